@@ -1,0 +1,1 @@
+"""The language's definition, as package data."""
