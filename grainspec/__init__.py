@@ -1,0 +1,111 @@
+"""grainspec: say which words go where in a video, and compile it to attention mask plans.
+
+    spec = grainspec.load("edit.grain")          # or grainspec.parse(text), or grainspec.Builder
+    findings = grainspec.check(spec, base="…")   # names, words, files
+    grainspec.dumps(spec)                        # back to text
+
+Importing this package loads neither torch nor diffusers nor transformers; NumPy comes with
+:func:`compile` and :func:`bind`. Each name below is loaded when it is first used, so that the
+command ``grain`` starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grainspec.builder import Builder
+    from grainspec.diagnostics import Diagnostic, GrainError
+    from grainspec.document import from_json, to_json
+    from grainspec.files import load
+    from grainspec.plan.backbone import Backbone
+    from grainspec.plan.mask_plan import MaskPlan
+    from grainspec.regions.bind import Bound
+    from grainspec.regions.expressions import ALL, REST, box, masks, moving_box
+    from grainspec.regions.layout import Layout
+    from grainspec.spec import EditSpec
+    from grainspec.text.parse import parse, parse_all
+    from grainspec.text.printer import dumps
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALL",
+    "REST",
+    "Builder",
+    "Diagnostic",
+    "EditSpec",
+    "GrainError",
+    "bind",
+    "box",
+    "check",
+    "compile",
+    "dumps",
+    "from_json",
+    "load",
+    "masks",
+    "moving_box",
+    "parse",
+    "parse_all",
+    "to_json",
+]
+
+_HOMES = {
+    "grainspec.builder": ("Builder",),
+    "grainspec.diagnostics": ("Diagnostic", "GrainError"),
+    "grainspec.document": ("from_json", "to_json"),
+    "grainspec.files": ("load",),
+    "grainspec.regions.expressions": ("ALL", "REST", "box", "masks", "moving_box"),
+    "grainspec.spec": ("EditSpec",),
+    "grainspec.text.parse": ("parse", "parse_all"),
+    "grainspec.text.printer": ("dumps",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]:
+    """Every finding about a spec; with ``base``, where its paths start, about its files too.
+
+    >>> import grainspec
+    >>> spec = grainspec.parse(
+    ...     'grain 1 video "c.mp4" target "a bear" region r = all edit r -> "bear"'
+    ... )
+    >>> check(spec)
+    []
+    """
+    from grainspec.checks import check_meaning
+
+    findings = check_meaning(spec)
+    if base is not None and not any(finding.is_error for finding in findings):
+        from grainspec.check_files import check_files
+
+        findings += check_files(spec, Path(base))
+    return findings
+
+
+def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
+    """Every region's pixels on the clip's frames; see :func:`grainspec.regions.bind.bind_regions`.
+
+    Relative paths in the spec start at ``base``.
+    """
+    from grainspec.regions.bind import bind_regions
+
+    return bind_regions(spec, Path(base))
+
+
+def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+    """Compile a spec to a plan for a backbone; see :func:`grainspec.plan.compile.compile_plan`.
+
+    ``layout`` is :func:`bind`'s ``edits``: one region per edit, parts carved out of their owners.
+    """
+    from grainspec.plan.compile import compile_plan
+
+    return compile_plan(spec, layout, backbone).plan

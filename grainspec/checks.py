@@ -1,0 +1,153 @@
+"""What a spec says about itself: names, words and contradictions. No file is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+
+from grainspec.diagnostics import Diagnostic, suggestion
+from grainspec.regions.expressions import Box, references, uses_rest, walk
+from grainspec.spec import Edit, EditSpec, Keep
+from grainspec.words import bind, nearest_words, occurrences
+
+
+def check_meaning(spec: EditSpec, *, absent: frozenset[str] = frozenset()) -> list[Diagnostic]:
+    """Every finding about names, words and contradictions.
+
+    ``absent`` names statements and regions that the spec lacks because they could not be read;
+    nothing is said about them.
+    """
+    unknown = list(_unknown_names(spec, absent))
+    findings = [
+        *_duplicate_regions(spec),
+        *unknown,
+        *_circles(spec),
+        *([] if unknown else _unused_regions(spec, absent)),
+        *_flat_boxes(spec),
+        *_contradictions(spec),
+    ]
+    if "target" not in absent and spec.target != "?":
+        findings += _phrases(spec)
+    if not spec.changes and not absent:
+        cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
+        findings.append(Diagnostic("G108", "the spec edits nothing", cure))
+    return findings
+
+
+def _duplicate_regions(spec: EditSpec) -> Iterator[Diagnostic]:
+    first: dict[str, int | None] = {}
+    for region in spec.regions:
+        if region.name in first:
+            line = first[region.name]
+            where = f"; the first is in line {line}" if line else ""
+            message = f"two regions are called `{region.name}`{where}"
+            yield Diagnostic("G102", message, "Rename one of them.", region.span_of("name"))
+        else:
+            span = region.span
+            first[region.name] = span.line if span else None
+
+
+def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
+    known = {region.name for region in spec.regions}
+    used = [
+        (reference.name, reference.span)
+        for region in spec.regions
+        for reference in references(region.expression)
+    ]
+    for edit in spec.edits:
+        used.append((edit.region, edit.span_of("region")))
+        if isinstance(edit, Edit) and edit.owner is not None:
+            used.append((edit.owner, edit.span_of("owner")))
+    for name, span in used:
+        if name not in known | absent:
+            cure = suggestion(name, sorted(known)) or 'Define it: `region … = masks("…")`.'
+            yield Diagnostic("G101", f"no region is called `{name}`", cure, span)
+
+
+def _circles(spec: EditSpec) -> Iterator[Diagnostic]:
+    uses = {
+        region.name: {reference.name for reference in references(region.expression)}
+        for region in spec.regions
+    }
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        circle = list(dict.fromkeys(error.args[1]))
+        named = " and ".join(f"`{name}`" for name in sorted(circle)[:6])
+        message = f"{named} are defined by each other"
+        if len(circle) == 1:
+            message = f"{named} is defined by itself"
+        span = next(r.span for r in spec.regions if r.name in circle)
+        yield Diagnostic("G106", message, "Define one of them from a source of its own.", span)
+
+
+def _unused_regions(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
+    if absent or any(uses_rest(region.expression) for region in spec.regions):
+        return  # `rest` is what the others leave over, so it uses them all
+    used = {edit.region for edit in spec.edits}
+    used |= {edit.owner for edit in spec.changes if edit.owner}
+    for region in spec.regions:
+        used |= {reference.name for reference in references(region.expression)}
+    for region in spec.regions:
+        if region.name not in used:
+            message = f"nothing uses the region `{region.name}`"
+            cure = f"Edit it, `keep {region.name}`, or take it out."
+            yield Diagnostic("G103", message, cure, region.span_of("name"))
+
+
+def _flat_boxes(spec: EditSpec) -> Iterator[Diagnostic]:
+    shapes = [
+        (shape, region.span)
+        for region in spec.regions
+        for shape in walk(region.expression)
+        if isinstance(shape, Box)
+    ]
+    if spec.video.crop:
+        shapes.append((spec.video.crop, spec.video.span))
+    for shape, span in shapes:
+        for key in shape.keyframes:
+            for low, high, sides in (
+                (key.x0, key.x1, "left and right"),
+                (key.y0, key.y1, "top and bottom"),
+            ):
+                if low.unit == high.unit and low.value >= high.value:
+                    message = f"the box has no area: its {sides} are {low} and {high}"
+                    cure = "Give left, top, right and bottom, in this order."
+                    yield Diagnostic("G309", message, cure, key.span or span)
+
+
+def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
+    kept = {edit.region for edit in spec.edits if isinstance(edit, Keep)}
+    seen: set[str] = set()
+    for edit in spec.changes:
+        span = edit.span_of("region")
+        if edit.region in kept:
+            message = f"`{edit.region}` is kept and edited"
+            yield Diagnostic("G107", message, "Take out the keep or the edit.", span)
+        if edit.region in seen:
+            message = f"`{edit.region}` is edited twice"
+            cure = "Put all the words into one edit, or define a second region."
+            yield Diagnostic("G109", message, cure, span)
+        seen.add(edit.region)
+        if edit.owner == edit.region:
+            message = f"`{edit.region}` is a part of itself"
+            cure = "Name the region that the part belongs to."
+            yield Diagnostic("G109", message, cure, edit.span_of("owner"))
+
+
+def _phrases(spec: EditSpec) -> Iterator[Diagnostic]:
+    changes = spec.changes
+    places = bind([edit.phrase for edit in changes], spec.target)
+    for edit, found in zip(changes, places, strict=True):
+        span = edit.span_of("phrase")
+        if found:
+            continue
+        if not occurrences(edit.phrase, spec.target):
+            near = nearest_words(edit.phrase, spec.target)
+            cure = f"Did you mean “{near}”?" if near else "Put the words into `target`."
+            message = f"“{edit.phrase}” is not in the target prompt"
+            yield Diagnostic("G104", message, cure, span)
+        else:
+            message = f"the words “{edit.phrase}” are bound by another edit already"
+            cure = "Use other words, or one edit over the union of the regions."
+            yield Diagnostic("G105", message, cure, span)

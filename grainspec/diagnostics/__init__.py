@@ -1,0 +1,5 @@
+"""Findings with stable codes, and how they are shown."""
+
+from grainspec.diagnostics.diagnostic import Diagnostic, GrainError, closest, fail, suggestion
+
+__all__ = ["Diagnostic", "GrainError", "closest", "fail", "suggestion"]

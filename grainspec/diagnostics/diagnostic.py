@@ -1,0 +1,92 @@
+"""What is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from grainspec.diagnostics.codes import Severity, severity_of
+from grainspec.nodes import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: a stable code, one sentence of what is wrong, and one of what to do."""
+
+    code: str
+    message: str
+    cure: str = ""
+    span: Span | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """``error`` or ``warning``, as the code has it."""
+        return severity_of(self.code)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this stops the work."""
+        return self.severity == "error"
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain dict for machines; lines and columns count from 1."""
+        found: dict[str, Any] = {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "cure": self.cure,
+        }
+        if self.span:
+            found["line"], found["column"] = self.span.line, self.span.column
+            found["end_line"], found["end_column"] = self.span.end_line, self.span.end_column
+        return found
+
+    def __str__(self) -> str:
+        place = f"line {self.span.line}, column {self.span.column}: " if self.span else ""
+        cure = f" {self.cure}" if self.cure else ""
+        return f"{place}{self.code}: {self.message}{cure}"
+
+
+class GrainError(Exception):
+    """Something stopped the work; ``diagnostics`` says what, with every finding there was.
+
+    ``source`` is the text that the spans point into and ``path`` where it was read from, if known.
+    """
+
+    def __init__(
+        self,
+        diagnostics: Iterable[Diagnostic],
+        *,
+        source: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        self.diagnostics = tuple(diagnostics)
+        self.source = source
+        self.path = path
+        super().__init__("\n".join(map(str, self.diagnostics)))
+
+
+def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:
+    """An error of one finding, ready to be raised."""
+    return GrainError([Diagnostic(code, message, cure, span)])
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like ``word``, if any is like it at all."""
+    folded = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``"Did you mean `left_man`?"``, else the list of what there is."""
+    known = list(known)
+    near = closest(word, known)
+    if near:
+        return f"Did you mean `{near}`?"
+    if not known:
+        return ""
+    shown = ", ".join(f"`{name}`" for name in known[:12])
+    return f"There {'is' if len(known) == 1 else 'are'} {shown}{', …' * (len(known) > 12)}."

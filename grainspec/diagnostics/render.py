@@ -1,0 +1,65 @@
+"""Diagnostics for people: the line at fault, a caret under the words, the cure below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from grainspec.diagnostics.diagnostic import Diagnostic
+
+_LONGEST_LINE = 160
+
+
+def render(
+    diagnostics: Iterable[Diagnostic], *, source: str | None = None, path: str | None = None
+) -> Text:
+    """All findings as one styled text; colours show on terminals only."""
+    lines = source.split("\n") if source is not None else []
+    blocks = [_render_one(diagnostic, lines, path) for diagnostic in diagnostics]
+    return Text("\n\n").join(blocks)
+
+
+def _render_one(diagnostic: Diagnostic, lines: list[str], path: str | None) -> Text:
+    colour = "red" if diagnostic.is_error else "yellow"
+    text = Text()
+    text.append(f"{diagnostic.severity}[{diagnostic.code}]", f"bold {colour}")
+    text.append(f": {diagnostic.message}", "bold")
+    span = diagnostic.span
+    if span:
+        gutter = len(str(span.line))
+        text.append(f"\n{' ' * gutter}--> ", "blue")
+        text.append(f"{path or '<text>'}:{span.line}:{span.column}")
+        if 0 < span.line <= len(lines):
+            _append_excerpt(text, lines[span.line - 1], diagnostic, gutter, colour)
+    elif path:
+        text.append("\n --> ", "blue")
+        text.append(path)
+    if diagnostic.cure:
+        text.append("\n  = ", "blue")
+        text.append(diagnostic.cure)
+    return text
+
+
+def _append_excerpt(
+    text: Text, line: str, diagnostic: Diagnostic, gutter: int, colour: str
+) -> None:
+    span = diagnostic.span
+    assert span is not None
+    line = line.rstrip("\r")
+    start = min(span.column - 1, len(line))
+    end = span.end_column - 1 if span.end_line == span.line else len(line)
+    end = max(end, start)
+    shift = max(0, start - _LONGEST_LINE // 2)
+    shown = line[shift : shift + _LONGEST_LINE]
+    before, marked = line[shift:start], line[start : min(end, shift + _LONGEST_LINE)]
+    expand = str.maketrans(
+        {"\t": "    ", **{chr(c): "·" for c in range(32) if c != 9}, "\x7f": "·"}
+    )
+    before, marked, shown = (part.translate(expand) for part in (before, marked, shown))
+    text.append(f"\n{' ' * gutter} |\n{span.line} | ", "blue")
+    text.append(shown)
+    text.append(f"\n{' ' * gutter} | ", "blue")
+    text.append(" " * cell_len(before))
+    text.append("^" * max(1, cell_len(marked)), f"bold {colour}")

@@ -1,0 +1,74 @@
+"""The JSON door: specs as JSON documents, and the schema that describes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from grainspec.checks import check_meaning
+from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.spec import EditSpec
+from grainspec.validation import findings_of
+
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+MAX_DEPTH = 200
+"""How deep a document may nest; a region expression takes two levels for each of its own."""
+
+
+def to_json(spec: EditSpec) -> str:
+    """A spec as an indented JSON document; :func:`from_json` gives the same spec back."""
+    return spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n"
+
+
+def from_json(text: str, *, path: str | None = None) -> EditSpec:
+    """Read a spec from a JSON document; raises GrainError (G009 and what the checks find)."""
+    if _depth(text) > MAX_DEPTH:
+        finding = Diagnostic("G004", f"the document nests more than {MAX_DEPTH} deep")
+        raise GrainError([finding], path=path)
+    try:
+        spec = EditSpec.model_validate_json(text)
+    except ValidationError as error:
+        findings = []
+        for detail, found in zip(
+            error.errors(),
+            findings_of(error, None, lambda _: None, what="the document"),
+            strict=True,
+        ):
+            place = "/" + "/".join(str(part) for part in detail["loc"])
+            findings.append(Diagnostic("G009", f"{place}: {found.message}", found.cure))
+        raise GrainError(findings, path=path) from error
+    findings = check_meaning(spec)
+    if any(finding.is_error for finding in findings):
+        raise GrainError(findings, path=path)
+    return spec
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the documents, generated from the models."""
+    schema = EditSpec.model_json_schema(by_alias=True, mode="validation")
+    return {"$schema": SCHEMA_ID, **schema}
+
+
+def schema_text() -> str:
+    """The schema as it is kept in ``grammar/grain.schema.json``."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest, quoted ones not counted."""
+    depth = deepest = 0
+    quoted = escaped = False
+    for sign in text:
+        if quoted:
+            quoted = escaped or sign != '"'
+            escaped = sign == "\\" and not escaped
+        elif sign == '"':
+            quoted = True
+        elif sign in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in "]}":
+            depth -= 1
+    return deepest

@@ -1,0 +1,35 @@
+"""Spec files: reading their text, whichever door it came through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grainspec.diagnostics import fail
+from grainspec.document import from_json
+from grainspec.spec import EditSpec
+from grainspec.text.parse import parse
+
+
+def load(path: str | Path) -> EditSpec:
+    """Read a spec from a ``.grain`` or ``.json`` file.
+
+    Raises GrainError with every finding if there is an error among them; G311 or G006 if the file
+    cannot be read as text.
+    """
+    path = Path(path)
+    text = read_text(path)
+    if path.suffix == ".json":
+        return from_json(text, path=str(path))
+    return parse(text, path=str(path))
+
+
+def read_text(path: Path) -> str:
+    """A file's text; raises GrainError G311 if it cannot be read, G006 if it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}"
+        raise fail("G006", message, "Save it as UTF-8.") from error
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or error}"
+        raise fail("G311", message, "Check the path.") from error

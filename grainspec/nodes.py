@@ -1,0 +1,65 @@
+"""What every part of a spec is: an immutable record that may know where it was written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of source text. Lines and columns count from 1; the end column is exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def to(self, other: Span) -> Span:
+        """From the start of this span to the end of ``other``."""
+        return Span(self.line, self.column, other.end_line, other.end_column)
+
+
+class Node(BaseModel):
+    """Base of all records of a spec: frozen, strict about unknown fields, compared by content.
+
+    Where a node came from is kept beside its content, so that two specs that say the same are
+    equal however they were written down.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+    _spans: dict[str, Span] = PrivateAttr(default_factory=dict)
+
+    def located(self, span: Span | None, /, **fields: Span) -> Self:
+        """This node, knowing its own span and those of some of its fields."""
+        if span is not None:
+            self._spans[""] = span
+        self._spans.update(fields)
+        return self
+
+    @property
+    def span(self) -> Span | None:
+        """Where the node was written, if that is known."""
+        return self._spans.get("")
+
+    def span_of(self, field: str) -> Span | None:
+        """Where a field was written; the node's own span where only that is known."""
+        return self._spans.get(field) or self.span
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    def __repr_args__(self) -> Any:
+        """Only what differs from the defaults: a spec's repr stays readable."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value != field.get_default(call_default_factory=True) or field.is_required():
+                yield name, value

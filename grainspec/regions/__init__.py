@@ -1,0 +1,1 @@
+"""Regions: which pixels of which frames an edit speaks of."""

@@ -1,0 +1,175 @@
+"""The edit spec: what to edit, where and how strongly, as immutable Pydantic models.
+
+The text of a ``.grain`` file, the Python builder and the JSON document are three ways to write
+down one :class:`EditSpec`. Defaults and ranges live here and nowhere else; the parser, the JSON
+schema and the checks read them from these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from grainspec.nodes import Node
+from grainspec.regions.expressions import Box, Expression, Name
+
+Text = Annotated[str, Field(max_length=10_000)]
+Phrase = Annotated[str, Field(min_length=1, max_length=1_000)]
+Side = Annotated[int, Field(ge=16, le=8192)]
+Weight = Annotated[float, Field(ge=0, le=4)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+Grain = Literal["class", "instance", "part"]
+FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
+
+
+class FrameRange(Node):
+    """Source frames ``first`` to ``last``, both included, counted from 0."""
+
+    first: Annotated[int, Field(ge=0, le=10_000_000)]
+    last: Annotated[int, Field(ge=0, le=10_000_000)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FrameRange:
+        if self.last < self.first:
+            raise ValueError(f"the last frame ({self.last}) comes before the first ({self.first})")
+        return self
+
+
+class Size(Node):
+    """Width and height in pixels."""
+
+    width: Side
+    height: Side
+
+
+class Video(Node):
+    """The source clip: a file, or a folder of numbered frames.
+
+    Each chosen frame is cut to ``crop``, then scaled until it covers ``size``, then cut to it
+    around its middle. Without ``size`` the model's own is taken.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    frames: FrameRange | None = None
+    step: Annotated[int, Field(ge=1, le=10_000)] = 1
+    size: Size | None = None
+    crop: Box | None = None
+
+    @field_validator("crop")
+    @classmethod
+    def _crop_stands_still(cls, crop: Box | None) -> Box | None:
+        if crop is not None and crop.keyframes[0].frame is not None:
+            raise ValueError("a crop cannot move: give one box without `@ frame`")
+        return crop
+
+
+class Region(Node):
+    """A named region."""
+
+    name: Name
+    expression: Expression
+
+
+class Edit(Node):
+    """Bind words of the target prompt to a region.
+
+    ``verb`` is ``edit`` for changing what is there and ``add`` for something new worn by or
+    standing at ``owner``. ``grain`` says whether the region is a whole class, one instance, or a
+    part; it may be left out where it carries no information (ground, sky).
+    """
+
+    verb: Literal["edit", "add"] = "edit"
+    grain: Grain | None = None
+    region: Name
+    owner: Name | None = None
+    phrase: Phrase
+    weight: Weight = 1.0
+    """Scales the attraction of the region to its phrase."""
+    repel: Weight | None = None
+    """Scales the repulsion from everything else; as ``weight`` where it is not given."""
+
+    @model_validator(mode="after")
+    def _owner_fits(self) -> Edit:
+        if self.owner is not None and self.grain != "part":
+            raise ValueError("only a part has an owner")
+        if self.verb == "add" and (self.grain != "part" or self.owner is None):
+            raise ValueError("what is added is a part of an owner: `add part hat of man -> …`")
+        return self
+
+    @property
+    def repulsion(self) -> float:
+        """``repel``, or ``weight`` where that is not given."""
+        return self.weight if self.repel is None else self.repel
+
+
+class Keep(Node):
+    """A region that must not change. What no edit names is kept in any case."""
+
+    verb: Literal["keep"] = "keep"
+    region: Name
+
+
+Statement = Annotated[Edit | Keep, Field(discriminator="verb")]
+
+
+class Attention(Node):
+    """How strongly attention is modulated, when, and over which frames.
+
+    The defaults are the constants of the VideoGrain paper's own code.
+    """
+
+    cross: Share = 1.0
+    """Strength of cross-attention modulation (pixels to words)."""
+    self_: Annotated[float, Field(ge=0, le=1, alias="self")] = 0.3
+    """Strength of self-attention modulation (pixels to pixels)."""
+    frames: FrameScope = "full"
+    """Which frames a frame attends to."""
+    until: Share = 0.3
+    """Share of the sampling steps, from the first, that are modulated."""
+    decay: Annotated[float, Field(ge=0, le=100)] = 5.0
+    """Exponent p of the schedule (t / T) ** p."""
+    levels: tuple[Annotated[int, Field(ge=0, le=15)], ...] | None = None
+    """Which levels of the backbone are modulated, 0 the finest; None for all."""
+    phrases: Literal["isolated", "in_context"] = "isolated"
+    """Whether an edit's words are encoded by themselves or within the whole prompt."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+class Sampler(Node):
+    """How the edited latents are sampled."""
+
+    method: Literal["ddim"] = "ddim"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 50
+    guidance: Annotated[float, Field(ge=0, le=100)] = 7.5
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+
+
+class EditSpec(Node):
+    """A whole edit: the clip, the words before and after, the regions, and what becomes of them."""
+
+    version: Literal[1] = 1
+    video: Video
+    model: Annotated[str, Field(min_length=1, max_length=1_000)] = "demo"
+    """A folder or hub id of a Stable Diffusion checkpoint, or ``demo`` for the embedded one."""
+    source: Text = ""
+    target: Annotated[str, Field(min_length=1, max_length=10_000)]
+    negative: Text = ""
+    regions: tuple[Region, ...] = ()
+    edits: tuple[Statement, ...] = ()
+    attention: Attention = Attention()
+    sampler: Sampler = Sampler()
+
+    def region(self, name: str) -> Region:
+        """The region called ``name``; raises KeyError where there is none."""
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise KeyError(name)
+
+    @property
+    def changes(self) -> tuple[Edit, ...]:
+        """The edits proper, without the keep statements."""
+        return tuple(edit for edit in self.edits if isinstance(edit, Edit))

@@ -1,0 +1,430 @@
+"""Text to spec: :func:`parse` for one that must be right, :func:`parse_all` for all findings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lark import Token, Tree
+from pydantic import ValidationError
+
+from grainspec.checks import check_meaning
+from grainspec.diagnostics import Diagnostic, GrainError, suggestion
+from grainspec.nodes import Node, Span
+from grainspec.regions.expressions import (
+    ALL,
+    Box,
+    Complement,
+    Difference,
+    Expression,
+    Intersection,
+    Keyframe,
+    Length,
+    MaskFiles,
+    Reference,
+    Rest,
+    Union,
+)
+from grainspec.spec import Attention, Edit, EditSpec, Keep, Region, Sampler, Video
+from grainspec.text import settings
+from grainspec.text.settings import Mismatch, Setting, integer_of, number_of, read_settings
+from grainspec.text.tokens import Statement, span_of, statements
+from grainspec.validation import findings_of
+
+VERSION = 1
+MAX_CHARACTERS = 4_000_000
+_ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
+_SOURCES = ("masks", "box")
+_ONCE = ("grain", "video", "model", "source", "target", "negative", "attention", "sampler")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What parsing found: the spec, unless there were errors, and every finding."""
+
+    spec: EditSpec | None
+    diagnostics: tuple[Diagnostic, ...]
+    source: str
+
+
+def parse(text: str, *, path: str | None = None) -> EditSpec:
+    """Read a spec from the text of a ``.grain`` file.
+
+    Raises :class:`grainspec.GrainError` with all findings if there is an error among them.
+    Files are not looked at: see :func:`grainspec.check`.
+
+    >>> spec = parse('''
+    ... grain 1
+    ... video "clip.mp4"
+    ... target "a green robot on grass"
+    ... region left = box(0%, 0%, 50%, 100%)
+    ... edit instance left -> "green robot"
+    ... ''')
+    >>> spec.changes[0].phrase
+    'green robot'
+    """
+    parsed = parse_all(text)
+    if parsed.spec is None:
+        raise GrainError(parsed.diagnostics, source=text, path=path)
+    return parsed.spec
+
+
+def parse_all(text: str) -> Parsed:
+    """Read a spec, and report every finding rather than raise."""
+    reader = _Reader()
+    unreadable = _unreadable(text)
+    if unreadable:
+        return Parsed(None, (unreadable,), text)
+    for statement in statements(text.removeprefix("\ufeff"), reader.findings, reader.unread):
+        reader.read(statement)
+    spec = reader.assemble()
+    findings = list(reader.findings)
+    if spec is not None:
+        findings += check_meaning(spec, absent=reader.absent)
+    findings.sort(key=_place)
+    broken = any(finding.is_error for finding in findings)
+    return Parsed(None if broken else spec, tuple(findings), text)
+
+
+def _place(finding: Diagnostic) -> tuple[int, int]:
+    return (finding.span.line, finding.span.column) if finding.span else (1 << 30, 0)
+
+
+def _unreadable(text: str) -> Diagnostic | None:
+    if len(text) > MAX_CHARACTERS:
+        message = f"the text has {len(text)} characters"
+        return Diagnostic("G006", message, f"At most {MAX_CHARACTERS} are read.")
+    for number, line in enumerate(text.split("\n"), 1):
+        bad = re.search(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]", line)
+        if bad:
+            message = f"character U+{ord(bad[0]):04X} is no text"
+            span = Span(number, bad.start() + 1, number, bad.end() + 1)
+            return Diagnostic("G006", message, "Save the file as plain UTF-8 text.", span)
+    return None
+
+
+class _Reader:
+    """Collects what the statements say, one method per kind of statement."""
+
+    def __init__(self) -> None:
+        self.findings: list[Diagnostic] = []
+        self.once: dict[str, Any] = {}
+        self.spans: dict[str, Span] = {}
+        self.regions: list[Region] = []
+        self.edits: list[Edit | Keep] = []
+        self.unread: set[str] = set()
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Statements that are there but could not be read, and regions likewise."""
+        return frozenset(self.unread | {n for n in self.spans if self.once.get(n) is None})
+
+    def read(self, statement: Statement) -> None:
+        """Take in one statement."""
+        tree = statement.tree
+        keyword = str(tree.data)
+        if keyword == "prompt":
+            keyword = str(tree.children[0])
+        if keyword in _ONCE:
+            if keyword in self.spans:
+                message = (
+                    f"`{keyword}` stands twice; the first is in line {self.spans[keyword].line}"
+                )
+                self.report("G007", message, "Leave one of them.", statement.span)
+                return
+            self.spans[keyword] = statement.span
+        getattr(self, f"_{tree.data}")(tree, statement.span)
+
+    def report(self, code: str, message: str, cure: str, span: Span | None) -> None:
+        self.findings.append(Diagnostic(code, message, cure, span))
+
+    def make(
+        self, model: type[Any], span: Span, given: dict[str, Setting], **fields: Any
+    ) -> Any | None:
+        """Build a node; what its model refuses becomes findings at the settings at fault.
+
+        Settings with refused values are then left out, so that the rest can still be checked.
+        """
+        values = {name: setting.value for name, setting in given.items()}
+        spans = {name: setting.span for name, setting in given.items()}
+        try:
+            node: Node = model(**values, **fields)
+        except ValidationError as error:
+            self.findings += findings_of(
+                error,
+                model,
+                lambda path: spans.get(str(path[0]), span) if path else span,
+            )
+            refused = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
+            if not refused or not refused <= set(given):
+                return None
+            good = {name: value for name, value in values.items() if name not in refused}
+            try:
+                node = model(**good, **fields)
+            except ValidationError:
+                return None
+        return node.located(span, **spans)
+
+    def assemble(self) -> EditSpec | None:
+        """The whole spec; stand-ins for what is missing, so that the rest can still be checked."""
+        if "grain" not in self.spans and "grain" not in self.unread:
+            cure = f"Begin it with `grain {VERSION}`."
+            first = Span(1, 1, 1, 2)
+            self.report("G005", "the file does not say its version", cure, first)
+        for name in ("video", "target"):
+            if name not in self.spans and name not in self.unread:
+                example = {"video": 'video "clip.mp4"', "target": 'target "a green robot …"'}
+                message = f"there is no `{name}` statement"
+                self.report("G008", message, f"Add one, such as `{example[name]}`.", None)
+        once = {name: value for name, value in self.once.items() if value is not None}
+        once.pop("grain", None)
+        once.setdefault("video", Video(path="?"))
+        once.setdefault("target", "?")
+        spec = EditSpec(regions=tuple(self.regions), edits=tuple(self.edits), **once)
+        return spec.located(None, **self.spans)
+
+    # --- statements that stand once --------------------------------------------------------------
+
+    def _grain(self, tree: Tree[Token], span: Span) -> None:
+        version = _token(tree.children[0])
+        if str(version) != str(VERSION):
+            message = f"version {version} of the language is not known"
+            self.report("G005", message, f"This release reads `grain {VERSION}`.", span_of(version))
+        self.once["grain"] = VERSION
+
+    def _video(self, tree: Tree[Token], span: Span) -> None:
+        path, *block = tree.children
+        given = read_settings(_block(block), settings.VIDEO, self.findings)
+        if "crop" in given:
+            crop = self._box([(None, given["crop"].value)], given["crop"].span)
+            del given["crop"]
+            if crop:
+                given["crop"] = Setting(crop, crop.span or span)
+        given["path"] = Setting(self._string(_token(path)), span_of(_token(path)))
+        self.once["video"] = self.make(Video, span, given)
+
+    def _model(self, tree: Tree[Token], span: Span) -> None:
+        name = _token(tree.children[0])
+        text = self._string(name) if name.type == "STRING" else str(name)
+        if not text:
+            self.report("G203", "the model's name is empty", "", span_of(name))
+            return
+        self.once["model"] = text
+        self.spans["model"] = span_of(name)
+
+    def _prompt(self, tree: Tree[Token], span: Span) -> None:
+        which, words = (_token(child) for child in tree.children)
+        text = self._string(words)
+        limit = 10_000
+        if len(text) > limit:
+            message = f"`{which}` has {len(text)} characters"
+            self.report("G203", message, f"At most {limit} are allowed.", span_of(words))
+            return
+        if which == "target" and not text.strip():
+            cure = "Describe the whole edited clip, with every edit's words in it."
+            self.report("G203", "the target prompt is empty", cure, span_of(words))
+            return
+        self.once[str(which)] = text
+        self.spans[str(which)] = span_of(words)
+
+    def _attention(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.ATTENTION, self.findings)
+        self.once["attention"] = self.make(Attention, span, given)
+
+    def _sampler(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.SAMPLER, self.findings)
+        first = tree.children[0] if tree.children else None
+        if isinstance(first, Token):
+            if str(first) != "ddim":
+                message = f"there is no sampler `{first}`"
+                self.report("G202", message, "This release has `ddim`.", span_of(first))
+                return
+            given["method"] = Setting(str(first), span_of(first))
+        self.once["sampler"] = self.make(Sampler, span, given)
+
+    # --- regions and edits -----------------------------------------------------------------------
+
+    def _region(self, tree: Tree[Token], span: Span) -> None:
+        name, expression = _token(tree.children[0]), tree.children[1]
+        built = self._expression(expression)
+        if built is None:
+            self.unread.add(str(name))
+            return
+        region = self.make(
+            Region, span, {"name": Setting(str(name), span_of(name))}, expression=built
+        )
+        if region is None:
+            self.unread.add(str(name))
+        else:
+            self.regions.append(region)
+
+    def _edit(self, tree: Tree[Token], span: Span) -> None:
+        self._change("edit", tree, span)
+
+    def _add(self, tree: Tree[Token], span: Span) -> None:
+        self._change("add", tree, span)
+
+    def _change(self, verb: str, tree: Tree[Token], span: Span) -> None:
+        tokens = [child for child in tree.children if isinstance(child, Token)]
+        given = read_settings(_block(tree.children), settings.EDIT, self.findings)
+        names = [token for token in tokens if token.type == "NAME"]
+        phrase = next(token for token in tokens if token.type == "STRING")
+        grain = next((str(t) for t in tokens if t.type in {"CLASS", "INSTANCE", "PART"}), None)
+        if verb == "add":
+            grain = "part"
+        given["region"] = Setting(str(names[0]), span_of(names[0]))
+        if len(names) > 1:
+            given["owner"] = Setting(str(names[1]), span_of(names[1]))
+        given["phrase"] = Setting(self._string(phrase), span_of(phrase))
+        edit = self.make(Edit, span, given, verb=verb, grain=grain)
+        if edit:
+            self.edits.append(edit)
+
+    def _keep(self, tree: Tree[Token], span: Span) -> None:
+        for name in map(_token, tree.children):
+            where = span_of(name)
+            keep = self.make(Keep, where, {"region": Setting(str(name), where)})
+            if keep:
+                self.edits.append(keep)
+
+    # --- expressions -----------------------------------------------------------------------------
+
+    def _expression(self, part: Tree[Token] | Token) -> Expression | None:
+        if not isinstance(part, Tree):
+            raise TypeError(part)
+        kind = str(part.data)
+        span = settings.word_span(part)
+        if kind == "rest":
+            return Rest()
+        if kind == "all":
+            return ALL
+        if kind == "reference":
+            name = _token(part.children[0])
+            return Reference(name=str(name)).located(span_of(name))
+        if kind == "call":
+            return self._source(part)
+        if kind == "keyframes":
+            shapes: list[tuple[Token | None, Tree[Token]]] = []
+            for keyframe in part.children:
+                call, frame = keyframe.children  # type: ignore[union-attr]
+                shapes.append((_token(frame), call))  # type: ignore[arg-type]
+            return self._box(shapes, span)
+        operands = [self._expression(child) for child in part.children]
+        items = tuple(operand for operand in operands if operand is not None)
+        if len(items) < len(operands):
+            return None
+        if kind == "complement":
+            return Complement(of=items[0]).located(span)
+        if kind == "union":
+            return Union(items=items).located(span)
+        if kind == "intersection":
+            return Intersection(items=items).located(span)
+        return Difference(items=items).located(span)
+
+    def _source(self, call: Tree[Token]) -> Expression | None:
+        name = str(call.children[0])
+        if name == "masks":
+            return self._masks(call)
+        if name == "box":
+            return self._box([(None, call)], settings.word_span(call))
+        where = span_of(_token(call.children[0]))
+        self.report(
+            "G205", f"there is no region source `{name}`", suggestion(name, _SOURCES), where
+        )
+        return None
+
+    def _masks(self, call: Tree[Token]) -> MaskFiles | None:
+        span = settings.word_span(call)
+        words = [argument.children for argument in call.children[1:]]  # type: ignore[union-attr]
+        usage = 'Write `masks("folder")`, or `masks("folder", invert)` where black is the region.'
+        if not words or len(words[0]) != 1 or getattr(words[0][0], "type", "") != "STRING":
+            self.report("G205", "`masks` wants a folder or a glob first", usage, span)
+            return None
+        options = [word for argument in words[1:] for word in argument]
+        for option in options:
+            if str(option) != "invert" or not isinstance(option, Token):
+                message = "`masks` takes no such option"
+                self.report("G205", message, usage, settings.word_span(option))
+                return None
+        path = self._string(_token(words[0][0]))
+        if not path:
+            self.report("G203", "the masks' path is empty", usage, span)
+            return None
+        return MaskFiles(path=path, invert=bool(options)).located(span)
+
+    def _box(self, shapes: list[tuple[Token | None, Tree[Token]]], span: Span | None) -> Box | None:
+        keys = []
+        for frame, call in shapes:
+            if str(call.children[0]) != "box":
+                where = span_of(_token(call.children[0]))
+                message = f"`{call.children[0]}` cannot move from frame to frame"
+                self.report("G205", message, "Only `box(…) @ frame` can.", where)
+                return None
+            corners = [self._length(argument) for argument in call.children[1:]]
+            if len(corners) != 4:
+                cure = "Give left, top, right and bottom: `box(10%, 20%, 30%, 60%)`."
+                where = settings.word_span(call)
+                self.report("G205", f"a box has 4 sides; this has {len(corners)}", cure, where)
+                return None
+            if any(corner is None for corner in corners):
+                return None
+            number = 0
+            if frame is not None:
+                try:
+                    number = integer_of(frame)
+                except Mismatch:
+                    message = f"`{frame}` is no frame"
+                    self.report("G202", message, "Frames are whole numbers.", span_of(frame))
+                    return None
+            where = span_of(frame) if frame else settings.word_span(call)
+            fields = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
+            key = self.make(Keyframe, where, {}, frame=None if frame is None else number, **fields)
+            if key is None:
+                return None
+            keys.append(key)
+        return self.make(Box, span or Span(1, 1, 1, 1), {}, keyframes=tuple(keys))
+
+    def _length(self, argument: Tree[Token] | Token) -> Length | None:
+        words = argument.children if isinstance(argument, Tree) else [argument]
+        word = words[0]
+        where = settings.word_span(word)
+        if len(words) == 1 and isinstance(word, Token):
+            if word.type in {"PERCENT", "PIXELS"}:
+                unit = "%" if word.type == "PERCENT" else "px"
+                return self.make(
+                    Length, where, {"value": Setting(number_of(word), where)}, unit=unit
+                )
+            if word.type == "NUMBER":
+                cure = f"Write `{word}%` of the frame or `{word}px`."
+                self.report("G202", f"`{word}` has no unit", cure, where)
+                return None
+        cure = "Write percent of the frame, as `61%`, or pixels, as `40px`."
+        self.report("G202", "this is no length", cure, where)
+        return None
+
+    def _string(self, token: Token) -> str:
+        def unescape(match: re.Match[str]) -> str:
+            if match[1] not in _ESCAPES:
+                self.report(
+                    "G003",
+                    f"`\\{match[1]}` means nothing in a text",
+                    r"There are `\"`, `\\`, `\n` and `\t`.",
+                    span_of(token),
+                )
+            return _ESCAPES.get(match[1], match[1])
+
+        return re.sub(r"\\(.)", unescape, str(token)[1:-1], flags=re.DOTALL)
+
+
+def _token(part: Tree[Token] | Token) -> Token:
+    if not isinstance(part, Token):
+        raise TypeError(part)
+    return part
+
+
+def _block(parts: list[Tree[Token] | Token]) -> Tree[Token] | None:
+    for part in parts:
+        if isinstance(part, Tree) and part.data == "block":
+            return part
+    return None

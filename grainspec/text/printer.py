@@ -1,0 +1,167 @@
+"""Spec to text: the canonical form, one statement a line, defaults left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from grainspec.nodes import Node
+from grainspec.regions.expressions import (
+    All,
+    Box,
+    Complement,
+    Difference,
+    Expression,
+    Intersection,
+    Keyframe,
+    MaskFiles,
+    Reference,
+    Rest,
+)
+from grainspec.regions.expressions import Union as UnionOf
+from grainspec.spec import Edit, EditSpec, Video
+
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"})
+# How tightly an expression holds together; the same order as in the grammar.
+_UNION, _INTERSECTION, _DIFFERENCE, _TERM = range(4)
+
+
+def dumps(spec: EditSpec) -> str:
+    """The canonical text of a spec; parsing it gives the same spec back.
+
+    >>> from grainspec import dumps, parse
+    >>> text = 'grain 1 video "c.mp4" target "a bear" region r=~(rest) edit r->"bear"{weight 1.50}'
+    >>> print(dumps(parse(text)))
+    grain 1
+    <BLANKLINE>
+    video "c.mp4"
+    <BLANKLINE>
+    target "a bear"
+    <BLANKLINE>
+    region r = ~rest
+    <BLANKLINE>
+    edit r -> "bear" { weight 1.5 }
+    <BLANKLINE>
+    """
+    prompts = [
+        f"{name} {quoted(getattr(spec, name))}"
+        for name in ("source", "target", "negative")
+        if getattr(spec, name)
+    ]
+    width = max((len(region.name) for region in spec.regions), default=0)
+    groups = [
+        [f"grain {spec.version}"],
+        [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != "demo" else []),
+        prompts,
+        [f"region {r.name:<{width}} = {expression_text(r.expression)}" for r in spec.regions],
+        [_edit(edit) if isinstance(edit, Edit) else f"keep {edit.region}" for edit in spec.edits],
+        _blocks(spec),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in groups if lines) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A text as a STRING of the language."""
+    return '"' + text.translate(_ESCAPES) + '"'
+
+
+def number(value: float) -> str:
+    """A number as short as it can be written without losing anything."""
+    return repr(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def expression_text(expression: Expression, outer: int = _UNION) -> str:
+    """A region expression, with the parentheses it needs inside one that binds as ``outer``."""
+    if isinstance(expression, Reference):
+        return expression.name
+    if isinstance(expression, Rest):
+        return "rest"
+    if isinstance(expression, All):
+        return "all"
+    if isinstance(expression, MaskFiles):
+        return f"masks({quoted(expression.path)}{', invert' * expression.invert})"
+    if isinstance(expression, Box):
+        keys = ", ".join(_keyframe(key) for key in expression.keyframes)
+        return keys
+    if isinstance(expression, Complement):
+        return "~" + expression_text(expression.of, _TERM)
+    sign, inner = " | ", _UNION
+    if isinstance(expression, Intersection):
+        sign, inner = " & ", _INTERSECTION
+    elif isinstance(expression, Difference):
+        sign, inner = " - ", _DIFFERENCE
+    else:
+        assert isinstance(expression, UnionOf)
+    text = sign.join(expression_text(item, inner + 1) for item in expression.items)
+    return f"({text})" if inner < outer else text
+
+
+def _keyframe(key: Keyframe) -> str:
+    at = "" if key.frame is None else f" @ {key.frame}"
+    return f"box({key.x0}, {key.y0}, {key.x1}, {key.y1}){at}"
+
+
+def _model(name: str) -> str:
+    return quoted(name)
+
+
+def _video(video: Video) -> str:
+    settings = []
+    if video.frames:
+        settings.append(f"frames {video.frames.first}..{video.frames.last}")
+    if video.step != 1:
+        settings.append(f"step {video.step}")
+    if video.size:
+        settings.append(f"size {video.size.width}x{video.size.height}")
+    if video.crop:
+        settings.append(f"crop {expression_text(video.crop)}")
+    return f"video {quoted(video.path)}{_block(settings)}"
+
+
+def _edit(edit: Edit) -> str:
+    words: list[str] = [edit.verb]
+    if edit.grain:
+        words.append(edit.grain)
+    words.append(edit.region)
+    if edit.owner:
+        words += ["of", edit.owner]
+    settings = []
+    if edit.weight != 1:
+        settings.append(f"weight {number(edit.weight)}")
+    if edit.repel is not None:
+        settings.append(f"repel {number(edit.repel)}")
+    return f"{' '.join(words)} -> {quoted(edit.phrase)}{_block(settings)}"
+
+
+def _blocks(spec: EditSpec) -> list[str]:
+    lines = []
+    attention = _changed(
+        spec.attention,
+        {
+            "cross": number,
+            "self_": number,
+            "frames": str,
+            "until": lambda share: f"{number(round(share * 100, 10))}%",
+            "decay": number,
+            "levels": lambda levels: " ".join(map(str, levels)),
+            "phrases": str,
+        },
+    )
+    if attention:
+        lines.append(f"attention{_block(attention)}")
+    sampler = _changed(spec.sampler, {"steps": str, "guidance": number, "seed": str})
+    if sampler:
+        lines.append(f"sampler {spec.sampler.method}{_block(sampler)}")
+    return lines
+
+
+def _changed(node: Node, show: dict[str, Callable[..., str]]) -> list[str]:
+    """The settings of a node that are not as the model has them by default."""
+    return [
+        f"{name.rstrip('_')} {write(getattr(node, name))}"
+        for name, write in show.items()
+        if getattr(node, name) != type(node).model_fields[name].default
+    ]
+
+
+def _block(settings: list[str]) -> str:
+    return f" {{ {' '.join(settings)} }}" if settings else ""

@@ -1,0 +1,93 @@
+"""What the models refuse, said in the words of the language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.nodes import Span
+
+Locate = Callable[[tuple[int | str, ...]], Span | None]
+"""From the path of a field inside a model to where it was written."""
+
+_COORDINATES = frozenset({"first", "last", "width", "height", "x0", "y0", "x1", "y1", "value"})
+
+
+def findings_of(
+    error: ValidationError,
+    model: type[BaseModel] | None,
+    locate: Locate,
+    *,
+    what: str = "",
+) -> list[Diagnostic]:
+    """One finding per field that ``model`` refused.
+
+    ``what`` names the value where the field's own name says little; the model's by default.
+    """
+    what = what or (model.__name__.lower() if model else "value")
+    return [_finding(detail, model, what, locate(detail["loc"])) for detail in error.errors()]
+
+
+def _finding(
+    detail: ErrorDetails, model: type[BaseModel] | None, what: str, span: Span | None
+) -> Diagnostic:
+    path = [str(part).rstrip("_") for part in detail["loc"] if not isinstance(part, int)]
+    name = path[-1] if path else what
+    if name in _COORDINATES:
+        name = what if name == "value" else f"{what} ({name})"
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    bounds = [f"{side} {context[key]:g}" for key, side in _SIDES.items() if key in context]
+    if bounds:
+        allowed = _range(model, str(detail["loc"][0])) if model and path else ""
+        cure = f"It must be {allowed or bounds[0]}."
+        return Diagnostic("G203", f"`{name}` is {_shown(value)}", cure, span)
+    if kind == "finite_number":
+        return Diagnostic("G203", f"`{name}` is {_shown(value)}", "It must be finite.", span)
+    if kind == "string_too_short":
+        return Diagnostic("G203", f"`{name}` is empty", "Write at least one letter.", span)
+    if kind == "string_too_long":
+        limit = context["max_length"]
+        return Diagnostic("G203", f"`{name}` has more than {limit} characters", "Shorten it.", span)
+    if kind == "value_error":
+        return Diagnostic("G202", str(context["error"]), "", span)
+    if kind == "extra_forbidden":
+        return Diagnostic("G201", f"`{name}` is no setting here", "", span)
+    if kind == "missing":
+        return Diagnostic("G204", f"`{name}` is missing", "", span)
+    return Diagnostic("G202", f"`{name}`: {detail['msg']}", "", span)
+
+
+_SIDES = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+def _range(model: type[BaseModel], field: str) -> str:
+    """``"from 0 to 4"``, where the model bounds the field on both sides."""
+    for name, info in model.model_fields.items():
+        if field in {name, info.alias}:
+            limits = [*info.metadata, *_limits(info.annotation)]
+            low = next((limit.ge for limit in limits if isinstance(limit, Ge)), None)
+            high = next((limit.le for limit in limits if isinstance(limit, Le)), None)
+            if low is not None and high is not None:
+                return f"from {low:g} to {high:g}"
+    return ""
+
+
+def _limits(annotation: Any) -> Iterator[Any]:
+    """Bounds anywhere inside an annotation, such as ``Annotated[float, Ge(0)] | None``."""
+    for argument in get_args(annotation):
+        if isinstance(argument, Ge | Le):
+            yield argument
+        elif hasattr(argument, "metadata"):  # pydantic's FieldInfo
+            yield from argument.metadata
+        else:
+            yield from _limits(argument)
+
+
+def _shown(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else text[:37] + "…"
