@@ -1,0 +1,312 @@
+"""Region expressions to pixels: masks read, boxes drawn, operators applied, parts carved out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import numpy as np
+
+from grainspec.clip import ClipFacts, Window, frame_numbers, probe, window
+from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.regions.expressions import (
+    All,
+    Box,
+    Complement,
+    Difference,
+    Expression,
+    Intersection,
+    MaskFiles,
+    Reference,
+    Rest,
+    references,
+    uses_rest,
+)
+from grainspec.regions.expressions import Union as UnionOf
+from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
+from grainspec.regions.masks import open_masks
+from grainspec.spec import Edit, EditSpec, Keep, Size
+
+
+class Bound:
+    """A spec's regions on its clip.
+
+    ``regions`` has every named region as it was written; ``edits`` has one region per edit, in the
+    order of ``spec.changes``, with parts cut to their owners and carved out of them.
+    """
+
+    def __init__(
+        self,
+        facts: ClipFacts,
+        window: Window,
+        regions: Layout,
+        edits: Layout,
+        warnings: tuple[Diagnostic, ...],
+    ) -> None:
+        self.facts = facts
+        self.window = window
+        self.regions = regions
+        self.edits = edits
+        self.warnings = warnings
+
+
+def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
+    """Find every region's pixels on the frames of the clip, in its edited window.
+
+    Relative paths start at ``base``. Raises GrainError with all the errors that masks and regions
+    have; what is only doubtful is among the result's warnings.
+    """
+    video = spec.video
+    facts = probe(
+        base / video.path,
+        needed=video.frames.last if video.frames else None,
+        span=video.span_of("path"),
+    )
+    frames = frame_numbers(video, facts)
+    if len(spec.regions) > MAX_REGIONS:
+        message = f"the spec has {len(spec.regions)} regions"
+        raise fail("G203", message, f"At most {MAX_REGIONS} are allowed.")
+    opened = window(video, facts, default_size)
+    binder = _Binder(spec, base, facts, opened, frames)
+    regions = binder.bind_all()
+    edits, warnings = carve(spec, regions)
+    return Bound(facts, opened, regions, edits, tuple(warnings))
+
+
+class _Binder:
+    def __init__(
+        self, spec: EditSpec, base: Path, facts: ClipFacts, window: Window, frames: Sequence[int]
+    ) -> None:
+        self.spec = spec
+        self.base = base
+        self.facts = facts
+        self.window = window
+        self.frames = frames
+        self.shape = (len(frames), window.height, window.width)
+        self.index = {region.name: i for i, region in enumerate(spec.regions)}
+        self.dtype = bits_dtype(max(1, len(spec.regions)))
+        self.bits = np.zeros(self.shape, self.dtype)
+        self.not_rest: list[str] = []
+
+    def bind_all(self) -> Layout:
+        """Every region, sources first, then what is defined by others."""
+        errors: list[Diagnostic] = []
+        broken: set[str] = set()
+        for name in self._order():
+            expression = self.spec.region(name).expression
+            if {reference.name for reference in references(expression)} & broken:
+                broken.add(name)
+                continue
+            try:
+                mask = self._evaluate(expression)
+            except GrainError as error:
+                errors += error.diagnostics
+                broken.add(name)
+                continue
+            self.bits |= mask.astype(self.dtype) << self.dtype(self.index[name])
+        if errors:
+            raise GrainError(errors)
+        return Layout(tuple(self.index), self.bits, tuple(self.frames))
+
+    def _order(self) -> Iterable[str]:
+        """Region names so that each comes after those it is made from.
+
+        ``rest`` is made from all regions that do not, directly or through others, use it.
+        """
+        uses = {
+            region.name: {reference.name for reference in references(region.expression)}
+            for region in self.spec.regions
+        }
+        order = list(TopologicalSorter(uses).static_order())
+        of_rest: set[str] = set()
+        for name in order:
+            if uses_rest(self.spec.region(name).expression) or uses[name] & of_rest:
+                of_rest.add(name)
+        self.not_rest = [name for name in order if name not in of_rest]
+        return self.not_rest + [name for name in order if name in of_rest]
+
+    def _named(self, name: str) -> Mask:
+        return np.asarray((self.bits >> self.dtype(self.index[name])) & self.dtype(1) != 0)
+
+    def _evaluate(self, expression: Expression) -> Mask:
+        if isinstance(expression, MaskFiles):
+            return self._masks(expression)
+        if isinstance(expression, Box):
+            return self._box(expression)
+        if isinstance(expression, All):
+            return np.ones(self.shape, np.bool_)
+        if isinstance(expression, Rest):
+            covered = np.zeros(self.shape, np.bool_)
+            for name in self.not_rest:
+                covered |= self._named(name)
+            return ~covered
+        if isinstance(expression, Reference):
+            return self._named(expression.name)
+        if isinstance(expression, Complement):
+            return ~self._evaluate(expression.of)
+        result = self._evaluate(expression.items[0])
+        for item in expression.items[1:]:
+            other = self._evaluate(item)
+            if isinstance(expression, UnionOf):
+                result = result | other
+            elif isinstance(expression, Intersection):
+                result = result & other
+            else:
+                assert isinstance(expression, Difference)
+                result = result & ~other
+        return result
+
+    def _masks(self, source: MaskFiles) -> Mask:
+        result = np.empty(self.shape, np.bool_)
+        images = open_masks(source, self.base, self.facts, self.frames)
+        for number, image in enumerate(images):
+            result[number] = np.asarray(self.window.mask(image)) >= 128
+        return ~result if source.invert else result
+
+    def _box(self, box: Box) -> Mask:
+        """Pixels whose centres lie in the box, interpolated at every source frame."""
+        facts, (left, top, right, bottom) = self.facts, self.window.box
+        keys = [0 if key.frame is None else key.frame for key in box.keyframes]
+        sides = np.array(
+            [
+                [
+                    (key.x0.pixels(facts.width) - left) / (right - left),
+                    (key.y0.pixels(facts.height) - top) / (bottom - top),
+                    (key.x1.pixels(facts.width) - left) / (right - left),
+                    (key.y1.pixels(facts.height) - top) / (bottom - top),
+                ]
+                for key in box.keyframes
+            ]
+        )
+        at = np.stack([np.interp(self.frames, keys, column) for column in sides.T], axis=1)
+        x = (np.arange(self.shape[2]) + 0.5) / self.shape[2]
+        y = (np.arange(self.shape[1]) + 0.5) / self.shape[1]
+        x0, y0, x1, y1 = (at[:, i, None] for i in range(4))
+        inside_x, inside_y = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
+        return np.asarray(inside_y[:, :, None] & inside_x[:, None, :])
+
+
+def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
+    """One region per edit, so that no part fights its owner.
+
+    A changed part is cut to its owner; an added one may stick out, as a hat does. Either way it
+    takes its pixels from every edit that is no part, and from the parts it belongs to. Returns the
+    edits' layout and warnings; raises GrainError for regions with nothing in them and parts with
+    no owner near.
+    """
+    errors: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
+    changes = spec.changes
+    masks: dict[str, Mask] = {}
+    for edit in changes:
+        mask = regions.mask(edit.region)
+        if not mask.any():
+            errors.append(_empty(edit, "the region `{}` is empty on every frame"))
+            continue
+        if edit.owner:
+            owner = regions.mask(edit.owner)
+            inside = mask & owner
+            if edit.verb == "edit":
+                if not inside.any():
+                    errors.append(_outside(edit))
+                    continue
+                share = 1 - inside.sum() / mask.sum()
+                if share > 0.25:
+                    message = f"{share:.0%} of `{edit.region}` lies outside `{edit.owner}`"
+                    cure = "Only what lies inside is edited."
+                    warnings.append(Diagnostic("G316", message, cure, edit.span_of("region")))
+                mask = inside
+            elif not _near(mask, owner):
+                errors.append(_outside(edit))
+                continue
+        masks[edit.region] = mask
+        gone = [regions.frames[i] for i in np.flatnonzero(~mask.any(axis=(1, 2)))]
+        if gone:
+            shown = ", ".join(map(str, gone[:8])) + ", …" * (len(gone) > 8)
+            message = f"`{edit.region}` is empty on frame{'s' * (len(gone) > 1)} {shown}"
+            cure = "Right where the object is out of sight; nothing is edited there."
+            warnings.append(Diagnostic("G315", message, cure, edit.span_of("region")))
+    if errors:
+        raise GrainError(errors)
+    owners = {edit.region: edit.owner for edit in changes}
+    whole = dict(masks)
+    for part in changes:
+        if part.grain != "part":
+            continue
+        ancestors = _ancestors(part.region, owners)
+        for other in changes:
+            if other.grain != "part" or other.region in ancestors:
+                masks[other.region] = masks[other.region] & ~whole[part.region]
+    for edit in changes:
+        if not masks[edit.region].any():
+            errors.append(_empty(edit, "nothing of `{}` is left: its parts cover it"))
+    if errors:
+        raise GrainError(errors)
+    warnings += _overlaps(changes, masks)
+    kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
+    for name in kept:
+        for region in masks:
+            masks[region] = masks[region] & ~regions.mask(name)
+    for edit in changes:
+        if not masks[edit.region].any():
+            errors.append(_empty(edit, "nothing of `{}` is left: what is kept covers it"))
+    if errors:
+        raise GrainError(errors)
+    return Layout.of(masks, regions.frames), warnings
+
+
+def _ancestors(region: str, owners: dict[str, str | None]) -> set[str]:
+    found: set[str] = set()
+    owner = owners.get(region)
+    while owner is not None and owner not in found:
+        found.add(owner)
+        owner = owners.get(owner)
+    return found - {region}
+
+
+def _near(part: Mask, owner: Mask) -> bool:
+    """Whether, on some frame, the part's box grown by its own size meets the owner's box."""
+    for piece, whole in zip(part, owner, strict=True):
+        if not piece.any() or not whole.any():
+            continue
+        (y0, y1), (x0, x1) = (_extent(piece.any(axis=axis)) for axis in (1, 0))
+        (oy0, oy1), (ox0, ox1) = (_extent(whole.any(axis=axis)) for axis in (1, 0))
+        wide, high = x1 - x0, y1 - y0
+        if x0 - wide <= ox1 and ox0 <= x1 + wide and y0 - high <= oy1 and oy0 <= y1 + high:
+            return True
+    return False
+
+
+def _extent(line: Mask) -> tuple[int, int]:
+    at = np.flatnonzero(line)
+    return int(at[0]), int(at[-1]) + 1
+
+
+def _overlaps(changes: Sequence[Edit], masks: dict[str, Mask]) -> list[Diagnostic]:
+    found = []
+    for index, one in enumerate(changes):
+        for other in changes[index + 1 :]:
+            shared = masks[one.region] & masks[other.region]
+            smaller = min(masks[one.region].sum(), masks[other.region].sum())
+            if shared.sum() > 0.02 * smaller:
+                share = shared.sum() / smaller
+                message = (
+                    f"`{one.region}` and `{other.region}` overlap by {share:.0%} of the smaller"
+                )
+                cure = (
+                    f"Both phrases act there. To decide, subtract: `{one.region} - {other.region}`."
+                )
+                found.append(Diagnostic("G312", message, cure, other.span_of("region")))
+    return found
+
+
+def _empty(edit: Edit, message: str) -> Diagnostic:
+    cure = "`grain show` draws every region on the frames."
+    return Diagnostic("G307", message.format(edit.region), cure, edit.span_of("region"))
+
+
+def _outside(edit: Edit) -> Diagnostic:
+    message = f"the part `{edit.region}` lies outside its owner `{edit.owner}`"
+    cure = "`grain show` draws both on the frames."
+    return Diagnostic("G313", message, cure, edit.span_of("region"))
