@@ -1,0 +1,1 @@
+"""From regions and words to a mask plan."""

@@ -1,0 +1,225 @@
+"""Regions and words to a mask plan. The equations are those of the VideoGrain paper (ICLR 2025).
+
+For a token x of a level, with the modulation's share ξ(t) left to the runtime:
+
+    λ_cross(x) = w_cross · (1 − a(x))     a(x): share of x's own frame that shares an edit with x
+    λ_self(x)  = w_self  · (1 − A(x))     A(x): share of all keys in scope that share an edit with x
+
+each times the edit's own weight (for positive pairs) or repel (for negative ones). Tokens of no
+edit have strength 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
+from grainspec.regions.layout import Bits, Layout
+from grainspec.spec import EditSpec
+from grainspec.words import CharSpan, bind
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A plan, and what is doubtful about it."""
+
+    plan: MaskPlan
+    warnings: tuple[Diagnostic, ...]
+
+
+def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled:
+    """Compile a spec whose edits' regions are ``layout`` (see ``Bound.edits``) for a backbone.
+
+    Raises GrainError: G104 for words that are not in the prompt, G402 for words beyond the text
+    encoder's window, G404 for levels that the backbone lacks, G314 for a size it cannot work on.
+    """
+    frames, height, width = layout.bits_FHW.shape
+    _check_size(spec, backbone, width, height)
+    grids = backbone.grids(width, height)
+    modulated = _chosen_levels(spec, len(grids))
+    edits = _bind_words(spec, backbone)
+    words = np.zeros((len(edits), backbone.max_tokens), np.bool_)
+    for index, edit in enumerate(edits):
+        for tokens in edit.tokens:
+            words[index, list(tokens)] = True
+
+    sampled = [_nearest(layout.bits_FHW, *grid) for grid in grids]
+    classes = np.unique(np.concatenate([np.unique(bits) for bits in sampled]))
+    classes = np.union1d(np.zeros(1, classes.dtype), classes)  # class 0: no edit
+    members = _members(classes, len(edits))
+    scope = key_frames(spec.attention.frames, frames)
+    levels = tuple(
+        _level(index, bits, classes, members, edits, spec, scope, index in modulated)
+        for index, bits in enumerate(sampled)
+    )
+    plan = MaskPlan(
+        target=spec.target,
+        frames=layout.frames,
+        edits=edits,
+        attention=spec.attention,
+        backbone=backbone.name,
+        training_steps=backbone.training_steps,
+        width=width,
+        height=height,
+        members_CE=members,
+        words_ET=words,
+        key_frames_FK=scope,
+        edited_FHW=_any(layout.bits_FHW != 0, *grids[0]),
+        levels=levels,
+    )
+    return Compiled(plan, tuple(_vanishing(spec, layout, plan)))
+
+
+def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:
+    unit = backbone.pixels_per_latent * 2 ** (backbone.level_count - 1)
+    if width % unit or height % unit:
+        near = f"{max(1, round(width / unit)) * unit}x{max(1, round(height / unit)) * unit}"
+        message = f"{backbone.name} cannot work on frames of {width}x{height} pixels"
+        cure = f"Width and height must be multiples of {unit}: `size {near}`, for example."
+        raise fail("G314", message, cure, spec.video.span_of("size"))
+
+
+def _chosen_levels(spec: EditSpec, count: int) -> frozenset[int]:
+    chosen = spec.attention.levels
+    if chosen is None:
+        return frozenset(range(count))
+    unknown = [level for level in chosen if level >= count]
+    if unknown:
+        message = f"level {unknown[0]} does not exist"
+        cure = f"This model has levels 0 (the finest) to {count - 1}."
+        raise fail("G404", message, cure, spec.attention.span_of("levels"))
+    return frozenset(chosen)
+
+
+def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
+    places = list(backbone.tokenize(spec.target))
+    errors: list[Diagnostic] = []
+    planned = []
+    changes = spec.changes
+    for edit, spans in zip(changes, bind([e.phrase for e in changes], spec.target), strict=True):
+        if not spans:
+            message = f"“{edit.phrase}” is not in the target prompt"
+            cure = "Put the words into `target`."
+            errors.append(Diagnostic("G104", message, cure, edit.span_of("phrase")))
+            continue
+        tokens = [_tokens_of(span, places) for span in spans]
+        end_of_window = max((end for _, end in places), default=0)
+        if any(end > end_of_window for _, end in spans) or not all(tokens):
+            message = (
+                f"“{edit.phrase}” lies beyond the {backbone.max_tokens} tokens "
+                f"that {backbone.name} reads"
+            )
+            cure = "Shorten the target prompt, or move these words forward."
+            errors.append(Diagnostic("G402", message, cure, edit.span_of("phrase")))
+            continue
+        planned.append(
+            PlannedEdit(
+                region=edit.region,
+                verb=edit.verb,
+                grain=edit.grain,
+                owner=edit.owner,
+                phrase=edit.phrase,
+                weight=edit.weight,
+                repel=edit.repulsion,
+                spans=tuple(spans),
+                tokens=tuple(tokens),
+            )
+        )
+    if errors:
+        raise GrainError(errors)
+    return tuple(planned)
+
+
+def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
+    start, end = span
+    return tuple(
+        index
+        for index, (first, last) in enumerate(places)
+        if first < last and first < end and start < last
+    )
+
+
+def _nearest(bits_FHW: Bits, rows: int, columns: int) -> Bits:
+    """Each token takes the bits of the pixel under its centre."""
+    _, height, width = bits_FHW.shape
+    y = ((np.arange(rows) + 0.5) * height / rows).astype(np.intp)
+    x = ((np.arange(columns) + 0.5) * width / columns).astype(np.intp)
+    return np.asarray(bits_FHW[:, y[:, None], x])
+
+
+def _any(mask_FHW: npt.NDArray[np.bool_], rows: int, columns: int) -> npt.NDArray[np.bool_]:
+    """Where any pixel of a token's cell is set."""
+    _, height, width = mask_FHW.shape
+    y = np.arange(rows) * height // rows
+    x = np.arange(columns) * width // columns
+    tall = np.logical_or.reduceat(mask_FHW, y, axis=1)
+    return np.asarray(np.logical_or.reduceat(tall, x, axis=2))
+
+
+def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
+    positions = np.arange(count, dtype=classes.dtype)
+    return np.asarray((classes[:, None] >> positions) & classes.dtype.type(1) != 0)
+
+
+def _level(
+    index: int,
+    bits_FHW: Bits,
+    classes: Bits,
+    members_CE: npt.NDArray[np.bool_],
+    edits: Sequence[PlannedEdit],
+    spec: EditSpec,
+    scope_FK: npt.NDArray[np.int32],
+    modulated: bool,
+) -> PlanLevel:
+    dtype: type[np.unsignedinteger] = np.uint8 if len(classes) <= 256 else np.uint16
+    labels = np.searchsorted(classes, bits_FHW).astype(dtype)
+    count = len(classes)
+    per_frame = np.stack([np.bincount(frame.ravel(), minlength=count) for frame in labels])
+    share = (members_CE.astype(np.int64) @ members_CE.T.astype(np.int64)) > 0
+    tokens = bits_FHW.shape[1] * bits_FHW.shape[2]
+    area_FC = per_frame @ share / tokens
+    # Positive keys in scope, summed over the frames that each frame attends to.
+    in_scope = (per_frame @ share)[scope_FK].sum(axis=1) / (tokens * scope_FK.shape[1])
+    claimed = members_CE.any(axis=1)
+    weight = _largest(members_CE, [edit.weight for edit in edits])
+    repel = _largest(members_CE, [edit.repel for edit in edits])
+    cross = spec.attention.cross * (1 - area_FC) * claimed
+    self_ = spec.attention.self_ * (1 - in_scope) * claimed
+    return PlanLevel(
+        index=index,
+        labels_FHW=labels,
+        cross_attract_FC=(cross * weight).astype(np.float32),
+        cross_repel_FC=(cross * repel).astype(np.float32),
+        self_attract_FC=(self_ * weight).astype(np.float32),
+        self_repel_FC=(self_ * repel).astype(np.float32),
+        modulated=modulated,
+    )
+
+
+def _largest(members_CE: npt.NDArray[np.bool_], values: Sequence[float]) -> npt.NDArray[np.float64]:
+    """For each class, the largest value among its edits; 0 for no edit."""
+    return np.asarray(np.where(members_CE, np.asarray(values), 0.0).max(axis=1, initial=0.0))
+
+
+def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
+    found = []
+    for index, edit in enumerate(spec.changes):
+        present = layout.mask(edit.region).any(axis=(1, 2))
+        lost = [
+            level.index
+            for level in plan.levels
+            if level.modulated and not plan.members_CE[level.labels_FHW[present], index].any()
+        ]
+        if lost:
+            named = ", ".join(map(str, lost))
+            message = f"`{edit.region}` is too small for level{'s' * (len(lost) > 1)} {named}"
+            rows, columns = plan.levels[lost[0]].labels_FHW.shape[1:]
+            cure = f"It covers no token of the {columns}x{rows} grid there, and is not held apart."
+            found.append(Diagnostic("G401", message, cure, edit.span_of("region")))
+    return found

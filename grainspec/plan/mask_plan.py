@@ -1,0 +1,204 @@
+"""The mask plan: all that a runtime needs to modulate attention, and nothing of the language.
+
+A plan never holds an N x M mask. Every token of every level has a **class**: the distinct set of
+edits it belongs to. Which classes and which words attract each other is a small table, and so are
+the strengths, which depend on the frame and the class alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from grainspec.spec import Attention, FrameScope
+from grainspec.words import CharSpan
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.unsignedinteger]
+Relation = npt.NDArray[np.bool_]
+
+NO_CLASS = 0
+"""The class of tokens that no edit claims; they are never modulated."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEdit:
+    """One edit: its region, its words, where they stand in the prompt and in its tokens."""
+
+    region: str
+    verb: str
+    grain: str | None
+    owner: str | None
+    phrase: str
+    weight: float
+    repel: float
+    spans: tuple[CharSpan, ...]
+    """Character spans of every occurrence in the target prompt."""
+    tokens: tuple[tuple[int, ...], ...]
+    """Token positions of every occurrence."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlanLevel:
+    """One token grid.
+
+    labels_FHW: the class of every token. The strengths, float32 ``[F, C]`` by frame and class, are
+    those at full schedule (ξ = 1); the schedule scales them, and the product is clamped to 1.
+    """
+
+    index: int
+    labels_FHW: Labels
+    cross_attract_FC: Floats
+    cross_repel_FC: Floats
+    self_attract_FC: Floats
+    self_repel_FC: Floats
+    modulated: bool = True
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens a frame."""
+        return int(np.prod(self.labels_FHW.shape[1:]))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPlan:
+    """Positive and negative attention pairs of an edit, for one backbone and clip.
+
+    members_CE: bool ``[C, E]``, the edits that each class belongs to; row 0 is empty.
+    words_ET: bool ``[E, T]``, the prompt tokens of each edit's phrase.
+    key_frames_FK: int ``[F, K]``, the frames whose tokens each frame attends to.
+    edited_FHW: bool at the latent's resolution, where the latent may change.
+    """
+
+    target: str
+    frames: tuple[int, ...]
+    edits: tuple[PlannedEdit, ...]
+    attention: Attention
+    backbone: str
+    training_steps: int
+    width: int
+    height: int
+    members_CE: Relation
+    words_ET: Relation
+    key_frames_FK: npt.NDArray[np.int32]
+    edited_FHW: Relation
+    levels: tuple[PlanLevel, ...]
+    _cache: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def self_relation_CC(self) -> Relation:
+        """Whether tokens of two classes are a positive pair: they share an edit."""
+        members = self.members_CE.astype(np.int32)
+        return np.asarray(members @ members.T > 0)
+
+    @property
+    def cross_relation_CT(self) -> Relation:
+        """Whether a token of a class and a word are a positive pair: the word is its edit's."""
+        members = self.members_CE.astype(np.int32)
+        return np.asarray(members @ self.words_ET.astype(np.int32) > 0)
+
+    def is_active(self, step: int, steps: int) -> bool:
+        """Whether sampling step ``step`` of ``steps`` (from 0) is modulated."""
+        return step < round(self.attention.until * steps)
+
+    def schedule(self, timestep: float) -> float:
+        """ξ(t) = (t / T) ** p at a diffusion timestep."""
+        return float((timestep / self.training_steps) ** self.attention.decay)
+
+    def at(self, timestep: float, table: Floats) -> Floats:
+        """A table of strengths at a diffusion timestep: scaled by ξ, clamped to [0, 1]."""
+        scaled = table * np.float32(self.schedule(timestep))
+        return np.asarray(np.minimum(scaled, np.float32(1)))
+
+    def areas(self, level: PlanLevel) -> npt.NDArray[np.float64]:
+        """Each edit's share of each frame, ``[F, E]``."""
+        classes = len(self.members_CE)
+        counts = np.stack([np.bincount(f.ravel(), minlength=classes) for f in level.labels_FHW])
+        return np.asarray(counts @ self.members_CE / level.tokens)
+
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Every array by a stable name, as saved."""
+        named: dict[str, npt.NDArray[Any]] = {
+            "members": self.members_CE,
+            "words": self.words_ET,
+            "key_frames": self.key_frames_FK,
+            "edited": self.edited_FHW,
+        }
+        for level in self.levels:
+            prefix = f"level{level.index}"
+            named[f"{prefix}.labels"] = level.labels_FHW
+            named[f"{prefix}.cross_attract"] = level.cross_attract_FC
+            named[f"{prefix}.cross_repel"] = level.cross_repel_FC
+            named[f"{prefix}.self_attract"] = level.self_attract_FC
+            named[f"{prefix}.self_repel"] = level.self_repel_FC
+        return named
+
+    def header(self) -> dict[str, Any]:
+        """Everything but the arrays, as plain JSON values."""
+        return {
+            "target": self.target,
+            "frames": list(self.frames),
+            "edits": [
+                {
+                    "region": edit.region,
+                    "verb": edit.verb,
+                    "grain": edit.grain,
+                    "owner": edit.owner,
+                    "phrase": edit.phrase,
+                    "weight": edit.weight,
+                    "repel": edit.repel,
+                    "spans": [list(span) for span in edit.spans],
+                    "tokens": [list(tokens) for tokens in edit.tokens],
+                }
+                for edit in self.edits
+            ],
+            "attention": self.attention.model_dump(mode="json", by_alias=True),
+            "backbone": self.backbone,
+            "training_steps": self.training_steps,
+            "width": self.width,
+            "height": self.height,
+            "modulated": [level.modulated for level in self.levels],
+        }
+
+    @property
+    def digest(self) -> str:
+        """A hash of the plan's whole content, the same wherever and whenever it is compiled."""
+        if "digest" not in self._cache:
+            sha = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+            for name, array in sorted(self.arrays().items()):
+                sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+                sha.update(np.ascontiguousarray(array).tobytes())
+            self._cache["digest"] = sha.hexdigest()
+        return self._cache["digest"]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MaskPlan) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def key_frames(scope: FrameScope, count: int) -> npt.NDArray[np.int32]:
+    """The frames that each of ``count`` frames attends to, ``[F, K]``.
+
+    >>> key_frames("sparse_causal", 3).tolist()
+    [[0, 0], [0, 0], [0, 1]]
+    """
+    every = np.arange(count, dtype=np.int32)
+    first = np.zeros(count, np.int32)
+    if scope == "each":
+        return every[:, None]
+    if scope == "first_last":
+        return np.stack([first, np.full(count, count - 1, np.int32)], axis=1)
+    if scope == "sparse_causal":
+        return np.stack([first, np.maximum(every - 1, 0)], axis=1)
+    return np.broadcast_to(every, (count, count)).copy()

@@ -1,0 +1,219 @@
+"""Hypothesis strategies for specs, layouts and plans, and a backbone that needs no model.
+
+    from hypothesis import given
+    from grainspec.testing import layouts, specs
+
+    @given(specs())
+    def test_my_tool_reads_every_spec(spec): ...
+
+Needs the extra ``grainspec[testing]``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.compile import compile_plan
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regions.expressions import (
+    ALL,
+    REST,
+    Box,
+    Complement,
+    Difference,
+    Expression,
+    Intersection,
+    Keyframe,
+    Length,
+    MaskFiles,
+    Reference,
+    Union,
+)
+from grainspec.regions.layout import Layout
+from grainspec.spec import Attention, Edit, EditSpec, FrameRange, Keep, Region, Sampler, Size, Video
+from grainspec.words import CharSpan
+
+_RESERVED = frozenset(
+    "grain video model source target negative region edit add keep attention sampler "
+    "rest all of class instance part".split()
+)
+_WORDS = (
+    "robot bear cat alien penguin man tree hill river cloud lamp boat drum kite rose "
+    "stone glass sand snow moon star fish bird wolf"
+).split()
+
+
+def word_backbone(
+    *, levels: int = 4, pixels_per_latent: int = 8, max_tokens: int = 77, native: int = 512
+) -> Backbone:
+    """A backbone that takes every word for one token, between a start and an end token."""
+
+    def tokenize(text: str) -> Sequence[CharSpan]:
+        spans = [(0, 0), *(match.span() for match in re.finditer(r"\w+|[^\w\s]", text))]
+        spans = spans[: max_tokens - 1]
+        return spans + [(0, 0)] * (max_tokens - len(spans))
+
+    return Backbone(
+        name="words",
+        pixels_per_latent=pixels_per_latent,
+        level_count=levels,
+        max_tokens=max_tokens,
+        training_steps=1000,
+        native_size=Size(width=native, height=native),
+        tokenize=tokenize,
+    )
+
+
+def names() -> st.SearchStrategy[str]:
+    """Names a region can have."""
+    return st.from_regex(r"[a-z_][a-z0-9_]{0,7}", fullmatch=True).filter(
+        lambda name: name not in _RESERVED
+    )
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Prompts and paths: any text without control characters and surrogates."""
+    plain = st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t")
+    return st.text(plain, max_size=20)
+
+
+def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
+    """Lengths of a unit between two values, with at most two decimals."""
+    values = st.integers(round(low * 100), round(high * 100)).map(lambda n: n / 100)
+    return values.map(lambda value: Length.model_validate({"value": value, "unit": unit}))
+
+
+@st.composite
+def boxes(draw: st.DrawFn, moving: bool | None = None) -> Box:
+    """Boxes with area, still or with keyframes."""
+    unit, size = draw(st.sampled_from([("%", 100), ("px", 500)]))
+    numbers: Sequence[int | None] = [None]
+    if draw(st.booleans()) if moving is None else moving:
+        numbers = sorted(draw(st.sets(st.integers(0, 40), min_size=1, max_size=3)))
+    keys = []
+    for number in numbers:
+        x0, y0 = draw(lengths(unit, -5, size - 10)), draw(lengths(unit, -5, size - 10))
+        x1 = draw(lengths(unit, x0.value + 1, size + 5))
+        y1 = draw(lengths(unit, y0.value + 1, size + 5))
+        keys.append(Keyframe(frame=number, x0=x0, y0=y0, x1=x1, y1=y1))
+    return Box(keyframes=tuple(keys))
+
+
+def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
+    """Region expressions that use the names in ``known`` and sources."""
+    leaves: list[st.SearchStrategy[Expression]] = [
+        st.builds(MaskFiles, path=texts().filter(bool), invert=st.booleans()),
+        boxes(),
+        st.just(ALL),
+        st.just(REST),
+    ]
+    if known:
+        leaves.append(st.sampled_from(list(known)).map(lambda name: Reference(name=name)))
+
+    def larger(smaller: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+        items = st.lists(smaller, min_size=2, max_size=3).map(tuple)
+        return st.one_of(
+            st.builds(Union, items=items),
+            st.builds(Intersection, items=items),
+            st.builds(Difference, items=items),
+            st.builds(Complement, of=smaller),
+        )
+
+    return st.recursive(st.one_of(leaves), larger, max_leaves=6)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> EditSpec:
+    """Valid specs: every name is defined, every phrase is in the target prompt."""
+    chosen = draw(st.lists(names(), min_size=1, max_size=5, unique=True))
+    regions = []
+    for index, name in enumerate(chosen):
+        expression = draw(expressions(chosen[:index]))
+        regions.append(Region(name=name, expression=expression))
+    phrases = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=len(chosen), unique=True))
+    bound = draw(st.permutations(chosen))
+    edits: list[Edit | Keep] = []
+    for name, phrase in zip(bound, phrases, strict=False):
+        weights = st.integers(0, 400).map(lambda n: n / 100)
+        verb, grain, owner = (
+            "edit",
+            draw(st.sampled_from([None, "class", "instance", "part"])),
+            None,
+        )
+        others = [other for other in chosen if other != name]
+        if grain == "part" and others and draw(st.booleans()):
+            owner, verb = draw(st.sampled_from(others)), draw(st.sampled_from(["edit", "add"]))
+        edits.append(
+            Edit.model_validate(
+                {
+                    "verb": verb,
+                    "grain": grain,
+                    "region": name,
+                    "owner": owner,
+                    "phrase": phrase,
+                    "weight": draw(weights),
+                    "repel": draw(st.none() | weights),
+                }
+            )
+        )
+    edits += [Keep(region=name) for name in bound[len(phrases) :] if draw(st.booleans())]
+    first = draw(st.integers(0, 20))
+    return EditSpec(
+        video=Video(
+            path=draw(texts().filter(bool)),
+            frames=draw(st.none() | st.just(FrameRange(first=first, last=first + 30))),
+            step=draw(st.integers(1, 4)),
+            size=draw(st.none() | st.just(Size(width=512, height=384))),
+            crop=draw(st.none() | boxes(moving=False)),
+        ),
+        model=draw(st.sampled_from(["demo", "owner/name", "./folder"])),
+        source=draw(texts()),
+        target=" and ".join(phrases),
+        negative=draw(texts()),
+        regions=tuple(regions),
+        edits=tuple(edits),
+        attention=Attention.model_validate(
+            {
+                "cross": draw(st.integers(0, 100)) / 100,
+                "self": draw(st.integers(0, 100)) / 100,
+                "until": draw(st.integers(0, 100)) / 100,
+                "decay": draw(st.integers(0, 20)) / 2,
+                "frames": draw(st.sampled_from(["each", "first_last", "sparse_causal", "full"])),
+                "levels": draw(st.none() | st.just((0,)) | st.just((1, 2))),
+                "phrases": draw(st.sampled_from(["isolated", "in_context"])),
+            }
+        ),
+        sampler=Sampler(
+            steps=draw(st.integers(1, 60)),
+            guidance=draw(st.integers(0, 20)) / 2,
+            seed=draw(st.integers(0, 100)),
+        ),
+    )
+
+
+@st.composite
+def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
+    """Layouts of boxes that may overlap and may be empty on a frame, one region per name."""
+    frames = draw(st.integers(1, 4))
+    masks = {}
+    for name in edits:
+        mask = np.zeros((frames, side, side), np.bool_)
+        for frame in range(frames):
+            x0, y0 = draw(st.integers(0, side - 1)), draw(st.integers(0, side - 1))
+            wide, high = draw(st.integers(0, side)), draw(st.integers(0, side))
+            mask[frame, y0 : y0 + high, x0 : x0 + wide] = True
+        masks[name] = mask
+    return Layout.of(masks)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
+    """A spec, a layout of its edits, and the plan compiled from both."""
+    spec = draw(specs().filter(lambda spec: spec.attention.levels != (1, 2)))
+    layout = draw(layouts([edit.region for edit in spec.changes]))
+    return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan
