@@ -1,0 +1,5 @@
+"""``python -m grainspec`` is the command ``grain``."""
+
+from grainspec.cli import main
+
+main()

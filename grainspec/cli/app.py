@@ -1,0 +1,124 @@
+"""The command's frame: which commands there are, how errors are shown, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import cache
+from itertools import pairwise
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+import grainspec
+from grainspec.cli.check import check
+from grainspec.cli.output import Format, report
+from grainspec.diagnostics import Diagnostic, GrainError
+
+OK, FOUND_ERRORS, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+@cache
+def _extensions() -> dict[str, str]:
+    """Commands of other packages, such as the runtime: name to ``module:attribute``."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in entry_points(group="grainspec.commands")}
+
+
+class _Commands(click.Group):
+    """The SDK's commands, then those of extensions, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_extensions()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is None and cmd_name in _extensions():
+            return _load(cmd_name, _extensions()[cmd_name])
+        return own
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            cure = grainspec.diagnostics.suggestion(name, self.list_commands(ctx))
+            ctx.fail(f"there is no command `{name}`. {cure}")
+        return super().resolve_command(ctx, args)
+
+
+def _load(name: str, place: str) -> click.Command:
+    from importlib import import_module
+
+    module, attribute = place.split(":")
+    command = getattr(import_module(module), attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"the extension {place} is no click command")
+    return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+)
+@click.version_option(grainspec.__version__, prog_name="grain")
+def app() -> None:
+    """Edit videos with diffusion models: which words go where, in a small language.
+
+    \b
+    Examples:
+      grain check edit.grain     find every mistake, in a moment
+      grain show edit.grain      draw the regions on the frames
+      grain plan edit.grain      see what would be done to attention
+      grain run edit.grain       edit the video
+    """
+
+
+app.add_command(check)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """Let a kill unwind the stack, so that half-written files are removed."""
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(standalone_mode=False)
+    except GrainError as error:
+        report(error.diagnostics, source=error.source, path=error.path, format=_format_asked())
+        code = FOUND_ERRORS
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted; nothing was written", file=sys.stderr)
+        code = INTERRUPTED
+    except ImportError as error:
+        code = _not_installed(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = OK
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _not_installed(error: ImportError) -> int:
+    """Say which part is missing; other import errors are faults of ours and pass through."""
+    package = (error.name or "").split(".")[0]
+    if package in {"", "grainspec", "grainspec_runtime"}:
+        raise error
+    cure = "Install it with: pip install 'grainspec[runtime]'"
+    finding = Diagnostic("G501", f"this command needs {package}, which is not installed", cure)
+    report([finding], format=_format_asked())
+    return FOUND_ERRORS
+
+
+def _format_asked() -> Format:
+    """The format on the command line, for errors that stop a command."""
+    words = sys.argv[1:]
+    asked = "--format=json" in words or ("--format", "json") in pairwise(words)
+    return "json" if asked else "text"

@@ -1,0 +1,73 @@
+"""``grain check``: every mistake of a spec, found without loading any model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from grainspec.check_files import check_files
+from grainspec.checks import check_meaning
+from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.document import from_json
+from grainspec.files import read_text
+from grainspec.text.parse import parse_all
+
+
+@click.command
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--no-files", is_flag=True, help="Don't look at the video and the masks.")
+@format_option
+def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
+    """Find every mistake in specs: words, names, values, video and masks.
+
+    Exits with 1 if there is an error, with 0 if there are none or only warnings.
+
+    \b
+    Examples:
+      grain check edit.grain
+      grain check examples/*.grain --format json
+    """
+    failed = False
+    results = []
+    for file in files:
+        source, findings = findings_in(file, look_at_files=not no_files)
+        errors = sum(finding.is_error for finding in findings)
+        failed = failed or errors > 0
+        if format_ == "json":
+            found = [finding.as_json() for finding in findings]
+            results.append({"path": str(file), "diagnostics": found})
+            continue
+        report(findings, source=source, path=str(file))
+        warnings = len(findings) - errors
+        said = [counted(errors, "error")] * (errors > 0)
+        said += [counted(warnings, "warning")] * (warnings > 0)
+        print(f"{file}: {', '.join(said) or 'fine'}", file=sys.stderr if errors else sys.stdout)
+    if format_ == "json":
+        print_json({"files": results})
+    if failed:
+        sys.exit(1)
+
+
+def findings_in(file: Path, *, look_at_files: bool) -> tuple[str | None, list[Diagnostic]]:
+    """A spec file's text and everything that can be found about it without a model."""
+    try:
+        source = read_text(file)
+    except GrainError as error:
+        return None, list(error.diagnostics)
+    if file.suffix == ".json":
+        try:
+            spec = from_json(source)
+        except GrainError as error:
+            return source, list(error.diagnostics)
+        findings = check_meaning(spec)
+    else:
+        parsed = parse_all(source)
+        if parsed.spec is None:
+            return source, list(parsed.diagnostics)
+        spec, findings = parsed.spec, list(parsed.diagnostics)
+    if look_at_files:
+        findings += check_files(spec, file.parent)
+    return source, findings

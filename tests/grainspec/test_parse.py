@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import pytest
+from clips import EXAMPLES
+
+from grainspec import GrainError, load, parse, parse_all
+from grainspec.regions.expressions import (
+    Box,
+    Complement,
+    Difference,
+    Intersection,
+    MaskFiles,
+    Reference,
+    Rest,
+    Union,
+)
+
+HEAD = 'grain 1\nvideo "c.mp4"\ntarget "a green robot and a yellow bear with a hat"\n'
+
+
+def codes(text: str) -> list[str]:
+    return [finding.code for finding in parse_all(text).diagnostics]
+
+
+def expression(text: str) -> object:
+    spec = parse(HEAD + f'region a = all\nregion b = all\nregion r = {text}\nedit r -> "hat"\n')
+    return spec.region("r").expression
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.grain")), ids=lambda path: path.name)
+def test_examples_parse_without_findings(path: object) -> None:
+    parsed = parse_all(path.read_text())  # type: ignore[attr-defined]
+    assert parsed.diagnostics == ()
+    assert load(str(path)) == parsed.spec
+
+
+def test_every_statement() -> None:
+    spec = parse(
+        """
+        grain 1  # a comment
+        video "run.mp4" { frames 0..30 step 2 size 512x320 crop box(10%, 0%, 90%, 100%) }
+        model "owner/name"
+        source "two men"
+        target "Spiderman and Polar Bear in sunglasses before cherry trees"
+        negative "ugly \\"quoted\\""
+        region left  = masks("layout/left")
+        region right = masks("layout/right_*.png", invert)
+        region eyes  = box(61%, 18px, 70%, 24px) @ 0, box(64%, 18px, 73%, 24px) @ 30
+        region trees = rest
+        region sky   = ~trees & all
+        edit instance left -> "Spiderman" { weight 1.2 repel 0.5 }
+        edit class right -> "Polar Bear"
+        add part eyes of right -> "sunglasses"
+        edit trees -> "cherry trees"
+        keep sky
+        attention { cross 0.9 self 0.2 frames each until 40% decay 3 levels 1..2 phrases in_context }
+        sampler ddim { steps 20 guidance 5.5 seed 7 }
+        """
+    )
+    assert spec.video.frames is not None
+    assert spec.video.size is not None
+    assert (spec.video.frames.last, spec.video.step, spec.video.size.width) == (30, 2, 512)
+    assert spec.model == "owner/name"
+    assert spec.negative == 'ugly "quoted"'
+    assert [edit.region for edit in spec.edits] == ["left", "right", "eyes", "trees", "sky"]
+    left, _, eyes, trees = spec.changes
+    assert (left.grain, left.weight, left.repulsion) == ("instance", 1.2, 0.5)
+    assert (eyes.verb, eyes.grain, eyes.owner) == ("add", "part", "right")
+    assert (trees.grain, trees.repulsion) == (None, 1.0)
+    assert spec.attention.levels == (1, 2)
+    assert spec.attention.until == pytest.approx(0.4)
+    assert (spec.sampler.steps, spec.sampler.guidance, spec.sampler.seed) == (20, 5.5, 7)
+    box = spec.region("eyes").expression
+    assert isinstance(box, Box)
+    assert [key.frame for key in box.keyframes] == [0, 30]
+    assert str(box.keyframes[1].x1) == "73%"
+
+
+def test_operators_bind_as_in_python() -> None:
+    found = expression("a | b & a - ~b")
+    assert isinstance(found, Union)
+    assert isinstance(found.items[1], Intersection)
+    assert isinstance(found.items[1].items[1], Difference)
+    assert isinstance(found.items[1].items[1].items[1], Complement)
+
+
+def test_parentheses_and_sources() -> None:
+    found = expression('(a | rest) - masks("m", invert)')
+    assert isinstance(found, Difference)
+    assert found.items[0] == Union(items=(Reference(name="a"), Rest()))
+    assert found.items[1] == MaskFiles(path="m", invert=True)
+
+
+def test_five_mistakes_are_five_findings() -> None:
+    text = HEAD + (
+        'regin left = masks("m")\n'
+        "region right = masks(7)\n"
+        "region a = box(10%, 10%, 20%)\n"
+        'edit a -> "green robt"\n'
+        "sampler ddim { steps lots }\n"
+    )
+    assert codes(text) == ["G001", "G205", "G205", "G104", "G202"]
+
+
+def test_findings_point_at_the_words() -> None:
+    text = HEAD + 'region left = all\nedit lefft -> "green robot"\n'
+    (finding,) = parse_all(text).diagnostics
+    assert finding.code == "G101"
+    assert finding.span is not None
+    line = text.splitlines()[finding.span.line - 1]
+    assert line[finding.span.column - 1 : finding.span.end_column - 1] == "lefft"
+    assert "`left`" in finding.cure
+
+
+def test_an_unused_region_is_a_warning() -> None:
+    text = HEAD + 'region left = all\nregion right = all\nedit left -> "green robot"\n'
+    parsed = parse_all(text)
+    assert [(f.code, f.is_error) for f in parsed.diagnostics] == [("G103", False)]
+    assert parsed.spec is not None
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "words"),
+    [
+        ("vidio", "G001", "`video`"),
+        ('source "unclosed', "G002", "Close it"),
+        ("region left = 50p", "G003", "Numbers"),
+        ("region keep = all", "G001", "my_keep"),
+        ("region left = " + "(" * 60 + "all" + ")" * 60, "G004", "Name a part"),
+        ("region left = " + "~" * 60 + "all", "G004", "Name a part"),
+        ('video "other.mp4"', "G007", "Leave one"),
+        ("region left = mask(3)", "G205", "`masks`"),
+        ('region left = masks("m", 5)', "G205", "invert"),
+        ("region left = box(1, 2%, 3%, 4%)", "G202", "`1%`"),
+        ("region left = box(1%, 2%, 3%, 4%) @ 1.5", "G202", "whole"),
+        ("region left = box(50%, 2%, 3%, 4%)", "G309", "order"),
+        ('region left = masks("m") @ 3', "G205", "box"),
+        ("attention { cross 2 }", "G203", "from 0 to 1"),
+        ("attention { until 0.5 }", "G202", "30%"),
+        ("attention { frames al }", "G202", "`full`"),
+        ("attention { crross 1 }", "G201", "`cross`"),
+        ("attention { cross }", "G204", "Expected"),
+        ("attention { cross 1 cross 0.5 }", "G204", "Leave one"),
+        ("attention { levels all 2 }", "G202", "levels"),
+        ("sampler euler", "G202", "ddim"),
+        ("sampler ddim { steps 0 }", "G203", "from 1 to 1000"),
+        ("sampler ddim { steps 1e999 }", "G202", "whole number"),
+        ("sampler ddim { guidance 1e999 }", "G203", ""),
+        ('edit robot "x"', "G001", "`->`"),
+        ('target "\\q"', "G007", ""),
+        ('negative "\\q"', "G003", "There are"),
+    ],
+)
+def test_one_mistake_one_code(statement: str, code: str, words: str) -> None:
+    text = HEAD + 'region known = all\nedit known -> "hat"\n' + statement + "\n"
+    found = [f for f in parse_all(text).diagnostics if f.code not in {"G103"}]
+    assert [f.code for f in found] == [code]
+    assert words in found[0].cure
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "G005"),
+        ('video "c.mp4"', "G005"),
+        ("grain 2", "G005"),
+        ("grain 1", "G008"),
+        (HEAD, "G108"),
+        (HEAD + "region a = all\nregion a = all", "G102"),
+        (HEAD + 'region a = all\nedit a -> "hat"\nedit a -> "bear"', "G109"),
+        (HEAD + 'region a = all\nregion b = all\nedit a -> "hat"\nedit b -> "hat"', "G105"),
+        (HEAD + 'region a = b\nregion b = a\nedit a -> "hat"', "G106"),
+        (HEAD + 'region a = all\nedit a -> "hat"\nkeep a', "G107"),
+        (HEAD + 'region a = all\nadd a of a -> "hat"', "G109"),
+        (HEAD + 'region a = all\nedit a -> "hats"', "G104"),
+        ("grain 1\x00", "G006"),
+        ("grain \ud800", "G006"),
+    ],
+)
+def test_mistakes_of_the_whole(text: str, code: str) -> None:
+    assert code in codes(text)
+    with pytest.raises(GrainError) as raised:
+        parse(text)
+    assert code in str(raised.value)
+
+
+def test_a_broken_region_is_not_reported_again_where_it_is_used() -> None:
+    text = HEAD + 'region left = masks("a") &\nedit left -> "green robot"\n'
+    assert codes(text) == ["G001"]
+
+
+def test_longer_phrases_own_their_words() -> None:
+    text = (
+        'grain 1 video "c" target "a bear and a polar bear"\n'
+        'region a = all region b = all edit a -> "bear" edit b -> "polar bear"'
+    )
+    assert codes(text) == []
+
+
+def test_huge_and_odd_input_is_refused_quickly() -> None:
+    assert codes(HEAD + "region " + "x" * 1_000_000 + " = all")
+    assert codes("\ufeff" + HEAD + 'region a = all edit a -> "hat"') == []
+    assert codes("#" * 5_000_000) == ["G006"]
+    assert "G203" in codes(HEAD + "sampler ddim { seed 99999999999999999999 }")
+    assert "G202" in codes(HEAD + f"sampler ddim {{ seed {'9' * 5000} }}")
+    assert "G203" in codes(HEAD.replace('"c.mp4"', '"c.mp4" { size ' + "9" * 5000 + "x16 }"))

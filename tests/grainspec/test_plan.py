@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grainspec import GrainError, parse
+from grainspec.plan.compile import compile_plan
+from grainspec.plan.facts import facts, facts_text
+from grainspec.plan.mask_plan import MaskPlan, key_frames
+from grainspec.plan.save import load_plan, save_plan
+from grainspec.regions.layout import Layout
+from grainspec.spec import EditSpec
+from grainspec.testing import layouts, plans, word_backbone
+
+Sample = tuple[EditSpec, Layout, MaskPlan]
+
+SPEC = parse(
+    """
+    grain 1
+    video "c"
+    target "a robot and a bear before trees and more trees"
+    region left = all
+    region right = all
+    region trees = all
+    edit left -> "robot"
+    edit right -> "bear" { weight 0.5 repel 2 }
+    edit trees -> "trees"
+    """
+)
+
+
+def quarters() -> Layout:
+    """Left quarter, right quarter, and the half between; the last row of pixels is nobody's."""
+    masks = {}
+    for name, start, end in (("left", 0, 16), ("right", 48, 64), ("trees", 16, 48)):
+        mask = np.zeros((2, 64, 64), bool)
+        mask[:, :48, start:end] = True
+        masks[name] = mask
+    return Layout.of(masks)
+
+
+def compiled(text: str = "") -> MaskPlan:
+    spec = SPEC if not text else parse(text)
+    return compile_plan(spec, quarters(), word_backbone(levels=2)).plan
+
+
+def test_labels_words_and_strengths_of_a_known_layout() -> None:
+    plan = compiled()
+    first, second = plan.levels
+    assert first.labels_FHW.shape == (2, 8, 8)
+    assert second.labels_FHW.shape == (2, 4, 4)
+    assert first.labels_FHW.dtype == np.uint8
+    edits = [edit.region for edit in plan.edits]
+    assert edits == ["left", "right", "trees"]
+    assert [edit.tokens for edit in plan.edits] == [((2,),), ((5,),), ((7,), (10,))]
+    left = plan.members_CE[:, 0]
+    assert (
+        left[first.labels_FHW[0]] == (np.arange(8) < 2)[None] & (np.arange(8) < 6)[:, None]
+    ).all()
+    label = int(first.labels_FHW[0, 0, 0])
+    share = 12 / 64
+    assert first.cross_attract_FC[0, label] == pytest.approx(1 - share)
+    assert first.self_attract_FC[0, label] == pytest.approx(0.3 * (1 - share))
+    right = int(first.labels_FHW[0, 0, 7])
+    assert first.cross_attract_FC[0, right] == pytest.approx(0.5 * (1 - share))
+    assert first.cross_repel_FC[0, right] == pytest.approx(2 * (1 - share))
+    nobody = int(first.labels_FHW[0, 7, 0])
+    assert not plan.members_CE[nobody].any()
+    assert first.cross_attract_FC[0, nobody] == first.self_repel_FC[0, nobody] == 0
+    assert plan.cross_relation_CT[label].nonzero()[0].tolist() == [2]
+    assert plan.edited_FHW[:, :6].all()
+    assert not plan.edited_FHW[:, 6:].any()
+
+
+def test_the_schedule() -> None:
+    plan = compiled()
+    assert [plan.is_active(step, 50) for step in (0, 14, 15, 49)] == [True, True, False, False]
+    assert plan.schedule(1000) == 1
+    assert plan.schedule(500) == pytest.approx(0.5**5)
+    right = plan.levels[0]
+    scaled = plan.at(1000, right.cross_repel_FC)
+    assert scaled.max() == 1  # 2 * 0.8125, clamped
+    assert plan.at(500, right.cross_repel_FC).max() == pytest.approx(2 * 0.8125 / 32)
+
+
+@given(plans())
+def test_every_pair_is_positive_or_negative_and_relations_are_sound(sample: Sample) -> None:
+    _, layout, plan = sample
+    relation = plan.self_relation_CC
+    assert relation.dtype == np.bool_
+    assert (relation == relation.T).all()
+    for row, bits in enumerate(plan.members_CE):
+        for column, others in enumerate(plan.members_CE):
+            assert relation[row, column] == bool((bits & others).any())
+    for index, edit in enumerate(plan.edits):
+        positions = sorted(t for tokens in edit.tokens for t in tokens)
+        assert plan.words_ET[index].nonzero()[0].tolist() == positions
+    crossing = plan.cross_relation_CT
+    for row, bits in enumerate(plan.members_CE):
+        expected = np.zeros(crossing.shape[1], bool)
+        for index in bits.nonzero()[0]:
+            expected |= plan.words_ET[index]
+        assert (crossing[row] == expected).all()
+    assert layout.names == tuple(edit.region for edit in plan.edits)
+
+
+@given(plans())
+def test_tokens_have_the_bits_of_the_pixels_under_their_centres(sample: Sample) -> None:
+    _, layout, plan = sample
+    for level in plan.levels:
+        _, rows, columns = level.labels_FHW.shape
+        members = plan.members_CE[level.labels_FHW]
+        for row in range(rows):
+            for column in range(columns):
+                y, x = int((row + 0.5) * 64 / rows), int((column + 0.5) * 64 / columns)
+                for index, name in enumerate(layout.names):
+                    assert (members[:, row, column, index] == layout.mask(name)[:, y, x]).all()
+
+
+@given(plans(), st.floats(0, 1000))
+def test_strengths_are_within_bounds(sample: Sample, timestep: float) -> None:
+    spec, _, plan = sample
+    for level in plan.levels:
+        for table, weight in (
+            (level.cross_attract_FC, spec.attention.cross),
+            (level.cross_repel_FC, spec.attention.cross),
+            (level.self_attract_FC, spec.attention.self_),
+            (level.self_repel_FC, spec.attention.self_),
+        ):
+            assert (table >= 0).all()
+            assert (table <= 4 * weight + 1e-6).all()
+            assert (table[:, 0] == 0).all()
+            at = plan.at(timestep, table)
+            assert (at >= 0).all()
+            assert (at <= 1).all()
+
+
+@given(plans())
+def test_strengths_against_the_definition(sample: Sample) -> None:
+    """λ from the equations, token by token, against the tables by class."""
+    spec, _, plan = sample
+    weights = np.array([edit.weight for edit in plan.edits])
+    for level in plan.levels:
+        members = plan.members_CE[level.labels_FHW].reshape(len(level.labels_FHW), level.tokens, -1)
+        for frame, mine in enumerate(members):
+            shares = (mine[:, None] & mine[None]).any(-1)
+            keys = np.concatenate([members[g] for g in plan.key_frames_FK[frame]])
+            in_scope = (mine[:, None] & keys[None]).any(-1)
+            claimed = mine.any(-1)
+            weight = np.where(mine, weights, 0).max(-1, initial=0)
+            cross = spec.attention.cross * weight * (1 - shares.mean(1)) * claimed
+            self_ = spec.attention.self_ * weight * (1 - in_scope.mean(1)) * claimed
+            labels = level.labels_FHW[frame].ravel()
+            np.testing.assert_allclose(level.cross_attract_FC[frame][labels], cross, atol=1e-6)
+            np.testing.assert_allclose(level.self_attract_FC[frame][labels], self_, atol=1e-6)
+
+
+@given(plans(), st.randoms(use_true_random=False))
+def test_renaming_regions_changes_nothing_but_names(sample: Sample, rng: object) -> None:
+    spec, layout, plan = sample
+    fresh = {name: f"renamed_{i}" for i, name in enumerate(layout.names)}
+    owners = {edit.owner for edit in spec.changes if edit.owner}
+    fresh |= {name: f"owner_{i}" for i, name in enumerate(sorted(owners - fresh.keys()))}
+    changed = spec.model_copy(
+        update={
+            "edits": tuple(
+                edit.model_copy(
+                    update={
+                        "region": fresh[edit.region],
+                        "owner": fresh[edit.owner] if edit.owner else None,
+                    }
+                )
+                for edit in spec.changes
+            )
+        }
+    )
+    renamed = Layout(tuple(fresh[n] for n in layout.names), layout.bits_FHW, layout.frames)
+    other = compile_plan(changed, renamed, word_backbone(levels=2)).plan
+    for name, array in plan.arrays().items():
+        assert (array == other.arrays()[name]).all()
+
+
+@given(layouts(["left", "right", "trees"], side=72), st.sampled_from(["each", "full"]))
+def test_flipping_frames_and_pixels_flips_the_plan(layout: Layout, scope: str) -> None:
+    """With cells of nine pixels, so that a cell has one pixel in its middle."""
+    backbone = word_backbone(levels=1, pixels_per_latent=9)
+    attention = SPEC.attention.model_copy(update={"frames": scope})
+    spec = SPEC.model_copy(update={"attention": attention})
+    flipped = Layout(layout.names, layout.bits_FHW[::-1, :, ::-1], layout.frames)
+    (here,) = compile_plan(spec, layout, backbone).plan.levels
+    (there,) = compile_plan(spec, flipped, backbone).plan.levels
+    assert (here.labels_FHW == there.labels_FHW[::-1, :, ::-1]).all()
+    np.testing.assert_allclose(here.cross_attract_FC, there.cross_attract_FC[::-1])
+    np.testing.assert_allclose(here.self_repel_FC, there.self_repel_FC[::-1])
+
+
+@given(plans())
+def test_compiling_again_gives_the_same_plan(sample: Sample) -> None:
+    spec, layout, plan = sample
+    assert compile_plan(spec, layout, word_backbone(levels=2)).plan == plan
+
+
+@given(sample=plans())
+def test_saving_is_a_round_trip(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> None:
+    _, _, plan = sample
+    path = tmp_path_factory.mktemp("plan") / "p.safetensors"
+    save_plan(plan, path)
+    loaded = load_plan(path)
+    assert loaded == plan
+    assert loaded.header() == plan.header()
+    for name, array in plan.arrays().items():
+        assert loaded.arrays()[name].dtype == array.dtype
+        assert (loaded.arrays()[name] == array).all()
+
+
+def test_files_that_are_no_plan_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.safetensors"
+    with pytest.raises(GrainError, match="G405"):
+        load_plan(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(GrainError, match="G405"):
+        load_plan(path)
+    save_plan(compiled(), path)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(GrainError, match="not what was saved"):
+        load_plan(path)
+    path.write_bytes(bytes(content[:-100]))
+    with pytest.raises(GrainError, match="G405"):
+        load_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("each", [[0], [1], [2]]),
+        ("first_last", [[0, 2], [0, 2], [0, 2]]),
+        ("sparse_causal", [[0, 0], [0, 0], [0, 1]]),
+        ("full", [[0, 1, 2]] * 3),
+    ],
+)
+def test_frame_scopes(scope: str, expected: list[list[int]]) -> None:
+    assert key_frames(scope, 3).tolist() == expected  # type: ignore[arg-type]
+
+
+def code_of(spec: EditSpec, **backbone: int) -> str:
+    with pytest.raises(GrainError) as raised:
+        compile_plan(spec, quarters(), word_backbone(**backbone))
+    return raised.value.diagnostics[0].code
+
+
+def test_what_a_backbone_cannot_do_is_an_error() -> None:
+    assert code_of(SPEC, max_tokens=6) == "G402"
+    assert code_of(SPEC, levels=2, pixels_per_latent=48) == "G314"
+    attention = SPEC.attention.model_copy(update={"levels": (0, 5)})
+    assert code_of(SPEC.model_copy(update={"attention": attention}), levels=2) == "G404"
+
+
+def test_levels_that_are_left_alone() -> None:
+    attention = SPEC.attention.model_copy(update={"levels": (1,)})
+    spec = SPEC.model_copy(update={"attention": attention})
+    plan = compile_plan(spec, quarters(), word_backbone(levels=2)).plan
+    assert [level.modulated for level in plan.levels] == [False, True]
+
+
+def test_a_region_that_vanishes_at_a_level_is_a_warning() -> None:
+    masks = {name: quarters().mask(name) for name in ("left", "right", "trees")}
+    tiny = np.zeros((2, 64, 64), bool)
+    tiny[:, 50:53, 4:7] = True
+    warnings = compile_plan(
+        SPEC, Layout.of(masks | {"left": tiny}), word_backbone(levels=2)
+    ).warnings
+    assert [warning.code for warning in warnings] == ["G401"]
+    assert "levels 1" in warnings[0].message or "level 1" in warnings[0].message
+
+
+def test_facts_say_what_will_be_done() -> None:
+    plan = compiled()
+    found = facts(plan, steps=50)
+    assert found["schedule"]["modulated_steps"] == 15
+    level = found["edits"][0]["levels"][0]
+    assert (level["tokens"], level["grid"]) == (24, [8, 8])
+    assert level["cross_attract"] == pytest.approx(0.8125, abs=1e-4)
+    text = facts_text(found)
+    assert "edit left" in text
+    assert "“robot”" in text
+
+
+def test_compiling_loads_no_torch() -> None:
+    source = (
+        "import sys, grainspec, grainspec.plan.compile, grainspec.plan.save, grainspec.regions.bind\n"
+        "loaded = {'torch', 'diffusers', 'transformers'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", source], check=True)

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import ClipFolder
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from grainspec import GrainError, parse
+from grainspec.clip import ClipFacts, window
+from grainspec.regions.bind import Bound, bind_regions, carve
+from grainspec.regions.layout import Layout
+from grainspec.spec import EditSpec, Size, Video
+from grainspec.testing import boxes, specs
+
+
+def bind(clip: ClipFolder, **replaced: str) -> Bound:
+    return bind_regions(parse(clip.spec_text(**replaced)), clip.root)
+
+
+def codes_raised(clip: ClipFolder, **replaced: str) -> list[str]:
+    with pytest.raises(GrainError) as raised:
+        bind(clip, **replaced)
+    return [finding.code for finding in raised.value.diagnostics]
+
+
+def test_masks_become_regions(clip: ClipFolder) -> None:
+    bound = bind(clip)
+    assert bound.regions.bits_FHW.shape == (4, 48, 64)
+    assert bound.regions.mask("left")[:, :, :32].all()
+    assert not bound.regions.mask("left")[:, :, 32:].any()
+    assert (bound.regions.mask("right") == ~bound.regions.mask("left")).all()
+    assert bound.warnings == ()
+
+
+def test_algebra(clip: ClipFolder) -> None:
+    found = bind(
+        clip,
+        regions=(
+            'region left = masks("left")\n'
+            'region right = masks("left", invert)\n'
+            "region middle = box(25%, 0%, 75%, 100%)\n"
+            "region a = left | middle\n"
+            "region b = left & middle\n"
+            "region c = middle - left\n"
+            "region d = ~middle\n"
+            "region e = all"
+        ),
+    ).regions
+    left, middle = found.mask("left"), found.mask("middle")
+    assert (found.mask("right") == ~left).all()
+    assert (found.mask("a") == left | middle).all()
+    assert (found.mask("b") == left & middle).all()
+    assert (found.mask("c") == middle & ~left).all()
+    assert (found.mask("d") == ~middle).all()
+    assert found.mask("e").all()
+
+
+def test_rest_is_what_no_other_region_covers(clip: ClipFolder) -> None:
+    found = bind(
+        clip,
+        regions=(
+            "region trees = rest - top\n"
+            'region left = masks("left")\n'
+            "region right = box(50%, 50%, 100%, 100%)\n"
+            "region top = box(0%, 0%, 100%, 10px)"
+        ),
+        edits='edit left -> "green robot"\nedit trees -> "yellow bear"',
+    ).regions
+    covered = found.mask("left") | found.mask("right") | found.mask("top")
+    assert (found.mask("trees") == ~covered).all()
+
+
+def test_boxes_move_between_keyframes(clip: ClipFolder) -> None:
+    found = bind(
+        clip,
+        regions=(
+            "region left = box(0px, 0px, 8px, 8px) @ 1, box(20px, 0px, 28px, 8px) @ 3\n"
+            'region right = masks("right")'
+        ),
+    ).regions.mask("left")
+    starts = [int(np.flatnonzero(frame.any(axis=0))[0]) for frame in found]
+    assert starts == [0, 0, 10, 20]
+    assert (found.sum(axis=(1, 2)) == 64).all()
+
+
+def test_keyframes_are_source_frames(clip: ClipFolder) -> None:
+    found = bind(
+        clip,
+        video='video "clip" { frames 1..3 step 2 size 64x48 }',
+        regions=(
+            "region left = box(0px, 0px, 8px, 8px) @ 1, box(20px, 0px, 28px, 8px) @ 3\n"
+            'region right = masks("right")'
+        ),
+    ).regions
+    assert found.frames == (1, 3)
+    starts = [int(np.flatnonzero(f.any(axis=0))[0]) for f in found.mask("left")]
+    assert starts == [0, 20]
+
+
+@given(
+    wide=st.integers(24, 90),
+    high=st.integers(24, 90),
+    crop=st.none() | boxes(moving=False),
+    size=st.none() | st.tuples(st.integers(16, 80), st.integers(16, 80)),
+)
+def test_a_mask_lands_on_the_pixels_it_was_drawn_on(
+    wide: int, high: int, crop: object, size: tuple[int, int] | None
+) -> None:
+    """Whatever the crop and size, a frame and its mask go through the same window."""
+    picture = np.zeros((high, wide), np.uint8)
+    picture[high // 3 : high // 3 + 12, wide // 4 : wide // 4 + 12] = 255
+    facts = ClipFacts(1, wide, high, 8.0)
+    video = Video(path="c", crop=crop, size=Size(width=size[0], height=size[1]) if size else None)
+    try:
+        opened = window(video, facts)
+    except GrainError as error:
+        assert error.diagnostics[0].code == "G309"
+        return
+    source = Image.fromarray(picture)
+    frame = np.asarray(opened.frame(source.convert("RGB")))[:, :, 0]
+    mask = np.asarray(opened.mask(source)) >= 128
+    assert mask.shape == frame.shape == (opened.height, opened.width)
+    sure = (frame < 20) | (frame > 235)  # away from the edge, where the frame is blended
+    assert (mask == (frame > 127))[sure].mean() > 0.97 if sure.any() else True
+    left, top, right, bottom = opened.box
+    assert 0 <= left < right <= wide + 1e-6
+    assert 0 <= top < bottom <= high + 1e-6
+    assert (right - left) / opened.width == pytest.approx((bottom - top) / opened.height, rel=0.05)
+
+
+def test_bad_masks_are_coded(clip: ClipFolder) -> None:
+    regions = 'region left = masks("{}")\nregion right = masks("right")'
+    assert codes_raised(clip, regions=regions.format("nowhere")) == ["G304"]
+    assert codes_raised(clip, regions=regions.format("no*")) == ["G304"]
+    clip.write_masks("black", [clip.mask(0, 0, 0, 0)] * 4)
+    assert codes_raised(clip, regions=regions.format("black")) == ["G307"]
+    (clip.root / "left" / "00002.png").write_text("no image")
+    assert codes_raised(clip, regions=regions.format("left")) == ["G308"]
+    Image.new("L", (32, 32), 255).save(clip.root / "left" / "00002.png")
+    assert codes_raised(clip, regions=regions.format("left")) == ["G306"]
+    (clip.root / "left" / "00002.png").unlink()
+    assert codes_raised(clip, regions=regions.format("left")) == ["G305"]
+    (clip.root / "right" / "other_00001.png").write_bytes(b"")
+    assert codes_raised(clip) == ["G305", "G304"]
+
+
+def test_a_region_may_be_out_of_sight_on_some_frames(clip: ClipFolder) -> None:
+    seen, gone = clip.mask(0, 0, 8, 8), clip.mask(0, 0, 0, 0)
+    clip.write_masks("left", [seen, gone, seen, gone])
+    bound = bind(clip)
+    assert [warning.code for warning in bound.warnings] == ["G315"]
+    assert "1, 3" in bound.warnings[0].message
+
+
+def test_parts_are_carved_out_of_their_owners(clip: ClipFolder) -> None:
+    bound = bind(
+        clip,
+        target='target "a green robot with sunglasses and a yellow bear with a hat"',
+        regions=(
+            'region left = masks("left")\nregion right = masks("right")\n'
+            "region men = left | right\n"
+            "region eyes = box(10%, 10%, 30%, 30%)\nregion hat = box(60%, -5%, 80%, 20%)"
+        ),
+        edits=(
+            'edit class men -> "green robot"\n'
+            'edit part eyes of left -> "sunglasses"\n'
+            'add part hat of right -> "hat"'
+        ),
+    )
+    edits = bound.edits
+    assert not (edits.mask("men") & (edits.mask("eyes") | edits.mask("hat"))).any()
+    whole = edits.mask("men") | edits.mask("eyes") | edits.mask("hat")
+    assert (whole == bound.regions.mask("men")).all()
+    assert bound.warnings == ()
+
+
+def test_a_changed_part_is_cut_to_its_owner_and_an_added_one_is_not(clip: ClipFolder) -> None:
+    clip.write_masks("left", [clip.mask(10, 20, 30, 48)] * 4)
+    common = {
+        "target": 'target "a hat on a yellow bear"',
+        "regions": 'region left = masks("left")\nregion top = box(10px, 10px, 30px, 24px)',
+    }
+    changed = bind(clip, edits='edit part top of left -> "hat"', **common)
+    assert changed.edits.mask("top").sum() == 4 * 20 * 4
+    assert [warning.code for warning in changed.warnings] == ["G316"]
+    added = bind(clip, edits='add part top of left -> "hat"', **common)
+    assert added.edits.mask("top").sum() == 4 * 20 * 14
+    assert added.warnings == ()
+
+
+def test_parts_far_from_their_owner_are_errors(clip: ClipFolder) -> None:
+    clip.write_masks("left", [clip.mask(0, 0, 10, 10)] * 4)
+    common = {
+        "target": 'target "a hat on a yellow bear"',
+        "regions": 'region left = masks("left")\nregion far = box(80%, 80%, 90%, 90%)',
+    }
+    for verb in ("edit", "add"):
+        assert codes_raised(clip, edits=f'{verb} part far of left -> "hat"', **common) == ["G313"]
+
+
+def test_nested_parts_take_from_every_ancestor(clip: ClipFolder) -> None:
+    edits = bind(
+        clip,
+        target='target "a robot with a face and an eye"',
+        regions=(
+            'region left = masks("left")\nregion face = box(5%, 10%, 45%, 60%)\n'
+            "region eye = box(10%, 20%, 20%, 30%)"
+        ),
+        edits=(
+            'edit left -> "robot"\nedit part eye of face -> "eye"\nedit part face of left -> "face"'
+        ),
+    ).edits
+    assert (edits.bits_FHW & (edits.bits_FHW - np.uint8(1)) == 0)[edits.bits_FHW > 0].all()
+    assert edits.mask("eye").any()
+
+
+def test_overlaps_are_reported_and_kept_regions_win(clip: ClipFolder) -> None:
+    bound = bind(
+        clip,
+        regions=(
+            'region left = masks("left")\nregion right = box(30%, 0%, 100%, 100%)\n'
+            "region foot = box(0%, 80%, 100%, 100%)"
+        ),
+        edits='edit left -> "green robot"\nedit right -> "yellow bear"\nkeep foot',
+    )
+    assert [warning.code for warning in bound.warnings] == ["G312"]
+    assert not (bound.edits.bits_FHW[:, 39:] > 0).any()
+
+
+@given(specs(), st.randoms(use_true_random=False))
+def test_carving_keeps_parts_and_wholes_apart(spec: EditSpec, rng: object) -> None:
+    seed = rng.randrange(1 << 30)  # type: ignore[attr-defined]
+    generator = np.random.default_rng(seed)
+    masks = {region.name: generator.random((2, 8, 8)) < 0.7 for region in spec.regions}
+    try:
+        edits, _ = carve(spec, Layout.of(masks))
+    except GrainError:
+        return
+    parts = [edit.region for edit in spec.changes if edit.grain == "part"]
+    for part in parts:
+        for other in spec.changes:
+            if other.grain != "part":
+                assert not (edits.mask(part) & edits.mask(other.region)).any()
+
+
+def test_layout_refuses_what_is_no_mask() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Layout.of({})
+    with pytest.raises(ValueError, match="F, H, W"):
+        Layout.of({"a": np.zeros((2, 2), bool)})
+
+
+def test_many_regions(tmp_path: Path) -> None:
+    clip = ClipFolder(tmp_path)
+    regions = "\n".join(f"region r{i} = box(0%, 0%, 50%, 50%)" for i in range(65))
+    assert codes_raised(clip, regions=regions, edits='edit r0 -> "green robot"') == ["G203"]
+    regions = "\n".join(f"region r{i} = box({i}px, 0%, {i + 1}px, 50%)" for i in range(64))
+    found = bind(clip, regions=regions, edits='edit r63 -> "green robot"').regions
+    assert found.bits_FHW.dtype == np.uint64
+    assert found.mask("r63").sum() == 4 * 24
