@@ -1,0 +1,132 @@
+"""Region-modulated attention: one operator, several backends.
+
+The mathematics (VideoGrain, ICLR 2025; DenseDiffusion, ICCV 2023), for query row r and key j with
+scores ``s = scale · Q Kᵀ``, ``mx_r`` and ``mn_r`` the largest and smallest score of the row over
+*all* keys, and R the boolean relation that says which pairs are positive:
+
+    s'_rj = s_rj + λ⁺_r (mx_r − s_rj)      where R_rj
+    s'_rj = s_rj + λ⁻_r (mn_r − s_rj)      elsewhere
+    out_r = softmax_j(s'_rj) V
+
+λ⁺ is called ``attract`` and λ⁻ ``repel``. R is given by the classes of queries and keys (labels)
+and a small table over classes (relation), so nothing of size N x M has to be built for it.
+
+Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from grainspec_runtime.attention.dense import dense
+from grainspec_runtime.attention.rows import rows
+
+Backend = Callable[..., Tensor]
+
+BACKENDS: dict[str, Backend] = {"dense": dense, "rows": rows}
+"""Backends by name; each takes what :func:`modulated_attention` has checked and normalised."""
+
+
+def modulated_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    query_labels: Tensor,
+    key_labels: Tensor,
+    relation: Tensor,
+    attract: Tensor,
+    repel: Tensor,
+    scale: float | None = None,
+    backend: str = "auto",
+) -> Tensor:
+    """Attention whose scores are pulled to their row's extremes, as the module's docstring says.
+
+    Args:
+        query: ``[B, H, N, d]``, any floating dtype.
+        key, value: ``[B, H, M, d]``, of the query's dtype and device.
+        query_labels, key_labels: integer ``[N]`` and ``[M]``, or with a leading B.
+        relation: bool ``[Cq, Ck]``; whether a query class and a key class are a positive pair.
+        attract, repel: λ⁺ and λ⁻ in [0, 1], ``[N]`` or ``[B, N]``. Rows with zeros are plain
+            attention.
+        scale: factor of the scores; ``1 / sqrt(d)`` by default.
+        backend: ``"auto"``, ``"rows"`` (exact, O(N) memory, any device) or ``"dense"`` (float64,
+            O(N·M) memory; the reference that tests trust).
+
+    Returns:
+        ``[B, H, N, d]`` in the query's dtype.
+
+    Raises:
+        ValueError: if shapes, dtypes or label values do not fit together, or the backend is
+            unknown.
+
+    >>> q = k = v = torch.eye(4)[None, None]
+    >>> labels, same = torch.tensor([0, 0, 1, 1]), torch.eye(2, dtype=torch.bool)
+    >>> apart = modulated_attention(
+    ...     q, k, v, query_labels=labels, key_labels=labels, relation=same,
+    ...     attract=torch.ones(4), repel=torch.ones(4), scale=20.0,
+    ... )
+    >>> apart[0, 0, 0].round(decimals=3)
+    tensor([0.5000, 0.5000, 0.0000, 0.0000])
+    """
+    batch, _, queries, width = _check_tensors(query, key, value)
+    keys = key.shape[2]
+    query_labels = _per_batch("query_labels", query_labels, batch, queries, query.device)
+    key_labels = _per_batch("key_labels", key_labels, batch, keys, query.device)
+    attract = _per_batch("attract", attract, batch, queries, query.device).float()
+    repel = _per_batch("repel", repel, batch, queries, query.device).float()
+    if relation.ndim != 2 or relation.dtype != torch.bool:
+        raise ValueError(f"relation must be bool [Cq, Ck]; it is {_shape(relation)}")
+    if queries == 0:
+        return query.clone()
+    if keys == 0:
+        raise ValueError("there are no keys to attend to: key is " + _shape(key))
+    if backend == "auto":
+        backend = "rows"
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of auto, {', '.join(BACKENDS)}")
+    return BACKENDS[backend](
+        query,
+        key,
+        value,
+        query_labels=query_labels.long(),
+        key_labels=key_labels.long(),
+        relation=relation.to(query.device),
+        attract=attract,
+        repel=repel,
+        scale=1 / math.sqrt(width) if scale is None else scale,
+    )
+
+
+def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int, int, int]:
+    if query.ndim != 4 or key.ndim != 4 or key.shape != value.shape:
+        raise ValueError(
+            "query must be [B, H, N, d], key and value [B, H, M, d]; they are "
+            f"{_shape(query)}, {_shape(key)} and {_shape(value)}"
+        )
+    batch, heads, queries, width = query.shape
+    if key.shape[:2] != (batch, heads) or key.shape[3] != width:
+        raise ValueError(f"query is {_shape(query)} but key is {_shape(key)}")
+    if not query.dtype == key.dtype == value.dtype or not query.dtype.is_floating_point:
+        raise ValueError(
+            "query, key and value must have one floating dtype; they have "
+            f"{query.dtype}, {key.dtype} and {value.dtype}"
+        )
+    return batch, heads, queries, width
+
+
+def _per_batch(name: str, tensor: Tensor, batch: int, length: int, device: torch.device) -> Tensor:
+    """The tensor as ``[batch, length]``, without copying."""
+    if tensor.shape not in ((length,), (batch, length)):
+        raise ValueError(
+            f"{name} must be [{length}] or [{batch}, {length}]; it is {_shape(tensor)}"
+        )
+    return tensor.to(device).expand(batch, length)
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import doctest
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from grainspec_runtime.attention import modulated_attention, operator
+from grainspec_runtime.attention import rows as rows_module
+
+Case = dict[str, Tensor]
+
+
+def case(
+    batch: int = 1,
+    heads: int = 2,
+    queries: int = 60,
+    keys: int = 50,
+    width: int = 16,
+    classes: int = 4,
+) -> Case:
+    generator = torch.Generator().manual_seed(batch * 1000 + queries + keys + classes)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    return {
+        "query": normal(batch, heads, queries, width) * 2,
+        "key": normal(batch, heads, keys, width),
+        "value": normal(batch, heads, keys, width),
+        "query_labels": torch.randint(classes, (batch, queries), generator=generator),
+        "key_labels": torch.randint(classes, (batch, keys), generator=generator),
+        "relation": torch.rand(classes, classes, generator=generator) < 0.5,
+        "attract": torch.rand(batch, queries, generator=generator),
+        "repel": torch.rand(batch, queries, generator=generator),
+    }
+
+
+def error(inputs: Case, dtype: torch.dtype = torch.float32) -> float:
+    """‖out − ref‖ / ‖ref‖ of rows against dense, both on the inputs rounded to ``dtype``."""
+    rounded = {k: v.to(dtype) if k in {"query", "key", "value"} else v for k, v in inputs.items()}
+    exact = {k: v.double() if k in {"query", "key", "value"} else v for k, v in rounded.items()}
+    reference = modulated_attention(**exact, backend="dense")
+    out = modulated_attention(**rounded, backend="rows")
+    assert out.dtype == dtype
+    assert out.isfinite().all()
+    return float((out.double() - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"queries": 1, "keys": 1, "classes": 1},
+        {"queries": 257, "keys": 77, "batch": 3},
+        {"queries": 300, "keys": 300, "heads": 4, "width": 40},
+        {"queries": 100, "keys": 400, "classes": 200},
+        {"queries": 64, "keys": 64, "width": 128, "classes": 1},
+    ],
+)
+def test_rows_against_dense(shape: dict[str, int]) -> None:
+    assert error(case(**shape)) < 1e-5
+
+
+def test_rows_in_half_precision() -> None:
+    assert error(case(), torch.float16) < 1e-3
+    assert error(case(), torch.bfloat16) < 5e-3
+
+
+@pytest.mark.parametrize("attract", [0.0, 0.5, 0.999, 1.0])
+@pytest.mark.parametrize("related", ["all", "none", "own"])
+@pytest.mark.parametrize("size", [1.0, 100.0])
+def test_extremes(attract: float, related: str, size: float) -> None:
+    inputs = case()
+    inputs["query"] = inputs["query"] * size
+    inputs["attract"] = torch.full_like(inputs["attract"], attract)
+    inputs["relation"] = {
+        "all": torch.ones(4, 4, dtype=torch.bool),
+        "none": torch.zeros(4, 4, dtype=torch.bool),
+        "own": torch.eye(4, dtype=torch.bool),
+    }[related]
+    assert error(inputs) < 1e-5
+
+
+def test_balanced_rows() -> None:
+    """Rows whose positive and negative masses are about equal show errors that others hide."""
+    inputs = case(queries=200, keys=200)
+    inputs["relation"] = torch.eye(4, dtype=torch.bool)
+    low, high = torch.zeros(1, 200), torch.ones(1, 200)
+    positive = inputs["relation"][inputs["query_labels"][:, :, None], inputs["key_labels"][:, None]]
+    scores = (inputs["query"].double() @ inputs["key"].double().mT) / 4
+    mx, mn = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
+    for _ in range(40):
+        middle = (low + high) / 2
+        pull = middle[:, None, :, None]
+        moved = torch.where(
+            positive[:, None], scores + pull * (mx - scores), scores + pull * (mn - scores)
+        )
+        mass = (moved.softmax(-1) * positive[:, None]).sum(-1).mean(1)
+        low, high = torch.where(mass < 0.5, middle, low), torch.where(mass < 0.5, high, middle)
+    inputs["attract"] = inputs["repel"] = ((low + high) / 2).float()
+    assert (mass - 0.5).abs().median() < 0.05
+    assert error(inputs) < 1e-5
+
+
+def test_rows_with_zero_strength_are_plain_attention() -> None:
+    inputs = case(batch=2)
+    inputs["attract"][1] = inputs["repel"][1] = 0
+    out = modulated_attention(**inputs)
+    plain = F.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"])
+    torch.testing.assert_close(out[1], plain[1])
+    assert not torch.allclose(out[0], plain[0], atol=1e-3)
+
+
+def test_each_row_has_its_own_strength() -> None:
+    inputs = case()
+    inputs["attract"][0, ::2] = inputs["repel"][0, ::2] = 0
+    assert error(inputs) < 1e-5
+
+
+def test_labels_may_be_shared_by_the_batch() -> None:
+    inputs = case(batch=2)
+    shared = {k: v[0] if k in {"query_labels", "attract"} else v for k, v in inputs.items()}
+    spread = dict(inputs)
+    for name in ("query_labels", "attract"):
+        spread[name] = inputs[name][:1].expand(2, -1)
+    assert torch.equal(modulated_attention(**shared), modulated_attention(**spread))
+
+
+def test_order_of_tokens_does_not_matter() -> None:
+    inputs = case()
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    moved = dict(inputs)
+    moved["query"] = inputs["query"][:, :, order]
+    for name in ("query_labels", "attract", "repel"):
+        moved[name] = inputs[name][:, order]
+    torch.testing.assert_close(
+        modulated_attention(**moved), modulated_attention(**inputs)[:, :, order]
+    )
+
+
+def test_extra_memory_is_linear_in_the_number_of_tokens() -> None:
+    """Peak of what torch allocates beyond inputs and output, by counting every new storage."""
+
+    def peak(tokens: int) -> int:
+        inputs = case(queries=tokens, keys=tokens, heads=1)
+        plain = inputs["query_labels"] == 0  # a class of no region: attention as usual
+        for name in ("attract", "repel"):
+            inputs[name] = inputs[name].masked_fill(plain, 0.0)
+        with torch.profiler.profile(profile_memory=True) as profile:
+            modulated_attention(**inputs, backend="rows")
+        held = most = 0
+        for event in profile.profiler.kineto_results.events():
+            if event.name() == "[memory]":
+                held += event.nbytes()
+                most = max(most, held)
+        return most
+
+    small, large = peak(2048), peak(8192)
+    block = rows_module.BLOCK_ELEMENTS * 4
+    assert large < 5 * small
+    assert large < 8192 * 16 * 4 * 12 + 4 * block
+    assert large < 8192 * 8192 * 4 / 8
+
+
+def test_wrong_arguments_name_what_is_wrong() -> None:
+    good = case()
+    for name, value, words in [
+        ("key", good["key"][..., :8], "query must be|key is"),
+        ("value", good["value"].half(), "one floating dtype"),
+        ("query_labels", good["query_labels"][:, :5], r"query_labels must be \[60\]"),
+        ("attract", torch.ones(3), r"attract must be \[60\] or \[1, 60\]"),
+        ("relation", torch.ones(4, 4), "relation must be bool"),
+        ("backend", "magic", "backend 'magic' is not one of"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            modulated_attention(**{**good, name: value})  # type: ignore[arg-type]
+    empty = good["key"][:, :, :0]
+    with pytest.raises(ValueError, match="no keys"):
+        modulated_attention(
+            **{**good, "key": empty, "value": empty, "key_labels": good["key_labels"][:, :0]}
+        )
+
+
+def test_no_queries_is_no_error() -> None:
+    inputs = case()
+    for name in ("query_labels", "attract", "repel"):
+        inputs[name] = inputs[name][:, :0]
+    inputs["query"] = inputs["query"][:, :, :0]
+    assert modulated_attention(**inputs).shape == (1, 2, 0, 16)
+
+
+def test_examples_in_docstrings() -> None:
+    assert doctest.testmod(operator).failed == 0
