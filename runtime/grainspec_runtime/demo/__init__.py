@@ -1,0 +1,1 @@
+"""The demo world, the backbone that learnt it, and the judge of what it makes."""

@@ -1,0 +1,125 @@
+"""Renders of the demo world with captions and attributes: what the demo backbone learns from."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grainspec_runtime.demo import world
+
+MAX_FIGURES = 3
+ATTRIBUTES = ("kind", "colour", "hat", "sunglasses")
+_COLOUR_NAMES = tuple(world.COLOURS)
+_ARRAYS = ("frames", "boxes", "attributes", "places")
+
+
+@dataclass(frozen=True, slots=True)
+class Renders:
+    """``n`` rendered frames.
+
+    frames: uint8 ``[n, size, size, 3]``. captions: per frame, a list of ``k`` alternatives.
+    boxes: float32 ``[n, MAX_FIGURES, 4]``, x0, y0, x1, y1 in [0, 1] of what is seen of a figure;
+    NaN where there is none or where it is more than a third hidden. attributes: int64
+    ``[n, MAX_FIGURES, 4]``, indices in the order of ``ATTRIBUTES``. places: int64 ``[n, 2]``,
+    indices of ground and background.
+    """
+
+    frames: np.ndarray
+    captions: list[list[str]]
+    boxes: np.ndarray
+    attributes: np.ndarray
+    places: np.ndarray
+
+    def save(self, folder: Path) -> None:
+        """Write the renders into a new folder, whole or not at all."""
+        partial = folder.with_suffix(".part")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(partial / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        (partial / "captions.json").write_text(json.dumps(self.captions))
+        partial.rename(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Renders:
+        """Read what :meth:`save` wrote."""
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
+        return cls(captions=json.loads((folder / "captions.json").read_text()), **arrays)
+
+
+def attributes_of(figure: world.Figure) -> tuple[int, int, int, int]:
+    """Indices of kind and colour, then hat and sunglasses as 0 or 1."""
+    return (
+        world.KINDS.index(figure.kind),
+        _COLOUR_NAMES.index(figure.colour),
+        int(figure.hat),
+        int(figure.sunglasses),
+    )
+
+
+def mask_box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    """Box (x0, y0, x1, y1) in [0, 1] around the set pixels of a bool ``[H, W]`` mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    height, width = mask.shape
+    return (
+        columns[0] / width,
+        rows[0] / height,
+        (columns[-1] + 1) / width,
+        (rows[-1] + 1) / height,
+    )
+
+
+def _render_chunk(seeds: range, *, size: int, captions: int) -> dict[str, Any]:
+    count = len(seeds)
+    frames = np.empty((count, size, size, 3), np.uint8)
+    boxes = np.full((count, MAX_FIGURES, 4), np.nan, np.float32)
+    attributes = np.zeros((count, MAX_FIGURES, 4), np.int64)
+    places = np.zeros((count, 2), np.int64)
+    words: list[list[str]] = []
+    for row, seed in enumerate(seeds):
+        rng = random.Random(seed)
+        scene = world.random_scene(rng)
+        words.append([world.random_caption(scene, rng) for _ in range(captions)])
+        frames[row], masks = world.render(scene, size, parts=False)
+        for index, figure in enumerate(scene.figures):
+            seen = masks[f"figure{index}"]
+            attributes[row, index] = attributes_of(figure)
+            # A figure fills about 0.2 of the square of its height.
+            if seen.mean() > 0.12 * figure.height**2:
+                boxes[row, index] = mask_box(seen)
+        places[row] = (
+            world.GROUNDS.index(scene.ground),
+            world.BACKGROUNDS.index(scene.background),
+        )
+    return {
+        "frames": frames,
+        "captions": words,
+        "boxes": boxes,
+        "attributes": attributes,
+        "places": places,
+    }
+
+
+def render_many(
+    count: int, *, size: int, seed: int, captions: int = 4, workers: int = 1
+) -> Renders:
+    """Render ``count`` random scenes; scene ``i`` depends on ``seed + i`` alone."""
+    step = 500
+    starts = range(seed, seed + count, step)
+    chunks = [range(start, min(start + step, seed + count)) for start in starts]
+    job = partial(_render_chunk, size=size, captions=captions)
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(pool.map(job, chunks))
+    else:
+        parts = [job(chunk) for chunk in chunks]
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in _ARRAYS}
+    return Renders(captions=[c for part in parts for c in part["captions"]], **joined)

@@ -1,0 +1,1 @@
+"""How the demo backbone was trained; run with `python -m grainspec_runtime.demo.training`."""

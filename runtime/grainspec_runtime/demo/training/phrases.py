@@ -1,0 +1,104 @@
+"""Stage 4: phrases that mean the same alone as in a sentence.
+
+An edit's phrase is encoded by itself and put in the place of the same words in the prompt. A large
+text encoder such as CLIP's, trained on short and long texts alike, bears that. The demo's small
+one, trained on sentences of one kind, gives "robot" another embedding at the start of a text than
+after "a red", and edits lost their colours. So it is trained once more, UNet untouched: sentences
+keep their embeddings, and a phrase alone learns those that its words have in sentences.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from grainspec_runtime.demo import world
+from grainspec_runtime.demo.training.tokenizer import MAX_TOKENS
+from grainspec_runtime.demo.training.trainer import Trainer
+
+BATCH = 64
+_SENTENCE = re.compile(r"^(a|an|two|three|on|before|grass|sand|snow|road)\b.* .* ")
+
+
+def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
+    """Train ``text_encoder`` in place."""
+    o, device = trainer.options, trainer.device
+    torch.manual_seed(o.seed + 3)
+    rng = random.Random(o.seed + 3)
+    before = copy.deepcopy(text_encoder).eval().requires_grad_(False)
+    text_encoder.train()
+    adam = torch.optim.AdamW(text_encoder.parameters(), lr=1e-3, weight_decay=0.0)
+    rates = torch.optim.lr_scheduler.OneCycleLR(adam, 1.5e-3, total_steps=o.phrase_steps)
+
+    def ids(texts: list[str]) -> Tensor:
+        encoded = tokenizer(
+            texts,
+            padding="max_length",
+            max_length=MAX_TOKENS,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return encoded.input_ids.to(device)
+
+    empty = ids([""])
+    for step in range(o.phrase_steps):
+        pairs = [_sentence_and_phrase(rng) for _ in range(BATCH)]
+        sentences, phrases = ids([s for s, _ in pairs]), ids([p for _, p in pairs])
+        with torch.no_grad():
+            meant, meant_empty = before(sentences)[0], before(empty)[0]
+        kept = F.mse_loss(text_encoder(sentences)[0], meant)
+        kept = kept + F.mse_loss(text_encoder(empty)[0], meant_empty)
+        alone = text_encoder(phrases)[0]
+        errors = []
+        for row, (sentence, phrase) in enumerate(pairs):
+            tokens = _tokens_of(tokenizer, sentence, phrase, rng)
+            errors.append(F.mse_loss(alone[row, 1 : 1 + len(tokens)], meant[row, tokens]))
+        moved = torch.stack(errors).mean()
+        adam.zero_grad(set_to_none=True)
+        (kept + 0.3 * moved).backward()
+        adam.step()
+        rates.step()
+        if step % 500 == 499:
+            trainer.log("phrases", step=step + 1, kept=kept.item(), moved=moved.item())
+    text_encoder.eval()
+
+
+def _sentence_and_phrase(rng: random.Random) -> tuple[str, str]:
+    """A caption, and words of it that an edit might bind."""
+    scene = world.random_scene(rng)
+    sentence = ""
+    while not _SENTENCE.match(sentence):
+        sentence = world.random_caption(scene, rng)
+    words = sentence.split()
+    first = rng.randrange(len(words))
+    choices = [
+        scene.background,
+        scene.ground,
+        "hat",
+        "sunglasses",
+        "a hat",
+        " ".join(words[first : first + rng.randint(1, 6)]).strip(","),
+    ]
+    for figure in scene.figures:
+        choices += [f"{figure.colour} {figure.kind}", figure.kind, world.figure_words(figure)]
+        choices.append(f"{figure.colour} {world.PLURALS[figure.kind]}")
+    return sentence, rng.choice([c for c in choices if _places(c, sentence)])
+
+
+def _places(phrase: str, sentence: str) -> list[tuple[int, int]]:
+    pattern = rf"(?<!\w){re.escape(phrase)}(?!\w)"
+    return [match.span() for match in re.finditer(pattern, sentence)]
+
+
+def _tokens_of(
+    tokenizer: CLIPTokenizer, sentence: str, phrase: str, rng: random.Random
+) -> list[int]:
+    start, end = rng.choice(_places(phrase, sentence))
+    offsets = tokenizer(sentence, return_offsets_mapping=True).offset_mapping
+    return [i for i, (low, high) in enumerate(offsets) if low < high and low < end and start < high]

@@ -1,0 +1,40 @@
+"""The result: one folder in diffusers' format."""
+
+from __future__ import annotations
+
+import json
+
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+from grainspec_runtime.demo.training.networks import build_scheduler
+from grainspec_runtime.demo.training.trainer import Trainer
+from grainspec_runtime.demo.training.unet import TextToLatent
+
+
+def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenizer) -> None:
+    """Write everything but the judge, which has its file already; VAE and UNet in float16."""
+    out = trainer.out
+    vae = AutoencoderKL.from_pretrained(out / "vae")
+    pipe = StableDiffusionPipeline(
+        vae=vae.half(),
+        # float32: transformers loads what it finds, diffusers float32, and the two must agree
+        text_encoder=model.text_encoder.float().cpu(),
+        tokenizer=tokenizer,
+        unet=model.unet.half().cpu(),
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(out)
+    # Older transformers read the tokenizer from these two instead of tokenizer.json.
+    bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    (out / "tokenizer" / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False))
+    merges = "\n".join(" ".join(pair) for pair in bpe["merges"])
+    (out / "tokenizer" / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    config = out / "vae" / "config.json"
+    facts = json.loads(config.read_text())
+    facts.pop("_name_or_path", None)
+    config.write_text(json.dumps(facts, indent=2) + "\n")
+    trainer.log("saved", folder=str(out))

@@ -1,0 +1,100 @@
+"""What the stages of training share: device, renders, batches, optimizer, log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grainspec_runtime.demo.dataset import Renders, render_many
+
+HELD_OUT = 2000
+"""The last renders are never trained on."""
+
+
+class Trainer:
+    """One training run: its options, its folders, and the renders it learns from."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.device = torch.device(options.device)
+        self.work = Path(options.work)
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.out = Path(options.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._renders: Renders | None = None
+        self._frames: Tensor | None = None
+        self.started = time.time()
+
+    def log(self, stage: str, **facts: Any) -> None:
+        """Print facts, and append them to ``log.jsonl``."""
+        facts = {k: round(v, 5) if isinstance(v, float) else v for k, v in facts.items()}
+        line = {"stage": stage, "seconds": round(time.time() - self.started, 1), **facts}
+        with (self.work / "log.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(" ".join(f"{k}={v}" for k, v in line.items()), flush=True)
+
+    @property
+    def renders(self) -> Renders:
+        """The renders, made on first use and kept under ``--work``."""
+        if self._renders is None:
+            o, folder = self.options, self.work / "renders"
+            if folder.exists():
+                self._renders = Renders.load(folder)
+            else:
+                self._renders = render_many(o.renders, size=96, seed=o.seed, workers=o.workers)
+                self._renders.save(folder)
+            self.log("renders", count=len(self._renders.frames))
+        return self._renders
+
+    @property
+    def frames_N3HW(self) -> Tensor:
+        """All frames, uint8, channels first in memory."""
+        if self._frames is None:
+            frames = torch.from_numpy(self.renders.frames).to(self.device)
+            self._frames = frames.permute(0, 3, 1, 2).contiguous()
+        return self._frames
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 where it is safe."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def batches(self, size: int, steps: int, *, first: int = 0, count: int) -> Iterator[Tensor]:
+        """Random indices below ``count``; step ``i``'s depend on the seed and ``i`` alone."""
+        for step in range(first, steps):
+            generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + step)
+            yield torch.randint(count, (size,), generator=generator).to(self.device)
+
+    def optimizer(
+        self, parameters: list[nn.Parameter], rate: float, steps: int
+    ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+        """AdamW with a short warm-up and a cosine to nearly zero."""
+        fused = self.device.type == "cuda"
+        adam = torch.optim.AdamW(
+            parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused
+        )
+        warm = max(1, min(500, steps // 20))
+
+        def factor(step: int) -> float:
+            done = min(1.0, step / steps)
+            return min(1.0, (step + 1) / warm) * (0.51 + 0.49 * math.cos(math.pi * done))
+
+        return adam, torch.optim.lr_scheduler.LambdaLR(adam, factor)
+
+
+def to_unit(frames: Tensor) -> Tensor:
+    """uint8 to float in [-1, 1]."""
+    return frames.float() / 127.5 - 1
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of float frames in [-1, 1], averaged over frames."""
+    error = ((a.clamp(-1, 1) - b) / 2).square().flatten(1).mean(1)
+    return float((-10 * torch.log10(error)).mean())

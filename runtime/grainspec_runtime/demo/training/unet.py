@@ -1,0 +1,131 @@
+"""Stage 3: text encoder and UNet, together."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from grainspec_runtime.demo.training.networks import (
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+)
+from grainspec_runtime.demo.training.tokenizer import MAX_TOKENS
+from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, to_unit
+
+
+def encode_renders(trainer: Trainer, vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
+    """Posterior means and deviations of all frames, then of all mirrored frames, float16."""
+    means, deviations = [], []
+    with torch.inference_mode(), trainer.autocast():
+        for mirrored in (False, True):
+            for part in trainer.frames_N3HW.split(512):
+                x = to_unit(part)
+                posterior = vae.encode(x.flip(-1) if mirrored else x).latent_dist
+                means.append(posterior.mean.half())
+                deviations.append(posterior.std.half())
+    trainer.log("latents", count=2 * len(trainer.frames_N3HW))
+    return torch.cat(means), torch.cat(deviations)
+
+
+class TextToLatent(nn.Module):
+    """Text encoder and UNet under one roof, so that one optimizer and one average cover both."""
+
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        """The network's output for noisy latents ``[B, c, h, w]`` and token ids ``[B, T]``."""
+        context = self.text_encoder(ids)[0]
+        return self.unet(noisy, timesteps, context, return_dict=False)[0]
+
+
+def train_unet(trainer: Trainer, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> TextToLatent:
+    """v-prediction with uniform timesteps on latents sampled from the VAE's posterior."""
+    o = trainer.options
+    torch.manual_seed(o.seed + 2)
+    model = TextToLatent(build_text_encoder(tokenizer), build_unet())
+    model = model.to(trainer.device)
+    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
+    adam, rates = trainer.optimizer(list(model.parameters()), o.unet_rate, o.unet_steps)
+    checkpoint, first = trainer.work / "unet-checkpoint.pt", 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=trainer.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        ema.load_state_dict(state["ema"])
+        adam.load_state_dict(state["adam"])
+        rates.load_state_dict(state["rates"])
+        first = state["step"]
+        trainer.log("unet", resumed_at=first)
+    means, deviations = encode_renders(trainer, vae)
+    words = trainer.renders.captions
+    ids = torch.tensor(
+        [
+            tokenizer(c, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids
+            for c in words
+        ],
+        device=trainer.device,
+        dtype=torch.int32,
+    )  # [n, captions, MAX_TOKENS]
+    signal = build_scheduler().alphas_cumprod.to(trainer.device)
+    count, alternatives = len(words), ids.shape[1]
+    clock = time.time()
+    losses: list[Tensor] = []
+    step = first
+    for step, index in enumerate(
+        trainer.batches(o.unet_batch, o.unet_steps, first=first, count=2 * (count - HELD_OUT)),
+        start=first,
+    ):
+        mirrored, row = index % 2, index // 2
+        place = mirrored * count + row
+        clean = means[place].float() + deviations[place].float() * torch.randn_like(
+            means[place], dtype=torch.float32
+        )
+        caption = ids[row, torch.randint(alternatives, (len(row),), device=row.device)].long()
+        t = torch.randint(1000, (len(row),), device=row.device)
+        a, s = signal[t].sqrt()[:, None, None, None], (1 - signal[t]).sqrt()[:, None, None, None]
+        noise = torch.randn_like(clean)
+        with trainer.autocast():
+            predicted = model(a * clean + s * noise, t, caption)
+        loss = F.mse_loss(predicted.float(), a * noise - s * clean)
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        adam.step()
+        rates.step()
+        ema.update_parameters(model)
+        losses.append(loss.detach())
+        if step % 500 == 499:
+            speed = len(losses) * o.unet_batch / (time.time() - clock)
+            trainer.log(
+                "unet", step=step + 1, loss=torch.stack(losses).mean().item(), per_second=speed
+            )
+            losses, clock = [], time.time()
+        if time.time() - trainer.started > o.stop_after:
+            break
+    done = step + 1
+    if done < o.unet_steps:
+        partial = checkpoint.with_suffix(".part")
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "ema": ema.state_dict(),
+                "adam": adam.state_dict(),
+                "rates": rates.state_dict(),
+                "step": done,
+            },
+            partial,
+        )
+        os.replace(partial, checkpoint)
+        trainer.log("unet", saved_at=done)
+    model.load_state_dict(ema.module.state_dict())
+    return model.eval()

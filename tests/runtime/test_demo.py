@@ -1,0 +1,111 @@
+"""The demo world and the models that learnt it."""
+
+from __future__ import annotations
+
+import doctest
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.demo import dataset, world
+from grainspec_runtime.demo.judge import Judge
+from grainspec_runtime.demo.training.tokenizer import build_tokenizer
+
+TWO = world.Scene(
+    (
+        world.Figure("robot", "green", x=0.28, hat=True),
+        world.Figure("bear", "yellow", x=0.72, sunglasses=True),
+    ),
+    "cherry trees",
+    "sand",
+)
+
+
+def test_examples_in_docstrings() -> None:
+    assert doctest.testmod(world).failed == 0
+
+
+def test_masks_cover_what_was_drawn() -> None:
+    with_figures, masks = world.render(TWO)
+    without, _ = world.render(world.Scene((), TWO.background, TWO.ground))
+    changed = (with_figures != without).any(-1)
+    figures = masks["figure0"] | masks["figure1"]
+    assert (changed & ~figures).mean() < 0.03  # pixels that a figure touches by less than half
+    assert (figures & ~changed).mean() < 0.001
+    parts = sum(masks[f"figure0.{part}"].astype(int) for part in world.PARTS)
+    assert (parts > 1).mean() < 0.002  # pixels that two parts share half and half
+    assert masks["figure0.hat"].any()
+    assert not masks["figure0.eyes"].any()
+    assert masks["figure1.eyes"].any()
+    together = sum(masks[n].astype(int) for n in ("figure0", "figure1", "ground", "background"))
+    assert (together == 1).mean() > 0.99
+
+
+def test_part_boxes_hold_their_parts() -> None:
+    for kind in world.KINDS:
+        figure = world.Figure(kind, "red", hat=True, sunglasses=True, phase=1.0)
+        _, masks = world.render(world.Scene((figure,)), 192)
+        for part in ("eyes", "hat"):
+            x0, y0, x1, y1 = (round(side * 192) for side in world.part_box(figure, part))
+            mask = masks[f"figure0.{part}"]
+            assert mask[max(0, y0) : y1, x0:x1].sum() / mask.sum() > 0.97, (kind, part)
+    with pytest.raises(ValueError, match="known are"):
+        world.part_box(world.Figure("man", "red"), "nose")
+
+
+def test_captions_use_the_vocabulary_and_hide_left_and_right() -> None:
+    rng = random.Random(0)
+    for _ in range(500):
+        scene = world.random_scene(rng)
+        words = world.random_caption(scene, rng).replace(",", "").split()
+        assert set(words) <= set(world.VOCABULARY)
+    assert not {"left", "right"} & set(world.VOCABULARY)
+    assert world.caption(TWO) == (
+        "a green robot with a hat and a yellow bear with sunglasses on sand before cherry trees"
+    )
+    pair = world.Scene((world.Figure("cat", "blue", hat=True),) * 2)
+    assert world.caption(pair, group=True).startswith("two blue cats with hat on grass")
+
+
+def test_renders_depend_on_the_seed_alone() -> None:
+    one = dataset.render_many(6, size=48, seed=3)
+    other = dataset.render_many(4, size=48, seed=5)
+    assert (one.frames[2:] == other.frames).all()
+    assert one.captions[2:] == other.captions
+
+
+def test_renders_are_kept_whole(tmp_path: object) -> None:
+    renders = dataset.render_many(3, size=48, seed=0)
+    renders.save(tmp_path / "r")  # type: ignore[operator]
+    again = dataset.Renders.load(tmp_path / "r")  # type: ignore[operator]
+    assert (again.frames == renders.frames).all()
+    assert again.captions == renders.captions
+    np.testing.assert_array_equal(again.boxes, renders.boxes)
+
+
+def test_every_word_is_one_token() -> None:
+    tokenizer = build_tokenizer()
+    for word in world.VOCABULARY:
+        assert len(tokenizer(word, add_special_tokens=False).input_ids) == 1
+
+
+def test_the_judge_reads_renders() -> None:
+    judge = Judge.from_pretrained(DEMO_FOLDER)
+    rng = random.Random(1)
+    right = total = 0
+    for _ in range(60):
+        scene = world.random_scene(rng, figures=1)
+        frame, masks = world.render(scene)
+        pixels = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        box = torch.tensor([dataset.mask_box(masks["figure0"])], dtype=torch.float32)
+        figure = scene.figures[0]
+        (seen,) = judge.figures(pixels, box)
+        right += (seen.kind, seen.colour) == (figure.kind, figure.colour)
+        right += (seen.hat, seen.sunglasses) == (figure.hat, figure.sunglasses)
+        (place,) = judge.places(pixels)
+        right += (place.ground, place.background) == (scene.ground, scene.background)
+        total += 3
+    assert right / total > 0.97
