@@ -1,0 +1,28 @@
+"""grainspec_runtime: apply mask plans inside frozen diffusion models.
+
+    from grainspec_runtime import Editor, modulated_attention
+
+Both load torch when they are first asked for; the package itself does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grainspec_runtime.attention import modulated_attention
+    from grainspec_runtime.editor import Editor
+
+__all__ = ["Editor", "modulated_attention"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Editor":
+        from grainspec_runtime.editor import Editor
+
+        return Editor
+    if name == "modulated_attention":
+        from grainspec_runtime.attention import modulated_attention
+
+        return modulated_attention
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

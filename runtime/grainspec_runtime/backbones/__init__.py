@@ -1,0 +1,1 @@
+"""Models: finding, describing and loading them, and installing plans in them."""

@@ -1,0 +1,89 @@
+"""Find a model: the embedded demo, a folder, or a hub id. Nothing is loaded yet; no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from grainspec.diagnostics import fail
+from grainspec.nodes import Span
+
+DEMO = "demo"
+DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
+REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
+"""The statement that names a real checkpoint, for messages."""
+
+_SUPPORTED = frozenset({"StableDiffusionPipeline"})
+_FACTS_ONLY = ["model_index.json", "*/config.json", "scheduler/*", "tokenizer/*"]
+_WEIGHTS = ["*/*.safetensors", "*/*.json", "*/*.txt", "model_index.json"]
+
+
+def locate(model: str, base: Path, *, weights: bool, span: Span | None = None) -> Path:
+    """The folder of a model in diffusers' format.
+
+    ``demo`` is the embedded model; a path relative to ``base`` or absolute is a folder; anything
+    of the form ``owner/name`` is a hub id and fetched: configuration only, unless ``weights``.
+
+    Raises GrainError: G502 no such folder or not a whole model, G503 cannot be fetched, G504 not a
+    supported architecture.
+    """
+    if model == DEMO:
+        folder = DEMO_FOLDER
+    else:
+        folder = base / Path(model).expanduser()
+        if not folder.is_dir():
+            if not re.fullmatch(r"[\w.-]+/[\w.-]+", model) or model.startswith("."):
+                message = f"there is no model folder {folder}"
+                cure = f"Name a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`."
+                raise fail("G502", message, cure, span)
+            folder = _fetch(model, weights=weights, span=span)
+    _check_folder(folder, model, weights=weights, span=span)
+    return folder
+
+
+def read_json(path: Path, span: Span | None = None) -> dict[str, Any]:
+    """A JSON object from a model's folder; raises GrainError (G502) if it is missing or broken."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{path} is missing or broken"
+        raise fail("G502", message, "Was the model downloaded in full?", span) from error
+    if not isinstance(found, dict):
+        raise fail("G502", f"{path} holds no JSON object", "", span)
+    return found
+
+
+def _fetch(model: str, *, weights: bool, span: Span | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = _WEIGHTS if weights else _FACTS_ONLY
+    try:
+        return Path(snapshot_download(model, allow_patterns=patterns))
+    except Exception as error:
+        # The hub's client raises dozens of kinds, down to those of its HTTP library.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        message = f"the model {model} is neither a folder here nor to be had from the hub: {reason}"
+        cure = (
+            "Check its name and your network, or download it elsewhere and name the folder: "
+            '`model "path/to/model"`.'
+        )
+        raise fail("G503", message, cure, span) from error
+
+
+def _check_folder(folder: Path, model: str, *, weights: bool, span: Span | None) -> None:
+    if not (folder / "model_index.json").is_file():
+        message = f"{folder} is no model in diffusers' format: it has no model_index.json"
+        cure = "Single-file checkpoints can be converted with diffusers' `from_single_file`."
+        raise fail("G502", message, cure, span)
+    kind = read_json(folder / "model_index.json", span).get("_class_name")
+    if kind not in _SUPPORTED:
+        message = f"{model} is a {kind}; this release runs {', '.join(sorted(_SUPPORTED))}"
+        raise fail("G504", message, "Choose a Stable Diffusion 1.x or 2.x checkpoint.", span)
+    if weights:
+        for part in ("unet", "vae", "text_encoder"):
+            if not list((folder / part).glob("*.safetensors")):
+                message = f"{folder / part} holds no safetensors weights"
+                cure = "Pickled weights (.bin) are not loaded, because they can run any code."
+                raise fail("G502", message, cure, span)

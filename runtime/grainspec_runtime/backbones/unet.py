@@ -1,0 +1,219 @@
+"""Install a mask plan in a stock ``UNet2DConditionModel``, and take it off again.
+
+Frames are folded into the batch, as ``[passes * F, …]`` with the unconditional pass first, and the
+UNet itself never knows. Only attention does: self-attention looks over the frames in scope, and in
+the conditional pass both kinds of attention are modulated as the plan says.
+
+Dimensions: P passes (1, or 2 with guidance), F frames, K key frames of a frame, N tokens of a
+frame, H heads, d head size, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+
+from grainspec.diagnostics import fail
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
+from grainspec.spec import FrameScope
+from grainspec_runtime.attention import modulated_attention
+
+
+@dataclass(frozen=True)
+class _LevelTensors:
+    """A plan's level on the device: labels ``[F, N]``, strengths ``[F, C]`` at full schedule."""
+
+    labels_FN: Tensor
+    cross_attract_FC: Tensor
+    cross_repel_FC: Tensor
+    self_attract_FC: Tensor
+    self_repel_FC: Tensor
+
+
+class AttentionControl:
+    """What the attention layers need to know of the step they are in.
+
+    The sampling loop calls :meth:`begin_step` before every forward pass; without a plan, or past
+    the modulated steps, attention only looks across frames.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        *,
+        plan: MaskPlan | None = None,
+        scope: FrameScope = "full",
+        backend: str = "auto",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.frames = frames
+        self.backend = backend
+        self.full = scope == "full"
+        self.key_frames_FK = torch.from_numpy(key_frames(scope, frames)).to(device)
+        self._plan = plan
+        self._levels: dict[int, _LevelTensors] = {}
+        self._relations: tuple[Tensor, Tensor] | None = None
+        self._share = 0.0
+        if plan is not None:
+            if len(plan.frames) != frames:
+                message = f"the plan is for {len(plan.frames)} frames, the clip has {frames}"
+                raise fail("G404", message, "Compile the plan for this clip.")
+            self._relations = (
+                torch.from_numpy(plan.self_relation_CC).to(device),
+                torch.from_numpy(plan.cross_relation_CT).to(device),
+            )
+            for level in plan.levels:
+                if level.modulated:
+                    self._levels[level.tokens] = _to_device(level, device)
+
+    def begin_step(self, step: int, steps: int, timestep: float) -> None:
+        """Set the share ξ(t) of the modulation for sampling step ``step`` of ``steps``."""
+        plan = self._plan
+        active = plan is not None and plan.is_active(step, steps)
+        self._share = plan.schedule(timestep) if plan is not None and active else 0.0
+
+    def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Self-attention over the frames in scope; all ``[P * F, H, N, d]``."""
+        tokens = query.shape[2]
+        level = self._levels.get(tokens) if self._share else None
+        q, k, v = (self._by_pass(tensor) for tensor in (query, key, value))
+        passes = len(q)
+        out = torch.empty_like(q)
+        for index in range(passes):
+            conditional = index == passes - 1
+            qi, ki, vi = self._in_scope(q[index], k[index], v[index])
+            if conditional and level is not None:
+                assert self._relations is not None
+                labels = level.labels_FN
+                attract = self._strength(level.self_attract_FC, labels)
+                repel = self._strength(level.self_repel_FC, labels)
+                keys = labels[self.key_frames_FK].flatten(1)
+                if self.full:
+                    labels, keys = labels.reshape(1, -1), keys[:1]
+                    attract, repel = attract.reshape(1, -1), repel.reshape(1, -1)
+                part = modulated_attention(
+                    qi,
+                    ki,
+                    vi,
+                    query_labels=labels,
+                    key_labels=keys,
+                    relation=self._relations[0],
+                    attract=attract,
+                    repel=repel,
+                    backend=self.backend,
+                )
+            else:
+                part = F.scaled_dot_product_attention(qi, ki, vi)
+            if self.full:  # [1, H, F * N, d] to [F, H, N, d]
+                part = part.unflatten(2, (self.frames, tokens))[0].transpose(0, 1)
+            out[index] = part
+        return out.flatten(0, 1)
+
+    def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Cross-attention; query ``[P * F, H, N, d]``, key and value ``[P * F, H, T, d]``."""
+        level = self._levels.get(query.shape[2]) if self._share else None
+        if level is None:
+            return F.scaled_dot_product_attention(query, key, value)
+        assert self._relations is not None
+        relation = self._relations[1]
+        first = len(query) - self.frames  # where the conditional pass begins
+        if key.shape[2] != relation.shape[1]:
+            message = (
+                f"the plan is for {relation.shape[1]} text tokens, the model got {key.shape[2]}"
+            )
+            raise fail("G404", message, "Compile the plan for this model.")
+        part = modulated_attention(
+            query[first:],
+            key[first:],
+            value[first:],
+            query_labels=level.labels_FN,
+            key_labels=torch.arange(key.shape[2], device=key.device),
+            relation=relation,
+            attract=self._strength(level.cross_attract_FC, level.labels_FN),
+            repel=self._strength(level.cross_repel_FC, level.labels_FN),
+            backend=self.backend,
+        )
+        if not first:
+            return part
+        plain = F.scaled_dot_product_attention(query[:first], key[:first], value[:first])
+        return torch.cat([plain, part])
+
+    def _by_pass(self, tensor: Tensor) -> Tensor:
+        return tensor.unflatten(0, (-1, self.frames))
+
+    def _in_scope(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys of the frames in scope: one long sequence, or one per frame."""
+        if self.full:  # [F, H, N, d] to [1, H, F * N, d]
+            return tuple(t.transpose(0, 1).flatten(1, 2)[None] for t in (q, k, v))  # type: ignore[return-value]
+        gathered = [
+            t[self.key_frames_FK].transpose(1, 2).flatten(2, 3)  # [F, K, H, N, d] to [F, H, K*N, d]
+            for t in (k, v)
+        ]
+        return q, gathered[0], gathered[1]
+
+    def _strength(self, table_FC: Tensor, labels_FN: Tensor) -> Tensor:
+        """λ of every token at this step, ``[F, N]``."""
+        return (table_FC.gather(1, labels_FN) * self._share).clamp_(max=1.0)
+
+
+def _to_device(level: PlanLevel, device: torch.device | str) -> _LevelTensors:
+    frames = len(level.labels_FHW)
+    labels = torch.from_numpy(level.labels_FHW.reshape(frames, -1).astype("int64"))
+    tables = (
+        level.cross_attract_FC,
+        level.cross_repel_FC,
+        level.self_attract_FC,
+        level.self_repel_FC,
+    )
+    return _LevelTensors(labels.to(device), *(torch.from_numpy(t).to(device) for t in tables))
+
+
+class _PlannedProcessor:
+    """A diffusers attention processor that leaves all decisions to an :class:`AttentionControl`."""
+
+    def __init__(self, control: AttentionControl, *, to_words: bool) -> None:
+        self.control = control
+        self.to_words = to_words
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        if encoder_hidden_states is not None and attn.norm_cross:
+            context = attn.norm_encoder_hidden_states(context)
+        query, key, value = (
+            projected.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            for projected in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
+        )
+        attend = self.control.attend_to_words if self.to_words else self.control.attend_to_frames
+        out = attend(query, key, value).transpose(1, 2).flatten(2)
+        return attn.to_out[1](attn.to_out[0](out))
+
+
+@contextmanager
+def installed(unet: UNet2DConditionModel, control: AttentionControl) -> Iterator[None]:
+    """Let ``control`` decide all attention of ``unet`` inside the block.
+
+    The UNet's own processors come back at the end, whatever is raised inside.
+    """
+    before = unet.attn_processors
+    planned = {name: _PlannedProcessor(control, to_words=".attn2." in name) for name in before}
+    try:
+        unet.set_attn_processor(dict(planned))
+        yield
+    finally:
+        unet.set_attn_processor(dict(before))

@@ -1,0 +1,29 @@
+"""Encode frames as an H.264 file that any player shows."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from grainspec_runtime.media.decode import Frames
+
+
+def encode_video(frames_FHW3: Frames, path: Path, *, fps: float, crf: int = 14) -> None:
+    """Write frames, uint8 ``[F, H, W, 3]`` RGB, as H.264 in ``path`` (mp4).
+
+    Odd sides are padded by a pixel, as 4:2:0 colour wants. ``crf`` is x264's quality, lower is
+    better.
+    """
+    _, height, width, _ = frames_FHW3.shape
+    padded = np.pad(frames_FHW3, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height = padded.shape[2], padded.shape[1]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "slow"}
+        for picture in padded:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())

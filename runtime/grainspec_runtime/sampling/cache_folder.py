@@ -1,0 +1,14 @@
+"""Where things are kept that can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """``$GRAINSPEC_CACHE``, else the user's cache folder for grainspec."""
+    named = os.environ.get("GRAINSPEC_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("grainspec"))

@@ -1,0 +1,102 @@
+"""Finding and loading models, and the errors a user deserves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from grainspec import GrainError
+from grainspec_runtime.backbones.facts import backbone_facts
+from grainspec_runtime.backbones.load import load_checkpoint
+from grainspec_runtime.backbones.locate import DEMO_FOLDER, locate
+
+
+def code_of(model: str, base: Path, *, weights: bool = True) -> str:
+    with pytest.raises(GrainError) as raised:
+        locate(model, base, weights=weights)
+    return raised.value.diagnostics[0].code
+
+
+def test_the_demo_is_a_stock_checkpoint() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(DEMO_FOLDER)
+    pipe.set_progress_bar_config(disable=True)
+    picture = pipe("a red robot on grass", num_inference_steps=2, height=96, width=96).images[0]
+    assert picture.size == (96, 96)
+    size = sum(path.stat().st_size for path in DEMO_FOLDER.rglob("*") if path.is_file())
+    assert size < 40e6
+
+
+def test_facts_of_the_demo() -> None:
+    facts = backbone_facts("demo", Path())
+    assert facts.grids(96, 96) == [(24, 24), (12, 12), (6, 6)]
+    assert facts.max_tokens == 48
+    assert (facts.native_size.width, facts.training_steps) == (96, 1000)
+    spans = facts.tokenize("a red robot")
+    assert len(spans) == 48
+    assert spans[:5] == [(0, 0), (0, 1), (2, 5), (6, 11), (0, 0)]
+
+
+def test_facts_of_a_folder_with_another_shape(tiny_sd: Path) -> None:
+    facts = backbone_facts("tiny-sd", tiny_sd.parent)
+    assert facts.pixels_per_latent == 8
+    assert facts.grids(128, 64) == [(8, 16), (4, 8), (2, 4), (1, 2)]
+
+
+def test_facts_need_no_torch() -> None:
+    source = (
+        "import sys; from pathlib import Path\n"
+        "from grainspec_runtime.backbones.facts import backbone_facts\n"
+        "backbone_facts('demo', Path()).tokenize('a red robot')\n"
+        "assert not {'torch', 'diffusers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", source], check=True)
+
+
+def test_models_that_are_not_there(tmp_path: Path) -> None:
+    assert code_of("./none", tmp_path) == "G502"
+    assert code_of("/no/such/folder", tmp_path) == "G502"
+    assert code_of("just-a-name", tmp_path) == "G502"
+    assert code_of("owner/name", tmp_path) == "G503"  # tests never reach a hub
+    (tmp_path / "empty").mkdir()
+    assert code_of("empty", tmp_path) == "G502"
+
+
+def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(tiny_sd, tmp_path / name))
+
+    index = json.loads((tiny_sd / "model_index.json").read_text())
+    other = copy("other")
+    index["_class_name"] = "FluxPipeline"
+    (other / "model_index.json").write_text(json.dumps(index))
+    assert code_of("other", tmp_path) == "G504"
+
+    (copy("broken") / "model_index.json").write_text("{")
+    assert code_of("broken", tmp_path) == "G502"
+
+    pickled = copy("pickled")
+    weights = next((pickled / "unet").glob("*.safetensors"))
+    weights.rename(weights.with_suffix(".bin"))
+    assert code_of("pickled", tmp_path) == "G502"
+
+    cut = copy("cut")
+    weights = next((cut / "unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(GrainError, match="G502"):
+        load_checkpoint("cut", tmp_path, device="cpu")
+
+
+def test_dtypes(tiny_sd: Path) -> None:
+    checkpoint = load_checkpoint(str(tiny_sd), Path(), device="cpu")
+    assert (
+        checkpoint.dtype == checkpoint.text_encoder.dtype == checkpoint.unet.dtype == torch.float32
+    )
+    half = load_checkpoint("demo", Path(), device="cpu", dtype=torch.bfloat16)
+    assert half.encode_prompt("a robot").dtype == torch.bfloat16
