@@ -1,0 +1,47 @@
+"""``grain plan``: what would be done to attention, before anything is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from grainspec.cli.output import Format, format_option, print_json
+from grainspec.plan.facts import facts, facts_text
+from grainspec.plan.save import save_plan
+from grainspec_runtime.commands.spec_file import SpecFile
+from grainspec_runtime.prepare import prepare
+
+
+@click.command
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan here.")
+@format_option
+def plan(spec: Path, output: Path | None, format_: Format) -> None:
+    """Compile a spec to a mask plan and print its facts: tokens, areas, strengths, words.
+
+    No model is loaded; only its configuration and its tokenizer are read.
+
+    \b
+    Examples:
+      grain plan edit.grain
+      grain plan edit.grain -o edit.plan.safetensors --format json
+    """
+    file = SpecFile.read(spec)
+    with file.explained():
+        prepared = prepare(file.spec, file.base)
+    if output:
+        try:
+            save_plan(prepared.plan, output)
+        except OSError as error:
+            raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
+    file.report(prepared.warnings, format_)
+    found: dict[str, Any] = facts(prepared.plan, steps=file.spec.sampler.steps)
+    if format_ == "json":
+        found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
+        print_json(found)
+    else:
+        print(facts_text(found))
+        if output:
+            print(f"wrote {output}")

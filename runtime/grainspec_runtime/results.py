@@ -1,0 +1,157 @@
+"""A run's folder: the edited clip, pictures to judge it by, and all that is needed to repeat it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from grainspec.diagnostics import fail
+from grainspec.plan.save import save_plan
+from grainspec_runtime.editor import EditResult
+from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.views.overlay import legend, meanings, overlay
+from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
+
+MANIFEST = "run.json"
+_PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise GrainError (G310) unless a run can be written to ``folder``.
+
+    A folder that holds an earlier run is replaced; one that holds anything else is left alone.
+    """
+    if folder.exists():
+        if not folder.is_dir():
+            raise fail("G310", f"{folder} is a file", "Name another folder with `-o`.")
+        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+            message = f"{folder} holds files that are no run of grain's"
+            raise fail("G310", message, "Name another folder with `-o`.")
+    above = folder.absolute()
+    while not above.exists():
+        above = above.parent
+    place = above if above != folder.absolute() else above.parent
+    try:  # permissions alone do not tell: a disk may be full, or mounted for reading
+        os.rmdir(tempfile.mkdtemp(prefix=".grain", dir=place))
+    except OSError as error:
+        message = f"{place} cannot be written to: {error.strerror}"
+        raise fail("G310", message, "Name another folder with `-o`.") from error
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write to, which takes the place of ``folder`` at the end, or vanishes.
+
+    Whatever is raised inside, ``folder`` is either as it was before or complete.
+    """
+    folder = folder.absolute()
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        message = f"{folder} cannot be written: {error.strerror}"
+        raise fail("G310", message, "Name another folder with `-o`.") from error
+    try:
+        yield partial
+        if folder.exists():
+            retired = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+            folder.rename(retired)
+            partial.rename(folder)
+            shutil.rmtree(retired, ignore_errors=True)
+        else:
+            partial.rename(folder)
+    except OSError as error:
+        message = f"{folder} cannot be written: {error.strerror}"
+        raise fail("G310", message, "Is the disk full?") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def save_run(result: EditResult, folder: Path, *, spec_text: str, arguments: list[str]) -> None:
+    """Write a run's folder, whole or not at all; ``spec_text`` is the spec as the user wrote it."""
+    check_writable(folder)
+    prepared = result.prepared
+    with whole_folder(folder) as place:
+        encode_video(result.edited, place / "edited.mp4", fps=result.fps)
+        encode_video(
+            side_by_side(result.source, result.edited), place / "side_by_side.mp4", fps=result.fps
+        )
+        marked = overlay(result.source, prepared.bound.edits)
+        overlay_picture(result).save(place / "overlay.png")
+        sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
+            place / "overview.png"
+        )
+        (place / "spec.grain").write_text(spec_text, encoding="utf-8")
+        save_plan(prepared.plan, place / "plan.safetensors")
+        manifest = json.dumps(manifest_of(result, arguments), indent=2, ensure_ascii=False)
+        (place / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
+
+
+def overlay_picture(result: EditResult) -> Image.Image:
+    """The first frame with its regions, and what becomes of each."""
+    prepared = result.prepared
+    layout = prepared.bound.edits
+    picture = enlarged(overlay(result.source[:1], layout.at([0])), 384)[0]
+    lines = legend(meanings(prepared.spec, layout), picture.shape[1])
+    return Image.fromarray(np.concatenate([picture, np.asarray(lines)]))
+
+
+def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
+    """What was run, on what, with what: plain JSON values."""
+    prepared = result.prepared
+    facts = prepared.bound.facts
+    return {
+        "spec": prepared.spec.model_dump(mode="json", by_alias=True),
+        "arguments": arguments,
+        "seed": prepared.spec.sampler.seed,
+        "model": prepared.spec.model,
+        "device": result.device,
+        "dtype": result.dtype,
+        "clip": {
+            "path": prepared.spec.video.path,
+            "frames": list(prepared.plan.frames),
+            "width": facts.width,
+            "height": facts.height,
+            "fps": facts.fps,
+            "edited_size": [prepared.plan.width, prepared.plan.height],
+        },
+        "plan": prepared.plan.digest,
+        "inversion_cached": result.inversion_cached,
+        "seconds": result.seconds,
+        "peak_memory_bytes": peak_memory(),
+        "warnings": [warning.as_json() for warning in result.warnings],
+        "versions": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            **{name: _version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has held, in bytes; None where that is not known."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,45 @@
+"""Rows of frames on one picture, to look at a result at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from grainspec_runtime.media.decode import Frames
+
+_LABEL, _GAP = 20, 4
+"""Height of a row's label and the space after each frame, in pixels."""
+
+
+def enlarged(frames: Frames, least: int = 192) -> Frames:
+    """Small frames repeated pixel by pixel until they are at least ``least`` pixels high."""
+    factor = max(1, -(-least // frames.shape[1]))
+    return frames.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def sheet(rows: Mapping[str, Frames], *, columns: int = 6, least: int = 144) -> Image.Image:
+    """One labelled row per entry, each with up to ``columns`` frames spread over the clip."""
+    strips = []
+    for label, frames in rows.items():
+        chosen = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int)
+        pictures = enlarged(frames[chosen], least)
+        spaced = np.pad(pictures, ((0, 0), (0, 0), (0, _GAP), (0, 0)), constant_values=255)
+        strip = np.concatenate(list(spaced), axis=1)
+        header = Image.new("RGB", (strip.shape[1], _LABEL), "white")
+        font = ImageFont.load_default(13)
+        ImageDraw.Draw(header).text((4, _LABEL // 2), label, "black", font, anchor="lm")
+        strips += [np.asarray(header), strip]
+    width = max(strip.shape[1] for strip in strips)
+    padded = [
+        np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
+        for strip in strips
+    ]
+    return Image.fromarray(np.concatenate(padded))
+
+
+def side_by_side(left: Frames, right: Frames, least: int = 288) -> Frames:
+    """Two clips of one size next to each other, enlarged where they are small."""
+    gap = np.full((*left.shape[:2], max(1, left.shape[2] // 48), 3), 255, np.uint8)
+    return enlarged(np.concatenate([left, gap, right], axis=2), least)

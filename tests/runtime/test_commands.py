@@ -1,0 +1,262 @@
+"""`grain show`, `plan`, `run` and `doctor`, as users call them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clips import EXAMPLES, ClipFolder
+from command import Grain, Said
+from PIL import Image
+
+from grainspec.plan.save import load_plan
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The instance example, two frames and two steps of it, in a folder of its own."""
+    folder = tmp_path / "examples"
+    for part in ("clips", "masks"):
+        shutil.copytree(EXAMPLES / part, folder / part)
+    text = (EXAMPLES / "instance.grain").read_text()
+    text = text.replace('two_men.mp4"', 'two_men.mp4" { frames 0..1 }').replace(
+        "steps 30", "steps 2"
+    )
+    path = folder / "instance.grain"
+    path.write_text(text)
+    return path
+
+
+def test_show_draws_the_regions(grain: Grain, example: Path, tmp_path: Path) -> None:
+    said = grain("show", example)
+    picture = example.with_name("instance.regions.png")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == f"wrote {picture}\n"
+    with Image.open(picture) as image:
+        assert image.size[0] == 2 * 288
+    facts = grain("show", example, "-o", tmp_path / "r.png", "--format", "json").json
+    assert [region["name"] for region in facts["regions"]] == ["left", "right", "trees", "ground"]
+    assert all(0.02 < share < 0.8 for r in facts["regions"] for share in r["share_of_frame"])
+
+
+def test_plan_prints_and_saves(grain: Grain, example: Path, tmp_path: Path) -> None:
+    said = grain("plan", example, "-o", tmp_path / "p.safetensors")
+    assert (said.code, said.err) == (0, "")
+    for words in ("green robot", "left", "modulated: 1 of 2 steps"):
+        assert words in said.out
+    plan = load_plan(tmp_path / "p.safetensors")
+    assert [edit.phrase for edit in plan.edits] == ["green robot", "yellow bear", "cherry trees"]
+    facts = grain("plan", example, "--format", "json").json
+    assert facts["digest"] == plan.digest
+    assert facts["diagnostics"] == []
+
+
+def test_run_writes_a_folder_and_other_words_start_from_the_cache(
+    grain: Grain, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = grain("run", example, "--device", "cpu")
+    assert said.code == 0, said.err
+    assert "edited 2 frames" in said.out
+    assert "from the cache" not in said.out
+    folder = tmp_path / "runs" / "instance"
+    assert (folder / "spec.grain").read_text() == example.read_text()
+    for name in ("edited.mp4", "side_by_side.mp4", "overlay.png", "plan.safetensors", "run.json"):
+        assert (folder / name).stat().st_size > 500
+    example.write_text(example.read_text().replace("yellow bear", "orange cat"))
+    again = grain("run", example, "-o", "other", "--format", "json")
+    assert again.code == 0
+    assert again.json["inversion_cached"]
+    assert again.json["output"] == "other"
+    assert again.json["spec"]["target"].count("orange cat") == 1
+    assert not grain("run", example, "--no-cache", "--format", "json").json["inversion_cached"]
+
+
+def test_warnings_of_the_demo_model_name_the_line_to_change(grain: Grain, example: Path) -> None:
+    example.write_text(example.read_text().replace("yellow bear", "tuxedo cat"))
+    said = grain("plan", example)
+    assert said.code == 0
+    assert "G510" in said.err
+    assert "“tuxedo”" in said.err
+    assert 'model "stable-diffusion' in said.err
+
+
+def test_doctor_finds_this_machine_fit(grain: Grain) -> None:
+    said = grain("doctor")
+    assert said.code == 0, said.out
+    assert "this machine can run edits" in said.out
+    facts = grain("doctor", "--format", "json").json
+    assert facts["can_run"]
+    assert {"python", "torch", "demo model", "cache"} <= {f["what"] for f in facts["findings"]}
+
+
+# --- bad input: a coded error before any model loads, and nothing written -----------------------
+
+
+@pytest.fixture
+def refused(grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Grain]:
+    """A `grain` that must not load a model, in an empty folder that stays empty."""
+    from grainspec_runtime import editor
+
+    def load(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(editor, "load_checkpoint", load)
+    place = tmp_path / "empty"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    yield grain
+    assert list(place.iterdir()) == []
+
+
+def run(grain: Grain, clip: ClipFolder, *arguments: str, **replaced: str) -> Said:
+    path = clip.root / "edit.grain"
+    path.write_text(clip.spec_text(**replaced))
+    return grain("run", path, "--format", "json", *arguments)
+
+
+def cut_off(clip: ClipFolder) -> None:
+    whole = (EXAMPLES / "clips" / "two_men.mp4").read_bytes()
+    (clip.root / "bad.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+
+
+BROKEN_VIDEOS = {
+    "missing": (lambda clip: None, "G301"),
+    "text": (lambda clip: (clip.root / "bad.mp4").write_text("no video at all\n" * 9), "G302"),
+    "empty": (lambda clip: (clip.root / "bad.mp4").write_bytes(b""), "G302"),
+    "cut off": (cut_off, "G302"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_VIDEOS)
+def test_broken_videos(refused: Grain, clip: ClipFolder, kind: str) -> None:
+    spoil, code = BROKEN_VIDEOS[kind]
+    spoil(clip)  # type: ignore[no-untyped-call]
+    said = run(refused, clip, video='video "bad.mp4"')
+    assert (said.code, said.codes) == (1, [code])
+    assert "bad.mp4" in said.out
+
+
+def test_fewer_frames_than_asked_for(refused: Grain, clip: ClipFolder) -> None:
+    said = run(refused, clip, video='video "clip" { frames 0..9 size 64x48 }')
+    assert (said.code, said.codes) == (1, ["G303"])
+    assert "4 frames, 0 to 3; 9 was asked for" in said.out
+
+
+def remove_a_mask(clip: ClipFolder) -> None:
+    (clip.root / "left" / "00002.png").unlink()
+
+
+def resize_a_mask(clip: ClipFolder) -> None:
+    Image.new("L", (32, 24), 255).save(clip.root / "left" / "00001.png")
+
+
+def blacken(clip: ClipFolder) -> None:
+    clip.write_masks("left", [clip.mask(0, 0, 0, 0)] * clip.frames)
+
+
+def spoil_a_mask(clip: ClipFolder) -> None:
+    (clip.root / "left" / "00003.png").write_bytes(b"\x89PNG no, not really")
+
+
+def remove_the_folder(clip: ClipFolder) -> None:
+    shutil.rmtree(clip.root / "left")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "place"),
+    [
+        (remove_the_folder, "G304", "left"),
+        (remove_a_mask, "G305", "frame 2"),
+        (resize_a_mask, "G306", "00001.png"),
+        (blacken, "G307", "left"),
+        (spoil_a_mask, "G308", "00003.png"),
+    ],
+)
+def test_broken_masks(
+    refused: Grain, clip: ClipFolder, spoil: object, code: str, place: str
+) -> None:
+    spoil(clip)  # type: ignore[operator]
+    said = run(refused, clip)
+    assert (said.code, said.codes) == (1, [code])
+    assert place in said.out
+
+
+@pytest.mark.parametrize(
+    ("replaced", "code"),
+    [
+        ({"edits": 'edit lfet -> "green robot"'}, "G101"),
+        ({"edits": 'edit left -> "red robot"'}, "G104"),
+        ({"edits": 'edit left -> "green robot" { weight -1 }'}, "G203"),
+        ({"settings": "sampler ddim { stesp 30 }"}, "G201"),
+        ({"settings": 'model "./nowhere"'}, "G502"),
+        ({"settings": 'model "owner/name"'}, "G503"),
+        ({"video": 'video "clip" { size 60x48 }'}, "G314"),
+    ],
+)
+def test_specs_at_fault(
+    refused: Grain, clip: ClipFolder, replaced: dict[str, str], code: str
+) -> None:
+    said = run(refused, clip, **replaced)
+    assert said.code == 1
+    assert code in said.codes
+    assert said.json["files"][0]["diagnostics"][0]["line"] > 0
+
+
+def test_output_folders_that_cannot_be_written(
+    refused: Grain, clip: ClipFolder, tmp_path: Path
+) -> None:
+    file = tmp_path / "a file"
+    file.write_text("kept")
+    for place in (file, file / "below", Path("/proc/grain")):
+        if place.parts[1] == "proc" and not Path("/proc").is_dir():
+            continue
+        said = run(refused, clip, "-o", str(place))
+        assert (said.code, said.codes) == (1, ["G310"]), place
+    assert file.read_text() == "kept"
+
+
+def test_a_device_that_is_not_there(refused: Grain, clip: ClipFolder) -> None:
+    path = clip.root / "edit.grain"
+    path.write_text(clip.spec_text())
+    said = refused("run", path, "--device", "abacus")
+    assert said.code == 2
+    assert "abacus" in said.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_runs_leave_nothing(
+    example: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    example.write_text(example.read_text().replace("steps 2", "steps 40"))
+    cache, place = tmp_path / "cache", tmp_path / "place"
+    place.mkdir()
+    started = subprocess.Popen(
+        [sys.executable, "-m", "grainspec", "run", str(example), "-o", "result"],
+        cwd=place,
+        env={**os.environ, "GRAINSPEC_CACHE": str(cache)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for _ in range(1200):  # until the inversion is kept: sampling has begun
+            if list(cache.rglob("*.safetensors")) or started.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert started.poll() is None, started.stderr
+        started.send_signal(sent)
+        _, said = started.communicate(timeout=60)
+    finally:
+        started.kill()
+    assert started.returncode == 130
+    assert "interrupted; nothing was written" in said
+    assert "Traceback" not in said
+    assert list(place.iterdir()) == []

@@ -1,0 +1,216 @@
+"""The whole road at reduced steps, on the embedded demo model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clips import EXAMPLES
+
+from grainspec import EditSpec, GrainError, load, parse
+from grainspec.plan.save import load_plan
+from grainspec.spec import FrameRange
+from grainspec_runtime import Editor
+from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
+from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.editor import EditResult
+from grainspec_runtime.media.decode import decode_frames
+from grainspec_runtime.prepare import prepare
+from grainspec_runtime.results import check_writable, save_run, whole_folder
+from grainspec_runtime.sampling.invert import invert
+from grainspec_runtime.sampling.sample import prompt_embeddings
+
+
+def shortened(name: str, steps: int = 4, frames: int = 2) -> EditSpec:
+    """An example of fewer steps and frames."""
+    spec = load(EXAMPLES / f"{name}.grain")
+    video = spec.video.model_copy(update={"frames": FrameRange(first=0, last=frames - 1)})
+    sampler = spec.sampler.model_copy(update={"steps": steps})
+    return spec.model_copy(update={"video": video, "sampler": sampler})
+
+
+@pytest.fixture(scope="module")
+def demo() -> Checkpoint:
+    return load_checkpoint("demo", Path(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def editor() -> Editor:
+    return Editor(device="cpu")
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    error = np.square(a.astype(float) - b.astype(float)).mean()
+    return float(10 * np.log10(255**2 / error))
+
+
+def test_the_parts_edit_changes_only_its_part(editor: Editor) -> None:
+    result = editor.run(shortened("part", steps=8), base=EXAMPLES)
+    assert result.edited.shape == result.source.shape == (2, 96, 96, 3)
+    assert result.warnings == ()
+    eyes = result.prepared.bound.edits.mask("eyes")
+    grown = np.zeros_like(eyes)
+    rows, columns = eyes[0].any(1).nonzero()[0], eyes[0].any(0).nonzero()[0]
+    grown[:, rows[0] - 10 : rows[-1] + 11, columns[0] - 10 : columns[-1] + 11] = True
+    assert psnr(result.edited[~grown], result.source[~grown]) > 30
+    inside = np.abs(result.edited[eyes].astype(int) - result.source[eyes]).mean()
+    assert inside > 20
+
+
+def test_an_inversion_is_found_again_for_other_words(editor: Editor) -> None:
+    spec = shortened("part")
+    assert not editor.run(spec, base=EXAMPLES).inversion_cached
+    other = spec.model_copy(update={"target": spec.target.replace("orange", "green")})
+    assert editor.run(other, base=EXAMPLES).inversion_cached
+    settings = spec.attention.model_copy(update={"frames": "each"})
+    assert not editor.run(
+        spec.model_copy(update={"attention": settings}), base=EXAMPLES
+    ).inversion_cached
+
+
+def test_runs_repeat_exactly(editor: Editor) -> None:
+    spec = shortened("instance", steps=3)
+    first, second = (editor.run(spec, base=EXAMPLES) for _ in range(2))
+    assert (first.inversion_cached, second.inversion_cached) == (False, True)
+    assert (first.edited == second.edited).all()
+
+
+def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
+    """Sampling without guidance and with the same words undoes the inversion."""
+    steps = 30
+    prepared = prepare(shortened("instance", steps=steps), EXAMPLES)
+    path = EXAMPLES / prepared.spec.video.path
+    frames = decode_frames(path, (0, 1), prepared.bound.window)
+    pixels = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+    latents = demo.encode_frames(pixels)
+    control = AttentionControl(2)
+    words = prepared.spec.source
+    seen: list[tuple[int, int]] = []
+    trajectory = invert(
+        demo, latents, control, prompt=words, steps=steps, progress=lambda a, b: seen.append((a, b))
+    )
+    assert seen == [(i, steps) for i in range(1, steps + 1)]
+    assert trajectory.shape == (steps + 1, *latents.shape)
+    assert torch.equal(trajectory[0], latents)
+    assert 0.8 < float(trajectory[-1].std()) < 1.1
+    x, context = trajectory[-1], demo.encode_prompt(words).expand(2, -1, -1)
+    demo.scheduler.set_timesteps(steps)
+    with torch.inference_mode(), installed(demo.unet, control):
+        for t in demo.scheduler.timesteps:
+            x = demo.scheduler.step(demo.unet(x, t, context).sample, t, x).prev_sample
+    assert float((x - latents).norm() / latents.norm()) < 0.05
+
+
+def test_phrases_take_the_place_of_their_words(demo: Checkpoint) -> None:
+    prepared = prepare(shortened("instance"), EXAMPLES)
+    words = prompt_embeddings(demo, prepared.plan)
+    whole = demo.encode_prompt(prepared.plan.target)
+    alone = demo.encode_prompt("green robot")
+    (tokens,) = prepared.plan.edits[0].tokens
+    assert torch.equal(words[0, list(tokens)], alone[0, 1 : 1 + len(tokens)])
+    others = [i for i in range(48) if not prepared.plan.words_ET[:, i].any()]
+    assert torch.equal(words[0, others], whole[0, others])
+    settings = prepared.plan.attention.model_copy(update={"phrases": "in_context"})
+    spec = prepared.spec.model_copy(update={"attention": settings})
+    assert torch.equal(prompt_embeddings(demo, prepare(spec, EXAMPLES).plan), whole)
+
+
+def test_strange_words_and_clips_are_warned_about(editor: Editor, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "clip").mkdir()
+    for number in range(2):
+        noise = rng.integers(0, 255, (96, 96, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "clip" / f"{number}.png")
+    spec = parse(
+        'grain 1 video "clip" source "two men" target "Spiderman on gras" region r = all '
+        'edit r -> "Spiderman" sampler ddim { steps 1 }'
+    )
+    prepared = prepare(spec, tmp_path)
+    (words,) = prepared.warnings
+    assert words.code == "G510"
+    assert "“spiderman”, “gras” (it knows “grass”)" in words.message
+    assert 'model "' in words.cure
+    result = editor.run_prepared(prepared)
+    assert [warning.code for warning in result.warnings] == ["G510", "G511"]
+    assert 'model "' in result.warnings[1].cure
+
+
+def test_a_checkpoint_of_true_architecture_runs(tiny_sd: Path, tmp_path: Path) -> None:
+    """PNDM configuration, epsilon prediction, four levels: from folder to edited frames."""
+    shutil.copytree(EXAMPLES / "clips", tmp_path / "clips")
+    spec = parse(
+        f'grain 1 video "clips/two_men.mp4" {{ frames 0..1 size 128x64 }} model "{tiny_sd}" '
+        'target "a green robot on grass" region r = box(0%, 0%, 50%, 100%) '
+        'edit r -> "green robot" sampler ddim { steps 2 }'
+    )
+    result = Editor(str(tiny_sd), device="cpu").run(spec, base=tmp_path)
+    assert result.edited.shape == (2, 64, 128, 3)
+    assert result.warnings == ()
+
+
+def test_an_editor_runs_its_own_model_only(editor: Editor) -> None:
+    spec = shortened("part").model_copy(update={"model": "other"})
+    with pytest.raises(GrainError, match="G404"):
+        editor.run(spec, base=EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def result(editor: Editor) -> EditResult:
+    return editor.run(shortened("instance", steps=2), base=EXAMPLES)
+
+
+def test_a_runs_folder_has_all_that_was_promised(result: EditResult, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "run"
+    save_run(result, out, spec_text="grain 1", arguments=["run"])
+    assert sorted(path.name for path in out.iterdir()) == [
+        "edited.mp4",
+        "overlay.png",
+        "overview.png",
+        "plan.safetensors",
+        "run.json",
+        "side_by_side.mp4",
+        "spec.grain",
+    ]
+    manifest = json.loads((out / "run.json").read_text())
+    assert EditSpec.model_validate(manifest["spec"]) == result.prepared.spec
+    assert manifest["plan"] == load_plan(out / "plan.safetensors").digest
+    assert manifest["seconds"].keys() == {"load model", "read clip", "invert", "sample", "decode"}
+    assert manifest["versions"]["torch"] == torch.__version__
+    from grainspec.clip import probe
+
+    assert probe(out / "edited.mp4").frames == 2
+    assert list(tmp_path.rglob(".*")) == []
+
+
+def test_an_earlier_run_is_replaced_and_nothing_else(result: EditResult, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    save_run(result, out, spec_text="first", arguments=[])
+    save_run(result, out, spec_text="second", arguments=[])
+    assert (out / "spec.grain").read_text() == "second"
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    for place in (precious, precious / "thesis.txt", precious / "thesis.txt" / "run"):
+        with pytest.raises(GrainError, match="G310"):
+            check_writable(place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "run"]
+
+
+def test_what_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt), whole_folder(out) as place:
+        (place / "half").write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir()
+    (out / "run.json").write_text("{}")
+    with pytest.raises(KeyboardInterrupt), whole_folder(out) as place:
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (out / "run.json").exists()
