@@ -1,0 +1,41 @@
+"""What does modulation do? A spec's clip, its edit with both strengths at 0, and its edit.
+
+    python examples/compare.py examples/instance.grain -o instance.png
+
+Words, masks, noise and blending are the same in both edits: only attention differs.
+"""
+
+import argparse
+from pathlib import Path
+
+from grainspec import EditSpec, load
+from grainspec_runtime import Editor
+from grainspec_runtime.views.sheet import sheet
+
+
+def without_modulation(spec: EditSpec) -> EditSpec:
+    """The same spec with attention left alone."""
+    attention = spec.attention.model_copy(update={"cross": 0.0, "self_": 0.0})
+    return spec.model_copy(update={"attention": attention})
+
+
+def main() -> None:
+    """Edit twice, and put both under the source."""
+    parser = argparse.ArgumentParser(description="Compare an edit with and without modulation.")
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=Path("compare.png"))
+    parser.add_argument("--columns", type=int, default=4, help="frames of each clip")
+    arguments = parser.parse_args()
+    spec, base = load(arguments.spec), arguments.spec.parent
+    editor = Editor(spec.model)
+    rows = {}
+    for label, chosen in (("without modulation", without_modulation(spec)), ("grainspec", spec)):
+        result = editor.run(chosen, base=base)
+        rows.setdefault("source", result.source)
+        rows[label] = result.edited
+    sheet(rows, columns=arguments.columns).save(arguments.output, optimize=True)
+    print(f"wrote {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
