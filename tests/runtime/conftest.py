@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
-from grainspec_runtime.demo.training.tokenizer import build_tokenizer
+from grainspec_runtime.backbones.locate import DEMO_FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four levels, a VAE that halves three times, CLIP text encoder, epsilon prediction, PNDM."""
     folder = tmp_path_factory.mktemp("models") / "tiny-sd"
     torch.manual_seed(0)
-    tokenizer = build_tokenizer()
+    tokenizer = CLIPTokenizerFast.from_pretrained(DEMO_FOLDER / "tokenizer")
     pipe = StableDiffusionPipeline(
         vae=AutoencoderKL(
             block_out_channels=(8, 8, 8, 8),

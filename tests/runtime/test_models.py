@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 
 from grainspec import GrainError
 from grainspec_runtime.backbones.facts import backbone_facts
@@ -91,6 +92,14 @@ def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(GrainError, match="G502"):
         load_checkpoint("cut", tmp_path, device="cpu")
+
+    for part in ("text_encoder", "unet", "vae"):
+        weights = next((copy(f"poor {part}") / part).glob("*.safetensors"))
+        tensors = load_file(weights)
+        tensors.pop(sorted(tensors)[3])
+        save_file(tensors, weights, metadata={"format": "pt"})
+        with pytest.raises(GrainError, match="G502"):
+            load_checkpoint(f"poor {part}", tmp_path, device="cpu")
 
 
 def test_dtypes(tiny_sd: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -71,6 +72,15 @@ def best_device() -> torch.device:
     return torch.device("cpu")
 
 
+def _whole(model: Any, folder: Path) -> Any:
+    """A model with all its weights; transformers would make up what is missing, with a warning."""
+    loaded, found = model.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
+    return loaded
+
+
 def load_checkpoint(
     model: str,
     base: Path,
@@ -93,11 +103,9 @@ def load_checkpoint(
             name=model,
             folder=folder,
             tokenizer=CLIPTokenizerFast.from_pretrained(folder / "tokenizer"),
-            text_encoder=CLIPTextModel.from_pretrained(
-                folder / "text_encoder", use_safetensors=True
-            ),
-            unet=UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True),
-            vae=AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True),
+            text_encoder=_whole(CLIPTextModel, folder / "text_encoder"),
+            unet=_whole(UNet2DConditionModel, folder / "unet"),
+            vae=_whole(AutoencoderKL, folder / "vae"),
             scheduler=DDIMScheduler.from_pretrained(
                 folder / "scheduler", timestep_spacing="leading"
             ),

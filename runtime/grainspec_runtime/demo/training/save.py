@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from grainspec_runtime.demo.training.networks import build_scheduler
@@ -33,8 +35,19 @@ def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenize
     (out / "tokenizer" / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False))
     merges = "\n".join(" ".join(pair) for pair in bpe["merges"])
     (out / "tokenizer" / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    _name_as_checkpoints_do(out / "text_encoder" / "model.safetensors")
     config = out / "vae" / "config.json"
     facts = json.loads(config.read_text())
     facts.pop("_name_or_path", None)
     config.write_text(json.dumps(facts, indent=2) + "\n")
     trainer.log("saved", folder=str(out))
+
+
+def _name_as_checkpoints_do(weights: Path) -> None:
+    """Give text encoder weights the prefix of all Stable Diffusion checkpoints.
+
+    transformers 5 saves without it and reads both; transformers 4 reads only those with it.
+    """
+    prefix = "text_model."
+    named = {prefix + k.removeprefix(prefix): v for k, v in load_file(weights).items()}
+    save_file(named, weights, metadata={"format": "pt"})

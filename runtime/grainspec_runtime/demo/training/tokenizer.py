@@ -15,7 +15,8 @@ MAX_TOKENS = 48
 def build_tokenizer() -> CLIPTokenizer:
     """A CLIP tokenizer in which every word of the demo world is one token.
 
-    Words it does not know fall apart into letters that the text encoder never saw.
+    Words it does not know fall apart into letters that the text encoder never saw. Needs
+    transformers 5, as only training does.
     """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = pre_tokenizers.Whitespace()
