@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from grainspec_runtime.sampling.sample import sample
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, its finished steps and all its steps."""
 
-_INVERSION_VERSION = 1
+_INVERSION_VERSION = 2
 """Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
 
 
@@ -48,6 +49,7 @@ class EditResult:
     warnings: tuple[Diagnostic, ...]
     device: str
     dtype: str
+    model_folder: str
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Editor:
     backend: str = "auto"
     use_cache: bool = True
     _checkpoint: Checkpoint | None = field(default=None, repr=False)
+    _place: str = field(default="", repr=False)
 
     def run(
         self,
@@ -89,7 +92,10 @@ class Editor:
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """The model, loaded on first use; a relative folder starts at ``base``."""
-        if self._checkpoint is None:
+        folder = base / self.model
+        place = str(folder.resolve()) if folder.is_dir() else self.model
+        if self._checkpoint is None or self._place != place:
+            self._place = place
             self._checkpoint = load_checkpoint(
                 self.model, base, device=self.device, dtype=self.dtype
             )
@@ -151,6 +157,7 @@ class Editor:
             warnings=tuple(warnings),
             device=str(checkpoint.device),
             dtype=str(checkpoint.dtype).removeprefix("torch."),
+            model_folder=str(checkpoint.folder.resolve()),
         )
 
     def _inversion(
@@ -192,10 +199,24 @@ class Editor:
 
 
 def _fingerprint(checkpoint: Checkpoint) -> list[object]:
-    """What tells one checkpoint from another: its place, and its weights' sizes and dates."""
-    files = sorted(checkpoint.folder.glob("*/*.safetensors"))
-    stats = [(file.relative_to(checkpoint.folder).as_posix(), file.stat()) for file in files]
-    return [checkpoint.name, *((name, stat.st_size, int(stat.st_mtime)) for name, stat in stats)]
+    """What tells one checkpoint from another.
+
+    Small files, such as configurations, by their content; weights by place, size and date, since
+    reading gigabytes to find out that nothing changed would take as long as the inversion.
+    """
+    folder = checkpoint.folder.resolve()
+    found: list[object] = []
+    for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
+        name, facts = file.relative_to(folder).as_posix(), file.stat()
+        if facts.st_size <= _SMALL:
+            found.append([name, hashlib.sha256(file.read_bytes()).hexdigest()])
+        else:
+            found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
+    return found
+
+
+_SMALL = 1 << 22
+"""Bytes up to which a model's file is told by its content."""
 
 
 def _to_tensor(frames: Frames) -> Tensor:
@@ -205,5 +226,8 @@ def _to_tensor(frames: Frames) -> Tensor:
 
 def _to_frames(tensor: Tensor) -> Frames:
     """The inverse of :func:`_to_tensor`, rounding to the nearest level."""
+    if not bool(tensor.isfinite().all()):
+        message = "the VAE gave values that are no numbers"
+        raise fail("G505", message, "Run in float32 with `--dtype float32`.")
     levels = ((tensor.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

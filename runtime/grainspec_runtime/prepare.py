@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grainspec.check_files import check_files
 from grainspec.checks import check_meaning
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
@@ -40,6 +40,10 @@ def prepare(spec: EditSpec, base: Path) -> Prepared:
     findings += check_files(spec, base)
     _raise_errors(findings)
     backbone = backbone_facts(spec.model, base, span=spec.span_of("model"))
+    if spec.sampler.steps >= backbone.training_steps:
+        message = f"`steps` is {spec.sampler.steps}"
+        cure = f"It must be less than the {backbone.training_steps} that the model was trained on."
+        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
     bound = bind_regions(spec, base, default_size=backbone.native_size)
     compiled = compile_plan(spec, bound.edits, backbone)
     findings += [*bound.warnings, *compiled.warnings]

@@ -25,53 +25,65 @@ from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
 
 MANIFEST = "run.json"
+_FILES = frozenset(
+    {
+        "edited.mp4",
+        "side_by_side.mp4",
+        "overlay.png",
+        "overview.png",
+        "spec.grain",
+        "spec.json",
+        "plan.safetensors",
+        MANIFEST,
+    }
+)
+_CURE = "Name another folder with `-o`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
 
 def check_writable(folder: Path) -> None:
     """Raise GrainError (G310) unless a run can be written to ``folder``.
 
-    A folder that holds an earlier run is replaced; one that holds anything else is left alone.
+    A folder that holds an earlier run, and nothing else, is replaced; any other is left alone.
     """
+    folder = folder.resolve()
     if folder.exists():
         if not folder.is_dir():
-            raise fail("G310", f"{folder} is a file", "Name another folder with `-o`.")
-        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-            message = f"{folder} holds files that are no run of grain's"
-            raise fail("G310", message, "Name another folder with `-o`.")
-    above = folder.absolute()
-    while not above.exists():
-        above = above.parent
-    place = above if above != folder.absolute() else above.parent
+            raise fail("G310", f"{folder} is a file", _CURE)
+        strange = sorted({path.name for path in folder.iterdir()} - _FILES)
+        if strange:
+            message = f"{folder} holds what is no run of grain's, such as {strange[0]}"
+            raise fail("G310", message, _CURE)
+    place = folder if folder.exists() else folder.parent
+    while not place.exists():
+        place = place.parent
     try:  # permissions alone do not tell: a disk may be full, or mounted for reading
         os.rmdir(tempfile.mkdtemp(prefix=".grain", dir=place))
     except OSError as error:
-        message = f"{place} cannot be written to: {error.strerror}"
-        raise fail("G310", message, "Name another folder with `-o`.") from error
+        raise fail("G310", f"{place} cannot be written to: {error.strerror}", _CURE) from error
 
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write to, which takes the place of ``folder`` at the end, or vanishes.
+    """A new folder to write to, which becomes ``folder`` at the end, or vanishes.
 
-    Whatever is raised inside, ``folder`` is either as it was before or complete.
+    Whatever is raised inside, ``folder`` is either as it was before or complete. One that is there
+    stays the same folder, for it may be a mount or a link; its files are replaced, the manifest
+    last.
     """
-    folder = folder.absolute()
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    folder = folder.resolve()
     try:
-        partial.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        message = f"{folder} cannot be written: {error.strerror}"
-        raise fail("G310", message, "Name another folder with `-o`.") from error
+        raise fail("G310", f"{folder} cannot be written: {error.strerror}", _CURE) from error
     try:
         yield partial
-        if folder.exists():
-            retired = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-            folder.rename(retired)
-            partial.rename(folder)
-            shutil.rmtree(retired, ignore_errors=True)
-        else:
-            partial.rename(folder)
+        try:
+            _move(partial, folder)
+        except KeyboardInterrupt:
+            _move(partial, folder)  # a few renames: finish them first
+            raise
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror}"
         raise fail("G310", message, "Is the disk full?") from error
@@ -79,8 +91,36 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def save_run(result: EditResult, folder: Path, *, spec_text: str, arguments: list[str]) -> None:
-    """Write a run's folder, whole or not at all; ``spec_text`` is the spec as the user wrote it."""
+def _move(partial: Path, folder: Path) -> None:
+    """Let ``folder`` have the files of ``partial`` and no others; can be called again."""
+    if not partial.exists():
+        return
+    partial.chmod(0o777 & ~_umask())  # mkdtemp's own is for secrets
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    files = {path.name: path for path in partial.iterdir()}
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for old in folder.iterdir():
+        if old.name in _FILES and old.name not in files:
+            old.unlink()
+    for name in sorted(files, key=lambda name: name == MANIFEST):
+        shutil.move(files[name], folder / name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save_run(
+    result: EditResult, folder: Path, *, spec_text: str, spec_name: str, arguments: list[str]
+) -> None:
+    """Write a run's folder, whole or not at all; ``spec_text`` is the spec as the user wrote it.
+
+    ``spec_name`` says by its suffix which door the spec came through.
+    """
     check_writable(folder)
     prepared = result.prepared
     with whole_folder(folder) as place:
@@ -93,10 +133,11 @@ def save_run(result: EditResult, folder: Path, *, spec_text: str, arguments: lis
         sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
             place / "overview.png"
         )
-        (place / "spec.grain").write_text(spec_text, encoding="utf-8")
+        spec_file = "spec.json" if spec_name.endswith(".json") else "spec.grain"
+        (place / spec_file).write_text(spec_text, encoding="utf-8")
         save_plan(prepared.plan, place / "plan.safetensors")
         manifest = json.dumps(manifest_of(result, arguments), indent=2, ensure_ascii=False)
-        (place / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
+        (place / MANIFEST).write_text(manifest + "\n", encoding="utf-8", errors="replace")
 
 
 def overlay_picture(result: EditResult) -> Image.Image:
@@ -115,6 +156,8 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
     return {
         "spec": prepared.spec.model_dump(mode="json", by_alias=True),
         "arguments": arguments,
+        "base": str(prepared.base.resolve()),
+        "model_folder": result.model_folder,
         "seed": prepared.spec.sampler.seed,
         "model": prepared.spec.model,
         "device": result.device,

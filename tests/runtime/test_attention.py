@@ -173,6 +173,8 @@ def test_wrong_arguments_name_what_is_wrong() -> None:
         ("attract", torch.ones(3), r"attract must be \[60\] or \[1, 60\]"),
         ("relation", torch.ones(4, 4), "relation must be bool"),
         ("backend", "magic", "backend 'magic' is not one of"),
+        ("relation", torch.ones(1, 1, dtype=torch.bool), "query_labels must lie in 0 to 0"),
+        ("key_labels", good["key_labels"] - 9, "key_labels must lie in"),
     ]:
         with pytest.raises(ValueError, match=words):
             modulated_attention(**{**good, name: value})  # type: ignore[arg-type]

@@ -223,6 +223,19 @@ def test_output_folders_that_cannot_be_written(
     assert file.read_text() == "kept"
 
 
+def test_pictures_and_plans_that_cannot_be_written(grain: Grain, example: Path) -> None:
+    for command in ("show", "plan"):
+        said = grain(command, example, "-o", example.parent, "--format", "json")
+        assert (said.code, said.codes) == (1, ["G310"]), command
+    assert grain("show", example, "--columns", "0").code == 2
+    assert not list(example.parent.glob(".*"))
+
+
+def test_more_steps_than_the_model_has(refused: Grain, clip: ClipFolder) -> None:
+    said = run(refused, clip, settings="sampler ddim { steps 1000 }")
+    assert (said.code, said.codes) == (1, ["G203"])
+
+
 def test_a_device_that_is_not_there(refused: Grain, clip: ClipFolder) -> None:
     path = clip.root / "edit.grain"
     path.write_text(clip.spec_text())

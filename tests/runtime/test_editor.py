@@ -13,7 +13,7 @@ from clips import EXAMPLES
 
 from grainspec import EditSpec, GrainError, load, parse
 from grainspec.plan.save import load_plan
-from grainspec.spec import FrameRange
+from grainspec.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
 from grainspec_runtime.backbones.unet import AttentionControl, installed
@@ -23,6 +23,8 @@ from grainspec_runtime.prepare import prepare
 from grainspec_runtime.results import check_writable, save_run, whole_folder
 from grainspec_runtime.sampling.invert import invert
 from grainspec_runtime.sampling.sample import prompt_embeddings
+
+SIZE = Size(width=64, height=64)
 
 
 def shortened(name: str, steps: int = 4, frames: int = 2) -> EditSpec:
@@ -77,6 +79,29 @@ def test_runs_repeat_exactly(editor: Editor) -> None:
     first, second = (editor.run(spec, base=EXAMPLES) for _ in range(2))
     assert (first.inversion_cached, second.inversion_cached) == (False, True)
     assert (first.edited == second.edited).all()
+
+
+def test_a_model_that_changed_is_inverted_anew(tiny_sd: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_sd, tmp_path / "model")
+    spec = shortened("part", steps=2).model_copy(
+        update={"model": str(model), "video": Video(path="clips/two_bears.mp4", size=SIZE)}
+    )
+    assert not Editor(str(model), device="cpu").run(spec, base=EXAMPLES).inversion_cached
+    assert Editor(str(model), device="cpu").run(spec, base=EXAMPLES).inversion_cached
+    config = model / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text().replace("0.012", "0.013"))
+    assert not Editor(str(model), device="cpu").run(spec, base=EXAMPLES).inversion_cached
+
+
+def test_values_that_are_no_numbers_stop_the_run(
+    editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = shortened("part", steps=5)
+    unet = editor.checkpoint(EXAMPLES).unet
+    with monkeypatch.context() as spoilt, pytest.raises(GrainError, match="G505"):
+        spoilt.setattr(unet.conv_out.bias, "data", torch.full((4,), float("nan")))
+        editor.run(spec, base=EXAMPLES)
+    assert not editor.run(spec, base=EXAMPLES).inversion_cached  # nothing spoilt was kept
 
 
 def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
@@ -167,7 +192,7 @@ def result(editor: Editor) -> EditResult:
 
 def test_a_runs_folder_has_all_that_was_promised(result: EditResult, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
-    save_run(result, out, spec_text="grain 1", arguments=["run"])
+    save_run(result, out, spec_text="grain 1", spec_name="a.grain", arguments=["run"])
     assert sorted(path.name for path in out.iterdir()) == [
         "edited.mp4",
         "overlay.png",
@@ -190,8 +215,8 @@ def test_a_runs_folder_has_all_that_was_promised(result: EditResult, tmp_path: P
 
 def test_an_earlier_run_is_replaced_and_nothing_else(result: EditResult, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    save_run(result, out, spec_text="first", arguments=[])
-    save_run(result, out, spec_text="second", arguments=[])
+    save_run(result, out, spec_text="first", spec_name="a.grain", arguments=[])
+    save_run(result, out, spec_text="second", spec_name="a.grain", arguments=[])
     assert (out / "spec.grain").read_text() == "second"
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -199,7 +224,25 @@ def test_an_earlier_run_is_replaced_and_nothing_else(result: EditResult, tmp_pat
     for place in (precious, precious / "thesis.txt", precious / "thesis.txt" / "run"):
         with pytest.raises(GrainError, match="G310"):
             check_writable(place)
+    (out / "b").mkdir()
+    with pytest.raises(GrainError, match="such as b"):
+        check_writable(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "run"]
+
+
+def test_a_run_goes_where_a_link_leads(result: EditResult, tmp_path: Path) -> None:
+    out, link = tmp_path / "run", tmp_path / "latest"
+    save_run(result, out, spec_text="first", spec_name="a.grain", arguments=[])
+    inode = out.stat().st_ino
+    link.symlink_to(out)
+    save_run(result, link, spec_text="{}", spec_name="a.json", arguments=[])
+    assert link.is_symlink()
+    assert out.stat().st_ino == inode  # the same folder: it may be a mount
+    assert (out / "spec.json").exists()
+    assert not (out / "spec.grain").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "run"]
+    (tmp_path / "plain").mkdir()
+    assert out.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_what_is_interrupted_leaves_nothing(tmp_path: Path) -> None:

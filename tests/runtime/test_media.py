@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import EXAMPLES, ClipFolder
+from PIL import Image
 
 from grainspec import GrainError
 from grainspec.clip import Window, probe
@@ -24,7 +28,7 @@ def frames_of_clip() -> np.ndarray:
 def test_both_decoders_give_the_same_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("decord")
     one = decode.decode_frames(CLIP, [1, 4, 7], WHOLE)
-    monkeypatch.setattr(decode, "_has_decord", lambda: False)
+    monkeypatch.setattr(decode, "_decord_reader", lambda path: None)
     other = decode.decode_frames(CLIP, [1, 4, 7], WHOLE)
     assert np.abs(one.astype(int) - other).max() <= 2
 
@@ -59,3 +63,62 @@ def test_a_file_that_cannot_be_decoded_is_coded(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(bytes(content))
     with pytest.raises(GrainError, match="G302"):
         decode.decode_frames(tmp_path / "v.mp4", range(8), WHOLE)
+
+
+def counted(path: Path, frames: int = 20) -> Path:
+    """A clip 64 x 32 whose k-th frame is k * 12 bright on the left and black on the right."""
+    pictures = np.zeros((frames, 32, 64, 3), np.uint8)
+    pictures[:, :, :32] = (np.arange(frames) * 12)[:, None, None, None]
+    encode_video(pictures, path, fps=25)
+    return path
+
+
+def numbers(path: Path, frames: list[int]) -> list[int]:
+    """Which frames these are, told from their brightness."""
+    facts = probe(path)
+    window = Window((0, 0, facts.width, facts.height), facts.width, facts.height)
+    decoded = decode.decode_frames(path, frames, window).astype(float)
+    return [round(frame.max(axis=2).mean(axis=(0, 1)) / 6) for frame in decoded]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
+def test_frame_k_is_frame_k_in_every_container(tmp_path: Path, suffix: str) -> None:
+    path = counted(tmp_path / f"v.{suffix}")  # x264's `slow` preset has B-frames
+    assert probe(path).frames == 20
+    wanted = list(range(1, 20, 3))
+    assert numbers(path, wanted) == wanted
+
+
+def turned(path: Path, matrix: tuple[int, ...]) -> Path:
+    """The clip with this display matrix, as telephones write it."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    content[place : place + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(bytes(content))
+    return path
+
+
+def test_clips_that_lie_on_their_side_are_put_upright(tmp_path: Path) -> None:
+    path = turned(counted(tmp_path / "v.mp4"), (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
+    facts = probe(path)
+    assert (facts.width, facts.height) == (32, 64)
+    window = Window((0, 0, 32, 64), 32, 64)
+    (frame,) = decode.decode_frames(path, [15], window)
+    bright = frame.max(axis=2) > 100
+    assert bright.shape == (64, 32)
+    assert bright[:28].all()  # left became top: turned clockwise
+    assert not bright[36:].any()
+
+
+def test_sixteen_bit_frames_are_scaled(tmp_path: Path) -> None:
+    levels = np.tile(np.linspace(0, 65535, 32).astype(np.uint16), (32, 1))
+    (tmp_path / "clip").mkdir()
+    Image.fromarray(levels).save(tmp_path / "clip" / "0.png")
+    (frame,) = decode.decode_frames(tmp_path / "clip", [0], Window((0, 0, 32, 32), 32, 32))
+    np.testing.assert_array_equal(frame[0, :, 0], levels[0] >> 8)
+
+
+def test_frame_rates_of_television_are_exact(tmp_path: Path) -> None:
+    encode_video(np.zeros((3, 32, 32, 3), np.uint8), tmp_path / "v.mp4", fps=30000 / 1001)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        assert container.streams.video[0].average_rate == Fraction(30000, 1001)

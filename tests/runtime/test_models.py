@@ -87,6 +87,11 @@ def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
     weights.rename(weights.with_suffix(".bin"))
     assert code_of("pickled", tmp_path) == "G502"
 
+    shutil.rmtree(copy("wordless") / "tokenizer")
+    with pytest.raises(GrainError, match="tokenizer"):
+        backbone_facts("wordless", tmp_path)
+    assert code_of("~nobody-of-that-name/model", tmp_path) == "G502"
+
     cut = copy("cut")
     weights = next((cut / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1000])
@@ -109,3 +114,19 @@ def test_dtypes(tiny_sd: Path) -> None:
     )
     half = load_checkpoint("demo", Path(), device="cpu", dtype=torch.bfloat16)
     assert half.encode_prompt("a robot").dtype == torch.bfloat16
+
+
+def test_the_noise_schedule_is_the_checkpoints_own(tiny_sd: Path) -> None:
+    """PNDM's configuration says nothing of clipping; DDIM's default would clip latents to 1."""
+    scheduler = load_checkpoint(str(tiny_sd), Path(), device="cpu").scheduler
+    assert not scheduler.config.clip_sample
+    assert not scheduler.config.thresholding
+    assert scheduler.config.steps_offset == 1
+    assert not scheduler.config.set_alpha_to_one
+    assert scheduler.config.beta_schedule == "scaled_linear"
+
+
+def test_weights_saved_as_a_variant_load(tiny_sd: Path, tmp_path: Path) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(tiny_sd)
+    pipe.save_pretrained(tmp_path / "half", variant="fp16")
+    assert load_checkpoint("half", tmp_path, device="cpu").unet.dtype == torch.float32

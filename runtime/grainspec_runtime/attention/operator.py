@@ -61,8 +61,8 @@ def modulated_attention(
         ``[B, H, N, d]`` in the query's dtype.
 
     Raises:
-        ValueError: if shapes, dtypes or label values do not fit together, or the backend is
-            unknown.
+        ValueError: if shapes or dtypes do not fit together, or the backend is unknown; on a CPU
+            also for labels outside the relation (elsewhere looking would stall the device).
 
     >>> q = k = v = torch.eye(4)[None, None]
     >>> labels, same = torch.tensor([0, 0, 1, 1]), torch.eye(2, dtype=torch.bool)
@@ -81,6 +81,9 @@ def modulated_attention(
     repel = _per_batch("repel", repel, batch, queries, query.device).float()
     if relation.ndim != 2 or relation.dtype != torch.bool:
         raise ValueError(f"relation must be bool [Cq, Ck]; it is {_shape(relation)}")
+    if query.device.type == "cpu":
+        _check_labels("query_labels", query_labels, relation.shape[0])
+        _check_labels("key_labels", key_labels, relation.shape[1])
     if queries == 0:
         return query.clone()
     if keys == 0:
@@ -117,6 +120,14 @@ def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int,
             f"{query.dtype}, {key.dtype} and {value.dtype}"
         )
     return batch, heads, queries, width
+
+
+def _check_labels(name: str, labels: Tensor, classes: int) -> None:
+    if labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(
+            f"{name} must lie in 0 to {classes - 1}, as relation has it; "
+            f"they run from {labels.min()} to {labels.max()}"
+        )
 
 
 def _per_batch(name: str, tensor: Tensor, batch: int, length: int, device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grainspec.diagnostics import fail
 from grainspec.nodes import Span
 from grainspec.plan.backbone import Backbone
 from grainspec.spec import Size
@@ -21,7 +22,11 @@ def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backb
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", span)
     per_latent = 2 ** (len(vae["block_out_channels"]) - 1)
     side = int(unet.get("sample_size") or 64) * per_latent
-    tokenizer, tokens = _tokenizer(folder)
+    try:
+        tokenizer, tokens = _tokenizer(folder)
+    except (OSError, ValueError, TypeError) as error:
+        message = f"the tokenizer of {model} is missing or broken"
+        raise fail("G502", message, "Was the model downloaded in full?", span) from error
     return Backbone(
         name=model,
         pixels_per_latent=per_latent,

@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
-from grainspec_runtime.backbones.locate import locate
+from grainspec_runtime.backbones.locate import locate, read_json
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,30 @@ def best_device() -> torch.device:
     return torch.device("cpu")
 
 
+def _ddim(folder: Path, span: Span | None) -> DDIMScheduler:
+    """A DDIM scheduler with the noise schedule of a checkpoint, whichever sampler it names.
+
+    What DDIM knows and the checkpoint's own sampler does not is set as diffusers' Stable Diffusion
+    pipeline sets it; its defaults are those of another model, and clip latents to [-1, 1].
+    """
+    saved = read_json(folder / "scheduler_config.json", span)
+    return DDIMScheduler.from_pretrained(
+        folder,
+        timestep_spacing="leading",
+        clip_sample=False,
+        thresholding=False,
+        steps_offset=saved.get("steps_offset", 1),
+        set_alpha_to_one=saved.get("set_alpha_to_one", False),
+    )
+
+
 def _whole(model: Any, folder: Path) -> Any:
     """A model with all its weights; transformers would make up what is missing, with a warning."""
-    loaded, found = model.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    names = [path.name for path in folder.glob("*.safetensors")]
+    variant = "fp16" if all(".fp16" in name for name in names) else None
+    loaded, found = model.from_pretrained(
+        folder, use_safetensors=True, variant=variant, output_loading_info=True
+    )
     missing = sorted(found["missing_keys"])
     if missing:
         raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
@@ -106,9 +127,7 @@ def load_checkpoint(
             text_encoder=_whole(CLIPTextModel, folder / "text_encoder"),
             unet=_whole(UNet2DConditionModel, folder / "unet"),
             vae=_whole(AutoencoderKL, folder / "vae"),
-            scheduler=DDIMScheduler.from_pretrained(
-                folder / "scheduler", timestep_spacing="leading"
-            ),
+            scheduler=_ddim(folder / "scheduler", span),
             device=device,
             dtype=dtype,
         )

@@ -16,8 +16,20 @@ REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
 """The statement that names a real checkpoint, for messages."""
 
 _SUPPORTED = frozenset({"StableDiffusionPipeline"})
-_FACTS_ONLY = ["model_index.json", "*/config.json", "scheduler/*", "tokenizer/*"]
-_WEIGHTS = ["*/*.safetensors", "*/*.json", "*/*.txt", "model_index.json"]
+_PARTS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+}
+"""The parts that are used, and how their weights' files begin."""
+
+_FACTS_ONLY = ["model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*"]
+_WEIGHTS = _FACTS_ONLY + [
+    f"{part}/{name}{end}"
+    for part, name in _PARTS.items()
+    for end in (".safetensors", ".safetensors.index.json", "-*-of-*.safetensors")
+]
+"""No variants, no other formats, no safety checker: they would treble the download."""
 
 
 def locate(model: str, base: Path, *, weights: bool, span: Span | None = None) -> Path:
@@ -32,8 +44,13 @@ def locate(model: str, base: Path, *, weights: bool, span: Span | None = None) -
     if model == DEMO:
         folder = DEMO_FOLDER
     else:
-        folder = base / Path(model).expanduser()
-        if not folder.is_dir():
+        try:
+            folder = base / Path(model).expanduser()
+            there = folder.is_dir()
+        except (RuntimeError, OSError):  # no such user; a name longer than any file's
+            there = False
+        if not there:
+            folder = base / model
             if not re.fullmatch(r"[\w.-]+/[\w.-]+", model) or model.startswith("."):
                 message = f"there is no model folder {folder}"
                 cure = f"Name a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`."
@@ -82,7 +99,7 @@ def _check_folder(folder: Path, model: str, *, weights: bool, span: Span | None)
         message = f"{model} is a {kind}; this release runs {', '.join(sorted(_SUPPORTED))}"
         raise fail("G504", message, "Choose a Stable Diffusion 1.x or 2.x checkpoint.", span)
     if weights:
-        for part in ("unet", "vae", "text_encoder"):
+        for part in _PARTS:
             if not list((folder / part).glob("*.safetensors")):
                 message = f"{folder / part} holds no safetensors weights"
                 cure = "Pickled weights (.bin) are not loaded, because they can run any code."

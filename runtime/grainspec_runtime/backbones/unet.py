@@ -95,10 +95,11 @@ class AttentionControl:
                 labels = level.labels_FN
                 attract = self._strength(level.self_attract_FC, labels)
                 repel = self._strength(level.self_repel_FC, labels)
-                keys = labels[self.key_frames_FK].flatten(1)
                 if self.full:
-                    labels, keys = labels.reshape(1, -1), keys[:1]
+                    labels = keys = labels.reshape(1, -1)
                     attract, repel = attract.reshape(1, -1), repel.reshape(1, -1)
+                else:
+                    keys = labels[self.key_frames_FK].flatten(1)
                 part = modulated_attention(
                     qi,
                     ki,

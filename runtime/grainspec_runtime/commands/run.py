@@ -74,7 +74,7 @@ def run(
         )
         with _progress(format_) as progress:
             result = editor.run_prepared(prepared, progress=progress)
-        save_run(result, output, spec_text=file.text, arguments=sys.argv[1:])
+        save_run(result, output, spec_text=file.text, spec_name=spec.name, arguments=sys.argv[1:])
     late = result.warnings[len(prepared.warnings) :]
     file.report(late, format_)
     if format_ == "json":
@@ -83,7 +83,7 @@ def run(
     total = sum(result.seconds.values())
     cached = ", inversion from the cache" if result.inversion_cached else ""
     print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
-    print(f"wrote {output}: edited.mp4, side_by_side.mp4, overview.png, run.json, …")
+    print(f"wrote {output}: edited.mp4, side_by_side.mp4, overview.png, run.json and more")
 
 
 def _known_device(name: str | None) -> str | None:

@@ -15,7 +15,7 @@ from grainspec.regions.bind import bind_regions
 from grainspec.regions.layout import Layout
 from grainspec.spec import EditSpec, Size
 from grainspec_runtime.backbones.locate import locate, read_json
-from grainspec_runtime.commands.spec_file import SpecFile
+from grainspec_runtime.commands.spec_file import SpecFile, whole_file
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged
@@ -24,7 +24,13 @@ from grainspec_runtime.views.sheet import enlarged
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture to write (PNG).")
-@click.option("--columns", default=4, show_default=True, help="Frames on the picture, at most.")
+@click.option(
+    "--columns",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Frames on the picture, at most.",
+)
 @format_option
 def show(spec: Path, output: Path | None, columns: int, format_: Format) -> None:
     """Draw a spec's regions on its frames, to see polarity and registration before any run.
@@ -52,14 +58,8 @@ def show(spec: Path, output: Path | None, columns: int, format_: Format) -> None
     picture = np.concatenate(
         [strip, np.asarray(legend(meanings(file.spec, layout), strip.shape[1]))]
     )
-    partial = output.with_name(f".{output.name}.part")
-    try:
+    with whole_file(output) as partial:
         Image.fromarray(picture).save(partial, format="PNG")
-        partial.replace(output)
-    except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     file.report(bound.warnings, format_)
     if format_ == "json":
         areas = layout.areas() / layout.bits_FHW[0].size

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from grainspec.cli.output import Format, report
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.files import load, read_text
 from grainspec.spec import EditSpec
 
@@ -47,3 +48,21 @@ class SpecFile:
         """Show warnings on stderr; machines find them in the JSON that a command prints."""
         if format == "text":
             report(findings, source=self.text, path=str(self.path))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write beside ``path``, which takes its place at the end, or vanishes.
+
+    Raises GrainError (G310) where it cannot be written.
+    """
+    path = path.absolute()
+    partial = path.parent / f".{path.name}.{os.getpid()}.part"
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror or error}"
+        raise fail("G310", message, "Name another file with `-o`.") from error
+    finally:
+        partial.unlink(missing_ok=True)

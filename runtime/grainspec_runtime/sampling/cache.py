@@ -33,9 +33,10 @@ def load_inversion(key: str, device: torch.device) -> Tensor | None:
     path = _path(key)
     try:
         trajectory = load_file(path)["trajectory"]
-        path.touch()
     except (OSError, SafetensorError, KeyError):
         return None
+    with contextlib.suppress(OSError):  # a cache shared for reading only
+        path.touch()
     return trajectory.to(device).float()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from grainspec.diagnostics import fail
 from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 
@@ -31,7 +32,7 @@ def invert(
     last step's ε predicts that point, and the ε found there makes the step: one network call a
     step, as in the usual inversion, which takes ε at the point it comes from. On the demo model at
     30 steps this halves the error of reconstruction (2 % against 5 %) and keeps the noise at 0.9
-    of its due deviation instead of 0.7.
+    of its due deviation instead of 0.7. Raises GrainError (G505) if a step yields no numbers.
     """
     scheduler, unet = checkpoint.scheduler, checkpoint.unet
     scheduler.set_timesteps(steps, device=latents_Fchw.device)
@@ -56,6 +57,9 @@ def invert(
             guess = next_a * (x - b * epsilon) / a + next_b * epsilon
             epsilon = noise(guess)
             x = next_a * (x - b * epsilon) / a + next_b * epsilon
+            if not bool(x.isfinite().all()):
+                message = f"inversion step {done} of {steps} gave values that are no numbers"
+                raise fail("G505", message, "Run in float32 with `--dtype float32`.")
             a, b = next_a, next_b
             trajectory.append(x)
             progress(done, steps)
