@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from grainspec.plan.backbone import Backbone
     from grainspec.plan.mask_plan import MaskPlan
     from grainspec.regions.bind import Bound
-    from grainspec.regions.expressions import ALL, REST, box, masks, moving_box
+    from grainspec.regions.expressions import ALL, REST, box, masks, moving_box, named
     from grainspec.regions.layout import Layout
     from grainspec.spec import EditSpec
     from grainspec.text.parse import parse, parse_all
@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "masks",
     "moving_box",
+    "named",
     "parse",
     "parse_all",
     "to_json",
@@ -57,7 +58,7 @@ _HOMES = {
     "grainspec.diagnostics": ("Diagnostic", "GrainError"),
     "grainspec.document": ("from_json", "to_json"),
     "grainspec.files": ("load",),
-    "grainspec.regions.expressions": ("ALL", "REST", "box", "masks", "moving_box"),
+    "grainspec.regions.expressions": ("ALL", "REST", "box", "masks", "moving_box", "named"),
     "grainspec.spec": ("EditSpec",),
     "grainspec.text.parse": ("parse", "parse_all"),
     "grainspec.text.printer": ("dumps",),
@@ -104,7 +105,7 @@ def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
 def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
     """Compile a spec to a plan for a backbone; see :func:`grainspec.plan.compile.compile_plan`.
 
-    ``layout`` is :func:`bind`'s ``edits``: one region per edit, parts carved out of their owners.
+    ``layout`` is :func:`bind`'s ``edits``: one region per edit, parts cut out of what they cover.
     """
     from grainspec.plan.compile import compile_plan
 

@@ -18,14 +18,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from pathlib import PurePath
+from typing import Any
 
 from grainspec.checks import check_meaning
-from grainspec.diagnostics import GrainError
-from grainspec.nodes import Node
-from grainspec.regions.expressions import Box, Expression
+from grainspec.diagnostics import GrainError, fail
+from grainspec.regions.expressions import Box, Expression, operand, path_text
 from grainspec.spec import (
     Attention,
     Edit,
@@ -38,9 +36,7 @@ from grainspec.spec import (
     Size,
     Video,
 )
-from grainspec.validation import findings_of
-
-Made = TypeVar("Made", bound=Node)
+from grainspec.validation import made
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Builder:
     ``size`` width and height in pixels.
     """
 
-    video: str
+    video: str | PurePath
     frames: tuple[int, int] | None = None
     step: int = 1
     size: tuple[int, int] | None = None
@@ -78,7 +74,7 @@ class Builder:
 
     def region(self, name: str, expression: Expression) -> Builder:
         """Name a region."""
-        region = _make(Region, name=name, expression=expression)
+        region = made(Region, name=name, expression=operand(expression))
         return replace(self, _regions=(*self._regions, region))
 
     def edit(
@@ -92,7 +88,7 @@ class Builder:
         repel: float | None = None,
     ) -> Builder:
         """``edit REGION -> "phrase"``."""
-        edit = _make(
+        edit = made(
             Edit,
             grain=grain,
             region=region,
@@ -137,7 +133,7 @@ class Builder:
         repel: float | None = None,
     ) -> Builder:
         """``add part REGION of OWNER -> "phrase"``: put something new on something."""
-        edit = _make(
+        edit = made(
             Edit,
             verb="add",
             grain="part",
@@ -151,25 +147,30 @@ class Builder:
 
     def keep(self, *regions: str) -> Builder:
         """``keep REGION, …``: these must not change."""
-        kept = tuple(_make(Keep, region=region) for region in regions)
+        kept = tuple(made(Keep, region=region) for region in regions)
         return replace(self, _edits=(*self._edits, *kept))
 
     def attention(self, /, **settings: Any) -> Builder:
         """``attention { … }``: cross, self, frames, until (a share), decay, levels, phrases."""
-        return self._with("attention", _make(Attention, **settings))
+        return self._with("attention", made(Attention, **settings))
 
     def sampler(self, /, **settings: Any) -> Builder:
         """``sampler ddim { … }``: steps, guidance, seed."""
-        return self._with("sampler", _make(Sampler, **settings))
+        return self._with("sampler", made(Sampler, **settings))
 
     def build(self) -> EditSpec:
         """The spec; raises GrainError with every finding if there is an error among them."""
-        frames = FrameRange(first=self.frames[0], last=self.frames[1]) if self.frames else None
-        size = Size(width=self.size[0], height=self.size[1]) if self.size else None
-        video = _make(
-            Video, path=self.video, frames=frames, step=self.step, size=size, crop=self.crop
+        first, last = _pair("frames", self.frames, "the first and the last, as `(0, 30)`")
+        width, height = _pair("size", self.size, "width and height, as `(512, 512)`")
+        video = made(
+            Video,
+            path=path_text(self.video),
+            frames=None if self.frames is None else made(FrameRange, first=first, last=last),
+            step=self.step,
+            size=None if self.size is None else made(Size, width=width, height=height),
+            crop=self.crop,
         )
-        spec = _make(
+        spec = made(
             EditSpec,
             video=video,
             regions=self._regions,
@@ -185,9 +186,9 @@ class Builder:
         return replace(self, _fields=(*self._fields, (name, value)))
 
 
-def _make(model: type[Made], **fields: Any) -> Made:
-    """A node; raises GrainError for what its model refuses."""
-    try:
-        return model(**fields)
-    except ValidationError as error:
-        raise GrainError(findings_of(error, model, lambda _: None)) from error
+def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
+    if value is None:
+        return None, None
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise fail("G202", f"`{name}` is {value!r}", f"Expected {expected}.")
+    return value[0], value[1]

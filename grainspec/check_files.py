@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
-from grainspec.clip import frame_numbers, probe, window
+from grainspec.clip import ClipFacts, frame_numbers, probe, window
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.regions.expressions import Box, MaskFiles, walk
+from grainspec.regions.expressions import Box, MaskFiles, Sides, walk
 from grainspec.regions.masks import check_masks
 from grainspec.spec import EditSpec
 
@@ -34,22 +36,32 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
             if isinstance(source, MaskFiles):
                 findings += check_masks(source, base, facts, frames)
             elif isinstance(source, Box):
-                findings += _check_box(source, facts.width, facts.height, facts.frames)
+                findings += _check_box(source, facts, frames)
     return findings
 
 
-def _check_box(box: Box, width: int, height: int, count: int) -> list[Diagnostic]:
+def _check_box(box: Box, facts: ClipFacts, frames: Sequence[int]) -> list[Diagnostic]:
     findings = []
+    size = facts.width, facts.height
+    cure = f"The frames are {facts.width}x{facts.height} pixels."
     for key in box.keyframes:
         span = key.span or box.span
-        x0, x1 = key.x0.pixels(width), key.x1.pixels(width)
-        y0, y1 = key.y0.pixels(height), key.y1.pixels(height)
-        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height or x0 >= x1 or y0 >= y1:
-            message = "the box lies outside the frame, or has no area"
-            cure = f"The frames are {width}x{height} pixels."
-            findings.append(Diagnostic("G309", message, cure, span))
-        if key.frame is not None and key.frame >= count:
+        x0, y0, x1, y1 = key.sides(*size)
+        if x0 >= x1 or y0 >= y1:
+            findings.append(Diagnostic("G309", "the box has no area", cure, span))
+        if key.frame is not None and key.frame >= facts.frames:
             message = f"the keyframe {key.frame} is past the end of the video"
-            cure = f"It has frames 0 to {count - 1}."
-            findings.append(Diagnostic("G303", message, cure, span))
+            there = f"It has frames 0 to {facts.frames - 1}."
+            findings.append(Diagnostic("G303", message, there, span))
+    places = chain(
+        (key.sides(*size) for key in box.keyframes), (box.sides(at, *size) for at in frames)
+    )
+    if not findings and not any(_meets(place, *size) for place in places):
+        message = "the box lies outside the frame wherever it goes"
+        findings.append(Diagnostic("G309", message, cure, box.keyframes[0].span or box.span))
     return findings
+
+
+def _meets(sides: Sides, width: int, height: int) -> bool:
+    x0, y0, x1, y1 = sides
+    return x0 < width and y0 < height and x1 > 0 and y1 > 0

@@ -11,22 +11,25 @@ from grainspec.spec import Edit, EditSpec, Keep
 from grainspec.words import bind, nearest_words, occurrences
 
 
-def check_meaning(spec: EditSpec, *, absent: frozenset[str] = frozenset()) -> list[Diagnostic]:
+def check_meaning(
+    spec: EditSpec, *, absent: frozenset[str] = frozenset(), has_target: bool = True
+) -> list[Diagnostic]:
     """Every finding about names, words and contradictions.
 
     ``absent`` names statements and regions that the spec lacks because they could not be read;
-    nothing is said about them.
+    nothing is said about them. Without ``has_target`` the spec's target is a stand-in.
     """
     unknown = list(_unknown_names(spec, absent))
     findings = [
         *_duplicate_regions(spec),
         *unknown,
         *_circles(spec),
+        *_circular_owners(spec),
         *([] if unknown else _unused_regions(spec, absent)),
         *_flat_boxes(spec),
         *_contradictions(spec),
     ]
-    if "target" not in absent and spec.target != "?":
+    if has_target:
         findings += _phrases(spec)
     if not spec.changes and not absent:
         cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
@@ -69,16 +72,40 @@ def _circles(spec: EditSpec) -> Iterator[Diagnostic]:
         region.name: {reference.name for reference in references(region.expression)}
         for region in spec.regions
     }
-    try:
-        TopologicalSorter(uses).prepare()
-    except CycleError as error:
-        circle = list(dict.fromkeys(error.args[1]))
-        named = " and ".join(f"`{name}`" for name in sorted(circle)[:6])
+    circle = _circle(uses)
+    if circle:
+        named = _all_of(circle)
         message = f"{named} are defined by each other"
         if len(circle) == 1:
             message = f"{named} is defined by itself"
         span = next(r.span for r in spec.regions if r.name in circle)
         yield Diagnostic("G106", message, "Define one of them from a source of its own.", span)
+
+
+def _circular_owners(spec: EditSpec) -> Iterator[Diagnostic]:
+    owners = {
+        edit.region: {edit.owner}
+        for edit in spec.changes
+        if edit.owner is not None and edit.owner != edit.region
+    }
+    circle = _circle(owners)
+    if circle:
+        message = f"{_all_of(circle)} are parts of each other"
+        span = next(edit.span_of("owner") for edit in spec.changes if edit.region in circle)
+        yield Diagnostic("G109", message, "Name as owner what the part belongs to.", span)
+
+
+def _circle(uses: dict[str, set[str]]) -> list[str]:
+    """Names that use each other in a circle, if there is one."""
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        return list(dict.fromkeys(error.args[1]))
+    return []
+
+
+def _all_of(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in sorted(names)[:6])
 
 
 def _unused_regions(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:

@@ -9,13 +9,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
 
 if TYPE_CHECKING:
-    from av.packet import Packet
     from PIL import Image
 
     from grainspec.spec import Size, Video
@@ -210,7 +209,7 @@ def _file_url(path: Path) -> str:
     return str(path.absolute())
 
 
-def _count_packets(packets: Iterable[Packet], needed: int | None, promised: int) -> tuple[int, int]:
+def _count_packets(packets: Iterable[Any], needed: int | None, promised: int) -> tuple[int, int]:
     """How many frames are shown, and how many are cut away by the file's own edit list.
 
     Stops once it is known that frame ``needed`` is there; the file's promise counts from then on.

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json as json_value
 
 from grainspec.checks import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.spec import EditSpec
-from grainspec.validation import findings_of
+from grainspec.validation import details_of, findings_of
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 MAX_DEPTH = 200
@@ -24,20 +25,22 @@ def to_json(spec: EditSpec) -> str:
 
 def from_json(text: str, *, path: str | None = None) -> EditSpec:
     """Read a spec from a JSON document; raises GrainError (G009 and what the checks find)."""
+    text = text.removeprefix("\ufeff")
     if _depth(text) > MAX_DEPTH:
         finding = Diagnostic("G004", f"the document nests more than {MAX_DEPTH} deep")
         raise GrainError([finding], path=path)
     try:
-        spec = EditSpec.model_validate_json(text)
+        spec = EditSpec.model_validate_json(text, strict=True)
     except ValidationError as error:
         findings = []
         for detail, found in zip(
-            error.errors(),
+            details_of(error),
             findings_of(error, None, lambda _: None, what="the document"),
             strict=True,
         ):
-            place = "/" + "/".join(str(part) for part in detail["loc"])
-            findings.append(Diagnostic("G009", f"{place}: {found.message}", found.cure))
+            place = _pointer(detail["loc"], text)
+            message = f"{place}: {found.message}" if place else found.message
+            findings.append(Diagnostic("G009", message, found.cure))
         raise GrainError(findings, path=path) from error
     findings = check_meaning(spec)
     if any(finding.is_error for finding in findings):
@@ -54,6 +57,25 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as it is kept in ``grammar/grain.schema.json``."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _pointer(place: tuple[int | str, ...], text: str) -> str:
+    """A JSON pointer to a place in the document.
+
+    Pydantic puts the kind of a record into its places, which is no step in the document.
+    """
+    steps = []
+    value = json_value(text) if place else None
+    for index, part in enumerate(place):
+        if isinstance(value, dict) and part not in value and index < len(place) - 1:
+            continue
+        if isinstance(value, dict | list) or index == len(place) - 1:
+            steps.append(str(part).replace("~", "~0").replace("/", "~1"))
+        if isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return "".join(f"/{step}" for step in steps)
 
 
 def _depth(text: str) -> int:

@@ -26,10 +26,10 @@ def load(path: str | Path) -> EditSpec:
 def read_text(path: Path) -> str:
     """A file's text; raises GrainError G311 if it cannot be read, G006 if it is not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}"
         raise fail("G006", message, "Save it as UTF-8.") from error
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}"
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G311", message, "Check the path.") from error

@@ -11,13 +11,27 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from grainspec.names import WRITABLE, Name, PathText
 from grainspec.nodes import Node
-from grainspec.regions.expressions import Box, Expression, Name
+from grainspec.regions.expressions import (
+    MAX_DEPTH,
+    Box,
+    Expression,
+    FrameNumber,
+    height,
+    require,
+)
+from grainspec.validation import refusal
 
-Text = Annotated[str, Field(max_length=10_000)]
-Phrase = Annotated[str, Field(min_length=1, max_length=1_000)]
+MAX_WEIGHT = 4.0
+MAX_LEVEL = 15
+
+MAX_PROMPT = 10_000
+
+Text = Annotated[str, Field(max_length=MAX_PROMPT), WRITABLE]
+Phrase = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
 Side = Annotated[int, Field(ge=16, le=8192)]
-Weight = Annotated[float, Field(ge=0, le=4)]
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 Grain = Literal["class", "instance", "part"]
@@ -27,8 +41,8 @@ FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 class FrameRange(Node):
     """Source frames ``first`` to ``last``, both included, counted from 0."""
 
-    first: Annotated[int, Field(ge=0, le=10_000_000)]
-    last: Annotated[int, Field(ge=0, le=10_000_000)]
+    first: FrameNumber
+    last: FrameNumber
 
     @model_validator(mode="after")
     def _in_order(self) -> FrameRange:
@@ -51,7 +65,7 @@ class Video(Node):
     around its middle. Without ``size`` the model's own is taken.
     """
 
-    path: Annotated[str, Field(min_length=1)]
+    path: PathText
     frames: FrameRange | None = None
     step: Annotated[int, Field(ge=1, le=10_000)] = 1
     size: Size | None = None
@@ -71,6 +85,14 @@ class Region(Node):
     name: Name
     expression: Expression
 
+    @field_validator("expression")
+    @classmethod
+    def _not_too_deep(cls, expression: Expression) -> Expression:
+        if height(expression) > MAX_DEPTH:
+            cure = "Name a part of it as a region of its own."
+            raise refusal("G004", f"this nests more than {MAX_DEPTH} deep", cure)
+        return expression
+
 
 class Edit(Node):
     """Bind words of the target prompt to a region.
@@ -79,6 +101,8 @@ class Edit(Node):
     standing at ``owner``. ``grain`` says whether the region is a whole class, one instance, or a
     part; it may be left out where it carries no information (ground, sky).
     """
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
     verb: Literal["edit", "add"] = "edit"
     grain: Grain | None = None
@@ -107,6 +131,8 @@ class Edit(Node):
 class Keep(Node):
     """A region that must not change. What no edit names is kept in any case."""
 
+    model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
+
     verb: Literal["keep"] = "keep"
     region: Name
 
@@ -127,15 +153,22 @@ class Attention(Node):
     frames: FrameScope = "full"
     """Which frames a frame attends to."""
     until: Share = 0.3
-    """Share of the sampling steps, from the first, that are modulated."""
+    """Share of the sampling steps, from the first, that are modulated: 30% of 50 steps are the
+    first 15. Half a step counts as one, and any share but 0 is at least one step."""
     decay: Annotated[float, Field(ge=0, le=100)] = 5.0
     """Exponent p of the schedule (t / T) ** p."""
-    levels: tuple[Annotated[int, Field(ge=0, le=15)], ...] | None = None
+    levels: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
+            Field(min_length=1, max_length=MAX_LEVEL + 1),
+        ]
+        | None
+    ) = None
     """Which levels of the backbone are modulated, 0 the finest; None for all."""
     phrases: Literal["isolated", "in_context"] = "isolated"
     """Whether an edit's words are encoded by themselves or within the whole prompt."""
 
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
 
 class Sampler(Node):
@@ -152,15 +185,22 @@ class EditSpec(Node):
 
     version: Literal[1] = 1
     video: Video
-    model: Annotated[str, Field(min_length=1, max_length=1_000)] = "demo"
+    model: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] = "demo"
     """A folder or hub id of a Stable Diffusion checkpoint, or ``demo`` for the embedded one."""
     source: Text = ""
-    target: Annotated[str, Field(min_length=1, max_length=10_000)]
+    target: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]
     negative: Text = ""
     regions: tuple[Region, ...] = ()
     edits: tuple[Statement, ...] = ()
     attention: Attention = Attention()
     sampler: Sampler = Sampler()
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_is_a_number(cls, version: object) -> object:
+        if isinstance(version, bool):  # Python takes true for 1
+            raise ValueError("the version is a number")
+        return version
 
     def region(self, name: str) -> Region:
         """The region called ``name``; raises KeyError where there is none."""

@@ -11,12 +11,15 @@ Needs the extra ``grainspec[testing]``.
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import strategies as st
 
+from grainspec.names import RESERVED
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
@@ -35,13 +38,21 @@ from grainspec.regions.expressions import (
     Union,
 )
 from grainspec.regions.layout import Layout
-from grainspec.spec import Attention, Edit, EditSpec, FrameRange, Keep, Region, Sampler, Size, Video
+from grainspec.spec import (
+    MAX_LEVEL,
+    MAX_WEIGHT,
+    Attention,
+    Edit,
+    EditSpec,
+    FrameRange,
+    Keep,
+    Region,
+    Sampler,
+    Size,
+    Video,
+)
 from grainspec.words import CharSpan
 
-_RESERVED = frozenset(
-    "grain video model source target negative region edit add keep attention sampler "
-    "rest all of class instance part".split()
-)
 _WORDS = (
     "robot bear cat alien penguin man tree hill river cloud lamp boat drum kite rose "
     "stone glass sand snow moon star fish bird wolf"
@@ -71,9 +82,17 @@ def word_backbone(
 
 def names() -> st.SearchStrategy[str]:
     """Names a region can have."""
-    return st.from_regex(r"[a-z_][a-z0-9_]{0,7}", fullmatch=True).filter(
-        lambda name: name not in _RESERVED
-    )
+    plain = st.from_regex(r"[a-z_][a-z0-9_]{0,7}", fullmatch=True)
+    others = st.text(st.characters(categories=["L"]), min_size=1, max_size=8).map(_composed)
+    return st.one_of(plain, others.filter(_is_word)).filter(lambda name: name not in RESERVED)
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _is_word(text: str) -> bool:
+    return re.fullmatch(r"[^\W\d]\w*", text) is not None
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -82,9 +101,17 @@ def texts() -> st.SearchStrategy[str]:
     return st.text(plain, max_size=20)
 
 
+def _rounded(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.integers(math.ceil(low * 100), math.floor(high * 100)).map(lambda n: n / 100)
+
+
+def _numbers(high: float) -> st.SearchStrategy[float]:
+    return _rounded(0, high) | st.floats(0, high)
+
+
 def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
-    """Lengths of a unit between two values, with at most two decimals."""
-    values = st.integers(round(low * 100), round(high * 100)).map(lambda n: n / 100)
+    """Lengths of a unit between two values, round or not."""
+    values = _rounded(low, high) | st.floats(low, high)
     return values.map(lambda value: Length.model_validate({"value": value, "unit": unit}))
 
 
@@ -124,12 +151,19 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
             st.builds(Complement, of=smaller),
         )
 
-    return st.recursive(st.one_of(leaves), larger, max_leaves=6)
+    return st.recursive(st.one_of(leaves), larger, max_leaves=8)
+
+
+def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.lists(st.integers(0, highest), min_size=1, max_size=4).map(tuple)
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> EditSpec:
-    """Valid specs: every name is defined, every phrase is in the target prompt."""
+def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL) -> EditSpec:
+    """Valid specs: every name is defined, every phrase is in the target prompt.
+
+    None of them names a level above ``max_level``.
+    """
     chosen = draw(st.lists(names(), min_size=1, max_size=5, unique=True))
     regions = []
     for index, name in enumerate(chosen):
@@ -138,14 +172,14 @@ def specs(draw: st.DrawFn) -> EditSpec:
     phrases = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=len(chosen), unique=True))
     bound = draw(st.permutations(chosen))
     edits: list[Edit | Keep] = []
-    for name, phrase in zip(bound, phrases, strict=False):
-        weights = st.integers(0, 400).map(lambda n: n / 100)
+    for index, (name, phrase) in enumerate(zip(bound, phrases, strict=False)):
+        weights = _numbers(MAX_WEIGHT)
         verb, grain, owner = (
             "edit",
             draw(st.sampled_from([None, "class", "instance", "part"])),
             None,
         )
-        others = [other for other in chosen if other != name]
+        others = bound[:index]  # an owner before its parts, so that there is no circle
         if grain == "part" and others and draw(st.booleans()):
             owner, verb = draw(st.sampled_from(others)), draw(st.sampled_from(["edit", "add"]))
         edits.append(
@@ -171,7 +205,7 @@ def specs(draw: st.DrawFn) -> EditSpec:
             size=draw(st.none() | st.just(Size(width=512, height=384))),
             crop=draw(st.none() | boxes(moving=False)),
         ),
-        model=draw(st.sampled_from(["demo", "owner/name", "./folder"])),
+        model=draw(st.sampled_from(["demo", "owner/name", "./folder"]) | texts().filter(bool)),
         source=draw(texts()),
         target=" and ".join(phrases),
         negative=draw(texts()),
@@ -179,19 +213,19 @@ def specs(draw: st.DrawFn) -> EditSpec:
         edits=tuple(edits),
         attention=Attention.model_validate(
             {
-                "cross": draw(st.integers(0, 100)) / 100,
-                "self": draw(st.integers(0, 100)) / 100,
-                "until": draw(st.integers(0, 100)) / 100,
-                "decay": draw(st.integers(0, 20)) / 2,
+                "cross": draw(_numbers(1)),
+                "self": draw(_numbers(1)),
+                "until": draw(_numbers(1)),
+                "decay": draw(_numbers(10)),
                 "frames": draw(st.sampled_from(["each", "first_last", "sparse_causal", "full"])),
-                "levels": draw(st.none() | st.just((0,)) | st.just((1, 2))),
+                "levels": draw(st.none() | _levels(max_level)),
                 "phrases": draw(st.sampled_from(["isolated", "in_context"])),
             }
         ),
         sampler=Sampler(
             steps=draw(st.integers(1, 60)),
-            guidance=draw(st.integers(0, 20)) / 2,
-            seed=draw(st.integers(0, 100)),
+            guidance=draw(_numbers(100)),
+            seed=draw(st.integers(0, 2**63 - 1)),
         ),
     )
 
@@ -214,6 +248,6 @@ def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
     """A spec, a layout of its edits, and the plan compiled from both."""
-    spec = draw(specs().filter(lambda spec: spec.attention.levels != (1, 2)))
+    spec = draw(specs(max_level=1))
     layout = draw(layouts([edit.region for edit in spec.changes]))
     return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from math import isfinite
+from typing import Any, TypeVar, get_args
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.nodes import Span
+from grainspec.numbers import decimal_text
 
+Made = TypeVar("Made", bound=BaseModel)
 Locate = Callable[[tuple[int | str, ...]], Span | None]
 """From the path of a field inside a model to where it was written."""
 
 _COORDINATES = frozenset({"first", "last", "width", "height", "x0", "y0", "x1", "y1", "value"})
+
+
+def made(model: type[Made], /, **fields: Any) -> Made:
+    """A record made in Python; raises GrainError for what its model refuses."""
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise GrainError(findings_of(error, model, lambda _: None)) from error
+
+
+def refusal(code: str, message: str, cure: str) -> PydanticCustomError:
+    """What a model's own validator raises to be shown under a code and with a cure."""
+    return PydanticCustomError(
+        _REFUSAL, "{message}", {"code": code, "message": message, "cure": cure}
+    )
+
+
+_REFUSAL = "grain_refusal"
 
 
 def findings_of(
@@ -30,7 +51,14 @@ def findings_of(
     ``what`` names the value where the field's own name says little; the model's by default.
     """
     what = what or (model.__name__.lower() if model else "value")
-    return [_finding(detail, model, what, locate(detail["loc"])) for detail in error.errors()]
+    return [_finding(detail, model, what, locate(detail["loc"])) for detail in details_of(error)]
+
+
+def details_of(error: ValidationError) -> list[ErrorDetails]:
+    """What was refused, without lists that are too short only because their items were refused."""
+    details = error.errors()
+    inner = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    return [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
 
 
 def _finding(
@@ -41,7 +69,9 @@ def _finding(
     if name in _COORDINATES:
         name = what if name == "value" else f"{what} ({name})"
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
-    bounds = [f"{side} {context[key]:g}" for key, side in _SIDES.items() if key in context]
+    if kind == _REFUSAL:
+        return Diagnostic(context["code"], context["message"], context["cure"], span)
+    bounds = [f"{side} {_shown(context[key])}" for key, side in _SIDES.items() if key in context]
     if bounds:
         allowed = _range(model, str(detail["loc"][0])) if model and path else ""
         cure = f"It must be {allowed or bounds[0]}."
@@ -50,13 +80,22 @@ def _finding(
         return Diagnostic("G203", f"`{name}` is {_shown(value)}", "It must be finite.", span)
     if kind == "string_too_short":
         return Diagnostic("G203", f"`{name}` is empty", "Write at least one letter.", span)
+    if kind == "too_short":
+        return Diagnostic("G203", f"`{name}` is empty", "Give at least one.", span)
     if kind == "string_too_long":
         limit = context["max_length"]
         return Diagnostic("G203", f"`{name}` has more than {limit} characters", "Shorten it.", span)
     if kind == "value_error":
         return Diagnostic("G202", str(context["error"]), "", span)
     if kind == "extra_forbidden":
-        return Diagnostic("G201", f"`{name}` is no setting here", "", span)
+        return Diagnostic("G201", f"`{detail['loc'][-1]}` is no setting here", "", span)
+    if kind == "union_tag_not_found":
+        tag = context["discriminator"].strip("'")
+        return Diagnostic("G204", f"`{tag}` is missing", "", span)
+    if kind == "union_tag_invalid":
+        tag, found = context["discriminator"].strip("'"), context["tag"]
+        cure = f"It must be one of {context['expected_tags']}."
+        return Diagnostic("G202", f"`{tag}` is {_shown(found)}", cure, span)
     if kind == "missing":
         return Diagnostic("G204", f"`{name}` is missing", "", span)
     return Diagnostic("G202", f"`{name}`: {detail['msg']}", "", span)
@@ -73,7 +112,7 @@ def _range(model: type[BaseModel], field: str) -> str:
             low = next((limit.ge for limit in limits if isinstance(limit, Ge)), None)
             high = next((limit.le for limit in limits if isinstance(limit, Le)), None)
             if low is not None and high is not None:
-                return f"from {low:g} to {high:g}"
+                return f"from {_shown(low)} to {_shown(high)}"
     return ""
 
 
@@ -89,5 +128,5 @@ def _limits(annotation: Any) -> Iterator[Any]:
 
 
 def _shown(value: Any) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = decimal_text(value) if isinstance(value, float) and isfinite(value) else str(value)
     return text if len(text) <= 40 else text[:37] + "…"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 CharSpan = tuple[int, int]
 """Start and end of a stretch of characters, end exclusive."""
@@ -16,13 +18,42 @@ def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
     >>> occurrences("Polar Bear", "a polar  bear and two polar bears")
     [(2, 13)]
     """
-    words = [re.escape(word) for word in phrase.split()]
+    words = unicodedata.normalize("NFC", phrase).split()
     if not words:
         return []
-    before = r"(?<!\w)" if re.match(r"\w", phrase.split()[0]) else ""
-    after = r"(?!\w)" if re.search(r"\w$", phrase.split()[-1]) else ""
-    pattern = before + r"\s+".join(words) + after
-    return [match.span() for match in re.finditer(pattern, prompt, re.IGNORECASE)]
+    text, places = _composed(prompt)
+    letter = rf"[\w{_marks(text + phrase)}]"
+    before = f"(?<!{letter})" if re.match(letter, words[0]) else ""
+    after = f"(?!{letter})" if re.search(f"{letter}$", words[-1]) else ""
+    pattern = before + r"\s+".join(map(re.escape, words)) + after
+    return [
+        (places[match.start()][0], places[match.end() - 1][1])
+        for match in re.finditer(pattern, text, re.IGNORECASE)
+    ]
+
+
+def _composed(text: str) -> tuple[str, list[CharSpan]]:
+    """A text with its accents composed (NFC), and where each of its characters was before."""
+    if unicodedata.is_normalized("NFC", text):
+        return text, [(at, at + 1) for at in range(len(text))]
+    composed: list[str] = []
+    places: list[CharSpan] = []
+    starts = [at for at, sign in enumerate(text) if at == 0 or not _continues(sign)]
+    for start, end in pairwise([*starts, len(text)]):
+        letters = unicodedata.normalize("NFC", text[start:end])
+        composed.append(letters)
+        places += [(start, end)] * len(letters)
+    return "".join(composed), places
+
+
+def _continues(sign: str) -> bool:
+    """Whether a character may melt into the one before it: marks, and the ends of Hangul."""
+    return unicodedata.category(sign).startswith("M") or "\u1160" <= sign <= "\u11ff"
+
+
+def _marks(text: str) -> str:
+    """The combining marks of a text, for a regular expression's brackets."""
+    return "".join({sign for sign in text if unicodedata.category(sign).startswith("M")})
 
 
 def bind(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:

@@ -10,7 +10,7 @@ import click
 from grainspec.check_files import check_files
 from grainspec.checks import check_meaning
 from grainspec.cli.output import Format, counted, format_option, print_json, report
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.document import from_json
 from grainspec.files import read_text
 from grainspec.text.parse import parse_all
@@ -44,7 +44,8 @@ def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
         warnings = len(findings) - errors
         said = [counted(errors, "error")] * (errors > 0)
         said += [counted(warnings, "warning")] * (warnings > 0)
-        print(f"{file}: {', '.join(said) or 'fine'}", file=sys.stderr if errors else sys.stdout)
+        verdict = f"{visible(str(file))}: {', '.join(said) or 'fine'}"
+        print(verdict, file=sys.stderr if errors else sys.stdout)
     if format_ == "json":
         print_json({"files": results})
     if failed:

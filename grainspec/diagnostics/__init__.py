@@ -1,5 +1,12 @@
 """Findings with stable codes, and how they are shown."""
 
-from grainspec.diagnostics.diagnostic import Diagnostic, GrainError, closest, fail, suggestion
+from grainspec.diagnostics.diagnostic import (
+    Diagnostic,
+    GrainError,
+    closest,
+    fail,
+    suggestion,
+    visible,
+)
 
-__all__ = ["Diagnostic", "GrainError", "closest", "fail", "suggestion"]
+__all__ = ["Diagnostic", "GrainError", "closest", "fail", "suggestion", "visible"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from grainspec.diagnostics.codes import Severity, severity_of
 from grainspec.nodes import Span
+
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would move the cursor, turn the writing around or change colours on a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,11 @@ class GrainError(Exception):
 def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:
     """An error of one finding, ready to be raised."""
     return GrainError([Diagnostic(code, message, cure, span)])
+
+
+def visible(text: str) -> str:
+    r"""A text that is safe on a terminal: control characters as escapes, such as ``\x1b``."""
+    return UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

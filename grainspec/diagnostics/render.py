@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.cells import cell_len
 from rich.text import Text
 
-from grainspec.diagnostics.diagnostic import Diagnostic
+from grainspec.diagnostics.diagnostic import UNSAFE, Diagnostic, visible
 
 _LONGEST_LINE = 160
 
@@ -25,20 +25,20 @@ def _render_one(diagnostic: Diagnostic, lines: list[str], path: str | None) -> T
     colour = "red" if diagnostic.is_error else "yellow"
     text = Text()
     text.append(f"{diagnostic.severity}[{diagnostic.code}]", f"bold {colour}")
-    text.append(f": {diagnostic.message}", "bold")
+    text.append(f": {visible(diagnostic.message)}", "bold")
     span = diagnostic.span
     if span:
         gutter = len(str(span.line))
         text.append(f"\n{' ' * gutter}--> ", "blue")
-        text.append(f"{path or '<text>'}:{span.line}:{span.column}")
+        text.append(f"{visible(path or '<text>')}:{span.line}:{span.column}")
         if 0 < span.line <= len(lines):
             _append_excerpt(text, lines[span.line - 1], diagnostic, gutter, colour)
     elif path:
         text.append("\n --> ", "blue")
-        text.append(path)
+        text.append(visible(path))
     if diagnostic.cure:
         text.append("\n  = ", "blue")
-        text.append(diagnostic.cure)
+        text.append(visible(diagnostic.cure))
     return text
 
 
@@ -54,10 +54,9 @@ def _append_excerpt(
     shift = max(0, start - _LONGEST_LINE // 2)
     shown = line[shift : shift + _LONGEST_LINE]
     before, marked = line[shift:start], line[start : min(end, shift + _LONGEST_LINE)]
-    expand = str.maketrans(
-        {"\t": "    ", **{chr(c): "·" for c in range(32) if c != 9}, "\x7f": "·"}
+    before, marked, shown = (
+        UNSAFE.sub("·", part.replace("\t", "    ")) for part in (before, marked, shown)
     )
-    before, marked, shown = (part.translate(expand) for part in (before, marked, shown))
     text.append(f"\n{' ' * gutter} |\n{span.line} | ", "blue")
     text.append(shown)
     text.append(f"\n{' ' * gutter} | ", "blue")

@@ -11,8 +11,10 @@ edit have strength 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,10 +72,10 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         members_CE=members,
         words_ET=words,
         key_frames_FK=scope,
-        edited_FHW=_any(layout.bits_FHW != 0, *grids[0]),
+        edited_FHW=(_share(layout.bits_FHW != 0, *grids[0]) >= 0.5) | (sampled[0] != 0),
         levels=levels,
     )
-    return Compiled(plan, tuple(_vanishing(spec, layout, plan)))
+    return Compiled(plan, (*_unread_words(spec, backbone), *_vanishing(spec, layout, plan)))
 
 
 def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:
@@ -153,13 +155,16 @@ def _nearest(bits_FHW: Bits, rows: int, columns: int) -> Bits:
     return np.asarray(bits_FHW[:, y[:, None], x])
 
 
-def _any(mask_FHW: npt.NDArray[np.bool_], rows: int, columns: int) -> npt.NDArray[np.bool_]:
-    """Where any pixel of a token's cell is set."""
+def _share(
+    mask_FHW: npt.NDArray[np.bool_], rows: int, columns: int
+) -> npt.NDArray[np.floating[Any]]:
+    """The share of each token's cell that is set."""
     _, height, width = mask_FHW.shape
     y = np.arange(rows) * height // rows
     x = np.arange(columns) * width // columns
-    tall = np.logical_or.reduceat(mask_FHW, y, axis=1)
-    return np.asarray(np.logical_or.reduceat(tall, x, axis=2))
+    tall = np.add.reduceat(mask_FHW, y, axis=1, dtype=np.int64)
+    pixels = np.outer(np.diff(y, append=height), np.diff(x, append=width))
+    return np.asarray(np.add.reduceat(tall, x, axis=2) / pixels)
 
 
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
@@ -205,6 +210,25 @@ def _level(
 def _largest(members_CE: npt.NDArray[np.bool_], values: Sequence[float]) -> npt.NDArray[np.float64]:
     """For each class, the largest value among its edits; 0 for no edit."""
     return np.asarray(np.where(members_CE, np.asarray(values), 0.0).max(axis=1, initial=0.0))
+
+
+def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:
+    """Warnings for the ends of prompts that the text encoder never sees."""
+    found = []
+    for name in ("source", "target", "negative"):
+        text = getattr(spec, name)
+        window = max((end for _, end in backbone.tokenize(text)), default=0)
+        words = [
+            match[0]
+            for match in re.finditer(r"\S+", text)
+            if re.search(r"\w", text[max(window, match.start()) : match.end()])
+        ]
+        if words:
+            shown = " ".join(words[:4]) + " …" * (len(words) > 4)
+            message = f"“{shown}”, at the end of `{name}`, is not read"
+            cure = f"{backbone.name} reads {backbone.max_tokens} tokens; shorten the prompt."
+            found.append(Diagnostic("G403", message, cure, spec.span_of(name)))
+    return found
 
 
 def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:

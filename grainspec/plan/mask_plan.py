@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,8 @@ class MaskPlan:
     members_CE: bool ``[C, E]``, the edits that each class belongs to; row 0 is empty.
     words_ET: bool ``[E, T]``, the prompt tokens of each edit's phrase.
     key_frames_FK: int ``[F, K]``, the frames whose tokens each frame attends to.
-    edited_FHW: bool at the latent's resolution, where the latent may change.
+    edited_FHW: bool at the latent's resolution, where the latent may change: where edits have at
+    least half of a cell's pixels, or the pixel at its centre.
     """
 
     target: str
@@ -103,8 +105,14 @@ class MaskPlan:
         return np.asarray(members @ self.words_ET.astype(np.int32) > 0)
 
     def is_active(self, step: int, steps: int) -> bool:
-        """Whether sampling step ``step`` of ``steps`` (from 0) is modulated."""
-        return step < round(self.attention.until * steps)
+        """Whether sampling step ``step`` of ``steps`` (from 0) is modulated.
+
+        The first steps are, as many as the share ``until`` comes nearest to, a half rounded up,
+        and at least one for any share but 0: the first 15 of 50 for 30%, as in the paper.
+        """
+        share = self.attention.until
+        nearest = floor(round(share * steps, 9) + 0.5)  # 9 digits: 0.29 * 50 is just below 14.5
+        return step < max(nearest, 1 if share else 0)
 
     def schedule(self, timestep: float) -> float:
         """ξ(t) = (t / T) ** p at a diffusion timestep."""

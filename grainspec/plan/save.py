@@ -14,10 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
-from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit
-from grainspec.spec import Attention
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
+from grainspec.spec import MAX_WEIGHT, Attention
 
 _FORMAT = "grainspec.plan.1"
+_UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
+"""What NumPy and safetensors raise for broken files; the last two for types NumPy lacks."""
 _TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")
 
 
@@ -59,12 +61,13 @@ def load_plan(path: str | Path) -> MaskPlan:
             header = TypeAdapter(_Header).validate_json(metadata.get("plan", ""))
             arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         plan = _assemble(header, arrays)
-    except (OSError, SafetensorError, ValidationError, KeyError, ValueError) as error:
+        if plan.digest != metadata.get("digest"):
+            message = f"the plan {path} is not what was saved"
+            raise fail("G405", message, "Compile it again with `grain plan`.")
+        _refuse_what_no_compiler_makes(plan)
+    except (*_UNREADABLE, SafetensorError, ValidationError) as error:
         message = f"the plan {path} cannot be read: {error}".splitlines()[0]
         raise fail("G405", message, "Compile it again with `grain plan`.") from error
-    if plan.digest != metadata.get("digest"):
-        message = f"the plan {path} is not what was saved"
-        raise fail("G405", message, "Compile it again with `grain plan`.")
     return plan
 
 
@@ -89,3 +92,45 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
         edited_FHW=arrays["edited"],
         levels=tuple(levels),
     )
+
+
+def _refuse_what_no_compiler_makes(plan: MaskPlan) -> None:
+    """Raises ValueError for content that would fail, or read out of bounds, when it is applied."""
+    frames, edits, classes = len(plan.frames), len(plan.edits), len(plan.members_CE)
+    _expect(frames > 0 and edits > 0 and len(plan.levels) > 0, "it holds nothing")
+    _expect(plan.training_steps > 0, "its training steps are not positive")
+    _expect(plan.width > 0 and plan.height > 0, "its size is not positive")
+    _has(plan.members_CE, "members", (np.bool_,), (classes, edits))
+    _expect(classes > 0 and not plan.members_CE[0].any(), "its first class is not empty")
+    _has(plan.words_ET, "words", (np.bool_,), (edits, None))
+    _has(plan.key_frames_FK, "key frames", (np.int32,), (frames, None))
+    keys = key_frames(plan.attention.frames, frames)
+    _expect(np.array_equal(plan.key_frames_FK, keys), "its key frames are not those of its scope")
+    _has(plan.edited_FHW, "edited", (np.bool_,), plan.levels[0].labels_FHW.shape)
+    for edit, row in zip(plan.edits, plan.words_ET, strict=True):
+        positions = {position for tokens in edit.tokens for position in tokens}
+        _expect(positions == set(np.flatnonzero(row).tolist()), "its words are not its edits'")
+        weights = 0 <= edit.weight <= MAX_WEIGHT and 0 <= edit.repel <= MAX_WEIGHT
+        _expect(weights, "a weight is out of range")
+    for level in plan.levels:
+        _has(level.labels_FHW, "labels", (np.uint8, np.uint16), (frames, None, None))
+        _expect(int(level.labels_FHW.max()) < classes, "a label has no class")
+        for name in _TABLES:
+            table = getattr(level, f"{name}_FC")
+            _has(table, name, (np.float32,), (frames, classes))
+            # A strength is a setting of at most 1, times a weight; not a number fails both.
+            _expect(bool(((table >= 0) & (table <= MAX_WEIGHT)).all()), f"{name} is out of range")
+
+
+def _has(array: Any, name: str, types: tuple[Any, ...], shape: tuple[int | None, ...]) -> None:
+    same = array.ndim == len(shape) and all(
+        size == wanted or (wanted is None and size > 0)
+        for size, wanted in zip(array.shape, shape, strict=False)
+    )
+    _expect(same, f"{name} has the shape {array.shape}")
+    _expect(array.dtype in types, f"{name} has the type {array.dtype}")
+
+
+def _expect(right: bool, otherwise: str) -> None:
+    if not right:
+        raise ValueError(otherwise)

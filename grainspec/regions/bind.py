@@ -33,7 +33,7 @@ class Bound:
     """A spec's regions on its clip.
 
     ``regions`` has every named region as it was written; ``edits`` has one region per edit, in the
-    order of ``spec.changes``, with parts cut to their owners and carved out of them.
+    order of ``spec.changes``, with parts cut to their owners and taken out of what they cover.
     """
 
     def __init__(
@@ -166,20 +166,11 @@ class _Binder:
 
     def _box(self, box: Box) -> Mask:
         """Pixels whose centres lie in the box, interpolated at every source frame."""
-        facts, (left, top, right, bottom) = self.facts, self.window.box
-        keys = [0 if key.frame is None else key.frame for key in box.keyframes]
-        sides = np.array(
-            [
-                [
-                    (key.x0.pixels(facts.width) - left) / (right - left),
-                    (key.y0.pixels(facts.height) - top) / (bottom - top),
-                    (key.x1.pixels(facts.width) - left) / (right - left),
-                    (key.y1.pixels(facts.height) - top) / (bottom - top),
-                ]
-                for key in box.keyframes
-            ]
-        )
-        at = np.stack([np.interp(self.frames, keys, column) for column in sides.T], axis=1)
+        left, top, right, bottom = self.window.box
+        size = self.facts.width, self.facts.height
+        sides = np.array([box.sides(frame, *size) for frame in self.frames])
+        extent = [right - left, bottom - top]
+        at = (sides - [left, top, left, top]) / (extent + extent)
         x = (np.arange(self.shape[2]) + 0.5) / self.shape[2]
         y = (np.arange(self.shape[1]) + 0.5) / self.shape[1]
         x0, y0, x1, y1 = (at[:, i, None] for i in range(4))
@@ -188,12 +179,13 @@ class _Binder:
 
 
 def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
-    """One region per edit, so that no part fights its owner.
+    """One region per edit, so that no part fights what it is in front of.
 
-    A changed part is cut to its owner; an added one may stick out, as a hat does. Either way it
-    takes its pixels from every edit that is no part, and from the parts it belongs to. Returns the
-    edits' layout and warnings; raises GrainError for regions with nothing in them and parts with
-    no owner near.
+    A changed part is cut to its owner; an added one may stick out, as a hat does. Either way what
+    is worn covers what is behind it: a part takes its pixels from every edit that is no part,
+    whether that is its owner or has nothing to do with it, and of the parts only from those it
+    belongs to. Returns the edits' layout and warnings; raises GrainError for regions with nothing
+    in them and parts with no owner near.
     """
     errors: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
@@ -202,10 +194,13 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
     for edit in changes:
         mask = regions.mask(edit.region)
         if not mask.any():
-            errors.append(_empty(edit, "the region `{}` is empty on every frame"))
+            errors.append(_empty(edit, _NOWHERE))
             continue
         if edit.owner:
             owner = regions.mask(edit.owner)
+            if not owner.any():
+                errors.append(_empty(edit, _NOWHERE, "owner"))
+                continue
             inside = mask & owner
             if edit.verb == "edit":
                 if not inside.any():
@@ -244,10 +239,12 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
     if errors:
         raise GrainError(errors)
     warnings += _overlaps(changes, masks)
-    kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
-    for name in kept:
-        for region in masks:
-            masks[region] = masks[region] & ~regions.mask(name)
+    for keep in spec.edits:
+        if isinstance(keep, Keep):
+            kept = regions.mask(keep.region)
+            if not kept.any():
+                errors.append(_empty(keep, _NOWHERE))
+            masks = {name: mask & ~kept for name, mask in masks.items()}
     for edit in changes:
         if not masks[edit.region].any():
             errors.append(_empty(edit, "nothing of `{}` is left: what is kept covers it"))
@@ -301,9 +298,12 @@ def _overlaps(changes: Sequence[Edit], masks: dict[str, Mask]) -> list[Diagnosti
     return found
 
 
-def _empty(edit: Edit, message: str) -> Diagnostic:
+_NOWHERE = "the region `{}` is empty on every frame"
+
+
+def _empty(edit: Edit | Keep, message: str, field: str = "region") -> Diagnostic:
     cure = "`grain show` draws every region on the frames."
-    return Diagnostic("G307", message.format(edit.region), cure, edit.span_of("region"))
+    return Diagnostic("G307", message.format(getattr(edit, field)), cure, edit.span_of(field))
 
 
 def _outside(edit: Edit) -> Diagnostic:

@@ -12,15 +12,24 @@ Box(keyframes=(Keyframe(x0=Length(40%), y0=Length(0%), x1=Length(60%), y1=Length
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
+from grainspec.diagnostics import fail
+from grainspec.names import Name, PathText
 from grainspec.nodes import Node
+from grainspec.numbers import decimal_text
+from grainspec.validation import made, refusal
 
-Name = Annotated[str, Field(pattern=r"^[^\W\d]\w*$", max_length=100)]
+FrameNumber = Annotated[int, Field(ge=0, le=10_000_000)]
 Unit = Literal["%", "px"]
+
+
+Sides = tuple[float, float, float, float]
 
 
 class Length(Node):
@@ -32,38 +41,63 @@ class Length(Node):
     @classmethod
     def parse(cls, text: str) -> Length:
         """Read ``'61%'`` or ``'40px'``."""
-        match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", text)
+        match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", str(text))
         if not match:
-            raise ValueError(
-                f"{text!r} is no length: write percent, as '61%', or pixels, as '40px'"
-            )
-        return cls(value=float(match[1]), unit=match[2])
+            cure = "Write percent, as '61%', or pixels, as '40px'."
+            raise fail("G202", f"{text!r} is no length", cure)
+        return made(cls, value=float(match[1]), unit=match[2])
 
     def pixels(self, extent: int) -> float:
         """In source pixels, of a frame ``extent`` pixels wide (or high)."""
         return self.value * extent / 100 if self.unit == "%" else self.value
 
     def __str__(self) -> str:
-        return f"{self.value:.10g}{self.unit}"
+        return decimal_text(self.value) + self.unit
 
     def __repr__(self) -> str:
         return f"Length({self})"
 
 
 class _Algebra(Node):
-    """Gives every expression its operators."""
+    """Gives every expression its operators; ``a | b | c`` is one union of three, as in the text."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: require("kind", schema))
+
+    @model_validator(mode="after")
+    def _kind_is_said(self, info: ValidationInfo) -> Self:
+        """Documents say the kind, also where only a box is possible, as the schema has it."""
+        if info.mode == "json" and "kind" not in self.model_fields_set:
+            raise refusal("G204", "`kind` is missing", "")
+        return self
 
     def __or__(self, other: Expression) -> Union:
-        return Union(items=(self, other))
+        return Union(items=(*_operands(Union, self), operand(other)))
 
     def __and__(self, other: Expression) -> Intersection:
-        return Intersection(items=(self, other))
+        return Intersection(items=(*_operands(Intersection, self), operand(other)))
 
     def __sub__(self, other: Expression) -> Difference:
-        return Difference(items=(self, other))
+        return Difference(items=(*_operands(Difference, self), operand(other)))
 
     def __invert__(self) -> Complement:
         return Complement(of=self)
+
+
+def require(tag: str, schema: dict[str, Any]) -> None:
+    """Have a JSON schema ask for the field that tells records apart: it has a default only here."""
+    schema["required"] = [tag, *schema.get("required", [])]
+
+
+def _operands(kind: type[Union | Intersection | Difference], one: Any) -> tuple[Expression, ...]:
+    return one.items if isinstance(one, kind) else (one,)
+
+
+def operand(other: Any) -> Expression:
+    """The same expression; raises GrainError (G205) for anything else, such as a name."""
+    if not isinstance(other, _Algebra):
+        cure = "For another region write `named('left')`, which is `Reference(name='left')`."
+        raise fail("G205", f"{other!r} is no region expression", cure)
+    return other  # type: ignore[return-value]
 
 
 class MaskFiles(_Algebra):
@@ -73,7 +107,7 @@ class MaskFiles(_Algebra):
     """
 
     kind: Literal["masks"] = "masks"
-    path: Annotated[str, Field(min_length=1)]
+    path: PathText
     invert: bool = False
     """The region is where the masks are black."""
 
@@ -81,11 +115,17 @@ class MaskFiles(_Algebra):
 class Keyframe(Node):
     """A box at a source frame; ``frame`` is None for a box that never moves."""
 
-    frame: Annotated[int, Field(ge=0)] | None = None
+    frame: FrameNumber | None = None
     x0: Length
     y0: Length
     x1: Length
     y1: Length
+
+    def sides(self, width: int, height: int) -> Sides:
+        """Left, top, right and bottom in pixels of a frame of this size."""
+        x0, x1 = self.x0.pixels(width), self.x1.pixels(width)
+        y0, y1 = self.y0.pixels(height), self.y1.pixels(height)
+        return x0, y0, x1, y1
 
 
 class Box(_Algebra):
@@ -105,6 +145,20 @@ class Box(_Algebra):
         if sorted(set(known)) != known:
             raise ValueError("keyframes must be in order of their frames, each frame once")
         return self
+
+    def sides(self, frame: int, width: int, height: int) -> Sides:
+        """Left, top, right and bottom in source pixels at a source frame."""
+        keys = self.keyframes
+        after = bisect_left(keys, frame, key=lambda key: key.frame or 0)
+        one, other = keys[max(after - 1, 0)], keys[min(after, len(keys) - 1)]
+        start, end = one.sides(width, height), other.sides(width, height)
+        if one is other or one.frame is None or other.frame is None:
+            return start
+        share = (frame - one.frame) / (other.frame - one.frame)
+        x0, y0, x1, y1 = (
+            low * (1 - share) + high * share for low, high in zip(start, end, strict=True)
+        )
+        return x0, y0, x1, y1
 
 
 class Rest(_Algebra):
@@ -181,6 +235,15 @@ def walk(expression: Expression) -> Iterator[Expression]:
         waiting.extend(reversed(children(node)))
 
 
+def height(expression: Expression) -> int:
+    """How many levels an expression has; a source has one."""
+    levels, row = 0, [expression]
+    while row:
+        levels += 1
+        row = [child for node in row for child in children(node)]
+    return levels
+
+
 def references(expression: Expression) -> list[Reference]:
     """The names an expression uses, in order."""
     return [node for node in walk(expression) if isinstance(node, Reference)]
@@ -191,19 +254,34 @@ def uses_rest(expression: Expression) -> bool:
     return any(isinstance(node, Rest) for node in walk(expression))
 
 
-def masks(path: str, *, invert: bool = False) -> MaskFiles:
+def named(name: str) -> Reference:
+    """Another region of the spec, by its name.
+
+    >>> REST | named("left")
+    Union(items=(Rest(), Reference(name='left')))
+    """
+    return made(Reference, name=name)
+
+
+def masks(path: str | PurePath, *, invert: bool = False) -> MaskFiles:
     """Mask images in a folder or matching a glob; white is the region unless ``invert``.
 
     >>> masks("masks/left")
     MaskFiles(path='masks/left')
     """
-    return MaskFiles(path=path, invert=invert)
+    return made(MaskFiles, path=path_text(path), invert=invert)
+
+
+def path_text(path: str | PurePath) -> str:
+    """A path as specs hold it."""
+    return path.as_posix() if isinstance(path, PurePath) else path
 
 
 def keyframe(frame: int | None, x0: str, y0: str, x1: str, y1: str) -> Keyframe:
     """One keyframe of a box: corners as lengths such as ``'61%'`` or ``'40px'``."""
     corners = [Length.parse(text) for text in (x0, y0, x1, y1)]
-    return Keyframe(frame=frame, x0=corners[0], y0=corners[1], x1=corners[2], y1=corners[3])
+    fields = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
+    return made(Keyframe, frame=frame, **fields)
 
 
 def box(x0: str, y0: str, x1: str, y1: str) -> Box:
@@ -212,7 +290,7 @@ def box(x0: str, y0: str, x1: str, y1: str) -> Box:
     >>> box("10%", "20%", "30%", "64px")
     Box(keyframes=(Keyframe(x0=Length(10%), y0=Length(20%), x1=Length(30%), y1=Length(64px)),))
     """
-    return Box(keyframes=(keyframe(None, x0, y0, x1, y1),))
+    return made(Box, keyframes=(keyframe(None, x0, y0, x1, y1),))
 
 
 def moving_box(*keyframes: tuple[int, str, str, str, str]) -> Box:
@@ -222,7 +300,7 @@ def moving_box(*keyframes: tuple[int, str, str, str, str]) -> Box:
     >>> [key.frame for key in eyes.keyframes]
     [0, 30]
     """
-    return Box(keyframes=tuple(keyframe(*key) for key in keyframes))
+    return made(Box, keyframes=tuple(keyframe(*key) for key in keyframes))
 
 
 REST = Rest()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from lark import Token, Tree
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from grainspec.checks import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
@@ -66,22 +66,22 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
     """
     parsed = parse_all(text)
     if parsed.spec is None:
-        raise GrainError(parsed.diagnostics, source=text, path=path)
+        raise GrainError(parsed.diagnostics, source=parsed.source, path=path)
     return parsed.spec
 
 
 def parse_all(text: str) -> Parsed:
     """Read a spec, and report every finding rather than raise."""
+    text = text.removeprefix("\ufeff")
     reader = _Reader()
     unreadable = _unreadable(text)
     if unreadable:
         return Parsed(None, (unreadable,), text)
-    for statement in statements(text.removeprefix("\ufeff"), reader.findings, reader.unread):
+    for statement in statements(text, reader.findings, reader.unread):
         reader.read(statement)
     spec = reader.assemble()
     findings = list(reader.findings)
-    if spec is not None:
-        findings += check_meaning(spec, absent=reader.absent)
+    findings += check_meaning(spec, absent=reader.absent, has_target="target" in reader.once)
     findings.sort(key=_place)
     broken = any(finding.is_error for finding in findings)
     return Parsed(None if broken else spec, tuple(findings), text)
@@ -166,7 +166,7 @@ class _Reader:
                 return None
         return node.located(span, **spans)
 
-    def assemble(self) -> EditSpec | None:
+    def assemble(self) -> EditSpec:
         """The whole spec; stand-ins for what is missing, so that the rest can still be checked."""
         if "grain" not in self.spans and "grain" not in self.unread:
             cure = f"Begin it with `grain {VERSION}`."
@@ -207,26 +207,25 @@ class _Reader:
     def _model(self, tree: Tree[Token], span: Span) -> None:
         name = _token(tree.children[0])
         text = self._string(name) if name.type == "STRING" else str(name)
-        if not text:
-            self.report("G203", "the model's name is empty", "", span_of(name))
-            return
-        self.once["model"] = text
-        self.spans["model"] = span_of(name)
+        self._text("model", text, span_of(name))
 
     def _prompt(self, tree: Tree[Token], span: Span) -> None:
         which, words = (_token(child) for child in tree.children)
         text = self._string(words)
-        limit = 10_000
-        if len(text) > limit:
-            message = f"`{which}` has {len(text)} characters"
-            self.report("G203", message, f"At most {limit} are allowed.", span_of(words))
-            return
         if which == "target" and not text.strip():
             cure = "Describe the whole edited clip, with every edit's words in it."
             self.report("G203", "the target prompt is empty", cure, span_of(words))
             return
-        self.once[str(which)] = text
-        self.spans[str(which)] = span_of(words)
+        self._text(str(which), text, span_of(words))
+
+    def _text(self, field: str, text: str, span: Span) -> None:
+        """Take in one of the spec's own texts, if the spec's model takes it."""
+        self.spans[field] = span
+        info = EditSpec.model_fields[field]
+        try:
+            self.once[field] = TypeAdapter(Annotated[str, *info.metadata]).validate_python(text)
+        except ValidationError as error:
+            self.findings += findings_of(error, None, lambda _: span, what=field)
 
     def _attention(self, tree: Tree[Token], span: Span) -> None:
         given = read_settings(_block(tree.children), settings.ATTENTION, self.findings)
@@ -301,7 +300,8 @@ class _Reader:
             return ALL
         if kind == "reference":
             name = _token(part.children[0])
-            return Reference(name=str(name)).located(span_of(name))
+            where = span_of(name)
+            return self.make(Reference, where, {"name": Setting(str(name), where)})
         if kind == "call":
             return self._source(part)
         if kind == "keyframes":
@@ -347,11 +347,9 @@ class _Reader:
                 message = "`masks` takes no such option"
                 self.report("G205", message, usage, settings.word_span(option))
                 return None
-        path = self._string(_token(words[0][0]))
-        if not path:
-            self.report("G203", "the masks' path is empty", usage, span)
-            return None
-        return MaskFiles(path=path, invert=bool(options)).located(span)
+        path = _token(words[0][0])
+        given = {"path": Setting(self._string(path), span_of(path))}
+        return self.make(MaskFiles, span, given, invert=bool(options))
 
     def _box(self, shapes: list[tuple[Token | None, Tree[Token]]], span: Span | None) -> Box | None:
         keys = []
@@ -359,7 +357,11 @@ class _Reader:
             if str(call.children[0]) != "box":
                 where = span_of(_token(call.children[0]))
                 message = f"`{call.children[0]}` cannot move from frame to frame"
-                self.report("G205", message, "Only `box(…) @ frame` can.", where)
+                cure = "Only `box(…) @ frame` can."
+                if frame is None:
+                    message = f"`{call.children[0]}` is no box"
+                    cure = "Write `box(10%, 0%, 90%, 100%)`."
+                self.report("G205", message, cure, where)
                 return None
             corners = [self._length(argument) for argument in call.children[1:]]
             if len(corners) != 4:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
-from grainspec.spec import Attention, FrameRange, FrameScope, Size
+from grainspec.numbers import share_of_percent
+from grainspec.spec import MAX_LEVEL, Attention, FrameRange, FrameScope, Size
 from grainspec.text.tokens import span_of
 from grainspec.validation import findings_of
 
@@ -58,13 +59,19 @@ def _typed(terminal: str, read: Callable[[Token], Any]) -> Callable[[Word], Any]
     return reader
 
 
+def _whole(digits: str) -> int:
+    """A whole number; one beyond all ranges may lose digits, but stays beyond them."""
+    sign = -1 if digits.startswith("-") else 1
+    return sign * int(digits.lstrip("-0")[:MAX_DIGITS] or "0")
+
+
 def _range(token: Token) -> FrameRange:
-    first, last = (int(part[:MAX_DIGITS]) for part in str(token).split(".."))
+    first, last = map(_whole, str(token).split(".."))
     return FrameRange(first=first, last=last)
 
 
 def _size(token: Token) -> Size:
-    width, height = (int(part[:MAX_DIGITS]) for part in str(token).split("x"))
+    width, height = map(_whole, str(token).split("x"))
     return Size(width=width, height=height)
 
 
@@ -81,8 +88,12 @@ def _levels(word: Word) -> Any:
     if isinstance(word, Tree) and word.data == "all":
         return None
     if isinstance(word, Token) and word.type == "RANGE":
-        first, last = (int(part[:4]) for part in str(word).split(".."))
-        return tuple(range(first, min(last, first + 100) + 1))
+        first, last = map(_whole, str(word).split(".."))
+        if last < first:
+            raise Mismatch(f"the lower level first, as `{last}..{first}`")
+        if first < 0 or last > MAX_LEVEL:
+            return (first if first < 0 else last,)  # which the model refuses, once
+        return tuple(range(first, last + 1))
     if isinstance(word, Token) and word.type == "NUMBER":
         return (integer_of(word),)
     raise Mismatch
@@ -96,7 +107,7 @@ def _call(word: Word) -> Tree[Token]:
 
 INTEGER = Kind("a whole number", _typed("NUMBER", integer_of))
 DECIMAL = Kind("a plain number, as `0.5`", _typed("NUMBER", number_of))
-PERCENT = Kind("a percentage, as `30%`", _typed("PERCENT", lambda token: number_of(token) / 100))
+PERCENT = Kind("a percentage, as `30%`", _typed("PERCENT", share_of_percent))
 RANGE = Kind("a range of frames, first and last, as `0..30`", _typed("RANGE", _range))
 SIZE = Kind("a size, width by height, as `512x512`", _typed("SIZE", _size))
 BOX = Kind("a box, as `box(10%, 0%, 90%, 100%)`", _call)

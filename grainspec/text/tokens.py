@@ -5,6 +5,7 @@ Statements are parsed one by one, so that a mistake in one hides nothing of the 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -14,26 +15,11 @@ from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic, closest
+from grainspec.names import RESERVED, STATEMENTS
 from grainspec.nodes import Span
 from grainspec.regions.expressions import MAX_DEPTH
 
-KEYWORDS = {
-    "grain": "GRAIN",
-    "video": "VIDEO",
-    "model": "MODEL",
-    "source": "SOURCE",
-    "target": "TARGET",
-    "negative": "NEGATIVE",
-    "region": "REGION",
-    "edit": "EDIT",
-    "add": "ADD",
-    "keep": "KEEP",
-    "attention": "ATTENTION",
-    "sampler": "SAMPLER",
-}
-"""The word that begins each statement, and its terminal in the grammar."""
-
-_STARTERS = frozenset(KEYWORDS.values())
+_STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
 
 _SPOKEN = {
@@ -63,7 +49,14 @@ _SPOKEN = {
     "INSTANCE": "`instance`",
     "PART": "`part`",
 }
-_RESERVED = {*KEYWORDS, "rest", "all", "of", "class", "instance", "part"}
+_INSTEAD = {
+    **dict.fromkeys("“”„«»‘’'`", 'Texts stand in straight double quotes: `"…"`.'),
+    **dict.fromkeys("→⇒➔", "Write the arrow as `->`."),
+    **dict.fromkeys("×✕", "Write a size with the letter x, as `512x512`."),
+    **dict.fromkeys("−–—‐", "Write `-`."),
+    "…": "Write a range with two dots, as `0..30`.",
+}
+"""What to write for signs that word processors put in place of the language's."""
 
 
 @cache
@@ -115,10 +108,11 @@ def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Itera
         machine = parser.parse_interactive(start="statement")
         start = position
         failed = len(findings)
-        depth = row = 0  # open brackets; `~` in a row
+        brackets: list[int] = []  # for each open bracket, the `~` in a row before it
+        row = 0  # `~` in a row
         while True:
             if position == len(tokens) or (
-                position > start and _may_begin(tokens, position) and _may_end(machine)
+                position > start and _may_begin(machine, tokens, position) and _may_end(machine)
             ):
                 try:
                     tree = machine.feed_eof(tokens[position - 1])  # type: ignore[no-untyped-call]
@@ -127,9 +121,12 @@ def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Itera
                     findings.append(_ends_early(machine, tokens[position - 1]))
                 break
             token = tokens[position]
-            depth += (token.type in _OPENERS) - (token.type in _CLOSERS)
+            if token.type in _OPENERS:
+                brackets.append(row)
+            elif token.type in _CLOSERS and brackets:
+                brackets.pop()
             row = row + 1 if token.type == "TILDE" else 0
-            if depth + row > MAX_DEPTH:
+            if len(brackets) + sum(brackets) + row > MAX_DEPTH:
                 message = f"this nests more than {MAX_DEPTH} deep"
                 cure = "Name a part of it as a region of its own."
                 findings.append(Diagnostic("G004", message, cure, span_of(token)))
@@ -168,18 +165,20 @@ def _may_end(machine: InteractiveParser) -> bool:
     return "$END" in machine.choices()  # type: ignore[no-untyped-call]
 
 
-def _may_begin(tokens: list[Token], position: int) -> bool:
-    """Whether a token begins a statement, or a name in its place that was meant to."""
+def _may_begin(machine: InteractiveParser, tokens: list[Token], position: int) -> bool:
+    """Whether a token begins a statement, or a name that was meant to and fits nothing else."""
     kind = tokens[position].type
-    return kind in _STARTERS or (kind == "NAME" and _begins_line(tokens, position))
+    if kind == "NAME" and _begins_line(tokens, position):
+        return "NAME" not in machine.accepts()  # type: ignore[no-untyped-call]
+    return kind in _STARTERS
 
 
 def _no_statement(token: Token) -> Diagnostic:
     strange = _strange(token)
     if strange:
         return strange
-    near = closest(str(token), KEYWORDS)
-    cure = f"Did you mean `{near}`?" if near else f"Statements begin with {_either(KEYWORDS)}."
+    near = closest(str(token), STATEMENTS)
+    cure = f"Did you mean `{near}`?" if near else f"Statements begin with {_either(STATEMENTS)}."
     return Diagnostic("G001", f"`{_short(token)}` begins no statement", cure, span_of(token))
 
 
@@ -189,10 +188,17 @@ def _strange(token: Token) -> Diagnostic | None:
         message, cure = "this text is never closed", 'Close it with `"` on the same line.'
         return Diagnostic("G002", message, cure, span_of(token))
     if token.type == "WRONG":
-        message = f"`{_short(token)}` is no word, number or sign of the language"
-        numeric = str(token)[0].isdigit()
-        cure = "Numbers look like `2`, `0.5`, `30%`, `40px`, `0..30` or `512x512`."
-        return Diagnostic("G003", message, cure if numeric else "", span_of(token))
+        sign = str(token)[0]
+        shown = f"`{_short(token)}`"
+        if not sign.isascii():
+            named = unicodedata.name(sign, "")
+            shown = f"U+{ord(sign):04X}{f' ({named.lower()})' if named else ''}"
+            shown = f"`{sign}`, {shown}," if sign.isprintable() else f"the character {shown}"
+        message = f"{shown} is no word, number or sign of the language"
+        cure = _INSTEAD.get(sign, "" if sign.isascii() else "Take it out.")
+        if sign.isdigit():
+            cure = "Numbers look like `2`, `0.5`, `30%`, `40px`, `0..30` or `512x512`."
+        return Diagnostic("G003", message, cure, span_of(token))
     return None
 
 
@@ -202,7 +208,7 @@ def _unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diag
         return strange
     expected = _expected(machine)
     message = f"`{_short(token)}` cannot stand here, after `{_short(before)}`"
-    if "a name" in expected and str(token) in _RESERVED:
+    if "a name" in expected and str(token) in RESERVED:
         message = f"`{token}` is a word of the language and cannot be a name here"
         return Diagnostic("G001", message, f"Choose another, such as `my_{token}`.", span_of(token))
     cure = f"Expected {_either(expected, quoted=True)}." if expected else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 from clips import EXAMPLES, ROOT, ClipFolder
 from command import Grain
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics.render import render
+from grainspec.nodes import Span
 
 FIVE_MISTAKES = {
     "settings": "attention { until 0.6 }\nsampler ddim { stepps 30 }",
@@ -133,6 +138,35 @@ def test_running_without_the_runtime_says_how_to_get_it() -> None:
     assert done.returncode == 1
     assert "G501" in done.stderr
     assert "pip install 'grainspec[runtime]'" in done.stderr
+
+
+def test_what_a_terminal_cannot_show_stops_nothing(clip: ClipFolder) -> None:
+    path = clip.root / "bad.grain"
+    path.write_text(clip.spec_text(edits='edit left → "green robot"'), encoding="utf-8")
+    command = [sys.executable, "-m", "grainspec", "check", str(path)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert "U+2192" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    finding = Diagnostic("G101", "\x1b[31mred\u202e", "\x07", Span(1, 1, 1, 2))
+    shown = render([finding], source="\x1b[2J", path="a\x1b").plain
+    assert not set(shown) & set("\x1b\x07\u202e")
+    assert r"\x1b[31mred\u202e" in shown
+
+
+def test_a_fault_in_an_import_is_not_called_a_missing_package(
+    grain: Grain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(file: Path, *, look_at_files: bool) -> None:
+        raise ImportError("cannot import name", name="numpy")
+
+    monkeypatch.setattr("grainspec.cli.check.findings_in", broken)
+    with pytest.raises(ImportError, match="cannot import name"):
+        grain("check", "a.grain")
 
 
 def test_a_closed_pipe_is_no_error(clip: ClipFolder) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -11,15 +15,18 @@ from clips import EXAMPLES, ROOT
 from hypothesis import given
 
 from grainspec import (
+    ALL,
     REST,
     Builder,
     EditSpec,
     GrainError,
+    box,
     dumps,
     from_json,
     load,
     masks,
     moving_box,
+    named,
     parse,
     to_json,
 )
@@ -99,13 +106,109 @@ def test_builders_are_immutable() -> None:
         start.edit("r", "bear").build()
 
 
+def test_builder_names_its_model_and_takes_paths() -> None:
+    spec = (
+        Builder(Path("clips") / "c.mp4")
+        .model("owner/name")
+        .target("a bear")
+        .region("left", masks(Path("masks") / "left"))
+        .region("right", ALL - named("left"))
+        .edit("right", "bear")
+        .build()
+    )
+    assert (spec.video.path, spec.model) == ("clips/c.mp4", "owner/name")
+    assert parse(dumps(spec)) == spec
+
+
+def test_chained_operators_make_one_expression() -> None:
+    assert (ALL | REST | ALL).items == (ALL, REST, ALL)
+    assert reduce(or_, [ALL] * 100).items == (ALL,) * 100
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Builder("c", frames=(5, 2)).target("a").build(), "G202.*comes before"),
+        (lambda: Builder("c", size=(10, 10)).target("a").build(), "G203.*from 16"),
+        (lambda: Builder("c", frames=5).build(), r"G202.*\(0, 30\)"),  # type: ignore[arg-type]
+        (lambda: Builder("c", size=(0, 5, 2)).build(), r"G202.*\(512, 512\)"),  # type: ignore[arg-type]
+        (lambda: masks(""), "G203.*`path` is empty"),
+        (lambda: box("61", "1%", "2%", "3%"), "G202.*no length"),
+        (lambda: moving_box((3, *"0% 0% 9% 9%".split()), (1, *"0% 0% 9% 9%".split())), "G202"),
+        (lambda: ALL | "left", r"G205.*named\('left'\).*Reference"),  # type: ignore[operator]
+        (lambda: Builder("c").region("a", "left"), "G205.*named"),  # type: ignore[arg-type]
+        (lambda: named("keep"), "G202.*my_keep"),
+        (lambda: Builder("c").region("2x", ALL), "G202.*A name begins with"),
+        (lambda: Builder("c").region("a", reduce(lambda e, _: ~e, range(60), ALL)), "G004"),
+        (lambda: Builder("c").attention(levels=()), "G203.*empty"),
+    ],
+)
+def test_python_is_refused_as_text_is(build: Callable[[], object], words: str) -> None:
+    with pytest.raises(GrainError, match=words):
+        build()
+
+
 def test_builder_errors_are_coded() -> None:
     with pytest.raises(GrainError, match="G203.*from 0 to 4"):
         Builder("c.mp4").edit("r", "bear", weight=9)
     with pytest.raises(GrainError, match="G104"):
         Builder("c.mp4").target("a bear").region("r", REST).edit("r", "cat").build()
-    with pytest.raises(ValueError, match="no length"):
+    with pytest.raises(GrainError, match="G202.*no length"):
         moving_box((0, "1", "2%", "3%", "4%"))
+
+
+DOCUMENT: dict[str, Any] = {
+    "video": {"path": "c"},
+    "target": "a bear",
+    "regions": [{"name": "r", "expression": {"kind": "all"}}],
+    "edits": [{"verb": "edit", "region": "r", "phrase": "bear"}],
+}
+CORNERS = {
+    side: {"value": at, "unit": "%"}
+    for side, at in zip("x0 y0 x1 y1".split(), (0, 0, 9, 9), strict=True)
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({}, None),
+        ({"attention": {"self": 1}}, None),
+        ({"attention": {"self_": 1}}, "/attention/self_:"),
+        ({"attention": {"cross": "0.5"}}, "/attention/cross:"),
+        ({"version": True}, "/version:"),
+        ({"sampler": {"steps": True}}, "/sampler/steps:"),
+        ({"edits": [{"region": "r", "phrase": "bear"}]}, "/edits/0: `verb` is missing"),
+        (
+            {"video": {"path": "c", "crop": {"keyframes": [CORNERS]}}},
+            "/video/crop: `kind` is missing",
+        ),
+        ({"regions": [{"name": "keep", "expression": {"kind": "all"}}]}, "/regions/0/name: `keep`"),
+        (
+            {
+                "regions": [
+                    {"name": "r", "expression": {"kind": "union", "items": [{"kind": "all"}, {}]}}
+                ]
+            },
+            "/regions/0/expression/items/1: `kind`",
+        ),
+        (
+            {"regions": [{"name": "r", "expression": {"kind": "masks", "path": "m", "a/b": 1}}]},
+            "/regions/0/expression/a~1b:",
+        ),
+    ],
+)
+def test_schema_and_door_agree(changed: dict[str, Any], pointer: str | None) -> None:
+    document = DOCUMENT | changed
+    fits = jsonschema.Draft202012Validator(json_schema()).is_valid(document)
+    assert fits == (pointer is None)
+    if fits:
+        assert from_json("\ufeff" + json.dumps(document)).target == "a bear"
+        return
+    with pytest.raises(GrainError) as raised:
+        from_json(json.dumps(document))
+    (finding,) = raised.value.diagnostics
+    assert (finding.code, finding.message.startswith(str(pointer))) == ("G009", True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from clips import EXAMPLES
 
@@ -14,6 +16,7 @@ from grainspec.regions.expressions import (
     Rest,
     Union,
 )
+from grainspec.words import occurrences
 
 HEAD = 'grain 1\nvideo "c.mp4"\ntarget "a green robot and a yellow bear with a hat"\n'
 
@@ -142,6 +145,22 @@ def test_an_unused_region_is_a_warning() -> None:
         ("attention { cross }", "G204", "Expected"),
         ("attention { cross 1 cross 0.5 }", "G204", "Leave one"),
         ("attention { levels all 2 }", "G202", "levels"),
+        ("attention { levels 3..1 }", "G202", "`1..3`"),
+        ("attention { levels 0..99 }", "G203", "from 0 to 15"),
+        ("region left = (" + "(~~~~~~" * 30 + "all" + ")" * 31, "G004", "Name a part"),
+        ("region left = " + "(all | all & all - ~" * 16 + "all" + ")" * 16, "G004", "Name a part"),
+        ("region left\u200b = all", "G003", "Take it out"),
+        ("edit known → “bear”", "G003", "`->`"),
+        ("edit known -> “bear”", "G003", "straight"),
+        ("sampler ddim { steps 5×5 }", "G003", "512x512"),
+        ('model "' + "x" * 2000 + '"', "G203", "Shorten"),
+        ('negative "' + "x" * 20_000 + '"', "G203", "Shorten"),
+        ('negative "\x9b"', "G202", "Take it out"),
+        ("region left = " + "x" * 200, "G203", "Shorten"),
+        ("region " + "x" * 200 + " = all", "G203", "Shorten"),
+        ('region left = masks("")', "G203", "Write"),
+        ('region left = masks("m") @ 99999999999', "G205", "box"),
+        ("region left = box(1%, 2%, 3%, 4%) @ 99999999999", "G203", "10000000"),
         ("sampler euler", "G202", "ddim"),
         ("sampler ddim { steps 0 }", "G203", "from 1 to 1000"),
         ("sampler ddim { steps 1e999 }", "G202", "whole number"),
@@ -149,6 +168,7 @@ def test_an_unused_region_is_a_warning() -> None:
         ('edit robot "x"', "G001", "`->`"),
         ('target "\\q"', "G007", ""),
         ('negative "\\q"', "G003", "There are"),
+        ('model "\\q"', "G003", "There are"),
     ],
 )
 def test_one_mistake_one_code(statement: str, code: str, words: str) -> None:
@@ -173,6 +193,12 @@ def test_one_mistake_one_code(statement: str, code: str, words: str) -> None:
         (HEAD + 'region a = all\nedit a -> "hat"\nkeep a', "G107"),
         (HEAD + 'region a = all\nadd a of a -> "hat"', "G109"),
         (HEAD + 'region a = all\nedit a -> "hats"', "G104"),
+        ('grain 1 video "c" target "?" region a = all edit a -> "hat"', "G104"),
+        ('grain 1 video "c" { crop masks("m") } target "a"', "G205"),
+        (
+            HEAD + 'region a = all region b = all add a of b -> "hat" add b of a -> "bear"',
+            "G109",
+        ),
         ("grain 1\x00", "G006"),
         ("grain \ud800", "G006"),
     ],
@@ -195,6 +221,37 @@ def test_longer_phrases_own_their_words() -> None:
         'region a = all region b = all edit a -> "bear" edit b -> "polar bear"'
     )
     assert codes(text) == []
+
+
+def test_line_ends_and_all_white_space_mean_nothing() -> None:
+    spaced = HEAD + 'region\u00a0a\u2028=\x0ball\nedit a -> "hat"\nsampler\nddim\n{ steps\n3 }'
+    assert parse(spaced) == parse(HEAD + 'region a = all edit a -> "hat" sampler ddim { steps 3 }')
+    (finding,) = parse_all(spaced.replace("edit a", "\u00a0edit b")).diagnostics[:1]
+    assert finding.span is not None
+    assert (finding.code, finding.span.line, finding.span.column) == ("G101", 5, 7)
+
+
+def test_levels_may_have_leading_zeros() -> None:
+    text = HEAD + 'region a = all edit a -> "hat" attention { levels 00001..00002 }'
+    assert parse(text).attention.levels == (1, 2)
+
+
+def test_names_and_words_may_be_composed_or_not() -> None:
+    text = 'grain 1 video "c" target "a cafe\u0301" region re\u0301gion = all edit région -> "café"'
+    spec = parse(text)
+    assert spec.regions[0].name == "région"
+    assert codes(text.replace('"café"', '"cafe"')) == ["G104"]
+    assert occurrences("café", "a cafe\u0301, cafe\u0301s, café") == [(2, 7), (17, 21)]
+
+
+def test_a_byte_order_mark_moves_no_caret(tmp_path: Path) -> None:
+    path = tmp_path / "bom.grain"
+    path.write_text("\ufeffgran 1", encoding="utf-8")
+    with pytest.raises(GrainError) as raised:
+        load(path)
+    span = raised.value.diagnostics[0].span
+    assert span is not None
+    assert (raised.value.source, span.column) == ("gran 1", 1)
 
 
 def test_huge_and_odd_input_is_refused_quickly() -> None:

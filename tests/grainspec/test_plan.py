@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,10 @@ def test_the_schedule() -> None:
     plan = compiled()
     assert [plan.is_active(step, 50) for step in (0, 14, 15, 49)] == [True, True, False, False]
     assert plan.schedule(1000) == 1
+    for until, active in ((0, 0), (0.01, 1), (0.04, 2), (0.29, 15), (0.5, 25), (1, 50)):
+        attention = plan.attention.model_copy(update={"until": until})
+        short = replace(plan, attention=attention)
+        assert sum(short.is_active(step, 50) for step in range(50)) == active
     assert plan.schedule(500) == pytest.approx(0.5**5)
     right = plan.levels[0]
     scaled = plan.at(1000, right.cross_repel_FC)
@@ -235,6 +241,55 @@ def test_files_that_are_no_plan_are_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes(content[:-100]))
     with pytest.raises(GrainError, match="G405"):
         load_plan(path)
+
+
+def test_plans_with_content_that_no_compiler_makes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.safetensors"
+    plan = compiled()
+    level = plan.levels[0]
+    broken: list[MaskPlan] = [
+        replace(plan, training_steps=0),
+        replace(plan, key_frames_FK=plan.key_frames_FK + 5),
+        replace(plan, words_ET=~plan.words_ET),
+        replace(plan, members_CE=~plan.members_CE),
+        replace(plan, edited_FHW=plan.edited_FHW[:, :2]),
+        replace(plan, edits=(replace(plan.edits[0], weight=float("nan")), *plan.edits[1:])),
+    ]
+    for change in (
+        {"labels_FHW": level.labels_FHW + 9},
+        {"labels_FHW": level.labels_FHW.astype(np.int64)},
+        {"cross_repel_FC": level.cross_repel_FC + np.float32(np.inf)},
+        {"self_attract_FC": level.self_attract_FC - 1},
+        {"self_repel_FC": level.self_repel_FC[:, :1]},
+    ):
+        broken.append(replace(plan, levels=(replace(level, **change), *plan.levels[1:])))  # type: ignore[arg-type]
+    for one in broken:
+        save_plan(replace(one, _cache={}), path)
+        with pytest.raises(GrainError, match="G405"):
+            load_plan(path)
+    metadata = {"format": "grainspec.plan.1", "plan": json.dumps(plan.header())}
+    odd = {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}
+    head = json.dumps({"__metadata__": metadata, "members": odd}).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
+    with pytest.raises(GrainError, match="G405"):
+        load_plan(path)
+
+
+def test_a_cell_is_edited_if_half_of_it_is_or_its_centre() -> None:
+    masks = {name: np.zeros((1, 64, 64), bool) for name in ("left", "right", "trees")}
+    masks["left"][:, 0:8, 0:3] = True  # 3 of the 8 columns of a cell, beside its centre
+    masks["right"][:, 8:16, 0:4] = True  # half of a cell, beside its centre
+    masks["trees"][:, 16:24, 4:5] = True  # one column, through the centre
+    plan = compile_plan(SPEC, Layout.of(masks), word_backbone(levels=2)).plan
+    assert plan.edited_FHW[0, :4, 0].tolist() == [False, True, True, False]
+    assert plan.edited_FHW.sum() == 2
+
+
+def test_words_that_are_not_read_are_a_warning() -> None:
+    spec = SPEC.model_copy(update={"target": SPEC.target + " " + "far " * 90 + "away"})
+    (warning,) = compile_plan(spec, quarters(), word_backbone(levels=2)).warnings
+    assert (warning.code, warning.is_error) == ("G403", False)
+    assert "“far far far far …”, at the end of `target`" in warning.message
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from grainspec import GrainError, parse
+from grainspec.check_files import check_files
 from grainspec.clip import ClipFacts, window
 from grainspec.regions.bind import Bound, bind_regions, carve
 from grainspec.regions.layout import Layout
@@ -146,6 +147,83 @@ def test_bad_masks_are_coded(clip: ClipFolder) -> None:
     assert codes_raised(clip, regions=regions.format("left")) == ["G305"]
     (clip.root / "right" / "other_00001.png").write_bytes(b"")
     assert codes_raised(clip) == ["G305", "G304"]
+
+
+def grey(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values)
+
+
+def with_alpha(mask: np.ndarray, alpha: np.ndarray) -> Image.Image:
+    image = Image.fromarray(mask.astype(np.uint8) * 255).convert("RGBA")
+    image.putalpha(Image.fromarray(alpha.astype(np.uint8)))
+    return image
+
+
+def test_only_masks_that_are_plainly_black_and_white_are_taken(clip: ClipFolder) -> None:
+    half = clip.mask(0, 0, 32, 48)
+    full = np.full(half.shape, 255)
+
+    def write(picture: Image.Image, suffix: str = "png") -> None:
+        for number in range(4):
+            for old in (clip.root / "left").glob(f"{number:05}.*"):
+                old.unlink()
+            picture.save(clip.root / "left" / f"{number:05}.{suffix}")
+
+    def taken(picture: Image.Image, suffix: str = "png") -> bool:
+        write(picture, suffix)
+        return bool((bind(clip).regions.mask("left") == half).all())
+
+    def refused(picture: Image.Image, suffix: str = "png", invert: str = "") -> str:
+        write(picture, suffix)
+        regions = f'region left = masks("left"{invert})\nregion right = masks("right")'
+        with pytest.raises(GrainError, match="G308") as raised:
+            bind(clip, regions=regions)
+        return str(raised.value)
+
+    assert taken(with_alpha(half, full))
+    assert taken(grey(np.where(half, 40000, 30000).astype(np.uint16)))
+    assert "without transparency" in refused(with_alpha(half, full * half))
+    assert "8 bits" in refused(grey(half.astype(np.float32)), "tif")
+    assert "8 bits" in refused(grey(half.astype(np.int32)), "tif")
+    assert "0 and 255" in refused(grey(half.astype(np.uint8)), invert=", invert")
+    assert "0 and 255" in refused(grey(half.astype(np.uint16)), invert=", invert")
+
+
+def test_broken_masks_and_odd_paths_are_coded(clip: ClipFolder) -> None:
+    regions = 'region left = masks("{}")\nregion right = masks("right")'
+    assert codes_raised(clip, regions=regions.format("x" * 5000)) == ["G304"]
+    picture = clip.root / "left" / "00000.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:20] + b"\xff" * 60)
+    assert codes_raised(clip) == ["G308"]
+    picture.write_bytes(whole)
+    clip.root.joinpath("left").rename(clip.root / "left [1]")
+    assert bind(clip, regions=regions.format("left [1]")).warnings == ()
+    odd = clip.root.rename(clip.root.with_name("clip [a]"))
+    text = clip.spec_text(regions=regions.format("left [[]1]/0*.png"))
+    assert bind_regions(parse(text), odd).warnings == ()
+
+
+def test_what_is_empty_is_never_silent(clip: ClipFolder) -> None:
+    regions = 'region left = masks("left")\nregion none = left - all'
+    assert codes_raised(clip, regions=regions, edits='edit left -> "green robot"\nkeep none') == [
+        "G307"
+    ]
+    assert codes_raised(clip, regions=regions, edits='add left of none -> "green robot"') == [
+        "G307"
+    ]
+
+
+def test_a_box_may_leave_the_frame(clip: ClipFolder) -> None:
+    def codes(box: str) -> list[str]:
+        regions = f"region left = {box}"
+        text = clip.spec_text(regions=regions, edits='edit left -> "green robot"')
+        return [finding.code for finding in check_files(parse(text), clip.root)]
+
+    assert codes("box(0%, 0%, 20%, 20%) @ 0, box(120%, 0%, 140%, 20%) @ 3") == []
+    assert codes("box(-40%, 0%, -20%, 20%) @ 0, box(120%, 0%, 140%, 20%) @ 3") == []
+    assert codes("box(120%, 0%, 140%, 20%) @ 0, box(130%, 0%, 150%, 20%) @ 3") == ["G309"]
+    assert codes("box(120%, 0%, 140%, 20%)") == ["G309"]
 
 
 def test_a_region_may_be_out_of_sight_on_some_frames(clip: ClipFolder) -> None:

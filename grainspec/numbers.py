@@ -1,0 +1,33 @@
+"""Numbers as the language writes them: without exponents, and exact both ways."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+
+def decimal_text(value: float) -> str:
+    """A number as short as it can be written without losing anything.
+
+    >>> decimal_text(1e-7), decimal_text(50.0)
+    ('0.0000001', '50')
+    """
+    return _plain(Decimal(repr(float(value))))
+
+
+def percent_text(share: float) -> str:
+    """A share in percent, such that :func:`share_of_percent` gives the same share back.
+
+    >>> percent_text(0.07)
+    '7%'
+    """
+    return _plain(Decimal(repr(float(share))) * 100) + "%"
+
+
+def share_of_percent(text: str) -> float:
+    """``'7%'`` is 0.07, not 7 / 100 rounded twice."""
+    return float(text.removesuffix("%") + "e-2")
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
