@@ -16,6 +16,7 @@ from clips import EXAMPLES, ClipFolder
 from command import Grain, Said
 from PIL import Image
 
+from grainspec.clip import probe
 from grainspec.plan.save import load_plan
 
 
@@ -40,10 +41,40 @@ def test_show_draws_the_regions(grain: Grain, example: Path, tmp_path: Path) -> 
     assert (said.code, said.err) == (0, "")
     assert said.out == f"wrote {picture}\n"
     with Image.open(picture) as image:
-        assert image.size[0] == 2 * 288
+        assert image.size[0] == 2 * (288 + 4)
     facts = grain("show", example, "-o", tmp_path / "r.png", "--format", "json").json
     assert [region["name"] for region in facts["regions"]] == ["left", "right", "trees", "ground"]
     assert all(0.02 < share < 0.8 for r in facts["regions"] for share in r["share_of_frame"])
+
+
+def test_show_draws_what_is_left_at_every_level(
+    grain: Grain, example: Path, tmp_path: Path
+) -> None:
+    text = example.read_text().replace('masks("masks/two_men/left")', "box(17%, 17%, 24%, 24%)")
+    example.write_text(text)
+    facts = grain("show", example, "--levels", "--format", "json").json
+    assert [level["grid"] for level in facts["levels"]] == [[24, 24], [12, 12], [6, 6]]
+    lost = [level["vanished"]["left"] for level in facts["levels"]]
+    assert lost == [[], [], [0, 1]]  # a box of 7 px holds the centre of no token of 16 px
+    assert "G401" in [finding["code"] for finding in facts["diagnostics"]]
+    with Image.open(example.with_name("instance.regions.png")) as image:
+        assert image.size[1] > 4 * 288
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif", "webp"])
+def test_show_animates(grain: Grain, example: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"regions.{suffix}"
+    assert grain("show", example, "-o", path).code == 0
+    if suffix == "mp4":
+        assert probe(path).frames == 2
+        return
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+
+
+def test_show_writes_pictures_only(grain: Grain, example: Path) -> None:
+    said = grain("show", example, "-o", "regions.txt", "--format", "json")
+    assert (said.code, said.codes) == (1, ["G310"])
 
 
 def test_plan_prints_and_saves(grain: Grain, example: Path, tmp_path: Path) -> None:
@@ -270,6 +301,6 @@ def test_interrupted_runs_leave_nothing(
     finally:
         started.kill()
     assert started.returncode == 130
-    assert "interrupted; nothing was written" in said
+    assert "interrupted" in said
     assert "Traceback" not in said
     assert list(place.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -10,20 +11,33 @@ from PIL import Image
 
 from grainspec.check_files import check_files
 from grainspec.cli.output import Format, format_option, print_json
-from grainspec.diagnostics import GrainError
-from grainspec.regions.bind import bind_regions
+from grainspec.diagnostics import GrainError, fail
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
 from grainspec.spec import EditSpec, Size
 from grainspec_runtime.backbones.locate import locate, read_json
 from grainspec_runtime.commands.spec_file import SpecFile, whole_file
-from grainspec_runtime.media.decode import decode_frames
+from grainspec_runtime.media.decode import Frames, decode_frames
+from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.prepare import prepare
+from grainspec_runtime.views.levels import at_level, lost
 from grainspec_runtime.views.overlay import legend, meanings, overlay
-from grainspec_runtime.views.sheet import enlarged
+from grainspec_runtime.views.sheet import enlarged, sheet
+
+_ANIMATED = frozenset({".gif", ".webp"})
+_LEAST = 240
 
 
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture to write (PNG).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Picture (.png) or animation (.mp4, .gif, .webp) to write.",
+)
+@click.option("--levels", is_flag=True, help="Add a row for every level of the model.")
 @click.option(
     "--columns",
     type=click.IntRange(min=1),
@@ -32,51 +46,63 @@ from grainspec_runtime.views.sheet import enlarged
     help="Frames on the picture, at most.",
 )
 @format_option
-def show(spec: Path, output: Path | None, columns: int, format_: Format) -> None:
+def show(spec: Path, output: Path | None, levels: bool, columns: int, format_: Format) -> None:
     """Draw a spec's regions on its frames, to see polarity and registration before any run.
 
-    Parts are shown carved out of their owners, as the edit will have them. Writes SPEC.regions.png
-    unless -o names another file. No model is loaded.
+    Parts are shown carved out of their owners, as the edit will have them; with --levels also what
+    is left of each region on the model's token grids. Writes SPEC.regions.png unless -o names
+    another file. No model is loaded.
 
     \b
     Examples:
       grain show edit.grain
-      grain show edit.grain -o regions.png --columns 8
+      grain show edit.grain --levels --columns 8
+      grain show edit.grain -o regions.mp4
     """
     file = SpecFile.read(spec)
     output = output or spec.with_suffix(".regions.png")
+    kind = output.suffix.lower()
+    if kind not in {".png", ".mp4", *_ANIMATED}:
+        cure = "Name a .png, or for an animation a .mp4, .gif or .webp."
+        raise fail("G310", f"{output} is of no kind that can be written", cure)
     with file.explained():
-        findings = check_files(file.spec, file.base)
-        if any(finding.is_error for finding in findings):
-            raise GrainError(findings)
-        bound = bind_regions(file.spec, file.base, default_size=_native_size(file.spec, file.base))
+        plan: MaskPlan | None = None
+        if levels:
+            prepared = prepare(file.spec, file.base)
+            bound, plan, warnings = prepared.bound, prepared.plan, prepared.warnings
+        else:
+            bound = _bound(file.spec, file.base)
+            warnings = bound.warnings
         layout = _edited_and_kept(file.spec, bound.edits, bound.regions)
-        chosen = np.linspace(0, len(layout.frames) - 1, min(columns, len(layout.frames)))
-        shown = layout.at(chosen.round().astype(int).tolist())
-        frames = decode_frames(file.base / file.spec.video.path, shown.frames, bound.window)
-    strip = np.concatenate(list(enlarged(overlay(frames, shown), 240)), axis=1)
-    picture = np.concatenate(
-        [strip, np.asarray(legend(meanings(file.spec, layout), strip.shape[1]))]
-    )
-    with whole_file(output) as partial:
-        Image.fromarray(picture).save(partial, format="PNG")
-    file.report(bound.warnings, format_)
+        rows = {"regions": layout}
+        if plan:
+            for level in plan.levels:
+                high, wide = level.labels_FHW.shape[1:]
+                name = f"level {level.index}: {wide}x{high} tokens{_losses(plan, level.index)}"
+                rows[name] = at_level(plan, level)
+        path = file.base / file.spec.video.path
+        lines = meanings(file.spec, layout)
+        with whole_file(output) as partial:
+            if kind == ".png":
+                _picture(path, bound, rows, lines, columns).save(partial, format="PNG")
+            else:
+                frames = decode_frames(path, layout.frames, bound.window)
+                drawn = _animation(frames, rows, lines)
+                fps = bound.facts.fps / file.spec.video.step
+                _save_animation(drawn, partial, kind, fps)
+    file.report(warnings, format_)
     if format_ == "json":
-        areas = layout.areas() / layout.bits_FHW[0].size
-        print_json(
-            {
-                "picture": str(output),
-                "frames": list(layout.frames),
-                "size": [bound.window.width, bound.window.height],
-                "regions": [
-                    {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
-                    for i, name in enumerate(layout.names)
-                ],
-                "diagnostics": [warning.as_json() for warning in bound.warnings],
-            }
-        )
+        found = _facts(output, bound, layout, plan)
+        print_json({**found, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
         print(f"wrote {output}")
+
+
+def _bound(spec: EditSpec, base: Path) -> Bound:
+    findings = check_files(spec, base)
+    if any(finding.is_error for finding in findings):
+        raise GrainError(findings)
+    return bind_regions(spec, base, default_size=_native_size(spec, base))
 
 
 def _native_size(spec: EditSpec, base: Path) -> Size | None:
@@ -98,3 +124,72 @@ def _edited_and_kept(spec: EditSpec, edits: Layout, regions: Layout) -> Layout:
     for edit in spec.edits:
         masks.setdefault(edit.region, regions.mask(edit.region))
     return Layout.of(masks, edits.frames)
+
+
+def _picture(
+    path: Path, bound: Bound, rows: dict[str, Layout], lines: list[str], columns: int
+) -> Image.Image:
+    """Some frames of the clip, one row a layout, and the legend below."""
+    count = len(bound.edits.frames)
+    chosen = np.linspace(0, count - 1, min(columns, count)).round().astype(int).tolist()
+    frames = decode_frames(path, [bound.edits.frames[i] for i in chosen], bound.window)
+    drawn = {name: overlay(frames, layout.at(chosen)) for name, layout in rows.items()}
+    table = np.asarray(sheet(drawn, columns=columns, least=_LEAST))
+    return Image.fromarray(np.concatenate([table, np.asarray(legend(lines, table.shape[1]))]))
+
+
+def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Frames:
+    """Every frame, the layouts side by side, the legend below: uint8 ``[F, H, W, 3]``."""
+    drawn = [enlarged(overlay(frames, layout), _LEAST) for layout in rows.values()]
+    clips = np.concatenate(drawn, axis=2)
+    strip = np.asarray(legend(lines, clips.shape[2]))
+    return np.concatenate([clips, np.broadcast_to(strip, (len(clips), *strip.shape))], axis=1)
+
+
+def _save_animation(frames: Frames, path: Path, kind: str, fps: float) -> None:
+    if kind == ".mp4":
+        encode_video(frames, path, fps=fps, container="mp4")
+        return
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    first.save(
+        path,
+        format="GIF" if kind == ".gif" else "WEBP",
+        save_all=True,
+        append_images=others,
+        duration=round(1000 / fps),
+        loop=0,
+    )
+
+
+def _losses(plan: MaskPlan, index: int) -> str:
+    """Which regions vanish at a level, and on how many frames, for a row's label."""
+    gone = [(edit.region, lost(plan, plan.levels[index], i)) for i, edit in enumerate(plan.edits)]
+    said = [
+        f"{region} gone on {len(frames)} of {len(plan.frames)}" for region, frames in gone if frames
+    ]
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) -> dict[str, Any]:
+    areas = layout.areas() / layout.bits_FHW[0].size
+    found: dict[str, Any] = {
+        "picture": str(output),
+        "frames": list(layout.frames),
+        "size": [bound.window.width, bound.window.height],
+        "regions": [
+            {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
+            for i, name in enumerate(layout.names)
+        ],
+    }
+    if plan:
+        found["levels"] = [
+            {
+                "level": level.index,
+                "grid": list(level.labels_FHW.shape[:0:-1]),
+                "vanished": {
+                    edit.region: lost(plan, level, i) for i, edit in enumerate(plan.edits)
+                },
+            }
+            for level in plan.levels
+        ]
+    return found

@@ -13,20 +13,22 @@ from grainspec_runtime.media.decode import Frames
 _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 
 
-def encode_video(frames_FHW3: Frames, path: Path, *, fps: float, crf: int = 14) -> None:
-    """Write frames, uint8 ``[F, H, W, 3]`` RGB, as H.264 in ``path`` (mp4).
+def encode_video(
+    frames_FHW3: Frames, path: Path, *, fps: float, crf: int = 14, container: str | None = None
+) -> None:
+    """Write frames, uint8 ``[F, H, W, 3]`` RGB, as H.264 in the container of the path's suffix.
 
     Odd sides are padded by a pixel, as 4:2:0 colour wants. ``crf`` is x264's quality, lower is
-    better.
+    better; ``container`` names the file's format where its suffix does not.
     """
     _, height, width, _ = frames_FHW3.shape
     padded = np.pad(frames_FHW3, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = padded.shape[2], padded.shape[1]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.colorspace = _BT601  # what PyAV converts with; players else may guess
         stream.options = {"crf": str(crf), "preset": "slow"}
         for picture in padded:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        file.mux(stream.encode())
