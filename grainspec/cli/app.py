@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from functools import cache
@@ -13,6 +14,8 @@ import click
 
 import grainspec
 from grainspec.cli.check import check
+from grainspec.cli.explain import explain
+from grainspec.cli.fmt import fmt
 from grainspec.cli.output import Format, report
 from grainspec.diagnostics import Diagnostic, GrainError
 
@@ -77,6 +80,8 @@ def app() -> None:
 
 
 app.add_command(check)
+app.add_command(explain)
+app.add_command(fmt)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
@@ -87,6 +92,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run the command line; never returns."""
     signal.signal(signal.SIGTERM, _terminate)
+    _show_what_can_be_shown()
     try:
         code = app(standalone_mode=False)
     except GrainError as error:
@@ -96,9 +102,9 @@ def main() -> NoReturn:
         error.show()
         code = USAGE
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         code = _not_installed(error)
     except BrokenPipeError:
         sys.stderr.close()
@@ -106,8 +112,15 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else OK)
 
 
-def _not_installed(error: ImportError) -> int:
-    """Say which part is missing; other import errors are faults of ours and pass through."""
+def _show_what_can_be_shown() -> None:
+    """Signs that the terminal's encoding lacks, such as `→`, become `?` rather than an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    """Say which part is missing; modules of our own that are missing are a fault of ours."""
     package = (error.name or "").split(".")[0]
     if package in {"", "grainspec", "grainspec_runtime"}:
         raise error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from grainspec.nodes import Node
+from grainspec.numbers import decimal_text, percent_text
 from grainspec.regions.expressions import (
     All,
     Box,
@@ -19,6 +20,7 @@ from grainspec.regions.expressions import (
 )
 from grainspec.regions.expressions import Union as UnionOf
 from grainspec.spec import Edit, EditSpec, Video
+from grainspec.text.format import format_text
 
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"})
 # How tightly an expression holds together; the same order as in the grammar.
@@ -47,26 +49,20 @@ def dumps(spec: EditSpec) -> str:
         for name in ("source", "target", "negative")
         if getattr(spec, name)
     ]
-    width = max((len(region.name) for region in spec.regions), default=0)
     groups = [
         [f"grain {spec.version}"],
         [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != "demo" else []),
         prompts,
-        [f"region {r.name:<{width}} = {expression_text(r.expression)}" for r in spec.regions],
+        [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
         [_edit(edit) if isinstance(edit, Edit) else f"keep {edit.region}" for edit in spec.edits],
         _blocks(spec),
     ]
-    return "\n\n".join("\n".join(lines) for lines in groups if lines) + "\n"
+    return format_text("\n\n".join("\n".join(lines) for lines in groups if lines))
 
 
 def quoted(text: str) -> str:
     """A text as a STRING of the language."""
     return '"' + text.translate(_ESCAPES) + '"'
-
-
-def number(value: float) -> str:
-    """A number as short as it can be written without losing anything."""
-    return repr(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def expression_text(expression: Expression, outer: int = _UNION) -> str:
@@ -126,9 +122,9 @@ def _edit(edit: Edit) -> str:
         words += ["of", edit.owner]
     settings = []
     if edit.weight != 1:
-        settings.append(f"weight {number(edit.weight)}")
+        settings.append(f"weight {decimal_text(edit.weight)}")
     if edit.repel is not None:
-        settings.append(f"repel {number(edit.repel)}")
+        settings.append(f"repel {decimal_text(edit.repel)}")
     return f"{' '.join(words)} -> {quoted(edit.phrase)}{_block(settings)}"
 
 
@@ -137,18 +133,18 @@ def _blocks(spec: EditSpec) -> list[str]:
     attention = _changed(
         spec.attention,
         {
-            "cross": number,
-            "self_": number,
+            "cross": decimal_text,
+            "self_": decimal_text,
             "frames": str,
-            "until": lambda share: f"{number(round(share * 100, 10))}%",
-            "decay": number,
+            "until": percent_text,
+            "decay": decimal_text,
             "levels": lambda levels: " ".join(map(str, levels)),
             "phrases": str,
         },
     )
     if attention:
         lines.append(f"attention{_block(attention)}")
-    sampler = _changed(spec.sampler, {"steps": str, "guidance": number, "seed": str})
+    sampler = _changed(spec.sampler, {"steps": str, "guidance": decimal_text, "seed": str})
     if sampler:
         lines.append(f"sampler {spec.sampler.method}{_block(sampler)}")
     return lines

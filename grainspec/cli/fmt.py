@@ -1,0 +1,113 @@
+"""``grain fmt``: lay out specs the one canonical way."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.files import read_text
+from grainspec.text.format import format_text
+
+_STDIN = Path("-")
+
+
+@click.command
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if something would be.")
+@click.option("--diff", is_flag=True, help="Change nothing; print what would be changed.")
+@format_option
+def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> None:
+    """Lay out specs the one canonical way, in place.
+
+    Takes files, folders (every .grain file in them) and `-`, which reads a spec and writes it laid
+    out. Words are moved, never changed, and comments are kept. A file with a syntax error is left
+    alone, and makes the command exit with 1.
+
+    \b
+    Examples:
+      grain fmt edit.grain
+      grain fmt --check examples
+      grain fmt --diff edit.grain
+      cat edit.grain | grain fmt -
+    """
+    changed: list[Path] = []
+    broken: list[dict[str, object]] = []
+    for path in _files(paths):
+        try:
+            text = sys.stdin.read() if path == _STDIN else read_text(path)
+            wanted = format_text(text, path=str(path))
+        except GrainError as error:
+            broken.append(_broken(path, error, format_))
+            continue
+        if wanted != text:
+            changed.append(path)
+        if diff:
+            if format_ == "text":
+                _print_diff(path, text, wanted)
+        elif not check:
+            if path == _STDIN:
+                sys.stdout.write(wanted)
+            elif wanted != text:
+                _write(path, wanted)
+    if format_ == "json":
+        print_json({"changed": [str(path) for path in changed], "files": broken})
+    elif _STDIN not in paths:
+        verb = "would be laid out anew" if check or diff else "laid out anew"
+        for path in changed:
+            print(f"{path}: {verb}", file=sys.stderr)
+        if not changed and not broken:
+            print("all is laid out as it should be", file=sys.stderr)
+    if broken or (changed and (check or diff)):
+        sys.exit(1)
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if path != _STDIN and path.is_dir():
+            found = sorted(path.rglob("*.grain"))
+            if not found:
+                raise fail("G311", f"there are no .grain files in {path}", "Check the path.")
+            yield from found
+        else:
+            yield path
+
+
+def _broken(path: Path, error: GrainError, format: Format) -> dict[str, object]:
+    findings: list[Diagnostic] = list(error.diagnostics)
+    if format == "text":
+        report(findings, source=error.source, path=str(path))
+        print(f"{path}: {counted(len(findings), 'error')}, left alone", file=sys.stderr)
+    return {"path": str(path), "diagnostics": [finding.as_json() for finding in findings]}
+
+
+def _print_diff(path: Path, text: str, wanted: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    old, new = text.splitlines(), wanted.splitlines()
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in difflib.unified_diff(old, new, str(path), f"{path}, laid out", lineterm=""):
+        console.print(Text(line, style=colours.get(line[0], "")))
+
+
+def _write(path: Path, text: str) -> None:
+    """Put ``text`` in the file's place, whole or not at all, with the rights it had."""
+    place = path.resolve()
+    partial = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.chmod(place.stat().st_mode)
+        partial.replace(place)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise fail("G310", message, "Check its rights and the space on the disk.") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,182 @@
+"""The formatter: one way to lay out a ``.grain`` file, whatever its author's.
+
+It moves words and changes none. Statements stand one a line, with at most one empty line between
+them; the `=` of neighbouring regions and the `->` of neighbouring edits stand below each other;
+comments stay with what they stood by.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lark import Token
+
+from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.text.tokens import grammar, statements
+
+WIDTH = 100
+"""Longer statements are broken before a word, where they can be."""
+
+_INDENT = "    "
+_COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|(#[^\n]*)')
+_ALIGNED = {"REGION": "EQUAL", "EDIT": "_ARROW", "ADD": "_ARROW"}
+_EDITS = frozenset({"EDIT", "ADD", "KEEP"})
+_TIGHT_BEFORE = frozenset({"RPAR", "COMMA"})
+_TIGHT_AFTER = frozenset({"LPAR", "TILDE"})
+
+
+@dataclass
+class _Line:
+    """A statement with the comments inside and behind it, or a comment on its own."""
+
+    tokens: list[Token]
+    last_row: int
+    open: bool
+    """Whether more of the statement is to come."""
+    pad: int = 0
+    """Spaces to add before the sign that is aligned with those above and below."""
+
+    @property
+    def sign(self) -> int | None:
+        """Where the sign stands that is aligned, if the line has one."""
+        kind = _ALIGNED.get(self.tokens[0].type)
+        return next((i for i, token in enumerate(self.tokens) if token.type == kind), None)
+
+    @property
+    def group(self) -> str:
+        """Lines of one group are aligned; comments between them don't matter."""
+        kind = self.tokens[0].type
+        return "edits" if kind in _EDITS else kind
+
+
+def format_text(text: str, *, path: str | None = None) -> str:
+    r"""The canonical layout of a spec's text.
+
+    Formatting it again changes nothing, and parsing either text gives the same spec. Raises
+    GrainError with every syntax error if the text cannot be read.
+
+    >>> print(format_text('grain 1  video "c.mp4"{step 2}\n\n\nregion a=~(b)  region sky = rest'))
+    grain 1
+    video "c.mp4" { step 2 }
+    <BLANKLINE>
+    region a   = ~(b)
+    region sky = rest
+    <BLANKLINE>
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    findings: list[Diagnostic] = []
+    lines = _lines(text, findings)
+    if findings:
+        raise GrainError(findings, source=text, path=path)
+    blocks = _blocks(lines)
+    for block in blocks:
+        _align(block)
+    return "\n".join("".join(f"{_write(line)}\n" for line in block) for block in blocks)
+
+
+def _lines(text: str, findings: list[Diagnostic]) -> list[_Line]:
+    """Statements and comments in order; what cannot be read becomes findings."""
+    spans = [statement.span for statement in statements(text, findings, set())]
+    if findings:
+        return []
+    starts = {(span.line, span.column) for span in spans}
+    ends = {(span.end_line, span.end_column) for span in spans}
+    lines: list[_Line] = []
+    for token in sorted([*grammar().lex(text), *_comments(text)], key=_place):
+        last_row = token.end_line or 1
+        last = lines[-1] if lines else None
+        if token.type == "COMMENT":
+            beside = last is not None and last.last_row == token.line
+            if last is not None and (last.open or beside):
+                last.tokens.append(token)
+            else:
+                lines.append(_Line([token], last_row, open=False))
+                continue
+        elif _place(token) in starts or last is None:
+            last = _Line([token], last_row, open=True)
+            lines.append(last)
+        else:
+            last.tokens.append(token)
+        last.last_row = last_row
+        if token.type != "COMMENT" and (last_row, token.end_column) in ends:
+            last.open = False
+    return lines
+
+
+def _comments(text: str) -> list[Token]:
+    found = []
+    for match in _COMMENTS.finditer(text):
+        if match[1]:
+            row = text.count("\n", 0, match.start()) + 1
+            column = match.start() - text.rfind("\n", 0, match.start())
+            found.append(Token("COMMENT", match[1].rstrip(), line=row, column=column, end_line=row))
+    return found
+
+
+def _place(token: Token) -> tuple[int, int]:
+    return token.line or 1, token.column or 1
+
+
+def _blocks(lines: list[_Line]) -> list[list[_Line]]:
+    """The lines, parted where there were empty lines."""
+    blocks: list[list[_Line]] = []
+    for index, line in enumerate(lines):
+        first_row = line.tokens[0].line or 1
+        if not index or first_row - lines[index - 1].last_row > 1:
+            blocks.append([])
+        blocks[-1].append(line)
+    return blocks
+
+
+def _align(block: list[_Line]) -> None:
+    """Put the signs of neighbouring statements of a kind below each other."""
+    run: list[_Line] = []
+    group = ""
+    for line in [*block, None]:
+        if line is not None and line.group == "COMMENT":
+            continue
+        if line is None or line.group != group:
+            signed = [(line, line.sign) for line in run]
+            widths = {
+                id(line): len(_joined(line.tokens[:sign]))
+                for line, sign in signed
+                if sign is not None and "COMMENT" not in {t.type for t in line.tokens[:sign]}
+            }
+            for member in run:
+                if id(member) in widths:
+                    member.pad = max(widths.values()) - widths[id(member)]
+            run = []
+        if line is not None:
+            run.append(line)
+            group = line.group
+
+
+def _write(line: _Line) -> str:
+    """A line's text; broken after the comments inside it, and before words that stand too far."""
+    sign, text, column = line.sign, "", 0
+    before: Token | None = None
+    for index, token in enumerate(line.tokens):
+        space = _space(before, token) + " " * (line.pad if index == sign else 0)
+        if before is not None and (
+            before.type == "COMMENT"
+            or (space and token.type != "COMMENT" and column + len(space + token) > WIDTH)
+        ):
+            space, column = f"\n{_INDENT}", -1
+        text += space + token
+        column += len(space) + len(token)
+        before = token
+    return text
+
+
+def _joined(tokens: list[Token]) -> str:
+    pairs = zip([None, *tokens], tokens, strict=False)
+    return "".join(_space(before, token) + token for before, token in pairs)
+
+
+def _space(before: Token | None, token: Token) -> str:
+    if before is None or token.type in _TIGHT_BEFORE or before.type in _TIGHT_AFTER:
+        return ""
+    if token.type == "LPAR" and before.type == "NAME":
+        return ""
+    return "  " if token.type == "COMMENT" else " "

@@ -1,0 +1,138 @@
+"""Colours for editors and web pages: a Pygments lexer, and a TextMate grammar of the same words.
+
+The lexer is registered with Pygments as ``grain``; the TextMate grammar is kept in
+``grammar/grain.tmLanguage.json``, for VS Code, Sublime Text and others.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from pygments.lexer import RegexLexer, include
+from pygments.token import (
+    Comment,
+    Error,
+    Keyword,
+    Name,
+    Number,
+    Operator,
+    Punctuation,
+    String,
+    Whitespace,
+)
+
+from grainspec.names import RESERVED, STATEMENTS
+from grainspec.text.settings import ATTENTION, EDIT, SAMPLER, VIDEO
+
+
+def _any(*words: str) -> str:
+    return rf"\b(?:{'|'.join(sorted(words))})\b"
+
+
+_CONSTANTS = {"all", "rest"}
+_STATEMENT = _any(*STATEMENTS)
+_CONSTANT = _any(*_CONSTANTS)
+_MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
+_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *SAMPLER)
+_COMMENT = r"#.*"
+_UNCLOSED = r'"(?:\\.|[^"\\\n])*$'
+_ESCAPE = r'\\["\\nt]'
+_RANGE = r"-?\d+\.\.-?\d+"
+_SIZE = r"\d+x\d+"
+_NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:%|px\b|[eE][+-]?\d+)?(?![\w.])"
+_NAME = r"[^\W\d]\w*"
+_CALL = rf"{_NAME}(?=\s*\()"
+_OPERATOR = r"->|[|&~=@-]"
+_SIGN = r"[(),]"
+
+
+class GrainLexer(RegexLexer):
+    """Pygments' lexer for ``.grain`` files; what the language does not have is an error token."""
+
+    name = "Grain"
+    aliases: ClassVar = ["grain"]
+    filenames: ClassVar = ["*.grain"]
+    mimetypes: ClassVar = ["text/x-grain"]
+
+    tokens: ClassVar = {
+        "root": [
+            (_STATEMENT, Keyword),
+            (_MODIFIER, Keyword.Type),
+            (r"\{", Punctuation, "block"),
+            include("anywhere"),
+            (_NAME, Name.Variable),
+        ],
+        "block": [
+            (r"\}", Punctuation, "#pop"),
+            (_SETTING, Name.Attribute),
+            include("anywhere"),
+            (_NAME, Name.Constant),
+        ],
+        "anywhere": [
+            (r"\s+", Whitespace),
+            (_COMMENT, Comment.Single),
+            (_UNCLOSED, Error),
+            (r'"', String.Double, "string"),
+            (_RANGE, Number),
+            (_SIZE, Number),
+            (_NUMBER, Number),
+            (_CONSTANT, Keyword.Constant),
+            (_CALL, Name.Function),
+            (_OPERATOR, Operator),
+            (_SIGN, Punctuation),
+        ],
+        "string": [
+            (_ESCAPE, String.Escape),
+            (r'"', String.Double, "#pop"),
+            (r'[^"\\]+|\\.', String.Double),
+        ],
+    }
+
+
+def textmate_grammar() -> dict[str, Any]:
+    """The TextMate grammar, with the scopes that themes know."""
+    anywhere = [
+        {"name": "comment.line.number-sign.grain", "match": _COMMENT},
+        {"name": "invalid.illegal.unclosed.grain", "match": _UNCLOSED},
+        {
+            "name": "string.quoted.double.grain",
+            "begin": '"',
+            "end": '"',
+            "patterns": [{"name": "constant.character.escape.grain", "match": _ESCAPE}],
+        },
+        {"name": "constant.numeric.grain", "match": rf"{_RANGE}|{_SIZE}|{_NUMBER}"},
+        {"name": "constant.language.grain", "match": _CONSTANT},
+        {"name": "entity.name.function.grain", "match": _CALL},
+        {"name": "keyword.operator.grain", "match": _OPERATOR},
+        {"name": "punctuation.separator.grain", "match": _SIGN},
+    ]
+    return {
+        "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",
+        "name": "Grain",
+        "scopeName": "source.grain",
+        "fileTypes": ["grain"],
+        "patterns": [
+            {"name": "keyword.control.grain", "match": _STATEMENT},
+            {"name": "storage.type.grain", "match": _MODIFIER},
+            {
+                "begin": r"\{",
+                "end": r"\}",
+                "beginCaptures": {"0": {"name": "punctuation.section.block.begin.grain"}},
+                "endCaptures": {"0": {"name": "punctuation.section.block.end.grain"}},
+                "patterns": [
+                    {"name": "support.type.property-name.grain", "match": _SETTING},
+                    {"include": "#anywhere"},
+                    {"name": "constant.other.grain", "match": _NAME},
+                ],
+            },
+            {"include": "#anywhere"},
+            {"name": "variable.other.region.grain", "match": _NAME},
+        ],
+        "repository": {"anywhere": {"patterns": anywhere}},
+    }
+
+
+def textmate_text() -> str:
+    """The TextMate grammar as it is kept in ``grammar/grain.tmLanguage.json``."""
+    return json.dumps(textmate_grammar(), indent=2) + "\n"
