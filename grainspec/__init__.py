@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from grainspec.plan.backbone import Backbone
     from grainspec.plan.mask_plan import MaskPlan
     from grainspec.regions.bind import Bound
-    from grainspec.regions.expressions import ALL, REST, box, masks, moving_box, named
+    from grainspec.regions.expressions import (
+        ALL,
+        REST,
+        box,
+        ellipse,
+        masks,
+        moving_box,
+        named,
+        polygon,
+    )
     from grainspec.regions.layout import Layout
     from grainspec.spec import EditSpec
     from grainspec.text.parse import parse, parse_all
@@ -43,6 +52,7 @@ __all__ = [
     "check",
     "compile",
     "dumps",
+    "ellipse",
     "from_json",
     "load",
     "masks",
@@ -50,6 +60,7 @@ __all__ = [
     "named",
     "parse",
     "parse_all",
+    "polygon",
     "to_json",
 ]
 
@@ -58,7 +69,16 @@ _HOMES = {
     "grainspec.diagnostics": ("Diagnostic", "GrainError"),
     "grainspec.document": ("from_json", "to_json"),
     "grainspec.files": ("load",),
-    "grainspec.regions.expressions": ("ALL", "REST", "box", "masks", "moving_box", "named"),
+    "grainspec.regions.expressions": (
+        "ALL",
+        "REST",
+        "box",
+        "ellipse",
+        "masks",
+        "moving_box",
+        "named",
+        "polygon",
+    ),
     "grainspec.spec": ("EditSpec",),
     "grainspec.text.parse": ("parse", "parse_all"),
     "grainspec.text.printer": ("dumps",),

@@ -23,12 +23,12 @@ from typing import Any
 
 from grainspec.checks import check_meaning
 from grainspec.diagnostics import GrainError, fail
-from grainspec.regions.expressions import Box, Expression, operand, path_text
+from grainspec.regions.expressions import Box, Expression, FrameRange, operand, path_text
 from grainspec.spec import (
     Attention,
     Edit,
     EditSpec,
-    FrameRange,
+    Free,
     Grain,
     Keep,
     Region,
@@ -54,7 +54,7 @@ class Builder:
     crop: Box | None = None
     _fields: tuple[tuple[str, Any], ...] = ()
     _regions: tuple[Region, ...] = ()
-    _edits: tuple[Edit | Keep, ...] = ()
+    _edits: tuple[Edit | Keep | Free, ...] = ()
 
     def model(self, name: str) -> Builder:
         """``demo``, a folder in diffusers' format, or a hub id."""
@@ -149,6 +149,11 @@ class Builder:
         """``keep REGION, …``: these must not change."""
         kept = tuple(made(Keep, region=region) for region in regions)
         return replace(self, _edits=(*self._edits, *kept))
+
+    def free(self, *regions: str) -> Builder:
+        """``free REGION, …``: these may change though no words claim them."""
+        freed = tuple(made(Free, region=region) for region in regions)
+        return replace(self, _edits=(*self._edits, *freed))
 
     def attention(self, /, **settings: Any) -> Builder:
         """``attention { … }``: cross, self, frames, until (a share), decay, levels, phrases."""

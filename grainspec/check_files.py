@@ -8,7 +8,7 @@ from pathlib import Path
 
 from grainspec.clip import ClipFacts, frame_numbers, probe, window
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.regions.expressions import Box, MaskFiles, Sides, walk
+from grainspec.regions.expressions import Box, During, MaskFiles, Polygon, Sides, walk
 from grainspec.regions.masks import check_masks
 from grainspec.spec import EditSpec
 
@@ -35,12 +35,16 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
         for source in walk(region.expression):
             if isinstance(source, MaskFiles):
                 findings += check_masks(source, base, facts, frames)
-            elif isinstance(source, Box):
-                findings += _check_box(source, facts, frames)
+            elif isinstance(source, Box | Polygon):
+                findings += _check_shape(source, facts, frames)
+            elif isinstance(source, During) and source.frames.first >= facts.frames:
+                message = f"frame {source.frames.first} is past the end of the video"
+                there = f"It has frames 0 to {facts.frames - 1}."
+                findings.append(Diagnostic("G303", message, there, source.span))
     return findings
 
 
-def _check_box(box: Box, facts: ClipFacts, frames: Sequence[int]) -> list[Diagnostic]:
+def _check_shape(box: Box | Polygon, facts: ClipFacts, frames: Sequence[int]) -> list[Diagnostic]:
     findings = []
     size = facts.width, facts.height
     cure = f"The frames are {facts.width}x{facts.height} pixels."
@@ -48,7 +52,7 @@ def _check_box(box: Box, facts: ClipFacts, frames: Sequence[int]) -> list[Diagno
         span = key.span or box.span
         x0, y0, x1, y1 = key.sides(*size)
         if x0 >= x1 or y0 >= y1:
-            findings.append(Diagnostic("G309", "the box has no area", cure, span))
+            findings.append(Diagnostic("G309", f"the {box.kind} has no area", cure, span))
         if key.frame is not None and key.frame >= facts.frames:
             message = f"the keyframe {key.frame} is past the end of the video"
             there = f"It has frames 0 to {facts.frames - 1}."
@@ -57,7 +61,7 @@ def _check_box(box: Box, facts: ClipFacts, frames: Sequence[int]) -> list[Diagno
         (key.sides(*size) for key in box.keyframes), (box.sides(at, *size) for at in frames)
     )
     if not findings and not any(_meets(place, *size) for place in places):
-        message = "the box lies outside the frame wherever it goes"
+        message = f"the {box.kind} lies outside the frame wherever it goes"
         findings.append(Diagnostic("G309", message, cure, box.keyframes[0].span or box.span))
     return findings
 

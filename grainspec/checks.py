@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.regions.expressions import Box, references, uses_rest, walk
-from grainspec.spec import Edit, EditSpec, Keep
+from grainspec.spec import Edit, EditSpec, Free, Keep
 from grainspec.words import bind, nearest_words, occurrences
 
 
@@ -146,13 +146,16 @@ def _flat_boxes(spec: EditSpec) -> Iterator[Diagnostic]:
 def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
     kept = {edit.region for edit in spec.edits if isinstance(edit, Keep)}
     seen: set[str] = set()
-    for edit in spec.changes:
+    for edit in spec.claims:
         span = edit.span_of("region")
+        doing = "free" if isinstance(edit, Free) else "edited"
         if edit.region in kept:
-            message = f"`{edit.region}` is kept and edited"
-            yield Diagnostic("G107", message, "Take out the keep or the edit.", span)
+            message = f"`{edit.region}` is kept and {doing}"
+            cure = f"Take out the keep or the {'free' if doing == 'free' else 'edit'}."
+            yield Diagnostic("G107", message, cure, span)
         if edit.region in seen:
-            message = f"`{edit.region}` is edited twice"
+            message = f"`{edit.region}` is {doing} and edited, or {doing} twice"
+            message = f"`{edit.region}` is edited twice" if doing == "edited" else message
             cure = "Put all the words into one edit, or define a second region."
             yield Diagnostic("G109", message, cure, span)
         seen.add(edit.region)

@@ -21,12 +21,15 @@ STATEMENTS = (
     "edit",
     "add",
     "keep",
+    "free",
     "attention",
     "sampler",
 )
 """The word that begins each statement."""
 
-RESERVED = frozenset({*STATEMENTS, "rest", "all", "of", "class", "instance", "part"})
+RESERVED = frozenset(
+    {*STATEMENTS, "rest", "all", "of", "class", "instance", "part", "grow", "shrink", "during"}
+)
 """Words of the language, which cannot be names."""
 
 _PATTERN = r"^[^\W\d][\w\u0300-\u036f]*$"

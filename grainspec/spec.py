@@ -17,7 +17,7 @@ from grainspec.regions.expressions import (
     MAX_DEPTH,
     Box,
     Expression,
-    FrameNumber,
+    FrameRange,
     height,
     require,
 )
@@ -36,19 +36,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 Grain = Literal["class", "instance", "part"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
-
-
-class FrameRange(Node):
-    """Source frames ``first`` to ``last``, both included, counted from 0."""
-
-    first: FrameNumber
-    last: FrameNumber
-
-    @model_validator(mode="after")
-    def _in_order(self) -> FrameRange:
-        if self.last < self.first:
-            raise ValueError(f"the last frame ({self.last}) comes before the first ({self.first})")
-        return self
 
 
 class Size(Node):
@@ -74,6 +61,8 @@ class Video(Node):
     @field_validator("crop")
     @classmethod
     def _crop_stands_still(cls, crop: Box | None) -> Box | None:
+        if crop is not None and crop.kind != "box":
+            raise ValueError("a crop is a box")
         if crop is not None and crop.keyframes[0].frame is not None:
             raise ValueError("a crop cannot move: give one box without `@ frame`")
         return crop
@@ -137,7 +126,24 @@ class Keep(Node):
     region: Name
 
 
-Statement = Annotated[Edit | Keep, Field(discriminator="verb")]
+class Free(Node):
+    """A region that may change though no words claim it; its features are kept to itself."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
+
+    verb: Literal["free"] = "free"
+    region: Name
+
+    @property
+    def grain(self) -> None:
+        """None: it is neither class, instance nor part."""
+
+    @property
+    def owner(self) -> None:
+        """None: it belongs to nothing."""
+
+
+Statement = Annotated[Edit | Keep | Free, Field(discriminator="verb")]
 
 
 class Attention(Node):
@@ -211,5 +217,10 @@ class EditSpec(Node):
 
     @property
     def changes(self) -> tuple[Edit, ...]:
-        """The edits proper, without the keep statements."""
+        """The edits proper, which bind words, without what is kept and free."""
         return tuple(edit for edit in self.edits if isinstance(edit, Edit))
+
+    @property
+    def claims(self) -> tuple[Edit | Free, ...]:
+        """Whatever may change: the edits proper, then what is free."""
+        return (*self.changes, *(edit for edit in self.edits if isinstance(edit, Free)))

@@ -15,6 +15,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -25,15 +26,22 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.expressions import (
     ALL,
+    MAX_FRAME,
     REST,
     Box,
     Complement,
     Difference,
+    During,
     Expression,
+    FrameRange,
+    Grown,
     Intersection,
     Keyframe,
     Length,
     MaskFiles,
+    Outline,
+    Point,
+    Polygon,
     Reference,
     Union,
 )
@@ -44,7 +52,7 @@ from grainspec.spec import (
     Attention,
     Edit,
     EditSpec,
-    FrameRange,
+    Free,
     Keep,
     Region,
     Sampler,
@@ -115,27 +123,75 @@ def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
     return values.map(lambda value: Length.model_validate({"value": value, "unit": unit}))
 
 
+def _frames(moving: bool | None = None) -> st.SearchStrategy[Sequence[int | None]]:
+    """The frames of a shape's keyframes: None alone where it stands still."""
+    rising = st.sets(st.integers(0, 40), min_size=1, max_size=3).map(sorted)
+    still: st.SearchStrategy[Sequence[int | None]] = st.just([None])
+    if moving is None:
+        return still | rising
+    return rising if moving else still
+
+
 @st.composite
 def boxes(draw: st.DrawFn, moving: bool | None = None) -> Box:
-    """Boxes with area, still or with keyframes."""
+    """Boxes and, if they may move, ellipses, with area, still or with keyframes."""
     unit, size = draw(st.sampled_from([("%", 100), ("px", 500)]))
-    numbers: Sequence[int | None] = [None]
-    if draw(st.booleans()) if moving is None else moving:
-        numbers = sorted(draw(st.sets(st.integers(0, 40), min_size=1, max_size=3)))
+    numbers = draw(_frames(moving))
     keys = []
     for number in numbers:
         x0, y0 = draw(lengths(unit, -5, size - 10)), draw(lengths(unit, -5, size - 10))
         x1 = draw(lengths(unit, x0.value + 1, size + 5))
         y1 = draw(lengths(unit, y0.value + 1, size + 5))
         keys.append(Keyframe(frame=number, x0=x0, y0=y0, x1=x1, y1=y1))
-    return Box(keyframes=tuple(keys))
+    kind = "box" if moving is False else draw(st.sampled_from(["box", "ellipse"]))
+    return Box.model_validate({"kind": kind, "keyframes": tuple(keys)})
+
+
+@st.composite
+def polygons(draw: st.DrawFn) -> Polygon:
+    """Polygons of three to five points, still or with keyframes."""
+    unit, size = draw(st.sampled_from([("%", 100), ("px", 500)]))
+    count = draw(st.integers(3, 5))
+    point = st.builds(Point, x=lengths(unit, -5, size), y=lengths(unit, -5, size))
+    points = st.lists(point, min_size=count, max_size=count).map(tuple)
+    keys = [Outline(frame=number, points=draw(points)) for number in draw(_frames())]
+    return Polygon(keyframes=tuple(keys))
+
+
+def _spans() -> st.SearchStrategy[FrameRange]:
+    ends = st.tuples(st.integers(0, 20), st.integers(0, 20))
+    return ends.map(lambda pair: FrameRange(first=min(pair), last=max(pair)))
+
+
+def mask_files() -> st.SearchStrategy[MaskFiles]:
+    """Masks with any of their options; there need be no such files."""
+    shares = _rounded(0.01, 1) | st.floats(0, 1, exclude_min=True)
+    colours = st.from_regex(r"#[0-9a-fA-F]{6}", fullmatch=True)
+    pixels: st.SearchStrategy[dict[str, Any]] = st.one_of(
+        st.just({}),
+        st.fixed_dictionaries({"threshold": shares}),
+        st.fixed_dictionaries({"index": st.integers(0, 65535)}),
+        st.fixed_dictionaries({"colour": colours}),
+    )
+    others = st.fixed_dictionaries(
+        {"path": texts().filter(bool)},
+        optional={
+            "invert": st.booleans(),
+            "array": texts().filter(bool),
+            "first": st.integers(-MAX_FRAME, MAX_FRAME),
+            "in_order": st.booleans(),
+            "scaled": st.booleans(),
+        },
+    )
+    return st.builds(lambda one, other: MaskFiles(**one, **other), others, pixels)
 
 
 def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
     """Region expressions that use the names in ``known`` and sources."""
     leaves: list[st.SearchStrategy[Expression]] = [
-        st.builds(MaskFiles, path=texts().filter(bool), invert=st.booleans()),
+        mask_files(),
         boxes(),
+        polygons(),
         st.just(ALL),
         st.just(REST),
     ]
@@ -149,6 +205,13 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
             st.builds(Intersection, items=items),
             st.builds(Difference, items=items),
             st.builds(Complement, of=smaller),
+            st.builds(
+                Grown,
+                kind=st.sampled_from(["grow", "shrink"]),
+                of=smaller,
+                by=lengths("%", 0, 20) | lengths("px", 0, 30),
+            ),
+            st.builds(During, of=smaller, frames=_spans()),
         )
 
     return st.recursive(st.one_of(leaves), larger, max_leaves=8)
@@ -171,7 +234,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL) -> EditSpec:
         regions.append(Region(name=name, expression=expression))
     phrases = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=len(chosen), unique=True))
     bound = draw(st.permutations(chosen))
-    edits: list[Edit | Keep] = []
+    edits: list[Edit | Keep | Free] = []
     for index, (name, phrase) in enumerate(zip(bound, phrases, strict=False)):
         weights = _numbers(MAX_WEIGHT)
         verb, grain, owner = (
@@ -195,7 +258,10 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL) -> EditSpec:
                 }
             )
         )
-    edits += [Keep(region=name) for name in bound[len(phrases) :] if draw(st.booleans())]
+    for name in bound[len(phrases) :]:
+        unworded = draw(st.sampled_from([None, Keep(region=name), Free(region=name)]))
+        if unworded is not None:
+            edits.append(unworded)
     first = draw(st.integers(0, 20))
     return EditSpec(
         video=Video(
@@ -249,5 +315,5 @@ def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
 def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
     """A spec, a layout of its edits, and the plan compiled from both."""
     spec = draw(specs(max_level=1))
-    layout = draw(layouts([edit.region for edit in spec.changes]))
+    layout = draw(layouts([edit.region for edit in spec.claims]))
     return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan

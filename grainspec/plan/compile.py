@@ -135,6 +135,10 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
         )
     if errors:
         raise GrainError(errors)
+    planned += [
+        PlannedEdit(claim.region, claim.verb, None, None, "", 1.0, 1.0, (), ())
+        for claim in spec.claims[len(changes) :]
+    ]
     return tuple(planned)
 
 
@@ -194,13 +198,16 @@ def _level(
     claimed = members_CE.any(axis=1)
     weight = _largest(members_CE, [edit.weight for edit in edits])
     repel = _largest(members_CE, [edit.repel for edit in edits])
+    # What is free has no words to be drawn to, and none to be pushed from.
+    cross_weight = _largest(members_CE, [edit.weight * bool(edit.tokens) for edit in edits])
+    cross_repel = _largest(members_CE, [edit.repel * bool(edit.tokens) for edit in edits])
     cross = spec.attention.cross * (1 - area_FC) * claimed
     self_ = spec.attention.self_ * (1 - in_scope) * claimed
     return PlanLevel(
         index=index,
         labels_FHW=labels,
-        cross_attract_FC=(cross * weight).astype(np.float32),
-        cross_repel_FC=(cross * repel).astype(np.float32),
+        cross_attract_FC=(cross * cross_weight).astype(np.float32),
+        cross_repel_FC=(cross * cross_repel).astype(np.float32),
         self_attract_FC=(self_ * weight).astype(np.float32),
         self_repel_FC=(self_ * repel).astype(np.float32),
         modulated=modulated,
@@ -233,7 +240,7 @@ def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:
 
 def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
     found = []
-    for index, edit in enumerate(spec.changes):
+    for index, edit in enumerate(spec.claims):
         present = layout.mask(edit.region).any(axis=(1, 2))
         lost = [
             level.index

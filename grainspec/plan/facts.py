@@ -82,7 +82,8 @@ def facts_text(found: dict[str, Any]) -> str:
         what = " ".join(filter(None, [edit["verb"], edit["grain"], edit["region"]]))
         owner = f" of {edit['owner']}" if edit["owner"] else ""
         tokens = ", ".join("+".join(map(str, span)) for span in edit["tokens"])
-        lines.append(f"\n{what}{owner} → “{edit['phrase']}” (tokens {tokens})")
+        words = f" → “{edit['phrase']}” (tokens {tokens})" if tokens else ""
+        lines.append(f"\n{what}{owner}{words}")
         lines.append("  level   grid     tokens    area   cross +/-      self +/-")
         for level in edit["levels"]:
             columns, rows = level["grid"]

@@ -15,9 +15,12 @@ from grainspec.regions.expressions import (
     Box,
     Complement,
     Difference,
+    During,
     Expression,
+    Grown,
     Intersection,
     MaskFiles,
+    Polygon,
     Reference,
     Rest,
     references,
@@ -26,14 +29,15 @@ from grainspec.regions.expressions import (
 from grainspec.regions.expressions import Union as UnionOf
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
-from grainspec.spec import Edit, EditSpec, Keep, Size
+from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
+from grainspec.spec import Edit, EditSpec, Free, Keep, Size
 
 
 class Bound:
     """A spec's regions on its clip.
 
     ``regions`` has every named region as it was written; ``edits`` has one region per edit, in the
-    order of ``spec.changes``, with parts cut to their owners and taken out of what they cover.
+    order of ``spec.claims``, with parts cut to their owners and taken out of what they cover.
     """
 
     def __init__(
@@ -132,8 +136,13 @@ class _Binder:
     def _evaluate(self, expression: Expression) -> Mask:
         if isinstance(expression, MaskFiles):
             return self._masks(expression)
-        if isinstance(expression, Box):
-            return self._box(expression)
+        if isinstance(expression, Box | Polygon):
+            return self._shape(expression)
+        if isinstance(expression, Grown):
+            return self._grown(expression)
+        if isinstance(expression, During):
+            there = np.array([frame in expression.frames for frame in self.frames])
+            return np.asarray(self._evaluate(expression.of) & there[:, None, None])
         if isinstance(expression, All):
             return np.ones(self.shape, np.bool_)
         if isinstance(expression, Rest):
@@ -164,18 +173,31 @@ class _Binder:
             result[number] = np.asarray(self.window.mask(image)) >= 128
         return ~result if source.invert else result
 
-    def _box(self, box: Box) -> Mask:
-        """Pixels whose centres lie in the box, interpolated at every source frame."""
-        left, top, right, bottom = self.window.box
+    def _shape(self, shape: Box | Polygon) -> Mask:
+        """Pixels whose centres lie in a shape, interpolated at every source frame."""
         size = self.facts.width, self.facts.height
-        sides = np.array([box.sides(frame, *size) for frame in self.frames])
-        extent = [right - left, bottom - top]
-        at = (sides - [left, top, left, top]) / (extent + extent)
-        x = (np.arange(self.shape[2]) + 0.5) / self.shape[2]
-        y = (np.arange(self.shape[1]) + 0.5) / self.shape[1]
-        x0, y0, x1, y1 = (at[:, i, None] for i in range(4))
-        inside_x, inside_y = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
-        return np.asarray(inside_y[:, :, None] & inside_x[:, None, :])
+        result = np.empty(self.shape, np.bool_)
+        for index, frame in enumerate(self.frames):
+            numbers = np.array(shape.numbers(frame, *size)).reshape(-1, 2)
+            points = (numbers - self.window.box[:2]) * self._scale()
+            grid = self.shape[1], self.shape[2]
+            if isinstance(shape, Polygon):
+                result[index] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
+            else:
+                fill = fill_ellipse if shape.kind == "ellipse" else fill_box
+                result[index] = fill(grid, *points.flatten().tolist())
+        return result
+
+    def _scale(self) -> np.ndarray:
+        """Window pixels for a source pixel, across and down."""
+        left, top, right, bottom = self.window.box
+        return np.array([self.window.width / (right - left), self.window.height / (bottom - top)])
+
+    def _grown(self, expression: Grown) -> Mask:
+        """A region grown or shrunk by a disc, measured in source pixels."""
+        distance = expression.by.pixels(min(self.facts.width, self.facts.height))
+        radius = distance * float(self._scale().mean())
+        return grow(self._evaluate(expression.of), radius if expression.kind == "grow" else -radius)
 
 
 def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
@@ -189,7 +211,7 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
     """
     errors: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
-    changes = spec.changes
+    changes = spec.claims
     masks: dict[str, Mask] = {}
     for edit in changes:
         mask = regions.mask(edit.region)
@@ -280,7 +302,7 @@ def _extent(line: Mask) -> tuple[int, int]:
     return int(at[0]), int(at[-1]) + 1
 
 
-def _overlaps(changes: Sequence[Edit], masks: dict[str, Mask]) -> list[Diagnostic]:
+def _overlaps(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> list[Diagnostic]:
     found = []
     for index, one in enumerate(changes):
         for other in changes[index + 1 :]:
@@ -291,9 +313,7 @@ def _overlaps(changes: Sequence[Edit], masks: dict[str, Mask]) -> list[Diagnosti
                 message = (
                     f"`{one.region}` and `{other.region}` overlap by {share:.0%} of the smaller"
                 )
-                cure = (
-                    f"Both phrases act there. To decide, subtract: `{one.region} - {other.region}`."
-                )
+                cure = f"Both act there. To decide, subtract: `{one.region} - {other.region}`."
                 found.append(Diagnostic("G312", message, cure, other.span_of("region")))
     return found
 
@@ -301,12 +321,12 @@ def _overlaps(changes: Sequence[Edit], masks: dict[str, Mask]) -> list[Diagnosti
 _NOWHERE = "the region `{}` is empty on every frame"
 
 
-def _empty(edit: Edit | Keep, message: str, field: str = "region") -> Diagnostic:
+def _empty(edit: Edit | Keep | Free, message: str, field: str = "region") -> Diagnostic:
     cure = "`grain show` draws every region on the frames."
     return Diagnostic("G307", message.format(getattr(edit, field)), cure, edit.span_of(field))
 
 
-def _outside(edit: Edit) -> Diagnostic:
+def _outside(edit: Edit | Free) -> Diagnostic:
     message = f"the part `{edit.region}` lies outside its owner `{edit.owner}`"
     cure = "`grain show` draws both on the frames."
     return Diagnostic("G313", message, cure, edit.span_of("region"))

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from grainspec.diagnostics import fail
 from grainspec.names import Name, PathText
@@ -25,7 +25,8 @@ from grainspec.nodes import Node
 from grainspec.numbers import decimal_text
 from grainspec.validation import made, refusal
 
-FrameNumber = Annotated[int, Field(ge=0, le=10_000_000)]
+MAX_FRAME = 10_000_000
+FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
 Unit = Literal["%", "px"]
 
 
@@ -82,6 +83,18 @@ class _Algebra(Node):
     def __invert__(self) -> Complement:
         return Complement(of=self)
 
+    def grow(self, by: str) -> Grown:
+        """This region and all that is within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
+        return made(Grown, kind="grow", of=self, by=Length.parse(by))
+
+    def shrink(self, by: str) -> Grown:
+        """What of this region is further than ``by`` from its edge."""
+        return made(Grown, kind="shrink", of=self, by=Length.parse(by))
+
+    def during(self, first: int, last: int) -> During:
+        """This region on source frames ``first`` to ``last``, and nowhere on the others."""
+        return made(During, of=self, frames=made(FrameRange, first=first, last=last))
+
 
 def require(tag: str, schema: dict[str, Any]) -> None:
     """Have a JSON schema ask for the field that tells records apart: it has a default only here."""
@@ -100,16 +113,83 @@ def operand(other: Any) -> Expression:
     return other  # type: ignore[return-value]
 
 
-class MaskFiles(_Algebra):
-    """Mask images, white where the region is: a folder, or a glob such as ``masks/left_*.png``.
+def _file_number(number: int) -> int:
+    if abs(number) > MAX_FRAME:
+        raise refusal(
+            "G203", f"`from` is {number}", f"It must be from -{MAX_FRAME} to {MAX_FRAME}."
+        )
+    return number
 
-    The last number in a file's name is the source frame that it belongs to.
+
+def _colour(text: str) -> str:
+    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise refusal("G202", f"{text!r} is no colour", 'Write red, green and blue, as "#800000".')
+    return text.lower()
+
+
+_FileNumber = Annotated[
+    int,
+    Field(json_schema_extra={"minimum": -MAX_FRAME, "maximum": MAX_FRAME}),
+    AfterValidator(_file_number),
+]
+_Colour = Annotated[
+    str, Field(json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"}), AfterValidator(_colour)
+]
+
+
+class MaskFiles(_Algebra):
+    """Masks in files, white where the region is.
+
+    ``path`` names a folder of images, a glob such as ``masks/left_*.png`` or one image, whose frame
+    is the last number in its name; a video (.mp4 .mkv .mov .avi .webm), an array ``[F, H, W]``
+    (.npy .npz) or COCO's JSON (.json), whose k-th frame is the source's.
     """
 
     kind: Literal["masks"] = "masks"
     path: PathText
     invert: bool = False
     """The region is where the masks are black."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of full white from which a pixel is in the region."""
+    index: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """The region is where masks have this value: a palette's index, an array's number, or the id
+    of an object in COCO's JSON."""
+    colour: _Colour | None = None
+    """The region is where masks have exactly this colour, such as ``#800000``."""
+    array: PathText | None = None
+    """Name of the array in an .npz file."""
+    first: _FileNumber = 0
+    """Number of the mask that belongs to source frame 0; ``from`` in the language."""
+    in_order: bool = False
+    """The k-th mask belongs to source frame k, whatever the files' numbers are."""
+    scaled: bool = False
+    """Masks of another size are scaled to the source frame's, each pixel to the nearest."""
+
+    @model_validator(mode="after")
+    def _one_way_to_choose_pixels(self) -> Self:
+        ways = ("threshold", "index", "colour")
+        used = [way for way in ways if getattr(self, way) != type(self).model_fields[way].default]
+        if len(used) > 1:
+            message = f"`{used[0]}` and `{used[1]}` exclude each other"
+            cure = "Each says by itself which pixels are the region; leave one."
+            raise refusal("G205", message, cure)
+        return self
+
+
+class FrameRange(Node):
+    """Source frames ``first`` to ``last``, both included, counted from 0."""
+
+    first: FrameNumber
+    last: FrameNumber
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FrameRange:
+        if self.last < self.first:
+            raise ValueError(f"the last frame ({self.last}) comes before the first ({self.first})")
+        return self
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and self.first <= frame <= self.last
 
 
 class Keyframe(Node):
@@ -127,15 +207,18 @@ class Keyframe(Node):
         y0, y1 = self.y0.pixels(height), self.y1.pixels(height)
         return x0, y0, x1, y1
 
+    def numbers(self, width: int, height: int) -> Sides:
+        """The same as :meth:`sides`."""
+        return self.sides(width, height)
 
-class Box(_Algebra):
-    """A rectangle, interpolated linearly between its keyframes and held still outside them."""
 
-    kind: Literal["box"] = "box"
-    keyframes: Annotated[tuple[Keyframe, ...], Field(min_length=1)]
+class _Moving(_Algebra):
+    """A shape, interpolated linearly between its keyframes and held still outside them."""
+
+    keyframes: tuple[Any, ...]
 
     @model_validator(mode="after")
-    def _frames_rise(self) -> Box:
+    def _frames_rise(self) -> Self:
         frames = [key.frame for key in self.keyframes]
         if frames == [None]:
             return self
@@ -146,19 +229,76 @@ class Box(_Algebra):
             raise ValueError("keyframes must be in order of their frames, each frame once")
         return self
 
-    def sides(self, frame: int, width: int, height: int) -> Sides:
-        """Left, top, right and bottom in source pixels at a source frame."""
+    def numbers(self, frame: int, width: int, height: int) -> list[float]:
+        """The keyframes' numbers at a source frame, in source pixels."""
         keys = self.keyframes
         after = bisect_left(keys, frame, key=lambda key: key.frame or 0)
         one, other = keys[max(after - 1, 0)], keys[min(after, len(keys) - 1)]
-        start, end = one.sides(width, height), other.sides(width, height)
+        start, end = one.numbers(width, height), other.numbers(width, height)
         if one is other or one.frame is None or other.frame is None:
-            return start
+            return list(start)
         share = (frame - one.frame) / (other.frame - one.frame)
-        x0, y0, x1, y1 = (
-            low * (1 - share) + high * share for low, high in zip(start, end, strict=True)
-        )
+        pairs = zip(start, end, strict=True)
+        return [low * (1 - share) + high * share for low, high in pairs]
+
+
+class Box(_Moving):
+    """A rectangle, or the ellipse that touches its sides."""
+
+    kind: Literal["box", "ellipse"] = "box"
+    keyframes: Annotated[tuple[Keyframe, ...], Field(min_length=1)]
+
+    def sides(self, frame: int, width: int, height: int) -> Sides:
+        """Left, top, right and bottom in source pixels at a source frame."""
+        x0, y0, x1, y1 = self.numbers(frame, width, height)
         return x0, y0, x1, y1
+
+
+class Point(Node):
+    """A point of the source frame."""
+
+    x: Length
+    y: Length
+
+
+class Outline(Node):
+    """A polygon's points at a source frame; ``frame`` is None for one that never moves."""
+
+    frame: FrameNumber | None = None
+    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)]
+
+    def numbers(self, width: int, height: int) -> list[float]:
+        """x and y of every point in turn, in pixels of a frame of this size."""
+        found = []
+        for point in self.points:
+            found += [point.x.pixels(width), point.y.pixels(height)]
+        return found
+
+    def sides(self, width: int, height: int) -> Sides:
+        """Left, top, right and bottom of the points, in pixels of a frame of this size."""
+        return _around(self.numbers(width, height))
+
+
+class Polygon(_Moving):
+    """A polygon; where it crosses itself, the even-odd rule says what is inside."""
+
+    kind: Literal["polygon"] = "polygon"
+    keyframes: Annotated[tuple[Outline, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _points_match(self) -> Polygon:
+        counts = {len(key.points) for key in self.keyframes}
+        if len(counts) > 1:
+            raise ValueError("every keyframe of a polygon needs the same number of points")
+        return self
+
+    def sides(self, frame: int, width: int, height: int) -> Sides:
+        """Left, top, right and bottom of the points in source pixels at a source frame."""
+        return _around(self.numbers(frame, width, height))
+
+
+def _around(numbers: Sequence[float]) -> Sides:
+    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
 
 
 class Rest(_Algebra):
@@ -208,8 +348,44 @@ class Complement(_Algebra):
     of: Expression
 
 
+class Grown(_Algebra):
+    """Every pixel within a distance of a region; shrunk, what is further than that inside it.
+
+    Percent are of the source frame's shorter side.
+    """
+
+    kind: Literal["grow", "shrink"] = "grow"
+    of: Expression
+    by: Length
+
+    @model_validator(mode="after")
+    def _by_something(self) -> Grown:
+        if self.by.value < 0:
+            raise refusal("G203", f"`{self.kind}` is {self.by}", "It must be at least 0.")
+        return self
+
+
+class During(_Algebra):
+    """A region on some source frames; on the others it is nowhere."""
+
+    kind: Literal["during"] = "during"
+    of: Expression
+    frames: FrameRange
+
+
 Expression = Annotated[
-    MaskFiles | Box | Rest | All | Reference | Union | Intersection | Difference | Complement,
+    MaskFiles
+    | Box
+    | Polygon
+    | Rest
+    | All
+    | Reference
+    | Union
+    | Intersection
+    | Difference
+    | Complement
+    | Grown
+    | During,
     Field(discriminator="kind"),
 ]
 
@@ -221,7 +397,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
     """The operands of an expression; none for a source."""
     if isinstance(expression, Union | Intersection | Difference):
         return expression.items
-    if isinstance(expression, Complement):
+    if isinstance(expression, Complement | Grown | During):
         return (expression.of,)
     return ()
 
@@ -263,13 +439,40 @@ def named(name: str) -> Reference:
     return made(Reference, name=name)
 
 
-def masks(path: str | PurePath, *, invert: bool = False) -> MaskFiles:
-    """Mask images in a folder or matching a glob; white is the region unless ``invert``.
+def masks(
+    path: str | PurePath,
+    *,
+    invert: bool = False,
+    threshold: float = 0.5,
+    index: int | None = None,
+    colour: str | None = None,
+    array: str | None = None,
+    first: int = 0,
+    in_order: bool = False,
+    scaled: bool = False,
+) -> MaskFiles:
+    """Masks in files; white is the region unless an option says otherwise.
+
+    ``first`` is the language's ``from``, a word that Python keeps to itself; the other options are
+    named as there, and :class:`MaskFiles` describes them.
 
     >>> masks("masks/left")
     MaskFiles(path='masks/left')
+    >>> masks("davis/00", index=2, in_order=True)
+    MaskFiles(path='davis/00', index=2, in_order=True)
     """
-    return made(MaskFiles, path=path_text(path), invert=invert)
+    return made(
+        MaskFiles,
+        path=path_text(path),
+        invert=invert,
+        threshold=threshold,
+        index=index,
+        colour=colour,
+        array=array,
+        first=first,
+        in_order=in_order,
+        scaled=scaled,
+    )
 
 
 def path_text(path: str | PurePath) -> str:
@@ -291,6 +494,21 @@ def box(x0: str, y0: str, x1: str, y1: str) -> Box:
     Box(keyframes=(Keyframe(x0=Length(10%), y0=Length(20%), x1=Length(30%), y1=Length(64px)),))
     """
     return made(Box, keyframes=(keyframe(None, x0, y0, x1, y1),))
+
+
+def ellipse(x0: str, y0: str, x1: str, y1: str) -> Box:
+    """An ellipse that never moves, by the sides that it touches: left, top, right, bottom."""
+    return made(Box, kind="ellipse", keyframes=(keyframe(None, x0, y0, x1, y1),))
+
+
+def polygon(*points: tuple[str, str]) -> Polygon:
+    """A polygon that never moves, by its corners ``(x, y)``.
+
+    >>> polygon(("50%", "10%"), ("70%", "40%"), ("30%", "40%")).sides(0, 100, 100)
+    (30.0, 10.0, 70.0, 40.0)
+    """
+    corners = tuple(made(Point, x=Length.parse(x), y=Length.parse(y)) for x, y in points)
+    return made(Polygon, keyframes=(made(Outline, points=corners),))
 
 
 def moving_box(*keyframes: tuple[int, str, str, str, str]) -> Box:

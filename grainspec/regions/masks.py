@@ -1,14 +1,17 @@
-"""Mask images on disk: which file belongs to which frame, and whether they can be used."""
+"""Masks on disk: which of them belongs to which frame, and whether they can be used.
+
+What a path names tells how it is read. Each kind of file has a reader of its own, in
+``mask_images.py``, ``mask_video.py``, ``mask_arrays.py`` and ``mask_coco.py``; all give the same
+pictures, and what is checked of those is checked here, once.
+"""
 
 from __future__ import annotations
 
-import glob
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from grainspec.clip import IMAGE_SUFFIXES, ClipFacts, frame_number
+from grainspec.clip import ClipFacts
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.regions.expressions import MaskFiles
@@ -16,131 +19,63 @@ from grainspec.regions.expressions import MaskFiles
 if TYPE_CHECKING:
     from PIL import Image
 
-_UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, OverflowError, struct.error)
-"""What Pillow raises for broken images."""
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
+ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
+COCO_SUFFIXES = frozenset({".json"})
 
 
-def mask_files(source: MaskFiles, base: Path) -> dict[int, Path]:
-    """The mask files of a source by the frame they belong to.
+class MaskReader(Protocol):
+    """Masks of one kind, each known by its number."""
 
-    Relative paths start at ``base``. Raises GrainError: G304 nothing there, or two files for one
-    frame.
-    """
-    place = base / source.path
-    try:
-        paths = _paths(source.path, base)
-    except (OSError, ValueError) as error:  # such as a name longer than any file's
-        message = f"{place} cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise fail("G304", message, "Check the path.", source.span) from error
-    if paths is None:
-        message = f"there is no folder of masks {place}"
-        raise fail("G304", message, "Name a folder, or a glob such as `masks/*.png`.", source.span)
-    images = [path for path in sorted(paths) if path.suffix.lower() in IMAGE_SUFFIXES]
-    found: dict[int, Path] = {}
-    for path in images:
-        number = frame_number(path)
-        if number is None:
-            continue
-        if number in found:
-            message = f"{found[number].name} and {path.name} are both masks for frame {number}"
-            cure = "A mask's frame is the last number in its name; narrow the glob."
-            raise fail("G304", message, cure, source.span)
-        found[number] = path
-    if not found:
-        message = f"{place} has no mask images whose names end in a frame's number"
-        raise fail("G304", message, "Masks look like 00000.png, 00001.png, ….", source.span)
-    return found
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of the masks that there are, rising."""
 
+    def title(self, number: int) -> str:
+        """What messages call a mask."""
 
-def _paths(written: str, base: Path) -> list[Path] | None:
-    """What a path of masks names; what is there under that very name goes before any glob."""
-    place = base / written
-    if place.is_dir():
-        return list(place.iterdir())
-    if place.is_file():
-        return [place]
-    if not any(sign in written for sign in "*?["):
-        return None
-    pattern = Path(glob.escape(str(base))) / written
-    return [Path(name) for name in glob.glob(str(pattern), recursive=True)]
+    def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
+        """The masks with these numbers, which rise, as 8-bit grey images of 0 and 255.
+
+        They have the size that they were saved with. Raises GrainError (G308) for what cannot be
+        read.
+        """
 
 
 def open_masks(
     source: MaskFiles, base: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> Iterator[Image.Image]:
-    """The masks of ``frames``, in order, as 8-bit grey images of the clip's size.
+    """The masks of ``frames``, in order, as 8-bit grey images of the clip's size: 0 and 255.
 
-    Raises GrainError at the first that is missing (G305), no image or not plainly black and white
-    (G308) or of another size (G306), and at the end if none of them marks a single pixel (G307) or
-    they hold 0 and 1 (G308), which says nothing with 255 for white.
+    Relative paths start at ``base``. They are not inverted: that is for whoever scales them. Raises
+    GrainError: G304 nothing there, G205 an option that means nothing for this kind, G305 one is
+    missing, G308 one cannot be read, G306 one has another size, and at the end G307 if none of them
+    marks a single pixel.
     """
-    from PIL import Image
+    place = base / source.path
+    reader = _reader(source, base, facts)
+    numbers = _numbers(source, reader.numbers, frames, place)
+    size = facts.width, facts.height
+    marked = False
+    for picture, number in zip(reader.read(numbers), numbers, strict=True):
+        image = picture
+        if image.size != size:
+            if not source.scaled:
+                wide, high = image.size
+                message = f"{reader.title(number)} is {wide}x{high}, the video {size[0]}x{size[1]}"
+                cure = (
+                    "Masks are drawn on the source frames, before any crop or resize; "
+                    "`scaled` takes them at another size."
+                )
+                raise fail("G306", message, cure, source.span)
+            from PIL import Image
 
-    files = mask_files(source, base)
-    marked, largest = False, 0
-    for frame in frames:
-        path = files.get(frame)
-        if path is None:
-            message = f"there is no mask for frame {frame} in {base / source.path}"
-            raise fail("G305", message, _frames_there(sorted(files), frames), source.span)
-        try:
-            with Image.open(path) as opened:
-                if opened.size != (facts.width, facts.height):
-                    wide, high = opened.size
-                    message = (
-                        f"the mask {path} is {wide}x{high}, the video {facts.width}x{facts.height}"
-                    )
-                    cure = "Masks are drawn on the source frames, before any crop or resize."
-                    raise fail("G306", message, cure, source.span)
-                grey = _grey(opened, path, source)
-        except (*_UNREADABLE, Image.DecompressionBombError) as error:
-            message = f"the mask {path} is no image that can be read"
-            raise fail("G308", message, "Save it again as PNG.", source.span) from error
-        darkest, brightest = cast(tuple[int, int], grey.getextrema())
-        marked = marked or (darkest < 128 if source.invert else brightest >= 128)
-        largest = max(largest, brightest)
-        yield grey
-    if largest == 1:
-        message = f"the masks in {base / source.path} hold 0 and 1, which is black and almost black"
-        raise fail("G308", message, "Save them with 0 and 255.", source.span)
+            image = image.resize(size, Image.Resampling.NEAREST)
+        darkest, brightest = cast(tuple[int, int], image.getextrema())
+        marked = marked or (darkest == 0 if source.invert else brightest == 255)
+        yield image
     if not marked:
-        shade = "white" if source.invert else "black"
-        message = f"the masks in {base / source.path} are all {shade}: the region is empty"
-        cure = "The region is where masks are white, or black with `masks(…, invert)`."
-        raise fail("G307", message, cure, source.span)
-
-
-def _grey(image: Image.Image, path: Path, source: MaskFiles) -> Image.Image:
-    """A mask in 8 bits, white from half of its own range on; G308 if it has no such range."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):
-        import numpy as np
-
-        values = np.asarray(image)
-        halves = np.where(values >= 1 << 15, 255, values.clip(max=127)).astype(np.uint8)
-        return Image.fromarray(halves)
-    if image.mode in {"I", "F"}:
-        message = f"the mask {path} has numbers without a known white"
-        raise fail("G308", message, "Save it with 8 bits, black and white.", source.span)
-    if image.has_transparency_data:
-        low, high = cast(tuple[int, int], image.convert("RGBA").getchannel("A").getextrema())
-        if low != high:
-            message = f"the mask {path} is transparent in places: which part is the region?"
-            cure = "Save it as black and white without transparency."
-            raise fail("G308", message, cure, source.span)
-    return image.convert("L")
-
-
-def _frames_there(there: Sequence[int], wanted: Sequence[int]) -> str:
-    missing = len(set(wanted) - set(there))
-    if set(range(len(wanted))) <= set(there):
-        return (
-            f"Masks are numbered by source frame: this clip wants {wanted[0]} to {wanted[-1]}, "
-            f"and the files run from {there[0]} to {there[-1]}."
-        )
-    run = f"the files run from {there[0]} to {there[-1]}"
-    return f"{missing} of {len(wanted)} frames have no mask; {run}."
+        raise fail("G307", *_nothing_marked(source, place), source.span)
 
 
 def check_masks(
@@ -153,3 +88,94 @@ def check_masks(
     except GrainError as error:
         return list(error.diagnostics)
     return []
+
+
+def _reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
+    """The reader for what a path names; NumPy is loaded only for those that need it."""
+    place = base / source.path
+    suffix = place.suffix.lower()
+    try:
+        is_folder, is_file = place.is_dir(), place.is_file()
+    except (OSError, ValueError):  # such as a name longer than any file's
+        is_folder = is_file = False
+    if is_folder or suffix not in VIDEO_SUFFIXES | ARRAY_SUFFIXES | COCO_SUFFIXES:
+        from grainspec.regions.mask_images import ImageMasks
+
+        _refuse_options(source, "images", ("threshold", "index", "colour"))
+        return ImageMasks(source, base)
+    if not is_file:
+        raise fail("G304", f"there is no file of masks {place}", "Check the path.", source.span)
+    if suffix in VIDEO_SUFFIXES:
+        from grainspec.regions.mask_video import VideoMasks
+
+        _refuse_options(source, "a video", ("threshold", "index", "colour"))
+        return VideoMasks(source, place)
+    if suffix in COCO_SUFFIXES:
+        from grainspec.regions.mask_coco import CocoMasks
+
+        _refuse_options(source, "COCO's JSON", ("index",))
+        return CocoMasks(source, place, (facts.height, facts.width))
+    from grainspec.regions.mask_arrays import ArrayMasks
+
+    member = ("array",) if suffix == ".npz" else ()
+    _refuse_options(source, f"an `{suffix}` file", ("threshold", "index", *member))
+    return ArrayMasks(source, place)
+
+
+def _refuse_options(source: MaskFiles, kind: str, taken: Sequence[str]) -> None:
+    for option in ("threshold", "index", "colour", "array"):
+        if option in taken or getattr(source, option) == MaskFiles.model_fields[option].default:
+            continue
+        known = ", ".join(f"`{name}`" for name in taken)
+        message = f"`{option}` means nothing for {kind}"
+        raise fail("G205", message, f"For {kind} there is {known}.", source.span_of(option))
+
+
+def _numbers(
+    source: MaskFiles, there: Sequence[int], frames: Sequence[int], place: Path
+) -> list[int]:
+    """The number of each frame's mask; G305 at the first frame that has none."""
+    if source.in_order:
+        there = [number for number in there if number >= source.first]
+        missing = next((frame for frame in frames if frame >= len(there)), None)
+        if missing is None:
+            return [there[frame] for frame in frames]
+        cure = f"In order there are {len(there)} masks, for the source frames from 0 on."
+    else:
+        known = set(there)
+        missing = next((frame for frame in frames if frame + source.first not in known), None)
+        if missing is None:
+            return [frame + source.first for frame in frames]
+        cure = _masks_there(source, there, frames)
+    message = f"there is no mask for frame {missing} in {place}"
+    raise fail("G305", message, cure, source.span)
+
+
+def _masks_there(source: MaskFiles, there: Sequence[int], frames: Sequence[int]) -> str:
+    """Which masks there are, and the option that would fit them to the frames, if there is one."""
+    known = set(there)
+    run = f"the masks run from {there[0]} to {there[-1]}"
+    first = there[0] - frames[0]
+    if all(frame + first in known for frame in frames):
+        clip = f"this clip wants source frames {frames[0]} to {frames[-1]}"
+        return f"Masks are numbered by source frame: {clip}, and {run}. If these are the same, say \
+`from {first}`."
+    missing = sum(frame + source.first not in known for frame in frames)
+    in_order = len(there) > frames[-1] and there[-1] - there[0] >= len(there)
+    option = " If each is the next frame's, say `in_order`." if in_order else ""
+    return f"{missing} of {len(frames)} frames have no mask; {run}.{option}"
+
+
+def _nothing_marked(source: MaskFiles, place: Path) -> tuple[str, str]:
+    """The message and the cure where no mask marks a single pixel."""
+    sought = f"index {source.index}" if source.index is not None else source.colour
+    if sought:
+        words, where = ("everywhere", "do not have") if source.invert else ("nowhere", "have")
+        cure = f"Is it another object's? The region is where masks {where} it."
+        return f"the masks in {place} have {sought} {words}: the region is empty", cure
+    shade = "white" if source.invert else "black"
+    cure = (
+        "The region is where masks are white, or black with `masks(…, invert)`; "
+        "`threshold`, `index` and `colour` choose other pixels."
+    )
+    return f"the masks in {place} are all {shade}: the region is empty", cure

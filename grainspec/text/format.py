@@ -21,7 +21,7 @@ WIDTH = 100
 _INDENT = "    "
 _COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|(#[^\n]*)')
 _ALIGNED = {"REGION": "EQUAL", "EDIT": "_ARROW", "ADD": "_ARROW"}
-_EDITS = frozenset({"EDIT", "ADD", "KEEP"})
+_EDITS = frozenset({"EDIT", "ADD", "KEEP", "FREE"})
 _TIGHT_BEFORE = frozenset({"RPAR", "COMMA"})
 _TIGHT_AFTER = frozenset({"LPAR", "TILDE"})
 

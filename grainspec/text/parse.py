@@ -10,23 +10,28 @@ from lark import Token, Tree
 from pydantic import TypeAdapter, ValidationError
 
 from grainspec.checks import check_meaning
-from grainspec.diagnostics import Diagnostic, GrainError, suggestion
+from grainspec.diagnostics import Diagnostic, GrainError, closest, suggestion
 from grainspec.nodes import Node, Span
 from grainspec.regions.expressions import (
     ALL,
     Box,
     Complement,
     Difference,
+    During,
     Expression,
+    Grown,
     Intersection,
     Keyframe,
     Length,
     MaskFiles,
+    Outline,
+    Point,
+    Polygon,
     Reference,
     Rest,
     Union,
 )
-from grainspec.spec import Attention, Edit, EditSpec, Keep, Region, Sampler, Video
+from grainspec.spec import Attention, Edit, EditSpec, Free, Keep, Region, Sampler, Video
 from grainspec.text import settings
 from grainspec.text.settings import Mismatch, Setting, integer_of, number_of, read_settings
 from grainspec.text.tokens import Statement, span_of, statements
@@ -35,7 +40,9 @@ from grainspec.validation import findings_of
 VERSION = 1
 MAX_CHARACTERS = 4_000_000
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
-_SOURCES = ("masks", "box")
+_SHAPES = ("box", "ellipse", "polygon")
+_SOURCES = ("masks", *_SHAPES)
+_LENGTHS = "Write percent of the frame, as `61%`, or pixels, as `40px`."
 _ONCE = ("grain", "video", "model", "source", "target", "negative", "attention", "sampler")
 
 
@@ -112,7 +119,7 @@ class _Reader:
         self.once: dict[str, Any] = {}
         self.spans: dict[str, Span] = {}
         self.regions: list[Region] = []
-        self.edits: list[Edit | Keep] = []
+        self.edits: list[Edit | Keep | Free] = []
         self.unread: set[str] = set()
 
     @property
@@ -197,12 +204,20 @@ class _Reader:
         path, *block = tree.children
         given = read_settings(_block(block), settings.VIDEO, self.findings)
         if "crop" in given:
-            crop = self._box([(None, given["crop"].value)], given["crop"].span)
-            del given["crop"]
+            crop = self._crop(given.pop("crop"))
             if crop:
                 given["crop"] = Setting(crop, crop.span or span)
         given["path"] = Setting(self._string(_token(path)), span_of(_token(path)))
         self.once["video"] = self.make(Video, span, given)
+
+    def _crop(self, given: Setting) -> Box | None:
+        name = given.value.children[0]
+        if str(name) != "box":
+            cure = "Write `box(10%, 0%, 90%, 100%)`."
+            self.report("G205", f"`{name}` is no box", cure, span_of(_token(name)))
+            return None
+        crop = self._shape([(None, given.value)], given.span)
+        return crop if isinstance(crop, Box) else None
 
     def _model(self, tree: Tree[Token], span: Span) -> None:
         name = _token(tree.children[0])
@@ -281,11 +296,17 @@ class _Reader:
             self.edits.append(edit)
 
     def _keep(self, tree: Tree[Token], span: Span) -> None:
+        self._regions_of(Keep, tree)
+
+    def _free(self, tree: Tree[Token], span: Span) -> None:
+        self._regions_of(Free, tree)
+
+    def _regions_of(self, model: type[Keep | Free], tree: Tree[Token]) -> None:
         for name in map(_token, tree.children):
             where = span_of(name)
-            keep = self.make(Keep, where, {"region": Setting(str(name), where)})
-            if keep:
-                self.edits.append(keep)
+            made = self.make(model, where, {"region": Setting(str(name), where)})
+            if made:
+                self.edits.append(made)
 
     # --- expressions -----------------------------------------------------------------------------
 
@@ -309,7 +330,9 @@ class _Reader:
             for keyframe in part.children:
                 call, frame = keyframe.children  # type: ignore[union-attr]
                 shapes.append((_token(frame), call))  # type: ignore[arg-type]
-            return self._box(shapes, span)
+            return self._shape(shapes, span)
+        if kind in {"grown", "during"}:
+            return self._modified(part, span)
         operands = [self._expression(child) for child in part.children]
         items = tuple(operand for operand in operands if operand is not None)
         if len(items) < len(operands):
@@ -322,12 +345,32 @@ class _Reader:
             return Intersection(items=items).located(span)
         return Difference(items=items).located(span)
 
+    def _modified(self, part: Tree[Token], span: Span) -> Expression | None:
+        """What stands behind a region: grown, shrunk, or on some frames only."""
+        of = self._expression(part.children[0])
+        if of is None:
+            return None
+        if str(part.data) == "grown":
+            kind, by = (_token(child) for child in part.children[1:])
+            length = self._word_length(by)
+            if length is None:
+                return None
+            return self.make(Grown, span, {}, kind=str(kind), of=of, by=length)
+        word = _token(part.children[1])
+        try:
+            frames = settings.RANGE.read(word)
+        except ValidationError as error:
+            where = span_of(word)
+            self.findings += findings_of(error, None, lambda _: where, what="during")
+            return None
+        return self.make(During, span, {}, of=of, frames=frames)
+
     def _source(self, call: Tree[Token]) -> Expression | None:
         name = str(call.children[0])
         if name == "masks":
             return self._masks(call)
-        if name == "box":
-            return self._box([(None, call)], settings.word_span(call))
+        if name in _SHAPES:
+            return self._shape([(None, call)], settings.word_span(call))
         where = span_of(_token(call.children[0]))
         self.report(
             "G205", f"there is no region source `{name}`", suggestion(name, _SOURCES), where
@@ -337,61 +380,144 @@ class _Reader:
     def _masks(self, call: Tree[Token]) -> MaskFiles | None:
         span = settings.word_span(call)
         words = [argument.children for argument in call.children[1:]]  # type: ignore[union-attr]
-        usage = 'Write `masks("folder")`, or `masks("folder", invert)` where black is the region.'
         if not words or len(words[0]) != 1 or getattr(words[0][0], "type", "") != "STRING":
-            self.report("G205", "`masks` wants a folder or a glob first", usage, span)
+            cure = (
+                'Write `masks("folder")`, or `masks("folder", invert)` where black is the region.'
+            )
+            self.report("G205", "`masks` wants a folder, a glob or a file first", cure, span)
             return None
-        options = [word for argument in words[1:] for word in argument]
-        for option in options:
-            if str(option) != "invert" or not isinstance(option, Token):
-                message = "`masks` takes no such option"
-                self.report("G205", message, usage, settings.word_span(option))
-                return None
         path = _token(words[0][0])
         given = {"path": Setting(self._string(path), span_of(path))}
-        return self.make(MaskFiles, span, given, invert=bool(options))
+        options = [self._mask_option(argument, given) for argument in words[1:]]
+        return self.make(MaskFiles, span, given) if all(options) else None
 
-    def _box(self, shapes: list[tuple[Token | None, Tree[Token]]], span: Span | None) -> Box | None:
+    def _mask_option(self, words: list[Token | Tree[Token]], given: dict[str, Setting]) -> bool:
+        """Read one option of `masks(…)` into ``given``; False where that is a mistake."""
+        key, *values = words
+        name = str(key) if isinstance(key, Token) else "this"
+        where = settings.word_span(key)
+        kind = settings.MASKS.get(name)
+        if kind is None and name not in settings.MASK_FLAGS:
+            options = (*settings.MASK_FLAGS, *settings.MASKS)
+            near = closest(name, options)
+            cure = suggestion(name, [near]) + " " if near else ""
+            cure += "There are " + ", ".join(f"`{option}`" for option in options) + "."
+            self.report("G205", f"`masks` takes no option `{name}`", cure, where)
+            return False
+        field = "first" if name == "from" else name
+        if field in given:
+            self.report("G204", f"`{name}` is given twice", "Leave one of them.", where)
+            return False
+        if kind is None:
+            if values:
+                place = settings.word_span(values[0])
+                cure = f"Write `{name}` alone, and a comma before the next option."
+                self.report("G202", f"`{name}` takes no value", cure, place)
+                return False
+            given[field] = Setting(True, where)
+            return True
+        if not values:
+            self.report("G204", f"`{name}` has no value", f"Expected {kind.expected}.", where)
+            return False
+        place = settings.word_span(values[0]).to(settings.word_span(values[-1]))
+        try:
+            if len(values) > 1:
+                raise Mismatch(f"{kind.expected}, and a comma before the next option")
+            value = kind.read(values[0])
+        except Mismatch as mismatch:
+            expected = str(mismatch) or kind.expected
+            message = f"this is no value for `{name}`"
+            self.report("G202", message, f"Expected {expected}.", place)
+            return False
+        given[field] = Setting(self._string(value) if kind is settings.TEXT else value, place)
+        return True
+
+    def _shape(
+        self, keyed: list[tuple[Token | None, Tree[Token]]], span: Span
+    ) -> Box | Polygon | None:
+        """A box, ellipse or polygon from its keyframes; the frame is None where it stands still."""
+        kind = str(keyed[0][1].children[0])
         keys = []
-        for frame, call in shapes:
-            if str(call.children[0]) != "box":
-                where = span_of(_token(call.children[0]))
-                message = f"`{call.children[0]}` cannot move from frame to frame"
-                cure = "Only `box(…) @ frame` can."
-                if frame is None:
-                    message = f"`{call.children[0]}` is no box"
-                    cure = "Write `box(10%, 0%, 90%, 100%)`."
-                self.report("G205", message, cure, where)
+        for frame, call in keyed:
+            name = _token(call.children[0])
+            if str(name) not in _SHAPES:
+                message = f"`{name}` cannot move from frame to frame"
+                cure = f"Only {', '.join(f'`{shape}(…) @ frame`' for shape in _SHAPES)} can."
+                self.report("G205", message, cure, span_of(name))
                 return None
-            corners = [self._length(argument) for argument in call.children[1:]]
-            if len(corners) != 4:
-                cure = "Give left, top, right and bottom: `box(10%, 20%, 30%, 60%)`."
-                where = settings.word_span(call)
-                self.report("G205", f"a box has 4 sides; this has {len(corners)}", cure, where)
+            if str(name) != kind:
+                message = f"a `{kind}` cannot become a `{name}`"
+                self.report("G205", message, "Keyframes are of one shape.", span_of(name))
                 return None
-            if any(corner is None for corner in corners):
+            number = self._frame(frame)
+            points = self._points(call) if kind == "polygon" else self._sides(call)
+            if points is None or (frame is not None and number is None):
                 return None
-            number = 0
-            if frame is not None:
-                try:
-                    number = integer_of(frame)
-                except Mismatch:
-                    message = f"`{frame}` is no frame"
-                    self.report("G202", message, "Frames are whole numbers.", span_of(frame))
-                    return None
+            model = Outline if kind == "polygon" else Keyframe
             where = span_of(frame) if frame else settings.word_span(call)
-            fields = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
-            key = self.make(Keyframe, where, {}, frame=None if frame is None else number, **fields)
+            key = self.make(model, where, {}, frame=number, **points)
             if key is None:
                 return None
             keys.append(key)
-        return self.make(Box, span or Span(1, 1, 1, 1), {}, keyframes=tuple(keys))
+        if kind == "polygon":
+            return self.make(Polygon, span, {}, keyframes=tuple(keys))
+        return self.make(Box, span, {}, kind=kind, keyframes=tuple(keys))
+
+    def _frame(self, frame: Token | None) -> int | None:
+        if frame is None:
+            return None
+        try:
+            return integer_of(frame)
+        except Mismatch:
+            self.report(
+                "G202", f"`{frame}` is no frame", "Frames are whole numbers.", span_of(frame)
+            )
+            return None
+
+    def _sides(self, call: Tree[Token]) -> dict[str, Any] | None:
+        """The four sides of a box or an ellipse."""
+        corners = [self._length(argument) for argument in call.children[1:]]
+        if len(corners) != 4:
+            name, where = call.children[0], settings.word_span(call)
+            cure = f"Give left, top, right and bottom: `{name}(10%, 20%, 30%, 60%)`."
+            which = "a box" if str(name) == "box" else "an ellipse"
+            self.report("G205", f"{which} has 4 sides; this has {len(corners)}", cure, where)
+            return None
+        if any(corner is None for corner in corners):
+            return None
+        return dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
+
+    def _points(self, call: Tree[Token]) -> dict[str, Any] | None:
+        """The points of a polygon."""
+        points = []
+        for argument in call.children[1:]:
+            words = argument.children if isinstance(argument, Tree) else [argument]
+            where = settings.word_span(words[0])
+            if len(words) != 2:
+                cure = "Give x and y of each: `polygon(50% 10%, 70% 40%, 30% 40%)`."
+                self.report("G205", "a point has two lengths", cure, where)
+                return None
+            x, y = (self._word_length(word) for word in words)
+            if x is None or y is None:
+                return None
+            points.append(self.make(Point, where, {}, x=x, y=y))
+        if len(points) < 3:
+            cure = "Give x and y of each: `polygon(50% 10%, 70% 40%, 30% 40%)`."
+            message = f"a polygon has at least 3 points; this has {len(points)}"
+            self.report("G205", message, cure, settings.word_span(call))
+            return None
+        return {"points": tuple(points)}
 
     def _length(self, argument: Tree[Token] | Token) -> Length | None:
         words = argument.children if isinstance(argument, Tree) else [argument]
-        word = words[0]
+        if len(words) == 1:
+            return self._word_length(words[0])
+        self.report("G202", "this is no length", _LENGTHS, settings.word_span(words[0]))
+        return None
+
+    def _word_length(self, word: Tree[Token] | Token) -> Length | None:
         where = settings.word_span(word)
-        if len(words) == 1 and isinstance(word, Token):
+        if isinstance(word, Token):
             if word.type in {"PERCENT", "PIXELS"}:
                 unit = "%" if word.type == "PERCENT" else "px"
                 return self.make(
@@ -401,8 +527,7 @@ class _Reader:
                 cure = f"Write `{word}%` of the frame or `{word}px`."
                 self.report("G202", f"`{word}` has no unit", cure, where)
                 return None
-        cure = "Write percent of the frame, as `61%`, or pixels, as `40px`."
-        self.report("G202", "this is no length", cure, where)
+        self.report("G202", "this is no length", _LENGTHS, where)
         return None
 
     def _string(self, token: Token) -> str:

@@ -11,10 +11,14 @@ from grainspec.regions.expressions import (
     Box,
     Complement,
     Difference,
+    During,
     Expression,
+    Grown,
     Intersection,
     Keyframe,
     MaskFiles,
+    Outline,
+    Polygon,
     Reference,
     Rest,
 )
@@ -24,7 +28,7 @@ from grainspec.text.format import format_text
 
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"})
 # How tightly an expression holds together; the same order as in the grammar.
-_UNION, _INTERSECTION, _DIFFERENCE, _TERM = range(4)
+_UNION, _INTERSECTION, _DIFFERENCE, _TERM, _ATOM = range(5)
 
 
 def dumps(spec: EditSpec) -> str:
@@ -54,7 +58,7 @@ def dumps(spec: EditSpec) -> str:
         [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != "demo" else []),
         prompts,
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
-        [_edit(edit) if isinstance(edit, Edit) else f"keep {edit.region}" for edit in spec.edits],
+        [_edit(e) if isinstance(e, Edit) else f"{e.verb} {e.region}" for e in spec.edits],
         _blocks(spec),
     ]
     return format_text("\n\n".join("\n".join(lines) for lines in groups if lines))
@@ -74,12 +78,20 @@ def expression_text(expression: Expression, outer: int = _UNION) -> str:
     if isinstance(expression, All):
         return "all"
     if isinstance(expression, MaskFiles):
-        return f"masks({quoted(expression.path)}{', invert' * expression.invert})"
-    if isinstance(expression, Box):
-        keys = ", ".join(_keyframe(key) for key in expression.keyframes)
-        return keys
+        return _masks(expression)
+    if isinstance(expression, Box | Polygon):
+        return ", ".join(
+            f"{expression.kind}({_inside(key)}){'' if key.frame is None else f' @ {key.frame}'}"
+            for key in expression.keyframes
+        )
+    if isinstance(expression, Grown):
+        return f"{expression_text(expression.of, _ATOM)} {expression.kind} {expression.by}"
+    if isinstance(expression, During):
+        first, last = expression.frames.first, expression.frames.last
+        return f"{expression_text(expression.of, _ATOM)} during {first}..{last}"
     if isinstance(expression, Complement):
-        return "~" + expression_text(expression.of, _TERM)
+        text = "~" + expression_text(expression.of, _TERM)
+        return f"({text})" if outer == _ATOM else text
     sign, inner = " | ", _UNION
     if isinstance(expression, Intersection):
         sign, inner = " & ", _INTERSECTION
@@ -91,9 +103,29 @@ def expression_text(expression: Expression, outer: int = _UNION) -> str:
     return f"({text})" if inner < outer else text
 
 
-def _keyframe(key: Keyframe) -> str:
-    at = "" if key.frame is None else f" @ {key.frame}"
-    return f"box({key.x0}, {key.y0}, {key.x1}, {key.y1}){at}"
+def _inside(key: Keyframe | Outline) -> str:
+    """What stands in a shape's parentheses."""
+    if isinstance(key, Keyframe):
+        return f"{key.x0}, {key.y0}, {key.x1}, {key.y1}"
+    return ", ".join(f"{point.x} {point.y}" for point in key.points)
+
+
+def _masks(source: MaskFiles) -> str:
+    options = [quoted(source.path)]
+    options += ["invert"] * source.invert
+    if source.threshold != MaskFiles.model_fields["threshold"].default:
+        options.append(f"threshold {percent_text(source.threshold)}")
+    if source.index is not None:
+        options.append(f"index {source.index}")
+    if source.colour is not None:
+        options.append(f"colour {quoted(source.colour)}")
+    if source.array is not None:
+        options.append(f"array {quoted(source.array)}")
+    if source.first:
+        options.append(f"from {source.first}")
+    options += ["in_order"] * source.in_order
+    options += ["scaled"] * source.scaled
+    return f"masks({', '.join(options)})"
 
 
 def _model(name: str) -> str:

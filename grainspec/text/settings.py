@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
 from grainspec.numbers import share_of_percent
-from grainspec.spec import MAX_LEVEL, Attention, FrameRange, FrameScope, Size
+from grainspec.regions.expressions import FrameRange
+from grainspec.spec import MAX_LEVEL, Attention, FrameScope, Size
 from grainspec.text.tokens import span_of
 from grainspec.validation import findings_of
 
@@ -109,6 +110,7 @@ INTEGER = Kind("a whole number", _typed("NUMBER", integer_of))
 DECIMAL = Kind("a plain number, as `0.5`", _typed("NUMBER", number_of))
 PERCENT = Kind("a percentage, as `30%`", _typed("PERCENT", share_of_percent))
 RANGE = Kind("a range of frames, first and last, as `0..30`", _typed("RANGE", _range))
+TEXT = Kind("a text in quotes", _typed("STRING", lambda token: token))
 SIZE = Kind("a size, width by height, as `512x512`", _typed("SIZE", _size))
 BOX = Kind("a box, as `box(10%, 0%, 90%, 100%)`", _call)
 LEVELS = Kind("`all`, or levels by number, 0 the finest, as `1 2` or `1..3`", _levels, many=True)
@@ -124,6 +126,14 @@ ATTENTION = {
     "levels": LEVELS,
     "phrases": _choice(get_args(Attention.model_fields["phrases"].annotation)),
 }
+MASKS = {
+    "threshold": PERCENT,
+    "index": INTEGER,
+    "colour": TEXT,
+    "array": TEXT,
+    "from": INTEGER,
+}
+MASK_FLAGS = ("invert", "in_order", "scaled")
 SAMPLER = {"steps": INTEGER, "guidance": DECIMAL, "seed": INTEGER}
 
 

@@ -20,6 +20,8 @@ from grainspec.nodes import Span
 from grainspec.regions.expressions import MAX_DEPTH
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
+_JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
+_MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
 
 _SPOKEN = {
@@ -45,6 +47,9 @@ _SPOKEN = {
     "OF": "`of`",
     "REST": "`rest`",
     "ALL": "`all`",
+    "GROW": "`grow`",
+    "SHRINK": "`shrink`",
+    "DURING": "`during`",
     "CLASS": "`class`",
     "INSTANCE": "`instance`",
     "PART": "`part`",
@@ -110,6 +115,7 @@ def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Itera
         failed = len(findings)
         brackets: list[int] = []  # for each open bracket, the `~` in a row before it
         row = 0  # `~` in a row
+        behind = 0  # `grow` and its like behind one region
         while True:
             if position == len(tokens) or (
                 position > start and _may_begin(machine, tokens, position) and _may_end(machine)
@@ -126,7 +132,8 @@ def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Itera
             elif token.type in _CLOSERS and brackets:
                 brackets.pop()
             row = row + 1 if token.type == "TILDE" else 0
-            if len(brackets) + sum(brackets) + row > MAX_DEPTH:
+            behind = 0 if token.type in _JOINERS else behind + (token.type in _MODIFIERS)
+            if len(brackets) + sum(brackets) + row + behind > MAX_DEPTH:
                 message = f"this nests more than {MAX_DEPTH} deep"
                 cure = "Name a part of it as a region of its own."
                 findings.append(Diagnostic("G004", message, cure, span_of(token)))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grainspec import GrainError, parse
+from grainspec import GrainError, parse, parse_all
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
@@ -152,6 +152,7 @@ def test_strengths_against_the_definition(sample: Sample) -> None:
     """λ from the equations, token by token, against the tables by class."""
     spec, _, plan = sample
     weights = np.array([edit.weight for edit in plan.edits])
+    worded = np.array([edit.verb != "free" for edit in plan.edits])
     for level in plan.levels:
         members = plan.members_CE[level.labels_FHW].reshape(len(level.labels_FHW), level.tokens, -1)
         for frame, mine in enumerate(members):
@@ -160,7 +161,8 @@ def test_strengths_against_the_definition(sample: Sample) -> None:
             in_scope = (mine[:, None] & keys[None]).any(-1)
             claimed = mine.any(-1)
             weight = np.where(mine, weights, 0).max(-1, initial=0)
-            cross = spec.attention.cross * weight * (1 - shares.mean(1)) * claimed
+            words = np.where(mine & worded, weights, 0).max(-1, initial=0)
+            cross = spec.attention.cross * words * (1 - shares.mean(1)) * claimed
             self_ = spec.attention.self_ * weight * (1 - in_scope.mean(1)) * claimed
             labels = level.labels_FHW[frame].ravel()
             np.testing.assert_allclose(level.cross_attract_FC[frame][labels], cross, atol=1e-6)
@@ -177,12 +179,10 @@ def test_renaming_regions_changes_nothing_but_names(sample: Sample, rng: object)
         update={
             "edits": tuple(
                 edit.model_copy(
-                    update={
-                        "region": fresh[edit.region],
-                        "owner": fresh[edit.owner] if edit.owner else None,
-                    }
+                    update={"region": fresh[edit.region]}
+                    | ({"owner": fresh[edit.owner]} if edit.owner else {})
                 )
-                for edit in spec.changes
+                for edit in spec.claims
             )
         }
     )
@@ -355,3 +355,41 @@ def test_compiling_loads_no_torch() -> None:
         "assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", source], check=True)
+
+
+def test_free_regions_have_features_of_their_own_and_no_words() -> None:
+    def compiled(edits: str) -> MaskPlan:
+        text = (
+            'grain 1 video "v" target "a bear" region a = all region b = all region c = all '
+            f'edit a -> "bear" {edits}'
+        )
+        spec = parse(text)
+        masks = {}
+        for index, claim in enumerate(spec.claims):
+            mask = np.zeros((2, 64, 64), np.bool_)
+            mask[:, :, 20 * index : 20 * index + 20] = True
+            masks[claim.region] = mask
+        return compile_plan(spec, Layout.of(masks), word_backbone(levels=2)).plan
+
+    plan, without = compiled("free b, c"), compiled("keep b, c")
+    assert [(edit.region, edit.verb) for edit in plan.edits] == [
+        ("a", "edit"),
+        ("b", "free"),
+        ("c", "free"),
+    ]
+    assert plan.self_relation_CC.astype(int).tolist() == np.diag([0, 1, 1, 1]).tolist()
+    assert not plan.cross_relation_CT[2:].any()
+    for level in plan.levels:
+        assert (level.cross_attract_FC[:, 2:] == 0).all()
+        assert (level.cross_repel_FC[:, 2:] == 0).all()
+        assert (level.self_attract_FC[:, 1:] > 0.1).all()
+    assert plan.edited_FHW.mean() > 2.5 * without.edited_FHW.mean()
+    assert plan.levels[0].cross_attract_FC[0, 1] == without.levels[0].cross_attract_FC[0, 1]
+
+
+def test_free_contradicts_keep_and_edit() -> None:
+    text = 'grain 1 video "v" target "a bear" region a = all region b = all edit a -> "bear" {}'
+    assert "G107" in str(parse_all(text.format("keep b free b")).diagnostics[0])
+    assert "G109" in str(parse_all(text.format("free a keep b")).diagnostics[0])
+    assert "G109" in str(parse_all(text.format("free b, b")).diagnostics[0])
+    assert parse_all(text.format("free b")).diagnostics == ()

@@ -61,6 +61,8 @@ def prompt_embeddings(checkpoint: Checkpoint, plan: MaskPlan) -> Tensor:
     if plan.attention.phrases == "in_context":
         return words
     for edit in plan.edits:
+        if not edit.tokens:
+            continue  # free: no words
         alone = checkpoint.encode_prompt(edit.phrase)
         for positions in edit.tokens:
             count = len(positions)

@@ -50,8 +50,8 @@ def meanings(spec: EditSpec, layout: Layout) -> list[str]:
         edit = bound.get(name)
         if isinstance(edit, Edit):
             lines.append(f"{name} -> “{edit.phrase}”")
-        elif isinstance(edit, Keep):
-            lines.append(f"{name}: kept")
+        elif edit is not None:
+            lines.append(f"{name}: {'kept' if isinstance(edit, Keep) else 'free'}")
         else:
             lines.append(f"{name}: not edited")
     return lines

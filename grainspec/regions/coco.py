@@ -1,0 +1,179 @@
+"""Masks in COCO's JSON: run lengths, compressed or not, and polygons.
+
+Understood are a list with one segmentation a frame (null where there is none), an object that has
+such a list as ``segmentations`` (as YouTube-VIS has), and a whole COCO data set, whose images are
+the frames in the order of the numbers in their file names.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grainspec.clip import frame_number
+from grainspec.regions.layout import Mask
+from grainspec.regions.shapes import fill_polygon
+
+MAX_BYTES = 1 << 30
+MAX_PIXELS = 1 << 28
+
+
+@dataclass
+class CocoFrame:
+    """A frame's segmentations, each as :func:`decode` takes it.
+
+    ``size`` is the height and width that the document gives the frame, as it stands there.
+    """
+
+    segmentations: list[Any] = field(default_factory=list)
+    size: Any = None
+
+
+def frame_size(frame: CocoFrame) -> tuple[int, int] | None:
+    """Height and width of a frame's masks; None if only polygons are there, and no size."""
+    size = frame.size
+    for segmentation in frame.segmentations:
+        if size is None and isinstance(segmentation, dict):
+            size = segmentation.get("size")
+    if size is None:
+        return None
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or not all(isinstance(side, int) and side > 0 for side in size)
+    ):
+        raise ValueError("its size is not height and width")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"it has more than {MAX_PIXELS} pixels")
+    return size[0], size[1]
+
+
+def read_coco(path: Path, *, index: int | None = None) -> list[CocoFrame]:
+    """What a document has for every frame.
+
+    ``index`` chooses among objects: an annotation's ``track_id`` or ``instance_id`` where it has
+    one, else its ``category_id``. Raises ValueError for what is none of the known forms.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MB")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
+    if isinstance(document, dict) and "annotations" in document and "images" in document:
+        return _of_data_set(document, index)
+    if isinstance(document, dict) and "segmentations" in document:
+        document = document["segmentations"]
+    if not isinstance(document, list):
+        raise ValueError("it is neither a list with one segmentation a frame nor a COCO data set")
+    if index is not None:
+        raise ValueError("it has one segmentation a frame, not several to choose from by `index`")
+    if not document:
+        raise ValueError("it has no frames")
+    frames = [CocoFrame() for _ in document]
+    images = [entry.get("image_id") for entry in document if isinstance(entry, dict)]
+    images = [image for image in images if isinstance(image, int | str)]
+    if len(set(images)) < len(images):
+        raise ValueError("several of its entries are for one image; it needs the images as well")
+    for frame, entry in zip(frames, document, strict=True):
+        if isinstance(entry, dict) and "segmentation" in entry:
+            entry = entry["segmentation"]
+        if entry is not None:
+            frame.segmentations.append(entry)
+    return frames
+
+
+def _of_data_set(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
+    try:
+        images = sorted(document["images"], key=_place_of_image)
+        place = {image["id"]: number for number, image in enumerate(images)}
+        sizes = [[image.get("height"), image.get("width")] for image in images]
+        frames = [CocoFrame(size=None if None in size else size) for size in sizes]
+        for annotation in document["annotations"]:
+            keys = ("track_id", "instance_id", "category_id")
+            known = next((annotation[key] for key in keys if key in annotation), None)
+            if index is None or known == index:
+                frame = frames[place[annotation["image_id"]]]
+                frame.segmentations.append(annotation["segmentation"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its images and annotations do not fit together: {error!r}") from error
+    if not frames:
+        raise ValueError("it has no images")
+    return frames
+
+
+def _place_of_image(image: dict[str, Any]) -> tuple[int, str]:
+    name = str(image.get("file_name", ""))
+    number = frame_number(Path(name))
+    return -1 if number is None else number, name
+
+
+def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
+    """One segmentation as bool ``[H, W]``; raises ValueError if it is none of this shape.
+
+    >>> decode({"size": [2, 3], "counts": [2, 3, 1]}, (2, 3)).astype(int)
+    array([[0, 1, 1],
+           [0, 1, 0]])
+    """
+    if isinstance(segmentation, list):
+        mask = np.zeros(shape, np.bool_)
+        for ring in segmentation:
+            mask |= fill_polygon(shape, _points(ring))
+        return mask
+    try:
+        size, counts = segmentation["size"], segmentation["counts"]
+        height, width = (int(side) for side in size)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError("it is neither a run-length mask nor a list of polygons") from error
+    if (height, width) != shape:
+        raise ValueError(f"it is {width}x{height}")
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"it has more than {MAX_PIXELS} pixels")
+    runs = _expand(counts) if isinstance(counts, str) else _checked(counts)
+    if sum(runs) != height * width:
+        raise ValueError(f"its runs add up to {sum(runs)} pixels, not {height * width}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _points(ring: Any) -> list[tuple[float, float]]:
+    numbers = [float(n) for n in ring] if isinstance(ring, list) else []
+    if len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
+        raise ValueError("a polygon needs at least three points, x and y each")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _checked(counts: Any) -> list[int]:
+    if not isinstance(counts, list) or not all(
+        isinstance(run, int) and 0 <= run <= MAX_PIXELS for run in counts
+    ):
+        raise ValueError("its counts are no list of run lengths")
+    return counts
+
+
+def _expand(counts: str) -> list[int]:
+    """COCO's compressed run lengths: five bits a character from the lowest, the sixth for more.
+
+    From the fourth on, a run is kept as its difference from the one two before.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for sign in counts:
+        code = ord(sign) - 48
+        if not 0 <= code < 64 or shift > 40:
+            raise ValueError(f"character {sign!r} cannot stand in compressed counts")
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if code & 0x20:
+            continue
+        if code & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("its compressed counts are cut off")
+    return _checked(runs)

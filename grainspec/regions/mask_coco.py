@@ -1,0 +1,52 @@
+"""Masks in COCO's JSON, one frame after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from grainspec.diagnostics import GrainError, fail
+from grainspec.regions.coco import decode, frame_size, read_coco
+from grainspec.regions.expressions import MaskFiles
+
+
+class CocoMasks:
+    """The frames of a COCO document as masks, counted from 0.
+
+    ``shape`` is the source frame's height and width, which polygons are drawn on where the document
+    gives no other.
+    """
+
+    def __init__(self, source: MaskFiles, place: Path, shape: tuple[int, int]) -> None:
+        self.source = source
+        self.place = place
+        self.shape = shape
+        try:
+            self.frames = read_coco(place, index=source.index)
+        except (OSError, ValueError, OverflowError) as error:
+            raise self._broken(f"the masks {place}", error) from error
+        self.numbers: Sequence[int] = range(len(self.frames))
+
+    def title(self, number: int) -> str:
+        """What messages call a mask."""
+        return f"frame {number} of the masks {self.place}"
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
+        """The masks with these numbers, 0 and 255."""
+        for number in numbers:
+            frame = self.frames[number]
+            try:
+                shape = frame_size(frame) or self.shape
+                mask = np.zeros(shape, np.bool_)
+                for segmentation in frame.segmentations:
+                    mask |= decode(segmentation, shape)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise self._broken(self.title(number), error) from error
+            yield Image.fromarray(mask.astype(np.uint8) * 255)
+
+    def _broken(self, title: str, error: Exception) -> GrainError:
+        cure = "Give COCO's JSON: a list with one segmentation a frame, or a whole data set."
+        return fail("G308", f"{title} cannot be read as COCO's: {error}", cure, self.source.span)

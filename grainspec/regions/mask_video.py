@@ -1,0 +1,63 @@
+"""Masks as a video: its frame k is the mask of source frame k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grainspec.clip import probe
+from grainspec.diagnostics import GrainError, fail
+from grainspec.regions.expressions import MaskFiles
+from grainspec.regions.mask_images import Pixels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class VideoMasks:
+    """The frames of a video as masks, counted from 0 as a player shows them."""
+
+    def __init__(self, source: MaskFiles, place: Path) -> None:
+        self.source = source
+        self.place = place
+        try:
+            facts = probe(place)
+        except GrainError as error:
+            (finding,) = error.diagnostics
+            raise fail("G308", finding.message, finding.cure, source.span) from error
+        self.numbers: Sequence[int] = range(facts.frames)
+
+    def title(self, number: int) -> str:
+        """What messages call a mask."""
+        return f"frame {number} of the masks {self.place}"
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
+        """The masks with these numbers, 0 and 255."""
+        import av
+
+        pixels = Pixels(self.source, self.place)
+        wanted = set(numbers)
+        try:
+            with av.open(str(self.place.absolute())) as container:
+                for number, frame in enumerate(container.decode(video=0)):
+                    if number in wanted:
+                        wanted.remove(number)
+                        turned = getattr(frame, "rotation", 0)
+                        shown: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+                        image = shown.rotate(turned, expand=True)
+                        if self.source.colour is None:
+                            image = image.convert("L")
+                        yield pixels.of(image, self.title(number))
+                    if not wanted:
+                        break
+        except (av.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            message = f"the masks {self.place} cannot be decoded: {reason}"
+            cure = "Does another player show the whole of it?"
+            raise fail("G308", message, cure, self.source.span) from error
+        if wanted:
+            message = f"frame {min(wanted)} of the masks {self.place} cannot be decoded"
+            cure = "Does another player show the whole of it?"
+            raise fail("G308", message, cure, self.source.span)
+        pixels.check()
