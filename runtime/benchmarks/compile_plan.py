@@ -3,9 +3,7 @@
     python runtime/benchmarks/compile_plan.py --frames 16 --latent 64 --regions 5
 
 Discs wander over the clip, one edit each, on the four levels of a Stable Diffusion UNet. The layout
-is given; what is timed is compiling and saving. For comparison: VideoGrain's own code prepares 16
-frames of 64 x 64 latents, three levels, in 8.8 s with 3.4 GB at its peak and 573 MB to keep, on one
-core (method.md of this project's design has the figures' source).
+is given; what is timed is compiling and saving.
 """
 
 from __future__ import annotations
