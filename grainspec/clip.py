@@ -6,7 +6,7 @@ A clip is a video file or a folder of images whose names end in the frame's numb
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,14 +97,12 @@ def frame_number(path: Path) -> int | None:
     return int(numbers[-1][-15:]) if numbers else None
 
 
-def numbered_images(paths: list[Path]) -> dict[int, Path]:
-    """Image files by frame number; files without a number are left out."""
-    found: dict[int, Path] = {}
+def numbered_images(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
+    """Image files with their frame numbers, by name; files without a number are left out."""
     for path in sorted(paths):
         number = frame_number(path)
         if path.suffix.lower() in IMAGE_SUFFIXES and number is not None:
-            found.setdefault(number, path)
-    return found
+            yield number, path
 
 
 def frame_numbers(video: Video, facts: ClipFacts) -> list[int]:
@@ -147,11 +145,13 @@ def probe(path: Path, *, needed: int | None = None, span: Span | None = None) ->
 def _probe_folder(path: Path, span: Span | None) -> ClipFacts:
     from PIL import Image
 
-    files = list(path.iterdir())
-    images, clash = numbered_images(files), image_names_clash(files)
-    if clash:
-        message = f"{clash[0].name} and {clash[1].name} in {path} both claim one frame"
-        raise fail("G302", message, "Keep the clip's frames in a folder of their own.", span)
+    images: dict[int, Path] = {}
+    for number, image_path in numbered_images(path.iterdir()):
+        if number in images:
+            names = f"{images[number].name} and {image_path.name}"
+            message = f"{names} in {path} both claim one frame"
+            raise fail("G302", message, "Keep the clip's frames in a folder of their own.", span)
+        images[number] = image_path
     if not images:
         message = f"{path} holds no numbered images"
         raise fail("G302", message, "Frames look like 00000.png, 00001.png, ….", span)
@@ -222,15 +222,3 @@ def _count_packets(packets: Iterable[Any], needed: int | None, promised: int) ->
         if promised and needed is not None and shown > needed:
             return max(shown, promised - hidden), hidden
     return shown, hidden
-
-
-def image_names_clash(paths: list[Path]) -> tuple[Path, Path] | None:
-    """Two image files that claim the same frame, if there are any."""
-    seen: dict[int, Path] = {}
-    for path in sorted(paths):
-        number = frame_number(path)
-        if path.suffix.lower() in IMAGE_SUFFIXES and number is not None:
-            if number in seen:
-                return seen[number], path
-            seen[number] = path
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from grainspec.cli.output import Format, counted, format_option, print_json, rep
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.files import read_text
 from grainspec.text.format import format_text
+from grainspec.whole_file import whole_file
 
 _STDIN = Path("-")
 
@@ -101,13 +101,10 @@ def _print_diff(path: Path, text: str, wanted: str) -> None:
 def _write(path: Path, text: str) -> None:
     """Put ``text`` in the file's place, whole or not at all, with the rights it had."""
     place = path.resolve()
-    partial = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.chmod(place.stat().st_mode)
-        partial.replace(place)
+        with whole_file(place) as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+            partial.chmod(place.stat().st_mode)
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror}"
         raise fail("G310", message, "Check its rights and the space on the disk.") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors.numpy import save
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
 from grainspec.spec import MAX_WEIGHT, Attention
+from grainspec.whole_file import whole_file
 
 _FORMAT = "grainspec.plan.1"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
@@ -40,15 +40,10 @@ class _Header:
 
 def save_plan(plan: MaskPlan, path: str | Path) -> None:
     """Write a plan, whole or not at all."""
-    path = Path(path)
     metadata = {"format": _FORMAT, "plan": json.dumps(plan.header()), "digest": plan.digest}
     arrays = {name: np.ascontiguousarray(array) for name, array in plan.arrays().items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(Path(path)) as partial:
         partial.write_bytes(save(arrays, metadata=metadata))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_plan(path: str | Path) -> MaskPlan:

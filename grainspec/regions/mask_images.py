@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from grainspec.clip import IMAGE_SUFFIXES, frame_number
+from grainspec.clip import numbered_images
 from grainspec.diagnostics import fail
 from grainspec.regions.expressions import MaskFiles
 
@@ -64,12 +64,8 @@ def mask_files(source: MaskFiles, base: Path) -> dict[int, Path]:
     if paths is None:
         message = f"there is no folder of masks {place}"
         raise fail("G304", message, "Name a folder, or a glob such as `masks/*.png`.", source.span)
-    images = [path for path in sorted(paths) if path.suffix.lower() in IMAGE_SUFFIXES]
     found: dict[int, Path] = {}
-    for path in images:
-        number = frame_number(path)
-        if number is None:
-            continue
+    for number, path in numbered_images(paths):
         if number in found:
             message = f"{found[number].name} and {path.name} are both masks for frame {number}"
             cure = "A mask's frame is the last number in its name; narrow the glob."

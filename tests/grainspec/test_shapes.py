@@ -57,7 +57,7 @@ def test_growing_is_by_a_disc(seed: int, radius: float) -> None:
     assert (grow(mask, radius) == (wanted if radius >= 0 else ~wanted)).all()
 
 
-def bound(clip: ClipFolder, region: str, video: str = "", **kept: object) -> np.ndarray:
+def bound(clip: ClipFolder, region: str, video: str = "") -> np.ndarray:
     text = clip.spec_text(
         regions=f"region left = {region}",
         edits='edit left -> "green robot"',

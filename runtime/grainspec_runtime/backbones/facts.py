@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec.nodes import Span
 from grainspec.plan.backbone import Backbone
 from grainspec.spec import Size
@@ -20,8 +20,7 @@ def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backb
     unet = read_json(folder / "unet" / "config.json", span)
     vae = read_json(folder / "vae" / "config.json", span)
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", span)
-    per_latent = 2 ** (len(vae["block_out_channels"]) - 1)
-    side = int(unet.get("sample_size") or 64) * per_latent
+    per_latent, native = _sizes(unet, vae)
     try:
         tokenizer, tokens = _tokenizer(folder)
     except (OSError, ValueError, TypeError) as error:
@@ -33,9 +32,26 @@ def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backb
         level_count=len(unet["block_out_channels"]),
         max_tokens=tokens,
         training_steps=int(scheduler.get("num_train_timesteps", 1000)),
-        native_size=Size(width=side, height=side),
+        native_size=native,
         tokenize=tokenizer,
     )
+
+
+def native_size(model: str, base: Path) -> Size | None:
+    """The frame size that a checkpoint was trained on; None where it is not at hand."""
+    try:
+        folder = locate(model, base, weights=False)
+        unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
+    except (GrainError, ImportError):
+        return None
+    return _sizes(unet, vae)[1]
+
+
+def _sizes(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, Size]:
+    """Pixels across one latent, and the native frame size."""
+    per_latent = 2 ** (len(vae["block_out_channels"]) - 1)
+    side = int(unet.get("sample_size") or 64) * per_latent
+    return per_latent, Size(width=side, height=side)
 
 
 def _tokenizer(folder: Path) -> tuple[Callable[[str], Sequence[CharSpan]], int]:

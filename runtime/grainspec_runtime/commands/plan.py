@@ -10,7 +10,7 @@ import click
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
-from grainspec_runtime.commands.spec_file import SpecFile, whole_file
+from grainspec_runtime.commands.spec_file import SpecFile, written
 from grainspec_runtime.prepare import prepare
 
 
@@ -32,8 +32,8 @@ def plan(spec: Path, output: Path | None, format_: Format) -> None:
     with file.explained():
         prepared = prepare(file.spec, file.base)
     if output:
-        with whole_file(output) as partial:
-            save_plan(prepared.plan, partial)
+        with written(output):
+            save_plan(prepared.plan, output)
     file.report(prepared.warnings, format_)
     found: dict[str, Any] = facts(prepared.plan, steps=file.spec.sampler.steps)
     if format_ == "json":

@@ -15,9 +15,10 @@ from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
-from grainspec.spec import EditSpec, Size
-from grainspec_runtime.backbones.locate import locate, read_json
-from grainspec_runtime.commands.spec_file import SpecFile, whole_file
+from grainspec.spec import EditSpec
+from grainspec.whole_file import whole_file
+from grainspec_runtime.backbones.facts import native_size
+from grainspec_runtime.commands.spec_file import SpecFile, written
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.prepare import prepare
@@ -82,7 +83,7 @@ def show(spec: Path, output: Path | None, levels: bool, columns: int, format_: F
                 rows[name] = at_level(plan, level)
         path = file.base / file.spec.video.path
         lines = meanings(file.spec, layout)
-        with whole_file(output) as partial:
+        with written(output), whole_file(output) as partial:
             if kind == ".png":
                 _picture(path, bound, rows, lines, columns).save(partial, format="PNG")
             else:
@@ -102,20 +103,8 @@ def _bound(spec: EditSpec, base: Path) -> Bound:
     findings = check_files(spec, base)
     if any(finding.is_error for finding in findings):
         raise GrainError(findings)
-    return bind_regions(spec, base, default_size=_native_size(spec, base))
-
-
-def _native_size(spec: EditSpec, base: Path) -> Size | None:
-    """The model's own frame size, where its configuration is at hand."""
-    if spec.video.size:
-        return None
-    try:
-        folder = locate(spec.model, base, weights=False)
-        unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
-    except (GrainError, ImportError):
-        return None
-    side = int(unet.get("sample_size") or 64) * 2 ** (len(vae["block_out_channels"]) - 1)
-    return Size(width=side, height=side)
+    size = None if spec.video.size else native_size(spec.model, base)
+    return bind_regions(spec, base, default_size=size)
 
 
 def _edited_and_kept(spec: EditSpec, edits: Layout, regions: Layout) -> Layout:

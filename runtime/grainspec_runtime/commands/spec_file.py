@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,18 +50,10 @@ class SpecFile:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write beside ``path``, which takes its place at the end, or vanishes.
-
-    Raises GrainError (G310) where it cannot be written.
-    """
-    path = path.absolute()
-    partial = path.parent / f".{path.name}.{os.getpid()}.part"
+def written(path: Path) -> Iterator[None]:
+    """Raises GrainError (G310) where ``path`` cannot be written inside."""
     try:
-        yield partial
-        partial.replace(path)
+        yield
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}"
+        message = f"{path.absolute()} cannot be written: {error.strerror or error}"
         raise fail("G310", message, "Name another file with `-o`.") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ def decode_frames(path: Path, frames: Sequence[int], window: Window) -> Frames:
 
 
 def _from_folder(path: Path, frames: Sequence[int]) -> Iterator[Image.Image]:
-    images = numbered_images(list(path.iterdir()))
+    images = dict(numbered_images(path.iterdir()))
     for number in frames:
         try:
             with Image.open(images[number]) as image:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from grainspec.whole_file import whole_file
 from grainspec_runtime.sampling.cache_folder import cache_folder
 
 MAX_BYTES = 4 << 30
@@ -43,17 +43,11 @@ def load_inversion(key: str, device: torch.device) -> Tensor | None:
 def save_inversion(key: str, trajectory: Tensor) -> None:
     """Keep a trajectory; quietly does nothing where the cache cannot be written."""
     path = _path(key)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save({"trajectory": trajectory.cpu().contiguous()}))
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(save({"trajectory": trajectory.cpu().contiguous()}))
         _prune(path.parent)
-    except OSError:
-        return
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _path(key: str) -> Path:
