@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.nodes import Span
+from grainspec.nodes import Node, Span, caller
 from grainspec.numbers import decimal_text
 
-Made = TypeVar("Made", bound=BaseModel)
+Made = TypeVar("Made", bound=Node)
 Locate = Callable[[tuple[int | str, ...]], Span | None]
 """From the path of a field inside a model to where it was written."""
 
@@ -22,11 +22,15 @@ _COORDINATES = frozenset({"first", "last", "width", "height", "x0", "y0", "x1", 
 
 
 def made(model: type[Made], /, **fields: Any) -> Made:
-    """A record made in Python; raises GrainError for what its model refuses."""
+    """A record made in Python, which knows the line it was made in.
+
+    Raises GrainError, with that line, for what its model refuses.
+    """
+    place = caller()
     try:
-        return model(**fields)
+        return model(**fields).located(place)
     except ValidationError as error:
-        raise GrainError(findings_of(error, model, lambda _: None)) from error
+        raise GrainError(findings_of(error, model, lambda _: place)) from error
 
 
 def refusal(code: str, message: str, cure: str) -> PydanticCustomError:

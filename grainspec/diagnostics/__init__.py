@@ -5,8 +5,9 @@ from grainspec.diagnostics.diagnostic import (
     GrainError,
     closest,
     fail,
+    refuse,
     suggestion,
     visible,
 )
 
-__all__ = ["Diagnostic", "GrainError", "closest", "fail", "suggestion", "visible"]
+__all__ = ["Diagnostic", "GrainError", "closest", "fail", "refuse", "suggestion", "visible"]

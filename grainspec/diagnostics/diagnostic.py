@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grainspec.diagnostics.codes import Severity, severity_of
-from grainspec.nodes import Span
+from grainspec.nodes import Span, caller
 
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What would move the cursor, turn the writing around or change colours on a terminal."""
@@ -45,11 +45,15 @@ class Diagnostic:
         if self.span:
             found["line"], found["column"] = self.span.line, self.span.column
             found["end_line"], found["end_column"] = self.span.end_line, self.span.end_column
+            if self.span.path:
+                found["path"] = self.span.path
         return found
 
     def __str__(self) -> str:
         place = f"line {self.span.line}, column {self.span.column}: " if self.span else ""
-        cure = f" {self.cure}" if self.cure else ""
+        if self.span and self.span.path:
+            place = f"{self.span.path}:{self.span.line}: "
+        cure = f". {self.cure}" if self.cure else ""
         return f"{place}{self.code}: {self.message}{cure}"
 
 
@@ -75,6 +79,11 @@ class GrainError(Exception):
 def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:
     """An error of one finding, ready to be raised."""
     return GrainError([Diagnostic(code, message, cure, span)])
+
+
+def refuse(code: str, message: str, cure: str = "") -> GrainError:
+    """An error about what somebody's Python asked for, with the line that did."""
+    return fail(code, message, cure, caller())
 
 
 def visible(text: str) -> str:

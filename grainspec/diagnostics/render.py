@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from linecache import getlines
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -27,6 +28,8 @@ def _render_one(diagnostic: Diagnostic, lines: list[str], path: str | None) -> T
     text.append(f"{diagnostic.severity}[{diagnostic.code}]", f"bold {colour}")
     text.append(f": {visible(diagnostic.message)}", "bold")
     span = diagnostic.span
+    if span and span.path:
+        path, lines = span.path, getlines(span.path)
     if span:
         gutter = len(str(span.line))
         text.append(f"\n{' ' * gutter}--> ", "blue")
@@ -47,7 +50,7 @@ def _append_excerpt(
 ) -> None:
     span = diagnostic.span
     assert span is not None
-    line = line.rstrip("\r")
+    line = line.rstrip("\r\n")
     start = min(span.column - 1, len(line))
     end = span.end_column - 1 if span.end_line == span.line else len(line)
     end = max(end, start)

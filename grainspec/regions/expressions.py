@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import refuse
 from grainspec.names import Name, PathText
 from grainspec.nodes import Node
 from grainspec.numbers import decimal_text
@@ -45,7 +45,7 @@ class Length(Node):
         match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", str(text))
         if not match:
             cure = "Write percent, as '61%', or pixels, as '40px'."
-            raise fail("G202", f"{text!r} is no length", cure)
+            raise refuse("G202", f"{text!r} is no length", cure)
         return made(cls, value=float(match[1]), unit=match[2])
 
     def pixels(self, extent: int) -> float:
@@ -72,16 +72,16 @@ class _Algebra(Node):
         return self
 
     def __or__(self, other: Expression) -> Union:
-        return Union(items=(*_operands(Union, self), operand(other)))
+        return made(Union, items=(*_operands(Union, self), operand(other)))
 
     def __and__(self, other: Expression) -> Intersection:
-        return Intersection(items=(*_operands(Intersection, self), operand(other)))
+        return made(Intersection, items=(*_operands(Intersection, self), operand(other)))
 
     def __sub__(self, other: Expression) -> Difference:
-        return Difference(items=(*_operands(Difference, self), operand(other)))
+        return made(Difference, items=(*_operands(Difference, self), operand(other)))
 
     def __invert__(self) -> Complement:
-        return Complement(of=self)
+        return made(Complement, of=self)
 
     def grow(self, by: str) -> Grown:
         """This region and all that is within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
@@ -109,7 +109,7 @@ def operand(other: Any) -> Expression:
     """The same expression; raises GrainError (G205) for anything else, such as a name."""
     if not isinstance(other, _Algebra):
         cure = "For another region write `named('left')`, which is `Reference(name='left')`."
-        raise fail("G205", f"{other!r} is no region expression", cure)
+        raise refuse("G205", f"{other!r} is no region expression", cure)
     return other  # type: ignore[return-value]
 
 
