@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from grainspec.builder import Builder
+    from grainspec.builder import Builder, Changes
     from grainspec.diagnostics import Diagnostic, GrainError
     from grainspec.document import from_json, to_json
     from grainspec.files import load
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from grainspec.regions.layout import Layout
     from grainspec.spec import EditSpec
+    from grainspec.text.override import override
     from grainspec.text.parse import parse, parse_all
     from grainspec.text.printer import dumps
 
@@ -44,6 +45,7 @@ __all__ = [
     "ALL",
     "REST",
     "Builder",
+    "Changes",
     "Diagnostic",
     "EditSpec",
     "GrainError",
@@ -58,6 +60,7 @@ __all__ = [
     "masks",
     "moving_box",
     "named",
+    "override",
     "parse",
     "parse_all",
     "polygon",
@@ -65,7 +68,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "grainspec.builder": ("Builder",),
+    "grainspec.builder": ("Builder", "Changes"),
     "grainspec.diagnostics": ("Diagnostic", "GrainError"),
     "grainspec.document": ("from_json", "to_json"),
     "grainspec.files": ("load",),
@@ -80,6 +83,7 @@ _HOMES = {
         "polygon",
     ),
     "grainspec.spec": ("EditSpec",),
+    "grainspec.text.override": ("override",),
     "grainspec.text.parse": ("parse", "parse_all"),
     "grainspec.text.printer": ("dumps",),
 }

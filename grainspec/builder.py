@@ -1,6 +1,6 @@
 """The Python door: a spec built step by step, each step a new immutable builder.
 
->>> from grainspec import Builder, masks, REST
+>>> from grainspec import Builder, Changes, masks, REST
 >>> spec = (
 ...     Builder('clip.mp4', size=(96, 96))
 ...     .source('a red man and a blue man on grass')
@@ -9,73 +9,82 @@
 ...     .region('right', masks('masks/right'))
 ...     .instance('left', 'green robot')
 ...     .instance('right', 'yellow bear', weight=1.2)
+...     .variant('one', Changes().target('a green robot and a blue man').without('right'))
 ...     .build()
 ... )
 >>> [edit.phrase for edit in spec.changes]
 ['green robot', 'yellow bear']
+>>> [edit.phrase for edit in spec.as_variant('one').changes]
+['green robot']
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from grainspec.checks import check_meaning
 from grainspec.diagnostics import GrainError, fail
+from grainspec.nodes import Span, caller
 from grainspec.regions.expressions import Box, Expression, FrameRange, operand, path_text
 from grainspec.spec import (
     Attention,
+    AttentionChange,
+    Change,
     Edit,
     EditSpec,
+    FrameScope,
     Free,
     Grain,
     Keep,
+    PhraseContext,
     Region,
     Sampler,
+    SamplerChange,
     Size,
+    Variant,
     Video,
+    Without,
 )
 from grainspec.validation import made
 
 
-@dataclass(frozen=True)
-class Builder:
-    """Builds an :class:`EditSpec`; its methods are named as the statements of the language.
+class AttentionSettings(TypedDict, total=False):
+    """The settings of ``attention``, as :class:`grainspec.spec.Attention` describes them."""
 
-    ``video`` is a file or a folder of frames, ``frames`` the first and the last source frame,
-    ``size`` width and height in pixels.
-    """
+    cross: float
+    self: float
+    frames: FrameScope
+    until: float
+    decay: float
+    levels: Sequence[int] | Literal["all"]
+    phrases: PhraseContext
 
-    video: str | PurePath
-    frames: tuple[int, int] | None = None
-    step: int = 1
-    size: tuple[int, int] | None = None
-    crop: Box | None = None
-    _fields: tuple[tuple[str, Any], ...] = ()
-    _regions: tuple[Region, ...] = ()
-    _edits: tuple[Edit | Keep | Free, ...] = ()
 
-    def model(self, name: str) -> Builder:
-        """``demo``, a folder in diffusers' format, or a hub id."""
-        return self._with("model", name)
+class SamplerSettings(TypedDict, total=False):
+    """The settings of ``sampler``, as :class:`grainspec.spec.Sampler` describes them."""
 
-    def source(self, prompt: str) -> Builder:
-        """What the clip shows."""
-        return self._with("source", prompt)
+    method: Literal["ddim"]
+    steps: int
+    guidance: float
+    seed: int
 
-    def target(self, prompt: str) -> Builder:
+
+class _Statements:
+    """What stands in a spec and in a variant alike."""
+
+    _fields: dict[str, Any]
+    _edits: tuple[Change, ...]
+
+    def target(self, prompt: str) -> Self:
         """What the edited clip shows; every edit's words are in it."""
         return self._with("target", prompt)
 
-    def negative(self, prompt: str) -> Builder:
+    def negative(self, prompt: str) -> Self:
         """What it must not show."""
         return self._with("negative", prompt)
-
-    def region(self, name: str, expression: Expression) -> Builder:
-        """Name a region."""
-        region = made(Region, name=name, expression=operand(expression))
-        return replace(self, _regions=(*self._regions, region))
 
     def edit(
         self,
@@ -86,28 +95,20 @@ class Builder:
         owner: str | None = None,
         weight: float = 1.0,
         repel: float | None = None,
-    ) -> Builder:
+    ) -> Self:
         """``edit REGION -> "phrase"``."""
-        edit = made(
-            Edit,
-            grain=grain,
-            region=region,
-            owner=owner,
-            phrase=phrase,
-            weight=weight,
-            repel=repel,
-        )
-        return replace(self, _edits=(*self._edits, edit))
+        fields = {"region": region, "phrase": phrase, "owner": owner}
+        return self._and(made(Edit, grain=grain, weight=weight, repel=repel, **fields))
 
     def class_(
         self, region: str, phrase: str, *, weight: float = 1.0, repel: float | None = None
-    ) -> Builder:
+    ) -> Self:
         """``edit class REGION -> "phrase"``: one phrase for everything of a kind."""
         return self.edit(region, phrase, grain="class", weight=weight, repel=repel)
 
     def instance(
         self, region: str, phrase: str, *, weight: float = 1.0, repel: float | None = None
-    ) -> Builder:
+    ) -> Self:
         """``edit instance REGION -> "phrase"``: one phrase for one object."""
         return self.edit(region, phrase, grain="instance", weight=weight, repel=repel)
 
@@ -119,7 +120,7 @@ class Builder:
         of: str | None = None,
         weight: float = 1.0,
         repel: float | None = None,
-    ) -> Builder:
+    ) -> Self:
         """``edit part REGION of OWNER -> "phrase"``: change a piece of something."""
         return self.edit(region, phrase, grain="part", owner=of, weight=weight, repel=repel)
 
@@ -131,42 +132,99 @@ class Builder:
         of: str,
         weight: float = 1.0,
         repel: float | None = None,
-    ) -> Builder:
+    ) -> Self:
         """``add part REGION of OWNER -> "phrase"``: put something new on something."""
-        edit = made(
-            Edit,
-            verb="add",
-            grain="part",
-            region=region,
-            owner=of,
-            phrase=phrase,
-            weight=weight,
-            repel=repel,
-        )
-        return replace(self, _edits=(*self._edits, edit))
+        fields = {"region": region, "phrase": phrase, "owner": of}
+        return self._and(made(Edit, verb="add", grain="part", weight=weight, repel=repel, **fields))
 
-    def keep(self, *regions: str) -> Builder:
+    def keep(self, *regions: str) -> Self:
         """``keep REGION, …``: these must not change."""
-        kept = tuple(made(Keep, region=region) for region in regions)
-        return replace(self, _edits=(*self._edits, *kept))
+        return self._and(*(made(Keep, region=region) for region in regions))
 
-    def free(self, *regions: str) -> Builder:
+    def free(self, *regions: str) -> Self:
         """``free REGION, …``: these may change though no words claim them."""
-        freed = tuple(made(Free, region=region) for region in regions)
-        return replace(self, _edits=(*self._edits, *freed))
+        return self._and(*(made(Free, region=region) for region in regions))
 
-    def attention(self, /, **settings: Any) -> Builder:
+    def _with(self, name: str, value: Any) -> Self:
+        return replace(self, _fields={**self._fields, name: value})  # type: ignore[type-var]
+
+    def _and(self, *edits: Change) -> Self:
+        return replace(self, _edits=(*self._edits, *edits))  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Changes(_Statements):
+    """What a variant says anew; its methods are named as the statements of the language.
+
+    >>> Changes().target("a husky in the snow").instance("wolf", "husky")._edits
+    (Edit(grain='instance', region='wolf', phrase='husky'),)
+    """
+
+    _fields: dict[str, Any] = field(default_factory=dict)
+    _edits: tuple[Change, ...] = ()
+
+    def without(self, *regions: str) -> Changes:
+        """``without REGION, …``: what the spec says of these is left out."""
+        return self._and(*(made(Without, region=region) for region in regions))
+
+    def attention(self, /, **settings: Unpack[AttentionSettings]) -> Changes:
+        """``attention { … }``: what is not given stays as in the spec."""
+        return self._with("attention", made(AttentionChange, **settings))
+
+    def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Changes:
+        """``sampler ddim { … }``: what is not given stays as in the spec."""
+        return self._with("sampler", made(SamplerChange, **settings))
+
+
+@dataclass(frozen=True)
+class Builder(_Statements):
+    """Builds an :class:`EditSpec`; its methods are named as the statements of the language.
+
+    ``video`` is a file or a folder of frames, ``frames`` the first and the last source frame,
+    ``size`` width and height in pixels. Findings name the line of Python that made the mistake.
+    """
+
+    video: str | PurePath
+    frames: tuple[int, int] | None = None
+    step: int = 1
+    size: tuple[int, int] | None = None
+    crop: Box | None = None
+    _fields: dict[str, Any] = field(default_factory=dict)
+    _regions: tuple[Region, ...] = ()
+    _edits: tuple[Any, ...] = ()
+    _variants: tuple[Variant, ...] = ()
+    _place: Span | None = field(default_factory=caller, repr=False, compare=False)
+
+    def model(self, name: str) -> Builder:
+        """``demo``, a folder in diffusers' format, or a hub id."""
+        return self._with("model", name)
+
+    def source(self, prompt: str) -> Builder:
+        """What the clip shows."""
+        return self._with("source", prompt)
+
+    def region(self, name: str, expression: Expression) -> Builder:
+        """Name a region."""
+        region = made(Region, name=name, expression=operand(expression))
+        return replace(self, _regions=(*self._regions, region))
+
+    def attention(self, /, **settings: Unpack[AttentionSettings]) -> Builder:
         """``attention { … }``: cross, self, frames, until (a share), decay, levels, phrases."""
         return self._with("attention", made(Attention, **settings))
 
-    def sampler(self, /, **settings: Any) -> Builder:
+    def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
         """``sampler ddim { … }``: steps, guidance, seed."""
         return self._with("sampler", made(Sampler, **settings))
 
+    def variant(self, name: str, changes: Changes) -> Builder:
+        """``variant NAME { … }``: another edit of the same clip, as far as it differs."""
+        variant = made(Variant, name=name, edits=changes._edits, **changes._fields)
+        return replace(self, _variants=(*self._variants, variant))
+
     def build(self) -> EditSpec:
         """The spec; raises GrainError with every finding if there is an error among them."""
-        first, last = _pair("frames", self.frames, "the first and the last, as `(0, 30)`")
-        width, height = _pair("size", self.size, "width and height, as `(512, 512)`")
+        first, last = self._pair("frames", self.frames, "the first and the last, as `(0, 30)`")
+        width, height = self._pair("size", self.size, "width and height, as `(512, 512)`")
         video = made(
             Video,
             path=path_text(self.video),
@@ -180,20 +238,17 @@ class Builder:
             video=video,
             regions=self._regions,
             edits=self._edits,
-            **dict(self._fields),
+            variants=self._variants,
+            **self._fields,
         )
         findings = check_meaning(spec)
         if any(finding.is_error for finding in findings):
             raise GrainError(findings)
         return spec
 
-    def _with(self, name: str, value: Any) -> Builder:
-        return replace(self, _fields=(*self._fields, (name, value)))
-
-
-def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
-    if value is None:
-        return None, None
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise fail("G202", f"`{name}` is {value!r}", f"Expected {expected}.")
-    return value[0], value[1]
+    def _pair(self, name: str, value: Any, expected: str) -> tuple[Any, Any]:
+        if value is None:
+            return None, None
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise fail("G202", f"`{name}` is {value!r}", f"Expected {expected}.", self._place)
+        return value[0], value[1]

@@ -7,34 +7,76 @@ from graphlib import CycleError, TopologicalSorter
 
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.regions.expressions import Box, references, uses_rest, walk
-from grainspec.spec import Edit, EditSpec, Free, Keep
+from grainspec.spec import Change, Edit, EditSpec, Free, Keep, Without
 from grainspec.words import bind, nearest_words, occurrences
 
 
 def check_meaning(
-    spec: EditSpec, *, absent: frozenset[str] = frozenset(), has_target: bool = True
+    spec: EditSpec, *, absent: frozenset[str] = frozenset(), one_of_several: bool = False
 ) -> list[Diagnostic]:
-    """Every finding about names, words and contradictions.
+    """Every finding about names, words and contradictions, of the spec and of all its variants.
 
-    ``absent`` names statements and regions that the spec lacks because they could not be read;
-    nothing is said about them. Without ``has_target`` the spec's target is a stand-in.
+    What is itself ``one_of_several`` edits of a spec may leave regions to the others. ``absent``
+    names statements and regions that the spec lacks because they could not be read, the second
+    variant's as ``2.target``; nothing is said about them.
     """
+    whole = spec.without_variants()
     unknown = list(_unknown_names(spec, absent))
     findings = [
         *_duplicate_regions(spec),
         *unknown,
         *_circles(spec),
-        *_circular_owners(spec),
-        *([] if unknown else _unused_regions(spec, absent)),
+        *([] if unknown or one_of_several else _unused_regions(spec, absent)),
         *_flat_boxes(spec),
-        *_contradictions(spec),
+        *_edits(whole, absent, is_base=bool(spec.variants)),
+        *_variants(spec),
     ]
-    if has_target:
-        findings += _phrases(spec)
-    if not spec.changes and not absent:
-        cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
-        findings.append(Diagnostic("G108", "the spec edits nothing", cure))
+    known = set(findings)
+    for number, name in enumerate(spec.variant_names, 1):
+        if spec.variant_names.index(name) < number - 1:
+            continue  # the second of a name
+        own = {entry.removeprefix(f"{number}.") for entry in absent}
+        lost = frozenset(entry for entry in own if "." not in entry)
+        for found in _edits(spec.as_variant(name), lost):
+            if found not in known:
+                message = f"variant `{name}`: {found.message}"
+                span = found.span or spec.variants[number - 1].span
+                findings.append(Diagnostic(found.code, message, found.cure, span))
     return findings
+
+
+def _edits(
+    spec: EditSpec, absent: frozenset[str], *, is_base: bool = False
+) -> Iterator[Diagnostic]:
+    """Findings about the words and edits of a spec without variants, or of one of them.
+
+    What has variants need not be an edit by itself: it is their base.
+    """
+    yield from _circular_owners(spec)
+    yield from _contradictions(spec)
+    if spec.target:
+        yield from _phrases(spec)
+    elif not is_base and "target" not in absent:
+        cure = 'Add one, such as `target "a green robot on grass"`.'
+        yield Diagnostic("G008", "there is no `target` statement", cure, spec.span)
+    if not spec.changes and not is_base and not absent:
+        cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
+        yield Diagnostic("G108", "the spec edits nothing", cure, spec.span)
+
+
+def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
+    seen: set[str] = set()
+    said = {edit.region for edit in spec.edits}
+    for variant in spec.variants:
+        if variant.name in seen:
+            message = f"two variants are called `{variant.name}`"
+            yield Diagnostic("G102", message, "Rename one of them.", variant.span_of("name"))
+        seen.add(variant.name)
+        for change in variant.edits:
+            if isinstance(change, Without) and change.region not in said:
+                message = f"the spec says nothing of `{change.region}` that could be left out"
+                cure = "Take out the line: what no edit names is kept."
+                yield Diagnostic("G110", message, cure, change.span_of("region"))
 
 
 def _duplicate_regions(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -57,7 +99,7 @@ def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnosti
         for region in spec.regions
         for reference in references(region.expression)
     ]
-    for edit in spec.edits:
+    for edit in _all_edits(spec):
         used.append((edit.region, edit.span_of("region")))
         if isinstance(edit, Edit) and edit.owner is not None:
             used.append((edit.owner, edit.span_of("owner")))
@@ -65,6 +107,13 @@ def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnosti
         if name not in known | absent:
             cure = suggestion(name, sorted(known)) or 'Define it: `region … = masks("…")`.'
             yield Diagnostic("G101", f"no region is called `{name}`", cure, span)
+
+
+def _all_edits(spec: EditSpec) -> Iterator[Change]:
+    """The statements about regions, those of the variants too."""
+    yield from spec.edits
+    for variant in spec.variants:
+        yield from variant.edits
 
 
 def _circles(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -111,8 +160,8 @@ def _all_of(names: list[str]) -> str:
 def _unused_regions(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
     if absent or any(uses_rest(region.expression) for region in spec.regions):
         return  # `rest` is what the others leave over, so it uses them all
-    used = {edit.region for edit in spec.edits}
-    used |= {edit.owner for edit in spec.changes if edit.owner}
+    used = {edit.region for edit in _all_edits(spec)}
+    used |= {edit.owner for edit in _all_edits(spec) if isinstance(edit, Edit) and edit.owner}
     for region in spec.regions:
         used |= {reference.name for reference in references(region.expression)}
     for region in spec.regions:

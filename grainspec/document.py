@@ -69,6 +69,8 @@ def _pointer(place: tuple[int | str, ...], text: str) -> str:
     for index, part in enumerate(place):
         if isinstance(value, dict) and part not in value and index < len(place) - 1:
             continue
+        if isinstance(value, list) and isinstance(part, str):
+            continue
         if isinstance(value, dict | list) or index == len(place) - 1:
             steps.append(str(part).replace("~", "~0").replace("/", "~1"))
         if isinstance(value, list) and isinstance(part, int):

@@ -24,8 +24,13 @@ STATEMENTS = (
     "free",
     "attention",
     "sampler",
+    "variant",
+    "without",
 )
 """The word that begins each statement."""
+
+SHARED = frozenset({"grain", "video", "model", "source", "region", "variant"})
+"""Statements that cannot stand in a variant: what they say is the same for all."""
 
 RESERVED = frozenset(
     {*STATEMENTS, "rest", "all", "of", "class", "instance", "part", "grow", "shrink", "during"}

@@ -7,9 +7,11 @@ schema and the checks read them from these models.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from itertools import chain
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from grainspec.names import WRITABLE, Name, PathText
 from grainspec.nodes import Node
@@ -28,12 +30,28 @@ MAX_LEVEL = 15
 
 MAX_PROMPT = 10_000
 
+MAX_VARIANTS = 100
+
 Text = Annotated[str, Field(max_length=MAX_PROMPT), WRITABLE]
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]
 Phrase = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
 Side = Annotated[int, Field(ge=16, le=8192)]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, le=100)]
+_Numbers = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
+    Field(min_length=1, max_length=MAX_LEVEL + 1),
+]
+Levels = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[_Numbers, Tag("levels")],
+    Discriminator(lambda given: "all" if isinstance(given, str) else "levels"),
+]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0, le=100)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
+PhraseContext = Literal["isolated", "in_context"]
 Grain = Literal["class", "instance", "part"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 
@@ -143,7 +161,17 @@ class Free(Node):
         """None: it belongs to nothing."""
 
 
+class Without(Node):
+    """In a variant: what the spec says of a region is left out."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
+
+    verb: Literal["without"] = "without"
+    region: Name
+
+
 Statement = Annotated[Edit | Keep | Free, Field(discriminator="verb")]
+Change = Annotated[Edit | Keep | Free | Without, Field(discriminator="verb")]
 
 
 class Attention(Node):
@@ -154,24 +182,18 @@ class Attention(Node):
 
     cross: Share = 1.0
     """Strength of cross-attention modulation (pixels to words)."""
-    self_: Annotated[float, Field(ge=0, le=1, alias="self")] = 0.3
+    self_: Share = Field(default=0.3, alias="self")
     """Strength of self-attention modulation (pixels to pixels)."""
     frames: FrameScope = "full"
     """Which frames a frame attends to."""
     until: Share = 0.3
     """Share of the sampling steps, from the first, that are modulated: 30% of 50 steps are the
     first 15. Half a step counts as one, and any share but 0 is at least one step."""
-    decay: Annotated[float, Field(ge=0, le=100)] = 5.0
+    decay: Decay = 5.0
     """Exponent p of the schedule (t / T) ** p."""
-    levels: (
-        Annotated[
-            tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
-            Field(min_length=1, max_length=MAX_LEVEL + 1),
-        ]
-        | None
-    ) = None
-    """Which levels of the backbone are modulated, 0 the finest; None for all."""
-    phrases: Literal["isolated", "in_context"] = "isolated"
+    levels: Levels = "all"
+    """Which levels of the backbone are modulated, 0 the finest."""
+    phrases: PhraseContext = "isolated"
     """Whether an edit's words are encoded by themselves or within the whole prompt."""
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -181,25 +203,73 @@ class Sampler(Node):
     """How the edited latents are sampled."""
 
     method: Literal["ddim"] = "ddim"
-    steps: Annotated[int, Field(ge=1, le=1000)] = 50
-    guidance: Annotated[float, Field(ge=0, le=100)] = 7.5
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    steps: Steps = 50
+    guidance: Guidance = 7.5
+    seed: Seed = 0
+
+
+class AttentionChange(Node):
+    """The settings of :class:`Attention` that a variant gives anew; None for what stays."""
+
+    cross: Share | None = None
+    self_: Share | None = Field(default=None, alias="self")
+    frames: FrameScope | None = None
+    until: Share | None = None
+    decay: Decay | None = None
+    levels: Levels | None = None
+    phrases: PhraseContext | None = None
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class SamplerChange(Node):
+    """The settings of :class:`Sampler` that a variant gives anew; None for what stays."""
+
+    method: Literal["ddim"] | None = None
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    seed: Seed | None = None
+
+
+class Variant(Node):
+    """Another edit of the same clip: what it says replaces what the spec says of the same.
+
+    A statement about a region takes the place of the spec's own about it; prompts and settings
+    that are not given stay. Clip, model, source prompt and regions are the spec's.
+    """
+
+    name: Name
+    target: Prompt | None = None
+    negative: Text | None = None
+    edits: tuple[Change, ...] = ()
+    attention: AttentionChange = AttentionChange()
+    sampler: SamplerChange = SamplerChange()
 
 
 class EditSpec(Node):
-    """A whole edit: the clip, the words before and after, the regions, and what becomes of them."""
+    """A whole edit: the clip, the words before and after, the regions, and what becomes of them.
+
+    With ``variants`` it is several edits of one clip, and may itself be none: see
+    :meth:`as_variant`.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["target"]}, {"required": ["variants"]}]}
+    )
 
     version: Literal[1] = 1
     video: Video
     model: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] = "demo"
     """A folder or hub id of a Stable Diffusion checkpoint, or ``demo`` for the embedded one."""
     source: Text = ""
-    target: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]
+    target: Text = ""
+    """What the edited clip shows. Empty only where every variant has a target of its own."""
     negative: Text = ""
     regions: tuple[Region, ...] = ()
     edits: tuple[Statement, ...] = ()
     attention: Attention = Attention()
     sampler: Sampler = Sampler()
+    variants: Annotated[tuple[Variant, ...], Field(max_length=MAX_VARIANTS)] = ()
 
     @field_validator("version", mode="before")
     @classmethod
@@ -224,3 +294,64 @@ class EditSpec(Node):
     def claims(self) -> tuple[Edit | Free, ...]:
         """Whatever may change: the edits proper, then what is free."""
         return (*self.changes, *(edit for edit in self.edits if isinstance(edit, Free)))
+
+    @property
+    def variant_names(self) -> tuple[str, ...]:
+        """The names of the variants, in order."""
+        return tuple(variant.name for variant in self.variants)
+
+    def without_variants(self) -> EditSpec:
+        """The spec as it stands outside its variants."""
+        return self.replaced({}, variants=()) if self.variants else self
+
+    def as_variant(self, name: str) -> EditSpec:
+        """The edit that a variant makes of this spec, as a spec without variants.
+
+        Raises KeyError where there is no variant of that name.
+
+        >>> from grainspec import parse
+        >>> spec = parse('''
+        ... grain 1  video "wolf.mp4"  region wolf = masks("masks/wolf")
+        ... variant pig   { target "a pig in the snow"    edit wolf -> "pig" }
+        ... variant husky { target "a husky in the snow"  edit wolf -> "husky" }
+        ... ''')
+        >>> spec.as_variant("husky").target
+        'a husky in the snow'
+        """
+        variant = next((variant for variant in self.variants if variant.name == name), None)
+        if variant is None:
+            raise KeyError(name)
+        anew = {
+            field: value
+            for field in ("target", "negative")
+            if (value := getattr(variant, field)) is not None
+        }
+        return self.replaced(
+            variant.spans,
+            **anew,
+            variants=(),
+            edits=_overridden(self.edits, variant.edits),
+            attention=self.attention.replaced(variant.attention.spans, **_given(variant.attention)),
+            sampler=self.sampler.replaced(variant.sampler.spans, **_given(variant.sampler)),
+        )
+
+
+def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[Statement, ...]:
+    """What stands of ``edits`` after ``changes``: what is said of a region again replaces it."""
+    anew: dict[str, list[Statement]] = {change.region: [] for change in changes}
+    for change in changes:
+        if not isinstance(change, Without):
+            anew[change.region].append(change)
+    found: list[Statement] = []
+    for edit in edits:
+        if edit.region not in anew:
+            found.append(edit)
+        else:  # in its place, and once
+            found += anew[edit.region]
+            anew[edit.region] = []
+    return (*found, *chain.from_iterable(anew.values()))
+
+
+def _given(change: AttentionChange | SamplerChange) -> dict[str, Any]:
+    """The settings that a change gives."""
+    return {name: value for name, value in change if value is not None}

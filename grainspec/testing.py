@@ -50,14 +50,18 @@ from grainspec.spec import (
     MAX_LEVEL,
     MAX_WEIGHT,
     Attention,
+    AttentionChange,
     Edit,
     EditSpec,
     Free,
     Keep,
     Region,
     Sampler,
+    SamplerChange,
     Size,
+    Variant,
     Video,
+    Without,
 )
 from grainspec.words import CharSpan
 
@@ -222,27 +226,16 @@ def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
 
 
 @st.composite
-def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL) -> EditSpec:
-    """Valid specs: every name is defined, every phrase is in the target prompt.
-
-    None of them names a level above ``max_level``.
-    """
-    chosen = draw(st.lists(names(), min_size=1, max_size=5, unique=True))
-    regions = []
-    for index, name in enumerate(chosen):
-        expression = draw(expressions(chosen[:index]))
-        regions.append(Region(name=name, expression=expression))
-    phrases = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=len(chosen), unique=True))
-    bound = draw(st.permutations(chosen))
+def _statements(
+    draw: st.DrawFn, regions: Sequence[str], phrases: Sequence[str]
+) -> tuple[Edit | Keep | Free, ...]:
+    """Edits that bind the phrases to the first of the regions, and leave the others unworded."""
     edits: list[Edit | Keep | Free] = []
-    for index, (name, phrase) in enumerate(zip(bound, phrases, strict=False)):
+    for index, (name, phrase) in enumerate(zip(regions, phrases, strict=False)):
         weights = _numbers(MAX_WEIGHT)
-        verb, grain, owner = (
-            "edit",
-            draw(st.sampled_from([None, "class", "instance", "part"])),
-            None,
-        )
-        others = bound[:index]  # an owner before its parts, so that there is no circle
+        verb, owner = "edit", None
+        grain = draw(st.sampled_from([None, "class", "instance", "part"]))
+        others = regions[:index]  # an owner before its parts, so that there is no circle
         if grain == "part" and others and draw(st.booleans()):
             owner, verb = draw(st.sampled_from(others)), draw(st.sampled_from(["edit", "add"]))
         edits.append(
@@ -258,12 +251,75 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL) -> EditSpec:
                 }
             )
         )
-    for name in bound[len(phrases) :]:
+    for name in regions[len(phrases) :]:
         unworded = draw(st.sampled_from([None, Keep(region=name), Free(region=name)]))
         if unworded is not None:
             edits.append(unworded)
+    return tuple(edits)
+
+
+def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "cross": _numbers(1),
+            "self": _numbers(1),
+            "until": _numbers(1),
+            "decay": _numbers(10),
+            "frames": st.sampled_from(["each", "first_last", "sparse_causal", "full"]),
+            "levels": st.just("all") | _levels(max_level),
+            "phrases": st.sampled_from(["isolated", "in_context"]),
+        },
+    )
+
+
+def _sampler() -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "steps": st.integers(1, 60),
+            "guidance": _numbers(100),
+            "seed": st.integers(0, 2**63 - 1),
+        },
+    )
+
+
+def _phrases(count: int) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(_WORDS), min_size=1, max_size=count, unique=True)
+
+
+@st.composite
+def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Variant:
+    """A variant with a target of its own; what of the spec's edits would not fit it is left out."""
+    regions = draw(st.permutations([region.name for region in spec.regions]))
+    phrases = draw(_phrases(len(regions)))
+    edits = draw(_statements(regions, phrases))
+    said = {edit.region for edit in edits}
+    left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
+    return Variant(
+        name=name,
+        target=" and ".join(phrases),
+        negative=draw(st.none() | texts()),
+        edits=(*edits, *left),
+        attention=AttentionChange.model_validate(draw(_attention(max_level))),
+        sampler=SamplerChange.model_validate(draw(_sampler())),
+    )
+
+
+@st.composite
+def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> EditSpec:
+    """Valid specs: every name is defined, every phrase is in the target prompt.
+
+    None of them names a level above ``max_level`` or has more than so many ``variants``.
+    """
+    chosen = draw(st.lists(names(), min_size=1, max_size=5, unique=True))
+    regions = []
+    for index, name in enumerate(chosen):
+        expression = draw(expressions(chosen[:index]))
+        regions.append(Region(name=name, expression=expression))
+    phrases = draw(_phrases(len(chosen)))
     first = draw(st.integers(0, 20))
-    return EditSpec(
+    spec = EditSpec(
         video=Video(
             path=draw(texts().filter(bool)),
             frames=draw(st.none() | st.just(FrameRange(first=first, last=first + 30))),
@@ -276,24 +332,13 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL) -> EditSpec:
         target=" and ".join(phrases),
         negative=draw(texts()),
         regions=tuple(regions),
-        edits=tuple(edits),
-        attention=Attention.model_validate(
-            {
-                "cross": draw(_numbers(1)),
-                "self": draw(_numbers(1)),
-                "until": draw(_numbers(1)),
-                "decay": draw(_numbers(10)),
-                "frames": draw(st.sampled_from(["each", "first_last", "sparse_causal", "full"])),
-                "levels": draw(st.none() | _levels(max_level)),
-                "phrases": draw(st.sampled_from(["isolated", "in_context"])),
-            }
-        ),
-        sampler=Sampler(
-            steps=draw(st.integers(1, 60)),
-            guidance=draw(_numbers(100)),
-            seed=draw(st.integers(0, 2**63 - 1)),
-        ),
+        edits=draw(_statements(draw(st.permutations(chosen)), phrases)),
+        attention=Attention.model_validate(draw(_attention(max_level))),
+        sampler=Sampler.model_validate(draw(_sampler())),
     )
+    named = draw(st.lists(names(), max_size=variants, unique=True))
+    made = tuple(draw(_variant(name, spec, max_level)) for name in named)
+    return spec.model_copy(update={"variants": made})
 
 
 @st.composite
@@ -314,6 +359,6 @@ def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
     """A spec, a layout of its edits, and the plan compiled from both."""
-    spec = draw(specs(max_level=1))
+    spec = draw(specs(max_level=1, variants=0))
     layout = draw(layouts([edit.region for edit in spec.claims]))
     return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan

@@ -89,7 +89,7 @@ def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> 
 
 def _chosen_levels(spec: EditSpec, count: int) -> frozenset[int]:
     chosen = spec.attention.levels
-    if chosen is None:
+    if chosen == "all":
         return frozenset(range(count))
     unknown = [level for level in chosen if level >= count]
     if unknown:

@@ -54,6 +54,11 @@ class Bound:
         self.edits = edits
         self.warnings = warnings
 
+    def carved(self, spec: EditSpec) -> Bound:
+        """The same regions for another spec of the same clip and regions, such as a variant."""
+        edits, warnings = carve(spec, self.regions)
+        return Bound(self.facts, self.window, self.regions, edits, tuple(warnings))
+
 
 def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
     """Find every region's pixels on the frames of the clip, in its edited window.

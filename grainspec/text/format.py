@@ -1,8 +1,8 @@
 """The formatter: one way to lay out a ``.grain`` file, whatever its author's.
 
-It moves words and changes none. Statements stand one a line, with at most one empty line between
-them; the `=` of neighbouring regions and the `->` of neighbouring edits stand below each other;
-comments stay with what they stood by.
+It moves words and changes none. Statements stand one a line, those of a variant indented, with at
+most one empty line between them; the `=` of neighbouring regions and the `->` of neighbouring edits
+stand below each other; comments stay with what they stood by.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class _Line:
     last_row: int
     open: bool
     """Whether more of the statement is to come."""
+    inside: bool
+    """Whether it stands in a variant."""
     pad: int = 0
     """Spaces to add before the sign that is aligned with those above and below."""
 
@@ -80,9 +82,9 @@ def _lines(text: str, findings: list[Diagnostic]) -> list[_Line]:
     spans = [statement.span for statement in statements(text, findings, set())]
     if findings:
         return []
-    starts = {(span.line, span.column) for span in spans}
     ends = {(span.end_line, span.end_column) for span in spans}
     lines: list[_Line] = []
+    inside = False
     for token in sorted([*grammar().lex(text), *_comments(text)], key=_place):
         last_row = token.end_line or 1
         last = lines[-1] if lines else None
@@ -91,13 +93,15 @@ def _lines(text: str, findings: list[Diagnostic]) -> list[_Line]:
             if last is not None and (last.open or beside):
                 last.tokens.append(token)
             else:
-                lines.append(_Line([token], last_row, open=False))
+                lines.append(_Line([token], last_row, open=False, inside=inside))
                 continue
-        elif _place(token) in starts or last is None:
-            last = _Line([token], last_row, open=True)
-            lines.append(last)
-        else:
+        elif last is not None and last.open:
             last.tokens.append(token)
+        else:
+            inside = inside and token.type != "RBRACE"  # which ends a variant
+            last = _Line([token], last_row, open=token.type != "RBRACE", inside=inside)
+            lines.append(last)
+            inside = inside or token.type == "VARIANT"
         last.last_row = last_row
         if token.type != "COMMENT" and (last_row, token.end_column) in ends:
             last.open = False
@@ -122,8 +126,12 @@ def _blocks(lines: list[_Line]) -> list[list[_Line]]:
     """The lines, parted where there were empty lines."""
     blocks: list[list[_Line]] = []
     for index, line in enumerate(lines):
+        last = lines[index - 1] if index else None
         first_row = line.tokens[0].line or 1
-        if not index or first_row - lines[index - 1].last_row > 1:
+        at_brace = last is not None and (
+            line.tokens[0].type == "RBRACE" or last.tokens[0].type == "VARIANT"
+        )
+        if last is None or (first_row - last.last_row > 1 and not at_brace):
             blocks.append([])
         blocks[-1].append(line)
     return blocks
@@ -154,7 +162,8 @@ def _align(block: list[_Line]) -> None:
 
 def _write(line: _Line) -> str:
     """A line's text; broken after the comments inside it, and before words that stand too far."""
-    sign, text, column = line.sign, "", 0
+    margin = _INDENT * line.inside
+    sign, text, column = line.sign, margin, len(margin)
     before: Token | None = None
     for index, token in enumerate(line.tokens):
         space = _space(before, token) + " " * (line.pad if index == sign else 0)
@@ -162,7 +171,7 @@ def _write(line: _Line) -> str:
             before.type == "COMMENT"
             or (space and token.type != "COMMENT" and column + len(space + token) > WIDTH)
         ):
-            space, column = f"\n{_INDENT}", -1
+            space, column = f"\n{margin}{_INDENT}", -1
         text += space + token
         column += len(space) + len(token)
         before = token

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from pygments.lexer import RegexLexer, include
+from pygments.lexer import RegexLexer, bygroups, include
 from pygments.token import (
     Comment,
     Error,
@@ -23,7 +23,7 @@ from pygments.token import (
 )
 
 from grainspec.names import RESERVED, STATEMENTS
-from grainspec.text.settings import ATTENTION, EDIT, SAMPLER, VIDEO
+from grainspec.text.settings import ATTENTION, EDIT, MASK_FLAGS, MASKS, SAMPLER, VIDEO
 
 
 def _any(*words: str) -> str:
@@ -32,6 +32,7 @@ def _any(*words: str) -> str:
 
 _CONSTANTS = {"all", "rest"}
 _STATEMENT = _any(*STATEMENTS)
+_OPTION = _any(*MASKS, *MASK_FLAGS)
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
 _SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *SAMPLER)
@@ -43,8 +44,13 @@ _SIZE = r"\d+x\d+"
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:%|px\b|[eE][+-]?\d+)?(?![\w.])"
 _NAME = r"[^\W\d]\w*"
 _CALL = rf"{_NAME}(?=\s*\()"
+_MASKS = r"\b(masks)(\s*)(\()"
+_VARIANT = rf"\b(variant)(\s+)({_NAME})(\s*)(\{{)"
 _OPERATOR = r"->|[|&~=@-]"
 _SIGN = r"[(),]"
+
+
+_groups: Any = bygroups  # which has no types
 
 
 class GrainLexer(RegexLexer):
@@ -57,6 +63,18 @@ class GrainLexer(RegexLexer):
 
     tokens: ClassVar = {
         "root": [
+            (
+                _VARIANT,
+                _groups(Keyword, Whitespace, Name.Class, Whitespace, Punctuation),
+                "variant",
+            ),
+            include("statements"),
+        ],
+        "variant": [
+            (r"\}", Punctuation, "#pop"),
+            include("statements"),
+        ],
+        "statements": [
             (_STATEMENT, Keyword),
             (_MODIFIER, Keyword.Type),
             (r"\{", Punctuation, "block"),
@@ -69,6 +87,12 @@ class GrainLexer(RegexLexer):
             include("anywhere"),
             (_NAME, Name.Constant),
         ],
+        "masks": [
+            (r"\)", Punctuation, "#pop"),
+            (_OPTION, Name.Attribute),
+            include("anywhere"),
+            (_NAME, Name.Constant),
+        ],
         "anywhere": [
             (r"\s+", Whitespace),
             (_COMMENT, Comment.Single),
@@ -78,6 +102,7 @@ class GrainLexer(RegexLexer):
             (_SIZE, Number),
             (_NUMBER, Number),
             (_CONSTANT, Keyword.Constant),
+            (_MASKS, _groups(Name.Function, Whitespace, Punctuation), "masks"),
             (_CALL, Name.Function),
             (_OPERATOR, Operator),
             (_SIGN, Punctuation),
@@ -103,33 +128,61 @@ def textmate_grammar() -> dict[str, Any]:
         },
         {"name": "constant.numeric.grain", "match": rf"{_RANGE}|{_SIZE}|{_NUMBER}"},
         {"name": "constant.language.grain", "match": _CONSTANT},
+        {
+            "begin": _MASKS,
+            "end": r"\)",
+            "beginCaptures": {
+                "1": {"name": "entity.name.function.grain"},
+                "3": {"name": "punctuation.section.parens.begin.grain"},
+            },
+            "endCaptures": {"0": {"name": "punctuation.section.parens.end.grain"}},
+            "patterns": [
+                {"name": "support.type.property-name.grain", "match": _OPTION},
+                {"include": "#anywhere"},
+            ],
+        },
         {"name": "entity.name.function.grain", "match": _CALL},
         {"name": "keyword.operator.grain", "match": _OPERATOR},
         {"name": "punctuation.separator.grain", "match": _SIGN},
     ]
+    statements = [
+        {"name": "keyword.control.grain", "match": _STATEMENT},
+        {"name": "storage.type.grain", "match": _MODIFIER},
+        {
+            "begin": r"\{",
+            "end": r"\}",
+            "beginCaptures": {"0": {"name": "punctuation.section.block.begin.grain"}},
+            "endCaptures": {"0": {"name": "punctuation.section.block.end.grain"}},
+            "patterns": [
+                {"name": "support.type.property-name.grain", "match": _SETTING},
+                {"include": "#anywhere"},
+                {"name": "constant.other.grain", "match": _NAME},
+            ],
+        },
+        {"include": "#anywhere"},
+        {"name": "variable.other.region.grain", "match": _NAME},
+    ]
+    variant = {
+        "begin": _VARIANT,
+        "end": r"\}",
+        "beginCaptures": {
+            "1": {"name": "keyword.control.grain"},
+            "3": {"name": "entity.name.type.variant.grain"},
+            "5": {"name": "punctuation.section.block.begin.grain"},
+        },
+        "endCaptures": {"0": {"name": "punctuation.section.block.end.grain"}},
+        "patterns": [{"include": "#statements"}],
+    }
     return {
         "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",
         "name": "Grain",
         "scopeName": "source.grain",
         "fileTypes": ["grain"],
-        "patterns": [
-            {"name": "keyword.control.grain", "match": _STATEMENT},
-            {"name": "storage.type.grain", "match": _MODIFIER},
-            {
-                "begin": r"\{",
-                "end": r"\}",
-                "beginCaptures": {"0": {"name": "punctuation.section.block.begin.grain"}},
-                "endCaptures": {"0": {"name": "punctuation.section.block.end.grain"}},
-                "patterns": [
-                    {"name": "support.type.property-name.grain", "match": _SETTING},
-                    {"include": "#anywhere"},
-                    {"name": "constant.other.grain", "match": _NAME},
-                ],
-            },
-            {"include": "#anywhere"},
-            {"name": "variable.other.region.grain", "match": _NAME},
-        ],
-        "repository": {"anywhere": {"patterns": anywhere}},
+        "patterns": [variant, {"include": "#statements"}],
+        "repository": {
+            "anywhere": {"patterns": anywhere},
+            "statements": {"patterns": statements},
+        },
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from lark import Token, Tree
@@ -31,7 +31,21 @@ from grainspec.regions.expressions import (
     Rest,
     Union,
 )
-from grainspec.spec import Attention, Edit, EditSpec, Free, Keep, Region, Sampler, Video
+from grainspec.spec import (
+    MAX_VARIANTS,
+    Attention,
+    AttentionChange,
+    Edit,
+    EditSpec,
+    Free,
+    Keep,
+    Region,
+    Sampler,
+    SamplerChange,
+    Variant,
+    Video,
+    Without,
+)
 from grainspec.text import settings
 from grainspec.text.settings import Mismatch, Setting, integer_of, number_of, read_settings
 from grainspec.text.tokens import Statement, span_of, statements
@@ -88,7 +102,7 @@ def parse_all(text: str) -> Parsed:
         reader.read(statement)
     spec = reader.assemble()
     findings = list(reader.findings)
-    findings += check_meaning(spec, absent=reader.absent, has_target="target" in reader.once)
+    findings += check_meaning(spec, absent=reader.absent)
     findings.sort(key=_place)
     broken = any(finding.is_error for finding in findings)
     return Parsed(None if broken else spec, tuple(findings), text)
@@ -111,36 +125,62 @@ def _unreadable(text: str) -> Diagnostic | None:
     return None
 
 
+@dataclass
+class _Scope:
+    """What a file, or one of its variants, says outside any other variant."""
+
+    once: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    edits: list[Any] = field(default_factory=list)
+    head: tuple[Setting, Span] | None = None
+    """A variant's name, and where its head stands."""
+
+
 class _Reader:
     """Collects what the statements say, one method per kind of statement."""
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
-        self.once: dict[str, Any] = {}
-        self.spans: dict[str, Span] = {}
+        self.whole = _Scope()
+        self.variants: dict[int, _Scope] = {}
+        self.scope = self.whole
         self.regions: list[Region] = []
-        self.edits: list[Edit | Keep | Free] = []
         self.unread: set[str] = set()
 
     @property
     def absent(self) -> frozenset[str]:
-        """Statements that are there but could not be read, and regions likewise."""
-        return frozenset(self.unread | {n for n in self.spans if self.once.get(n) is None})
+        """Statements that are there but could not be read, and regions likewise.
+
+        Those of the second variant begin with ``2.``.
+        """
+        found = set(self.unread)
+        for number, scope in {0: self.whole, **self.variants}.items():
+            lost = {name for name in scope.spans if scope.once.get(name) is None}
+            found |= {f"{number}.{name}" if number else name for name in lost}
+        return frozenset(found)
 
     def read(self, statement: Statement) -> None:
         """Take in one statement."""
         tree = statement.tree
+        if tree.data == "variant":
+            name = _token(tree.children[0])
+            head = Setting(str(name), span_of(name)), statement.span
+            self.variants[statement.variant] = _Scope(head=head)
+            return
+        # Where a variant's head could not be read, what stands in it is read into nothing.
+        self.scope = (
+            self.variants.get(statement.variant, _Scope()) if statement.variant else self.whole
+        )
         keyword = str(tree.data)
         if keyword == "prompt":
             keyword = str(tree.children[0])
         if keyword in _ONCE:
-            if keyword in self.spans:
-                message = (
-                    f"`{keyword}` stands twice; the first is in line {self.spans[keyword].line}"
-                )
+            spans = self.scope.spans
+            if keyword in spans:
+                message = f"`{keyword}` stands twice; the first is in line {spans[keyword].line}"
                 self.report("G007", message, "Leave one of them.", statement.span)
                 return
-            self.spans[keyword] = statement.span
+            spans[keyword] = statement.span
         getattr(self, f"_{tree.data}")(tree, statement.span)
 
     def report(self, code: str, message: str, cure: str, span: Span | None) -> None:
@@ -175,21 +215,42 @@ class _Reader:
 
     def assemble(self) -> EditSpec:
         """The whole spec; stand-ins for what is missing, so that the rest can still be checked."""
-        if "grain" not in self.spans and "grain" not in self.unread:
+        once, spans = self.whole.once, self.whole.spans
+        if "grain" not in spans and "grain" not in self.unread:
             cure = f"Begin it with `grain {VERSION}`."
             first = Span(1, 1, 1, 2)
             self.report("G005", "the file does not say its version", cure, first)
-        for name in ("video", "target"):
-            if name not in self.spans and name not in self.unread:
-                example = {"video": 'video "clip.mp4"', "target": 'target "a green robot …"'}
-                message = f"there is no `{name}` statement"
-                self.report("G008", message, f"Add one, such as `{example[name]}`.", None)
-        once = {name: value for name, value in self.once.items() if value is not None}
-        once.pop("grain", None)
-        once.setdefault("video", Video(path="?"))
-        once.setdefault("target", "?")
-        spec = EditSpec(regions=tuple(self.regions), edits=tuple(self.edits), **once)
-        return spec.located(None, **self.spans)
+        if "video" not in spans and "video" not in self.unread:
+            message = "there is no `video` statement"
+            self.report("G008", message, 'Add one, such as `video "clip.mp4"`.', None)
+        said = {name: value for name, value in once.items() if value is not None}
+        said.pop("grain", None)
+        said.setdefault("video", Video(path="?"))
+        spec = EditSpec(
+            regions=tuple(self.regions),
+            edits=tuple(self.whole.edits),
+            variants=self._assemble_variants(),
+            **said,
+        )
+        return spec.located(None, **spans)
+
+    def _assemble_variants(self) -> tuple[Variant, ...]:
+        made: list[Variant] = []
+        for number, scope in self.variants.items():
+            assert scope.head is not None
+            name, span = scope.head
+            if len(made) == MAX_VARIANTS:
+                message = f"this is variant {MAX_VARIANTS + 1}"
+                self.report("G203", message, f"At most {MAX_VARIANTS} are read.", span)
+                self.unread.add("variant")
+                break
+            said = {key: value for key, value in scope.once.items() if value is not None}
+            variant = self.make(Variant, span, {"name": name}, edits=tuple(scope.edits), **said)
+            if variant is None:
+                self.unread.add(f"{number}.variant")
+            else:
+                made.append(variant.located(None, **scope.spans))
+        return tuple(made)
 
     # --- statements that stand once --------------------------------------------------------------
 
@@ -198,7 +259,7 @@ class _Reader:
         if str(version) != str(VERSION):
             message = f"version {version} of the language is not known"
             self.report("G005", message, f"This release reads `grain {VERSION}`.", span_of(version))
-        self.once["grain"] = VERSION
+        self.scope.once["grain"] = VERSION
 
     def _video(self, tree: Tree[Token], span: Span) -> None:
         path, *block = tree.children
@@ -208,7 +269,7 @@ class _Reader:
             if crop:
                 given["crop"] = Setting(crop, crop.span or span)
         given["path"] = Setting(self._string(_token(path)), span_of(_token(path)))
-        self.once["video"] = self.make(Video, span, given)
+        self.scope.once["video"] = self.make(Video, span, given)
 
     def _crop(self, given: Setting) -> Box | None:
         name = given.value.children[0]
@@ -235,16 +296,20 @@ class _Reader:
 
     def _text(self, field: str, text: str, span: Span) -> None:
         """Take in one of the spec's own texts, if the spec's model takes it."""
-        self.spans[field] = span
+        self.scope.spans[field] = span
         info = EditSpec.model_fields[field]
         try:
-            self.once[field] = TypeAdapter(Annotated[str, *info.metadata]).validate_python(text)
+            self.scope.once[field] = TypeAdapter(Annotated[str, *info.metadata]).validate_python(
+                text
+            )
         except ValidationError as error:
             self.findings += findings_of(error, None, lambda _: span, what=field)
 
     def _attention(self, tree: Tree[Token], span: Span) -> None:
         given = read_settings(_block(tree.children), settings.ATTENTION, self.findings)
-        self.once["attention"] = self.make(Attention, span, given)
+        self.scope.once["attention"] = self.make(
+            Attention if self.scope is self.whole else AttentionChange, span, given
+        )
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         given = read_settings(_block(tree.children), settings.SAMPLER, self.findings)
@@ -255,7 +320,9 @@ class _Reader:
                 self.report("G202", message, "This release has `ddim`.", span_of(first))
                 return
             given["method"] = Setting(str(first), span_of(first))
-        self.once["sampler"] = self.make(Sampler, span, given)
+        self.scope.once["sampler"] = self.make(
+            Sampler if self.scope is self.whole else SamplerChange, span, given
+        )
 
     # --- regions and edits -----------------------------------------------------------------------
 
@@ -293,7 +360,7 @@ class _Reader:
         given["phrase"] = Setting(self._string(phrase), span_of(phrase))
         edit = self.make(Edit, span, given, verb=verb, grain=grain)
         if edit:
-            self.edits.append(edit)
+            self.scope.edits.append(edit)
 
     def _keep(self, tree: Tree[Token], span: Span) -> None:
         self._regions_of(Keep, tree)
@@ -301,12 +368,15 @@ class _Reader:
     def _free(self, tree: Tree[Token], span: Span) -> None:
         self._regions_of(Free, tree)
 
-    def _regions_of(self, model: type[Keep | Free], tree: Tree[Token]) -> None:
+    def _without(self, tree: Tree[Token], span: Span) -> None:
+        self._regions_of(Without, tree)
+
+    def _regions_of(self, model: type[Keep | Free | Without], tree: Tree[Token]) -> None:
         for name in map(_token, tree.children):
             where = span_of(name)
             made = self.make(model, where, {"region": Setting(str(name), where)})
             if made:
-                self.edits.append(made)
+                self.scope.edits.append(made)
 
     # --- expressions -----------------------------------------------------------------------------
 

@@ -23,7 +23,17 @@ from grainspec.regions.expressions import (
     Rest,
 )
 from grainspec.regions.expressions import Union as UnionOf
-from grainspec.spec import Edit, EditSpec, Video
+from grainspec.spec import (
+    Attention,
+    AttentionChange,
+    Change,
+    Edit,
+    EditSpec,
+    Sampler,
+    SamplerChange,
+    Variant,
+    Video,
+)
 from grainspec.text.format import format_text
 
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"})
@@ -48,20 +58,36 @@ def dumps(spec: EditSpec) -> str:
     edit r -> "bear" { weight 1.5 }
     <BLANKLINE>
     """
-    prompts = [
-        f"{name} {quoted(getattr(spec, name))}"
-        for name in ("source", "target", "negative")
-        if getattr(spec, name)
-    ]
     groups = [
         [f"grain {spec.version}"],
         [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != "demo" else []),
-        prompts,
+        _prompts(spec, "source", "target", "negative"),
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
-        [_edit(e) if isinstance(e, Edit) else f"{e.verb} {e.region}" for e in spec.edits],
-        _blocks(spec),
+        [_edit(edit) for edit in spec.edits],
+        _settings(spec.attention, spec.sampler),
+        *(_variant(variant) for variant in spec.variants),
     ]
     return format_text("\n\n".join("\n".join(lines) for lines in groups if lines))
+
+
+def _prompts(node: Node, *names: str) -> list[str]:
+    """The prompts that a spec has, or that a variant gives anew, be it empty."""
+    default = type(node).model_fields
+    return [
+        f"{name} {quoted(getattr(node, name))}"
+        for name in names
+        if getattr(node, name) != default[name].default
+    ]
+
+
+def _variant(variant: Variant) -> list[str]:
+    return [
+        f"variant {variant.name} {{",
+        *_prompts(variant, "target", "negative"),
+        *(_edit(edit) for edit in variant.edits),
+        *_settings(variant.attention, variant.sampler),
+        "}",
+    ]
 
 
 def quoted(text: str) -> str:
@@ -145,7 +171,9 @@ def _video(video: Video) -> str:
     return f"video {quoted(video.path)}{_block(settings)}"
 
 
-def _edit(edit: Edit) -> str:
+def _edit(edit: Change) -> str:
+    if not isinstance(edit, Edit):
+        return f"{edit.verb} {edit.region}"
     words: list[str] = [edit.verb]
     if edit.grain:
         words.append(edit.grain)
@@ -160,25 +188,28 @@ def _edit(edit: Edit) -> str:
     return f"{' '.join(words)} -> {quoted(edit.phrase)}{_block(settings)}"
 
 
-def _blocks(spec: EditSpec) -> list[str]:
+def _settings(
+    attention: Attention | AttentionChange, sampler: Sampler | SamplerChange
+) -> list[str]:
+    """The blocks `attention` and `sampler`, as far as they say something."""
     lines = []
-    attention = _changed(
-        spec.attention,
+    given = _changed(
+        attention,
         {
             "cross": decimal_text,
             "self_": decimal_text,
             "frames": str,
             "until": percent_text,
             "decay": decimal_text,
-            "levels": lambda levels: " ".join(map(str, levels)),
+            "levels": lambda levels: levels if levels == "all" else " ".join(map(str, levels)),
             "phrases": str,
         },
     )
-    if attention:
-        lines.append(f"attention{_block(attention)}")
-    sampler = _changed(spec.sampler, {"steps": str, "guidance": decimal_text, "seed": str})
-    if sampler:
-        lines.append(f"sampler {spec.sampler.method}{_block(sampler)}")
+    if given:
+        lines.append(f"attention{_block(given)}")
+    given = _changed(sampler, {"steps": str, "guidance": decimal_text, "seed": str})
+    if given or sampler.method != type(sampler).model_fields["method"].default:
+        lines.append(f"sampler{f' {sampler.method}' if sampler.method else ''}{_block(given)}")
     return lines
 
 

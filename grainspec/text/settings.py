@@ -14,7 +14,7 @@ from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
 from grainspec.numbers import share_of_percent
 from grainspec.regions.expressions import FrameRange
-from grainspec.spec import MAX_LEVEL, Attention, FrameScope, Size
+from grainspec.spec import MAX_LEVEL, FrameScope, PhraseContext, Size
 from grainspec.text.tokens import span_of
 from grainspec.validation import findings_of
 
@@ -87,7 +87,7 @@ def _choice(options: Sequence[str]) -> Kind:
 
 def _levels(word: Word) -> Any:
     if isinstance(word, Tree) and word.data == "all":
-        return None
+        return "all"
     if isinstance(word, Token) and word.type == "RANGE":
         first, last = map(_whole, str(word).split(".."))
         if last < first:
@@ -124,7 +124,7 @@ ATTENTION = {
     "until": PERCENT,
     "decay": DECIMAL,
     "levels": LEVELS,
-    "phrases": _choice(get_args(Attention.model_fields["phrases"].annotation)),
+    "phrases": _choice(get_args(PhraseContext)),
 }
 MASKS = {
     "threshold": PERCENT,
@@ -219,8 +219,8 @@ def _reads(kind: Kind, word: Word) -> bool:
 def _join(kind: Kind, values: list[Any]) -> Any:
     if not kind.many:
         return values[0]
-    if None in values:
+    if "all" in values:
         if len(values) > 1:
             raise Mismatch
-        return None
+        return "all"
     return tuple(level for part in values for level in part)

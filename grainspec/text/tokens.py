@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -15,11 +16,12 @@ from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic, closest
-from grainspec.names import RESERVED, STATEMENTS
+from grainspec.names import RESERVED, SHARED, STATEMENTS
 from grainspec.nodes import Span
 from grainspec.regions.expressions import MAX_DEPTH
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
+_SHARED = frozenset(word.upper() for word in SHARED)
 _JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
 _MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
@@ -88,44 +90,121 @@ def span_between(first: Token, last: Token) -> Span:
     return span_of(first).to(span_of(last))
 
 
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement's parse tree and the stretch of text it came from."""
+    """One statement's parse tree, the stretch of text it came from, and the variant it stands in.
 
-    def __init__(self, tree: Tree[Token], first: Token, last: Token) -> None:
-        self.tree = tree
-        self.span = span_between(first, last)
+    ``variant`` counts variants from 1 and is 0 outside them; a variant's own head stands in it.
+    """
+
+    tree: Tree[Token]
+    span: Span
+    variant: int = 0
 
 
 def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Iterator[Statement]:
     """The statements of ``text``; what cannot be parsed becomes a finding and is left out.
 
-    ``unread`` takes the keywords of those left out, and the names of regions they would define.
+    ``unread`` takes the keywords of those left out, in the second variant as ``2.target``, and the
+    names of regions they would define.
     """
-    parser = grammar()
-    tokens = list(parser.lex(text))
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        if token.type not in _STARTERS:
-            findings.append(_no_statement(token))
-            position = _next_statement(tokens, position + 1)
-            continue
-        machine = parser.parse_interactive(start="statement")
-        start = position
-        failed = len(findings)
+    return _Statements(text, findings, unread).all()
+
+
+class _Statements:
+    """Walks through a text's tokens, statement by statement."""
+
+    def __init__(self, text: str, findings: list[Diagnostic], unread: set[str]) -> None:
+        self.tokens = list(grammar().lex(text))
+        self.findings = findings
+        self.unread = unread
+        self.position = 0
+        self.variants = 0
+        self.open: Token | None = None  # the `variant` whose `}` is still to come
+
+    def all(self) -> Iterator[Statement]:
+        while self.position < len(self.tokens):
+            token = self.tokens[self.position]
+            if token.type == "RBRACE" and self.open:
+                self.open = None
+                self.position += 1
+            elif token.type not in _STARTERS:
+                self.findings.append(_no_statement(token))
+                self.position += 1
+                self.skip()
+            else:
+                yield from self.one()
+        if self.open:
+            message, cure = (
+                "this variant is never closed",
+                "Close it with `}` after its statements.",
+            )
+            self.findings.append(Diagnostic("G001", message, cure, span_of(self.open)))
+            self.unread.add("variant")
+
+    def one(self) -> Iterator[Statement]:
+        """The statement that begins here, and where it is a variant's head, its brace."""
+        start, failed = self.position, len(self.findings)
+        first = self.tokens[start]
+        if first.type in _SHARED and self.open:
+            message = f"`{first}` cannot stand in a variant"
+            cure = "Variants share the clip, the model, the source prompt and the regions."
+            if first.type == "VARIANT":
+                cure = "Close the variant before it with `}`."
+            self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
+        if first.type == "WITHOUT" and not self.open:
+            message, cure = "`without` stands only in variants", "Take out the edit itself."
+            self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
+        tree = self.parse()
+        if first.type == "VARIANT":
+            tree = self.enter(first, tree)
+        variant = self.variants if self.open else 0
+        if len(self.findings) > failed:
+            self.unread.add(f"{variant}.{first}" if variant else str(first))
+            if first.type == "REGION" and start + 1 < len(self.tokens):
+                self.unread.add(str(self.tokens[start + 1]))
+        elif tree:
+            yield Statement(tree, span_between(first, self.tokens[self.position - 1]), variant)
+
+    def enter(self, first: Token, tree: Tree[Token] | None) -> Tree[Token] | None:
+        """Go behind the brace after a variant's name, from wherever parsing its head has ended."""
+        brace = self.position
+        while tree is None and brace < len(self.tokens):
+            if self.tokens[brace].type in _STARTERS and _begins_line(self.tokens, brace):
+                break
+            if self.tokens[brace].type == "LBRACE":
+                break
+            brace += 1
+        if brace == len(self.tokens) or self.tokens[brace].type != "LBRACE":
+            if tree:
+                last = self.tokens[self.position - 1]
+                message = f"the statement ends too early, after `{_short(last)}`"
+                self.findings.append(Diagnostic("G001", message, "Expected `{`.", span_of(last)))
+            return None
+        self.position = brace + 1
+        self.variants += 1
+        self.open = first
+        return tree
+
+    def parse(self) -> Tree[Token] | None:
+        """The tree of the statement that begins here; None where that is a mistake."""
+        tokens, position = self.tokens, self.position
+        machine = grammar().parse_interactive(start="statement")
+        start, head = position, tokens[position].type == "VARIANT"
         brackets: list[int] = []  # for each open bracket, the `~` in a row before it
+        braces = 0
         row = 0  # `~` in a row
         behind = 0  # `grow` and its like behind one region
         while True:
             if position == len(tokens) or (
-                position > start and _may_begin(machine, tokens, position) and _may_end(machine)
+                position > start and self.ends(machine, position, head=head)
             ):
+                self.position = position
                 try:
-                    tree = machine.feed_eof(tokens[position - 1])  # type: ignore[no-untyped-call]
-                    yield Statement(tree, tokens[start], tokens[position - 1])
+                    return machine.feed_eof(tokens[position - 1])  # type: ignore[no-any-return, no-untyped-call]
                 except UnexpectedToken:
-                    findings.append(_ends_early(machine, tokens[position - 1]))
-                break
+                    self.findings.append(_ends_early(machine, tokens[position - 1]))
+                    return None
             token = tokens[position]
             if token.type in _OPENERS:
                 brackets.append(row)
@@ -136,32 +215,47 @@ def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Itera
             if len(brackets) + sum(brackets) + row + behind > MAX_DEPTH:
                 message = f"this nests more than {MAX_DEPTH} deep"
                 cure = "Name a part of it as a region of its own."
-                findings.append(Diagnostic("G004", message, cure, span_of(token)))
-                position = _next_statement(tokens, position)
-                break
+                self.findings.append(Diagnostic("G004", message, cure, span_of(token)))
+                self.position = position
+                self.skip(braces)
+                return None
             try:
                 machine.feed_token(token)
             except UnexpectedToken:
-                if token.type in _STARTERS and _begins_line(tokens, position):
-                    findings.append(_ends_early(machine, tokens[position - 1]))
+                self.position = position
+                begins = token.type in _STARTERS and _begins_line(tokens, position)
+                if begins or (token.type == "RBRACE" and self.open and not braces):
+                    self.findings.append(_ends_early(machine, tokens[position - 1]))
                 else:
-                    findings.append(_unexpected(machine, token, tokens[position - 1]))
-                    position = _next_statement(tokens, position)
-                break
+                    self.findings.append(_unexpected(machine, token, tokens[position - 1]))
+                    self.skip(braces)
+                return None
+            braces += (token.type == "LBRACE") - (token.type == "RBRACE")
             position += 1
-        if len(findings) > failed:
-            unread.add(str(tokens[start]))
-            if tokens[start].type == "REGION" and start + 1 < len(tokens):
-                unread.add(str(tokens[start + 1]))
 
+    def ends(self, machine: InteractiveParser, position: int, *, head: bool) -> bool:
+        """Whether the statement is whole and the next token is none of its own.
 
-def _next_statement(tokens: list[Token], position: int) -> int:
-    """The next keyword that begins a line, from ``position`` on."""
-    while position < len(tokens):
-        if tokens[position].type in _STARTERS and _begins_line(tokens, position):
-            break
-        position += 1
-    return position
+        ``head`` is for a variant's head, behind which there is a brace.
+        """
+        kind = self.tokens[position].type
+        if (kind == "RBRACE" and self.open) or (kind == "LBRACE" and head):
+            return _may_end(machine) and kind not in machine.accepts()  # type: ignore[no-untyped-call]
+        return _may_begin(machine, self.tokens, position) and _may_end(machine)
+
+    def skip(self, braces: int = 0) -> None:
+        """Go on to the next keyword that begins a line, or the end of the variant one is in.
+
+        ``braces`` are open where the mistake was.
+        """
+        while self.position < len(self.tokens):
+            token = self.tokens[self.position]
+            if token.type in _STARTERS and _begins_line(self.tokens, self.position):
+                break
+            if token.type == "RBRACE" and self.open and not braces:
+                break
+            braces += (token.type == "LBRACE") - (token.type == "RBRACE" and braces > 0)
+            self.position += 1
 
 
 def _begins_line(tokens: list[Token], position: int) -> bool:

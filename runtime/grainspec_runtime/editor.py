@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,9 +82,11 @@ class Editor:
     ) -> EditResult:
         """Edit a spec's clip. Relative paths in the spec start at ``base`` (here by default).
 
-        Raises GrainError for whatever is wrong with the spec, its files or the model, all of it
-        before the model is loaded where that is possible.
+        Of a spec with variants this is the edit outside them; ``spec.as_variant("pig")`` is
+        another's. Raises GrainError for whatever is wrong with the spec, its files or the model,
+        all of it before the model is loaded where that is possible.
         """
+        spec = spec.without_variants()
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
@@ -105,70 +107,95 @@ class Editor:
         self, prepared: Prepared, *, progress: Progress = lambda stage, done, total: None
     ) -> EditResult:
         """Edit a clip whose spec has been checked and compiled already."""
-        spec, plan, bound = prepared.spec, prepared.plan, prepared.bound
+        return next(self.run_all([prepared], progress=progress))
+
+    def run_all(
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        progress: Progress = lambda stage, done, total: None,
+    ) -> Iterator[EditResult]:
+        """Edit one clip in several ways, one result after the other.
+
+        The clip is read once, and inverted once for all that want the same inversion. Raises
+        ValueError unless all are of one clip and model, as the variants of a spec are.
+        """
+        first = prepared[0]
+        for other in prepared[1:]:
+            if (other.spec.video, other.spec.model) != (first.spec.video, first.spec.model):
+                raise ValueError("all must edit one clip with one model")
         seconds: dict[str, float] = {}
-        warnings = list(prepared.warnings)
 
         @contextmanager
-        def stage(name: str) -> Iterator[Callable[[int, int], None]]:
-            start = time.perf_counter()
-            progress(name, 0, 1)
-            yield lambda done, total: progress(name, done, total)
-            progress(name, 1, 1)
+        def stage(name: str, variant: str | None = None) -> Iterator[Callable[[int, int], None]]:
+            start, shown = time.perf_counter(), f"{name} {variant}" if variant else name
+            progress(shown, 0, 1)
+            yield lambda done, total: progress(shown, done, total)
+            progress(shown, 1, 1)
             seconds[name] = round(time.perf_counter() - start, 3)
 
         with stage("load model"):
-            checkpoint = self.checkpoint(prepared.base)
+            checkpoint = self.checkpoint(first.base)
+        late: list[Diagnostic] = []
         with stage("read clip"):
-            frames = decode_frames(prepared.base / spec.video.path, plan.frames, bound.window)
+            path = first.base / first.spec.video.path
+            frames = decode_frames(path, first.plan.frames, first.bound.window)
             latents = checkpoint.encode_frames(_to_tensor(frames))
-            if spec.model == DEMO:
+            if first.spec.model == DEMO:
                 back = _to_frames(checkpoint.decode_latents(latents))
-                warnings += strange_clip(frames, back, spec.video.span_of("path"))
-        with stage("invert") as report:
-            trajectory, cached = self._inversion(checkpoint, latents, prepared, report)
-        with stage("sample") as report:
-            control = AttentionControl(
-                len(plan.frames),
-                plan=plan,
-                scope=plan.attention.frames,
-                backend=self.backend,
-                device=checkpoint.device,
+                late += strange_clip(frames, back, first.spec.video.span_of("path"))
+        inversions = _Inversions(checkpoint, latents, use_cache=self.use_cache)
+        for one in prepared:
+            spec, plan = one.spec, one.plan
+            with stage("invert", one.variant) as report:
+                trajectory, cached = inversions.of(spec, report)
+            with stage("sample", one.variant) as report:
+                control = AttentionControl(
+                    len(plan.frames),
+                    plan=plan,
+                    scope=plan.attention.frames,
+                    backend=self.backend,
+                    device=checkpoint.device,
+                )
+                edited = sample(
+                    checkpoint,
+                    trajectory,
+                    plan,
+                    control,
+                    negative=spec.negative,
+                    steps=spec.sampler.steps,
+                    guidance=spec.sampler.guidance,
+                    progress=report,
+                )
+            with stage("decode", one.variant):
+                pictures = _to_frames(checkpoint.decode_latents(edited.to(checkpoint.dtype)))
+            yield EditResult(
+                prepared=one,
+                source=frames,
+                edited=pictures,
+                fps=one.bound.facts.fps / spec.video.step,
+                seconds=seconds,
+                inversion_cached=cached,
+                warnings=(*one.warnings, *late),
+                device=str(checkpoint.device),
+                dtype=str(checkpoint.dtype).removeprefix("torch."),
+                model_folder=str(checkpoint.folder.resolve()),
             )
-            edited = sample(
-                checkpoint,
-                trajectory,
-                plan,
-                control,
-                negative=spec.negative,
-                steps=spec.sampler.steps,
-                guidance=spec.sampler.guidance,
-                progress=report,
-            )
-        with stage("decode"):
-            pictures = _to_frames(checkpoint.decode_latents(edited.to(checkpoint.dtype)))
-        return EditResult(
-            prepared=prepared,
-            source=frames,
-            edited=pictures,
-            fps=bound.facts.fps / spec.video.step,
-            seconds=seconds,
-            inversion_cached=cached,
-            warnings=tuple(warnings),
-            device=str(checkpoint.device),
-            dtype=str(checkpoint.dtype).removeprefix("torch."),
-            model_folder=str(checkpoint.folder.resolve()),
-        )
+            seconds, late = {}, []
 
-    def _inversion(
-        self,
-        checkpoint: Checkpoint,
-        latents: Tensor,
-        prepared: Prepared,
-        report: Callable[[int, int], None],
-    ) -> tuple[Tensor, bool]:
-        """The clip's way to noise, from the cache if it was found before."""
-        spec = prepared.spec
+
+class _Inversions:
+    """The ways to noise of one clip: the last that was found, those on disk, and new ones."""
+
+    def __init__(self, checkpoint: Checkpoint, latents: Tensor, *, use_cache: bool) -> None:
+        self.checkpoint = checkpoint
+        self.latents = latents
+        self.use_cache = use_cache
+        self.last: tuple[str, Tensor] | None = None
+
+    def of(self, spec: EditSpec, report: Callable[[int, int], None]) -> tuple[Tensor, bool]:
+        """The trajectory for a spec, and whether it was found before."""
+        checkpoint = self.checkpoint
         facts = {
             "version": _INVERSION_VERSION,
             "model": _fingerprint(checkpoint),
@@ -177,17 +204,19 @@ class Editor:
             "scope": spec.attention.frames,
             "dtype": str(checkpoint.dtype),
         }
-        key = inversion_key(latents, facts)
-        if self.use_cache:
-            found = load_inversion(key, checkpoint.device)
-            if found is not None and found.shape[1:] == latents.shape:
-                return found, True
+        key = inversion_key(self.latents, facts)
+        if self.last and self.last[0] == key:
+            return self.last[1], True
+        found = load_inversion(key, checkpoint.device) if self.use_cache else None
+        if found is not None and found.shape[1:] == self.latents.shape:
+            self.last = key, found
+            return found, True
         control = AttentionControl(
-            len(latents), scope=spec.attention.frames, device=checkpoint.device
+            len(self.latents), scope=spec.attention.frames, device=checkpoint.device
         )
         trajectory = invert(
             checkpoint,
-            latents,
+            self.latents,
             control,
             prompt=spec.source,
             steps=spec.sampler.steps,
@@ -195,6 +224,7 @@ class Editor:
         )
         if self.use_cache:
             save_inversion(key, trajectory)
+        self.last = key, trajectory
         return trajectory, False
 
 

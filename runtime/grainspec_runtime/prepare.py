@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.spec import EditSpec
+from grainspec.text.override import override
 from grainspec_runtime.backbones.facts import backbone_facts
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.demo.checks import unknown_words
@@ -20,7 +22,10 @@ from grainspec_runtime.demo.checks import unknown_words
 
 @dataclass(frozen=True)
 class Prepared:
-    """A spec on its clip: regions bound, plan compiled, and what is doubtful about them."""
+    """A spec on its clip: regions bound, plan compiled, and what is doubtful about them.
+
+    ``variant`` is the name of the variant that it is, if it is one.
+    """
 
     spec: EditSpec
     base: Path
@@ -28,28 +33,59 @@ class Prepared:
     bound: Bound
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
+    variant: str | None = None
 
 
-def prepare(spec: EditSpec, base: Path) -> Prepared:
+def prepare(spec: EditSpec, base: Path, *, sets: Sequence[str] = ()) -> Prepared:
     """Check a spec and its files, bind its regions, compile its plan.
 
-    Relative paths start at ``base``. Raises GrainError with every error that can be found.
+    Relative paths start at ``base``. The spec's variants are left out; ``sets`` are values to
+    change, as :func:`grainspec.override` takes them. Raises GrainError with every error that can be
+    found.
     """
-    findings = check_meaning(spec)
+    return _prepare(spec, base, sets, None, None)
+
+
+def prepare_variants(
+    spec: EditSpec, names: Sequence[str], base: Path, *, sets: Sequence[str] = ()
+) -> list[Prepared]:
+    """Prepare some variants of a spec, whose files are looked at and whose regions are bound once.
+
+    Raises GrainError for whatever is wrong with any of them, KeyError for a variant that is not
+    there.
+    """
+    prepared: list[Prepared] = []
+    for name in names:
+        prepared.append(_prepare(spec, base, sets, name, prepared[0] if prepared else None))
+    return prepared
+
+
+def _prepare(
+    whole: EditSpec, base: Path, sets: Sequence[str], variant: str | None, sibling: Prepared | None
+) -> Prepared:
+    """``sibling`` is another variant of the same spec, prepared before."""
+    spec = override(whole.as_variant(variant) if variant else whole.without_variants(), sets)
+    findings = check_meaning(spec, one_of_several=bool(whole.variants))
     _raise_errors(findings)
-    findings += check_files(spec, base)
-    _raise_errors(findings)
-    backbone = backbone_facts(spec.model, base, span=spec.span_of("model"))
+    if sibling is None:
+        findings += check_files(spec, base)
+        _raise_errors(findings)
+        backbone = backbone_facts(spec.model, base, span=spec.span_of("model"))
+    else:
+        backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:
         message = f"`steps` is {spec.sampler.steps}"
         cure = f"It must be less than the {backbone.training_steps} that the model was trained on."
         raise fail("G203", message, cure, spec.sampler.span_of("steps"))
-    bound = bind_regions(spec, base, default_size=backbone.native_size)
+    if sibling is None:
+        bound = bind_regions(spec, base, default_size=backbone.native_size)
+    else:
+        bound = sibling.bound.carved(spec)
     compiled = compile_plan(spec, bound.edits, backbone)
     findings += [*bound.warnings, *compiled.warnings]
     if spec.model == DEMO:
         findings += unknown_words(spec)
-    return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings))
+    return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
 
 
 def _raise_errors(findings: list[Diagnostic]) -> None:

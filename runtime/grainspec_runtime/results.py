@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from PIL import Image
 
 from grainspec.diagnostics import fail
 from grainspec.plan.save import save_plan
+from grainspec.whole_file import whole_file
 from grainspec_runtime.editor import EditResult
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.views.overlay import legend, meanings, overlay
@@ -37,6 +38,8 @@ _FILES = frozenset(
         MANIFEST,
     }
 )
+_COMPARISON = frozenset({"variants.mp4", "variants.png"})
+"""Files beside the folders of a spec's variants."""
 _CURE = "Name another folder with `-o`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
@@ -44,13 +47,18 @@ _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "
 def check_writable(folder: Path) -> None:
     """Raise GrainError (G310) unless a run can be written to ``folder``.
 
-    A folder that holds an earlier run, and nothing else, is replaced; any other is left alone.
+    A folder that holds an earlier run, and nothing else but the runs of variants in folders of
+    their own, is replaced; any other is left alone.
     """
     folder = folder.resolve()
     if folder.exists():
         if not folder.is_dir():
             raise fail("G310", f"{folder} is a file", _CURE)
-        strange = sorted({path.name for path in folder.iterdir()} - _FILES)
+        strange = sorted(
+            path.name
+            for path in folder.iterdir()
+            if path.name not in _FILES | _COMPARISON and not (path / MANIFEST).is_file()
+        )
         if strange:
             message = f"{folder} holds what is no run of grain's, such as {strange[0]}"
             raise fail("G310", message, _CURE)
@@ -140,6 +148,20 @@ def save_run(
         (place / MANIFEST).write_text(manifest + "\n", encoding="utf-8", errors="replace")
 
 
+def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
+    """Write ``variants.png`` and ``variants.mp4``: the clip and what its variants made of it.
+
+    Raises OSError where they cannot be written.
+    """
+    source, fps = results[0].source, results[0].fps
+    edited = {str(result.prepared.variant): result.edited for result in results}
+    with whole_file(folder / "variants.mp4") as partial:
+        clips = side_by_side(source, *edited.values())
+        encode_video(clips, partial, fps=fps, container="mp4")
+    with whole_file(folder / "variants.png") as partial:
+        sheet({"source": source, **edited}).save(partial, format="PNG")
+
+
 def overlay_picture(result: EditResult) -> Image.Image:
     """The first frame with its regions, and what becomes of each."""
     prepared = result.prepared
@@ -155,6 +177,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
     facts = prepared.bound.facts
     return {
         "spec": prepared.spec.model_dump(mode="json", by_alias=True),
+        "variant": prepared.variant,
         "arguments": arguments,
         "base": str(prepared.base.resolve()),
         "model_folder": result.model_folder,

@@ -216,7 +216,7 @@ def test_schema_and_door_agree(changed: dict[str, Any], pointer: str | None) -> 
     [
         ("{", "Invalid JSON"),
         ("[]", "G009"),
-        ('{"video": {"path": "c"}}', "/target"),
+        ('{"video": {"path": "c"}}', "G008.*`target`"),
         ('{"video": {"path": "c"}, "target": "a", "edits": [{"verb": "cut"}]}', "/edits/0"),
         ('{"video": {"path": "c", "stp": 2}, "target": "a"}', "/video/stp"),
         ('{"video": {"path": "c"}, "target": "a"}', "G108"),

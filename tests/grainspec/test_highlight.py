@@ -27,6 +27,7 @@ KINDS = {
     "constant.language": Token.Keyword.Constant,
     "constant.other": Token.Name.Constant,
     "entity.name.function": Token.Name.Function,
+    "entity.name.type": Token.Name.Class,
     "keyword.operator": Token.Operator,
     "keyword.control": Token.Keyword,
     "storage.type": Token.Keyword.Type,
@@ -73,14 +74,19 @@ def textmate_scopes(text: str) -> list[str | None]:
             start, order, match, rule = min(hits, key=lambda hit: hit[:2])
             scopes += [default] * (start - at)
             if order == 0 and open_rules:
-                captures = inside.get("endCaptures", {}).get("0", {})
+                captures = inside.get("endCaptures", {})
                 open_rules.pop()
             else:
-                captures = rule.get("beginCaptures", {}).get("0", {})
+                captures = rule.get("beginCaptures", {})
                 if "begin" in rule:
                     open_rules.append(rule)
-            own = captures.get("name") or rule.get("name") or default
+            own = captures.get("0", {}).get("name") or rule.get("name") or default
             scopes += [own] * (match.end() - start)
+            for group in filter(int, captures):
+                first, last = match.span(int(group))
+                scopes[len(scopes) - match.end() + first : len(scopes) - match.end() + last] = [
+                    captures[group]["name"]
+                ] * (last - first)
             at = match.end()
     return scopes
 
@@ -120,6 +126,16 @@ def test_kinds_of_words() -> None:
     ]
     assert (Token.Name.Attribute, "repel") in tokens
     assert tokens[-1] == (Token.Comment.Single, "# self")
+
+
+def test_words_that_are_settings_only_where_they_stand() -> None:
+    text = 'region index = masks("m", index 1, from 2) variant step { edit index -> "step" }'
+    tokens = [(kind, word) for kind, word in GrainLexer().get_tokens(text) if word.strip()]
+    assert tokens[1] == (Token.Name.Variable, "index")
+    assert tokens.count((Token.Name.Attribute, "index")) == 1
+    assert (Token.Name.Attribute, "from") in tokens
+    assert (Token.Name.Class, "step") in tokens
+    assert tokens[-6] == (Token.Name.Variable, "index")
 
 
 def test_mistakes_are_marked() -> None:

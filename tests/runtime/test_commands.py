@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -108,6 +109,86 @@ def test_run_writes_a_folder_and_other_words_start_from_the_cache(
     assert again.json["output"] == "other"
     assert again.json["spec"]["target"].count("orange cat") == 1
     assert not grain("run", example, "--no-cache", "--format", "json").json["inversion_cached"]
+
+
+VARIANTS = """
+variant robot { target "a green robot and a blue man on grass before green trees"
+    without right, trees }
+variant swapped { target "a yellow bear and a green robot on grass before cherry trees"
+    edit instance left -> "yellow bear"  edit instance right -> "green robot" }
+"""
+
+
+def test_variants_run_from_one_inversion(
+    grain: Grain, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example.write_text(example.read_text() + VARIANTS)
+    monkeypatch.chdir(tmp_path)
+    inversions: list[int] = []
+    from grainspec_runtime import editor
+
+    invert = editor.invert
+    monkeypatch.setattr(
+        editor, "invert", lambda *args, **kw: (inversions.append(1), invert(*args, **kw))[1]
+    )
+    said = grain("run", example, "--variant", "all", "--no-cache", "--set", "sampler.steps=3")
+    assert said.code == 0, said.err
+    assert len(inversions) == 1
+    folder = tmp_path / "runs" / "instance"
+    assert probe(folder / "variants.mp4").frames == 2
+    with Image.open(folder / "variants.png") as image:
+        assert image.size[1] == 3 * (144 + 48 + 20)  # the clip and two variants, labelled
+    for name, phrases in {"robot": ["green robot"], "swapped": None}.items():
+        manifest = json.loads((folder / name / "run.json").read_text())
+        assert (manifest["variant"], manifest["spec"]["sampler"]["steps"]) == (name, 3)
+        plan = load_plan(folder / name / "plan.safetensors")
+        if phrases:
+            assert [edit.phrase for edit in plan.edits] == phrases
+    # The spec itself goes beside them, and leaves them alone.
+    assert grain("run", example).code == 0
+    assert (folder / "edited.mp4").exists()
+    assert (folder / "robot" / "edited.mp4").exists()
+    found = grain("run", example, "--variant", "robot", "--format", "json").json["runs"]
+    assert [run["variant"] for run in found] == ["robot"]
+
+
+def test_variants_are_chosen_by_name(grain: Grain, example: Path, tmp_path: Path) -> None:
+    example.write_text(example.read_text() + VARIANTS)
+    said = grain("plan", example, "--variant", "robott")
+    assert said.code == 2
+    assert "Did you mean `robot`?" in said.err
+    said = grain("plan", example, "--variant", "robot", "--set", "left.weight=0.5")
+    assert (said.code, said.err) == (0, "")
+    assert "green robot" in said.out
+    assert "yellow bear" not in said.out
+    facts = grain("show", example, "--variant", "robot", "--format", "json").json
+    assert [region["name"] for region in facts["regions"]] == ["left", "ground"]
+    text = example.read_text()
+    example.write_text("".join(line for line in text.splitlines(True) if "edit trees" not in line))
+    said = grain("run", example, "--variant", "robot")
+    assert (said.code, "error[G110]" in said.err) == (1, True)
+
+
+def test_a_spec_of_variants_only_wants_one_named(grain: Grain, example: Path) -> None:
+    kept = ("target", "edit instance", "edit trees")
+    lines = [line for line in example.read_text().splitlines() if not line.startswith(kept)]
+    text = "\n".join(lines) + VARIANTS.replace("without right, trees", 'edit left -> "green robot"')
+    example.write_text(text)
+    assert grain("check", example).code == 0
+    for command in ("run", "plan", "show"):
+        said = grain(command, example)
+        assert said.code == 2
+        assert "--variant NAME`: robot, swapped" in said.err
+    assert grain("plan", example, "--variant", "swapped").code == 0
+
+
+def test_values_that_are_set_wrong(grain: Grain, example: Path) -> None:
+    said = grain("plan", example, "--set", "attention.self=2")
+    assert said.code == 1
+    assert "--set:1:16" in said.err
+    assert "It must be from 0 to 1." in said.err
+    said = grain("plan", example, "--set", "left.phrase=dog", "--format", "json")
+    assert said.codes == ["G104"]
 
 
 def test_warnings_of_the_demo_model_name_the_line_to_change(grain: Grain, example: Path) -> None:

@@ -10,15 +10,18 @@ import click
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
-from grainspec_runtime.commands.spec_file import SpecFile, written
-from grainspec_runtime.prepare import prepare
+from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
 
 
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan here.")
+@variant_option
+@set_option
 @format_option
-def plan(spec: Path, output: Path | None, format_: Format) -> None:
+def plan(
+    spec: Path, output: Path | None, variant: str | None, sets: tuple[str, ...], format_: Format
+) -> None:
     """Compile a spec to a mask plan and print its facts: tokens, areas, strengths, words.
 
     No model is loaded; only its configuration and its tokenizer are read.
@@ -26,16 +29,17 @@ def plan(spec: Path, output: Path | None, format_: Format) -> None:
     \b
     Examples:
       grain plan edit.grain
+      grain plan wolf.grain --variant husky --set attention.self=0.5
       grain plan edit.grain -o edit.plan.safetensors --format json
     """
-    file = SpecFile.read(spec)
+    file = SpecFile.read(spec, sets)
     with file.explained():
-        prepared = prepare(file.spec, file.base)
+        prepared = file.prepared(variant)
     if output:
         with written(output):
             save_plan(prepared.plan, output)
     file.report(prepared.warnings, format_)
-    found: dict[str, Any] = facts(prepared.plan, steps=file.spec.sampler.steps)
+    found: dict[str, Any] = facts(prepared.plan, steps=prepared.spec.sampler.steps)
     if format_ == "json":
         found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
         print_json(found)

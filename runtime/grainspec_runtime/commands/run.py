@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.progress import TimeRemainingColumn as TimeRemaining
 
 from grainspec.cli.output import Format, format_option, print_json
-from grainspec_runtime.commands.spec_file import SpecFile
-from grainspec_runtime.prepare import prepare
-
-STAGES = ("load model", "read clip", "invert", "sample", "decode")
+from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
+from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 
 @click.command
@@ -30,6 +29,14 @@ STAGES = ("load model", "read clip", "invert", "sample", "decode")
     help="Precision of the networks; float32 on a CPU, float16 elsewhere by default.",
 )
 @click.option("--no-cache", is_flag=True, help="Neither look up nor keep the inversion.")
+@click.option(
+    "--variant",
+    "variants",
+    metavar="NAME",
+    multiple=True,
+    help=f"Run this variant of the spec, or `{ALL}` of them; may stand several times.",
+)
+@set_option
 @format_option
 def run(
     spec: Path,
@@ -37,6 +44,8 @@ def run(
     device: str | None,
     dtype: str | None,
     no_cache: bool,
+    variants: tuple[str, ...],
+    sets: tuple[str, ...],
     format_: Format,
 ) -> None:
     """Edit a spec's video.
@@ -45,45 +54,87 @@ def run(
     overview.png, the spec, the plan, and run.json with all that is needed to repeat the run. An
     earlier run there is replaced once the new one is complete.
 
+    Variants share one inversion. Each is written to a folder of its own name in that folder, and
+    where there are several, variants.mp4 and variants.png show them next to each other.
+
     \b
     Examples:
       grain run edit.grain
       grain run edit.grain -o out/spiderman --device cuda
+      grain run edit.grain --set sampler.steps=20 --set attention.until=50%
+      grain run wolf.grain --variant pig --variant husky
+      grain run wolf.grain --variant all
     """
-    file = SpecFile.read(spec)
+    file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
-        prepared = prepare(file.spec, file.base)
-        file.report(prepared.warnings, format_)
+        prepared = _prepared(file, variants)
+        shown: set[Diagnostic] = set()
 
-        from grainspec_runtime.results import check_writable, manifest_of, save_run
+        def doubts(findings: Iterable[Diagnostic]) -> None:
+            findings = list(dict.fromkeys(findings))
+            file.report([found for found in findings if found not in shown], format_)
+            shown.update(findings)
 
-        check_writable(output)
+        doubts(warning for one in prepared for warning in one.warnings)
+
+        from grainspec_runtime.results import check_writable, manifest_of, save_comparison, save_run
+
+        places = [output / one.variant if one.variant else output for one in prepared]
+        for place in {output, *places}:
+            check_writable(place)
 
         import torch
         from transformers.utils import logging
 
-        from grainspec_runtime.editor import Editor
+        from grainspec_runtime.editor import Editor, EditResult
 
         logging.disable_progress_bar()
         editor = Editor(
-            file.spec.model,
+            prepared[0].spec.model,
             device=_known_device(device),
             dtype=getattr(torch, dtype) if dtype else None,
             use_cache=not no_cache,
         )
+        results: list[EditResult] = []
+        arguments = sys.argv[1:]
         with _progress(format_) as progress:
-            result = editor.run_prepared(prepared, progress=progress)
-        save_run(result, output, spec_text=file.text, spec_name=spec.name, arguments=sys.argv[1:])
-    late = result.warnings[len(prepared.warnings) :]
-    file.report(late, format_)
+            for result, place in zip(
+                editor.run_all(prepared, progress=progress), places, strict=True
+            ):
+                save_run(
+                    result, place, spec_text=file.text, spec_name=spec.name, arguments=arguments
+                )
+                results.append(result)
+            if len(results) > 1:
+                with written(output / "variants.mp4"):
+                    save_comparison(results, output)
+    doubts(warning for result in results for warning in result.warnings)
+    found = [
+        {"output": str(place), **manifest_of(result, arguments)}
+        for result, place in zip(results, places, strict=True)
+    ]
     if format_ == "json":
-        print_json({"output": str(output), **manifest_of(result, sys.argv[1:])})
+        print_json({"runs": found} if variants else found[0])
         return
-    total = sum(result.seconds.values())
-    cached = ", inversion from the cache" if result.inversion_cached else ""
-    print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
-    print(f"wrote {output}: edited.mp4, side_by_side.mp4, overview.png, run.json and more")
+    for result, place in zip(results, places, strict=True):
+        total = sum(result.seconds.values())
+        cached = ", inversion from the cache" if result.inversion_cached else ""
+        print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
+        print(f"wrote {place}: edited.mp4, side_by_side.mp4, overview.png, run.json and more")
+    if len(results) > 1:
+        print(f"wrote {output}: variants.mp4 and variants.png, all next to each other")
+
+
+def _prepared(file: SpecFile, variants: tuple[str, ...]) -> list[Prepared]:
+    """The spec outside its variants, or those that were named, each once."""
+    if ALL in variants and file.whole.variants:
+        variants = file.whole.variant_names
+    file.check_choice(*variants)
+    if not variants:
+        return [prepare(file.whole, file.base, sets=file.sets)]
+    names = tuple(dict.fromkeys(variants))
+    return prepare_variants(file.whole, names, file.base, sets=file.sets)
 
 
 def _known_device(name: str | None) -> str | None:

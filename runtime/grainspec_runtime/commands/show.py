@@ -18,10 +18,9 @@ from grainspec.regions.layout import Layout
 from grainspec.spec import EditSpec
 from grainspec.whole_file import whole_file
 from grainspec_runtime.backbones.facts import native_size
-from grainspec_runtime.commands.spec_file import SpecFile, written
+from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video
-from grainspec_runtime.prepare import prepare
 from grainspec_runtime.views.levels import at_level, lost
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet
@@ -46,8 +45,18 @@ _LEAST = 240
     show_default=True,
     help="Frames on the picture, at most.",
 )
+@variant_option
+@set_option
 @format_option
-def show(spec: Path, output: Path | None, levels: bool, columns: int, format_: Format) -> None:
+def show(
+    spec: Path,
+    output: Path | None,
+    levels: bool,
+    columns: int,
+    variant: str | None,
+    sets: tuple[str, ...],
+    format_: Format,
+) -> None:
     """Draw a spec's regions on its frames, to see polarity and registration before any run.
 
     Parts are shown carved out of their owners, as the edit will have them; with --levels also what
@@ -59,37 +68,39 @@ def show(spec: Path, output: Path | None, levels: bool, columns: int, format_: F
       grain show edit.grain
       grain show edit.grain --levels --columns 8
       grain show edit.grain -o regions.mp4
+      grain show wolf.grain --variant husky
     """
-    file = SpecFile.read(spec)
+    file = SpecFile.read(spec, sets)
     output = output or spec.with_suffix(".regions.png")
     kind = output.suffix.lower()
     if kind not in {".png", ".mp4", *_ANIMATED}:
         cure = "Name a .png, or for an animation a .mp4, .gif or .webp."
         raise fail("G310", f"{output} is of no kind that can be written", cure)
     with file.explained():
+        chosen = file.chosen(variant)
         plan: MaskPlan | None = None
         if levels:
-            prepared = prepare(file.spec, file.base)
+            prepared = file.prepared(variant)
             bound, plan, warnings = prepared.bound, prepared.plan, prepared.warnings
         else:
-            bound = _bound(file.spec, file.base)
+            bound = _bound(chosen, file.base)
             warnings = bound.warnings
-        layout = _edited_and_kept(file.spec, bound.edits, bound.regions)
+        layout = _edited_and_kept(chosen, bound.edits, bound.regions)
         rows = {"regions": layout}
         if plan:
             for level in plan.levels:
                 high, wide = level.labels_FHW.shape[1:]
                 name = f"level {level.index}: {wide}x{high} tokens{_losses(plan, level.index)}"
                 rows[name] = at_level(plan, level)
-        path = file.base / file.spec.video.path
-        lines = meanings(file.spec, layout)
+        path = file.base / chosen.video.path
+        lines = meanings(chosen, layout)
         with written(output), whole_file(output) as partial:
             if kind == ".png":
                 _picture(path, bound, rows, lines, columns).save(partial, format="PNG")
             else:
                 frames = decode_frames(path, layout.frames, bound.window)
                 drawn = _animation(frames, rows, lines)
-                fps = bound.facts.fps / file.spec.video.step
+                fps = bound.facts.fps / chosen.video.step
                 _save_animation(drawn, partial, kind, fps)
     file.report(warnings, format_)
     if format_ == "json":

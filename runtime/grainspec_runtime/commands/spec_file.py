@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from grainspec.cli.output import Format, report
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
 from grainspec.files import load, read_text
 from grainspec.spec import EditSpec
+from grainspec.text.override import override
+from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
+
+ALL = "all"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def set_option(command: Command) -> Command:
+    """Give a command ``--set NAME=VALUE``, which may stand several times."""
+    return click.option(
+        "--set",
+        "sets",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Change a single value: attention.self=0.5, sampler.steps=20, left.weight=2, …",
+    )(command)
+
+
+def variant_option(command: Command) -> Command:
+    """Give a command ``--variant NAME``."""
+    return click.option("--variant", metavar="NAME", help="Take this variant of the spec.")(command)
 
 
 @dataclass(frozen=True)
@@ -19,12 +44,42 @@ class SpecFile:
 
     path: Path
     text: str
-    spec: EditSpec
+    whole: EditSpec
+    sets: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, path: Path) -> SpecFile:
-        """Read a .grain or .json file; raises GrainError with all of its findings."""
-        return cls(path, read_text(path), load(path))
+    def read(cls, path: Path, sets: Sequence[str] = ()) -> SpecFile:
+        """Read a .grain or .json file; raises GrainError with all of its findings.
+
+        ``sets`` are values to change, as :func:`grainspec.override` takes them.
+        """
+        return cls(path, read_text(path), load(path), tuple(sets))
+
+    def check_choice(self, *variants: str) -> None:
+        """A usage error for no variant's name, and where there is none but one is needed."""
+        for name in variants:
+            if name not in self.whole.variant_names:
+                cure = suggestion(name, self.whole.variant_names) or "The spec has none."
+                message = f"there is no variant `{visible(name)}`. {cure}"
+                raise click.BadParameter(message, param_hint="--variant")
+        if not variants and self.whole.variants and not (self.whole.target and self.whole.changes):
+            names = ", ".join(map(visible, self.whole.variant_names))
+            message = "this spec is an edit only by its variants."
+            raise click.UsageError(f"{message} Choose one with `--variant NAME`: {names}.")
+
+    def prepared(self, variant: str | None) -> Prepared:
+        """The spec outside its variants, or one of them, ready to run."""
+        if variant is None:
+            self.check_choice()
+            return prepare(self.whole, self.base, sets=self.sets)
+        self.check_choice(variant)
+        return prepare_variants(self.whole, [variant], self.base, sets=self.sets)[0]
+
+    def chosen(self, variant: str | None) -> EditSpec:
+        """The spec outside its variants, or one of them, with the values that were set."""
+        self.check_choice(*[variant] if variant else [])
+        spec = self.whole.as_variant(variant) if variant else self.whole.without_variants()
+        return override(spec, self.sets)
 
     @property
     def base(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -39,7 +40,9 @@ def sheet(rows: Mapping[str, Frames], *, columns: int = 6, least: int = 144) -> 
     return Image.fromarray(np.concatenate(padded))
 
 
-def side_by_side(left: Frames, right: Frames, least: int = 288) -> Frames:
-    """Two clips of one size next to each other, enlarged where they are small."""
-    gap = np.full((*left.shape[:2], max(1, left.shape[2] // 48), 3), 255, np.uint8)
-    return enlarged(np.concatenate([left, gap, right], axis=2), least)
+def side_by_side(*clips: Frames, least: int = 288) -> Frames:
+    """Clips of one size next to each other, enlarged where they are small."""
+    first = clips[0]
+    gap = np.full((*first.shape[:2], max(1, first.shape[2] // 48), 3), 255, np.uint8)
+    spaced = [first, *chain.from_iterable((gap, clip) for clip in clips[1:])]
+    return enlarged(np.concatenate(spaced, axis=2), least)
