@@ -19,7 +19,7 @@ import grainspec
 from grainspec import load, parse_all
 from grainspec.spec import FrameRange
 
-PAGES = ("README.md", "grammar/README.md")
+PAGES = ("README.md", "grammar/README.md", "grammar/cookbook.md")
 
 
 def blocks(page: str, language: str) -> list[str]:

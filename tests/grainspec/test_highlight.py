@@ -13,9 +13,14 @@ from pygments.token import Error, Token
 from grainspec.text.highlight import GrainLexer, textmate_grammar, textmate_text
 
 SPECS = {path.stem: path.read_text() for path in sorted(EXAMPLES.glob("*.grain"))} | {
-    f"reference {index}": text
+    f"{page} {index}": text
+    for page in ("README", "cookbook")
     for index, text in enumerate(
-        re.findall(r"```grain\n(.*?)```", (ROOT / "grammar" / "README.md").read_text(), re.DOTALL)
+        re.findall(
+            r"```grain\n(.*?)```",
+            (ROOT / "grammar" / f"{page}.md").read_text(encoding="utf-8"),
+            re.DOTALL,
+        )
     )
 }
 
