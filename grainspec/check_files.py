@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from grainspec.clip import ClipFacts, frame_numbers, probe, window
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.regions.expressions import Box, During, MaskFiles, Polygon, Sides, walk
+from grainspec.regions.expressions import (
+    Box,
+    During,
+    Expression,
+    MaskFiles,
+    Polygon,
+    Sides,
+    children,
+)
 from grainspec.regions.masks import check_masks
 from grainspec.spec import EditSpec
 
@@ -32,16 +40,27 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
         findings += error.diagnostics
         frames = list(range(facts.frames))
     for region in spec.regions:
-        for source in walk(region.expression):
-            if isinstance(source, MaskFiles):
-                findings += check_masks(source, base, facts, frames)
+        for source, wanted in _sources(region.expression, frames):
+            if isinstance(source, MaskFiles) and wanted:
+                findings += check_masks(source, base, facts, wanted)
             elif isinstance(source, Box | Polygon):
-                findings += _check_shape(source, facts, frames)
+                findings += _check_shape(source, facts, wanted)
             elif isinstance(source, During) and source.frames.first >= facts.frames:
                 message = f"frame {source.frames.first} is past the end of the video"
                 there = f"It has frames 0 to {facts.frames - 1}."
                 findings.append(Diagnostic("G303", message, there, source.span))
     return findings
+
+
+def _sources(
+    expression: Expression, frames: Sequence[int]
+) -> Iterator[tuple[Expression, Sequence[int]]]:
+    """The expression and everything inside it, each with the frames that it is wanted on."""
+    yield expression, frames
+    if isinstance(expression, During):
+        frames = [frame for frame in frames if frame in expression.frames]
+    for child in children(expression):
+        yield from _sources(child, frames)
 
 
 def _check_shape(box: Box | Polygon, facts: ClipFacts, frames: Sequence[int]) -> list[Diagnostic]:
@@ -60,7 +79,7 @@ def _check_shape(box: Box | Polygon, facts: ClipFacts, frames: Sequence[int]) ->
     places = chain(
         (key.sides(*size) for key in box.keyframes), (box.sides(at, *size) for at in frames)
     )
-    if not findings and not any(_meets(place, *size) for place in places):
+    if frames and not findings and not any(_meets(place, *size) for place in places):
         message = f"the {box.kind} lies outside the frame wherever it goes"
         findings.append(Diagnostic("G309", message, cure, box.keyframes[0].span or box.span))
     return findings

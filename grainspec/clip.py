@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
@@ -53,9 +53,31 @@ class Window:
         """A source frame cut and scaled, antialiased."""
         return image.resize((self.width, self.height), _resampling("LANCZOS"), box=self.box)
 
-    def mask(self, image: Image.Image) -> Image.Image:
-        """A source mask cut and scaled: each pixel takes the mask's value at its centre."""
-        return image.resize((self.width, self.height), _resampling("NEAREST"), box=self.box)
+    def mask(self, image: Image.Image, rule: ResizeRule = "nearest") -> Image.Image:
+        """A source mask cut and scaled."""
+        return resize_mask(image, (self.width, self.height), rule, self.box)
+
+
+ResizeRule = Literal["nearest", "area", "any"]
+"""Which pixels of a scaled mask are set: those with the mask set at their centre, those where it is
+set in at least half of its pixels inside them, or in any."""
+
+
+def resize_mask(
+    image: Image.Image,
+    size: tuple[int, int],
+    rule: ResizeRule,
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """A mask, 8-bit grey of 0 and 255, cut to ``box`` and scaled to ``size``, width and height."""
+    if rule == "nearest":
+        return image.resize(size, _resampling("NEAREST"), box=box)
+    import numpy as np
+    from PIL import Image
+
+    share = np.asarray(image.convert("F").resize(size, _resampling("BOX"), box=box)) / 255
+    chosen = share > 1e-6 if rule == "any" else share >= 0.5 - 1e-6
+    return Image.fromarray(chosen.astype(np.uint8) * 255)
 
 
 def _resampling(name: str) -> Image.Resampling:

@@ -185,6 +185,7 @@ def mask_files() -> st.SearchStrategy[MaskFiles]:
             "first": st.integers(-MAX_FRAME, MAX_FRAME),
             "in_order": st.booleans(),
             "scaled": st.booleans(),
+            "resize": st.sampled_from(["nearest", "area", "any"]),
         },
     )
     return st.builds(lambda one, other: MaskFiles(**one, **other), others, pixels)

@@ -108,7 +108,7 @@ class _Binder:
                 broken.add(name)
                 continue
             try:
-                mask = self._evaluate(expression)
+                mask = self._evaluate(expression, range(len(self.frames)))
             except GrainError as error:
                 errors += error.diagnostics
                 broken.add(name)
@@ -135,33 +135,39 @@ class _Binder:
         self.not_rest = [name for name in order if name not in of_rest]
         return self.not_rest + [name for name in order if name in of_rest]
 
-    def _named(self, name: str) -> Mask:
-        return np.asarray((self.bits >> self.dtype(self.index[name])) & self.dtype(1) != 0)
+    def _named(self, name: str, at: Sequence[int]) -> Mask:
+        bits = self.bits if len(at) == len(self.frames) else self.bits[list(at)]
+        return np.asarray((bits >> self.dtype(self.index[name])) & self.dtype(1) != 0)
 
-    def _evaluate(self, expression: Expression) -> Mask:
+    def _evaluate(self, expression: Expression, at: Sequence[int]) -> Mask:
+        """A region on the frames with these indices, bool ``[len(at), H, W]``."""
+        shape = (len(at), *self.shape[1:])
         if isinstance(expression, MaskFiles):
-            return self._masks(expression)
+            return self._masks(expression, at)
         if isinstance(expression, Box | Polygon):
-            return self._shape(expression)
+            return self._shape(expression, at)
         if isinstance(expression, Grown):
-            return self._grown(expression)
+            return self._grown(expression, at)
         if isinstance(expression, During):
-            there = np.array([frame in expression.frames for frame in self.frames])
-            return np.asarray(self._evaluate(expression.of) & there[:, None, None])
+            there = [i for i, index in enumerate(at) if self.frames[index] in expression.frames]
+            result = np.zeros(shape, np.bool_)
+            if there:
+                result[there] = self._evaluate(expression.of, [at[i] for i in there])
+            return result
         if isinstance(expression, All):
-            return np.ones(self.shape, np.bool_)
+            return np.ones(shape, np.bool_)
         if isinstance(expression, Rest):
-            covered = np.zeros(self.shape, np.bool_)
+            covered = np.zeros(shape, np.bool_)
             for name in self.not_rest:
-                covered |= self._named(name)
+                covered |= self._named(name, at)
             return ~covered
         if isinstance(expression, Reference):
-            return self._named(expression.name)
+            return self._named(expression.name, at)
         if isinstance(expression, Complement):
-            return ~self._evaluate(expression.of)
-        result = self._evaluate(expression.items[0])
+            return ~self._evaluate(expression.of, at)
+        result = self._evaluate(expression.items[0], at)
         for item in expression.items[1:]:
-            other = self._evaluate(item)
+            other = self._evaluate(item, at)
             if isinstance(expression, UnionOf):
                 result = result | other
             elif isinstance(expression, Intersection):
@@ -171,26 +177,26 @@ class _Binder:
                 result = result & ~other
         return result
 
-    def _masks(self, source: MaskFiles) -> Mask:
-        result = np.empty(self.shape, np.bool_)
-        images = open_masks(source, self.base, self.facts, self.frames)
+    def _masks(self, source: MaskFiles, at: Sequence[int]) -> Mask:
+        result = np.empty((len(at), *self.shape[1:]), np.bool_)
+        images = open_masks(source, self.base, self.facts, [self.frames[i] for i in at])
         for number, image in enumerate(images):
-            result[number] = np.asarray(self.window.mask(image)) >= 128
-        return ~result if source.invert else result
+            result[number] = np.asarray(self.window.mask(image, source.resize)) >= 128
+        return result
 
-    def _shape(self, shape: Box | Polygon) -> Mask:
+    def _shape(self, shape: Box | Polygon, at: Sequence[int]) -> Mask:
         """Pixels whose centres lie in a shape, interpolated at every source frame."""
         size = self.facts.width, self.facts.height
-        result = np.empty(self.shape, np.bool_)
-        for index, frame in enumerate(self.frames):
-            numbers = np.array(shape.numbers(frame, *size)).reshape(-1, 2)
+        grid = self.shape[1], self.shape[2]
+        result = np.empty((len(at), *grid), np.bool_)
+        for number, index in enumerate(at):
+            numbers = np.array(shape.numbers(self.frames[index], *size)).reshape(-1, 2)
             points = (numbers - self.window.box[:2]) * self._scale()
-            grid = self.shape[1], self.shape[2]
             if isinstance(shape, Polygon):
-                result[index] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
+                result[number] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
             else:
                 fill = fill_ellipse if shape.kind == "ellipse" else fill_box
-                result[index] = fill(grid, *points.flatten().tolist())
+                result[number] = fill(grid, *points.flatten().tolist())
         return result
 
     def _scale(self) -> np.ndarray:
@@ -198,11 +204,13 @@ class _Binder:
         left, top, right, bottom = self.window.box
         return np.array([self.window.width / (right - left), self.window.height / (bottom - top)])
 
-    def _grown(self, expression: Grown) -> Mask:
+    def _grown(self, expression: Grown, at: Sequence[int]) -> Mask:
         """A region grown or shrunk by a disc, measured in source pixels."""
         distance = expression.by.pixels(min(self.facts.width, self.facts.height))
         radius = distance * float(self._scale().mean())
-        return grow(self._evaluate(expression.of), radius if expression.kind == "grow" else -radius)
+        return grow(
+            self._evaluate(expression.of, at), radius if expression.kind == "grow" else -radius
+        )
 
 
 def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:

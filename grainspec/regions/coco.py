@@ -1,8 +1,9 @@
 """Masks in COCO's JSON: run lengths, compressed or not, and polygons.
 
 Understood are a list with one segmentation a frame (null where there is none), an object that has
-such a list as ``segmentations`` (as YouTube-VIS has), and a whole COCO data set, whose images are
-the frames in the order of the numbers in their file names.
+such a list as ``segmentations``, a whole COCO data set, whose images are the frames in the order of
+the numbers in their file names, and a YouTube-VIS data set of one video, whose annotations have
+such lists.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from grainspec.regions.shapes import fill_polygon
 
 MAX_BYTES = 1 << 30
 MAX_PIXELS = 1 << 28
+MAX_FRAMES = 1_000_000
 
 
 @dataclass
@@ -55,8 +57,9 @@ def frame_size(frame: CocoFrame) -> tuple[int, int] | None:
 def read_coco(path: Path, *, index: int | None = None) -> list[CocoFrame]:
     """What a document has for every frame.
 
-    ``index`` chooses among objects: an annotation's ``track_id`` or ``instance_id`` where it has
-    one, else its ``category_id``. Raises ValueError for what is none of the known forms.
+    ``index`` chooses among objects: in YouTube-VIS by an annotation's ``id``, else by its
+    ``track_id`` or ``instance_id`` where it has one, by its ``category_id`` where not. Raises
+    ValueError for what is none of the known forms.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES >> 20} MB")
@@ -66,6 +69,8 @@ def read_coco(path: Path, *, index: int | None = None) -> list[CocoFrame]:
         raise ValueError("it nests too deep") from error
     if isinstance(document, dict) and "annotations" in document and "images" in document:
         return _of_data_set(document, index)
+    if isinstance(document, dict) and "annotations" in document and "videos" in document:
+        return _of_video(document, index)
     if isinstance(document, dict) and "segmentations" in document:
         document = document["segmentations"]
     if not isinstance(document, list):
@@ -103,6 +108,32 @@ def _of_data_set(document: dict[str, Any], index: int | None) -> list[CocoFrame]
         raise ValueError(f"its images and annotations do not fit together: {error!r}") from error
     if not frames:
         raise ValueError("it has no images")
+    return frames
+
+
+def _of_video(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
+    """The frames of YouTube-VIS, where each annotation is an object with a mask a frame."""
+    try:
+        videos = document["videos"]
+        if len(videos) != 1:
+            raise ValueError(f"it has {len(videos)} videos; leave only the clip's own")
+        video = videos[0]
+        size = [video.get("height"), video.get("width")]
+        count = video.get("length") or len(video["file_names"])
+        if not isinstance(count, int) or not 0 < count <= MAX_FRAMES:
+            raise ValueError(f"its video has {count} frames")
+        frames = [CocoFrame(size=None if None in size else size) for _ in range(count)]
+        for annotation in document["annotations"]:
+            if annotation["video_id"] != video["id"] or index not in {None, annotation["id"]}:
+                continue
+            masks = annotation["segmentations"]
+            if len(masks) != count:
+                raise ValueError(f"object {annotation['id']} has {len(masks)} masks, not {count}")
+            for frame, mask in zip(frames, masks, strict=True):
+                if mask is not None:
+                    frame.segmentations.append(mask)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its video and annotations do not fit together: {error!r}") from error
     return frames
 
 

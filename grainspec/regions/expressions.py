@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from grainspec.clip import ResizeRule
 from grainspec.diagnostics import refuse
 from grainspec.names import Name, PathText
 from grainspec.nodes import Node
@@ -163,7 +164,9 @@ class MaskFiles(_Algebra):
     in_order: bool = False
     """The k-th mask belongs to source frame k, whatever the files' numbers are."""
     scaled: bool = False
-    """Masks of another size are scaled to the source frame's, each pixel to the nearest."""
+    """Masks of another size are scaled to the source frame's."""
+    resize: ResizeRule = "nearest"
+    """Which pixels are in the region where masks are scaled, alone or with the clip."""
 
     @model_validator(mode="after")
     def _one_way_to_choose_pixels(self) -> Self:
@@ -450,6 +453,7 @@ def masks(
     first: int = 0,
     in_order: bool = False,
     scaled: bool = False,
+    resize: ResizeRule = "nearest",
 ) -> MaskFiles:
     """Masks in files; white is the region unless an option says otherwise.
 
@@ -472,6 +476,7 @@ def masks(
         first=first,
         in_order=in_order,
         scaled=scaled,
+        resize=resize,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from grainspec.clip import ClipFacts
+from grainspec.clip import ClipFacts, resize_mask
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.regions.expressions import MaskFiles
@@ -45,9 +45,9 @@ class MaskReader(Protocol):
 def open_masks(
     source: MaskFiles, base: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> Iterator[Image.Image]:
-    """The masks of ``frames``, in order, as 8-bit grey images of the clip's size: 0 and 255.
+    """The region on ``frames``, in order, as 8-bit grey images of the clip's size: 255 where it is.
 
-    Relative paths start at ``base``. They are not inverted: that is for whoever scales them. Raises
+    Relative paths start at ``base``. Raises
     GrainError: G304 nothing there, G205 an option that means nothing for this kind, G305 one is
     missing, G308 one cannot be read, G306 one has another size, and at the end G307 if none of them
     marks a single pixel.
@@ -59,6 +59,10 @@ def open_masks(
     marked = False
     for picture, number in zip(reader.read(numbers), numbers, strict=True):
         image = picture
+        if source.invert:
+            from PIL import ImageOps
+
+            image = ImageOps.invert(image)
         if image.size != size:
             if not source.scaled:
                 wide, high = image.size
@@ -68,11 +72,8 @@ def open_masks(
                     "`scaled` takes them at another size."
                 )
                 raise fail("G306", message, cure, source.span)
-            from PIL import Image
-
-            image = image.resize(size, Image.Resampling.NEAREST)
-        darkest, brightest = cast(tuple[int, int], image.getextrema())
-        marked = marked or (darkest == 0 if source.invert else brightest == 255)
+            image = resize_mask(image, size, source.resize)
+        marked = marked or cast(tuple[int, int], image.getextrema())[1] == 255
         yield image
     if not marked:
         raise fail("G307", *_nothing_marked(source, place), source.span)

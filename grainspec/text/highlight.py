@@ -139,6 +139,7 @@ def textmate_grammar() -> dict[str, Any]:
             "patterns": [
                 {"name": "support.type.property-name.grain", "match": _OPTION},
                 {"include": "#anywhere"},
+                {"name": "constant.other.grain", "match": _NAME},
             ],
         },
         {"name": "entity.name.function.grain", "match": _CALL},

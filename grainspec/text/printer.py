@@ -151,6 +151,8 @@ def _masks(source: MaskFiles) -> str:
         options.append(f"from {source.first}")
     options += ["in_order"] * source.in_order
     options += ["scaled"] * source.scaled
+    if source.resize != MaskFiles.model_fields["resize"].default:
+        options.append(f"resize {source.resize}")
     return f"masks({', '.join(options)})"
 
 

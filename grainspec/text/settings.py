@@ -10,6 +10,7 @@ from typing import Any, get_args
 from lark import Token, Tree
 from pydantic import ValidationError
 
+from grainspec.clip import ResizeRule
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
 from grainspec.numbers import share_of_percent
@@ -132,6 +133,7 @@ MASKS = {
     "colour": TEXT,
     "array": TEXT,
     "from": INTEGER,
+    "resize": _choice(get_args(ResizeRule)),
 }
 MASK_FLAGS = ("invert", "in_order", "scaled")
 SAMPLER = {"steps": INTEGER, "guidance": DECIMAL, "seed": INTEGER}

@@ -122,6 +122,23 @@ def write_data_set(root: Path, masks: np.ndarray) -> None:
     (root / "m.json").write_text(json.dumps(document))
 
 
+def write_tracks(root: Path, masks: np.ndarray, videos: int = 1, length: int = 4) -> None:
+    """YouTube-VIS: one annotation an object, with a mask a frame and null where it is not."""
+    count, high, wide = masks.shape
+    video = {"id": 9, "file_names": ["x"] * count, "width": wide, "height": high, "length": length}
+    annotations = [
+        {
+            "id": 1,
+            "video_id": 9,
+            "category_id": 3,
+            "segmentations": [run_lengths(m) for m in masks],
+        },
+        {"id": 2, "video_id": 9, "category_id": 3, "segmentations": [None] * count},
+    ]
+    document = {"videos": [video] * videos, "annotations": annotations, "categories": []}
+    (root / "m.json").write_text(json.dumps(document))
+
+
 def write_lossless(root: Path, masks: np.ndarray) -> None:
     write_video(root / "m.mkv", masks, "ffv1")
 
@@ -138,6 +155,8 @@ def write_lossless(root: Path, masks: np.ndarray) -> None:
         (write_one, 'masks("m.npz")'),
         (write_list, 'masks("m.json")'),
         (write_data_set, 'masks("m.json", index 4)'),
+        (write_tracks, 'masks("m.json", index 1)'),
+        (write_tracks, 'masks("m.json")'),
         (write_data_set, 'masks("m.json", invert, index 5)'),
         (write_lossless, 'masks("m.mkv")'),
         (lambda root, m: write_palette(root / "m", m * 2 + ~m), 'masks("m", index 2)'),
@@ -215,6 +234,59 @@ def test_masks_of_another_size_are_scaled_only_where_that_is_said(
         assert (found == small.repeat(2, 1).repeat(2, 2)).all()
 
 
+@pytest.mark.parametrize("invert", ["", ", invert"])
+@pytest.mark.parametrize("video", ["size 32x24", "crop box(0px, 0px, 32px, 24px) size 16x16"])
+def test_how_masks_are_resized(clip: ClipFolder, invert: str, video: str) -> None:
+    """Against the rules written down for blocks of two by two pixels."""
+    noise = np.random.default_rng(1).random((4, 48, 64)) < 0.3
+    clip.write_masks("m", list(~noise if invert else noise))
+    whole = noise[:, :24, 4:28] if "crop" in video else noise  # 24x24 around the crop's middle
+    found = {
+        rule: region(clip, f'masks("m"{invert}, resize {rule})', f'video "clip" {{ {video} }}')
+        for rule in ("nearest", "area", "any")
+    }
+    if "crop" not in video:
+        blocks = whole.reshape(4, 24, 2, 32, 2).sum(axis=(2, 4))
+        assert (found["area"] == (blocks >= 2)).all()
+        assert (found["any"] == (blocks >= 1)).all()
+        assert (found["nearest"] == whole[:, 1::2, 1::2]).all()
+    shares = {rule: mask.mean() for rule, mask in found.items()}
+    assert shares["any"] > shares["nearest"]
+    assert shares["any"] > shares["area"]
+    line = np.zeros((4, 48, 64), bool)
+    line[:, 6] = True  # a part that is one pixel high survives only `any`
+    np.save(clip.root / "line.npy", ~line if invert else line)
+    thin = region(clip, f'masks("line.npy"{invert}, resize any)', 'video "clip" { size 16x16 }')
+    assert thin.any(axis=(1, 2)).all()
+
+
+def test_a_small_mask_is_scaled_by_its_rule(clip: ClipFolder) -> None:
+    small = np.zeros((4, 96, 128), bool)
+    small[:, ::2, ::2] = True  # a quarter of each of the clip's pixels
+    np.save(clip.root / "m.npy", small)
+    found = region(clip, 'masks("m.npy", scaled, resize any)', 'video "clip"')
+    assert found.all()
+    assert refused(clip, 'masks("m.npy", scaled, resize area)').code == "G307"
+
+
+def test_masks_are_needed_only_during_the_frames_that_use_them(
+    clip: ClipFolder, masks: np.ndarray
+) -> None:
+    whole = region(clip, 'masks("left")')
+    for number in (0, 3):
+        (clip.root / "left" / f"{number:05}.png").unlink()
+    assert refused(clip, 'masks("left")').code == "G305"
+    assert refused(clip, 'masks("left") during 0..2').code == "G305"
+    found = region(clip, '(masks("left") grow 0px) during 1..2')
+    assert (found[1:3] == whole[1:3]).all()
+    assert not found[[0, 3]].any()
+    text = clip.spec_text(
+        regions='region left = masks("left") during 1..2', edits='edit left -> "green robot"'
+    )
+    spec = parse(text)
+    assert grainspec.check(spec, base=clip.root) == []
+
+
 def test_what_is_wrong_is_coded(clip: ClipFolder, masks: np.ndarray) -> None:
     root = clip.root
 
@@ -266,6 +338,12 @@ def test_what_is_wrong_is_coded(clip: ClipFolder, masks: np.ndarray) -> None:
     assert says("m.npy", whole[:6] + b"\x02\0\xff\xff\xff\xff" + b" " * 99).startswith("G308")
     assert says("m.json", b"[" * 100_000).startswith("G308")
     assert says("m.json", [run_lengths(masks[0])] * 4, ", index 1").startswith("G308")
+    write_tracks(root, masks, videos=2)
+    assert "leave only the clip's own" in says("m.json", None)
+    write_tracks(root, masks, length=5)
+    assert "has 4 masks, not 5" in says("m.json", None)
+    write_tracks(root, masks)
+    assert says("m.json", None, ", index 2").startswith("G307")
     write_video(root / "m.mp4", masks[:3])
     assert says("m.mp4", None).startswith("G305")
 
@@ -313,11 +391,11 @@ def test_options_are_refused_where_they_stand(options: str, code: str, words: st
 
 
 def test_options_through_python_and_text() -> None:
-    made = grainspec.masks("m", index=2, first=1, in_order=True, scaled=True)
-    text = 'masks("m", scaled, in_order, from 1, index 2)'
+    made = grainspec.masks("m", index=2, first=1, in_order=True, scaled=True, resize="any")
+    text = 'masks("m", resize any, scaled, in_order, from 1, index 2)'
     spec = parse(f'grain 1 video "c" target "a" region r = {text} edit r -> "a"')
     assert spec.regions[0].expression == made
-    assert 'masks("m", index 2, from 1, in_order, scaled)' in dumps(spec)
+    assert 'masks("m", index 2, from 1, in_order, scaled, resize any)' in dumps(spec)
     assert grainspec.masks("m", colour="#80FFaa").colour == "#80ffaa"
     with pytest.raises(GrainError, match="G205"):
         grainspec.masks("m", colour="#000000", threshold=0.2)
