@@ -10,6 +10,11 @@ from grainspec.regions.expressions import Box, references, uses_rest, walk
 from grainspec.spec import Change, Edit, EditSpec, Free, Keep, Without
 from grainspec.words import bind, nearest_words, occurrences
 
+MAX_GUESSES = 20
+"""For so many mistaken names, and words, what was meant is guessed: guessing takes its time."""
+MAX_OF_VARIANTS = 100
+"""After so many findings about variants the others are not looked at."""
+
 
 def check_meaning(
     spec: EditSpec, *, absent: frozenset[str] = frozenset(), one_of_several: bool = False
@@ -32,15 +37,22 @@ def check_meaning(
         *_variants(spec),
     ]
     known = set(findings)
-    for number, name in enumerate(spec.variant_names, 1):
+    for number, (name, variant) in enumerate(
+        zip(spec.variant_names, spec.variants, strict=True), 1
+    ):
         if spec.variant_names.index(name) < number - 1:
             continue  # the second of a name
+        if len(findings) > len(known) + MAX_OF_VARIANTS:
+            break  # what is wrong with so many is wrong with the others too
         own = {entry.removeprefix(f"{number}.") for entry in absent}
         lost = frozenset(entry for entry in own if "." not in entry)
-        for found in _edits(spec.as_variant(name), lost):
+        said_anew = (
+            variant.target is not None or bool(variant.edits) or not (spec.target and spec.changes)
+        )
+        for found in _edits(spec.as_variant(name), lost) if said_anew else ():
             if found not in known:
                 message = f"variant `{name}`: {found.message}"
-                span = found.span or spec.variants[number - 1].span
+                span = found.span or variant.span
                 findings.append(Diagnostic(found.code, message, found.cure, span))
     return findings
 
@@ -103,9 +115,13 @@ def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnosti
         used.append((edit.region, edit.span_of("region")))
         if isinstance(edit, Edit) and edit.owner is not None:
             used.append((edit.owner, edit.span_of("owner")))
+    guesses = iter(range(MAX_GUESSES))
+    known_or_absent = known | absent
     for name, span in used:
-        if name not in known | absent:
-            cure = suggestion(name, sorted(known)) or 'Define it: `region … = masks("…")`.'
+        if name not in known_or_absent:
+            cure = 'Define it: `region … = masks("…")`.'
+            if next(guesses, None) is not None:
+                cure = suggestion(name, sorted(known)) or cure
             yield Diagnostic("G101", f"no region is called `{name}`", cure, span)
 
 
@@ -216,13 +232,16 @@ def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
 
 def _phrases(spec: EditSpec) -> Iterator[Diagnostic]:
     changes = spec.changes
+    guesses = iter(range(MAX_GUESSES))
     places = bind([edit.phrase for edit in changes], spec.target)
     for edit, found in zip(changes, places, strict=True):
         span = edit.span_of("phrase")
         if found:
             continue
         if not occurrences(edit.phrase, spec.target):
-            near = nearest_words(edit.phrase, spec.target)
+            near = None
+            if next(guesses, None) is not None:
+                near = nearest_words(edit.phrase, spec.target)
             cure = f"Did you mean “{near}”?" if near else "Put the words into `target`."
             message = f"“{edit.phrase}” is not in the target prompt"
             yield Diagnostic("G104", message, cure, span)

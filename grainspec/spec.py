@@ -30,7 +30,7 @@ MAX_LEVEL = 15
 
 MAX_PROMPT = 10_000
 
-MAX_VARIANTS = 100
+MAX_VARIANTS = 50
 
 Text = Annotated[str, Field(max_length=MAX_PROMPT), WRITABLE]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]

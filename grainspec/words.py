@@ -6,6 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 CharSpan = tuple[int, int]
@@ -22,7 +23,7 @@ def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
     if not words:
         return []
     text, places = _composed(prompt)
-    letter = rf"[\w{_marks(text + phrase)}]"
+    letter = rf"[\w{_marks(text)}{_marks(phrase)}]"
     before = f"(?<!{letter})" if re.match(letter, words[0]) else ""
     after = f"(?!{letter})" if re.search(f"{letter}$", words[-1]) else ""
     pattern = before + r"\s+".join(map(re.escape, words)) + after
@@ -32,6 +33,7 @@ def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
     ]
 
 
+@lru_cache(maxsize=8)  # a spec's phrases are all looked for in one prompt
 def _composed(text: str) -> tuple[str, list[CharSpan]]:
     """A text with its accents composed (NFC), and where each of its characters was before."""
     if unicodedata.is_normalized("NFC", text):
@@ -51,6 +53,7 @@ def _continues(sign: str) -> bool:
     return unicodedata.category(sign).startswith("M") or "\u1160" <= sign <= "\u11ff"
 
 
+@lru_cache(maxsize=8)
 def _marks(text: str) -> str:
     """The combining marks of a text, for a regular expression's brackets."""
     return "".join({sign for sign in text if unicodedata.category(sign).startswith("M")})

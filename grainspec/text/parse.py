@@ -52,7 +52,7 @@ from grainspec.text.tokens import Statement, span_of, statements
 from grainspec.validation import findings_of
 
 VERSION = 1
-MAX_CHARACTERS = 4_000_000
+MAX_CHARACTERS = 2_000_000
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 _SHAPES = ("box", "ellipse", "polygon")
 _SOURCES = ("masks", *_SHAPES)

@@ -1,0 +1,175 @@
+"""Whatever somebody writes, a spec's doors answer with findings: no crash, no hang, no overflow."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from clips import EXAMPLES, ROOT
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.lark import from_lark
+
+from grainspec import GrainError, dumps, from_json, override, parse, parse_all, to_json
+from grainspec.diagnostics.render import render
+from grainspec.text.format import format_text
+from grainspec.text.highlight import GrainLexer
+from grainspec.text.tokens import grammar
+
+HEAD = 'grain 1\nvideo "c.mp4"\ntarget "a bear"\n'
+GOOD = [path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.grain"))] + [
+    text
+    for page in ("README.md", "cookbook.md")
+    for text in re.findall(
+        r"```grain\n(.*?)```", (ROOT / "grammar" / page).read_text(encoding="utf-8"), re.DOTALL
+    )
+]
+PIECES = st.sampled_from(
+    [
+        *'\x00 \x1b[31m \ud800 \udfff \ufeff \u202e \r " \\ \\" # } { ) ( } ~ | & - @ = ,'.split(
+            " "
+        ),
+        *"-> region edit add keep free variant without grain video attention sampler".split(),
+        *"of part during grow rest all box( masks( polygon( 0..-1 -1 -0 1e999 -1e999".split(),
+        *"1e-999 inf nan 99999999999999999999 50% 50px 0x0 99999999x99999999 0.0.0".split(),
+        *".5 5. 1..2..3 ٣ ² ½ é e\u0301 \u200d 🙂 ﬀ \U0010ffff".split(),
+        *" \n\t\v\f\u00a0\u2028\u2029\x85",
+    ]
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, texts: list[str]) -> str:
+    """A good text with a few stretches cut out, doubled, moved or overwritten."""
+    text = draw(st.sampled_from(texts))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        piece = text[start:end]
+        change = draw(st.sampled_from(["cut", "double", "move", "insert", "replace"]))
+        if change == "cut":
+            text = text[:start] + text[end:]
+        elif change == "double":
+            text = text[:end] + piece + text[end:]
+        elif change == "move":
+            rest = text[:start] + text[end:]
+            at = draw(st.integers(0, len(rest)))
+            text = rest[:at] + piece + rest[at:]
+        else:
+            new = "".join(draw(st.lists(PIECES, min_size=1, max_size=3)))
+            text = text[:start] + new + text[end if change == "replace" else start :]
+    return text
+
+
+def check_every_door(text: str) -> None:
+    """What must hold of any text at all."""
+    parsed = parse_all(text)
+    lines = parsed.source.split("\n")
+    assert parsed.spec is not None or any(finding.is_error for finding in parsed.diagnostics)
+    for finding in parsed.diagnostics:
+        assert finding.message
+        if finding.span is not None:
+            assert 1 <= finding.span.line <= len(lines)
+            assert 1 <= finding.span.column <= len(lines[finding.span.line - 1]) + 1
+    shown = render(parsed.diagnostics, source=parsed.source, path="edit.grain").plain
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", shown)
+    json.dumps([finding.as_json() for finding in parsed.diagnostics])
+    try:
+        laid_out = format_text(text)
+    except GrainError as error:
+        assert error.diagnostics
+    else:
+        assert format_text(laid_out) == laid_out
+        assert parse_all(laid_out).spec == parsed.spec
+    if parsed.spec is not None:
+        assert parse(dumps(parsed.spec)) == parsed.spec
+        assert from_json(to_json(parsed.spec)) == parsed.spec
+
+
+@settings(max_examples=150)
+@given(st.lists(from_lark(grammar(), start="statement"), min_size=1, max_size=4))
+def test_whatever_the_grammar_allows(statements: list[str]) -> None:
+    check_every_door(HEAD + "\n".join(statements))
+
+
+@settings(max_examples=60)
+@given(st.lists(from_lark(grammar(), start="statement"), min_size=1, max_size=4))
+def test_whatever_the_grammar_allows_in_a_variant(statements: list[str]) -> None:
+    check_every_door(HEAD + "variant v {\n" + "\n".join(statements) + "\n}\n")
+
+
+@settings(max_examples=300)
+@given(spoilt(GOOD))
+def test_good_specs_spoilt(text: str) -> None:
+    check_every_door(text)
+
+
+@settings(max_examples=100)
+@given(st.lists(PIECES | st.text(max_size=3), max_size=30).map("".join))
+def test_rubbish(text: str) -> None:
+    check_every_door(text)
+    check_every_door(HEAD + text)
+    assert "".join(piece for _, piece in GrainLexer(stripnl=False).get_tokens(text)) is not None
+
+
+@settings(max_examples=100)
+@given(spoilt([to_json(parse(text)) for text in GOOD]))
+@example("\ud800")
+@example('{"target": "\\ud800"}')
+@example('{"version": 1e999}')
+def test_documents_spoilt(text: str) -> None:
+    try:
+        spec = from_json(text)
+    except GrainError as error:
+        assert error.diagnostics
+        assert all(finding.message for finding in error.diagnostics)
+    else:
+        assert from_json(to_json(spec)) == spec
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(["attention.self", "sampler.steps", "video.size", "r.weight", "r.phrase", "x"]),
+    st.sampled_from(["=", "", " = ", "=="]),
+    st.lists(PIECES | st.text(max_size=3), max_size=5).map("".join),
+)
+def test_single_values(name: str, equals: str, value: str) -> None:
+    spec = parse(HEAD + 'region r = all\nedit r -> "bear"')
+    try:
+        override(spec, [name + equals + value])
+    except GrainError as error:
+        for finding in error.diagnostics:
+            assert finding.span is not None
+            assert finding.span.line == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "region r = " + "(" * n,
+        lambda n: "region r = " + "(" * n + "all" + ")" * n,
+        lambda n: "region r = " + "~" * n + "all",
+        lambda n: "region r = all" + " grow 1px" * n,
+        lambda n: "region r = all" + " | all" * n,
+        lambda n: "region r = box(" + "1%, " * n,
+        lambda n: "variant v {" * n,
+        lambda n: "variant v {\n" * n + "}" * n,
+        lambda n: "attention {" + " {" * n,
+        lambda n: "{" * n + "}" * n,
+        lambda n: '"' * n,
+        lambda n: "r" * n,
+        lambda n: "9" * n,
+        lambda n: f'edit r -> "{"x" * n}"',
+        lambda n: "\n" * n + "§",
+        lambda n: "".join(f"region r{i} = r{i + 1}\n" for i in range(n // 20)),
+        lambda n: "".join(f'edit r{i} -> "bare"\n' for i in range(n // 20)),
+        lambda n: "keep " + ", ".join(f"r{i}" for i in range(n // 10)),
+    ],
+)
+@pytest.mark.timeout(30)
+def test_size_alone_is_no_danger(make: Callable[[int], str]) -> None:
+    parsed = parse_all(HEAD + make(20_000))
+    assert parsed.spec is None
+    assert parsed.diagnostics
