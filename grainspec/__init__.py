@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         box,
         ellipse,
         masks,
-        moving_box,
+        moving,
         named,
         polygon,
     )
@@ -58,7 +58,7 @@ __all__ = [
     "from_json",
     "load",
     "masks",
-    "moving_box",
+    "moving",
     "named",
     "override",
     "parse",
@@ -78,7 +78,7 @@ _HOMES = {
         "box",
         "ellipse",
         "masks",
-        "moving_box",
+        "moving",
         "named",
         "polygon",
     ),
@@ -120,6 +120,19 @@ def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
     """Every region's pixels on the clip's frames; see :func:`grainspec.regions.bind.bind_regions`.
 
     Relative paths in the spec start at ``base``.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> import grainspec
+    >>> spec = grainspec.parse(
+    ...     'grain 1 video "clip" target "a bear" region r = box(0%, 0%, 50%, 99%) edit r -> "bear"'
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:  # a clip of one frame
+    ...     (Path(folder) / "clip").mkdir()
+    ...     Image.new("RGB", (64, 64)).save(f"{folder}/clip/00000.png")
+    ...     bound = grainspec.bind(spec, base=folder)
+    >>> bound.edits.mask("r").sum(axis=(1, 2))  # pixels on each frame
+    array([2016])
     """
     from grainspec.regions.bind import bind_regions
 
@@ -130,6 +143,16 @@ def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
     """Compile a spec to a plan for a backbone; see :func:`grainspec.plan.compile.compile_plan`.
 
     ``layout`` is :func:`bind`'s ``edits``: one region per edit, parts cut out of what they cover.
+
+    >>> import numpy as np
+    >>> import grainspec
+    >>> from grainspec.regions.layout import Layout
+    >>> from grainspec.testing import word_backbone
+    >>> spec = grainspec.parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    >>> layout = Layout.of({"r": np.ones((1, 64, 64), bool)})
+    >>> plan = grainspec.compile(spec, layout, word_backbone())
+    >>> plan.edits[0].tokens  # of "a bear" between its start and end
+    ((2,),)
     """
     from grainspec.plan.compile import compile_plan
 

@@ -182,6 +182,36 @@ class Builder(_Statements):
 
     ``video`` is a file or a folder of frames, ``frames`` the first and the last source frame,
     ``size`` width and height in pixels. Findings name the line of Python that made the mistake.
+
+    >>> from grainspec import ALL, REST, box, ellipse, masks, moving, named
+    >>> EYES = box("4%", "2%", "9%", "6%")
+    >>> spec = (
+    ...     Builder("boxer.mp4", frames=(0, 15), size=(512, 512))
+    ...     .model("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    ...     .source("two men in a ring")
+    ...     .target("two robots with sunglasses and golden gloves in a flooded arena at night")
+    ...     .negative("blurry")
+    ...     .region("men", masks("men"))
+    ...     .region("left", masks("left"))
+    ...     .region("gloves", masks("gloves").grow("1%"))
+    ...     .region("eyes", moving(EYES @ 0, box("7%", "2%", "12%", "6%") @ 15))
+    ...     .region("lamp", ellipse("40%", "0%", "60%", "10%"))
+    ...     .region("floor", ALL - named("men") - box("0%", "0%", "100%", "70%"))
+    ...     .region("hall", REST)
+    ...     .class_("men", "two robots")
+    ...     .part("gloves", "golden gloves", of="men", weight=1.5)
+    ...     .add("eyes", "sunglasses", of="men")
+    ...     .edit("hall", "flooded arena")
+    ...     .keep("lamp")
+    ...     .free("floor")
+    ...     .attention(self=0.5, until=0.4)
+    ...     .sampler(steps=30)
+    ...     .variant("one", Changes().target("a robot").instance("left", "robot").without(
+    ...         "men", "gloves", "eyes", "hall"))
+    ...     .build()
+    ... )
+    >>> [edit.region for edit in spec.as_variant("one").edits]
+    ['lamp', 'floor', 'left']
     """
 
     video: str | PurePath

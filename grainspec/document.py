@@ -19,12 +19,27 @@ MAX_DEPTH = 200
 
 
 def to_json(spec: EditSpec) -> str:
-    """A spec as an indented JSON document; :func:`from_json` gives the same spec back."""
+    """A spec as an indented JSON document; :func:`from_json` gives the same spec back.
+
+    >>> from grainspec import parse
+    >>> spec = parse('grain 1 video "c.mp4" target "a bear" region r = all edit r -> "bear"')
+    >>> from_json(to_json(spec)) == spec
+    True
+    """
     return spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n"
 
 
 def from_json(text: str, *, path: str | None = None) -> EditSpec:
-    """Read a spec from a JSON document; raises GrainError (G009 and what the checks find)."""
+    """Read a spec from a JSON document; raises GrainError (G009 and what the checks find).
+
+    >>> from_json('''{
+    ...     "video": {"path": "c.mp4"},
+    ...     "target": "a bear",
+    ...     "regions": [{"name": "r", "expression": {"kind": "all"}}],
+    ...     "edits": [{"verb": "edit", "region": "r", "phrase": "bear"}]
+    ... }''').changes
+    (Edit(region='r', phrase='bear'),)
+    """
     text = text.removeprefix("\ufeff")
     if _depth(text) > MAX_DEPTH:
         finding = Diagnostic("G004", f"the document nests more than {MAX_DEPTH} deep")
@@ -51,7 +66,21 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the documents, generated from the models."""
     schema = EditSpec.model_json_schema(by_alias=True, mode="validation")
-    return {"$schema": SCHEMA_ID, **schema}
+    return {"$schema": SCHEMA_ID, **_for_people(schema)}
+
+
+def _for_people(schema: Any) -> Any:
+    """A schema whose descriptions, which editors show, have no Python in them."""
+    if isinstance(schema, list):
+        return [_for_people(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.partition("\n\n>>>")[0]
+        if key == "description" and isinstance(value, str)
+        else _for_people(value)
+        for key, value in schema.items()
+    }
 
 
 def schema_text() -> str:

@@ -15,6 +15,13 @@ def load(path: str | Path) -> EditSpec:
 
     Raises GrainError with every finding if there is an error among them; G311 or G006 if the file
     cannot be read as text.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "edit.grain"
+    ...     _ = file.write_text('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    ...     load(file).target
+    'a bear'
     """
     path = Path(path)
     text = read_text(path)

@@ -250,7 +250,12 @@ class EditSpec(Node):
     """A whole edit: the clip, the words before and after, the regions, and what becomes of them.
 
     With ``variants`` it is several edits of one clip, and may itself be none: see
-    :meth:`as_variant`.
+    :meth:`as_variant`. Specs are immutable, and equal if they say the same.
+
+    >>> from grainspec import parse
+    >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    >>> spec.region("r").expression, spec.sampler.steps
+    (All(), 50)
     """
 
     model_config = ConfigDict(

@@ -74,7 +74,11 @@ _WORDS = (
 def word_backbone(
     *, levels: int = 4, pixels_per_latent: int = 8, max_tokens: int = 77, native: int = 512
 ) -> Backbone:
-    """A backbone that takes every word for one token, between a start and an end token."""
+    """A backbone that takes every word for one token, between a start and an end token.
+
+    >>> word_backbone().tokenize("a polar bear")[:5]
+    [(0, 0), (0, 1), (2, 7), (8, 12), (0, 0)]
+    """
 
     def tokenize(text: str) -> Sequence[CharSpan]:
         spans = [(0, 0), *(match.span() for match in re.finditer(r"\w+|[^\w\s]", text))]
@@ -93,7 +97,12 @@ def word_backbone(
 
 
 def names() -> st.SearchStrategy[str]:
-    """Names a region can have."""
+    """Names a region can have.
+
+    >>> from hypothesis import find
+    >>> find(names(), lambda name: len(name) > 3).isidentifier()
+    True
+    """
     plain = st.from_regex(r"[a-z_][a-z0-9_]{0,7}", fullmatch=True)
     others = st.text(st.characters(categories=["L"]), min_size=1, max_size=8).map(_composed)
     return st.one_of(plain, others.filter(_is_word)).filter(lambda name: name not in RESERVED)
@@ -108,7 +117,12 @@ def _is_word(text: str) -> bool:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Prompts and paths: any text without control characters and surrogates."""
+    """Prompts and paths: any text without control characters and surrogates.
+
+    >>> from hypothesis import find
+    >>> find(texts(), lambda text: "x" in text)
+    'x'
+    """
     plain = st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t")
     return st.text(plain, max_size=20)
 
@@ -122,7 +136,12 @@ def _numbers(high: float) -> st.SearchStrategy[float]:
 
 
 def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
-    """Lengths of a unit between two values, round or not."""
+    """Lengths of a unit between two values, round or not.
+
+    >>> from hypothesis import find
+    >>> find(lengths("px", 5, 50), lambda length: True)
+    Length(5px)
+    """
     values = _rounded(low, high) | st.floats(low, high)
     return values.map(lambda value: Length.model_validate({"value": value, "unit": unit}))
 
@@ -138,7 +157,12 @@ def _frames(moving: bool | None = None) -> st.SearchStrategy[Sequence[int | None
 
 @st.composite
 def boxes(draw: st.DrawFn, moving: bool | None = None) -> Box:
-    """Boxes and, if they may move, ellipses, with area, still or with keyframes."""
+    """Boxes and, if they may move, ellipses, with area, still or with keyframes.
+
+    >>> from hypothesis import find
+    >>> [key.frame for key in find(boxes(), lambda box: len(box.keyframes) > 1).keyframes]
+    [0, 1]
+    """
     unit, size = draw(st.sampled_from([("%", 100), ("px", 500)]))
     numbers = draw(_frames(moving))
     keys = []
@@ -153,7 +177,12 @@ def boxes(draw: st.DrawFn, moving: bool | None = None) -> Box:
 
 @st.composite
 def polygons(draw: st.DrawFn) -> Polygon:
-    """Polygons of three to five points, still or with keyframes."""
+    """Polygons of three to five points, still or with keyframes.
+
+    >>> from hypothesis import find
+    >>> len(find(polygons(), lambda polygon: True).keyframes[0].points)
+    3
+    """
     unit, size = draw(st.sampled_from([("%", 100), ("px", 500)]))
     count = draw(st.integers(3, 5))
     point = st.builds(Point, x=lengths(unit, -5, size), y=lengths(unit, -5, size))
@@ -168,7 +197,12 @@ def _spans() -> st.SearchStrategy[FrameRange]:
 
 
 def mask_files() -> st.SearchStrategy[MaskFiles]:
-    """Masks with any of their options; there need be no such files."""
+    """Masks with any of their options; there need be no such files.
+
+    >>> from hypothesis import find
+    >>> find(mask_files(), lambda masks: masks.in_order)
+    MaskFiles(path='0', in_order=True)
+    """
     shares = _rounded(0.01, 1) | st.floats(0, 1, exclude_min=True)
     colours = st.from_regex(r"#[0-9a-fA-F]{6}", fullmatch=True)
     pixels: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -192,7 +226,12 @@ def mask_files() -> st.SearchStrategy[MaskFiles]:
 
 
 def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
-    """Region expressions that use the names in ``known`` and sources."""
+    """Region expressions that use the names in ``known`` and sources.
+
+    >>> from hypothesis import find
+    >>> find(expressions(["left"]), lambda region: isinstance(region, Reference))
+    Reference(name='left')
+    """
     leaves: list[st.SearchStrategy[Expression]] = [
         mask_files(),
         boxes(),
@@ -312,6 +351,14 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
     """Valid specs: every name is defined, every phrase is in the target prompt.
 
     None of them names a level above ``max_level`` or has more than so many ``variants``.
+
+    >>> from grainspec import check
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=5)
+    ... @given(specs())
+    ... def has_no_error(spec):
+    ...     assert not any(finding.is_error for finding in check(spec))
+    >>> has_no_error()
     """
     chosen = draw(st.lists(names(), min_size=1, max_size=5, unique=True))
     regions = []
@@ -344,7 +391,12 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
 
 @st.composite
 def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
-    """Layouts of boxes that may overlap and may be empty on a frame, one region per name."""
+    """Layouts of boxes that may overlap and may be empty on a frame, one region per name.
+
+    >>> from hypothesis import find
+    >>> find(layouts(["left", "right"]), lambda layout: layout.areas().min() > 0).areas()
+    array([[1, 1]])
+    """
     frames = draw(st.integers(1, 4))
     masks = {}
     for name in edits:
@@ -359,7 +411,16 @@ def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
-    """A spec, a layout of its edits, and the plan compiled from both."""
+    """A spec, a layout of its edits, and the plan compiled from both.
+
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=5)
+    ... @given(plans())
+    ... def has_every_edit(made):
+    ...     spec, layout, plan = made
+    ...     assert [edit.region for edit in plan.edits] == list(layout.names)
+    >>> has_every_edit()
+    """
     spec = draw(specs(max_level=1, variants=0))
     layout = draw(layouts([edit.region for edit in spec.claims]))
     return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan

@@ -16,8 +16,11 @@ from clips import EXAMPLES, ROOT
 from command import Grain
 
 import grainspec
+import grainspec.testing
 from grainspec import load, parse_all
+from grainspec.names import RESERVED
 from grainspec.spec import FrameRange
+from grainspec.text.settings import ATTENTION, EDIT, MASK_FLAGS, MASKS, SAMPLER, VIDEO
 
 PAGES = ("README.md", "grammar/README.md", "grammar/cookbook.md")
 
@@ -122,3 +125,25 @@ def test_the_comparison_writes_its_picture(tmp_path: Path, monkeypatch: pytest.M
     )
     runpy.run_path(str(EXAMPLES / "compare.py"), run_name="__main__")
     assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_every_public_name_has_an_example() -> None:
+    for name in grainspec.__all__:
+        thing = getattr(grainspec, name)
+        if callable(thing):
+            assert ">>> " in str(thing.__doc__), name
+    shown = str(grainspec.Builder.__doc__)
+    for kind in (grainspec.Builder, grainspec.Changes):
+        for name in dir(kind):
+            if not name.startswith("_") and callable(getattr(kind, name)):
+                assert f".{name}(" in shown, name
+    for name, thing in vars(grainspec.testing).items():
+        if not name.startswith("_") and getattr(thing, "__module__", "") == "grainspec.testing":
+            assert ">>> " in str(thing.__doc__), name
+
+
+def test_every_statement_and_setting_has_an_example() -> None:
+    shown = " ".join(blocks("grammar/README.md", "grain") + blocks("grammar/cookbook.md", "grain"))
+    texts = re.sub(r'"[^"]*"', '""', shown)
+    words = {*RESERVED, *VIDEO, *EDIT, *ATTENTION, *SAMPLER, *MASKS, *MASK_FLAGS}
+    assert {word for word in words if not re.search(rf"\b{word}\b", texts)} == set()

@@ -17,7 +17,12 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: a stable code, one sentence of what is wrong, and one of what to do."""
+    """One finding: a stable code, one sentence of what is wrong, and one of what to do.
+
+    >>> finding = Diagnostic("G101", "no region is called `lefft`", "Did you mean `left`?")
+    >>> finding.severity, str(finding)
+    ('error', 'G101: no region is called `lefft`. Did you mean `left`?')
+    """
 
     code: str
     message: str
@@ -61,6 +66,13 @@ class GrainError(Exception):
     """Something stopped the work; ``diagnostics`` says what, with every finding there was.
 
     ``source`` is the text that the spans point into and ``path`` where it was read from, if known.
+
+    >>> from grainspec import parse
+    >>> try:
+    ...     parse('grain 1 video "c.mp4" target "a bear" region r = all edit r -> "cat"')
+    ... except GrainError as error:
+    ...     print([finding.code for finding in error.diagnostics])
+    ['G104']
     """
 
     def __init__(

@@ -15,7 +15,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -232,6 +232,14 @@ class _Moving(_Algebra):
             raise ValueError("keyframes must be in order of their frames, each frame once")
         return self
 
+    def __matmul__(self, frame: int) -> Self:
+        """This shape at a source frame, for :func:`moving`."""
+        if len(self.keyframes) > 1:
+            cure = "Write `@ frame` behind each shape, not behind all of them."
+            raise refuse("G205", "this shape moves already", cure)
+        placed = made(type(self.keyframes[0]), **{**dict(self.keyframes[0]), "frame": frame})
+        return made(type(self), **{**dict(self), "keyframes": (placed,)})
+
     def numbers(self, frame: int, width: int, height: int) -> list[float]:
         """The keyframes' numbers at a source frame, in source pixels."""
         keys = self.keyframes
@@ -302,6 +310,9 @@ class Polygon(_Moving):
 
 def _around(numbers: Sequence[float]) -> Sides:
     return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+
+
+Shape = TypeVar("Shape", Box, Polygon)
 
 
 class Rest(_Algebra):
@@ -485,29 +496,31 @@ def path_text(path: str | PurePath) -> str:
     return path.as_posix() if isinstance(path, PurePath) else path
 
 
-def keyframe(frame: int | None, x0: str, y0: str, x1: str, y1: str) -> Keyframe:
-    """One keyframe of a box: corners as lengths such as ``'61%'`` or ``'40px'``."""
-    corners = [Length.parse(text) for text in (x0, y0, x1, y1)]
-    fields = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
-    return made(Keyframe, frame=frame, **fields)
-
-
 def box(x0: str, y0: str, x1: str, y1: str) -> Box:
-    """A box that never moves: left, top, right, bottom.
+    """A box by its sides: left, top, right, bottom.
 
     >>> box("10%", "20%", "30%", "64px")
     Box(keyframes=(Keyframe(x0=Length(10%), y0=Length(20%), x1=Length(30%), y1=Length(64px)),))
     """
-    return made(Box, keyframes=(keyframe(None, x0, y0, x1, y1),))
+    return _sides("box", x0, y0, x1, y1)
 
 
 def ellipse(x0: str, y0: str, x1: str, y1: str) -> Box:
-    """An ellipse that never moves, by the sides that it touches: left, top, right, bottom."""
-    return made(Box, kind="ellipse", keyframes=(keyframe(None, x0, y0, x1, y1),))
+    """An ellipse by the sides that it touches: left, top, right, bottom.
+
+    >>> ellipse("10%", "20%", "30%", "60%").kind
+    'ellipse'
+    """
+    return _sides("ellipse", x0, y0, x1, y1)
+
+
+def _sides(kind: Literal["box", "ellipse"], x0: str, y0: str, x1: str, y1: str) -> Box:
+    left, top, right, bottom = (Length.parse(text) for text in (x0, y0, x1, y1))
+    return made(Box, kind=kind, keyframes=(made(Keyframe, x0=left, y0=top, x1=right, y1=bottom),))
 
 
 def polygon(*points: tuple[str, str]) -> Polygon:
-    """A polygon that never moves, by its corners ``(x, y)``.
+    """A polygon by its corners ``(x, y)``.
 
     >>> polygon(("50%", "10%"), ("70%", "40%"), ("30%", "40%")).sides(0, 100, 100)
     (30.0, 10.0, 70.0, 40.0)
@@ -516,14 +529,19 @@ def polygon(*points: tuple[str, str]) -> Polygon:
     return made(Polygon, keyframes=(made(Outline, points=corners),))
 
 
-def moving_box(*keyframes: tuple[int, str, str, str, str]) -> Box:
-    """A box that moves linearly between keyframes ``(frame, x0, y0, x1, y1)``.
+def moving(*shapes: Shape) -> Shape:
+    """A shape that moves linearly between source frames: ``box(…) @ 0, box(…) @ 30``.
 
-    >>> eyes = moving_box((0, "61%", "18%", "70%", "24%"), (30, "64%", "18%", "73%", "24%"))
-    >>> [key.frame for key in eyes.keyframes]
-    [0, 30]
+    >>> eyes = moving(box("61%", "18%", "70%", "24%") @ 0, box("64%", "18%", "73%", "24%") @ 30)
+    >>> eyes.sides(15, 100, 100)
+    (62.5, 18.0, 71.5, 24.0)
     """
-    return made(Box, keyframes=tuple(keyframe(*key) for key in keyframes))
+    kinds = {getattr(shape, "kind", None) for shape in shapes}
+    if len(kinds) != 1 or not all(isinstance(shape, Box | Polygon) for shape in shapes):
+        cure = "Give boxes, ellipses or polygons, all of one kind, each with `@ frame`."
+        raise refuse("G205", "what moves is no one shape", cure)
+    keyframes = tuple(key for shape in shapes for key in shape.keyframes)
+    return made(type(shapes[0]), kind=kinds.pop(), keyframes=keyframes)
 
 
 REST = Rest()

@@ -92,7 +92,12 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
 
 
 def parse_all(text: str) -> Parsed:
-    """Read a spec, and report every finding rather than raise."""
+    """Read a spec, and report every finding rather than raise.
+
+    >>> parsed = parse_all('grain 1 video "c" target "a bear" region r = al edit r -> "cat"')
+    >>> parsed.spec is None, [finding.code for finding in parsed.diagnostics]
+    (True, ['G101', 'G104'])
+    """
     text = text.removeprefix("\ufeff")
     reader = _Reader()
     unreadable = _unreadable(text)

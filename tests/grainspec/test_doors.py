@@ -22,16 +22,20 @@ from grainspec import (
     GrainError,
     box,
     dumps,
+    ellipse,
     from_json,
     load,
     masks,
-    moving_box,
+    moving,
     named,
     parse,
+    polygon,
     to_json,
 )
 from grainspec.document import json_schema, schema_text
 from grainspec.testing import specs
+
+SMALL = box("0%", "0%", "9%", "9%")
 
 
 @given(specs())
@@ -70,7 +74,7 @@ def test_builder_says_what_text_says() -> None:
         .source("two men")
         .target("a robot with sunglasses before cherry trees")
         .region("man", masks("m"))
-        .region("eyes", moving_box((0, "1%", "2%", "3%", "4%"), (7, "2%", "3%", "4%", "5%")))
+        .region("eyes", moving(box("1%", "2%", "3%", "4%") @ 0, box("2%", "3%", "4%", "5%") @ 7))
         .region("trees", REST)
         .instance("man", "robot", weight=1.5)
         .add("eyes", "sunglasses", of="man")
@@ -97,6 +101,20 @@ def test_builder_says_what_text_says() -> None:
     )
     assert built == written
     assert hash(built) == hash(written)
+
+
+def test_shapes_move_in_python_as_in_text() -> None:
+    corners = (("1%", "1%"), ("9%", "1%"), ("5%", "9px"))
+    later = (("2%", "1%"), ("10%", "1%"), ("6%", "9px"))
+    for built, text in {
+        moving(SMALL @ 0, SMALL @ 9): "box(0%, 0%, 9%, 9%) @ 0, box(0%, 0%, 9%, 9%) @ 9",
+        ellipse("1%", "2%", "3%", "4%") @ 5: "ellipse(1%, 2%, 3%, 4%) @ 5",
+        moving(polygon(*corners) @ 1, polygon(*later) @ 2): (
+            "polygon(1% 1%, 9% 1%, 5% 9px) @ 1, polygon(2% 1%, 10% 1%, 6% 9px) @ 2"
+        ),
+    }.items():
+        spec = parse(f'grain 1 video "c" target "a" region r = {text} edit r -> "a"')
+        assert spec.regions[0].expression == built
 
 
 def test_builders_are_immutable() -> None:
@@ -134,7 +152,12 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c", size=(0, 5, 2)).build(), r"G202.*\(512, 512\)"),  # type: ignore[arg-type]
         (lambda: masks(""), "G203.*`path` is empty"),
         (lambda: box("61", "1%", "2%", "3%"), "G202.*no length"),
-        (lambda: moving_box((3, *"0% 0% 9% 9%".split()), (1, *"0% 0% 9% 9%".split())), "G202"),
+        (lambda: moving(SMALL @ 3, SMALL @ 1), "G202.*in order"),
+        (lambda: moving(SMALL @ 3, SMALL), "G202.*needs its frame"),
+        (lambda: SMALL @ -1, "G203"),
+        (lambda: moving(SMALL @ 0, ellipse("0%", "0%", "9%", "9%") @ 1), "G205.*one kind"),
+        (lambda: moving(), "G205"),
+        (lambda: moving(ALL), "G205"),  # type: ignore[type-var]
         (lambda: ALL | "left", r"G205.*named\('left'\).*Reference"),  # type: ignore[operator]
         (lambda: Builder("c").region("a", "left"), "G205.*named"),  # type: ignore[arg-type]
         (lambda: named("keep"), "G202.*my_keep"),
@@ -154,7 +177,7 @@ def test_builder_errors_are_coded() -> None:
     with pytest.raises(GrainError, match="G104"):
         Builder("c.mp4").target("a bear").region("r", REST).edit("r", "cat").build()
     with pytest.raises(GrainError, match="G202.*no length"):
-        moving_box((0, "1", "2%", "3%", "4%"))
+        moving(box("1", "2%", "3%", "4%") @ 0)
 
 
 DOCUMENT: dict[str, Any] = {
