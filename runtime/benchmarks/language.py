@@ -1,0 +1,114 @@
+"""How long do reading, checking and binding a spec take?
+
+    python runtime/benchmarks/language.py
+
+Three questions: whether the time to parse and check a text grows no faster than the text; what
+`grain check` costs a user who types it, against Python importing Lark and pydantic; and how long
+five folders of masks take to become regions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from grainspec import bind, parse, parse_all
+from grainspec.text.format import format_text
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "instance.grain"
+
+
+def text_of(statements: int) -> str:
+    """A spec of about so many statements: half of them regions of three sources, half edits."""
+    count = statements // 2
+    words = [f"thing{index}" for index in range(count)]
+    target = " ".join(words)[:9_000].rsplit(" ", 1)[0]
+    bound = target.count("thing")
+    regions = [
+        f'region r{index} = masks("m/{index}") - box(1%, 2%, {3 + index % 90}%, 50%)'
+        " | ellipse(1px, 2px, 30px, 40px) @ 0, ellipse(1px, 2px, 30px, 40px) @ 9"
+        for index in range(count)
+    ]
+    edits = [
+        f'edit instance r{index} -> "{words[index]}" {{ weight 1.5 repel 0.5 }}'
+        if index < bound
+        else f"keep r{index}"
+        for index in range(count)
+    ]
+    return "\n".join(["grain 1", 'video "c.mp4"', f'target "{target}"', *regions, *edits, ""])
+
+
+def best(run: Callable[[], object], repeats: int) -> float:
+    """The shortest of several runs, in seconds."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def in_a_process(*arguments: str) -> Callable[[], object]:
+    """A call of Python that must succeed."""
+    command = [sys.executable, *arguments]
+    return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+def mask_folders(root: Path, frames: int, side: int) -> str:
+    """A clip and five folders of masks, a disc in each; the text of a spec that binds them."""
+    y, x = np.mgrid[:side, :side] / side
+    names = ["one", "two", "three", "four", "five"]
+    for folder in ("clip", *names):
+        (root / folder).mkdir()
+    for frame in range(frames):
+        Image.new("RGB", (side, side)).save(root / "clip" / f"{frame:05}.png")
+        for index, name in enumerate(names):
+            centre = 0.1 + 0.2 * index, 0.3 + 0.4 * frame / frames
+            disc = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < 0.09**2
+            Image.fromarray(disc.astype(np.uint8) * 255).save(root / name / f"{frame:05}.png")
+    lines = [f'region {name} = masks("{name}")\n' for name in names]
+    lines += [f'edit {name} -> "{name}"\n' for name in names]
+    return f'grain 1 video "clip" target "{" ".join(names)}"\n{"".join(lines)}'
+
+
+def main() -> None:
+    """Measure all three, and print a short table for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--side", type=int, default=512)
+    arguments = parser.parse_args()
+    parse_all(text_of(10))  # builds the parser's tables
+    for statements in (100, 1_000, 10_000):
+        text = text_of(statements)
+        assert parse_all(text).spec is not None
+        repeats = arguments.repeats if statements < 10_000 else 2
+        read = best(lambda text=text: parse_all(text), repeats)  # type: ignore[misc]
+        laid = best(lambda text=text: format_text(text), repeats)  # type: ignore[misc]
+        print(
+            f"{statements:6} statements ({len(text) / 1000:4.0f} kB): parse and check "
+            f"{read:6.3f} s ({1e6 * read / statements:4.0f} us each), format {laid:6.3f} s"
+        )
+    check = best(in_a_process("-m", "grainspec", "check", str(EXAMPLE)), arguments.repeats)
+    bare = best(in_a_process("-c", "import lark, pydantic"), arguments.repeats)
+    print(
+        f"grain check {EXAMPLE.name}: {check:.3f} s, {check / bare:.1f} x importing lark, pydantic"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        spec = parse(mask_folders(Path(folder), arguments.frames, arguments.side))
+        seconds = best(lambda: bind(spec, base=folder), arguments.repeats)
+    print(f"bind 5 mask folders, {arguments.frames} frames of {arguments.side}^2: {seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
