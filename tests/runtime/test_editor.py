@@ -19,7 +19,7 @@ from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.editor import EditResult
 from grainspec_runtime.media.decode import decode_frames
-from grainspec_runtime.prepare import prepare
+from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.results import check_writable, save_run, whole_folder
 from grainspec_runtime.sampling.invert import invert
 from grainspec_runtime.sampling.sample import prompt_embeddings
@@ -61,6 +61,28 @@ def test_the_parts_edit_changes_only_its_part(editor: Editor) -> None:
     assert psnr(result.edited[~grown], result.source[~grown]) > 30
     inside = np.abs(result.edited[eyes].astype(int) - result.source[eyes]).mean()
     assert inside > 20
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.grain")), ids=lambda path: path.stem)
+def test_every_example_runs_with_all_its_variants(editor: Editor, path: Path) -> None:
+    spec = shortened(path.stem, steps=2)
+    prepared = [prepare(spec, EXAMPLES), *prepare_variants(spec, spec.variant_names, EXAMPLES)]
+    results = list(editor.run_all(prepared))
+    assert [result.prepared.variant for result in results] == [None, *spec.variant_names]
+    assert [result.inversion_cached for result in results] == [False] + [True] * len(spec.variants)
+    for result in results:
+        assert result.warnings == ()
+        changed = np.abs(result.edited.astype(int) - result.source).mean(axis=(0, 3))
+        edited = result.prepared.plan.edited_FHW.any(axis=0).repeat(4, 0).repeat(4, 1)
+        assert changed[edited].mean() > 2 * changed[~edited].mean()
+    pictures = [result.edited.tobytes() for result in results]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_only_edits_of_one_clip_run_together(editor: Editor) -> None:
+    prepared = [prepare(shortened(name), EXAMPLES) for name in ("part", "instance")]
+    with pytest.raises(ValueError, match="one clip"):
+        next(editor.run_all(prepared))
 
 
 def test_an_inversion_is_found_again_for_other_words(editor: Editor) -> None:
