@@ -14,14 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, class_counts, key_frames
 from grainspec.regions.layout import Bits, Layout
 from grainspec.spec import EditSpec
 from grainspec.words import CharSpan, bind
@@ -72,7 +71,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         members_CE=members,
         words_ET=words,
         key_frames_FK=scope,
-        edited_FHW=(_share(layout.bits_FHW != 0, *grids[0]) >= 0.5) | (sampled[0] != 0),
+        edited_FHW=(_share_edited(layout.bits_FHW, *grids[0]) >= 0.5) | (sampled[0] != 0),
         levels=levels,
     )
     return Compiled(plan, (*_unread_words(spec, backbone), *_vanishing(spec, layout, plan)))
@@ -159,16 +158,17 @@ def _nearest(bits_FHW: Bits, rows: int, columns: int) -> Bits:
     return np.asarray(bits_FHW[:, y[:, None], x])
 
 
-def _share(
-    mask_FHW: npt.NDArray[np.bool_], rows: int, columns: int
-) -> npt.NDArray[np.floating[Any]]:
-    """The share of each token's cell that is set."""
-    _, height, width = mask_FHW.shape
+def _share_edited(bits_FHW: Bits, rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """The share of each token's cell that some edit has."""
+    frames, height, width = bits_FHW.shape
     y = np.arange(rows) * height // rows
     x = np.arange(columns) * width // columns
-    tall = np.add.reduceat(mask_FHW, y, axis=1, dtype=np.int64)
     pixels = np.outer(np.diff(y, append=height), np.diff(x, append=width))
-    return np.asarray(np.add.reduceat(tall, x, axis=2) / pixels)
+    shares = np.empty((frames, rows, columns), np.float32)
+    for frame, bits in enumerate(bits_FHW):  # one at a time: a clip is large
+        tall = np.add.reduceat(bits != 0, y, axis=0, dtype=np.int32)
+        shares[frame] = np.add.reduceat(tall, x, axis=1) / pixels
+    return shares
 
 
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
@@ -189,12 +189,14 @@ def _level(
     dtype: type[np.unsignedinteger] = np.uint8 if len(classes) <= 256 else np.uint16
     labels = np.searchsorted(classes, bits_FHW).astype(dtype)
     count = len(classes)
-    per_frame = np.stack([np.bincount(frame.ravel(), minlength=count) for frame in labels])
+    per_frame = class_counts(labels, count)
     share = (members_CE.astype(np.int64) @ members_CE.T.astype(np.int64)) > 0
     tokens = bits_FHW.shape[1] * bits_FHW.shape[2]
-    area_FC = per_frame @ share / tokens
-    # Positive keys in scope, summed over the frames that each frame attends to.
-    in_scope = (per_frame @ share)[scope_FK].sum(axis=1) / (tokens * scope_FK.shape[1])
+    positive_FC = (per_frame @ share).astype(np.float64)
+    area_FC = positive_FC / tokens
+    # Positive keys in scope, over the frames that each frame attends to (one may be there twice).
+    times_FF = np.stack([np.bincount(keys, minlength=len(labels)) for keys in scope_FK])
+    in_scope = times_FF.astype(np.float64) @ positive_FC / (tokens * scope_FK.shape[1])
     claimed = members_CE.any(axis=1)
     weight = _largest(members_CE, [edit.weight for edit in edits])
     repel = _largest(members_CE, [edit.repel for edit in edits])
@@ -240,13 +242,15 @@ def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:
 
 def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
     found = []
+    in_frame = [int(np.bitwise_or.reduce(bits, axis=None)) for bits in layout.bits_FHW]
+    tokens_FE = {  # of every edit on every frame, at the levels that matter
+        level.index: class_counts(level.labels_FHW, len(plan.members_CE)) @ plan.members_CE
+        for level in plan.levels
+        if level.modulated
+    }
     for index, edit in enumerate(spec.claims):
-        present = layout.mask(edit.region).any(axis=(1, 2))
-        lost = [
-            level.index
-            for level in plan.levels
-            if level.modulated and not plan.members_CE[level.labels_FHW[present], index].any()
-        ]
+        present = [frame for frame, bits in enumerate(in_frame) if bits >> index & 1]
+        lost = [level for level, count in tokens_FE.items() if not count[present, index].any()]
         if lost:
             named = ", ".join(map(str, lost))
             message = f"`{edit.region}` is too small for level{'s' * (len(lost) > 1)} {named}"

@@ -125,8 +125,7 @@ class MaskPlan:
 
     def areas(self, level: PlanLevel) -> npt.NDArray[np.float64]:
         """Each edit's share of each frame, ``[F, E]``."""
-        classes = len(self.members_CE)
-        counts = np.stack([np.bincount(f.ravel(), minlength=classes) for f in level.labels_FHW])
+        counts = class_counts(level.labels_FHW, len(self.members_CE))
         return np.asarray(counts @ self.members_CE / level.tokens)
 
     def nbytes(self) -> int:
@@ -193,6 +192,15 @@ class MaskPlan:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+
+def class_counts(labels_FHW: Labels, classes: int) -> npt.NDArray[np.int64]:
+    """How many tokens of every class there are on every frame, ``[F, C]``.
+
+    >>> class_counts(np.array([[[0, 1], [1, 2]]]), 3)
+    array([[1, 2, 1]])
+    """
+    return np.stack([np.bincount(frame.ravel(), minlength=classes) for frame in labels_FHW])
 
 
 def key_frames(scope: FrameScope, count: int) -> npt.NDArray[np.int32]:

@@ -22,7 +22,10 @@ from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout
 from grainspec.testing import word_backbone
 
-ANIMALS = "robot bear cat alien penguin wolf fish bird rose lamp boat drum kite moon star".split()
+ANIMALS = (
+    "robot bear cat alien penguin wolf fish bird rose lamp boat drum kite moon star apple "
+    "bread chair cloud dress eagle field ghost horse iron juice knife lemon mouse night ocean piano"
+).split()
 
 
 def discs(frames: int, side: int, count: int) -> Layout:
