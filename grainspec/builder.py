@@ -26,6 +26,7 @@ from pathlib import PurePath
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from grainspec.checks import check_meaning
+from grainspec.clip import ResizeRule
 from grainspec.diagnostics import GrainError, fail
 from grainspec.nodes import Span, caller
 from grainspec.regions.expressions import Box, Expression, FrameRange, operand, path_text
@@ -61,6 +62,8 @@ class AttentionSettings(TypedDict, total=False):
     decay: float
     levels: Sequence[int] | Literal["all"]
     phrases: PhraseContext
+    resize: ResizeRule
+    threshold: float
 
 
 class SamplerSettings(TypedDict, total=False):

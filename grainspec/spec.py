@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from grainspec.clip import ResizeRule
 from grainspec.names import WRITABLE, Name, PathText
 from grainspec.nodes import Node
 from grainspec.regions.expressions import (
@@ -38,6 +39,7 @@ Phrase = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
 Side = Annotated[int, Field(ge=16, le=8192)]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Decay = Annotated[float, Field(ge=0, le=100)]
 _Numbers = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
@@ -195,6 +197,11 @@ class Attention(Node):
     """Which levels of the backbone are modulated, 0 the finest."""
     phrases: PhraseContext = "isolated"
     """Whether an edit's words are encoded by themselves or within the whole prompt."""
+    resize: ResizeRule = "nearest"
+    """Which tokens are in a region: those with it at their centre, in a share of their pixels or in
+    any of them."""
+    threshold: PositiveShare = 0.5
+    """The share of a token's pixels that ``resize area`` asks for."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -218,6 +225,8 @@ class AttentionChange(Node):
     decay: Decay | None = None
     levels: Levels | None = None
     phrases: PhraseContext | None = None
+    resize: ResizeRule | None = None
+    threshold: PositiveShare | None = None
 
     model_config = ConfigDict(serialize_by_alias=True)
 

@@ -72,7 +72,12 @@ _WORDS = (
 
 
 def word_backbone(
-    *, levels: int = 4, pixels_per_latent: int = 8, max_tokens: int = 77, native: int = 512
+    *,
+    levels: int = 4,
+    pixels_per_latent: int = 8,
+    max_tokens: int = 77,
+    native: int = 512,
+    frames_per_latent: int = 1,
 ) -> Backbone:
     """A backbone that takes every word for one token, between a start and an end token.
 
@@ -93,6 +98,7 @@ def word_backbone(
         training_steps=1000,
         native_size=Size(width=native, height=native),
         tokenize=tokenize,
+        frames_per_latent=frames_per_latent,
     )
 
 
@@ -309,6 +315,8 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
             "frames": st.sampled_from(["each", "first_last", "sparse_causal", "full"]),
             "levels": st.just("all") | _levels(max_level),
             "phrases": st.sampled_from(["isolated", "in_context"]),
+            "resize": st.sampled_from(["nearest", "area", "any"]),
+            "threshold": _numbers(1).filter(bool),
         },
     )
 
@@ -390,18 +398,22 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
 
 
 @st.composite
-def layouts(draw: st.DrawFn, edits: Sequence[str], *, side: int = 64) -> Layout:
+def layouts(
+    draw: st.DrawFn, edits: Sequence[str], *, side: int = 64, frames: int | None = None
+) -> Layout:
     """Layouts of boxes that may overlap and may be empty on a frame, one region per name.
+
+    They have ``frames`` frames, or one to four.
 
     >>> from hypothesis import find
     >>> find(layouts(["left", "right"]), lambda layout: layout.areas().min() > 0).areas()
     array([[1, 1]])
     """
-    frames = draw(st.integers(1, 4))
+    count = draw(st.integers(1, 4)) if frames is None else frames
     masks = {}
     for name in edits:
-        mask = np.zeros((frames, side, side), np.bool_)
-        for frame in range(frames):
+        mask = np.zeros((count, side, side), np.bool_)
+        for frame in range(count):
             x0, y0 = draw(st.integers(0, side - 1)), draw(st.integers(0, side - 1))
             wide, high = draw(st.integers(0, side)), draw(st.integers(0, side))
             mask[frame, y0 : y0 + high, x0 : x0 + wide] = True

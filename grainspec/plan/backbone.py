@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from grainspec.spec import Size
 from grainspec.words import CharSpan
@@ -11,6 +12,16 @@ from grainspec.words import CharSpan
 Tokenize = Callable[[str], Sequence[CharSpan]]
 """From a prompt to its tokens' character spans, as long as the encoder's input: one entry per
 position, with an empty span for special tokens and padding."""
+
+
+def frame_groups(count: int, per_latent: int) -> list[range]:
+    """Frame 0 alone, then groups of ``per_latent``; the last may be shorter.
+
+    >>> [list(group) for group in frame_groups(9, 4)]
+    [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
+    """
+    starts = [0, *range(1, count, per_latent)]
+    return [range(a, b) for a, b in pairwise([*starts, count])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,12 @@ class Backbone:
     training_steps: int
     native_size: Size
     tokenize: Tokenize
+    frames_per_latent: int = 1
+    """Frames that a latent frame after the first stands for, as causal video VAEs have it."""
+
+    def frame_groups(self, count: int) -> list[range]:
+        """The frames, by index, of each latent frame of a clip of ``count`` frames."""
+        return frame_groups(count, self.frames_per_latent)
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:
         """Latent height and width of frames of this size in pixels."""

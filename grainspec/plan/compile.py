@@ -21,6 +21,7 @@ import numpy.typing as npt
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, class_counts, key_frames
+from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
 from grainspec.spec import EditSpec
 from grainspec.words import CharSpan, bind
@@ -42,6 +43,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     """
     frames, height, width = layout.bits_FHW.shape
     _check_size(spec, backbone, width, height)
+    _check_count(spec, backbone, frames)
     grids = backbone.grids(width, height)
     modulated = _chosen_levels(spec, len(grids))
     edits = _bind_words(spec, backbone)
@@ -50,11 +52,13 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         for tokens in edit.tokens:
             words[index, list(tokens)] = True
 
-    sampled = [_nearest(layout.bits_FHW, *grid) for grid in grids]
+    groups = backbone.frame_groups(frames)
+    rule, share = spec.attention.resize, spec.attention.threshold
+    sampled = to_tokens(layout.bits_FHW, groups, grids, rule, share)
     classes = np.unique(np.concatenate([np.unique(bits) for bits in sampled]))
     classes = np.union1d(np.zeros(1, classes.dtype), classes)  # class 0: no edit
     members = _members(classes, len(edits))
-    scope = key_frames(spec.attention.frames, frames)
+    scope = key_frames(spec.attention.frames, len(groups))
     levels = tuple(
         _level(index, bits, classes, members, edits, spec, scope, index in modulated)
         for index, bits in enumerate(sampled)
@@ -62,6 +66,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     plan = MaskPlan(
         target=spec.target,
         frames=layout.frames,
+        frames_per_latent=backbone.frames_per_latent,
         edits=edits,
         attention=spec.attention,
         backbone=backbone.name,
@@ -71,19 +76,28 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         members_CE=members,
         words_ET=words,
         key_frames_FK=scope,
-        edited_FHW=(_share_edited(layout.bits_FHW, *grids[0]) >= 0.5) | (sampled[0] != 0),
+        edited_FHW=(share_claimed(layout.bits_FHW, groups, grids[0]) >= 0.5) | (sampled[0] != 0),
         levels=levels,
     )
     return Compiled(plan, (*_unread_words(spec, backbone), *_vanishing(spec, layout, plan)))
 
 
 def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:
-    unit = backbone.pixels_per_latent * 2 ** (backbone.level_count - 1)
+    unit = backbone.pixels_per_latent
     if width % unit or height % unit:
         near = f"{max(1, round(width / unit)) * unit}x{max(1, round(height / unit)) * unit}"
         message = f"{backbone.name} cannot work on frames of {width}x{height} pixels"
         cure = f"Width and height must be multiples of {unit}: `size {near}`, for example."
         raise fail("G314", message, cure, spec.video.span_of("size"))
+
+
+def _check_count(spec: EditSpec, backbone: Backbone, frames: int) -> None:
+    per = backbone.frames_per_latent
+    if (frames - 1) % per:
+        less = frames - (frames - 1) % per
+        message = f"{backbone.name} cannot work on {frames} frames"
+        cure = f"It takes one frame, and then {per} at a time: {less} or {less + per}, for example."
+        raise fail("G314", message, cure, spec.video.span_of("frames"))
 
 
 def _chosen_levels(spec: EditSpec, count: int) -> frozenset[int]:
@@ -148,27 +162,6 @@ def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
         for index, (first, last) in enumerate(places)
         if first < last and first < end and start < last
     )
-
-
-def _nearest(bits_FHW: Bits, rows: int, columns: int) -> Bits:
-    """Each token takes the bits of the pixel under its centre."""
-    _, height, width = bits_FHW.shape
-    y = ((np.arange(rows) + 0.5) * height / rows).astype(np.intp)
-    x = ((np.arange(columns) + 0.5) * width / columns).astype(np.intp)
-    return np.asarray(bits_FHW[:, y[:, None], x])
-
-
-def _share_edited(bits_FHW: Bits, rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """The share of each token's cell that some edit has."""
-    frames, height, width = bits_FHW.shape
-    y = np.arange(rows) * height // rows
-    x = np.arange(columns) * width // columns
-    pixels = np.outer(np.diff(y, append=height), np.diff(x, append=width))
-    shares = np.empty((frames, rows, columns), np.float32)
-    for frame, bits in enumerate(bits_FHW):  # one at a time: a clip is large
-        tall = np.add.reduceat(bits != 0, y, axis=0, dtype=np.int32)
-        shares[frame] = np.add.reduceat(tall, x, axis=1) / pixels
-    return shares
 
 
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
@@ -242,7 +235,9 @@ def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:
 
 def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
     found = []
-    in_frame = [int(np.bitwise_or.reduce(bits, axis=None)) for bits in layout.bits_FHW]
+    in_frame = [
+        int(np.bitwise_or.reduce(layout.bits_FHW[list(group)], axis=None)) for group in plan.groups
+    ]
     tokens_FE = {  # of every edit on every frame, at the levels that matter
         level.index: class_counts(level.labels_FHW, len(plan.members_CE)) @ plan.members_CE
         for level in plan.levels
@@ -255,6 +250,9 @@ def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnosti
             named = ", ".join(map(str, lost))
             message = f"`{edit.region}` is too small for level{'s' * (len(lost) > 1)} {named}"
             rows, columns = plan.levels[lost[0]].labels_FHW.shape[1:]
-            cure = f"It covers no token of the {columns}x{rows} grid there, and is not held apart."
+            cure = (
+                f"No token of the {columns}x{rows} grid there is in it; "
+                "`attention { resize any }` keeps small regions."
+            )
             found.append(Diagnostic("G401", message, cure, edit.span_of("region")))
     return found

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from grainspec.plan.backbone import frame_groups
 from grainspec.spec import Attention, FrameScope
 from grainspec.words import CharSpan
 
@@ -70,6 +71,9 @@ class PlanLevel:
 class MaskPlan:
     """Positive and negative attention pairs of an edit, for one backbone and clip.
 
+    frames are source frames. Where a latent frame stands for several of them (frames_per_latent),
+    F below counts latent frames; ``groups`` tells which frames are theirs.
+
     members_CE: bool ``[C, E]``, the edits that each class belongs to; row 0 is empty.
     words_ET: bool ``[E, T]``, the prompt tokens of each edit's phrase.
     key_frames_FK: int ``[F, K]``, the frames whose tokens each frame attends to.
@@ -79,6 +83,7 @@ class MaskPlan:
 
     target: str
     frames: tuple[int, ...]
+    frames_per_latent: int
     edits: tuple[PlannedEdit, ...]
     attention: Attention
     backbone: str
@@ -91,6 +96,11 @@ class MaskPlan:
     edited_FHW: Relation
     levels: tuple[PlanLevel, ...]
     _cache: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def groups(self) -> list[range]:
+        """The frames, by index into ``frames``, of each latent frame."""
+        return frame_groups(len(self.frames), self.frames_per_latent)
 
     @property
     def self_relation_CC(self) -> Relation:
@@ -154,6 +164,7 @@ class MaskPlan:
         return {
             "target": self.target,
             "frames": list(self.frames),
+            "frames_per_latent": self.frames_per_latent,
             "edits": [
                 {
                     "region": edit.region,

@@ -17,7 +17,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frame
 from grainspec.spec import MAX_WEIGHT, Attention
 from grainspec.whole_file import whole_file
 
-_FORMAT = "grainspec.plan.1"
+_FORMAT = "grainspec.plan.2"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 """What NumPy and safetensors raise for broken files; the last two for types NumPy lacks."""
 _TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")
@@ -29,6 +29,7 @@ class _Header:
 
     target: str
     frames: tuple[int, ...]
+    frames_per_latent: int
     edits: tuple[PlannedEdit, ...]
     attention: Attention
     backbone: str
@@ -75,6 +76,7 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
     return MaskPlan(
         target=header.target,
         frames=header.frames,
+        frames_per_latent=header.frames_per_latent,
         edits=header.edits,
         attention=header.attention,
         backbone=header.backbone,
@@ -91,8 +93,10 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
 
 def _refuse_what_no_compiler_makes(plan: MaskPlan) -> None:
     """Raises ValueError for content that would fail, or read out of bounds, when it is applied."""
-    frames, edits, classes = len(plan.frames), len(plan.edits), len(plan.members_CE)
-    _expect(frames > 0 and edits > 0 and len(plan.levels) > 0, "it holds nothing")
+    _expect(plan.frames_per_latent > 0, "its latent frames hold nothing")
+    edits, classes = len(plan.edits), len(plan.members_CE)
+    frames = len(plan.groups)
+    _expect(len(plan.frames) > 0 and edits > 0 and len(plan.levels) > 0, "it holds nothing")
     _expect(plan.training_steps > 0, "its training steps are not positive")
     _expect(plan.width > 0 and plan.height > 0, "its size is not positive")
     _has(plan.members_CE, "members", (np.bool_,), (classes, edits))

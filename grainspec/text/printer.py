@@ -205,6 +205,8 @@ def _settings(
             "decay": decimal_text,
             "levels": lambda levels: levels if levels == "all" else " ".join(map(str, levels)),
             "phrases": str,
+            "resize": str,
+            "threshold": percent_text,
         },
     )
     if given:

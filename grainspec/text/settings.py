@@ -126,6 +126,8 @@ ATTENTION = {
     "decay": DECIMAL,
     "levels": LEVELS,
     "phrases": _choice(get_args(PhraseContext)),
+    "resize": _choice(get_args(ResizeRule)),
+    "threshold": PERCENT,
 }
 MASKS = {
     "threshold": PERCENT,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grainspec import GrainError, parse, parse_all
+from grainspec import GrainError, dumps, parse, parse_all
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
@@ -116,19 +116,6 @@ def test_every_pair_is_positive_or_negative_and_relations_are_sound(sample: Samp
     assert layout.names == tuple(edit.region for edit in plan.edits)
 
 
-@given(plans())
-def test_tokens_have_the_bits_of_the_pixels_under_their_centres(sample: Sample) -> None:
-    _, layout, plan = sample
-    for level in plan.levels:
-        _, rows, columns = level.labels_FHW.shape
-        members = plan.members_CE[level.labels_FHW]
-        for row in range(rows):
-            for column in range(columns):
-                y, x = int((row + 0.5) * 64 / rows), int((column + 0.5) * 64 / columns)
-                for index, name in enumerate(layout.names):
-                    assert (members[:, row, column, index] == layout.mask(name)[:, y, x]).all()
-
-
 @given(plans(), st.floats(0, 1000))
 def test_strengths_are_within_bounds(sample: Sample, timestep: float) -> None:
     spec, _, plan = sample
@@ -145,28 +132,6 @@ def test_strengths_are_within_bounds(sample: Sample, timestep: float) -> None:
             at = plan.at(timestep, table)
             assert (at >= 0).all()
             assert (at <= 1).all()
-
-
-@given(plans())
-def test_strengths_against_the_definition(sample: Sample) -> None:
-    """λ from the equations, token by token, against the tables by class."""
-    spec, _, plan = sample
-    weights = np.array([edit.weight for edit in plan.edits])
-    worded = np.array([edit.verb != "free" for edit in plan.edits])
-    for level in plan.levels:
-        members = plan.members_CE[level.labels_FHW].reshape(len(level.labels_FHW), level.tokens, -1)
-        for frame, mine in enumerate(members):
-            shares = (mine[:, None] & mine[None]).any(-1)
-            keys = np.concatenate([members[g] for g in plan.key_frames_FK[frame]])
-            in_scope = (mine[:, None] & keys[None]).any(-1)
-            claimed = mine.any(-1)
-            weight = np.where(mine, weights, 0).max(-1, initial=0)
-            words = np.where(mine & worded, weights, 0).max(-1, initial=0)
-            cross = spec.attention.cross * words * (1 - shares.mean(1)) * claimed
-            self_ = spec.attention.self_ * weight * (1 - in_scope.mean(1)) * claimed
-            labels = level.labels_FHW[frame].ravel()
-            np.testing.assert_allclose(level.cross_attract_FC[frame][labels], cross, atol=1e-6)
-            np.testing.assert_allclose(level.self_attract_FC[frame][labels], self_, atol=1e-6)
 
 
 @given(plans(), st.randoms(use_true_random=False))
@@ -314,6 +279,7 @@ def code_of(spec: EditSpec, **backbone: int) -> str:
 def test_what_a_backbone_cannot_do_is_an_error() -> None:
     assert code_of(SPEC, max_tokens=6) == "G402"
     assert code_of(SPEC, levels=2, pixels_per_latent=48) == "G314"
+    assert code_of(SPEC, levels=1, frames_per_latent=4) == "G314"  # two frames: 1 or 5
     attention = SPEC.attention.model_copy(update={"levels": (0, 5)})
     assert code_of(SPEC.model_copy(update={"attention": attention}), levels=2) == "G404"
 
@@ -325,15 +291,44 @@ def test_levels_that_are_left_alone() -> None:
     assert [level.modulated for level in plan.levels] == [False, True]
 
 
-def test_a_region_that_vanishes_at_a_level_is_a_warning() -> None:
+@pytest.mark.parametrize(
+    ("attention", "lost"),
+    [
+        ("", [1]),
+        ("attention { resize any }", []),
+        ("attention { resize area }", [0, 1]),
+        ("attention { resize area threshold 10% }", [1]),
+        ("attention { resize area threshold 3% }", []),
+    ],
+)
+def test_a_region_that_vanishes_at_a_level_is_a_warning(attention: str, lost: list[int]) -> None:
     masks = {name: quarters().mask(name) for name in ("left", "right", "trees")}
     tiny = np.zeros((2, 64, 64), bool)
-    tiny[:, 50:53, 4:7] = True
-    warnings = compile_plan(
-        SPEC, Layout.of(masks | {"left": tiny}), word_backbone(levels=2)
-    ).warnings
-    assert [warning.code for warning in warnings] == ["G401"]
-    assert "levels 1" in warnings[0].message or "level 1" in warnings[0].message
+    tiny[:, 50:53, 4:7] = True  # 9 of a token's 64 pixels, one of them at its centre
+    spec = parse(dumps(SPEC) + attention)
+    compiled = compile_plan(spec, Layout.of(masks | {"left": tiny}), word_backbone(levels=2))
+    for warning in compiled.warnings:
+        assert warning.code == "G401"
+        assert "resize any" in warning.cure
+    said = " ".join(warning.message for warning in compiled.warnings)
+    assert [level for level in (0, 1) if str(level) in said] == lost
+
+
+def test_latent_frames_of_several_frames() -> None:
+    layout = quarters()
+    masks = {name: np.repeat(layout.mask(name)[:1], 9, 0) for name in layout.names}
+    masks["left"][4] = False  # of the frames 1 to 4, the last
+    masks["right"][7] = False  # of the frames 5 to 8, the one in the middle
+    backbone = word_backbone(levels=1, frames_per_latent=4)
+    plan = compile_plan(SPEC, Layout.of(masks), backbone).plan
+    assert [list(group) for group in plan.groups] == [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
+    assert len(plan.frames) == 9
+    (level,) = plan.levels
+    assert level.labels_FHW.shape == plan.edited_FHW.shape == (3, 8, 8)
+    areas = plan.areas(level)
+    assert areas[:, 0].tolist() == [areas[0, 0]] * 3
+    assert areas[:, 1].tolist() == [areas[0, 1], areas[0, 1], 0]
+    assert plan.key_frames_FK.tolist() == [[0, 1, 2]] * 3
 
 
 def test_facts_say_what_will_be_done() -> None:

@@ -310,7 +310,7 @@ def test_broken_masks(
         ({"settings": "sampler ddim { stesp 30 }"}, "G201"),
         ({"settings": 'model "./nowhere"'}, "G502"),
         ({"settings": 'model "owner/name"'}, "G503"),
-        ({"video": 'video "clip" { size 60x48 }'}, "G314"),
+        ({"video": 'video "clip" { size 62x48 }'}, "G314"),
     ],
 )
 def test_specs_at_fault(

@@ -79,6 +79,21 @@ def test_every_example_runs_with_all_its_variants(editor: Editor, path: Path) ->
     assert len(set(pictures)) == len(pictures)
 
 
+@pytest.mark.parametrize("levels", [(0,), (1,), (2,)])
+def test_odd_latents_are_modulated_at_every_level(editor: Editor, levels: tuple[int]) -> None:
+    """19 x 17 latents, whose coarser levels are 10 x 9 and 5 x 5."""
+    spec = shortened("instance", steps=2)
+    video = spec.video.model_copy(update={"size": Size(width=76, height=68)})
+    pictures = []
+    for changes in ({"levels": levels}, {"cross": 0.0, "self_": 0.0}):
+        attention = spec.attention.model_copy(update=changes)
+        wanted = spec.model_copy(update={"video": video, "attention": attention})
+        result = editor.run(wanted, base=EXAMPLES)
+        assert result.edited.shape == (2, 68, 76, 3)
+        pictures.append(result.edited)
+    assert (pictures[0] != pictures[1]).any()
+
+
 def test_only_edits_of_one_clip_run_together(editor: Editor) -> None:
     prepared = [prepare(shortened(name), EXAMPLES) for name in ("part", "instance")]
     with pytest.raises(ValueError, match="one clip"):

@@ -1,0 +1,109 @@
+"""Regions to tokens: which regions each token of a grid belongs to, by one of three rules.
+
+A token stands for a block of pixels: a cell of its grid, on the frames of its group (one frame,
+unless the backbone's latents span several). It belongs to a region
+
+    nearest   if the pixel at the block's centre does, as in the paper's code
+    area      if at least a share of the block's pixels do
+    any       if any of them does, so that small parts survive
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from grainspec.clip import ResizeRule
+from grainspec.regions.layout import Bits
+
+Group = Sequence[int]
+"""The frames, by index, that one latent frame stands for."""
+
+
+def to_tokens(
+    bits_FHW: Bits,
+    groups: Sequence[Group],
+    grids: Sequence[tuple[int, int]],
+    rule: ResizeRule = "nearest",
+    share: float = 0.5,
+) -> list[Bits]:
+    """The regions of every token, as bit sets ``[G, rows, columns]``, for each of the grids.
+
+    ``groups`` are the frames of each latent frame, ``grids`` rows and columns of each level;
+    ``share`` is what the rule ``area`` asks for, more than 0.
+
+    >>> bits = np.array([[[1, 0, 0, 0], [0, 0, 2, 2]]], np.uint8)
+    >>> for rule in ("nearest", "area", "any"):
+    ...     print(to_tokens(bits, [[0]], [(1, 2)], rule)[0])
+    [[[0 2]]]
+    [[[0 2]]]
+    [[[1 2]]]
+    """
+    _, height, width = bits_FHW.shape
+    found = [np.empty((len(groups), *grid), bits_FHW.dtype) for grid in grids]
+    for number, group in enumerate(groups):
+        block = bits_FHW[list(group)] if len(group) > 1 else bits_FHW[group[0] : group[0] + 1]
+        for tokens, grid in zip(found, grids, strict=True):
+            y, x = _edges(height, grid[0]), _edges(width, grid[1])
+            if rule == "nearest":
+                tokens[number] = block[len(group) // 2][_centres(height, grid[0])][
+                    :, _centres(width, grid[1])
+                ]
+            elif rule == "any":
+                flat = np.bitwise_or.reduce(block, axis=0)
+                rows = np.bitwise_or.reduceat(flat, y, axis=0)
+                tokens[number] = np.bitwise_or.reduceat(rows, x, axis=1)
+            else:
+                tokens[number] = _by_area(block, y, x, share)
+    return found
+
+
+def share_claimed(
+    bits_FHW: Bits, groups: Sequence[Group], grid: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """The share of every block's pixels that any region has, ``[G, rows, columns]``."""
+    _, height, width = bits_FHW.shape
+    y, x = _edges(height, grid[0]), _edges(width, grid[1])
+    shares = np.empty((len(groups), *grid), np.float32)
+    for number, group in enumerate(groups):  # one at a time: a clip is large
+        counts = sum(_count(bits_FHW[frame] != 0, y, x) for frame in group)
+        shares[number] = counts / (_pixels(height, width, y, x) * len(group))
+    return shares
+
+
+def _by_area(block: Bits, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp], share: float) -> Bits:
+    _, height, width = block.shape
+    needed = share * _pixels(height, width, y, x) * len(block) * (1 - 1e-9)
+    found = np.zeros((len(y), len(x)), block.dtype)
+    kind = block.dtype.type
+    for index in range(int(np.bitwise_or.reduce(block, axis=None)).bit_length()):
+        counts = sum(_count((frame >> kind(index)) & kind(1), y, x) for frame in block)
+        found |= (counts >= needed).astype(block.dtype) << kind(index)
+    return found
+
+
+def _count(
+    mask: npt.NDArray[np.generic], y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]
+) -> npt.NDArray[np.int32]:
+    """How many pixels of every cell are set."""
+    tall = np.add.reduceat(mask, y, axis=0, dtype=np.int32)
+    return np.asarray(np.add.reduceat(tall, x, axis=1))
+
+
+def _edges(extent: int, cells: int) -> npt.NDArray[np.intp]:
+    """Where each of so many cells begins."""
+    return np.arange(cells) * extent // cells
+
+
+def _centres(extent: int, cells: int) -> npt.NDArray[np.intp]:
+    """The pixel at the centre of each of so many cells."""
+    return ((np.arange(cells) + 0.5) * extent / cells).astype(np.intp)
+
+
+def _pixels(
+    height: int, width: int, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]
+) -> npt.NDArray[np.intp]:
+    """How many pixels every cell has."""
+    return np.outer(np.diff(y, append=height), np.diff(x, append=width))

@@ -1,0 +1,37 @@
+"""The compiler against the equations written out, and broken compilers that must not pass."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import difference
+
+from grainspec import EditSpec
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.compile import compile_plan
+from grainspec.regions.layout import Layout
+from grainspec.testing import layouts, specs, word_backbone
+
+Case = tuple[EditSpec, Layout, Backbone]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A spec, a layout of its edits and a backbone: odd grids, levels, latent frames of several."""
+    spec = draw(specs(max_level=1, variants=0))
+    per_latent = draw(st.sampled_from([1, 1, 2, 4]))
+    backbone = word_backbone(
+        levels=2, pixels_per_latent=draw(st.sampled_from([4, 5, 8])), frames_per_latent=per_latent
+    )
+    side = backbone.pixels_per_latent * draw(st.integers(2, 5))
+    names = [edit.region for edit in spec.claims]
+    frames = 1 + per_latent * draw(st.integers(0, 2))
+    return spec, draw(layouts(names, side=side, frames=frames)), backbone
+
+
+@settings(max_examples=120)
+@given(cases())
+def test_the_compiler_and_the_equations_agree(case: Case) -> None:
+    spec, layout, backbone = case
+    plan = compile_plan(spec, layout, backbone).plan
+    assert difference(plan, spec, layout, backbone) == ""

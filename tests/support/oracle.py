@@ -1,0 +1,190 @@
+"""A mask plan worked out the slow way: token by token, pair by pair, from the method's equations.
+
+Nothing of the compiler is used but the specs and backbones it is given. Sets of region names stand
+for membership, and every relation is written out in full.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel
+from grainspec.regions.layout import Layout
+from grainspec.spec import Edit, EditSpec
+
+
+@dataclass
+class Dense:
+    """A level in full. N tokens over all latent frames, frame by frame, row by row; T words."""
+
+    regions_N: list[set[str]]
+    frame_N: list[int]
+    attends_NN: np.ndarray
+    """Which keys are in the scope of a query, and how often."""
+    self_NN: np.ndarray
+    cross_NT: np.ndarray
+    cross_attract_N: np.ndarray
+    cross_repel_N: np.ndarray
+    self_attract_N: np.ndarray
+    self_repel_N: np.ndarray
+
+
+def regions_of(
+    spec: EditSpec, layout: Layout, frames: list[int], y: int, x: int, rows: int, columns: int
+) -> set[str]:
+    """The regions of the token in row ``y`` and column ``x`` that stands for these frames."""
+    _, height, width = layout.bits_FHW.shape
+    top, bottom = y * height // rows, (y + 1) * height // rows
+    left, right = x * width // columns, (x + 1) * width // columns
+    found = set()
+    for name in layout.names:
+        mask = layout.mask(name)
+        if spec.attention.resize == "nearest":
+            middle = frames[len(frames) // 2]
+            inside = mask[
+                middle, (2 * y + 1) * height // (2 * rows), (2 * x + 1) * width // (2 * columns)
+            ]
+        else:
+            pixels = [
+                bool(mask[frame, row, column])
+                for frame in frames
+                for row in range(top, bottom)
+                for column in range(left, right)
+            ]
+            least = spec.attention.threshold if spec.attention.resize == "area" else 1e-9
+            inside = sum(pixels) / len(pixels) >= least - 1e-12
+        if inside:
+            found.add(name)
+    return found
+
+
+def latent_frames(count: int, per_latent: int) -> list[list[int]]:
+    """Frame 0, then every next ``per_latent`` of them."""
+    found = [[0]]
+    for frame in range(1, count):
+        if len(found) == 1 or len(found[-1]) == per_latent:
+            found.append([])
+        found[-1].append(frame)
+    return found
+
+
+def scope_of(scope: str, frame: int, count: int) -> list[int]:
+    """The latent frames whose keys a query in ``frame`` sees."""
+    return {
+        "each": [frame],
+        "first_last": [0, count - 1],
+        "sparse_causal": [0, max(frame - 1, 0)],
+        "full": list(range(count)),
+    }[scope]
+
+
+def words_of(edit: Edit, target: str) -> set[int]:
+    """Positions of an edit's words among the prompt's, the start token being number 0."""
+    words = re.findall(r"\w+|[^\w\s]", target.lower())
+    phrase = re.findall(r"\w+|[^\w\s]", edit.phrase.lower())
+    return {
+        start + offset + 1
+        for start in range(len(words) - len(phrase) + 1)
+        if words[start : start + len(phrase)] == phrase
+        for offset in range(len(phrase))
+    }
+
+
+def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) -> Dense:
+    """One level of a spec's plan, written out."""
+    count, height, width = layout.bits_FHW.shape
+    rows, columns = height // backbone.pixels_per_latent, width // backbone.pixels_per_latent
+    for _ in range(level):
+        rows, columns = math.ceil(rows / 2), math.ceil(columns / 2)
+    groups = latent_frames(count, backbone.frames_per_latent)
+    tokens = [
+        (frame, regions_of(spec, layout, group, y, x, rows, columns))
+        for frame, group in enumerate(groups)
+        for y in range(rows)
+        for x in range(columns)
+    ]
+    total = len(tokens)
+    self_NN = np.zeros((total, total), bool)
+    attends_NN = np.zeros((total, total), int)
+    same_frame = np.zeros((total, total), bool)
+    for query, (frame, mine) in enumerate(tokens):
+        scope = scope_of(spec.attention.frames, frame, len(groups))
+        for key, (other_frame, others) in enumerate(tokens):
+            self_NN[query, key] = bool(mine & others)
+            attends_NN[query, key] = scope.count(other_frame)
+            same_frame[query, key] = frame == other_frame
+    edits = {edit.region: edit for edit in spec.changes}
+    cross_NT = np.zeros((total, backbone.max_tokens), bool)
+    strengths: dict[str, list[float]] = {name: [] for name in ("ca", "cr", "sa", "sr")}
+    for query, (_, mine) in enumerate(tokens):
+        for name in mine & edits.keys():
+            for word in words_of(edits[name], spec.target):
+                cross_NT[query, word] = True
+        area = (self_NN[query] & same_frame[query]).sum() / same_frame[query].sum()
+        in_scope = (self_NN[query] * attends_NN[query]).sum() / attends_NN[query].sum()
+        worded = [edits[name] for name in mine if name in edits]
+        weights = [edit.weight for edit in worded]
+        repels = [edit.weight if edit.repel is None else edit.repel for edit in worded]
+        free = [1.0] * (len(mine) - len(worded))
+        cross = spec.attention.cross * (1 - area) if mine else 0
+        self_ = spec.attention.self_ * (1 - in_scope) if mine else 0
+        strengths["ca"].append(cross * max(weights, default=0))
+        strengths["cr"].append(cross * max(repels, default=0))
+        strengths["sa"].append(self_ * max(weights + free, default=0))
+        strengths["sr"].append(self_ * max(repels + free, default=0))
+    return Dense(
+        [mine for _, mine in tokens],
+        [frame for frame, _ in tokens],
+        attends_NN,
+        self_NN,
+        cross_NT,
+        *(np.array(strengths[name]) for name in ("ca", "cr", "sa", "sr")),
+    )
+
+
+def expanded(plan: MaskPlan, level: PlanLevel) -> Dense:
+    """A level of a compiled plan, written out by its own tables."""
+    frames = len(level.labels_FHW)
+    labels = level.labels_FHW.reshape(-1)
+    frame_N = np.repeat(np.arange(frames), level.tokens)
+    names = [edit.region for edit in plan.edits]
+    attends = np.zeros((frames, frames), int)
+    for frame, keys in enumerate(plan.key_frames_FK):
+        for key in keys:
+            attends[frame, key] += 1
+    return Dense(
+        [{names[i] for i in np.flatnonzero(plan.members_CE[label])} for label in labels],
+        frame_N.tolist(),
+        attends[np.ix_(frame_N, frame_N)],
+        plan.self_relation_CC[np.ix_(labels, labels)],
+        plan.cross_relation_CT[labels],
+        level.cross_attract_FC[frame_N, labels],
+        level.cross_repel_FC[frame_N, labels],
+        level.self_attract_FC[frame_N, labels],
+        level.self_repel_FC[frame_N, labels],
+    )
+
+
+def difference(plan: MaskPlan, spec: EditSpec, layout: Layout, backbone: Backbone) -> str:
+    """Where a plan departs from the equations, in words; empty where it does not."""
+    for level in plan.levels:
+        found, expected = expanded(plan, level), dense_level(spec, layout, backbone, level.index)
+        if len(found.regions_N) != len(expected.regions_N):
+            return f"level {level.index} has {len(found.regions_N)} tokens"
+        for token, (has, wants) in enumerate(zip(found.regions_N, expected.regions_N, strict=True)):
+            if has != wants:
+                return f"level {level.index}, token {token}: regions {has}, not {wants}"
+        for name in ("attends_NN", "self_NN", "cross_NT"):
+            if not np.array_equal(getattr(found, name), getattr(expected, name)):
+                return f"level {level.index}: {name} differs"
+        for name in ("cross_attract_N", "cross_repel_N", "self_attract_N", "self_repel_N"):
+            if not np.allclose(getattr(found, name), getattr(expected, name), atol=1e-6):
+                return f"level {level.index}: {name} differs"
+    if len(plan.levels) != backbone.level_count:
+        return f"{len(plan.levels)} levels"
+    return ""
