@@ -52,7 +52,6 @@ __all__ = [
     "bind",
     "box",
     "check",
-    "compile",
     "dumps",
     "ellipse",
     "from_json",

@@ -27,7 +27,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 
 from grainspec.checks import check_meaning
 from grainspec.clip import ResizeRule
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import GrainError, fail, refuse
 from grainspec.nodes import Span, caller
 from grainspec.regions.expressions import Box, Expression, FrameRange, operand, path_text
 from grainspec.spec import (
@@ -251,6 +251,9 @@ class Builder(_Statements):
 
     def variant(self, name: str, changes: Changes) -> Builder:
         """``variant NAME { … }``: another edit of the same clip, as far as it differs."""
+        if not isinstance(changes, Changes):
+            cure = "Write `Changes().target(…).edit(…)`."
+            raise refuse("G205", f"a variant takes `Changes()`, not {type(changes).__name__}", cure)
         variant = made(Variant, name=name, edits=changes._edits, **changes._fields)
         return replace(self, _variants=(*self._variants, variant))
 

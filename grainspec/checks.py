@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.regions.expressions import Box, references, uses_rest, walk
-from grainspec.spec import Change, Edit, EditSpec, Free, Keep, Without
+from grainspec.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
 from grainspec.words import bind, nearest_words, occurrences
 
 MAX_GUESSES = 20
@@ -36,7 +36,7 @@ def check_meaning(
         *_edits(whole, absent, is_base=bool(spec.variants)),
         *_variants(spec),
     ]
-    known = set(findings)
+    known = {(found.code, found.message, found.span) for found in findings}
     for number, (name, variant) in enumerate(
         zip(spec.variant_names, spec.variants, strict=True), 1
     ):
@@ -50,11 +50,21 @@ def check_meaning(
             variant.target is not None or bool(variant.edits) or not (spec.target and spec.changes)
         )
         for found in _edits(spec.as_variant(name), lost) if said_anew else ():
-            if found not in known:
-                message = f"variant `{name}`: {found.message}"
-                span = found.span or variant.span
-                findings.append(Diagnostic(found.code, message, found.cure, span))
+            if (found.code, found.message, found.span) not in known:
+                findings.append(_of_variant(found, variant, spec))
     return findings
+
+
+def _of_variant(found: Diagnostic, variant: Variant, spec: EditSpec) -> Diagnostic:
+    """A finding about a variant, in the variant's words and place."""
+    message = f"variant `{variant.name}`: {found.message}"
+    edit = next((e for e in spec.changes if found.span and e.span_of("phrase") == found.span), None)
+    if found.code not in {"G104", "G105"} or edit is None or variant.target is None:
+        return Diagnostic(found.code, message, found.cure, found.span or variant.span)
+    # The spec's own edit does not fit the variant's target: the variant is where to mend it.
+    line = f" (line {found.span.line})" if found.span else ""
+    cure = f"Say in the variant what becomes of `{edit.region}`{line}, or `without {edit.region}`."
+    return Diagnostic(found.code, message, cure, variant.span_of("target"))
 
 
 def _edits(
@@ -79,13 +89,15 @@ def _edits(
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
     seen: set[str] = set()
     said = {edit.region for edit in spec.edits}
+    names = {region.name for region in spec.regions}
     for variant in spec.variants:
         if variant.name in seen:
             message = f"two variants are called `{variant.name}`"
             yield Diagnostic("G102", message, "Rename one of them.", variant.span_of("name"))
         seen.add(variant.name)
         for change in variant.edits:
-            if isinstance(change, Without) and change.region not in said:
+            known = change.region in names
+            if isinstance(change, Without) and known and change.region not in said:
                 message = f"the spec says nothing of `{change.region}` that could be left out"
                 cure = "Take out the line: what no edit names is kept."
                 yield Diagnostic("G110", message, cure, change.span_of("region"))

@@ -49,6 +49,34 @@ class Window:
     width: int
     height: int
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The window's pixels for a source pixel, across and down."""
+        left, top, right, bottom = self.box
+        return self.width / (right - left), self.height / (bottom - top)
+
+    def widened(self, margin: int, facts: ClipFacts) -> tuple[Window, tuple[slice, slice]]:
+        """This window with up to so many more pixels on each side, as far as the frame goes.
+
+        Also returns which rows and columns of the wider one are its own.
+        """
+        left, top, right, bottom = self.box
+        across, down = self.scale
+        more_left = min(margin, int(left * across))
+        more_above = min(margin, int(top * down))
+        more_right = min(margin, int(max(0.0, facts.width - right) * across))
+        more_below = min(margin, int(max(0.0, facts.height - bottom) * down))
+        box = (
+            max(0.0, left - more_left / across),
+            max(0.0, top - more_above / down),
+            min(float(facts.width), right + more_right / across),
+            min(float(facts.height), bottom + more_below / down),
+        )
+        width = more_left + self.width + more_right
+        height = more_above + self.height + more_below
+        rows = slice(more_above, more_above + self.height)
+        return Window(box, width, height), (rows, slice(more_left, more_left + self.width))
+
     def frame(self, image: Image.Image) -> Image.Image:
         """A source frame cut and scaled, antialiased."""
         return image.resize((self.width, self.height), _resampling("LANCZOS"), box=self.box)

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.nodes import Node, Span, caller
 from grainspec.numbers import decimal_text
 
@@ -30,7 +30,8 @@ def made(model: type[Made], /, **fields: Any) -> Made:
     try:
         return model(**fields).located(place)
     except ValidationError as error:
-        raise GrainError(findings_of(error, model, lambda _: place)) from error
+        # Not `from error`: pydantic's own words would bury ours.
+        raise GrainError(findings_of(error, model, lambda _: place)) from None
 
 
 def refusal(code: str, message: str, cure: str) -> PydanticCustomError:
@@ -70,9 +71,13 @@ def _finding(
 ) -> Diagnostic:
     path = [str(part).rstrip("_") for part in detail["loc"] if not isinstance(part, int)]
     name = path[-1] if path else what
+    value = detail["input"]
+    if path[-2:] == ["levels", "all"]:  # neither the word nor numbers
+        message = f"`levels` is {_shown(value)}"
+        return Diagnostic("G202", message, "Expected `all`, or numbers of levels.", span)
     if name in _COORDINATES:
         name = what if name == "value" else f"{what} ({name})"
-    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    kind, context = detail["type"], detail.get("ctx", {})
     if kind == _REFUSAL:
         return Diagnostic(context["code"], context["message"], context["cure"], span)
     bounds = [f"{side} {_shown(context[key])}" for key, side in _SIDES.items() if key in context]
@@ -85,14 +90,25 @@ def _finding(
     if kind == "string_too_short":
         return Diagnostic("G203", f"`{name}` is empty", "Write at least one letter.", span)
     if kind == "too_short":
-        return Diagnostic("G203", f"`{name}` is empty", "Give at least one.", span)
+        least, there = context["min_length"], context["actual_length"]
+        message = f"`{name}` has {there}" if there else f"`{name}` is empty"
+        return Diagnostic("G203", message, f"Give at least {least}.".replace(" 1.", " one."), span)
     if kind == "string_too_long":
         limit = context["max_length"]
         return Diagnostic("G203", f"`{name}` has more than {limit} characters", "Shorten it.", span)
     if kind == "value_error":
         return Diagnostic("G202", str(context["error"]), "", span)
     if kind == "extra_forbidden":
-        return Diagnostic("G201", f"`{detail['loc'][-1]}` is no setting here", "", span)
+        fields = model.model_fields.items() if model and len(detail["loc"]) == 1 else ()
+        cure = suggestion(str(detail["loc"][-1]), [info.alias or field for field, info in fields])
+        return Diagnostic("G201", f"`{detail['loc'][-1]}` is no setting here", cure, span)
+    if kind in _EXPECTED:
+        plain = isinstance(value, str | int | float)
+        message = f"`{name}` is {_shown(value) if plain else 'a ' + type(value).__name__}"
+        return Diagnostic("G202", message, f"Expected {_EXPECTED[kind]}.", span)
+    if kind == "literal_error":
+        cure = f"Expected {context['expected']}."
+        return Diagnostic("G202", f"`{name}` is {_shown(value)}", cure, span)
     if kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
         return Diagnostic("G204", f"`{tag}` is missing", "", span)
@@ -105,6 +121,19 @@ def _finding(
     return Diagnostic("G202", f"`{name}`: {detail['msg']}", "", span)
 
 
+_EXPECTED = {
+    "float_parsing": "a number, as 0.5",
+    "float_type": "a number, as 0.5",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "a text",
+    "tuple_type": "several in a row",
+    "model_type": "a box, as `box(…)`, or another record of grainspec's",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+}
+"""What to say for pydantic's own kinds of refusals."""
 _SIDES = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 

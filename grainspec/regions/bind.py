@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from grainspec.regions.expressions import (
     Polygon,
     Reference,
     Rest,
+    children,
     references,
     uses_rest,
 )
@@ -90,19 +92,22 @@ class _Binder:
         self.spec = spec
         self.base = base
         self.facts = facts
-        self.window = window
         self.frames = frames
-        self.shape = (len(frames), window.height, window.width)
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
-        self.bits = np.zeros(self.shape, self.dtype)
         self.not_rest: list[str] = []
+        self.order = self._order()
+        self.whole = window
+        # What is grown or shrunk depends on what lies beside the window too.
+        self.window, self.inside = window.widened(self._reach(), facts)
+        self.shape = (len(frames), self.window.height, self.window.width)
+        self.bits = np.zeros(self.shape, self.dtype)
 
     def bind_all(self) -> Layout:
         """Every region, sources first, then what is defined by others."""
         errors: list[Diagnostic] = []
         broken: set[str] = set()
-        for name in self._order():
+        for name in self.order:
             expression = self.spec.region(name).expression
             if {reference.name for reference in references(expression)} & broken:
                 broken.add(name)
@@ -116,9 +121,26 @@ class _Binder:
             self.bits |= mask.astype(self.dtype) << self.dtype(self.index[name])
         if errors:
             raise GrainError(errors)
-        return Layout(tuple(self.index), self.bits, tuple(self.frames))
+        bits = self.bits[(slice(None), *self.inside)]
+        return Layout(tuple(self.index), bits, tuple(self.frames))
 
-    def _order(self) -> Iterable[str]:
+    def _reach(self) -> int:
+        """How many of the window's pixels away something may matter, by growing and shrinking."""
+        found: dict[str, float] = {}
+
+        def reach(expression: Expression) -> float:
+            if isinstance(expression, Reference):
+                return found[expression.name]
+            if isinstance(expression, Rest):
+                return max((found[name] for name in self.not_rest), default=0)
+            inner = max(map(reach, children(expression)), default=0)
+            return inner + (self._radius(expression) if isinstance(expression, Grown) else 0)
+
+        for name in self.order:
+            found[name] = reach(self.spec.region(name).expression)
+        return math.ceil(max(found.values(), default=0))
+
+    def _order(self) -> list[str]:
         """Region names so that each comes after those it is made from.
 
         ``rest`` is made from all regions that do not, directly or through others, use it.
@@ -191,7 +213,7 @@ class _Binder:
         result = np.empty((len(at), *grid), np.bool_)
         for number, index in enumerate(at):
             numbers = np.array(shape.numbers(self.frames[index], *size)).reshape(-1, 2)
-            points = (numbers - self.window.box[:2]) * self._scale()
+            points = (numbers - self.window.box[:2]) * self.window.scale
             if isinstance(shape, Polygon):
                 result[number] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
             else:
@@ -199,18 +221,17 @@ class _Binder:
                 result[number] = fill(grid, *points.flatten().tolist())
         return result
 
-    def _scale(self) -> np.ndarray:
-        """Window pixels for a source pixel, across and down."""
-        left, top, right, bottom = self.window.box
-        return np.array([self.window.width / (right - left), self.window.height / (bottom - top)])
-
     def _grown(self, expression: Grown, at: Sequence[int]) -> Mask:
         """A region grown or shrunk by a disc, measured in source pixels."""
-        distance = expression.by.pixels(min(self.facts.width, self.facts.height))
-        radius = distance * float(self._scale().mean())
+        radius = self._radius(expression)
         return grow(
             self._evaluate(expression.of, at), radius if expression.kind == "grow" else -radius
         )
+
+    def _radius(self, expression: Grown) -> float:
+        """How far a region grows or shrinks, in the window's pixels."""
+        distance = expression.by.pixels(min(self.facts.width, self.facts.height))
+        return distance * sum(self.whole.scale) / 2
 
 
 def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
@@ -326,7 +347,7 @@ def _overlaps(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> list[Di
                 message = (
                     f"`{one.region}` and `{other.region}` overlap by {share:.0%} of the smaller"
                 )
-                cure = f"Both act there. To decide, subtract: `{one.region} - {other.region}`."
+                cure = f"Both act there. To decide: `region {one.region} = … - {other.region}`."
                 found.append(Diagnostic("G312", message, cure, other.span_of("region")))
     return found
 

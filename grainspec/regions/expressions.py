@@ -316,7 +316,7 @@ Shape = TypeVar("Shape", Box, Polygon)
 
 
 class Rest(_Algebra):
-    """What no other region of the spec covers."""
+    """What no region of the spec covers that does not itself use it."""
 
     kind: Literal["rest"] = "rest"
 
@@ -545,7 +545,7 @@ def moving(*shapes: Shape) -> Shape:
 
 
 REST = Rest()
-"""What no other region covers."""
+"""What no region covers that does not itself use ``REST``."""
 
 ALL = All()
 """The whole of every frame."""

@@ -169,9 +169,11 @@ def _write(line: _Line) -> str:
         space = _space(before, token) + " " * (line.pad if index == sign else 0)
         if before is not None and (
             before.type == "COMMENT"
+            or (token.type == "COMMENT" and (before.end_line or 0) < (token.line or 0))
             or (space and token.type != "COMMENT" and column + len(space + token) > WIDTH)
         ):
-            space, column = f"\n{margin}{_INDENT}", -1
+            closes = token.type == "RBRACE" and before.type == "COMMENT"
+            space, column = f"\n{margin}{'' if closes else _INDENT}", -1
         text += space + token
         column += len(space) + len(token)
         before = token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from lark import Token, Tree
@@ -35,7 +36,8 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
 
     NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
     ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a region, such as
-    ``left.weight`` or ``left.phrase``. Values are written as in the language, texts without quotes.
+    ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
+    quotes.
     Variants are left as they are: choose one first. Raises GrainError (G2..) for what cannot be
     read; whether the new spec makes sense is for :func:`grainspec.check` to say.
 
@@ -57,7 +59,10 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         raise _wrong(setting, "G204", message, "Write `NAME=VALUE`, as `attention.self=0.5`.")
     name = name.strip()
     if name in _TEXTS:
-        return _with(spec, name, value.strip(), setting)
+        text = _text(value)
+        if name == "target" and not text:
+            raise _wrong(setting, "G203", "the target prompt is empty", "Describe the edited clip.")
+        return _with(spec, name, text, setting)
     block, dot, key = name.partition(".")
     if block in _BLOCKS and dot:
         node = getattr(spec, block)
@@ -72,7 +77,7 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         cure = f"There are {inside}." if inside else suggestion(name, known)
         raise _wrong(setting, "G201", message, cure, len(name))
     if key == "phrase":
-        given: Any = value.strip()
+        given: Any = _text(value)
     else:
         given = _read(setting, key, EDIT)
     edits = tuple(
@@ -82,6 +87,13 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         for edit in spec.edits
     )
     return spec.replaced({}, edits=edits)
+
+
+def _text(value: str) -> str:
+    """A text as it stands, or without the quotes around it."""
+    value = value.strip()
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1] if quoted else value
 
 
 def _read(setting: str, key: str, known: dict[str, Kind]) -> Any:
@@ -113,17 +125,18 @@ def _meta(token: Token) -> Any:
 
 
 def _with(node: Changed, key: str, value: Any, setting: str) -> Changed:
-    """A node with one field changed, validated; the field's place in the text is forgotten."""
+    """A node with one field changed, validated, which was written in ``setting``."""
     model = type(node)
     fields = {info.alias or name: getattr(node, name) for name, info in model.model_fields.items()}
+    place = Span(1, setting.index("=") + 2, 1, len(setting) + 1)
     try:
         changed = model(**{**fields, key: value})
     except ValidationError as error:
-        place = Span(1, setting.index("=") + 2, 1, len(setting) + 1)
         findings = findings_of(error, model, lambda _: place)
         raise GrainError(findings, source=setting, path=PATH) from error
-    spans = {name: span for name, span in node.spans.items() if name != key}
-    return changed.located(node.span, **spans)
+    return changed.located(node.span, **node.spans).located(
+        None, **{key: replace(place, path=f"{PATH} {setting}")}
+    )
 
 
 def _wrong(setting: str, code: str, message: str, cure: str, length: int = 0) -> GrainError:

@@ -317,7 +317,11 @@ class _Reader:
         )
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
-        given = read_settings(_block(tree.children), settings.SAMPLER, self.findings)
+        block = _block(tree.children)
+        if block and str(block.children[:1]) == "[Token('NAME', 'ddim')]":
+            where = settings.word_span(block.children.pop(0))
+            self.report("G201", "`ddim` is no setting", "Write `sampler ddim { … }`.", where)
+        given = read_settings(block, settings.SAMPLER, self.findings)
         first = tree.children[0] if tree.children else None
         if isinstance(first, Token):
             if str(first) != "ddim":
@@ -455,6 +459,12 @@ class _Reader:
     def _masks(self, call: Tree[Token]) -> MaskFiles | None:
         span = settings.word_span(call)
         words = [argument.children for argument in call.children[1:]]  # type: ignore[union-attr]
+        if words and len(words[0]) > 1 and getattr(words[0][0], "type", "") == "STRING":
+            option = words[0][1]
+            cure = f'Options follow the path with commas between them: `masks("…", {option})`.'
+            where = settings.word_span(option)
+            self.report("G205", f"there is no comma before `{option}`", cure, where)
+            return None
         if not words or len(words[0]) != 1 or getattr(words[0][0], "type", "") != "STRING":
             cure = (
                 'Write `masks("folder")`, or `masks("folder", invert)` where black is the region.'
@@ -551,15 +561,23 @@ class _Reader:
 
     def _sides(self, call: Tree[Token]) -> dict[str, Any] | None:
         """The four sides of a box or an ellipse."""
-        corners = [self._length(argument) for argument in call.children[1:]]
-        if len(corners) != 4:
-            name, where = call.children[0], settings.word_span(call)
+        name, *arguments = call.children
+        if any(isinstance(given, Tree) and len(given.children) > 1 for given in arguments):
+            cure = f"Write `{name}(10%, 20%, 30%, 60%)`."
+            where = settings.word_span(call)
+            self.report("G205", "there are commas missing between the sides", cure, where)
+            return None
+        if len(arguments) != 4:
+            where = settings.word_span(call)
             cure = f"Give left, top, right and bottom: `{name}(10%, 20%, 30%, 60%)`."
             which = "a box" if str(name) == "box" else "an ellipse"
-            self.report("G205", f"{which} has 4 sides; this has {len(corners)}", cure, where)
+            self.report("G205", f"{which} has 4 sides; this has {len(arguments)}", cure, where)
             return None
-        if any(corner is None for corner in corners):
-            return None
+        corners = []
+        for argument in arguments:
+            corners.append(self._length(argument))
+            if corners[-1] is None:
+                return None  # one finding is enough: the others are of the same kind
         return dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
 
     def _points(self, call: Tree[Token]) -> dict[str, Any] | None:

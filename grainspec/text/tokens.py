@@ -56,12 +56,18 @@ _SPOKEN = {
     "INSTANCE": "`instance`",
     "PART": "`part`",
 }
+_WORDS_OF_OTHERS = {"and": "&", "or": "|", "not": "~", "minus": "-", "without": "-", "union": "|"}
 _INSTEAD = {
     **dict.fromkeys("“”„«»‘’'`", 'Texts stand in straight double quotes: `"…"`.'),
     **dict.fromkeys("→⇒➔", "Write the arrow as `->`."),
     **dict.fromkeys("×✕", "Write a size with the letter x, as `512x512`."),
     **dict.fromkeys("−–—‐", "Write `-`."),
     "…": "Write a range with two dots, as `0..30`.",
+    "+": "For one region or the other write `|`.",
+    "!": "For everything else write `~`.",
+    ":": "Leave it out: settings are written `weight 1.2`.",
+    ";": "Leave it out.",
+    ".": "Write a range without spaces, as `0..30`.",
 }
 """What to write for signs that word processors put in place of the language's."""
 
@@ -129,9 +135,15 @@ class _Statements:
                 self.open = None
                 self.position += 1
             elif token.type not in _STARTERS:
+                start = self.position
                 self.findings.append(_no_statement(token))
                 self.position += 1
                 self.skip()
+                self.unread |= {str(token), *self.names(start)}
+                skipped = [token.type for token in self.tokens[start : self.position]]
+                if skipped.count("LBRACE") > skipped.count("RBRACE") and not self.open:
+                    self.open = token  # a variant, whose word was misspelt
+                    self.variants += 1
             else:
                 yield from self.one()
         if self.open:
@@ -161,10 +173,13 @@ class _Statements:
         variant = self.variants if self.open else 0
         if len(self.findings) > failed:
             self.unread.add(f"{variant}.{first}" if variant else str(first))
-            if first.type == "REGION" and start + 1 < len(self.tokens):
-                self.unread.add(str(self.tokens[start + 1]))
+            self.unread |= self.names(start)
         elif tree:
             yield Statement(tree, span_between(first, self.tokens[self.position - 1]), variant)
+
+    def names(self, start: int) -> set[str]:
+        """The names in the tokens from ``start`` on to where we are."""
+        return {str(token) for token in self.tokens[start : self.position] if token.type == "NAME"}
 
     def enter(self, first: Token, tree: Tree[Token] | None) -> Tree[Token] | None:
         """Go behind the brace after a variant's name, from wherever parsing its head has ended."""
@@ -180,11 +195,25 @@ class _Statements:
                 last = self.tokens[self.position - 1]
                 message = f"the statement ends too early, after `{_short(last)}`"
                 self.findings.append(Diagnostic("G001", message, "Expected `{`.", span_of(last)))
+            if self.closes_later():
+                self.variants += 1
+                self.open = first
             return None
         self.position = brace + 1
         self.variants += 1
         self.open = first
         return tree
+
+    def closes_later(self) -> bool:
+        """Whether a `}` that closes nothing else comes before another variant."""
+        braces = 0
+        for token in self.tokens[self.position :]:
+            if token.type == "VARIANT":
+                break
+            braces += (token.type == "LBRACE") - (token.type == "RBRACE")
+            if braces < 0:
+                return True
+        return False
 
     def parse(self) -> Tree[Token] | None:
         """The tree of the statement that begins here; None where that is a mistake."""
@@ -239,7 +268,7 @@ class _Statements:
         ``head`` is for a variant's head, behind which there is a brace.
         """
         kind = self.tokens[position].type
-        if (kind == "RBRACE" and self.open) or (kind == "LBRACE" and head):
+        if kind == "RBRACE" or (kind == "LBRACE" and head):
             return _may_end(machine) and kind not in machine.accepts()  # type: ignore[no-untyped-call]
         return _may_begin(machine, self.tokens, position) and _may_end(machine)
 
@@ -278,6 +307,9 @@ def _no_statement(token: Token) -> Diagnostic:
     strange = _strange(token)
     if strange:
         return strange
+    if token.type == "RBRACE":
+        message = "nothing is open that this `}` could close"
+        return Diagnostic("G001", message, "Take it out.", span_of(token))
     near = closest(str(token), STATEMENTS)
     cure = f"Did you mean `{near}`?" if near else f"Statements begin with {_either(STATEMENTS)}."
     return Diagnostic("G001", f"`{_short(token)}` begins no statement", cure, span_of(token))
@@ -312,8 +344,32 @@ def _unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diag
     if "a name" in expected and str(token) in RESERVED:
         message = f"`{token}` is a word of the language and cannot be a name here"
         return Diagnostic("G001", message, f"Choose another, such as `my_{token}`.", span_of(token))
-    cure = f"Expected {_either(expected, quoted=True)}." if expected else ""
+    cure = _meant(token, before, expected)
+    if not cure and expected:
+        cure = f"Expected {_either(expected, quoted=True)}."
     return Diagnostic("G001", message, cure, span_of(token))
+
+
+def _meant(token: Token, before: Token, expected: list[str]) -> str:
+    """What was meant by a sign or word that other languages have here, if that is known."""
+    text = str(token)
+    if str(before) == "not" and token.type == "NAME":
+        return f"Write `~{text}`."
+    if text in _WORDS_OF_OTHERS and ("`|`" in expected or "`~`" in expected):
+        return f"Write `{_WORDS_OF_OTHERS[text]}`."
+    if token.type == "STRING" and "`~`" in expected:
+        return f"Masks in files are `masks({_short(token)})`."
+    if token.type == "STRING" and expected == ["a name"]:
+        return "A name stands without quotes."
+    if token.type == "EQUAL" and "`}`" in expected:
+        return "Leave it out: settings are written `weight 1.2`."
+    if token.type == "MINUS" and before.type == "NAME" and "`|`" not in expected:
+        return f"Names are written with `_`, as `{before}_…`."
+    if token.type == "NAME" and expected == ["`{`"]:
+        return f"Settings stand in braces: `{{ {text} … }}`."
+    if token.type == "COMMA" and expected == ["`{`"]:
+        return "Begin a new statement: each edit is one."
+    return ""
 
 
 def _ends_early(machine: InteractiveParser, last: Token) -> Diagnostic:

@@ -164,6 +164,14 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").region("2x", ALL), "G202.*A name begins with"),
         (lambda: Builder("c").region("a", reduce(lambda e, _: ~e, range(60), ALL)), "G004"),
         (lambda: Builder("c").attention(levels=()), "G203.*empty"),
+        (lambda: Builder("c").attention(until="50%"), "G202.*is 50%. Expected a number, as 0.5"),  # type: ignore[arg-type]
+        (lambda: Builder("c").attention(levels="1..3"), "G202.*`levels` is 1..3"),  # type: ignore[arg-type]
+        (lambda: Builder("c").attention(levels=3), "G202.*`levels` is 3"),  # type: ignore[arg-type]
+        (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
+        (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]
+        (lambda: Builder("c").keep(["l"]), "G202.*Expected a text"),  # type: ignore[arg-type]
+        (lambda: Builder("c").variant("v", Builder("d")), r"G205.*Changes\(\)"),  # type: ignore[arg-type]
+        (lambda: polygon(("1%", "2%"), ("3%", "4%")), "G203.*has 2. Give at least 3"),
     ],
 )
 def test_python_is_refused_as_text_is(build: Callable[[], object], words: str) -> None:

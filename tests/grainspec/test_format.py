@@ -62,6 +62,19 @@ def test_what_it_does() -> None:
     assert format_text(MESSY) == CLEAN
 
 
+def test_comments_inside_statements_stay_where_they_stand() -> None:
+    text = """video "c.mp4" {
+    # only the walk
+    frames 0..3  # of it
+    # the end
+}
+region r = masks(
+    # the folder
+    "x", invert)
+"""
+    assert format_text(text) == text
+
+
 def test_examples_and_reference_are_canonical() -> None:
     for path in EXAMPLES.glob("*.grain"):
         assert format_text(path.read_text()) == path.read_text()

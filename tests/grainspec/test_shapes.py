@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from clips import ClipFolder
@@ -165,3 +168,31 @@ def test_the_builder_has_them_too() -> None:
         polygon(("1", "2"), ("3%", "4%"), ("5%", "6%"))
     with pytest.raises(GrainError, match="G203"):
         round_thing.shrink("-1px")
+
+
+@given(
+    left=st.integers(0, 24),
+    top=st.integers(0, 16),
+    grown=st.sampled_from(["grow 7px", "shrink 4px", "grow 10%"]),
+    size=st.sampled_from(["size 64x48", "size 32x24", "size 128x96"]),
+)
+def test_what_lies_beside_a_crop_counts(left: int, top: int, grown: str, size: str) -> None:
+    """A region cut out of the whole frame is the region on the cut frame."""
+    wide, high = 64, 48
+    scale = {"64": 1, "32": 2, "128": 0.5}[size.split()[1].split("x")[0]]
+    left, top = left // 2 * 2, top // 2 * 2
+    cut_width, cut_height = 40, 32
+    text = (
+        'grain 1\nvideo "clip" {{ {} }}\ntarget "a"\nregion b = ellipse(8px, 6px, 30px, 28px)\n'
+        f"region r = (b {grown} | box(40px, 20px, 52px, 40px)) {grown}\n"
+        'region whole = all\nedit whole -> "a"\n'
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        clip = ClipFolder(Path(folder), frames=1, size=(wide, high))
+        whole = bind_regions(parse(text.format(size)), clip.root).regions.mask("r")
+        crop = f"crop box({left}px, {top}px, {left + cut_width}px, {top + cut_height}px)"
+        out = f"size {int(cut_width / scale)}x{int(cut_height / scale)}"
+        found = bind_regions(parse(text.format(f"{crop} {out}")), clip.root).regions.mask("r")
+    x, y = int(left / scale), int(top / scale)
+    expected = whole[:, y : y + found.shape[1], x : x + found.shape[2]]
+    assert (found == expected).all()

@@ -103,6 +103,7 @@ def test_only_variants_need_be_whole() -> None:
     [
         ('edit wolf -> "pig"', "G104", "variant `v`: “pig”"),
         ('target "a pig"', "G104", "variant `v`: “husky”"),
+        ("without wulf", "G101", "wulf"),
         ("keep wulf", "G101", "wulf"),
         ("without head", "G110", "head"),
         ("region x = all", "G010", "`region` cannot stand in a variant"),
@@ -204,6 +205,21 @@ def test_every_variant_is_a_spec_of_its_own(spec: EditSpec) -> None:
         assert parse(dumps(alone)) == alone
 
 
+def test_a_new_target_is_mended_in_the_variant() -> None:
+    text = WOLF + 'variant v {\n    target "a pig in the snow"\n}\n'
+    (finding,) = findings(text)
+    assert finding.span is not None
+    assert text.splitlines()[finding.span.line - 1].strip() == 'target "a pig in the snow"'
+    assert "(line 10), or `without wolf`" in finding.cure
+    for mended in ("without wolf keep wolf", 'edit wolf -> "pig"'):
+        assert codes(text.replace('snow"\n}', f'snow" {mended}}}')) in ([], ["G108"])
+
+
+def test_a_mistake_of_the_spec_is_told_once() -> None:
+    variants = "".join(f'variant v{i} {{ target "a husky number {i}" }}\n' for i in range(3))
+    assert codes(WOLF.replace('-> "husky"', '-> "hsky"') + variants) == ["G104"]
+
+
 # --- single values ---------------------------------------------------------------------------------
 
 
@@ -232,6 +248,16 @@ def test_single_values() -> None:
     assert check(spec) == check(parse(WOLF))
 
 
+def test_texts_may_be_quoted_and_findings_name_the_setting() -> None:
+    for text in ('target="a grey husky"', "target=a grey husky", 'target= "a grey husky" '):
+        assert override(parse(WOLF), [text]).target == "a grey husky"
+    spec = override(parse(WOLF), ['wolf.phrase="grey cat"'])
+    (finding,) = (found for found in check(spec) if found.is_error)
+    assert finding.code == "G104"
+    assert finding.span is not None
+    assert finding.span.path == '--set wolf.phrase="grey cat"'
+
+
 @pytest.mark.parametrize(
     ("setting", "code", "words"),
     [
@@ -248,6 +274,7 @@ def test_single_values() -> None:
         ("attention.self=cross 1", "G204", "Expected"),
         ("attention.levels=9..99", "G203", "from 0 to 15"),
         ("wolf.phrase=", "G203", "Write"),
+        ("target=", "G203", "Describe"),
         ("snow.weight=2", "G201", "wolf.weight"),
         ("video.frames=7..0", "G202", ""),
         ("model=\x00", "G202", "Take it out"),

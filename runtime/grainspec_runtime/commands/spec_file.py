@@ -60,6 +60,8 @@ class SpecFile:
         for name in variants:
             if name not in self.whole.variant_names:
                 cure = suggestion(name, self.whole.variant_names) or "The spec has none."
+                if name == ALL and self.whole.variants:
+                    cure = f"This command takes one. {cure}"
                 message = f"there is no variant `{visible(name)}`. {cure}"
                 raise click.BadParameter(message, param_hint="--variant")
         if not variants and self.whole.variants and not (self.whole.target and self.whole.changes):

@@ -1,0 +1,478 @@
+"""What must hold of any mask plan, by name; each failure says at which region, frame, level, token.
+
+An invariant takes a :class:`Case` and raises :class:`Broken`. Some look at the plan alone, some
+compile again with something changed that must change the plan in one known way.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.compile import compile_plan
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
+from grainspec.plan.save import load_plan, save_plan
+from grainspec.regions.layout import Layout, Mask
+from grainspec.spec import EditSpec
+from grainspec.words import bind
+
+Compiler = Callable[[EditSpec, Layout, Backbone], MaskPlan]
+
+
+def _compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+    return compile_plan(spec, layout, backbone).plan
+
+
+class Broken(AssertionError):
+    """An invariant does not hold; the message says which, and where.
+
+    >>> str(Broken("words", "the word “hat” is nowhere", region="hat", level=1))
+    'words: the word “hat” is nowhere (region hat, level 1)'
+    """
+
+    def __init__(self, invariant: str, message: str, **where: object) -> None:
+        self.invariant = invariant
+        self.where = where
+        places = ", ".join(f"{name} {value}" for name, value in where.items())
+        super().__init__(f"{invariant}: {message}{f' ({places})' if places else ''}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec without variants, the layout of its edits (``Bound.edits``), a backbone, the plan.
+
+    ``kept``: bool ``[F, H, W]``, the pixels of regions that the spec keeps, if they are known.
+    ``compiler`` is what made the plan, for the invariants that compile again.
+    """
+
+    spec: EditSpec
+    layout: Layout
+    backbone: Backbone
+    plan: MaskPlan
+    kept: Mask | None = None
+    compiler: Compiler = _compile
+
+    def again(self, spec: EditSpec | None = None, layout: Layout | None = None) -> MaskPlan:
+        """The plan of the case with another spec or layout."""
+        return self.compiler(spec or self.spec, layout or self.layout, self.backbone)
+
+
+Invariant = Callable[[Case], None]
+
+INVARIANTS: dict[str, Invariant] = {}
+"""Every invariant by its name, in the order they are checked."""
+
+
+def _named(name: str) -> Callable[[Invariant], Invariant]:
+    def register(invariant: Invariant) -> Invariant:
+        INVARIANTS[name] = invariant
+        return invariant
+
+    return register
+
+
+def check_plan(
+    spec: EditSpec,
+    layout: Layout,
+    backbone: Backbone,
+    *,
+    plan: MaskPlan | None = None,
+    kept: Mask | None = None,
+    compiler: Compiler = _compile,
+) -> None:
+    """Raise :class:`Broken` at the first invariant that a plan does not keep.
+
+    ``layout`` has one region per edit, as :func:`grainspec.bind`'s ``edits``. Without ``plan`` the
+    spec is compiled; ``compiler`` replaces grainspec's own.
+
+    >>> import grainspec
+    >>> spec = grainspec.parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    >>> from grainspec.testing import word_backbone
+    >>> layout = Layout.of({"r": np.ones((2, 64, 64), bool)})
+    >>> check_plan(spec, layout, word_backbone())
+    """
+    plan = plan or compiler(spec, layout, backbone)
+    case = Case(spec, layout, backbone, plan, kept, compiler)
+    for invariant in INVARIANTS.values():
+        invariant(case)
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """A level written out: which edits each token has, and its strengths, by token."""
+
+    members_GNE: npt.NDArray[np.bool_]
+    strengths: dict[str, npt.NDArray[np.float32]]
+
+
+def _tokens(plan: MaskPlan, level: PlanLevel) -> _Tokens:
+    groups = len(level.labels_FHW)
+    labels = level.labels_FHW.reshape(groups, -1)
+    frame = np.arange(groups)[:, None]
+    tables = {
+        name: getattr(level, f"{name}_FC")[frame, labels]
+        for name in ("cross_attract", "cross_repel", "self_attract", "self_repel")
+    }
+    return _Tokens(plan.members_CE[labels], tables)
+
+
+def _same(
+    invariant: str, case: Case, other: MaskPlan, turn: Callable[[PlanLevel, object], object]
+) -> None:
+    """Raise unless ``other`` is the case's plan with every level's tokens turned by ``turn``."""
+    names = [edit.region for edit in case.plan.edits]
+    order = [[edit.region for edit in other.edits].index(name) for name in names]
+    for level, others in zip(case.plan.levels, other.levels, strict=True):
+        here, there = _tokens(case.plan, level), _tokens(other, others)
+        wanted = np.asarray(turn(level, here.members_GNE))
+        found = there.members_GNE[..., order]
+        for frame, token, edit in np.argwhere(wanted != found)[:1]:
+            message = "a token left its region" if wanted[frame, token, edit] else "a token joined"
+            raise _at(invariant, message, other, level, frame, token, region=names[edit])
+        for name, table in here.strengths.items():
+            expected = np.asarray(turn(level, table))
+            away = ~np.isclose(expected, there.strengths[name], atol=1e-6)
+            for frame, token in np.argwhere(away)[:1]:
+                message = f"{name} is {there.strengths[name][frame, token]:.4f}"
+                message += f", not {expected[frame, token]:.4f}"
+                raise _at(invariant, message, other, level, frame, token)
+
+
+def _at(
+    invariant: str,
+    message: str,
+    plan: MaskPlan,
+    level: PlanLevel,
+    frame: int,
+    token: int,
+    **more: object,
+) -> Broken:
+    row, column = divmod(int(token), level.labels_FHW.shape[2])
+    place = f"{column},{row}"
+    source = plan.frames[plan.groups[int(frame)][0]]
+    return Broken(invariant, message, **more, frame=source, level=level.index, token=place)
+
+
+# --- the plan alone ---
+
+
+@_named("pairs")
+def _pairs(case: Case) -> None:
+    """Two tokens are a positive pair if they share an edit, else a negative one, both ways alike.
+
+    Where no regions overlap, the relation is also transitive.
+    """
+    plan = case.plan
+    relation = plan.self_relation_CC
+    for one, mine in enumerate(plan.members_CE):
+        for other, theirs in enumerate(plan.members_CE):
+            positive = bool((mine & theirs).any())
+            if relation[one, other] != positive or relation[other, one] != positive:
+                names = [e.region for e, m in zip(plan.edits, mine | theirs, strict=True) if m]
+                message = f"classes {one} and {other} are {'no ' * positive}positive pair"
+                raise Broken("pairs", message, region=" and ".join(names) or "none")
+    if (plan.members_CE.sum(axis=1) <= 1).all():
+        steps = relation.astype(int) @ relation.astype(int) > 0
+        if (steps & ~relation).any():
+            raise Broken("pairs", "regions do not overlap, but the relation is not transitive")
+
+
+@_named("regions")
+def _regions(case: Case) -> None:
+    """A token is in a region only if the region has a pixel of it, and if it has all of them."""
+    plan = case.plan
+    for index, edit in enumerate(plan.edits):
+        mask = case.layout.mask(edit.region)
+        for level in plan.levels:
+            _, rows, columns = level.labels_FHW.shape
+            for number, group in enumerate(plan.groups):
+                share = _shares(mask[list(group)], rows, columns)
+                inside = plan.members_CE[level.labels_FHW[number], index]
+                wrong = (inside & (share == 0)) | (~inside & (share == 1))
+                for row, column in np.argwhere(wrong)[:1]:
+                    said = "none" if inside[row, column] else "all"
+                    message = f"the region has {said} of its pixels"
+                    token = int(row) * columns + int(column)
+                    raise _at("regions", message, plan, level, number, token, region=edit.region)
+
+
+def _shares(mask_FHW: Mask, rows: int, columns: int) -> npt.NDArray[np.float64]:
+    """The share of every cell's pixels, on all the frames, that are set."""
+    _, height, width = mask_FHW.shape
+    y = [row * height // rows for row in range(rows + 1)]
+    x = [column * width // columns for column in range(columns + 1)]
+    sums = np.zeros((height + 1, width + 1))
+    sums[1:, 1:] = mask_FHW.mean(axis=0).cumsum(axis=0).cumsum(axis=1)
+    corners = sums[np.ix_(y, x)]
+    inside = corners[1:, 1:] - corners[:-1, 1:] - corners[1:, :-1] + corners[:-1, :-1]
+    return np.asarray(np.round(inside / np.outer(np.diff(y), np.diff(x)), 9))
+
+
+@_named("words")
+def _words(case: Case) -> None:
+    """A word of the prompt is positive exactly in the regions whose phrase it belongs to."""
+    plan, changes = case.plan, case.spec.changes
+    places = list(case.backbone.tokenize(case.spec.target))
+    spans = dict(
+        zip(
+            [edit.region for edit in changes],
+            bind([edit.phrase for edit in changes], case.spec.target),
+            strict=True,
+        )
+    )
+    crossing = plan.cross_relation_CT
+    for number, members in enumerate(plan.members_CE):
+        regions = [e.region for e, m in zip(plan.edits, members, strict=True) if m]
+        for token, (start, end) in enumerate(places):
+            theirs = [
+                region
+                for region in regions
+                for first, last in spans.get(region, ())
+                if start < last and first < end and start < end
+            ]
+            if crossing[number, token] != bool(theirs):
+                word = case.spec.target[start:end] or "(none)"
+                message = f"the word “{word}” is {'not ' * bool(theirs)}positive"
+                raise Broken("words", message, region=" and ".join(regions) or "none", token=token)
+
+
+@_named("strengths")
+def _strengths(case: Case) -> None:
+    """Strengths are in [0, 1], 0 outside all regions, and fall as a region's area rises."""
+    plan, attention = case.plan, case.spec.attention
+    weights = {"attract": "weight", "repel": "repel"}
+    for level in plan.levels:
+        counts = class_counts(level.labels_FHW, len(plan.members_CE))
+        areas = counts @ plan.self_relation_CC / level.tokens
+        scope = np.stack([areas[keys].mean(axis=0) for keys in plan.key_frames_FK])
+        for kind, top, share in (
+            ("cross", attention.cross, areas),
+            ("self", attention.self_, scope),
+        ):
+            for name, weight in weights.items():
+                table = getattr(level, f"{kind}_{name}_FC")
+                values = [
+                    getattr(edit, weight) * (kind == "self" or bool(edit.tokens))
+                    for edit in plan.edits
+                ]
+                most = np.where(plan.members_CE, values, 0).max(axis=1, initial=0)
+                expected = top * most * (1 - share) * plan.members_CE.any(axis=1)
+                away = ~np.isclose(table, expected, atol=1e-6) | (table < 0)
+                for frame, number in np.argwhere(away & (counts > 0))[:1]:
+                    message = f"{kind}_{name} is {table[frame, number]:.4f}"
+                    message += f", not {expected[frame, number]:.4f}"
+                    token = int(np.argmax(level.labels_FHW[frame].ravel() == number))
+                    raise _at("strengths", message, plan, level, frame, token)
+                if plan.at(plan.training_steps, table).max() > 1:
+                    raise Broken("strengths", f"{kind}_{name} is above 1", level=level.index)
+
+
+@_named("schedule")
+def _schedule(case: Case) -> None:
+    """Modulation falls with time, and ends after its share of the steps for good."""
+    plan = case.plan
+    times = np.linspace(0, plan.training_steps, 33)
+    shares = [plan.schedule(float(time)) for time in times]
+    if shares != sorted(shares) or not 0 <= shares[0] <= shares[-1] <= 1:
+        raise Broken("schedule", "the schedule does not rise with the timestep from 0 to 1")
+    for steps in (1, 7, 50):
+        active = [plan.is_active(step, steps) for step in range(steps)]
+        if active != sorted(active, reverse=True):
+            raise Broken("schedule", "modulation begins again after it has ended", steps=steps)
+        if (
+            abs(sum(active) - plan.attention.until * steps)
+            > max(0.5, plan.attention.until > 0) + 1e-6
+        ):
+            message = f"{sum(active)} of {steps} steps are modulated"
+            raise Broken("schedule", message, until=plan.attention.until)
+
+
+@_named("scope")
+def _scope(case: Case) -> None:
+    """A frame attends to the frames of its scope, which have its own frame or the first."""
+    count = len(case.plan.groups)
+    for frame, keys in enumerate(case.plan.key_frames_FK.tolist()):
+        expected = {
+            "each": [frame],
+            "first_last": [0, count - 1],
+            "sparse_causal": [0, max(0, frame - 1)],
+            "full": [*range(count)],
+        }[case.spec.attention.frames]
+        if keys != expected:
+            raise Broken("scope", f"it attends to {keys}, not {expected}", frame=frame)
+
+
+@_named("levels")
+def _levels(case: Case) -> None:
+    """Each of the backbone's levels has its grid, and is modulated if it was chosen."""
+    grids = case.backbone.grids(case.plan.width, case.plan.height)
+    chosen = case.spec.attention.levels
+    for index, (level, grid) in enumerate(zip(case.plan.levels, grids, strict=True)):
+        if level.index != index or level.labels_FHW.shape[1:] != grid:
+            message = f"its grid is {level.labels_FHW.shape[1:]}, not {grid}"
+            raise Broken("levels", message, level=index)
+        if level.modulated != (chosen == "all" or index in chosen):
+            raise Broken("levels", f"modulated is {level.modulated}", level=index)
+
+
+# --- the regions it was made from ---
+
+
+@_named("parts")
+def _parts(case: Case) -> None:
+    """A part's pixels, and so its tokens, never belong to its owner too."""
+    owned = {edit.region: edit.owner for edit in case.spec.changes if edit.owner}
+    for part, owner in owned.items():
+        if owner not in case.layout.names:
+            continue
+        both = case.layout.mask(part) & case.layout.mask(owner)
+        for frame, row, column in np.argwhere(both)[:1]:
+            message = f"it shares pixel {column},{row} with its owner {owner}"
+            raise Broken("parts", message, region=part, frame=case.layout.frames[frame])
+
+
+@_named("kept")
+def _kept(case: Case) -> None:
+    """No edit has a pixel of a region that is kept."""
+    if case.kept is None:
+        return
+    for name in case.layout.names:
+        for frame, row, column in np.argwhere(case.layout.mask(name) & case.kept)[:1]:
+            message = f"it has the kept pixel {column},{row}"
+            raise Broken("kept", message, region=name, frame=case.layout.frames[frame])
+
+
+# --- the same, compiled again ---
+
+
+@_named("determinism")
+def _determinism(case: Case) -> None:
+    """Compiling again gives the same plan."""
+    if case.again() != case.plan:
+        raise Broken("determinism", "compiling again gave another plan")
+
+
+@_named("saving")
+def _saving(case: Case) -> None:
+    """A plan that was saved is loaded as it was."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.safetensors"
+        save_plan(case.plan, path)
+        if load_plan(path) != case.plan:
+            raise Broken("saving", "what was loaded is not what was saved")
+
+
+@_named("renaming")
+def _renaming(case: Case) -> None:
+    """Other names for regions, and another order of the edits, change nothing else."""
+    names = [edit.region for edit in case.spec.edits]
+    owners = [edit.owner for edit in case.spec.changes if edit.owner]
+    fresh = {name: f"renamed_{i}" for i, name in enumerate(dict.fromkeys([*names, *owners]))}
+    edits = []
+    for edit in reversed(case.spec.edits):
+        update = {"region": fresh[edit.region]}
+        if getattr(edit, "owner", None):
+            update["owner"] = fresh[str(edit.owner)]  # type: ignore[union-attr]
+        edits.append(edit.model_copy(update=update))
+    spec = case.spec.model_copy(update={"edits": tuple(edits)})
+    masks = {fresh[name]: case.layout.mask(name) for name in case.layout.names}
+    layout = Layout.of(
+        {claim.region: masks[claim.region] for claim in spec.claims}, case.layout.frames
+    )
+    plan = case.again(spec, layout)
+    back = {new: old for old, new in fresh.items()}
+    renamed = replace(
+        plan,
+        edits=tuple(replace(edit, region=back[edit.region]) for edit in plan.edits),
+        _cache={},
+    )
+    _same("renaming", case, renamed, lambda level, tokens: tokens)
+
+
+@_named("reversal")
+def _reversal(case: Case) -> None:
+    """Played backwards, the plan runs backwards (for scopes that know no first frame)."""
+    if case.spec.attention.frames not in {"each", "full"} or case.plan.frames_per_latent > 1:
+        return
+    backwards = Layout(case.layout.names, case.layout.bits_FHW[::-1], case.layout.frames)
+    other = case.again(layout=backwards)
+    _same("reversal", case, other, lambda level, tokens: np.asarray(tokens)[::-1])
+
+
+@_named("shift")
+def _shift(case: Case) -> None:
+    """Regions moved by whole tokens of the coarsest level move the plan by as many tokens."""
+    coarsest = case.plan.levels[-1].labels_FHW.shape[1:]
+    height, width = case.layout.bits_FHW.shape[1:]
+    for level in case.plan.levels:
+        rows, columns = level.labels_FHW.shape[1:]
+        if height % rows or width % columns or rows % coarsest[0] or columns % coarsest[1]:
+            return  # cells of several sizes: nothing can be moved by whole ones
+    step_y, step_x = height // coarsest[0], width // coarsest[1]
+    moved = np.roll(case.layout.bits_FHW, (step_y, -step_x), axis=(1, 2))
+    other = case.again(layout=Layout(case.layout.names, moved, case.layout.frames))
+
+    def turn(level: PlanLevel, tokens: object) -> object:
+        array = np.asarray(tokens)
+        rows, columns = level.labels_FHW.shape[1:]
+        grid = array.reshape(len(array), rows, columns, *array.shape[2:])
+        by = rows // coarsest[0], -columns // coarsest[1]
+        return np.roll(grid, by, axis=(1, 2)).reshape(array.shape)
+
+    _same("shift", case, other, turn)
+
+
+@_named("splitting")
+def _splitting(case: Case) -> None:
+    """Cut in two, a region's halves are negative pairs; no other pair and no other region changes.
+
+    The second half is freed, so that it needs no words.
+    """
+    for index, edit in enumerate(case.plan.edits):
+        mask = case.layout.mask(edit.region)
+        halves = [mask.copy(), mask.copy()]
+        middle = mask.shape[2] // 2
+        halves[0][:, :, middle:], halves[1][:, :, :middle] = False, False
+        if not halves[0].any() or not halves[1].any() or len(case.layout.names) > 60:
+            continue
+        half = "the_other_half"
+        masks = {name: case.layout.mask(name) for name in case.layout.names}
+        masks[edit.region] = halves[0]
+        masks[half] = halves[1]
+        free = _free(half)
+        spec = case.spec.model_copy(update={"edits": (*case.spec.edits, free)})
+        plan = case.again(spec, Layout.of(masks, case.layout.frames))
+        for level, others in zip(case.plan.levels, plan.levels, strict=True):
+            here, there = _tokens(case.plan, level).members_GNE, _tokens(plan, others).members_GNE
+            rest = [i for i in range(here.shape[2]) if i != index]
+            changed = (here[..., rest] != there[..., rest]).any(axis=2)
+            if case.spec.attention.resize == "nearest":
+                joined = there[..., index] | there[..., -1]
+                changed |= joined != here[..., index]
+                changed |= there[..., index] & there[..., -1]
+            for frame, token in np.argwhere(changed)[:1]:
+                message = "cutting a region in two changed more than the region"
+                raise _at("splitting", message, plan, level, frame, token, region=edit.region)
+        relation = plan.self_relation_CC
+        only = [plan.members_CE[:, i] & (plan.members_CE.sum(axis=1) == 1) for i in (index, -1)]
+        if relation[np.ix_(*only)].any():
+            raise Broken("splitting", "the halves are a positive pair", region=edit.region)
+        return
+
+
+def _free(name: str) -> object:
+    from grainspec.spec import Free
+
+    return Free(region=name)
+
+
+def describe() -> Iterator[tuple[str, str]]:
+    """Every invariant's name and what it says."""
+    for name, invariant in INVARIANTS.items():
+        yield name, " ".join(str(invariant.__doc__).split("\n\n")[0].split())
