@@ -17,6 +17,7 @@ from grainspec.cli.check import check
 from grainspec.cli.explain import explain
 from grainspec.cli.fmt import fmt
 from grainspec.cli.output import Format, report
+from grainspec.cli.test import test
 from grainspec.diagnostics import Diagnostic, GrainError
 
 OK, FOUND_ERRORS, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -82,6 +83,7 @@ def app() -> None:
 app.add_command(check)
 app.add_command(explain)
 app.add_command(fmt)
+app.add_command(test)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

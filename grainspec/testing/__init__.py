@@ -7,32 +7,44 @@
     def test_my_tool_reads_every_spec(spec): ...
 
     def test_my_edits_hold():
-        check_file("edit.grain")      # the same as `grain test edit.grain`
+        check_file("edit.grain")      # what `grain test edit.grain` does
 
-:data:`INVARIANTS` lists what must hold of any plan. Needs the extra ``grainspec[testing]``.
+:data:`INVARIANTS` lists what must hold of any plan. The strategies need Hypothesis, which comes
+with the extra ``grainspec[testing]``; the rest does not.
 """
 
-from grainspec.testing.invariants import INVARIANTS, Broken, Case, check_plan
-from grainspec.testing.strategies import (
-    boxes,
-    expressions,
-    layouts,
-    lengths,
-    mask_files,
-    names,
-    plans,
-    polygons,
-    specs,
-    texts,
-    word_backbone,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grainspec.testing.backbone import word_backbone
+    from grainspec.testing.invariants import INVARIANTS, Broken, Case, check_plan
+    from grainspec.testing.run import Report, check_file, try_file
+    from grainspec.testing.sources import check_region_source
+    from grainspec.testing.strategies import (
+        boxes,
+        expressions,
+        layouts,
+        lengths,
+        mask_files,
+        names,
+        plans,
+        polygons,
+        specs,
+        texts,
+    )
 
 __all__ = [
     "INVARIANTS",
     "Broken",
     "Case",
+    "Report",
     "boxes",
+    "check_file",
     "check_plan",
+    "check_region_source",
     "expressions",
     "layouts",
     "lengths",
@@ -42,5 +54,32 @@ __all__ = [
     "polygons",
     "specs",
     "texts",
+    "try_file",
     "word_backbone",
 ]
+
+_HOMES = {
+    "backbone": ("word_backbone",),
+    "invariants": ("INVARIANTS", "Broken", "Case", "check_plan"),
+    "run": ("Report", "check_file", "try_file"),
+    "sources": ("check_region_source",),
+    "strategies": (
+        "boxes",
+        "expressions",
+        "layouts",
+        "lengths",
+        "mask_files",
+        "names",
+        "plans",
+        "polygons",
+        "specs",
+        "texts",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"grainspec.testing.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,13 +19,14 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout, Mask
-from grainspec.spec import EditSpec
+from grainspec.spec import Edit, EditSpec, Free
 from grainspec.words import bind
 
 Compiler = Callable[[EditSpec, Layout, Backbone], MaskPlan]
 
 
-def _compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+def compiled(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+    """The plan of grainspec's own compiler."""
     return compile_plan(spec, layout, backbone).plan
 
 
@@ -56,7 +57,7 @@ class Case:
     backbone: Backbone
     plan: MaskPlan
     kept: Mask | None = None
-    compiler: Compiler = _compile
+    compiler: Compiler = compiled
 
     def again(self, spec: EditSpec | None = None, layout: Layout | None = None) -> MaskPlan:
         """The plan of the case with another spec or layout."""
@@ -84,7 +85,7 @@ def check_plan(
     *,
     plan: MaskPlan | None = None,
     kept: Mask | None = None,
-    compiler: Compiler = _compile,
+    compiler: Compiler = compiled,
 ) -> None:
     """Raise :class:`Broken` at the first invariant that a plan does not keep.
 
@@ -246,7 +247,13 @@ def _words(case: Case) -> None:
 def _strengths(case: Case) -> None:
     """Strengths are in [0, 1], 0 outside all regions, and fall as a region's area rises."""
     plan, attention = case.plan, case.spec.attention
-    weights = {"attract": "weight", "repel": "repel"}
+    edits = {edit.region: edit for edit in case.spec.changes}
+    weights: dict[str, list[float]] = {"attract": [], "repel": []}
+    for planned in plan.edits:  # what is free has the weight 1
+        edit = edits.get(planned.region)
+        weights["attract"].append(edit.weight if edit else 1.0)
+        weights["repel"].append(edit.repulsion if edit else 1.0)
+    worded = [planned.region in edits for planned in plan.edits]
     for level in plan.levels:
         counts = class_counts(level.labels_FHW, len(plan.members_CE))
         areas = counts @ plan.self_relation_CC / level.tokens
@@ -255,12 +262,9 @@ def _strengths(case: Case) -> None:
             ("cross", attention.cross, areas),
             ("self", attention.self_, scope),
         ):
-            for name, weight in weights.items():
+            for name, of_edits in weights.items():
                 table = getattr(level, f"{kind}_{name}_FC")
-                values = [
-                    getattr(edit, weight) * (kind == "self" or bool(edit.tokens))
-                    for edit in plan.edits
-                ]
+                values = np.array(of_edits) * (1 if kind == "self" else np.array(worded))
                 most = np.where(plan.members_CE, values, 0).max(axis=1, initial=0)
                 expected = top * most * (1 - share) * plan.members_CE.any(axis=1)
                 away = ~np.isclose(table, expected, atol=1e-6) | (table < 0)
@@ -377,8 +381,8 @@ def _renaming(case: Case) -> None:
     edits = []
     for edit in reversed(case.spec.edits):
         update = {"region": fresh[edit.region]}
-        if getattr(edit, "owner", None):
-            update["owner"] = fresh[str(edit.owner)]  # type: ignore[union-attr]
+        if isinstance(edit, Edit) and edit.owner:
+            update["owner"] = fresh[edit.owner]
         edits.append(edit.model_copy(update=update))
     spec = case.spec.model_copy(update={"edits": tuple(edits)})
     masks = {fresh[name]: case.layout.mask(name) for name in case.layout.names}
@@ -445,7 +449,7 @@ def _splitting(case: Case) -> None:
         masks = {name: case.layout.mask(name) for name in case.layout.names}
         masks[edit.region] = halves[0]
         masks[half] = halves[1]
-        free = _free(half)
+        free = Free(region=half)
         spec = case.spec.model_copy(update={"edits": (*case.spec.edits, free)})
         plan = case.again(spec, Layout.of(masks, case.layout.frames))
         for level, others in zip(case.plan.levels, plan.levels, strict=True):
@@ -464,12 +468,6 @@ def _splitting(case: Case) -> None:
         if relation[np.ix_(*only)].any():
             raise Broken("splitting", "the halves are a positive pair", region=edit.region)
         return
-
-
-def _free(name: str) -> object:
-    from grainspec.spec import Free
-
-    return Free(region=name)
 
 
 def describe() -> Iterator[tuple[str, str]]:

@@ -1,13 +1,4 @@
-"""Hypothesis strategies for specs, layouts and plans, and a backbone that needs no model.
-
-    from hypothesis import given
-    from grainspec.testing import layouts, specs
-
-    @given(specs())
-    def test_my_tool_reads_every_spec(spec): ...
-
-Needs the extra ``grainspec[testing]``.
-"""
+"""Hypothesis strategies for specs, regions, layouts and plans."""
 
 from __future__ import annotations
 
@@ -20,10 +11,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from grainspec.diagnostics import GrainError
 from grainspec.names import RESERVED
-from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regions.bind import carve
 from grainspec.regions.expressions import (
     ALL,
     MAX_FRAME,
@@ -63,43 +55,12 @@ from grainspec.spec import (
     Video,
     Without,
 )
-from grainspec.words import CharSpan
+from grainspec.testing.backbone import word_backbone
 
 _WORDS = (
     "robot bear cat alien penguin man tree hill river cloud lamp boat drum kite rose "
     "stone glass sand snow moon star fish bird wolf"
 ).split()
-
-
-def word_backbone(
-    *,
-    levels: int = 4,
-    pixels_per_latent: int = 8,
-    max_tokens: int = 77,
-    native: int = 512,
-    frames_per_latent: int = 1,
-) -> Backbone:
-    """A backbone that takes every word for one token, between a start and an end token.
-
-    >>> word_backbone().tokenize("a polar bear")[:5]
-    [(0, 0), (0, 1), (2, 7), (8, 12), (0, 0)]
-    """
-
-    def tokenize(text: str) -> Sequence[CharSpan]:
-        spans = [(0, 0), *(match.span() for match in re.finditer(r"\w+|[^\w\s]", text))]
-        spans = spans[: max_tokens - 1]
-        return spans + [(0, 0)] * (max_tokens - len(spans))
-
-    return Backbone(
-        name="words",
-        pixels_per_latent=pixels_per_latent,
-        level_count=levels,
-        max_tokens=max_tokens,
-        training_steps=1000,
-        native_size=Size(width=native, height=native),
-        tokenize=tokenize,
-        frames_per_latent=frames_per_latent,
-    )
 
 
 def names() -> st.SearchStrategy[str]:
@@ -423,7 +384,7 @@ def layouts(
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
-    """A spec, a layout of its edits, and the plan compiled from both.
+    """A spec, a layout of its edits with parts carved out, and the plan compiled from both.
 
     >>> from hypothesis import given, settings
     >>> @settings(max_examples=5)
@@ -434,5 +395,14 @@ def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
     >>> has_every_edit()
     """
     spec = draw(specs(max_level=1, variants=0))
-    layout = draw(layouts([edit.region for edit in spec.claims]))
+    regions = draw(layouts([region.name for region in spec.regions]))
+    try:
+        layout, _ = carve(spec, regions)
+    except GrainError:  # a region with nothing in it, or a part far from its owner
+        alone = {"verb": "edit", "owner": None}
+        edits = tuple(
+            edit.model_copy(update=alone if isinstance(edit, Edit) else {}) for edit in spec.claims
+        )
+        spec = spec.model_copy(update={"edits": edits})
+        layout = Layout.of({edit.region: regions.mask(edit.region) for edit in edits})
     return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan

@@ -56,8 +56,10 @@ def regions_of(
                 for row in range(top, bottom)
                 for column in range(left, right)
             ]
-            least = spec.attention.threshold if spec.attention.resize == "area" else 1e-9
-            inside = sum(pixels) / len(pixels) >= least - 1e-12
+            inside = any(pixels)
+            if spec.attention.resize == "area":
+                needed = spec.attention.threshold * len(pixels)
+                inside = inside and sum(pixels) >= needed * (1 - 1e-9)
         if inside:
             found.add(name)
     return found
@@ -174,6 +176,10 @@ def difference(plan: MaskPlan, spec: EditSpec, layout: Layout, backbone: Backbon
     """Where a plan departs from the equations, in words; empty where it does not."""
     for level in plan.levels:
         found, expected = expanded(plan, level), dense_level(spec, layout, backbone, level.index)
+        if level.modulated != (
+            spec.attention.levels == "all" or level.index in spec.attention.levels
+        ):
+            return f"level {level.index}: modulated is {level.modulated}"
         if len(found.regions_N) != len(expected.regions_N):
             return f"level {level.index} has {len(found.regions_N)} tokens"
         for token, (has, wants) in enumerate(zip(found.regions_N, expected.regions_N, strict=True)):

@@ -1,0 +1,196 @@
+"""A spec file put to the test: its own plans, and those of random specs like it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grainspec.files import load
+from grainspec.plan.backbone import Backbone
+from grainspec.regions.bind import Bound, bind_regions
+from grainspec.regions.layout import Layout, Mask
+from grainspec.spec import Edit, EditSpec, Keep
+from grainspec.testing.backbone import word_backbone
+from grainspec.testing.invariants import INVARIANTS, Broken, Case, Compiler, compiled
+
+Progress = Callable[[int, int], None]
+"""Called with the number of finished cases and of all cases."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An invariant that did not hold, and the case: the spec itself, or what was changed in it."""
+
+    case: str
+    broken: Broken
+
+    def __str__(self) -> str:
+        return f"{self.case}: {self.broken}"
+
+
+@dataclass
+class Report:
+    """What came of testing a file: how many cases, and each invariant's first failure."""
+
+    path: str
+    seed: int
+    cases: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "path": self.path,
+            "seed": self.seed,
+            "cases": self.cases,
+            "invariants": list(INVARIANTS),
+            "failures": [
+                {
+                    "invariant": failure.broken.invariant,
+                    "case": failure.case,
+                    "message": str(failure.broken),
+                    "where": {name: str(value) for name, value in failure.broken.where.items()},
+                }
+                for failure in self.failures
+            ],
+        }
+
+
+def check_file(path: str | Path, *, examples: int = 20, seed: int = 0) -> None:
+    """One line in a test suite: every invariant holds of a spec's plans, and of specs like it.
+
+    Raises :class:`grainspec.testing.Broken` at the first that does not, and GrainError where the
+    spec or its files are at fault.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:  # a clip of one frame
+    ...     (Path(folder) / "clip").mkdir()
+    ...     Image.new("RGB", (64, 64)).save(f"{folder}/clip/00000.png")
+    ...     file = Path(folder) / "edit.grain"
+    ...     _ = file.write_text(
+    ...         'grain 1 video "clip" target "a bear" region r = ellipse(0%, 0%, 50%, 100%)'
+    ...         ' edit r -> "bear"'
+    ...     )
+    ...     check_file(file, examples=2)
+    """
+    report = try_file(path, examples=examples, seed=seed)
+    if report.failures:
+        failure = report.failures[0]
+        message = f"{failure.broken} [{failure.case}; seed {seed}]"
+        raise Broken(failure.broken.invariant, message) from failure.broken
+
+
+def try_file(
+    path: str | Path,
+    *,
+    examples: int = 20,
+    seed: int = 0,
+    progress: Progress = lambda done, total: None,
+    compiler: Compiler = compiled,
+) -> Report:
+    """Check a spec, each of its variants, and ``examples`` random changes of each.
+
+    Settings, weights, the clip's frames and the regions' places are changed, all from ``seed``. The
+    backbone is one of whole words, with as many levels as the frames are large enough for. Raises
+    GrainError where the spec or its files are at fault.
+
+    >>> Report("edit.grain", seed=0).as_json()["failures"]
+    []
+    """
+    path = Path(path)
+    whole = load(path)
+    report = Report(str(path), seed)
+    chosen = [("", whole.without_variants())] if whole.target and whole.changes else []
+    chosen += [(f"variant {name}", whole.as_variant(name)) for name in whole.variant_names]
+    bound: Bound | None = None
+    total = len(chosen) * (1 + examples)
+    for name, spec in chosen:
+        bound = bind_regions(spec, path.parent) if bound is None else bound.carved(spec)
+        backbone = _backbone(bound.edits)
+        rng = random.Random(f"{seed} {name}")
+        kept = _kept(spec, bound.regions)
+        cases = [("as it is", spec, bound.edits, kept)]
+        cases += [_changed(rng, spec, bound.edits, kept) for _ in range(examples)]
+        for changes, one, layout, keep in cases:
+            title = ", ".join(filter(None, [name, changes]))
+            seen = {failure.broken.invariant for failure in report.failures}
+            plan = compiler(one, layout, backbone)
+            case = Case(one, layout, backbone, plan, keep, compiler)
+            for broken in _broken(case):
+                if broken.invariant not in seen:
+                    report.failures.append(Failure(title, broken))
+            report.cases += 1
+            progress(report.cases, total)
+    return report
+
+
+def _broken(case: Case) -> Iterator[Broken]:
+    for invariant in INVARIANTS.values():
+        try:
+            invariant(case)
+        except Broken as broken:
+            yield broken
+
+
+def _backbone(layout: Layout) -> Backbone:
+    """One that can work on frames of the layout's size."""
+    _, height, width = layout.bits_FHW.shape
+    per_latent = next(side for side in (8, 4, 2, 1) if height % side == width % side == 0)
+    shorter, levels = min(height, width) // per_latent, 1
+    while levels < 4 and shorter >> levels >= 2:
+        levels += 1
+    return word_backbone(levels=levels, pixels_per_latent=per_latent, max_tokens=1024)
+
+
+def _kept(spec: EditSpec, regions: Layout) -> Mask:
+    kept = np.zeros(regions.bits_FHW.shape, np.bool_)
+    for edit in spec.edits:
+        if isinstance(edit, Keep):
+            kept |= regions.mask(edit.region)
+    return kept
+
+
+def _changed(
+    rng: random.Random, spec: EditSpec, layout: Layout, kept: Mask
+) -> tuple[str, EditSpec, Layout, Mask]:
+    """A random spec like this one, and what was changed in it, in words."""
+    said = []
+    attention = spec.attention.model_copy(
+        update={
+            "frames": rng.choice(["each", "first_last", "sparse_causal", "full"]),
+            "cross": round(rng.random(), 2),
+            "self_": round(rng.random(), 2),
+            "until": round(rng.random(), 2),
+            "decay": rng.choice([0.0, 1.0, 5.0]),
+            "resize": rng.choice(["nearest", "area", "any"]),
+            "threshold": rng.choice([0.1, 0.5, 1.0]),
+        }
+    )
+    said.append(f"frames {attention.frames}, resize {attention.resize}")
+    edits = tuple(
+        edit.model_copy(update={"weight": round(rng.uniform(0, 4), 2)})
+        if isinstance(edit, Edit)
+        else edit
+        for edit in spec.edits
+    )
+    bits, frames = layout.bits_FHW, layout.frames
+    first = rng.randrange(len(frames))
+    last = rng.randrange(first, len(frames))
+    bits, kept, frames = bits[first : last + 1], kept[first : last + 1], frames[first : last + 1]
+    said.append(f"frames {frames[0]} to {frames[-1]}")
+    if rng.random() < 0.5:
+        down, right = rng.randrange(bits.shape[1]), rng.randrange(bits.shape[2])
+        bits = np.roll(bits, (down, right), axis=(1, 2))
+        kept = np.roll(kept, (down, right), axis=(1, 2))
+        said.append(f"moved by {right},{down} pixels")
+    if rng.random() < 0.5:
+        bits, kept = bits[:, :, ::-1], kept[:, :, ::-1]
+        said.append("mirrored")
+    changed = spec.model_copy(update={"attention": attention, "edits": edits})
+    return "; ".join(said), changed, Layout(layout.names, bits, tuple(frames)), kept

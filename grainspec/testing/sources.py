@@ -1,0 +1,76 @@
+"""Tests of region sources of your own: a tracker, a segmenter, a script that draws masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from grainspec.regions.layout import Mask
+from grainspec.testing.invariants import Broken
+
+Frames = npt.NDArray[np.uint8]
+RegionSource = Callable[[Frames], Mask]
+"""From a clip, uint8 ``[F, H, W, 3]``, to where the region is, bool ``[F, H, W]``."""
+
+PROPERTIES = ("repeat", "region", "frame", "mirror", "crop")
+"""What :func:`check_region_source` looks at, besides the masks' shape and type."""
+
+
+def check_region_source(
+    source: RegionSource, frames: Frames, *, properties: Collection[str] = PROPERTIES
+) -> None:
+    """Raise :class:`grainspec.testing.Broken` where a source of masks goes wrong on a clip.
+
+    - ``repeat``: called again, it gives the same masks.
+    - ``region``: on some frame it marks something, and nowhere the whole of every frame.
+    - ``frame``: a frame's mask is the same whatever frames come before and after it. Masks that
+      belong to another frame are found out by this; leave it out for trackers.
+    - ``mirror``: a mirrored clip has mirrored masks. Swapped axes are found out by this.
+    - ``crop``: cut to its left half, the clip has masks cut likewise. Leave it out for sources that
+      look at the whole picture, as most networks do.
+
+    >>> frames = np.zeros((3, 8, 8, 3), np.uint8)
+    >>> frames[:, 2:5, 1:4, 0] = 255
+    >>> check_region_source(lambda frames: frames[..., 0] > 128, frames)
+    >>> check_region_source(lambda frames: np.roll(frames[..., 0] > 128, 1, axis=2), frames)
+    Traceback (most recent call last):
+    grainspec.testing.invariants.Broken: mirror: the mask of a mirrored frame is not the mirrored \
+mask (frame 0, pixel 0,2)
+    """
+    unknown = set(properties) - set(PROPERTIES)
+    if unknown:
+        raise ValueError(f"{unknown} are none of {PROPERTIES}")
+    masks = _masks(source, frames)
+    if "repeat" in properties:
+        _compare("repeat", "called again, it gives another mask", masks, _masks(source, frames))
+    if "region" in properties and (not masks.any() or masks.all()):
+        said = "everything" if masks.all() else "nothing"
+        raise Broken("region", f"it marks {said}, on every frame")
+    if "frame" in properties:
+        for number in range(len(frames)):
+            alone = _masks(source, frames[number : number + 1])
+            message = "alone, the frame has another mask than within its clip"
+            _compare("frame", message, masks[number : number + 1], alone, first=number)
+    if "mirror" in properties:
+        mirrored = _masks(source, np.ascontiguousarray(frames[:, :, ::-1]))
+        message = "the mask of a mirrored frame is not the mirrored mask"
+        _compare("mirror", message, masks, mirrored[:, :, ::-1])
+    if "crop" in properties:
+        half = frames.shape[2] // 2
+        cut = _masks(source, np.ascontiguousarray(frames[:, :, :half]))
+        _compare("crop", "cut in half, the frame has another mask", masks[:, :, :half], cut)
+
+
+def _masks(source: RegionSource, frames: Frames) -> Mask:
+    masks = np.asarray(source(frames))
+    if masks.dtype != np.bool_ or masks.shape != frames.shape[:3]:
+        message = f"masks are {masks.dtype} {masks.shape}, not bool {frames.shape[:3]}"
+        raise Broken("shape", message)
+    return masks
+
+
+def _compare(name: str, message: str, wanted: Mask, found: Mask, *, first: int = 0) -> None:
+    for frame, row, column in np.argwhere(wanted != found)[:1]:
+        raise Broken(name, message, frame=int(frame) + first, pixel=f"{column},{row}")
