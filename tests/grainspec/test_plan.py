@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from grainspec import GrainError, dumps, parse, parse_all
 from grainspec.plan.compile import compile_plan
+from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
 from grainspec.plan.save import load_plan, save_plan
@@ -388,3 +389,42 @@ def test_free_contradicts_keep_and_edit() -> None:
     assert "G109" in str(parse_all(text.format("free a keep b")).diagnostics[0])
     assert "G109" in str(parse_all(text.format("free b, b")).diagnostics[0])
     assert parse_all(text.format("free b")).diagnostics == ()
+
+
+def test_what_differs_between_plans() -> None:
+    plan = compiled()
+    assert differences(plan, plan, steps=50, other_steps=50) == []
+    other = parse(
+        """
+        grain 1
+        video "c"
+        target "a robot and a polar bear before trees"
+        region left = all
+        region right = all
+        region more = all
+        edit left -> "robot"
+        edit right -> "polar bear" { weight 0.5 repel 2 }
+        free more
+        attention { until 40% frames each levels 0 }
+        """
+    )
+    masks = {name: quarters().mask(name) for name in ("left", "right", "trees")}
+    masks["left"][:, :, 16:24], masks["trees"][:, :, 16:24] = True, False
+    layout = Layout.of({"left": masks["left"], "right": masks["right"], "more": masks["trees"]})
+    against = compile_plan(other, layout, word_backbone(levels=2)).plan
+    found = differences(plan, against, steps=50, other_steps=40)
+    said = {(d.what, d.region, d.level): (d.before, d.after) for d in found}
+    assert said["steps", None, None] == (50, 40)
+    assert said["modulated steps", None, None] == (15, 16)
+    assert said["frames", None, None] == ("full", "each")
+    assert said["phrase", "right", None] == ("bear", "polar bear")
+    assert said["tokens", "right", None] == ([[5]], [[5, 6]])
+    assert said["edit", "trees", None] == ("edit “trees”", None)
+    assert said["edit", "more", None] == (None, "free “”")
+    assert said["tokens", "left", 0] == (24, "40 (0 left, 16 joined)")
+    assert said["modulated", "left", 1] == (True, False)
+    assert said["cross attract", "left", 0] == pytest.approx((1 - 12 / 64, 1 - 20 / 64), abs=1e-4)
+    assert ("cross attract", "right", 0) not in said
+    text = differences_text(found)
+    assert "left\n  level 0: cross attract: 0.8125 → 0.6875" in text
+    assert differences_text([]) == "no difference"

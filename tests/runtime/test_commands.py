@@ -182,6 +182,19 @@ def test_a_spec_of_variants_only_wants_one_named(grain: Grain, example: Path) ->
     assert grain("plan", example, "--variant", "swapped").code == 0
 
 
+def test_plans_are_compared(grain: Grain, example: Path, tmp_path: Path) -> None:
+    example.write_text(example.read_text() + VARIANTS)
+    said = grain("plan", example, "--diff", example)
+    assert (said.code, said.out) == (0, "no difference\n")
+    said = grain("plan", example, "--variant", "swapped", "--diff-variant", "robot")
+    assert said.code == 0
+    assert "right\n  edit: edit “green robot” → nothing" in said.out
+    changed = example.with_name("other.grain")
+    changed.write_text(example.read_text().replace("self 1", "self 0.5"))
+    found = grain("plan", example, "--diff", changed, "--format", "json").json["differences"]
+    assert {change["what"] for change in found} == {"self attract", "self repel"}
+
+
 def test_values_that_are_set_wrong(grain: Grain, example: Path) -> None:
     said = grain("plan", example, "--set", "attention.self=2")
     assert said.code == 1

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json
+from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
@@ -16,11 +17,23 @@ from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_o
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan here.")
+@click.option(
+    "--diff",
+    type=click.Path(path_type=Path),
+    help="Say what is different in this spec's plan; may be the same file.",
+)
+@click.option("--diff-variant", metavar="NAME", help="Take this variant of the other spec.")
 @variant_option
 @set_option
 @format_option
 def plan(
-    spec: Path, output: Path | None, variant: str | None, sets: tuple[str, ...], format_: Format
+    spec: Path,
+    output: Path | None,
+    diff: Path | None,
+    diff_variant: str | None,
+    variant: str | None,
+    sets: tuple[str, ...],
+    format_: Format,
 ) -> None:
     """Compile a spec to a mask plan and print its facts: tokens, areas, strengths, words.
 
@@ -31,6 +44,8 @@ def plan(
       grain plan edit.grain
       grain plan wolf.grain --variant husky --set attention.self=0.5
       grain plan edit.grain -o edit.plan.safetensors --format json
+      grain plan edit.grain --diff other.grain
+      grain plan wolf.grain --variant husky --diff wolf.grain --diff-variant pig
     """
     file = SpecFile.read(spec, sets)
     with file.explained():
@@ -39,6 +54,21 @@ def plan(
         with written(output):
             save_plan(prepared.plan, output)
     file.report(prepared.warnings, format_)
+    if diff or diff_variant:
+        other = SpecFile.read(diff or spec)
+        with other.explained():
+            against = other.prepared(diff_variant)
+        changes = differences(
+            prepared.plan,
+            against.plan,
+            steps=prepared.spec.sampler.steps,
+            other_steps=against.spec.sampler.steps,
+        )
+        if format_ == "json":
+            print_json({"differences": [change.as_json() for change in changes]})
+        else:
+            print(differences_text(changes))
+        return
     found: dict[str, Any] = facts(prepared.plan, steps=prepared.spec.sampler.steps)
     if format_ == "json":
         found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
