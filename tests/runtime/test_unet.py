@@ -151,19 +151,20 @@ def test_without_guidance_the_one_pass_is_the_conditional_one(
 
 
 @pytest.mark.parametrize("scope", ["each", "first_last", "sparse_causal", "full"])
-def test_rows_and_dense_agree_inside_the_model(
-    checkpoint: Checkpoint, tiny_sd: Path, scope: str
-) -> None:
+def test_backends_agree_inside_the_model(checkpoint: Checkpoint, tiny_sd: Path, scope: str) -> None:
     plan = plan_for(tiny_sd, f"until 100% self 0.8 frames {scope}")
+    interpreted = ("triton",) if scope in {"sparse_causal", "full"} else ()  # slowly
+    backends = ("dense", "rows", *interpreted)
     outputs = [
         controlled(
             checkpoint,
             AttentionControl(FRAMES, plan=plan, scope=plan.attention.frames, backend=backend),
             inputs(),
         )
-        for backend in ("rows", "dense")
+        for backend in backends
     ]
-    torch.testing.assert_close(*outputs, atol=1e-4, rtol=1e-4)
+    for out in outputs[1:]:
+        torch.testing.assert_close(out, outputs[0], atol=1e-4, rtol=1e-4)
 
 
 def test_levels_left_alone_change_nothing(checkpoint: Checkpoint, tiny_sd: Path) -> None:
@@ -180,3 +181,27 @@ def test_levels_left_alone_change_nothing(checkpoint: Checkpoint, tiny_sd: Path)
 def test_a_plan_for_another_clip_is_refused(tiny_sd: Path) -> None:
     with pytest.raises(GrainError, match="G404"):
         AttentionControl(FRAMES + 1, plan=plan_for(tiny_sd))
+
+
+@pytest.mark.parametrize("scope", ["each", "full"])
+def test_the_unet_compiles_whole_and_once_for_all_steps(
+    checkpoint: Checkpoint, tiny_sd: Path, scope: str
+) -> None:
+    """No graph break, and the schedule's share is no constant of the graph."""
+    plan = plan_for(tiny_sd, f"until 100% frames {scope}")
+    control = AttentionControl(FRAMES, plan=plan, scope=plan.attention.frames)
+    graphs = []
+
+    def count(graph: torch.fx.GraphModule, _: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    latents, timestep, words = inputs()
+    with installed(checkpoint.unet, control), torch.inference_mode():
+        torch.compiler.reset()
+        compiled = torch.compile(checkpoint.unet, backend=count, fullgraph=True)
+        for step, at in enumerate((900.0, 600.0)):
+            control.begin_step(step, 10, at)
+            seen = compiled(latents, timestep, words).sample
+            torch.testing.assert_close(seen, output(checkpoint, (latents, timestep, words)))
+    assert len(graphs) == 1

@@ -17,18 +17,14 @@ Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from grainspec_runtime.attention.class_order import ClassOrder
 from grainspec_runtime.attention.dense import dense
+from grainspec_runtime.attention.dispatch import choose, warn_once
 from grainspec_runtime.attention.rows import rows
-
-Backend = Callable[..., Tensor]
-
-BACKENDS: dict[str, Backend] = {"dense": dense, "rows": rows}
-"""Backends by name; each takes what :func:`modulated_attention` has checked and normalised."""
 
 
 def modulated_attention(
@@ -43,6 +39,7 @@ def modulated_attention(
     repel: Tensor,
     scale: float | None = None,
     backend: str = "auto",
+    order: ClassOrder | None = None,
 ) -> Tensor:
     """Attention whose scores are pulled to their row's extremes, as the module's docstring says.
 
@@ -54,8 +51,12 @@ def modulated_attention(
         attract, repel: λ⁺ and λ⁻ in [0, 1], ``[N]`` or ``[B, N]``. Rows with zeros are plain
             attention.
         scale: factor of the scores; ``1 / sqrt(d)`` by default.
-        backend: ``"auto"``, ``"rows"`` (exact, O(N) memory, any device) or ``"dense"`` (float64,
-            O(N·M) memory; the reference that tests trust).
+        backend: ``"triton"`` (one fused pass, CUDA), ``"rows"`` (any device), ``"dense"`` (float64,
+            O(N·M) memory; the reference that tests trust), or ``"auto"``: the first of them that
+            fits, as :func:`grainspec_runtime.attention.dispatch.choose` says. The first two are
+            exact too, in memory linear in N and M.
+        order: ``ClassOrder.of`` the same labels and relation, where the caller keeps it; only
+            ``triton`` needs one, and sorts by itself otherwise.
 
     Returns:
         ``[B, H, N, d]`` in the query's dtype.
@@ -75,34 +76,106 @@ def modulated_attention(
     """
     batch, _, queries, width = _check_tensors(query, key, value)
     keys = key.shape[2]
-    query_labels = _per_batch("query_labels", query_labels, batch, queries, query.device)
-    key_labels = _per_batch("key_labels", key_labels, batch, keys, query.device)
-    attract = _per_batch("attract", attract, batch, queries, query.device).float()
-    repel = _per_batch("repel", repel, batch, queries, query.device).float()
+    for name, tensor, length in (
+        ("query_labels", query_labels, queries),
+        ("key_labels", key_labels, keys),
+        ("attract", attract, queries),
+        ("repel", repel, queries),
+    ):
+        if tensor.shape not in ((length,), (batch, length)):
+            raise ValueError(
+                f"{name} must be [{length}] or [{batch}, {length}]; it is {_shape(tensor)}"
+            )
     if relation.ndim != 2 or relation.dtype != torch.bool:
         raise ValueError(f"relation must be bool [Cq, Ck]; it is {_shape(relation)}")
-    if query.device.type == "cpu":
-        _check_labels("query_labels", query_labels, relation.shape[0])
-        _check_labels("key_labels", key_labels, relation.shape[1])
-    if queries == 0:
-        return query.clone()
-    if keys == 0:
+    if keys == 0 and queries:
         raise ValueError("there are no keys to attend to: key is " + _shape(key))
-    if backend == "auto":
-        backend = "rows"
-    if backend not in BACKENDS:
-        raise ValueError(f"backend {backend!r} is not one of auto, {', '.join(BACKENDS)}")
-    return BACKENDS[backend](
+    device = query.device
+    return _operator(
         query,
         key,
         value,
-        query_labels=query_labels.long(),
-        key_labels=key_labels.long(),
-        relation=relation.to(query.device),
-        attract=attract,
-        repel=repel,
-        scale=1 / math.sqrt(width) if scale is None else scale,
+        query_labels.to(device),
+        key_labels.to(device),
+        relation.to(device),
+        attract.to(device).float(),
+        repel.to(device).float(),
+        [] if order is None else order.tensors(),
+        1 / math.sqrt(width) if scale is None else scale,
+        backend,
     )
+
+
+# One operator to torch.compile, whatever the backend does inside; inference only.
+@torch.library.custom_op("grainspec::modulated_attention", mutates_args=())
+def _operator(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_labels: Tensor,
+    key_labels: Tensor,
+    relation: Tensor,
+    attract: Tensor,
+    repel: Tensor,
+    order: list[Tensor],
+    scale: float,
+    backend: str,
+) -> Tensor:
+    batch, queries, keys = len(query), query.shape[2], key.shape[2]
+    if query.device.type == "cpu":
+        _check_labels("query_labels", query_labels, relation.shape[0])
+        _check_labels("key_labels", key_labels, relation.shape[1])
+    backend = choose(backend, query.device, query.dtype, query.shape[3]).backend
+    out = torch.empty_like(query)
+    if out.numel() == 0:
+        return out
+    attract, repel = attract.expand(batch, queries), repel.expand(batch, queries)
+    if backend == "triton":
+        from grainspec_runtime.attention.fused import fused
+
+        if order:
+            sorted_by_class = ClassOrder(*order)
+        else:
+            many = max(query_labels.ndim, key_labels.ndim) == 2
+            sorted_by_class = ClassOrder.of(
+                query_labels.expand(batch if many else 1, queries),
+                key_labels.expand(batch if many else 1, keys),
+                relation,
+            )
+        try:
+            found = fused(
+                query,
+                key,
+                value,
+                order=sorted_by_class,
+                attract=attract,
+                repel=repel,
+                scale=scale,
+            )
+            return found if found.stride() == out.stride() else out.copy_(found)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # no C compiler, say: Triton's errors are of many kinds
+            warn_once(f"attention runs row by row: the fused kernel failed ({error})")
+    portable = dense if backend == "dense" else rows
+    return out.copy_(
+        portable(
+            query,
+            key,
+            value,
+            query_labels=query_labels.long().expand(batch, queries),
+            key_labels=key_labels.long().expand(batch, keys),
+            relation=relation,
+            attract=attract,
+            repel=repel,
+            scale=scale,
+        )
+    )
+
+
+@_operator.register_fake
+def _(query: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(query)
 
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int, int, int]:
@@ -128,15 +201,6 @@ def _check_labels(name: str, labels: Tensor, classes: int) -> None:
             f"{name} must lie in 0 to {classes - 1}, as relation has it; "
             f"they run from {labels.min()} to {labels.max()}"
         )
-
-
-def _per_batch(name: str, tensor: Tensor, batch: int, length: int, device: torch.device) -> Tensor:
-    """The tensor as ``[batch, length]``, without copying."""
-    if tensor.shape not in ((length,), (batch, length)):
-        raise ValueError(
-            f"{name} must be [{length}] or [{batch}, {length}]; it is {_shape(tensor)}"
-        )
-    return tensor.to(device).expand(batch, length)
 
 
 def _shape(tensor: Tensor) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.spec import FrameScope
-from grainspec_runtime.attention import modulated_attention
+from grainspec_runtime.attention import ClassOrder, modulated_attention
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class _LevelTensors:
     cross_repel_FC: Tensor
     self_attract_FC: Tensor
     self_repel_FC: Tensor
+    # Sorted by class once for all layers and steps, where the backend walks them so.
+    self_order: ClassOrder | None = None
+    cross_order: ClassOrder | None = None
 
 
 class AttentionControl:
@@ -61,7 +64,9 @@ class AttentionControl:
         self._plan = plan
         self._levels: dict[int, _LevelTensors] = {}
         self._relations: tuple[Tensor, Tensor] | None = None
-        self._share = 0.0
+        self._active = False
+        # A tensor, so that a compiled UNet is not compiled anew for every step.
+        self._share = torch.zeros((), device=device)
         if plan is not None:
             if len(plan.frames) != frames:
                 message = f"the plan is for {len(plan.frames)} frames, the clip has {frames}"
@@ -72,18 +77,23 @@ class AttentionControl:
             )
             for level in plan.levels:
                 if level.modulated:
-                    self._levels[level.tokens] = _to_device(level, device)
+                    tensors = _to_device(level, device)
+                    if backend == "triton" or torch.device(device).type == "cuda":
+                        tensors = self._sorted(tensors)
+                    self._levels[level.tokens] = tensors
 
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
         """Set the share ξ(t) of the modulation for sampling step ``step`` of ``steps``."""
         plan = self._plan
         active = plan is not None and plan.is_active(step, steps)
-        self._share = plan.schedule(timestep) if plan is not None and active else 0.0
+        share = plan.schedule(timestep) if plan is not None and active else 0.0
+        self._active = share > 0
+        self._share.fill_(share)
 
     def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Self-attention over the frames in scope; all ``[P * F, H, N, d]``."""
         tokens = query.shape[2]
-        level = self._levels.get(tokens) if self._share else None
+        level = self._levels.get(tokens) if self._active else None
         q, k, v = (self._by_pass(tensor) for tensor in (query, key, value))
         passes = len(q)
         out = torch.empty_like(q)
@@ -92,14 +102,9 @@ class AttentionControl:
             qi, ki, vi = self._in_scope(q[index], k[index], v[index])
             if conditional and level is not None:
                 assert self._relations is not None
-                labels = level.labels_FN
-                attract = self._strength(level.self_attract_FC, labels)
-                repel = self._strength(level.self_repel_FC, labels)
-                if self.full:
-                    labels = keys = labels.reshape(1, -1)
-                    attract, repel = attract.reshape(1, -1), repel.reshape(1, -1)
-                else:
-                    keys = labels[self.key_frames_FK].flatten(1)
+                labels, keys = self._labels(level)
+                attract = self._strength(level.self_attract_FC, level.labels_FN).view_as(labels)
+                repel = self._strength(level.self_repel_FC, level.labels_FN).view_as(labels)
                 part = modulated_attention(
                     qi,
                     ki,
@@ -110,6 +115,7 @@ class AttentionControl:
                     attract=attract,
                     repel=repel,
                     backend=self.backend,
+                    order=level.self_order,
                 )
             else:
                 part = F.scaled_dot_product_attention(qi, ki, vi)
@@ -120,7 +126,7 @@ class AttentionControl:
 
     def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Cross-attention; query ``[P * F, H, N, d]``, key and value ``[P * F, H, T, d]``."""
-        level = self._levels.get(query.shape[2]) if self._share else None
+        level = self._levels.get(query.shape[2]) if self._active else None
         if level is None:
             return F.scaled_dot_product_attention(query, key, value)
         assert self._relations is not None
@@ -141,11 +147,31 @@ class AttentionControl:
             attract=self._strength(level.cross_attract_FC, level.labels_FN),
             repel=self._strength(level.cross_repel_FC, level.labels_FN),
             backend=self.backend,
+            order=level.cross_order,
         )
         if not first:
             return part
         plain = F.scaled_dot_product_attention(query[:first], key[:first], value[:first])
         return torch.cat([plain, part])
+
+    def _labels(self, level: _LevelTensors) -> tuple[Tensor, Tensor]:
+        """Labels of queries and keys in self-attention: of one long sequence, or per frame."""
+        labels = level.labels_FN
+        if self.full:
+            return labels.reshape(1, -1), labels.reshape(1, -1)
+        return labels, labels[self.key_frames_FK].flatten(1)
+
+    def _sorted(self, level: _LevelTensors) -> _LevelTensors:
+        assert self._relations is not None
+        to_self, to_words = self._relations
+        words = torch.arange(to_words.shape[1], device=to_words.device)
+        return replace(
+            level,
+            self_order=ClassOrder.of(*self._labels(level), to_self),
+            cross_order=ClassOrder.of(
+                level.labels_FN, words.expand(len(level.labels_FN), -1), to_words
+            ),
+        )
 
     def _by_pass(self, tensor: Tensor) -> Tensor:
         return tensor.unflatten(0, (-1, self.frames))

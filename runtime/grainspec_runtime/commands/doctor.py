@@ -93,9 +93,12 @@ def _devices() -> list[Finding]:
         findings.append(Finding("cuda", True, f"not used: {why}"))
     if torch.backends.mps.is_available():
         findings.append(Finding("mps", True, "Apple GPU"))
-    from grainspec_runtime.attention import BACKENDS
+    from grainspec_runtime.attention import NAMES, choose
 
-    found = f"{', '.join(BACKENDS)}; auto picks rows"
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    choice = choose("auto", device, torch.float16 if cuda else torch.float32, 64)
+    found = f"{', '.join(NAMES)}; auto picks {choice.backend}: {choice.reason}"
     return [*findings, Finding("attention backends", True, found)]
 
 

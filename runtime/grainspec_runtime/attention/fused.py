@@ -1,0 +1,105 @@
+"""The operator as one fused kernel: the backend ``triton``.
+
+The kernel, and why it is exact, are in :mod:`grainspec_runtime.attention.fused_kernel`; here are
+its tile shapes and its launch. Nothing is added up by several programs, so the same inputs give the
+same bits every time.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from grainspec_runtime.attention.class_order import ClassOrder
+from grainspec_runtime.attention.fused_kernel import modulated_kernel
+
+WIDEST = 256
+"""The largest head size."""
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+INTERPRETED = not isinstance(modulated_kernel, triton.runtime.JITFunction)
+"""Whether ``TRITON_INTERPRET=1`` was set: the kernel then runs on the CPU, slowly, for tests."""
+
+HOPPER_SHARED_MEMORY = 227 * 1024
+
+
+class Tile(NamedTuple):
+    """What a program holds at a time, its warps and its pipeline's stages."""
+
+    queries: int
+    keys: int
+    warps: int
+    stages: int
+
+
+def default_tile(width: int, dtype: torch.dtype, shared_memory: int) -> Tile:
+    """The fastest of a dozen shapes on an H200, or a smaller one for less shared memory (bytes)."""
+    if dtype == torch.float32:  # matrix units would round to TF32, so registers do the work
+        return Tile(64, 32, 4, 2) if width <= 128 else Tile(32, 32, 4, 2)
+    if width > 128:
+        return Tile(128, 32, 8, 2) if shared_memory >= 160 * 1024 else Tile(64, 32, 4, 1)
+    if shared_memory < 160 * 1024:
+        return Tile(64, 64, 4, 2)
+    return Tile(64, 128, 4, 2) if width <= 64 else Tile(128, 128, 8, 3)
+
+
+def fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    order: ClassOrder,
+    attract: Tensor,
+    repel: Tensor,
+    scale: float,
+    tile: Tile | None = None,
+) -> Tensor:
+    """See :mod:`grainspec_runtime.attention.operator`; strengths are float32 ``[B, N]``."""
+    dtype, asked = query.dtype, query.shape[-1]
+    if scale < 0:  # the kernel takes the larger raw score for the larger score
+        query, scale = -query, -scale
+    if INTERPRETED and dtype == torch.bfloat16:  # which the interpreter multiplies wrongly
+        query, key, value = query.float(), key.float(), value.float()
+    query, key, value = (_aligned(tensor) for tensor in (query, key, value))
+    batch, heads, _, width = query.shape
+    out = torch.empty_like(query)
+    memory = HOPPER_SHARED_MEMORY if INTERPRETED else _shared_memory(query.device)
+    tile = tile or default_tile(width, query.dtype, memory)
+    index = (order.queries_BS, order.classes_BN, order.keys_BCM, order.positives_BC)
+    slots = order.queries_BS.shape[1]
+    modulated_kernel[slots // tile.queries, heads, batch](
+        query, key, value, out, *index, attract, repel, scale * math.log2(math.e), key.shape[2],
+        *(stride // 8 for t in (query, key, value, out) for stride in t.stride()[:3]),
+        *(t.stride(0) if len(t) > 1 else 0 for t in (*index, attract, repel)),
+        WIDTH=width, D=max(32, triton.next_power_of_2(width)),
+        BLOCK_N=tile.queries, BLOCK_M=tile.keys,
+        PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+        STAGES=tile.stages, num_warps=tile.warps,
+    )  # fmt: skip
+    return out[..., :asked].to(dtype)
+
+
+@cache
+def _shared_memory(device: torch.device) -> int:
+    """Bytes that one program may use."""
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    """The tensor with rows that begin at multiples of eight elements; a copy where they do not."""
+    strides = tensor.stride()
+    regular = strides[-1] == 1 and all(stride % 8 == 0 for stride in strides[:-1])
+    # The kernel reckons in 32 bits inside a head.
+    reach = strides[2] * tensor.shape[2] < 2**31
+    if regular and reach and tensor.shape[-1] % 8 == 0 and tensor.data_ptr() % 16 == 0:
+        return tensor
+    width = tensor.shape[-1]
+    wider = tensor.new_zeros(*tensor.shape[:-1], -(-width // 8) * 8)
+    wider[..., :width] = tensor
+    return wider

@@ -1,0 +1,166 @@
+"""The fused kernel, run by Triton's interpreter, against the float64 reference.
+
+A GPU's own arithmetic is checked by `runtime/benchmarks/attention.py --check`.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import pytest
+import torch
+from attention_cases import Case, balanced, case, error
+from torch import Tensor
+
+from grainspec_runtime.attention import ClassOrder, choose, dispatch, modulated_attention
+from grainspec_runtime.attention.class_order import BLOCK
+
+fused = pytest.importorskip("grainspec_runtime.attention.fused")
+pytestmark = pytest.mark.skipif(not fused.INTERPRETED, reason="TRITON_INTERPRET is off")
+
+BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
+
+
+@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize("width", [8, 33, 40, 64, 80, 128, 160, 256])
+def test_every_head_size_and_dtype(width: int, dtype: torch.dtype) -> None:
+    inputs = case(queries=70, keys=150, width=width, classes=3)
+    assert error(inputs, dtype, backend="triton") < BOUNDS[dtype]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"queries": 1, "keys": 1, "classes": 1},
+        {"queries": 257, "keys": 77, "batch": 3, "classes": 2},
+        {"queries": 60, "keys": 300, "classes": 200},
+        {"queries": 129, "keys": 129, "classes": 1},
+    ],
+)
+def test_every_shape(shape: dict[str, int]) -> None:
+    assert error(case(**shape), backend="triton") < 1e-5
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.999, 1.0])
+@pytest.mark.parametrize("related", ["all", "none", "own"])
+@pytest.mark.parametrize("size", [1.0, 2500.0])
+def test_extremes(strength: float, related: str, size: float) -> None:
+    inputs = case()
+    inputs["query"] = inputs["query"] * size  # scores up to about 1e4
+    inputs["attract"] = torch.full_like(inputs["attract"], strength)
+    inputs["relation"] = {
+        "all": torch.ones(4, 4, dtype=torch.bool),
+        "none": torch.zeros(4, 4, dtype=torch.bool),
+        "own": torch.eye(4, dtype=torch.bool),
+    }[related]
+    assert error(inputs, backend="triton") < 1e-5
+
+
+@pytest.mark.parametrize("dtype", BOUNDS)
+def test_balanced_rows(dtype: torch.dtype) -> None:
+    assert error(balanced(), dtype, backend="triton") < BOUNDS[dtype]
+
+
+def test_empty_regions_and_tokens_of_none() -> None:
+    """Class 0 relates to nothing, not even itself; classes 2 and 3 have no tokens."""
+    inputs = case()
+    for name in ("query_labels", "key_labels"):
+        inputs[name] = inputs[name] % 2
+    inputs["relation"] = torch.eye(4, dtype=torch.bool)
+    inputs["relation"][0, 0] = False
+    assert error(inputs, backend="triton") < 1e-5
+
+
+def test_strided_inputs_and_negative_scale() -> None:
+    inputs = case(width=40)
+    reference = modulated_attention(**inputs, backend="dense", scale=-0.1)
+    for name in ("query", "key", "value"):
+        inputs[name] = inputs[name].transpose(1, 2).contiguous().transpose(1, 2)
+    out = modulated_attention(**inputs, backend="triton", scale=-0.1)
+    assert out.stride() == inputs["query"].stride()
+    torch.testing.assert_close(out, reference)
+
+
+def test_the_same_bits_every_time_in_whatever_company() -> None:
+    inputs = case(batch=2, queries=150, keys=150)
+    first = modulated_attention(**inputs, backend="triton")
+    assert torch.equal(modulated_attention(**inputs, backend="triton"), first)
+    alone: Case = {k: v if k == "relation" else v[1:] for k, v in inputs.items()}
+    assert torch.equal(modulated_attention(**alone, backend="triton")[0], first[1])
+
+
+def test_an_order_may_be_kept() -> None:
+    inputs = case(batch=2)
+    order = ClassOrder.of(inputs["query_labels"], inputs["key_labels"], inputs["relation"])
+    kept = modulated_attention(**inputs, backend="triton", order=order)
+    assert torch.equal(kept, modulated_attention(**inputs, backend="triton"))
+
+
+def test_blocks_hold_one_class_and_signs_are_apart() -> None:
+    inputs = case(batch=2, queries=900, keys=70, classes=5)
+    labels: Tensor = inputs["query_labels"]
+    order = ClassOrder.of(labels, inputs["key_labels"], inputs["relation"])
+    for b in range(2):
+        slots = order.queries_BS[b]
+        assert slots[slots >= 0].sort().values.tolist() == list(range(900))
+        for block in slots.view(-1, BLOCK):
+            held = block[block >= 0]
+            assert len(held) == 0 or block[0] >= 0
+            assert len(labels[b][held.long()].unique()) <= 1
+        for label in range(5):
+            keys, count = order.keys_BCM[b, label].long(), int(order.positives_BC[b, label])
+            signs = inputs["relation"][label][inputs["key_labels"][b][keys]]
+            assert signs[:count].all()
+            assert not signs[count:].any()
+            assert keys.sort().values.tolist() == list(range(70))
+
+
+def test_what_cannot_run_gives_way_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    dispatch._choose.cache_clear()
+    dispatch.warn_once.cache_clear()
+    inputs = case(width=264, queries=5, keys=5)
+    caplog.set_level(logging.DEBUG, "grainspec.attention")
+    with pytest.warns(RuntimeWarning, match="row by row.*at most 256, not 264"):
+        error(inputs, backend="triton")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert error(inputs, backend="triton") < 1e-5
+    assert "at most 256" in caplog.text
+
+
+def test_a_kernel_that_fails_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no C compiler")
+
+    monkeypatch.setattr(fused, "fused", broken)
+    dispatch.warn_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match="the fused kernel failed .no C compiler."):
+        assert error(case(), backend="triton") < 1e-5
+
+
+def test_the_choice_has_a_reason() -> None:
+    cpu = torch.device("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose("auto", cpu, torch.float32, 64).backend == "rows"
+    assert choose("rows", cpu, torch.float32, 64) == ("rows", "asked for")
+    assert choose("triton", cpu, torch.float32, 64) == ("triton", "asked for")
+    assert "torch.float64" in str(dispatch.why_no_triton(cpu, torch.float64, 64))
+    with pytest.raises(ValueError, match="'magic' is not one of auto"):
+        choose("magic", cpu, torch.float32, 64)
+
+
+@pytest.mark.parametrize("backend", ["rows", "triton"])
+def test_the_operator_is_one_that_torch_can_compile(backend: str) -> None:
+    inputs = case(queries=20, keys=30)
+    arguments = (*inputs.values(), [], 0.25, backend)
+    torch.library.opcheck(
+        torch.ops.grainspec.modulated_attention.default,
+        arguments,
+        test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
+    )
+    compiled = torch.compile(modulated_attention, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(
+        compiled(**inputs, backend=backend), modulated_attention(**inputs, backend=backend)
+    )
