@@ -126,9 +126,8 @@ def _operator(
         _check_labels("query_labels", query_labels, relation.shape[0])
         _check_labels("key_labels", key_labels, relation.shape[1])
     backend = choose(backend, query.device, query.dtype, query.shape[3]).backend
-    out = torch.empty_like(query)
-    if out.numel() == 0:
-        return out
+    if query.numel() == 0:
+        return torch.empty_like(query)
     attract, repel = attract.expand(batch, queries), repel.expand(batch, queries)
     if backend == "triton":
         from grainspec_runtime.attention.fused import fused
@@ -152,30 +151,35 @@ def _operator(
                 repel=repel,
                 scale=scale,
             )
-            return found if found.stride() == out.stride() else out.copy_(found)
+            return _laid_out_as(query, found)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # no C compiler, say: Triton's errors are of many kinds
             warn_once(f"attention runs row by row: the fused kernel failed ({error})")
     portable = dense if backend == "dense" else rows
-    return out.copy_(
-        portable(
-            query,
-            key,
-            value,
-            query_labels=query_labels.long().expand(batch, queries),
-            key_labels=key_labels.long().expand(batch, keys),
-            relation=relation,
-            attract=attract,
-            repel=repel,
-            scale=scale,
-        )
+    found = portable(
+        query,
+        key,
+        value,
+        query_labels=query_labels.long().expand(batch, queries),
+        key_labels=key_labels.long().expand(batch, keys),
+        relation=relation,
+        attract=attract,
+        repel=repel,
+        scale=scale,
     )
+    return _laid_out_as(query, found)
 
 
 @_operator.register_fake
 def _(query: Tensor, *_: object) -> Tensor:
     return torch.empty_like(query)
+
+
+def _laid_out_as(query: Tensor, found: Tensor) -> Tensor:
+    """``found`` with the strides that ``torch.empty_like(query)`` has, as compilers expect."""
+    wanted = torch.empty_like(query, device="meta").stride()
+    return found if found.stride() == wanted else torch.empty_like(query).copy_(found)
 
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int, int, int]:

@@ -1,0 +1,269 @@
+"""The operator's backends against torch's own attention and against the whole score matrix.
+
+    python runtime/benchmarks/attention.py --json attention.json
+
+Random queries, keys and values; regions are discs that wander over 16 frames, and the tokens of no
+disc are a class of their own. First every backend is checked against `dense` (float64), then each
+is timed, and its peak memory beyond its inputs measured. `naive` builds the whole score matrix, one
+head at a time, as published code does. On a GPU the class order is kept between calls, as the
+editor keeps it; `sort` is what making it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from grainspec_runtime.attention import ClassOrder, modulated_attention
+
+HEADS = 8
+CUDA_SIZES = [  # tokens, head size; the first four are the levels of Stable Diffusion 1.5
+    (16 * 64**2, 40), (16 * 32**2, 80), (16 * 16**2, 160), (16 * 8**2, 160),
+    (16384, 40), (16384, 64), (32768, 64), (75600, 64), (16384, 128), (32768, 128), (75600, 128),
+]  # fmt: skip
+CPU_SIZES = [(1024, 40), (2048, 40), (4096, 40), (8192, 40)]
+NAIVE_MOST = 16384
+BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
+Problem = tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]
+
+
+def problem(tokens: int, width: int, regions: int, dtype: torch.dtype, device: str) -> Problem:
+    """Query, key and value ``[1, H, N, d]``, and the modulation."""
+    tensors = tuple(torch.randn(1, HEADS, tokens, width, device=device).to(dtype) for _ in "qkv")
+    frames = 16
+    side = int((tokens / frames) ** 0.5)
+    y, x = torch.meshgrid(torch.arange(side) / side, torch.arange(side) / side, indexing="ij")
+    bits = torch.zeros(frames, side, side, dtype=torch.long)
+    for frame in range(frames):
+        for index in range(regions):
+            angle = torch.tensor(6.283 * (index / regions + frame / 60))
+            away = (x - 0.5 - 0.3 * angle.cos()) ** 2 + (y - 0.5 - 0.3 * angle.sin()) ** 2
+            bits[frame] |= (away < 0.2**2).long() << index
+    bits = F.pad(bits.flatten(), (0, tokens - bits.numel()))
+    classes, labels = bits.unique(return_inverse=True)
+    strength = 0.3 * torch.rand(tokens)
+    keywords = {
+        "query_labels": labels,
+        "key_labels": labels,
+        "relation": (classes[:, None] & classes) != 0,
+        "attract": strength,
+        "repel": strength,
+    }
+    return tensors, {k: v.to(device) for k, v in keywords.items()}  # type: ignore[return-value]
+
+
+def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
+    """The whole score matrix of a head at a time."""
+    related = m["relation"][m["query_labels"][:, None], m["key_labels"][None]]
+    attract, repel = (m[name][:, None].to(q.dtype) for name in ("attract", "repel"))
+    heads = []
+    for head in range(q.shape[1]):
+        scores = q[0, head] @ k[0, head].T * q.shape[-1] ** -0.5
+        largest, smallest = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
+        pull = torch.where(related, attract * (largest - scores), repel * (smallest - scores))
+        heads.append((scores + pull).softmax(-1) @ v[0, head])
+    return torch.stack(heads)[None]
+
+
+def check(device: str) -> dict[str, float]:
+    """The largest error against the reference, by backend and dtype; stops at one out of bounds."""
+    worst: dict[str, float] = {}
+    for backend, dtypes in {"rows": BOUNDS, "triton": BOUNDS if device == "cuda" else {}}.items():
+        for dtype in dtypes:
+            for width in (8, 33, 40, 64, 80, 128, 160, 256):
+                for size, relate in ((1.0, "some"), (3000.0, "some"), (1.0, "all"), (1.0, "none")):
+                    error = one_error(backend, dtype, width, size, relate, device)
+                    name = f"{backend} {str(dtype).removeprefix('torch.')}"
+                    name += " large scores" if size > 1 else ""
+                    worst[name] = max(worst.get(name, 0.0), error)
+                    bound = BOUNDS[dtype]
+                    if size > 1 and dtype == torch.float32:
+                        bound = 1e-4  # scores of 1e4 are themselves only known to 1e-3
+                    if not error < bound:
+                        raise SystemExit(f"{name}, d = {width}, {size}, {relate}: error {error}")
+    return worst
+
+
+def one_error(
+    backend: str, dtype: torch.dtype, width: int, size: float, relate: str, device: str
+) -> float:
+    """Two batch entries, 333 queries, 500 keys, 40 classes, strengths among them 0, 0.999 and 1."""
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, device=device)
+
+    q, k, v = normal(2, 3, 333, width) * size, normal(2, 3, 500, width), normal(2, 3, 500, width)
+    q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
+    strength = torch.rand(2, 2, 333, device=device)
+    strength[:, :, ::5], strength[:, :, 1::5], strength[:, :, 2::5] = 0, 1, 0.999
+    relation = {"some": torch.rand(40, 40) < 0.3, "all": torch.ones(40, 40) > 0}
+    keywords = {
+        "query_labels": torch.randint(40, (2, 333), device=device),
+        "key_labels": torch.randint(40, (2, 500), device=device),
+        "relation": relation.get(relate, torch.zeros(40, 40) > 0).to(device),
+        "attract": strength[0],
+        "repel": strength[1],
+    }
+    wanted = modulated_attention(q.double(), k.double(), v.double(), **keywords, backend="dense")
+    out = modulated_attention(q, k, v, **keywords, backend=backend)
+    if backend == "triton":  # the same bits, whatever else runs
+        again = [modulated_attention(q, k, v, **keywords, backend=backend) for _ in range(3)]
+        assert all(torch.equal(out, other) for other in again)
+    return float((out.double() - wanted).norm() / wanted.norm())
+
+
+def seconds(call: Callable[[], object], device: str) -> float:
+    """The median of a few calls on a GPU; on a CPU, which others share, the shortest."""
+    call()
+    if device == "cpu":
+        return min(_wall(call) for _ in range(5))
+    torch.cuda.synchronize()
+    first = _wall(lambda: (call(), torch.cuda.synchronize()))
+    events = []
+    for _ in range(max(5, min(50, int(0.1 / first)))):  # queued, so that launching does not count
+        events.append([torch.cuda.Event(enable_timing=True) for _ in range(2)])
+        events[-1][0].record()
+        call()
+        events[-1][1].record()
+    torch.cuda.synchronize()
+    times = [start.elapsed_time(end) / 1000 for start, end in events]
+    return statistics.median(times)
+
+
+def _wall(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def calls(given: Problem, device: str) -> dict[str, Callable[[], object]]:
+    """What is compared, by name."""
+    (q, k, v), m = given
+    found: dict[str, Callable[[], object]] = {
+        "SDPA": lambda: F.scaled_dot_product_attention(q, k, v)
+    }
+    if device == "cuda":
+        order = ClassOrder.of(m["query_labels"][None], m["key_labels"][None], m["relation"])
+
+        def forced(backend: SDPBackend) -> Callable[[], object]:
+            def run() -> Tensor:
+                with sdpa_kernel(backend):
+                    return F.scaled_dot_product_attention(q, k, v)
+
+            return run
+
+        found["flash"] = forced(SDPBackend.FLASH_ATTENTION)
+        found["cuDNN"] = forced(SDPBackend.CUDNN_ATTENTION)
+        found["triton"] = lambda: modulated_attention(q, k, v, **m, backend="triton", order=order)
+        found["sort"] = lambda: ClassOrder.of(
+            m["query_labels"][None], m["key_labels"][None], m["relation"]
+        )
+    if q.shape[2] <= NAIVE_MOST:
+        found["naive"] = lambda: naive(q, k, v, **m)
+    if device == "cpu":
+        found["rows"] = lambda: modulated_attention(q, k, v, **m, backend="rows")
+    return found
+
+
+def memory(name: str, given: Problem, device: str) -> float:
+    """Peak bytes of one call beyond its inputs; on a CPU of a process of its own."""
+    (q, _, _), _ = given
+    if device == "cpu":
+        tokens, width = q.shape[2:]
+        command = [sys.executable, __file__, "--memory-of", name, str(tokens), str(width)]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    call = calls(given, device)[name]
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    return float(torch.cuda.max_memory_allocated() - before)
+
+
+def resident(which: str) -> int:
+    """``VmRSS`` (now) or ``VmHWM`` (at most so far) of this process in bytes; Linux only."""
+    return 1024 * int(Path("/proc/self/status").read_text().split(f"{which}:")[1].split()[0])
+
+
+def main() -> None:
+    """Check, time, print the table, and write it as JSON if asked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="check, and time nothing")
+    parser.add_argument("--regions", type=int, nargs="+", default=[2, 5, 20])
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    torch.manual_seed(0)
+    if arguments.memory_of:
+        name, tokens, width = arguments.memory_of
+        calls(problem(256, int(width), 5, dtype, "cpu"), "cpu")[name]()  # loads what is loaded once
+        call = calls(problem(int(tokens), int(width), 5, dtype, "cpu"), "cpu")[name]
+        before = resident("VmRSS")
+        call()
+        print(max(0, resident("VmHWM") - before))
+        return
+    machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
+    print(f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} threads, {dtype}")
+    worst = check(device)
+    print("largest errors:", ", ".join(f"{k} {v:.1e}" for k, v in worst.items()))
+    if arguments.check:
+        return
+    rows: list[object] = []
+    for tokens, width in CUDA_SIZES if device == "cuda" else CPU_SIZES:
+        for regions in arguments.regions if device == "cuda" else [5]:
+            given = problem(tokens, width, regions, dtype, device)
+            row: dict[str, object] = {"tokens": tokens, "width": width, "regions": regions}
+            for name, call in calls(given, device).items():
+                with contextlib.suppress(torch.OutOfMemoryError):
+                    took, held = seconds(call, device), memory(name, given, device)
+                    rate = 4 * tokens**2 * width * HEADS / took / 1e12
+                    row[name] = {"ms": 1000 * took, "TFLOP/s": rate, "MB": held / 1e6}
+            rows.append(row)
+            print(
+                f"{tokens:>6} d {width:<4} {regions:>2} regions "
+                + "  ".join(
+                    f"{k} {v['ms']:.3g} ms {v['TFLOP/s']:.3g} TF {v['MB']:.3g} MB"
+                    for k, v in row.items()
+                    if isinstance(v, dict)
+                ),
+                flush=True,
+            )
+        if arguments.json:  # after every size, so that a run cut short leaves what it has
+            write(arguments.json, machine, dtype, worst, rows)
+
+
+def write(
+    path: Path, machine: str, dtype: torch.dtype, worst: dict[str, float], rows: list[object]
+) -> None:
+    """All figures, with the machine and the versions."""
+    facts = {
+        "device": machine,
+        "dtype": str(dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+        "heads": HEADS,
+        "threads": torch.get_num_threads(),
+        "largest errors": worst,
+        "rows": rows,
+    }
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
