@@ -1,4 +1,7 @@
-"""Hypothesis strategies for specs, regions, layouts and plans."""
+"""Hypothesis strategies for specs, regions, layouts and plans.
+
+Strategies are made once and kept: making them anew for every draw takes longer than drawing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -63,6 +68,7 @@ _WORDS = (
 ).split()
 
 
+@cache
 def names() -> st.SearchStrategy[str]:
     """Names a region can have.
 
@@ -83,6 +89,7 @@ def _is_word(text: str) -> bool:
     return re.fullmatch(r"[^\W\d]\w*", text) is not None
 
 
+@cache
 def texts() -> st.SearchStrategy[str]:
     """Prompts and paths: any text without control characters and surrogates.
 
@@ -98,10 +105,12 @@ def _rounded(low: float, high: float) -> st.SearchStrategy[float]:
     return st.integers(math.ceil(low * 100), math.floor(high * 100)).map(lambda n: n / 100)
 
 
+@cache
 def _numbers(high: float) -> st.SearchStrategy[float]:
     return _rounded(0, high) | st.floats(0, high)
 
 
+@cache
 def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
     """Lengths of a unit between two values, round or not.
 
@@ -113,6 +122,7 @@ def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
     return values.map(lambda value: Length.model_validate({"value": value, "unit": unit}))
 
 
+@cache
 def _frames(moving: bool | None = None) -> st.SearchStrategy[Sequence[int | None]]:
     """The frames of a shape's keyframes: None alone where it stands still."""
     rising = st.sets(st.integers(0, 40), min_size=1, max_size=3).map(sorted)
@@ -122,6 +132,7 @@ def _frames(moving: bool | None = None) -> st.SearchStrategy[Sequence[int | None
     return rising if moving else still
 
 
+@cache
 @st.composite
 def boxes(draw: st.DrawFn, moving: bool | None = None) -> Box:
     """Boxes and, if they may move, ellipses, with area, still or with keyframes.
@@ -134,14 +145,16 @@ def boxes(draw: st.DrawFn, moving: bool | None = None) -> Box:
     numbers = draw(_frames(moving))
     keys = []
     for number in numbers:
-        x0, y0 = draw(lengths(unit, -5, size - 10)), draw(lengths(unit, -5, size - 10))
-        x1 = draw(lengths(unit, x0.value + 1, size + 5))
-        y1 = draw(lengths(unit, y0.value + 1, size + 5))
+        corner, extent = lengths(unit, -5, size - 10), lengths(unit, 1, size)
+        x0, y0 = draw(corner), draw(corner)
+        x1 = Length(value=x0.value + draw(extent).value, unit=x0.unit)
+        y1 = Length(value=y0.value + draw(extent).value, unit=y0.unit)
         keys.append(Keyframe(frame=number, x0=x0, y0=y0, x1=x1, y1=y1))
     kind = "box" if moving is False else draw(st.sampled_from(["box", "ellipse"]))
     return Box.model_validate({"kind": kind, "keyframes": tuple(keys)})
 
 
+@cache
 @st.composite
 def polygons(draw: st.DrawFn) -> Polygon:
     """Polygons of three to five points, still or with keyframes.
@@ -152,17 +165,26 @@ def polygons(draw: st.DrawFn) -> Polygon:
     """
     unit, size = draw(st.sampled_from([("%", 100), ("px", 500)]))
     count = draw(st.integers(3, 5))
-    point = st.builds(Point, x=lengths(unit, -5, size), y=lengths(unit, -5, size))
-    points = st.lists(point, min_size=count, max_size=count).map(tuple)
-    keys = [Outline(frame=number, points=draw(points)) for number in draw(_frames())]
+    keys = [
+        Outline(frame=number, points=draw(_points(unit, size, count))) for number in draw(_frames())
+    ]
     return Polygon(keyframes=tuple(keys))
 
 
+@cache
+def _points(unit: str, size: int, count: int) -> st.SearchStrategy[tuple[Point, ...]]:
+    place = lengths(unit, -5, size)
+    point = st.builds(Point, x=place, y=place)
+    return st.lists(point, min_size=count, max_size=count).map(tuple)
+
+
+@cache
 def _spans() -> st.SearchStrategy[FrameRange]:
     ends = st.tuples(st.integers(0, 20), st.integers(0, 20))
     return ends.map(lambda pair: FrameRange(first=min(pair), last=max(pair)))
 
 
+@cache
 def mask_files() -> st.SearchStrategy[MaskFiles]:
     """Masks with any of their options; there need be no such files.
 
@@ -199,6 +221,33 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
     >>> find(expressions(["left"]), lambda region: isinstance(region, Reference))
     Reference(name='left')
     """
+    if not known:
+        return _expressions()
+    return st.builds(_filled_in, _expressions(references=True), st.permutations(list(known)))
+
+
+_ANY = "some_region"
+"""Stands for the names in expressions that are not yet filled in."""
+
+
+def _filled_in(expression: Expression, names: Sequence[str]) -> Expression:
+    """The expression with the names in turn wherever it refers to a region."""
+    turn = cycle(names)
+
+    def fill(node: Expression) -> Expression:
+        if isinstance(node, Reference):
+            return Reference(name=next(turn))
+        if isinstance(node, Union | Intersection | Difference):
+            return node.model_copy(update={"items": tuple(map(fill, node.items))})
+        if isinstance(node, Complement | Grown | During):
+            return node.model_copy(update={"of": fill(node.of)})
+        return node
+
+    return fill(expression)
+
+
+@cache
+def _expressions(*, references: bool = False) -> st.SearchStrategy[Expression]:
     leaves: list[st.SearchStrategy[Expression]] = [
         mask_files(),
         boxes(),
@@ -206,8 +255,8 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
         st.just(ALL),
         st.just(REST),
     ]
-    if known:
-        leaves.append(st.sampled_from(list(known)).map(lambda name: Reference(name=name)))
+    if references:
+        leaves.append(st.just(Reference(name=_ANY)))
 
     def larger(smaller: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
         items = st.lists(smaller, min_size=2, max_size=3).map(tuple)
@@ -228,6 +277,7 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
     return st.recursive(st.one_of(leaves), larger, max_leaves=8)
 
 
+@cache
 def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.lists(st.integers(0, highest), min_size=1, max_size=4).map(tuple)
 
@@ -265,6 +315,7 @@ def _statements(
     return tuple(edits)
 
 
+@cache
 def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {},
@@ -282,6 +333,7 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+@cache
 def _sampler() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {},
@@ -293,6 +345,7 @@ def _sampler() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+@cache
 def _phrases(count: int) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(_WORDS), min_size=1, max_size=count, unique=True)
 

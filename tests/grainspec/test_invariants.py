@@ -178,7 +178,7 @@ MUTANTS: dict[str, Compiler] = {
 
 @pytest.fixture(scope="module")
 def samples() -> list[tuple[EditSpec, Layout]]:
-    """Sixty generated cases, always the same, and two with words that stand twice."""
+    """Sixty generated cases, always the same, and two by hand."""
     found: list[tuple[EditSpec, Layout]] = []
 
     @settings(max_examples=60, derandomize=True, phases=[Phase.generate], database=None)
@@ -187,15 +187,30 @@ def samples() -> list[tuple[EditSpec, Layout]]:
         found.append(sample[:2])
 
     collect()
-    twice = parse(
-        'grain 1 video "c" target "trees and more trees" region trees = all edit trees -> "trees"'
-    )
-    mask = np.zeros((3, 64, 64), bool)
-    mask[:, 10:33, 7:41] = True
-    any_pixel = twice.attention.model_copy(update={"resize": "any"})
-    small = twice.model_copy(update={"attention": any_pixel})
-    layout = Layout.of({"trees": mask})
-    return [*found, (twice, layout), (small, layout)]
+    return [*found, *written()]
+
+
+def written() -> list[tuple[EditSpec, Layout]]:
+    """Two cases by hand: words that stand twice, regions that overlap and move, odd settings."""
+    text = """
+    grain 1
+    video "c"
+    target "trees and a bear and more trees"
+    region trees = all
+    region bear = all
+    region road = all
+    edit trees -> "trees" { weight 0.5 repel 2 }
+    edit bear -> "bear" { weight 1.5 }
+    free road
+    """
+    masks = {name: np.zeros((3, 64, 64), bool) for name in ("trees", "bear", "road")}
+    for frame in range(3):
+        masks["trees"][frame, 10:33, 7 : 41 + 4 * frame] = True
+        masks["bear"][frame, 21:50, 30 + 6 * frame : 51] = True
+        masks["road"][frame, 52:64, :33] = True
+    layout = Layout.of(masks)
+    odd = "attention { resize any levels 1 frames sparse_causal cross 0.7 }"
+    return [(parse(text), layout), (parse(text + odd), layout)]
 
 
 def broken_by(mutant: Compiler, samples: list[tuple[EditSpec, Layout]]) -> set[str]:
