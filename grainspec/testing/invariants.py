@@ -7,7 +7,7 @@ compile again with something changed that must change the plan in one known way.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -468,9 +468,3 @@ def _splitting(case: Case) -> None:
         if relation[np.ix_(*only)].any():
             raise Broken("splitting", "the halves are a positive pair", region=edit.region)
         return
-
-
-def describe() -> Iterator[tuple[str, str]]:
-    """Every invariant's name and what it says."""
-    for name, invariant in INVARIANTS.items():
-        yield name, " ".join(str(invariant.__doc__).split("\n\n")[0].split())

@@ -267,7 +267,7 @@ class _Reader(RegionReader):
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         block = _block(tree.children)
-        if block and str(block.children[:1]) == "[Token('NAME', 'ddim')]":
+        if block and block.children[:1] == ["ddim"]:  # a token is its text
             where = settings.word_span(block.children.pop(0))
             self.report("G201", "`ddim` is no setting", "Write `sampler ddim { … }`.", where)
         given = read_settings(block, settings.SAMPLER, self.findings)
