@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from grainspec.testing.invariants import INVARIANTS, Broken, Case, check_plan
     from grainspec.testing.run import Report, check_file, try_file
     from grainspec.testing.sources import check_region_source
-    from grainspec.testing.strategies import (
+    from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
+    from grainspec.testing.strategies.grain_texts import grain_texts
+    from grainspec.testing.strategies.plans import layouts, plans
+    from grainspec.testing.strategies.regions import (
         boxes,
         expressions,
-        layouts,
         lengths,
         mask_files,
-        names,
-        plans,
         polygons,
-        specs,
-        texts,
     )
+    from grainspec.testing.strategies.specs import specs
+    from grainspec.testing.strategies.words import names, prompts, texts
 
 __all__ = [
     "INVARIANTS",
@@ -46,12 +46,16 @@ __all__ = [
     "check_plan",
     "check_region_source",
     "expressions",
+    "faulty_specs",
+    "faulty_texts",
+    "grain_texts",
     "layouts",
     "lengths",
     "mask_files",
     "names",
     "plans",
     "polygons",
+    "prompts",
     "specs",
     "texts",
     "try_file",
@@ -63,18 +67,12 @@ _HOMES = {
     "invariants": ("INVARIANTS", "Broken", "Case", "check_plan"),
     "run": ("Report", "check_file", "try_file"),
     "sources": ("check_region_source",),
-    "strategies": (
-        "boxes",
-        "expressions",
-        "layouts",
-        "lengths",
-        "mask_files",
-        "names",
-        "plans",
-        "polygons",
-        "specs",
-        "texts",
-    ),
+    "strategies.faults": ("faulty_texts", "faulty_specs"),
+    "strategies.plans": ("layouts", "plans"),
+    "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),
+    "strategies.grain_texts": ("grain_texts",),
+    "strategies.specs": ("specs",),
+    "strategies.words": ("names", "prompts", "texts"),
 }
 
 

@@ -1,0 +1,44 @@
+"""Text in the language: specs written out, in any layout."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from hypothesis import strategies as st
+
+from grainspec.spec import Attention, Sampler
+from grainspec.testing.strategies.specs import specs
+from grainspec.text.printer import dumps
+
+
+@cache
+@st.composite
+def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
+    """Valid ``.grain`` text, with other white space, line ends and comments than ``grain fmt``'s.
+
+    Without ``settings`` it has no blocks ``attention`` and ``sampler``, and no variants.
+
+    >>> from hypothesis import find
+    >>> find(grain_texts(), lambda text: True).startswith("grain 1")
+    True
+    """
+    spec = draw(specs(variants=1 if settings else 0))
+    if not settings:
+        spec = spec.model_copy(update={"attention": Attention(), "sampler": Sampler()})
+    lines = [line for line in dumps(spec).split("\n") if line]
+    style = draw(_STYLES)
+    indent, between, end, comment = style
+    made = [f"{indent if number % 2 else ''}{line}{comment}" for number, line in enumerate(lines)]
+    return f"{end}{between}".join(made)
+
+
+_STYLES = st.sampled_from(
+    [
+        ("", "", "\n", ""),
+        ("    ", "", "\n", ""),
+        ("\t", "\n", "\n", "  # → so"),
+        ("", "", "\r\n", ""),
+        (" ", "# a line of its own\n", "\n", " #"),
+    ]
+)
+"""What stands before a line, between lines, at a line's end, and after what it says."""

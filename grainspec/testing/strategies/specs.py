@@ -1,0 +1,223 @@
+"""Whole specs, valid by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+from hypothesis import strategies as st
+
+from grainspec.regions.expressions import FrameRange
+from grainspec.spec import (
+    MAX_LEVEL,
+    MAX_WEIGHT,
+    Attention,
+    AttentionChange,
+    Edit,
+    EditSpec,
+    Free,
+    Keep,
+    Region,
+    Sampler,
+    SamplerChange,
+    Size,
+    Variant,
+    Video,
+    Without,
+)
+from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, unfilled
+from grainspec.testing.strategies.values import numbers, some
+from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, prompt_of, texts
+
+Statements = tuple[Edit | Keep | Free, ...]
+
+
+@st.composite
+def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> EditSpec:
+    """Valid specs: every name is defined, every phrase is in the target prompt.
+
+    None of them names a level above ``max_level`` or has more than so many ``variants``.
+
+    >>> from grainspec import check
+    >>> from hypothesis import given, settings
+    >>> @settings(max_examples=5)
+    ... @given(specs())
+    ... def has_no_error(spec):
+    ...     assert not any(finding.is_error for finding in check(spec))
+    >>> has_no_error()
+    """
+    # All that is drawn for a region is drawn together, so that Hypothesis can leave it out.
+    drawn = draw(_REGIONS)
+    known = [name for name, *_ in drawn]
+    regions = tuple(
+        Region(name=name, expression=filled_in(expression, first, known[:index]))
+        for index, (name, expression, first, _) in enumerate(drawn)
+    )
+    target, edits = _statements(draw, [claim for *_, claim in drawn], known)
+    spec = EditSpec(
+        video=Video(path=draw(texts(1)), **draw(_CLIP)),
+        model=draw(st.sampled_from(["demo", "owner/name", "./folder"]) | texts(1)),
+        source=draw(texts()),
+        target=target,
+        negative=draw(texts()),
+        regions=regions,
+        edits=edits,
+        attention=Attention.model_validate(draw(_attention(max_level))),
+        sampler=Sampler.model_validate(draw(_sampler())),
+    )
+    named = draw(st.lists(names(), max_size=variants, unique=True)) if variants else []
+    made = tuple(_variant(draw, name, spec, max_level) for name in named)
+    return spec.model_copy(update={"variants": made})
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What is to become of a region, before it is known which region it is."""
+
+    form: Any
+    turn: int = 0
+    look: Look = ("", False)
+    weight: float = 1
+    repel: float | None = None
+    owner: int = 0
+
+
+@cache
+@st.composite
+def _claims(draw: st.DrawFn) -> _Claim:
+    turn, form = draw(_FORMS)
+    if not isinstance(form, tuple):
+        return _Claim(form, turn)
+    weights = numbers(0, MAX_WEIGHT, 1)
+    return _Claim(
+        form,
+        turn,
+        draw(LOOKS),
+        draw(weights),
+        draw(weights) if form[-1] else None,
+        draw(ORDER) if form[2] else 0,
+    )
+
+
+_PLAIN = (None, "edit", False, False)
+_EDITS = [
+    ("class", "edit", False),
+    ("instance", "edit", False),
+    ("part", "edit", False),
+    ("part", "edit", True),
+    ("part", "add", True),
+]
+"""An edit's grain, its verb and whether it has an owner."""
+_FORMS: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        *product(
+            range(3),
+            [
+                _PLAIN,
+                None,
+                Keep,
+                Free,
+                *((*edit, repels) for repels in (False, True) for edit in _EDITS),
+            ],
+        )
+    ]
+)
+"""In which turn a statement comes, and what it is: none, keep, free or an edit, of which there are
+its grain, its verb, whether it has an owner and whether it has a repulsion of its own."""
+
+_REGIONS = st.lists(
+    st.tuples(names(), unfilled(), ORDER, _claims()),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda drawn: drawn[0],
+)
+
+
+def _statements(
+    draw: st.DrawFn, claims: Sequence[_Claim], regions: Sequence[str]
+) -> tuple[str, Statements]:
+    """A target prompt, and what becomes of regions in it: at least one edit, in any order."""
+    pairs = sorted(zip(claims, regions, strict=False), key=lambda pair: pair[0].turn)
+    if not any(isinstance(claim.form, tuple) for claim, _ in pairs):
+        pairs[0] = (_Claim(_PLAIN), pairs[0][1])
+    looks = [claim.look for claim, _ in pairs if isinstance(claim.form, tuple)]
+    target, phrases = prompt_of(looks, draw(FIRST))
+    unused = iter(phrases)
+    made: list[Edit | Keep | Free] = []
+    edited: list[str] = []
+    for claim, region in pairs:
+        if claim.form is None:
+            continue
+        if not isinstance(claim.form, tuple):
+            made.append(claim.form(region=region))
+            continue
+        grain, verb, owned, _ = claim.form
+        owned = owned and bool(edited)  # an owner before its parts, so that there is no circle
+        made.append(
+            Edit.model_validate(
+                {
+                    "verb": verb if owned else "edit",
+                    "grain": grain,
+                    "region": region,
+                    "owner": edited[claim.owner % len(edited)] if owned else None,
+                    "phrase": next(unused),
+                    "weight": claim.weight,
+                    "repel": claim.repel,
+                }
+            )
+        )
+        edited.append(region)
+    return target, tuple(made)
+
+
+def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Variant:
+    """A variant with a target of its own; what of the spec's edits would not fit it is left out."""
+    target, edits = _statements(draw, draw(_CLAIMS), [region.name for region in spec.regions])
+    said = {edit.region for edit in edits}
+    left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
+    return Variant(
+        name=name,
+        target=target,
+        negative=draw(st.sampled_from([None, "", "blurry"])),
+        edits=(*edits, *left),
+        attention=AttentionChange.model_validate(draw(_attention(max_level))),
+        sampler=SamplerChange.model_validate(draw(_sampler())),
+    )
+
+
+_CLAIMS = st.lists(_claims(), min_size=1, max_size=5)
+
+_CLIP = some(
+    frames=st.integers(0, 20).map(lambda first: FrameRange(first=first, last=first + 30)),
+    step=st.integers(1, 4),
+    size=st.just(Size(width=512, height=384)),
+    crop=boxes(moving=False),
+)
+
+
+@cache
+def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.lists(st.integers(0, highest), min_size=1, max_size=4).map(tuple)
+
+
+@cache
+def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
+    return some(
+        cross=numbers(0, 1, 1),
+        self=numbers(0, 1),
+        until=numbers(0, 1, 1),
+        decay=numbers(0, 10),
+        frames=st.sampled_from(["each", "first_last", "sparse_causal", "full"]),
+        levels=st.just("all") | _levels(max_level),
+        phrases=st.sampled_from(["isolated", "in_context"]),
+        resize=st.sampled_from(["nearest", "area", "any"]),
+        threshold=numbers(0.01, 1, 0.5),
+    )
+
+
+@cache
+def _sampler() -> st.SearchStrategy[dict[str, Any]]:
+    return some(steps=st.integers(1, 60), guidance=numbers(0, 100), seed=st.integers(0, 2**63 - 1))
