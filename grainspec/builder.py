@@ -59,6 +59,7 @@ class AttentionSettings(TypedDict, total=False):
     self: float
     frames: FrameScope
     until: float
+    until_timestep: float
     decay: float
     levels: Sequence[int] | Literal["all"]
     phrases: PhraseContext
@@ -242,7 +243,7 @@ class Builder(_Statements):
         return replace(self, _regions=(*self._regions, region))
 
     def attention(self, /, **settings: Unpack[AttentionSettings]) -> Builder:
-        """``attention { … }``: cross, self, frames, until (a share), decay, levels, phrases."""
+        """``attention { … }``: its settings, shares as numbers, as ``until=0.3``."""
         return self._with("attention", made(Attention, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:

@@ -40,6 +40,7 @@ Side = Annotated[int, Field(ge=16, le=8192)]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Timestep = Annotated[float, Field(ge=0, le=1_000_000)]
 Decay = Annotated[float, Field(ge=0, le=100)]
 _Numbers = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
@@ -191,6 +192,8 @@ class Attention(Node):
     until: Share = 0.3
     """Share of the sampling steps, from the first, that are modulated: 30% of 50 steps are the
     first 15. Half a step counts as one, and any share but 0 is at least one step."""
+    until_timestep: Timestep = 0.0
+    """Diffusion timestep below which nothing is modulated, whatever ``until`` says; 0 for none."""
     decay: Decay = 5.0
     """Exponent p of the schedule (t / T) ** p."""
     levels: Levels = "all"
@@ -222,6 +225,7 @@ class AttentionChange(Node):
     self_: Share | None = Field(default=None, alias="self")
     frames: FrameScope | None = None
     until: Share | None = None
+    until_timestep: Timestep | None = None
     decay: Decay | None = None
     levels: Levels | None = None
     phrases: PhraseContext | None = None

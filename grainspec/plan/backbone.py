@@ -24,6 +24,18 @@ def frame_groups(count: int, per_latent: int) -> list[range]:
     return [range(a, b) for a, b in pairwise([*starts, count])]
 
 
+def leading_timesteps(steps: int, training_steps: int, offset: int = 1) -> list[float]:
+    """The diffusion timesteps of a sampling run, as DDIM spaces them for Stable Diffusion.
+
+    diffusers calls this spacing ``leading`` and the ``offset`` ``steps_offset``.
+
+    >>> leading_timesteps(5, 1000)
+    [801.0, 601.0, 401.0, 201.0, 1.0]
+    """
+    apart = training_steps // steps
+    return [float(step * apart + offset) for step in reversed(range(steps))]
+
+
 @dataclass(frozen=True, slots=True)
 class Backbone:
     """A denoiser as the compiler sees it.
@@ -41,10 +53,16 @@ class Backbone:
     tokenize: Tokenize
     frames_per_latent: int = 1
     """Frames that a latent frame after the first stands for, as causal video VAEs have it."""
+    steps_offset: int = 1
+    """The last timestep of a sampling run."""
 
     def frame_groups(self, count: int) -> list[range]:
         """The frames, by index, of each latent frame of a clip of ``count`` frames."""
         return frame_groups(count, self.frames_per_latent)
+
+    def timesteps(self, steps: int) -> list[float]:
+        """The diffusion timesteps of a sampling run, the noisiest first."""
+        return leading_timesteps(steps, self.training_steps, self.steps_offset)
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:
         """Latent height and width of frames of this size in pixels."""

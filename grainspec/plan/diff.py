@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,14 +41,18 @@ class Difference:
 
 
 def differences(
-    one: MaskPlan, other: MaskPlan, *, steps: int, other_steps: int
+    one: MaskPlan,
+    other: MaskPlan,
+    *,
+    timesteps: Sequence[float],
+    other_timesteps: Sequence[float],
 ) -> list[Difference]:
     """Everything that differs from ``one`` plan to the ``other``; empty where they do the same.
 
-    ``steps`` and ``other_steps`` are the sampling steps of each. Edits are told apart by their
-    regions' names.
+    ``timesteps`` and ``other_timesteps`` are those of each one's sampling run. Edits are told apart
+    by their regions' names.
     """
-    before, after = facts(one, steps=steps), facts(other, steps=other_steps)
+    before, after = facts(one, timesteps=timesteps), facts(other, timesteps=other_timesteps)
     found = [
         Difference(what, before[what], after[what])
         for what in ("target", "backbone", "frames", "size")
@@ -78,11 +82,13 @@ def _of_edit(
         if before[what] != after[what]:
             yield Difference(what, before[what], after[what], region)
     for old, new in zip(before["levels"], after["levels"], strict=False):
-        names = ("grid", "modulated", "cross_attract", "cross_repel", "self_attract", "self_repel")
-        for what in names:
+        for what in ("grid", "modulated"):
             if old[what] != new[what]:
-                title = what.replace("_", " ")
-                yield Difference(title, old[what], new[what], region, old["level"])
+                yield Difference(what, old[what], new[what], region, old["level"])
+        for what in ("cross_attract", "cross_repel", "self_attract", "self_repel"):
+            full = old[what]["full"], new[what]["full"]  # what becomes of it in time is said above
+            if full[0] != full[1]:
+                yield Difference(what.replace("_", " "), *full, region, old["level"])
 
 
 def _comparable(one: MaskPlan, other: MaskPlan) -> Iterator[tuple[PlanLevel, PlanLevel]]:
@@ -136,6 +142,8 @@ def _shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return " to ".join(f"{number:.4g}" for number in value)
     if isinstance(value, list) and len(value) > 8:
         return f"{value[0]} … {value[-1]} ({len(value)})"
     if isinstance(value, str):

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from grainspec.plan.mask_plan import MaskPlan, PlanLevel
+from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel
 
 
-def facts(plan: MaskPlan, *, steps: int) -> dict[str, Any]:
-    """The plan's facts as plain JSON values, for a sampling run of ``steps`` steps."""
-    active = sum(plan.is_active(step, steps) for step in range(steps))
+def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
+    """The plan's facts as plain JSON values, for a sampling run at these diffusion timesteps.
+
+    ``timesteps`` are the sampler's, the noisiest first (:meth:`Backbone.timesteps`). Strengths are
+    means over an edit's tokens: ``full`` (ξ = 1), and at the ``first`` and the ``last`` step that
+    is modulated.
+    """
+    steps = len(timesteps)
+    active = [time for step, time in enumerate(timesteps) if plan.is_active(step, steps, time)]
+    ends = {"first": active[0], "last": active[-1]} if active else {}
     return {
         "digest": plan.digest,
         "target": plan.target,
@@ -22,7 +30,9 @@ def facts(plan: MaskPlan, *, steps: int) -> dict[str, Any]:
         "bytes": plan.nbytes(),
         "schedule": {
             "steps": steps,
-            "modulated_steps": active,
+            "modulated_steps": len(active),
+            "modulated_timesteps": list(ends.values()),
+            "share": [round(plan.schedule(time), 4) for time in ends.values()],
             "decay": plan.attention.decay,
             "frames": plan.attention.frames,
         },
@@ -34,24 +44,30 @@ def facts(plan: MaskPlan, *, steps: int) -> dict[str, Any]:
                 "owner": edit.owner,
                 "phrase": edit.phrase,
                 "tokens": [list(tokens) for tokens in edit.tokens],
-                "levels": [_level_facts(plan, level, index) for level in plan.levels],
+                "levels": [_level_facts(plan, level, index, ends) for level in plan.levels],
             }
             for index, edit in enumerate(plan.edits)
         ],
     }
 
 
-def _level_facts(plan: MaskPlan, level: PlanLevel, edit: int) -> dict[str, Any]:
-    """One edit at one level: its tokens a frame, its area, its mean strengths at ξ = 1."""
+def _level_facts(
+    plan: MaskPlan, level: PlanLevel, edit: int, ends: dict[str, float]
+) -> dict[str, Any]:
+    """One edit at one level: its tokens, its area, its mean strengths."""
     rows, columns = level.labels_FHW.shape[1:]
     mine = plan.members_CE[:, edit]
     inside = mine[level.labels_FHW]
     count = int(inside.sum())
 
-    def mean(table: Any) -> float:
+    def means(table: Floats) -> dict[str, float]:
         frame = np.arange(len(level.labels_FHW))[:, None, None]
-        values = np.minimum(table[frame, level.labels_FHW], 1)
-        return round(float(values[inside].mean()), 4) if count else 0.0
+        times = {"full": float(plan.training_steps), **ends}
+        found = {}
+        for name, time in times.items():
+            values = plan.at(time, table)[frame, level.labels_FHW]
+            found[name] = round(float(values[inside].mean()), 4) if count else 0.0
+        return found
 
     return {
         "level": level.index,
@@ -59,10 +75,10 @@ def _level_facts(plan: MaskPlan, level: PlanLevel, edit: int) -> dict[str, Any]:
         "modulated": level.modulated,
         "tokens": count,
         "area": round(count / level.labels_FHW.size, 5),
-        "cross_attract": mean(level.cross_attract_FC),
-        "cross_repel": mean(level.cross_repel_FC),
-        "self_attract": mean(level.self_attract_FC),
-        "self_repel": mean(level.self_repel_FC),
+        "cross_attract": means(level.cross_attract_FC),
+        "cross_repel": means(level.cross_repel_FC),
+        "self_attract": means(level.self_attract_FC),
+        "self_repel": means(level.self_repel_FC),
     }
 
 
@@ -74,7 +90,7 @@ def facts_text(found: dict[str, Any]) -> str:
         f"plan {found['digest'][:12]} for {found['backbone']}: "
         f"{len(found['frames'])} frames of {width}x{height}, {found['classes']} classes, "
         f"{found['bytes'] / 1000:.0f} kB",
-        f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps, "
+        f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
         f"decay {schedule['decay']:g}, frames {schedule['frames']}",
         f"target: “{found['target']}”",
     ]
@@ -84,14 +100,28 @@ def facts_text(found: dict[str, Any]) -> str:
         tokens = ", ".join("+".join(map(str, span)) for span in edit["tokens"])
         words = f" → “{edit['phrase']}” (tokens {tokens})" if tokens else ""
         lines.append(f"\n{what}{owner}{words}")
-        lines.append("  level   grid     tokens    area   cross +/-      self +/-")
+        lines.append(f"  {'':32}attraction / repulsion, first step → last modulated step")
+        lines.append(f"  level   grid     tokens    area   {'cross':24} self")
         for level in edit["levels"]:
             columns, rows = level["grid"]
-            off = "" if level["modulated"] else "  not modulated"
+            cross = _strengths(level["cross_attract"], level["cross_repel"])
+            self_ = _strengths(level["self_attract"], level["self_repel"])
+            said = f"{cross:24} {self_}" if level["modulated"] else "not modulated"
             lines.append(
-                f"  {level['level']:>5}   {columns}x{rows:<5} {level['tokens']:>7} "
-                f"{level['area']:>7.1%}   "
-                f"{level['cross_attract']:.2f}/{level['cross_repel']:.2f}      "
-                f"{level['self_attract']:.2f}/{level['self_repel']:.2f}{off}"
+                f"  {level['level']:>5}   {f'{columns}x{rows}':<8} {level['tokens']:>6} "
+                f"{level['area']:>7.1%}   {said}"
             )
     return "\n".join(lines)
+
+
+def _ends(schedule: dict[str, Any]) -> str:
+    """The timesteps of the first and last modulated step, and ξ there."""
+    if not schedule["modulated_steps"]:
+        return ""
+    (first, last), (full, least) = schedule["modulated_timesteps"], schedule["share"]
+    return f" (timesteps {first:g} to {last:g}, strengths x {full:.2f} to {least:.2f})"
+
+
+def _strengths(attract: dict[str, float], repel: dict[str, float]) -> str:
+    pairs = [f"{attract[at]:.2f}/{repel[at]:.2f}" for at in ("first", "last") if at in attract]
+    return " → ".join(pairs) or "none"

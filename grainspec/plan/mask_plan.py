@@ -114,15 +114,17 @@ class MaskPlan:
         members = self.members_CE.astype(np.int32)
         return np.asarray(members @ self.words_ET.astype(np.int32) > 0)
 
-    def is_active(self, step: int, steps: int) -> bool:
-        """Whether sampling step ``step`` of ``steps`` (from 0) is modulated.
+    def is_active(self, step: int, steps: int, timestep: float) -> bool:
+        """Whether sampling step ``step`` of ``steps`` (from 0), at a timestep, is modulated.
 
         The first steps are, as many as the share ``until`` comes nearest to, a half rounded up,
-        and at least one for any share but 0: the first 15 of 50 for 30%, as in the paper.
+        and at least one for any share but 0: the first 15 of 50 for 30%, as in the paper. Of these,
+        those at a timestep of ``until_timestep`` or above.
         """
         share = self.attention.until
         nearest = floor(round(share * steps, 9) + 0.5)  # 9 digits: 0.29 * 50 is just below 14.5
-        return step < max(nearest, 1 if share else 0)
+        in_time = timestep >= self.attention.until_timestep
+        return in_time and step < max(nearest, 1 if share else 0)
 
     def schedule(self, timestep: float) -> float:
         """ξ(t) = (t / T) ** p at a diffusion timestep."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from grainspec.plan.backbone import Backbone
+from grainspec.plan.backbone import Backbone, leading_timesteps
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 from grainspec.plan.save import load_plan, save_plan
@@ -285,16 +285,21 @@ def _schedule(case: Case) -> None:
     shares = [plan.schedule(float(time)) for time in times]
     if shares != sorted(shares) or not 0 <= shares[0] <= shares[-1] <= 1:
         raise Broken("schedule", "the schedule does not rise with the timestep from 0 to 1")
+    until, last = plan.attention.until, plan.attention.until_timestep
     for steps in (1, 7, 50):
-        active = [plan.is_active(step, steps) for step in range(steps)]
+        run = leading_timesteps(steps, plan.training_steps)
+        active = [plan.is_active(step, steps, time) for step, time in enumerate(run)]
         if active != sorted(active, reverse=True):
             raise Broken("schedule", "modulation begins again after it has ended", steps=steps)
-        if (
-            abs(sum(active) - plan.attention.until * steps)
-            > max(0.5, plan.attention.until > 0) + 1e-6
-        ):
+        for step, time in enumerate(run):
+            if active[step] and time < last:
+                message = f"step {step + 1} of {steps}, at timestep {time:g}, is modulated"
+                raise Broken("schedule", message, until_timestep=last)
+        in_time = sum(time >= last for time in run)
+        wanted = min(until * steps, in_time)
+        if abs(sum(active) - wanted) > max(0.5, until > 0) + 1e-6:
             message = f"{sum(active)} of {steps} steps are modulated"
-            raise Broken("schedule", message, until=plan.attention.until)
+            raise Broken("schedule", message, until=until, until_timestep=last)
 
 
 @_named("scope")

@@ -202,6 +202,7 @@ def _settings(
             "self_": decimal_text,
             "frames": str,
             "until": percent_text,
+            "until_timestep": decimal_text,
             "decay": decimal_text,
             "levels": lambda levels: levels if levels == "all" else " ".join(map(str, levels)),
             "phrases": str,

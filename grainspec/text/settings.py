@@ -123,6 +123,7 @@ ATTENTION = {
     "self": DECIMAL,
     "frames": _choice(get_args(FrameScope)),
     "until": PERCENT,
+    "until_timestep": DECIMAL,
     "decay": DECIMAL,
     "levels": LEVELS,
     "phrases": _choice(get_args(PhraseContext)),

@@ -35,6 +35,11 @@ class Prepared:
     warnings: tuple[Diagnostic, ...]
     variant: str | None = None
 
+    @property
+    def timesteps(self) -> list[float]:
+        """The diffusion timesteps of the sampling run, the noisiest first."""
+        return self.backbone.timesteps(self.spec.sampler.steps)
+
 
 def prepare(spec: EditSpec, base: Path, *, sets: Sequence[str] = ()) -> Prepared:
     """Check a spec and its files, bind its regions, compile its plan.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grainspec import GrainError, dumps, parse, parse_all
+from grainspec.plan.backbone import leading_timesteps
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
@@ -83,12 +84,16 @@ def test_labels_words_and_strengths_of_a_known_layout() -> None:
 
 def test_the_schedule() -> None:
     plan = compiled()
-    assert [plan.is_active(step, 50) for step in (0, 14, 15, 49)] == [True, True, False, False]
+    assert [plan.is_active(step, 50, 500) for step in (0, 14, 15, 49)] == [True, True, False, False]
     assert plan.schedule(1000) == 1
     for until, active in ((0, 0), (0.01, 1), (0.04, 2), (0.29, 15), (0.5, 25), (1, 50)):
         attention = plan.attention.model_copy(update={"until": until})
         short = replace(plan, attention=attention)
-        assert sum(short.is_active(step, 50) for step in range(50)) == active
+        assert sum(short.is_active(step, 50, 500) for step in range(50)) == active
+    late = replace(plan, attention=plan.attention.model_copy(update={"until_timestep": 800}))
+    times = leading_timesteps(50, 1000)
+    assert sum(late.is_active(step, 50, time) for step, time in enumerate(times)) == 10
+    assert not late.is_active(0, 50, 799.5)
     assert plan.schedule(500) == pytest.approx(0.5**5)
     right = plan.levels[0]
     scaled = plan.at(1000, right.cross_repel_FC)
@@ -334,14 +339,20 @@ def test_latent_frames_of_several_frames() -> None:
 
 def test_facts_say_what_will_be_done() -> None:
     plan = compiled()
-    found = facts(plan, steps=50)
+    found = facts(plan, timesteps=leading_timesteps(50, 1000))
     assert found["schedule"]["modulated_steps"] == 15
     level = found["edits"][0]["levels"][0]
     assert (level["tokens"], level["grid"]) == (24, [8, 8])
-    assert level["cross_attract"] == pytest.approx(0.8125, abs=1e-4)
+    assert found["schedule"]["modulated_timesteps"] == [981, 701]
+    full = np.array([0.981, 0.701]) ** 5
+    assert found["schedule"]["share"] == pytest.approx(full.tolist(), abs=1e-4)
+    assert list(level["cross_attract"]) == ["full", "first", "last"]
+    assert [*level["cross_attract"].values()] == pytest.approx([0.8125, *0.8125 * full], abs=1e-4)
     text = facts_text(found)
     assert "edit left" in text
     assert "“robot”" in text
+    assert "15 of 50 steps (timesteps 981 to 701, strengths x 0.91 to 0.17)" in text
+    assert "0.74/0.74 → 0.14/0.14" in text
 
 
 def test_compiling_loads_no_torch() -> None:
@@ -392,8 +403,8 @@ def test_free_contradicts_keep_and_edit() -> None:
 
 
 def test_what_differs_between_plans() -> None:
-    plan = compiled()
-    assert differences(plan, plan, steps=50, other_steps=50) == []
+    plan, run = compiled(), leading_timesteps(50, 1000)
+    assert differences(plan, plan, timesteps=run, other_timesteps=run) == []
     other = parse(
         """
         grain 1
@@ -412,7 +423,7 @@ def test_what_differs_between_plans() -> None:
     masks["left"][:, :, 16:24], masks["trees"][:, :, 16:24] = True, False
     layout = Layout.of({"left": masks["left"], "right": masks["right"], "more": masks["trees"]})
     against = compile_plan(other, layout, word_backbone(levels=2)).plan
-    found = differences(plan, against, steps=50, other_steps=40)
+    found = differences(plan, against, timesteps=run, other_timesteps=leading_timesteps(40, 1000))
     said = {(d.what, d.region, d.level): (d.before, d.after) for d in found}
     assert said["steps", None, None] == (50, 40)
     assert said["modulated steps", None, None] == (15, 16)

@@ -209,6 +209,7 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
         cross=numbers(0, 1, 1),
         self=numbers(0, 1),
         until=numbers(0, 1, 1),
+        until_timestep=numbers(0, 1000),
         decay=numbers(0, 10),
         frames=st.sampled_from(["each", "first_last", "sparse_causal", "full"]),
         levels=st.just("all") | _levels(max_level),

@@ -34,6 +34,7 @@ def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backb
         training_steps=int(scheduler.get("num_train_timesteps", 1000)),
         native_size=native,
         tokenize=tokenizer,
+        steps_offset=int(scheduler.get("steps_offset", 1)),
     )
 
 

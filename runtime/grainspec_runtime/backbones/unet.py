@@ -85,7 +85,7 @@ class AttentionControl:
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
         """Set the share ξ(t) of the modulation for sampling step ``step`` of ``steps``."""
         plan = self._plan
-        active = plan is not None and plan.is_active(step, steps)
+        active = plan is not None and plan.is_active(step, steps, timestep)
         share = plan.schedule(timestep) if plan is not None and active else 0.0
         self._active = share > 0
         self._share.fill_(share)

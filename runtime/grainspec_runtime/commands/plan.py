@@ -61,15 +61,15 @@ def plan(
         changes = differences(
             prepared.plan,
             against.plan,
-            steps=prepared.spec.sampler.steps,
-            other_steps=against.spec.sampler.steps,
+            timesteps=prepared.timesteps,
+            other_timesteps=against.timesteps,
         )
         if format_ == "json":
             print_json({"differences": [change.as_json() for change in changes]})
         else:
             print(differences_text(changes))
         return
-    found: dict[str, Any] = facts(prepared.plan, steps=prepared.spec.sampler.steps)
+    found: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
     if format_ == "json":
         found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
         print_json(found)
