@@ -23,6 +23,7 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, class_counts, key_frames
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
+from grainspec.regions.parts import covered
 from grainspec.spec import EditSpec
 from grainspec.words import CharSpan, bind
 
@@ -55,6 +56,8 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     groups = backbone.frame_groups(frames)
     rule, share = spec.attention.resize, spec.attention.threshold
     sampled = to_tokens(layout.bits_FHW, groups, grids, rule, share)
+    for bits in sampled:
+        _carve_tokens(bits, edits)
     classes = np.unique(np.concatenate([np.unique(bits) for bits in sampled]))
     classes = np.union1d(np.zeros(1, classes.dtype), classes)  # class 0: no edit
     members = _members(classes, len(edits))
@@ -162,6 +165,21 @@ def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
         for index, (first, last) in enumerate(places)
         if first < last and first < end and start < last
     )
+
+
+def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:
+    """Take the tokens of parts from what is behind them, in place.
+
+    Their pixels are apart already, but by the rules ``any`` and ``area`` a token can have pixels
+    enough of both, and would be drawn to the words of both.
+    """
+    kind = bits_FHW.dtype.type
+    place = {edit.region: kind(index) for index, edit in enumerate(edits)}
+    whole = bits_FHW.copy()
+    for part, behind in covered((edit.region, edit.grain, edit.owner) for edit in edits).items():
+        lost = sum((kind(1) << place[region] for region in behind), kind(0))
+        here = (whole >> place[part]) & kind(1) != 0
+        bits_FHW[here] &= ~kind(lost)
 
 
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:

@@ -31,6 +31,7 @@ from grainspec.regions.expressions import (
 from grainspec.regions.expressions import Union as UnionOf
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
+from grainspec.regions.parts import covered
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 from grainspec.spec import Edit, EditSpec, Free, Keep, Size
 
@@ -280,15 +281,10 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
             warnings.append(Diagnostic("G315", message, cure, edit.span_of("region")))
     if errors:
         raise GrainError(errors)
-    owners = {edit.region: edit.owner for edit in changes}
     whole = dict(masks)
-    for part in changes:
-        if part.grain != "part":
-            continue
-        ancestors = _ancestors(part.region, owners)
-        for other in changes:
-            if other.grain != "part" or other.region in ancestors:
-                masks[other.region] = masks[other.region] & ~whole[part.region]
+    for part, behind in covered((edit.region, edit.grain, edit.owner) for edit in changes).items():
+        for other in behind:
+            masks[other] = masks[other] & ~whole[part]
     for edit in changes:
         if not masks[edit.region].any():
             errors.append(_empty(edit, "nothing of `{}` is left: its parts cover it"))
@@ -307,15 +303,6 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
     if errors:
         raise GrainError(errors)
     return Layout.of(masks, regions.frames), warnings
-
-
-def _ancestors(region: str, owners: dict[str, str | None]) -> set[str]:
-    found: set[str] = set()
-    owner = owners.get(region)
-    while owner is not None and owner not in found:
-        found.add(owner)
-        owner = owners.get(owner)
-    return found - {region}
 
 
 def _near(part: Mask, owner: Mask) -> bool:

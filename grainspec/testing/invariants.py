@@ -19,6 +19,7 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout, Mask
+from grainspec.regions.parts import covered
 from grainspec.spec import Edit, EditSpec, Free
 from grainspec.words import bind
 
@@ -184,6 +185,28 @@ def _pairs(case: Case) -> None:
             raise Broken("pairs", "regions do not overlap, but the relation is not transitive")
 
 
+@_named("parts")
+def _parts(case: Case) -> None:
+    """What a part has, pixels and tokens, belongs to nothing that is behind it, as its owner is."""
+    plan, names = case.plan, case.layout.names
+    for part, behind in _covered(case).items():
+        for other in behind:
+            both = case.layout.mask(part) & case.layout.mask(other)
+            for frame, row, column in np.argwhere(both)[:1]:
+                message = f"it shares pixel {column},{row} with {other}, which is behind it"
+                raise Broken("parts", message, region=part, frame=case.layout.frames[frame])
+            shared = plan.members_CE[:, names.index(part)] & plan.members_CE[:, names.index(other)]
+            for level in plan.levels:
+                found = shared[level.labels_FHW].reshape(len(level.labels_FHW), -1)
+                for frame, token in np.argwhere(found)[:1]:
+                    message = f"it shares a token with {other}, which is behind it"
+                    raise _at("parts", message, plan, level, frame, token, region=part)
+
+
+def _covered(case: Case) -> dict[str, frozenset[str]]:
+    return covered((claim.region, claim.grain, claim.owner) for claim in case.spec.claims)
+
+
 @_named("regions")
 def _regions(case: Case) -> None:
     """A token is in a region only if the region has a pixel of it, and if it has all of them."""
@@ -333,19 +356,6 @@ def _levels(case: Case) -> None:
 # --- the regions it was made from ---
 
 
-@_named("parts")
-def _parts(case: Case) -> None:
-    """A part's pixels, and so its tokens, never belong to its owner too."""
-    owned = {edit.region: edit.owner for edit in case.spec.changes if edit.owner}
-    for part, owner in owned.items():
-        if owner not in case.layout.names:
-            continue
-        both = case.layout.mask(part) & case.layout.mask(owner)
-        for frame, row, column in np.argwhere(both)[:1]:
-            message = f"it shares pixel {column},{row} with its owner {owner}"
-            raise Broken("parts", message, region=part, frame=case.layout.frames[frame])
-
-
 @_named("kept")
 def _kept(case: Case) -> None:
     """No edit has a pixel of a region that is kept."""
@@ -437,13 +447,43 @@ def _shift(case: Case) -> None:
     _same("shift", case, other, turn)
 
 
+@_named("flip")
+def _flip(case: Case) -> None:
+    """Mirrored regions, left to right or top to bottom, make a mirrored plan."""
+    for axis in (1, 2):
+        extent = case.layout.bits_FHW.shape[axis]
+        cells = [level.labels_FHW.shape[axis] for level in case.plan.levels]
+        if any(extent % count for count in cells):
+            continue  # cells of several sizes, which are others in the mirror
+        sizes = [extent // count for count in cells]
+        mirrored = np.flip(case.layout.bits_FHW, axis)
+        if case.spec.attention.resize == "nearest":
+            # The centre of a cell of even size is the pixel after the middle; in the mirror the
+            # one before it. Moved by a pixel, centres come to lie on centres.
+            if len({size % 2 for size in sizes}) > 1:
+                continue
+            mirrored = np.roll(mirrored, 1 - sizes[0] % 2, axis)
+        other = case.again(layout=Layout(case.layout.names, mirrored, case.layout.frames))
+
+        def turn(level: PlanLevel, tokens: object, axis: int = axis) -> object:
+            array = np.asarray(tokens)
+            grid = array.reshape(*level.labels_FHW.shape, *array.shape[2:])
+            return np.flip(grid, axis).reshape(array.shape)
+
+        _same("flip", case, other, turn)
+
+
 @_named("splitting")
 def _splitting(case: Case) -> None:
     """Cut in two, a region's halves are negative pairs; no other pair and no other region changes.
 
     The second half is freed, so that it needs no words.
     """
+    covering = _covered(case)
+    touched = {*covering, *(name for behind in covering.values() for name in behind)}
     for index, edit in enumerate(case.plan.edits):
+        if edit.region in touched:
+            continue  # a half that is no part any more covers nothing
         mask = case.layout.mask(edit.region)
         halves = [mask.copy(), mask.copy()]
         middle = mask.shape[2] // 2

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import Phase, given, settings
 from oracle import difference
 
 from grainspec import EditSpec, GrainError, parse
+from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.regions.layout import Layout
 from grainspec.testing import (
@@ -136,7 +138,13 @@ def mean_over_frames(plan: MaskPlan, level: PlanLevel) -> PlanLevel:
     return replace(level, cross_attract_FC=mean.copy())
 
 
+def parts_not_carved(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+    with mock.patch("grainspec.plan.compile._carve_tokens"):
+        return compiled(spec, layout, backbone)
+
+
 MUTANTS: dict[str, Compiler] = {
+    "tokens that are a part's and its owner's": parts_not_carved,
     "attraction and repulsion swapped": on_levels(
         lambda plan, level: replace(
             level,
@@ -178,7 +186,7 @@ MUTANTS: dict[str, Compiler] = {
 
 @pytest.fixture(scope="module")
 def samples() -> list[tuple[EditSpec, Layout]]:
-    """Sixty generated cases, always the same, and two by hand."""
+    """Sixty generated cases, always the same, and some by hand."""
     found: list[tuple[EditSpec, Layout]] = []
 
     @settings(max_examples=60, derandomize=True, phases=[Phase.generate], database=None)
@@ -191,7 +199,7 @@ def samples() -> list[tuple[EditSpec, Layout]]:
 
 
 def written() -> list[tuple[EditSpec, Layout]]:
-    """Two cases by hand: words that stand twice, regions that overlap and move, odd settings."""
+    """Words that stand twice, regions that overlap and move, odd settings, a part that is worn."""
     text = """
     grain 1
     video "c"
@@ -210,7 +218,14 @@ def written() -> list[tuple[EditSpec, Layout]]:
         masks["road"][frame, 52:64, :33] = True
     layout = Layout.of(masks)
     odd = "attention { resize any levels 1 frames sparse_causal cross 0.7 }"
-    return [(parse(text), layout), (parse(text + odd), layout)]
+    worn = parse(
+        'grain 1 video "c" target "a bear with a hat" region bear = all region hat = all '
+        'edit bear -> "bear" add hat of bear -> "hat" attention { resize any }'
+    )
+    hat = np.zeros((1, 64, 64), bool)
+    hat[:, 4:13, 10:31] = True
+    layout_of_parts = Layout.of({"bear": ~hat, "hat": hat})
+    return [(parse(text), layout), (parse(text + odd), layout), (worn, layout_of_parts)]
 
 
 def broken_by(mutant: Compiler, samples: list[tuple[EditSpec, Layout]]) -> set[str]:
@@ -263,7 +278,9 @@ def test_kept_pixels_and_parts_are_looked_at() -> None:
         'edit r -> "bear" add h of r -> "hat"'
     )
     whole = np.ones((1, 64, 64), bool)
-    with pytest.raises(Broken, match=r"parts: it shares pixel 0,0 with its owner r \(region h"):
+    with pytest.raises(
+        Broken, match=r"parts: it shares pixel 0,0 with r, which is behind it \(region h"
+    ):
         check_plan(spec, Layout.of({"r": whole, "h": whole}), BACKBONE)
     half = whole.copy()
     half[:, :, :32] = False

@@ -182,6 +182,18 @@ def test_a_spec_of_variants_only_wants_one_named(grain: Grain, example: Path) ->
     assert grain("plan", example, "--variant", "swapped").code == 0
 
 
+def test_pairs_are_drawn(grain: Grain, example: Path, tmp_path: Path) -> None:
+    said = grain("plan", example, "--dense", tmp_path / "pairs")
+    names = [f"level{index}.png" for index in range(3)]
+    assert said.code == 0
+    assert all(f"wrote {tmp_path / 'pairs' / name}" in said.out for name in names)
+    assert sorted(path.name for path in (tmp_path / "pairs").iterdir()) == names
+    found = grain("plan", example, "--dense", tmp_path / "pairs", "--format", "json").json
+    assert found["pictures"] == [str(tmp_path / "pairs" / name) for name in names]
+    (tmp_path / "file").write_text("")
+    assert grain("plan", example, "--dense", tmp_path / "file").code == 2
+
+
 def test_plans_are_compared(grain: Grain, example: Path, tmp_path: Path) -> None:
     example.write_text(example.read_text() + VARIANTS)
     said = grain("plan", example, "--diff", example)

@@ -62,7 +62,21 @@ def regions_of(
                 inside = inside and sum(pixels) >= needed * (1 - 1e-9)
         if inside:
             found.add(name)
-    return found
+    return without_what_parts_cover(spec, found)
+
+
+def without_what_parts_cover(spec: EditSpec, names: set[str]) -> set[str]:
+    """A part takes a token from what is no part, and from the parts it is a part of."""
+    edits = {edit.region: edit for edit in spec.changes}
+    parts = {name for name in names & edits.keys() if edits[name].grain == "part"}
+    covered = set()
+    for part in parts:
+        covered |= names - parts
+        owner = edits[part].owner
+        while owner is not None:
+            covered |= {owner}
+            owner = edits[owner].owner if owner in edits else None
+    return names - covered
 
 
 def latent_frames(count: int, per_latent: int) -> list[list[int]]:

@@ -58,7 +58,7 @@ def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
     try:
         layout, _ = carve(spec, regions)
     except GrainError:  # a region with nothing in it, or a part far from its owner
-        alone = {"verb": "edit", "owner": None}
+        alone = {"verb": "edit", "owner": None, "grain": None}
         edits = tuple(
             edit.model_copy(update=alone if isinstance(edit, Edit) else {}) for edit in spec.claims
         )

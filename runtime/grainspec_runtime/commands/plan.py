@@ -11,7 +11,10 @@ from grainspec.cli.output import Format, format_option, print_json
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
+from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
+from grainspec_runtime.prepare import Prepared
+from grainspec_runtime.views.dense import dense_picture
 
 
 @click.command
@@ -22,6 +25,11 @@ from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_o
     type=click.Path(path_type=Path),
     help="Say what is different in this spec's plan; may be the same file.",
 )
+@click.option(
+    "--dense",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write into this folder, for every level, a picture of a frame's pairs written out.",
+)
 @click.option("--diff-variant", metavar="NAME", help="Take this variant of the other spec.")
 @variant_option
 @set_option
@@ -30,6 +38,7 @@ def plan(
     spec: Path,
     output: Path | None,
     diff: Path | None,
+    dense: Path | None,
     diff_variant: str | None,
     variant: str | None,
     sets: tuple[str, ...],
@@ -44,6 +53,7 @@ def plan(
       grain plan edit.grain
       grain plan wolf.grain --variant husky --set attention.self=0.5
       grain plan edit.grain -o edit.plan.safetensors --format json
+      grain plan edit.grain --dense pairs/
       grain plan edit.grain --diff other.grain
       grain plan wolf.grain --variant husky --diff wolf.grain --diff-variant pig
     """
@@ -53,6 +63,7 @@ def plan(
     if output:
         with written(output):
             save_plan(prepared.plan, output)
+    pictures = _write_dense(prepared, dense) if dense else []
     file.report(prepared.warnings, format_)
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
@@ -72,8 +83,27 @@ def plan(
     found: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
     if format_ == "json":
         found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
+        found["pictures"] = [str(picture) for picture in pictures]
         print_json(found)
     else:
         print(facts_text(found))
-        if output:
-            print(f"wrote {output}")
+        for path in [*([output] if output else []), *pictures]:
+            print(f"wrote {path}")
+
+
+def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:
+    """One picture a modulated level: the frame with the most in it, at the first step."""
+    plan = prepared.plan
+    in_frame = plan.members_CE.any(axis=1)[plan.levels[0].labels_FHW].sum(axis=(1, 2))
+    found = []
+    for level in plan.levels:
+        if level.modulated:
+            path = folder / f"level{level.index}.png"
+            with written(path):
+                folder.mkdir(parents=True, exist_ok=True)
+                with whole_file(path) as partial:
+                    dense_picture(
+                        plan, level, frame=int(in_frame.argmax()), timestep=prepared.timesteps[0]
+                    ).save(partial, format="PNG")
+            found.append(path)
+    return found

@@ -1,0 +1,121 @@
+"""A level's attention pairs written out as a picture, for study: small, where plans never are.
+
+Teal pairs attract, purple ones repel, by λ⁺ and λ⁻ of the query; white ones are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel
+from grainspec_runtime.views.overlay import PALETTE, legend
+
+Colours = npt.NDArray[np.uint8]
+
+MAX_SIDE = 16
+"""Rows and columns of tokens that are shown of a frame; of larger grids every so many."""
+MAX_FRAMES = 4
+"""Key frames that are shown, spread over those in scope."""
+
+_ATTRACT, _REPEL, _NOBODY = (0, 120, 110), (165, 0, 115), (205, 205, 205)
+_STRIP, _GAP, _LEAST = 9, 24, 216
+
+
+def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: float) -> Image.Image:
+    """Pairs of a latent frame's tokens with words (left) and with tokens in scope (right).
+
+    Rows are queries in raster order, columns are keys; strips beside them tell which edit a token
+    or a word belongs to. The strengths are those at a diffusion timestep.
+    """
+    query = _shown(level.labels_FHW[frame])
+    scope = plan.key_frames_FK[frame]
+    spread = np.linspace(0, len(scope) - 1, min(MAX_FRAMES, len(scope))).round().astype(int)
+    key = np.concatenate([_shown(level.labels_FHW[other]) for other in scope[spread]])
+    words = min(
+        int(np.flatnonzero(plan.words_ET.any(axis=0)).max(initial=0)) + 3, plan.words_ET.shape[1]
+    )
+    tables = {
+        name: plan.at(timestep, getattr(level, f"{name}_FC"))[frame, query]
+        for name in ("cross_attract", "cross_repel", "self_attract", "self_repel")
+    }
+    to_words = _matrix(
+        plan.cross_relation_CT[query, :words], tables["cross_attract"], tables["cross_repel"]
+    )
+    to_tokens = _matrix(
+        plan.self_relation_CC[np.ix_(query, key)], tables["self_attract"], tables["self_repel"]
+    )
+    owners = _class_colours(plan)
+    word_colours = np.full((words, 3), _NOBODY, np.uint8)
+    for index in range(len(plan.edits)):
+        word_colours[plan.words_ET[index, :words]] = PALETTE[index % len(PALETTE)]
+    panels = [
+        _framed(to_words.repeat(4, axis=1), owners[query], word_colours.repeat(4, axis=0)),
+        _framed(to_tokens, owners[query], owners[key]),
+    ]
+    rows, columns = level.labels_FHW.shape[1:]
+    shown = "" if len(query) == rows * columns else f", {len(query)} of them shown"
+    frames = [plan.frames[plan.groups[int(other)][0]] for other in scope[spread]]
+    source = plan.frames[plan.groups[frame][0]]
+    titles = [
+        f"level {level.index}: {columns}x{rows} tokens of frame {source}{shown}",
+        f"left: to words 0 to {words - 1}; right: to tokens of frame{'s' * (len(frames) > 1)} "
+        + ", ".join(map(str, frames)),
+        f"timestep {timestep:g}; teal attracts, purple repels, the darker the stronger (up to 1)",
+    ]
+    return _page(panels, titles, [f"{edit.region} -> “{edit.phrase}”" for edit in plan.edits])
+
+
+def _shown(labels_HW: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.intp]:
+    """Classes of the tokens that are shown, in raster order."""
+    rows, columns = labels_HW.shape
+    every_row, every_column = -(-rows // MAX_SIDE), -(-columns // MAX_SIDE)
+    return labels_HW[::every_row, ::every_column].reshape(-1).astype(np.intp)
+
+
+def _matrix(
+    relation: npt.NDArray[np.bool_],
+    attract: npt.NDArray[np.float32],
+    repel: npt.NDArray[np.float32],
+) -> Colours:
+    """The colours of a relation ``[N, M]``, whose rows have strengths ``[N]``."""
+    strength = np.where(relation, attract[:, None], repel[:, None])[..., None]
+    colour = np.where(relation[..., None], np.array(_ATTRACT), np.array(_REPEL))
+    return np.asarray((255 + (colour - 255) * strength).round().astype(np.uint8))
+
+
+def _class_colours(plan: MaskPlan) -> Colours:
+    """One colour a class, ``[C, 3]``: that of its first edit, grey for none."""
+    found = np.full((len(plan.members_CE), 3), _NOBODY, np.uint8)
+    for number, members in enumerate(plan.members_CE):
+        if members.any():
+            found[number] = PALETTE[int(members.argmax()) % len(PALETTE)]
+    return found
+
+
+def _framed(matrix: Colours, left: Colours, top: Colours) -> Colours:
+    """A matrix, enlarged, with a strip of colours along its rows and one along its columns."""
+    factor = max(3, -(-_LEAST // len(matrix)))
+    body = matrix.repeat(factor, axis=0).repeat(factor, axis=1)
+    side = np.broadcast_to(left.repeat(factor, axis=0)[:, None], (len(body), _STRIP, 3))
+    head = np.broadcast_to(top.repeat(factor, axis=0)[None], (_STRIP, body.shape[1], 3))
+    corner = np.full((_STRIP, _STRIP, 3), 255, np.uint8)
+    upper = np.concatenate([corner, head], axis=1)
+    return np.concatenate([upper, np.concatenate([side, body], axis=1)])
+
+
+def _page(panels: Sequence[Colours], titles: Sequence[str], lines: Sequence[str]) -> Image.Image:
+    gap = np.full((len(panels[0]), _GAP, 3), 255, np.uint8)
+    body = np.concatenate([gap, panels[0], gap, panels[1], gap], axis=1)
+    font = ImageFont.load_default(14)
+    width = max(body.shape[1], *(round(font.getlength(title)) + 16 for title in titles))
+    head = Image.new("RGB", (width, 20 * len(titles) + 8), "white")
+    for index, title in enumerate(titles):
+        ImageDraw.Draw(head).text((8, 20 * index + 14), title, "black", font, anchor="lm")
+    wide = np.pad(body, ((0, 8), (0, width - body.shape[1]), (0, 0)), constant_values=255)
+    return Image.fromarray(
+        np.concatenate([np.asarray(head), wide, np.asarray(legend(lines, width))])
+    )

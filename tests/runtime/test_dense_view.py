@@ -1,0 +1,52 @@
+"""The picture of a level's pairs: its colours are the plan's relations and strengths."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grainspec import parse
+from grainspec.plan.compile import compile_plan
+from grainspec.regions.layout import Layout
+from grainspec.testing import word_backbone
+from grainspec_runtime.views.dense import _matrix, _shown, dense_picture
+
+
+def test_pairs_have_their_colours() -> None:
+    relation = np.array([[True, False], [False, True], [True, True]])
+    attract, repel = np.array([1, 0.5, 0], np.float32), np.array([0, 1, 0], np.float32)
+    colours = _matrix(relation, attract, repel)
+    teal, purple, white = (0, 120, 110), (165, 0, 115), (255, 255, 255)
+    half_teal = (128, 188, 182)
+    assert [[tuple(map(int, pixel)) for pixel in row] for row in colours] == [
+        [teal, white],
+        [purple, half_teal],
+        [white, white],
+    ]
+
+
+def test_large_grids_are_thinned_out() -> None:
+    labels = np.arange(64 * 40, dtype=np.uint16).reshape(64, 40)
+    shown = _shown(labels)
+    assert len(shown) == 16 * 14
+    assert shown[:2].tolist() == [0, 3]
+    assert shown[14] == 4 * 40
+
+
+def test_the_picture_of_a_level() -> None:
+    spec = parse(
+        'grain 1 video "c" target "a bear before trees" region r = all region t = all '
+        'edit r -> "bear" edit t -> "trees" attention { frames each self 1 decay 0 }'
+    )
+    left = np.zeros((2, 64, 64), bool)
+    left[:, :, :32] = True
+    plan = compile_plan(spec, Layout.of({"r": left, "t": ~left}), word_backbone(levels=2)).plan
+    level = plan.levels[1]
+    picture = np.asarray(dense_picture(plan, level, frame=0, timestep=1000))
+    half = 255 + (np.array([[0, 120, 110], [165, 0, 115]]) - 255) * 0.5  # half the frame: λ = 0.5
+    counts = [
+        int((picture == colour.round().astype(np.uint8)).all(axis=2).sum()) for colour in half
+    ]
+    pixels = (216 // 16 + 1) ** 2  # a pair; words are four times as wide
+    to_tokens, to_words = 16 * 16 // 2, 16 * 4
+    assert counts[0] == (to_tokens + to_words) * pixels
+    assert counts[1] == (to_tokens + 6 * to_words) * pixels  # of seven words one is a token's own
