@@ -41,7 +41,8 @@ class Backbone:
     """A denoiser as the compiler sees it.
 
     levels: height and width of every token grid that the denoiser attends on, per pixel of the
-    latent: level 0 is the latent itself, level ``i`` half of level ``i - 1``, rounded up.
+    latent: level 0 is the latent itself, level ``i`` half of level ``i - 1``, rounded up. Not all
+    need have attention: those that have are ``attended``.
     """
 
     name: str
@@ -55,6 +56,13 @@ class Backbone:
     """Frames that a latent frame after the first stands for, as causal video VAEs have it."""
     steps_offset: int = 1
     """The last timestep of a sampling run."""
+    attended: tuple[int, ...] | None = None
+    """The levels at which the denoiser has attention; None for all."""
+
+    @property
+    def attended_levels(self) -> tuple[int, ...]:
+        """The levels at which there is attention to modulate, by number."""
+        return tuple(range(self.level_count)) if self.attended is None else self.attended
 
     def frame_groups(self, count: int) -> list[range]:
         """The frames, by index, of each latent frame of a clip of ``count`` frames."""

@@ -46,7 +46,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     _check_size(spec, backbone, width, height)
     _check_count(spec, backbone, frames)
     grids = backbone.grids(width, height)
-    modulated = _chosen_levels(spec, len(grids))
+    modulated = _chosen_levels(spec, backbone)
     edits = _bind_words(spec, backbone)
     words = np.zeros((len(edits), backbone.max_tokens), np.bool_)
     for index, edit in enumerate(edits):
@@ -103,14 +103,19 @@ def _check_count(spec: EditSpec, backbone: Backbone, frames: int) -> None:
         raise fail("G314", message, cure, spec.video.span_of("frames"))
 
 
-def _chosen_levels(spec: EditSpec, count: int) -> frozenset[int]:
-    chosen = spec.attention.levels
+def _chosen_levels(spec: EditSpec, backbone: Backbone) -> frozenset[int]:
+    chosen, attended = spec.attention.levels, backbone.attended_levels
     if chosen == "all":
-        return frozenset(range(count))
-    unknown = [level for level in chosen if level >= count]
-    if unknown:
-        message = f"level {unknown[0]} does not exist"
-        cure = f"This model has levels 0 (the finest) to {count - 1}."
+        return frozenset(attended)
+    for level in chosen:
+        if level in attended:
+            continue
+        if level < backbone.level_count:
+            message = f"level {level} of {backbone.name} has no attention to modulate"
+            cure = f"These have: `levels {' '.join(map(str, attended))}`; or say `levels all`."
+        else:
+            message = f"level {level} does not exist"
+            cure = f"This model has levels 0 (the finest) to {backbone.level_count - 1}."
         raise fail("G404", message, cure, spec.attention.span_of("levels"))
     return frozenset(chosen)
 

@@ -16,13 +16,13 @@ from grainspec.plan.save import load_plan
 from grainspec.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
+from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.editor import EditResult
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.results import check_writable, save_run, whole_folder
 from grainspec_runtime.sampling.invert import invert
-from grainspec_runtime.sampling.sample import prompt_embeddings
 
 SIZE = Size(width=64, height=64)
 
@@ -159,7 +159,7 @@ def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
     assert trajectory.shape == (steps + 1, *latents.shape)
     assert torch.equal(trajectory[0], latents)
     assert 0.8 < float(trajectory[-1].std()) < 1.1
-    x, context = trajectory[-1], demo.encode_prompt(words).expand(2, -1, -1)
+    x, context = trajectory[-1], demo.encode_prompt(words).words.expand(2, -1, -1)
     demo.scheduler.set_timesteps(steps)
     with torch.inference_mode(), installed(demo.unet, control):
         for t in demo.scheduler.timesteps:
@@ -169,16 +169,17 @@ def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
 
 def test_phrases_take_the_place_of_their_words(demo: Checkpoint) -> None:
     prepared = prepare(shortened("instance"), EXAMPLES)
-    words = prompt_embeddings(demo, prepared.plan)
-    whole = demo.encode_prompt(prepared.plan.target)
-    alone = demo.encode_prompt("green robot")
+    words = encode_target(demo.pipe, prepared.plan, device=demo.device).words
+    whole = demo.encode_prompt(prepared.plan.target).words
+    alone = demo.encode_prompt("green robot").words
     (tokens,) = prepared.plan.edits[0].tokens
     assert torch.equal(words[0, list(tokens)], alone[0, 1 : 1 + len(tokens)])
     others = [i for i in range(48) if not prepared.plan.words_ET[:, i].any()]
     assert torch.equal(words[0, others], whole[0, others])
     settings = prepared.plan.attention.model_copy(update={"phrases": "in_context"})
     spec = prepared.spec.model_copy(update={"attention": settings})
-    assert torch.equal(prompt_embeddings(demo, prepare(spec, EXAMPLES).plan), whole)
+    in_context = encode_target(demo.pipe, prepare(spec, EXAMPLES).plan, device=demo.device)
+    assert torch.equal(in_context.words, whole)
 
 
 def test_strange_words_and_clips_are_warned_about(editor: Editor, tmp_path: Path) -> None:
@@ -201,19 +202,6 @@ def test_strange_words_and_clips_are_warned_about(editor: Editor, tmp_path: Path
     result = editor.run_prepared(prepared)
     assert [warning.code for warning in result.warnings] == ["G510", "G511"]
     assert 'model "' in result.warnings[1].cure
-
-
-def test_a_checkpoint_of_true_architecture_runs(tiny_sd: Path, tmp_path: Path) -> None:
-    """PNDM configuration, epsilon prediction, four levels: from folder to edited frames."""
-    shutil.copytree(EXAMPLES / "clips", tmp_path / "clips")
-    spec = parse(
-        f'grain 1 video "clips/two_men.mp4" {{ frames 0..1 size 128x64 }} model "{tiny_sd}" '
-        'target "a green robot on grass" region r = box(0%, 0%, 50%, 100%) '
-        'edit r -> "green robot" sampler ddim { steps 2 }'
-    )
-    result = Editor(str(tiny_sd), device="cpu").run(spec, base=tmp_path)
-    assert result.edited.shape == (2, 64, 128, 3)
-    assert result.warnings == ()
 
 
 def test_an_editor_runs_its_own_model_only(editor: Editor) -> None:

@@ -110,10 +110,13 @@ def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
 def test_dtypes(tiny_sd: Path) -> None:
     checkpoint = load_checkpoint(str(tiny_sd), Path(), device="cpu")
     assert (
-        checkpoint.dtype == checkpoint.text_encoder.dtype == checkpoint.unet.dtype == torch.float32
+        checkpoint.dtype
+        == checkpoint.pipe.text_encoder.dtype
+        == checkpoint.unet.dtype
+        == torch.float32
     )
     half = load_checkpoint("demo", Path(), device="cpu", dtype=torch.bfloat16)
-    assert half.encode_prompt("a robot").dtype == torch.bfloat16
+    assert half.encode_prompt("a robot").words.dtype == torch.bfloat16
 
 
 def test_the_noise_schedule_is_the_checkpoints_own(tiny_sd: Path) -> None:

@@ -11,30 +11,42 @@ from grainspec.nodes import Span
 from grainspec.plan.backbone import Backbone
 from grainspec.spec import Size
 from grainspec.words import CharSpan
-from grainspec_runtime.backbones.locate import locate, read_json
+from grainspec_runtime.backbones.fit import check_fit
+from grainspec_runtime.backbones.locate import locate, model_parts, read_json
 
 
 def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backbone:
-    """The facts of a Stable Diffusion checkpoint (see :func:`locate` for what ``model`` may be)."""
+    """The facts of a Stable Diffusion checkpoint (see :func:`locate` for what ``model`` may be).
+
+    Raises GrainError: G502 for files that are missing or broken, G504 for an architecture that is
+    not supported, G507 for parts that do not fit together.
+    """
     folder = locate(model, base, weights=False, span=span)
-    unet = read_json(folder / "unet" / "config.json", span)
-    vae = read_json(folder / "vae" / "config.json", span)
+    parts = model_parts(folder, model, span)
+    configs = {
+        part: read_json(folder / part / "config.json", span)
+        for part in parts
+        if not part.startswith("tokenizer")
+    }
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", span)
-    per_latent, native = _sizes(unet, vae)
-    try:
-        tokenizer, tokens = _tokenizer(folder)
-    except (OSError, ValueError, TypeError) as error:
-        message = f"the tokenizer of {model} is missing or broken"
-        raise fail("G502", message, "Was the model downloaded in full?", span) from error
+    unet = configs["unet"]
+    attended = _attended_levels(unet, model, span)
+    tokenizers = [
+        _tokenizer(folder / part, model, span) for part in parts if part.startswith("tokenizer")
+    ]
+    lengths = [tokenizer.model_max_length for tokenizer in tokenizers]
+    check_fit(model, configs, scheduler, lengths, span)
+    per_latent, native = _sizes(unet, configs["vae"])
     return Backbone(
         name=model,
         pixels_per_latent=per_latent,
         level_count=len(unet["block_out_channels"]),
-        max_tokens=tokens,
+        max_tokens=lengths[0],
         training_steps=int(scheduler.get("num_train_timesteps", 1000)),
         native_size=native,
-        tokenize=tokenizer,
         steps_offset=int(scheduler.get("steps_offset", 1)),
+        tokenize=_tokenize(tokenizers, model, span),
+        attended=attended,
     )
 
 
@@ -55,20 +67,61 @@ def _sizes(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, Size]:
     return per_latent, Size(width=side, height=side)
 
 
-def _tokenizer(folder: Path) -> tuple[Callable[[str], Sequence[CharSpan]], int]:
+def _attended_levels(unet: dict[str, Any], model: str, span: Span | None) -> tuple[int, ...]:
+    """The levels, 0 the finest, at which some block of a UNet has attention."""
+    down = unet.get("down_block_types", (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"))
+    up = unet.get("up_block_types", ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3))
+    middle = unet.get("mid_block_type", "UNetMidBlock2DCrossAttn")
+    last = len(down) - 1
+    blocks = [*enumerate(down), (last, middle), *((last - i, kind) for i, kind in enumerate(up))]
+    for _, kind in blocks:
+        if kind not in _BLOCKS:
+            known = ", ".join(sorted(name for name in _BLOCKS if name))
+            message = f"the UNet of {model} has a {kind}; this release runs {known}"
+            cure = "Choose a checkpoint with the parts of Stable Diffusion 1.x, 2.x or XL."
+            raise fail("G504", message, cure, span)
+    return tuple(sorted({level for level, kind in blocks if kind and "CrossAttn" in kind}))
+
+
+_BLOCKS = {
+    "CrossAttnDownBlock2D",
+    "CrossAttnUpBlock2D",
+    "DownBlock2D",
+    "UNetMidBlock2D",
+    "UNetMidBlock2DCrossAttn",
+    "UpBlock2D",
+    None,  # distilled models have no middle
+}
+
+
+def _tokenizer(folder: Path, model: str, span: Span | None) -> Any:
     from transformers import CLIPTokenizerFast
 
-    tokenizer: Any = CLIPTokenizerFast.from_pretrained(folder / "tokenizer")
-    length = int(tokenizer.model_max_length)
+    try:
+        return CLIPTokenizerFast.from_pretrained(folder)
+    except (OSError, ValueError, TypeError) as error:
+        message = f"the {folder.name} of {model} is missing or broken"
+        raise fail("G502", message, "Was the model downloaded in full?", span) from error
 
+
+def _tokenize(
+    tokenizers: Sequence[Any], model: str, span: Span | None
+) -> Callable[[str], Sequence[CharSpan]]:
     def tokenize(text: str) -> Sequence[CharSpan]:
-        encoded = tokenizer(
-            text,
-            padding="max_length",
-            max_length=length,
-            truncation=True,
-            return_offsets_mapping=True,
+        first, *others = (
+            tokenizer(
+                text,
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_offsets_mapping=True,
+            )["offset_mapping"]
+            for tokenizer in tokenizers
         )
-        return [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
+        if any(other != first for other in others):
+            message = f"the tokenizers of {model} cut “{text}” into different tokens"
+            cure = "A plan has one set of tokens for all text encoders; take another checkpoint."
+            raise fail("G504", message, cure, span)
+        return [(int(start), int(end)) for start, end in first]
 
-    return tokenize, length
+    return tokenize

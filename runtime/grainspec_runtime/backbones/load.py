@@ -1,4 +1,4 @@
-"""Load a checkpoint's parts with diffusers' own ``from_pretrained``."""
+"""Load a checkpoint's parts with diffusers' own ``from_pretrained``, as a stock pipeline."""
 
 from __future__ import annotations
 
@@ -7,60 +7,106 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizerFast
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
-from grainspec_runtime.backbones.locate import locate, read_json
+from grainspec_runtime.backbones.locate import WEIGHTED, locate, model_parts, read_json
+from grainspec_runtime.backbones.prompts import EncodedPrompt, denoiser_inputs, encode_prompt
+
+_CLASSES: dict[str, Any] = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+    "tokenizer": CLIPTokenizerFast,
+    "tokenizer_2": CLIPTokenizerFast,
+}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The parts of a Stable Diffusion checkpoint, frozen, on one device in one dtype."""
+    """A Stable Diffusion checkpoint (1.x, 2.x or XL) as a stock pipeline, frozen.
+
+    It computes on ``device`` in ``dtype``; the VAE may have more precision (see
+    :func:`load_checkpoint`).
+    """
 
     name: str
     folder: Path
-    tokenizer: CLIPTokenizerFast
-    text_encoder: CLIPTextModel
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
-    scheduler: DDIMScheduler
+    pipe: StableDiffusionPipeline | StableDiffusionXLPipeline
     device: torch.device
     dtype: torch.dtype
 
-    @torch.inference_mode()
-    def encode_prompt(self, text: str) -> Tensor:
-        """The text encoder's last hidden states, ``[1, T, C]``."""
-        ids = self.tokenizer(
-            text,
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
-        return self.text_encoder(ids.to(self.device))[0]
+    @property
+    def unet(self) -> UNet2DConditionModel:
+        """The denoiser."""
+        return self.pipe.unet
+
+    @property
+    def vae(self) -> AutoencoderKL:
+        """The autoencoder between pixels and latents."""
+        return self.pipe.vae
+
+    @property
+    def scheduler(self) -> DDIMScheduler:
+        """The noise schedule."""
+        return self.pipe.scheduler
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels across one latent."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def encode_prompt(self, text: str) -> EncodedPrompt:
+        """A prompt as the UNet reads it (see :func:`grainspec_runtime.backbones.prompts`)."""
+        return encode_prompt(self.pipe, text, device=self.device)
+
+    def denoiser_inputs(self, prompts: list[EncodedPrompt], latents: Tensor) -> dict[str, Any]:
+        """The UNet's keyword arguments: a pass per prompt over ``latents`` ``[F, c, h, w]``."""
+        frames, _, rows, columns = latents.shape
+        unit = self.pixels_per_latent
+        return denoiser_inputs(prompts, frames=frames, width=columns * unit, height=rows * unit)
 
     @torch.inference_mode()
     def encode_frames(self, frames_F3HW: Tensor) -> Tensor:
         """Latents ``[F, c, h, w]`` of frames in [-1, 1]: the posterior's mean, scaled."""
-        config = self.vae.config
         latents = []
-        for frame in frames_F3HW.to(self.device, self.dtype).split(4):
+        for frame in frames_F3HW.to(self.device, self.vae.dtype).split(4):
             latents.append(self.vae.encode(frame).latent_dist.mean)
-        scaled = (torch.cat(latents) - (config.shift_factor or 0.0)) * config.scaling_factor
+        mean, scale = self._latent_scale()
+        scaled = (torch.cat(latents) - mean) * scale
         # one memory order whatever the VAE yields: convolutions round by it, and runs must repeat
-        return scaled.contiguous()
+        return scaled.to(self.dtype).contiguous()
 
     @torch.inference_mode()
     def decode_latents(self, latents_Fchw: Tensor) -> Tensor:
         """Frames ``[F, 3, H, W]``, float32 in [-1, 1], of latents."""
-        config = self.vae.config
-        latents = latents_Fchw / config.scaling_factor + (config.shift_factor or 0.0)
+        mean, scale = self._latent_scale()
+        latents = latents_Fchw.to(self.device, self.vae.dtype) / scale + mean
         frames = [self.vae.decode(part).sample.float() for part in latents.split(4)]
         return torch.cat(frames).clamp(-1, 1)
+
+    def _latent_scale(self) -> tuple[Tensor | float, Tensor | float]:
+        """What is taken from the VAE's latents, and what they are then multiplied by."""
+        config = self.vae.config
+        scale = config.scaling_factor
+        if config.latents_mean is None or config.latents_std is None:
+            return config.shift_factor or 0.0, scale
+        mean, std = (
+            torch.tensor(values, device=self.device, dtype=self.vae.dtype).view(1, -1, 1, 1)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return mean, scale / std
 
 
 def best_device() -> torch.device:
@@ -112,30 +158,49 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Load ``demo``, a folder or a hub id (see :func:`locate`), from safetensors alone.
 
-    ``dtype`` is float32 on a CPU and float16 elsewhere unless given. Raises GrainError: G502 for
-    weights that are missing or broken, and what :func:`locate` raises.
+    ``dtype`` is float32 on a CPU and float16 elsewhere unless given. SDXL's VAE stays in float32
+    where the rest is float16 and it asks for that (``force_upcast``): it overflows otherwise.
+    Raises GrainError: G502 for weights that are missing or broken, and what :func:`locate` raises.
     """
     folder = locate(model, base, weights=True, span=span)
     device = torch.device(device) if device else best_device()
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.float16
     try:
-        checkpoint = Checkpoint(
-            name=model,
-            folder=folder,
-            tokenizer=CLIPTokenizerFast.from_pretrained(folder / "tokenizer"),
-            text_encoder=_whole(CLIPTextModel, folder / "text_encoder"),
-            unet=_whole(UNet2DConditionModel, folder / "unet"),
-            vae=_whole(AutoencoderKL, folder / "vae"),
-            scheduler=_ddim(folder / "scheduler", span),
-            device=device,
-            dtype=dtype,
-        )
+        parts = {
+            part: _whole(_CLASSES[part], folder / part)
+            if part in WEIGHTED
+            else _CLASSES[part].from_pretrained(folder / part)
+            for part in model_parts(folder, model, span)
+        }
+        parts["scheduler"] = _ddim(folder / "scheduler", span)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         message = f"the model {model} cannot be loaded: {reason}"
         raise fail("G502", message, "Was it downloaded in full?", span) from error
-    for part in (checkpoint.text_encoder, checkpoint.unet, checkpoint.vae):
-        # diffusers' own `to` warns about casts of modules that no such checkpoint has
-        torch.nn.Module.to(part, device=device, dtype=dtype).eval().requires_grad_(False)
-    return checkpoint
+    pipe = _pipeline(parts, read_json(folder / "model_index.json", span))
+    half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
+    for part, module in pipe.components.items():
+        if isinstance(module, torch.nn.Module):
+            kept = dtype if part != "vae" or half_vae else torch.float32
+            # diffusers' own `to` warns about casts of modules that no such checkpoint has
+            torch.nn.Module.to(module, device=device, dtype=kept).eval().requires_grad_(False)
+    return Checkpoint(name=model, folder=folder, pipe=pipe, device=device, dtype=dtype)
+
+
+def _pipeline(
+    parts: dict[str, Any], index: dict[str, Any]
+) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
+    """The stock pipeline of these parts, without what judges or marks its pictures."""
+    if "text_encoder_2" in parts:
+        zeros = bool(index.get("force_zeros_for_empty_prompt", True))
+        return StableDiffusionXLPipeline(
+            **parts, force_zeros_for_empty_prompt=zeros, add_watermarker=False
+        )
+    return StableDiffusionPipeline(
+        **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
+
+
+def _is_xl(pipe: object) -> bool:
+    return isinstance(pipe, StableDiffusionXLPipeline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,31 @@ DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
 """The statement that names a real checkpoint, for messages."""
 
-_SUPPORTED = frozenset({"StableDiffusionPipeline"})
-_PARTS = {
-    "unet": "diffusion_pytorch_model",
-    "vae": "diffusion_pytorch_model",
-    "text_encoder": "model",
+SUPPORTED = {
+    "StableDiffusionPipeline": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": "CLIPTokenizer",
+    },
+    "StableDiffusionXLPipeline": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer": "CLIPTokenizer",
+        "tokenizer_2": "CLIPTokenizer",
+    },
 }
-"""The parts that are used, and how their weights' files begin."""
+"""diffusers' pipelines whose checkpoints are run, and the classes of the parts that are used."""
 
-_FACTS_ONLY = ["model_index.json", "*/config.json", "scheduler/*.json", "tokenizer/*"]
+WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
+"""The parts with weights."""
+
+_FACTS_ONLY = ["model_index.json", "*/config.json", "scheduler/*.json", "tokenizer*/*"]
 _WEIGHTS = _FACTS_ONLY + [
-    f"{part}/{name}{end}"
-    for part, name in _PARTS.items()
+    f"{part}/{'model' if part.startswith('text') else 'diffusion_pytorch_model'}{end}"
+    for part in WEIGHTED
     for end in (".safetensors", ".safetensors.index.json", "-*-of-*.safetensors")
 ]
 """No variants, no other formats, no safety checker: they would treble the download."""
@@ -94,13 +108,35 @@ def _check_folder(folder: Path, model: str, *, weights: bool, span: Span | None)
         message = f"{folder} is no model in diffusers' format: it has no model_index.json"
         cure = "Single-file checkpoints can be converted with diffusers' `from_single_file`."
         raise fail("G502", message, cure, span)
-    kind = read_json(folder / "model_index.json", span).get("_class_name")
-    if kind not in _SUPPORTED:
-        message = f"{model} is a {kind}; this release runs {', '.join(sorted(_SUPPORTED))}"
-        raise fail("G504", message, "Choose a Stable Diffusion 1.x or 2.x checkpoint.", span)
+    parts = model_parts(folder, model, span)
     if weights:
-        for part in _PARTS:
+        for part in set(WEIGHTED) & set(parts):
             if not list((folder / part).glob("*.safetensors")):
                 message = f"{folder / part} holds no safetensors weights"
                 cure = "Pickled weights (.bin) are not loaded, because they can run any code."
                 raise fail("G502", message, cure, span)
+
+
+def model_parts(folder: Path, model: str, span: Span | None = None) -> dict[str, str]:
+    """The parts of a model that are used, and the class of each, as its index names them.
+
+    Raises GrainError (G504), naming the class that was found and those that are supported.
+    """
+    index = read_json(folder / "model_index.json", span)
+    wanted = SUPPORTED.get(str(index.get("_class_name")))
+    if wanted is None:
+        message = f"{model} is a {index.get('_class_name')}; this release runs {_listed(SUPPORTED)}"
+        raise fail("G504", message, "Choose a Stable Diffusion 1.x, 2.x or XL checkpoint.", span)
+    for part, right in wanted.items():
+        entry = index.get(part)
+        found = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+        if str(found).removesuffix("Fast") != right:
+            has = f"is a {found}" if found else "is left out"
+            message = f"the {part} of {model} {has}; this release runs {right} there"
+            cure = "Choose a checkpoint with the parts of Stable Diffusion 1.x, 2.x or XL."
+            raise fail("G504", message, cure, span)
+    return wanted
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(names)

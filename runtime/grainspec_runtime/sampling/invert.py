@@ -37,8 +37,7 @@ def invert(
     scheduler, unet = checkpoint.scheduler, checkpoint.unet
     scheduler.set_timesteps(steps, device=latents_Fchw.device)
     signal = scheduler.alphas_cumprod.to(latents_Fchw.device)
-    frames = len(latents_Fchw)
-    context = checkpoint.encode_prompt(prompt).expand(frames, -1, -1)
+    words = checkpoint.denoiser_inputs([checkpoint.encode_prompt(prompt)], latents_Fchw)
     x = latents_Fchw.float()
     a, b = _rates(scheduler.final_alpha_cumprod.to(x))
     trajectory = [x]
@@ -49,7 +48,7 @@ def invert(
             next_a, next_b = _rates(signal[t])
 
             def noise(at: Tensor, t: Tensor = t) -> Tensor:
-                output = unet(at.to(checkpoint.dtype), t, context, return_dict=False)[0].float()
+                output = unet(at.to(checkpoint.dtype), t, **words, return_dict=False)[0].float()
                 return _epsilon(scheduler.config.prediction_type, output, at, signal[t])
 
             if epsilon is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.load import Checkpoint
+from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.sampling.invert import Progress
 
@@ -31,16 +32,18 @@ def sample(
     """
     scheduler, unet = checkpoint.scheduler, checkpoint.unet
     scheduler.set_timesteps(steps, device=trajectory.device)
-    frames = trajectory.shape[1]
-    words = prompt_embeddings(checkpoint, plan)
-    context = torch.cat([checkpoint.encode_prompt(negative), words]).repeat_interleave(frames, 0)
+    prompts = [
+        checkpoint.encode_prompt(negative),
+        encode_target(checkpoint.pipe, plan, device=checkpoint.device),
+    ]
+    words = checkpoint.denoiser_inputs(prompts, trajectory[-1])
     edited = torch.from_numpy(plan.edited_FHW).to(trajectory.device)[:, None]
     x = trajectory[-1]
     with installed(unet, control):
         for step, t in enumerate(scheduler.timesteps):
             control.begin_step(step, steps, float(t))
             both = torch.cat([x, x]).to(checkpoint.dtype)
-            plain, wanted = unet(both, t, context, return_dict=False)[0].float().chunk(2)
+            plain, wanted = unet(both, t, **words, return_dict=False)[0].float().chunk(2)
             x = scheduler.step(plain + guidance * (wanted - plain), t, x).prev_sample
             if not bool(x.isfinite().all()):
                 message = f"step {step + 1} of {steps} gave values that are no numbers"
@@ -49,22 +52,3 @@ def sample(
             x = torch.where(edited, x, trajectory[-2 - step])
             progress(step + 1, steps)
     return x
-
-
-def prompt_embeddings(checkpoint: Checkpoint, plan: MaskPlan) -> Tensor:
-    """The target prompt's embeddings ``[1, T, C]``.
-
-    With isolated phrases, every edit's words are encoded by themselves and take the place of the
-    same words in the encoded prompt; the rest keeps the whole prompt's context.
-    """
-    words = checkpoint.encode_prompt(plan.target).clone()
-    if plan.attention.phrases == "in_context":
-        return words
-    for edit in plan.edits:
-        if not edit.tokens:
-            continue  # free: no words
-        alone = checkpoint.encode_prompt(edit.phrase)
-        for positions in edit.tokens:
-            count = len(positions)
-            words[0, list(positions)] = alone[0, 1 : 1 + count]  # position 0 begins the text
-    return words

@@ -1,0 +1,156 @@
+"""Random checkpoints of Stable Diffusion's true architectures, tiny, saved in diffusers' format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizerFast,
+)
+
+from grainspec_runtime.backbones.locate import DEMO_FOLDER
+
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def save_sd15(folder: Path) -> Path:
+    """Four levels, a VAE that halves three times, CLIP text encoder, epsilon prediction, PNDM."""
+    return _save_sd(folder, PNDMScheduler(**NOISE, skip_prk_steps=True, steps_offset=1))
+
+
+def save_sd21(folder: Path) -> Path:
+    """As 1.5, with v-prediction, OpenCLIP's activation, heads by level and linear projections."""
+    return _save_sd(
+        folder,
+        DDIMScheduler(
+            **NOISE,
+            prediction_type="v_prediction",
+            steps_offset=1,
+            set_alpha_to_one=False,
+            clip_sample=False,
+        ),
+        text={"hidden_act": "gelu", "num_hidden_layers": 2},
+        unet={
+            "attention_head_dim": [1, 2, 4, 4],
+            "use_linear_projection": True,
+            "upcast_attention": True,
+        },
+    )
+
+
+def save_sdxl(folder: Path, **index: Any) -> Path:
+    """Three levels, the finest without attention; two text encoders, pooled embeddings, time ids.
+
+    ``index`` goes to the pipeline: ``force_zeros_for_empty_prompt=False``, say.
+    """
+    torch.manual_seed(0)
+    tokenizer = _tokenizer()
+    other = _tokenizer()
+    other.pad_token = "!"  # OpenCLIP pads with another token than CLIP
+    wide = _text_config(
+        tokenizer, hidden_size=24, hidden_act="gelu", num_hidden_layers=3, projection_dim=12
+    )
+    pipe = StableDiffusionXLPipeline(
+        vae=_vae(scaling_factor=0.13025),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, num_hidden_layers=2)),
+        text_encoder_2=CLIPTextModelWithProjection(wide),
+        tokenizer=tokenizer,
+        tokenizer_2=other,
+        unet=UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(8, 16, 16),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            attention_head_dim=[1, 2, 4],
+            transformer_layers_per_block=[1, 1, 2],
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=4,
+            projection_class_embeddings_input_dim=4 * 6 + 12,
+            cross_attention_dim=16 + 24,
+            norm_num_groups=4,
+        ),
+        scheduler=EulerDiscreteScheduler(**NOISE, timestep_spacing="leading", steps_offset=1),
+        add_watermarker=False,
+        **index,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def _save_sd(folder: Path, scheduler: Any, *, text: Any = None, unet: Any = None) -> Path:
+    torch.manual_seed(0)
+    tokenizer = _tokenizer()
+    pipe = StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, **(text or {}))),
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel(
+            **{
+                "sample_size": 8,
+                "block_out_channels": (8, 8, 16, 16),
+                "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
+                "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
+                "layers_per_block": 1,
+                "attention_head_dim": 2,
+                "cross_attention_dim": 16,
+                "norm_num_groups": 4,
+                **(unet or {}),
+            }
+        ),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> CLIPTokenizerFast:
+    return CLIPTokenizerFast.from_pretrained(DEMO_FOLDER / "tokenizer")
+
+
+def _vae(**settings: Any) -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+        **settings,
+    )
+
+
+def _text_config(tokenizer: CLIPTokenizerFast, **settings: Any) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        **{
+            "vocab_size": len(tokenizer),
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "max_position_embeddings": 48,
+            "projection_dim": 16,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            **settings,
+        }
+    )
