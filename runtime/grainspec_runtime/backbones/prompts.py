@@ -52,16 +52,15 @@ def encode_target(
     *,
     device: torch.device,
     clip_skip: int | None = None,
-    whole: EncodedPrompt | None = None,
 ) -> EncodedPrompt:
     """A plan's target prompt, encoded.
 
     With isolated phrases, every edit's words are encoded by themselves and take the place of the
-    same words in the encoded prompt (``whole``, if the caller has it); the rest keeps the whole
-    prompt's context. That goes for each of several text encoders, since their widths stand side by
-    side; the pooled embedding is always the whole prompt's.
+    same words in the encoded prompt; the rest keeps the whole prompt's context. That goes for each
+    of several text encoders, since their widths stand side by side; the pooled embedding is always
+    the whole prompt's.
     """
-    whole = whole or encode_prompt(pipe, plan.target, device=device, clip_skip=clip_skip)
+    whole = encode_prompt(pipe, plan.target, device=device, clip_skip=clip_skip)
     if plan.attention.phrases == "in_context":
         return whole
     words = whole.words.clone()

@@ -1,0 +1,72 @@
+"""Plans for tiny models, and the same sampling run by the editor's road and by diffusers'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline
+from torch import Tensor
+
+from grainspec import parse
+from grainspec.plan.compile import compile_plan
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regions.layout import Layout
+from grainspec_runtime.backbones.facts import backbone_facts
+from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
+from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.sampling.sample import sample
+
+FRAMES, STEPS = 2, 4
+TARGET = "a green robot and a yellow bear on grass"
+
+
+def plan_for(model: Path, settings: str = "", frames: int = FRAMES, size: int = 64) -> MaskPlan:
+    spec = parse(
+        f'grain 1 video "c" target "{TARGET}" region left = all region right = all '
+        'edit left -> "green robot" edit right -> "yellow bear" '
+        f"attention {{ {settings} }}"
+    )
+    masks = {name: np.zeros((frames, size, size), bool) for name in ("left", "right")}
+    masks["left"][:, :, : size // 2], masks["right"][:, :, size // 2 :] = True, True
+    return compile_plan(spec, Layout.of(masks), backbone_facts(str(model), Path())).plan
+
+
+def loaded(model: Path, **settings: Any) -> Checkpoint:
+    return load_checkpoint(str(model), Path(), device="cpu", **settings)
+
+
+def stock(model: Path) -> DiffusionPipeline:
+    """diffusers' pipeline for this folder, on the schedule that edits use."""
+    pipe = DiffusionPipeline.from_pretrained(model)
+    pipe.scheduler = DDIMScheduler.from_config(
+        pipe.scheduler.config,
+        timestep_spacing="leading",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def noise(frames: int = FRAMES, size: int = 64) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(frames, 4, size // 8, size // 8, generator=generator)
+
+
+def sampled(
+    checkpoint: Checkpoint,
+    plan: MaskPlan,
+    start: Tensor,
+    *,
+    negative: str = "",
+    guidance: float = 5,
+) -> Tensor:
+    trajectory = torch.cat([torch.zeros(STEPS, *start.shape), start[None]])
+    control = AttentionControl(len(plan.frames), plan=plan, scope=plan.attention.frames)
+    return sample(
+        checkpoint, trajectory, plan, control, negative=negative, steps=STEPS, guidance=guidance
+    )
