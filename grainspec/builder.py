@@ -40,6 +40,7 @@ from grainspec.spec import (
     Free,
     Grain,
     Keep,
+    NormScope,
     PhraseContext,
     Region,
     Sampler,
@@ -58,6 +59,7 @@ class AttentionSettings(TypedDict, total=False):
     cross: float
     self: float
     frames: FrameScope
+    norm: NormScope
     until: float
     until_timestep: float
     decay: float

@@ -57,6 +57,7 @@ Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 PhraseContext = Literal["isolated", "in_context"]
 Grain = Literal["class", "instance", "part"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
+NormScope = Literal["auto", "each", "clip"]
 
 
 class Size(Node):
@@ -189,6 +190,10 @@ class Attention(Node):
     """Strength of self-attention modulation (pixels to pixels)."""
     frames: FrameScope = "full"
     """Which frames a frame attends to."""
+    norm: NormScope = "auto"
+    """Whether group norms take their statistics from each frame alone or over the whole clip.
+    ``clip`` is what the paper's code does; ``auto`` is ``each`` for the demo model and ``clip`` for
+    all others."""
     until: Share = 0.3
     """Share of the sampling steps, from the first, that are modulated: 30% of 50 steps are the
     first 15. Half a step counts as one, and any share but 0 is at least one step."""
@@ -224,6 +229,7 @@ class AttentionChange(Node):
     cross: Share | None = None
     self_: Share | None = Field(default=None, alias="self")
     frames: FrameScope | None = None
+    norm: NormScope | None = None
     until: Share | None = None
     until_timestep: Timestep | None = None
     decay: Decay | None = None

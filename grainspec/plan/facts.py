@@ -35,6 +35,7 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
             "share": [round(plan.schedule(time), 4) for time in ends.values()],
             "decay": plan.attention.decay,
             "frames": plan.attention.frames,
+            "norm": plan.attention.norm,
         },
         "edits": [
             {
@@ -91,7 +92,7 @@ def facts_text(found: dict[str, Any]) -> str:
         f"{len(found['frames'])} frames of {width}x{height}, {found['classes']} classes, "
         f"{found['bytes'] / 1000:.0f} kB",
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
-        f"decay {schedule['decay']:g}, frames {schedule['frames']}",
+        f"decay {schedule['decay']:g}, frames {schedule['frames']}, norm {schedule['norm']}",
         f"target: “{found['target']}”",
     ]
     for edit in found["edits"]:

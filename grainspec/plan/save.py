@@ -17,7 +17,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frame
 from grainspec.spec import MAX_WEIGHT, Attention
 from grainspec.whole_file import whole_file
 
-_FORMAT = "grainspec.plan.2"
+_FORMAT = "grainspec.plan.3"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 """What NumPy and safetensors raise for broken files; the last two for types NumPy lacks."""
 _TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")

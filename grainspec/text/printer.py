@@ -201,6 +201,7 @@ def _settings(
             "cross": decimal_text,
             "self_": decimal_text,
             "frames": str,
+            "norm": str,
             "until": percent_text,
             "until_timestep": decimal_text,
             "decay": decimal_text,

@@ -15,7 +15,7 @@ from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
 from grainspec.numbers import share_of_percent
 from grainspec.regions.expressions import FrameRange
-from grainspec.spec import MAX_LEVEL, FrameScope, PhraseContext, Size
+from grainspec.spec import MAX_LEVEL, FrameScope, NormScope, PhraseContext, Size
 from grainspec.text.tokens import span_of
 from grainspec.validation import findings_of
 
@@ -122,6 +122,7 @@ ATTENTION = {
     "cross": DECIMAL,
     "self": DECIMAL,
     "frames": _choice(get_args(FrameScope)),
+    "norm": _choice(get_args(NormScope)),
     "until": PERCENT,
     "until_timestep": DECIMAL,
     "decay": DECIMAL,

@@ -39,6 +39,7 @@ SETTINGS = {
     "no modulation": Attention(cross=0.0, self=0.0),
     "paper's constants": Attention(),
     "examples' settings": Attention(self=1.0, until=0.6, decay=1.0),
+    "examples', norms over the clip": Attention(self=1.0, until=0.6, decay=1.0, norm="clip"),
 }
 COLOURS = tuple(world.COLOURS)
 

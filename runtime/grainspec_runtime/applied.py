@@ -16,6 +16,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 
@@ -41,10 +42,10 @@ def plan_applied(
                 height=plan.height,
             ).images
 
-    Frames attend to each other as the plan's scope says, and the conditional half of guidance is
-    modulated, at the steps and timesteps of the pipeline's own schedule. Where the plan isolates
-    phrases, their embeddings take the place of the same words in the pipeline's own, in both
-    encoders of SDXL. The pipeline is as before at the end, whatever is raised inside.
+    Frames attend to each other and share group norms as the plan says, and the conditional half of
+    guidance is modulated, at the steps and timesteps of the pipeline's own schedule. Where the plan
+    isolates phrases, their embeddings take the place of the same words in the pipeline's own, in
+    both encoders of SDXL. The pipeline is as before at the end, whatever is raised inside.
 
     Raises GrainError: G504 for a pipeline of another kind; G404, from the call, where the batch,
     the size, the text's length or the prompt is not the plan's.
@@ -53,7 +54,12 @@ def plan_applied(
     _check_words(plan, pipe)
     frames = len(plan.frames)
     control = AttentionControl(
-        frames, plan=plan, scope=plan.attention.frames, backend=backend, device=_device_of(pipe)
+        frames,
+        plan=plan,
+        scope=plan.attention.frames,
+        norm=norm_scope(plan.attention.norm, plan.backbone),
+        backend=backend,
+        device=_device_of(pipe),
     )
     following = _Following(plan, pipe, control)
     with ExitStack() as stack:

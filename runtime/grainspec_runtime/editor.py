@@ -17,6 +17,7 @@ from grainspec.diagnostics import Diagnostic, fail
 from grainspec.spec import EditSpec
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
+from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.media.decode import Frames, decode_frames
@@ -154,6 +155,7 @@ class Editor:
                     len(plan.frames),
                     plan=plan,
                     scope=plan.attention.frames,
+                    norm=norm_scope(plan.attention.norm, spec.model),
                     backend=self.backend,
                     device=checkpoint.device,
                 )
@@ -196,12 +198,14 @@ class _Inversions:
     def of(self, spec: EditSpec, report: Callable[[int, int], None]) -> tuple[Tensor, bool]:
         """The trajectory for a spec, and whether it was found before."""
         checkpoint = self.checkpoint
+        norm = norm_scope(spec.attention.norm, spec.model)
         facts = {
             "version": _INVERSION_VERSION,
             "model": _fingerprint(checkpoint),
             "source": spec.source,
             "steps": spec.sampler.steps,
             "scope": spec.attention.frames,
+            "norm": norm,
             "dtype": str(checkpoint.dtype),
         }
         key = inversion_key(self.latents, facts)
@@ -212,7 +216,7 @@ class _Inversions:
             self.last = key, found
             return found, True
         control = AttentionControl(
-            len(self.latents), scope=spec.attention.frames, device=checkpoint.device
+            len(self.latents), scope=spec.attention.frames, norm=norm, device=checkpoint.device
         )
         trajectory = invert(
             checkpoint,

@@ -57,7 +57,7 @@ def test_a_pipeline_under_a_plan_draws_what_the_editor_samples(tiny_model: Path)
 
 
 def test_a_plan_without_strengths_changes_nothing(tiny_model: Path) -> None:
-    plan = plan_for(tiny_model, "cross 0 self 0 frames each phrases in_context")
+    plan = plan_for(tiny_model, "cross 0 self 0 frames each norm each phrases in_context")
     pipe = stock(tiny_model)
     torch.testing.assert_close(under(plan, pipe), call(pipe), atol=1e-5, rtol=1e-5)
 

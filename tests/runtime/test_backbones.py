@@ -25,7 +25,7 @@ from grainspec_runtime.sampling.invert import invert
 def test_without_strengths_each_frame_alone_is_the_stock_pipeline(
     tiny_model: Path, negative: str
 ) -> None:
-    settings = "cross 0 self 0 until 100% frames each phrases in_context"
+    settings = "cross 0 self 0 until 100% frames each norm each phrases in_context"
     plan = plan_for(tiny_model, settings)
     assert plan.edited_FHW.all()  # nothing is put back on the way
     mine = sampled(loaded(tiny_model), plan, noise(), negative=negative)

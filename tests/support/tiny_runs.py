@@ -16,6 +16,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.facts import backbone_facts
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
+from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.sampling.sample import sample
 
@@ -66,7 +67,12 @@ def sampled(
     guidance: float = 5,
 ) -> Tensor:
     trajectory = torch.cat([torch.zeros(STEPS, *start.shape), start[None]])
-    control = AttentionControl(len(plan.frames), plan=plan, scope=plan.attention.frames)
+    control = AttentionControl(
+        len(plan.frames),
+        plan=plan,
+        scope=plan.attention.frames,
+        norm=norm_scope(plan.attention.norm, plan.backbone),
+    )
     return sample(
         checkpoint, trajectory, plan, control, negative=negative, steps=STEPS, guidance=guidance
     )

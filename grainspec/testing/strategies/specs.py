@@ -208,6 +208,7 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
     return some(
         cross=numbers(0, 1, 1),
         self=numbers(0, 1),
+        norm=st.sampled_from(["auto", "each", "clip"]),
         until=numbers(0, 1, 1),
         until_timestep=numbers(0, 1000),
         decay=numbers(0, 10),

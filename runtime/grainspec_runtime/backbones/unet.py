@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.spec import FrameScope
 from grainspec_runtime.attention import ClassOrder, modulated_attention
+from grainspec_runtime.backbones.norms import norms_over_clip
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class AttentionControl:
     """What the attention layers need to know of the step they are in.
 
     The sampling loop calls :meth:`begin_step` before every forward pass; without a plan, or past
-    the modulated steps, attention only looks across frames.
+    the modulated steps, attention only looks across frames. ``norm`` says whether group norms take
+    their statistics from each frame or over the clip, at all steps.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class AttentionControl:
         *,
         plan: MaskPlan | None = None,
         scope: FrameScope = "full",
+        norm: Literal["each", "clip"] = "each",
         backend: str = "auto",
         device: torch.device | str = "cpu",
     ) -> None:
         self.frames = frames
+        self.norm = norm
         self.backend = backend
         self.full = scope == "full"
         self.key_frames_FK = torch.from_numpy(key_frames(scope, frames)).to(device)
@@ -233,14 +237,15 @@ class _PlannedProcessor:
 
 @contextmanager
 def installed(unet: UNet2DConditionModel, control: AttentionControl) -> Iterator[None]:
-    """Let ``control`` decide all attention of ``unet`` inside the block.
+    """Let ``control`` decide all attention of ``unet`` inside the block, and where it norms.
 
-    The UNet's own processors come back at the end, whatever is raised inside.
+    The UNet's own processors and norms come back at the end, whatever is raised inside.
     """
     before = unet.attn_processors
     planned = {name: _PlannedProcessor(control, to_words=".attn2." in name) for name in before}
     try:
         unet.set_attn_processor(dict(planned))
-        yield
+        with norms_over_clip(unet, control.frames if control.norm == "clip" else 1):
+            yield
     finally:
         unet.set_attn_processor(dict(before))
