@@ -49,9 +49,9 @@ def doctor(format_: Format) -> None:
         print_json({"can_run": not broken, "findings": [asdict(f) for f in findings]})
     else:
         for finding in findings:
-            print(f"{'ok ' if finding.fine else 'NO '} {finding.what:<20} {finding.found}")
+            print(f"{'ok ' if finding.fine else 'NO '} {finding.what:<22} {finding.found}")
             if finding.cure:
-                print(f"{'':<25}{finding.cure}")
+                print(f"{'':<27}{finding.cure}")
         print("this machine can run edits" if not broken else "this machine cannot run edits yet")
     if broken:
         raise SystemExit(1)
@@ -67,6 +67,8 @@ def _packages() -> list[Finding]:
             findings.append(Finding(name, False, "not installed", cure))
     for name, use in (
         ("decord", "decodes faster; PyAV does it otherwise"),
+        ("opencv-python-headless", "optical flow needs it"),
+        ("torchvision", "only the optical flow of RAFT needs it"),
         ("xformers", "not needed"),
     ):
         try:

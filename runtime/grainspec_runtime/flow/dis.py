@@ -1,0 +1,35 @@
+"""Dense inverse search (Kroeger et al., ECCV 2016), as OpenCV has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from grainspec.diagnostics import fail
+from grainspec_runtime.flow.estimate import Pair
+
+_LEAST = 64
+"""Frames smaller than this are padded: the pyramid of DIS wants a few patches at its coarsest."""
+
+
+def dis() -> Pair:
+    """An estimator of the flow between two frames; raises GrainError (G501) without OpenCV."""
+    try:
+        import cv2
+    except ImportError as error:
+        cure = "Install it with: pip install opencv-python-headless"
+        raise fail("G501", "optical flow needs OpenCV, which is not installed", cure) from error
+    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method.setFinestScale(0)
+
+    def pair(first: Any, second: Any) -> Any:
+        height, width = first.shape[:2]
+        padding = ((0, max(0, _LEAST - height)), (0, max(0, _LEAST - width)))
+        grey = [
+            np.pad(cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY), padding, "edge")
+            for frame in (first, second)
+        ]
+        return method.calc(grey[0], grey[1], None)[:height, :width]
+
+    return pair

@@ -1,0 +1,108 @@
+"""RAFT (Teed and Deng, ECCV 2020), as torchvision has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from grainspec.diagnostics import fail
+from grainspec_runtime.flow.estimate import Pair
+
+_MULTIPLE, _LEAST = 8, 128
+"""RAFT's features are an eighth of the frame, and pooled eightfold again for its coarsest search;
+it refuses frames whose sides are no multiples of 8, or below 128 pixels."""
+
+_CURE = (
+    "Use `dis`, which needs no weights, or name a safetensors file of torchvision's raft_large or "
+    "raft_small."
+)
+
+
+def raft(weights: Path | None = None, *, device: str | None = None) -> Pair:
+    """An estimator of the flow between two frames, on ``device`` (the best there is by default).
+
+    ``weights`` is a safetensors file of torchvision's ``raft_large`` or ``raft_small``, or a folder
+    with one; without it, torchvision's own are fetched. Raises GrainError: G501 without a working
+    torchvision, G502 for weights that are missing or of another network, G503 if there is no way to
+    fetch them.
+    """
+    from grainspec_runtime.backbones.load import best_device
+
+    network = _fetched() if weights is None else _from_file(weights)
+    place = torch.device(device) if device else best_device()
+    network = network.to(place).eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def pair(first: Any, second: Any) -> Any:
+        height, width = first.shape[:2]
+        high, wide = _padded(height), _padded(width)
+        padding = ((0, high - height), (0, wide - width), (0, 0))
+        one, two = (
+            torch.from_numpy(np.pad(frame, padding, "edge")).permute(2, 0, 1)[None].float() / 127.5
+            - 1
+            for frame in (first, second)
+        )
+        flow_12HW: Tensor = network(one.to(place), two.to(place))[-1]
+        return flow_12HW[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy()
+
+    return pair
+
+
+def _padded(side: int) -> int:
+    return max(_LEAST, -(-side // _MULTIPLE) * _MULTIPLE)
+
+
+def _networks() -> Any:
+    try:
+        from torchvision.models import optical_flow
+    except (ImportError, RuntimeError, OSError) as error:  # one built for another torch raises
+        reason = str(error).strip().splitlines()[0]
+        message = f"RAFT needs torchvision, which is not installed or does not work: {reason}"
+        cure = "Install the torchvision that belongs to your torch, or use `dis`."
+        raise fail("G501", message, cure) from error
+    return optical_flow
+
+
+def _from_file(weights: Path) -> Any:
+    networks = _networks()
+    files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else [weights]
+    if len(files) != 1 or not files[0].is_file():
+        found = f"{len(files)} safetensors files" if weights.is_dir() else "nothing"
+        raise fail("G502", f"there are no weights of RAFT at {weights}: {found}", _CURE)
+    try:
+        state = load_file(files[0])
+    except (OSError, SafetensorError) as error:
+        message = f"{files[0]} is no safetensors file, or not whole: {error}"
+        raise fail("G502", message, _CURE) from error
+    large = any(name.startswith("mask_predictor.") for name in state)
+    network = networks.raft_large() if large else networks.raft_small()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        message = f"{files[0]} holds no weights of torchvision's RAFT"
+        raise fail("G502", message, _CURE) from error
+    return network
+
+
+def _fetched() -> Any:
+    """RAFT with torchvision's own weights, which its hub keeps and checks by their hash."""
+    networks = _networks()
+    chosen = networks.Raft_Large_Weights.DEFAULT
+    try:
+        # weights_only: plain tensors, no code
+        state = torch.hub.load_state_dict_from_url(
+            chosen.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        message = f"the weights of RAFT cannot be fetched from {chosen.url}: {reason}"
+        raise fail("G503", message, _CURE) from error
+    network = networks.raft_large()
+    network.load_state_dict(state)
+    return network

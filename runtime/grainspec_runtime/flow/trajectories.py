@@ -1,0 +1,115 @@
+"""The paths that tokens take through a clip.
+
+A path begins at the centre of a token and follows the flow from frame to frame, between pixels, so
+that slow motion adds up instead of being rounded away at every step. On each frame it belongs to
+the token it is on. It ends where the flow cannot be trusted (hidden, out of the frame), or where an
+older path is on the same token; what no path reaches begins one. So every token is on exactly one
+path, if only on one of a single frame.
+
+Published code walks over every pixel in Python and keeps, for each token, a padded list of the
+others on its path. Here a frame is one step over all paths, and paths are kept by their length,
+without padding: F * N numbers in all, for F frames of N tokens.
+
+Dimensions: F frames, h by w tokens, N = h * w, T paths, L tokens of a path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.flow.warp import at_points, inside
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """The paths of a clip's tokens on a grid of ``shape``, h and w.
+
+    path_FN: int64 ``[F, N]``, the number of the path that each token is on.
+    by_length_TL: for every length L of at least 2, int64 ``[T, L]``: the tokens ``f * N + n`` of
+    each path of that length, frame after frame. Tokens that are alone on their path are in none.
+    """
+
+    shape: tuple[int, int]
+    path_FN: Numbers
+    by_length_TL: tuple[Numbers, ...]
+
+    @property
+    def frames(self) -> int:
+        """F, the number of frames."""
+        return len(self.path_FN)
+
+    @property
+    def tokens(self) -> int:
+        """N, the number of tokens of a frame."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def share_on_paths(self) -> float:
+        """The share of tokens that are on a path with others, 0 to 1."""
+        return sum(table.size for table in self.by_length_TL) / max(self.path_FN.size, 1)
+
+
+def trajectories(flow: ClipFlow, shape: tuple[int, int]) -> Trajectories:
+    """The paths along a clip's flow of the tokens of a grid, h and w, laid over its frames.
+
+    Takes time and memory in proportion to F * N.
+
+    >>> right = np.zeros((2, 2, 4, 2), np.float32) + np.float32([1, 0])
+    >>> found = trajectories(ClipFlow(right, -right), (1, 2))  # half a token a frame
+    >>> found.path_FN.tolist(), [table.tolist() for table in found.by_length_TL]
+    ([[0, 1], [2, 0], [2, 0]], [[[2, 4]], [[0, 3, 5]]])
+    """
+    height, width = flow.size
+    h, w = shape
+    cell = np.array([width / w, height / h], np.float32)
+    down, across = np.mgrid[:h, :w]
+    centres_N2 = (np.stack([across, down], -1).reshape(-1, 2) + 0.5).astype(np.float32) * cell - 0.5
+    tokens = h * w
+    path_FN = np.empty((flow.frames, tokens), np.int64)
+    path_FN[0] = np.arange(tokens)
+    points, born, count = centres_N2.copy(), np.zeros(tokens, np.int64), tokens
+    for pair in range(flow.frames - 1):
+        reached = points + at_points(flow.forward_PHW2[pair], points)
+        going = _at_nearest(flow.seen_after_PHW[pair], points) & inside(reached, flow.size)
+        sources = np.flatnonzero(going)
+        columns_rows = np.floor((reached[sources] + 0.5) / cell).astype(np.int64)
+        column, row = (np.clip(columns_rows[:, i], 0, (w, h)[i] - 1) for i in (0, 1))
+        targets = row * w + column
+        away = np.square(reached[sources] - centres_N2[targets]).sum(-1)
+        order = np.lexsort((away, born[sources]))  # the oldest path, then the one at the centre
+        targets, first = np.unique(targets[order], return_index=True)
+        sources = sources[order][first]
+
+        here, next_born = path_FN[pair + 1], np.full(tokens, pair + 1)
+        next_points = centres_N2.copy()
+        here[:] = -1
+        here[targets] = path_FN[pair][sources]
+        next_points[targets], next_born[targets] = reached[sources], born[sources]
+        new = np.flatnonzero(here < 0)
+        here[new] = count + np.arange(len(new))
+        count += len(new)
+        points, born = next_points, next_born
+    return Trajectories(shape, path_FN, _by_length(path_FN, count))
+
+
+def _at_nearest(mask_HW: npt.NDArray[np.bool_], points_N2: npt.NDArray[np.float32]) -> Numbers:
+    """A mask at the pixel that each point is on."""
+    height, width = mask_HW.shape
+    across, down = np.rint(points_N2).astype(np.intp).T
+    return np.asarray(mask_HW[np.clip(down, 0, height - 1), np.clip(across, 0, width - 1)])
+
+
+def _by_length(path_FN: Numbers, count: int) -> tuple[Numbers, ...]:
+    """The tokens of all paths of a length, in the order of their frames, for every length."""
+    flat = path_FN.ravel()
+    order = np.argsort(flat, kind="stable")  # stable: along a path, frame after frame
+    lengths = np.bincount(flat, minlength=count)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    found = (length for length in np.unique(lengths) if length > 1)
+    return tuple(order[starts[lengths == n][:, None] + np.arange(n)] for n in found)
