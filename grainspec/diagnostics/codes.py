@@ -48,6 +48,7 @@ ERRORS: dict[str, str] = {
     "G311": "the spec's file cannot be read",
     "G313": "a part lies outside its owner",
     "G314": "the video's size is not one the model can work on",
+    "G317": "a folder that holds no run, or one that is not whole",
     "G402": "an edit's words lie beyond the text encoder's window",
     "G404": "the plan does not fit the model that it is applied to",
     "G405": "a plan's file cannot be read",

@@ -21,7 +21,7 @@ from grainspec.diagnostics import fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
 from grainspec_runtime.editor import EditResult
-from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
 
@@ -29,6 +29,7 @@ MANIFEST = "run.json"
 _FILES = frozenset(
     {
         "edited.mp4",
+        "edited.mkv",
         "side_by_side.mp4",
         "overlay.png",
         "overview.png",
@@ -133,6 +134,7 @@ def save_run(
     prepared = result.prepared
     with whole_folder(folder) as place:
         encode_video(result.edited, place / "edited.mp4", fps=result.fps)
+        encode_lossless(result.edited, place / "edited.mkv", fps=result.fps)
         encode_video(
             side_by_side(result.source, result.edited), place / "side_by_side.mp4", fps=result.fps
         )

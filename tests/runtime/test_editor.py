@@ -219,6 +219,7 @@ def test_a_runs_folder_has_all_that_was_promised(result: EditResult, tmp_path: P
     out = tmp_path / "deep" / "run"
     save_run(result, out, spec_text="grain 1", spec_name="a.grain", arguments=["run"])
     assert sorted(path.name for path in out.iterdir()) == [
+        "edited.mkv",
         "edited.mp4",
         "overlay.png",
         "overview.png",

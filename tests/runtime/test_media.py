@@ -14,7 +14,7 @@ from grainspec import GrainError
 from grainspec.clip import Window, probe
 from grainspec_runtime.demo.world import Figure, Scene, advance, render
 from grainspec_runtime.media import decode
-from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.media.encode import encode_lossless, encode_video
 
 CLIP = EXAMPLES / "clips" / "two_men.mp4"
 WHOLE = Window((0.0, 0.0, 192.0, 192.0), 192, 192)
@@ -31,6 +31,15 @@ def test_both_decoders_give_the_same_frames(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(decode, "_decord_reader", lambda path: None)
     other = decode.decode_frames(CLIP, [1, 4, 7], WHOLE)
     assert np.abs(one.astype(int) - other).max() <= 2
+
+
+def test_nothing_is_lost_where_nothing_may_be(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (5, 47, 33, 3), np.uint8)
+    encode_lossless(frames, tmp_path / "v.mkv", fps=8)
+    np.testing.assert_array_equal(decode.decode_lossless(tmp_path / "v.mkv", 5), frames)
+    np.testing.assert_array_equal(decode.decode_lossless(tmp_path / "v.mkv", 2), frames[:2])
+    with pytest.raises(GrainError, match=r"G302.*only 5 of 6"):
+        decode.decode_lossless(tmp_path / "v.mkv", 6)
 
 
 def test_encoding_and_decoding_come_close(tmp_path: Path) -> None:

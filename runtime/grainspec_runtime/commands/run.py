@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeRemaining
 
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.commands.device import known_device
+from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
@@ -50,9 +47,10 @@ def run(
 ) -> None:
     """Edit a spec's video.
 
-    Writes a folder, runs/SPEC unless -o names another: edited.mp4, side_by_side.mp4, overlay.png,
-    overview.png, the spec, the plan, and run.json with all that is needed to repeat the run. An
-    earlier run there is replaced once the new one is complete.
+    Writes a folder, runs/SPEC unless -o names another: edited.mp4, the same without loss as
+    edited.mkv, side_by_side.mp4, overlay.png, overview.png, the spec, the plan, and run.json with
+    all that is needed to repeat the run. An earlier run there is replaced once the new one is
+    complete.
 
     Variants share one inversion. Each is written to a folder of its own name in that folder, and
     where there are several, variants.mp4 and variants.png show them next to each other.
@@ -92,13 +90,13 @@ def run(
         logging.disable_progress_bar()
         editor = Editor(
             prepared[0].spec.model,
-            device=_known_device(device),
+            device=known_device(device),
             dtype=getattr(torch, dtype) if dtype else None,
             use_cache=not no_cache,
         )
         results: list[EditResult] = []
         arguments = sys.argv[1:]
-        with _progress(format_) as progress:
+        with progress_bars(format_) as progress:
             for result, place in zip(
                 editor.run_all(prepared, progress=progress), places, strict=True
             ):
@@ -135,43 +133,3 @@ def _prepared(file: SpecFile, variants: tuple[str, ...]) -> list[Prepared]:
         return [prepare(file.whole, file.base, sets=file.sets)]
     names = tuple(dict.fromkeys(variants))
     return prepare_variants(file.whole, names, file.base, sets=file.sets)
-
-
-def _known_device(name: str | None) -> str | None:
-    if name is None:
-        return None
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise click.BadParameter(f"{name}: {reason}", param_hint="--device") from error
-    return name
-
-
-@contextmanager
-def _progress(format: Format) -> Iterator[Any]:
-    """A bar per stage with the time left, on stderr."""
-    console = Console(stderr=True, quiet=format == "json")
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        TextColumn("{task.completed:>3.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemaining(),
-    )
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            elif done == total == 1:  # the end of a stage
-                task = bars.tasks[tasks[stage]]
-                bars.update(tasks[stage], completed=task.total)
-            else:
-                bars.update(tasks[stage], completed=done, total=total)
-
-        yield update

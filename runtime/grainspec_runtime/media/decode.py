@@ -39,6 +39,18 @@ def decode_frames(path: Path, frames: Sequence[int], window: Window) -> Frames:
     return np.stack(scaled)
 
 
+def decode_lossless(path: Path, count: int) -> Frames:
+    """The first frames exactly as they were given to ``encode_lossless``, uint8 ``[F, H, W, 3]``.
+
+    Raises GrainError (G302) where there are fewer than ``count``.
+    """
+    pictures = list(_with_pyav(path, range(count)))
+    if len(pictures) < count:
+        message = f"only {len(pictures)} of {count} frames of {path} can be decoded"
+        raise fail("G302", message, "Was it copied in full?")
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
 def _from_folder(path: Path, frames: Sequence[int]) -> Iterator[Image.Image]:
     images = dict(numbered_images(path.iterdir()))
     for number in frames:

@@ -1,0 +1,39 @@
+"""CLIP-F and CLIP-T: how alike frames are to each other, and to the words that describe them.
+
+Dimensions: F frames, D the width of CLIP's common space.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Embeddings = npt.NDArray[np.floating[Any]]
+
+
+def clip_f(frames_FD: Embeddings) -> float | None:
+    """Mean cosine similarity of the embeddings of consecutive frames, × 100; None for one frame.
+
+    >>> clip_f(np.array([[1.0, 0], [2, 0], [0, 1]]))
+    50.0
+    """
+    if len(frames_FD) < 2:
+        return None
+    unit = _unit(frames_FD)
+    return float((unit[1:] * unit[:-1]).sum(-1).mean() * 100)
+
+
+def clip_t(frames_FD: Embeddings, text_D: Embeddings) -> float:
+    """Mean cosine similarity of the frames' embeddings and the target prompt's, × 100.
+
+    >>> clip_t(np.array([[3.0, 0], [0, 1]]), np.array([1.0, 0]))
+    50.0
+    """
+    return float((_unit(frames_FD) @ _unit(text_D)).mean() * 100)
+
+
+def _unit(embeddings: Embeddings) -> npt.NDArray[np.float64]:
+    wide = embeddings.astype(np.float64)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=-1, keepdims=True), 1e-12))
