@@ -29,11 +29,15 @@ from grainspec.checks import check_meaning
 from grainspec.clip import ResizeRule
 from grainspec.diagnostics import GrainError, fail, refuse
 from grainspec.nodes import Span, caller
-from grainspec.regions.expressions import Box, Expression, FrameRange, operand, path_text
+from grainspec.regions.expressions import Box, Expression, FrameRange, Length, operand, path_text
 from grainspec.spec import (
     Attention,
     AttentionChange,
+    Blend,
+    BlendSpace,
     Change,
+    Control,
+    ControlKind,
     Edit,
     EditSpec,
     FrameScope,
@@ -45,6 +49,7 @@ from grainspec.spec import (
     Region,
     Sampler,
     SamplerChange,
+    SamplerMethod,
     Size,
     Variant,
     Video,
@@ -72,9 +77,10 @@ class AttentionSettings(TypedDict, total=False):
 class SamplerSettings(TypedDict, total=False):
     """The settings of ``sampler``, as :class:`grainspec.spec.Sampler` describes them."""
 
-    method: Literal["ddim"]
+    method: SamplerMethod
     steps: int
     guidance: float
+    eta: float
     seed: int
 
 
@@ -211,7 +217,9 @@ class Builder(_Statements):
     ...     .keep("lamp")
     ...     .free("floor")
     ...     .attention(self=0.5, until=0.4)
-    ...     .sampler(steps=30)
+    ...     .sampler(method="dpmpp", steps=30)
+    ...     .control("depth", scale=0.8)
+    ...     .blend(feather="8px")
     ...     .variant("one", Changes().target("a robot").instance("left", "robot").without(
     ...         "men", "gloves", "eyes", "hall"))
     ...     .build()
@@ -228,6 +236,7 @@ class Builder(_Statements):
     _fields: dict[str, Any] = field(default_factory=dict)
     _regions: tuple[Region, ...] = ()
     _edits: tuple[Any, ...] = ()
+    _controls: tuple[Control, ...] = ()
     _variants: tuple[Variant, ...] = ()
     _place: Span | None = field(default_factory=caller, repr=False, compare=False)
 
@@ -249,8 +258,37 @@ class Builder(_Statements):
         return self._with("attention", made(Attention, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
-        """``sampler ddim { … }``: steps, guidance, seed."""
+        """``sampler METHOD { … }``: method, steps, guidance, eta, seed."""
         return self._with("sampler", made(Sampler, **settings))
+
+    def control(
+        self,
+        kind: ControlKind,
+        *,
+        net: str | None = None,
+        annotator: str | None = None,
+        clip: str | PurePath | None = None,
+        scale: float = 1.0,
+        start: float = 0.0,
+        until: float = 1.0,
+    ) -> Builder:
+        """``control KIND { … }``: a ControlNet; ``start`` is the language's ``from``."""
+        path = None if clip is None else path_text(clip)
+        given = {
+            "net": net,
+            "annotator": annotator,
+            "clip": path,
+            "scale": scale,
+            "from": start,
+            "until": until,
+        }
+        control = made(Control, kind=kind, **given)
+        return replace(self, _controls=(*self._controls, control))
+
+    def blend(self, space: BlendSpace = "latents", *, feather: str | None = None) -> Builder:
+        """``blend { … }``: how what is edited is joined to what is not; feather as ``"12px"``."""
+        distance = None if feather is None else Length.parse(feather)
+        return self._with("blend", made(Blend, space=space, feather=distance))
 
     def variant(self, name: str, changes: Changes) -> Builder:
         """``variant NAME { … }``: another edit of the same clip, as far as it differs."""
@@ -277,6 +315,7 @@ class Builder(_Statements):
             video=video,
             regions=self._regions,
             edits=self._edits,
+            controls=self._controls,
             variants=self._variants,
             **self._fields,
         )

@@ -76,6 +76,7 @@ def _edits(
     """
     yield from _circular_owners(spec)
     yield from _contradictions(spec)
+    yield from _sampling(spec)
     if spec.target:
         yield from _phrases(spec)
     elif not is_base and "target" not in absent:
@@ -84,6 +85,19 @@ def _edits(
     if not spec.changes and not is_base and not absent:
         cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
         yield Diagnostic("G108", "the spec edits nothing", cure, spec.span)
+
+
+def _sampling(spec: EditSpec) -> Iterator[Diagnostic]:
+    """Settings of sampling that do not go together."""
+    sampler = spec.sampler
+    if sampler.eta and sampler.method != "ddim":
+        message = f"`eta` is for `ddim`; `{sampler.method}` draws no noise"
+        yield Diagnostic("G203", message, "Take it out.", sampler.span_of("eta"))
+    for control in spec.controls:
+        if control.start >= control.until:
+            message = "the control ends before it begins"
+            cure = "`from` is the share of steps where it begins, `until` where it ends."
+            yield Diagnostic("G203", message, cure, control.span_of("until") or control.span)
 
 
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:

@@ -24,12 +24,14 @@ STATEMENTS = (
     "free",
     "attention",
     "sampler",
+    "control",
+    "blend",
     "variant",
     "without",
 )
 """The word that begins each statement."""
 
-SHARED = frozenset({"grain", "video", "model", "source", "region", "variant"})
+SHARED = frozenset({"grain", "video", "model", "source", "region", "control", "blend", "variant"})
 """Statements that cannot stand in a variant: what they say is the same for all."""
 
 RESERVED = frozenset(

@@ -21,6 +21,7 @@ from grainspec.regions.expressions import (
     Box,
     Expression,
     FrameRange,
+    Length,
     height,
     require,
 )
@@ -32,6 +33,7 @@ MAX_LEVEL = 15
 MAX_PROMPT = 10_000
 
 MAX_VARIANTS = 50
+MAX_CONTROLS = 8
 
 Text = Annotated[str, Field(max_length=MAX_PROMPT), WRITABLE]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]
@@ -58,6 +60,9 @@ PhraseContext = Literal["isolated", "in_context"]
 Grain = Literal["class", "instance", "part"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
+SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
+ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal"]
+BlendSpace = Literal["latents", "pixels", "both", "none"]
 
 
 class Size(Node):
@@ -217,10 +222,54 @@ class Attention(Node):
 class Sampler(Node):
     """How the edited latents are sampled."""
 
-    method: Literal["ddim"] = "ddim"
+    method: SamplerMethod = "ddim"
+    """DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC, DEIS."""
     steps: Steps = 50
     guidance: Guidance = 7.5
+    eta: Share = 0.0
+    """How much of each step's noise is drawn anew, for ``ddim``: 0 for none, 1 for all of it."""
     seed: Seed = 0
+
+
+class Control(Node):
+    """Something of the source clip that a ControlNet holds the edit to.
+
+    ``kind`` says what is looked for in every frame, and which ControlNet there is by default;
+    ``clip`` is a video or folder of such pictures made by other means, a frame a source frame.
+    """
+
+    kind: ControlKind
+    net: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] | None = None
+    """A ControlNet's folder or hub id; None for the one of the kind, for Stable Diffusion 1.5."""
+    annotator: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] | None = None
+    """A folder or hub id of what looks for it; None for the usual one."""
+    clip: PathText | None = None
+    scale: Annotated[float, Field(ge=0, le=10)] = 1.0
+    start: Share = Field(default=0.0, alias="from")
+    """Share of the sampling steps before it begins."""
+    until: Share = 1.0
+    """Share of the sampling steps after which it ends."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class Blend(Node):
+    """How what is edited is joined to what is not.
+
+    In ``latents``, what lies outside is put back after every step; in ``pixels``, once, at the end,
+    and then it is the source's to the bit.
+    """
+
+    space: BlendSpace = "latents"
+    feather: Length | None = None
+    """How far outside the edited regions the edit fades out; None for a hard edge."""
+
+    @field_validator("feather")
+    @classmethod
+    def _not_inwards(cls, feather: Length | None) -> Length | None:
+        if feather is not None and feather.value < 0:
+            raise ValueError("the feather cannot be negative")
+        return feather
 
 
 class AttentionChange(Node):
@@ -244,9 +293,10 @@ class AttentionChange(Node):
 class SamplerChange(Node):
     """The settings of :class:`Sampler` that a variant gives anew; None for what stays."""
 
-    method: Literal["ddim"] | None = None
+    method: SamplerMethod | None = None
     steps: Steps | None = None
     guidance: Guidance | None = None
+    eta: Share | None = None
     seed: Seed | None = None
 
 
@@ -293,6 +343,8 @@ class EditSpec(Node):
     edits: tuple[Statement, ...] = ()
     attention: Attention = Attention()
     sampler: Sampler = Sampler()
+    controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = ()
+    blend: Blend = Blend()
     variants: Annotated[tuple[Variant, ...], Field(max_length=MAX_VARIANTS)] = ()
 
     @field_validator("version", mode="before")

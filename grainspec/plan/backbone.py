@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from grainspec.spec import Size
+from grainspec.spec import SamplerMethod, Size
 from grainspec.words import CharSpan
 
 Tokenize = Callable[[str], Sequence[CharSpan]]
@@ -24,16 +24,22 @@ def frame_groups(count: int, per_latent: int) -> list[range]:
     return [range(a, b) for a, b in pairwise([*starts, count])]
 
 
-def leading_timesteps(steps: int, training_steps: int, offset: int = 1) -> list[float]:
-    """The diffusion timesteps of a sampling run, as DDIM spaces them for Stable Diffusion.
+def leading_timesteps(
+    steps: int, training_steps: int, offset: int = 1, method: SamplerMethod = "ddim"
+) -> list[float]:
+    """The diffusion timesteps of a sampling run, as diffusers spaces them for Stable Diffusion.
 
-    diffusers calls this spacing ``leading`` and the ``offset`` ``steps_offset``.
+    It calls this spacing ``leading`` and the ``offset`` ``steps_offset``. The last step of solvers
+    other than DDIM goes from a step's distance to the clean picture.
 
     >>> leading_timesteps(5, 1000)
     [801.0, 601.0, 401.0, 201.0, 1.0]
+    >>> leading_timesteps(4, 1000, method="dpmpp")
+    [801.0, 601.0, 401.0, 201.0]
     """
-    apart = training_steps // steps
-    return [float(step * apart + offset) for step in reversed(range(steps))]
+    more = 0 if method == "ddim" else 1
+    apart = training_steps // (steps + more)
+    return [float(step * apart + offset) for step in reversed(range(more, steps + more))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,9 @@ class Backbone:
         """The frames, by index, of each latent frame of a clip of ``count`` frames."""
         return frame_groups(count, self.frames_per_latent)
 
-    def timesteps(self, steps: int) -> list[float]:
+    def timesteps(self, steps: int, method: SamplerMethod = "ddim") -> list[float]:
         """The diffusion timesteps of a sampling run, the noisiest first."""
-        return leading_timesteps(steps, self.training_steps, self.steps_offset)
+        return leading_timesteps(steps, self.training_steps, self.steps_offset, method)
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:
         """Latent height and width of frames of this size in pixels."""

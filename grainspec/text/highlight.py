@@ -23,7 +23,16 @@ from pygments.token import (
 )
 
 from grainspec.names import RESERVED, STATEMENTS
-from grainspec.text.settings import ATTENTION, EDIT, MASK_FLAGS, MASKS, SAMPLER, VIDEO
+from grainspec.text.settings import (
+    ATTENTION,
+    BLEND,
+    CONTROL,
+    EDIT,
+    MASK_FLAGS,
+    MASKS,
+    SAMPLER,
+    VIDEO,
+)
 
 
 def _any(*words: str) -> str:
@@ -35,7 +44,7 @@ _STATEMENT = _any(*STATEMENTS)
 _OPTION = _any(*MASKS, *MASK_FLAGS)
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
-_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *SAMPLER)
+_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *SAMPLER, *CONTROL, *BLEND)
 _COMMENT = r"#.*"
 _UNCLOSED = r'"(?:\\.|[^"\\\n])*$'
 _ESCAPE = r'\\["\\nt]'

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from lark import Token, Tree
 from pydantic import TypeAdapter, ValidationError
 
 from grainspec.checks import check_meaning
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.nodes import Span
 from grainspec.regions.expressions import Box
 from grainspec.spec import (
+    MAX_CONTROLS,
     MAX_VARIANTS,
     Attention,
     AttentionChange,
+    Blend,
+    Control,
+    ControlKind,
     Edit,
     EditSpec,
     Free,
@@ -24,6 +29,7 @@ from grainspec.spec import (
     Region,
     Sampler,
     SamplerChange,
+    SamplerMethod,
     Variant,
     Video,
     Without,
@@ -36,7 +42,7 @@ from grainspec.validation import findings_of
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
-_ONCE = ("grain", "video", "model", "source", "target", "negative", "attention", "sampler")
+_ONCE = ("grain", "video", "model", "source", "target", "negative", "attention", "sampler", "blend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class _Reader(RegionReader):
         self.variants: dict[int, _Scope] = {}
         self.scope = self.whole
         self.regions: list[Region] = []
+        self.controls: list[Control] = []
         self.unread: set[str] = set()
 
     @property
@@ -183,6 +190,7 @@ class _Reader(RegionReader):
         spec = EditSpec(
             regions=tuple(self.regions),
             edits=tuple(self.whole.edits),
+            controls=tuple(self.controls),
             variants=self._assemble_variants(),
             **said,
         )
@@ -267,20 +275,48 @@ class _Reader(RegionReader):
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         block = _block(tree.children)
-        if block and block.children[:1] == ["ddim"]:  # a token is its text
+        methods = get_args(SamplerMethod)
+        inside = block.children[0] if block and block.children else None
+        if block and isinstance(inside, Token) and str(inside) in methods:
             where = settings.word_span(block.children.pop(0))
-            self.report("G201", "`ddim` is no setting", "Write `sampler ddim { … }`.", where)
+            cure = f"Write `sampler {inside} {{ … }}`."
+            self.report("G201", f"`{inside}` is no setting", cure, where)
         given = read_settings(block, settings.SAMPLER, self.findings)
         first = tree.children[0] if tree.children else None
         if isinstance(first, Token):
-            if str(first) != "ddim":
-                message = f"there is no sampler `{first}`"
-                self.report("G202", message, "This release has `ddim`.", span_of(first))
+            if str(first) not in methods:
+                self._unknown_kind("sampler", first, methods)
                 return
             given["method"] = Setting(str(first), span_of(first))
         self.scope.once["sampler"] = self.make(
             Sampler if self.scope is self.whole else SamplerChange, span, given
         )
+
+    def _control(self, tree: Tree[Token], span: Span) -> None:
+        kind = token_of(tree.children[0])
+        given = read_settings(_block(tree.children), settings.CONTROL, self.findings)
+        if str(kind) not in get_args(ControlKind):
+            self._unknown_kind("control", kind, get_args(ControlKind))
+            return
+        for name in ("net", "annotator", "clip"):
+            if name in given:
+                given[name] = Setting(self.string(given[name].value), given[name].span)
+        given["kind"] = Setting(str(kind), span_of(kind))
+        control = self.make(Control, span, given)
+        if control and len(self.controls) == MAX_CONTROLS:
+            message = f"this is control {MAX_CONTROLS + 1}"
+            self.report("G203", message, f"At most {MAX_CONTROLS} are read.", span)
+        elif control:
+            self.controls.append(control)
+
+    def _unknown_kind(self, what: str, word: Token, known: Sequence[str]) -> None:
+        listed = ", ".join(f"`{name}`" for name in known)
+        cure = suggestion(str(word), known) or f"This release has {listed}."
+        self.report("G202", f"there is no {what} `{word}`", cure, span_of(word))
+
+    def _blend(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.BLEND, self.findings)
+        self.scope.once["blend"] = self.make(Blend, span, given)
 
     # --- regions and edits -----------------------------------------------------------------------
 

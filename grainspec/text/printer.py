@@ -26,7 +26,9 @@ from grainspec.regions.expressions import Union as UnionOf
 from grainspec.spec import (
     Attention,
     AttentionChange,
+    Blend,
     Change,
+    Control,
     Edit,
     EditSpec,
     Sampler,
@@ -64,7 +66,11 @@ def dumps(spec: EditSpec) -> str:
         _prompts(spec, "source", "target", "negative"),
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
         [_edit(edit) for edit in spec.edits],
-        _settings(spec.attention, spec.sampler),
+        [
+            *_settings(spec.attention, spec.sampler),
+            *(_control(control) for control in spec.controls),
+            *_blend(spec.blend),
+        ],
         *(_variant(variant) for variant in spec.variants),
     ]
     return format_text("\n\n".join("\n".join(lines) for lines in groups if lines))
@@ -213,16 +219,38 @@ def _settings(
     )
     if given:
         lines.append(f"attention{_block(given)}")
-    given = _changed(sampler, {"steps": str, "guidance": decimal_text, "seed": str})
+    given = _changed(
+        sampler, {"steps": str, "guidance": decimal_text, "eta": decimal_text, "seed": str}
+    )
     if given or sampler.method != type(sampler).model_fields["method"].default:
         lines.append(f"sampler{f' {sampler.method}' if sampler.method else ''}{_block(given)}")
     return lines
 
 
+def _control(control: Control) -> str:
+    given = _changed(
+        control,
+        {
+            "net": quoted,
+            "annotator": quoted,
+            "clip": quoted,
+            "scale": decimal_text,
+            "start": percent_text,
+            "until": percent_text,
+        },
+    )
+    return f"control {control.kind}{_block(given)}"
+
+
+def _blend(blend: Blend) -> list[str]:
+    given = _changed(blend, {"space": str, "feather": str})
+    return [f"blend{_block(given)}"] if given else []
+
+
 def _changed(node: Node, show: dict[str, Callable[..., str]]) -> list[str]:
     """The settings of a node that are not as the model has them by default."""
     return [
-        f"{name.rstrip('_')} {write(getattr(node, name))}"
+        f"{type(node).model_fields[name].alias or name} {write(getattr(node, name))}"
         for name, write in show.items()
         if getattr(node, name) != type(node).model_fields[name].default
     ]

@@ -14,8 +14,8 @@ from grainspec.clip import ResizeRule
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
 from grainspec.numbers import share_of_percent
-from grainspec.regions.expressions import FrameRange
-from grainspec.spec import MAX_LEVEL, FrameScope, NormScope, PhraseContext, Size
+from grainspec.regions.expressions import FrameRange, Length
+from grainspec.spec import MAX_LEVEL, BlendSpace, FrameScope, NormScope, PhraseContext, Size
 from grainspec.text.tokens import span_of
 from grainspec.validation import findings_of
 
@@ -101,6 +101,13 @@ def _levels(word: Word) -> Any:
     raise Mismatch
 
 
+def _length(word: Word) -> Length:
+    if not isinstance(word, Token) or word.type not in {"PERCENT", "PIXELS"}:
+        raise Mismatch
+    unit = "%" if word.type == "PERCENT" else "px"
+    return Length.model_validate({"value": number_of(word), "unit": unit})
+
+
 def _call(word: Word) -> Tree[Token]:
     if not isinstance(word, Tree) or word.data != "call":
         raise Mismatch
@@ -113,6 +120,9 @@ PERCENT = Kind("a percentage, as `30%`", _typed("PERCENT", share_of_percent))
 RANGE = Kind("a range of frames, first and last, as `0..30`", _typed("RANGE", _range))
 TEXT = Kind("a text in quotes", _typed("STRING", lambda token: token))
 SIZE = Kind("a size, width by height, as `512x512`", _typed("SIZE", _size))
+LENGTH = Kind(
+    "a length in source pixels or percent of the frame's shorter side, as `12px`", _length
+)
 BOX = Kind("a box, as `box(10%, 0%, 90%, 100%)`", _call)
 LEVELS = Kind("`all`, or levels by number, 0 the finest, as `1 2` or `1..3`", _levels, many=True)
 
@@ -140,7 +150,16 @@ MASKS = {
     "resize": _choice(get_args(ResizeRule)),
 }
 MASK_FLAGS = ("invert", "in_order", "scaled")
-SAMPLER = {"steps": INTEGER, "guidance": DECIMAL, "seed": INTEGER}
+SAMPLER = {"steps": INTEGER, "guidance": DECIMAL, "eta": DECIMAL, "seed": INTEGER}
+CONTROL = {
+    "net": TEXT,
+    "annotator": TEXT,
+    "clip": TEXT,
+    "scale": DECIMAL,
+    "from": PERCENT,
+    "until": PERCENT,
+}
+BLEND = {"space": _choice(get_args(BlendSpace)), "feather": LENGTH}
 
 
 @dataclass(frozen=True, slots=True)

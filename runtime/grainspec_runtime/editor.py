@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +19,38 @@ from grainspec.spec import EditSpec
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.backbones.norms import norm_scope
+from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.conditioning.nets import Controls, load_controls
+from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
+from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.prepare import Prepared, prepare
+from grainspec_runtime.sampling.blend import blended, faded
 from grainspec_runtime.sampling.cache import inversion_key, load_inversion, save_inversion
+from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 from grainspec_runtime.sampling.sample import sample
+from grainspec_runtime.sampling.solvers import solver
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, its finished steps and all its steps."""
 
-_INVERSION_VERSION = 2
+_INVERSION_VERSION = 3
 """Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A clip sampled back from its own noise, with its own prompt and without any edit.
+
+    psnr: dB against the source; vae_psnr: the same of the VAE alone, which no sampling can better.
+    """
+
+    frames: Frames
+    psnr: float
+    vae_psnr: float
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,8 @@ class EditResult:
     """An edited clip.
 
     source, edited: uint8 ``[F, H, W, 3]`` RGB, the clip as the model saw it and after the edit.
-    seconds: wall time by stage. warnings: everything doubtful, found before and during the run.
+    controls: the control pictures, of the same shape, in the spec's order. seconds: wall time by
+    stage. warnings: everything doubtful, found before and during the run.
     """
 
     prepared: Prepared
@@ -51,6 +72,8 @@ class EditResult:
     device: str
     dtype: str
     model_folder: str
+    controls: tuple[Frames, ...] = ()
+    reconstruction: Reconstruction | None = None
 
 
 @dataclass
@@ -71,6 +94,8 @@ class Editor:
     dtype: torch.dtype | None = None
     backend: str = "auto"
     use_cache: bool = True
+    reconstruct: bool = False
+    """Also sample every clip back without an edit, to see how true its inversion is."""
     _checkpoint: Checkpoint | None = field(default=None, repr=False)
     _place: str = field(default="", repr=False)
 
@@ -145,7 +170,20 @@ class Editor:
             if first.spec.model == DEMO:
                 back = _to_frames(checkpoint.decode_latents(latents))
                 late += strange_clip(frames, back, first.spec.video.span_of("path"))
-        inversions = _Inversions(checkpoint, latents, use_cache=self.use_cache)
+        pictures: list[Frames] = []
+        controls: Controls | None = None
+        if first.spec.controls:
+            with stage("control"):
+                pictures = _control_pictures(first, frames, checkpoint)
+                controls = load_controls(
+                    first.spec.controls,
+                    pictures,
+                    first.base,
+                    device=checkpoint.device,
+                    dtype=checkpoint.dtype,
+                )
+        denoiser = Denoiser(checkpoint, controls)
+        inversions = _Inversions(denoiser, latents, use_cache=self.use_cache)
         for one in prepared:
             spec, plan = one.spec, one.plan
             with stage("invert", one.variant) as report:
@@ -159,22 +197,36 @@ class Editor:
                     backend=self.backend,
                     device=checkpoint.device,
                 )
-                edited = sample(
-                    checkpoint,
+                sampled = sample(
+                    denoiser,
                     trajectory,
-                    plan,
                     control,
-                    negative=spec.negative,
-                    steps=spec.sampler.steps,
+                    [
+                        checkpoint.encode_prompt(spec.negative),
+                        encode_target(checkpoint.pipe, plan, device=checkpoint.device),
+                    ],
+                    scheduler=_scheduler(checkpoint, spec),
                     guidance=spec.sampler.guidance,
+                    edited_F1hw=_latent_weights(one, checkpoint),
+                    eta=spec.sampler.eta,
+                    seed=spec.sampler.seed,
                     progress=report,
                 )
             with stage("decode", one.variant):
-                pictures = _to_frames(checkpoint.decode_latents(edited.to(checkpoint.dtype)))
+                edited = _to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
+                if spec.blend.space in ("pixels", "both"):
+                    regions = one.bound.edits.bits_FHW != 0
+                    edited = blended(frames, edited, faded(regions, one.feather))
+            reconstruction = None
+            if self.reconstruct:
+                with stage("reconstruct", one.variant) as report:
+                    reconstruction = _reconstruction(
+                        denoiser, one, frames, latents, trajectory, report
+                    )
             yield EditResult(
                 prepared=one,
                 source=frames,
-                edited=pictures,
+                edited=edited,
                 fps=one.bound.facts.fps / spec.video.step,
                 seconds=seconds,
                 inversion_cached=cached,
@@ -182,6 +234,8 @@ class Editor:
                 device=str(checkpoint.device),
                 dtype=str(checkpoint.dtype).removeprefix("torch."),
                 model_folder=str(checkpoint.folder.resolve()),
+                controls=tuple(pictures),
+                reconstruction=reconstruction,
             )
             seconds, late = {}, []
 
@@ -189,8 +243,9 @@ class Editor:
 class _Inversions:
     """The ways to noise of one clip: the last that was found, those on disk, and new ones."""
 
-    def __init__(self, checkpoint: Checkpoint, latents: Tensor, *, use_cache: bool) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, denoiser: Denoiser, latents: Tensor, *, use_cache: bool) -> None:
+        self.denoiser = denoiser
+        self.checkpoint = denoiser.checkpoint
         self.latents = latents
         self.use_cache = use_cache
         self.last: tuple[str, Tensor] | None = None
@@ -203,7 +258,8 @@ class _Inversions:
             "version": _INVERSION_VERSION,
             "model": _fingerprint(checkpoint),
             "source": spec.source,
-            "steps": spec.sampler.steps,
+            "timesteps": _scheduler(checkpoint, spec).timesteps.tolist(),
+            "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
             "scope": spec.attention.frames,
             "norm": norm,
             "dtype": str(checkpoint.dtype),
@@ -219,17 +275,78 @@ class _Inversions:
             len(self.latents), scope=spec.attention.frames, norm=norm, device=checkpoint.device
         )
         trajectory = invert(
-            checkpoint,
+            self.denoiser,
             self.latents,
             control,
             prompt=spec.source,
-            steps=spec.sampler.steps,
+            timesteps=_scheduler(checkpoint, spec).timesteps,
             progress=report,
         )
         if self.use_cache:
             save_inversion(key, trajectory)
         self.last = key, trajectory
         return trajectory, False
+
+
+def _scheduler(checkpoint: Checkpoint, spec: EditSpec) -> Any:
+    scheduler = solver(checkpoint.scheduler, spec.sampler.method)
+    scheduler.set_timesteps(spec.sampler.steps, device=checkpoint.device)
+    return scheduler
+
+
+def _latent_weights(prepared: Prepared, checkpoint: Checkpoint) -> Tensor | None:
+    """Where the latents may leave the source's, ``[F, 1, h, w]``; None for everywhere."""
+    if prepared.spec.blend.space not in ("latents", "both"):
+        return None
+    feather = prepared.feather / prepared.backbone.pixels_per_latent
+    weights = faded(prepared.plan.edited_FHW, feather)
+    return torch.from_numpy(weights).to(checkpoint.device)[:, None]
+
+
+def _control_pictures(prepared: Prepared, frames: Frames, checkpoint: Checkpoint) -> list[Frames]:
+    return [
+        control_pictures(
+            control,
+            frames,
+            base=prepared.base,
+            frames=prepared.plan.frames,
+            window=prepared.bound.window,
+            facts=prepared.bound.facts,
+            device=checkpoint.device,
+        )
+        for control in prepared.spec.controls
+    ]
+
+
+def _reconstruction(
+    denoiser: Denoiser,
+    prepared: Prepared,
+    frames: Frames,
+    latents: Tensor,
+    trajectory: Tensor,
+    report: Callable[[int, int], None],
+) -> Reconstruction:
+    """The clip from its noise, with the source prompt alone: no guidance, no plan, no blending."""
+    checkpoint, spec = denoiser.checkpoint, prepared.spec
+    control = AttentionControl(
+        len(frames),
+        scope=spec.attention.frames,
+        norm=norm_scope(spec.attention.norm, spec.model),
+        device=checkpoint.device,
+    )
+    back = sample(
+        denoiser,
+        trajectory,
+        control,
+        [checkpoint.encode_prompt(spec.source)],
+        scheduler=_scheduler(checkpoint, spec),
+        guidance=1.0,
+        progress=report,
+    )
+    found, alone = (
+        _to_frames(checkpoint.decode_latents(each.to(checkpoint.dtype))) for each in (back, latents)
+    )
+    return Reconstruction(found, psnr(frames, found) or 0.0, psnr(frames, alone) or 0.0)
 
 
 def _fingerprint(checkpoint: Checkpoint) -> list[object]:

@@ -15,7 +15,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.spec import EditSpec
 from grainspec.text.override import override
-from grainspec_runtime.backbones.facts import backbone_facts
+from grainspec_runtime.backbones.facts import backbone_facts, text_width
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.demo.checks import unknown_words
 
@@ -38,7 +38,15 @@ class Prepared:
     @property
     def timesteps(self) -> list[float]:
         """The diffusion timesteps of the sampling run, the noisiest first."""
-        return self.backbone.timesteps(self.spec.sampler.steps)
+        return self.backbone.timesteps(self.spec.sampler.steps, self.spec.sampler.method)
+
+    @property
+    def feather(self) -> float:
+        """How far the edit fades out beside its regions, in pixels of the edited frames."""
+        length, facts = self.spec.blend.feather, self.bound.facts
+        if length is None:
+            return 0.0
+        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.window.scale) / 2
 
 
 def prepare(spec: EditSpec, base: Path, *, sets: Sequence[str] = ()) -> Prepared:
@@ -76,6 +84,7 @@ def _prepare(
         findings += check_files(spec, base)
         _raise_errors(findings)
         backbone = backbone_facts(spec.model, base, span=spec.span_of("model"))
+        _check_controls(spec, base, backbone)
     else:
         backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:
@@ -91,6 +100,16 @@ def _prepare(
     if spec.model == DEMO:
         findings += unknown_words(spec)
     return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
+
+
+def _check_controls(spec: EditSpec, base: Path, backbone: Backbone) -> None:
+    if spec.controls:
+        from grainspec_runtime.conditioning.annotate import check_annotator
+        from grainspec_runtime.conditioning.nets import check_net
+
+        for control in spec.controls:
+            check_annotator(control)
+            check_net(control, base, text_width(spec.model, base))
 
 
 def _raise_errors(findings: list[Diagnostic]) -> None:

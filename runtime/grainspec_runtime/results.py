@@ -33,6 +33,8 @@ _FILES = frozenset(
         "side_by_side.mp4",
         "overlay.png",
         "overview.png",
+        "controls.mp4",
+        "reconstruction.mp4",
         "spec.grain",
         "spec.json",
         "plan.safetensors",
@@ -138,6 +140,11 @@ def save_run(
         encode_video(
             side_by_side(result.source, result.edited), place / "side_by_side.mp4", fps=result.fps
         )
+        if result.controls:
+            encode_video(side_by_side(*result.controls), place / "controls.mp4", fps=result.fps)
+        if result.reconstruction:
+            back = side_by_side(result.source, result.reconstruction.frames)
+            encode_video(back, place / "reconstruction.mp4", fps=result.fps)
         marked = overlay(result.source, prepared.bound.edits)
         overlay_picture(result).save(place / "overlay.png")
         sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
@@ -197,6 +204,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
         },
         "plan": prepared.plan.digest,
         "inversion_cached": result.inversion_cached,
+        "reconstruction": _reconstruction_of(result),
         "seconds": result.seconds,
         "peak_memory_bytes": peak_memory(),
         "warnings": [warning.as_json() for warning in result.warnings],
@@ -206,6 +214,11 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             **{name: _version(name) for name in _PACKAGES},
         },
     }
+
+
+def _reconstruction_of(result: EditResult) -> dict[str, float] | None:
+    back = result.reconstruction
+    return {"psnr": back.psnr, "vae_psnr": back.vae_psnr} if back else None
 
 
 def peak_memory() -> int | None:

@@ -18,6 +18,7 @@ from grainspec_runtime import Editor
 from grainspec_runtime.backbones.facts import backbone_facts
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 
 
@@ -65,10 +66,11 @@ def test_inversion_and_sampling_with_the_same_words_lead_back(tiny_model: Path) 
     checkpoint.unet.conv_out.bias.data += 0.8
     latents = noise()
     control = AttentionControl(FRAMES)
-    there = invert(checkpoint, latents, control, prompt=TARGET, steps=steps)
+    checkpoint.scheduler.set_timesteps(steps)
+    times = checkpoint.scheduler.timesteps
+    there = invert(Denoiser(checkpoint), latents, control, prompt=TARGET, timesteps=times)
     words = checkpoint.denoiser_inputs([checkpoint.encode_prompt(TARGET)], latents)
     x = there[-1]
-    checkpoint.scheduler.set_timesteps(steps)
     with torch.inference_mode(), installed(checkpoint.unet, control):
         for t in checkpoint.scheduler.timesteps:
             output = checkpoint.unet(x, t, **words).sample

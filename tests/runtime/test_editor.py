@@ -22,6 +22,7 @@ from grainspec_runtime.editor import EditResult
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.results import check_writable, save_run, whole_folder
+from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 
 SIZE = Size(width=64, height=64)
@@ -152,15 +153,20 @@ def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
     control = AttentionControl(2)
     words = prepared.spec.source
     seen: list[tuple[int, int]] = []
+    demo.scheduler.set_timesteps(steps)
     trajectory = invert(
-        demo, latents, control, prompt=words, steps=steps, progress=lambda a, b: seen.append((a, b))
+        Denoiser(demo),
+        latents,
+        control,
+        prompt=words,
+        timesteps=demo.scheduler.timesteps,
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(i, steps) for i in range(1, steps + 1)]
     assert trajectory.shape == (steps + 1, *latents.shape)
     assert torch.equal(trajectory[0], latents)
     assert 0.8 < float(trajectory[-1].std()) < 1.1
     x, context = trajectory[-1], demo.encode_prompt(words).words.expand(2, -1, -1)
-    demo.scheduler.set_timesteps(steps)
     with torch.inference_mode(), installed(demo.unet, control):
         for t in demo.scheduler.timesteps:
             x = demo.scheduler.step(demo.unet(x, t, context).sample, t, x).prev_sample

@@ -17,8 +17,11 @@ from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.facts import backbone_facts
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
 from grainspec_runtime.backbones.norms import norm_scope
+from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.sample import sample
+from grainspec_runtime.sampling.solvers import solver
 
 FRAMES, STEPS = 2, 4
 TARGET = "a green robot and a yellow bear on grass"
@@ -73,6 +76,18 @@ def sampled(
         scope=plan.attention.frames,
         norm=norm_scope(plan.attention.norm, plan.backbone),
     )
+    scheduler = solver(checkpoint.scheduler, "ddim")
+    scheduler.set_timesteps(STEPS)
+    prompts = [
+        checkpoint.encode_prompt(negative),
+        encode_target(checkpoint.pipe, plan, device=checkpoint.device),
+    ]
     return sample(
-        checkpoint, trajectory, plan, control, negative=negative, steps=STEPS, guidance=guidance
+        Denoiser(checkpoint),
+        trajectory,
+        control,
+        prompts,
+        scheduler=scheduler,
+        guidance=guidance,
+        edited_F1hw=torch.from_numpy(plan.edited_FHW)[:, None].float(),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -16,6 +16,10 @@ from grainspec.spec import (
     MAX_WEIGHT,
     Attention,
     AttentionChange,
+    Blend,
+    BlendSpace,
+    Control,
+    ControlKind,
     Edit,
     EditSpec,
     Free,
@@ -23,12 +27,13 @@ from grainspec.spec import (
     Region,
     Sampler,
     SamplerChange,
+    SamplerMethod,
     Size,
     Variant,
     Video,
     Without,
 )
-from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, unfilled
+from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, lengths, unfilled
 from grainspec.testing.strategies.values import numbers, some
 from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, prompt_of, texts
 
@@ -67,6 +72,8 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
         edits=edits,
         attention=Attention.model_validate(draw(_attention(max_level))),
         sampler=Sampler.model_validate(draw(_sampler())),
+        controls=tuple(draw(_CONTROLS)),
+        blend=Blend.model_validate(draw(_BLEND)),
     )
     named = draw(st.lists(names(), max_size=variants, unique=True)) if variants else []
     made = tuple(_variant(draw, name, spec, max_level) for name in named)
@@ -198,6 +205,27 @@ _CLIP = some(
 )
 
 
+_CONTROLS = st.lists(
+    st.tuples(
+        st.sampled_from(get_args(ControlKind)),
+        some(
+            **{
+                "net": texts(1),
+                "annotator": texts(1),
+                "clip": texts(1),
+                "scale": numbers(0, 10, 1),
+                "from": numbers(0, 0.5),
+                "until": numbers(0.6, 1, 1),
+            }
+        ),
+    ).map(lambda made: Control.model_validate({"kind": made[0], **made[1]})),
+    max_size=1,
+)
+_BLEND = some(
+    space=st.sampled_from(get_args(BlendSpace)), feather=lengths("px", 0, 40) | lengths("%", 0, 10)
+)
+
+
 @cache
 def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.lists(st.integers(0, highest), min_size=1, max_size=4).map(tuple)
@@ -222,4 +250,9 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
 
 @cache
 def _sampler() -> st.SearchStrategy[dict[str, Any]]:
-    return some(steps=st.integers(1, 60), guidance=numbers(0, 100), seed=st.integers(0, 2**63 - 1))
+    return some(
+        method=st.sampled_from(get_args(SamplerMethod)),
+        steps=st.integers(1, 60),
+        guidance=numbers(0, 100),
+        seed=st.integers(0, 2**63 - 1),
+    )

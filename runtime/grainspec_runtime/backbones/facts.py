@@ -60,6 +60,13 @@ def native_size(model: str, base: Path) -> Size | None:
     return _sizes(unet, vae)[1]
 
 
+def text_width(model: str, base: Path) -> int:
+    """The width of the text that a checkpoint's UNet reads."""
+    config = read_json(locate(model, base, weights=False) / "unet" / "config.json")
+    width = config.get("cross_attention_dim", 1280)
+    return int(width[0] if isinstance(width, list) else width)
+
+
 def _sizes(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, Size]:
     """Pixels across one latent, and the native frame size."""
     per_latent = 2 ** (len(vae["block_out_channels"]) - 1)

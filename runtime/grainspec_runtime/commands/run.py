@@ -27,6 +27,11 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 )
 @click.option("--no-cache", is_flag=True, help="Neither look up nor keep the inversion.")
 @click.option(
+    "--reconstruct",
+    is_flag=True,
+    help="Also sample the clip back without an edit, and say how true it comes out (PSNR).",
+)
+@click.option(
     "--variant",
     "variants",
     metavar="NAME",
@@ -41,6 +46,7 @@ def run(
     device: str | None,
     dtype: str | None,
     no_cache: bool,
+    reconstruct: bool,
     variants: tuple[str, ...],
     sets: tuple[str, ...],
     format_: Format,
@@ -49,7 +55,8 @@ def run(
 
     Writes a folder, runs/SPEC unless -o names another: edited.mp4, the same without loss as
     edited.mkv, side_by_side.mp4, overlay.png, overview.png, the spec, the plan, and run.json with
-    all that is needed to repeat the run. An earlier run there is replaced once the new one is
+    all that is needed to repeat the run; controls.mp4 shows what ControlNets were given,
+    reconstruction.mp4 the clip sampled back. An earlier run there is replaced once the new one is
     complete.
 
     Variants share one inversion. Each is written to a folder of its own name in that folder, and
@@ -62,6 +69,7 @@ def run(
       grain run edit.grain --set sampler.steps=20 --set attention.until=50%
       grain run wolf.grain --variant pig --variant husky
       grain run wolf.grain --variant all
+      grain run edit.grain --reconstruct
     """
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
@@ -93,6 +101,7 @@ def run(
             device=known_device(device),
             dtype=getattr(torch, dtype) if dtype else None,
             use_cache=not no_cache,
+            reconstruct=reconstruct,
         )
         results: list[EditResult] = []
         arguments = sys.argv[1:]
@@ -119,6 +128,12 @@ def run(
         total = sum(result.seconds.values())
         cached = ", inversion from the cache" if result.inversion_cached else ""
         print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
+        if result.reconstruction:
+            back = result.reconstruction
+            print(
+                f"reconstruction without an edit: {back.psnr:.1f} dB; "
+                f"the VAE alone allows {back.vae_psnr:.1f} dB"
+            )
         print(f"wrote {place}: edited.mp4, side_by_side.mp4, overview.png, run.json and more")
     if len(results) > 1:
         print(f"wrote {output}: variants.mp4 and variants.png, all next to each other")

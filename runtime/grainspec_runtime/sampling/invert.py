@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from grainspec.diagnostics import fail
-from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.sampling.denoiser import Denoiser
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished steps and of all steps."""
@@ -17,15 +17,17 @@ Progress = Callable[[int, int], None]
 
 @torch.inference_mode()
 def invert(
-    checkpoint: Checkpoint,
+    denoiser: Denoiser,
     latents_Fchw: Tensor,
     control: AttentionControl,
     *,
     prompt: str,
-    steps: int,
+    timesteps: Tensor,
     progress: Progress = lambda done, total: None,
 ) -> Tensor:
     """The trajectory ``[steps + 1, F, c, h, w]`` from the clip's latents to noise.
+
+    ``timesteps`` are those of the sampling that is to lead back, the noisiest first.
 
     DDIM sampling takes x_t to x_s = a_s (x_t − b_t ε) / a_t + b_s ε with ε = ε(x_t, t), a = √ᾱ and
     b = √(1 − ᾱ). Its inverse wants ε at the point it leads to, which is not yet known. Here the
@@ -34,21 +36,21 @@ def invert(
     30 steps this halves the error of reconstruction (2 % against 5 %) and keeps the noise at 0.9
     of its due deviation instead of 0.7. Raises GrainError (G505) if a step yields no numbers.
     """
-    scheduler, unet = checkpoint.scheduler, checkpoint.unet
-    scheduler.set_timesteps(steps, device=latents_Fchw.device)
+    checkpoint, steps = denoiser.checkpoint, len(timesteps)
+    scheduler = checkpoint.scheduler
     signal = scheduler.alphas_cumprod.to(latents_Fchw.device)
     words = checkpoint.denoiser_inputs([checkpoint.encode_prompt(prompt)], latents_Fchw)
     x = latents_Fchw.float()
     a, b = _rates(scheduler.final_alpha_cumprod.to(x))
     trajectory = [x]
     epsilon: Tensor | None = None
-    with installed(unet, control):
+    with installed(checkpoint.unet, control):
         control.begin_step(steps, steps, 0.0)
-        for done, t in enumerate(scheduler.timesteps.flip(0), start=1):
+        for done, t in enumerate(timesteps.flip(0), start=1):
             next_a, next_b = _rates(signal[t])
 
-            def noise(at: Tensor, t: Tensor = t) -> Tensor:
-                output = unet(at.to(checkpoint.dtype), t, **words, return_dict=False)[0].float()
+            def noise(at: Tensor, t: Tensor = t, step: int = steps - done) -> Tensor:
+                output = denoiser(at, t, words, step=step, steps=steps)
                 return _epsilon(scheduler.config.prediction_type, output, at, signal[t])
 
             if epsilon is None:

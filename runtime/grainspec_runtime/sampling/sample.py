@@ -1,54 +1,66 @@
-"""DDIM sampling with guidance, under a mask plan, with the clip kept where nothing is edited."""
+"""Sampling with guidance under a plan, with the clip kept where nothing is edited."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from grainspec.diagnostics import fail
-from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.load import Checkpoint
-from grainspec_runtime.backbones.prompts import encode_target
+from grainspec_runtime.backbones.prompts import EncodedPrompt
 from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import Progress
 
 
 @torch.inference_mode()
 def sample(
-    checkpoint: Checkpoint,
+    denoiser: Denoiser,
     trajectory: Tensor,
-    plan: MaskPlan,
     control: AttentionControl,
+    prompts: Sequence[EncodedPrompt],
     *,
-    negative: str,
-    steps: int,
+    scheduler: Any,
     guidance: float,
+    edited_F1hw: Tensor | None = None,
+    eta: float = 0.0,
+    seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Tensor:
-    """Edited latents ``[F, c, h, w]``, from the end of an inversion's ``trajectory``.
+    """Edited latents, float32 ``[F, c, h, w]``, from the end of an inversion's ``trajectory``.
 
-    After every step the latents outside the edited regions are put back on the trajectory, so what
-    no edit names comes out as it went in. Raises GrainError (G505) if a step yields no numbers.
+    ``prompts`` are the negative and the wanted one, or the wanted one alone, without guidance.
+    ``scheduler`` is one of :func:`grainspec_runtime.sampling.solvers.solver`, its timesteps set as
+    for the inversion. After every step the latents are put back on the trajectory where
+    ``edited_F1hw`` is 0, and part of the way where it is below 1; None leaves them alone. With
+    ``eta`` (DDIM's σ, as a share of DDPM's) noise is drawn from ``seed``, on the CPU, so that it is
+    the same on any device. Raises GrainError (G505) if a step yields no numbers.
     """
-    scheduler, unet = checkpoint.scheduler, checkpoint.unet
-    scheduler.set_timesteps(steps, device=trajectory.device)
-    prompts = [
-        checkpoint.encode_prompt(negative),
-        encode_target(checkpoint.pipe, plan, device=checkpoint.device),
-    ]
-    words = checkpoint.denoiser_inputs(prompts, trajectory[-1])
-    edited = torch.from_numpy(plan.edited_FHW).to(trajectory.device)[:, None]
+    checkpoint = denoiser.checkpoint
+    words = checkpoint.denoiser_inputs(list(prompts), trajectory[-1])
+    guided, steps = len(prompts) == 2, len(scheduler.timesteps)
+    generator = torch.Generator().manual_seed(seed)
     x = trajectory[-1]
-    with installed(unet, control):
+    with installed(checkpoint.unet, control):
         for step, t in enumerate(scheduler.timesteps):
             control.begin_step(step, steps, float(t))
-            both = torch.cat([x, x]).to(checkpoint.dtype)
-            plain, wanted = unet(both, t, **words, return_dict=False)[0].float().chunk(2)
-            x = scheduler.step(plain + guidance * (wanted - plain), t, x).prev_sample
+            passes = torch.cat([x, x]) if guided else x
+            output = denoiser(passes, t, words, step=step, steps=steps)
+            if guided:
+                plain, wanted = output.chunk(2)
+                output = plain + guidance * (wanted - plain)
+            extra: dict[str, Any] = {}
+            if eta:
+                noise = torch.randn(x.shape, generator=generator)
+                extra = {"eta": eta, "variance_noise": noise.to(x)}
+            x = scheduler.step(output, t, x, **extra).prev_sample
             if not bool(x.isfinite().all()):
                 message = f"step {step + 1} of {steps} gave values that are no numbers"
                 cure = "Lower `guidance`, or run in float32 with `--dtype float32`."
                 raise fail("G505", message, cure)
-            x = torch.where(edited, x, trajectory[-2 - step])
+            if edited_F1hw is not None:
+                x = torch.lerp(trajectory[-2 - step], x, edited_F1hw)
             progress(step + 1, steps)
     return x

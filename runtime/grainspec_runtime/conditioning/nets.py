@@ -1,0 +1,159 @@
+"""ControlNets (Zhang et al., 2023): loaded by diffusers, asked at every step, their answers added.
+
+Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel
+from safetensors import SafetensorError
+from torch import Tensor
+
+from grainspec.diagnostics import fail
+from grainspec.spec import Control, ControlKind
+from grainspec_runtime.backbones.hub import folder_of
+from grainspec_runtime.backbones.locate import read_json
+from grainspec_runtime.media.decode import Frames
+
+DEFAULTS: dict[ControlKind, str] = {
+    "canny": "lllyasviel/control_v11p_sd15_canny",
+    "depth": "lllyasviel/control_v11f1p_sd15_depth",
+    "pose": "lllyasviel/control_v11p_sd15_openpose",
+    "lineart": "lllyasviel/control_v11p_sd15_lineart",
+    "softedge": "lllyasviel/control_v11p_sd15_softedge",
+    "normal": "lllyasviel/control_v11p_sd15_normalbae",
+}
+"""The ControlNets that are taken where a spec names none; all are for Stable Diffusion 1.5."""
+
+_FACTS = ["config.json"]
+_WEIGHTS = ["config.json", "diffusion_pytorch_model*.safetensors"]
+
+
+def check_net(control: Control, base: Path, text_width: int) -> None:
+    """Raise GrainError unless there is a ControlNet, and one for a UNet that reads such text.
+
+    Only its configuration is looked at. G502 and G503: it is not there; G504: it is none; G507: it
+    belongs to another family of models.
+    """
+    folder = _folder(control, base, _FACTS)
+    span = control.span_of("net") or control.span
+    config = read_json(folder / "config.json", span)
+    name = control.net or DEFAULTS[control.kind]
+    if config.get("_class_name") != "ControlNetModel":
+        message = f"{name} is a {config.get('_class_name')}, no ControlNetModel"
+        cure = "Unions, XS and other kinds of ControlNets are not run; take a plain one."
+        raise fail("G504", message, cure, span)
+    if config.get("cross_attention_dim") != text_width:
+        message = (
+            f"{name} reads text of width {config.get('cross_attention_dim')}, "
+            f"the model's is {text_width}"
+        )
+        cure = "ControlNets are made for one family (1.x: 768, 2.x: 1024, XL: 2048): name another."
+        raise fail("G507", message, cure, span)
+
+
+@dataclass(frozen=True)
+class ActiveControl:
+    """One ControlNet, its pictures ``[F, 3, H, W]`` in [0, 1], and when it is asked."""
+
+    net: ControlNetModel
+    place: list[Any]
+    """The folder that it was loaded from, and its files' sizes and dates."""
+    pictures: Tensor
+    scale: float
+    start: float
+    until: float
+
+    def is_active(self, step: int, steps: int) -> bool:
+        """As diffusers has it: from the share ``start`` of the steps on, up to ``until``."""
+        return step / steps >= self.start and (step + 1) / steps <= self.until
+
+
+@dataclass(frozen=True)
+class Controls:
+    """A clip's ControlNets; what they say is added up."""
+
+    parts: tuple[ActiveControl, ...]
+
+    def facts(self) -> list[Any]:
+        """What tells one set of controls from another, as plain JSON values."""
+        found: list[Any] = []
+        for part in self.parts:
+            pictures = hashlib.sha256(part.pictures.float().cpu().numpy().tobytes()).hexdigest()
+            found.append([part.place, pictures, part.scale, part.start, part.until])
+        return found
+
+    def residuals(
+        self, x_PFchw: Tensor, t: Tensor, words: dict[str, Any], *, step: int, steps: int
+    ) -> dict[str, Any]:
+        """The keyword arguments of a UNet that carry what the ControlNets say at a step."""
+        down: list[Tensor] | None = None
+        middle: Tensor | None = None
+        for part in self.parts:
+            if not part.is_active(step, steps):
+                continue
+            passes = len(x_PFchw) // len(part.pictures)
+            more, last = part.net(
+                x_PFchw,
+                t,
+                controlnet_cond=part.pictures.repeat(passes, 1, 1, 1),
+                conditioning_scale=part.scale,
+                return_dict=False,
+                **words,
+            )
+            down = list(more) if down is None else [a + b for a, b in zip(down, more, strict=True)]
+            middle = last if middle is None else middle + last
+        if down is None:
+            return {}
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+
+
+def load_controls(
+    controls: Sequence[Control],
+    pictures: Sequence[Frames],
+    base: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Controls | None:
+    """Load a spec's ControlNets for these pictures, uint8 ``[F, H, W, 3]``; None for none.
+
+    From safetensors alone. Raises GrainError: G502 for weights that are missing or broken, G503
+    where they cannot be fetched.
+    """
+    parts = []
+    for control, frames in zip(controls, pictures, strict=True):
+        folder = _folder(control, base, _WEIGHTS)
+        name = control.net or DEFAULTS[control.kind]
+        try:
+            net = ControlNetModel.from_pretrained(folder, use_safetensors=True)
+        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0] or type(error).__name__
+            message = f"the ControlNet {name} cannot be loaded: {reason}"
+            span = control.span_of("net") or control.span
+            raise fail("G502", message, "Was it downloaded in full?", span) from error
+        torch.nn.Module.to(net, device=device, dtype=dtype).eval().requires_grad_(False)
+        shown = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).to(device, dtype) / 255
+        files = sorted(folder.glob("*.safetensors"))
+        place = [str(folder.resolve())]
+        place += [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        parts.append(ActiveControl(net, place, shown, control.scale, control.start, control.until))
+    return Controls(tuple(parts)) if parts else None
+
+
+def _folder(control: Control, base: Path, patterns: Sequence[str]) -> Path:
+    return folder_of(
+        control.net or DEFAULTS[control.kind],
+        base,
+        patterns,
+        what="the ControlNet",
+        example=f'`control {control.kind} {{ net "{DEFAULTS[control.kind]}" }}`',
+        span=control.span_of("net") or control.span,
+    )

@@ -1,0 +1,39 @@
+"""A spec's control pictures: looked for in the clip, or read from where the user put them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from grainspec.clip import ClipFacts, Window, probe
+from grainspec.spec import Control
+from grainspec_runtime.conditioning.annotate import annotator
+from grainspec_runtime.media.decode import Frames, decode_frames
+
+
+def control_pictures(
+    control: Control,
+    source: Frames,
+    *,
+    base: Path,
+    frames: Sequence[int],
+    window: Window,
+    facts: ClipFacts,
+    device: torch.device,
+) -> Frames:
+    """The pictures of a control, uint8 ``[F, H, W, 3]`` as ``source``, which has those ``frames``.
+
+    A clip of the user's goes through the same window as the source, which has these ``facts``, its
+    size allowed for. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
+    """
+    if control.clip is None:
+        return annotator(control, base, device=device)(source)
+    path = base / control.clip
+    own = probe(path, needed=frames[-1], span=control.span_of("clip"))
+    across, down = own.width / facts.width, own.height / facts.height
+    left, top, right, bottom = window.box
+    scaled = replace(window, box=(left * across, top * down, right * across, bottom * down))
+    return decode_frames(path, frames, scaled)
