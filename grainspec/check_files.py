@@ -18,7 +18,7 @@ from grainspec.regions.expressions import (
     children,
 )
 from grainspec.regions.masks import check_masks
-from grainspec.spec import EditSpec
+from grainspec.spec import Control, EditSpec
 
 
 def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
@@ -49,7 +49,32 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
                 message = f"frame {source.frames.first} is past the end of the video"
                 there = f"It has frames 0 to {facts.frames - 1}."
                 findings.append(Diagnostic("G303", message, there, source.span))
+    findings += [
+        found for control in spec.controls for found in _control(control, base, facts, frames)
+    ]
     return findings
+
+
+def _control(
+    control: Control, base: Path, facts: ClipFacts, frames: Sequence[int]
+) -> Iterator[Diagnostic]:
+    """A control's own clip must have the source's frames, in the source's shape."""
+    if control.clip is None:
+        return
+    span = control.span_of("clip")
+    try:
+        own = probe(base / control.clip, needed=frames[-1], span=span)
+    except GrainError as error:
+        yield from error.diagnostics
+        return
+    if own.frames <= frames[-1]:
+        message = f"{control.clip} has {own.frames} frames, frame {frames[-1]} is wanted"
+        yield Diagnostic("G303", message, "It needs a picture for every frame of the clip.", span)
+    elif abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
+        message = (
+            f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
+        )
+        yield Diagnostic("G306", message, "It may be larger or smaller, of the same shape.", span)
 
 
 def _sources(

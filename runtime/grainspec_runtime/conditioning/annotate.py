@@ -85,7 +85,7 @@ def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
     )
     try:
         model: Any = AutoModelForDepthEstimation.from_pretrained(folder, use_safetensors=True)
-        processor: Any = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+        processor: Any = AutoImageProcessor.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise _broken("the depth model", name, error, control) from error
     torch.nn.Module.to(model, device).eval().requires_grad_(False)
@@ -102,8 +102,8 @@ def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
         depth_FHW = torch.stack(found)
         # One scale for the whole clip, or depth would flicker; these models give what is near the
         # larger values, and near is white.
-        low, high = depth_FHW.amin(), depth_FHW.amax()
-        grey = ((depth_FHW - low) / (high - low).clamp(min=1e-6) * 255).round().to(torch.uint8)
+        low, high = float(depth_FHW.amin()), float(depth_FHW.amax())
+        grey = ((depth_FHW - low) * (255 / (high - low or 1))).round().to(torch.uint8)
         return grey.numpy()[..., None].repeat(3, axis=3)
 
     return look

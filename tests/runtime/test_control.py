@@ -1,0 +1,267 @@
+"""ControlNets: pictures of what is looked for, and networks that hold an edit to them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from clips import EXAMPLES
+from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+from PIL import Image
+from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, stock
+
+from grainspec import EditSpec, GrainError, parse
+from grainspec.diagnostics import Diagnostic
+from grainspec.spec import Control
+from grainspec_runtime import Editor
+from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.conditioning.annotate import annotator
+from grainspec_runtime.conditioning.nets import load_controls
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.prepare import prepare
+from grainspec_runtime.sampling.denoiser import Denoiser
+from grainspec_runtime.sampling.sample import sample
+from grainspec_runtime.sampling.solvers import solver
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def net(tiny_sd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ControlNet of the tiny model's shape that says something: its last layers are random."""
+    unet = loaded(tiny_sd).unet
+    torch.manual_seed(1)
+    made = ControlNetModel.from_unet(unet)
+    last = made.controlnet_cond_embedding.conv_out
+    for layer in [*made.controlnet_down_blocks, made.controlnet_mid_block, last]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    folder = tmp_path_factory.mktemp("net")
+    made.save_pretrained(folder)
+    return folder
+
+
+def pictures(seed: int = 0) -> Frames:
+    return np.random.default_rng(seed).integers(0, 256, (FRAMES, 64, 64, 3), dtype=np.uint8)
+
+
+def sampled(model: Path, nets: list[Control], shown: list[Frames]) -> torch.Tensor:
+    checkpoint = loaded(model)
+    controls = load_controls(nets, shown, Path(), device=CPU, dtype=torch.float32)
+    scheduler = solver(checkpoint.scheduler, "ddim")
+    scheduler.set_timesteps(STEPS)
+    prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]
+    start = noise()[None].expand(STEPS + 1, -1, -1, -1, -1)
+    control = AttentionControl(FRAMES, scope="each")
+    return sample(
+        Denoiser(checkpoint, controls), start, control, prompts, scheduler=scheduler, guidance=5
+    )
+
+
+@pytest.mark.parametrize("span", [(0.0, 1.0), (0.25, 0.75)])
+def test_as_diffusers_own_pipeline(tiny_sd: Path, net: Path, span: tuple[float, float]) -> None:
+    start, until = span
+    control = Control.model_validate(
+        {"kind": "canny", "net": str(net), "scale": 0.7, "from": start, "until": until}
+    )
+    ours = sampled(tiny_sd, [control], [pictures()])
+    parts = stock(tiny_sd).components
+    pipe = StableDiffusionControlNetPipeline(
+        **parts, controlnet=ControlNetModel.from_pretrained(net), requires_safety_checker=False
+    )
+    pipe.set_progress_bar_config(disable=True)
+    theirs = pipe(
+        [TARGET] * FRAMES,
+        image=[Image.fromarray(frame) for frame in pictures()],
+        num_inference_steps=STEPS,
+        guidance_scale=5.0,
+        controlnet_conditioning_scale=0.7,
+        control_guidance_start=start,
+        control_guidance_end=until,
+        latents=noise(),
+        output_type="latent",
+    ).images
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=2e-4)
+    assert not torch.allclose(ours, sampled(tiny_sd, [], []), atol=1e-2)
+
+
+def test_several_add_up(tiny_sd: Path, net: Path) -> None:
+    def control(scale: float) -> Control:
+        return Control(kind="depth", net=str(net), scale=scale)
+
+    both = sampled(tiny_sd, [control(0.2), control(0.5)], [pictures(), pictures()])
+    one = sampled(tiny_sd, [control(0.7)], [pictures()])
+    torch.testing.assert_close(both, one, atol=1e-4, rtol=1e-4)
+    other = sampled(tiny_sd, [control(0.2), control(0.5)], [pictures(), pictures(1)])
+    assert not torch.allclose(both, other, atol=1e-3)
+
+
+def spec_with(control: str, model: Path | str = "demo", crop: str = "") -> EditSpec:
+    return parse(
+        f'grain 1 video "clips/two_men.mp4" {{ frames 0..1 size 64x64 {crop} }} model "{model}" '
+        'target "a green robot on grass" region r = box(0%, 0%, 70%, 100%) '
+        f'edit r -> "green robot" sampler ddim {{ steps 2 }} {control}'
+    )
+
+
+def test_an_edit_under_control(tiny_sd: Path, net: Path, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "clips", tmp_path / "clips")
+    editor = Editor(str(tiny_sd), device="cpu", use_cache=False)
+    free = editor.run(spec_with("", tiny_sd), base=tmp_path)
+    held = editor.run(spec_with(f'control canny {{ net "{net}" }}', tiny_sd), base=tmp_path)
+    assert (free.edited != held.edited).any()
+    (edges,) = held.controls
+    assert edges.shape == held.source.shape
+    assert set(np.unique(edges)) == {0, 255}
+    again = editor.run(
+        spec_with(f'control canny {{ net "{net}" clip "clips/two_men.mp4" }}', tiny_sd),
+        base=tmp_path,
+    )
+    assert np.array_equal(again.controls[0], again.source)  # the clip itself, as its own control
+
+
+def test_a_clip_of_another_size_is_scaled(tiny_sd: Path, net: Path, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "clips", tmp_path / "clips")
+    (tmp_path / "depth").mkdir()
+    for number in range(2):
+        ramp = np.tile(np.linspace(0, 255, 192, dtype=np.uint8), (192, 1))
+        Image.fromarray(ramp).save(tmp_path / "depth" / f"{number:05}.png")
+    crop = "crop box(50%, 0%, 100%, 50%)"
+    spec = spec_with(f'control depth {{ net "{net}" clip "depth" }}', tiny_sd, crop)
+    result = Editor(str(tiny_sd), device="cpu", use_cache=False).run(spec, base=tmp_path)
+    (depth,) = result.controls
+    assert depth[0, 0, 0, 0] == pytest.approx(128, abs=3)  # the crop's left edge
+    assert depth[0, 0, -1, 0] == pytest.approx(254, abs=3)
+
+
+# --- what looks for things ---
+
+
+def test_canny_finds_edges() -> None:
+    frames = np.zeros((1, 40, 40, 3), np.uint8)
+    frames[:, :, 20:] = 255
+    found = annotator(Control(kind="canny"), Path(), device=CPU)(frames)
+    assert found.shape == frames.shape
+    assert (found[0, 5:-5, 18:22].max(axis=1) == 255).all()
+    assert not found[0, :, :15].any()
+
+
+def test_depth_is_one_scale_for_the_clip(tmp_path: Path) -> None:
+    from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
+
+    torch.manual_seed(0)
+    config = DPTConfig(
+        hidden_size=8,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=8,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        reassemble_factors=[4, 2, 1, 0.5],
+        is_hybrid=False,
+    )
+    model = DPTForDepthEstimation(config)
+    for parameter in model.head.parameters():
+        parameter.data.abs_()  # or the last ReLU would make all of it nothing
+    model.save_pretrained(tmp_path)
+    DPTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    frames = pictures()
+    control = Control(kind="depth", annotator=str(tmp_path))
+    found = annotator(control, Path(), device=CPU)(frames)
+    assert found.shape == frames.shape
+    assert (found.min(), found.max()) == (0, 255)
+    assert (found[..., 0] == found[..., 2]).all()
+
+
+def test_controlnet_aux_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Detector:
+        @classmethod
+        def from_pretrained(cls, place: str) -> Detector:
+            assert place == "lllyasviel/Annotators"
+            return cls()
+
+        def to(self, device: torch.device) -> Detector:
+            return self
+
+        def __call__(self, image: Image.Image, **sizes: int) -> Image.Image:
+            assert sizes == {"detect_resolution": 64, "image_resolution": 64}
+            return image.convert("L").resize((32, 32))
+
+    fake: Any = types.ModuleType("controlnet_aux")
+    fake.OpenposeDetector = Detector
+    monkeypatch.setitem(sys.modules, "controlnet_aux", fake)
+    found = annotator(Control(kind="pose"), Path(), device=CPU)(pictures())
+    assert found.shape == pictures().shape
+    assert found.dtype == np.uint8
+
+
+# --- what can go wrong, all of it before a model is loaded ---
+
+
+def refused(spec: EditSpec, monkeypatch: pytest.MonkeyPatch) -> Diagnostic:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(GrainError) as raised:
+        prepare(spec, EXAMPLES)
+    (finding,) = raised.value.diagnostics
+    assert finding.span is not None
+    return finding
+
+
+def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "controlnet_aux", None)
+    found = refused(spec_with("control pose"), monkeypatch)
+    assert found.code == "G501"
+    assert "grainspec[control]" in str(found)
+    assert "clip" in str(found)
+
+
+def test_nets_that_do_not_do(
+    net: Path, tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = refused(spec_with("control canny"), monkeypatch)
+    assert found.code == "G503"
+    assert "control_v11p_sd15_canny" in str(found)
+    found = refused(spec_with(f'control canny {{ net "{tmp_path / "no"}" }}'), monkeypatch)
+    assert found.code == "G502"
+    found = refused(spec_with(f'control canny {{ net "{net}" }}'), monkeypatch)
+    assert found.code == "G507"  # the demo model reads text of another width
+    other = tmp_path / "other"
+    shutil.copytree(net, other)
+    config = json.loads((net / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "_class_name": "UNet"}))
+    found = refused(spec_with(f'control canny {{ net "{other}" }}', tiny_sd), monkeypatch)
+    assert found.code == "G504"
+    shutil.copy(net / "config.json", other / "config.json")
+    (other / "diffusion_pytorch_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(GrainError, match="G502"):
+        Editor(str(tiny_sd), device="cpu", use_cache=False).run(
+            spec_with(f'control canny {{ net "{other}" }}', tiny_sd), base=EXAMPLES
+        )
+
+
+def test_clips_that_do_not_do(
+    net: Path, tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = refused(
+        spec_with(f'control canny {{ net "{net}" clip "no.mp4" }}', tiny_sd), monkeypatch
+    )
+    assert found.code == "G301"
+    (tmp_path / "short").mkdir()
+    Image.new("RGB", (96, 96)).save(tmp_path / "short" / "00000.png")
+    control = f'control canny {{ net "{net}" clip "{tmp_path / "short"}" }}'
+    assert refused(spec_with(control, tiny_sd), monkeypatch).code == "G303"
+    (tmp_path / "wide").mkdir()
+    for number in range(2):
+        Image.new("RGB", (192, 96)).save(tmp_path / "wide" / f"{number:05}.png")
+    control = f'control canny {{ net "{net}" clip "{tmp_path / "wide"}" }}'
+    found = refused(spec_with(control, tiny_sd), monkeypatch)
+    assert found.code == "G306"
