@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.spec import EditSpec
-from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
+from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.prompts import encode_target
@@ -36,6 +36,8 @@ from grainspec_runtime.sampling.solvers import solver
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, its finished steps and all its steps."""
+
+_OPTIONS = ("offload", "vae_slicing", "vae_tiling", "compile")
 
 _INVERSION_VERSION = 3
 """Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
@@ -72,6 +74,8 @@ class EditResult:
     device: str
     dtype: str
     model_folder: str
+    options: dict[str, object]
+    """How the model was loaded, where that is not by default."""
     controls: tuple[Frames, ...] = ()
     reconstruction: Reconstruction | None = None
 
@@ -82,7 +86,9 @@ class Editor:
 
     ``model`` is as in a spec: ``demo``, a folder in diffusers' format, or a hub id. It is loaded
     when the first spec has passed all its checks. ``device`` and ``dtype`` default to the best of
-    the machine; ``backend`` is that of :func:`grainspec_runtime.modulated_attention`.
+    the machine; ``backend`` is that of :func:`grainspec_runtime.modulated_attention`. ``offload``,
+    ``vae_slicing``, ``vae_tiling`` and ``compile`` are those of
+    :func:`grainspec_runtime.backbones.load.load_checkpoint`: less memory, or more speed.
 
         editor = Editor()
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
@@ -96,6 +102,10 @@ class Editor:
     use_cache: bool = True
     reconstruct: bool = False
     """Also sample every clip back without an edit, to see how true its inversion is."""
+    offload: Offload | None = None
+    vae_slicing: bool = False
+    vae_tiling: bool = False
+    compile: bool = False
     _checkpoint: Checkpoint | None = field(default=None, repr=False)
     _place: str = field(default="", repr=False)
 
@@ -125,9 +135,20 @@ class Editor:
         if self._checkpoint is None or self._place != place:
             self._place = place
             self._checkpoint = load_checkpoint(
-                self.model, base, device=self.device, dtype=self.dtype
+                self.model,
+                base,
+                device=self.device,
+                dtype=self.dtype,
+                offload=self.offload,
+                vae_slicing=self.vae_slicing,
+                vae_tiling=self.vae_tiling,
+                compile=self.compile,
             )
         return self._checkpoint
+
+    def _options(self) -> dict[str, object]:
+        named = {name: getattr(self, name) for name in _OPTIONS}
+        return {name: value for name, value in named.items() if value}
 
     def run_prepared(
         self, prepared: Prepared, *, progress: Progress = lambda stage, done, total: None
@@ -236,6 +257,7 @@ class Editor:
                 model_folder=str(checkpoint.folder.resolve()),
                 controls=tuple(pictures),
                 reconstruction=reconstruction,
+                options=self._options(),
             )
             seconds, late = {}, []
 

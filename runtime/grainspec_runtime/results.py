@@ -194,6 +194,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
         "model": prepared.spec.model,
         "device": result.device,
         "dtype": result.dtype,
+        "options": result.options,
         "clip": {
             "path": prepared.spec.video.path,
             "frames": list(prepared.plan.frames),

@@ -39,7 +39,7 @@ def plan_for(model: Path, settings: str = "", frames: int = FRAMES, size: int = 
 
 
 def loaded(model: Path, **settings: Any) -> Checkpoint:
-    return load_checkpoint(str(model), Path(), device="cpu", **settings)
+    return load_checkpoint(str(model), Path(), **{"device": "cpu", **settings})
 
 
 def stock(model: Path) -> DiffusionPipeline:
@@ -69,12 +69,13 @@ def sampled(
     negative: str = "",
     guidance: float = 5,
 ) -> Tensor:
-    trajectory = torch.cat([torch.zeros(STEPS, *start.shape), start[None]])
+    trajectory = torch.cat([torch.zeros_like(start).expand(STEPS, *start.shape), start[None]])
     control = AttentionControl(
         len(plan.frames),
         plan=plan,
         scope=plan.attention.frames,
         norm=norm_scope(plan.attention.norm, plan.backbone),
+        device=start.device,
     )
     scheduler = solver(checkpoint.scheduler, "ddim")
     scheduler.set_timesteps(STEPS)

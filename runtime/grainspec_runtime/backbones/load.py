@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import (
@@ -22,6 +22,8 @@ from grainspec.diagnostics import fail
 from grainspec.nodes import Span
 from grainspec_runtime.backbones.locate import WEIGHTED, locate, model_parts, read_json
 from grainspec_runtime.backbones.prompts import EncodedPrompt, denoiser_inputs, encode_prompt
+
+Offload = Literal["model", "sequential"]
 
 _CLASSES: dict[str, Any] = {
     "unet": UNet2DConditionModel,
@@ -77,23 +79,25 @@ class Checkpoint:
         unit = self.pixels_per_latent
         return denoiser_inputs(prompts, frames=frames, width=columns * unit, height=rows * unit)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: accelerate makes parameters of what it offloads
     def encode_frames(self, frames_F3HW: Tensor) -> Tensor:
         """Latents ``[F, c, h, w]`` of frames in [-1, 1]: the posterior's mean, scaled."""
         latents = []
         for frame in frames_F3HW.to(self.device, self.vae.dtype).split(4):
             latents.append(self.vae.encode(frame).latent_dist.mean)
+        self.pipe.maybe_free_model_hooks()  # where parts are offloaded: the VAE's turn is over
         mean, scale = self._latent_scale()
         scaled = (torch.cat(latents) - mean) * scale
         # one memory order whatever the VAE yields: convolutions round by it, and runs must repeat
         return scaled.to(self.dtype).contiguous()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode_latents(self, latents_Fchw: Tensor) -> Tensor:
         """Frames ``[F, 3, H, W]``, float32 in [-1, 1], of latents."""
         mean, scale = self._latent_scale()
         latents = latents_Fchw.to(self.device, self.vae.dtype) / scale + mean
         frames = [self.vae.decode(part).sample.float() for part in latents.split(4)]
+        self.pipe.maybe_free_model_hooks()
         return torch.cat(frames).clamp(-1, 1)
 
     def _latent_scale(self) -> tuple[Tensor | float, Tensor | float]:
@@ -154,16 +158,29 @@ def load_checkpoint(
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    offload: Offload | None = None,
+    vae_slicing: bool = False,
+    vae_tiling: bool = False,
+    compile: bool = False,
     span: Span | None = None,
 ) -> Checkpoint:
     """Load ``demo``, a folder or a hub id (see :func:`locate`), from safetensors alone.
 
     ``dtype`` is float32 on a CPU and float16 elsewhere unless given. SDXL's VAE stays in float32
     where the rest is float16 and it asks for that (``force_upcast``): it overflows otherwise.
-    Raises GrainError: G502 for weights that are missing or broken, and what :func:`locate` raises.
+
+    All of these are diffusers' and torch's own: ``offload`` keeps the parts in the CPU's memory and
+    brings to ``device`` the one that works (``model``), or layer after layer (``sequential``: least
+    memory, slowest); ``vae_slicing`` and ``vae_tiling`` let the VAE work on one frame at a time and
+    on tiles of it; ``compile`` lets torch.compile have the UNet.
+
+    Raises GrainError: G502 for weights that are missing or broken, and what :func:`locate` raises;
+    ValueError for options that cannot work together.
     """
-    folder = locate(model, base, weights=True, span=span)
     device = torch.device(device) if device else best_device()
+    if offload == "sequential" and (compile or device.type == "cpu"):
+        raise ValueError("layers that come and go need a GPU to come to, and cannot be compiled")
+    folder = locate(model, base, weights=True, span=span)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.float16
     try:
@@ -184,7 +201,18 @@ def load_checkpoint(
         if isinstance(module, torch.nn.Module):
             kept = dtype if part != "vae" or half_vae else torch.float32
             # diffusers' own `to` warns about casts of modules that no such checkpoint has
-            torch.nn.Module.to(module, device=device, dtype=kept).eval().requires_grad_(False)
+            place = "cpu" if offload else device
+            torch.nn.Module.to(module, device=place, dtype=kept).eval().requires_grad_(False)
+    if offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    if vae_slicing:
+        pipe.vae.enable_slicing()
+    if vae_tiling:
+        pipe.vae.enable_tiling()
+    if compile:
+        pipe.unet.compile()
     return Checkpoint(name=model, folder=folder, pipe=pipe, device=device, dtype=dtype)
 
 

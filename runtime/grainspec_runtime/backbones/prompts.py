@@ -23,7 +23,7 @@ class EncodedPrompt:
     pooled: Tensor | None = None
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_prompt(
     pipe: DiffusionPipeline, text: str, *, device: torch.device, clip_skip: int | None = None
 ) -> EncodedPrompt:

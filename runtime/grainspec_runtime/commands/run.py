@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -24,6 +25,22 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
     "--dtype",
     type=click.Choice(["float32", "float16", "bfloat16"]),
     help="Precision of the networks; float32 on a CPU, float16 elsewhere by default.",
+)
+@click.option(
+    "--offload",
+    type=click.Choice(["model", "sequential"]),
+    help="Keep in the GPU's memory only the part that works (model: a little slower), or only the "
+    "layer (sequential: much slower, for the smallest GPUs).",
+)
+@click.option("--vae-slicing", is_flag=True, help="Encode and decode one frame at a time.")
+@click.option(
+    "--vae-tiling", is_flag=True, help="Encode and decode large frames tile by tile, overlapping."
+)
+@click.option(
+    "--compile",
+    "compile_",
+    is_flag=True,
+    help="Let torch.compile have the UNet: minutes at first, faster steps after; needs a compiler.",
 )
 @click.option("--no-cache", is_flag=True, help="Neither look up nor keep the inversion.")
 @click.option(
@@ -45,6 +62,10 @@ def run(
     output: Path | None,
     device: str | None,
     dtype: str | None,
+    offload: Literal["model", "sequential"] | None,
+    vae_slicing: bool,
+    vae_tiling: bool,
+    compile_: bool,
     no_cache: bool,
     reconstruct: bool,
     variants: tuple[str, ...],
@@ -66,11 +87,14 @@ def run(
     Examples:
       grain run edit.grain
       grain run edit.grain -o out/spiderman --device cuda
+      grain run edit.grain --offload model --vae-slicing
       grain run edit.grain --set sampler.steps=20 --set attention.until=50%
       grain run wolf.grain --variant pig --variant husky
       grain run wolf.grain --variant all
       grain run edit.grain --reconstruct
     """
+    if compile_ and offload == "sequential":
+        raise click.UsageError("`--compile` needs a UNet that stays: use `--offload model`.")
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
@@ -93,8 +117,13 @@ def run(
         import torch
         from transformers.utils import logging
 
+        from grainspec_runtime.backbones.load import best_device
         from grainspec_runtime.editor import Editor, EditResult
 
+        if offload and torch.device(_known_device(device) or best_device()).type == "cpu":
+            raise click.UsageError(
+                "`--offload` spares a GPU's memory, and this would run on a CPU."
+            )
         logging.disable_progress_bar()
         editor = Editor(
             prepared[0].spec.model,
@@ -102,6 +131,10 @@ def run(
             dtype=getattr(torch, dtype) if dtype else None,
             use_cache=not no_cache,
             reconstruct=reconstruct,
+            offload=offload,
+            vae_slicing=vae_slicing,
+            vae_tiling=vae_tiling,
+            compile=compile_,
         )
         results: list[EditResult] = []
         arguments = sys.argv[1:]

@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished steps and of all steps."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def invert(
     denoiser: Denoiser,
     latents_Fchw: Tensor,

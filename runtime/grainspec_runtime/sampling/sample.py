@@ -15,7 +15,7 @@ from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import Progress
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sample(
     denoiser: Denoiser,
     trajectory: Tensor,
