@@ -57,6 +57,7 @@ ERRORS: dict[str, str] = {
     "G503": "the model cannot be fetched",
     "G504": "a model of an architecture that is not supported",
     "G505": "sampling went wrong",
+    "G506": "there is not enough memory",
     "G507": "the parts of a model do not fit together",
 }
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grainspec.diagnostics import Diagnostic, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.plan.mask_plan import MaskPlan
 from grainspec.spec import EditSpec
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
@@ -26,6 +27,7 @@ from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames, decode_frames
+from grainspec_runtime.memory import is_out_of_memory, out_of_memory
 from grainspec_runtime.prepare import Prepared, prepare
 from grainspec_runtime.sampling.blend import blended, faded
 from grainspec_runtime.sampling.cache import inversion_key, load_inversion, save_inversion
@@ -146,6 +148,17 @@ class Editor:
             )
         return self._checkpoint
 
+    def _out_of_memory(self, stage: str, plan: MaskPlan, error: BaseException) -> GrainError:
+        return out_of_memory(
+            stage,
+            plan,
+            self._checkpoint if stage != "load model" else None,
+            error,
+            offload=self.offload,
+            vae_slicing=self.vae_slicing,
+            vae_tiling=self.vae_tiling,
+        )
+
     def _options(self) -> dict[str, object]:
         named = {name: getattr(self, name) for name in _OPTIONS}
         return {name: value for name, value in named.items() if value}
@@ -177,7 +190,12 @@ class Editor:
         def stage(name: str, variant: str | None = None) -> Iterator[Callable[[int, int], None]]:
             start, shown = time.perf_counter(), f"{name} {variant}" if variant else name
             progress(shown, 0, 1)
-            yield lambda done, total: progress(shown, done, total)
+            try:
+                yield lambda done, total: progress(shown, done, total)
+            except (RuntimeError, MemoryError) as error:
+                if is_out_of_memory(error):
+                    raise self._out_of_memory(name, first.plan, error) from error
+                raise
             progress(shown, 1, 1)
             seconds[name] = round(time.perf_counter() - start, 3)
 
@@ -188,6 +206,7 @@ class Editor:
             path = first.base / first.spec.video.path
             frames = decode_frames(path, first.plan.frames, first.bound.window)
             latents = checkpoint.encode_frames(_to_tensor(frames))
+            _refuse_no_numbers(latents)
             if first.spec.model == DEMO:
                 back = _to_frames(checkpoint.decode_latents(latents))
                 late += strange_clip(frames, back, first.spec.video.span_of("path"))
@@ -399,8 +418,12 @@ def _to_tensor(frames: Frames) -> Tensor:
 
 def _to_frames(tensor: Tensor) -> Frames:
     """The inverse of :func:`_to_tensor`, rounding to the nearest level."""
-    if not bool(tensor.isfinite().all()):
-        message = "the VAE gave values that are no numbers"
-        raise fail("G505", message, "Run in float32 with `--dtype float32`.")
+    _refuse_no_numbers(tensor)
     levels = ((tensor.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _refuse_no_numbers(of_vae: Tensor) -> None:
+    if not bool(of_vae.isfinite().all()):
+        message = "the VAE gave values that are no numbers"
+        raise fail("G505", message, "Run in float32 with `--dtype float32`.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -120,7 +120,7 @@ def run(
         from grainspec_runtime.backbones.load import best_device
         from grainspec_runtime.editor import Editor, EditResult
 
-        if offload and torch.device(_known_device(device) or best_device()).type == "cpu":
+        if offload and torch.device(known_device(device) or best_device()).type == "cpu":
             raise click.UsageError(
                 "`--offload` spares a GPU's memory, and this would run on a CPU."
             )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from grainspec.diagnostics import fail
 from grainspec_runtime.backbones.prompts import EncodedPrompt
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import Progress
+from grainspec_runtime.sampling.not_finite import not_finite
 
 
 @torch.no_grad()
@@ -36,7 +37,8 @@ def sample(
     for the inversion. After every step the latents are put back on the trajectory where
     ``edited_F1hw`` is 0, and part of the way where it is below 1; None leaves them alone. With
     ``eta`` (DDIM's σ, as a share of DDPM's) noise is drawn from ``seed``, on the CPU, so that it is
-    the same on any device. Raises GrainError (G505) if a step yields no numbers.
+    the same on any device. Raises GrainError (G505), with step and layer, if a step yields no
+    numbers.
     """
     checkpoint = denoiser.checkpoint
     words = checkpoint.denoiser_inputs(list(prompts), trajectory[-1])
@@ -57,9 +59,9 @@ def sample(
                 extra = {"eta": eta, "variance_noise": noise.to(x)}
             x = scheduler.step(output, t, x, **extra).prev_sample
             if not bool(x.isfinite().all()):
-                message = f"step {step + 1} of {steps} gave values that are no numbers"
-                cure = "Lower `guidance`, or run in float32 with `--dtype float32`."
-                raise fail("G505", message, cure)
+                again = functools.partial(denoiser, passes, t, words, step=step, steps=steps)
+                where = f"sampling step {step + 1} of {steps}"
+                raise not_finite(where, checkpoint.unet, again)
             if edited_F1hw is not None:
                 x = torch.lerp(trajectory[-2 - step], x, edited_F1hw)
             progress(step + 1, steps)
