@@ -59,6 +59,7 @@ ERRORS: dict[str, str] = {
     "G505": "sampling went wrong",
     "G506": "there is not enough memory",
     "G507": "the parts of a model do not fit together",
+    "G508": "a LoRA or a textual inversion cannot be used",
 }
 
 WARNINGS: dict[str, str] = {

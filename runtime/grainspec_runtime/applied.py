@@ -18,6 +18,7 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.prompts import encode_target
+from grainspec_runtime.backbones.tokenize import placed_tokens
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 
 _NEEDED = ("unet", "scheduler", "tokenizer", "encode_prompt", "do_classifier_free_guidance")
@@ -195,9 +196,7 @@ def _check_words(plan: MaskPlan, pipe: DiffusionPipeline) -> None:
         raise fail("G404", message, "Compile the plan for this model, with its own tokenizer.")
     if not pipe.tokenizer.is_fast:
         return  # it does not say where its tokens stand
-    places = pipe.tokenizer(
-        plan.target, truncation=True, max_length=length, return_offsets_mapping=True
-    )["offset_mapping"]
+    places = placed_tokens(pipe.tokenizer, plan.target)
     for edit in plan.edits:
         for (start, end), tokens in zip(edit.spans, edit.tokens, strict=True):
             found = [i for i, (a, b) in enumerate(places) if a < b and a < end and start < b]

@@ -17,6 +17,7 @@ from torch import Tensor
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.spec import EditSpec
+from grainspec_runtime.backbones.additions import Embedding, Lora, digest
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.backbones.norms import norm_scope
@@ -90,7 +91,9 @@ class Editor:
     when the first spec has passed all its checks. ``device`` and ``dtype`` default to the best of
     the machine; ``backend`` is that of :func:`grainspec_runtime.modulated_attention`. ``offload``,
     ``vae_slicing``, ``vae_tiling`` and ``compile`` are those of
-    :func:`grainspec_runtime.backbones.load.load_checkpoint`: less memory, or more speed.
+    :func:`grainspec_runtime.backbones.load.load_checkpoint`: less memory, or more speed; so are
+    ``loras`` and ``embeddings`` (textual inversions, whose words prompts may then have). Specs that
+    are prepared elsewhere must have been prepared with the same ``embeddings``.
 
         editor = Editor()
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
@@ -108,6 +111,8 @@ class Editor:
     vae_slicing: bool = False
     vae_tiling: bool = False
     compile: bool = False
+    loras: Sequence[Lora] = ()
+    embeddings: Sequence[Embedding] = ()
     _checkpoint: Checkpoint | None = field(default=None, repr=False)
     _place: str = field(default="", repr=False)
 
@@ -128,7 +133,9 @@ class Editor:
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
-        return self.run_prepared(prepare(spec, base or Path()), progress=progress)
+        return self.run_prepared(
+            prepare(spec, base or Path(), embeddings=self.embeddings), progress=progress
+        )
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """The model, loaded on first use; a relative folder starts at ``base``."""
@@ -145,6 +152,8 @@ class Editor:
                 vae_slicing=self.vae_slicing,
                 vae_tiling=self.vae_tiling,
                 compile=self.compile,
+                loras=self.loras,
+                embeddings=self.embeddings,
             )
         return self._checkpoint
 
@@ -160,7 +169,8 @@ class Editor:
         )
 
     def _options(self) -> dict[str, object]:
-        named = {name: getattr(self, name) for name in _OPTIONS}
+        named: dict[str, object] = {name: getattr(self, name) for name in _OPTIONS}
+        named |= _additions(self.loras, self.embeddings)
         return {name: value for name, value in named.items() if value}
 
     def run_prepared(
@@ -223,7 +233,8 @@ class Editor:
                     dtype=checkpoint.dtype,
                 )
         denoiser = Denoiser(checkpoint, controls)
-        inversions = _Inversions(denoiser, latents, use_cache=self.use_cache)
+        additions = _additions(self.loras, self.embeddings)
+        inversions = _Inversions(denoiser, latents, additions, use_cache=self.use_cache)
         for one in prepared:
             spec, plan = one.spec, one.plan
             with stage("invert", one.variant) as report:
@@ -284,9 +295,21 @@ class Editor:
 class _Inversions:
     """The ways to noise of one clip: the last that was found, those on disk, and new ones."""
 
-    def __init__(self, denoiser: Denoiser, latents: Tensor, *, use_cache: bool) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        latents: Tensor,
+        additions: dict[str, Any],
+        *,
+        use_cache: bool,
+    ) -> None:
         self.denoiser = denoiser
         self.checkpoint = denoiser.checkpoint
+        self.additions = [
+            [name, one["sha256"], one.get("scale"), one.get("word")]
+            for name, all_ in additions.items()
+            for one in all_
+        ]
         self.latents = latents
         self.use_cache = use_cache
         self.last: tuple[str, Tensor] | None = None
@@ -298,6 +321,7 @@ class _Inversions:
         facts = {
             "version": _INVERSION_VERSION,
             "model": _fingerprint(checkpoint),
+            "additions": self.additions,
             "source": spec.source,
             "timesteps": _scheduler(checkpoint, spec).timesteps.tolist(),
             "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
@@ -409,6 +433,20 @@ def _fingerprint(checkpoint: Checkpoint) -> list[object]:
 
 _SMALL = 1 << 22
 """Bytes up to which a model's file is told by its content."""
+
+
+def _additions(loras: Sequence[Lora], embeddings: Sequence[Embedding]) -> dict[str, Any]:
+    """What a model is loaded with besides its own weights, told by content."""
+    return {
+        "loras": [
+            {"path": str(lora.path), "scale": lora.scale, "sha256": digest(lora.path)}
+            for lora in loras
+        ],
+        "embeddings": [
+            {"path": str(one.path), "word": one.word, "sha256": digest(one.path)}
+            for one in embeddings
+        ],
+    }
 
 
 def _to_tensor(frames: Frames) -> Tensor:

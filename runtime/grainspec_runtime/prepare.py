@@ -15,6 +15,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.spec import EditSpec
 from grainspec.text.override import override
+from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.backbones.facts import backbone_facts, text_width
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.demo.checks import unknown_words
@@ -49,18 +50,29 @@ class Prepared:
         return length.pixels(min(facts.width, facts.height)) * sum(self.bound.window.scale) / 2
 
 
-def prepare(spec: EditSpec, base: Path, *, sets: Sequence[str] = ()) -> Prepared:
+def prepare(
+    spec: EditSpec,
+    base: Path,
+    *,
+    sets: Sequence[str] = (),
+    embeddings: Sequence[Embedding] = (),
+) -> Prepared:
     """Check a spec and its files, bind its regions, compile its plan.
 
     Relative paths start at ``base``. The spec's variants are left out; ``sets`` are values to
-    change, as :func:`grainspec.override` takes them. Raises GrainError with every error that can be
-    found.
+    change, as :func:`grainspec.override` takes them; ``embeddings`` textual inversions that the
+    model will be loaded with. Raises GrainError with every error that can be found.
     """
-    return _prepare(spec, base, sets, None, None)
+    return _prepare(spec, base, sets, embeddings, None, None)
 
 
 def prepare_variants(
-    spec: EditSpec, names: Sequence[str], base: Path, *, sets: Sequence[str] = ()
+    spec: EditSpec,
+    names: Sequence[str],
+    base: Path,
+    *,
+    sets: Sequence[str] = (),
+    embeddings: Sequence[Embedding] = (),
 ) -> list[Prepared]:
     """Prepare some variants of a spec, whose files are looked at and whose regions are bound once.
 
@@ -69,12 +81,18 @@ def prepare_variants(
     """
     prepared: list[Prepared] = []
     for name in names:
-        prepared.append(_prepare(spec, base, sets, name, prepared[0] if prepared else None))
+        sibling = prepared[0] if prepared else None
+        prepared.append(_prepare(spec, base, sets, embeddings, name, sibling))
     return prepared
 
 
 def _prepare(
-    whole: EditSpec, base: Path, sets: Sequence[str], variant: str | None, sibling: Prepared | None
+    whole: EditSpec,
+    base: Path,
+    sets: Sequence[str],
+    embeddings: Sequence[Embedding],
+    variant: str | None,
+    sibling: Prepared | None,
 ) -> Prepared:
     """``sibling`` is another variant of the same spec, prepared before."""
     spec = override(whole.as_variant(variant) if variant else whole.without_variants(), sets)
@@ -83,8 +101,10 @@ def _prepare(
     if sibling is None:
         findings += check_files(spec, base)
         _raise_errors(findings)
-        backbone = backbone_facts(spec.model, base, span=spec.span_of("model"))
-        _check_controls(spec, base, backbone)
+        backbone = backbone_facts(
+            spec.model, base, embeddings=embeddings, span=spec.span_of("model")
+        )
+        _check_controls(spec, base)
     else:
         backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:
@@ -102,7 +122,7 @@ def _prepare(
     return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
 
 
-def _check_controls(spec: EditSpec, base: Path, backbone: Backbone) -> None:
+def _check_controls(spec: EditSpec, base: Path) -> None:
     if spec.controls:
         from grainspec_runtime.conditioning.annotate import check_annotator
         from grainspec_runtime.conditioning.nets import check_net

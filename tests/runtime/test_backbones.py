@@ -91,6 +91,15 @@ def test_a_clip_goes_from_folder_to_edited_frames(tiny_model: Path, tmp_path: Pa
     assert result.warnings == ()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_comes_near_to_whole(tiny_model: Path, dtype: torch.dtype) -> None:
+    plan = plan_for(tiny_model)
+    whole = sampled(loaded(tiny_model), plan, noise(), guidance=2)
+    half = sampled(loaded(tiny_model, dtype=dtype), plan, noise(), guidance=2)
+    assert half.dtype == torch.float32  # the sampler's own
+    assert float((half - whole).norm() / whole.norm()) < 0.05
+
+
 def test_sdxl_is_modulated_where_it_has_attention(tiny_sdxl: Path) -> None:
     facts = backbone_facts(str(tiny_sdxl), Path())
     assert facts.grids(128, 64) == [(8, 16), (4, 8), (2, 4)]

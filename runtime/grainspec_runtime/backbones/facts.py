@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,20 @@ from grainspec.nodes import Span
 from grainspec.plan.backbone import Backbone
 from grainspec.spec import Size
 from grainspec.words import CharSpan
+from grainspec_runtime.backbones.additions import Embedding, new_word, teach
 from grainspec_runtime.backbones.fit import check_fit
 from grainspec_runtime.backbones.locate import locate, model_parts, read_json
+from grainspec_runtime.backbones.tokenize import placed_tokens
 
 
-def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backbone:
+def backbone_facts(
+    model: str, base: Path, *, embeddings: Sequence[Embedding] = (), span: Span | None = None
+) -> Backbone:
     """The facts of a Stable Diffusion checkpoint (see :func:`locate` for what ``model`` may be).
 
-    Raises GrainError: G502 for files that are missing or broken, G504 for an architecture that is
-    not supported, G507 for parts that do not fit together.
+    ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 for
+    files that are missing or broken, G504 for an architecture that is not supported, G507 for parts
+    that do not fit together, G508 for textual inversions that do not fit the model.
     """
     folder = locate(model, base, weights=False, span=span)
     parts = model_parts(folder, model, span)
@@ -36,6 +41,9 @@ def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backb
     ]
     lengths = [tokenizer.model_max_length for tokenizer in tokenizers]
     check_fit(model, configs, scheduler, lengths, span)
+    words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
+    for tokenizer in tokenizers:
+        teach(tokenizer, words)
     per_latent, native = _sizes(unet, configs["vae"])
     return Backbone(
         name=model,
@@ -48,6 +56,15 @@ def backbone_facts(model: str, base: Path, *, span: Span | None = None) -> Backb
         tokenize=_tokenize(tokenizers, model, span),
         attended=attended,
     )
+
+
+def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The width of each text encoder of a model, from the configurations of its parts."""
+    return {
+        part: int(config.get("hidden_size", 512))
+        for part, config in configs.items()
+        if part.startswith("text_encoder")
+    }
 
 
 def native_size(model: str, base: Path) -> Size | None:
@@ -115,20 +132,11 @@ def _tokenize(
     tokenizers: Sequence[Any], model: str, span: Span | None
 ) -> Callable[[str], Sequence[CharSpan]]:
     def tokenize(text: str) -> Sequence[CharSpan]:
-        first, *others = (
-            tokenizer(
-                text,
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_offsets_mapping=True,
-            )["offset_mapping"]
-            for tokenizer in tokenizers
-        )
+        first, *others = (placed_tokens(tokenizer, text) for tokenizer in tokenizers)
         if any(other != first for other in others):
             message = f"the tokenizers of {model} cut “{text}” into different tokens"
             cure = "A plan has one set of tokens for all text encoders; take another checkpoint."
             raise fail("G504", message, cure, span)
-        return [(int(start), int(end)) for start, end in first]
+        return first
 
     return tokenize

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
+from grainspec_runtime.backbones.add import fuse_loras, teach_words
+from grainspec_runtime.backbones.additions import Embedding, Lora
 from grainspec_runtime.backbones.locate import WEIGHTED, locate, model_parts, read_json
 from grainspec_runtime.backbones.prompts import EncodedPrompt, denoiser_inputs, encode_prompt
 
@@ -162,6 +165,8 @@ def load_checkpoint(
     vae_slicing: bool = False,
     vae_tiling: bool = False,
     compile: bool = False,
+    loras: Sequence[Lora] = (),
+    embeddings: Sequence[Embedding] = (),
     span: Span | None = None,
 ) -> Checkpoint:
     """Load ``demo``, a folder or a hub id (see :func:`locate`), from safetensors alone.
@@ -174,8 +179,12 @@ def load_checkpoint(
     memory, slowest); ``vae_slicing`` and ``vae_tiling`` let the VAE work on one frame at a time and
     on tiles of it; ``compile`` lets torch.compile have the UNet.
 
-    Raises GrainError: G502 for weights that are missing or broken, and what :func:`locate` raises;
-    ValueError for options that cannot work together.
+    ``loras`` and ``embeddings`` are loaded by the pipeline's own calls, in float32, and LoRAs are
+    fused: what follows runs as fast as without.
+
+    Raises GrainError: G502 for weights that are missing or broken, G508 for a LoRA or a textual
+    inversion that does not fit the model, G501 if LoRAs are asked for without peft, and what
+    :func:`locate` raises; ValueError for options that cannot work together.
     """
     device = torch.device(device) if device else best_device()
     if offload == "sequential" and (compile or device.type == "cpu"):
@@ -196,6 +205,8 @@ def load_checkpoint(
         message = f"the model {model} cannot be loaded: {reason}"
         raise fail("G502", message, "Was it downloaded in full?", span) from error
     pipe = _pipeline(parts, read_json(folder / "model_index.json", span))
+    teach_words(pipe, embeddings)
+    fuse_loras(pipe, loras)
     half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
     for part, module in pipe.components.items():
         if isinstance(module, torch.nn.Module):

@@ -69,6 +69,7 @@ def _packages() -> list[Finding]:
         ("decord", "decodes faster; PyAV does it otherwise"),
         ("opencv-python-headless", "optical flow needs it"),
         ("torchvision", "only the optical flow of RAFT needs it"),
+        ("peft", "LoRAs need it"),
         ("xformers", "not needed"),
     ):
         try:

@@ -12,7 +12,14 @@ from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
-from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
+from grainspec_runtime.backbones.additions import Embedding
+from grainspec_runtime.commands.spec_file import (
+    SpecFile,
+    embedding_option,
+    set_option,
+    variant_option,
+    written,
+)
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.views.dense import dense_picture
 
@@ -32,6 +39,7 @@ from grainspec_runtime.views.dense import dense_picture
 )
 @click.option("--diff-variant", metavar="NAME", help="Take this variant of the other spec.")
 @variant_option
+@embedding_option
 @set_option
 @format_option
 def plan(
@@ -41,6 +49,7 @@ def plan(
     dense: Path | None,
     diff_variant: str | None,
     variant: str | None,
+    embeddings: tuple[str, ...],
     sets: tuple[str, ...],
     format_: Format,
 ) -> None:
@@ -59,7 +68,8 @@ def plan(
     """
     file = SpecFile.read(spec, sets)
     with file.explained():
-        prepared = file.prepared(variant)
+        words = [Embedding.read(text) for text in embeddings]
+        prepared = file.prepared(variant, words)
     if output:
         with written(output):
             save_plan(prepared.plan, output)
@@ -68,7 +78,7 @@ def plan(
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
         with other.explained():
-            against = other.prepared(diff_variant)
+            against = other.prepared(diff_variant, words)
         changes = differences(
             prepared.plan,
             against.plan,

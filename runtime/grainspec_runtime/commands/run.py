@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +11,16 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora
 from grainspec_runtime.commands.device import known_device
 from grainspec_runtime.commands.progress import progress_bars
-from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
+from grainspec_runtime.commands.spec_file import (
+    ALL,
+    SpecFile,
+    embedding_option,
+    set_option,
+    written,
+)
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 
@@ -42,6 +49,14 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
     is_flag=True,
     help="Let torch.compile have the UNet: minutes at first, faster steps after; needs a compiler.",
 )
+@click.option(
+    "--lora",
+    "loras",
+    metavar="PATH[:SCALE]",
+    multiple=True,
+    help="Load a LoRA (safetensors), times SCALE; may stand several times.",
+)
+@embedding_option
 @click.option("--no-cache", is_flag=True, help="Neither look up nor keep the inversion.")
 @click.option(
     "--reconstruct",
@@ -66,6 +81,8 @@ def run(
     vae_slicing: bool,
     vae_tiling: bool,
     compile_: bool,
+    loras: tuple[str, ...],
+    embeddings: tuple[str, ...],
     no_cache: bool,
     reconstruct: bool,
     variants: tuple[str, ...],
@@ -88,6 +105,7 @@ def run(
       grain run edit.grain
       grain run edit.grain -o out/spiderman --device cuda
       grain run edit.grain --offload model --vae-slicing
+      grain run edit.grain --lora ink.safetensors:0.8 --embedding "<toy>=cat-toy.safetensors"
       grain run edit.grain --set sampler.steps=20 --set attention.until=50%
       grain run wolf.grain --variant pig --variant husky
       grain run wolf.grain --variant all
@@ -98,7 +116,11 @@ def run(
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
-        prepared = _prepared(file, variants)
+        styles = [Lora.read(text) for text in loras]
+        for style in styles:
+            check_lora(style)
+        words = [Embedding.read(text) for text in embeddings]
+        prepared = _prepared(file, variants, words)
         shown: set[Diagnostic] = set()
 
         def doubts(findings: Iterable[Diagnostic]) -> None:
@@ -135,6 +157,8 @@ def run(
             vae_slicing=vae_slicing,
             vae_tiling=vae_tiling,
             compile=compile_,
+            loras=styles,
+            embeddings=words,
         )
         results: list[EditResult] = []
         arguments = sys.argv[1:]
@@ -172,12 +196,14 @@ def run(
         print(f"wrote {output}: variants.mp4 and variants.png, all next to each other")
 
 
-def _prepared(file: SpecFile, variants: tuple[str, ...]) -> list[Prepared]:
+def _prepared(
+    file: SpecFile, variants: tuple[str, ...], embeddings: Sequence[Embedding]
+) -> list[Prepared]:
     """The spec outside its variants, or those that were named, each once."""
     if ALL in variants and file.whole.variants:
         variants = file.whole.variant_names
     file.check_choice(*variants)
     if not variants:
-        return [prepare(file.whole, file.base, sets=file.sets)]
+        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings)]
     names = tuple(dict.fromkeys(variants))
-    return prepare_variants(file.whole, names, file.base, sets=file.sets)
+    return prepare_variants(file.whole, names, file.base, sets=file.sets, embeddings=embeddings)

@@ -15,6 +15,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visi
 from grainspec.files import load, read_text
 from grainspec.spec import EditSpec
 from grainspec.text.override import override
+from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 ALL = "all"
@@ -30,6 +31,18 @@ def set_option(command: Command) -> Command:
         metavar="NAME=VALUE",
         multiple=True,
         help="Change a single value: attention.self=0.5, sampler.steps=20, left.weight=2, …",
+    )(command)
+
+
+def embedding_option(command: Command) -> Command:
+    """Give a command ``--embedding PATH``, which may stand several times."""
+    return click.option(
+        "--embedding",
+        "embeddings",
+        metavar="[WORD=]PATH",
+        multiple=True,
+        help="Load a textual inversion (safetensors), whose word the prompts may have; the word in "
+        "the file, or its name, unless WORD names another.",
     )(command)
 
 
@@ -69,13 +82,15 @@ class SpecFile:
             message = "this spec is an edit only by its variants."
             raise click.UsageError(f"{message} Choose one with `--variant NAME`: {names}.")
 
-    def prepared(self, variant: str | None) -> Prepared:
+    def prepared(self, variant: str | None, embeddings: Sequence[Embedding] = ()) -> Prepared:
         """The spec outside its variants, or one of them, ready to run."""
         if variant is None:
             self.check_choice()
-            return prepare(self.whole, self.base, sets=self.sets)
+            return prepare(self.whole, self.base, sets=self.sets, embeddings=embeddings)
         self.check_choice(variant)
-        return prepare_variants(self.whole, [variant], self.base, sets=self.sets)[0]
+        return prepare_variants(
+            self.whole, [variant], self.base, sets=self.sets, embeddings=embeddings
+        )[0]
 
     def chosen(self, variant: str | None) -> EditSpec:
         """The spec outside its variants, or one of them, with the values that were set."""
