@@ -40,6 +40,8 @@ from grainspec.spec import (
     ControlKind,
     Edit,
     EditSpec,
+    Flow,
+    FlowMethod,
     FrameScope,
     Free,
     Grain,
@@ -72,6 +74,14 @@ class AttentionSettings(TypedDict, total=False):
     phrases: PhraseContext
     resize: ResizeRule
     threshold: float
+
+
+class FlowSettings(TypedDict, total=False):
+    """The settings of ``flow``, as :class:`grainspec.spec.Flow` describes them."""
+
+    levels: Sequence[int] | Literal["all"]
+    method: FlowMethod
+    weights: str | PurePath | None
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -217,6 +227,7 @@ class Builder(_Statements):
     ...     .keep("lamp")
     ...     .free("floor")
     ...     .attention(self=0.5, until=0.4)
+    ...     .flow(levels=[0, 1])
     ...     .sampler(method="dpmpp", steps=30)
     ...     .control("depth", scale=0.8)
     ...     .blend(feather="8px")
@@ -256,6 +267,13 @@ class Builder(_Statements):
     def attention(self, /, **settings: Unpack[AttentionSettings]) -> Builder:
         """``attention { … }``: its settings, shares as numbers, as ``until=0.3``."""
         return self._with("attention", made(Attention, **settings))
+
+    def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
+        """``flow { … }``: levels, method, weights; attention along the paths of optical flow."""
+        weights = settings.get("weights")
+        if isinstance(weights, PurePath):
+            settings["weights"] = path_text(weights)
+        return self._with("flow", made(Flow, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
         """``sampler METHOD { … }``: method, steps, guidance, eta, seed."""

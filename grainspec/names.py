@@ -23,6 +23,7 @@ STATEMENTS = (
     "keep",
     "free",
     "attention",
+    "flow",
     "sampler",
     "control",
     "blend",
@@ -31,7 +32,9 @@ STATEMENTS = (
 )
 """The word that begins each statement."""
 
-SHARED = frozenset({"grain", "video", "model", "source", "region", "control", "blend", "variant"})
+SHARED = frozenset(
+    {"grain", "video", "model", "source", "region", "flow", "control", "blend", "variant"}
+)
 """Statements that cannot stand in a variant: what they say is the same for all."""
 
 RESERVED = frozenset(

@@ -63,6 +63,7 @@ NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
+FlowMethod = Literal["dis", "raft"]
 
 
 class Size(Node):
@@ -272,6 +273,26 @@ class Blend(Node):
         return feather
 
 
+class Flow(Node):
+    """Attention along the paths of optical flow, after self-attention: what moves stays the same.
+
+    Off where a spec has no ``flow``. As in FLATTEN (ICLR 2024); VideoGrain has it at level 0.
+    """
+
+    levels: Levels = (0,)
+    """Which levels of the backbone, 0 the finest."""
+    method: FlowMethod = "dis"
+    """How the source clip's motion is found: by OpenCV's DIS, or torchvision's RAFT."""
+    weights: PathText | None = None
+    """RAFT's weights, a safetensors file or a folder with one; torchvision's own by default."""
+
+    @model_validator(mode="after")
+    def _weights_are_rafts(self) -> Flow:
+        if self.weights is not None and self.method != "raft":
+            raise refusal("G205", f"`{self.method}` has no weights", "Take them out.")
+        return self
+
+
 class AttentionChange(Node):
     """The settings of :class:`Attention` that a variant gives anew; None for what stays."""
 
@@ -304,7 +325,7 @@ class Variant(Node):
     """Another edit of the same clip: what it says replaces what the spec says of the same.
 
     A statement about a region takes the place of the spec's own about it; prompts and settings
-    that are not given stay. Clip, model, source prompt and regions are the spec's.
+    that are not given stay. Clip, model, source prompt, regions and flow are the spec's.
     """
 
     name: Name
@@ -342,6 +363,8 @@ class EditSpec(Node):
     regions: tuple[Region, ...] = ()
     edits: tuple[Statement, ...] = ()
     attention: Attention = Attention()
+    flow: Flow | None = None
+    """Flow-guided attention; None for none."""
     sampler: Sampler = Sampler()
     controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = ()
     blend: Blend = Blend()

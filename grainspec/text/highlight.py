@@ -28,6 +28,7 @@ from grainspec.text.settings import (
     BLEND,
     CONTROL,
     EDIT,
+    FLOW,
     MASK_FLAGS,
     MASKS,
     SAMPLER,
@@ -44,7 +45,7 @@ _STATEMENT = _any(*STATEMENTS)
 _OPTION = _any(*MASKS, *MASK_FLAGS)
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
-_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *SAMPLER, *CONTROL, *BLEND)
+_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *FLOW, *SAMPLER, *CONTROL, *BLEND)
 _COMMENT = r"#.*"
 _UNCLOSED = r'"(?:\\.|[^"\\\n])*$'
 _ESCAPE = r'\\["\\nt]'

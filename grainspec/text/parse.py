@@ -24,6 +24,7 @@ from grainspec.spec import (
     ControlKind,
     Edit,
     EditSpec,
+    Flow,
     Free,
     Keep,
     Region,
@@ -42,7 +43,18 @@ from grainspec.validation import findings_of
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
-_ONCE = ("grain", "video", "model", "source", "target", "negative", "attention", "sampler", "blend")
+_ONCE = (
+    "grain",
+    "video",
+    "model",
+    "source",
+    "target",
+    "negative",
+    "attention",
+    "flow",
+    "sampler",
+    "blend",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +284,13 @@ class _Reader(RegionReader):
         self.scope.once["attention"] = self.make(
             Attention if self.scope is self.whole else AttentionChange, span, given
         )
+
+    def _flow(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.FLOW, self.findings)
+        if "weights" in given:
+            path = given["weights"]
+            given["weights"] = Setting(self.string(path.value), path.span)
+        self.scope.once["flow"] = self.make(Flow, span, given)
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         block = _block(tree.children)

@@ -31,6 +31,7 @@ from grainspec.spec import (
     Control,
     Edit,
     EditSpec,
+    Flow,
     Sampler,
     SamplerChange,
     Variant,
@@ -67,7 +68,7 @@ def dumps(spec: EditSpec) -> str:
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
         [_edit(edit) for edit in spec.edits],
         [
-            *_settings(spec.attention, spec.sampler),
+            *_settings(spec.attention, spec.sampler, spec.flow),
             *(_control(control) for control in spec.controls),
             *_blend(spec.blend),
         ],
@@ -197,9 +198,11 @@ def _edit(edit: Change) -> str:
 
 
 def _settings(
-    attention: Attention | AttentionChange, sampler: Sampler | SamplerChange
+    attention: Attention | AttentionChange,
+    sampler: Sampler | SamplerChange,
+    flow: Flow | None = None,
 ) -> list[str]:
-    """The blocks `attention` and `sampler`, as far as they say something."""
+    """The blocks `attention`, `flow` and `sampler`, as far as they say something."""
     lines = []
     given = _changed(
         attention,
@@ -211,7 +214,7 @@ def _settings(
             "until": percent_text,
             "until_timestep": decimal_text,
             "decay": decimal_text,
-            "levels": lambda levels: levels if levels == "all" else " ".join(map(str, levels)),
+            "levels": _levels,
             "phrases": str,
             "resize": str,
             "threshold": percent_text,
@@ -219,12 +222,19 @@ def _settings(
     )
     if given:
         lines.append(f"attention{_block(given)}")
+    if flow:
+        given = _changed(flow, {"levels": _levels, "method": str, "weights": quoted})
+        lines.append(f"flow{_block(given)}")
     given = _changed(
         sampler, {"steps": str, "guidance": decimal_text, "eta": decimal_text, "seed": str}
     )
     if given or sampler.method != type(sampler).model_fields["method"].default:
         lines.append(f"sampler{f' {sampler.method}' if sampler.method else ''}{_block(given)}")
     return lines
+
+
+def _levels(levels: str | tuple[int, ...]) -> str:
+    return levels if isinstance(levels, str) else " ".join(map(str, levels))
 
 
 def _control(control: Control) -> str:

@@ -15,7 +15,15 @@ from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.nodes import Span
 from grainspec.numbers import share_of_percent
 from grainspec.regions.expressions import FrameRange, Length
-from grainspec.spec import MAX_LEVEL, BlendSpace, FrameScope, NormScope, PhraseContext, Size
+from grainspec.spec import (
+    MAX_LEVEL,
+    BlendSpace,
+    FlowMethod,
+    FrameScope,
+    NormScope,
+    PhraseContext,
+    Size,
+)
 from grainspec.text.tokens import span_of
 from grainspec.validation import findings_of
 
@@ -141,6 +149,7 @@ ATTENTION = {
     "resize": _choice(get_args(ResizeRule)),
     "threshold": PERCENT,
 }
+FLOW = {"levels": LEVELS, "method": _choice(get_args(FlowMethod)), "weights": TEXT}
 MASKS = {
     "threshold": PERCENT,
     "index": INTEGER,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import EditSpec
+from grainspec.spec import EditSpec, Flow
 from grainspec_runtime.backbones.additions import Embedding, Lora, digest
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
@@ -26,6 +26,9 @@ from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
+from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.flow.estimate import estimate_flow
+from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.memory import is_out_of_memory, out_of_memory
@@ -235,10 +238,16 @@ class Editor:
         denoiser = Denoiser(checkpoint, controls)
         additions = _additions(self.loras, self.embeddings)
         inversions = _Inversions(denoiser, latents, additions, use_cache=self.use_cache)
+        motions: dict[Flow, ClipFlow] = {}
         for one in prepared:
             spec, plan = one.spec, one.plan
+            if spec.flow and (flow := spec.flow.replaced({}, levels="all")) not in motions:
+                with stage("flow") as report:
+                    motions[flow] = _motion(flow, one.base, frames, checkpoint, report)
             with stage("invert", one.variant) as report:
                 trajectory, cached = inversions.of(spec, report)
+            # Sampling alone is guided: the same inversion serves edits without flow, too.
+            paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
             with stage("sample", one.variant) as report:
                 control = AttentionControl(
                     len(plan.frames),
@@ -247,6 +256,7 @@ class Editor:
                     norm=norm_scope(plan.attention.norm, spec.model),
                     backend=self.backend,
                     device=checkpoint.device,
+                    paths=paths,
                 )
                 sampled = sample(
                     denoiser,
@@ -412,6 +422,18 @@ def _reconstruction(
         _to_frames(checkpoint.decode_latents(each.to(checkpoint.dtype))) for each in (back, latents)
     )
     return Reconstruction(found, psnr(frames, found) or 0.0, psnr(frames, alone) or 0.0)
+
+
+def _motion(
+    flow: Flow,
+    base: Path,
+    frames: Frames,
+    checkpoint: Checkpoint,
+    report: Callable[[int, int], None],
+) -> ClipFlow:
+    weights = base / flow.weights if flow.weights else None
+    device = str(checkpoint.device)
+    return estimate_flow(frames, flow.method, weights=weights, device=device, progress=report)
 
 
 def _fingerprint(checkpoint: Checkpoint) -> list[object]:

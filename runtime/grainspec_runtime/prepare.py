@@ -19,6 +19,7 @@ from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.backbones.facts import backbone_facts, text_width
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.demo.checks import unknown_words
+from grainspec_runtime.flow.guide import check_flow
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def _prepare(
     else:
         bound = sibling.bound.carved(spec)
     compiled = compile_plan(spec, bound.edits, backbone)
+    if spec.flow:
+        check_flow(spec.flow, base, compiled.plan)
     findings += [*bound.warnings, *compiled.warnings]
     if spec.model == DEMO:
         findings += unknown_words(spec)

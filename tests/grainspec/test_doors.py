@@ -80,6 +80,7 @@ def test_builder_says_what_text_says() -> None:
         .add("eyes", "sunglasses", of="man")
         .edit("trees", "cherry trees")
         .attention(self=0.2, frames="each")
+        .flow(levels=[0, 2], method="raft", weights=Path("models") / "raft")
         .sampler(steps=10)
         .build()
     )
@@ -96,6 +97,7 @@ def test_builder_says_what_text_says() -> None:
         add part eyes of man -> "sunglasses"
         edit trees -> "cherry trees"
         attention { self 0.2 frames each }
+        flow { levels 0 2 method raft weights "models/raft" }
         sampler ddim { steps 10 }
         """
     )

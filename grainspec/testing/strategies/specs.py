@@ -22,6 +22,7 @@ from grainspec.spec import (
     ControlKind,
     Edit,
     EditSpec,
+    Flow,
     Free,
     Keep,
     Region,
@@ -71,6 +72,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
         regions=regions,
         edits=edits,
         attention=Attention.model_validate(draw(_attention(max_level))),
+        flow=draw(_flow(max_level)),
         sampler=Sampler.model_validate(draw(_sampler())),
         controls=tuple(draw(_CONTROLS)),
         blend=Blend.model_validate(draw(_BLEND)),
@@ -245,6 +247,17 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
         phrases=st.sampled_from(["isolated", "in_context"]),
         resize=st.sampled_from(["nearest", "area", "any"]),
         threshold=numbers(0.01, 1, 0.5),
+    )
+
+
+@cache
+def _flow(max_level: int) -> st.SearchStrategy[Flow | None]:
+    levels = st.just("all") | _levels(max_level)
+    dis = st.builds(Flow, levels=levels)
+    return (
+        st.none()
+        | dis
+        | st.builds(Flow, levels=levels, method=st.just("raft"), weights=st.none() | texts(1))
     )
 
 

@@ -10,7 +10,7 @@ frame, H heads, d head size, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.spec import FrameScope
 from grainspec_runtime.attention import ClassOrder, modulated_attention
 from grainspec_runtime.backbones.norms import norms_over_clip
+from grainspec_runtime.backbones.paths import attend_along_paths
+from grainspec_runtime.flow.trajectories import Trajectories
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class AttentionControl:
         norm: Literal["each", "clip"] = "each",
         backend: str = "auto",
         device: torch.device | str = "cpu",
+        paths: Mapping[int, Trajectories] | None = None,
     ) -> None:
         self.frames = frames
         self.norm = norm
@@ -67,6 +70,10 @@ class AttentionControl:
         self.key_frames_FK = torch.from_numpy(key_frames(scope, frames)).to(device)
         self._plan = plan
         self._levels: dict[int, _LevelTensors] = {}
+        self._paths = {  # of flow-guided attention, by the number of a level's tokens
+            tokens: tuple(torch.from_numpy(table).to(device) for table in found.by_length_TL)
+            for tokens, found in (paths or {}).items()
+        }
         self._relations: tuple[Tensor, Tensor] | None = None
         self._active = False
         # A tensor, so that a compiled UNet is not compiled anew for every step.
@@ -125,6 +132,8 @@ class AttentionControl:
                 part = F.scaled_dot_product_attention(qi, ki, vi)
             if self.full:  # [1, H, F * N, d] to [F, H, N, d]
                 part = part.unflatten(2, (self.frames, tokens))[0].transpose(0, 1)
+            if tokens in self._paths:
+                part = attend_along_paths(q[index], k[index], part, self._paths[tokens])
             out[index] = part
         return out.flatten(0, 1)
 

@@ -16,6 +16,7 @@ Dimensions: F frames, h by w tokens, N = h * w, T paths, L tokens of a path.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,15 +56,18 @@ class Trajectories:
         return sum(table.size for table in self.by_length_TL) / max(self.path_FN.size, 1)
 
 
-def trajectories(flow: ClipFlow, shape: tuple[int, int]) -> Trajectories:
+def trajectories(
+    flow: ClipFlow, shape: tuple[int, int], labels_FN: npt.NDArray[Any] | None = None
+) -> Trajectories:
     """The paths along a clip's flow of the tokens of a grid, h and w, laid over its frames.
 
-    Takes time and memory in proportion to F * N.
+    With ``labels``, a path also ends where it would come to a token of another label. Takes time
+    and memory in proportion to F * N.
 
     >>> right = np.zeros((2, 2, 4, 2), np.float32) + np.float32([1, 0])
     >>> found = trajectories(ClipFlow(right, -right), (1, 2))  # half a token a frame
     >>> found.path_FN.tolist(), [table.tolist() for table in found.by_length_TL]
-    ([[0, 1], [2, 0], [2, 0]], [[[2, 4]], [[0, 3, 5]]])
+    ([[0, 1], [2, 0], [3, 0]], [[[0, 3, 5]]])
     """
     height, width = flow.size
     h, w = shape
@@ -81,6 +85,9 @@ def trajectories(flow: ClipFlow, shape: tuple[int, int]) -> Trajectories:
         columns_rows = np.floor((reached[sources] + 0.5) / cell).astype(np.int64)
         column, row = (np.clip(columns_rows[:, i], 0, (w, h)[i] - 1) for i in (0, 1))
         targets = row * w + column
+        if labels_FN is not None:
+            same = labels_FN[pair][sources] == labels_FN[pair + 1][targets]
+            sources, targets = sources[same], targets[same]
         away = np.square(reached[sources] - centres_N2[targets]).sum(-1)
         order = np.lexsort((away, born[sources]))  # the oldest path, then the one at the centre
         targets, first = np.unique(targets[order], return_index=True)

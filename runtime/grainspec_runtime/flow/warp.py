@@ -42,7 +42,10 @@ def at_points(picture_HWC: npt.NDArray[Any], points_X2: npt.NDArray[Any]) -> Flo
     left = np.minimum(across.astype(np.intp), max(width - 2, 0))
     top = np.minimum(down.astype(np.intp), max(height - 2, 0))
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    x, y = (across - left)[..., None], (down - top)[..., None]
+    x, y = (
+        (across - left).astype(np.float32)[..., None],
+        (down - top).astype(np.float32)[..., None],
+    )
     picture = picture_HWC.astype(np.float32, copy=False)
     above = picture[top, left] * (1 - x) + picture[top, right] * x
     below = picture[bottom, left] * (1 - x) + picture[bottom, right] * x
