@@ -93,6 +93,7 @@ class _Following:
         if isinstance(ids, Tensor) and not self._encoding:
             self._seen.update(tuple(row) for row in ids.tolist())
 
+    @torch.compiler.disable  # in a UNet that was compiled in place, its hooks are too
     def before_unet(
         self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -12,9 +12,11 @@ import pytest
 import torch
 from clips import EXAMPLES
 from diffusers import (
+    ControlNetModel,
     DiffusionPipeline,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionPAGPipeline,
 )
@@ -82,6 +84,21 @@ def test_without_guidance_the_one_pass_is_modulated(tiny_model: Path) -> None:
     # with guidance 1 + tiny, the unconditional pass runs and counts for nothing
     near = under(plan, pipe, guidance_scale=1.0 + 1e-6)
     torch.testing.assert_close(near, bound, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_compiled_unet_follows_the_plan_too(tiny_sd: Path, in_place: bool) -> None:
+    plan, plain, compiled = plan_for(tiny_sd, "until 100%"), stock(tiny_sd), stock(tiny_sd)
+    torch.compiler.reset()
+    if in_place:
+        compiled.unet.compile(backend="eager")
+    else:
+        compiled.unet = torch.compile(compiled.unet, backend="eager")
+    few = {"num_inference_steps": 2}
+    before = call(compiled, **few)
+    bound = under(plan, compiled, **few)
+    torch.testing.assert_close(bound, under(plan, plain, **few), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(call(compiled, **few), before)
 
 
 def test_one_frame_is_text_to_image_on_any_schedule(tiny_sd: Path, tiny_sdxl: Path) -> None:
@@ -154,6 +171,25 @@ def test_image_to_image_goes_the_same_way(tiny_sd: Path) -> None:
     with plan_applied(plan, pipe):
         assert not torch.allclose(draw(), plain, atol=1e-3)
     assert torch.equal(draw(), plain)
+
+
+def test_a_pipeline_with_controlnet_goes_the_same_way(tiny_sd: Path) -> None:
+    """A fresh ControlNet adds nothing, so what is drawn is known."""
+    plan, pipe = plan_for(tiny_sd), stock(tiny_sd)
+    net = ControlNetModel.from_unet(pipe.unet, conditioning_channels=3).eval()
+    parts = {name: part for name, part in pipe.components.items() if part is not None}
+    controlled = StableDiffusionControlNetPipeline(
+        **parts,
+        controlnet=net,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    controlled.set_progress_bar_config(disable=True)
+    edges = Image.new("RGB", (64, 64), "white")
+    torch.testing.assert_close(
+        under(plan, controlled, image=edges), under(plan, pipe), atol=1e-4, rtol=1e-4
+    )
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {

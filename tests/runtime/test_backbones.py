@@ -16,6 +16,7 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled, s
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.facts import backbone_facts
+from grainspec_runtime.backbones.fit import check_fit
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.sampling.denoiser import Denoiser
@@ -207,6 +208,7 @@ MISFITS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "is a StableDiffusion3Pipeline; this release runs StableDiffusionPipeline and",
     ),
     "denoiser": ("model_index.json", {"unet": FLUX}, "G504", "the unet of .* a FluxTransformer2D"),
+    "no tokenizer": ("model_index.json", {"tokenizer_2": None}, "G504", "tokenizer_2 .* left out"),
     "no encoder": ("model_index.json", {"text_encoder": None}, "G504", "text_encoder .* left out"),
     "block": (
         "unet/config.json",
@@ -243,6 +245,43 @@ def test_models_that_cannot_run_are_told_before_they_load(
         backbone_facts(str(model), Path())
     assert raised.value.diagnostics[0].code == code
     assert raised.value.diagnostics[0].cure
+
+
+TRUE = {
+    "1.5": ({"cross_attention_dim": 768}, {"text_encoder": {"hidden_size": 768}}),
+    "2.1": (
+        {"cross_attention_dim": 1024, "attention_head_dim": [5, 10, 20, 20]},
+        {"text_encoder": {"hidden_size": 1024, "projection_dim": 512}},
+    ),
+    "XL": (
+        {
+            "cross_attention_dim": 2048,
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": 256,
+            "projection_class_embeddings_input_dim": 2816,
+        },
+        {
+            "text_encoder": {"hidden_size": 768, "projection_dim": 768},
+            "text_encoder_2": {"hidden_size": 1280, "projection_dim": 1280},
+        },
+    ),
+}
+"""What the published checkpoints say of themselves, as far as it matters to one another."""
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_the_published_models_fit_together(name: str) -> None:
+    unet, encoders = TRUE[name]
+    scheduler = {"_class_name": "EulerDiscreteScheduler", "prediction_type": "epsilon"}
+    configs = {"unet": unet, "vae": {"latent_channels": 4}, **encoders}
+    check_fit(name, configs, scheduler, [77] * len(encoders))
+    with pytest.raises(GrainError, match="G507"):
+        check_fit(
+            name,
+            {**configs, "unet": {**unet, "cross_attention_dim": 1280}},
+            scheduler,
+            [77] * len(encoders),
+        )
 
 
 def test_tokenizers_that_disagree_are_refused(tiny_sdxl: Path, tmp_path: Path) -> None:
