@@ -98,7 +98,7 @@ def test_without_peft_the_cure_is_named(
     tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = lora_for(tiny_sd, tmp_path)
-    monkeypatch.setattr("grainspec_runtime.backbones.add.find_spec", lambda _: None)
+    monkeypatch.setattr("grainspec_runtime.backbones.additions.find_spec", lambda _: None)
     with pytest.raises(GrainError, match="G501.*peft"):
         loaded(tiny_sd, loras=[Lora(path)])
 

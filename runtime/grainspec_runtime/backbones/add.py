@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from safetensors.torch import load_file
@@ -31,13 +30,10 @@ def teach_words(pipe: Any, embeddings: Sequence[Embedding]) -> None:
 def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> None:
     """Load LoRAs and add them to the weights, each times its scale.
 
-    Raises GrainError: G501 where peft is missing, G508 for a LoRA that does not fit the model.
+    Raises GrainError (G508) for one that does not fit the model; see :func:`check_lora` for more.
     """
     if not loras:
         return
-    if find_spec("peft") is None:
-        cure = "Install it with: pip install 'grainspec[runtime]'"
-        raise fail("G501", "LoRAs need the package peft, which is not installed", cure)
     names = [f"lora{index}" for index in range(len(loras))]
     for name, lora in zip(names, loras, strict=True):
         check_lora(lora)

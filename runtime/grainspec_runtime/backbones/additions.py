@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,18 @@ class NewWord:
 
 
 def check_lora(lora: Lora) -> None:
-    """Raises GrainError (G508) unless the file is there, in safetensors, and holds LoRA weights."""
+    """Raises GrainError unless a LoRA can be loaded, as far as can be told without the model.
+
+    G508: the file is not there, not in safetensors, or holds no LoRA. G501: peft, by which
+    diffusers loads them, is not installed.
+    """
     names = _shapes(lora.path, "LoRA")
     if not any("lora" in name for name in names):
         message = f"{lora.path} holds no LoRA: none of its {len(names)} tensors is named so"
         raise fail("G508", message, "Is it a whole checkpoint, or a textual inversion?")
+    if find_spec("peft") is None:
+        cure = "Install it with: pip install 'grainspec[runtime]'"
+        raise fail("G501", "LoRAs need the package peft, which is not installed", cure)
 
 
 def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
