@@ -14,10 +14,11 @@ from attention_cases import Case, balanced, case, error
 from torch import Tensor
 
 from grainspec_runtime.attention import ClassOrder, choose, dispatch, modulated_attention
-from grainspec_runtime.attention.class_order import BLOCK
+from grainspec_runtime.attention.class_order import BLOCK, TILE
 
 fused = pytest.importorskip("grainspec_runtime.attention.fused")
 pytestmark = pytest.mark.skipif(not fused.INTERPRETED, reason="TRITON_INTERPRET is off")
+
 
 BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
 
@@ -116,6 +117,44 @@ def test_blocks_hold_one_class_and_signs_are_apart() -> None:
             assert keys.sort().values.tolist() == list(range(70))
 
 
+def test_tiles_hold_all_keys_and_one_sign_each() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for keys in (1, 127, 128, 129, 1000):
+        for classes in (1, 3, 40):
+            labels = torch.randint(classes, (2, keys), generator=generator)
+            labels[1] //= 2  # classes without keys
+            relation = torch.rand(5, classes, generator=generator) < 0.5
+            order = ClassOrder.of(torch.zeros(2, 7, dtype=torch.int64), labels, relation)
+            for b in range(2):
+                for label in range(5):
+                    counts = order.counts_BC4[b, label].tolist()
+                    seen: list[int] = []
+                    for index, entry in enumerate(order.tiles_BCT[b, label, : sum(counts)]):
+                        group = sum(index >= sum(counts[: g + 1]) for g in range(4))
+                        first, length = int(entry) // TILE, int(entry) % TILE + 1
+                        assert (length == TILE) == (group % 2 == 1)
+                        held = order.sorted_BM[b, first : first + length].long()
+                        assert (relation[label, labels[b, held]] == (group < 2)).all()
+                        seen += held.tolist()
+                    assert sorted(seen) == list(range(keys))
+
+
+def test_blocks_of_half_a_load_come_last() -> None:
+    labels = torch.tensor([0] * 10 + [1] * 200 + [2] * 90)[None]
+    order = ClassOrder.of(labels, labels, torch.eye(3, dtype=torch.bool))
+    filled = (order.queries_BS[0].view(-1, BLOCK) >= 0).sum(1)
+    assert filled.tolist()[:4] == [128, 72, 90, 10]
+
+
+@pytest.mark.parametrize("width", [8, 40, 64, 80, 96, 128, 144, 160])
+def test_head_sizes_in_pieces(width: int) -> None:
+    hopper = pytest.importorskip("grainspec_runtime.attention.hopper")
+    large, small = hopper.pieces(width)
+    assert width <= large + small < max(2 * width, 17)
+    assert large.bit_count() == 1
+    assert small == 0 or (small.bit_count() == 1 and 16 <= small < large)
+
+
 def test_what_cannot_run_gives_way_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     dispatch._choose.cache_clear()
     dispatch.warn_once.cache_clear()
@@ -155,11 +194,7 @@ def test_the_choice_has_a_reason() -> None:
 def test_the_operator_is_one_that_torch_can_compile(backend: str) -> None:
     inputs = case(queries=20, keys=30)
     arguments = (*inputs.values(), [], 0.25, backend)
-    torch.library.opcheck(
-        torch.ops.grainspec.modulated_attention.default,
-        arguments,
-        test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
-    )
+    torch.library.opcheck(torch.ops.grainspec.modulated_attention.default, arguments)
     compiled = torch.compile(modulated_attention, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(
         compiled(**inputs, backend=backend), modulated_attention(**inputs, backend=backend)

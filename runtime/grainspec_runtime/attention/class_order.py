@@ -1,22 +1,29 @@
-"""Queries and keys in the order of their classes, as the fused kernel walks them.
+"""Queries and keys in the order of their classes, as the fused kernels walk them.
 
-Sorted this way a tile of queries is of one class, and for that class the positive keys come first
-and the negative ones after: no tile of scores is mixed, and none needs a mask. Nothing is copied;
-the order is an index through which the kernel gathers.
+Sorted this way a tile of queries is of one class, and every tile of keys is of one sign for it: no
+tile of scores is mixed. The portable kernel gathers keys through an index, the positive ones of a
+class first. The kernel for Hopper wants neighbours: it takes keys sorted by their own class, where
+the keys of one sign are a few runs, and those in tiles: for each sign the ragged ones first (what
+is left of a run), then the whole ones.
 
 Dimensions: B batch (1 where all batch entries share their labels), N queries, M keys, C query
-classes, S slots: places for queries, each class beginning at a multiple of ``BLOCK``.
+classes, K key classes, T tiles, S slots: places for queries, each class beginning at a multiple of
+``BLOCK``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 BLOCK = 128
 """No block of this many slots, or of a divisor of it, holds queries of two classes."""
+
+TILE = 128
+"""Keys of a whole tile."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,18 @@ class ClassOrder:
     """int32: for each query class all keys, the positive ones first."""
     positives_BC: Tensor
     """int32: how many keys are positive for each query class."""
+    signs_BCM: Tensor
+    """uint8: 1 where a key is positive for a query class."""
+    sorted_BM: Tensor
+    """int32: the keys by class."""
+    tiles_BCT: Tensor
+    """int32: ``TILE · first + length − 1``, where ``first`` is a place in ``sorted_BM``."""
+    counts_BC4: Tensor
+    """int32: how many tiles are positive and ragged, positive and whole, and negative likewise."""
 
     def tensors(self) -> list[Tensor]:
-        """The four, in order."""
-        return [self.queries_BS, self.classes_BN, self.keys_BCM, self.positives_BC]
+        """All of them, in order."""
+        return [getattr(self, field.name) for field in fields(self)]
 
     @classmethod
     def of(cls, query_labels_BN: Tensor, key_labels_BM: Tensor, relation: Tensor) -> ClassOrder:
@@ -44,10 +59,14 @@ class ClassOrder:
             query_labels_BN, key_labels_BM: integer, ``[B, N]`` and ``[B, M]``.
             relation: bool ``[C, Ck]``.
         """
+        positive_BCM = relation[:, key_labels_BM].transpose(0, 1).contiguous()
         return cls(
             _slots(query_labels_BN, len(relation)),
             query_labels_BN.int(),
-            *_positive_first(relation[:, key_labels_BM].transpose(0, 1)),
+            *_positive_first(positive_BCM),
+            positive_BCM.byte(),
+            key_labels_BM.sort(dim=1, stable=True).indices.int(),
+            *_tiles(key_labels_BM, relation),
         )
 
 
@@ -62,7 +81,12 @@ def _slots(labels_BN: Tensor, classes: int) -> Tensor:
     place_BN = torch.arange(queries, device=device) + gap_BC.gather(1, sorted_labels)
     most = (queries + (BLOCK - 1) * min(classes, queries)) // BLOCK * BLOCK
     out_BS = torch.full((batch, most), -1, dtype=torch.int32, device=device)
-    return out_BS.scatter_(1, place_BN, order_BN.int())
+    out_BS.scatter_(1, place_BN, order_BN.int())
+    # Blocks of half a load come last, so that the GPU ends with little work.
+    half_full_Bb = out_BS[:, BLOCK // 2 :: BLOCK] < 0
+    order_Bb = half_full_Bb.byte().argsort(dim=1, stable=True)
+    blocks_BbS = out_BS.view(batch, -1, BLOCK)
+    return blocks_BbS.gather(1, order_Bb[..., None].expand_as(blocks_BbS)).view(batch, most)
 
 
 def _positive_first(positive_BCM: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,3 +97,49 @@ def _positive_first(positive_BCM: Tensor) -> tuple[Tensor, Tensor]:
     order_BCM = torch.empty_like(upto_BCM)
     order_BCM.scatter_(-1, place_BCM.long(), keys.expand_as(order_BCM))
     return order_BCM, count_BC.contiguous()
+
+
+def _tiles(labels_BM: Tensor, relation_CK: Tensor) -> tuple[Tensor, Tensor]:
+    batch, keys = labels_BM.shape
+    classes, key_classes = relation_CK.shape
+    labels_BM = labels_BM.long()
+    counts_BK = torch.zeros(batch, key_classes, dtype=torch.long, device=labels_BM.device)
+    counts_BK.scatter_add_(1, labels_BM, torch.ones_like(labels_BM))
+    starts_BK = counts_BK.cumsum(1) - counts_BK
+
+    # Runs: neighbouring key classes of one sign. Empty classes neither end nor begin one.
+    index_K = torch.arange(key_classes, device=labels_BM.device)
+    filled_BK = counts_BK > 0
+    last_filled_BK = torch.where(filled_BK, index_K, -1).cummax(1).values
+    before_BK = F.pad(last_filled_BK[:, :-1], (1, 0), value=-1)
+    sign_BCK = relation_CK.expand(batch, classes, key_classes)
+    sign_before_BCK = sign_BCK.gather(2, before_BK.clamp(min=0)[:, None].expand_as(sign_BCK))
+    begins_BCK = filled_BK[:, None] & ((before_BK < 0)[:, None] | (sign_BCK != sign_before_BCK))
+    first_BCK = torch.where(begins_BCK, starts_BK[:, None], keys)
+    next_BCK = F.pad(first_BCK.flip(2).cummin(2).values.flip(2)[..., 1:], (0, 1), value=keys)
+    length_BCK = torch.where(begins_BCK, next_BCK - first_BCK, 0)
+
+    # Tiles of all runs, group by group.
+    whole_BCK = length_BCK // TILE
+    ragged_BCK = (length_BCK % TILE > 0).long()
+    groups_BCG = torch.cat(
+        [
+            torch.where(sign_BCK == positive, tiles_BCK, 0)
+            for positive in (True, False)
+            for tiles_BCK in (ragged_BCK, whole_BCK)
+        ],
+        2,
+    )
+    upto_BCG = groups_BCG.cumsum(2)
+    place_T = torch.arange(keys // TILE + min(key_classes, keys) + 1, device=labels_BM.device)
+    place_BCT = place_T.expand(batch, classes, -1).contiguous()
+    group_BCT = torch.searchsorted(upto_BCG, place_BCT, right=True)
+    group_BCT = group_BCT.clamp(max=4 * key_classes - 1)  # past the last tile
+    key_class_BCT = group_BCT % key_classes
+    nth_BCT = place_BCT - (upto_BCG - groups_BCG).gather(2, group_BCT)
+    is_whole_BCT = group_BCT // key_classes % 2 == 1
+    nth_BCT = torch.where(is_whole_BCT, nth_BCT, whole_BCK.gather(2, key_class_BCT))
+    first_BCT = first_BCK.gather(2, key_class_BCT) + nth_BCT * TILE
+    most_BCT = torch.where(is_whole_BCT, TILE, length_BCK.gather(2, key_class_BCT) % TILE)
+    counts_BC4 = groups_BCG.view(batch, classes, 4, key_classes).sum(3)
+    return (first_BCT * TILE + most_BCT - 1).int(), counts_BC4.int()

@@ -1,8 +1,8 @@
 """The operator as one fused kernel: the backend ``triton``.
 
 The kernel, and why it is exact, are in :mod:`grainspec_runtime.attention.fused_kernel`; here are
-its tile shapes and its launch. Nothing is added up by several programs, so the same inputs give the
-same bits every time.
+its tile shapes and its launch, and the choice between it and the one for Hopper GPUs. Nothing is
+added up by several programs, so the same inputs give the same bits every time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import triton
 from torch import Tensor
 
 from grainspec_runtime.attention.class_order import ClassOrder
+from grainspec_runtime.attention.dispatch import warn_once
 from grainspec_runtime.attention.fused_kernel import modulated_kernel
 
 WIDEST = 256
@@ -27,6 +28,9 @@ INTERPRETED = not isinstance(modulated_kernel, triton.runtime.JITFunction)
 """Whether ``TRITON_INTERPRET=1`` was set: the kernel then runs on the CPU, slowly, for tests."""
 
 HOPPER_SHARED_MEMORY = 227 * 1024
+
+_UNBUILT: set[tuple[int, torch.dtype]] = set()
+"""Head sizes and dtypes for which the kernel for Hopper could not be built."""
 
 
 class Tile(NamedTuple):
@@ -68,13 +72,29 @@ def fused(
         query, key, value = query.float(), key.float(), value.float()
     query, key, value = (_aligned(tensor) for tensor in (query, key, value))
     batch, heads, _, width = query.shape
-    out = torch.empty_like(query)
+    keys = key.shape[2]
     memory = HOPPER_SHARED_MEMORY if INTERPRETED else _shared_memory(query.device)
+    if tile is None and not INTERPRETED and _on_hopper(query.device):
+        from grainspec_runtime.attention import hopper
+
+        kind = (width, query.dtype)
+        if query.dtype in hopper.DTYPES and width <= hopper.WIDEST and kind not in _UNBUILT:
+            try:
+                out = hopper.hopper(
+                    query, key, value, order=order, attract=attract, repel=repel, scale=scale
+                )
+                return out[..., :asked]
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # Gluon is young: another Triton may not build it
+                _UNBUILT.add(kind)
+                warn_once(f"attention runs with the portable kernel: {error}")
+    out = torch.empty_like(query)
     tile = tile or default_tile(width, query.dtype, memory)
     index = (order.queries_BS, order.classes_BN, order.keys_BCM, order.positives_BC)
     slots = order.queries_BS.shape[1]
     modulated_kernel[slots // tile.queries, heads, batch](
-        query, key, value, out, *index, attract, repel, scale * math.log2(math.e), key.shape[2],
+        query, key, value, out, *index, attract, repel, scale * math.log2(math.e), keys,
         *(stride // 8 for t in (query, key, value, out) for stride in t.stride()[:3]),
         *(t.stride(0) if len(t) > 1 else 0 for t in (*index, attract, repel)),
         WIDTH=width, D=max(32, triton.next_power_of_2(width)),
@@ -83,6 +103,19 @@ def fused(
         STAGES=tile.stages, num_warps=tile.warps,
     )  # fmt: skip
     return out[..., :asked].to(dtype)
+
+
+@cache
+def _on_hopper(device: torch.device) -> bool:
+    """Whether the kernel written for Hopper runs here; it needs a Triton that has Gluon."""
+    if torch.cuda.get_device_capability(device) != (9, 0):
+        return False
+    try:
+        from grainspec_runtime.attention import hopper  # noqa: F401
+    except Exception as error:  # Gluon is young, and its names move
+        warn_once(f"attention runs with the portable kernel: no Gluon ({error})")
+        return False
+    return True
 
 
 @cache
