@@ -20,9 +20,17 @@ fused = pytest.importorskip("grainspec_runtime.attention.fused")
 pytestmark = pytest.mark.skipif(not fused.INTERPRETED, reason="TRITON_INTERPRET is off")
 
 
+@pytest.fixture(params=["few keys", "portable"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kernel that the interpreter can run, whatever the number of keys."""
+    monkeypatch.setattr(fused, "FEW_KEYS", 10**6 if request.param == "few keys" else 0)
+    monkeypatch.setattr(fused, "NARROW", 0)
+
+
 BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize("width", [8, 33, 40, 64, 80, 128, 160, 256])
 def test_every_head_size_and_dtype(width: int, dtype: torch.dtype) -> None:
@@ -30,6 +38,7 @@ def test_every_head_size_and_dtype(width: int, dtype: torch.dtype) -> None:
     assert error(inputs, dtype, backend="triton") < BOUNDS[dtype]
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize(
     "shape",
     [
@@ -43,6 +52,7 @@ def test_every_shape(shape: dict[str, int]) -> None:
     assert error(case(**shape), backend="triton") < 1e-5
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("strength", [0.0, 0.999, 1.0])
 @pytest.mark.parametrize("related", ["all", "none", "own"])
 @pytest.mark.parametrize("size", [1.0, 2500.0])
@@ -58,11 +68,13 @@ def test_extremes(strength: float, related: str, size: float) -> None:
     assert error(inputs, backend="triton") < 1e-5
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_balanced_rows(dtype: torch.dtype) -> None:
     assert error(balanced(), dtype, backend="triton") < BOUNDS[dtype]
 
 
+@pytest.mark.usefixtures("kernel")
 def test_empty_regions_and_tokens_of_none() -> None:
     """Class 0 relates to nothing, not even itself; classes 2 and 3 have no tokens."""
     inputs = case()
@@ -73,6 +85,7 @@ def test_empty_regions_and_tokens_of_none() -> None:
     assert error(inputs, backend="triton") < 1e-5
 
 
+@pytest.mark.usefixtures("kernel")
 def test_strided_inputs_and_negative_scale() -> None:
     inputs = case(width=40)
     reference = modulated_attention(**inputs, backend="dense", scale=-0.1)
@@ -83,6 +96,7 @@ def test_strided_inputs_and_negative_scale() -> None:
     torch.testing.assert_close(out, reference)
 
 
+@pytest.mark.usefixtures("kernel")
 def test_the_same_bits_every_time_in_whatever_company() -> None:
     inputs = case(batch=2, queries=150, keys=150)
     first = modulated_attention(**inputs, backend="triton")

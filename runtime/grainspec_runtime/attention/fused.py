@@ -1,8 +1,9 @@
 """The operator as one fused kernel: the backend ``triton``.
 
 The kernel, and why it is exact, are in :mod:`grainspec_runtime.attention.fused_kernel`; here are
-its tile shapes and its launch, and the choice between it and the one for Hopper GPUs. Nothing is
-added up by several programs, so the same inputs give the same bits every time.
+its tile shapes and its launch, and the choice between it and two more: one for few keys
+(``few_keys_kernel``), one for Hopper GPUs (``hopper_kernel``). Nothing is added up by several
+programs, so the same inputs give the same bits every time.
 """
 
 from __future__ import annotations
@@ -17,12 +18,19 @@ from torch import Tensor
 
 from grainspec_runtime.attention.class_order import ClassOrder
 from grainspec_runtime.attention.dispatch import warn_once
+from grainspec_runtime.attention.few_keys_kernel import few_keys_kernel
 from grainspec_runtime.attention.fused_kernel import modulated_kernel
 
 WIDEST = 256
 """The largest head size."""
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+FEW_KEYS = 512
+"""Up to so many keys (a prompt's) they stay where they are: sorting them would not pay."""
+
+NARROW = 64
+"""The largest head size for which the portable kernel is as fast with few keys."""
 
 INTERPRETED = not isinstance(modulated_kernel, triton.runtime.JITFunction)
 """Whether ``TRITON_INTERPRET=1`` was set: the kernel then runs on the CPU, slowly, for tests."""
@@ -74,7 +82,10 @@ def fused(
     batch, heads, _, width = query.shape
     keys = key.shape[2]
     memory = HOPPER_SHARED_MEMORY if INTERPRETED else _shared_memory(query.device)
-    if tile is None and not INTERPRETED and _on_hopper(query.device):
+    few = keys <= FEW_KEYS
+    if tile is None and few and width > NARROW and (width <= 128 or memory >= 160 * 1024):
+        return _few_keys(query, key, value, order, attract, repel, scale)[..., :asked].to(dtype)
+    if tile is None and not few and not INTERPRETED and _on_hopper(query.device):
         from grainspec_runtime.attention import hopper
 
         kind = (width, query.dtype)
@@ -103,6 +114,30 @@ def fused(
         STAGES=tile.stages, num_warps=tile.warps,
     )  # fmt: skip
     return out[..., :asked].to(dtype)
+
+
+def _few_keys(
+    query: Tensor, key: Tensor, value: Tensor, order: ClassOrder,
+    attract: Tensor, repel: Tensor, scale: float,
+) -> Tensor:  # fmt: skip
+    """With the kernel that takes keys as they lie."""
+    batch, heads, _, width = query.shape
+    keys = key.shape[2]
+    padded = max(32, triton.next_power_of_2(width))
+    wide = padded * query.element_size() > 512  # float32 heads beyond 128
+    block_keys = min(32 if wide else 128, max(32, triton.next_power_of_2(keys)))
+    block = 32 if wide else 64
+    out = torch.empty_like(query)
+    index = (order.queries_BS, order.classes_BN, order.signs_BCM)
+    few_keys_kernel[order.queries_BS.shape[1] // block, heads, batch](
+        query, key, value, out, *index, attract, repel, scale * math.log2(math.e), keys,
+        *(stride // 8 for t in (query, key, value, out) for stride in t.stride()[:3]),
+        *(t.stride(0) if len(t) > 1 else 0 for t in (*index, attract, repel)),
+        WIDTH=width, D=padded, BLOCK_N=block, BLOCK_M=block_keys, SINGLE=keys <= block_keys,
+        PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+        num_warps=8 if padded > 128 else 4, num_stages=1,
+    )  # fmt: skip
+    return out
 
 
 @cache

@@ -1,0 +1,149 @@
+"""The operator for few keys (a prompt's), as a Triton kernel that leaves them where they are.
+
+A program holds a block of queries of one class. With all scores of a row known, their maximum
+``mx`` and minimum ``mn`` are too, and what is left is one softmax of
+
+    s'_rj − mx = (1 − λ⁺) (s_rj − mx)                    where R_rj
+    s'_rj − mx = (1 − λ⁻) (s_rj − mx) + λ⁻ (mn − mx)     elsewhere
+
+Up to one tile of keys (77 tokens) the scores stay at hand; beyond that they are computed twice,
+once for the extremes and once for the softmax.
+
+Dimensions: n queries of a tile, m keys of a tile, d the head size padded to a power of two.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+# Beyond every score, but finite, so that no infinities meet.
+HUGE = tl.constexpr(1e30)
+
+
+@triton.jit
+def _tile(base, stride, start, keys, WIDTH: tl.constexpr, D: tl.constexpr, BLOCK_M: tl.constexpr):
+    """Keys or values, ``[m, d]``, with zeros past the last."""
+    place_m = start + tl.arange(0, BLOCK_M)
+    columns_d = tl.arange(0, D)
+    return tl.load(
+        base + place_m[:, None] * stride + columns_d[None, :],
+        mask=(place_m < keys)[:, None] & (columns_d < WIDTH)[None, :],
+        other=0.0,
+    )
+
+
+@triton.jit
+def _signs(Signs, start, keys, BLOCK_M: tl.constexpr):
+    """Which keys are positive, which negative; neither past the last."""
+    place_m = start + tl.arange(0, BLOCK_M)
+    sign_m = tl.load(Signs + place_m, mask=place_m < keys, other=2)
+    return (sign_m == 1)[None, :], (sign_m == 0)[None, :]
+
+
+@triton.jit
+def _extremes(s_nm, up_1m, down_1m, up_top_n, down_top_n, low_n):
+    up_top_n = tl.maximum(up_top_n, tl.max(tl.where(up_1m, s_nm, -HUGE), 1))
+    down_top_n = tl.maximum(down_top_n, tl.max(tl.where(down_1m, s_nm, -HUGE), 1))
+    low_n = tl.minimum(low_n, tl.min(tl.where(up_1m | down_1m, s_nm, HUGE), 1))
+    return up_top_n, down_top_n, low_n
+
+
+@triton.jit
+def _softmax(s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n, down_add_n):
+    factor_nm = tl.where(up_1m, up_factor_n[:, None], down_factor_n[:, None])
+    add_nm = tl.where(up_1m, up_add_n[:, None], down_add_n[:, None])
+    p_nm = tl.exp2(tl.fma(s_nm - high_n[:, None], factor_nm, add_nm))
+    return tl.where(up_1m | down_1m, p_nm, 0.0)
+
+
+@triton.jit(
+    do_not_specialize=[
+        *("keys", "q_b", "q_h", "q_n", "k_b", "k_h", "k_m", "v_b", "v_h", "v_m"),
+        *("o_b", "o_h", "o_n", "queries_b", "classes_b", "signs_b", "attract_b", "repel_b"),
+    ]
+)
+def few_keys_kernel(
+    Q, K, V, Out, Queries, Classes, Signs, Attract, Repel, scale, keys,
+    q_b, q_h, q_n, k_b, k_h, k_m, v_b, v_h, v_m, o_b, o_h, o_n,
+    queries_b, classes_b, signs_b, attract_b, repel_b,
+    WIDTH: tl.constexpr, D: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_M: tl.constexpr,
+    PRECISION: tl.constexpr, SINGLE: tl.constexpr,
+):  # fmt: skip
+    """A block of queries of one head; ``scale`` has log2(e) in it and is not negative.
+
+    Strides of query, key, value and output are in units of eight elements.
+    """
+    head = tl.program_id(1).to(tl.int64)
+    batch = tl.program_id(2).to(tl.int64)
+    Queries += batch * queries_b + tl.program_id(0) * BLOCK_N
+    leader = tl.load(Queries)
+    if leader < 0:  # past the last query of its class
+        return
+    label = tl.load(Classes + batch * classes_b + leader).to(tl.int64)
+    Signs += batch * signs_b + label * keys
+    q_n, k_m, v_m, o_n = q_n * 8, k_m * 8, v_m * 8, o_n * 8
+    Q += (batch * q_b + head * q_h) * 8
+    K += (batch * k_b + head * k_h) * 8
+    V += (batch * v_b + head * v_h) * 8
+    Out += (batch * o_b + head * o_h) * 8
+
+    query_n = tl.load(Queries + tl.arange(0, BLOCK_N))
+    real_n = query_n >= 0
+    query_n = tl.maximum(query_n, 0)
+    columns_d = tl.arange(0, D)
+    inside_nd = real_n[:, None] & (columns_d < WIDTH)[None, :]
+    q_nd = tl.load(Q + query_n[:, None] * q_n + columns_d[None, :], mask=inside_nd, other=0.0)
+    attract_n = tl.load(Attract + batch * attract_b + query_n)
+    repel_n = tl.load(Repel + batch * repel_b + query_n)
+
+    up_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
+    down_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
+    low_n = tl.full([BLOCK_N], HUGE, tl.float32)
+    if SINGLE:
+        k_md = _tile(K, k_m, 0, keys, WIDTH, D, BLOCK_M)
+        v_md = _tile(V, v_m, 0, keys, WIDTH, D, BLOCK_M)
+        up_1m, down_1m = _signs(Signs, 0, keys, BLOCK_M)
+        s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
+        up_top_n, down_top_n, low_n = _extremes(s_nm, up_1m, down_1m, up_top_n, down_top_n, low_n)
+    else:
+        for start in tl.range(0, keys, BLOCK_M):
+            k_md = _tile(K, k_m, start, keys, WIDTH, D, BLOCK_M)
+            up_1m, down_1m = _signs(Signs, start, keys, BLOCK_M)
+            s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
+            up_top_n, down_top_n, low_n = _extremes(
+                s_nm, up_1m, down_1m, up_top_n, down_top_n, low_n
+            )
+
+    high_n = tl.maximum(up_top_n, down_top_n)
+    up_factor_n = (1 - attract_n) * scale
+    down_factor_n = (1 - repel_n) * scale
+    down_add_n = scale * repel_n * (low_n - high_n)
+    up_most_n = tl.where(up_top_n > -HUGE, up_factor_n * (up_top_n - high_n), -HUGE)
+    down_most_n = down_factor_n * (down_top_n - high_n) + down_add_n
+    down_most_n = tl.where(down_top_n > -HUGE, down_most_n, -HUGE)
+    most_n = tl.maximum(up_most_n, down_most_n)
+    up_add_n = -most_n
+    down_add_n -= most_n
+
+    if SINGLE:
+        p_nm = _softmax(
+            s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n, down_add_n
+        )
+        mass_n = tl.sum(p_nm, 1)
+        acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, input_precision=PRECISION)
+    else:
+        mass_n = tl.zeros([BLOCK_N], tl.float32)
+        acc_nd = tl.zeros([BLOCK_N, D], tl.float32)
+        for start in tl.range(0, keys, BLOCK_M):
+            k_md = _tile(K, k_m, start, keys, WIDTH, D, BLOCK_M)
+            v_md = _tile(V, v_m, start, keys, WIDTH, D, BLOCK_M)
+            up_1m, down_1m = _signs(Signs, start, keys, BLOCK_M)
+            s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
+            p_nm = _softmax(
+                s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n, down_add_n
+            )
+            mass_n += tl.sum(p_nm, 1)
+            acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, acc_nd, input_precision=PRECISION)
+    out_nd = (acc_nd / mass_n[:, None]).to(Out.dtype.element_ty)
+    tl.store(Out + query_n[:, None] * o_n + columns_d[None, :], out_nd, mask=inside_nd)
