@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import torch
 
+from grainspec_runtime.attention.parts import why_no_xformers
+
 LOG = logging.getLogger("grainspec.attention")
 
-NAMES = ("triton", "rows", "dense")
-"""The backends: fused, portable, and the reference."""
+NAMES = ("triton", "rows", "xformers", "dense")
+"""The backends: fused, portable, by xFormers' plain attention, and the reference."""
 
 
 class Choice(NamedTuple):
@@ -29,7 +31,7 @@ def choose(backend: str, device: torch.device, dtype: torch.dtype, width: int) -
         backend: ``"auto"``, or one of ``NAMES`` to force it.
         device, dtype, width: of the query; ``width`` is the head size.
 
-    A forced ``triton`` that cannot run gives way to ``rows``, with one warning.
+    A forced ``triton`` or ``xformers`` that cannot run gives way to ``rows``, with one warning.
 
     Raises:
         ValueError: if no backend has that name.
@@ -43,6 +45,11 @@ def choose(backend: str, device: torch.device, dtype: torch.dtype, width: int) -
 def _choose(backend: str, device: torch.device, dtype: torch.dtype, width: int) -> Choice:
     if backend in ("rows", "dense"):
         choice = Choice(backend, "asked for")
+    elif backend == "xformers":
+        why_not = why_no_xformers(device, dtype, width)
+        choice = Choice("xformers", "asked for") if why_not is None else Choice("rows", why_not)
+        if why_not is not None:
+            warn_once(f"attention runs row by row: {why_not}")
     else:
         why_not = why_no_triton(device, dtype, width)
         if why_not is None and (backend == "triton" or device.type == "cuda"):

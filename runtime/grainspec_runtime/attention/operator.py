@@ -17,6 +17,8 @@ Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +26,7 @@ from torch import Tensor
 from grainspec_runtime.attention.class_order import ClassOrder
 from grainspec_runtime.attention.dense import dense
 from grainspec_runtime.attention.dispatch import choose, warn_once
+from grainspec_runtime.attention.parts import by_parts, xformers_part
 from grainspec_runtime.attention.rows import rows
 
 
@@ -52,9 +55,10 @@ def modulated_attention(
             attention.
         scale: factor of the scores; ``1 / sqrt(d)`` by default.
         backend: ``"triton"`` (one fused pass, CUDA), ``"rows"`` (any device), ``"dense"`` (float64,
-            O(N·M) memory; the reference that tests trust), or ``"auto"``: the first of them that
-            fits, as :func:`grainspec_runtime.attention.dispatch.choose` says. The first two are
-            exact too, in memory linear in N and M.
+            O(N·M) memory; the reference that tests trust), ``"xformers"`` (its plain attention,
+            one sign of one class at a time), or ``"auto"``: ``triton`` or ``rows``, as
+            :func:`grainspec_runtime.attention.dispatch.choose` says. All but ``dense`` take memory
+            linear in N and M, and all are exact.
         order: ``ClassOrder.of`` the same labels and relation, where the caller keeps it; only
             ``triton`` needs one, and sorts by itself otherwise.
 
@@ -156,7 +160,11 @@ def _operator(
             raise
         except Exception as error:  # no C compiler, say: Triton's errors are of many kinds
             warn_once(f"attention runs row by row: the fused kernel failed ({error})")
-    portable = dense if backend == "dense" else rows
+    portable: Callable[..., Tensor] = rows
+    if backend == "dense":
+        portable = dense
+    elif backend == "xformers":
+        portable = partial(by_parts, part=xformers_part)
     found = portable(
         query,
         key,
