@@ -6,7 +6,8 @@ Random queries, keys and values; regions are discs that wander over 16 frames, a
 disc are a class of their own. First every backend is checked against `dense` (float64), then each
 is timed, and its peak memory beyond its inputs measured. `naive` builds the whole score matrix, one
 head at a time, as published code does. On a GPU the class order is kept between calls, as the
-editor keeps it; `sort` is what making it takes.
+editor keeps it; `sort` is what making it takes, and `one class` the same kernel with nothing to
+tell apart. Cross-attention has a batch of frames, and keys that are words, each a class of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ HEADS = 8
 CUDA_SIZES = [  # tokens, head size; the first four are the levels of Stable Diffusion 1.5
     (16 * 64**2, 40), (16 * 32**2, 80), (16 * 16**2, 160), (16 * 8**2, 160),
     (16384, 40), (16384, 64), (32768, 64), (75600, 64), (16384, 128), (32768, 128), (75600, 128),
+]  # fmt: skip
+CROSS_SIZES = [  # tokens of a frame, head size, words
+    (64**2, 40, 77), (32**2, 80, 77), (16**2, 160, 77), (64**2, 64, 512), (32**2, 128, 512),
 ]  # fmt: skip
 CPU_SIZES = [(1024, 40), (2048, 40), (4096, 40), (8192, 40)]
 NAIVE_MOST = 16384
@@ -65,6 +69,22 @@ def problem(tokens: int, width: int, regions: int, dtype: torch.dtype, device: s
     return tensors, {k: v.to(device) for k, v in keywords.items()}  # type: ignore[return-value]
 
 
+def cross_problem(tokens: int, width: int, words: int, dtype: torch.dtype, device: str) -> Problem:
+    """Query ``[16, H, N, d]``, key and value ``[16, H, words, d]``, and the modulation."""
+    (q, _, _), m = problem(16 * tokens, width, 5, dtype, device)
+    q = q[0].unflatten(1, (16, tokens)).transpose(0, 1).contiguous()
+    k, v = (torch.randn(16, HEADS, words, width, device=device).to(dtype) for _ in "kv")
+    classes = len(m["relation"])
+    keywords = {
+        "query_labels": m["query_labels"].view(16, tokens),
+        "key_labels": torch.arange(words, device=device).expand(16, words),
+        "relation": torch.rand(classes, words, device=device) < 0.1,
+        "attract": m["attract"].view(16, tokens),
+        "repel": m["repel"].view(16, tokens),
+    }
+    return (q, k, v), keywords
+
+
 def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
     """The whole score matrix of a head at a time."""
     related = m["relation"][m["query_labels"][:, None], m["key_labels"][None]]
@@ -78,51 +98,80 @@ def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
     return torch.stack(heads)[None]
 
 
-def check(device: str) -> dict[str, float]:
+def check(device: str, widths: list[int] | None = None) -> dict[str, float]:
     """The largest error against the reference, by backend and dtype; stops at one out of bounds."""
     worst: dict[str, float] = {}
     for backend, dtypes in {"rows": BOUNDS, "triton": BOUNDS if device == "cuda" else {}}.items():
         for dtype in dtypes:
-            for width in (8, 33, 40, 64, 80, 128, 160, 256):
-                for size, relate in ((1.0, "some"), (3000.0, "some"), (1.0, "all"), (1.0, "none")):
-                    error = one_error(backend, dtype, width, size, relate, device)
+            for width in widths or (8, 33, 40, 64, 80, 128, 160, 256):
+                for case in CASES:
+                    error = one_error(backend, dtype, width, case, device)
+                    large = CASES[case][1] > 1
                     name = f"{backend} {str(dtype).removeprefix('torch.')}"
-                    name += " large scores" if size > 1 else ""
+                    name += " large scores" if large else ""
                     worst[name] = max(worst.get(name, 0.0), error)
                     bound = BOUNDS[dtype]
-                    if size > 1 and dtype == torch.float32:
+                    if large and dtype == torch.float32:
                         bound = 1e-4  # scores of 1e4 are themselves only known to 1e-3
                     if not error < bound:
-                        raise SystemExit(f"{name}, d = {width}, {size}, {relate}: error {error}")
+                        raise SystemExit(f"{name}, d = {width}, {case}: error {error}")
     return worst
 
 
-def one_error(
-    backend: str, dtype: torch.dtype, width: int, size: float, relate: str, device: str
-) -> float:
-    """Two batch entries, 333 queries, 500 keys, 40 classes, strengths among them 0, 0.999 and 1."""
+CASES = {  # keys, factor of the scores, pairs that are positive
+    "few keys": (77, 1.0, "some"),
+    "two tiles": (200, 1.0, "some"),
+    "many keys": (700, 1.0, "some"),
+    "large scores": (700, 3000.0, "some"),
+    "large scores of few": (77, 3000.0, "some"),
+    "all positive": (700, 1.0, "all"),
+    "all negative": (700, 1.0, "none"),
+    "balanced": (700, 1.0, "balanced"),
+    "balanced few": (77, 1.0, "balanced"),
+}
+
+
+def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: str) -> float:
+    """Two batch entries, 333 queries, 40 classes, strengths among them 0, 0.999 and 1."""
+    keys, size, relate = CASES[case]
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, device=device)
 
-    q, k, v = normal(2, 3, 333, width) * size, normal(2, 3, 500, width), normal(2, 3, 500, width)
+    q, k, v = normal(2, 3, 333, width) * size, normal(2, 3, keys, width), normal(2, 3, keys, width)
     q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
     strength = torch.rand(2, 2, 333, device=device)
     strength[:, :, ::5], strength[:, :, 1::5], strength[:, :, 2::5] = 0, 1, 0.999
-    relation = {"some": torch.rand(40, 40) < 0.3, "all": torch.ones(40, 40) > 0}
+    relation = {"all": torch.ones(40, 40) > 0, "none": torch.zeros(40, 40) > 0}
     keywords = {
         "query_labels": torch.randint(40, (2, 333), device=device),
-        "key_labels": torch.randint(40, (2, 500), device=device),
-        "relation": relation.get(relate, torch.zeros(40, 40) > 0).to(device),
+        "key_labels": torch.randint(40, (2, keys), device=device),
+        "relation": relation.get(relate, torch.rand(40, 40) < 0.3).to(device),
         "attract": strength[0],
         "repel": strength[1],
     }
+    if relate == "balanced":
+        keywords["attract"] = keywords["repel"] = balancing(q, k, keywords)
     wanted = modulated_attention(q.double(), k.double(), v.double(), **keywords, backend="dense")
     out = modulated_attention(q, k, v, **keywords, backend=backend)
     if backend == "triton":  # the same bits, whatever else runs
         again = [modulated_attention(q, k, v, **keywords, backend=backend) for _ in range(3)]
         assert all(torch.equal(out, other) for other in again)
     return float((out.double() - wanted).norm() / wanted.norm())
+
+
+def balancing(q: Tensor, k: Tensor, m: dict[str, Tensor]) -> Tensor:
+    """Strengths that give positive and negative keys about the same mass: it shows rounding."""
+    scores = q.double() @ k.double().mT * q.shape[-1] ** -0.5
+    positive = m["relation"][m["query_labels"][:, :, None], m["key_labels"][:, None]][:, None]
+    largest, smallest = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
+    low, high = torch.zeros_like(m["attract"]), torch.ones_like(m["attract"])
+    for _ in range(20):
+        middle = (low + high) / 2
+        pull = middle[:, None, :, None] * torch.where(positive, largest - scores, smallest - scores)
+        mass = ((scores + pull).softmax(-1) * positive).sum(-1).mean(1)
+        low, high = torch.where(mass < 0.5, middle, low), torch.where(mass < 0.5, high, middle)
+    return (low + high) / 2
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
@@ -149,14 +198,15 @@ def _wall(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def calls(given: Problem, device: str) -> dict[str, Callable[[], object]]:
+def calls(given: Problem, device: str, with_naive: bool = True) -> dict[str, Callable[[], object]]:
     """What is compared, by name."""
     (q, k, v), m = given
     found: dict[str, Callable[[], object]] = {
         "SDPA": lambda: F.scaled_dot_product_attention(q, k, v)
     }
     if device == "cuda":
-        order = ClassOrder.of(m["query_labels"][None], m["key_labels"][None], m["relation"])
+        labels = [m[name].view(-1, m[name].shape[-1]) for name in ("query_labels", "key_labels")]
+        order = ClassOrder.of(*labels, m["relation"])
 
         def forced(backend: SDPBackend) -> Callable[[], object]:
             def run() -> Tensor:
@@ -168,10 +218,14 @@ def calls(given: Problem, device: str) -> dict[str, Callable[[], object]]:
         found["flash"] = forced(SDPBackend.FLASH_ATTENTION)
         found["cuDNN"] = forced(SDPBackend.CUDNN_ATTENTION)
         found["triton"] = lambda: modulated_attention(q, k, v, **m, backend="triton", order=order)
-        found["sort"] = lambda: ClassOrder.of(
-            m["query_labels"][None], m["key_labels"][None], m["relation"]
+        found["sort"] = lambda: ClassOrder.of(*labels, m["relation"])
+        single = m | {"relation": torch.ones_like(m["relation"])}
+        single["query_labels"] = torch.zeros_like(m["query_labels"])
+        alone = ClassOrder.of(0 * labels[0], labels[1], single["relation"])
+        found["one class"] = lambda: modulated_attention(
+            q, k, v, **single, backend="triton", order=alone
         )
-    if q.shape[2] <= NAIVE_MOST:
+    if with_naive and len(q) == 1 and q.shape[2] <= NAIVE_MOST:
         found["naive"] = lambda: naive(q, k, v, **m)
     if device == "cpu":
         found["rows"] = lambda: modulated_attention(q, k, v, **m, backend="rows")
@@ -228,25 +282,31 @@ def main() -> None:
     rows: list[object] = []
     for tokens, width in CUDA_SIZES if device == "cuda" else CPU_SIZES:
         for regions in arguments.regions if device == "cuda" else [5]:
-            given = problem(tokens, width, regions, dtype, device)
-            row: dict[str, object] = {"tokens": tokens, "width": width, "regions": regions}
-            for name, call in calls(given, device).items():
-                with contextlib.suppress(torch.OutOfMemoryError):
-                    took, held = seconds(call, device), memory(name, given, device)
-                    rate = 4 * tokens**2 * width * HEADS / took / 1e12
-                    row[name] = {"ms": 1000 * took, "TFLOP/s": rate, "MB": held / 1e6}
-            rows.append(row)
-            print(
-                f"{tokens:>6} d {width:<4} {regions:>2} regions "
-                + "  ".join(
-                    f"{k} {v['ms']:.3g} ms {v['TFLOP/s']:.3g} TF {v['MB']:.3g} MB"
-                    for k, v in row.items()
-                    if isinstance(v, dict)
-                ),
-                flush=True,
-            )
+            size = {"tokens": tokens, "width": width, "regions": regions}
+            rows.append(measured(size, problem(tokens, width, regions, dtype, device), device))
         if arguments.json:  # after every size, so that a run cut short leaves what it has
             write(arguments.json, machine, dtype, worst, rows)
+    for tokens, width, words in CROSS_SIZES if device == "cuda" else []:
+        size = {"frames": 16, "tokens": tokens, "width": width, "words": words}
+        rows.append(measured(size, cross_problem(tokens, width, words, dtype, device), device))
+    if arguments.json:
+        write(arguments.json, machine, dtype, worst, rows)
+
+
+def measured(size: dict[str, int], given: Problem, device: str) -> dict[str, object]:
+    """Time, rate and memory of everything that is compared on one problem; printed too."""
+    (q, k, _), _ = given
+    operations = 4 * len(q) * HEADS * q.shape[2] * k.shape[2] * q.shape[3]
+    row: dict[str, object] = dict(size)
+    text = " ".join(f"{name} {value}" for name, value in size.items())
+    for name, call in calls(given, device, size.get("regions", 0) in (0, 5)).items():
+        with contextlib.suppress(torch.OutOfMemoryError):
+            took, held = seconds(call, device), memory(name, given, device)
+            row[name] = {"ms": 1000 * took, "TFLOP/s": operations / took / 1e12, "MB": held / 1e6}
+            text += f"  {name} {1000 * took:.3g} ms {operations / took / 1e12:.3g} TF"
+            text += f" {held / 1e6:.3g} MB"
+    print(text, flush=True)
+    return row
 
 
 def write(
