@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import itertools
 import json
 import platform
 import statistics
@@ -258,6 +260,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="check, and time nothing")
+    parser.add_argument("--tune", action="store_true", help="find and keep tile shapes; GPU only")
     parser.add_argument("--regions", type=int, nargs="+", default=[2, 5, 20])
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
@@ -272,6 +275,9 @@ def main() -> None:
         before = resident("VmRSS")
         call()
         print(max(0, resident("VmHWM") - before))
+        return
+    if arguments.tune:
+        tune()
         return
     machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
     print(f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} threads, {dtype}")
@@ -307,6 +313,35 @@ def measured(size: dict[str, int], given: Problem, device: str) -> dict[str, obj
             text += f" {held / 1e6:.3g} MB"
     print(text, flush=True)
     return row
+
+
+def tune() -> None:
+    """Try tile shapes of the portable kernel on this GPU, and keep the fastest of each size."""
+    from grainspec_runtime.attention.fused import fused
+    from grainspec_runtime.attention.tuning import Tile, keep, key_of
+
+    gpu = torch.cuda.get_device_name()
+    for dtype in (torch.float16, torch.bfloat16):
+        for width in (40, 64, 80, 128, 160):
+            for tokens in (4096, 16384):
+                (q, k, v), m = problem(tokens, width, 5, dtype, "cuda")
+                labels = m["query_labels"][None]
+                order = ClassOrder.of(labels, labels, m["relation"])
+                strength = m["attract"].expand(1, tokens)
+                times: dict[Tile, float] = {}
+                for tile in map(
+                    Tile._make, itertools.product((64, 128), (32, 64, 128), (4, 8), (2, 3))
+                ):
+                    call = functools.partial(
+                        fused, q, k, v, order=order, attract=strength, repel=strength,
+                        scale=width**-0.5, tile=tile,
+                    )  # fmt: skip
+                    with contextlib.suppress(Exception):  # too large for this GPU, say
+                        times[tile] = seconds(call, "cuda")
+                best = min(times, key=times.__getitem__)
+                where = keep({key_of(gpu, dtype, width, tokens): best})
+                print(f"{dtype} d {width} {tokens} tokens: {best}, {1000 * times[best]:.3g} ms")
+    print(f"kept in {where}")
 
 
 def write(

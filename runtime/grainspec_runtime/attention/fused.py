@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import torch
 import triton
@@ -20,6 +19,7 @@ from grainspec_runtime.attention.class_order import ClassOrder
 from grainspec_runtime.attention.dispatch import warn_once
 from grainspec_runtime.attention.few_keys_kernel import few_keys_kernel
 from grainspec_runtime.attention.fused_kernel import modulated_kernel
+from grainspec_runtime.attention.tuning import Tile, key_of, tuned_tile
 
 WIDEST = 256
 """The largest head size."""
@@ -39,15 +39,6 @@ HOPPER_SHARED_MEMORY = 227 * 1024
 
 _UNBUILT: set[tuple[int, torch.dtype]] = set()
 """Head sizes and dtypes for which the kernel for Hopper could not be built."""
-
-
-class Tile(NamedTuple):
-    """What a program holds at a time, its warps and its pipeline's stages."""
-
-    queries: int
-    keys: int
-    warps: int
-    stages: int
 
 
 def default_tile(width: int, dtype: torch.dtype, shared_memory: int) -> Tile:
@@ -101,6 +92,9 @@ def fused(
                 _UNBUILT.add(kind)
                 warn_once(f"attention runs with the portable kernel: {error}")
     out = torch.empty_like(query)
+    if tile is None and not INTERPRETED:
+        gpu = torch.cuda.get_device_name(query.device)
+        tile = tuned_tile(key_of(gpu, query.dtype, width, query.shape[2]))
     tile = tile or default_tile(width, query.dtype, memory)
     index = (order.queries_BS, order.classes_BN, order.keys_BCM, order.positives_BC)
     slots = order.queries_BS.shape[1]
