@@ -23,6 +23,7 @@ from grainspec_runtime.memory import (
     unet_working_size,
     vae_working_size,
 )
+from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 
 LAYER = "up_blocks.1.resnets.0.conv1"
@@ -47,7 +48,14 @@ def test_step_and_layer_are_named(tiny_model: Path, how: object) -> None:
     assert f"sampling step 1 of {STEPS} " in found.message
     assert f"first in the UNet's layer {LAYER}" in found.message
     with pytest.raises(GrainError, match=f"inversion step 1 of 3 .* layer {LAYER}"):
-        invert(checkpoint, noise(), AttentionControl(FRAMES), prompt=TARGET, steps=3)
+        checkpoint.scheduler.set_timesteps(3)
+        invert(
+            Denoiser(checkpoint),
+            noise(),
+            AttentionControl(FRAMES),
+            prompt=TARGET,
+            timesteps=checkpoint.scheduler.timesteps,
+        )
     assert not any(module._forward_hooks for module in checkpoint.unet.modules())
 
 
