@@ -71,6 +71,7 @@ WARNINGS: dict[str, str] = {
     "G403": "a prompt is longer than the text encoder's window",
     "G510": "words that the demo model never learnt",
     "G511": "a clip that is not of the demo world",
+    "G512": "an entry of the cache is damaged",
 }
 
 

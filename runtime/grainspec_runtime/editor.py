@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,8 +34,11 @@ from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.memory import is_out_of_memory, out_of_memory
 from grainspec_runtime.prepare import Prepared, prepare
+from grainspec_runtime.sampling import cache, resume
 from grainspec_runtime.sampling.blend import blended, faded
 from grainspec_runtime.sampling.cache import inversion_key, load_inversion, save_inversion
+from grainspec_runtime.sampling.cache_limit import cache_limit
+from grainspec_runtime.sampling.cache_store import Warn, using
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 from grainspec_runtime.sampling.sample import sample
@@ -47,6 +51,8 @@ _OPTIONS = ("offload", "vae_slicing", "vae_tiling", "compile")
 
 _INVERSION_VERSION = 3
 """Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
+_SAMPLING_VERSION = 1
+"""The same for :func:`sample`, so that a run is never continued by another version."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class EditResult:
     source, edited: uint8 ``[F, H, W, 3]`` RGB, the clip as the model saw it and after the edit.
     controls: the control pictures, of the same shape, in the spec's order. seconds: wall time by
     stage. warnings: everything doubtful, found before and during the run.
+    run_key: a hash of all that the result depends on. resumed_at: the sampling steps that an
+    earlier, interrupted run had done. was_finished: that run had written its folder, too.
     """
 
     prepared: Prepared
@@ -80,10 +88,13 @@ class EditResult:
     device: str
     dtype: str
     model_folder: str
+    run_key: str
     options: dict[str, object]
     """How the model was loaded, where that is not by default."""
     controls: tuple[Frames, ...] = ()
     reconstruction: Reconstruction | None = None
+    resumed_at: int = 0
+    was_finished: bool = False
 
 
 @dataclass
@@ -98,6 +109,10 @@ class Editor:
     ``loras`` and ``embeddings`` (textual inversions, whose words prompts may then have). Specs that
     are prepared elsewhere must have been prepared with the same ``embeddings``.
 
+    Inversions are kept in a cache, and while a run lasts, so is where it stands: one that was
+    interrupted continues there when the same is run again, to the same result. ``fresh`` looks
+    nothing up there; without ``use_cache`` nothing is kept either.
+
         editor = Editor()
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
         result.edited.shape      # (8, 96, 96, 3)
@@ -108,6 +123,7 @@ class Editor:
     dtype: torch.dtype | None = None
     backend: str = "auto"
     use_cache: bool = True
+    fresh: bool = False
     reconstruct: bool = False
     """Also sample every clip back without an edit, to see how true its inversion is."""
     offload: Offload | None = None
@@ -180,23 +196,29 @@ class Editor:
         self, prepared: Prepared, *, progress: Progress = lambda stage, done, total: None
     ) -> EditResult:
         """Edit a clip whose spec has been checked and compiled already."""
-        return next(self.run_all([prepared], progress=progress))
+        [result] = self.run_all([prepared], progress=progress)
+        return result
 
     def run_all(
         self,
         prepared: Sequence[Prepared],
         *,
         progress: Progress = lambda stage, done, total: None,
+        finished: Callable[[Prepared, str], Frames | None] = lambda prepared, run_key: None,
     ) -> Iterator[EditResult]:
         """Edit one clip in several ways, one result after the other.
 
-        The clip is read once, and inverted once for all that want the same inversion. Raises
-        ValueError unless all are of one clip and model, as the variants of a spec are.
+        The clip is read once, and inverted once for all that want the same inversion. Once all
+        results were taken, what was kept to continue from is dropped. ``finished`` may know the
+        frames of a run that an interrupted one had finished, by its key; they are not made again.
+        Raises ValueError unless all are of one clip and model, as the variants of a spec are.
         """
         first = prepared[0]
         for other in prepared[1:]:
             if (other.spec.video, other.spec.model) != (first.spec.video, first.spec.model):
                 raise ValueError("all must edit one clip with one model")
+        if self.use_cache:
+            cache_limit()  # a wrong one is told now
         seconds: dict[str, float] = {}
 
         @contextmanager
@@ -236,70 +258,119 @@ class Editor:
                     dtype=checkpoint.dtype,
                 )
         denoiser = Denoiser(checkpoint, controls)
-        additions = _additions(self.loras, self.embeddings)
-        inversions = _Inversions(denoiser, latents, additions, use_cache=self.use_cache)
+        look_up = self.use_cache and not self.fresh
+        inversions = _Inversions(
+            denoiser,
+            latents,
+            _additions(self.loras, self.embeddings),
+            use_cache=self.use_cache,
+            look_up=look_up,
+        )
         motions: dict[Flow, ClipFlow] = {}
-        for one in prepared:
-            spec, plan = one.spec, one.plan
-            if spec.flow and (flow := spec.flow.replaced({}, levels="all")) not in motions:
-                with stage("flow") as report:
-                    motions[flow] = _motion(flow, one.base, frames, checkpoint, report)
-            with stage("invert", one.variant) as report:
-                trajectory, cached = inversions.of(spec, report)
-            # Sampling alone is guided: the same inversion serves edits without flow, too.
-            paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
-            with stage("sample", one.variant) as report:
-                control = AttentionControl(
-                    len(plan.frames),
-                    plan=plan,
-                    scope=plan.attention.frames,
-                    norm=norm_scope(plan.attention.norm, spec.model),
-                    backend=self.backend,
-                    device=checkpoint.device,
-                    paths=paths,
+        with ExitStack() as held:
+            states: list[resume.Kept] = []
+            for one in prepared:
+                spec, plan = one.spec, one.plan
+                key = inversions.key(spec)
+                state = self._state(one, checkpoint, key)
+                states.append(state)
+                if self.use_cache:
+                    held.enter_context(using(cache.KIND, key))
+                    held.enter_context(using(resume.KIND, state.key))
+                begin = state.load(latents, late.append) if look_up else None
+                done, cached, reconstruction = begin[0] if begin else 0, True, None
+                edited = None
+                if done == state.steps and not self.reconstruct:
+                    edited = finished(one, state.key)
+                was_finished = edited is not None
+                if edited is None:
+                    if spec.flow and (flow := spec.flow.replaced({}, levels="all")) not in motions:
+                        with stage("flow") as report:
+                            motions[flow] = _motion(flow, one.base, frames, checkpoint, report)
+                    with stage("invert", one.variant) as report:
+                        trajectory, cached = inversions.of(one, report, late.append)
+                    # Sampling alone is guided: the same inversion serves edits without flow, too.
+                    paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
+                    with stage("sample", one.variant) as report:
+                        control = AttentionControl(
+                            len(plan.frames),
+                            plan=plan,
+                            scope=plan.attention.frames,
+                            norm=norm_scope(plan.attention.norm, spec.model),
+                            backend=self.backend,
+                            device=checkpoint.device,
+                            paths=paths,
+                        )
+                        sampled = sample(
+                            denoiser,
+                            trajectory,
+                            control,
+                            [
+                                checkpoint.encode_prompt(spec.negative),
+                                encode_target(checkpoint.pipe, plan, device=checkpoint.device),
+                            ],
+                            scheduler=_scheduler(checkpoint, spec),
+                            guidance=spec.sampler.guidance,
+                            edited_F1hw=_latent_weights(one, checkpoint),
+                            eta=spec.sampler.eta,
+                            seed=spec.sampler.seed,
+                            progress=report,
+                            begin=begin,
+                            keep=state if self.use_cache else lambda done, state: None,
+                        )
+                    with stage("decode", one.variant):
+                        edited = _to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
+                        if spec.blend.space in ("pixels", "both"):
+                            regions = one.bound.edits.bits_FHW != 0
+                            edited = blended(frames, edited, faded(regions, one.feather))
+                    if self.reconstruct:
+                        with stage("reconstruct", one.variant) as report:
+                            reconstruction = _reconstruction(
+                                denoiser, one, frames, latents, trajectory, report
+                            )
+                yield EditResult(
+                    prepared=one,
+                    source=frames,
+                    edited=edited,
+                    fps=one.bound.facts.fps / spec.video.step,
+                    seconds=seconds,
+                    inversion_cached=cached,
+                    warnings=(*one.warnings, *late),
+                    device=str(checkpoint.device),
+                    dtype=str(checkpoint.dtype).removeprefix("torch."),
+                    model_folder=str(checkpoint.folder.resolve()),
+                    controls=tuple(pictures),
+                    reconstruction=reconstruction,
+                    options=self._options(),
+                    run_key=state.key,
+                    resumed_at=done,
+                    was_finished=was_finished,
                 )
-                sampled = sample(
-                    denoiser,
-                    trajectory,
-                    control,
-                    [
-                        checkpoint.encode_prompt(spec.negative),
-                        encode_target(checkpoint.pipe, plan, device=checkpoint.device),
-                    ],
-                    scheduler=_scheduler(checkpoint, spec),
-                    guidance=spec.sampler.guidance,
-                    edited_F1hw=_latent_weights(one, checkpoint),
-                    eta=spec.sampler.eta,
-                    seed=spec.sampler.seed,
-                    progress=report,
-                )
-            with stage("decode", one.variant):
-                edited = _to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
-                if spec.blend.space in ("pixels", "both"):
-                    regions = one.bound.edits.bits_FHW != 0
-                    edited = blended(frames, edited, faded(regions, one.feather))
-            reconstruction = None
-            if self.reconstruct:
-                with stage("reconstruct", one.variant) as report:
-                    reconstruction = _reconstruction(
-                        denoiser, one, frames, latents, trajectory, report
-                    )
-            yield EditResult(
-                prepared=one,
-                source=frames,
-                edited=edited,
-                fps=one.bound.facts.fps / spec.video.step,
-                seconds=seconds,
-                inversion_cached=cached,
-                warnings=(*one.warnings, *late),
-                device=str(checkpoint.device),
-                dtype=str(checkpoint.dtype).removeprefix("torch."),
-                model_folder=str(checkpoint.folder.resolve()),
-                controls=tuple(pictures),
-                reconstruction=reconstruction,
-                options=self._options(),
-            )
-            seconds, late = {}, []
+                seconds, late = {}, []
+        for state in states:
+            state.drop()
+
+    def _state(self, one: Prepared, checkpoint: Checkpoint, inversion: str) -> resume.Kept:
+        """Where to keep how far a run has come."""
+        facts = {
+            "version": _SAMPLING_VERSION,
+            "inversion": inversion,
+            "plan": one.plan.digest,
+            "spec": one.spec.model_dump(mode="json", by_alias=True),
+            "device": checkpoint.device.type,
+            "backend": self.backend,
+            "options": self._options(),
+            "versions": [torch.__version__, diffusers.__version__],
+        }
+        steps = one.spec.sampler.steps
+        return resume.Kept(resume.run_key(facts), steps, _about(one))
+
+
+def _about(one: Prepared) -> dict[str, str]:
+    """What an entry of the cache is of, in words."""
+    clip = f"{len(one.plan.frames)} frames of {one.plan.width}x{one.plan.height}"
+    about = {"clip": one.spec.video.path, "size": clip, "model": one.spec.model}
+    return about | {"target": one.spec.target}
 
 
 class _Inversions:
@@ -312,6 +383,7 @@ class _Inversions:
         additions: dict[str, Any],
         *,
         use_cache: bool,
+        look_up: bool,
     ) -> None:
         self.denoiser = denoiser
         self.checkpoint = denoiser.checkpoint
@@ -322,32 +394,44 @@ class _Inversions:
         ]
         self.latents = latents
         self.use_cache = use_cache
+        self.look_up = look_up
         self.last: tuple[str, Tensor] | None = None
+        self._model: list[object] | None = None
 
-    def of(self, spec: EditSpec, report: Callable[[int, int], None]) -> tuple[Tensor, bool]:
-        """The trajectory for a spec, and whether it was found before."""
-        checkpoint = self.checkpoint
-        norm = norm_scope(spec.attention.norm, spec.model)
+    def key(self, spec: EditSpec) -> str:
+        """What the trajectory for a spec is kept under."""
+        if self._model is None:
+            self._model = _fingerprint(self.checkpoint)
         facts = {
             "version": _INVERSION_VERSION,
-            "model": _fingerprint(checkpoint),
+            "model": self._model,
             "additions": self.additions,
             "source": spec.source,
-            "timesteps": _scheduler(checkpoint, spec).timesteps.tolist(),
+            "timesteps": _scheduler(self.checkpoint, spec).timesteps.tolist(),
             "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
             "scope": spec.attention.frames,
-            "norm": norm,
-            "dtype": str(checkpoint.dtype),
+            "norm": norm_scope(spec.attention.norm, spec.model),
+            "dtype": str(self.checkpoint.dtype),
         }
-        key = inversion_key(self.latents, facts)
+        return inversion_key(self.latents, facts)
+
+    def of(
+        self, one: Prepared, report: Callable[[int, int], None], warn: Warn
+    ) -> tuple[Tensor, bool]:
+        """The trajectory for an edit, and whether it was found before."""
+        spec, checkpoint = one.spec, self.checkpoint
+        key = self.key(spec)
         if self.last and self.last[0] == key:
             return self.last[1], True
-        found = load_inversion(key, checkpoint.device) if self.use_cache else None
+        found = load_inversion(key, checkpoint.device, warn) if self.look_up else None
         if found is not None and found.shape[1:] == self.latents.shape:
             self.last = key, found
             return found, True
         control = AttentionControl(
-            len(self.latents), scope=spec.attention.frames, norm=norm, device=checkpoint.device
+            len(self.latents),
+            scope=spec.attention.frames,
+            norm=norm_scope(spec.attention.norm, spec.model),
+            device=checkpoint.device,
         )
         trajectory = invert(
             self.denoiser,
@@ -358,7 +442,9 @@ class _Inversions:
             progress=report,
         )
         if self.use_cache:
-            save_inversion(key, trajectory)
+            about = _about(one) | {"steps": str(spec.sampler.steps), "source": spec.source}
+            about.pop("target")
+            save_inversion(key, trajectory, about)
         self.last = key, trajectory
         return trajectory, False
 

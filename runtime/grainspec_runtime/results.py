@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
 from grainspec_runtime.editor import EditResult
+from grainspec_runtime.measures.run_folder import read_run
+from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
@@ -157,6 +159,17 @@ def save_run(
         (place / MANIFEST).write_text(manifest + "\n", encoding="utf-8", errors="replace")
 
 
+def finished_run(folder: Path, run_key: str) -> Frames | None:
+    """The edited frames of the run in a folder, where it is that of ``run_key`` and whole."""
+    try:
+        with (folder / MANIFEST).open(encoding="utf-8") as file:
+            if json.load(file).get("run_key") != run_key:
+                return None
+        return read_run(folder).edited
+    except (GrainError, OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
 def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
     """Write ``variants.png`` and ``variants.mp4``: the clip and what its variants made of it.
 
@@ -204,6 +217,8 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             "edited_size": [prepared.plan.width, prepared.plan.height],
         },
         "plan": prepared.plan.digest,
+        "run_key": result.run_key,
+        "resumed_at_step": result.resumed_at or None,
         "inversion_cached": result.inversion_cached,
         "reconstruction": _reconstruction_of(result),
         "seconds": result.seconds,

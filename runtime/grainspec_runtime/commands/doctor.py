@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import click
 
 from grainspec.cli.output import Format, format_option, print_json
+from grainspec.diagnostics import GrainError
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,17 @@ def _demo() -> Finding:
 
 def _cache() -> Finding:
     from grainspec_runtime.sampling.cache_folder import cache_folder
+    from grainspec_runtime.sampling.cache_limit import cache_limit, shown_size
 
     folder = cache_folder()
+    try:
+        limit = shown_size(cache_limit())
+    except GrainError as error:
+        return Finding("cache", False, error.diagnostics[0].message, error.diagnostics[0].cure)
     used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     place = folder
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
-    found = f"{folder}, {used / 1e6:.0f} MB used, {free:.0f} GB free"
+    found = f"{folder}, {used / 1e6:.0f} MB used of at most {limit}, {free:.0f} GB free"
     return Finding("cache", True, found)

@@ -57,7 +57,12 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
     help="Load a LoRA (safetensors), times SCALE; may stand several times.",
 )
 @embedding_option
-@click.option("--no-cache", is_flag=True, help="Neither look up nor keep the inversion.")
+@click.option("--no-cache", is_flag=True, help="Neither look up nor keep anything in the cache.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Look up nothing in the cache: neither the inversion nor where a run was interrupted.",
+)
 @click.option(
     "--reconstruct",
     is_flag=True,
@@ -84,6 +89,7 @@ def run(
     loras: tuple[str, ...],
     embeddings: tuple[str, ...],
     no_cache: bool,
+    fresh: bool,
     reconstruct: bool,
     variants: tuple[str, ...],
     sets: tuple[str, ...],
@@ -100,6 +106,9 @@ def run(
     Variants share one inversion. Each is written to a folder of its own name in that folder, and
     where there are several, variants.mp4 and variants.png show them next to each other.
 
+    A run that was interrupted continues, when it is run again, with the variant and the sampling
+    step that it had come to, and has the same result as one in one go.
+
     \b
     Examples:
       grain run edit.grain
@@ -110,6 +119,7 @@ def run(
       grain run wolf.grain --variant pig --variant husky
       grain run wolf.grain --variant all
       grain run edit.grain --reconstruct
+      grain run edit.grain --fresh
     """
     if compile_ and offload == "sequential":
         raise click.UsageError("`--compile` needs a UNet that stays: use `--offload model`.")
@@ -130,7 +140,13 @@ def run(
 
         doubts(warning for one in prepared for warning in one.warnings)
 
-        from grainspec_runtime.results import check_writable, manifest_of, save_comparison, save_run
+        from grainspec_runtime.results import (
+            check_writable,
+            finished_run,
+            manifest_of,
+            save_comparison,
+            save_run,
+        )
 
         places = [output / one.variant if one.variant else output for one in prepared]
         for place in {output, *places}:
@@ -159,20 +175,29 @@ def run(
             compile=compile_,
             loras=styles,
             embeddings=words,
+            fresh=fresh,
         )
+        place_of = dict(zip((one.variant for one in prepared), places, strict=True))
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with progress_bars(format_) as progress:
-            for result, place in zip(
-                editor.run_all(prepared, progress=progress), places, strict=True
+            for result in editor.run_all(
+                prepared,
+                progress=progress,
+                finished=lambda one, key: finished_run(place_of[one.variant], key),
             ):
-                save_run(
-                    result, place, spec_text=file.text, spec_name=spec.name, arguments=arguments
-                )
+                if not result.was_finished:
+                    save_run(
+                        result,
+                        place_of[result.prepared.variant],
+                        spec_text=file.text,
+                        spec_name=spec.name,
+                        arguments=arguments,
+                    )
                 results.append(result)
-            if len(results) > 1:
-                with written(output / "variants.mp4"):
-                    save_comparison(results, output)
+                if len(results) == len(places) > 1:  # before the editor forgets where it stood
+                    with written(output / "variants.mp4"):
+                        save_comparison(results, output)
     doubts(warning for result in results for warning in result.warnings)
     found = [
         {"output": str(place), **manifest_of(result, arguments)}
@@ -182,9 +207,15 @@ def run(
         print_json({"runs": found} if variants else found[0])
         return
     for result, place in zip(results, places, strict=True):
+        if result.was_finished:
+            print(f"kept {place}, which an interrupted run had finished")
+            continue
         total = sum(result.seconds.values())
         cached = ", inversion from the cache" if result.inversion_cached else ""
         print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
+        if result.resumed_at:
+            steps = result.prepared.spec.sampler.steps
+            print(f"continued an interrupted run, after step {result.resumed_at} of {steps}")
         if result.reconstruction:
             back = result.reconstruction
             print(

@@ -1,24 +1,18 @@
-"""Inversions on disk, so that other words for the same clip start at once."""
+"""Inversions in the cache, so that other words for the same clip start at once."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from grainspec.whole_file import whole_file
-from grainspec_runtime.sampling.cache_folder import cache_folder
+from grainspec_runtime.sampling.cache_store import Warn, load_entry, save_entry
 
-MAX_BYTES = 4 << 30
-"""The cache is kept below this; what was used longest ago goes first."""
+KIND = "inversion"
 
 
 def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:
@@ -28,37 +22,12 @@ def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:
     return sha.hexdigest()
 
 
-def load_inversion(key: str, device: torch.device) -> Tensor | None:
-    """A cached trajectory, or None; a file that cannot be read counts as absent."""
-    path = _path(key)
-    try:
-        trajectory = load_file(path)["trajectory"]
-    except (OSError, SafetensorError, KeyError):
-        return None
-    with contextlib.suppress(OSError):  # a cache shared for reading only
-        path.touch()
-    return trajectory.to(device).float()
+def load_inversion(key: str, device: torch.device, warn: Warn) -> Tensor | None:
+    """A cached trajectory, or None; a damaged one is dropped, and ``warn`` is told (G512)."""
+    found = (load_entry(KIND, key, warn) or {}).get("trajectory")
+    return None if found is None else found.to(device).float()
 
 
-def save_inversion(key: str, trajectory: Tensor) -> None:
+def save_inversion(key: str, trajectory: Tensor, about: Mapping[str, str]) -> None:
     """Keep a trajectory; quietly does nothing where the cache cannot be written."""
-    path = _path(key)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            partial.write_bytes(save({"trajectory": trajectory.cpu().contiguous()}))
-        _prune(path.parent)
-
-
-def _path(key: str) -> Path:
-    return cache_folder() / "inversions" / f"{key}.safetensors"
-
-
-def _prune(folder: Path) -> None:
-    files = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-    total = sum(path.stat().st_size for path in files)
-    for path in files[:-1]:
-        if total <= MAX_BYTES:
-            break
-        total -= path.stat().st_size
-        path.unlink()
+    save_entry(KIND, key, {"trajectory": trajectory}, about)

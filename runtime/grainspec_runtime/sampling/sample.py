@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import Progress
 from grainspec_runtime.sampling.not_finite import not_finite
+from grainspec_runtime.sampling.state import restored, state_of
 
 
 @torch.no_grad()
@@ -29,6 +30,8 @@ def sample(
     eta: float = 0.0,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
+    begin: tuple[int, Mapping[str, Tensor]] | None = None,
+    keep: Callable[[int, Mapping[str, Tensor]], None] = lambda done, state: None,
 ) -> Tensor:
     """Edited latents, float32 ``[F, c, h, w]``, from the end of an inversion's ``trajectory``.
 
@@ -39,14 +42,23 @@ def sample(
     ``eta`` (DDIM's σ, as a share of DDPM's) noise is drawn from ``seed``, on the CPU, so that it is
     the same on any device. Raises GrainError (G505), with step and layer, if a step yields no
     numbers.
+
+    ``keep`` is called with the number of finished steps and all that the next one builds on (see
+    :mod:`grainspec_runtime.sampling.state`); such a pair as ``begin`` continues from there, with
+    the same result to the bit.
     """
     checkpoint = denoiser.checkpoint
     words = checkpoint.denoiser_inputs(list(prompts), trajectory[-1])
     guided, steps = len(prompts) == 2, len(scheduler.timesteps)
     generator = torch.Generator().manual_seed(seed)
-    x = trajectory[-1]
+    finished, x = 0, trajectory[-1]
+    if begin is not None:
+        finished, x = begin[0], restored(begin[1], scheduler, generator, x.device)
+    progress(finished, steps)
     with installed(checkpoint.unet, control):
         for step, t in enumerate(scheduler.timesteps):
+            if step < finished:
+                continue
             control.begin_step(step, steps, float(t))
             passes = torch.cat([x, x]) if guided else x
             output = denoiser(passes, t, words, step=step, steps=steps)
@@ -64,5 +76,8 @@ def sample(
                 raise not_finite(where, checkpoint.unet, again)
             if edited_F1hw is not None:
                 x = torch.lerp(trajectory[-2 - step], x, edited_F1hw)
+            # one memory order, as a kept state has it: convolutions round by it
+            x = x.contiguous()
+            keep(step + 1, state_of(x, scheduler, generator))
             progress(step + 1, steps)
     return x

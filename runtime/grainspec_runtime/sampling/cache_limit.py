@@ -1,0 +1,68 @@
+"""How large the cache may grow: by environment, by setting, else by default."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+
+from grainspec.diagnostics import fail
+from grainspec.whole_file import whole_file
+from grainspec_runtime.sampling.cache_folder import cache_folder
+
+DEFAULT_LIMIT = 4_000_000_000
+VARIABLE = "GRAINSPEC_CACHE_LIMIT"
+_FILE = "limit"
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?b)?\s*", re.IGNORECASE | re.ASCII)
+
+
+def cache_limit() -> int:
+    """The bytes that the cache is kept below.
+
+    ``$GRAINSPEC_CACHE_LIMIT`` such as ``500MB``, else what :func:`set_cache_limit` was told, else
+    4 GB. Raises GrainError (G202) where the variable holds no size.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        try:
+            return size_in_bytes(named)
+        except ValueError as error:
+            message = f"{VARIABLE} is {error!s}"
+            raise fail("G202", message, "Write a size such as 500MB or 4GB.") from error
+    with contextlib.suppress(OSError, ValueError):
+        return size_in_bytes((cache_folder() / _FILE).read_text(encoding="ascii")[:32])
+    return DEFAULT_LIMIT
+
+
+def set_cache_limit(limit: int) -> None:
+    """Keep the cache below so many bytes from now on; raises OSError where that cannot be kept."""
+    place = cache_folder() / _FILE
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(place) as partial:
+        partial.write_text(f"{limit}\n", encoding="ascii")
+
+
+def size_in_bytes(text: str) -> int:
+    """A size as people write it, in bytes; raises ValueError for what is none.
+
+    >>> size_in_bytes("1.5 GB"), size_in_bytes("200mb"), size_in_bytes("0")
+    (1500000000, 200000000, 0)
+    """
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f"no size: {text[:40]!r}")
+    return round(float(found[1]) * _UNITS[(found[2] or "").lower()])
+
+
+def shown_size(size: int) -> str:
+    """Bytes as people read them.
+
+    >>> shown_size(53_477_376), shown_size(999), shown_size(4_000_000_000)
+    ('53 MB', '999 B', '4.0 GB')
+    """
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            value = size / factor
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{size} B"
