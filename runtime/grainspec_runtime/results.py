@@ -21,13 +21,14 @@ from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
 from grainspec_runtime.editor import EditResult
-from grainspec_runtime.measures.run_folder import read_run
+from grainspec_runtime.measures.run_folder import MANIFEST, Run, free_pixels, read_run
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
+from grainspec_runtime.report.contents import contents_of
+from grainspec_runtime.report.page import REPORT, report_page
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
 
-MANIFEST = "run.json"
 _FILES = frozenset(
     {
         "edited.mp4",
@@ -40,10 +41,12 @@ _FILES = frozenset(
         "spec.grain",
         "spec.json",
         "plan.safetensors",
+        "measures.json",
+        REPORT,
         MANIFEST,
     }
 )
-_COMPARISON = frozenset({"variants.mp4", "variants.png"})
+_COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
 """Files beside the folders of a spec's variants."""
 _CURE = "Name another folder with `-o`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
@@ -155,8 +158,26 @@ def save_run(
         spec_file = "spec.json" if spec_name.endswith(".json") else "spec.grain"
         (place / spec_file).write_text(spec_text, encoding="utf-8")
         save_plan(prepared.plan, place / "plan.safetensors")
-        manifest = json.dumps(manifest_of(result, arguments), indent=2, ensure_ascii=False)
-        (place / MANIFEST).write_text(manifest + "\n", encoding="utf-8", errors="replace")
+        manifest = manifest_of(result, arguments)
+        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+        (place / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="replace")
+        page = report_page([contents_of(place, as_run(result, folder, manifest))])
+        (place / REPORT).write_text(page, encoding="utf-8", errors="replace")
+
+
+def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
+    """A result as it will be read back from ``folder``."""
+    plan = result.prepared.plan
+    return Run(
+        folder=folder,
+        variant=result.prepared.variant,
+        target=plan.target,
+        source=result.source,
+        edited=result.edited,
+        edited_FHW=free_pixels(plan),
+        plan=plan,
+        manifest=manifest,
+    )
 
 
 def finished_run(folder: Path, run_key: str) -> Frames | None:
@@ -171,9 +192,10 @@ def finished_run(folder: Path, run_key: str) -> Frames | None:
 
 
 def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
-    """Write ``variants.png`` and ``variants.mp4``: the clip and what its variants made of it.
+    """Write ``variants.png``, ``variants.mp4`` and ``variants.html``: what variants made of a clip.
 
-    Raises OSError where they cannot be written.
+    The runs themselves are in folders of their names already. Raises OSError where something cannot
+    be written.
     """
     source, fps = results[0].source, results[0].fps
     edited = {str(result.prepared.variant): result.edited for result in results}
@@ -182,6 +204,9 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
         encode_video(clips, partial, fps=fps, container="mp4")
     with whole_file(folder / "variants.png") as partial:
         sheet({"source": source, **edited}).save(partial, format="PNG")
+    runs = [contents_of(folder / str(result.prepared.variant)) for result in results]
+    with whole_file(folder / "variants.html") as partial:
+        partial.write_text(report_page(runs), encoding="utf-8", errors="replace")
 
 
 def overlay_picture(result: EditResult) -> Image.Image:
@@ -217,6 +242,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             "edited_size": [prepared.plan.width, prepared.plan.height],
         },
         "plan": prepared.plan.digest,
+        "timesteps": prepared.timesteps,
         "run_key": result.run_key,
         "resumed_at_step": result.resumed_at or None,
         "inversion_cached": result.inversion_cached,

@@ -230,6 +230,7 @@ def test_a_runs_folder_has_all_that_was_promised(result: EditResult, tmp_path: P
         "overlay.png",
         "overview.png",
         "plan.safetensors",
+        "report.html",
         "run.json",
         "side_by_side.mp4",
         "spec.grain",

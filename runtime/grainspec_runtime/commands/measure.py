@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,8 @@ def measure(
     PSNR and SSIM compare source and edit where nothing was to be edited
 
     The edit is read from edited.mkv, which has lost nothing. What cannot be measured says why, and
-    the rest is measured all the same; the exit code is 1 only where a CLIP or a flow that was asked
+    the rest is measured all the same; all of it is kept in the run's folder as measures.json, which
+    `grain report` shows. The exit code is 1 only where a CLIP or a flow that was asked
     for by name is not to be had.
 
     \b
@@ -111,6 +113,8 @@ def measure(
                 by_name=method != "dis" or flow_weights is not None,
             )
             measured.append((run, measure_run(run, clip=clip, flow=flow, progress=tell)))
+    for run, measures in measured:
+        _keep(run, measures, lacking)
     used = None if isinstance(clip, str) else clip.name  # type: ignore[attr-defined]
     if format_ == "json":
         _print_json(measured, used, method, lacking)
@@ -120,6 +124,22 @@ def measure(
         print(f"CLIP: {used or 'none'}; flow: {method}")
     if asked:
         raise SystemExit(1)
+
+
+def _keep(run: Run, measures: dict[str, Measure], lacking: list[Diagnostic]) -> None:
+    """Write the measures into the run's folder; one for reading only is left as it is."""
+    from grainspec.whole_file import whole_file
+    from grainspec_runtime.measures.run_folder import MEASURES
+
+    path = run.folder / MEASURES
+    found = [{"name": name, "title": m.title, **m.as_json()} for name, m in measures.items()]
+    try:
+        with whole_file(path) as partial:
+            text = json.dumps({"measures": found}, indent=2, ensure_ascii=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror or error}"
+        lacking.append(Diagnostic("G310", message, "The measures are shown here alone."))
 
 
 def _clip(name: str | None, device: str | None, tell: Tell) -> Clip:

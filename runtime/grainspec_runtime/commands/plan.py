@@ -21,7 +21,7 @@ from grainspec_runtime.commands.spec_file import (
     written,
 )
 from grainspec_runtime.prepare import Prepared
-from grainspec_runtime.views.dense import dense_picture
+from grainspec_runtime.views.dense import dense_pictures
 
 
 @click.command
@@ -102,18 +102,13 @@ def plan(
 
 
 def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:
-    """One picture a modulated level: the frame with the most in it, at the first step."""
-    plan = prepared.plan
-    in_frame = plan.members_CE.any(axis=1)[plan.levels[0].labels_FHW].sum(axis=(1, 2))
+    """One picture a modulated level, at the first step."""
     found = []
-    for level in plan.levels:
-        if level.modulated:
-            path = folder / f"level{level.index}.png"
-            with written(path):
-                folder.mkdir(parents=True, exist_ok=True)
-                with whole_file(path) as partial:
-                    dense_picture(
-                        plan, level, frame=int(in_frame.argmax()), timestep=prepared.timesteps[0]
-                    ).save(partial, format="PNG")
-            found.append(path)
+    for index, picture in dense_pictures(prepared.plan, prepared.timesteps[0]).items():
+        path = folder / f"level{index}.png"
+        with written(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as partial:
+                picture.save(partial, format="PNG")
+        found.append(path)
     return found

@@ -98,13 +98,13 @@ def run(
     """Edit a spec's video.
 
     Writes a folder, runs/SPEC unless -o names another: edited.mp4, the same without loss as
-    edited.mkv, side_by_side.mp4, overlay.png, overview.png, the spec, the plan, and run.json with
-    all that is needed to repeat the run; controls.mp4 shows what ControlNets were given,
-    reconstruction.mp4 the clip sampled back. An earlier run there is replaced once the new one is
-    complete.
+    edited.mkv, side_by_side.mp4, overlay.png, overview.png, report.html, the spec, the plan, and
+    run.json with all that is needed to repeat the run; controls.mp4 shows what ControlNets were
+    given, reconstruction.mp4 the clip sampled back. An earlier run there is replaced once the new
+    one is complete.
 
     Variants share one inversion. Each is written to a folder of its own name in that folder, and
-    where there are several, variants.mp4 and variants.png show them next to each other.
+    where there are several, variants.mp4, variants.png and variants.html show them together.
 
     A run that was interrupted continues, when it is run again, with the variant and the sampling
     step that it had come to, and has the same result as one in one go.
@@ -222,9 +222,9 @@ def run(
                 f"reconstruction without an edit: {back.psnr:.1f} dB; "
                 f"the VAE alone allows {back.vae_psnr:.1f} dB"
             )
-        print(f"wrote {place}: edited.mp4, side_by_side.mp4, overview.png, run.json and more")
+        print(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
-        print(f"wrote {output}: variants.mp4 and variants.png, all next to each other")
+        print(f"wrote {output}: variants.html, variants.mp4 and variants.png, all together")
 
 
 def _prepared(

@@ -19,6 +19,7 @@ from grainspec.spec import EditSpec, Size
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
+MEASURES = "measures.json"
 _MOST = 16_000_000
 """Bytes of a manifest; those that are written have some thousands."""
 
@@ -34,6 +35,17 @@ class Run:
     edited: Frames
     edited_FHW: npt.NDArray[np.bool_]
     """Where the sampler was free to change something."""
+    plan: MaskPlan
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure that ``grain measure`` has taken: a number, or the reason why there is none."""
+
+    title: str
+    value: float | None
+    reason: str = ""
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -74,8 +86,32 @@ def read_run(folder: Path) -> Run:
         target=plan.target,
         source=_source(base / spec.video.path, spec, plan),
         edited=_edited(folder / EDITED, plan),
-        edited_FHW=_free(plan),
+        edited_FHW=free_pixels(plan),
+        plan=plan,
+        manifest=manifest,
     )
+
+
+def read_measures(folder: Path) -> list[Measured]:
+    """What ``grain measure`` has left in a run's folder; empty where there is nothing of the kind.
+
+    Raises GrainError (G317) where that cannot be read.
+    """
+    path = folder / MEASURES
+    if not path.is_file():
+        return []
+    found = []
+    measures = _manifest(path).get("measures")
+    for one in filter(_is_object, measures if isinstance(measures, list) else []):
+        title, value = str(one.get("title", "")), one.get("value")
+        if not isinstance(value, (int, float)):
+            value = None
+        found.append(Measured(title, value, str(one.get("reason", ""))))
+    return found
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -96,7 +132,7 @@ def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
         facts = probe(path, needed=plan.frames[-1])
     except GrainError as error:
         first = error.diagnostics[0]
-        cure = "Measuring needs the source clip where it was when the spec was run."
+        cure = "This needs the source clip where it was when the spec was run."
         raise fail(first.code, first.message, cure) from error
     size = Size(width=plan.width, height=plan.height)
     return decode_frames(path, plan.frames, window(spec.video, facts, size))
@@ -112,7 +148,7 @@ def _edited(path: Path, plan: MaskPlan) -> Frames:
     return decode_lossless(path, count)
 
 
-def _free(plan: MaskPlan) -> npt.NDArray[np.bool_]:
+def free_pixels(plan: MaskPlan) -> npt.NDArray[np.bool_]:
     """The latent cells that the sampler may change, as pixels, for every frame of the clip."""
     latent_Fhw = plan.edited_FHW
     rows = np.arange(plan.height) * latent_Fhw.shape[1] // plan.height

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -14,16 +15,23 @@ _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 
 
 def encode_video(
-    frames_FHW3: Frames, path: Path, *, fps: float, crf: int = 14, container: str | None = None
+    frames_FHW3: Frames,
+    path: Path | BinaryIO,
+    *,
+    fps: float,
+    crf: int = 14,
+    container: str | None = None,
 ) -> None:
     """Write frames, uint8 ``[F, H, W, 3]`` RGB, as H.264 in the container of the path's suffix.
 
-    Odd sides are padded by a pixel, as 4:2:0 colour wants. ``crf`` is x264's quality, lower is
-    better; ``container`` names the file's format where its suffix does not.
+    ``path`` may be a stream that can be sought in, too. Odd sides are padded by a pixel, as 4:2:0
+    colour wants. ``crf`` is x264's quality, lower is better; ``container`` names the file's format
+    where its suffix does not.
     """
     _, height, width, _ = frames_FHW3.shape
     padded = np.pad(frames_FHW3, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w", format=container) as file:
+    place = str(path) if isinstance(path, Path) else path
+    with av.open(place, "w", format=container) as file:
         stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = padded.shape[2], padded.shape[1]
         stream.pix_fmt = "yuv420p"

@@ -25,6 +25,17 @@ _ATTRACT, _REPEL, _NOBODY = (0, 120, 110), (165, 0, 115), (205, 205, 205)
 _STRIP, _GAP, _LEAST = 9, 24, 216
 
 
+def dense_pictures(plan: MaskPlan, timestep: float) -> dict[int, Image.Image]:
+    """A picture for every modulated level, by its index, of the frame with the most in it."""
+    in_frame = plan.members_CE.any(axis=1)[plan.levels[0].labels_FHW].sum(axis=(1, 2))
+    frame = int(in_frame.argmax())
+    return {
+        level.index: dense_picture(plan, level, frame=frame, timestep=timestep)
+        for level in plan.levels
+        if level.modulated
+    }
+
+
 def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: float) -> Image.Image:
     """Pairs of a latent frame's tokens with words (left) and with tokens in scope (right).
 

@@ -1,0 +1,1 @@
+"""A run as one page: everything in it, nothing fetched from elsewhere."""

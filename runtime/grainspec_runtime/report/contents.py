@@ -1,0 +1,239 @@
+"""What a report says of a run, read from the run's folder; plain values, nothing laid out yet."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from grainspec.clip import probe
+from grainspec.plan.facts import facts
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.measures.run_folder import EDITED, Measured, Run, read_measures, read_run
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.views.dense import dense_pictures
+from grainspec_runtime.views.levels import at_level
+from grainspec_runtime.views.overlay import overlay
+from grainspec_runtime.views.sheet import enlarged
+
+_LEAST = 288
+"""Height that small clips are enlarged to: H.264 halves the resolution of colours."""
+_QUALITY = 19
+_LARGEST = 50_000_000
+"""Bytes of a picture or a clip that is taken over from a run's folder."""
+
+_MORE_CLIPS = {
+    "controls.mp4": "What ControlNets were given",
+    "reconstruction.mp4": "Source and its reconstruction",
+}
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture or a clip as a data URI, what it shows, and what is to be said of it."""
+
+    title: str
+    uri: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EditRow:
+    """An edit: the number of its colour, and its words."""
+
+    colour: int
+    what: str
+    phrase: str
+
+
+@dataclass
+class ReportedRun:
+    """All that a report shows of one run."""
+
+    name: str
+    variant: str | None
+    target: str
+    summary: Rows
+    clips: list[Shown]
+    edits: list[EditRow]
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    measures: list[Measured] = field(default_factory=list)
+    facts: dict[str, Any] | None = None
+    pictures: list[Shown] = field(default_factory=list)
+    pairs: list[Shown] = field(default_factory=list)
+    settings: list[tuple[str, Rows]] = field(default_factory=list)
+    spec: str = ""
+
+
+def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
+    """Read a run's folder; ``run`` is the same where it was read before.
+
+    Raises GrainError (G317, and what there is to say of the source clip) where it is not whole.
+    """
+    run = run or read_run(folder)
+    plan, manifest = run.plan, run.manifest
+    fps = probe(folder / EDITED).fps
+    found = ReportedRun(
+        name=run.folder.resolve().name,
+        variant=run.variant,
+        target=run.target,
+        summary=_summary(plan, manifest, fps),
+        clips=[*_clips(run, fps), *_pictures(folder, _MORE_CLIPS)],
+        edits=[
+            EditRow(
+                index % 8,
+                " ".join(filter(None, [edit.verb, edit.grain, edit.region]))
+                + (f" of {edit.owner}" if edit.owner else ""),
+                edit.phrase,
+            )
+            for index, edit in enumerate(plan.edits)
+        ],
+        warnings=_warnings(manifest),
+        measures=read_measures(folder),
+        settings=_settings(manifest),
+        spec=_spec_text(folder),
+        pictures=_pictures(folder, {"overview.png": "Frames over the clip"}),
+    )
+    timesteps = _timesteps(manifest)
+    if timesteps:
+        found.facts = facts(plan, timesteps=timesteps)
+        found.pairs = [
+            Shown(f"Level {index}", _picture_uri(picture))
+            for index, picture in dense_pictures(plan, timesteps[0]).items()
+        ]
+    return found
+
+
+def _clips(run: Run, fps: float) -> list[Shown]:
+    marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]))
+    return [
+        Shown("Source", _clip_uri(run.source, fps)),
+        Shown("Edit", _clip_uri(run.edited, fps)),
+        Shown("Regions", _clip_uri(marked, fps), "as the finest level of the model has them"),
+    ]
+
+
+def _summary(plan: MaskPlan, manifest: dict[str, Any], fps: float) -> Rows:
+    seconds = manifest.get("seconds")
+    times = seconds.values() if isinstance(seconds, dict) else ()
+    took = sum(filter(_is_number, times))
+    rows = [
+        ("Model", _text(manifest.get("model"))),
+        ("Clip", f"{len(plan.frames)} frames of {plan.width} × {plan.height}, {fps:.3g} a second"),
+        ("Ran on", " ".join(_text(manifest.get(name)) for name in ("device", "dtype"))),
+        ("Took", f"{took:.0f} s" if took else ""),
+    ]
+    memory = manifest.get("peak_memory_bytes")
+    if _is_number(memory):
+        rows.append(("Memory", f"{memory / 1e9:.2f} GB at most"))
+    if _is_number(manifest.get("resumed_at_step")):
+        rows.append(
+            ("Continued", f"after step {manifest['resumed_at_step']} of an interrupted run")
+        )
+    return [(name, value) for name, value in rows if value.strip()]
+
+
+def _settings(manifest: dict[str, Any]) -> list[tuple[str, Rows]]:
+    spec = manifest["spec"]
+    groups: dict[str, Any] = {
+        "Prompts": {name: spec.get(name) for name in ("source", "target", "negative")},
+        "Sampler": spec.get("sampler"),
+        "Attention": spec.get("attention"),
+        "Blend": spec.get("blend"),
+        "Flow": spec.get("flow"),
+        "Controls": {str(i): one for i, one in enumerate(spec.get("controls") or [], start=1)},
+        "Clip": manifest.get("clip"),
+        "Run": {
+            name: manifest.get(name)
+            for name in ("arguments", "base", "model_folder", "seed", "plan", "run_key")
+        },
+        "Seconds": manifest.get("seconds"),
+        "Versions": manifest.get("versions"),
+    }
+    return [
+        (title, [(str(name), _text(value)) for name, value in group.items() if value is not None])
+        for title, group in groups.items()
+        if isinstance(group, dict) and group
+    ]
+
+
+def _warnings(manifest: dict[str, Any]) -> list[dict[str, str]]:
+    found = manifest.get("warnings")
+    return [
+        {name: _text(one.get(name)) for name in ("code", "message", "cure")}
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict)
+    ]
+
+
+def _timesteps(manifest: dict[str, Any]) -> list[float]:
+    found = manifest.get("timesteps")
+    fine = isinstance(found, list) and len(found) <= 10_000 and all(map(_is_number, found))
+    return [float(value) for value in found] if fine and found else []
+
+
+def _spec_text(folder: Path) -> str:
+    for name in ("spec.grain", "spec.json"):
+        path = folder / name
+        if path.is_file() and path.stat().st_size < 1_000_000:
+            return path.read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def _text(value: object) -> str:
+    """A JSON value as people read it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
+        numbers = [item for item in value if isinstance(item, int)]
+        if len(numbers) == len(value) > 4 and numbers == list(
+            range(numbers[0], numbers[-1] + 1, max(1, numbers[1] - numbers[0]))
+        ):
+            step = numbers[1] - numbers[0]
+            return f"{numbers[0]} to {numbers[-1]}" + (f" by {step}" if step > 1 else "")
+        return " ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _pictures(folder: Path, named: dict[str, str]) -> list[Shown]:
+    """Files of the run that are there, are what their names say, and are not huge."""
+    found = []
+    for name, title in named.items():
+        path = folder / name
+        if path.is_file() and path.stat().st_size <= _LARGEST:
+            content = path.read_bytes()
+            kind = "video/mp4" if name.endswith(".mp4") else "image/png"
+            if content[:8] == b"\x89PNG\r\n\x1a\n" or content[4:8] == b"ftyp":
+                found.append(Shown(title, _uri(content, kind)))
+    return found
+
+
+def _clip_uri(frames: Frames, fps: float) -> str:
+    buffer = BytesIO()
+    encode_video(enlarged(frames, _LEAST), buffer, fps=fps, crf=_QUALITY, container="mp4")
+    return _uri(buffer.getvalue(), "video/mp4")
+
+
+def _picture_uri(picture: Image.Image) -> str:
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return _uri(buffer.getvalue(), "image/png")
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
