@@ -43,6 +43,7 @@ from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 from grainspec_runtime.sampling.sample import sample
 from grainspec_runtime.sampling.solvers import solver
+from grainspec_runtime.study.record import StudiedControl, Study
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, its finished steps and all its steps."""
@@ -75,7 +76,8 @@ class EditResult:
     controls: the control pictures, of the same shape, in the spec's order. seconds: wall time by
     stage. warnings: everything doubtful, found before and during the run.
     run_key: a hash of all that the result depends on. resumed_at: the sampling steps that an
-    earlier, interrupted run had done. was_finished: that run had written its folder, too.
+    earlier, interrupted run had done. was_finished: that run had written its folder, too. study:
+    what was recorded of attention, if that was asked for.
     """
 
     prepared: Prepared
@@ -95,6 +97,7 @@ class EditResult:
     reconstruction: Reconstruction | None = None
     resumed_at: int = 0
     was_finished: bool = False
+    study: Study | None = None
 
 
 @dataclass
@@ -111,7 +114,8 @@ class Editor:
 
     Inversions are kept in a cache, and while a run lasts, so is where it stands: one that was
     interrupted continues there when the same is run again, to the same result. ``fresh`` looks
-    nothing up there; without ``use_cache`` nothing is kept either.
+    nothing up there; without ``use_cache`` nothing is kept either. With ``study`` attention is
+    recorded, which takes longer, and changes nothing; such a run samples from its first step.
 
         editor = Editor()
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
@@ -132,6 +136,7 @@ class Editor:
     compile: bool = False
     loras: Sequence[Lora] = ()
     embeddings: Sequence[Embedding] = ()
+    study: bool = False
     _checkpoint: Checkpoint | None = field(default=None, repr=False)
     _place: str = field(default="", repr=False)
 
@@ -217,6 +222,8 @@ class Editor:
         for other in prepared[1:]:
             if (other.spec.video, other.spec.model) != (first.spec.video, first.spec.model):
                 raise ValueError("all must edit one clip with one model")
+        if self.study and self.compile:
+            raise ValueError("attention is recorded step by step: not with `compile`")
         if self.use_cache:
             cache_limit()  # a wrong one is told now
         seconds: dict[str, float] = {}
@@ -259,6 +266,7 @@ class Editor:
                 )
         denoiser = Denoiser(checkpoint, controls)
         look_up = self.use_cache and not self.fresh
+        continues = look_up and not self.study  # which has to see every step
         inversions = _Inversions(
             denoiser,
             latents,
@@ -277,9 +285,9 @@ class Editor:
                 if self.use_cache:
                     held.enter_context(using(cache.KIND, key))
                     held.enter_context(using(resume.KIND, state.key))
-                begin = state.load(latents, late.append) if look_up else None
-                done, cached, reconstruction = begin[0] if begin else 0, True, None
-                edited = None
+                begin = state.load(latents, late.append) if continues else None
+                done, cached = begin[0] if begin else 0, True
+                edited = reconstruction = study = None
                 if done == state.steps and not self.reconstruct:
                     edited = finished(one, state.key)
                 was_finished = edited is not None
@@ -292,7 +300,7 @@ class Editor:
                     # Sampling alone is guided: the same inversion serves edits without flow, too.
                     paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
                     with stage("sample", one.variant) as report:
-                        control = AttentionControl(
+                        control = (StudiedControl if self.study else AttentionControl)(
                             len(plan.frames),
                             plan=plan,
                             scope=plan.attention.frames,
@@ -318,6 +326,9 @@ class Editor:
                             begin=begin,
                             keep=state if self.use_cache else lambda done, state: None,
                         )
+                    if isinstance(control, StudiedControl):
+                        with stage("study", one.variant):
+                            study = control.study()
                     with stage("decode", one.variant):
                         edited = _to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
                         if spec.blend.space in ("pixels", "both"):
@@ -345,6 +356,7 @@ class Editor:
                     run_key=state.key,
                     resumed_at=done,
                     was_finished=was_finished,
+                    study=study,
                 )
                 seconds, late = {}, []
         for state in states:

@@ -26,6 +26,7 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import REPORT, report_page
+from grainspec_runtime.study.save import STUDY_FILES, save_study
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
 
@@ -42,6 +43,7 @@ _FILES = frozenset(
         "spec.json",
         "plan.safetensors",
         "measures.json",
+        *STUDY_FILES,
         REPORT,
         MANIFEST,
     }
@@ -158,6 +160,9 @@ def save_run(
         spec_file = "spec.json" if spec_name.endswith(".json") else "spec.grain"
         (place / spec_file).write_text(spec_text, encoding="utf-8")
         save_plan(prepared.plan, place / "plan.safetensors")
+        if result.study:
+            clips = result.source, result.edited
+            save_study(result.study, prepared.plan, *clips, place, fps=result.fps)
         manifest = manifest_of(result, arguments)
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (place / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="replace")

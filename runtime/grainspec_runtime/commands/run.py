@@ -69,6 +69,11 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
     help="Also sample the clip back without an edit, and say how true it comes out (PSNR).",
 )
 @click.option(
+    "--study",
+    is_flag=True,
+    help="Record attention as well: maps of each edit's words, segments, shares inside regions.",
+)
+@click.option(
     "--variant",
     "variants",
     metavar="NAME",
@@ -91,6 +96,7 @@ def run(
     no_cache: bool,
     fresh: bool,
     reconstruct: bool,
+    study: bool,
     variants: tuple[str, ...],
     sets: tuple[str, ...],
     format_: Format,
@@ -109,6 +115,11 @@ def run(
     A run that was interrupted continues, when it is run again, with the variant and the sampling
     step that it had come to, and has the same result as one in one go.
 
+    With --study the folder has attention.png and attention.mp4, which show where the words of each
+    edit are attended to; segments.png, the self-attention features in clusters and as principal
+    components; study.json, the shares of attention inside each region without modulation and with
+    it; and the maps. The edit is the same to the bit, and takes longer.
+
     \b
     Examples:
       grain run edit.grain
@@ -120,9 +131,12 @@ def run(
       grain run wolf.grain --variant all
       grain run edit.grain --reconstruct
       grain run edit.grain --fresh
+      grain run edit.grain --study
     """
     if compile_ and offload == "sequential":
         raise click.UsageError("`--compile` needs a UNet that stays: use `--offload model`.")
+    if compile_ and study:
+        raise click.UsageError("`--study` looks into every step: leave out `--compile`.")
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
@@ -176,6 +190,7 @@ def run(
             loras=styles,
             embeddings=words,
             fresh=fresh,
+            study=study,
         )
         place_of = dict(zip((one.variant for one in prepared), places, strict=True))
         results: list[EditResult] = []

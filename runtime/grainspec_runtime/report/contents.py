@@ -18,6 +18,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.measures.run_folder import EDITED, Measured, Run, read_measures, read_run
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.study.save import ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS, read_study
 from grainspec_runtime.views.dense import dense_pictures
 from grainspec_runtime.views.levels import at_level
 from grainspec_runtime.views.overlay import overlay
@@ -67,6 +68,9 @@ class ReportedRun:
     edits: list[EditRow]
     warnings: list[dict[str, str]] = field(default_factory=list)
     measures: list[Measured] = field(default_factory=list)
+    study: list[dict[str, Any]] = field(default_factory=list)
+    study_clips: list[Shown] = field(default_factory=list)
+    study_pictures: list[Shown] = field(default_factory=list)
     facts: dict[str, Any] | None = None
     pictures: list[Shown] = field(default_factory=list)
     pairs: list[Shown] = field(default_factory=list)
@@ -99,10 +103,23 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
         ],
         warnings=_warnings(manifest),
         measures=read_measures(folder),
+        study=read_study(folder),
         settings=_settings(manifest),
         spec=_spec_text(folder),
         pictures=_pictures(folder, {"overview.png": "Frames over the clip"}),
     )
+    if found.study:
+        found.study_clips = _pictures(
+            folder, {ATTENTION_VIDEO: "Attention to the words of each edit, with modulation"}
+        )
+        found.study_pictures = _pictures(
+            folder,
+            {
+                ATTENTION_PICTURE: "Attention to each edit's words, without and with modulation",
+                SEGMENTS: "Self-attention features: k-means with 3, 4 and 5 clusters, and their "
+                "three first principal components as colours",
+            },
+        )
     timesteps = _timesteps(manifest)
     if timesteps:
         found.facts = facts(plan, timesteps=timesteps)

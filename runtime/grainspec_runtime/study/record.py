@@ -1,0 +1,193 @@
+"""Attention recorded while a plan is at work: how much goes where, without modulation and with it.
+
+Nothing quadratic is kept or even built. How much attention a token pays to the words of an edit is
+found by the attention itself: its values are replaced by ones that say which words, or which
+region, a key belongs to, and what comes out is the share of the row's softmax that fell on each.
+So every backend can be studied, in its own memory, and what is recorded is what it does.
+
+Recording is another control in place of the usual one: where it is off there is nothing of it.
+
+Dimensions: P passes, F frames, H heads, N tokens of a frame, T words, d head size, E edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel
+from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.study.segments import clusters, components
+
+CLUSTERS = (3, 4, 5)
+"""Numbers of clusters that the features are divided into."""
+
+_MOST_TOKENS = 1024
+"""Features are kept at the finest level with no more tokens a frame than these."""
+
+Floats = npt.NDArray[np.float32]
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass
+class _Level:
+    """Running sums of a level: maps ``[2, F, N, E]``, without modulation and with it."""
+
+    plan: PlanLevel
+    members_FNE: Tensor
+    maps: Tensor
+    layers: int = 0
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was recorded of one edit.
+
+    maps: ``[2, E, F, h, w]`` in [0, 1], the share of attention that each token pays to the words of
+    each edit, without modulation (at the same step, of the same latents) and with it; means over
+    layers, levels, heads and steps. tally: ``[S, 2, 2, E]`` by recorded step, without and with, to
+    words and to tokens: of the attention that an edit's words get, the share inside its region; and
+    of the attention that its region's tokens pay, the share that stays inside. NaN where an edit
+    has no words or no token. segments: the self-attention features in k clusters, ``[F, h, w]``, by
+    k; colours: their three principal components, ``[F, h, w, 3]`` in [0, 1].
+    """
+
+    regions: tuple[str, ...]
+    phrases: tuple[str, ...]
+    steps: tuple[int, ...]
+    maps: Floats
+    tally: Floats
+    segments: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict)
+    colours: Floats | None = None
+
+    def share(self, kind: int) -> Floats:
+        """Mean over steps of a share, ``[2, E]``: to words (0) or to tokens (1)."""
+        return np.asarray(self.tally[:, :, kind].mean(axis=0))
+
+
+class StudiedControl(AttentionControl):
+    """The same attention as an :class:`AttentionControl`'s, to the bit, and a record of it.
+
+    Recorded are the steps that are modulated; all of them, where none is. Memory is one map a level
+    and one sum of features, however many steps there are.
+    """
+
+    def __init__(self, frames: int, *, plan: MaskPlan, **settings: Any) -> None:
+        super().__init__(frames, plan=plan, **settings)
+        device = self.key_frames_FK.device
+        self.plan = plan
+        self._words_TE = torch.from_numpy(plan.words_ET.T.astype("float32")).to(device)
+        members_CE = torch.from_numpy(plan.members_CE.astype("float32")).to(device)
+        self._seen: dict[int, _Level] = {}
+        for level in plan.levels:
+            labels = torch.from_numpy(level.labels_FHW.reshape(frames, -1).astype("int64"))
+            members = members_CE[labels.to(device)]
+            self._seen[level.tokens] = _Level(level, members, members.new_zeros(2, *members.shape))
+        fits = [level for level in plan.levels if level.tokens <= _MOST_TOKENS]
+        self._featured = fits[0] if fits else plan.levels[-1]
+        self._latest: Tensor | None = None
+        self._features: Tensor | None = None
+        self._every = self._on = False
+        self._steps: list[int] = []
+        self._tally: list[Tensor] = []  # one [2, 2, E, 2] a step: inside, of all
+
+    def begin_step(self, step: int, steps: int, timestep: float) -> None:
+        """As the usual control's."""
+        super().begin_step(step, steps, timestep)
+        self._keep_features()
+        if step == 0:
+            self._every = not self._active
+        self._on = self._active or self._every
+        if self._on:
+            self._steps.append(step)
+            self._tally.append(self._words_TE.new_zeros(2, 2, self._words_TE.shape[1], 2))
+
+    def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """As the usual control's."""
+        out = super().attend_to_words(query, key, value)
+        level = self._seen.get(query.shape[2]) if self._on else None
+        if level is not None and key.shape[2] == len(self._words_TE):
+            words = self._words_TE.expand(self.frames, -1, -1)
+            shares = self._shares(super().attend_to_words, query, key, words)
+            level.maps += shares
+            level.layers += 1
+            inside = (shares * level.members_FNE).sum((1, 2))
+            self._tally[-1][:, 0] += torch.stack([inside, shares.sum((1, 2))], -1)
+        return out
+
+    def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """As the usual control's."""
+        out = super().attend_to_frames(query, key, value)
+        level = self._seen.get(query.shape[2]) if self._on else None
+        if level is not None:
+            shares = self._shares(super().attend_to_frames, query, key, level.members_FNE)
+            inside = (shares * level.members_FNE).sum((1, 2))
+            count = level.members_FNE.sum((0, 1)).expand_as(inside)
+            self._tally[-1][:, 1] += torch.stack([inside, count], -1)
+            if level.plan is self._featured:  # the last layer of a step stays: a decoder's
+                self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
+        return out
+
+    def _shares(self, attend: Attend, query: Tensor, key: Tensor, of_keys: Tensor) -> Tensor:
+        """Mean over heads of the softmax's share that falls on each edit's keys, ``[2, F, N, E]``.
+
+        ``of_keys`` ``[F, M, E]`` says which keys are an edit's. Without modulation, then with it.
+        """
+        query, key = query[-self.frames :], key[-self.frames :]
+        heads, width = query.shape[1], query.shape[3]
+        found = []
+        for part in of_keys.to(query.dtype).split(width, dim=-1):
+            values = F.pad(part, (0, width - part.shape[-1]))[:, None]
+            values = values.expand(-1, heads, -1, -1).contiguous()
+            with_it = attend(query, key, values)
+            active, self._active = self._active, False
+            without = attend(query, key, values) if active else with_it
+            self._active = active
+            both = torch.stack([without, with_it])[..., : part.shape[-1]]
+            found.append(both.float().mean(2))
+        return torch.cat(found, -1)
+
+    def _keep_features(self) -> None:
+        if self._latest is not None:
+            latest = self._latest.float()
+            self._features = latest if self._features is None else self._features.add_(latest)
+            self._latest = None
+
+    @torch.no_grad()
+    def study(self) -> Study:
+        """What was recorded, once sampling is done."""
+        self._keep_features()
+        plan = self.plan
+        seen = [level for level in self._seen.values() if level.layers]
+        rows, columns = plan.levels[0].labels_FHW.shape[1:]
+        edits, frames = len(plan.edits), self.frames
+        maps = torch.zeros(2, edits, frames, rows, columns)
+        for level in seen:
+            size = level.plan.labels_FHW.shape[1:]
+            mean = (level.maps / level.layers).cpu().permute(0, 3, 1, 2)
+            whole = mean.reshape(2 * edits, frames, *size)
+            grown = F.interpolate(whole, (rows, columns), mode="bilinear", align_corners=False)
+            maps += grown.reshape(maps.shape) / len(seen)
+        tally = torch.stack(self._tally).cpu() if self._tally else torch.zeros(0, 2, 2, edits, 2)
+        segments, colours = {}, None
+        if self._features is not None:
+            grid = (frames, *self._featured.labels_FHW.shape[1:])
+            features = self._features.cpu()
+            segments = {k: clusters(features, k).reshape(grid).numpy() for k in CLUSTERS}
+            colours = components(features).reshape(*grid, 3).numpy()
+        return Study(
+            regions=tuple(edit.region for edit in plan.edits),
+            phrases=tuple(edit.phrase for edit in plan.edits),
+            steps=tuple(self._steps),
+            maps=maps.numpy(),
+            tally=(tally[..., 0] / tally[..., 1]).numpy(),
+            segments=segments,
+            colours=colours,
+        )

@@ -1,0 +1,109 @@
+"""A study's files in a run's folder: numbers, maps, pictures and a clip."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from grainspec.diagnostics import fail
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.study.pictures import attention_clip, attention_picture, segments_picture
+from grainspec_runtime.study.record import Study
+
+NUMBERS, MAPS = "study.json", "attention.safetensors"
+ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS = "attention.png", "attention.mp4", "segments.png"
+STUDY_FILES = frozenset({NUMBERS, MAPS, ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS})
+
+_MOST = 16_000_000
+
+
+def save_study(
+    study: Study, plan: MaskPlan, source: Frames, edited: Frames, folder: Path, *, fps: float
+) -> None:
+    """Write a study into a folder; raises OSError where that cannot be done.
+
+    ``attention.safetensors`` has ``without`` and ``with``, float16 ``[E, F, h, w]``, the edits in
+    the order of ``study.json``; ``segments.K``, uint8 ``[F, h, w]``.
+    """
+    text = json.dumps(numbers(study), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / NUMBERS).write_text(text + "\n", encoding="utf-8", errors="replace")
+    arrays = {
+        "without": study.maps[0].astype(np.float16),
+        "with": study.maps[1].astype(np.float16),
+        **{f"segments.{k}": labels.astype(np.uint8) for k, labels in study.segments.items()},
+    }
+    save_file(arrays, folder / MAPS)
+    attention_picture(study, plan, edited).save(folder / ATTENTION_PICTURE)
+    encode_video(attention_clip(study, plan, edited), folder / ATTENTION_VIDEO, fps=fps)
+    if study.segments:
+        segments_picture(study, source).save(folder / SEGMENTS)
+
+
+def numbers(study: Study) -> dict[str, Any]:
+    """A study's shares as plain JSON values; null where an edit has no words or no tokens."""
+    words, tokens = study.share(0), study.share(1)
+    return {
+        "steps": list(study.steps),
+        "edits": [
+            {
+                "region": region,
+                "phrase": phrase,
+                "words_inside": _pair(words[:, index]),
+                "tokens_inside": _pair(tokens[:, index]),
+                "by_step": {
+                    "words_inside": [_pair(step[:, 0, index]) for step in study.tally],
+                    "tokens_inside": [_pair(step[:, 1, index]) for step in study.tally],
+                },
+            }
+            for index, (region, phrase) in enumerate(zip(study.regions, study.phrases, strict=True))
+        ],
+    }
+
+
+def _pair(values: np.ndarray) -> dict[str, float | None]:
+    without, with_it = (
+        round(float(value), 5) if math.isfinite(value) else None for value in values
+    )
+    return {"without": without, "with": with_it}
+
+
+def read_study(folder: Path) -> list[dict[str, Any]]:
+    """The edits' shares that ``save_study`` wrote; empty where nothing was recorded.
+
+    Raises GrainError (G317) where that cannot be read.
+    """
+    path = folder / NUMBERS
+    if not path.is_file():
+        return []
+    try:
+        if path.stat().st_size > _MOST:
+            raise ValueError("it is too large")
+        return [
+            {
+                "region": str(edit["region"]),
+                "phrase": str(edit["phrase"]),
+                **{
+                    kind: [_share(edit[kind][name]) for name in ("without", "with")]
+                    for kind in ("words_inside", "tokens_inside")
+                },
+            }
+            for edit in json.loads(path.read_text(encoding="utf-8"))["edits"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
+        raise fail("G317", message, "Run its spec again with `--study`.") from error
+
+
+def _share(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no share")
+    return float(value)
