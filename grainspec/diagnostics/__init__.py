@@ -5,9 +5,19 @@ from grainspec.diagnostics.diagnostic import (
     GrainError,
     closest,
     fail,
+    reason_of,
     refuse,
     suggestion,
     visible,
 )
 
-__all__ = ["Diagnostic", "GrainError", "closest", "fail", "refuse", "suggestion", "visible"]
+__all__ = [
+    "Diagnostic",
+    "GrainError",
+    "closest",
+    "fail",
+    "reason_of",
+    "refuse",
+    "suggestion",
+    "visible",
+]

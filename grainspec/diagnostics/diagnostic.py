@@ -120,3 +120,12 @@ def suggestion(word: str, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(f"`{name}`" for name in known[:12])
     return f"There {'is' if len(known) == 1 else 'are'} {shown}{', …' * (len(known) > 12)}."
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says; where it says nothing, what kind it is.
+
+    >>> reason_of(ValueError("no weights")), reason_of(ValueError())
+    ('no weights', 'ValueError')
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -192,9 +192,8 @@ class Editor:
             vae_tiling=self.vae_tiling,
         )
 
-    def _options(self) -> dict[str, object]:
-        named: dict[str, object] = {name: getattr(self, name) for name in _OPTIONS}
-        named |= _additions(self.loras, self.embeddings)
+    def _options(self, additions: dict[str, Any]) -> dict[str, object]:
+        named = {name: getattr(self, name) for name in _OPTIONS} | additions
         return {name: value for name, value in named.items() if value}
 
     def run_prepared(
@@ -267,20 +266,22 @@ class Editor:
         denoiser = Denoiser(checkpoint, controls)
         look_up = self.use_cache and not self.fresh
         continues = look_up and not self.study  # which has to see every step
+        additions = _additions(self.loras, self.embeddings)
         inversions = _Inversions(
             denoiser,
             latents,
-            _additions(self.loras, self.embeddings),
+            additions,
             use_cache=self.use_cache,
             look_up=look_up,
         )
         motions: dict[Flow, ClipFlow] = {}
+        options = self._options(additions)
         with ExitStack() as held:
             states: list[resume.Kept] = []
             for one in prepared:
                 spec, plan = one.spec, one.plan
                 key = inversions.key(spec)
-                state = self._state(one, checkpoint, key)
+                state = self._state(one, checkpoint, key, options)
                 states.append(state)
                 if self.use_cache:
                     held.enter_context(using(cache.KIND, key))
@@ -296,7 +297,7 @@ class Editor:
                         with stage("flow") as report:
                             motions[flow] = _motion(flow, one.base, frames, checkpoint, report)
                     with stage("invert", one.variant) as report:
-                        trajectory, cached = inversions.of(one, report, late.append)
+                        trajectory, cached = inversions.of(one, key, report, late.append)
                     # Sampling alone is guided: the same inversion serves edits without flow, too.
                     paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
                     with stage("sample", one.variant) as report:
@@ -352,7 +353,7 @@ class Editor:
                     model_folder=str(checkpoint.folder.resolve()),
                     controls=tuple(pictures),
                     reconstruction=reconstruction,
-                    options=self._options(),
+                    options=options,
                     run_key=state.key,
                     resumed_at=done,
                     was_finished=was_finished,
@@ -362,7 +363,9 @@ class Editor:
         for state in states:
             state.drop()
 
-    def _state(self, one: Prepared, checkpoint: Checkpoint, inversion: str) -> resume.Kept:
+    def _state(
+        self, one: Prepared, checkpoint: Checkpoint, inversion: str, options: dict[str, object]
+    ) -> resume.Kept:
         """Where to keep how far a run has come."""
         facts = {
             "version": _SAMPLING_VERSION,
@@ -371,7 +374,7 @@ class Editor:
             "spec": one.spec.model_dump(mode="json", by_alias=True),
             "device": checkpoint.device.type,
             "backend": self.backend,
-            "options": self._options(),
+            "options": options,
             "versions": [torch.__version__, diffusers.__version__],
         }
         steps = one.spec.sampler.steps
@@ -428,27 +431,20 @@ class _Inversions:
         return inversion_key(self.latents, facts)
 
     def of(
-        self, one: Prepared, report: Callable[[int, int], None], warn: Warn
+        self, one: Prepared, key: str, report: Callable[[int, int], None], warn: Warn
     ) -> tuple[Tensor, bool]:
-        """The trajectory for an edit, and whether it was found before."""
+        """The trajectory for an edit, kept under its ``key``; whether it was found before."""
         spec, checkpoint = one.spec, self.checkpoint
-        key = self.key(spec)
         if self.last and self.last[0] == key:
             return self.last[1], True
         found = load_inversion(key, checkpoint.device, warn) if self.look_up else None
         if found is not None and found.shape[1:] == self.latents.shape:
             self.last = key, found
             return found, True
-        control = AttentionControl(
-            len(self.latents),
-            scope=spec.attention.frames,
-            norm=norm_scope(spec.attention.norm, spec.model),
-            device=checkpoint.device,
-        )
         trajectory = invert(
             self.denoiser,
             self.latents,
-            control,
+            _unmodulated(one, checkpoint),
             prompt=spec.source,
             timesteps=_scheduler(checkpoint, spec).timesteps,
             progress=report,
@@ -459,6 +455,17 @@ class _Inversions:
             save_inversion(key, trajectory, about)
         self.last = key, trajectory
         return trajectory, False
+
+
+def _unmodulated(prepared: Prepared, checkpoint: Checkpoint) -> AttentionControl:
+    """Attention over the frames in scope, without a plan."""
+    attention = prepared.spec.attention
+    return AttentionControl(
+        len(prepared.plan.frames),
+        scope=attention.frames,
+        norm=norm_scope(attention.norm, prepared.spec.model),
+        device=checkpoint.device,
+    )
 
 
 def _scheduler(checkpoint: Checkpoint, spec: EditSpec) -> Any:
@@ -501,16 +508,10 @@ def _reconstruction(
 ) -> Reconstruction:
     """The clip from its noise, with the source prompt alone: no guidance, no plan, no blending."""
     checkpoint, spec = denoiser.checkpoint, prepared.spec
-    control = AttentionControl(
-        len(frames),
-        scope=spec.attention.frames,
-        norm=norm_scope(spec.attention.norm, spec.model),
-        device=checkpoint.device,
-    )
     back = sample(
         denoiser,
         trajectory,
-        control,
+        _unmodulated(prepared, checkpoint),
         [checkpoint.encode_prompt(spec.source)],
         scheduler=_scheduler(checkpoint, spec),
         guidance=1.0,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, reason_of
 from grainspec.nodes import Span
 
 
@@ -16,16 +16,17 @@ def folder_of(
     patterns: Sequence[str],
     *,
     what: str,
-    example: str,
+    missing: str,
+    unreachable: str,
     span: Span | None = None,
 ) -> Path:
     """The folder of a model: a path, relative to ``base`` or absolute, or a hub id to fetch.
 
-    ``patterns`` are the files to fetch; ``what`` names the model in messages, as “the ControlNet”,
-    and ``example`` says how another is named. Raises GrainError: G502 no such folder, G503 cannot
-    be fetched.
+    ``patterns`` are the files to fetch; ``what`` names the model in messages, as “the ControlNet”.
+    Raises GrainError: G502 no such folder, with the cure ``missing``; G503 cannot be fetched, with
+    the cure ``unreachable``.
 
-    >>> folder_of(".", Path("/"), [], what="the model", example="").as_posix()
+    >>> folder_of(".", Path("/"), [], what="the model", missing="", unreachable="").as_posix()
     '/'
     """
     try:
@@ -36,18 +37,25 @@ def folder_of(
     if there:
         return folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
-        message = f"there is no folder {base / name} for {what}"
-        raise fail("G502", message, f"Name a folder or a hub id: {example}.", span)
+        message = f"there is no {what.removeprefix('the ')} folder {base / name}"
+        raise fail("G502", message, missing, span)
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:
         # The hub's client raises dozens of kinds, down to those of its HTTP library.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason_of(error)
         message = f"{what} {name} is neither a folder here nor to be had from the hub: {reason}"
-        cure = (
-            "Check its name and your network, or download it elsewhere and name the folder: "
-            f"{example}."
-        )
-        raise fail("G503", message, cure, span) from error
+        raise fail("G503", message, unreachable, span) from error
+
+
+def or_elsewhere(example: str) -> str:
+    """The cure for a model that cannot be fetched; ``example`` shows how its folder is named.
+
+    >>> or_elsewhere("`--clip mine`")
+    'Check its name and your network, or download it elsewhere and name the folder: `--clip mine`.'
+    """
+    return (
+        f"Check its name and your network, or download it elsewhere and name the folder: {example}."
+    )

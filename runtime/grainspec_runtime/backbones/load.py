@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, reason_of
 from grainspec.nodes import Span
 from grainspec_runtime.backbones.add import fuse_loras, teach_words
 from grainspec_runtime.backbones.additions import Embedding, Lora
@@ -201,7 +201,7 @@ def load_checkpoint(
         }
         parts["scheduler"] = _ddim(folder / "scheduler", span)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason_of(error)
         message = f"the model {model} cannot be loaded: {reason}"
         raise fail("G502", message, "Was it downloaded in full?", span) from error
     pipe = _pipeline(parts, read_json(folder / "model_index.json", span))

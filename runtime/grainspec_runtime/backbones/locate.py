@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
+from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
@@ -58,18 +58,15 @@ def locate(model: str, base: Path, *, weights: bool, span: Span | None = None) -
     if model == DEMO:
         folder = DEMO_FOLDER
     else:
-        try:
-            folder = base / Path(model).expanduser()
-            there = folder.is_dir()
-        except (RuntimeError, OSError):  # no such user; a name longer than any file's
-            there = False
-        if not there:
-            folder = base / model
-            if not re.fullmatch(r"[\w.-]+/[\w.-]+", model) or model.startswith("."):
-                message = f"there is no model folder {folder}"
-                cure = f"Name a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`."
-                raise fail("G502", message, cure, span)
-            folder = _fetch(model, weights=weights, span=span)
+        folder = folder_of(
+            model,
+            base,
+            _WEIGHTS if weights else _FACTS_ONLY,
+            what="the model",
+            missing=f"Name a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`.",
+            unreachable=or_elsewhere('`model "path/to/model"`'),
+            span=span,
+        )
     _check_folder(folder, model, weights=weights, span=span)
     return folder
 
@@ -84,23 +81,6 @@ def read_json(path: Path, span: Span | None = None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise fail("G502", f"{path} holds no JSON object", "", span)
     return found
-
-
-def _fetch(model: str, *, weights: bool, span: Span | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = _WEIGHTS if weights else _FACTS_ONLY
-    try:
-        return Path(snapshot_download(model, allow_patterns=patterns))
-    except Exception as error:
-        # The hub's client raises dozens of kinds, down to those of its HTTP library.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        message = f"the model {model} is neither a folder here nor to be had from the hub: {reason}"
-        cure = (
-            "Check its name and your network, or download it elsewhere and name the folder: "
-            '`model "path/to/model"`.'
-        )
-        raise fail("G503", message, cure, span) from error
 
 
 def _check_folder(folder: Path, model: str, *, weights: bool, span: Span | None) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, reason_of
 from grainspec.spec import Control
-from grainspec_runtime.backbones.hub import folder_of
+from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 from grainspec_runtime.media.decode import Frames
 
 Annotator = Callable[[Frames], Frames]
@@ -75,12 +75,14 @@ def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
     name = control.annotator or _DEPTH_WEIGHTS
+    example = f'`control depth {{ annotator "{_DEPTH_WEIGHTS}" }}`'
     folder = folder_of(
         name,
         base,
         ["*.json", "*.safetensors"],
         what="the depth model",
-        example=f'`control depth {{ annotator "{_DEPTH_WEIGHTS}" }}`',
+        missing=f"Name a folder or a hub id: {example}.",
+        unreachable=or_elsewhere(example),
         span=control.span_of("annotator") or control.span,
     )
     try:
@@ -150,7 +152,7 @@ def _controlnet_aux(control: Control) -> Any:
     try:
         import controlnet_aux
     except (ImportError, RuntimeError, OSError) as error:  # one of the packages it needs itself
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason_of(error)
         message = f"to look for {control.kind}, controlnet_aux is needed: {reason}"
         cure = 'Install it, `pip install "grainspec[control]"`, or ' + _CURE.format(control.kind)
         raise fail("G501", message, cure, control.span) from error
@@ -158,7 +160,7 @@ def _controlnet_aux(control: Control) -> Any:
 
 
 def _broken(what: str, name: str, error: Exception, control: Control) -> Exception:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = reason_of(error)
     message = f"{what}, {name}, cannot be loaded: {reason}"
     cure = "Check the folder or your network, or " + _CURE.format(control.kind)
     return fail("G502", message, cure, control.span_of("annotator") or control.span)

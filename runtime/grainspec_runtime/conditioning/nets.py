@@ -16,9 +16,9 @@ from diffusers import ControlNetModel
 from safetensors import SafetensorError
 from torch import Tensor
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, reason_of
 from grainspec.spec import Control, ControlKind
-from grainspec_runtime.backbones.hub import folder_of
+from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 from grainspec_runtime.backbones.locate import read_json
 from grainspec_runtime.media.decode import Frames
 
@@ -135,7 +135,7 @@ def load_controls(
         try:
             net = ControlNetModel.from_pretrained(folder, use_safetensors=True)
         except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] or type(error).__name__
+            reason = reason_of(error)
             message = f"the ControlNet {name} cannot be loaded: {reason}"
             span = control.span_of("net") or control.span
             raise fail("G502", message, "Was it downloaded in full?", span) from error
@@ -149,11 +149,13 @@ def load_controls(
 
 
 def _folder(control: Control, base: Path, patterns: Sequence[str]) -> Path:
+    example = f'`control {control.kind} {{ net "{DEFAULTS[control.kind]}" }}`'
     return folder_of(
         control.net or DEFAULTS[control.kind],
         base,
         patterns,
         what="the ControlNet",
-        example=f'`control {control.kind} {{ net "{DEFAULTS[control.kind]}" }}`',
+        missing=f"Name a folder or a hub id: {example}.",
+        unreachable=or_elsewhere(example),
         span=control.span_of("net") or control.span,
     )

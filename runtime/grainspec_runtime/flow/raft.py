@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.flow.estimate import Pair
 
 _MULTIPLE, _LEAST = 8, 128
@@ -100,7 +100,7 @@ def _fetched() -> Any:
             chosen.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason_of(error)
         message = f"the weights of RAFT cannot be fetched from {chosen.url}: {reason}"
         raise fail("G503", message, _CURE) from error
     network = networks.raft_large()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from PIL import Image
 from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTokenizerFast
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, reason_of
+from grainspec_runtime.backbones.hub import folder_of
 from grainspec_runtime.backbones.load import best_device
 from grainspec_runtime.media.decode import Frames
 
@@ -68,7 +68,7 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
     Raises GrainError: G502 for a folder that is missing, broken or no CLIP, G503 if it cannot be
     fetched.
     """
-    folder = _located(name)
+    folder = folder_of(name, Path(), _FILES, what="CLIP", missing=_CURE, unreachable=_CURE)
     place = torch.device(device) if device else best_device()
     try:
         model, found = CLIPModel.from_pretrained(
@@ -80,7 +80,7 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
         tokenizer = CLIPTokenizerFast.from_pretrained(folder)
         pictures = _picture_class().from_pretrained(folder)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason_of(error)
         raise fail("G502", f"CLIP {name} cannot be loaded: {reason}", _CURE) from error
     torch.nn.Module.to(model, place).eval().requires_grad_(False)
     return Clip(name, model, tokenizer, pictures, place)
@@ -89,20 +89,3 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
 def _picture_class() -> Any:
     """The class that works on Pillow's images: transformers' other one needs torchvision."""
     return getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
-
-
-def _located(name: str) -> Path:
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
-        raise fail("G502", f"there is no CLIP folder {name}", _CURE)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=_FILES))
-    except Exception as error:
-        # The hub's client raises dozens of kinds, down to those of its HTTP library.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        message = f"CLIP {name} is neither a folder here nor to be had from the hub: {reason}"
-        raise fail("G503", message, _CURE) from error

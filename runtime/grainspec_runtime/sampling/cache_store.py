@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, reason_of
 from grainspec.whole_file import whole_file
 from grainspec_runtime.sampling.cache_folder import cache_folder
 from grainspec_runtime.sampling.cache_limit import cache_limit
@@ -161,6 +161,6 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _damaged(path: Path, error: Exception) -> Diagnostic:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = reason_of(error)
     message = f"{os.path.relpath(path, cache_folder())} in the cache is damaged: {reason}"
     return Diagnostic("G512", message, "It was dropped, and is made again.")
