@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,19 +28,18 @@ from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.flow.guide import guiding_paths
-from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames, decode_frames
+from grainspec_runtime.media.tensors import refuse_no_numbers, to_frames, to_tensor
 from grainspec_runtime.memory import is_out_of_memory, out_of_memory
 from grainspec_runtime.prepare import Prepared, prepare
 from grainspec_runtime.sampling import cache, resume
 from grainspec_runtime.sampling.blend import blended, faded
-from grainspec_runtime.sampling.cache import inversion_key, load_inversion, save_inversion
 from grainspec_runtime.sampling.cache_limit import cache_limit
-from grainspec_runtime.sampling.cache_store import Warn, using
+from grainspec_runtime.sampling.cache_store import using
 from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import invert
+from grainspec_runtime.sampling.inversions import Inversions, scheduler_of
+from grainspec_runtime.sampling.reconstruct import Reconstruction, reconstruct
 from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.sampling.solvers import solver
 from grainspec_runtime.study.record import StudiedControl, Study
 
 Progress = Callable[[str, int, int], None]
@@ -50,22 +47,8 @@ Progress = Callable[[str, int, int], None]
 
 _OPTIONS = ("offload", "vae_slicing", "vae_tiling", "compile")
 
-_INVERSION_VERSION = 3
-"""Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
 _SAMPLING_VERSION = 1
 """The same for :func:`sample`, so that a run is never continued by another version."""
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """A clip sampled back from its own noise, with its own prompt and without any edit.
-
-    psnr: dB against the source; vae_psnr: the same of the VAE alone, which no sampling can better.
-    """
-
-    frames: Frames
-    psnr: float
-    vae_psnr: float
 
 
 @dataclass(frozen=True)
@@ -246,10 +229,10 @@ class Editor:
         with stage("read clip"):
             path = first.base / first.spec.video.path
             frames = decode_frames(path, first.plan.frames, first.bound.window)
-            latents = checkpoint.encode_frames(_to_tensor(frames))
-            _refuse_no_numbers(latents)
+            latents = checkpoint.encode_frames(to_tensor(frames))
+            refuse_no_numbers(latents)
             if first.spec.model == DEMO:
-                back = _to_frames(checkpoint.decode_latents(latents))
+                back = to_frames(checkpoint.decode_latents(latents))
                 late += strange_clip(frames, back, first.spec.video.span_of("path"))
         pictures: list[Frames] = []
         controls: Controls | None = None
@@ -267,7 +250,7 @@ class Editor:
         look_up = self.use_cache and not self.fresh
         continues = look_up and not self.study  # which has to see every step
         additions = _additions(self.loras, self.embeddings)
-        inversions = _Inversions(
+        inversions = Inversions(
             denoiser,
             latents,
             additions,
@@ -318,7 +301,7 @@ class Editor:
                                 checkpoint.encode_prompt(spec.negative),
                                 encode_target(checkpoint.pipe, plan, device=checkpoint.device),
                             ],
-                            scheduler=_scheduler(checkpoint, spec),
+                            scheduler=scheduler_of(checkpoint, spec),
                             guidance=spec.sampler.guidance,
                             edited_F1hw=_latent_weights(one, checkpoint),
                             eta=spec.sampler.eta,
@@ -331,13 +314,13 @@ class Editor:
                         with stage("study", one.variant):
                             study = control.study()
                     with stage("decode", one.variant):
-                        edited = _to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
+                        edited = to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
                         if spec.blend.space in ("pixels", "both"):
                             regions = one.bound.edits.bits_FHW != 0
                             edited = blended(frames, edited, faded(regions, one.feather))
                     if self.reconstruct:
                         with stage("reconstruct", one.variant) as report:
-                            reconstruction = _reconstruction(
+                            reconstruction = reconstruct(
                                 denoiser, one, frames, latents, trajectory, report
                             )
                 yield EditResult(
@@ -378,100 +361,7 @@ class Editor:
             "versions": [torch.__version__, diffusers.__version__],
         }
         steps = one.spec.sampler.steps
-        return resume.Kept(resume.run_key(facts), steps, _about(one))
-
-
-def _about(one: Prepared) -> dict[str, str]:
-    """What an entry of the cache is of, in words."""
-    clip = f"{len(one.plan.frames)} frames of {one.plan.width}x{one.plan.height}"
-    about = {"clip": one.spec.video.path, "size": clip, "model": one.spec.model}
-    return about | {"target": one.spec.target}
-
-
-class _Inversions:
-    """The ways to noise of one clip: the last that was found, those on disk, and new ones."""
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.additions = [
-            [name, one["sha256"], one.get("scale"), one.get("word")]
-            for name, all_ in additions.items()
-            for one in all_
-        ]
-        self.latents = latents
-        self.use_cache = use_cache
-        self.look_up = look_up
-        self.last: tuple[str, Tensor] | None = None
-        self._model: list[object] | None = None
-
-    def key(self, spec: EditSpec) -> str:
-        """What the trajectory for a spec is kept under."""
-        if self._model is None:
-            self._model = _fingerprint(self.checkpoint)
-        facts = {
-            "version": _INVERSION_VERSION,
-            "model": self._model,
-            "additions": self.additions,
-            "source": spec.source,
-            "timesteps": _scheduler(self.checkpoint, spec).timesteps.tolist(),
-            "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
-            "scope": spec.attention.frames,
-            "norm": norm_scope(spec.attention.norm, spec.model),
-            "dtype": str(self.checkpoint.dtype),
-        }
-        return inversion_key(self.latents, facts)
-
-    def of(
-        self, one: Prepared, key: str, report: Callable[[int, int], None], warn: Warn
-    ) -> tuple[Tensor, bool]:
-        """The trajectory for an edit, kept under its ``key``; whether it was found before."""
-        spec, checkpoint = one.spec, self.checkpoint
-        if self.last and self.last[0] == key:
-            return self.last[1], True
-        found = load_inversion(key, checkpoint.device, warn) if self.look_up else None
-        if found is not None and found.shape[1:] == self.latents.shape:
-            self.last = key, found
-            return found, True
-        trajectory = invert(
-            self.denoiser,
-            self.latents,
-            _unmodulated(one, checkpoint),
-            prompt=spec.source,
-            timesteps=_scheduler(checkpoint, spec).timesteps,
-            progress=report,
-        )
-        if self.use_cache:
-            about = _about(one) | {"steps": str(spec.sampler.steps), "source": spec.source}
-            about.pop("target")
-            save_inversion(key, trajectory, about)
-        self.last = key, trajectory
-        return trajectory, False
-
-
-def _unmodulated(prepared: Prepared, checkpoint: Checkpoint) -> AttentionControl:
-    """Attention over the frames in scope, without a plan."""
-    attention = prepared.spec.attention
-    return AttentionControl(
-        len(prepared.plan.frames),
-        scope=attention.frames,
-        norm=norm_scope(attention.norm, prepared.spec.model),
-        device=checkpoint.device,
-    )
-
-
-def _scheduler(checkpoint: Checkpoint, spec: EditSpec) -> Any:
-    scheduler = solver(checkpoint.scheduler, spec.sampler.method)
-    scheduler.set_timesteps(spec.sampler.steps, device=checkpoint.device)
-    return scheduler
+        return resume.Kept(resume.run_key(facts), steps, one.about)
 
 
 def _latent_weights(prepared: Prepared, checkpoint: Checkpoint) -> Tensor | None:
@@ -498,31 +388,6 @@ def _control_pictures(prepared: Prepared, frames: Frames, checkpoint: Checkpoint
     ]
 
 
-def _reconstruction(
-    denoiser: Denoiser,
-    prepared: Prepared,
-    frames: Frames,
-    latents: Tensor,
-    trajectory: Tensor,
-    report: Callable[[int, int], None],
-) -> Reconstruction:
-    """The clip from its noise, with the source prompt alone: no guidance, no plan, no blending."""
-    checkpoint, spec = denoiser.checkpoint, prepared.spec
-    back = sample(
-        denoiser,
-        trajectory,
-        _unmodulated(prepared, checkpoint),
-        [checkpoint.encode_prompt(spec.source)],
-        scheduler=_scheduler(checkpoint, spec),
-        guidance=1.0,
-        progress=report,
-    )
-    found, alone = (
-        _to_frames(checkpoint.decode_latents(each.to(checkpoint.dtype))) for each in (back, latents)
-    )
-    return Reconstruction(found, psnr(frames, found) or 0.0, psnr(frames, alone) or 0.0)
-
-
 def _motion(
     flow: Flow,
     base: Path,
@@ -533,27 +398,6 @@ def _motion(
     weights = base / flow.weights if flow.weights else None
     device = str(checkpoint.device)
     return estimate_flow(frames, flow.method, weights=weights, device=device, progress=report)
-
-
-def _fingerprint(checkpoint: Checkpoint) -> list[object]:
-    """What tells one checkpoint from another.
-
-    Small files, such as configurations, by their content; weights by place, size and date, since
-    reading gigabytes to find out that nothing changed would take as long as the inversion.
-    """
-    folder = checkpoint.folder.resolve()
-    found: list[object] = []
-    for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
-        name, facts = file.relative_to(folder).as_posix(), file.stat()
-        if facts.st_size <= _SMALL:
-            found.append([name, hashlib.sha256(file.read_bytes()).hexdigest()])
-        else:
-            found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
-    return found
-
-
-_SMALL = 1 << 22
-"""Bytes up to which a model's file is told by its content."""
 
 
 def _additions(loras: Sequence[Lora], embeddings: Sequence[Embedding]) -> dict[str, Any]:
@@ -568,21 +412,3 @@ def _additions(loras: Sequence[Lora], embeddings: Sequence[Embedding]) -> dict[s
             for one in embeddings
         ],
     }
-
-
-def _to_tensor(frames: Frames) -> Tensor:
-    """uint8 ``[F, H, W, 3]`` to float32 ``[F, 3, H, W]`` in [-1, 1]."""
-    return torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
-
-
-def _to_frames(tensor: Tensor) -> Frames:
-    """The inverse of :func:`_to_tensor`, rounding to the nearest level."""
-    _refuse_no_numbers(tensor)
-    levels = ((tensor.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
-
-
-def _refuse_no_numbers(of_vae: Tensor) -> None:
-    if not bool(of_vae.isfinite().all()):
-        message = "the VAE gave values that are no numbers"
-        raise fail("G505", message, "Run in float32 with `--dtype float32`.")

@@ -43,6 +43,13 @@ class Prepared:
         return self.backbone.timesteps(self.spec.sampler.steps, self.spec.sampler.method)
 
     @property
+    def about(self) -> dict[str, str]:
+        """What a cache entry of this run is of, in words."""
+        clip = f"{len(self.plan.frames)} frames of {self.plan.width}x{self.plan.height}"
+        about = {"clip": self.spec.video.path, "size": clip, "model": self.spec.model}
+        return about | {"target": self.spec.target}
+
+    @property
     def feather(self) -> float:
         """How far the edit fades out beside its regions, in pixels of the edited frames."""
         length, facts = self.spec.blend.feather, self.bound.facts

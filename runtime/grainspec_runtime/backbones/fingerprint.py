@@ -1,0 +1,27 @@
+"""What tells one checkpoint from another."""
+
+from __future__ import annotations
+
+import hashlib
+
+from grainspec_runtime.backbones.load import Checkpoint
+
+_SMALL = 1 << 22
+"""Bytes up to which a model's file is told by its content."""
+
+
+def fingerprint(checkpoint: Checkpoint) -> list[object]:
+    """What tells one checkpoint from another.
+
+    Small files, such as configurations, by their content; weights by place, size and date, since
+    reading gigabytes to find out that nothing changed would take as long as the inversion.
+    """
+    folder = checkpoint.folder.resolve()
+    found: list[object] = []
+    for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
+        name, facts = file.relative_to(folder).as_posix(), file.stat()
+        if facts.st_size <= _SMALL:
+            found.append([name, hashlib.sha256(file.read_bytes()).hexdigest()])
+        else:
+            found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
+    return found
