@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import diffusers
 import torch
@@ -120,6 +120,8 @@ class Editor:
     loras: Sequence[Lora] = ()
     embeddings: Sequence[Embedding] = ()
     study: bool = False
+    control_type: ClassVar[type[AttentionControl]] = AttentionControl
+    """What attends; a subclass may put another in its place."""
     _checkpoint: Checkpoint | None = field(default=None, repr=False)
     _place: str = field(default="", repr=False)
 
@@ -284,7 +286,7 @@ class Editor:
                     # Sampling alone is guided: the same inversion serves edits without flow, too.
                     paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
                     with stage("sample", one.variant) as report:
-                        control = (StudiedControl if self.study else AttentionControl)(
+                        control = (StudiedControl if self.study else self.control_type)(
                             len(plan.frames),
                             plan=plan,
                             scope=plan.attention.frames,

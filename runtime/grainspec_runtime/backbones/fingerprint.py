@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from grainspec_runtime.backbones.load import Checkpoint
 
@@ -25,3 +26,13 @@ def fingerprint(checkpoint: Checkpoint) -> list[object]:
         else:
             found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
     return found
+
+
+def content_digest(folder: Path) -> str:
+    """A hash of all files in a folder, by name and content."""
+    whole = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        whole.update(f"{file.relative_to(folder).as_posix()} {found}\n".encode())
+    return whole.hexdigest()

@@ -75,7 +75,7 @@ PARTS = ("head", "eyes", "hat", "body", "legs")
 GROUND_LINE = 0.68
 """Height (fraction of the frame) where the ground begins."""
 
-_SUPERSAMPLING = 4
+SUPERSAMPLING = 4
 _INK: RGB = (28, 26, 32)
 
 
@@ -237,11 +237,11 @@ def shade(colour: RGB, amount: float) -> RGB:
     return red, green, blue
 
 
-class _Canvas:
+class Canvas:
     """A supersampled picture and, of the same size, the number of the figure and part drawn."""
 
     def __init__(self, size: int) -> None:
-        self.size = size * _SUPERSAMPLING
+        self.size = size * SUPERSAMPLING
         self.image = Image.new("RGB", (self.size, self.size))
         self.labels = Image.new("L", (self.size, self.size))
         self.label = 0
@@ -249,24 +249,27 @@ class _Canvas:
         self._draw_label = ImageDraw.Draw(self.labels)
 
     def polygon(self, points: list[tuple[float, float]], fill: RGB) -> None:
+        """Fill a polygon; its corners in fractions of the frame."""
         scaled = [(x * self.size, y * self.size) for x, y in points]
         self._draw.polygon(scaled, fill=fill)
         self._draw_label.polygon(scaled, fill=self.label)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: RGB) -> None:
+        """Fill an ellipse around (x, y)."""
         box = [(x - rx) * self.size, (y - ry) * self.size]
         box += [(x + rx) * self.size, (y + ry) * self.size]
         self._draw.ellipse(box, fill=fill)
         self._draw_label.ellipse(box, fill=self.label)
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, fill: RGB) -> None:
+        """Fill an upright rectangle."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill)
 
 
 class _Pen:
     """Draws in a figure's own coordinates: its height is 1, (0, 0) is between its feet, y up."""
 
-    def __init__(self, canvas: _Canvas, figure: Figure, number: int) -> None:
+    def __init__(self, canvas: Canvas, figure: Figure, number: int) -> None:
         self._canvas = canvas
         self._figure = figure
         self._number = number
@@ -488,7 +491,7 @@ _DRAW_KIND = {
 }
 
 
-def _draw_figure(canvas: _Canvas, figure: Figure, number: int) -> None:
+def _draw_figure(canvas: Canvas, figure: Figure, number: int) -> None:
     swing = math.sin(figure.phase)
     lifted = replace(figure, feet=figure.feet - 0.012 * abs(math.cos(figure.phase)))
     pen = _Pen(canvas, lifted, number)
@@ -546,7 +549,7 @@ _TREES: dict[str, tuple[RGB, RGB, RGB]] = {  # crown, spots, sky
 }
 
 
-def _draw_background(canvas: _Canvas, scene: Scene) -> None:
+def _draw_background(canvas: Canvas, scene: Scene) -> None:
     horizon, name = GROUND_LINE, scene.background
     if name in _TREES:
         crown, spot, sky = _TREES[name]
@@ -602,7 +605,7 @@ def _draw_background(canvas: _Canvas, scene: Scene) -> None:
         raise ValueError(f"background is {name!r}; known are {', '.join(BACKGROUNDS)}")
 
 
-def _draw_ground(canvas: _Canvas, scene: Scene) -> None:
+def _draw_ground(canvas: Canvas, scene: Scene) -> None:
     line, name = GROUND_LINE, scene.ground
     tones: dict[str, tuple[RGB, RGB]] = {
         "grass": ((104, 184, 76), (66, 140, 52)),
@@ -630,6 +633,15 @@ def _draw_ground(canvas: _Canvas, scene: Scene) -> None:
                 canvas.ellipse(x, y, 0.024 if name == "snow" else 0.012, 0.01, mark)
 
 
+def draw_scene(canvas: Canvas, scene: Scene) -> None:
+    """Draw the place, then the figures, back to front."""
+    _draw_background(canvas, scene)
+    _draw_ground(canvas, scene)
+    back_to_front = sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet)
+    for number in back_to_front:
+        _draw_figure(canvas, scene.figures[number], number)
+
+
 def render(
     scene: Scene, size: int = 96, *, parts: bool = True
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -640,18 +652,14 @@ def render(
     in ``scene.figures``, and of ``ground`` and ``background``. Without ``parts``, which is quicker,
     only those of the figures.
     """
-    canvas = _Canvas(size)
-    _draw_background(canvas, scene)
-    _draw_ground(canvas, scene)
-    back_to_front = sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet)
-    for number in back_to_front:
-        _draw_figure(canvas, scene.figures[number], number)
-    frame = np.asarray(canvas.image.reduce(_SUPERSAMPLING))
+    canvas = Canvas(size)
+    draw_scene(canvas, scene)
+    frame = np.asarray(canvas.image.reduce(SUPERSAMPLING))
 
     def seen(first: int, last: int) -> np.ndarray:
         """Where at least half of a pixel's samples bear a label in first..last."""
         chosen = canvas.labels.point([255 * (first <= label <= last) for label in range(256)])
-        return np.asarray(chosen.reduce(_SUPERSAMPLING)) >= 128
+        return np.asarray(chosen.reduce(SUPERSAMPLING)) >= 128
 
     found: dict[str, np.ndarray] = {}
     for number in range(len(scene.figures)):

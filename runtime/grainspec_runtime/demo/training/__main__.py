@@ -63,6 +63,8 @@ def main() -> None:
     train_judge(trainer)
     tokenizer = build_tokenizer()
     model = train_unet(trainer, vae, tokenizer)
+    if model is None:
+        return  # stopped early; the next run resumes
     settle_phrases(trainer, model.text_encoder, tokenizer)
     save_pipeline(trainer, model, tokenizer)
 

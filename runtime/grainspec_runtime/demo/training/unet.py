@@ -49,8 +49,13 @@ class TextToLatent(nn.Module):
         return self.unet(noisy, timesteps, context, return_dict=False)[0]
 
 
-def train_unet(trainer: Trainer, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> TextToLatent:
-    """v-prediction with uniform timesteps on latents sampled from the VAE's posterior."""
+def train_unet(
+    trainer: Trainer, vae: AutoencoderKL, tokenizer: CLIPTokenizer
+) -> TextToLatent | None:
+    """v-prediction with uniform timesteps on latents sampled from the VAE's posterior.
+
+    None where ``--stop-after`` ended it before its last step; it resumes there.
+    """
     o = trainer.options
     torch.manual_seed(o.seed + 2)
     model = TextToLatent(build_text_encoder(tokenizer), build_unet())
@@ -127,5 +132,6 @@ def train_unet(trainer: Trainer, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -
         )
         os.replace(partial, checkpoint)
         trainer.log("unet", saved_at=done)
+        return None
     model.load_state_dict(ema.module.state_dict())
     return model.eval()

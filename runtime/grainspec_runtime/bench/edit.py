@@ -1,0 +1,75 @@
+"""Make one case's edit by several methods, and measure each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.bench.cases import Case
+from grainspec_runtime.bench.clips import RenderedCase
+from grainspec_runtime.bench.measure import Edited, Score, score
+from grainspec_runtime.bench.methods import OURS, Method
+from grainspec_runtime.bench.reweighted import ReweightedEditor
+from grainspec_runtime.demo.judge import Judge
+from grainspec_runtime.editor import Editor
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.media.tensors import to_frames, to_tensor
+from grainspec_runtime.prepare import prepare
+from grainspec_runtime.sampling.blend import blended, faded
+
+
+@dataclass
+class Bench:
+    """The demo model and its judge, loaded once for many cases."""
+
+    device: str | None = None
+    _judge: Judge | None = field(default=None, repr=False)
+    _editors: dict[bool, Editor] = field(default_factory=dict, repr=False)
+
+    def edits(
+        self, case: Case, methods: Sequence[Method], steps: int
+    ) -> Iterator[tuple[Method, Score, Frames]]:
+        """Edit a case by each of the methods; yields the method, its score and the edited frames.
+
+        The clip is inverted once for all methods that invert it the same way.
+        """
+        rendered = RenderedCase(case)
+        judge = self._judge = self._judge or Judge.from_pretrained(DEMO_FOLDER)
+        with tempfile.TemporaryDirectory(prefix="grain-bench-") as place:
+            base = Path(place)
+            rendered.write(base)
+            source, target = rendered.source[0], rendered.target[0]
+            trips = self._round_trip(source, base), self._round_trip(target, base)
+            regions = prepare(OURS.spec(case, steps), base).bound.edits.bits_FHW != 0
+            for reweighted in (False, True):
+                chosen = [method for method in methods if method.reweighted == reweighted]
+                chosen.sort(key=lambda method: str(method.attention.get("frames", "full")))
+                if not chosen:
+                    continue
+                prepared = [prepare(method.spec(case, steps), base) for method in chosen]
+                results = self._editor(reweighted).run_all(prepared)
+                for method, result in zip(chosen, results, strict=True):
+                    edited = Edited(
+                        frames=result.edited,
+                        pixel_blended=blended(source, result.edited, faded(regions, 0)),
+                        source_round_trip=trips[0],
+                        target_round_trip=trips[1],
+                        regions=regions,
+                        seconds=result.seconds["sample"] + result.seconds["decode"],
+                    )
+                    yield method, score(rendered, edited, judge), result.edited
+
+    def _editor(self, reweighted: bool) -> Editor:
+        if reweighted not in self._editors:
+            kind = ReweightedEditor if reweighted else Editor
+            self._editors[reweighted] = kind(device=self.device, use_cache=False)
+        return self._editors[reweighted]
+
+    def _round_trip(self, frames: Frames, base: Path) -> Frames:
+        """Frames after the VAE alone."""
+        checkpoint = self._editor(False).checkpoint(base)
+        latents = checkpoint.encode_frames(to_tensor(frames))
+        return to_frames(checkpoint.decode_latents(latents.to(checkpoint.dtype)))

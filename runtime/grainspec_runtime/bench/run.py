@@ -1,0 +1,176 @@
+"""Run many cases beside each other, keep every result as it comes, and leave out what is there."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from grainspec.whole_file import whole_file
+from grainspec_runtime.backbones.fingerprint import content_digest
+from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.bench.cases import Case, Split, make_cases
+from grainspec_runtime.bench.clips import RenderedCase
+from grainspec_runtime.bench.edit import Bench
+from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.summary import Result
+from grainspec_runtime.media.decode import Frames
+
+VERSION = 1
+"""Raised whenever cases, measures or methods change, so that old results are not mixed with new."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run on each case."""
+
+    split: Split
+    methods: tuple[Method, ...]
+    steps: int
+    folder: Path
+    devices: tuple[str, ...]
+    """Cases go to them in turn."""
+    threads: int
+
+    def key(self, case: Case, method: Method) -> str:
+        """A hash of what a score depends on."""
+        facts = {
+            "version": VERSION,
+            "model": _model_digest(),
+            "spec": method.spec(case, self.steps).model_dump(mode="json", by_alias=True),
+            "reweighted": method.reweighted,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def kept(self, case: Case) -> Result:
+        """What an earlier run kept of a case, without what is out of date."""
+        path = self.folder / "cases" / f"{case.name}.json"
+        found: Result = {}
+        if path.is_file():
+            try:
+                found = json.loads(path.read_text())
+            except ValueError:  # not ours, or cut short by a full disk: made anew
+                found = {}
+        scores = found.get("scores", {})
+        current = {
+            method.name: scores[method.name]
+            for method in self.methods
+            if scores.get(method.name, {}).get("key") == self.key(case, method)
+        }
+        return {**_facts(case), "scores": current}
+
+
+def run_bench(
+    count: int,
+    job: Job,
+    *,
+    workers: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Result]:
+    """The results of the first ``count`` cases of a split, in their order.
+
+    Every result is written to ``job.folder`` when it is there; of a run that was interrupted only
+    what is missing is made. ``progress`` is told the finished and all cases.
+    """
+    cases = make_cases(count, job.split)
+    results = {case.name: job.kept(case) for case in cases}
+    missing = [
+        index
+        for index, case in enumerate(cases)
+        if len(results[case.name]["scores"]) < len(job.methods)
+    ]
+    done = count - len(missing)
+    progress(done, count)
+    for result in _each(missing, job, workers):
+        results[result["name"]] = result
+        done += 1
+        progress(done, count)
+    return [results[case.name] for case in cases]
+
+
+def _each(indices: Sequence[int], job: Job, workers: int) -> Iterator[Result]:
+    work = functools.partial(_run_case, job=job)
+    if workers <= 1 or len(indices) <= 1:
+        yield from map(work, indices)
+        return
+    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
+    pool = ProcessPoolExecutor(min(workers, len(indices)), mp_context=context)
+    try:
+        for future in as_completed([pool.submit(work, index) for index in indices]):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@functools.cache
+def _bench(device: str) -> Bench:
+    """This process's model on a device."""
+    return Bench(device)
+
+
+def _run_case(index: int, job: Job) -> Result:
+    torch.set_num_threads(job.threads)
+    case = make_cases(index + 1, job.split)[index]
+    result = job.kept(case)
+    missing = [method for method in job.methods if method.name not in result["scores"]]
+    rendered = RenderedCase(case)
+    clips = job.folder / "clips" / case.name
+    clips.mkdir(parents=True, exist_ok=True)
+    save_clip(rendered.source[0], clips / "source.webp")
+    save_clip(rendered.target[0], clips / "target.webp")
+    for method, score, frames in _bench(job.devices[index % len(job.devices)]).edits(
+        case, missing, job.steps
+    ):
+        save_clip(frames, clips / f"{file_name(method.name)}.webp")
+        result["scores"][method.name] = {"key": job.key(case, method), **score.as_json()}
+    path = job.folder / "cases" / f"{case.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def file_name(method: str) -> str:
+    """A method's name as part of a path."""
+    return "".join(c if c.isalnum() else "-" for c in method)
+
+
+def save_clip(frames: Frames, path: Path) -> None:
+    """Write frames as a WebP that plays by itself."""
+    first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
+    with whole_file(path) as partial:
+        first.save(
+            partial,
+            "WEBP",
+            save_all=True,
+            append_images=others,
+            duration=150,
+            loop=0,
+            quality=88,
+            method=2,
+        )
+
+
+def _facts(case: Case) -> Result:
+    spec = case.spec.build()
+    return {
+        "name": case.name,
+        "grain": case.grain,
+        "kind": case.kind,
+        "source": spec.source,
+        "target": spec.target,
+    }
+
+
+@functools.cache
+def _model_digest() -> str:
+    return content_digest(DEMO_FOLDER)
