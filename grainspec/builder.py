@@ -45,6 +45,7 @@ from grainspec.spec import (
     FrameScope,
     Free,
     Grain,
+    Inject,
     Keep,
     NormScope,
     PhraseContext,
@@ -82,6 +83,15 @@ class FlowSettings(TypedDict, total=False):
     levels: Sequence[int] | Literal["all"]
     method: FlowMethod
     weights: str | PurePath | None
+
+
+class InjectSettings(TypedDict, total=False):
+    """The settings of ``inject``, as :class:`grainspec.spec.Inject` describes them."""
+
+    features: float
+    self: float
+    feature_levels: Sequence[int] | Literal["all"] | None
+    self_levels: Sequence[int] | Literal["all"] | None
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -228,6 +238,7 @@ class Builder(_Statements):
     ...     .free("floor")
     ...     .attention(self=0.5, until=0.4)
     ...     .flow(levels=[0, 1])
+    ...     .inject(features=0.4, self=0.2)
     ...     .sampler(method="dpmpp", steps=30)
     ...     .control("depth", scale=0.8)
     ...     .blend(feather="8px")
@@ -274,6 +285,10 @@ class Builder(_Statements):
         if isinstance(weights, PurePath):
             settings["weights"] = path_text(weights)
         return self._with("flow", made(Flow, **settings))
+
+    def inject(self, /, **settings: Unpack[InjectSettings]) -> Builder:
+        """``inject { … }``: the source clip's features in the edit, shares as numbers."""
+        return self._with("inject", made(Inject, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
         """``sampler METHOD { … }``: method, steps, guidance, eta, seed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import floor
 
 
 def decimal_text(value: float) -> str:
@@ -26,6 +27,18 @@ def percent_text(share: float) -> str:
 def share_of_percent(text: str) -> float:
     """``'7%'`` is 0.07, not 7 / 100 rounded twice."""
     return float(text.removesuffix("%") + "e-2")
+
+
+def first_steps(share: float, steps: int) -> int:
+    """How many of ``steps`` a share stands for, counted from the first.
+
+    As many as it comes nearest to, a half rounded up, and at least one for any share but 0.
+
+    >>> first_steps(0.3, 50), first_steps(0.01, 10), first_steps(0, 10)
+    (15, 1, 0)
+    """
+    nearest = floor(round(share * steps, 9) + 0.5)  # 9 digits: 0.29 * 50 is just below 14.5
+    return max(nearest, 1 if share else 0)
 
 
 def _plain(number: Decimal) -> str:

@@ -293,6 +293,29 @@ class Flow(Node):
         return self
 
 
+class Inject(Node):
+    """Features of the source clip in place of the edit's own: its structure and poses stay.
+
+    Off where a spec has no ``inject``. Plug-and-Play (Tumanyan et al., CVPR 2023); the defaults are
+    its constants. VideoGrain's code has at most 10 of 50 steps for edits of several regions.
+    """
+
+    features: Share = 0.8
+    """Share of the sampling steps, from the first, at which residual blocks of the decoder give
+    what they give for the source clip; counted as ``attention { until }`` is."""
+    self_: Share = Field(default=0.5, alias="self")
+    """Share of the sampling steps, from the first, at which the decoder's self-attention has the
+    queries and keys of the source clip."""
+    feature_levels: Levels | None = None
+    """Levels of the decoder, 0 the finest, all of whose residual blocks are replaced; None for the
+    second block of the coarsest level with attention, which is Plug-and-Play's own."""
+    self_levels: Levels | None = None
+    """Levels of the decoder all of whose self-attention is replaced; None for all from that same
+    block on."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
 class AttentionChange(Node):
     """The settings of :class:`Attention` that a variant gives anew; None for what stays."""
 
@@ -325,7 +348,7 @@ class Variant(Node):
     """Another edit of the same clip: what it says replaces what the spec says of the same.
 
     A statement about a region takes the place of the spec's own about it; prompts and settings
-    that are not given stay. Clip, model, source prompt, regions and flow are the spec's.
+    that are not given stay. Clip, model, source prompt, regions, flow and injection are the spec's.
     """
 
     name: Name
@@ -365,6 +388,8 @@ class EditSpec(Node):
     attention: Attention = Attention()
     flow: Flow | None = None
     """Flow-guided attention; None for none."""
+    inject: Inject | None = None
+    """Features of the source clip in place of the edit's own; None for none."""
     sampler: Sampler = Sampler()
     controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = ()
     blend: Blend = Blend()

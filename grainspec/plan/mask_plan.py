@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from math import floor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from grainspec.numbers import first_steps
 from grainspec.plan.backbone import frame_groups
 from grainspec.spec import Attention, FrameScope
 from grainspec.words import CharSpan
@@ -121,10 +121,8 @@ class MaskPlan:
         and at least one for any share but 0: the first 15 of 50 for 30%, as in the paper. Of these,
         those at a timestep of ``until_timestep`` or above.
         """
-        share = self.attention.until
-        nearest = floor(round(share * steps, 9) + 0.5)  # 9 digits: 0.29 * 50 is just below 14.5
         in_time = timestep >= self.attention.until_timestep
-        return in_time and step < max(nearest, 1 if share else 0)
+        return in_time and step < first_steps(self.attention.until, steps)
 
     def schedule(self, timestep: float) -> float:
         """ξ(t) = (t / T) ** p at a diffusion timestep."""

@@ -26,6 +26,7 @@ from grainspec.spec import (
     EditSpec,
     Flow,
     Free,
+    Inject,
     Keep,
     Region,
     Sampler,
@@ -52,6 +53,7 @@ _ONCE = (
     "negative",
     "attention",
     "flow",
+    "inject",
     "sampler",
     "blend",
 )
@@ -291,6 +293,10 @@ class _Reader(RegionReader):
             path = given["weights"]
             given["weights"] = Setting(self.string(path.value), path.span)
         self.scope.once["flow"] = self.make(Flow, span, given)
+
+    def _inject(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.INJECT, self.findings)
+        self.scope.once["inject"] = self.make(Inject, span, given)
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         block = _block(tree.children)

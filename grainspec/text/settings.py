@@ -150,6 +150,12 @@ ATTENTION = {
     "threshold": PERCENT,
 }
 FLOW = {"levels": LEVELS, "method": _choice(get_args(FlowMethod)), "weights": TEXT}
+INJECT = {
+    "features": PERCENT,
+    "self": PERCENT,
+    "feature_levels": LEVELS,
+    "self_levels": LEVELS,
+}
 MASKS = {
     "threshold": PERCENT,
     "index": INTEGER,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import EditSpec, Flow
+from grainspec.spec import EditSpec, Flow, Inject
 from grainspec_runtime.backbones.additions import Embedding, Lora, digest
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
@@ -37,7 +37,8 @@ from grainspec_runtime.sampling.blend import blended, faded
 from grainspec_runtime.sampling.cache_limit import cache_limit
 from grainspec_runtime.sampling.cache_store import using
 from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.inversions import Inversions, scheduler_of
+from grainspec_runtime.sampling.inject import injecting
+from grainspec_runtime.sampling.inversions import Inversions, scheduler_of, unmodulated
 from grainspec_runtime.sampling.reconstruct import Reconstruction, reconstruct
 from grainspec_runtime.sampling.sample import sample
 from grainspec_runtime.study.record import StudiedControl, Study
@@ -166,7 +167,9 @@ class Editor:
             )
         return self._checkpoint
 
-    def _out_of_memory(self, stage: str, plan: MaskPlan, error: BaseException) -> GrainError:
+    def _out_of_memory(
+        self, stage: str, plan: MaskPlan, inject: Inject | None, error: BaseException
+    ) -> GrainError:
         return out_of_memory(
             stage,
             plan,
@@ -175,6 +178,7 @@ class Editor:
             offload=self.offload,
             vae_slicing=self.vae_slicing,
             vae_tiling=self.vae_tiling,
+            inject=inject,
         )
 
     def _options(self, additions: dict[str, Any]) -> dict[str, object]:
@@ -220,7 +224,8 @@ class Editor:
                 yield lambda done, total: progress(shown, done, total)
             except (RuntimeError, MemoryError) as error:
                 if is_out_of_memory(error):
-                    raise self._out_of_memory(name, first.plan, error) from error
+                    spec, plan = first.spec, first.plan
+                    raise self._out_of_memory(name, plan, spec.inject, error) from error
                 raise
             progress(shown, 1, 1)
             seconds[name] = round(time.perf_counter() - start, 3)
@@ -285,7 +290,16 @@ class Editor:
                         trajectory, cached = inversions.of(one, key, report, late.append)
                     # Sampling alone is guided: the same inversion serves edits without flow, too.
                     paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
-                    with stage("sample", one.variant) as report:
+                    with (
+                        stage("sample", one.variant) as report,
+                        injecting(
+                            denoiser,
+                            spec.inject,
+                            trajectory,
+                            source=spec.source,
+                            control=unmodulated(one, checkpoint),
+                        ) as sampling,
+                    ):
                         control = (StudiedControl if self.study else self.control_type)(
                             len(plan.frames),
                             plan=plan,
@@ -296,7 +310,7 @@ class Editor:
                             paths=paths,
                         )
                         sampled = sample(
-                            denoiser,
+                            sampling,
                             trajectory,
                             control,
                             [

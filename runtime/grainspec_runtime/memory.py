@@ -14,6 +14,9 @@ import torch
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.spec import Inject
+from grainspec_runtime.backbones.decoder import injected_layers
+from grainspec_runtime.backbones.features import kept_of_attention
 from grainspec_runtime.backbones.load import Checkpoint, Offload
 
 _VAE_STAGES = ("read clip", "decode")
@@ -57,6 +60,7 @@ def out_of_memory(
     offload: Offload | None = None,
     vae_slicing: bool = False,
     vae_tiling: bool = False,
+    inject: Inject | None = None,
 ) -> GrainError:
     """The error (G506) for a stage of a run that ran out of memory, with all that would help.
 
@@ -76,6 +80,8 @@ def out_of_memory(
         found = _of_vae(plan, checkpoint, vae_slicing, vae_tiling)
     else:
         found = _of_unet(plan, checkpoint, passes=2 if stage == "sample" else 1)
+        if stage == "sample" and inject:
+            found.append(_of_injection(plan, checkpoint, inject))
     found += _of_weights(stage, checkpoint, offload)
     found = sorted((saving for saving in found if saving.size > 0), key=lambda s: -s.size)
     return fail("G506", message, f"Lower one of these: {'; '.join(map(str, found))}.")
@@ -126,6 +132,17 @@ def _of_unet(plan: MaskPlan, checkpoint: Checkpoint, *, passes: int) -> list[Sav
         how = f"`video {{ step {2 * step} }}`, half as many frames,"
         found.append(Saving(how, size * share))
     return found
+
+
+def _of_injection(plan: MaskPlan, checkpoint: Checkpoint, inject: Inject) -> Saving:
+    """The source's queries and keys, which are kept through a step; its features are small."""
+    unit = checkpoint.pixels_per_latent
+    layers = injected_layers(inject, checkpoint.unet.config)
+    numbers = kept_of_attention(
+        checkpoint.unet, layers, rows=plan.height // unit, columns=plan.width // unit
+    )
+    size = len(plan.groups) * numbers * checkpoint.dtype.itemsize
+    return Saving("`inject { self 0% }`", size)
 
 
 def _of_vae(plan: MaskPlan, checkpoint: Checkpoint, sliced: bool, tiled: bool) -> list[Saving]:

@@ -16,7 +16,8 @@ from grainspec.regions.bind import Bound, bind_regions
 from grainspec.spec import EditSpec
 from grainspec.text.override import override
 from grainspec_runtime.backbones.additions import Embedding
-from grainspec_runtime.backbones.facts import backbone_facts, text_width
+from grainspec_runtime.backbones.decoder import injected_layers
+from grainspec_runtime.backbones.facts import backbone_facts, text_width, unet_config
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
@@ -113,6 +114,8 @@ def _prepare(
             spec.model, base, embeddings=embeddings, span=spec.span_of("model")
         )
         _check_controls(spec, base)
+        if spec.inject:
+            injected_layers(spec.inject, unet_config(spec.model, base))
     else:
         backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:

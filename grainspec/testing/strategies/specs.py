@@ -24,6 +24,7 @@ from grainspec.spec import (
     EditSpec,
     Flow,
     Free,
+    Inject,
     Keep,
     Region,
     Sampler,
@@ -73,6 +74,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
         edits=edits,
         attention=Attention.model_validate(draw(_attention(max_level))),
         flow=draw(_flow(max_level)),
+        inject=draw(_inject(max_level)),
         sampler=Sampler.model_validate(draw(_sampler())),
         controls=tuple(draw(_CONTROLS)),
         blend=Blend.model_validate(draw(_BLEND)),
@@ -259,6 +261,18 @@ def _flow(max_level: int) -> st.SearchStrategy[Flow | None]:
         | dis
         | st.builds(Flow, levels=levels, method=st.just("raft"), weights=st.none() | texts(1))
     )
+
+
+@cache
+def _inject(max_level: int) -> st.SearchStrategy[Inject | None]:
+    levels = st.none() | st.just("all") | _levels(max_level)
+    given = some(
+        features=numbers(0, 1, 0.8),
+        self=numbers(0, 1, 0.5),
+        feature_levels=levels,
+        self_levels=levels,
+    )
+    return st.none() | given.map(Inject.model_validate)
 
 
 @cache

@@ -79,9 +79,13 @@ def native_size(model: str, base: Path) -> Size | None:
 
 def text_width(model: str, base: Path) -> int:
     """The width of the text that a checkpoint's UNet reads."""
-    config = read_json(locate(model, base, weights=False) / "unet" / "config.json")
-    width = config.get("cross_attention_dim", 1280)
+    width = unet_config(model, base).get("cross_attention_dim", 1280)
     return int(width[0] if isinstance(width, list) else width)
+
+
+def unet_config(model: str, base: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint's UNet."""
+    return read_json(locate(model, base, weights=False) / "unet" / "config.json")
 
 
 def _sizes(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, Size]:

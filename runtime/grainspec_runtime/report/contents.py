@@ -167,6 +167,7 @@ def _settings(manifest: dict[str, Any]) -> list[tuple[str, Rows]]:
         "Attention": spec.get("attention"),
         "Blend": spec.get("blend"),
         "Flow": spec.get("flow"),
+        "Injection": spec.get("inject"),
         "Controls": {str(i): one for i, one in enumerate(spec.get("controls") or [], start=1)},
         "Clip": manifest.get("clip"),
         "Run": {

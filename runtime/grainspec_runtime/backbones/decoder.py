@@ -1,0 +1,115 @@
+"""Which layers of a UNet's decoder take the source clip's features, from its configuration.
+
+The decoder's residual blocks and attentions are named as diffusers names them. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grainspec.diagnostics import GrainError, fail
+from grainspec.spec import Inject, Levels
+
+_PLUG_AND_PLAY = 1
+"""The residual block, from 0, of the coarsest level with attention that Plug-and-Play begins at:
+layer 4 of the decoder of Stable Diffusion 1.x, its coarsest level having the layers 0 to 2."""
+
+
+@dataclass(frozen=True)
+class InjectedLayers:
+    """Names of a UNet's modules: residual blocks, and groups of transformer blocks."""
+
+    residual: tuple[str, ...]
+    attention: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of the decoder: its level, 0 the finest, and how many layers it has."""
+
+    name: str
+    level: int
+    layers: int
+    attends: bool
+
+    def residual(self, first: int = 0) -> list[str]:
+        return [f"{self.name}.resnets.{layer}" for layer in range(first, self.layers)]
+
+    def attention(self, first: int = 0) -> list[str]:
+        layers = range(first, self.layers if self.attends else 0)
+        return [f"{self.name}.attentions.{layer}" for layer in layers]
+
+
+def injected_layers(inject: Inject, config: Mapping[str, Any]) -> InjectedLayers:
+    """The layers that ``inject`` means of a UNet with this configuration.
+
+    Where a share is 0% there are none of its kind. Raises GrainError (G404) for levels that the
+    decoder lacks, or that have no attention in it.
+    """
+    blocks = _blocks(config)
+    residual: Sequence[str] = ()
+    attention: Sequence[str] = ()
+    attending = [block for block in blocks if block.attends]
+    if inject.features:
+        if inject.feature_levels is None:
+            residual = _first(attending, inject).residual(_PLUG_AND_PLAY)[:1]
+        else:
+            chosen = _chosen(inject, "feature_levels", inject.feature_levels, blocks, blocks)
+            residual = [name for block in chosen for name in block.residual()]
+    if inject.self_:
+        if inject.self_levels is None:
+            first, *finer = [_first(attending, inject), *attending[1:]]
+            attention = first.attention(_PLUG_AND_PLAY)
+            attention += [name for block in finer for name in block.attention()]
+        else:
+            chosen = _chosen(inject, "self_levels", inject.self_levels, attending, blocks)
+            attention = [name for block in chosen for name in block.attention()]
+    return InjectedLayers(tuple(residual), tuple(attention))
+
+
+def _blocks(config: Mapping[str, Any]) -> list[_Block]:
+    """The decoder's blocks, the coarsest first; defaults are diffusers'."""
+    kinds = config.get("up_block_types", ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3))
+    layers = config.get("layers_per_block", 2)
+    counts = [layers] * len(kinds) if isinstance(layers, int) else list(reversed(layers))
+    return [
+        _Block(f"up_blocks.{index}", len(kinds) - 1 - index, count + 1, "CrossAttn" in kind)
+        for index, (kind, count) in enumerate(zip(kinds, counts, strict=True))
+    ]
+
+
+def _first(attending: Sequence[_Block], inject: Inject) -> _Block:
+    if not attending:
+        message = "the model's decoder has no self-attention"
+        cure = "Name `feature_levels`, and say `self 0%`."
+        raise fail("G404", message, cure, inject.span)
+    return attending[0]
+
+
+def _chosen(
+    inject: Inject,
+    name: str,
+    levels: Levels,
+    able: Sequence[_Block],
+    blocks: Sequence[_Block],
+) -> list[_Block]:
+    """The blocks at ``levels``, all of which must be ``able`` to be injected into."""
+    known = sorted(block.level for block in able)
+    wanted = known if isinstance(levels, str) else levels
+    for level in wanted:
+        if level not in known:
+            raise _no_level(inject, name, level, known, exists=level < len(blocks))
+    if not wanted:
+        raise _no_level(inject, name, None, known, exists=True)
+    return [block for block in able if block.level in wanted]
+
+
+def _no_level(
+    inject: Inject, name: str, level: int | None, known: Sequence[int], *, exists: bool
+) -> GrainError:
+    what = "no self-attention" if exists else "no level"
+    where = "" if level is None else f" at level {level}" if exists else f" {level}"
+    cure = f"Say `{name} {' '.join(map(str, known))}`." if known else "Say `self 0%`."
+    return fail("G404", f"the model's decoder has {what}{where}", cure, inject.span_of(name))

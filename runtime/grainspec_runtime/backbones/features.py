@@ -1,0 +1,133 @@
+"""Features of a stock ``UNet2DConditionModel``'s decoder, kept from one pass and put into another.
+
+Plug-and-Play (Tumanyan et al., CVPR 2023, arXiv 2211.12572): what a residual block adds to its
+input (its second convolution's output), and the queries and keys of self-attention, before they
+attend. Each of these is the output of one layer; the layer is wrapped while features are taken,
+and back in its place at the end.
+
+Dimensions: P passes, F frames, c channels, h rows, w columns, N tokens of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from grainspec_runtime.backbones.decoder import InjectedLayers
+
+Mode = Literal["pass", "keep", "give"]
+
+
+class _Tapped(nn.Module):
+    """A layer that can keep its output, and give it again in place of another input's."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.mode: Mode = "pass"
+        self.kept: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[P * F, …]``; what was kept of ``[F, …]`` is given to every pass."""
+        if self.mode == "give":
+            assert self.kept is not None
+            passes = len(x) // len(self.kept)
+            return self.kept.repeat(passes, *(1,) * (self.kept.ndim - 1))
+        out: Tensor = self.layer(x)
+        if self.mode == "keep":
+            self.kept = out
+        return out
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A layer of a UNet that is wrapped, by the module that has it and the name it has there."""
+
+    owner: nn.Module
+    name: str
+    tapped: _Tapped
+
+
+class SourceFeatures:
+    """The layers of a UNet whose features are taken, of one pass at a time."""
+
+    def __init__(self, unet: UNet2DConditionModel, layers: InjectedLayers) -> None:
+        self.residual = [
+            _place(unet.get_submodule(name), "conv2") for name in sorted(layers.residual)
+        ]
+        self.attention = [
+            _place(attention, name)
+            for attention in _self_attentions(unet, layers)
+            for name in ("to_q", "to_k")
+        ]
+
+    @property
+    def _places(self) -> list[_Place]:
+        return [*self.residual, *self.attention]
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept now."""
+        kept = (place.tapped.kept for place in self._places)
+        return sum(one.numel() * one.element_size() for one in kept if one is not None)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Wrap the layers inside the block; the UNet has its own back at the end."""
+        try:
+            for place in self._places:
+                setattr(place.owner, place.name, place.tapped)
+            yield
+        finally:
+            for place in self._places:
+                setattr(place.owner, place.name, place.tapped.layer)
+                place.tapped.kept = None
+
+    @contextmanager
+    def in_mode(self, mode: Mode, *, residual: bool, attention: bool) -> Iterator[None]:
+        """Keep or give features of these kinds, in the passes inside the block."""
+        chosen = [*(self.residual if residual else ()), *(self.attention if attention else ())]
+        try:
+            for place in chosen:
+                place.tapped.mode = mode
+            yield
+        finally:
+            for place in chosen:
+                place.tapped.mode = "pass"
+
+    def forget(self) -> None:
+        """Free what is kept."""
+        for place in self._places:
+            place.tapped.kept = None
+
+
+def kept_of_attention(
+    unet: UNet2DConditionModel, layers: InjectedLayers, rows: int, columns: int
+) -> int:
+    """Numbers that are kept of a frame's queries and keys, latents of this size."""
+    found = 0
+    blocks = len(unet.up_blocks)
+    for name in layers.attention:
+        level = blocks - 1 - int(name.split(".")[1])
+        tokens = -(-rows // 2**level) * -(-columns // 2**level)
+        inside = InjectedLayers((), (name,))
+        found += sum(2 * a.to_q.out_features * tokens for a in _self_attentions(unet, inside))
+    return found
+
+
+def _place(owner: nn.Module, name: str) -> _Place:
+    return _Place(owner, name, _Tapped(getattr(owner, name)).train(owner.training))
+
+
+def _self_attentions(unet: UNet2DConditionModel, layers: InjectedLayers) -> list[Attention]:
+    return [
+        block.attn1
+        for name in layers.attention
+        for block in unet.get_submodule(name).transformer_blocks
+    ]
