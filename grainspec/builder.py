@@ -36,6 +36,7 @@ from grainspec.spec import (
     Blend,
     BlendSpace,
     Change,
+    Context,
     Control,
     ControlKind,
     Edit,
@@ -82,6 +83,14 @@ class FlowSettings(TypedDict, total=False):
     levels: Sequence[int] | Literal["all"]
     method: FlowMethod
     weights: str | PurePath | None
+
+
+class ContextSettings(TypedDict, total=False):
+    """The settings of ``context``, as :class:`grainspec.spec.Context` describes them."""
+
+    frames: int
+    overlap: int
+    keys: int
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -228,6 +237,7 @@ class Builder(_Statements):
     ...     .free("floor")
     ...     .attention(self=0.5, until=0.4)
     ...     .flow(levels=[0, 1])
+    ...     .context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
     ...     .control("depth", scale=0.8)
     ...     .blend(feather="8px")
@@ -274,6 +284,10 @@ class Builder(_Statements):
         if isinstance(weights, PurePath):
             settings["weights"] = path_text(weights)
         return self._with("flow", made(Flow, **settings))
+
+    def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
+        """``context { … }``: frames, overlap, keys; how many frames the networks see at once."""
+        return self._with("context", made(Context, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
         """``sampler METHOD { … }``: method, steps, guidance, eta, seed."""

@@ -24,6 +24,7 @@ STATEMENTS = (
     "free",
     "attention",
     "flow",
+    "context",
     "sampler",
     "control",
     "blend",
@@ -33,7 +34,18 @@ STATEMENTS = (
 """The word that begins each statement."""
 
 SHARED = frozenset(
-    {"grain", "video", "model", "source", "region", "flow", "control", "blend", "variant"}
+    {
+        "grain",
+        "video",
+        "model",
+        "source",
+        "region",
+        "flow",
+        "context",
+        "control",
+        "blend",
+        "variant",
+    }
 )
 """Statements that cannot stand in a variant: what they say is the same for all."""
 

@@ -26,6 +26,7 @@ from grainspec.names import RESERVED, STATEMENTS
 from grainspec.text.settings import (
     ATTENTION,
     BLEND,
+    CONTEXT,
     CONTROL,
     EDIT,
     FLOW,
@@ -45,7 +46,7 @@ _STATEMENT = _any(*STATEMENTS)
 _OPTION = _any(*MASKS, *MASK_FLAGS)
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
-_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *FLOW, *SAMPLER, *CONTROL, *BLEND)
+_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *FLOW, *CONTEXT, *SAMPLER, *CONTROL, *BLEND)
 _COMMENT = r"#.*"
 _UNCLOSED = r'"(?:\\.|[^"\\\n])*$'
 _ESCAPE = r'\\["\\nt]'

@@ -12,8 +12,17 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.nodes import Node, Span
-from grainspec.spec import Edit, EditSpec, Flow
-from grainspec.text.settings import ATTENTION, EDIT, FLOW, SAMPLER, VIDEO, Kind, read_settings
+from grainspec.spec import Context, Edit, EditSpec, Flow
+from grainspec.text.settings import (
+    ATTENTION,
+    CONTEXT,
+    EDIT,
+    FLOW,
+    SAMPLER,
+    VIDEO,
+    Kind,
+    read_settings,
+)
 from grainspec.text.tokens import grammar
 from grainspec.validation import findings_of
 
@@ -27,8 +36,11 @@ _BLOCKS = {
     "video": {name: kind for name, kind in VIDEO.items() if name != "crop"},
     "attention": ATTENTION,
     "flow": {name: kind for name, kind in FLOW.items() if name != "weights"},
+    "context": CONTEXT,
     "sampler": SAMPLER,
 }
+_OFF: dict[str, type[Node]] = {"flow": Flow, "context": Context}
+"""Blocks that are off where a spec has none, and turned on by a setting."""
 _EDIT = ("phrase", *EDIT)
 
 
@@ -38,7 +50,7 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
     ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a region, such as
     ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
-    quotes. A setting of ``flow`` turns it on.
+    quotes. A setting of ``flow`` or ``context`` turns it on.
     Variants are left as they are: choose one first. Raises GrainError (G2..) for what cannot be
     read; whether the new spec makes sense is for :func:`grainspec.check` to say.
 
@@ -66,7 +78,7 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         return _with(spec, name, text, setting)
     block, dot, key = name.partition(".")
     if block in _BLOCKS and dot:
-        node = getattr(spec, block) or Flow()
+        node = getattr(spec, block) or _OFF[block]()
         changed = _with(node, key, _read(setting, key, _BLOCKS[block]), setting)
         return spec.replaced({}, **{block: changed})
     edited = sorted({edit.region for edit in spec.changes})

@@ -20,6 +20,7 @@ from grainspec.spec import (
     Attention,
     AttentionChange,
     Blend,
+    Context,
     Control,
     ControlKind,
     Edit,
@@ -52,6 +53,7 @@ _ONCE = (
     "negative",
     "attention",
     "flow",
+    "context",
     "sampler",
     "blend",
 )
@@ -291,6 +293,10 @@ class _Reader(RegionReader):
             path = given["weights"]
             given["weights"] = Setting(self.string(path.value), path.span)
         self.scope.once["flow"] = self.make(Flow, span, given)
+
+    def _context(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.CONTEXT, self.findings)
+        self.scope.once["context"] = self.make(Context, span, given)
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         block = _block(tree.children)

@@ -28,6 +28,7 @@ from grainspec.spec import (
     AttentionChange,
     Blend,
     Change,
+    Context,
     Control,
     Edit,
     EditSpec,
@@ -68,7 +69,7 @@ def dumps(spec: EditSpec) -> str:
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
         [_edit(edit) for edit in spec.edits],
         [
-            *_settings(spec.attention, spec.sampler, spec.flow),
+            *_settings(spec.attention, spec.sampler, spec.flow, spec.context),
             *(_control(control) for control in spec.controls),
             *_blend(spec.blend),
         ],
@@ -201,8 +202,9 @@ def _settings(
     attention: Attention | AttentionChange,
     sampler: Sampler | SamplerChange,
     flow: Flow | None = None,
+    context: Context | None = None,
 ) -> list[str]:
-    """The blocks `attention`, `flow` and `sampler`, as far as they say something."""
+    """The blocks `attention`, `flow`, `context` and `sampler`, as far as they say something."""
     lines = []
     given = _changed(
         attention,
@@ -225,6 +227,9 @@ def _settings(
     if flow:
         given = _changed(flow, {"levels": _levels, "method": str, "weights": quoted})
         lines.append(f"flow{_block(given)}")
+    if context:
+        given = _changed(context, {"frames": str, "overlap": str, "keys": str})
+        lines.append(f"context{_block(given)}")
     given = _changed(
         sampler, {"steps": str, "guidance": decimal_text, "eta": decimal_text, "seed": str}
     )

@@ -150,6 +150,7 @@ ATTENTION = {
     "threshold": PERCENT,
 }
 FLOW = {"levels": LEVELS, "method": _choice(get_args(FlowMethod)), "weights": TEXT}
+CONTEXT = {"frames": INTEGER, "overlap": INTEGER, "keys": INTEGER}
 MASKS = {
     "threshold": PERCENT,
     "index": INTEGER,

@@ -81,6 +81,7 @@ def test_builder_says_what_text_says() -> None:
         .edit("trees", "cherry trees")
         .attention(self=0.2, frames="each")
         .flow(levels=[0, 2], method="raft", weights=Path("models") / "raft")
+        .context(frames=12, keys=3)
         .sampler(steps=10)
         .build()
     )
@@ -98,6 +99,7 @@ def test_builder_says_what_text_says() -> None:
         edit trees -> "cherry trees"
         attention { self 0.2 frames each }
         flow { levels 0 2 method raft weights "models/raft" }
+        context { frames 12 keys 3 }
         sampler ddim { steps 10 }
         """
     )

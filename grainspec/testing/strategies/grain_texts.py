@@ -16,7 +16,8 @@ from grainspec.text.printer import dumps
 def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """Valid ``.grain`` text, with other white space, line ends and comments than ``grain fmt``'s.
 
-    Without ``settings`` it has no blocks ``attention``, ``flow`` and ``sampler``, and no variants.
+    Without ``settings`` it has no blocks ``attention``, ``flow``, ``context`` and ``sampler``, and
+    no variants.
 
     >>> from hypothesis import find
     >>> find(grain_texts(), lambda text: True).startswith("grain 1")
@@ -24,7 +25,7 @@ def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """
     spec = draw(specs(variants=1 if settings else 0))
     if not settings:
-        plain = {"attention": Attention(), "flow": None, "sampler": Sampler()}
+        plain = {"attention": Attention(), "flow": None, "context": None, "sampler": Sampler()}
         spec = spec.model_copy(update=plain)
     lines = [line for line in dumps(spec).split("\n") if line]
     style = draw(_STYLES)
