@@ -32,38 +32,39 @@ class FrameWindow:
 def frame_windows(count: int, context: Context | None) -> tuple[FrameWindow, ...]:
     """The windows over a clip of ``count`` frames; one, if ``context`` is None or it fits into one.
 
-    Stretches are of one length, evenly placed, and have at least ``overlap`` frames in common with
-    the next. A frame counts by its distance from the nearer end of the stretch, 1 at the end
-    itself: where two overlap, the one fades out as the other fades in. The key frames' own
-    prediction is made up the same way, by the stretches that they are in: it is the neighbours'
-    that it has to agree with.
+    All windows have ``frames`` frames. Their stretches are evenly placed, and have at least
+    ``overlap`` frames in common with the next; one that has key frames in it is as much longer. A
+    frame counts by its distance from the nearer end of the stretch, 1 at the end itself: where two
+    overlap, the one fades out as the other fades in. The key frames' own prediction is made up the
+    same way, by the stretches that they are in: it is the neighbours' that it has to agree with.
 
-    >>> for window in frame_windows(8, Context(frames=5, overlap=2, keys=1)):
+    >>> for window in frame_windows(10, Context(frames=6, overlap=2, keys=1)):
     ...     print(window.frames, [round(weight, 2) for weight in window.weights])
-    (0, 1, 2, 3) [1.0, 1.0, 0.67, 0.33]
-    (0, 2, 3, 4, 5) [0.0, 0.33, 0.67, 0.67, 0.33]
-    (0, 4, 5, 6, 7) [0.0, 0.33, 0.67, 1.0, 1.0]
+    (0, 1, 2, 3, 4, 5) [1.0, 1.0, 1.0, 0.75, 0.5, 0.2]
+    (0, 3, 4, 5, 6, 7) [0.0, 0.25, 0.5, 0.6, 0.5, 0.25]
+    (0, 5, 6, 7, 8, 9) [0.0, 0.2, 0.5, 0.75, 1.0, 1.0]
     """
     if context is None or count <= context.frames:
         return (FrameWindow(tuple(range(count)), (1.0,) * count),)
     own = context.frames - context.keys
-    last = count - own
-    gaps = -(-last // (own - context.overlap))
-    starts = evenly(gaps + 1, last)
-    ramp = np.minimum(np.arange(own), np.arange(own)[::-1]) + 1.0
-    total = np.zeros(count)
-    for start in starts:
-        total[start : start + own] += ramp
+    gaps = -(-(count - own) // (own - context.overlap))
     keys = evenly(context.keys, count - 1)
-    found = []
-    for start in starts:
-        frames = tuple(sorted({*keys, *range(start, start + own)}))
-        weights = [
-            float(ramp[frame - start] / total[frame]) if start <= frame < start + own else 0.0
-            for frame in frames
-        ]
-        found.append(FrameWindow(frames, tuple(weights)))
-    return tuple(found)
+    stretches = []
+    for start in evenly(gaps + 1, count - own):
+        stretch = range(start, start + own)
+        while len({*keys, *stretch}) < context.frames:
+            more = stretch.stop < count
+            stretch = range(stretch.start - (not more), stretch.stop + more)
+        stretches.append(stretch)
+    counts = np.zeros((len(stretches), count))
+    for row, stretch in zip(counts, stretches, strict=True):
+        steps = np.arange(1.0, len(stretch) + 1)
+        row[stretch.start : stretch.stop] = np.minimum(steps, steps[::-1])
+    weights = counts / counts.sum(axis=0)
+    return tuple(
+        FrameWindow(frames := tuple(sorted({*keys, *stretch})), tuple(row[list(frames)].tolist()))
+        for stretch, row in zip(stretches, weights, strict=True)
+    )
 
 
 def evenly(count: int, last: int) -> list[int]:

@@ -35,7 +35,7 @@ def test_windows_cover_every_frame_once(count: int, context: Context) -> None:
     keys = set(evenly(context.keys, count - 1))
     for window in windows:
         assert list(window.frames) == sorted(set(window.frames))
-        assert len(window.frames) <= context.frames
+        assert len(window.frames) == min(count, context.frames)
         total[list(window.frames)] += window.weights
         if len(windows) > 1:
             assert keys <= set(window.frames)
