@@ -36,6 +36,7 @@ from grainspec.spec import (
     Blend,
     BlendSpace,
     Change,
+    Context,
     Control,
     ControlKind,
     Edit,
@@ -92,6 +93,14 @@ class InjectSettings(TypedDict, total=False):
     self: float
     feature_levels: Sequence[int] | Literal["all"] | None
     self_levels: Sequence[int] | Literal["all"] | None
+
+
+class ContextSettings(TypedDict, total=False):
+    """The settings of ``context``, as :class:`grainspec.spec.Context` describes them."""
+
+    frames: int
+    overlap: int
+    keys: int
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -239,6 +248,7 @@ class Builder(_Statements):
     ...     .attention(self=0.5, until=0.4)
     ...     .flow(levels=[0, 1])
     ...     .inject(features=0.4, self=0.2)
+    ...     .context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
     ...     .control("depth", scale=0.8)
     ...     .blend(feather="8px")
@@ -289,6 +299,10 @@ class Builder(_Statements):
     def inject(self, /, **settings: Unpack[InjectSettings]) -> Builder:
         """``inject { … }``: the source clip's features in the edit, shares as numbers."""
         return self._with("inject", made(Inject, **settings))
+
+    def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
+        """``context { … }``: frames, overlap, keys; how many frames the networks see at once."""
+        return self._with("context", made(Context, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
         """``sampler METHOD { … }``: method, steps, guidance, eta, seed."""

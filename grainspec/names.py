@@ -25,6 +25,7 @@ STATEMENTS = (
     "attention",
     "flow",
     "inject",
+    "context",
     "sampler",
     "control",
     "blend",
@@ -34,7 +35,19 @@ STATEMENTS = (
 """The word that begins each statement."""
 
 SHARED = frozenset(
-    {"grain", "video", "model", "source", "region", "flow", "inject", "control", "blend", "variant"}
+    {
+        "grain",
+        "video",
+        "model",
+        "source",
+        "region",
+        "flow",
+        "inject",
+        "context",
+        "control",
+        "blend",
+        "variant",
+    }
 )
 """Statements that cannot stand in a variant: what they say is the same for all."""
 

@@ -316,6 +316,33 @@ class Inject(Node):
     model_config = ConfigDict(serialize_by_alias=True)
 
 
+class Context(Node):
+    """How many frames of a long clip the networks see at once.
+
+    Off where a spec has no ``context``: they see all. Otherwise a clip of more than ``frames``
+    goes through them in windows (:func:`grainspec.plan.windows.frame_windows`), so that memory
+    does not grow with its length. As MultiDiffusion (2302.08113) does it over space.
+    """
+
+    frames: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """Frames that the networks see at once, ``keys`` among them."""
+    overlap: Annotated[int, Field(ge=0, le=10_000)] = 4
+    """Frames that a window has in common with the next one, at least."""
+    keys: Annotated[int, Field(ge=0, le=10_000)] = 2
+    """Key frames, spread over the clip, that every window sees."""
+
+    @model_validator(mode="after")
+    def _windows_get_on(self) -> Context:
+        if self.overlap + self.keys >= self.frames:
+            message = (
+                f"windows of {self.frames} frames, with `overlap {self.overlap}` "
+                f"and `keys {self.keys}`, never get on"
+            )
+            cure = "`overlap` and `keys` together must be less than `frames`."
+            raise refusal("G203", message, cure)
+        return self
+
+
 class AttentionChange(Node):
     """The settings of :class:`Attention` that a variant gives anew; None for what stays."""
 
@@ -348,7 +375,8 @@ class Variant(Node):
     """Another edit of the same clip: what it says replaces what the spec says of the same.
 
     A statement about a region takes the place of the spec's own about it; prompts and settings
-    that are not given stay. Clip, model, source prompt, regions, flow and injection are the spec's.
+    that are not given stay. Clip, model, source prompt, regions, flow, injection and context are
+    the spec's.
     """
 
     name: Name
@@ -390,6 +418,8 @@ class EditSpec(Node):
     """Flow-guided attention; None for none."""
     inject: Inject | None = None
     """Features of the source clip in place of the edit's own; None for none."""
+    context: Context | None = None
+    """Windows over long clips; None for the whole clip at once."""
     sampler: Sampler = Sampler()
     controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = ()
     blend: Blend = Blend()

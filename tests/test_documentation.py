@@ -20,7 +20,17 @@ import grainspec.testing
 from grainspec import load, parse_all
 from grainspec.names import RESERVED
 from grainspec.spec import FrameRange
-from grainspec.text.settings import ATTENTION, EDIT, FLOW, INJECT, MASK_FLAGS, MASKS, SAMPLER, VIDEO
+from grainspec.text.settings import (
+    ATTENTION,
+    CONTEXT,
+    EDIT,
+    FLOW,
+    INJECT,
+    MASK_FLAGS,
+    MASKS,
+    SAMPLER,
+    VIDEO,
+)
 
 PAGES = ("README.md", "grammar/README.md", "grammar/cookbook.md")
 
@@ -144,5 +154,16 @@ def test_every_public_name_has_an_example() -> None:
 def test_every_statement_and_setting_has_an_example() -> None:
     shown = " ".join(blocks("grammar/README.md", "grain") + blocks("grammar/cookbook.md", "grain"))
     texts = re.sub(r'"[^"]*"', '""', shown)
-    words = {*RESERVED, *VIDEO, *EDIT, *ATTENTION, *FLOW, *INJECT, *SAMPLER, *MASKS, *MASK_FLAGS}
+    words = {
+        *RESERVED,
+        *VIDEO,
+        *EDIT,
+        *ATTENTION,
+        *FLOW,
+        *INJECT,
+        *CONTEXT,
+        *SAMPLER,
+        *MASKS,
+        *MASK_FLAGS,
+    }
     assert {word for word in words if not re.search(rf"\b{word}\b", texts)} == set()

@@ -1,13 +1,4 @@
-"""Regions and words to a mask plan. The equations are those of the VideoGrain paper (ICLR 2025).
-
-For a token x of a level, with the modulation's share ξ(t) left to the runtime:
-
-    λ_cross(x) = w_cross · (1 − a(x))     a(x): share of x's own frame that shares an edit with x
-    λ_self(x)  = w_self  · (1 − A(x))     A(x): share of all keys in scope that share an edit with x
-
-each times the edit's own weight (for positive pairs) or repel (for negative ones). Tokens of no
-edit have strength 0.
-"""
+"""Regions and words to a mask plan, as in the VideoGrain paper (ICLR 2025)."""
 
 from __future__ import annotations
 
@@ -20,7 +11,8 @@ import numpy.typing as npt
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, class_counts, key_frames
+from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, class_counts, key_frames
+from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
 from grainspec.regions.parts import covered
@@ -63,7 +55,15 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     members = _members(classes, len(edits))
     scope = key_frames(spec.attention.frames, len(groups))
     levels = tuple(
-        _level(index, bits, classes, members, edits, spec, scope, index in modulated)
+        level_of(
+            index,
+            np.searchsorted(classes, bits).astype(labels_dtype(len(classes))),
+            members,
+            edits,
+            spec.attention,
+            scope,
+            index in modulated,
+        )
         for index, bits in enumerate(sampled)
     )
     plan = MaskPlan(
@@ -190,51 +190,6 @@ def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
     positions = np.arange(count, dtype=classes.dtype)
     return np.asarray((classes[:, None] >> positions) & classes.dtype.type(1) != 0)
-
-
-def _level(
-    index: int,
-    bits_FHW: Bits,
-    classes: Bits,
-    members_CE: npt.NDArray[np.bool_],
-    edits: Sequence[PlannedEdit],
-    spec: EditSpec,
-    scope_FK: npt.NDArray[np.int32],
-    modulated: bool,
-) -> PlanLevel:
-    dtype: type[np.unsignedinteger] = np.uint8 if len(classes) <= 256 else np.uint16
-    labels = np.searchsorted(classes, bits_FHW).astype(dtype)
-    count = len(classes)
-    per_frame = class_counts(labels, count)
-    share = (members_CE.astype(np.int64) @ members_CE.T.astype(np.int64)) > 0
-    tokens = bits_FHW.shape[1] * bits_FHW.shape[2]
-    positive_FC = (per_frame @ share).astype(np.float64)
-    area_FC = positive_FC / tokens
-    # Positive keys in scope, over the frames that each frame attends to (one may be there twice).
-    times_FF = np.stack([np.bincount(keys, minlength=len(labels)) for keys in scope_FK])
-    in_scope = times_FF.astype(np.float64) @ positive_FC / (tokens * scope_FK.shape[1])
-    claimed = members_CE.any(axis=1)
-    weight = _largest(members_CE, [edit.weight for edit in edits])
-    repel = _largest(members_CE, [edit.repel for edit in edits])
-    # What is free has no words to be drawn to, and none to be pushed from.
-    cross_weight = _largest(members_CE, [edit.weight * bool(edit.tokens) for edit in edits])
-    cross_repel = _largest(members_CE, [edit.repel * bool(edit.tokens) for edit in edits])
-    cross = spec.attention.cross * (1 - area_FC) * claimed
-    self_ = spec.attention.self_ * (1 - in_scope) * claimed
-    return PlanLevel(
-        index=index,
-        labels_FHW=labels,
-        cross_attract_FC=(cross * cross_weight).astype(np.float32),
-        cross_repel_FC=(cross * cross_repel).astype(np.float32),
-        self_attract_FC=(self_ * weight).astype(np.float32),
-        self_repel_FC=(self_ * repel).astype(np.float32),
-        modulated=modulated,
-    )
-
-
-def _largest(members_CE: npt.NDArray[np.bool_], values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """For each class, the largest value among its edits; 0 for no edit."""
-    return np.asarray(np.where(members_CE, np.asarray(values), 0.0).max(axis=1, initial=0.0))
 
 
 def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:

@@ -26,6 +26,7 @@ from grainspec.names import RESERVED, STATEMENTS
 from grainspec.text.settings import (
     ATTENTION,
     BLEND,
+    CONTEXT,
     CONTROL,
     EDIT,
     FLOW,
@@ -46,7 +47,7 @@ _STATEMENT = _any(*STATEMENTS)
 _OPTION = _any(*MASKS, *MASK_FLAGS)
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
-_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *FLOW, *INJECT, *SAMPLER, *CONTROL, *BLEND)
+_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *FLOW, *INJECT, *CONTEXT, *SAMPLER, *CONTROL, *BLEND)
 _COMMENT = r"#.*"
 _UNCLOSED = r'"(?:\\.|[^"\\\n])*$'
 _ESCAPE = r'\\["\\nt]'

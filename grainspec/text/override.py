@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.nodes import Node, Span
-from grainspec.spec import Edit, EditSpec, Flow, Inject
+from grainspec.spec import Context, Edit, EditSpec, Flow, Inject
 from grainspec.text.settings import (
     ATTENTION,
+    CONTEXT,
     EDIT,
     FLOW,
     INJECT,
@@ -37,10 +38,11 @@ _BLOCKS = {
     "attention": ATTENTION,
     "flow": {name: kind for name, kind in FLOW.items() if name != "weights"},
     "inject": INJECT,
+    "context": CONTEXT,
     "sampler": SAMPLER,
 }
-_TURNED_ON: dict[str, Callable[[], Node]] = {"flow": Flow, "inject": Inject}
-"""Blocks that a spec need not have, and how they begin."""
+_OFF: dict[str, Callable[[], Node]] = {"flow": Flow, "inject": Inject, "context": Context}
+"""Blocks that are off where a spec has none, and turned on by a setting."""
 _EDIT = ("phrase", *EDIT)
 
 
@@ -50,7 +52,7 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
     ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a region, such as
     ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
-    quotes. A setting of ``flow`` or ``inject`` turns it on.
+    quotes. A setting of ``flow``, ``inject`` or ``context`` turns it on.
     Variants are left as they are: choose one first. Raises GrainError (G2..) for what cannot be
     read; whether the new spec makes sense is for :func:`grainspec.check` to say.
 
@@ -78,7 +80,7 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         return _with(spec, name, text, setting)
     block, dot, key = name.partition(".")
     if block in _BLOCKS and dot:
-        node = getattr(spec, block) or _TURNED_ON[block]()
+        node = getattr(spec, block) or _OFF[block]()
         changed = _with(node, key, _read(setting, key, _BLOCKS[block]), setting)
         return spec.replaced({}, **{block: changed})
     edited = sorted({edit.region for edit in spec.changes})

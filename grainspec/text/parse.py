@@ -20,6 +20,7 @@ from grainspec.spec import (
     Attention,
     AttentionChange,
     Blend,
+    Context,
     Control,
     ControlKind,
     Edit,
@@ -54,6 +55,7 @@ _ONCE = (
     "attention",
     "flow",
     "inject",
+    "context",
     "sampler",
     "blend",
 )
@@ -297,6 +299,10 @@ class _Reader(RegionReader):
     def _inject(self, tree: Tree[Token], span: Span) -> None:
         given = read_settings(_block(tree.children), settings.INJECT, self.findings)
         self.scope.once["inject"] = self.make(Inject, span, given)
+
+    def _context(self, tree: Tree[Token], span: Span) -> None:
+        given = read_settings(_block(tree.children), settings.CONTEXT, self.findings)
+        self.scope.once["context"] = self.make(Context, span, given)
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
         block = _block(tree.children)

@@ -28,6 +28,7 @@ from grainspec.spec import (
     AttentionChange,
     Blend,
     Change,
+    Context,
     Control,
     Edit,
     EditSpec,
@@ -69,7 +70,7 @@ def dumps(spec: EditSpec) -> str:
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
         [_edit(edit) for edit in spec.edits],
         [
-            *_settings(spec.attention, spec.sampler, spec.flow, spec.inject),
+            *_settings(spec.attention, spec.sampler, spec.flow, spec.inject, spec.context),
             *(_control(control) for control in spec.controls),
             *_blend(spec.blend),
         ],
@@ -203,8 +204,9 @@ def _settings(
     sampler: Sampler | SamplerChange,
     flow: Flow | None = None,
     inject: Inject | None = None,
+    context: Context | None = None,
 ) -> list[str]:
-    """The blocks `attention`, `flow`, `inject` and `sampler`, as far as they say something."""
+    """The blocks of settings that a spec has, as far as they say something."""
     lines = []
     given = _changed(
         attention,
@@ -238,6 +240,9 @@ def _settings(
             },
         )
         lines.append(f"inject{_block(given)}")
+    if context:
+        given = _changed(context, {"frames": str, "overlap": str, "keys": str})
+        lines.append(f"context{_block(given)}")
     given = _changed(
         sampler, {"steps": str, "guidance": decimal_text, "eta": decimal_text, "seed": str}
     )

@@ -156,6 +156,7 @@ INJECT = {
     "feature_levels": LEVELS,
     "self_levels": LEVELS,
 }
+CONTEXT = {"frames": INTEGER, "overlap": INTEGER, "keys": INTEGER}
 MASKS = {
     "threshold": PERCENT,
     "index": INTEGER,

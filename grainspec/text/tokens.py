@@ -160,7 +160,10 @@ class _Statements:
         first = self.tokens[start]
         if first.type in _SHARED and self.open:
             message = f"`{first}` cannot stand in a variant"
-            cure = "Variants share the clip, model, source prompt, regions, `flow` and `inject`."
+            cure = (
+                "Variants share the clip, model, source prompt, regions, `flow`, `inject` and "
+                "`context`."
+            )
             if first.type == "VARIANT":
                 cure = "Close the variant before it with `}`."
             self.findings.append(Diagnostic("G010", message, cure, span_of(first)))

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
-from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import EditSpec, Flow, Inject
+from grainspec.plan.windows import FrameWindow, plan_of_frames
+from grainspec.spec import EditSpec, Flow
 from grainspec_runtime.backbones.additions import Embedding, Lora, digest
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.backbones.windowed import ClipControl, clip_control
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
@@ -29,7 +30,7 @@ from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.media.decode import Frames, decode_frames
-from grainspec_runtime.media.tensors import refuse_no_numbers, to_frames, to_tensor
+from grainspec_runtime.media.latents import decode_clip, encode_clip
 from grainspec_runtime.memory import is_out_of_memory, out_of_memory
 from grainspec_runtime.prepare import Prepared, prepare
 from grainspec_runtime.sampling import cache, resume
@@ -41,7 +42,7 @@ from grainspec_runtime.sampling.inject import injecting
 from grainspec_runtime.sampling.inversions import Inversions, scheduler_of, unmodulated
 from grainspec_runtime.sampling.reconstruct import Reconstruction, reconstruct
 from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.study.record import StudiedControl, Study
+from grainspec_runtime.study.record import StudiedControl, Study, study_of
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, its finished steps and all its steps."""
@@ -167,18 +168,17 @@ class Editor:
             )
         return self._checkpoint
 
-    def _out_of_memory(
-        self, stage: str, plan: MaskPlan, inject: Inject | None, error: BaseException
-    ) -> GrainError:
+    def _out_of_memory(self, stage: str, one: Prepared, error: BaseException) -> GrainError:
         return out_of_memory(
             stage,
-            plan,
+            one.plan,
             self._checkpoint if stage != "load model" else None,
             error,
             offload=self.offload,
             vae_slicing=self.vae_slicing,
             vae_tiling=self.vae_tiling,
-            inject=inject,
+            inject=one.spec.inject,
+            context=one.spec.context,
         )
 
     def _options(self, additions: dict[str, Any]) -> dict[str, object]:
@@ -224,8 +224,7 @@ class Editor:
                 yield lambda done, total: progress(shown, done, total)
             except (RuntimeError, MemoryError) as error:
                 if is_out_of_memory(error):
-                    spec, plan = first.spec, first.plan
-                    raise self._out_of_memory(name, plan, spec.inject, error) from error
+                    raise self._out_of_memory(name, first, error) from error
                 raise
             progress(shown, 1, 1)
             seconds[name] = round(time.perf_counter() - start, 3)
@@ -236,10 +235,9 @@ class Editor:
         with stage("read clip"):
             path = first.base / first.spec.video.path
             frames = decode_frames(path, first.plan.frames, first.bound.window)
-            latents = checkpoint.encode_frames(to_tensor(frames))
-            refuse_no_numbers(latents)
+            latents = encode_clip(checkpoint, frames)
             if first.spec.model == DEMO:
-                back = to_frames(checkpoint.decode_latents(latents))
+                back = decode_clip(checkpoint, latents)
                 late += strange_clip(frames, back, first.spec.video.span_of("path"))
         pictures: list[Frames] = []
         controls: Controls | None = None
@@ -288,8 +286,6 @@ class Editor:
                             motions[flow] = _motion(flow, one.base, frames, checkpoint, report)
                     with stage("invert", one.variant) as report:
                         trajectory, cached = inversions.of(one, key, report, late.append)
-                    # Sampling alone is guided: the same inversion serves edits without flow, too.
-                    paths = guiding_paths(spec.flow, motions[flow], plan) if spec.flow else {}
                     with (
                         stage("sample", one.variant) as report,
                         injecting(
@@ -300,15 +296,8 @@ class Editor:
                             control=unmodulated(one, checkpoint),
                         ) as sampling,
                     ):
-                        control = (StudiedControl if self.study else self.control_type)(
-                            len(plan.frames),
-                            plan=plan,
-                            scope=plan.attention.frames,
-                            norm=norm_scope(plan.attention.norm, spec.model),
-                            backend=self.backend,
-                            device=checkpoint.device,
-                            paths=paths,
-                        )
+                        motion = motions[flow] if spec.flow else None
+                        control = self._control(one, checkpoint, motion)
                         sampled = sample(
                             sampling,
                             trajectory,
@@ -326,11 +315,11 @@ class Editor:
                             begin=begin,
                             keep=state if self.use_cache else lambda done, state: None,
                         )
-                    if isinstance(control, StudiedControl):
+                    if self.study:
                         with stage("study", one.variant):
-                            study = control.study()
+                            study = study_of(control, plan)
                     with stage("decode", one.variant):
-                        edited = to_frames(checkpoint.decode_latents(sampled.to(checkpoint.dtype)))
+                        edited = decode_clip(checkpoint, sampled)
                         if spec.blend.space in ("pixels", "both"):
                             regions = one.bound.edits.bits_FHW != 0
                             edited = blended(frames, edited, faded(regions, one.feather))
@@ -361,6 +350,30 @@ class Editor:
                 seconds, late = {}, []
         for state in states:
             state.drop()
+
+    def _control(
+        self, one: Prepared, checkpoint: Checkpoint, motion: ClipFlow | None
+    ) -> ClipControl:
+        """The attention of an edit: the plan's, and along the paths of the clip's motion."""
+        spec = one.spec
+
+        def of_window(window: FrameWindow) -> AttentionControl:
+            plan = plan_of_frames(one.plan, window.frames)
+            # Sampling alone is guided: the same inversion serves edits without flow, too.
+            guided = spec.flow is not None and motion is not None
+            settings: dict[str, Any] = {
+                "plan": plan,
+                "scope": plan.attention.frames,
+                "norm": norm_scope(plan.attention.norm, spec.model),
+                "backend": self.backend,
+                "device": checkpoint.device,
+                "paths": guiding_paths(spec.flow, motion, plan, window.frames) if guided else {},
+            }
+            if self.study:
+                return StudiedControl(len(plan.frames), weights=window.weights, **settings)
+            return self.control_type(len(plan.frames), **settings)
+
+        return clip_control(one.windows, of_window)
 
     def _state(
         self, one: Prepared, checkpoint: Checkpoint, inversion: str, options: dict[str, object]

@@ -14,14 +14,12 @@ import torch
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import Inject
+from grainspec.spec import Context, Inject
 from grainspec_runtime.backbones.decoder import injected_layers
 from grainspec_runtime.backbones.features import kept_of_attention
-from grainspec_runtime.backbones.load import Checkpoint, Offload
+from grainspec_runtime.backbones.load import VAE_BATCH, Checkpoint, Offload
 
 _VAE_STAGES = ("read clip", "decode")
-_VAE_BATCH = 4
-"""Frames that the VAE is given at once (see ``Checkpoint.encode_frames``)."""
 _SMALLER = 0.75
 
 
@@ -61,10 +59,11 @@ def out_of_memory(
     vae_slicing: bool = False,
     vae_tiling: bool = False,
     inject: Inject | None = None,
+    context: Context | None = None,
 ) -> GrainError:
     """The error (G506) for a stage of a run that ran out of memory, with all that would help.
 
-    ``checkpoint`` is None where it was the loading that ran out.
+    ``checkpoint`` is None where it was the loading that ran out; ``context`` is the spec's.
     """
     frames = len(plan.groups)
     what = f"{frames} frame{'s' * (frames > 1)} of {plan.width}x{plan.height}"
@@ -79,9 +78,9 @@ def out_of_memory(
     if stage in _VAE_STAGES:
         found = _of_vae(plan, checkpoint, vae_slicing, vae_tiling)
     else:
-        found = _of_unet(plan, checkpoint, passes=2 if stage == "sample" else 1)
+        found = _of_unet(plan, checkpoint, context, passes=2 if stage == "sample" else 1)
         if stage == "sample" and inject:
-            found.append(_of_injection(plan, checkpoint, inject))
+            found.append(_of_injection(plan, checkpoint, inject, context))
     found += _of_weights(stage, checkpoint, offload)
     found = sorted((saving for saving in found if saving.size > 0), key=lambda s: -s.size)
     return fail("G506", message, f"Lower one of these: {'; '.join(map(str, found))}.")
@@ -121,33 +120,43 @@ def vae_working_size(checkpoint: Checkpoint, *, height: int, width: int) -> int:
     return height * width * channels * checkpoint.vae.dtype.itemsize
 
 
-def _of_unet(plan: MaskPlan, checkpoint: Checkpoint, *, passes: int) -> list[Saving]:
-    frames = len(plan.groups)
-    size = frames * unet_working_size(
-        checkpoint, passes=passes, height=plan.height, width=plan.width
-    )
+def _of_unet(
+    plan: MaskPlan, checkpoint: Checkpoint, context: Context | None, *, passes: int
+) -> list[Saving]:
+    clip = len(plan.groups)
+    frames = min(clip, context.frames) if context else clip
+    one = unet_working_size(checkpoint, passes=passes, height=plan.height, width=plan.width)
+    size = frames * one
     found = [_smaller(plan, checkpoint, size)]
-    if frames > 1:
+    least = context or Context()
+    fewer = max(frames // 2, least.overlap + least.keys + 2)
+    if fewer < frames:
+        how = f"`context {{ frames {fewer} }}`, so many at once, slower,"
+        found.append(Saving(how, one * (frames - fewer)))
+    if 1 < clip == frames:
         step, share = plan.frames[1] - plan.frames[0], (frames // 2) / frames
         how = f"`video {{ step {2 * step} }}`, half as many frames,"
         found.append(Saving(how, size * share))
     return found
 
 
-def _of_injection(plan: MaskPlan, checkpoint: Checkpoint, inject: Inject) -> Saving:
+def _of_injection(
+    plan: MaskPlan, checkpoint: Checkpoint, inject: Inject, context: Context | None
+) -> Saving:
     """The source's queries and keys, which are kept through a step; its features are small."""
     unit = checkpoint.pixels_per_latent
     layers = injected_layers(inject, checkpoint.unet.config)
     numbers = kept_of_attention(
         checkpoint.unet, layers, rows=plan.height // unit, columns=plan.width // unit
     )
-    size = len(plan.groups) * numbers * checkpoint.dtype.itemsize
+    frames = min(len(plan.groups), context.frames) if context else len(plan.groups)
+    size = frames * numbers * checkpoint.dtype.itemsize
     return Saving("`inject { self 0% }`", size)
 
 
 def _of_vae(plan: MaskPlan, checkpoint: Checkpoint, sliced: bool, tiled: bool) -> list[Saving]:
     one = vae_working_size(checkpoint, height=plan.height, width=plan.width)
-    at_once = 1 if sliced else min(_VAE_BATCH, len(plan.groups))
+    at_once = 1 if sliced else min(VAE_BATCH, len(plan.groups))
     found = [_smaller(plan, checkpoint, one * at_once)]
     if not sliced:
         found.append(Saving("`--vae-slicing`", one * (at_once - 1)))

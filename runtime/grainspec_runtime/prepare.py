@@ -12,6 +12,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.spec import EditSpec
 from grainspec.text.override import override
@@ -37,6 +38,11 @@ class Prepared:
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
     variant: str | None = None
+
+    @property
+    def windows(self) -> tuple[FrameWindow, ...]:
+        """The windows that the clip goes through the networks in; one, if it does so at once."""
+        return frame_windows(len(self.plan.groups), self.spec.context)
 
     @property
     def timesteps(self) -> list[float]:

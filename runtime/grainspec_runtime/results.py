@@ -247,6 +247,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             "edited_size": [prepared.plan.width, prepared.plan.height],
         },
         "plan": prepared.plan.digest,
+        "windows": len(prepared.windows),
         "timesteps": prepared.timesteps,
         "run_key": result.run_key,
         "resumed_at_step": result.resumed_at or None,

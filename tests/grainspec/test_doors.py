@@ -82,6 +82,7 @@ def test_builder_says_what_text_says() -> None:
         .attention(self=0.2, frames="each")
         .flow(levels=[0, 2], method="raft", weights=Path("models") / "raft")
         .inject(features=0.2, self_levels=[1, 2])
+        .context(frames=12, keys=3)
         .sampler(steps=10)
         .build()
     )
@@ -100,6 +101,7 @@ def test_builder_says_what_text_says() -> None:
         attention { self 0.2 frames each }
         flow { levels 0 2 method raft weights "models/raft" }
         inject { features 20% self_levels 1..2 }
+        context { frames 12 keys 3 }
         sampler ddim { steps 10 }
         """
     )

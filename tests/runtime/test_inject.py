@@ -158,7 +158,7 @@ def test_both_halves_have_the_sources_features(tiny_model: Path, inject: Inject,
         installed(checkpoint.unet, spies[1]),
     ):
         spies[1].begin_step(step, STEPS, 700.0)
-        denoiser(x, torch.tensor(700), words, step=step, steps=STEPS)
+        denoiser(x, torch.tensor(700), words, spies[1], step=step, steps=STEPS)
     names = [name for name in checkpoint.unet.attn_processors if ".attn1." in name]
     order = [name for part in ("down", "mid", "up") for name in names if name.startswith(part)]
     assert len(order) == len(spies[0].seen) == len(spies[1].seen)
@@ -176,7 +176,7 @@ def test_both_halves_have_the_sources_features(tiny_model: Path, inject: Inject,
 
 
 def words_of(checkpoint: Checkpoint, *prompts: str) -> dict[str, Any]:
-    return checkpoint.denoiser_inputs([checkpoint.encode_prompt(p) for p in prompts], noise())
+    return Denoiser(checkpoint).words([checkpoint.encode_prompt(p) for p in prompts], noise())
 
 
 @torch.no_grad()
@@ -189,7 +189,14 @@ def test_the_source_is_at_the_point_and_timestep_of_the_step(tiny_sd: Path) -> N
         Denoiser(checkpoint), WHOLE, trajectory, source=SOURCE, control=AttentionControl(FRAMES)
     ) as denoiser:
         for step, t in enumerate((751, 501, 251, 1)):
-            denoiser(noise(), torch.tensor(t), words_of(checkpoint, TARGET), step=step, steps=4)
+            denoiser(
+                noise(),
+                torch.tensor(t),
+                words_of(checkpoint, TARGET),
+                AttentionControl(FRAMES),
+                step=step,
+                steps=4,
+            )
     for step, (source, edit) in enumerate(zip(seen[::2], seen[1::2], strict=True)):
         assert torch.equal(source[0], trajectory[4 - step])
         assert torch.equal(edit[0], noise())
@@ -201,7 +208,7 @@ def test_the_output_moves_towards_the_sources(tiny_model: Path) -> None:
     checkpoint = loaded(tiny_model)
     source = 3 * noise().flip(0, 2)
     words, t = words_of(checkpoint, "", TARGET), torch.tensor(500)
-    args: Any = {"step": 0, "steps": 1}
+    args: Any = {"control": AttentionControl(FRAMES), "step": 0, "steps": 1}
     plain = Denoiser(checkpoint)
     x = torch.cat([noise(), noise()])
     with installed(checkpoint.unet, AttentionControl(FRAMES)):
@@ -326,11 +333,11 @@ def test_after_its_steps_nothing_is_injected(
         injecting(plain, inject, trajectory, source=SOURCE, control=source) as denoiser,
         installed(checkpoint.unet, spy),
     ):
-        want = plain(noise(), t, words, step=0, steps=4)
+        want = plain(noise(), t, words, spy, step=0, steps=4)
         for step in range(4):
             for record in (spy.seen, source.seen, *added.values()):
                 record.clear()
-            found = denoiser(noise(), t, words, step=step, steps=4)
+            found = denoiser(noise(), t, words, spy, step=step, steps=4)
             assert torch.equal(found, want) == (step >= max(residual, attention))
             assert bool(source.seen) == (step < max(residual, attention))
             if source.seen:
@@ -355,7 +362,9 @@ def test_the_unet_is_as_before_whatever_is_raised(tiny_model: Path) -> None:
     modules, state = dict(unet.named_modules()), dict(unet.state_dict())
     words, t = words_of(checkpoint, TARGET), torch.tensor(500)
     trajectory = torch.stack([noise(), 2 * noise()])
-    want = unet(noise(), t, **words).sample
+    plain = Denoiser(checkpoint)
+    whole = AttentionControl(FRAMES)
+    want = plain(noise(), t, words, whole, step=0, steps=1)
     processors = unet.attn_processors
     with (
         pytest.raises(Broken),
@@ -368,14 +377,14 @@ def test_the_unet_is_as_before_whatever_is_raised(tiny_model: Path) -> None:
         ) as denoiser,
         installed(unet, AttentionControl(FRAMES, norm="clip")),
     ):
-        assert not torch.equal(denoiser(noise(), t, words, step=0, steps=1), want)
+        assert not torch.equal(denoiser(noise(), t, words, whole, step=0, steps=1), want)
         raise Broken
     assert dict(unet.named_modules()) == modules
     assert not any(isinstance(module, ClipNorm) for module in unet.modules())
     assert unet.attn_processors == processors
     assert list(unet.state_dict()) == list(state)
     assert all(torch.equal(unet.state_dict()[name], weight) for name, weight in state.items())
-    assert torch.equal(unet(noise(), t, **words).sample, want)
+    assert torch.equal(plain(noise(), t, words, whole, step=0, steps=1), want)
 
 
 class Weighed(SourceFeatures):
@@ -595,3 +604,35 @@ def test_the_command_takes_it_and_the_page_says_it(grain: Grain, tmp_path: Path)
     assert manifest["spec"]["inject"] == wanted
     settings = dict(contents_of(tmp_path / "out").settings)
     assert dict(settings["Injection"]) == {"features": "0.5", "self": "0.5", "self_levels": "1 2"}
+
+
+@torch.no_grad()
+def test_windows_inject_the_features_of_their_own_frames(tiny_sd: Path) -> None:
+    """Where frames do not look at each other, windows change nothing."""
+    from grainspec.plan.windows import frame_windows
+    from grainspec.spec import Context
+    from grainspec_runtime.backbones.windowed import clip_control
+
+    checkpoint, frames = loaded(tiny_sd), 7
+    trajectory = torch.stack([noise(frames) * share for share in (0.3, 1.0)])
+    windows = frame_windows(frames, Context(frames=4, overlap=1, keys=1))
+    assert len(windows) > 1
+    words, t = words_of(checkpoint, TARGET), torch.tensor(500)
+    x, found = noise(frames).flip(0), []
+    for through in (frame_windows(frames, None), windows):
+        controls = [
+            clip_control(through, lambda window: AttentionControl(len(window.frames), scope="each"))
+            for _ in range(2)
+        ]
+        with (
+            injecting(
+                Denoiser(checkpoint), WHOLE, trajectory, source=SOURCE, control=controls[0]
+            ) as denoiser,
+            installed(checkpoint.unet, controls[1]),
+        ):
+            found.append(denoiser(x, t, words, controls[1], step=0, steps=1))
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-4)
+    plain = Denoiser(checkpoint)
+    whole = AttentionControl(frames, scope="each")
+    with installed(checkpoint.unet, whole):
+        assert not torch.allclose(plain(x, t, words, whole, step=0, steps=1), found[0], atol=1e-3)

@@ -23,7 +23,7 @@ from grainspec_runtime import Editor
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.sampling import resume
-from grainspec_runtime.study.record import StudiedControl, Study
+from grainspec_runtime.study.record import StudiedControl, Study, study_of
 from grainspec_runtime.study.save import STUDY_FILES, numbers, read_study
 from grainspec_runtime.study.segments import clusters, components
 
@@ -120,7 +120,7 @@ def test_shares_are_those_of_the_softmax(tiny_sd: Path, frames: str, passes: int
     for name, tensors in (("words", (q, text_k, text_v)), ("frames", (q, k, v))):
         found, wanted = (getattr(one, f"attend_to_{name}")(*tensors) for one in (control, plain))
         assert (found == wanted).all()
-    study = control.study()
+    study = study_of(control, plan)
     last = slice((passes - 1) * 3, None)  # the conditional pass
     for kind, keys in enumerate((text_k, k)):
         expected = softmax_shares(plan, q[last], keys[last], 0.7, to_words=kind == 0)
@@ -171,7 +171,7 @@ def test_memory_does_not_grow_with_steps(tiny_sd: Path) -> None:
         sizes.append(sum(one.nbytes for one in [*kept, control._features, control._latest]))
         assert len(control._tally) == steps
         assert control._tally[0].numel() == 2 * 2 * 2 * 2
-        assert len(control.study().steps) == steps
+        assert len(control.studied_steps) == steps
     assert sizes[0] == sizes[1]
 
 

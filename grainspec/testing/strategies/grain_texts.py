@@ -16,7 +16,8 @@ from grainspec.text.printer import dumps
 def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """Valid ``.grain`` text, with other white space, line ends and comments than ``grain fmt``'s.
 
-    Without ``settings`` it has no blocks ``attention``, ``flow``, ``inject`` and ``sampler``, and
+    Without ``settings`` it has no blocks ``attention``, ``flow``, ``inject``, ``context`` and
+    ``sampler``, and
     no variants.
 
     >>> from hypothesis import find
@@ -25,7 +26,13 @@ def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """
     spec = draw(specs(variants=1 if settings else 0))
     if not settings:
-        plain = {"attention": Attention(), "flow": None, "inject": None, "sampler": Sampler()}
+        plain = {
+            "attention": Attention(),
+            "flow": None,
+            "inject": None,
+            "context": None,
+            "sampler": Sampler(),
+        }
         spec = spec.model_copy(update=plain)
     lines = [line for line in dumps(spec).split("\n") if line]
     style = draw(_STYLES)

@@ -18,6 +18,7 @@ from grainspec.spec import (
     AttentionChange,
     Blend,
     BlendSpace,
+    Context,
     Control,
     ControlKind,
     Edit,
@@ -75,6 +76,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
         attention=Attention.model_validate(draw(_attention(max_level))),
         flow=draw(_flow(max_level)),
         inject=draw(_inject(max_level)),
+        context=draw(_CONTEXT),
         sampler=Sampler.model_validate(draw(_sampler())),
         controls=tuple(draw(_CONTROLS)),
         blend=Blend.model_validate(draw(_BLEND)),
@@ -224,6 +226,12 @@ _CONTROLS = st.lists(
         ),
     ).map(lambda made: Control.model_validate({"kind": made[0], **made[1]})),
     max_size=1,
+)
+_CONTEXT = st.none() | st.builds(
+    lambda overlap, keys, own: Context(frames=overlap + keys + own, overlap=overlap, keys=keys),
+    st.sampled_from([4, 0, 1, 2]),
+    st.sampled_from([2, 0, 1, 3]),
+    st.integers(1, 12),
 )
 _BLEND = some(
     space=st.sampled_from(get_args(BlendSpace)), feather=lengths("px", 0, 40) | lengths("%", 0, 10)

@@ -28,6 +28,9 @@ from grainspec_runtime.backbones.prompts import EncodedPrompt, denoiser_inputs, 
 
 Offload = Literal["model", "sequential"]
 
+VAE_BATCH = 4
+"""Frames that the VAE is given at once: what it needs does not grow with the clip."""
+
 _CLASSES: dict[str, Any] = {
     "unet": UNet2DConditionModel,
     "vae": AutoencoderKL,
@@ -86,8 +89,9 @@ class Checkpoint:
     def encode_frames(self, frames_F3HW: Tensor) -> Tensor:
         """Latents ``[F, c, h, w]`` of frames in [-1, 1]: the posterior's mean, scaled."""
         latents = []
-        for frame in frames_F3HW.to(self.device, self.vae.dtype).split(4):
-            latents.append(self.vae.encode(frame).latent_dist.mean)
+        for part in frames_F3HW.split(VAE_BATCH):
+            part = part.to(self.device, self.vae.dtype)
+            latents.append(self.vae.encode(part).latent_dist.mean)
         self.pipe.maybe_free_model_hooks()  # where parts are offloaded: the VAE's turn is over
         mean, scale = self._latent_scale()
         scaled = (torch.cat(latents) - mean) * scale
@@ -96,12 +100,14 @@ class Checkpoint:
 
     @torch.no_grad()
     def decode_latents(self, latents_Fchw: Tensor) -> Tensor:
-        """Frames ``[F, 3, H, W]``, float32 in [-1, 1], of latents."""
+        """Frames ``[F, 3, H, W]``, float32 in [-1, 1] and on the CPU, of latents."""
         mean, scale = self._latent_scale()
-        latents = latents_Fchw.to(self.device, self.vae.dtype) / scale + mean
-        frames = [self.vae.decode(part).sample.float() for part in latents.split(4)]
+        frames = []
+        for part in latents_Fchw.split(VAE_BATCH):
+            part = part.to(self.device, self.vae.dtype) / scale + mean
+            frames.append(self.vae.decode(part).sample.float().clamp(-1, 1).cpu())
         self.pipe.maybe_free_model_hooks()
-        return torch.cat(frames).clamp(-1, 1)
+        return torch.cat(frames)
 
     def _latent_scale(self) -> tuple[Tensor | float, Tensor | float]:
         """What is taken from the VAE's latents, and what they are then multiplied by."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, Protocol
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.resnet import ResnetBlock2D
@@ -30,37 +30,46 @@ def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
     return asked
 
 
-class ClipNorm(nn.Module):
-    """A group norm over ``frames`` frames at once, with the parameters of one over each."""
+class HasFrames(Protocol):
+    """Something that knows of how many frames the clip is that the UNet is run on."""
 
-    def __init__(self, norm: nn.GroupNorm, frames: int) -> None:
+    @property
+    def frames(self) -> int:
+        """Their number."""
+
+
+class ClipNorm(nn.Module):
+    """A group norm over all frames of ``clip`` at once, with the parameters of one over each."""
+
+    def __init__(self, norm: nn.GroupNorm, clip: HasFrames) -> None:
         super().__init__()
         self.norm = norm
-        self.frames = frames
+        self.clip = clip
 
     def forward(self, x: Tensor) -> Tensor:
         """``[P * F, C, h, w]``, normed over groups of channels, all frames of a pass and space."""
-        clips = x.unflatten(0, (-1, self.frames)).transpose(1, 2)  # [P, C, F, h, w]
+        if self.clip.frames == 1:  # to the bit as without
+            return self.norm(x)
+        clips = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)  # [P, C, F, h, w]
         return self.norm(clips).transpose(1, 2).flatten(0, 1)
 
 
 @contextmanager
-def norms_over_clip(unet: UNet2DConditionModel, frames: int) -> Iterator[None]:
-    """Let the group norms of ``unet`` take their statistics over ``frames`` frames in the block.
+def norms_over_clip(unet: UNet2DConditionModel, clip: HasFrames) -> Iterator[None]:
+    """Let the group norms of ``unet`` take their statistics over all frames of ``clip`` inside.
 
-    Its own norms come back at the end, whatever is raised inside. One frame is a clip by itself:
-    nothing is changed for it.
+    They are as many as it says whenever the UNet runs. Its own norms come back at the end, whatever
+    is raised inside.
     """
     places: list[tuple[nn.Module, str, nn.GroupNorm]] = []
-    if frames > 1:
-        for module in unet.modules():
-            if isinstance(module, ResnetBlock2D):
-                places += [(module, name, getattr(module, name)) for name in ("norm1", "norm2")]
-        places.append((unet, "conv_norm_out", unet.conv_norm_out))
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D):
+            places += [(module, name, getattr(module, name)) for name in ("norm1", "norm2")]
+    places.append((unet, "conv_norm_out", unet.conv_norm_out))
     places = [place for place in places if isinstance(place[2], nn.GroupNorm)]
     try:
         for owner, name, norm in places:
-            setattr(owner, name, ClipNorm(norm, frames).train(norm.training))
+            setattr(owner, name, ClipNorm(norm, clip).train(norm.training))
         yield
     finally:
         for owner, name, norm in places:

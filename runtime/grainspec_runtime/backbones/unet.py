@@ -11,9 +11,9 @@ frame, H heads, d head size, C classes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.spec import FrameScope
 from grainspec_runtime.attention import ClassOrder, modulated_attention
-from grainspec_runtime.backbones.norms import norms_over_clip
+from grainspec_runtime.backbones.norms import HasFrames, norms_over_clip
 from grainspec_runtime.backbones.paths import attend_along_paths
 from grainspec_runtime.flow.trajectories import Trajectories
 
@@ -216,10 +216,22 @@ def _to_device(level: PlanLevel, device: torch.device | str) -> _LevelTensors:
     return _LevelTensors(labels.to(device), *(torch.from_numpy(t).to(device) for t in tables))
 
 
-class _PlannedProcessor:
-    """A diffusers attention processor that leaves all decisions to an :class:`AttentionControl`."""
+class Attending(HasFrames, Protocol):
+    """What processors and norms ask: an :class:`AttentionControl`, or what stands for several."""
 
-    def __init__(self, control: AttentionControl, *, to_words: bool) -> None:
+    norm: Literal["each", "clip"]
+
+    def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Self-attention."""
+
+    def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Cross-attention."""
+
+
+class _PlannedProcessor:
+    """A diffusers attention processor that leaves all decisions to a control."""
+
+    def __init__(self, control: Attending, *, to_words: bool) -> None:
         self.control = control
         self.to_words = to_words
 
@@ -245,7 +257,7 @@ class _PlannedProcessor:
 
 
 @contextmanager
-def installed(unet: UNet2DConditionModel, control: AttentionControl) -> Iterator[None]:
+def installed(unet: UNet2DConditionModel, control: Attending) -> Iterator[None]:
     """Let ``control`` decide all attention of ``unet`` inside the block, and where it norms.
 
     The UNet's own processors and norms come back at the end, whatever is raised inside.
@@ -254,7 +266,9 @@ def installed(unet: UNet2DConditionModel, control: AttentionControl) -> Iterator
     planned = {name: _PlannedProcessor(control, to_words=".attn2." in name) for name in before}
     try:
         unet.set_attn_processor(dict(planned))
-        with norms_over_clip(unet, control.frames if control.norm == "clip" else 1):
+        with ExitStack() as stack:
+            if control.norm == "clip":
+                stack.enter_context(norms_over_clip(unet, control))
             yield
     finally:
         unet.set_attn_processor(dict(before))

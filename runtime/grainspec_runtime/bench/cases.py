@@ -82,7 +82,7 @@ def make_cases(count: int, split: Split) -> list[Case]:
     ['instance', 'class', 'part', 'instance', 'place', 'several']
     >>> one = make_cases(1, "held-out")[0]
     >>> [figure.kind for figure in one.source.figures], [f.kind for f in one.target.figures]
-    (['cat', 'cat'], ['man', 'penguin'])
+    (['alien', 'alien'], ['robot', 'alien'])
     """
     return [_case(index, split) for index in range(count)]
 

@@ -91,12 +91,21 @@ def plan(
             print(differences_text(changes))
         return
     found: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
+    windows = prepared.windows
+    if len(windows) > 1:
+        found["windows"] = [{"frames": w.frames, "weights": w.weights} for w in windows]
     if format_ == "json":
         found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
         found["pictures"] = [str(picture) for picture in pictures]
         print_json(found)
     else:
         print(facts_text(found))
+        if len(windows) > 1:
+            seen = len(windows[0].frames)
+            print(
+                f"\nin {len(windows)} windows of {seen} frames; in each, self-attention is as "
+                "strong as its own areas say, not the clip's above"
+            )
         for path in [*([output] if output else []), *pictures]:
             print(f"wrote {path}")
 

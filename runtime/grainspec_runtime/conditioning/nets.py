@@ -61,7 +61,7 @@ def check_net(control: Control, base: Path, text_width: int) -> None:
 
 @dataclass(frozen=True)
 class ActiveControl:
-    """One ControlNet, its pictures ``[F, 3, H, W]`` in [0, 1], and when it is asked."""
+    """One ControlNet, its pictures, uint8 ``[F, 3, H, W]`` on the CPU, and when it is asked."""
 
     net: ControlNetModel
     place: list[Any]
@@ -86,24 +86,35 @@ class Controls:
         """What tells one set of controls from another, as plain JSON values."""
         found: list[Any] = []
         for part in self.parts:
-            pictures = hashlib.sha256(part.pictures.float().cpu().numpy().tobytes()).hexdigest()
+            pictures = hashlib.sha256(part.pictures.numpy().tobytes()).hexdigest()
             found.append([part.place, pictures, part.scale, part.start, part.until])
         return found
 
     def residuals(
-        self, x_PFchw: Tensor, t: Tensor, words: dict[str, Any], *, step: int, steps: int
+        self,
+        x_PFchw: Tensor,
+        t: Tensor,
+        words: dict[str, Any],
+        frames: Sequence[int],
+        *,
+        step: int,
+        steps: int,
     ) -> dict[str, Any]:
-        """The keyword arguments of a UNet that carry what the ControlNets say at a step."""
+        """The keyword arguments of a UNet that carry what the ControlNets say at a step.
+
+        F counts the ``frames`` that the UNet is run on, by their index in the clip.
+        """
         down: list[Tensor] | None = None
         middle: Tensor | None = None
         for part in self.parts:
             if not part.is_active(step, steps):
                 continue
-            passes = len(x_PFchw) // len(part.pictures)
+            passes = len(x_PFchw) // len(frames)
+            shown = part.pictures[list(frames)].to(x_PFchw) / 255
             more, last = part.net(
                 x_PFchw,
                 t,
-                controlnet_cond=part.pictures.repeat(passes, 1, 1, 1),
+                controlnet_cond=shown.repeat(passes, 1, 1, 1),
                 conditioning_scale=part.scale,
                 return_dict=False,
                 **words,
@@ -140,7 +151,7 @@ def load_controls(
             span = control.span_of("net") or control.span
             raise fail("G502", message, "Was it downloaded in full?", span) from error
         torch.nn.Module.to(net, device=device, dtype=dtype).eval().requires_grad_(False)
-        shown = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).to(device, dtype) / 255
+        shown = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).contiguous()
         files = sorted(folder.glob("*.safetensors"))
         place = [str(folder.resolve())]
         place += [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,11 +32,13 @@ def check_flow(flow: Flow, base: Path, plan: MaskPlan) -> None:
         raise fail("G502", message, "Check the path.", flow.span_of("weights"))
 
 
-def guiding_paths(flow: Flow, motion: ClipFlow, plan: MaskPlan) -> dict[int, Trajectories]:
+def guiding_paths(
+    flow: Flow, motion: ClipFlow, plan: MaskPlan, frames: Sequence[int] | None = None
+) -> dict[int, Trajectories]:
     """The paths of the levels that ``flow`` names, by the number of a level's tokens.
 
     They stay inside the regions of the plan's edits: what is kept apart elsewhere in attention
-    must not meet here.
+    must not meet here. ``frames`` are the plan's, by index in the clip of ``motion``; all, if None.
     """
     chosen = set(_levels(flow, plan))
     found = {}
@@ -43,7 +46,7 @@ def guiding_paths(flow: Flow, motion: ClipFlow, plan: MaskPlan) -> dict[int, Tra
         if level.index in chosen:
             labels_FN = level.labels_FHW.reshape(len(level.labels_FHW), -1)
             h, w = level.labels_FHW.shape[1:]
-            found[level.tokens] = trajectories(motion, (h, w), labels_FN)
+            found[level.tokens] = trajectories(motion, (h, w), labels_FN, frames)
     return found
 
 

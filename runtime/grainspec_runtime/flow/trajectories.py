@@ -15,7 +15,9 @@ Dimensions: F frames, h by w tokens, N = h * w, T paths, L tokens of a path.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,12 +59,16 @@ class Trajectories:
 
 
 def trajectories(
-    flow: ClipFlow, shape: tuple[int, int], labels_FN: npt.NDArray[Any] | None = None
+    flow: ClipFlow,
+    shape: tuple[int, int],
+    labels_FN: npt.NDArray[Any] | None = None,
+    frames: Sequence[int] | None = None,
 ) -> Trajectories:
     """The paths along a clip's flow of the tokens of a grid, h and w, laid over its frames.
 
-    With ``labels``, a path also ends where it would come to a token of another label. Takes time
-    and memory in proportion to F * N.
+    With ``labels``, a path also ends where it would come to a token of another label. F counts the
+    ``frames``, some of the clip's in order, or all: paths end where one is left out, for the flow
+    is known only from each to the next. Takes time and memory in proportion to F * N.
 
     >>> right = np.zeros((2, 2, 4, 2), np.float32) + np.float32([1, 0])
     >>> found = trajectories(ClipFlow(right, -right), (1, 2))  # half a token a frame
@@ -75,28 +81,32 @@ def trajectories(
     down, across = np.mgrid[:h, :w]
     centres_N2 = (np.stack([across, down], -1).reshape(-1, 2) + 0.5).astype(np.float32) * cell - 0.5
     tokens = h * w
-    path_FN = np.empty((flow.frames, tokens), np.int64)
+    frames = range(flow.frames) if frames is None else frames
+    path_FN = np.empty((len(frames), tokens), np.int64)
     path_FN[0] = np.arange(tokens)
     points, born, count = centres_N2.copy(), np.zeros(tokens, np.int64), tokens
-    for pair in range(flow.frames - 1):
-        reached = points + at_points(flow.forward_PHW2[pair], points)
-        going = _at_nearest(flow.seen_after_PHW[pair], points) & inside(reached, flow.size)
-        sources = np.flatnonzero(going)
+    for index, (frame, after) in enumerate(pairwise(frames)):
+        if after == frame + 1:
+            reached = points + at_points(flow.forward_PHW2[frame], points)
+            going = _at_nearest(flow.seen_after_PHW[frame], points) & inside(reached, flow.size)
+            sources = np.flatnonzero(going)
+        else:
+            reached, sources = points, np.zeros(0, np.int64)
         columns_rows = np.floor((reached[sources] + 0.5) / cell).astype(np.int64)
         column, row = (np.clip(columns_rows[:, i], 0, (w, h)[i] - 1) for i in (0, 1))
         targets = row * w + column
         if labels_FN is not None:
-            same = labels_FN[pair][sources] == labels_FN[pair + 1][targets]
+            same = labels_FN[index][sources] == labels_FN[index + 1][targets]
             sources, targets = sources[same], targets[same]
         away = np.square(reached[sources] - centres_N2[targets]).sum(-1)
         order = np.lexsort((away, born[sources]))  # the oldest path, then the one at the centre
         targets, first = np.unique(targets[order], return_index=True)
         sources = sources[order][first]
 
-        here, next_born = path_FN[pair + 1], np.full(tokens, pair + 1)
+        here, next_born = path_FN[index + 1], np.full(tokens, index + 1)
         next_points = centres_N2.copy()
         here[:] = -1
-        here[targets] = path_FN[pair][sources]
+        here[targets] = path_FN[index][sources]
         next_points[targets], next_born[targets] = reached[sources], born[sources]
         new = np.flatnonzero(here < 0)
         here[new] = count + np.arange(len(new))

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from grainspec_runtime.sampling.cache_store import Warn, load_entry, save_entry
@@ -22,10 +21,10 @@ def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:
     return sha.hexdigest()
 
 
-def load_inversion(key: str, device: torch.device, warn: Warn) -> Tensor | None:
-    """A cached trajectory, or None; a damaged one is dropped, and ``warn`` is told (G512)."""
+def load_inversion(key: str, warn: Warn) -> Tensor | None:
+    """A cached trajectory, on the CPU, or None; of a damaged one ``warn`` is told (G512)."""
     found = (load_entry(KIND, key, warn) or {}).get("trajectory")
-    return None if found is None else found.to(device).float()
+    return None if found is None else found.float()
 
 
 def save_inversion(key: str, trajectory: Tensor, about: Mapping[str, str]) -> None:

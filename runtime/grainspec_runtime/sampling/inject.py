@@ -20,7 +20,7 @@ long again. Of a compiled UNet the injected steps run as they are, uncompiled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,8 @@ from grainspec.numbers import first_steps
 from grainspec.spec import Inject
 from grainspec_runtime.backbones.decoder import injected_layers
 from grainspec_runtime.backbones.features import SourceFeatures
-from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.backbones.unet import installed
+from grainspec_runtime.backbones.windowed import ClipControl, WindowedControl
 from grainspec_runtime.sampling.denoiser import Denoiser
 
 
@@ -48,12 +49,18 @@ class InjectingDenoiser(Denoiser):
     features: SourceFeatures
     trajectory: Tensor
     source_words: dict[str, Any]
-    source_control: AttentionControl
+    source_control: ClipControl
 
-    def __call__(
-        self, x_PFchw: Tensor, t: Tensor, words: dict[str, Any], *, step: int, steps: int
+    def _predicted(
+        self,
+        x_PFchw: Tensor,
+        t: Tensor,
+        words: dict[str, Any],
+        frames: Sequence[int],
+        step: int,
+        steps: int,
     ) -> Tensor:
-        """As the plain denoiser's; every pass over ``x`` has the source's features.
+        """As the plain denoiser's; every pass over ``x`` has the features of the same frames.
 
         ControlNets see the source clip in both.
         """
@@ -62,31 +69,23 @@ class InjectingDenoiser(Denoiser):
             "attention": step < first_steps(self.inject.self_, steps),
         }
         if not any(kinds.values()):
-            return super().__call__(x_PFchw, t, words, step=step, steps=steps)
-        source = self.trajectory[-1 - step]
+            return super()._predicted(x_PFchw, t, words, frames, step, steps)
+        source = self.trajectory[-1 - step, list(frames)].to(x_PFchw.device)
+        control = self.source_control
+        if isinstance(control, WindowedControl):
+            control.look_through([window.frames for window in control.windows].index(tuple(frames)))
         # Not compiled: every kind of pass, with its own number of frames, would be compiled anew.
         with torch.compiler.set_stance("force_eager"):
-            return self._injected(source, x_PFchw, t, words, kinds, step=step, steps=steps)
-
-    def _injected(
-        self,
-        source_Fchw: Tensor,
-        x_PFchw: Tensor,
-        t: Tensor,
-        words: dict[str, Any],
-        kinds: dict[str, bool],
-        **where: int,
-    ) -> Tensor:
-        try:
-            with (
-                installed(self.checkpoint.unet, self.source_control),
-                self.features.in_mode("keep", **kinds),
-            ):
-                super().__call__(source_Fchw, t, self.source_words, **where)
-            with self.features.in_mode("give", **kinds):
-                return super().__call__(x_PFchw, t, words, **where)
-        finally:
-            self.features.forget()
+            try:
+                with (
+                    installed(self.checkpoint.unet, control),
+                    self.features.in_mode("keep", **kinds),
+                ):
+                    super()._predicted(source, t, self.source_words, frames, step, steps)
+                with self.features.in_mode("give", **kinds):
+                    return super()._predicted(x_PFchw, t, words, frames, step, steps)
+            finally:
+                self.features.forget()
 
 
 @contextmanager
@@ -96,7 +95,7 @@ def injecting(
     trajectory: Tensor,
     *,
     source: str,
-    control: AttentionControl,
+    control: ClipControl,
 ) -> Iterator[Denoiser]:
     """The denoiser to sample with inside the block: itself, where nothing is injected.
 
@@ -115,8 +114,6 @@ def injecting(
             inject=inject,
             features=features,
             trajectory=trajectory,
-            source_words=checkpoint.denoiser_inputs(
-                [checkpoint.encode_prompt(source)], trajectory[-1]
-            ),
+            source_words=denoiser.words([checkpoint.encode_prompt(source)], trajectory[-1]),
             source_control=control,
         )

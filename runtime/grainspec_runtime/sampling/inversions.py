@@ -7,11 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
+from grainspec.plan.windows import frame_windows
 from grainspec.spec import EditSpec
 from grainspec_runtime.backbones.fingerprint import fingerprint
 from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.backbones.windowed import ClipControl, clip_control
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.sampling.cache import inversion_key, load_inversion, save_inversion
 from grainspec_runtime.sampling.cache_store import Warn
@@ -63,6 +65,9 @@ class Inversions:
             "norm": norm_scope(spec.attention.norm, spec.model),
             "dtype": str(self.checkpoint.dtype),
         }
+        windows = frame_windows(len(self.latents), spec.context)
+        if len(windows) > 1:
+            facts["windows"] = [[window.frames, window.weights] for window in windows]
         return inversion_key(self.latents, facts)
 
     def of(
@@ -72,7 +77,7 @@ class Inversions:
         spec, checkpoint = one.spec, self.checkpoint
         if self.last and self.last[0] == key:
             return self.last[1], True
-        found = load_inversion(key, checkpoint.device, warn) if self.look_up else None
+        found = load_inversion(key, warn) if self.look_up else None
         if found is not None and found.shape[1:] == self.latents.shape:
             self.last = key, found
             return found, True
@@ -92,14 +97,17 @@ class Inversions:
         return trajectory, False
 
 
-def unmodulated(prepared: Prepared, checkpoint: Checkpoint) -> AttentionControl:
+def unmodulated(prepared: Prepared, checkpoint: Checkpoint) -> ClipControl:
     """Attention over the frames in scope, without a plan."""
     attention = prepared.spec.attention
-    return AttentionControl(
-        len(prepared.plan.frames),
-        scope=attention.frames,
-        norm=norm_scope(attention.norm, prepared.spec.model),
-        device=checkpoint.device,
+    return clip_control(
+        prepared.windows,
+        lambda window: AttentionControl(
+            len(window.frames),
+            scope=attention.frames,
+            norm=norm_scope(attention.norm, prepared.spec.model),
+            device=checkpoint.device,
+        ),
     )
 
 

@@ -8,25 +8,26 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.backbones.unet import installed
+from grainspec_runtime.backbones.windowed import ClipControl, window_count
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.not_finite import not_finite
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished steps and of all steps."""
+"""Called with the number of finished steps and of all steps; of a clip in windows, times those."""
 
 
 @torch.no_grad()
 def invert(
     denoiser: Denoiser,
     latents_Fchw: Tensor,
-    control: AttentionControl,
+    control: ClipControl,
     *,
     prompt: str,
     timesteps: Tensor,
     progress: Progress = lambda done, total: None,
 ) -> Tensor:
-    """The trajectory ``[steps + 1, F, c, h, w]`` from the clip's latents to noise.
+    """The trajectory ``[steps + 1, F, c, h, w]`` from the clip's latents to noise, on the CPU.
 
     ``timesteps`` are those of the sampling that is to lead back, the noisiest first.
 
@@ -41,33 +42,45 @@ def invert(
     checkpoint, steps = denoiser.checkpoint, len(timesteps)
     scheduler = checkpoint.scheduler
     signal = scheduler.alphas_cumprod.to(latents_Fchw.device)
-    words = checkpoint.denoiser_inputs([checkpoint.encode_prompt(prompt)], latents_Fchw)
+    words = denoiser.words([checkpoint.encode_prompt(prompt)], latents_Fchw)
+    windows = window_count(control)
     x = latents_Fchw.float()
     a, b = _rates(scheduler.final_alpha_cumprod.to(x))
-    trajectory = [x]
+    trajectory = torch.empty(steps + 1, *x.shape)  # on the CPU: of a long clip it is large
+    trajectory[0] = x
     epsilon: Tensor | None = None
     with installed(checkpoint.unet, control):
         control.begin_step(steps, steps, 0.0)
         for done, t in enumerate(timesteps.flip(0), start=1):
             next_a, next_b = _rates(signal[t])
 
-            def noise(at: Tensor, t: Tensor = t, step: int = steps - done) -> Tensor:
-                output = denoiser(at, t, words, step=step, steps=steps)
+            def window_done(count: int, before: int = done - 1) -> None:
+                progress(before * windows + count, steps * windows)
+
+            def noise(
+                at: Tensor,
+                t: Tensor = t,
+                step: int = steps - done,
+                window_done: Callable[[int], None] = lambda count: None,
+            ) -> Tensor:
+                output = denoiser(
+                    at, t, words, control, step=step, steps=steps, window_done=window_done
+                )
                 return _epsilon(scheduler.config.prediction_type, output, at, signal[t])
 
             if epsilon is None:
                 epsilon = noise(x)
             here, guess = x, next_a * (x - b * epsilon) / a + next_b * epsilon
-            epsilon = noise(guess)
+            epsilon = noise(guess, window_done=window_done)
             x = next_a * (x - b * epsilon) / a + next_b * epsilon
             if not bool(x.isfinite().all()):
                 seen = guess if bool(guess.isfinite().all()) else here
                 again = functools.partial(noise, seen)
                 raise not_finite(f"inversion step {done} of {steps}", checkpoint.unet, again)
             a, b = next_a, next_b
-            trajectory.append(x)
-            progress(done, steps)
-    return torch.stack(trajectory)
+            trajectory[done] = x
+            progress(done * windows, steps * windows)
+    return trajectory
 
 
 def _rates(alpha_cumprod: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.media.tensors import to_frames
+from grainspec_runtime.media.latents import decode_clip
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.inversions import scheduler_of, unmodulated
@@ -47,7 +47,5 @@ def reconstruct(
         guidance=1.0,
         progress=report,
     )
-    found, alone = (
-        to_frames(checkpoint.decode_latents(each.to(checkpoint.dtype))) for each in (back, latents)
-    )
+    found, alone = (decode_clip(checkpoint, each) for each in (back, latents))
     return Reconstruction(found, psnr(frames, found) or 0.0, psnr(frames, alone) or 0.0)

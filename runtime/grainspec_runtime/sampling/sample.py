@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from grainspec_runtime.backbones.prompts import EncodedPrompt
-from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.backbones.unet import installed
+from grainspec_runtime.backbones.windowed import ClipControl, window_count
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import Progress
 from grainspec_runtime.sampling.not_finite import not_finite
@@ -21,7 +22,7 @@ from grainspec_runtime.sampling.state import restored, state_of
 def sample(
     denoiser: Denoiser,
     trajectory: Tensor,
-    control: AttentionControl,
+    control: ClipControl,
     prompts: Sequence[EncodedPrompt],
     *,
     scheduler: Any,
@@ -45,23 +46,30 @@ def sample(
 
     ``keep`` is called with the number of finished steps and all that the next one builds on (see
     :mod:`grainspec_runtime.sampling.state`); such a pair as ``begin`` continues from there, with
-    the same result to the bit.
+    the same result to the bit. ``progress`` counts the steps, times the windows of
+    ``control`` if it has several.
     """
     checkpoint = denoiser.checkpoint
-    words = checkpoint.denoiser_inputs(list(prompts), trajectory[-1])
+    words = denoiser.words(prompts, trajectory[-1])
     guided, steps = len(prompts) == 2, len(scheduler.timesteps)
+    windows = window_count(control)
     generator = torch.Generator().manual_seed(seed)
-    finished, x = 0, trajectory[-1]
+    finished, x = 0, trajectory[-1].to(checkpoint.device)
     if begin is not None:
         finished, x = begin[0], restored(begin[1], scheduler, generator, x.device)
-    progress(finished, steps)
+
+    def report(step: int, windows_done: int) -> None:
+        progress(step * windows + windows_done, steps * windows)
+
+    report(finished, 0)
     with installed(checkpoint.unet, control):
         for step, t in enumerate(scheduler.timesteps):
             if step < finished:
                 continue
             control.begin_step(step, steps, float(t))
             passes = torch.cat([x, x]) if guided else x
-            output = denoiser(passes, t, words, step=step, steps=steps)
+            asked = functools.partial(denoiser, passes, t, words, control, step=step, steps=steps)
+            output = asked(window_done=functools.partial(report, step))
             if guided:
                 plain, wanted = output.chunk(2)
                 output = plain + guidance * (wanted - plain)
@@ -71,13 +79,12 @@ def sample(
                 extra = {"eta": eta, "variance_noise": noise.to(x)}
             x = scheduler.step(output, t, x, **extra).prev_sample
             if not bool(x.isfinite().all()):
-                again = functools.partial(denoiser, passes, t, words, step=step, steps=steps)
                 where = f"sampling step {step + 1} of {steps}"
-                raise not_finite(where, checkpoint.unet, again)
+                raise not_finite(where, checkpoint.unet, asked)
             if edited_F1hw is not None:
-                x = torch.lerp(trajectory[-2 - step], x, edited_F1hw)
+                x = torch.lerp(trajectory[-2 - step].to(x), x, edited_F1hw)
             # one memory order, as a kept state has it: convolutions round by it
             x = x.contiguous()
             keep(step + 1, state_of(x, scheduler, generator))
-            progress(step + 1, steps)
+            report(step + 1, 0)
     return x

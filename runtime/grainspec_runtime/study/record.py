@@ -12,7 +12,7 @@ Dimensions: P passes, F frames, H heads, N tokens of a frame, T words, d head si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.backbones.windowed import ClipControl, WindowedControl
 from grainspec_runtime.study.segments import clusters, components
 
 CLUSTERS = (3, 4, 5)
@@ -72,17 +73,39 @@ class Study:
         return np.asarray(self.tally[:, :, kind].mean(axis=0))
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What one control recorded, on the CPU.
+
+    maps: ``[2, E, F, h, w]`` as a study's. tally: ``[S, 2, 2, E, 2]``, inside and of all. features:
+    sums over steps, ``[F, N, C]``.
+    """
+
+    maps: Tensor
+    tally: Tensor
+    features: Tensor | None
+
+
 class StudiedControl(AttentionControl):
     """The same attention as an :class:`AttentionControl`'s, to the bit, and a record of it.
 
     Recorded are the steps that are modulated; all of them, where none is. Memory is one map a level
-    and one sum of features, however many steps there are.
+    and one sum of features, however many steps there are. ``weights`` says how much each frame
+    counts, where the clip is a window of a longer one.
     """
 
-    def __init__(self, frames: int, *, plan: MaskPlan, **settings: Any) -> None:
+    def __init__(
+        self,
+        frames: int,
+        *,
+        plan: MaskPlan,
+        weights: Sequence[float] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(frames, plan=plan, **settings)
         device = self.key_frames_FK.device
         self.plan = plan
+        self._weights_F11 = torch.tensor(weights or [1.0] * frames, device=device)[:, None, None]
         self._words_TE = torch.from_numpy(plan.words_ET.T.astype("float32")).to(device)
         members_CE = torch.from_numpy(plan.members_CE.astype("float32")).to(device)
         self._seen: dict[int, _Level] = {}
@@ -95,7 +118,7 @@ class StudiedControl(AttentionControl):
         self._latest: Tensor | None = None
         self._features: Tensor | None = None
         self._every = self._on = False
-        self._steps: list[int] = []
+        self.studied_steps: list[int] = []
         self._tally: list[Tensor] = []  # one [2, 2, E, 2] a step: inside, of all
 
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
@@ -106,7 +129,7 @@ class StudiedControl(AttentionControl):
             self._every = not self._active
         self._on = self._active or self._every
         if self._on:
-            self._steps.append(step)
+            self.studied_steps.append(step)
             self._tally.append(self._words_TE.new_zeros(2, 2, self._words_TE.shape[1], 2))
 
     def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -118,8 +141,9 @@ class StudiedControl(AttentionControl):
             shares = self._shares(super().attend_to_words, query, key, words)
             level.maps += shares
             level.layers += 1
-            inside = (shares * level.members_FNE).sum((1, 2))
-            self._tally[-1][:, 0] += torch.stack([inside, shares.sum((1, 2))], -1)
+            counted = shares * self._weights_F11
+            inside = (counted * level.members_FNE).sum((1, 2))
+            self._tally[-1][:, 0] += torch.stack([inside, counted.sum((1, 2))], -1)
         return out
 
     def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -128,8 +152,9 @@ class StudiedControl(AttentionControl):
         level = self._seen.get(query.shape[2]) if self._on else None
         if level is not None:
             shares = self._shares(super().attend_to_frames, query, key, level.members_FNE)
-            inside = (shares * level.members_FNE).sum((1, 2))
-            count = level.members_FNE.sum((0, 1)).expand_as(inside)
+            members = level.members_FNE * self._weights_F11
+            inside = (shares * members).sum((1, 2))
+            count = members.sum((0, 1)).expand_as(inside)
             self._tally[-1][:, 1] += torch.stack([inside, count], -1)
             if level.plan is self._featured:  # the last layer of a step stays: a decoder's
                 self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
@@ -161,13 +186,12 @@ class StudiedControl(AttentionControl):
             self._latest = None
 
     @torch.no_grad()
-    def study(self) -> Study:
+    def record(self) -> _Record:
         """What was recorded, once sampling is done."""
         self._keep_features()
-        plan = self.plan
         seen = [level for level in self._seen.values() if level.layers]
-        rows, columns = plan.levels[0].labels_FHW.shape[1:]
-        edits, frames = len(plan.edits), self.frames
+        rows, columns = self.plan.levels[0].labels_FHW.shape[1:]
+        edits, frames = len(self.plan.edits), self.frames
         maps = torch.zeros(2, edits, frames, rows, columns)
         for level in seen:
             size = level.plan.labels_FHW.shape[1:]
@@ -176,18 +200,58 @@ class StudiedControl(AttentionControl):
             grown = F.interpolate(whole, (rows, columns), mode="bilinear", align_corners=False)
             maps += grown.reshape(maps.shape) / len(seen)
         tally = torch.stack(self._tally).cpu() if self._tally else torch.zeros(0, 2, 2, edits, 2)
-        segments, colours = {}, None
-        if self._features is not None:
-            grid = (frames, *self._featured.labels_FHW.shape[1:])
-            features = self._features.cpu()
-            segments = {k: clusters(features, k).reshape(grid).numpy() for k in CLUSTERS}
-            colours = components(features).reshape(*grid, 3).numpy()
-        return Study(
-            regions=tuple(edit.region for edit in plan.edits),
-            phrases=tuple(edit.phrase for edit in plan.edits),
-            steps=tuple(self._steps),
-            maps=maps.numpy(),
-            tally=(tally[..., 0] / tally[..., 1]).numpy(),
-            segments=segments,
-            colours=colours,
-        )
+        return _Record(maps, tally, None if self._features is None else self._features.cpu())
+
+    @property
+    def featured_grid(self) -> tuple[int, ...]:
+        """Rows and columns of the level whose features are kept."""
+        return self._featured.labels_FHW.shape[1:]
+
+
+def study_of(control: ClipControl, plan: MaskPlan) -> Study | None:
+    """What a clip's controls recorded of an edit with this plan; None if they record nothing.
+
+    Of windows each frame's record is averaged as its predictions are; in a window, attention is
+    that to the frames there.
+    """
+    parts = control.controls if isinstance(control, WindowedControl) else [control]
+    studied = [part for part in parts if isinstance(part, StudiedControl)]
+    if not studied:
+        return None
+    if isinstance(control, WindowedControl):
+        record = _joined([part.record() for part in studied], control)
+    else:
+        record = studied[0].record()
+    segments, colours = {}, None
+    if record.features is not None:
+        grid = (len(record.features), *studied[0].featured_grid)
+        segments = {k: clusters(record.features, k).reshape(grid).numpy() for k in CLUSTERS}
+        colours = components(record.features).reshape(*grid, 3).numpy()
+    return Study(
+        regions=tuple(edit.region for edit in plan.edits),
+        phrases=tuple(edit.phrase for edit in plan.edits),
+        steps=tuple(studied[0].studied_steps),
+        maps=record.maps.numpy(),
+        tally=(record.tally[..., 0] / record.tally[..., 1]).numpy(),
+        segments=segments,
+        colours=colours,
+    )
+
+
+def _joined(records: Sequence[_Record], control: WindowedControl) -> _Record:
+    """The record of a clip from those of its windows, whose tallies are weighted already."""
+    whole = records[0].maps
+    maps = whole.new_zeros(*whole.shape[:2], control.clip_frames, *whole.shape[3:])
+    tally = torch.stack([record.tally for record in records]).sum(0)
+    features: Tensor | None = None
+    for window, record in zip(control.windows, records, strict=True):
+        frames = torch.tensor(window.frames)
+        weights = torch.tensor(window.weights)[:, None, None]
+        maps.index_add_(2, frames, record.maps * weights)
+        if record.features is not None:
+            if features is None:
+                features = record.features.new_zeros(
+                    control.clip_frames, *record.features.shape[1:]
+                )
+            features.index_add_(0, frames, record.features * weights)
+    return _Record(maps, tally, features)
