@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from clips import EXAMPLES, ClipFolder
+from command import Grain
 from diffusers import ControlNetModel, UNet2DConditionModel
 from tiny_runs import STEPS, TARGET, loaded, noise, plan_for
 from torch import Tensor
@@ -396,3 +398,16 @@ def test_the_demo_world_in_windows(tmp_path: Path) -> None:
     result = Editor(device="cpu", use_cache=False).run(parse(text), base=EXAMPLES)
     assert len(result.prepared.windows) == 4
     assert result.edited.shape == (8, 96, 96, 3)
+
+
+def test_the_plan_and_the_run_say_how_many_windows(grain: Grain, clip: ClipFolder) -> None:
+    spec = clip.root / "edit.grain"
+    spec.write_text(clip.spec_text(settings="sampler ddim { steps 2 }"))
+    sets = ["--set", "context.keys=1", "--set", "context.overlap=1", "--set", "context.frames=4"]
+    assert "windows" not in grain("plan", spec).out
+    assert "in 3 windows of 4 frames" in grain("plan", spec, *sets).out
+    windows = grain("plan", spec, *sets, "--format", "json").json["windows"]
+    assert [window["frames"] for window in windows] == [list(one.frames) for one in WINDOWS]
+    said = grain("run", spec, *sets, "-o", clip.root / "out", "--device", "cpu")
+    assert said.code == 0, said.err
+    assert json.loads((clip.root / "out" / "run.json").read_text())["windows"] == 3
