@@ -125,11 +125,11 @@ def test_variants_run_from_one_inversion(
     example.write_text(example.read_text() + VARIANTS)
     monkeypatch.chdir(tmp_path)
     inversions: list[int] = []
-    from grainspec_runtime import editor
+    from grainspec_runtime.sampling import inversions as module
 
-    invert = editor.invert
+    invert = module.invert
     monkeypatch.setattr(
-        editor, "invert", lambda *args, **kw: (inversions.append(1), invert(*args, **kw))[1]
+        module, "invert", lambda *args, **kw: (inversions.append(1), invert(*args, **kw))[1]
     )
     said = grain("run", example, "--variant", "all", "--no-cache", "--set", "sampler.steps=3")
     assert said.code == 0, said.err
