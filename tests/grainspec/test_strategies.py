@@ -76,7 +76,7 @@ def test_a_phrase_may_stand_twice() -> None:
     ("is_wrong", "least"),
     [
         (lambda spec: any(edit.repulsion != edit.weight for edit in spec.changes), 2),
-        (lambda spec: any(edit.owner for edit in spec.changes), 4),
+        (lambda spec: any(edit.owner for edit in spec.changes), 5),
         (lambda spec: spec.attention.frames == "each", 3),
         (lambda spec: spec.target.count(spec.changes[-1].phrase) > 1, 2),
     ],
