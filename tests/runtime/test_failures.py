@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from clips import EXAMPLES
+from command import Grain
 from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled
 
 from grainspec import GrainError, parse
@@ -226,3 +227,22 @@ def most_held(work: Any) -> int:
             most = max(most, held)
     assert most > 0
     return most
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(grain: Grain, tmp_path: Path) -> None:
+    """By a limit on the size of files: the same errors, of the system itself, as a full disk's."""
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "out"
+    few = ("--set", "sampler.steps=2", "--output", out)
+    assert grain("run", EXAMPLES / "instance.grain", *few).code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        said = grain("run", EXAMPLES / "instance.grain", *few, "--set", "attention.self=0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert said.code == 1
+    assert "G310" in said.err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []

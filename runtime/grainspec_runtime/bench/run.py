@@ -114,6 +114,9 @@ def _each(indices: Sequence[int], job: Job, workers: int) -> Iterator[Result]:
 @functools.cache
 def _bench(device: str) -> Bench:
     """This process's model on a device."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     return Bench(device)
 
 

@@ -36,7 +36,9 @@ QUICK_METHODS = ("ours", "no modulation", "prompt only")
 )
 @click.option("--steps", type=click.IntRange(1, 500), help="Steps of inversion and sampling (20).")
 @click.option(
-    "--out",
+    "-o",
+    "--output",
+    "out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("bench"),
     show_default=True,
@@ -63,14 +65,14 @@ def bench(
     places, and several at once. The same edits are made without modulation, with parts of it, and
     by what else one would try.
 
-    OUT gets results.json, index.html with every clip, and a file per case: a bench that was
+    The folder gets results.json, index.html with every clip, and a file per case: a bench that was
     interrupted goes on where it was.
 
     \b
     Examples:
       grain bench --quick
       grain bench --method ours --method "no modulation" --cases 30
-      grain bench --device cuda:0 --workers 16 --out runs/bench
+      grain bench --device cuda:0 --workers 16 --output runs/bench
       grain bench --quick --format json
     """
     from grainspec_runtime.bench.methods import METHODS
