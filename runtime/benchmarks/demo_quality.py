@@ -25,7 +25,7 @@ from rich.progress import track
 
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world
-from grainspec_runtime.demo.dataset import ATTRIBUTES, attributes_of, render_many
+from grainspec_runtime.demo.dataset import ATTRIBUTES, Renders, attributes_of, render_many
 from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
 from grainspec_runtime.media.tensors import to_frames, to_tensor
 
@@ -126,7 +126,7 @@ def _split(frames: np.ndarray) -> list[np.ndarray]:
     return [frames[i : i + 50] for i in range(0, len(frames), 50)]
 
 
-def _accuracy(judge: Judge, frames: np.ndarray, renders) -> dict[str, float]:  # type: ignore[no-untyped-def]
+def _accuracy(judge: Judge, frames: np.ndarray, renders: Renders) -> dict[str, float]:
     which, number = np.nonzero(~np.isnan(renders.boxes).any(-1))
     tensor = to_tensor(frames)
     verdicts = judge.figures(tensor[which], torch.from_numpy(renders.boxes[which, number]))

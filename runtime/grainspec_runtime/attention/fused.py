@@ -9,7 +9,6 @@ programs, so the same inputs give the same bits every time.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from functools import cache
 
 import torch
@@ -65,22 +64,6 @@ def fused(
     tile: Tile | None = None,
 ) -> Tensor:
     """See :mod:`grainspec_runtime.attention.operator`; strengths are float32 ``[B, N]``."""
-    # Triton launches on torch's current device, which need not be the tensors'.
-    on_device = torch.cuda.device(query.device) if query.is_cuda else nullcontext()
-    with on_device:
-        return _fused(query, key, value, order, attract, repel, scale, tile)
-
-
-def _fused(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    order: ClassOrder,
-    attract: Tensor,
-    repel: Tensor,
-    scale: float,
-    tile: Tile | None,
-) -> Tensor:
     dtype, asked = query.dtype, query.shape[-1]
     if scale < 0:  # the kernel takes the larger raw score for the larger score
         query, scale = -query, -scale

@@ -146,15 +146,17 @@ def _operator(
                 relation,
             )
         try:
-            found = fused(
-                query,
-                key,
-                value,
-                order=sorted_by_class,
-                attract=attract,
-                repel=repel,
-                scale=scale,
-            )
+            # Triton launches on torch's current device, which need not be the tensors'.
+            with torch.cuda.device_of(query):
+                found = fused(
+                    query,
+                    key,
+                    value,
+                    order=sorted_by_class,
+                    attract=attract,
+                    repel=repel,
+                    scale=scale,
+                )
             return _laid_out_as(query, found)
         except torch.OutOfMemoryError:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from grainspec_runtime.backbones.additions import digest
 from grainspec_runtime.backbones.load import Checkpoint
 
 _SMALL = 1 << 22
@@ -22,7 +23,7 @@ def fingerprint(checkpoint: Checkpoint) -> list[object]:
     for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
         name, facts = file.relative_to(folder).as_posix(), file.stat()
         if facts.st_size <= _SMALL:
-            found.append([name, hashlib.sha256(file.read_bytes()).hexdigest()])
+            found.append([name, digest(file)])
         else:
             found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
     return found
@@ -32,7 +33,5 @@ def content_digest(folder: Path) -> str:
     """A hash of all files in a folder, by name and content."""
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-        whole.update(f"{file.relative_to(folder).as_posix()} {found}\n".encode())
+        whole.update(f"{file.relative_to(folder).as_posix()} {digest(file)}\n".encode())
     return whole.hexdigest()

@@ -84,10 +84,11 @@ def make_cases(count: int, split: Split) -> list[Case]:
     >>> [figure.kind for figure in one.source.figures], [f.kind for f in one.target.figures]
     (['alien', 'alien'], ['robot', 'alien'])
     """
-    return [_case(index, split) for index in range(count)]
+    return [make_case(index, split) for index in range(count)]
 
 
-def _case(index: int, split: Split) -> Case:
+def make_case(index: int, split: Split) -> Case:
+    """One case of a split."""
     rng = random.Random(_SEEDS[split] + index)
     grain = GRAINS[index % len(GRAINS)]
     return _MAKE[grain](f"{split}-{index:03d}-{grain}", rng)

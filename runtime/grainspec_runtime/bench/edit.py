@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
-from grainspec_runtime.bench.cases import Case
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.measure import Edited, Score, score
 from grainspec_runtime.bench.methods import OURS, Method
@@ -16,7 +15,7 @@ from grainspec_runtime.bench.reweighted import ReweightedEditor
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.editor import Editor
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.media.tensors import to_frames, to_tensor
+from grainspec_runtime.media.latents import decode_clip, encode_clip
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.sampling.blend import blended, faded
 
@@ -30,13 +29,13 @@ class Bench:
     _editors: dict[bool, Editor] = field(default_factory=dict, repr=False)
 
     def edits(
-        self, case: Case, methods: Sequence[Method], steps: int
+        self, rendered: RenderedCase, methods: Sequence[Method], steps: int
     ) -> Iterator[tuple[Method, Score, Frames]]:
         """Edit a case by each of the methods; yields the method, its score and the edited frames.
 
         The clip is inverted once for all methods that invert it the same way.
         """
-        rendered = RenderedCase(case)
+        case = rendered.case
         judge = self._judge = self._judge or Judge.from_pretrained(DEMO_FOLDER)
         with tempfile.TemporaryDirectory(prefix="grain-bench-") as place:
             base = Path(place)
@@ -71,5 +70,4 @@ class Bench:
     def _round_trip(self, frames: Frames, base: Path) -> Frames:
         """Frames after the VAE alone."""
         checkpoint = self._editor(False).checkpoint(base)
-        latents = checkpoint.encode_frames(to_tensor(frames))
-        return to_frames(checkpoint.decode_latents(latents.to(checkpoint.dtype)))
+        return decode_clip(checkpoint, encode_clip(checkpoint, frames))

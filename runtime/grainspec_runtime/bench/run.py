@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +17,13 @@ from PIL import Image
 from grainspec.whole_file import whole_file
 from grainspec_runtime.backbones.fingerprint import content_digest
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
-from grainspec_runtime.bench.cases import Case, Split, make_cases
+from grainspec_runtime.bench.cases import Case, Split, make_case, make_cases
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.sampling.resume import run_key
 
 VERSION = 1
 """Raised whenever cases, measures or methods change, so that old results are not mixed with new."""
@@ -49,7 +49,7 @@ class Job:
             "spec": method.spec(case, self.steps).model_dump(mode="json", by_alias=True),
             "reweighted": method.reweighted,
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        return run_key(facts)[:16]
 
     def kept(self, case: Case) -> Result:
         """What an earlier run kept of a case, without what is out of date."""
@@ -122,7 +122,7 @@ def _bench(device: str) -> Bench:
 
 def _run_case(index: int, job: Job) -> Result:
     torch.set_num_threads(job.threads)
-    case = make_cases(index + 1, job.split)[index]
+    case = make_case(index, job.split)
     result = job.kept(case)
     missing = [method for method in job.methods if method.name not in result["scores"]]
     rendered = RenderedCase(case)
@@ -130,9 +130,8 @@ def _run_case(index: int, job: Job) -> Result:
     clips.mkdir(parents=True, exist_ok=True)
     save_clip(rendered.source[0], clips / "source.webp")
     save_clip(rendered.target[0], clips / "target.webp")
-    for method, score, frames in _bench(job.devices[index % len(job.devices)]).edits(
-        case, missing, job.steps
-    ):
+    bench = _bench(job.devices[index % len(job.devices)])
+    for method, score, frames in bench.edits(rendered, missing, job.steps):
         save_clip(frames, clips / f"{file_name(method.name)}.webp")
         result["scores"][method.name] = {"key": job.key(case, method), **score.as_json()}
     path = job.folder / "cases" / f"{case.name}.json"

@@ -12,6 +12,7 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.whole_file import whole_file
+from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.device import known_device
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.results import check_writable
@@ -75,6 +76,7 @@ def bench(
       grain bench --device cuda:0 --workers 16 --output runs/bench
       grain bench --quick --format json
     """
+    from grainspec_runtime.backbones.load import best_device
     from grainspec_runtime.bench.methods import METHODS
     from grainspec_runtime.bench.page import gallery
     from grainspec_runtime.bench.run import Job, run_bench
@@ -86,7 +88,7 @@ def bench(
         if name not in known:
             message = f"there is no method {name!r}; there are {', '.join(known)}"
             raise click.BadParameter(message, param_hint="--method")
-    devices = tuple(filter(None, (device or _best_device()).split(",")))
+    devices = tuple(filter(None, (device or str(best_device())).split(",")))
     for one in devices:
         known_device(one)
     count = cases or (QUICK_CASES if quick else CASES)
@@ -122,14 +124,6 @@ def bench(
     print(f"Written to {out}: look at {out / 'index.html'}")
 
 
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:
     """A table per grain, a row per method."""
     from grainspec_runtime.bench.summary import MEASURES, shown
@@ -140,10 +134,5 @@ def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) 
         for name in names:
             means = summary[name][grain]
             rows.append([name, *(shown(key, means[key]) for key, _, _ in MEASURES)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines += [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-            for row in rows
-        ]
-        lines.append("")
+        lines += [*aligned(rows), ""]
     return "\n".join(lines)

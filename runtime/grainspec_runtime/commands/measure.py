@@ -11,6 +11,7 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_json, report
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.device import known_device
 from grainspec_runtime.commands.progress import progress_bars
 
@@ -199,10 +200,6 @@ def _table(measured: list[tuple[Run, dict[str, Measure]]]) -> str:
             mark = "" if one.value is not None else f"– {reasons.index(one.reason) + 1}"
             row.append(mark or f"{one.value:.3f}")
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in rows
-    ]
+    lines = aligned(rows)
     lines += [f"– {number}: {reason}" for number, reason in enumerate(reasons, start=1)]
     return "\n".join(lines)
