@@ -130,6 +130,9 @@ CASES = {  # keys, factor of the scores, pairs that are positive
     "all negative": (700, 1.0, "none"),
     "balanced": (700, 1.0, "balanced"),
     "balanced few": (77, 1.0, "balanced"),
+    "soft few": (77, 1.0, "soft"),
+    "soft": (300, 1.0, "soft"),
+    "soft, large scores": (77, 3000.0, "soft"),
 }
 
 
@@ -152,6 +155,9 @@ def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: s
         "attract": strength[0],
         "repel": strength[1],
     }
+    if relate == "soft":
+        keywords["soft"] = torch.rand(40, device=device) < 0.5
+        keywords["soft_share"] = 0.3
     if relate == "balanced":
         keywords["attract"] = keywords["repel"] = balancing(q, k, keywords)
     wanted = modulated_attention(q.double(), k.double(), v.double(), **keywords, backend="dense")

@@ -45,6 +45,37 @@ def test_extremes(attract: float, related: str, size: float) -> None:
     assert error(inputs) < 1e-5
 
 
+@pytest.mark.parametrize("soft", [[False] * 4, [True, False, True, False], [True] * 4])
+@pytest.mark.parametrize("soft_share", [0.0, 0.3, 1.0])
+def test_soft_keys(soft: list[bool], soft_share: float) -> None:
+    inputs = case()
+    inputs["soft"] = torch.tensor(soft)
+    assert error(inputs, soft_share=soft_share) < 1e-5
+    if soft_share == 1:  # like all others
+        plain = {k: v for k, v in inputs.items() if k != "soft"}
+        assert torch.equal(
+            modulated_attention(**inputs, soft_share=1), modulated_attention(**plain)
+        )
+
+
+def test_nothing_pulls_soft_keys_of_no_soft_share() -> None:
+    inputs = case()
+    inputs["relation"] = torch.zeros(4, 4, dtype=torch.bool)
+    plain = F.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"])
+    assert not torch.allclose(modulated_attention(**inputs), plain, atol=1e-2)
+    inputs["soft"] = torch.ones(4, dtype=torch.bool)
+    torch.testing.assert_close(modulated_attention(**inputs), plain)
+
+
+def test_positive_keys_are_never_soft() -> None:
+    inputs = case()
+    inputs["relation"] = torch.ones(4, 4, dtype=torch.bool)
+    soft = torch.ones(4, dtype=torch.bool)
+    for backend in ("rows", "dense"):
+        plain = modulated_attention(**inputs, backend=backend)
+        assert torch.equal(modulated_attention(**inputs, soft=soft, backend=backend), plain)
+
+
 def test_balanced_rows() -> None:
     assert error(balanced()) < 1e-5
 
@@ -117,6 +148,9 @@ def test_wrong_arguments_name_what_is_wrong() -> None:
         ("query_labels", good["query_labels"][:, :5], r"query_labels must be \[60\]"),
         ("attract", torch.ones(3), r"attract must be \[60\] or \[1, 60\]"),
         ("relation", torch.ones(4, 4), "relation must be bool"),
+        ("soft", torch.ones(3, dtype=torch.bool), r"soft must be bool \[4\]"),
+        ("soft", torch.ones(4), r"soft must be bool \[4\]; it is float32"),
+        ("soft_share", 1.1, "soft_share must lie in 0 to 1"),
         ("backend", "magic", "backend 'magic' is not one of"),
         ("relation", torch.ones(1, 1, dtype=torch.bool), "query_labels must lie in 0 to 0"),
         ("key_labels", good["key_labels"] - 9, "key_labels must lie in"),

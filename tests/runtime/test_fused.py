@@ -68,6 +68,35 @@ def test_extremes(strength: float, related: str, size: float) -> None:
     assert error(inputs, backend="triton") < 1e-5
 
 
+@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize("shape", [{"keys": 77, "width": 40}, {"keys": 300, "width": 160}])
+def test_soft_keys(shape: dict[str, int], dtype: torch.dtype) -> None:
+    inputs = case(**shape)
+    inputs["soft"] = torch.tensor([True, False, True, False])
+    for soft_share in (0.0, 0.3):
+        assert error(inputs, dtype, backend="triton", soft_share=soft_share) < BOUNDS[dtype]
+
+
+@pytest.mark.parametrize("size", [1.0, 2500.0])
+@pytest.mark.parametrize("soft_share", [0.0, 0.5])
+def test_extremes_among_soft_keys(size: float, soft_share: float) -> None:
+    inputs = case()
+    inputs["query"] = inputs["query"] * size
+    inputs["attract"] = inputs["repel"] = torch.ones_like(inputs["attract"])
+    for soft in ([True] * 3 + [False], [True] * 4):
+        inputs["soft"] = torch.tensor(soft)
+        for related in (torch.zeros(4, 4), torch.ones(4, 4), torch.eye(4)):
+            inputs["relation"] = related > 0
+            assert error(inputs, backend="triton", soft_share=soft_share) < 1e-5
+
+
+def test_soft_keys_where_little_memory_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "HOPPER_SHARED_MEMORY", 100 * 1024)
+    inputs = case(width=256, keys=77)
+    inputs["soft"] = torch.tensor([True, False, True, False])
+    assert error(inputs, backend="triton", soft_share=0.3) < 1e-5
+
+
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_balanced_rows(dtype: torch.dtype) -> None:
@@ -205,11 +234,13 @@ def test_the_choice_has_a_reason() -> None:
 
 
 @pytest.mark.parametrize("backend", ["rows", "triton"])
-def test_the_operator_is_one_that_torch_can_compile(backend: str) -> None:
+@pytest.mark.parametrize("soft", [None, torch.tensor([True, False, False, False])])
+def test_the_operator_is_one_that_torch_can_compile(backend: str, soft: Tensor | None) -> None:
     inputs = case(queries=20, keys=30)
-    arguments = (*inputs.values(), [], 0.25, backend)
+    arguments = (*inputs.values(), soft, 0.5, [], 0.25, backend)
     torch.library.opcheck(torch.ops.grainspec.modulated_attention.default, arguments)
     compiled = torch.compile(modulated_attention, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(
-        compiled(**inputs, backend=backend), modulated_attention(**inputs, backend=backend)
+        compiled(**inputs, soft=soft, soft_share=0.5, backend=backend),
+        modulated_attention(**inputs, soft=soft, soft_share=0.5, backend=backend),
     )

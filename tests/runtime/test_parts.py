@@ -51,6 +51,14 @@ def test_parts_against_the_reference(related: str, strength: float | None) -> No
 
 
 @pytest.mark.usefixtures("present")
+@pytest.mark.parametrize("soft", [[True, False, True, False], [True] * 4])
+def test_soft_keys(soft: list[bool]) -> None:
+    inputs = case(batch=2, queries=150, keys=130)
+    inputs["soft"] = torch.tensor(soft)
+    assert error(inputs, backend="xformers", soft_share=0.3) < 1e-5
+
+
+@pytest.mark.usefixtures("present")
 def test_balanced_rows_and_a_negative_scale() -> None:
     assert error(balanced(), backend="xformers") < 1e-5
     inputs = case()

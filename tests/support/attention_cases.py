@@ -35,12 +35,17 @@ def case(
     }
 
 
-def error(inputs: Case, dtype: torch.dtype = torch.float32, backend: str = "rows") -> float:
+def error(
+    inputs: Case,
+    dtype: torch.dtype = torch.float32,
+    backend: str = "rows",
+    soft_share: float = 0.0,
+) -> float:
     """‖out − ref‖ / ‖ref‖ of a backend against dense, both on the inputs rounded to ``dtype``."""
     rounded = {k: v.to(dtype) if k in {"query", "key", "value"} else v for k, v in inputs.items()}
     exact = {k: v.double() if k in {"query", "key", "value"} else v for k, v in rounded.items()}
-    reference = modulated_attention(**exact, backend="dense")
-    out = modulated_attention(**rounded, backend=backend)
+    reference = modulated_attention(**exact, soft_share=soft_share, backend="dense")
+    out = modulated_attention(**rounded, soft_share=soft_share, backend=backend)
     assert out.dtype == dtype
     assert out.isfinite().all()
     return float((out.double() - reference).norm() / reference.norm())

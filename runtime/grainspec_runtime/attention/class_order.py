@@ -25,6 +25,15 @@ BLOCK = 128
 TILE = 128
 """Keys of a whole tile."""
 
+NEGATIVE, POSITIVE, SOFT = 0, 1, 2
+"""The signs of a pair of classes."""
+
+
+def signs_of(relation: Tensor, soft: Tensor | None) -> Tensor:
+    """The sign of every pair of classes, uint8 ``[C, Ck]``; positive pairs are never soft."""
+    signs = relation.to(torch.uint8)
+    return signs if soft is None else signs.masked_fill(soft & ~relation, SOFT)
+
 
 @dataclass(frozen=True)
 class ClassOrder:
@@ -39,7 +48,7 @@ class ClassOrder:
     positives_BC: Tensor
     """int32: how many keys are positive for each query class."""
     signs_BCM: Tensor
-    """uint8: 1 where a key is positive for a query class."""
+    """uint8: the sign of a key for a query class."""
     sorted_BM: Tensor
     """int32: the keys by class."""
     tiles_BCT: Tensor
@@ -52,19 +61,26 @@ class ClassOrder:
         return [getattr(self, field.name) for field in fields(self)]
 
     @classmethod
-    def of(cls, query_labels_BN: Tensor, key_labels_BM: Tensor, relation: Tensor) -> ClassOrder:
+    def of(
+        cls,
+        query_labels_BN: Tensor,
+        key_labels_BM: Tensor,
+        relation: Tensor,
+        soft: Tensor | None = None,
+    ) -> ClassOrder:
         """Sort by class, without waiting for the device.
 
         Args:
             query_labels_BN, key_labels_BM: integer, ``[B, N]`` and ``[B, M]``.
             relation: bool ``[C, Ck]``.
+            soft: bool ``[Ck]``, which the signs alone know of; None for none.
         """
         positive_BCM = relation[:, key_labels_BM].transpose(0, 1).contiguous()
         return cls(
             _slots(query_labels_BN, len(relation)),
             query_labels_BN.int(),
             *_positive_first(positive_BCM),
-            positive_BCM.byte(),
+            signs_of(relation, soft)[:, key_labels_BM].transpose(0, 1).contiguous(),
             key_labels_BM.sort(dim=1, stable=True).indices.int(),
             *_tiles(key_labels_BM, relation),
         )

@@ -16,6 +16,8 @@ def dense(
     relation: Tensor,
     attract: Tensor,
     repel: Tensor,
+    soft: Tensor | None,
+    soft_share: float,
     scale: float,
 ) -> Tensor:
     """See :mod:`grainspec_runtime.attention.operator`; all labels and strengths are ``[B, …]``."""
@@ -24,6 +26,9 @@ def dense(
     smallest = scores_BHNM.amin(-1, keepdim=True)
     positive_BNM = relation[query_labels[:, :, None], key_labels[:, None, :]]
     attract_BHN1, repel_BHN1 = attract.double()[:, None, :, None], repel.double()[:, None, :, None]
+    if soft is not None:
+        shares_BM = torch.where(soft[key_labels], soft_share, 1.0)
+        repel_BHN1 = repel_BHN1 * shares_BM[:, None, None]
     pulled = torch.where(
         positive_BNM[:, None],
         scores_BHNM + attract_BHN1 * (largest - scores_BHNM),

@@ -4,7 +4,8 @@ A program holds a block of queries of one class. With all scores of a row known,
 ``mx`` and minimum ``mn`` are too, and what is left is one softmax of
 
     s'_rj − mx = (1 − λ⁺) (s_rj − mx)                    where R_rj
-    s'_rj − mx = (1 − λ⁻) (s_rj − mx) + λ⁻ (mn − mx)     elsewhere
+    s'_rj − mx = (1 − λ⁻) (s_rj − mx) + λ⁻ (mn − mx)     where not
+    s'_rj − mx = (1 − gλ⁻) (s_rj − mx) + gλ⁻ (mn − mx)   where neither, of soft keys
 
 Up to one tile of keys (77 tokens) the scores stay at hand; beyond that they are computed twice,
 once for the extremes and once for the softmax.
@@ -35,26 +36,32 @@ def _tile(base, stride, start, keys, WIDTH: tl.constexpr, D: tl.constexpr, BLOCK
 
 @triton.jit
 def _signs(Signs, start, keys, BLOCK_M: tl.constexpr):
-    """Which keys are positive, which negative; neither past the last."""
+    """Which keys are positive, which negative, which soft; none of it past the last."""
     place_m = start + tl.arange(0, BLOCK_M)
-    sign_m = tl.load(Signs + place_m, mask=place_m < keys, other=2)
-    return (sign_m == 1)[None, :], (sign_m == 0)[None, :]
+    sign_m = tl.load(Signs + place_m, mask=place_m < keys, other=3)
+    return (sign_m == 1)[None, :], (sign_m == 0)[None, :], (sign_m == 2)[None, :]
 
 
 @triton.jit
-def _extremes(s_nm, up_1m, down_1m, up_top_n, down_top_n, low_n):
+def _extremes(s_nm, up_1m, down_1m, soft_1m, up_top_n, down_top_n, soft_top_n, low_n):
     up_top_n = tl.maximum(up_top_n, tl.max(tl.where(up_1m, s_nm, -HUGE), 1))
     down_top_n = tl.maximum(down_top_n, tl.max(tl.where(down_1m, s_nm, -HUGE), 1))
-    low_n = tl.minimum(low_n, tl.min(tl.where(up_1m | down_1m, s_nm, HUGE), 1))
-    return up_top_n, down_top_n, low_n
+    soft_top_n = tl.maximum(soft_top_n, tl.max(tl.where(soft_1m, s_nm, -HUGE), 1))
+    low_n = tl.minimum(low_n, tl.min(tl.where(up_1m | down_1m | soft_1m, s_nm, HUGE), 1))
+    return up_top_n, down_top_n, soft_top_n, low_n
 
 
 @triton.jit
-def _softmax(s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n, down_add_n):
+def _softmax(
+    s_nm, up_1m, down_1m, soft_1m, high_n,
+    up_factor_n, down_factor_n, soft_factor_n, down_add_n, soft_add_n, most_n,
+):  # fmt: skip
     factor_nm = tl.where(up_1m, up_factor_n[:, None], down_factor_n[:, None])
-    add_nm = tl.where(up_1m, up_add_n[:, None], down_add_n[:, None])
+    factor_nm = tl.where(soft_1m, soft_factor_n[:, None], factor_nm)
+    add_nm = tl.where(down_1m, down_add_n[:, None], 0.0)
+    add_nm = tl.where(soft_1m, soft_add_n[:, None], add_nm) - most_n[:, None]
     p_nm = tl.exp2(tl.fma(s_nm - high_n[:, None], factor_nm, add_nm))
-    return tl.where(up_1m | down_1m, p_nm, 0.0)
+    return tl.where(up_1m | down_1m | soft_1m, p_nm, 0.0)
 
 
 @triton.jit(
@@ -64,7 +71,7 @@ def _softmax(s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n,
     ]
 )
 def few_keys_kernel(
-    Q, K, V, Out, Queries, Classes, Signs, Attract, Repel, scale, keys,
+    Q, K, V, Out, Queries, Classes, Signs, Attract, Repel, soft_share, scale, keys,
     q_b, q_h, q_n, k_b, k_h, k_m, v_b, v_h, v_m, o_b, o_h, o_n,
     queries_b, classes_b, signs_b, attract_b, repel_b,
     WIDTH: tl.constexpr, D: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_M: tl.constexpr,
@@ -99,37 +106,43 @@ def few_keys_kernel(
 
     up_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
     down_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
+    soft_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
     low_n = tl.full([BLOCK_N], HUGE, tl.float32)
     if SINGLE:
         k_md = _tile(K, k_m, 0, keys, WIDTH, D, BLOCK_M)
         v_md = _tile(V, v_m, 0, keys, WIDTH, D, BLOCK_M)
-        up_1m, down_1m = _signs(Signs, 0, keys, BLOCK_M)
+        up_1m, down_1m, soft_1m = _signs(Signs, 0, keys, BLOCK_M)
         s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
-        up_top_n, down_top_n, low_n = _extremes(s_nm, up_1m, down_1m, up_top_n, down_top_n, low_n)
+        up_top_n, down_top_n, soft_top_n, low_n = _extremes(
+            s_nm, up_1m, down_1m, soft_1m, up_top_n, down_top_n, soft_top_n, low_n
+        )
     else:
         for start in tl.range(0, keys, BLOCK_M):
             k_md = _tile(K, k_m, start, keys, WIDTH, D, BLOCK_M)
-            up_1m, down_1m = _signs(Signs, start, keys, BLOCK_M)
+            up_1m, down_1m, soft_1m = _signs(Signs, start, keys, BLOCK_M)
             s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
-            up_top_n, down_top_n, low_n = _extremes(
-                s_nm, up_1m, down_1m, up_top_n, down_top_n, low_n
+            up_top_n, down_top_n, soft_top_n, low_n = _extremes(
+                s_nm, up_1m, down_1m, soft_1m, up_top_n, down_top_n, soft_top_n, low_n
             )
 
-    high_n = tl.maximum(up_top_n, down_top_n)
+    high_n = tl.maximum(tl.maximum(up_top_n, down_top_n), soft_top_n)
     up_factor_n = (1 - attract_n) * scale
     down_factor_n = (1 - repel_n) * scale
+    soft_factor_n = (1 - soft_share * repel_n) * scale
     down_add_n = scale * repel_n * (low_n - high_n)
+    soft_add_n = soft_share * down_add_n
     up_most_n = tl.where(up_top_n > -HUGE, up_factor_n * (up_top_n - high_n), -HUGE)
     down_most_n = down_factor_n * (down_top_n - high_n) + down_add_n
     down_most_n = tl.where(down_top_n > -HUGE, down_most_n, -HUGE)
-    most_n = tl.maximum(up_most_n, down_most_n)
-    up_add_n = -most_n
-    down_add_n -= most_n
+    soft_most_n = soft_factor_n * (soft_top_n - high_n) + soft_add_n
+    soft_most_n = tl.where(soft_top_n > -HUGE, soft_most_n, -HUGE)
+    most_n = tl.maximum(tl.maximum(up_most_n, down_most_n), soft_most_n)
 
     if SINGLE:
         p_nm = _softmax(
-            s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n, down_add_n
-        )
+            s_nm, up_1m, down_1m, soft_1m, high_n,
+            up_factor_n, down_factor_n, soft_factor_n, down_add_n, soft_add_n, most_n,
+        )  # fmt: skip
         mass_n = tl.sum(p_nm, 1)
         acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, input_precision=PRECISION)
     else:
@@ -138,11 +151,12 @@ def few_keys_kernel(
         for start in tl.range(0, keys, BLOCK_M):
             k_md = _tile(K, k_m, start, keys, WIDTH, D, BLOCK_M)
             v_md = _tile(V, v_m, start, keys, WIDTH, D, BLOCK_M)
-            up_1m, down_1m = _signs(Signs, start, keys, BLOCK_M)
+            up_1m, down_1m, soft_1m = _signs(Signs, start, keys, BLOCK_M)
             s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
             p_nm = _softmax(
-                s_nm, up_1m, down_1m, high_n, up_factor_n, down_factor_n, up_add_n, down_add_n
-            )
+                s_nm, up_1m, down_1m, soft_1m, high_n,
+                up_factor_n, down_factor_n, soft_factor_n, down_add_n, soft_add_n, most_n,
+            )  # fmt: skip
             mass_n += tl.sum(p_nm, 1)
             acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, acc_nd, input_precision=PRECISION)
     out_nd = (acc_nd / mass_n[:, None]).to(Out.dtype.element_ty)

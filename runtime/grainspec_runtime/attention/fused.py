@@ -61,9 +61,13 @@ def fused(
     attract: Tensor,
     repel: Tensor,
     scale: float,
+    soft_share: float | None = None,
     tile: Tile | None = None,
 ) -> Tensor:
-    """See :mod:`grainspec_runtime.attention.operator`; strengths are float32 ``[B, N]``."""
+    """See :mod:`grainspec_runtime.attention.operator`; strengths are float32 ``[B, N]``.
+
+    ``soft_share`` is None where no keys are soft; one kernel alone knows of such.
+    """
     dtype, asked = query.dtype, query.shape[-1]
     if scale < 0:  # the kernel takes the larger raw score for the larger score
         query, scale = -query, -scale
@@ -74,8 +78,10 @@ def fused(
     keys = key.shape[2]
     memory = HOPPER_SHARED_MEMORY if INTERPRETED else _shared_memory(query.device)
     few = keys <= FEW_KEYS
-    if tile is None and few and width > NARROW and (width <= 128 or memory >= 160 * 1024):
-        return _few_keys(query, key, value, order, attract, repel, scale)[..., :asked].to(dtype)
+    narrow, fits = width <= NARROW, width <= 128 or memory >= 160 * 1024
+    if soft_share is not None or (tile is None and few and not narrow and fits):
+        out = _few_keys(query, key, value, order, attract, repel, soft_share, scale, fits)
+        return out[..., :asked].to(dtype)
     if tile is None and not few and not INTERPRETED and _on_hopper(query.device):
         from grainspec_runtime.attention import hopper
 
@@ -112,19 +118,20 @@ def fused(
 
 def _few_keys(
     query: Tensor, key: Tensor, value: Tensor, order: ClassOrder,
-    attract: Tensor, repel: Tensor, scale: float,
+    attract: Tensor, repel: Tensor, soft_share: float | None, scale: float, fits: bool,
 ) -> Tensor:  # fmt: skip
     """With the kernel that takes keys as they lie."""
     batch, heads, _, width = query.shape
     keys = key.shape[2]
     padded = max(32, triton.next_power_of_2(width))
-    wide = padded * query.element_size() > 512  # float32 heads beyond 128
+    wide = not fits or padded * query.element_size() > 512  # float32 heads beyond 128
     block_keys = min(32 if wide else 128, max(32, triton.next_power_of_2(keys)))
     block = 32 if wide else 64
     out = torch.empty_like(query)
     index = (order.queries_BS, order.classes_BN, order.signs_BCM)
     few_keys_kernel[order.queries_BS.shape[1] // block, heads, batch](
-        query, key, value, out, *index, attract, repel, scale * math.log2(math.e), keys,
+        query, key, value, out, *index, attract, repel,
+        soft_share or 0.0, scale * math.log2(math.e), keys,
         *(stride // 8 for t in (query, key, value, out) for stride in t.stride()[:3]),
         *(t.stride(0) if len(t) > 1 else 0 for t in (*index, attract, repel)),
         WIDTH=width, D=padded, BLOCK_N=block, BLOCK_M=block_keys, SINGLE=keys <= block_keys,

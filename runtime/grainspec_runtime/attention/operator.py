@@ -5,11 +5,12 @@ scores ``s = scale · Q Kᵀ``, ``mx_r`` and ``mn_r`` the largest and smallest s
 *all* keys, and R the boolean relation that says which pairs are positive:
 
     s'_rj = s_rj + λ⁺_r (mx_r − s_rj)      where R_rj
-    s'_rj = s_rj + λ⁻_r (mn_r − s_rj)      elsewhere
+    s'_rj = s_rj + g_j λ⁻_r (mn_r − s_rj)  elsewhere
     out_r = softmax_j(s'_rj) V
 
 λ⁺ is called ``attract`` and λ⁻ ``repel``. R is given by the classes of queries and keys (labels)
-and a small table over classes (relation), so nothing of size N x M has to be built for it.
+and a small table over classes (relation), so nothing of size N x M has to be built for it. The
+factor g is 1, but for soft keys: those are pushed by a share of λ⁻ only.
 
 Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
 """
@@ -40,6 +41,8 @@ def modulated_attention(
     relation: Tensor,
     attract: Tensor,
     repel: Tensor,
+    soft: Tensor | None = None,
+    soft_share: float = 0.0,
     scale: float | None = None,
     backend: str = "auto",
     order: ClassOrder | None = None,
@@ -53,14 +56,18 @@ def modulated_attention(
         relation: bool ``[Cq, Ck]``; whether a query class and a key class are a positive pair.
         attract, repel: λ⁺ and λ⁻ in [0, 1], ``[N]`` or ``[B, N]``. Rows with zeros are plain
             attention.
+        soft: bool ``[Ck]``; the key classes that λ⁻ pushes by a share only, where they are not
+            positive. Meant for a prompt's words: the kernels for many keys don't know them. None
+            for none.
+        soft_share: that share, g, in [0, 1]: 0 leaves them alone, 1 makes them like all others.
         scale: factor of the scores; ``1 / sqrt(d)`` by default.
         backend: ``"triton"`` (one fused pass, CUDA), ``"rows"`` (any device), ``"dense"`` (float64,
             O(N·M) memory; the reference that tests trust), ``"xformers"`` (its plain attention,
             one sign of one class at a time), or ``"auto"``: ``triton`` or ``rows``, as
             :func:`grainspec_runtime.attention.dispatch.choose` says. All but ``dense`` take memory
             linear in N and M, and all are exact.
-        order: ``ClassOrder.of`` the same labels and relation, where the caller keeps it; only
-            ``triton`` needs one, and sorts by itself otherwise.
+        order: ``ClassOrder.of`` the same labels, relation and soft classes, where the caller
+            keeps it; only ``triton`` needs one, and sorts by itself otherwise.
 
     Returns:
         ``[B, H, N, d]`` in the query's dtype.
@@ -92,6 +99,10 @@ def modulated_attention(
             )
     if relation.ndim != 2 or relation.dtype != torch.bool:
         raise ValueError(f"relation must be bool [Cq, Ck]; it is {_shape(relation)}")
+    if soft is not None and (soft.dtype != torch.bool or soft.shape != relation.shape[1:]):
+        raise ValueError(f"soft must be bool [{relation.shape[1]}]; it is {_shape(soft)}")
+    if not 0 <= soft_share <= 1:
+        raise ValueError(f"soft_share must lie in 0 to 1; it is {soft_share}")
     if keys == 0 and queries:
         raise ValueError("there are no keys to attend to: key is " + _shape(key))
     device = query.device
@@ -104,6 +115,8 @@ def modulated_attention(
         relation.to(device),
         attract.to(device).float(),
         repel.to(device).float(),
+        None if soft is None else soft.to(device),
+        soft_share,
         [] if order is None else order.tensors(),
         1 / math.sqrt(width) if scale is None else scale,
         backend,
@@ -121,6 +134,8 @@ def _operator(
     relation: Tensor,
     attract: Tensor,
     repel: Tensor,
+    soft: Tensor | None,
+    soft_share: float,
     order: list[Tensor],
     scale: float,
     backend: str,
@@ -144,6 +159,7 @@ def _operator(
                 query_labels.expand(batch if many else 1, queries),
                 key_labels.expand(batch if many else 1, keys),
                 relation,
+                soft,
             )
         try:
             # Triton launches on torch's current device, which need not be the tensors'.
@@ -156,6 +172,7 @@ def _operator(
                     attract=attract,
                     repel=repel,
                     scale=scale,
+                    soft_share=None if soft is None else soft_share,
                 )
             return _laid_out_as(query, found)
         except torch.OutOfMemoryError:
@@ -176,6 +193,8 @@ def _operator(
         relation=relation,
         attract=attract,
         repel=repel,
+        soft=soft,
+        soft_share=soft_share,
         scale=scale,
     )
     return _laid_out_as(query, found)

@@ -5,6 +5,8 @@ scale ``(1 − λ) · scale`` gives that sign's output o and log-sum-exp l, and 
 
     out = (w⁺ o⁺ + w⁻ o⁻) / (w⁺ + w⁻),   w⁺ = exp(l⁺ + λ⁺ mx),   w⁻ = exp(l⁻ + λ⁻ mn)
 
+and with a third term like the second where keys are soft.
+
 A kernel takes one scale in a call, so there are two calls for every class and pair of strengths:
 few, where strengths are those of a class and its frame, as a plan's are. The extremes mx and mn
 take a pass of their own, in float32.
@@ -17,6 +19,8 @@ from functools import cache
 
 import torch
 from torch import Tensor
+
+from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, SOFT, signs_of
 
 BLOCK_ELEMENTS = 1 << 24
 """Scores held at a time to find the extremes (64 MiB in float32)."""
@@ -36,6 +40,8 @@ def by_parts(
     relation: Tensor,
     attract: Tensor,
     repel: Tensor,
+    soft: Tensor | None,
+    soft_share: float,
     scale: float,
     part: Part,
 ) -> Tensor:
@@ -43,6 +49,7 @@ def by_parts(
     if scale < 0:  # a kernel may take the larger product for the larger score
         query, scale = -query, -scale
     out = torch.empty_like(query)
+    signs = signs_of(relation, soft)
     for b in range(len(query)):
         kinds_N3 = torch.stack(
             [query_labels[b].double(), attract[b].double(), repel[b].double()], 1
@@ -56,11 +63,15 @@ def by_parts(
             if label < 0:
                 out[b][:, rows] = part(q_Hnd, key[b], value[b], scale)[0]
                 continue
-            positive_M = relation[int(label)][key_labels[b]]
+            sign_M = signs[int(label)][key_labels[b]]
             largest_Hn, smallest_Hn = _extremes(q_Hnd, key[b], scale)
             parts = []
-            for sign, pull, extreme_Hn in ((True, up, largest_Hn), (False, down, smallest_Hn)):
-                keys = (positive_M == sign).nonzero()[:, 0]
+            for sign, pull, extreme_Hn in (
+                (POSITIVE, up, largest_Hn),
+                (NEGATIVE, down, smallest_Hn),
+                (SOFT, down * soft_share, smallest_Hn),
+            ):
+                keys = (sign_M == sign).nonzero()[:, 0]
                 if len(keys):
                     o_Hnd, l_Hn = part(
                         q_Hnd, key[b][:, keys], value[b][:, keys], (1 - pull) * scale

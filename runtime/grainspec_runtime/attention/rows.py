@@ -1,7 +1,7 @@
 """The operator a block of query rows at a time: exact, small, and at home on any device.
 
-Queries and keys are sorted by class, so that all rows of a block have one class and the positive
-keys of that class are a few slices of the row. Pulling a slice to its row's extreme is then one
+Queries and keys are sorted by class, so that all rows of a block have one class and the keys of one
+sign for that class are a few slices of the row. Pulling a slice to its row's extreme is then one
 operation in place, and no mask is ever built. Memory beyond inputs and output is O(N + M) plus one
 block of scores.
 """
@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, signs_of
+
 BLOCK_ELEMENTS = 1 << 19
 """Scores held at a time (2 MiB in float32): small enough for a CPU's cache."""
 
-Slice = tuple[int, int, bool]
+Slice = tuple[int, int, int]
 """Start, end and sign of a run of keys."""
 
 
@@ -29,10 +31,13 @@ def rows(
     relation: Tensor,
     attract: Tensor,
     repel: Tensor,
+    soft: Tensor | None,
+    soft_share: float,
     scale: float,
 ) -> Tensor:
     """See :mod:`grainspec_runtime.attention.operator`; all labels and strengths are ``[B, …]``."""
     out = torch.empty_like(query)
+    signs = signs_of(relation, soft).cpu()
     for b in range(query.shape[0]):
         out[b] = _rows_of_one(
             query[b],
@@ -40,9 +45,10 @@ def rows(
             value[b],
             query_labels[b],
             key_labels[b],
-            relation,
+            signs,
             attract[b],
             repel[b],
+            soft_share,
             scale,
         )
     return out
@@ -54,16 +60,16 @@ def _rows_of_one(
     value_HMd: Tensor,
     query_labels_N: Tensor,
     key_labels_M: Tensor,
-    relation: Tensor,
+    signs: Tensor,
     attract_N: Tensor,
     repel_N: Tensor,
+    soft_share: float,
     scale: float,
 ) -> Tensor:
     query_order = query_labels_N.argsort(stable=True)
     key_order = key_labels_M.argsort(stable=True)
     query_runs = _runs(query_labels_N[query_order])
     key_runs = _runs(key_labels_M[key_order])
-    signs = relation.cpu()
     attract_N1, repel_N1 = attract_N[query_order, None], repel_N[query_order, None]
     modulated_N1 = (attract_N1 != 0) | (repel_N1 != 0)
     plain = {label for label, start, end in query_runs if not modulated_N1[start:end].any()}
@@ -93,12 +99,13 @@ def _rows_of_one(
                 scores.sub_(scores.amax(-1, keepdim=True))
                 smallest = scores.amin(-1, keepdim=True)
                 up, down = attract_N1[first:last], repel_N1[first:last]
-                for low, high, positive in slices[label]:
+                for low, high, sign in slices[label]:
                     # by plain products and sums: lerp_ and aminmax take ten times as long
-                    if positive:
+                    if sign == POSITIVE:
                         scores[:, low:high].mul_(1 - up)
                     else:
-                        scores[:, low:high].mul_(1 - down).add_(down * smallest)
+                        pull = down if sign == NEGATIVE else down * soft_share
+                        scores[:, low:high].mul_(1 - pull).add_(pull * smallest)
                 torch.softmax(scores, -1, out=scores)
                 sorted_out[first:last] = torch.mm(scores, value_Md).to(out.dtype)
         out[head, query_order] = sorted_out
@@ -117,9 +124,9 @@ def _signed_slices(key_runs: list[tuple[int, int, int]], signs: Tensor) -> list[
     """The key runs, neighbours of one sign joined."""
     slices: list[Slice] = []
     for label, start, end in key_runs:
-        positive = bool(signs[label])
-        if slices and slices[-1][2] == positive:
-            slices[-1] = (slices[-1][0], end, positive)
+        sign = int(signs[label])
+        if slices and slices[-1][2] == sign:
+            slices[-1] = (slices[-1][0], end, sign)
         else:
-            slices.append((start, end, positive))
+            slices.append((start, end, sign))
     return slices
