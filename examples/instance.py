@@ -23,7 +23,6 @@ def two_men_become_a_robot_and_a_bear() -> EditSpec:
         .instance("right", "yellow bear")
         .edit("trees", "cherry trees")
         .keep("ground")
-        .attention(self=1, until=0.6, decay=1)
         .sampler(steps=30, guidance=4)
         .build()
     )

@@ -29,7 +29,6 @@ region left  = box(10%, 15%, 45%, 90%)
 region right = box(55%, 15%, 90%, 90%)
 edit instance left  -> "green robot"
 edit instance right -> "yellow bear"
-attention { self 1  until 60%  decay 1 }
 """
 
 

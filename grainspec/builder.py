@@ -32,7 +32,6 @@ from grainspec.nodes import Span, caller
 from grainspec.regions.expressions import Box, Expression, FrameRange, Length, operand, path_text
 from grainspec.spec import (
     Attention,
-    AttentionChange,
     Blend,
     BlendSpace,
     Change,
@@ -50,6 +49,7 @@ from grainspec.spec import (
     Keep,
     NormScope,
     PhraseContext,
+    Profile,
     Region,
     Sampler,
     SamplerChange,
@@ -63,8 +63,9 @@ from grainspec.validation import made
 
 
 class AttentionSettings(TypedDict, total=False):
-    """The settings of ``attention``, as :class:`grainspec.spec.Attention` describes them."""
+    """The settings of ``attention``, as :class:`grainspec.spec.Modulation` describes them."""
 
+    profile: Profile
     cross: float
     self: float
     frames: FrameScope
@@ -74,6 +75,7 @@ class AttentionSettings(TypedDict, total=False):
     decay: float
     levels: Sequence[int] | Literal["all"]
     phrases: PhraseContext
+    unbound: float
     resize: ResizeRule
     threshold: float
 
@@ -186,6 +188,10 @@ class _Statements:
         """``free REGION, …``: these may change though no words claim them."""
         return self._and(*(made(Free, region=region) for region in regions))
 
+    def attention(self, /, **settings: Unpack[AttentionSettings]) -> Self:
+        """``attention PROFILE { … }``: profile and settings, shares as numbers: ``until=0.3``."""
+        return self._with("attention", made(Attention, **settings))
+
     def _with(self, name: str, value: Any) -> Self:
         return replace(self, _fields={**self._fields, name: value})  # type: ignore[type-var]
 
@@ -207,10 +213,6 @@ class Changes(_Statements):
     def without(self, *regions: str) -> Changes:
         """``without REGION, …``: what the spec says of these is left out."""
         return self._and(*(made(Without, region=region) for region in regions))
-
-    def attention(self, /, **settings: Unpack[AttentionSettings]) -> Changes:
-        """``attention { … }``: what is not given stays as in the spec."""
-        return self._with("attention", made(AttentionChange, **settings))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Changes:
         """``sampler ddim { … }``: what is not given stays as in the spec."""
@@ -245,7 +247,7 @@ class Builder(_Statements):
     ...     .edit("hall", "flooded arena")
     ...     .keep("lamp")
     ...     .free("floor")
-    ...     .attention(self=0.5, until=0.4)
+    ...     .attention(profile="videograin", self=0.5, until=0.4)
     ...     .flow(levels=[0, 1])
     ...     .inject(features=0.4, self=0.2)
     ...     .context(frames=24)
@@ -284,10 +286,6 @@ class Builder(_Statements):
         """Name a region."""
         region = made(Region, name=name, expression=operand(expression))
         return replace(self, _regions=(*self._regions, region))
-
-    def attention(self, /, **settings: Unpack[AttentionSettings]) -> Builder:
-        """``attention { … }``: its settings, shares as numbers, as ``until=0.3``."""
-        return self._with("attention", made(Attention, **settings))
 
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
         """``flow { … }``: levels, method, weights; attention along the paths of optical flow."""

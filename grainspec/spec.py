@@ -35,6 +35,9 @@ MAX_PROMPT = 10_000
 MAX_VARIANTS = 50
 MAX_CONTROLS = 8
 
+DEMO = "demo"
+"""The name of the embedded model."""
+
 Text = Annotated[str, Field(max_length=MAX_PROMPT), WRITABLE]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]
 Phrase = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
@@ -56,6 +59,7 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
+Profile = Literal["auto", "videograin", "demo"]
 PhraseContext = Literal["isolated", "in_context"]
 Grain = Literal["class", "instance", "part"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
@@ -184,15 +188,16 @@ Statement = Annotated[Edit | Keep | Free, Field(discriminator="verb")]
 Change = Annotated[Edit | Keep | Free | Without, Field(discriminator="verb")]
 
 
-class Attention(Node):
-    """How strongly attention is modulated, when, and over which frames.
+class Modulation(Node):
+    """How strongly attention is modulated, when, and over which frames: every setting has a value.
 
-    The defaults are the constants of the VideoGrain paper's own code.
+    >>> PROFILES["videograin"].self_, PROFILES["demo"].self_
+    (0.3, 1.0)
     """
 
-    cross: Share = 1.0
+    cross: Share
     """Strength of cross-attention modulation (pixels to words)."""
-    self_: Share = Field(default=0.3, alias="self")
+    self_: Share = Field(alias="self")
     """Strength of self-attention modulation (pixels to pixels)."""
     frames: FrameScope = "full"
     """Which frames a frame attends to."""
@@ -200,17 +205,21 @@ class Attention(Node):
     """Whether group norms take their statistics from each frame alone or over the whole clip.
     ``clip`` is what the paper's code does; ``auto`` is ``each`` for the demo model and ``clip`` for
     all others."""
-    until: Share = 0.3
+    until: Share
     """Share of the sampling steps, from the first, that are modulated: 30% of 50 steps are the
     first 15. Half a step counts as one, and any share but 0 is at least one step."""
     until_timestep: Timestep = 0.0
     """Diffusion timestep below which nothing is modulated, whatever ``until`` says; 0 for none."""
-    decay: Decay = 5.0
+    decay: Decay
     """Exponent p of the schedule (t / T) ** p."""
     levels: Levels = "all"
     """Which levels of the backbone are modulated, 0 the finest."""
-    phrases: PhraseContext = "isolated"
+    phrases: PhraseContext
     """Whether an edit's words are encoded by themselves or within the whole prompt."""
+    unbound: Share
+    """How far all that is edited is pushed away from the prompt's tokens that no edit binds
+    (articles, words of what stays, the marks of beginning and end), as a share of an edit's repel:
+    1 as from other edits' words, as in the paper's code; 0 not at all."""
     resize: ResizeRule = "nearest"
     """Which tokens are in a region: those with it at their centre, in a share of their pixels or in
     any of them."""
@@ -218,6 +227,52 @@ class Attention(Node):
     """The share of a token's pixels that ``resize area`` asks for."""
 
     model_config = ConfigDict(serialize_by_alias=True)
+
+
+PROFILES = {
+    "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
+    "demo": Modulation(
+        cross=1, self=1, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
+    ),
+}
+"""What holds where a spec says nothing else, by profile: the constants of the VideoGrain paper's
+own code, and those that were tuned on the demo model."""
+
+
+class Attention(Node):
+    """What a spec or a variant says of how attention is modulated; None for what it does not say.
+
+    ``profile`` says where the other settings come from: ``videograin`` has the constants of the
+    VideoGrain paper's own code, ``demo`` those tuned on the demo model; ``auto``, the default, is
+    ``demo`` for the demo model and ``videograin`` for all others.
+
+    >>> Attention(self=0.5).settled("demo").until, Attention(self=0.5).settled("owner/name").until
+    (0.6, 0.3)
+    """
+
+    profile: Profile | None = None
+    cross: Share | None = None
+    self_: Share | None = Field(default=None, alias="self")
+    frames: FrameScope | None = None
+    norm: NormScope | None = None
+    until: Share | None = None
+    until_timestep: Timestep | None = None
+    decay: Decay | None = None
+    levels: Levels | None = None
+    phrases: PhraseContext | None = None
+    unbound: Share | None = None
+    resize: ResizeRule | None = None
+    threshold: PositiveShare | None = None
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    def settled(self, model: str) -> Modulation:
+        """What holds for a model: what is said, and the profile's settings for what is not."""
+        said = _given(self)
+        profile = said.pop("profile", "auto")
+        if profile == "auto":
+            profile = "demo" if model == DEMO else "videograin"
+        return PROFILES[profile].replaced({}, **said)
 
 
 class Sampler(Node):
@@ -343,24 +398,6 @@ class Context(Node):
         return self
 
 
-class AttentionChange(Node):
-    """The settings of :class:`Attention` that a variant gives anew; None for what stays."""
-
-    cross: Share | None = None
-    self_: Share | None = Field(default=None, alias="self")
-    frames: FrameScope | None = None
-    norm: NormScope | None = None
-    until: Share | None = None
-    until_timestep: Timestep | None = None
-    decay: Decay | None = None
-    levels: Levels | None = None
-    phrases: PhraseContext | None = None
-    resize: ResizeRule | None = None
-    threshold: PositiveShare | None = None
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-
 class SamplerChange(Node):
     """The settings of :class:`Sampler` that a variant gives anew; None for what stays."""
 
@@ -383,7 +420,7 @@ class Variant(Node):
     target: Prompt | None = None
     negative: Text | None = None
     edits: tuple[Change, ...] = ()
-    attention: AttentionChange = AttentionChange()
+    attention: Attention = Attention()
     sampler: SamplerChange = SamplerChange()
 
 
@@ -405,7 +442,7 @@ class EditSpec(Node):
 
     version: Literal[1] = 1
     video: Video
-    model: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] = "demo"
+    model: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] = DEMO
     """A folder or hub id of a Stable Diffusion checkpoint, or ``demo`` for the embedded one."""
     source: Text = ""
     target: Text = ""
@@ -448,6 +485,11 @@ class EditSpec(Node):
     def claims(self) -> tuple[Edit | Free, ...]:
         """Whatever may change: the edits proper, then what is free."""
         return (*self.changes, *(edit for edit in self.edits if isinstance(edit, Free)))
+
+    @property
+    def modulation(self) -> Modulation:
+        """How attention is modulated: what ``attention`` says, and its profile for the model."""
+        return self.attention.settled(self.model)
 
     @property
     def variant_names(self) -> tuple[str, ...]:
@@ -506,6 +548,6 @@ def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[
     return (*found, *chain.from_iterable(anew.values()))
 
 
-def _given(change: AttentionChange | SamplerChange) -> dict[str, Any]:
-    """The settings that a change gives."""
+def _given(change: Attention | SamplerChange) -> dict[str, Any]:
+    """The settings that are given."""
     return {name: value for name, value in change if value is not None}

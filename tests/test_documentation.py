@@ -19,7 +19,7 @@ import grainspec
 import grainspec.testing
 from grainspec import load, parse_all
 from grainspec.names import RESERVED
-from grainspec.spec import FrameRange
+from grainspec.spec import PROFILES, FrameRange
 from grainspec.text.settings import (
     ATTENTION,
     CONTEXT,
@@ -149,6 +149,25 @@ def test_every_public_name_has_an_example() -> None:
                 assert f".{name}(" in shown, name
     for name in set(grainspec.testing.__all__) - {"INVARIANTS", "Case", "Report"}:
         assert ">>> " in str(getattr(grainspec.testing, name).__doc__), name
+
+
+def test_the_reference_has_every_profiles_settings() -> None:
+    page = (ROOT / "grammar/README.md").read_text(encoding="utf-8")
+    (names, table) = re.findall(
+        r"^\| setting \| value \|(.*`videograin`.*)\|\n\|[-|]+\|\n((?:\|.*\|\n)+)",
+        page,
+        re.MULTILINE,
+    )[0]
+    rows = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table.splitlines()]
+    columns = [name.strip(" `") for name in names.split("|")]
+    assert set(columns) == set(PROFILES)
+    for index, name in enumerate(columns, 2):
+        said = " ".join(f"{row[0]} {row[index]}" for row in rows).replace("`", "")
+        spec = grainspec.parse(
+            'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+            f"attention {{ {said} }}"
+        )
+        assert spec.modulation == PROFILES[name]
 
 
 def test_every_statement_and_setting_has_an_example() -> None:

@@ -46,21 +46,22 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
             words[index, list(tokens)] = True
 
     groups = backbone.frame_groups(frames)
-    rule, share = spec.attention.resize, spec.attention.threshold
+    modulation = spec.modulation
+    rule, share = modulation.resize, modulation.threshold
     sampled = to_tokens(layout.bits_FHW, groups, grids, rule, share)
     for bits in sampled:
         _carve_tokens(bits, edits)
     classes = np.unique(np.concatenate([np.unique(bits) for bits in sampled]))
     classes = np.union1d(np.zeros(1, classes.dtype), classes)  # class 0: no edit
     members = _members(classes, len(edits))
-    scope = key_frames(spec.attention.frames, len(groups))
+    scope = key_frames(modulation.frames, len(groups))
     levels = tuple(
         level_of(
             index,
             np.searchsorted(classes, bits).astype(labels_dtype(len(classes))),
             members,
             edits,
-            spec.attention,
+            modulation,
             scope,
             index in modulated,
         )
@@ -71,7 +72,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         frames=layout.frames,
         frames_per_latent=backbone.frames_per_latent,
         edits=edits,
-        attention=spec.attention,
+        attention=modulation,
         backbone=backbone.name,
         training_steps=backbone.training_steps,
         width=width,
@@ -104,7 +105,7 @@ def _check_count(spec: EditSpec, backbone: Backbone, frames: int) -> None:
 
 
 def _chosen_levels(spec: EditSpec, backbone: Backbone) -> frozenset[int]:
-    chosen, attended = spec.attention.levels, backbone.attended_levels
+    chosen, attended = spec.modulation.levels, backbone.attended_levels
     if chosen == "all":
         return frozenset(attended)
     for level in chosen:

@@ -36,6 +36,8 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
             "decay": plan.attention.decay,
             "frames": plan.attention.frames,
             "norm": plan.attention.norm,
+            "phrases": plan.attention.phrases,
+            "unbound": plan.attention.unbound,
         },
         "edits": [
             {
@@ -92,7 +94,8 @@ def facts_text(found: dict[str, Any]) -> str:
         f"{len(found['frames'])} frames of {width}x{height}, {found['classes']} classes, "
         f"{found['bytes'] / 1000:.0f} kB",
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
-        f"decay {schedule['decay']:g}, frames {schedule['frames']}, norm {schedule['norm']}",
+        f"decay {schedule['decay']:g}, frames {schedule['frames']}, norm {schedule['norm']}, "
+        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}",
         f"target: “{found['target']}”",
     ]
     for edit in found["edits"]:

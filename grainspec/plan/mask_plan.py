@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from grainspec.numbers import first_steps
 from grainspec.plan.backbone import frame_groups
-from grainspec.spec import Attention, FrameScope
+from grainspec.spec import FrameScope, Modulation
 from grainspec.words import CharSpan
 
 Floats = npt.NDArray[np.float32]
@@ -85,7 +85,7 @@ class MaskPlan:
     frames: tuple[int, ...]
     frames_per_latent: int
     edits: tuple[PlannedEdit, ...]
-    attention: Attention
+    attention: Modulation
     backbone: str
     training_steps: int
     width: int
@@ -113,6 +113,12 @@ class MaskPlan:
         """Whether a token of a class and a word are a positive pair: the word is its edit's."""
         members = self.members_CE.astype(np.int32)
         return np.asarray(members @ self.words_ET.astype(np.int32) > 0)
+
+    @property
+    def repel_shares_T(self) -> Floats:
+        """The share of λ⁻ by which each prompt token pushes: ``unbound`` for those of no edit."""
+        bound = self.words_ET.any(axis=0)
+        return np.where(bound, 1, self.attention.unbound).astype(np.float32)
 
     def is_active(self, step: int, steps: int, timestep: float) -> bool:
         """Whether sampling step ``step`` of ``steps`` (from 0), at a timestep, is modulated.

@@ -14,10 +14,10 @@ from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
-from grainspec.spec import MAX_WEIGHT, Attention
+from grainspec.spec import MAX_WEIGHT, Modulation
 from grainspec.whole_file import whole_file
 
-_FORMAT = "grainspec.plan.3"
+_FORMAT = "grainspec.plan.4"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 """What NumPy and safetensors raise for broken files; the last two for types NumPy lacks."""
 _TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")
@@ -31,7 +31,7 @@ class _Header:
     frames: tuple[int, ...]
     frames_per_latent: int
     edits: tuple[PlannedEdit, ...]
-    attention: Attention
+    attention: Modulation
     backbone: str
     training_steps: int
     width: int

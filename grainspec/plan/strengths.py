@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grainspec.plan.mask_plan import Labels, PlanLevel, PlannedEdit, Relation, class_counts
-from grainspec.spec import Attention
+from grainspec.spec import Modulation
 
 
 def level_of(
@@ -25,7 +25,7 @@ def level_of(
     labels_FHW: Labels,
     members_CE: Relation,
     edits: Sequence[PlannedEdit],
-    attention: Attention,
+    modulation: Modulation,
     scope_FK: npt.NDArray[np.int32],
     modulated: bool,
 ) -> PlanLevel:
@@ -44,8 +44,8 @@ def level_of(
     # What is free has no words to be drawn to, and none to be pushed from.
     cross_weight = _largest(members_CE, [edit.weight * bool(edit.tokens) for edit in edits])
     cross_repel = _largest(members_CE, [edit.repel * bool(edit.tokens) for edit in edits])
-    cross = attention.cross * (1 - area_FC) * claimed
-    self_ = attention.self_ * (1 - in_scope) * claimed
+    cross = modulation.cross * (1 - area_FC) * claimed
+    self_ = modulation.self_ * (1 - in_scope) * claimed
     return PlanLevel(
         index=index,
         labels_FHW=labels_FHW,

@@ -6,6 +6,7 @@ compile again with something changed that must change the plan in one known way.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -241,35 +242,53 @@ def _shares(mask_FHW: Mask, rows: int, columns: int) -> npt.NDArray[np.float64]:
 @_named("words")
 def _words(case: Case) -> None:
     """A word of the prompt is positive exactly in the regions whose phrase it belongs to."""
-    plan, changes = case.plan, case.spec.changes
-    places = list(case.backbone.tokenize(case.spec.target))
-    spans = dict(
-        zip(
-            [edit.region for edit in changes],
-            bind([edit.phrase for edit in changes], case.spec.target),
-            strict=True,
-        )
-    )
+    plan, owners = case.plan, _owners(case)
     crossing = plan.cross_relation_CT
     for number, members in enumerate(plan.members_CE):
         regions = [e.region for e, m in zip(plan.edits, members, strict=True) if m]
-        for token, (start, end) in enumerate(places):
-            theirs = [
-                region
-                for region in regions
-                for first, last in spans.get(region, ())
-                if start < last and first < end and start < end
-            ]
-            if crossing[number, token] != bool(theirs):
-                word = case.spec.target[start:end] or "(none)"
-                message = f"the word “{word}” is {'not ' * bool(theirs)}positive"
+        for token, theirs in enumerate(owners):
+            positive = not theirs.isdisjoint(regions)
+            if crossing[number, token] != positive:
+                message = f"the word {_word(case, token)} is {'not ' * positive}positive"
                 raise Broken("words", message, region=" and ".join(regions) or "none", token=token)
+
+
+@_named("unbound")
+def _unbound(case: Case) -> None:
+    """Pixels are pushed from the words of no edit by the share that the spec says, from others."""
+    for token, theirs in enumerate(_owners(case)):
+        share = 1.0 if theirs else case.spec.modulation.unbound
+        found = float(case.plan.repel_shares_T[token])
+        if not math.isclose(found, share, abs_tol=1e-6):
+            message = f"the word {_word(case, token)} pushes by {found:g}, not {share:g}"
+            raise Broken(
+                "unbound", message, region=" and ".join(sorted(theirs)) or "none", token=token
+            )
+
+
+def _owners(case: Case) -> list[set[str]]:
+    """For every token of the target prompt, the regions whose phrases it belongs to."""
+    changes = case.spec.changes
+    phrases = bind([edit.phrase for edit in changes], case.spec.target)
+    return [
+        {
+            edit.region
+            for edit, spans in zip(changes, phrases, strict=True)
+            if any(start < last and first < end and start < end for first, last in spans)
+        }
+        for start, end in case.backbone.tokenize(case.spec.target)
+    ]
+
+
+def _word(case: Case, token: int) -> str:
+    start, end = list(case.backbone.tokenize(case.spec.target))[token]
+    return f"“{case.spec.target[start:end] or '(none)'}”"
 
 
 @_named("strengths")
 def _strengths(case: Case) -> None:
     """Strengths are in [0, 1], 0 outside all regions, and fall as a region's area rises."""
-    plan, attention = case.plan, case.spec.attention
+    plan, modulation = case.plan, case.spec.modulation
     edits = {edit.region: edit for edit in case.spec.changes}
     weights: dict[str, list[float]] = {"attract": [], "repel": []}
     for planned in plan.edits:  # what is free has the weight 1
@@ -282,8 +301,8 @@ def _strengths(case: Case) -> None:
         areas = counts @ plan.self_relation_CC / level.tokens
         scope = np.stack([areas[keys].mean(axis=0) for keys in plan.key_frames_FK])
         for kind, top, share in (
-            ("cross", attention.cross, areas),
-            ("self", attention.self_, scope),
+            ("cross", modulation.cross, areas),
+            ("self", modulation.self_, scope),
         ):
             for name, of_edits in weights.items():
                 table = getattr(level, f"{kind}_{name}_FC")
@@ -335,7 +354,7 @@ def _scope(case: Case) -> None:
             "first_last": [0, count - 1],
             "sparse_causal": [0, max(0, frame - 1)],
             "full": [*range(count)],
-        }[case.spec.attention.frames]
+        }[case.spec.modulation.frames]
         if keys != expected:
             raise Broken("scope", f"it attends to {keys}, not {expected}", frame=frame)
 
@@ -344,7 +363,7 @@ def _scope(case: Case) -> None:
 def _levels(case: Case) -> None:
     """Each of the backbone's levels has its grid, and is modulated if it was chosen."""
     grids = case.backbone.grids(case.plan.width, case.plan.height)
-    chosen = case.spec.attention.levels
+    chosen = case.spec.modulation.levels
     for index, (level, grid) in enumerate(zip(case.plan.levels, grids, strict=True)):
         if level.index != index or level.labels_FHW.shape[1:] != grid:
             message = f"its grid is {level.labels_FHW.shape[1:]}, not {grid}"
@@ -417,7 +436,7 @@ def _renaming(case: Case) -> None:
 @_named("reversal")
 def _reversal(case: Case) -> None:
     """Played backwards, the plan runs backwards (for scopes that know no first frame)."""
-    if case.spec.attention.frames not in {"each", "full"} or case.plan.frames_per_latent > 1:
+    if case.spec.modulation.frames not in {"each", "full"} or case.plan.frames_per_latent > 1:
         return
     backwards = Layout(case.layout.names, case.layout.bits_FHW[::-1], case.layout.frames)
     other = case.again(layout=backwards)
@@ -457,7 +476,7 @@ def _flip(case: Case) -> None:
             continue  # cells of several sizes, which are others in the mirror
         sizes = [extent // count for count in cells]
         mirrored = np.flip(case.layout.bits_FHW, axis)
-        if case.spec.attention.resize == "nearest":
+        if case.spec.modulation.resize == "nearest":
             # The centre of a cell of even size is the pixel after the middle; in the mirror the
             # one before it. Moved by a pixel, centres come to lie on centres.
             if len({size % 2 for size in sizes}) > 1:
@@ -501,7 +520,7 @@ def _splitting(case: Case) -> None:
             here, there = _tokens(case.plan, level).members_GNE, _tokens(plan, others).members_GNE
             rest = [i for i in range(here.shape[2]) if i != index]
             changed = (here[..., rest] != there[..., rest]).any(axis=2)
-            if case.spec.attention.resize == "nearest":
+            if case.spec.modulation.resize == "nearest":
                 joined = there[..., index] | there[..., -1]
                 changed |= joined != here[..., index]
                 changed |= there[..., index] & there[..., -1]

@@ -170,6 +170,7 @@ def _changed(
             "decay": rng.choice([0.0, 1.0, 5.0]),
             "resize": rng.choice(["nearest", "area", "any"]),
             "threshold": rng.choice([0.1, 0.5, 1.0]),
+            "unbound": rng.choice([0.0, 0.3, 1.0]),
         }
     )
     said.append(f"frames {attention.frames}, resize {attention.resize}")

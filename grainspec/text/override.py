@@ -19,6 +19,7 @@ from grainspec.text.settings import (
     EDIT,
     FLOW,
     INJECT,
+    PROFILE,
     SAMPLER,
     VIDEO,
     Kind,
@@ -35,7 +36,7 @@ PATH = "--set"
 _TEXTS = ("target", "source", "negative", "model")
 _BLOCKS = {
     "video": {name: kind for name, kind in VIDEO.items() if name != "crop"},
-    "attention": ATTENTION,
+    "attention": {"profile": PROFILE, **ATTENTION},
     "flow": {name: kind for name, kind in FLOW.items() if name != "weights"},
     "inject": INJECT,
     "context": CONTEXT,

@@ -18,7 +18,6 @@ from grainspec.spec import (
     MAX_CONTROLS,
     MAX_VARIANTS,
     Attention,
-    AttentionChange,
     Blend,
     Context,
     Control,
@@ -29,6 +28,7 @@ from grainspec.spec import (
     Free,
     Inject,
     Keep,
+    Profile,
     Region,
     Sampler,
     SamplerChange,
@@ -39,7 +39,7 @@ from grainspec.spec import (
 )
 from grainspec.text import settings
 from grainspec.text.regions import RegionReader, token_of
-from grainspec.text.settings import Setting, read_settings
+from grainspec.text.settings import Kind, Setting, read_settings
 from grainspec.text.tokens import Statement, span_of, statements
 from grainspec.validation import findings_of
 
@@ -284,10 +284,9 @@ class _Reader(RegionReader):
             self.findings += findings_of(error, None, lambda _: span, what=field)
 
     def _attention(self, tree: Tree[Token], span: Span) -> None:
-        given = read_settings(_block(tree.children), settings.ATTENTION, self.findings)
-        self.scope.once["attention"] = self.make(
-            Attention if self.scope is self.whole else AttentionChange, span, given
-        )
+        given = self._named(tree, "profile", get_args(Profile), settings.ATTENTION)
+        if given is not None:
+            self.scope.once["attention"] = self.make(Attention, span, given)
 
     def _flow(self, tree: Tree[Token], span: Span) -> None:
         given = read_settings(_block(tree.children), settings.FLOW, self.findings)
@@ -305,23 +304,30 @@ class _Reader(RegionReader):
         self.scope.once["context"] = self.make(Context, span, given)
 
     def _sampler(self, tree: Tree[Token], span: Span) -> None:
+        given = self._named(tree, "method", get_args(SamplerMethod), settings.SAMPLER)
+        if given is not None:
+            self.scope.once["sampler"] = self.make(
+                Sampler if self.scope is self.whole else SamplerChange, span, given
+            )
+
+    def _named(
+        self, tree: Tree[Token], field: str, names: Sequence[str], known: dict[str, Kind]
+    ) -> dict[str, Setting] | None:
+        """The settings of a block, and as ``field`` the name before it; None if it is unknown."""
         block = _block(tree.children)
-        methods = get_args(SamplerMethod)
         inside = block.children[0] if block and block.children else None
-        if block and isinstance(inside, Token) and str(inside) in methods:
+        if block and isinstance(inside, Token) and str(inside) in names:
             where = settings.word_span(block.children.pop(0))
-            cure = f"Write `sampler {inside} {{ … }}`."
+            cure = f"Write `{tree.data} {inside} {{ … }}`."
             self.report("G201", f"`{inside}` is no setting", cure, where)
-        given = read_settings(block, settings.SAMPLER, self.findings)
+        given = read_settings(block, known, self.findings)
         first = tree.children[0] if tree.children else None
         if isinstance(first, Token):
-            if str(first) not in methods:
-                self._unknown_kind("sampler", first, methods)
-                return
-            given["method"] = Setting(str(first), span_of(first))
-        self.scope.once["sampler"] = self.make(
-            Sampler if self.scope is self.whole else SamplerChange, span, given
-        )
+            if str(first) not in names:
+                self._unknown_kind(f"{tree.data} {field}", first, names)
+                return None
+            given[field] = Setting(str(first), span_of(first))
+        return given
 
     def _control(self, tree: Tree[Token], span: Span) -> None:
         kind = token_of(tree.children[0])

@@ -24,8 +24,8 @@ from grainspec.regions.expressions import (
 )
 from grainspec.regions.expressions import Union as UnionOf
 from grainspec.spec import (
+    DEMO,
     Attention,
-    AttentionChange,
     Blend,
     Change,
     Context,
@@ -65,7 +65,7 @@ def dumps(spec: EditSpec) -> str:
     """
     groups = [
         [f"grain {spec.version}"],
-        [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != "demo" else []),
+        [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != DEMO else []),
         _prompts(spec, "source", "target", "negative"),
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
         [_edit(edit) for edit in spec.edits],
@@ -200,7 +200,7 @@ def _edit(edit: Change) -> str:
 
 
 def _settings(
-    attention: Attention | AttentionChange,
+    attention: Attention,
     sampler: Sampler | SamplerChange,
     flow: Flow | None = None,
     inject: Inject | None = None,
@@ -220,12 +220,13 @@ def _settings(
             "decay": decimal_text,
             "levels": _levels,
             "phrases": str,
+            "unbound": decimal_text,
             "resize": str,
             "threshold": percent_text,
         },
     )
-    if given:
-        lines.append(f"attention{_block(given)}")
+    if given or attention.profile:
+        lines.append(f"attention{_name(attention.profile)}{_block(given)}")
     if flow:
         given = _changed(flow, {"levels": _levels, "method": str, "weights": quoted})
         lines.append(f"flow{_block(given)}")
@@ -247,7 +248,7 @@ def _settings(
         sampler, {"steps": str, "guidance": decimal_text, "eta": decimal_text, "seed": str}
     )
     if given or sampler.method != type(sampler).model_fields["method"].default:
-        lines.append(f"sampler{f' {sampler.method}' if sampler.method else ''}{_block(given)}")
+        lines.append(f"sampler{_name(sampler.method)}{_block(given)}")
     return lines
 
 
@@ -282,6 +283,10 @@ def _changed(node: Node, show: dict[str, Callable[..., str]]) -> list[str]:
         for name, write in show.items()
         if getattr(node, name) != type(node).model_fields[name].default
     ]
+
+
+def _name(name: str | None) -> str:
+    return f" {name}" if name else ""
 
 
 def _block(settings: list[str]) -> str:

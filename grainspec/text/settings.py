@@ -22,6 +22,7 @@ from grainspec.spec import (
     FrameScope,
     NormScope,
     PhraseContext,
+    Profile,
     Size,
 )
 from grainspec.text.tokens import span_of
@@ -136,6 +137,7 @@ LEVELS = Kind("`all`, or levels by number, 0 the finest, as `1 2` or `1..3`", _l
 
 VIDEO = {"frames": RANGE, "step": INTEGER, "size": SIZE, "crop": BOX}
 EDIT = {"weight": DECIMAL, "repel": DECIMAL}
+PROFILE = _choice(get_args(Profile))
 ATTENTION = {
     "cross": DECIMAL,
     "self": DECIMAL,
@@ -146,6 +148,7 @@ ATTENTION = {
     "decay": DECIMAL,
     "levels": LEVELS,
     "phrases": _choice(get_args(PhraseContext)),
+    "unbound": DECIMAL,
     "resize": _choice(get_args(ResizeRule)),
     "threshold": PERCENT,
 }

@@ -24,6 +24,7 @@ _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in
 _SHARED = frozenset(word.upper() for word in SHARED)
 _JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
 _MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
+_NUMBERS = frozenset({"NUMBER", "PERCENT"})
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
 
 _SPOKEN = {
@@ -370,6 +371,8 @@ def _meant(token: Token, before: Token, expected: list[str]) -> str:
         return f"Names are written with `_`, as `{before}_…`."
     if token.type == "NAME" and expected == ["`{`"]:
         return f"Settings stand in braces: `{{ {text} … }}`."
+    if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"]:
+        return f"Settings stand in braces: `{{ {before} {text} … }}`."
     if token.type == "COMMA" and expected == ["`{`"]:
         return "Begin a new statement: each edit is one."
     return ""

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.plan.windows import FrameWindow, plan_of_frames
-from grainspec.spec import EditSpec, Flow
+from grainspec.spec import DEMO, EditSpec, Flow
 from grainspec_runtime.backbones.additions import Embedding, Lora, digest
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
-from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl

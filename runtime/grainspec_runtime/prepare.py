@@ -14,12 +14,11 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound, bind_regions
-from grainspec.spec import EditSpec
+from grainspec.spec import DEMO, EditSpec
 from grainspec.text.override import override
 from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.backbones.decoder import injected_layers
 from grainspec_runtime.backbones.facts import backbone_facts, text_width, unet_config
-from grainspec_runtime.backbones.locate import DEMO
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
 

@@ -79,7 +79,7 @@ def test_builder_says_what_text_says() -> None:
         .instance("man", "robot", weight=1.5)
         .add("eyes", "sunglasses", of="man")
         .edit("trees", "cherry trees")
-        .attention(self=0.2, frames="each")
+        .attention(profile="videograin", self=0.3, frames="each", unbound=0.5)
         .flow(levels=[0, 2], method="raft", weights=Path("models") / "raft")
         .inject(features=0.2, self_levels=[1, 2])
         .context(frames=12, keys=3)
@@ -98,7 +98,7 @@ def test_builder_says_what_text_says() -> None:
         edit instance man -> "robot" { weight 1.5 }
         add part eyes of man -> "sunglasses"
         edit trees -> "cherry trees"
-        attention { self 0.2 frames each }
+        attention videograin { self 0.3 frames each unbound 0.5 }
         flow { levels 0 2 method raft weights "models/raft" }
         inject { features 20% self_levels 1..2 }
         context { frames 12 keys 3 }
@@ -107,6 +107,31 @@ def test_builder_says_what_text_says() -> None:
     )
     assert built == written
     assert hash(built) == hash(written)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown", "document"),
+    [
+        ("", "", {}),
+        ("attention { }", "", {}),
+        ("attention auto { }", "attention auto\n", {"profile": "auto"}),
+        ("attention demo", "attention demo\n", {"profile": "demo"}),
+        ("attention { self 0.3 }", "attention { self 0.3 }\n", {"self": 0.3}),
+        (
+            "attention videograin {unbound 0.50}",
+            "attention videograin { unbound 0.5 }\n",
+            {"profile": "videograin", "unbound": 0.5},
+        ),
+    ],
+)
+def test_attention_is_written_as_far_as_it_is_said(
+    said: str, shown: str, document: dict[str, Any]
+) -> None:
+    spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"\n' + said)
+    assert dumps(spec).partition('-> "bear"\n')[2].lstrip() == shown
+    assert parse(dumps(spec)) == spec
+    assert json.loads(to_json(spec))["attention"] == document
+    assert from_json(to_json(spec)) == spec
 
 
 def test_shapes_move_in_python_as_in_text() -> None:
@@ -173,6 +198,7 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").attention(until="50%"), "G202.*is 50%. Expected a number, as 0.5"),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(levels="1..3"), "G202.*`levels` is 1..3"),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(levels=3), "G202.*`levels` is 3"),  # type: ignore[arg-type]
+        (lambda: Builder("c").attention(profile="paper"), "G202.*'auto', 'videograin' or 'demo'"),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
         (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]
         (lambda: Builder("c").keep(["l"]), "G202.*Expected a text"),  # type: ignore[arg-type]

@@ -71,6 +71,11 @@ def test_comments_inside_statements_stay_where_they_stand() -> None:
 region r = masks(
     # the folder
     "x", invert)
+attention videograin {  # the paper's
+    unbound
+    # as it is
+    0.3  # not all
+}
 """
     assert format_text(text) == text
 

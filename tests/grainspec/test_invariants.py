@@ -143,7 +143,15 @@ def parts_not_carved(spec: EditSpec, layout: Layout, backbone: Backbone) -> Mask
         return compiled(spec, layout, backbone)
 
 
+def unbound(value: float) -> Compiler:
+    return on_plan(
+        lambda plan: replace(plan, attention=plan.attention.model_copy(update={"unbound": value}))
+    )
+
+
 MUTANTS: dict[str, Compiler] = {
+    "words of no edit pushed away": unbound(1.0),
+    "words of no edit left alone": unbound(0.0),
     "tokens that are a part's and its owner's": parts_not_carved,
     "attraction and repulsion swapped": on_levels(
         lambda plan, level: replace(
@@ -217,7 +225,7 @@ def written() -> list[tuple[EditSpec, Layout]]:
         masks["bear"][frame, 21:50, 30 + 6 * frame : 51] = True
         masks["road"][frame, 52:64, :33] = True
     layout = Layout.of(masks)
-    odd = "attention { resize any levels 1 frames sparse_causal cross 0.7 }"
+    odd = "attention { resize any levels 1 frames sparse_causal cross 0.7 unbound 0.5 }"
     worn = parse(
         'grain 1 video "c" target "a bear with a hat" region bear = all region hat = all '
         'edit bear -> "bear" add hat of bear -> "hat" attention { resize any }'

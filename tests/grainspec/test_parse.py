@@ -16,6 +16,7 @@ from grainspec.regions.expressions import (
     Rest,
     Union,
 )
+from grainspec.spec import PROFILES, Attention
 from grainspec.words import occurrences
 
 HEAD = 'grain 1\nvideo "c.mp4"\ntarget "a green robot and a yellow bear with a hat"\n'
@@ -200,6 +201,15 @@ def test_an_unused_region_is_a_warning() -> None:
         ('edit known -> "bear" weight 2', "G001", "`{ weight … }`"),
         ('edit known -> "bear", known -> "hat"', "G001", "each edit is one"),
         ("sampler { ddim steps 5 }", "G201", "sampler ddim"),
+        ("attention { demo self 1 }", "G201", "Write `attention demo { … }`"),
+        ("attention vidoegrain { self 1 }", "G202", "Did you mean `videograin`?"),
+        ("attention paper", "G202", "There are `auto`, `videograin`, `demo`."),
+        ("attention demo demo", "G001", "in braces"),
+        ("attention self 0.5", "G001", "in braces: `{ self 0.5 … }`"),
+        ("attention", "G001", "`{`"),
+        ("attention { unbound 30% }", "G202", "a plain number"),
+        ("attention { unbound }", "G204", "a plain number"),
+        ("attention { profile demo }", "G201", ""),
         ("region r = box(1, 2, 3, 4)", "G202", "`1%`"),
         ("region r = box(1% 2% 3% 4%)", "G205", "box(10%, 20%, 30%, 60%)"),
         ("variant v { without knwon }", "G101", "`known`"),
@@ -286,6 +296,22 @@ def test_a_byte_order_mark_moves_no_caret(tmp_path: Path) -> None:
     span = raised.value.diagnostics[0].span
     assert span is not None
     assert (raised.value.source, span.column) == ("gran 1", 1)
+
+
+def test_what_attention_says_and_what_holds() -> None:
+    text = HEAD + 'region a = all edit a -> "hat"\n'
+    assert parse(text).attention == Attention()
+    assert parse(text).modulation == PROFILES["demo"]
+    assert parse(text + 'model "owner/name"').modulation == PROFILES["videograin"]
+    for said in ("attention auto", "attention auto { }"):
+        assert parse(text + said).modulation == PROFILES["demo"]
+    spec = parse(text + "attention videograin { self 0.5 }")
+    assert spec.attention == Attention(profile="videograin", self=0.5)
+    assert spec.modulation == PROFILES["videograin"].model_copy(update={"self_": 0.5})
+    assert parse(text + "attention demo model 'm'".replace("'", '"')).modulation == PROFILES["demo"]
+    span = spec.attention.span_of("profile")
+    assert span is not None
+    assert (span.line, span.column, span.end_column) == (5, 11, 21)
 
 
 def test_huge_and_odd_input_is_refused_quickly() -> None:

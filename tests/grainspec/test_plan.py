@@ -19,7 +19,7 @@ from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout
-from grainspec.spec import EditSpec
+from grainspec.spec import PROFILES, EditSpec
 from grainspec.testing import layouts, plans, word_backbone
 
 Sample = tuple[EditSpec, Layout, MaskPlan]
@@ -28,6 +28,7 @@ SPEC = parse(
     """
     grain 1
     video "c"
+    model "owner/name"
     target "a robot and a bear before trees and more trees"
     region left = all
     region right = all
@@ -82,6 +83,28 @@ def test_labels_words_and_strengths_of_a_known_layout() -> None:
     assert not plan.edited_FHW[:, 6:].any()
 
 
+def test_words_of_no_edit_push_by_a_share() -> None:
+    plan = compiled()
+    assert (plan.repel_shares_T == 1).all()
+    attention = SPEC.attention.model_copy(update={"unbound": 0.25})
+    spec = SPEC.model_copy(update={"attention": attention})
+    softer = compile_plan(spec, quarters(), word_backbone(levels=2)).plan
+    assert np.flatnonzero(softer.repel_shares_T == 1).tolist() == [2, 5, 7, 10]
+    assert (np.delete(softer.repel_shares_T, [2, 5, 7, 10]) == 0.25).all()
+    assert softer != plan
+    for name, array in plan.arrays().items():
+        assert (array == softer.arrays()[name]).all()
+
+
+def test_a_plan_has_what_the_spec_and_its_profile_say() -> None:
+    demo = compile_plan(SPEC.model_copy(update={"model": "demo"}), quarters(), word_backbone())
+    assert (demo.plan.attention, compiled().attention) == (PROFILES["demo"], PROFILES["videograin"])
+    said = parse(dumps(SPEC) + "attention demo { decay 0.5  levels 1 }")
+    plan = compile_plan(said, quarters(), word_backbone()).plan
+    expected = PROFILES["demo"].model_copy(update={"decay": 0.5, "levels": (1,)})
+    assert plan.attention == said.modulation == expected
+
+
 def test_the_schedule() -> None:
     plan = compiled()
     assert [plan.is_active(step, 50, 500) for step in (0, 14, 15, 49)] == [True, True, False, False]
@@ -127,10 +150,10 @@ def test_strengths_are_within_bounds(sample: Sample, timestep: float) -> None:
     spec, _, plan = sample
     for level in plan.levels:
         for table, weight in (
-            (level.cross_attract_FC, spec.attention.cross),
-            (level.cross_repel_FC, spec.attention.cross),
-            (level.self_attract_FC, spec.attention.self_),
-            (level.self_repel_FC, spec.attention.self_),
+            (level.cross_attract_FC, spec.modulation.cross),
+            (level.cross_repel_FC, spec.modulation.cross),
+            (level.self_attract_FC, spec.modulation.self_),
+            (level.self_repel_FC, spec.modulation.self_),
         ):
             assert (table >= 0).all()
             assert (table <= 4 * weight + 1e-6).all()
@@ -238,7 +261,7 @@ def test_plans_with_content_that_no_compiler_makes_are_refused(tmp_path: Path) -
         save_plan(replace(one, _cache={}), path)
         with pytest.raises(GrainError, match="G405"):
             load_plan(path)
-    metadata = {"format": "grainspec.plan.1", "plan": json.dumps(plan.header())}
+    metadata = {"format": "grainspec.plan.3", "plan": json.dumps(plan.header())}
     odd = {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}
     head = json.dumps({"__metadata__": metadata, "members": odd}).encode()
     path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
@@ -352,6 +375,7 @@ def test_facts_say_what_will_be_done() -> None:
     assert "edit left" in text
     assert "“robot”" in text
     assert "15 of 50 steps (timesteps 981 to 701, strengths x 0.91 to 0.17)" in text
+    assert "norm auto, phrases isolated, unbound 1" in text
     assert "0.74/0.74 → 0.14/0.14" in text
 
 
@@ -409,6 +433,7 @@ def test_what_differs_between_plans() -> None:
         """
         grain 1
         video "c"
+        model "owner/name"
         target "a robot and a polar bear before trees"
         region left = all
         region right = all
@@ -416,7 +441,7 @@ def test_what_differs_between_plans() -> None:
         edit left -> "robot"
         edit right -> "polar bear" { weight 0.5 repel 2 }
         free more
-        attention { until 40% frames each levels 0 }
+        attention { until 40% frames each levels 0 phrases in_context unbound 0.5 }
         """
     )
     masks = {name: quarters().mask(name) for name in ("left", "right", "trees")}
@@ -428,6 +453,8 @@ def test_what_differs_between_plans() -> None:
     assert said["steps", None, None] == (50, 40)
     assert said["modulated steps", None, None] == (15, 16)
     assert said["frames", None, None] == ("full", "each")
+    assert said["phrases", None, None] == ("isolated", "in_context")
+    assert said["unbound", None, None] == (1.0, 0.5)
     assert said["phrase", "right", None] == ("bear", "polar bear")
     assert said["tokens", "right", None] == ([[5]], [[5, 6]])
     assert said["edit", "trees", None] == ("edit “trees”", None)

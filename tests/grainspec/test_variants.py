@@ -24,7 +24,7 @@ from grainspec import (
     parse_all,
     to_json,
 )
-from grainspec.spec import MAX_VARIANTS, Edit, Keep
+from grainspec.spec import MAX_VARIANTS, PROFILES, Edit, Keep
 from grainspec.testing import specs
 from grainspec.text.format import format_text
 
@@ -78,6 +78,13 @@ def test_a_default_can_be_asked_for_again() -> None:
     assert (spec.negative, spec.attention.self_) == ("", 0.3)
 
 
+def test_a_profile_of_its_own_gives_what_neither_says() -> None:
+    spec = variant("attention videograin { self 0.4 }")
+    expected = {"self_": 0.4, "until": 0.6, "levels": (1, 2)}
+    assert spec.modulation == PROFILES["videograin"].model_copy(update=expected)
+    assert variant("attention auto").modulation == parse(WOLF).modulation
+
+
 def test_new_regions_come_last_and_others_can_be_left_out() -> None:
     spec = variant('target "a husky with a hat" add part head of wolf -> "hat" without snow')
     assert [edit.region for edit in spec.edits] == ["wolf", "head"]
@@ -111,6 +118,7 @@ def test_only_variants_need_be_whole() -> None:
         ('edit wolf -> "husky" keep wolf', "G107", "kept and edited"),
         ("attention { self 2 }", "G203", "`self` is 2"),
         ("attention { slef 2 }", "G201", "slef"),
+        ("attention videograin2", "G202", "there is no attention profile `videograin2`"),
         ("sampler euler", "G202", "euler"),
         ("edit wolf", "G001", "ends too early, after `wolf`"),
         ("target", "G001", "ends too early"),
@@ -230,6 +238,8 @@ def test_single_values() -> None:
             "target=a grey husky",
             "attention.levels=0..1",
             "attention.until=100%",
+            "attention.profile=videograin",
+            "attention.unbound=0.5",
             "sampler.steps=5",
             "video.frames=0..7",
             "video.size=64x64",
@@ -240,6 +250,7 @@ def test_single_values() -> None:
     )
     assert (spec.target, spec.model) == ("a grey husky", "owner/name")
     assert (spec.attention.levels, spec.attention.until) == ((0, 1), 1)
+    assert (spec.modulation.decay, spec.modulation.unbound) == (5, 0.5)
     assert spec.sampler.steps == 5
     assert spec.video.frames is not None
     assert spec.video.frames.last == 7
@@ -271,6 +282,8 @@ def test_texts_may_be_quoted_and_findings_name_the_setting() -> None:
         ("sampler.steps=0", "G203", "from 1 to 1000"),
         ("sampler.steps=@", "G202", "whole number"),
         ("attention.self=1 cross 1", "G202", "Give each its own"),
+        ("attention.profile=paper", "G202", "one of `auto`, `videograin`, `demo`"),
+        ("attention.unbound=1.5", "G203", "1"),
         ("attention.self=cross 1", "G204", "Expected"),
         ("attention.levels=9..99", "G203", "from 0 to 15"),
         ("wolf.phrase=", "G203", "Write"),

@@ -202,9 +202,11 @@ def test_plans_are_compared(grain: Grain, example: Path, tmp_path: Path) -> None
     assert said.code == 0
     assert "right\n  edit: edit “green robot” → nothing" in said.out
     changed = example.with_name("other.grain")
-    changed.write_text(example.read_text().replace("self 1", "self 0.5"))
+    changed.write_text(example.read_text() + "attention { self 0.5 }")
     found = grain("plan", example, "--diff", changed, "--format", "json").json["differences"]
     assert {change["what"] for change in found} == {"self attract", "self repel"}
+    changed.write_text(example.read_text() + "attention { unbound 0.5 }")
+    assert "unbound: 0.3 → 0.5" in grain("plan", example, "--diff", changed).out
 
 
 def test_values_that_are_set_wrong(grain: Grain, example: Path) -> None:

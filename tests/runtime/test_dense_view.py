@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from grainspec import parse
 from grainspec.plan.compile import compile_plan
@@ -14,7 +15,7 @@ from grainspec_runtime.views.dense import _matrix, _shown, dense_picture
 def test_pairs_have_their_colours() -> None:
     relation = np.array([[True, False], [False, True], [True, True]])
     attract, repel = np.array([1, 0.5, 0], np.float32), np.array([0, 1, 0], np.float32)
-    colours = _matrix(relation, attract, repel)
+    colours = _matrix(relation, attract, repel, np.array([1, 0.5], np.float32))
     teal, purple, white = (0, 120, 110), (165, 0, 115), (255, 255, 255)
     half_teal = (128, 188, 182)
     assert [[tuple(map(int, pixel)) for pixel in row] for row in colours] == [
@@ -32,21 +33,28 @@ def test_large_grids_are_thinned_out() -> None:
     assert shown[14] == 4 * 40
 
 
-def test_the_picture_of_a_level() -> None:
+@pytest.mark.parametrize("unbound", [1, 0.6])
+def test_the_picture_of_a_level(unbound: float) -> None:
     spec = parse(
-        'grain 1 video "c" target "a bear before trees" region r = all region t = all '
-        'edit r -> "bear" edit t -> "trees" attention { frames each self 1 decay 0 }'
+        'grain 1 video "c" target "a bear before trees" region r = all region t = all edit r -> '
+        f'"bear" edit t -> "trees" attention {{ frames each self 1 decay 0 unbound {unbound} }}'
     )
     left = np.zeros((2, 64, 64), bool)
     left[:, :, :32] = True
     plan = compile_plan(spec, Layout.of({"r": left, "t": ~left}), word_backbone(levels=2)).plan
     level = plan.levels[1]
     picture = np.asarray(dense_picture(plan, level, frame=0, timestep=1000))
-    half = 255 + (np.array([[0, 120, 110], [165, 0, 115]]) - 255) * 0.5  # half the frame: λ = 0.5
-    counts = [
-        int((picture == colour.round().astype(np.uint8)).all(axis=2).sum()) for colour in half
+    attract, repel = np.array([[0, 120, 110], [165, 0, 115]]) - 255
+    counts = [  # half the frame: λ = 0.5
+        int((picture == (255 + colour).round().astype(np.uint8)).all(axis=2).sum())
+        for colour in (attract * 0.5, repel * 0.5, repel * 0.5 * unbound)
     ]
     pixels = (216 // 16 + 1) ** 2  # a pair; words are four times as wide
     to_tokens, to_words = 16 * 16 // 2, 16 * 4
     assert counts[0] == (to_tokens + to_words) * pixels
-    assert counts[1] == (to_tokens + 6 * to_words) * pixels  # of seven words one is a token's own
+    # Of seven words one is a token's own, and one the other edit's.
+    if unbound == 1:
+        assert counts[1] == counts[2] == (to_tokens + 6 * to_words) * pixels
+    else:
+        assert counts[1] == (to_tokens + to_words) * pixels
+        assert counts[2] == 5 * to_words * pixels

@@ -11,7 +11,7 @@ import pytest
 import torch
 from clips import EXAMPLES
 
-from grainspec import EditSpec, GrainError, load, parse
+from grainspec import EditSpec, GrainError, load, override, parse
 from grainspec.plan.save import load_plan
 from grainspec.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
@@ -106,7 +106,7 @@ def test_an_inversion_is_found_again_for_other_words(editor: Editor) -> None:
     assert not editor.run(spec, base=EXAMPLES).inversion_cached
     other = spec.model_copy(update={"target": spec.target.replace("orange", "green")})
     assert editor.run(other, base=EXAMPLES).inversion_cached
-    settings = spec.attention.model_copy(update={"frames": "each"})
+    settings = spec.attention.model_copy(update={"frames": "full"})
     assert not editor.run(
         spec.model_copy(update={"attention": settings}), base=EXAMPLES
     ).inversion_cached
@@ -174,7 +174,8 @@ def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
 
 
 def test_phrases_take_the_place_of_their_words(demo: Checkpoint) -> None:
-    prepared = prepare(shortened("instance"), EXAMPLES)
+    spec = override(shortened("instance"), ["attention.phrases=isolated"])
+    prepared = prepare(spec, EXAMPLES)
     words = encode_target(demo.pipe, prepared.plan, device=demo.device).words
     whole = demo.encode_prompt(prepared.plan.target).words
     alone = demo.encode_prompt("green robot").words
@@ -182,8 +183,7 @@ def test_phrases_take_the_place_of_their_words(demo: Checkpoint) -> None:
     assert torch.equal(words[0, list(tokens)], alone[0, 1 : 1 + len(tokens)])
     others = [i for i in range(48) if not prepared.plan.words_ET[:, i].any()]
     assert torch.equal(words[0, others], whole[0, others])
-    settings = prepared.plan.attention.model_copy(update={"phrases": "in_context"})
-    spec = prepared.spec.model_copy(update={"attention": settings})
+    spec = override(spec, ["attention.phrases=in_context"])
     in_context = encode_target(demo.pipe, prepare(spec, EXAMPLES).plan, device=demo.device)
     assert torch.equal(in_context.words, whole)
 

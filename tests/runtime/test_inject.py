@@ -482,7 +482,8 @@ def short(*sets: str, model: Path | None = None, name: str = "instance", steps: 
     spec = load(EXAMPLES / f"{name}.grain")
     if "unipc" in sets:
         spec = spec.replaced({}, sampler=spec.sampler.replaced({}, method="unipc"))
-    chosen = [f"sampler.steps={steps}", "video.frames=0..1", *sets]
+    few = f"sampler.steps={steps}", "attention.until=60%", "video.frames=0..1"
+    chosen = [*few, *sets]
     chosen = [one for one in chosen if one != "unipc"]
     if model is not None:
         chosen += [f"model={model}"]

@@ -162,6 +162,7 @@ def test_frames_that_are_equal_stay_equal(unet: UNet2DConditionModel) -> None:
 TEXT = """
 grain 1
 video "c"
+model "tiny"
 target "a green robot and a yellow bear on grass"
 region left = all
 region right = all

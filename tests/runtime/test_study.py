@@ -18,7 +18,7 @@ from torch import Tensor
 from grainspec import EditSpec, GrainError, load
 from grainspec.clip import probe
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import FrameRange, Size, Video
+from grainspec.spec import Attention, FrameRange, Size, Video
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.prepare import prepare
@@ -266,7 +266,7 @@ def example(tiny_sd: Path, tmp_path: Path) -> Path:
     for part in ("clips", "masks"):
         shutil.copytree(EXAMPLES / part, folder / part)
     text = (EXAMPLES / "instance.grain").read_text()
-    video = f'two_men.mp4" {{ frames 0..1  size 64x64 }}\nmodel "{tiny_sd}"'
+    video = f'two_men.mp4" {{ frames 0..1  size 64x64 }}\nmodel "{tiny_sd}"\nattention demo'
     path = folder / "instance.grain"
     path.write_text(text.replace('two_men.mp4"', video).replace("steps 30", "steps 3"))
     return path
@@ -308,7 +308,7 @@ def test_a_compiled_unet_cannot_be_studied(grain: Grain, example: Path) -> None:
 
 def test_a_studied_run_sees_every_step(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "_SECONDS_BETWEEN", 0.0)
-    spec = short(str(tiny_sd), 4)
+    spec = short(str(tiny_sd), 4).model_copy(update={"attention": Attention(profile="demo")})
 
     def stop(stage: str, done: int, total: int) -> None:
         if (stage, done) == ("sample", 2):

@@ -22,6 +22,7 @@ FRAMES = 3
 TEXT = """
 grain 1
 video "c"
+model "tiny"
 target "a green robot and a yellow bear on grass"
 region left = all
 region right = all

@@ -28,6 +28,8 @@ class Dense:
     """Which keys are in the scope of a query, and how often."""
     self_NN: np.ndarray
     cross_NT: np.ndarray
+    shares_NT: np.ndarray
+    """How much of its repulsion pushes a token from each word."""
     cross_attract_N: np.ndarray
     cross_repel_N: np.ndarray
     self_attract_N: np.ndarray
@@ -44,7 +46,7 @@ def regions_of(
     found = set()
     for name in layout.names:
         mask = layout.mask(name)
-        if spec.attention.resize == "nearest":
+        if spec.modulation.resize == "nearest":
             middle = frames[len(frames) // 2]
             inside = mask[
                 middle, (2 * y + 1) * height // (2 * rows), (2 * x + 1) * width // (2 * columns)
@@ -57,8 +59,8 @@ def regions_of(
                 for column in range(left, right)
             ]
             inside = any(pixels)
-            if spec.attention.resize == "area":
-                needed = spec.attention.threshold * len(pixels)
+            if spec.modulation.resize == "area":
+                needed = spec.modulation.threshold * len(pixels)
                 inside = inside and sum(pixels) >= needed * (1 - 1e-9)
         if inside:
             found.add(name)
@@ -129,7 +131,7 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
     attends_NN = np.zeros((total, total), int)
     same_frame = np.zeros((total, total), bool)
     for query, (frame, mine) in enumerate(tokens):
-        scope = scope_of(spec.attention.frames, frame, len(groups))
+        scope = scope_of(spec.modulation.frames, frame, len(groups))
         for key, (other_frame, others) in enumerate(tokens):
             self_NN[query, key] = bool(mine & others)
             attends_NN[query, key] = scope.count(other_frame)
@@ -147,18 +149,22 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
         weights = [edit.weight for edit in worded]
         repels = [edit.weight if edit.repel is None else edit.repel for edit in worded]
         free = [1.0] * (len(mine) - len(worded))
-        cross = spec.attention.cross * (1 - area) if mine else 0
-        self_ = spec.attention.self_ * (1 - in_scope) if mine else 0
+        cross = spec.modulation.cross * (1 - area) if mine else 0
+        self_ = spec.modulation.self_ * (1 - in_scope) if mine else 0
         strengths["ca"].append(cross * max(weights, default=0))
         strengths["cr"].append(cross * max(repels, default=0))
         strengths["sa"].append(self_ * max(weights + free, default=0))
         strengths["sr"].append(self_ * max(repels + free, default=0))
+    named = {word for edit in spec.changes for word in words_of(edit, spec.target)}
+    unnamed = [word not in named for word in range(backbone.max_tokens)]
+    shares = [spec.modulation.unbound if word else 1.0 for word in unnamed]
     return Dense(
         [mine for _, mine in tokens],
         [frame for frame, _ in tokens],
         attends_NN,
         self_NN,
         cross_NT,
+        np.array([shares] * total),
         *(np.array(strengths[name]) for name in ("ca", "cr", "sa", "sr")),
     )
 
@@ -179,6 +185,7 @@ def expanded(plan: MaskPlan, level: PlanLevel) -> Dense:
         attends[np.ix_(frame_N, frame_N)],
         plan.self_relation_CC[np.ix_(labels, labels)],
         plan.cross_relation_CT[labels],
+        np.repeat(plan.repel_shares_T[None], len(labels), axis=0),
         level.cross_attract_FC[frame_N, labels],
         level.cross_repel_FC[frame_N, labels],
         level.self_attract_FC[frame_N, labels],
@@ -191,7 +198,7 @@ def difference(plan: MaskPlan, spec: EditSpec, layout: Layout, backbone: Backbon
     for level in plan.levels:
         found, expected = expanded(plan, level), dense_level(spec, layout, backbone, level.index)
         if level.modulated != (
-            spec.attention.levels == "all" or level.index in spec.attention.levels
+            spec.modulation.levels == "all" or level.index in spec.modulation.levels
         ):
             return f"level {level.index}: modulated is {level.modulated}"
         if len(found.regions_N) != len(expected.regions_N):
@@ -202,7 +209,13 @@ def difference(plan: MaskPlan, spec: EditSpec, layout: Layout, backbone: Backbon
         for name in ("attends_NN", "self_NN", "cross_NT"):
             if not np.array_equal(getattr(found, name), getattr(expected, name)):
                 return f"level {level.index}: {name} differs"
-        for name in ("cross_attract_N", "cross_repel_N", "self_attract_N", "self_repel_N"):
+        for name in (
+            "shares_NT",
+            "cross_attract_N",
+            "cross_repel_N",
+            "self_attract_N",
+            "self_repel_N",
+        ):
             if not np.allclose(getattr(found, name), getattr(expected, name), atol=1e-6):
                 return f"level {level.index}: {name} differs"
     if len(plan.levels) != backbone.level_count:

@@ -29,7 +29,7 @@ TARGET = "a green robot and a yellow bear on grass"
 
 def plan_for(model: Path, settings: str = "", frames: int = FRAMES, size: int = 64) -> MaskPlan:
     spec = parse(
-        f'grain 1 video "c" target "{TARGET}" region left = all region right = all '
+        f'grain 1 video "c" model "{model}" target "{TARGET}" region left = all region right = all '
         'edit left -> "green robot" edit right -> "yellow bear" '
         f"attention {{ {settings} }}"
     )

@@ -15,7 +15,6 @@ from grainspec.spec import (
     MAX_LEVEL,
     MAX_WEIGHT,
     Attention,
-    AttentionChange,
     Blend,
     BlendSpace,
     Context,
@@ -27,6 +26,7 @@ from grainspec.spec import (
     Free,
     Inject,
     Keep,
+    Profile,
     Region,
     Sampler,
     SamplerChange,
@@ -196,7 +196,7 @@ def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Vari
         target=target,
         negative=draw(st.sampled_from([None, "", "blurry"])),
         edits=(*edits, *left),
-        attention=AttentionChange.model_validate(draw(_attention(max_level))),
+        attention=Attention.model_validate(draw(_attention(max_level))),
         sampler=SamplerChange.model_validate(draw(_sampler())),
     )
 
@@ -246,6 +246,7 @@ def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
 @cache
 def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
     return some(
+        profile=st.sampled_from(get_args(Profile)),
         cross=numbers(0, 1, 1),
         self=numbers(0, 1),
         norm=st.sampled_from(["auto", "each", "clip"]),
@@ -255,6 +256,7 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
         frames=st.sampled_from(["each", "first_last", "sparse_causal", "full"]),
         levels=st.just("all") | _levels(max_level),
         phrases=st.sampled_from(["isolated", "in_context"]),
+        unbound=numbers(0, 1, 1),
         resize=st.sampled_from(["nearest", "area", "any"]),
         threshold=numbers(0.01, 1, 0.5),
     )

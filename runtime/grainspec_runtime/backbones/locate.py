@@ -9,9 +9,9 @@ from typing import Any
 
 from grainspec.diagnostics import fail
 from grainspec.nodes import Span
+from grainspec.spec import DEMO
 from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 
-DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
 """The statement that names a real checkpoint, for messages."""

@@ -75,6 +75,8 @@ class AttentionControl:
             for tokens, found in (paths or {}).items()
         }
         self._relations: tuple[Tensor, Tensor] | None = None
+        self._soft_T: Tensor | None = None  # words that push by a share only
+        self._soft_share = 1.0
         self._active = False
         # A tensor, so that a compiled UNet is not compiled anew for every step.
         self._share = torch.zeros((), device=device)
@@ -86,6 +88,9 @@ class AttentionControl:
                 torch.from_numpy(plan.self_relation_CC).to(device),
                 torch.from_numpy(plan.cross_relation_CT).to(device),
             )
+            if plan.attention.unbound < 1:
+                self._soft_T = torch.from_numpy(plan.repel_shares_T < 1).to(device)
+                self._soft_share = plan.attention.unbound
             for level in plan.levels:
                 if level.modulated:
                     tensors = _to_device(level, device)
@@ -159,6 +164,8 @@ class AttentionControl:
             relation=relation,
             attract=self._strength(level.cross_attract_FC, level.labels_FN),
             repel=self._strength(level.cross_repel_FC, level.labels_FN),
+            soft=self._soft_T,
+            soft_share=self._soft_share,
             backend=self.backend,
             order=level.cross_order,
         )
@@ -182,7 +189,7 @@ class AttentionControl:
             level,
             self_order=ClassOrder.of(*self._labels(level), to_self),
             cross_order=ClassOrder.of(
-                level.labels_FN, words.expand(len(level.labels_FN), -1), to_words
+                level.labels_FN, words.expand(len(level.labels_FN), -1), to_words, self._soft_T
             ),
         )
 

@@ -104,7 +104,7 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
         warnings=_warnings(manifest),
         measures=read_measures(folder),
         study=read_study(folder),
-        settings=_settings(manifest),
+        settings=_settings(plan, manifest),
         spec=_spec_text(folder),
         pictures=_pictures(folder, {"overview.png": "Frames over the clip"}),
     )
@@ -159,12 +159,12 @@ def _summary(plan: MaskPlan, manifest: dict[str, Any], fps: float) -> Rows:
     return [(name, value) for name, value in rows if value.strip()]
 
 
-def _settings(manifest: dict[str, Any]) -> list[tuple[str, Rows]]:
+def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]]:
     spec = manifest["spec"]
     groups: dict[str, Any] = {
         "Prompts": {name: spec.get(name) for name in ("source", "target", "negative")},
         "Sampler": spec.get("sampler"),
-        "Attention": spec.get("attention"),
+        "Attention": plan.attention.model_dump(mode="json", by_alias=True),
         "Blend": spec.get("blend"),
         "Flow": spec.get("flow"),
         "Injection": spec.get("inject"),

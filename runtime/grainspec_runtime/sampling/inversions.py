@@ -61,8 +61,8 @@ class Inversions:
             "source": spec.source,
             "timesteps": scheduler_of(self.checkpoint, spec).timesteps.tolist(),
             "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
-            "scope": spec.attention.frames,
-            "norm": norm_scope(spec.attention.norm, spec.model),
+            "scope": spec.modulation.frames,
+            "norm": norm_scope(spec.modulation.norm, spec.model),
             "dtype": str(self.checkpoint.dtype),
         }
         windows = frame_windows(len(self.latents), spec.context)
@@ -99,13 +99,13 @@ class Inversions:
 
 def unmodulated(prepared: Prepared, checkpoint: Checkpoint) -> ClipControl:
     """Attention over the frames in scope, without a plan."""
-    attention = prepared.spec.attention
+    modulation = prepared.spec.modulation
     return clip_control(
         prepared.windows,
         lambda window: AttentionControl(
             len(window.frames),
-            scope=attention.frames,
-            norm=norm_scope(attention.norm, prepared.spec.model),
+            scope=modulation.frames,
+            norm=norm_scope(modulation.norm, prepared.spec.model),
             device=checkpoint.device,
         ),
     )

@@ -1,6 +1,7 @@
 """A level's attention pairs written out as a picture, for study: small, where plans never are.
 
-Teal pairs attract, purple ones repel, by λ⁺ and λ⁻ of the query; white ones are left alone.
+Teal pairs attract, purple ones repel, by λ⁺ and λ⁻ of the query, to white where those are 0. Words
+of no edit may repel by a share of λ⁻.
 """
 
 from __future__ import annotations
@@ -54,10 +55,16 @@ def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: flo
         for name in ("cross_attract", "cross_repel", "self_attract", "self_repel")
     }
     to_words = _matrix(
-        plan.cross_relation_CT[query, :words], tables["cross_attract"], tables["cross_repel"]
+        plan.cross_relation_CT[query, :words],
+        tables["cross_attract"],
+        tables["cross_repel"],
+        plan.repel_shares_T[:words],
     )
     to_tokens = _matrix(
-        plan.self_relation_CC[np.ix_(query, key)], tables["self_attract"], tables["self_repel"]
+        plan.self_relation_CC[np.ix_(query, key)],
+        tables["self_attract"],
+        tables["self_repel"],
+        np.ones(len(key), np.float32),
     )
     owners = _class_colours(plan)
     word_colours = np.full((words, 3), _NOBODY, np.uint8)
@@ -91,9 +98,10 @@ def _matrix(
     relation: npt.NDArray[np.bool_],
     attract: npt.NDArray[np.float32],
     repel: npt.NDArray[np.float32],
+    shares: npt.NDArray[np.float32],
 ) -> Colours:
-    """The colours of a relation ``[N, M]``, whose rows have strengths ``[N]``."""
-    strength = np.where(relation, attract[:, None], repel[:, None])[..., None]
+    """The colours of a relation ``[N, M]``: rows have strengths ``[N]``, columns a share of λ⁻."""
+    strength = np.where(relation, attract[:, None], repel[:, None] * shares)[..., None]
     colour = np.where(relation[..., None], np.array(_ATTRACT), np.array(_REPEL))
     return np.asarray((255 + (colour - 255) * strength).round().astype(np.uint8))
 
