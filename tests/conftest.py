@@ -10,6 +10,9 @@ from clips import ClipFolder
 from command import Grain
 from hypothesis import HealthCheck, settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core each: threads of two workers would wait in turns
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile(
     "grainspec", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40
 )
