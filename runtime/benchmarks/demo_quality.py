@@ -1,6 +1,7 @@
 """Does the demo model draw what its prompts say, with no region control at all?
 
     python runtime/benchmarks/demo_quality.py --samples 100
+    python runtime/benchmarks/demo_quality.py --model demo-model    # one of your own training
 
 Samples one figure, and two of one kind, from noise by prompt alone, with diffusers' own pipeline,
 and lets the judge read every figure and the place. Figures are found without any network: they are
@@ -27,6 +28,7 @@ from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.dataset import ATTRIBUTES, Renders, attributes_of, render_many
 from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
+from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.tensors import to_frames, to_tensor
 
 SIZE, SCROLLS, DIFFERENT, UNSEEN = 96, 200, 28, 50_000_000
@@ -64,12 +66,19 @@ def _empty(background: str, ground: str, scroll: int) -> np.ndarray:
     return world.render(scene, SIZE, parts=False)[0].astype(np.int32)
 
 
-def sampled(judge: Judge, samples: int, count: int, steps: int, seed: int) -> dict[str, float]:
-    """Shares of samples that are right."""
+def loaded(folder: Path, device: str) -> StableDiffusionPipeline:
+    """A demo model."""
     pipe = StableDiffusionPipeline.from_pretrained(
-        DEMO_FOLDER, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        folder, safety_checker=None, feature_extractor=None, requires_safety_checker=False
     )
     pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def sampled(
+    pipe: StableDiffusionPipeline, judge: Judge, samples: int, count: int, steps: int, seed: int
+) -> dict[str, float]:
+    """Shares of samples that are right."""
     rng = random.Random(seed)
     scenes = []
     for _ in range(samples):
@@ -107,18 +116,17 @@ def sampled(judge: Judge, samples: int, count: int, steps: int, seed: int) -> di
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
-def judged(judge: Judge, count: int) -> dict[str, dict[str, float]]:
-    """The judge's accuracy on renders, and on what the VAE makes of them."""
+def judged(pipe: StableDiffusionPipeline, judge: Judge, count: int) -> dict[str, dict[str, float]]:
+    """The judge's accuracy on renders, and on what the VAE makes of them, and how near that is."""
     renders = render_many(count, size=SIZE, seed=UNSEEN)
-    pipe = StableDiffusionPipeline.from_pretrained(
-        DEMO_FOLDER, safety_checker=None, feature_extractor=None, requires_safety_checker=False
-    )
-    with torch.no_grad():
-        latents = [pipe.vae.encode(to_tensor(p)).latent_dist.mean for p in _split(renders.frames)]
-        trips = np.concatenate([to_frames(pipe.vae.decode(z).sample) for z in latents])
+    frames = [to_tensor(part).to(pipe.device) for part in _split(renders.frames)]
+    latents = [pipe.vae.encode(part).latent_dist.mean for part in frames]
+    trips = np.concatenate([to_frames(pipe.vae.decode(z).sample) for z in latents])
+    near = [psnr(*pair) for pair in zip(renders.frames[:, None], trips[:, None], strict=True)]
     return {
         "renders": _accuracy(judge, renders.frames, renders),
         "VAE round trips": _accuracy(judge, trips, renders),
+        "VAE PSNR": {"dB": float(np.mean(near))},
     }
 
 
@@ -148,11 +156,17 @@ def _accuracy(judge: Judge, frames: np.ndarray, renders: Renders) -> dict[str, f
     return found
 
 
+def _shown(key: str, value: float) -> str:
+    return f"{value:.1f}" if key == "dB" else f"{value:.1%}"
+
+
 def main() -> None:
     """Run, print, and write JSON if asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", type=Path, default=DEMO_FOLDER, help="the shipped one")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--renders", type=int, default=1000)
@@ -160,13 +174,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     judge = Judge.from_pretrained(DEMO_FOLDER)
+    pipe = loaded(given.model, given.device)
     report: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
-        report |= judged(judge, given.renders)
-        report["one figure"] = sampled(judge, given.samples, 1, given.steps, given.seed)
-        report["two of one kind"] = sampled(judge, given.samples, 2, given.steps, given.seed + 1)
+        report |= judged(pipe, judge, given.renders)
+        report["one figure"] = sampled(pipe, judge, given.samples, 1, given.steps, given.seed)
+        report["two of one kind"] = sampled(
+            pipe, judge, given.samples, 2, given.steps, given.seed + 1
+        )
     for name, row in report.items():
-        print(name.ljust(16), ", ".join(f"{key} {value:.1%}" for key, value in row.items()))
+        print(
+            name.ljust(16), ", ".join(f"{key} {_shown(key, value)}" for key, value in row.items())
+        )
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n")
 

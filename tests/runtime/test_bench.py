@@ -75,6 +75,8 @@ def test_the_exact_target_is_right_and_the_source_is_not(cases: list[Case], judg
         assert best.pose in (1, None)
         nothing = score(rendered, as_edit(rendered, rendered.source[0]), judge)
         assert nothing.right < 0.5
+        assert nothing.pose == nothing.pose_source
+        assert nothing.pose_source == best.pose_source
 
 
 def test_exchanged_looks_leak_and_are_wrong(cases: list[Case], judge: Judge) -> None:

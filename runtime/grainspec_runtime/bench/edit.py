@@ -45,7 +45,7 @@ class Bench:
             regions = prepare(OURS.spec(case, steps), base).bound.edits.bits_FHW != 0
             for reweighted in (False, True):
                 chosen = [method for method in methods if method.reweighted == reweighted]
-                chosen.sort(key=lambda method: str(method.attention.get("frames", "full")))
+                chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
                 if not chosen:
                     continue
                 prepared = [prepare(method.spec(case, steps), base) for method in chosen]

@@ -38,6 +38,7 @@ class Score:
     figures, over the frames, that are right by themselves; None where none is edited. leaked: see
     :func:`leakage`. pose: the overlap (IoU) of the edited figures' silhouettes with the
     exact target's; None where the place is edited too, whose new details differ from the target's.
+    pose_source: the same of the source's figures, which an edit has that keeps every outline.
     kept_psnr: dB against the source outside the edited regions, and kept_psnr_vae: the same of the
     VAE's round trip; kept_psnr_pixels: after blending in pixels. warp, warp_target: mean squared
     error along the exact motion × 10³, of the edit and of the target's VAE round trip. seconds:
@@ -48,6 +49,7 @@ class Score:
     figures: float | None
     leaked: float | None
     pose: float | None
+    pose_source: float | None
     kept_psnr: float | None
     kept_psnr_vae: float | None
     kept_psnr_pixels: float | None
@@ -84,11 +86,13 @@ def score(rendered: RenderedCase, edited: Edited, judge: Judge) -> Score:
     asked = figures_right[list(case.edited)]
     everything = place_right & figures_right.all(0)
     source, kept = rendered.source[0], ~_widened(edited.regions, BESIDE)
+    posed = case.grain in ("instance", "class", "part")
     return Score(
         right=float(everything.mean()),
         figures=float(asked.mean()) if len(asked) else None,
         leaked=leakage(rendered, edited.frames),
-        pose=pose(rendered, edited.frames) if case.grain in ("instance", "class", "part") else None,
+        pose=pose(rendered, edited.frames) if posed else None,
+        pose_source=pose(rendered, source) if posed else None,
         kept_psnr=psnr(source, edited.frames, kept),
         kept_psnr_vae=psnr(source, edited.source_round_trip, kept),
         kept_psnr_pixels=psnr(source, edited.pixel_blended, kept),

@@ -14,13 +14,16 @@ GUIDANCE = 4.0
 
 @dataclass(frozen=True)
 class Method:
-    """attention: its settings, as in a spec. everywhere: the prompt changes all of the frame;
-    no region holds anything. paste: what is outside the regions is put back, in latents and pixels.
-    reweighted: attention to an edit's words is scaled, as in Prompt-to-Prompt."""
+    """attention, inject: their settings, as in a spec. flow: attention along it, too. everywhere:
+    the prompt changes all of the frame; no region holds anything. paste: what is outside the
+    regions is put back, in latents and pixels. reweighted: attention to an edit's words is scaled,
+    as in Prompt-to-Prompt."""
 
     name: str
     about: str
     attention: dict[str, Any] = field(default_factory=dict)
+    inject: dict[str, Any] | None = None
+    flow: bool = False
     everywhere: bool = False
     paste: bool = False
     reweighted: bool = False
@@ -41,48 +44,28 @@ class Method:
         if self.paste:
             builder = builder.blend("both")
         builder = builder.attention(**self.attention)
+        if self.inject is not None:
+            builder = builder.inject(**self.inject)
+        if self.flow:
+            builder = builder.flow()
         return builder.sampler(steps=steps, guidance=GUIDANCE).build()
 
 
-TUNED: dict[str, Any] = {
-    "cross": 1.0,
-    "self": 1.0,
-    "until": 0.6,
-    "decay": 1.0,
-    "phrases": "in_context",
-}
-"""The best of 22 settings on the tuning split, by frames right, every grain counting the same."""
-VIDEOGRAIN: dict[str, Any] = {
-    "cross": 1.0,
-    "self": 0.3,
-    "until": 0.3,
-    "decay": 5.0,
-    "phrases": "isolated",
-}
-"""The constants of VideoGrain's own code."""
-
-
-def _with(**changed: Any) -> dict[str, Any]:
-    return {**TUNED, **changed}
-
-
-_OFF = _with(cross=0.0, self=0.0)
-OURS = Method("ours", "modulated attention, settings tuned on the other split", TUNED)
-NONE = Method("no modulation", "both strengths 0, all else as ours", _OFF)
+_OFF: dict[str, Any] = {"cross": 0.0, "self": 0.0}
+OURS = Method("ours", "modulated attention, the demo model's profile, tuned on the other split")
 
 METHODS: tuple[Method, ...] = (
     OURS,
-    Method(
-        "videograin",
-        "the constants of VideoGrain's own code",
-        VIDEOGRAIN,
-    ),
-    NONE,
-    Method("cross only", "words pull, features do not", _with(self=0.0)),
-    Method("self only", "features pull, words do not", _with(cross=0.0)),
-    Method("each", "every frame attends to itself alone", _with(frames="each")),
-    Method("first-last", "… to the first and the last frame", _with(frames="first_last")),
-    Method("sparse-causal", "… to the first and the one before", _with(frames="sparse_causal")),
+    Method("videograin", "the profile with VideoGrain's constants", {"profile": "videograin"}),
+    Method("no modulation", "both strengths 0, all else as ours", _OFF),
+    Method("cross only", "words pull, features do not", {"self": 0.0}),
+    Method("self only", "features pull, words do not", {"cross": 0.0}),
+    Method("unbound 1", "words of no edit push as much as those of others", {"unbound": 1.0}),
+    Method("full", "every frame attends to all", {"frames": "full"}),
+    Method("first-last", "… to the first and the last", {"frames": "first_last"}),
+    Method("sparse-causal", "… to the first and the one before", {"frames": "sparse_causal"}),
+    Method("injected", "ours, with features of the source in 80 % of the steps", inject={}),
+    Method("along flow", "ours, with attention along the clip's own motion", flow=True),
     Method("prompt only", "the target prompt, no regions at all", _OFF, everywhere=True),
     Method("prompt, pasted", "the same, the clip put back outside the regions", _OFF, paste=True),
     Method(
@@ -92,4 +75,4 @@ METHODS: tuple[Method, ...] = (
         reweighted=True,
     ),
 )
-"""In the order of the table; ``ours`` attends to all frames, as the design has it."""
+"""In the order of the table."""

@@ -18,6 +18,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("figures", "figures right", "edited figures on frames"),
     ("leaked", "leaked", "pixels of a figure that show the other's target"),
     ("pose", "pose IoU", "silhouettes of edited figures against the exact target's"),
+    ("pose_source", "source's pose", "the same of the source's figures"),
     ("kept_psnr", "kept dB", "PSNR to the source, 8 pixels and more outside the edited regions"),
     ("kept_psnr_vae", "VAE dB", "the same of the VAE's round trip"),
     ("kept_psnr_pixels", "pasted dB", "after blending in pixels"),
@@ -77,4 +78,6 @@ def shown(key: str, value: float | None) -> str:
         return "–"
     if key in ("cases_right", "right", "figures", "leaked"):
         return f"{value:.0%}".replace("%", " %")
-    return f"{value:.2f}" if key in ("pose", "warp", "warp_target") else f"{value:.1f}"
+    return (
+        f"{value:.2f}" if key in ("pose", "pose_source", "warp", "warp_target") else f"{value:.1f}"
+    )

@@ -62,6 +62,8 @@ def train_unet(
     model = model.to(trainer.device)
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     adam, rates = trainer.optimizer(list(model.parameters()), o.unet_rate, o.unet_steps)
+    if o.compile:
+        model.unet.compile()
     checkpoint, first = trainer.work / "unet-checkpoint.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=trainer.device, weights_only=True)
@@ -73,14 +75,14 @@ def train_unet(
         trainer.log("unet", resumed_at=first)
     means, deviations = encode_renders(trainer, vae)
     words = trainer.renders.captions
-    ids = torch.tensor(
-        [
-            tokenizer(c, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids
-            for c in words
-        ],
-        device=trainer.device,
-        dtype=torch.int32,
-    )  # [n, captions, MAX_TOKENS]
+    encoded = tokenizer(
+        [text for texts in words for text in texts],
+        padding="max_length",
+        max_length=MAX_TOKENS,
+        truncation=True,
+    )
+    ids = torch.tensor(encoded.input_ids, device=trainer.device, dtype=torch.int32)
+    ids = ids.view(len(words), -1, MAX_TOKENS)
     signal = build_scheduler().alphas_cumprod.to(trainer.device)
     count, alternatives = len(words), ids.shape[1]
     clock = time.time()

@@ -21,6 +21,9 @@ def train_vae(trainer: Trainer) -> AutoencoderKL:
     vae = build_vae().to(trainer.device)
     ema = AveragedModel(vae, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     adam, rates = trainer.optimizer(list(vae.parameters()), 1.5e-3, o.vae_steps)
+    if o.compile:
+        vae.encoder.compile()
+        vae.decoder.compile()
     frames = trainer.frames_N3HW
     seen = len(frames) - HELD_OUT
     for step, index in enumerate(trainer.batches(o.vae_batch, o.vae_steps, count=seen)):
