@@ -124,7 +124,14 @@ def modulated_attention(
 
 
 # One operator to torch.compile, whatever the backend does inside; inference only.
-@torch.library.custom_op("grainspec::modulated_attention", mutates_args=())
+# The schema is written out, since torch 2.6 does not find it from annotations such as these.
+@torch.library.custom_op(
+    "grainspec::modulated_attention",
+    mutates_args=(),
+    schema="(Tensor query, Tensor key, Tensor value, Tensor query_labels, Tensor key_labels, "
+    "Tensor relation, Tensor attract, Tensor repel, Tensor? soft, float soft_share, "
+    "Tensor[] order, float scale, str backend) -> Tensor",
+)
 def _operator(
     query: Tensor,
     key: Tensor,
