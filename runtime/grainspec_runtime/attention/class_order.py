@@ -75,12 +75,12 @@ class ClassOrder:
             relation: bool ``[C, Ck]``.
             soft: bool ``[Ck]``, which the signs alone know of; None for none.
         """
-        positive_BCM = relation[:, key_labels_BM].transpose(0, 1).contiguous()
+        signs_BCM = signs_of(relation, soft)[:, key_labels_BM].transpose(0, 1).contiguous()
         return cls(
             _slots(query_labels_BN, len(relation)),
             query_labels_BN.int(),
-            *_positive_first(positive_BCM),
-            signs_of(relation, soft)[:, key_labels_BM].transpose(0, 1).contiguous(),
+            *_positive_first(signs_BCM == POSITIVE),
+            signs_BCM,
             key_labels_BM.sort(dim=1, stable=True).indices.int(),
             *_tiles(key_labels_BM, relation),
         )

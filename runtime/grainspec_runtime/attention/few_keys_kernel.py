@@ -4,8 +4,7 @@ A program holds a block of queries of one class. With all scores of a row known,
 ``mx`` and minimum ``mn`` are too, and what is left is one softmax of
 
     s'_rj − mx = (1 − λ⁺) (s_rj − mx)                    where R_rj
-    s'_rj − mx = (1 − λ⁻) (s_rj − mx) + λ⁻ (mn − mx)     where not
-    s'_rj − mx = (1 − gλ⁻) (s_rj − mx) + gλ⁻ (mn − mx)   where neither, of soft keys
+    s'_rj − mx = (1 − λ⁻) (s_rj − mx) + λ⁻ (mn − mx)     elsewhere, with g λ⁻ for soft keys
 
 Up to one tile of keys (77 tokens) the scores stay at hand; beyond that they are computed twice,
 once for the extremes and once for the softmax.

@@ -25,7 +25,7 @@ from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.sampling.resume import run_key
 
-VERSION = 1
+VERSION = 2
 """Raised whenever cases, measures or methods change, so that old results are not mixed with new."""
 
 

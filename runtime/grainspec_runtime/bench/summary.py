@@ -78,6 +78,5 @@ def shown(key: str, value: float | None) -> str:
         return "–"
     if key in ("cases_right", "right", "figures", "leaked"):
         return f"{value:.0%}".replace("%", " %")
-    return (
-        f"{value:.2f}" if key in ("pose", "pose_source", "warp", "warp_target") else f"{value:.1f}"
-    )
+    decimals = 2 if key in ("pose", "pose_source", "warp", "warp_target") else 1
+    return f"{value:.{decimals}f}"
