@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,11 @@ _CURE = "Name another folder with `-o`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, own: Collection[str] = _FILES | _COMPARISON) -> None:
     """Raise GrainError (G310) unless a run can be written to ``folder``.
 
-    A folder that holds an earlier run, and nothing else but the runs of variants in folders of
-    their own, is replaced; any other is left alone.
+    A folder that holds an earlier run, files by the names ``own`` and nothing else but the runs of
+    variants in folders of their own, is replaced; any other is left alone.
     """
     folder = folder.resolve()
     if folder.exists():
@@ -67,7 +67,7 @@ def check_writable(folder: Path) -> None:
         strange = sorted(
             path.name
             for path in folder.iterdir()
-            if path.name not in _FILES | _COMPARISON and not (path / MANIFEST).is_file()
+            if path.name not in own and not (path / MANIFEST).is_file()
         )
         if strange:
             message = f"{folder} holds what is no run of grain's, such as {strange[0]}"

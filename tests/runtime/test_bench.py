@@ -178,6 +178,21 @@ def test_results_are_kept_and_only_what_is_missing_is_made(
     assert summary["all"]["right"] == again["scores"]["ours"]["right"]
 
 
+def test_the_command_goes_on_in_its_own_folder(grain: Grain, tmp_path: Path) -> None:
+    """After an interruption there are cases and clips; after a whole run results and a page, too."""
+    folder = tmp_path / "mine"
+    arguments = ("bench", "--cases", "1", "--steps", "1", "--method", "ours", "-o", folder)
+    first = grain(*arguments, "--format", "json")
+    assert first.code == 0, first.err
+    (folder / "index.html").unlink()
+    again = grain(*arguments, "--format", "json")
+    assert again.json == first.json  # with the seconds that the first took
+    (folder / "thesis.txt").write_text("not ours")
+    said = grain(*arguments)
+    assert said.code == 2
+    assert "thesis.txt" in said.err
+
+
 def test_the_command_refuses_what_it_does_not_know(grain: Grain) -> None:
     said = grain("bench", "--method", "magic")
     assert said.code == 2

@@ -20,6 +20,7 @@ from grainspec_runtime.results import check_writable
 CASES, QUICK_CASES = 120, 24
 STEPS, QUICK_STEPS = 20, 15
 QUICK_METHODS = ("ours", "no modulation", "prompt only")
+_WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
 @click.command
@@ -95,7 +96,7 @@ def bench(
     cores = os.cpu_count() or 1
     workers = min(workers or cores, count)
     steps = steps or (QUICK_STEPS if quick else STEPS)
-    check_writable(out)
+    check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
     job = Job(split, methods, steps, out, devices, threads=max(1, cores // workers))
     with progress_bars(format_) as tell:
