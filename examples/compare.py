@@ -1,6 +1,6 @@
 """What does modulation do? A spec's clip, its edit with both strengths at 0, and its edit.
 
-    python examples/compare.py examples/instance.grain -o instance.png
+    python examples/compare.py examples/pose.grain -o pose.png
 
 Words, masks, noise and blending are the same in both edits: only attention differs.
 """

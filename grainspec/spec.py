@@ -296,7 +296,8 @@ class Control(Node):
 
     kind: ControlKind
     net: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] | None = None
-    """A ControlNet's folder or hub id; None for the one of the kind, for Stable Diffusion 1.5."""
+    """A ControlNet's folder or hub id; None for the one of the kind, for Stable Diffusion 1.5
+    or the demo model."""
     annotator: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] | None = None
     """A folder or hub id of what looks for it; None for the usual one."""
     clip: PathText | None = None

@@ -203,12 +203,12 @@ class Editor:
         The clip is read once, and inverted once for all that want the same inversion. Once all
         results were taken, what was kept to continue from is dropped. ``finished`` may know the
         frames of a run that an interrupted one had finished, by its key; they are not made again.
-        Raises ValueError unless all are of one clip and model, as the variants of a spec are.
+        Raises ValueError unless all are of one clip, model and controls, as the variants of a spec.
         """
         first = prepared[0]
-        for other in prepared[1:]:
-            if (other.spec.video, other.spec.model) != (first.spec.video, first.spec.model):
-                raise ValueError("all must edit one clip with one model")
+        for name in ("video", "model", "controls"):
+            if any(getattr(one.spec, name) != getattr(first.spec, name) for one in prepared):
+                raise ValueError(f"all must have the same {name}, as the variants of a spec have")
         if self.study and self.compile:
             raise ValueError("attention is recorded step by step: not with `compile`")
         if self.use_cache:
@@ -247,6 +247,7 @@ class Editor:
                     first.spec.controls,
                     pictures,
                     first.base,
+                    first.spec.model,
                     device=checkpoint.device,
                     dtype=checkpoint.dtype,
                 )
@@ -407,6 +408,7 @@ def _control_pictures(prepared: Prepared, frames: Frames, checkpoint: Checkpoint
             control,
             frames,
             base=prepared.base,
+            model=prepared.spec.model,
             frames=prepared.plan.frames,
             window=prepared.bound.window,
             facts=prepared.bound.facts,

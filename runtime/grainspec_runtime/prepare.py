@@ -146,8 +146,8 @@ def _check_controls(spec: EditSpec, base: Path) -> None:
         from grainspec_runtime.conditioning.nets import check_net
 
         for control in spec.controls:
-            check_annotator(control)
-            check_net(control, base, text_width(spec.model, base))
+            check_annotator(control, spec.model)
+            check_net(control, base, spec.model, text_width(spec.model, base))
 
 
 def _raise_errors(findings: list[Diagnostic]) -> None:

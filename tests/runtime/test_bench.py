@@ -15,6 +15,7 @@ from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench import run as bench_run
 from grainspec_runtime.bench.cases import GRAINS, Case, make_cases
 from grainspec_runtime.bench.clips import RenderedCase
+from grainspec_runtime.bench.edit import _together
 from grainspec_runtime.bench.measure import Edited, leakage, pose, score
 from grainspec_runtime.bench.methods import METHODS, OURS
 from grainspec_runtime.bench.page import gallery
@@ -189,8 +190,19 @@ def test_the_command_goes_on_in_its_own_folder(grain: Grain, tmp_path: Path) -> 
     assert again.json == first.json  # with the seconds that the first took
     (folder / "thesis.txt").write_text("not ours")
     said = grain(*arguments)
-    assert said.code == 2
+    assert said.code == 1
     assert "thesis.txt" in said.err
+
+
+def test_methods_under_one_control_are_made_together(cases: list[Case]) -> None:
+    """An editor holds all its runs by the first one's controls: others need a round of their own."""
+    groups = [[method.name for method in group] for group in _together(METHODS)]
+    assert sorted(name for group in groups for name in group) == sorted(m.name for m in METHODS)
+    assert ["no control"] in groups
+    assert ["re-weighted"] in groups
+    case = cases[0]
+    for group in _together(METHODS):
+        assert len({method.spec(case, 5).controls for method in group}) == 1
 
 
 def test_the_command_refuses_what_it_does_not_know(grain: Grain) -> None:

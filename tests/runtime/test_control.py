@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,18 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, stock
 
 from grainspec import EditSpec, GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec.spec import Control
+from grainspec.spec import DEMO, Control
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.bench.cases import make_case
+from grainspec_runtime.bench.clips import RenderedCase
+from grainspec_runtime.bench.edit import Bench
+from grainspec_runtime.bench.methods import OURS
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.conditioning.nets import load_controls
+from grainspec_runtime.demo import world
+from grainspec_runtime.demo.pose import pose_picture
+from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.sampling.denoiser import Denoiser
@@ -31,6 +40,7 @@ from grainspec_runtime.sampling.sample import sample
 from grainspec_runtime.sampling.solvers import solver
 
 CPU = torch.device("cpu")
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +63,7 @@ def pictures(seed: int = 0) -> Frames:
 
 def sampled(model: Path, nets: list[Control], shown: list[Frames]) -> torch.Tensor:
     checkpoint = loaded(model)
-    controls = load_controls(nets, shown, Path(), device=CPU, dtype=torch.float32)
+    controls = load_controls(nets, shown, Path(), str(model), device=CPU, dtype=torch.float32)
     scheduler = solver(checkpoint.scheduler, "ddim")
     scheduler.set_timesteps(STEPS)
     prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]
@@ -146,7 +156,7 @@ def test_a_clip_of_another_size_is_scaled(tiny_sd: Path, net: Path, tmp_path: Pa
 def test_canny_finds_edges() -> None:
     frames = np.zeros((1, 40, 40, 3), np.uint8)
     frames[:, :, 20:] = 255
-    found = annotator(Control(kind="canny"), Path(), device=CPU)(frames)
+    found = annotator(Control(kind="canny"), Path(), SD15, device=CPU)(frames)
     assert found.shape == frames.shape
     assert (found[0, 5:-5, 18:22].max(axis=1) == 255).all()
     assert not found[0, :, :15].any()
@@ -176,7 +186,7 @@ def test_depth_is_one_scale_for_the_clip(tmp_path: Path) -> None:
     DPTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
     frames = pictures()
     control = Control(kind="depth", annotator=str(tmp_path))
-    found = annotator(control, Path(), device=CPU)(frames)
+    found = annotator(control, Path(), SD15, device=CPU)(frames)
     assert found.shape == frames.shape
     assert (found.min(), found.max()) == (0, 255)
     assert (found[..., 0] == found[..., 2]).all()
@@ -199,9 +209,39 @@ def test_controlnet_aux_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     fake: Any = types.ModuleType("controlnet_aux")
     fake.OpenposeDetector = Detector
     monkeypatch.setitem(sys.modules, "controlnet_aux", fake)
-    found = annotator(Control(kind="pose"), Path(), device=CPU)(pictures())
+    found = annotator(Control(kind="pose"), Path(), SD15, device=CPU)(pictures())
     assert found.shape == pictures().shape
     assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [96, 68])
+def test_the_demo_model_finds_poses_itself(size: int) -> None:
+    rng = random.Random(50_000_000)
+    scenes = [world.random_scene(rng) for _ in range(24)]
+    frames = np.stack([world.render(scene, size)[0] for scene in scenes])
+    wanted = np.stack([pose_picture(scene, size) for scene in scenes])
+    found = annotator(Control(kind="pose"), Path(), DEMO, device=CPU)(frames)
+    assert found.shape == frames.shape
+    if size == 96:  # the one that it has learnt
+        assert psnr(found, wanted) > 30
+
+
+def test_the_demo_models_controlnet_holds_poses() -> None:
+    """An alien becomes a penguin, which is wider, and a cat: the same step, at the same height."""
+    case = RenderedCase(make_case(3, "tuning"))
+    held, free = (
+        replace(OURS, name=name, control=control) for name, control in (("a", {}), ("b", None))
+    )
+    edits = Bench("cpu").edits(case, (held, free), steps=8)
+    scores = {method.name: score for method, score, _ in edits}
+    assert scores["a"].pose > scores["b"].pose + 0.15
+    assert scores["a"].warp < 0.6 * scores["b"].warp
+
+
+def test_edits_that_run_together_have_the_same_controls() -> None:
+    prepared = [prepare(spec_with(control), EXAMPLES) for control in ("control pose", "")]
+    with pytest.raises(ValueError, match="same controls"):
+        next(Editor(device="cpu").run_all(prepared))
 
 
 # --- what can go wrong, all of it before a model is loaded ---
@@ -218,7 +258,7 @@ def refused(spec: EditSpec, monkeypatch: pytest.MonkeyPatch) -> Diagnostic:
 
 def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "controlnet_aux", None)
-    found = refused(spec_with("control pose"), monkeypatch)
+    found = refused(spec_with("control lineart"), monkeypatch)
     assert found.code == "G501"
     assert "grainspec[control]" in str(found)
     assert "clip" in str(found)
@@ -227,9 +267,12 @@ def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nets_that_do_not_do(
     net: Path, tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = refused(spec_with("control canny"), monkeypatch)
+    found = refused(spec_with("control canny", tiny_sd), monkeypatch)
     assert found.code == "G503"
     assert "control_v11p_sd15_canny" in str(found)
+    found = refused(spec_with("control canny"), monkeypatch)
+    assert found.code == "G507"  # the demo model has one of its own, for poses alone
+    assert "`control pose`" in str(found)
     found = refused(spec_with(f'control canny {{ net "{tmp_path / "no"}" }}'), monkeypatch)
     assert found.code == "G502"
     found = refused(spec_with(f'control canny {{ net "{net}" }}'), monkeypatch)

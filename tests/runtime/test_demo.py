@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import doctest
 import random
+from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
-from grainspec_runtime.demo import dataset, world
+from grainspec_runtime.demo import dataset, pose, world
 from grainspec_runtime.demo.judge import Judge
+from grainspec_runtime.demo.training.diffusion import Noising
+from grainspec_runtime.demo.training.networks import build_controlnet, build_scheduler, build_unet
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
 
 TWO = world.Scene(
@@ -24,8 +28,9 @@ TWO = world.Scene(
 )
 
 
-def test_examples_in_docstrings() -> None:
-    assert doctest.testmod(world).failed == 0
+@pytest.mark.parametrize("module", [world, pose])
+def test_examples_in_docstrings(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
 
 
 def test_masks_cover_what_was_drawn() -> None:
@@ -75,6 +80,52 @@ def test_renders_depend_on_the_seed_alone() -> None:
     other = dataset.render_many(4, size=48, seed=5)
     assert (one.frames[2:] == other.frames).all()
     assert one.captions[2:] == other.captions
+
+
+def test_pose_pictures_are_of_the_same_scenes_as_renders() -> None:
+    """Where a render has a figure there is a head, and none where it has nobody."""
+    renders = dataset.render_many(5, size=48, seed=3)
+    pictures = pose.pose_pictures(5, size=48, seed=3)
+    for seed, picture, boxes in zip(range(3, 8), pictures, renders.boxes, strict=True):
+        scene = world.random_scene(random.Random(seed))
+        assert (picture == pose.pose_picture(scene, 48)).all()
+        for x0, y0, x1, y1 in boxes[~np.isnan(boxes).any(1)]:
+            inside = picture[int(y0 * 48) : int(y1 * 48) + 1, int(x0 * 48) : int(x1 * 48) + 1]
+            assert (inside == 255).all(-1).any()
+
+
+def test_poses_say_which_way_a_figure_faces_and_steps() -> None:
+    figure = world.Figure("cat", "red", phase=1.0)
+    pictures = [
+        pose.pose_picture(world.Scene((replace(figure, **changes),)))
+        for changes in ({}, {"facing": -1}, {"phase": 0.0}, {"height": 0.5}, {"colour": "blue"})
+    ]
+    assert [bool((picture == pictures[0]).all()) for picture in pictures[1:]] == [False] * 3 + [
+        True
+    ]
+
+
+def test_noise_and_v_give_back_what_they_were_made_of() -> None:
+    torch.manual_seed(0)
+    clean = torch.randn(4, 4, 6, 6)
+    noisy, t, v = Noising(torch.device("cpu"))(clean)
+    signal = build_scheduler().alphas_cumprod[t].sqrt()[:, None, None, None]
+    torch.testing.assert_close(signal * noisy - (1 - signal**2).sqrt() * v, clean)
+
+
+def test_the_controlnet_fits_the_unet_and_begins_by_changing_nothing() -> None:
+    unet, net = build_unet(), build_controlnet()
+    x, t, words = torch.randn(2, 4, 24, 24), torch.tensor([7, 500]), torch.randn(2, 48, 128)
+    with torch.inference_mode():
+        down, middle = net(x, t, words, torch.rand(2, 3, 96, 96), return_dict=False)
+        told = unet(
+            x,
+            t,
+            words,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+        torch.testing.assert_close(told, unet(x, t, words).sample)
 
 
 def test_renders_are_kept_whole(tmp_path: object) -> None:

@@ -97,7 +97,7 @@ def test_odd_latents_are_modulated_at_every_level(editor: Editor, levels: tuple[
 
 def test_only_edits_of_one_clip_run_together(editor: Editor) -> None:
     prepared = [prepare(shortened(name), EXAMPLES) for name in ("part", "instance")]
-    with pytest.raises(ValueError, match="one clip"):
+    with pytest.raises(ValueError, match="same video"):
         next(editor.run_all(prepared))
 
 

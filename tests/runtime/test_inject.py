@@ -295,7 +295,9 @@ def test_controlnets_see_the_same_in_the_sources_pass(tiny_sd: Path, tmp_path: P
     made.save_pretrained(tmp_path)
     shown = np.random.default_rng(0).integers(0, 256, (FRAMES, 64, 64, 3), dtype=np.uint8)
     nets = [Control.model_validate({"kind": "canny", "net": str(tmp_path), "from": 0.25})]
-    controls = load_controls(nets, [shown], Path(), device=torch.device("cpu"), dtype=torch.float32)
+    controls = load_controls(
+        nets, [shown], Path(), str(tiny_sd), device=torch.device("cpu"), dtype=torch.float32
+    )
     denoiser = Denoiser(checkpoint, controls)
     trajectory, end = way_of_sampling(denoiser, "ddim", AttentionControl(FRAMES))
     assert torch.equal(sampled(denoiser, WHOLE, trajectory, [SOURCE]), end)

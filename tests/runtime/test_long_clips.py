@@ -214,6 +214,7 @@ def test_the_control_sees_the_pictures_of_its_window(tiny_sd: Path, tmp_path: Pa
         [Control(kind="canny", net=str(tmp_path))],
         [shown],
         Path(),
+        str(tiny_sd),
         device=torch.device("cpu"),
         dtype=torch.float32,
     )

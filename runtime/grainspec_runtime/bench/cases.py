@@ -22,7 +22,7 @@ GRAINS: tuple[Grain, ...] = ("instance", "class", "part", "instance", "place", "
 """The grains of consecutive cases, over and over, so that any first few hold all of them."""
 FRAMES = 8
 SIZE = 96
-GROWN = "3%"
+GROWN = "6%"
 """How far the regions of whole figures reach beyond the source's figures: another kind is wider."""
 
 _SEEDS: dict[Split, int] = {"tuning": 1_000_000, "held-out": 2_000_000}

@@ -43,13 +43,10 @@ class Bench:
             source, target = rendered.source[0], rendered.target[0]
             trips = self._round_trip(source, base), self._round_trip(target, base)
             regions = prepare(OURS.spec(case, steps), base).bound.edits.bits_FHW != 0
-            for reweighted in (False, True):
-                chosen = [method for method in methods if method.reweighted == reweighted]
+            for chosen in _together(methods):
                 chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
-                if not chosen:
-                    continue
                 prepared = [prepare(method.spec(case, steps), base) for method in chosen]
-                results = self._editor(reweighted).run_all(prepared)
+                results = self._editor(chosen[0].reweighted).run_all(prepared)
                 for method, result in zip(chosen, results, strict=True):
                     edited = Edited(
                         frames=result.edited,
@@ -71,3 +68,11 @@ class Bench:
         """Frames after the VAE alone."""
         checkpoint = self._editor(False).checkpoint(base)
         return decode_clip(checkpoint, encode_clip(checkpoint, frames))
+
+
+def _together(methods: Sequence[Method]) -> list[list[Method]]:
+    """The methods in groups that one editor runs under the same control."""
+    groups: dict[tuple[bool, str], list[Method]] = {}
+    for method in methods:
+        groups.setdefault((method.reweighted, repr(method.control)), []).append(method)
+    return list(groups.values())

@@ -10,11 +10,14 @@ from grainspec.spec import Edit, EditSpec
 from grainspec_runtime.bench.cases import FRAMES, Case
 
 GUIDANCE = 4.0
+POSE: dict[str, Any] = {"scale": 1.0}
+"""How the poses are held, by all methods but one, as in the paper's own runs."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """attention, inject: their settings, as in a spec. flow: attention along it, too. everywhere:
+    """attention, inject: their settings, as in a spec. control: those of `control pose`, None for
+    none. flow: attention along it, too. everywhere:
     the prompt changes all of the frame; no region holds anything. paste: what is outside the
     regions is put back, in latents and pixels. reweighted: attention to an edit's words is scaled,
     as in Prompt-to-Prompt."""
@@ -22,6 +25,7 @@ class Method:
     name: str
     about: str
     attention: dict[str, Any] = field(default_factory=dict)
+    control: dict[str, Any] | None = field(default_factory=lambda: dict(POSE))
     inject: dict[str, Any] | None = None
     flow: bool = False
     everywhere: bool = False
@@ -44,6 +48,8 @@ class Method:
         if self.paste:
             builder = builder.blend("both")
         builder = builder.attention(**self.attention)
+        if self.control is not None:
+            builder = builder.control("pose", **self.control)
         if self.inject is not None:
             builder = builder.inject(**self.inject)
         if self.flow:
@@ -58,6 +64,7 @@ METHODS: tuple[Method, ...] = (
     OURS,
     Method("videograin", "the profile with VideoGrain's constants", {"profile": "videograin"}),
     Method("no modulation", "both strengths 0, all else as ours", _OFF),
+    Method("no control", "ours without the ControlNet for poses", control=None),
     Method("cross only", "words pull, features do not", {"self": 0.0}),
     Method("self only", "features pull, words do not", {"cross": 0.0}),
     Method("unbound 1", "words of no edit push as much as those of others", {"unbound": 1.0}),

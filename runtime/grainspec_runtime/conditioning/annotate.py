@@ -14,9 +14,12 @@ import torch
 from PIL import Image
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.spec import Control
+from grainspec.spec import DEMO, Control
 from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
+from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.demo.pose import PoseDetector
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.media.tensors import to_frames, to_tensor
 
 Annotator = Callable[[Frames], Frames]
 
@@ -35,27 +38,42 @@ _CANNY_LOW, _CANNY_HIGH = 100, 200
 _CURE = 'make the pictures elsewhere and name them: `control {} {{ clip "pictures.mp4" }}`.'
 
 
-def check_annotator(control: Control) -> None:
+def check_annotator(control: Control, model: str) -> None:
     """Raise GrainError (G501) if a package is missing that a control's kind needs."""
-    if control.clip is None:
+    if control.clip is None and not _is_demo(control, model):
         if control.kind == "canny":
             _opencv(control)
         elif control.kind in _AUX:
             _controlnet_aux(control)
 
 
-def annotator(control: Control, base: Path, *, device: torch.device) -> Annotator:
+def annotator(control: Control, base: Path, model: str, *, device: torch.device) -> Annotator:
     """What looks for a control's kind in frames; networks are loaded here, onto ``device``.
 
     Canny edges are OpenCV's; depth is read by a depth model of transformers, and all else by
-    controlnet_aux. Raises GrainError: G501 for a package that is missing, G502 and G503 for
-    weights that are.
+    controlnet_aux; poses of the demo world by its own detector. Raises GrainError: G501 for a
+    package that is missing, G502 and G503 for weights that are.
     """
+    if _is_demo(control, model):
+        return _demo_pose(device)
     if control.kind == "canny":
         return _canny(control)
     if control.kind == "depth":
         return _depth(control, base, device)
     return _with_controlnet_aux(control, base, device)
+
+
+def _is_demo(control: Control, model: str) -> bool:
+    return control.kind == "pose" and model == DEMO and control.annotator is None
+
+
+def _demo_pose(device: torch.device) -> Annotator:
+    detector = PoseDetector.from_pretrained(DEMO_FOLDER).to(device)
+
+    def look(frames: Frames) -> Frames:
+        return to_frames(detector.pictures(to_tensor(frames).to(device)) * 2 - 1)
+
+    return look
 
 
 def _canny(control: Control) -> Annotator:

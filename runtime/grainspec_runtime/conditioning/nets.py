@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.spec import Control, ControlKind
+from grainspec.spec import DEMO, Control, ControlKind
 from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
-from grainspec_runtime.backbones.locate import read_json
+from grainspec_runtime.backbones.locate import DEMO_FOLDER, read_json
 from grainspec_runtime.media.decode import Frames
 
 DEFAULTS: dict[ControlKind, str] = {
@@ -31,21 +31,23 @@ DEFAULTS: dict[ControlKind, str] = {
     "normal": "lllyasviel/control_v11p_sd15_normalbae",
 }
 """The ControlNets that are taken where a spec names none; all are for Stable Diffusion 1.5."""
+DEMO_NETS: dict[ControlKind, str] = {"pose": str(DEMO_FOLDER / "controlnet")}
+"""The same for the demo model."""
 
 _FACTS = ["config.json"]
 _WEIGHTS = ["config.json", "diffusion_pytorch_model*.safetensors"]
 
 
-def check_net(control: Control, base: Path, text_width: int) -> None:
-    """Raise GrainError unless there is a ControlNet, and one for a UNet that reads such text.
+def check_net(control: Control, base: Path, model: str, text_width: int) -> None:
+    """Raise GrainError unless there is a ControlNet for a model whose UNet reads such text.
 
     Only its configuration is looked at. G502 and G503: it is not there; G504: it is none; G507: it
     belongs to another family of models.
     """
-    folder = _folder(control, base, _FACTS)
+    folder = _folder(control, base, model, _FACTS)
     span = control.span_of("net") or control.span
     config = read_json(folder / "config.json", span)
-    name = control.net or DEFAULTS[control.kind]
+    name = _name(control, model)
     if config.get("_class_name") != "ControlNetModel":
         message = f"{name} is a {config.get('_class_name')}, no ControlNetModel"
         cure = "Unions, XS and other kinds of ControlNets are not run; take a plain one."
@@ -130,19 +132,20 @@ def load_controls(
     controls: Sequence[Control],
     pictures: Sequence[Frames],
     base: Path,
+    model: str,
     *,
     device: torch.device,
     dtype: torch.dtype,
 ) -> Controls | None:
-    """Load a spec's ControlNets for these pictures, uint8 ``[F, H, W, 3]``; None for none.
+    """Load ControlNets for a model and these pictures, uint8 ``[F, H, W, 3]``; None for none.
 
     From safetensors alone. Raises GrainError: G502 for weights that are missing or broken, G503
     where they cannot be fetched.
     """
     parts = []
     for control, frames in zip(controls, pictures, strict=True):
-        folder = _folder(control, base, _WEIGHTS)
-        name = control.net or DEFAULTS[control.kind]
+        folder = _folder(control, base, model, _WEIGHTS)
+        name = _name(control, model)
         try:
             net = ControlNetModel.from_pretrained(folder, use_safetensors=True)
         except (OSError, SafetensorError, ValueError, RuntimeError) as error:
@@ -159,10 +162,23 @@ def load_controls(
     return Controls(tuple(parts)) if parts else None
 
 
-def _folder(control: Control, base: Path, patterns: Sequence[str]) -> Path:
+def _name(control: Control, model: str) -> str:
+    """The ControlNet's folder or hub id; the usual one for the model where a spec names none."""
+    if control.net is not None:
+        return control.net
+    if model != DEMO:
+        return DEFAULTS[control.kind]
+    if control.kind not in DEMO_NETS:
+        message = f"the demo model has no ControlNet for {control.kind}"
+        known = ", ".join(f"`control {kind}`" for kind in DEMO_NETS)
+        raise fail("G507", message, f"It has one for {known}.", control.span)
+    return DEMO_NETS[control.kind]
+
+
+def _folder(control: Control, base: Path, model: str, patterns: Sequence[str]) -> Path:
     example = f'`control {control.kind} {{ net "{DEFAULTS[control.kind]}" }}`'
     return folder_of(
-        control.net or DEFAULTS[control.kind],
+        _name(control, model),
         base,
         patterns,
         what="the ControlNet",

@@ -19,6 +19,7 @@ def control_pictures(
     source: Frames,
     *,
     base: Path,
+    model: str,
     frames: Sequence[int],
     window: Window,
     facts: ClipFacts,
@@ -30,7 +31,7 @@ def control_pictures(
     size allowed for. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
     """
     if control.clip is None:
-        return annotator(control, base, device=device)(source)
+        return annotator(control, base, model, device=device)(source)
     path = base / control.clip
     own = probe(path, needed=frames[-1], span=control.span_of("clip"))
     across, down = own.width / facts.width, own.height / facts.height

@@ -266,7 +266,7 @@ class Canvas:
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill)
 
 
-class _Pen:
+class Pen:
     """Draws in a figure's own coordinates: its height is 1, (0, 0) is between its feet, y up."""
 
     def __init__(self, canvas: Canvas, figure: Figure, number: int) -> None:
@@ -280,17 +280,21 @@ class _Pen:
         self._canvas.label = 1 + self._number * len(PARTS) + PARTS.index(name)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where that is, in fractions of the frame."""
         f = self._figure
         return f.x + f.facing * x * f.height, f.feet - y * f.height
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: RGB) -> None:
+        """Fill an ellipse around (x, y)."""
         cx, cy = self.place(x, y)
         self._canvas.ellipse(cx, cy, rx * self._figure.height, ry * self._figure.height, fill)
 
     def polygon(self, points: list[tuple[float, float]], fill: RGB) -> None:
+        """Fill a polygon."""
         self._canvas.polygon([self.place(x, y) for x, y in points], fill)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, fill: RGB) -> None:
+        """Fill a rectangle, upright in the figure's own coordinates."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill)
 
     def limb(
@@ -334,7 +338,7 @@ _FACES = {
 }
 
 
-def _legs(pen: _Pen, swing: float, colour: RGB, *, width: float, gap: float, foot: RGB) -> None:
+def _legs(pen: Pen, swing: float, colour: RGB, *, width: float, gap: float, foot: RGB) -> None:
     pen.part("legs")
     for side, angle in ((-1, swing), (1, -swing)):
         end = pen.limb(
@@ -343,7 +347,7 @@ def _legs(pen: _Pen, swing: float, colour: RGB, *, width: float, gap: float, foo
         pen.ellipse(end[0] + 0.025, end[1] - 0.005, width * 0.75, width * 0.45, foot)
 
 
-def _man(pen: _Pen, colour: RGB, swing: float) -> None:
+def _man(pen: Pen, colour: RGB, swing: float) -> None:
     skin, trousers, hair = (245, 200, 160), (44, 46, 90), (74, 46, 30)
     pen.limb(-0.13, 0.50, -0.75 * swing - 0.25, 0.17, 0.08, shade(colour, -0.25))
     _legs(pen, swing, trousers, width=0.105, gap=0.065, foot=(60, 50, 50))
@@ -361,7 +365,7 @@ def _man(pen: _Pen, colour: RGB, swing: float) -> None:
     pen.ellipse(0, 0.635, 0.05, 0.018, (190, 80, 70))
 
 
-def _robot(pen: _Pen, colour: RGB, swing: float) -> None:
+def _robot(pen: Pen, colour: RGB, swing: float) -> None:
     steel, dark = (150, 160, 172), (96, 104, 118)
     pen.limb(-0.18, 0.49, -0.6 * swing - 0.15, 0.2, 0.065, dark)
     _legs(pen, swing, steel, width=0.085, gap=0.085, foot=dark)
@@ -383,7 +387,7 @@ def _robot(pen: _Pen, colour: RGB, swing: float) -> None:
     pen.box(-0.10, 0.63, 0.10, 0.665, dark)
 
 
-def _bear(pen: _Pen, colour: RGB, swing: float) -> None:
+def _bear(pen: Pen, colour: RGB, swing: float) -> None:
     pale, deep = shade(colour, 0.5), shade(colour, -0.22)
     pen.limb(-0.19, 0.48, -0.5 * swing - 0.3, 0.15, 0.11, deep)
     _legs(pen, swing, deep, width=0.14, gap=0.10, foot=deep)
@@ -402,7 +406,7 @@ def _bear(pen: _Pen, colour: RGB, swing: float) -> None:
         pen.ellipse(side * 0.08, 0.77, 0.024, 0.03, _INK)
 
 
-def _cat(pen: _Pen, colour: RGB, swing: float) -> None:
+def _cat(pen: Pen, colour: RGB, swing: float) -> None:
     pale, deep = shade(colour, 0.6), shade(colour, -0.25)
     tail = pen.limb(-0.10, 0.26, -1.9 - 0.15 * swing, 0.2, 0.06, deep)
     pen.limb(*tail, -2.9 + 0.3 * swing, 0.17, 0.06, deep)
@@ -435,7 +439,7 @@ def _cat(pen: _Pen, colour: RGB, swing: float) -> None:
     pen.polygon([(-0.028, 0.685), (0.028, 0.685), (0, 0.655)], (225, 95, 120))
 
 
-def _alien(pen: _Pen, colour: RGB, swing: float) -> None:
+def _alien(pen: Pen, colour: RGB, swing: float) -> None:
     deep = shade(colour, -0.25)
     pen.limb(-0.07, 0.47, -0.9 * swing - 0.35, 0.22, 0.045, deep)
     _legs(pen, swing, deep, width=0.055, gap=0.05, foot=deep)
@@ -463,7 +467,7 @@ def _alien(pen: _Pen, colour: RGB, swing: float) -> None:
         pen.ellipse(side * 0.115, 0.785, 0.016, 0.016, (250, 250, 250))
 
 
-def _penguin(pen: _Pen, colour: RGB, swing: float) -> None:
+def _penguin(pen: Pen, colour: RGB, swing: float) -> None:
     deep, beak = shade(colour, -0.25), (248, 160, 40)
     pen.part("legs")
     for side in (-1, 1):
@@ -491,10 +495,14 @@ _DRAW_KIND = {
 }
 
 
+def lifted(figure: Figure) -> Figure:
+    """The figure where its step has it: off its place by the height of a step."""
+    return replace(figure, feet=figure.feet - 0.012 * abs(math.cos(figure.phase)))
+
+
 def _draw_figure(canvas: Canvas, figure: Figure, number: int) -> None:
     swing = math.sin(figure.phase)
-    lifted = replace(figure, feet=figure.feet - 0.012 * abs(math.cos(figure.phase)))
-    pen = _Pen(canvas, lifted, number)
+    pen = Pen(canvas, lifted(figure), number)
     _DRAW_KIND[figure.kind](pen, COLOURS[figure.colour], swing)
     face = _FACES[figure.kind]
     if figure.sunglasses:
@@ -524,14 +532,8 @@ def part_box(figure: Figure, part: str) -> tuple[float, float, float, float]:
         half, low, high = face.rim_width * 1.3, face.rim - 0.03, face.rim + 0.20
     else:
         raise ValueError(f"part is {part!r}; known are 'eyes' and 'hat'")
-    lift = 0.012 * abs(math.cos(figure.phase))
-    h = figure.height
-    return (
-        figure.x - half * h,
-        figure.feet - lift - high * h,
-        figure.x + half * h,
-        figure.feet - lift - low * h,
-    )
+    h, feet = figure.height, lifted(figure).feet
+    return figure.x - half * h, feet - high * h, figure.x + half * h, feet - low * h
 
 
 def _tiled(period: float, scroll: float, speed: float) -> Iterator[tuple[int, float]]:

@@ -1,4 +1,4 @@
-"""Train the demo backbone from nothing: VAE, judge, UNet with text encoder, phrases.
+"""Train the demo backbone from nothing: VAE, judge, UNet with text encoder, phrases, poses.
 
     python -m grainspec_runtime.demo.training --out demo-model
 
@@ -21,6 +21,7 @@ import torch
 
 from grainspec_runtime.demo.training.judge import train_judge
 from grainspec_runtime.demo.training.phrases import settle_phrases
+from grainspec_runtime.demo.training.pose import PoseTrainer
 from grainspec_runtime.demo.training.save import save_pipeline
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
 from grainspec_runtime.demo.training.trainer import Trainer
@@ -47,6 +48,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--unet-steps", type=int, default=6_300)
     parser.add_argument("--unet-batch", type=int, default=512)
     parser.add_argument("--unet-rate", type=float, default=1e-3)
+    parser.add_argument("--posed", type=int, default=60_000, help="renders to learn poses from")
+    parser.add_argument("--detector-steps", type=int, default=3_000)
+    parser.add_argument("--control-steps", type=int, default=4_000)
+    parser.add_argument("--control-batch", type=int, default=256)
     parser.add_argument("--compile", action="store_true", help="by torch.compile: faster on a GPU")
     parser.add_argument(
         "--stop-after", type=float, default=math.inf, help="seconds; leaves a checkpoint to resume"
@@ -60,14 +65,24 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
+    if not (trainer.out / "model_index.json").exists() and not train_backbone(trainer):
+        return  # stopped early; the next run resumes
+    poses = PoseTrainer(trainer)
+    poses.train_detector()
+    poses.train_controlnet()
+
+
+def train_backbone(trainer: Trainer) -> bool:
+    """The pipeline and the judge; False where ``--stop-after`` ended it before it was whole."""
     vae = train_vae(trainer).eval()
     train_judge(trainer)
     tokenizer = build_tokenizer()
     model = train_unet(trainer, vae, tokenizer)
     if model is None:
-        return  # stopped early; the next run resumes
+        return False
     settle_phrases(trainer, model.text_encoder, tokenizer)
     save_pipeline(trainer, model, tokenizer)
+    return True
 
 
 if __name__ == "__main__":

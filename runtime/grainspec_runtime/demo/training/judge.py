@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
-from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, to_unit
+from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, to_unit, worn
 
 
 def train_judge(trainer: Trainer) -> Judge:
@@ -29,9 +29,7 @@ def train_judge(trainer: Trainer) -> Judge:
     def losses(index: Tensor, *, jitter: float) -> tuple[Tensor, dict[str, Tensor]]:
         x = to_unit(frames[index])
         if jitter:
-            blurred = F.avg_pool2d(x, 3, 1, 1)
-            x = torch.lerp(x, blurred, torch.rand(len(x), 1, 1, 1, device=x.device))
-            x = x + torch.randn_like(x) * 0.05 * torch.rand(len(x), 1, 1, 1, device=x.device)
+            x = worn(x)
         which, number = (~boxes[index].isnan().any(-1)).nonzero().unbind(-1)
         chosen = boxes[index][which, number]
         chosen = chosen + jitter * torch.randn_like(chosen)
@@ -50,10 +48,7 @@ def train_judge(trainer: Trainer) -> Judge:
     assert tuple(PLACE_HEADS) == ("ground", "background")
     for step, index in enumerate(trainer.batches(256, o.judge_steps, count=seen)):
         loss, _ = losses(index, jitter=0.015)
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-        rates.step()
+        descend(loss, adam, rates)
         if step % 500 == 499:
             trainer.log("judge", step=step + 1, loss=loss.item())
     judge.eval()

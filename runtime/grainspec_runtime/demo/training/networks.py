@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from grainspec_runtime.demo.training.tokenizer import MAX_TOKENS
@@ -35,6 +35,24 @@ def build_unet() -> UNet2DConditionModel:
         attention_head_dim=(2, 4, 6),  # diffusers' name for the number of heads
         cross_attention_dim=128,
         norm_num_groups=32,
+    )
+
+
+def build_controlnet() -> ControlNetModel:
+    """For pictures of 96 px, without attention, 2.2 M parameters.
+
+    What it reads lies where it holds, so that convolutions will do.
+    """
+    return ControlNetModel(
+        in_channels=4,
+        block_out_channels=(64, 128, 192),
+        down_block_types=("DownBlock2D",) * 3,
+        mid_block_type="UNetMidBlock2D",
+        layers_per_block=1,
+        attention_head_dim=(2, 4, 6),
+        cross_attention_dim=128,
+        norm_num_groups=32,
+        conditioning_embedding_out_channels=(16, 32, 64),
     )
 
 

@@ -20,7 +20,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.training.tokenizer import MAX_TOKENS
-from grainspec_runtime.demo.training.trainer import Trainer
+from grainspec_runtime.demo.training.trainer import Trainer, descend
 
 BATCH = 64
 _SENTENCE = re.compile(r"^(a|an|two|three|on|before|grass|sand|snow|road)\b.* .* ")
@@ -60,10 +60,7 @@ def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLI
             tokens = _tokens_of(tokenizer, sentence, phrase, rng)
             errors.append(F.mse_loss(alone[row, 1 : 1 + len(tokens)], meant[row, tokens]))
         moved = torch.stack(errors).mean()
-        adam.zero_grad(set_to_none=True)
-        (kept + 0.3 * moved).backward()
-        adam.step()
-        rates.step()
+        descend(kept + 0.3 * moved, adam, rates)
         if step % 500 == 499:
             trainer.log("phrases", step=step + 1, kept=kept.item(), moved=moved.item())
     text_encoder.eval()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grainspec_runtime.demo.dataset import Renders, render_many
@@ -63,8 +64,9 @@ class Trainer:
         return self._frames
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 where it is safe."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        """bfloat16 on a GPU; CPUs without instructions for it are slower with it, thirty times."""
+        on_gpu = self.device.type != "cpu"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on_gpu)
 
     def batches(self, size: int, steps: int, *, first: int = 0, count: int) -> Iterator[Tensor]:
         """Random indices below ``count``; step ``i``'s depend on the seed and ``i`` alone."""
@@ -89,9 +91,32 @@ class Trainer:
         return adam, torch.optim.lr_scheduler.LambdaLR(adam, factor)
 
 
+def descend(
+    loss: Tensor,
+    adam: torch.optim.AdamW,
+    rates: torch.optim.lr_scheduler.LambdaLR,
+    *,
+    clip: float = math.inf,
+) -> None:
+    """One step down the gradient, its norm at most ``clip``."""
+    adam.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip < math.inf:
+        parameters = [p for group in adam.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, clip)
+    adam.step()
+    rates.step()
+
+
 def to_unit(frames: Tensor) -> Tensor:
     """uint8 to float in [-1, 1]."""
     return frames.float() / 127.5 - 1
+
+
+def worn(x: Tensor) -> Tensor:
+    """Frames ``[N, 3, H, W]``, each blurred and made noisy by a random measure."""
+    blur, noise = torch.rand(2, len(x), 1, 1, 1, device=x.device)
+    return torch.lerp(x, F.avg_pool2d(x, 3, 1, 1), blur) + 0.05 * noise * torch.randn_like(x)
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

@@ -12,13 +12,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from grainspec_runtime.demo.training.networks import (
-    build_scheduler,
-    build_text_encoder,
-    build_unet,
-)
-from grainspec_runtime.demo.training.tokenizer import MAX_TOKENS
-from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, to_unit
+from grainspec_runtime.demo.training.diffusion import Captions, Noising
+from grainspec_runtime.demo.training.networks import build_text_encoder, build_unet
+from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, to_unit
 
 
 def encode_renders(trainer: Trainer, vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
@@ -74,17 +70,8 @@ def train_unet(
         first = state["step"]
         trainer.log("unet", resumed_at=first)
     means, deviations = encode_renders(trainer, vae)
-    words = trainer.renders.captions
-    encoded = tokenizer(
-        [text for texts in words for text in texts],
-        padding="max_length",
-        max_length=MAX_TOKENS,
-        truncation=True,
-    )
-    ids = torch.tensor(encoded.input_ids, device=trainer.device, dtype=torch.int32)
-    ids = ids.view(len(words), -1, MAX_TOKENS)
-    signal = build_scheduler().alphas_cumprod.to(trainer.device)
-    count, alternatives = len(words), ids.shape[1]
+    captions, noised = Captions(trainer, tokenizer), Noising(trainer.device)
+    count = len(trainer.frames_N3HW)
     clock = time.time()
     losses: list[Tensor] = []
     step = first
@@ -97,18 +84,11 @@ def train_unet(
         clean = means[place].float() + deviations[place].float() * torch.randn_like(
             means[place], dtype=torch.float32
         )
-        caption = ids[row, torch.randint(alternatives, (len(row),), device=row.device)].long()
-        t = torch.randint(1000, (len(row),), device=row.device)
-        a, s = signal[t].sqrt()[:, None, None, None], (1 - signal[t]).sqrt()[:, None, None, None]
-        noise = torch.randn_like(clean)
+        noisy, t, wanted = noised(clean)
         with trainer.autocast():
-            predicted = model(a * clean + s * noise, t, caption)
-        loss = F.mse_loss(predicted.float(), a * noise - s * clean)
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        adam.step()
-        rates.step()
+            predicted = model(noisy, t, captions.drawn(row))
+        loss = F.mse_loss(predicted.float(), wanted)
+        descend(loss, adam, rates, clip=1.0)
         ema.update_parameters(model)
         losses.append(loss.detach())
         if step % 500 == 499:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from grainspec_runtime.demo.training.networks import build_vae
-from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, psnr, to_unit
+from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, psnr, to_unit
 
 
 def train_vae(trainer: Trainer) -> AutoencoderKL:
@@ -39,11 +39,7 @@ def train_vae(trainer: Trainer) -> AutoencoderKL:
         edges = sum((y.diff(dim=d) - x.diff(dim=d)).abs().mean() for d in (-1, -2))
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = error + edges + o.kl_weight * kl
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        adam.step()
-        rates.step()
+        descend(loss, adam, rates, clip=1.0)
         ema.update_parameters(vae)
         if step % 500 == 499 or step + 1 == o.vae_steps:
             trainer.log("vae", step=step + 1, l1=error.item(), kl=kl.item())

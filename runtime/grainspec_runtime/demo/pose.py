@@ -1,0 +1,126 @@
+"""Poses in the demo world: sticks in colours, and a small network that finds them in a frame.
+
+As people's poses are drawn for ControlNets: a head, a spine, and for each arm and leg a stick in a
+colour of its own. A figure's sticks say where it stands, how tall it is, which way it faces and
+how it steps, and nothing of its kind: a bear's are those of a man in its place.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from grainspec_runtime.demo.world import (
+    RGB,
+    SUPERSAMPLING,
+    Canvas,
+    Pen,
+    Scene,
+    lifted,
+    random_scene,
+)
+
+_HEAD: RGB = (255, 255, 255)
+_SPINE: RGB = (255, 0, 0)
+_ARMS: dict[int, RGB] = {-1: (255, 170, 0), 1: (85, 255, 0)}
+_LEGS: dict[int, RGB] = {-1: (0, 170, 255), 1: (170, 0, 255)}
+_STICK = 0.05
+"""A stick's width as a share of the figure's height."""
+
+
+def pose_picture(scene: Scene, size: int = 96) -> np.ndarray:
+    """The poses of all figures, back to front on black, uint8 ``[size, size, 3]`` RGB.
+
+    >>> from grainspec_runtime.demo.world import Figure
+    >>> man, bear = (Scene((Figure(kind, "red", phase=1),)) for kind in ("man", "bear"))
+    >>> bool((pose_picture(man) == pose_picture(bear)).all())
+    True
+    """
+    canvas = Canvas(size)
+    for number in sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet):
+        figure = scene.figures[number]
+        pen, swing = Pen(canvas, lifted(figure), number), math.sin(figure.phase)
+        for side in (-1, 1):
+            pen.limb(side * 0.07, 0.27, -0.55 * side * swing, 0.24, _STICK, _LEGS[side])
+        pen.limb(0.0, 0.52, 0.0, 0.24, _STICK, _SPINE)
+        for side in (-1, 1):
+            angle = side * (0.75 * swing + 0.25)
+            pen.limb(side * 0.13, 0.5, angle, 0.2, _STICK, _ARMS[side])
+        pen.ellipse(0.0, 0.75, 0.13, 0.13, _HEAD)
+    return np.asarray(canvas.image.reduce(SUPERSAMPLING))
+
+
+def _of_seeds(seeds: range, *, size: int) -> np.ndarray:
+    return np.stack([pose_picture(random_scene(random.Random(seed)), size) for seed in seeds])
+
+
+def pose_pictures(count: int, *, size: int, seed: int, workers: int = 1) -> np.ndarray:
+    """The pose pictures of what ``render_many`` renders, uint8 ``[count, size, size, 3]``."""
+    step = 500
+    starts = range(seed, seed + count, step)
+    chunks = [range(start, min(start + step, seed + count)) for start in starts]
+    job = partial(_of_seeds, size=size)
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            return np.concatenate(list(pool.map(job, chunks)))
+    return np.concatenate([job(chunk) for chunk in chunks])
+
+
+class PoseDetector(nn.Module):
+    """A small U-Net from frames to their pose pictures, trained on renders alone.
+
+    Frames are float ``[N, 3, H, W]`` in [-1, 1], as the VAE's; what comes out are logits of the
+    pictures' values, ``[N, 3, H, W]``.
+    """
+
+    WEIGHTS = "pose_detector.safetensors"
+    """Its file in the demo model's folder."""
+
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 72, 96)) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(
+            _twice(given, width) for given, width in zip((3, *widths), widths, strict=False)
+        )
+        self.up = nn.ModuleList(
+            _twice(given + width, width)
+            for given, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.last = nn.Conv2d(widths[0], 3, 1)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> PoseDetector:
+        """Load it from the demo model's folder."""
+        detector = cls()
+        detector.load_state_dict({k: v.float() for k, v in load_file(folder / cls.WEIGHTS).items()})
+        return detector.eval().requires_grad_(False)
+
+    def forward(self, frames_N3HW: Tensor) -> Tensor:
+        """Logits of the pose pictures."""
+        x, passed = frames_N3HW, []
+        for level, block in enumerate(self.down):
+            x = block(F.max_pool2d(x, 2) if level else x)
+            passed.append(x)
+        for block, finer in zip(self.up, passed[-2::-1], strict=True):
+            x = block(torch.cat([F.interpolate(x, finer.shape[-2:]), finer], 1))
+        return self.last(x)
+
+    @torch.inference_mode()
+    def pictures(self, frames_N3HW: Tensor) -> Tensor:
+        """The pose pictures, float ``[N, 3, H, W]`` in [0, 1]."""
+        return self(frames_N3HW).sigmoid()
+
+
+def _twice(given: int, width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (given, width):
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.GroupNorm(8, width), nn.SiLU()]
+    return nn.Sequential(*layers)
