@@ -171,6 +171,7 @@ def test_results_are_kept_and_only_what_is_missing_is_made(
     run_bench(1, job, workers=1)
     assert sorted(made) == ["ours", "ours", "re-weighted"]
     page = gallery([again], methods, split="tuning", steps=1)
+    assert "(1 case)" in page
     for method in methods:
         clip = tmp_path / "clips" / again["name"] / f"{file_name(method.name)}.webp"
         assert clip.is_file()

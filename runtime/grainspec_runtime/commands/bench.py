@@ -131,7 +131,10 @@ def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) 
 
     lines: list[str] = []
     for grain, first in summary[names[0]].items():
-        rows = [[f"{grain} ({first['cases']} cases)", *(heading for _, heading, _ in MEASURES)]]
+        many = "s" if first["cases"] != 1 else ""
+        rows = [
+            [f"{grain} ({first['cases']} case{many})", *(heading for _, heading, _ in MEASURES)]
+        ]
         for name in names:
             means = summary[name][grain]
             rows.append([name, *(shown(key, means[key]) for key, _, _ in MEASURES)])
