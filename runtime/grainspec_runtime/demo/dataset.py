@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from grainspec_runtime.demo import world
+
+T = TypeVar("T")
 
 MAX_FIGURES = 3
 ATTRIBUTES = ("kind", "colour", "hat", "sunglasses")
@@ -108,18 +111,20 @@ def _render_chunk(seeds: range, *, size: int, captions: int) -> dict[str, Any]:
     }
 
 
+def of_chunks(job: Callable[[range], T], seeds: range, workers: int) -> list[T]:
+    """What ``job`` makes of 500 seeds after the other, in their order, in so many processes."""
+    chunks = [seeds[start : start + 500] for start in range(0, len(seeds), 500)]
+    if workers <= 1:
+        return [job(chunk) for chunk in chunks]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(job, chunks))
+
+
 def render_many(
     count: int, *, size: int, seed: int, captions: int = 4, workers: int = 1
 ) -> Renders:
     """Render ``count`` random scenes; scene ``i`` depends on ``seed + i`` alone."""
-    step = 500
-    starts = range(seed, seed + count, step)
-    chunks = [range(start, min(start + step, seed + count)) for start in starts]
     job = partial(_render_chunk, size=size, captions=captions)
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            parts = list(pool.map(job, chunks))
-    else:
-        parts = [job(chunk) for chunk in chunks]
+    parts = of_chunks(job, range(seed, seed + count), workers)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in _ARRAYS}
     return Renders(captions=[c for part in parts for c in part["captions"]], **joined)

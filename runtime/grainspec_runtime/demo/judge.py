@@ -92,10 +92,7 @@ class Judge(nn.Module):
     def from_pretrained(cls, folder: Path) -> Judge:
         """Load ``judge.safetensors`` from the demo model's folder."""
         judge = cls()
-        state = load_file(folder / "judge.safetensors")
-        judge.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-        )
+        judge.load_state_dict(load_file(folder / "judge.safetensors"))  # made float32
         return judge.eval()
 
     def figure_logits(self, frames_N3HW: Tensor, boxes_N4: Tensor) -> dict[str, Tensor]:

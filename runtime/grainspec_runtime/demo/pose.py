@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +18,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from grainspec_runtime.demo.dataset import of_chunks
 from grainspec_runtime.demo.world import (
     RGB,
     SUPERSAMPLING,
     Canvas,
     Pen,
     Scene,
+    back_to_front,
     lifted,
     random_scene,
 )
@@ -46,7 +47,7 @@ def pose_picture(scene: Scene, size: int = 96) -> np.ndarray:
     True
     """
     canvas = Canvas(size)
-    for number in sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet):
+    for number in back_to_front(scene):
         figure = scene.figures[number]
         pen, swing = Pen(canvas, lifted(figure), number), math.sin(figure.phase)
         for side in (-1, 1):
@@ -65,14 +66,8 @@ def _of_seeds(seeds: range, *, size: int) -> np.ndarray:
 
 def pose_pictures(count: int, *, size: int, seed: int, workers: int = 1) -> np.ndarray:
     """The pose pictures of what ``render_many`` renders, uint8 ``[count, size, size, 3]``."""
-    step = 500
-    starts = range(seed, seed + count, step)
-    chunks = [range(start, min(start + step, seed + count)) for start in starts]
     job = partial(_of_seeds, size=size)
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            return np.concatenate(list(pool.map(job, chunks)))
-    return np.concatenate([job(chunk) for chunk in chunks])
+    return np.concatenate(of_chunks(job, range(seed, seed + count), workers))
 
 
 class PoseDetector(nn.Module):
@@ -100,7 +95,7 @@ class PoseDetector(nn.Module):
     def from_pretrained(cls, folder: Path) -> PoseDetector:
         """Load it from the demo model's folder."""
         detector = cls()
-        detector.load_state_dict({k: v.float() for k, v in load_file(folder / cls.WEIGHTS).items()})
+        detector.load_state_dict(load_file(folder / cls.WEIGHTS))  # made float32
         return detector.eval().requires_grad_(False)
 
     def forward(self, frames_N3HW: Tensor) -> Tensor:

@@ -635,12 +635,16 @@ def _draw_ground(canvas: Canvas, scene: Scene) -> None:
                 canvas.ellipse(x, y, 0.024 if name == "snow" else 0.012, 0.01, mark)
 
 
+def back_to_front(scene: Scene) -> list[int]:
+    """The numbers of the figures in the order that they are drawn in."""
+    return sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet)
+
+
 def draw_scene(canvas: Canvas, scene: Scene) -> None:
     """Draw the place, then the figures, back to front."""
     _draw_background(canvas, scene)
     _draw_ground(canvas, scene)
-    back_to_front = sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet)
-    for number in back_to_front:
+    for number in back_to_front(scene):
         _draw_figure(canvas, scene.figures[number], number)
 
 

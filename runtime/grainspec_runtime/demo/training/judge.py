@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 
 from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
-from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, to_unit, worn
+from grainspec_runtime.demo.training.trainer import (
+    HELD_OUT,
+    Trainer,
+    descend,
+    save_half,
+    to_unit,
+    worn,
+)
 
 
 def train_judge(trainer: Trainer) -> Judge:
@@ -56,6 +62,5 @@ def train_judge(trainer: Trainer) -> Judge:
         held = torch.arange(len(frames) - HELD_OUT, len(frames), device=trainer.device)
         _, right = losses(held, jitter=0.0)
         trainer.log("judge", **{f"held_out_{k}": v.item() for k, v in right.items()})
-    state = {k: v.half() if v.is_floating_point() else v for k, v in judge.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in state.items()}, path)
+    save_half(judge, path)
     return judge

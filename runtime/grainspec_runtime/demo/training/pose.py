@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from grainspec_runtime.demo.pose import PoseDetector, pose_pictures
 from grainspec_runtime.demo.training.diffusion import Captions, Noising
 from grainspec_runtime.demo.training.networks import build_controlnet
-from grainspec_runtime.demo.training.trainer import Trainer, descend, psnr, to_unit, worn
+from grainspec_runtime.demo.training.trainer import (
+    Pace,
+    Trainer,
+    descend,
+    psnr,
+    save_half,
+    to_unit,
+    worn,
+)
 
 UNSEEN = 1000
 """The last of the posed renders are never trained on."""
@@ -26,7 +32,11 @@ class PoseTrainer:
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.count = min(trainer.options.posed, len(trainer.frames_N3HW))
+
+    @cached_property
+    def count(self) -> int:
+        """How many renders these two learn from; looked up when one of them is made."""
+        return min(self.trainer.options.posed, len(self.trainer.frames_N3HW))
 
     @cached_property
     def poses_N3HW(self) -> Tensor:
@@ -63,7 +73,7 @@ class PoseTrainer:
                 psnr(detector.pictures(to_unit(x)) * 2 - 1, to_unit(wanted)) for x, wanted in pairs
             ]
         trainer.log("pose detector", held_out_psnr=sum(near) / len(near))
-        save_file({k: v.half().contiguous() for k, v in detector.state_dict().items()}, path)
+        save_half(detector, path)
 
     def train_controlnet(self) -> None:
         """v-prediction, all else frozen; it begins as the UNet's encoder (Zhang et al., 2023)."""
@@ -87,7 +97,7 @@ class PoseTrainer:
             parts = trainer.frames_N3HW[: self.count].split(512)
             latents = torch.cat([pipe.vae.encode(to_unit(x)).latent_dist.sample() for x in parts])
         captions, noised = Captions(trainer, pipe.tokenizer), Noising(trainer.device)
-        clock, losses = time.time(), []
+        pace = Pace(trainer, "controlnet", o.control_batch)
         batches = trainer.batches(o.control_batch, o.control_steps, count=self.count - UNSEEN)
         for step, index in enumerate(batches):
             noisy, t, wanted = noised(latents[index].float())
@@ -106,16 +116,7 @@ class PoseTrainer:
             loss = F.mse_loss(predicted.float(), wanted)
             descend(loss, adam, rates, clip=1.0)
             ema.update_parameters(net)
-            losses.append(loss.detach())
-            if step % 500 == 499:
-                speed = len(losses) * o.control_batch / (time.time() - clock)
-                trainer.log(
-                    "controlnet",
-                    step=step + 1,
-                    loss=torch.stack(losses).mean().item(),
-                    per_second=speed,
-                )
-                losses, clock = [], time.time()
+            pace.note(step, loss)
         net.load_state_dict(ema.module.state_dict())
         net.half().cpu().save_pretrained(folder)
         trainer.log("saved", folder=str(folder))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from grainspec_runtime.demo.dataset import Renders, render_many
@@ -91,10 +92,36 @@ class Trainer:
         return adam, torch.optim.lr_scheduler.LambdaLR(adam, factor)
 
 
+class Pace:
+    """The mean loss of a stage and the samples it takes in a second, logged every 500 steps."""
+
+    def __init__(self, trainer: Trainer, stage: str, batch: int) -> None:
+        self._trainer, self._stage, self._batch = trainer, stage, batch
+        self._begin()
+
+    def _begin(self) -> None:
+        self._clock, self._losses = time.time(), list[Tensor]()
+
+    def note(self, step: int, loss: Tensor) -> None:
+        """One step's loss; on the device until it is logged."""
+        self._losses.append(loss.detach())
+        if step % 500 == 499:
+            mean = torch.stack(self._losses).mean().item()
+            speed = len(self._losses) * self._batch / (time.time() - self._clock)
+            self._trainer.log(self._stage, step=step + 1, loss=mean, per_second=speed)
+            self._begin()
+
+
+def save_half(module: nn.Module, path: Path) -> None:
+    """A module's state as safetensors, its floating-point tensors in float16."""
+    state = module.state_dict().items()
+    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state}, path)
+
+
 def descend(
     loss: Tensor,
-    adam: torch.optim.AdamW,
-    rates: torch.optim.lr_scheduler.LambdaLR,
+    adam: torch.optim.Optimizer,
+    rates: torch.optim.lr_scheduler.LRScheduler,
     *,
     clip: float = math.inf,
 ) -> None:

@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from grainspec_runtime.demo.training.diffusion import Captions, Noising
 from grainspec_runtime.demo.training.networks import build_text_encoder, build_unet
-from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, to_unit
+from grainspec_runtime.demo.training.trainer import HELD_OUT, Pace, Trainer, descend, to_unit
 
 
 def encode_renders(trainer: Trainer, vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
@@ -72,8 +72,7 @@ def train_unet(
     means, deviations = encode_renders(trainer, vae)
     captions, noised = Captions(trainer, tokenizer), Noising(trainer.device)
     count = len(trainer.frames_N3HW)
-    clock = time.time()
-    losses: list[Tensor] = []
+    pace = Pace(trainer, "unet", o.unet_batch)
     step = first
     for step, index in enumerate(
         trainer.batches(o.unet_batch, o.unet_steps, first=first, count=2 * (count - HELD_OUT)),
@@ -90,13 +89,7 @@ def train_unet(
         loss = F.mse_loss(predicted.float(), wanted)
         descend(loss, adam, rates, clip=1.0)
         ema.update_parameters(model)
-        losses.append(loss.detach())
-        if step % 500 == 499:
-            speed = len(losses) * o.unet_batch / (time.time() - clock)
-            trainer.log(
-                "unet", step=step + 1, loss=torch.stack(losses).mean().item(), per_second=speed
-            )
-            losses, clock = [], time.time()
+        pace.note(step, loss)
         if time.time() - trainer.started > o.stop_after:
             break
     done = step + 1
