@@ -48,9 +48,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--unet-steps", type=int, default=6_300)
     parser.add_argument("--unet-batch", type=int, default=512)
     parser.add_argument("--unet-rate", type=float, default=1e-3)
-    parser.add_argument("--posed", type=int, default=60_000, help="renders to learn poses from")
+    parser.add_argument("--posed", type=int, default=121_000, help="renders to learn poses from")
     parser.add_argument("--detector-steps", type=int, default=3_000)
-    parser.add_argument("--control-steps", type=int, default=4_000)
+    parser.add_argument("--control-steps", type=int, default=12_000)
     parser.add_argument("--control-batch", type=int, default=256)
     parser.add_argument("--compile", action="store_true", help="by torch.compile: faster on a GPU")
     parser.add_argument(

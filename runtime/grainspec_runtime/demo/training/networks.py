@@ -39,7 +39,7 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_controlnet() -> ControlNetModel:
-    """For pictures of 96 px, without attention, 2.2 M parameters.
+    """For pictures of 96 px, without attention, 2.3 M parameters.
 
     What it reads lies where it holds, so that convolutions will do.
     """
@@ -52,7 +52,7 @@ def build_controlnet() -> ControlNetModel:
         attention_head_dim=(2, 4, 6),
         cross_attention_dim=128,
         norm_num_groups=32,
-        conditioning_embedding_out_channels=(16, 32, 64),
+        conditioning_embedding_out_channels=(32, 64, 128),
     )
 
 

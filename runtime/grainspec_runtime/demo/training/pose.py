@@ -92,7 +92,7 @@ class PoseTrainer:
         net.load_state_dict(same, strict=False)
         net = net.to(trainer.device)
         ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.998))
-        adam, rates = trainer.optimizer(list(net.parameters()), 5e-4, o.control_steps)
+        adam, rates = trainer.optimizer(list(net.parameters()), 1.5e-3, o.control_steps)
         with torch.inference_mode(), trainer.autocast():
             parts = trainer.frames_N3HW[: self.count].split(512)
             latents = torch.cat([pipe.vae.encode(to_unit(x)).latent_dist.sample() for x in parts])
