@@ -191,8 +191,8 @@ Change = Annotated[Edit | Keep | Free | Without, Field(discriminator="verb")]
 class Modulation(Node):
     """How strongly attention is modulated, when, and over which frames: every setting has a value.
 
-    >>> PROFILES["videograin"].self_, PROFILES["demo"].self_
-    (0.3, 1.0)
+    >>> PROFILES["videograin"].until, PROFILES["demo"].until
+    (0.3, 0.6)
     """
 
     cross: Share
@@ -232,7 +232,7 @@ class Modulation(Node):
 PROFILES = {
     "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
     "demo": Modulation(
-        cross=1, self=1, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
+        cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
 }
 """What holds where a spec says nothing else, by profile: the constants of the VideoGrain paper's
