@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from grainspec_runtime.demo.world import Figure, Scene, advance, render
+from grainspec_runtime.demo.render import render
+from grainspec_runtime.demo.world import Figure, Scene, advance
 from grainspec_runtime.media.encode import encode_video
 
 FRAMES, SIZE = 8, 192

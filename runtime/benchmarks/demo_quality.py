@@ -28,6 +28,7 @@ from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.dataset import ATTRIBUTES, Renders, attributes_of, render_many
 from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
+from grainspec_runtime.demo.render import render
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.tensors import to_frames, to_tensor
 
@@ -63,7 +64,7 @@ def found_boxes(frame: np.ndarray, scene: world.Scene, count: int) -> list[np.nd
 @cache
 def _empty(background: str, ground: str, scroll: int) -> np.ndarray:
     scene = world.Scene((), background, ground, scroll * PERIOD / SCROLLS)
-    return world.render(scene, SIZE, parts=False)[0].astype(np.int32)
+    return render(scene, SIZE, parts=False)[0].astype(np.int32)
 
 
 def loaded(folder: Path, device: str) -> StableDiffusionPipeline:

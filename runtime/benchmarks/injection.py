@@ -34,6 +34,7 @@ from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.dataset import mask_box
 from grainspec_runtime.demo.judge import Judge
+from grainspec_runtime.demo.render import render
 
 SETTINGS = {
     "no injection": None,
@@ -76,7 +77,7 @@ def random_case(seed: int, frames: int) -> tuple[world.Scene, world.Scene, EditS
 
 def rendered(scene: world.Scene, frames: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
     """Frames ``[F, H, W, 3]`` and the masks of each."""
-    found = [world.render(world.advance(scene, number), SIZE) for number in range(frames)]
+    found = [render(world.advance(scene, number), SIZE) for number in range(frames)]
     return np.stack([picture for picture, _ in found]), [masks for _, masks in found]
 
 

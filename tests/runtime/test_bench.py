@@ -25,6 +25,7 @@ from grainspec_runtime.bench.summary import summarize
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.motion import exact_flow
+from grainspec_runtime.demo.render import render
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.measures.warping import warp_error
 from grainspec_runtime.prepare import prepare
@@ -102,7 +103,7 @@ def test_frames_carried_along_the_exact_flow_are_the_next_ones(seed: int) -> Non
 
     scene = world.random_scene(random.Random(seed))
     scenes = [world.advance(scene, frame) for frame in range(3)]
-    frames = np.stack([world.render(one)[0] for one in scenes])
+    frames = np.stack([render(one)[0] for one in scenes])
     flow = exact_flow(scenes)
     still = ClipFlow(np.zeros_like(flow.forward_PHW2), np.zeros_like(flow.backward_PHW2))
     carried, unmoved = warp_error(frames, flow), warp_error(frames, still)
@@ -118,7 +119,7 @@ def test_the_exact_flow_hides_what_is_covered() -> None:
     one = world.Scene((behind, before))
     other = replace(one, figures=(replace(behind, x=0.6), before))
     flow = exact_flow([one, other])
-    masks = world.render(one)[1]
+    masks = render(one)[1]
     seen = flow.seen_after_PHW[0]
     assert seen[masks["figure1"]].mean() > 0.93  # all but pixels on its edge
     assert 0.1 < seen[masks["figure0"]].mean() < 0.8

@@ -32,6 +32,7 @@ from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.conditioning.nets import load_controls
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.pose import pose_picture
+from grainspec_runtime.demo.render import render
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.prepare import prepare
@@ -218,7 +219,7 @@ def test_controlnet_aux_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_demo_model_finds_poses_itself(size: int) -> None:
     rng = random.Random(50_000_000)
     scenes = [world.random_scene(rng) for _ in range(24)]
-    frames = np.stack([world.render(scene, size)[0] for scene in scenes])
+    frames = np.stack([render(scene, size)[0] for scene in scenes])
     wanted = np.stack([pose_picture(scene, size) for scene in scenes])
     found = annotator(Control(kind="pose"), Path(), DEMO, device=CPU)(frames)
     assert found.shape == frames.shape

@@ -13,7 +13,9 @@ import torch
 
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import dataset, pose, world
+from grainspec_runtime.demo.figures import part_box
 from grainspec_runtime.demo.judge import Judge
+from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.training.diffusion import Noising
 from grainspec_runtime.demo.training.networks import build_controlnet, build_scheduler, build_unet
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
@@ -34,8 +36,8 @@ def test_examples_in_docstrings(module: ModuleType) -> None:
 
 
 def test_masks_cover_what_was_drawn() -> None:
-    with_figures, masks = world.render(TWO)
-    without, _ = world.render(world.Scene((), TWO.background, TWO.ground))
+    with_figures, masks = render(TWO)
+    without, _ = render(world.Scene((), TWO.background, TWO.ground))
     changed = (with_figures != without).any(-1)
     figures = masks["figure0"] | masks["figure1"]
     assert (changed & ~figures).mean() < 0.03  # pixels that a figure touches by less than half
@@ -52,13 +54,13 @@ def test_masks_cover_what_was_drawn() -> None:
 def test_part_boxes_hold_their_parts() -> None:
     for kind in world.KINDS:
         figure = world.Figure(kind, "red", hat=True, sunglasses=True, phase=1.0)
-        _, masks = world.render(world.Scene((figure,)), 192)
+        _, masks = render(world.Scene((figure,)), 192)
         for part in ("eyes", "hat"):
-            x0, y0, x1, y1 = (round(side * 192) for side in world.part_box(figure, part))
+            x0, y0, x1, y1 = (round(side * 192) for side in part_box(figure, part))
             mask = masks[f"figure0.{part}"]
             assert mask[max(0, y0) : y1, x0:x1].sum() / mask.sum() > 0.97, (kind, part)
     with pytest.raises(ValueError, match="known are"):
-        world.part_box(world.Figure("man", "red"), "nose")
+        part_box(world.Figure("man", "red"), "nose")
 
 
 def test_captions_use_the_vocabulary_and_hide_left_and_right() -> None:
@@ -149,7 +151,7 @@ def test_the_judge_reads_renders() -> None:
     right = total = 0
     for _ in range(60):
         scene = world.random_scene(rng, figures=1)
-        frame, masks = world.render(scene)
+        frame, masks = render(scene)
         pixels = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
         box = torch.tensor([dataset.mask_box(masks["figure0"])], dtype=torch.float32)
         figure = scene.figures[0]

@@ -27,7 +27,8 @@ from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.norms import ClipNorm
 from grainspec_runtime.backbones.unet import AttentionControl, installed
 from grainspec_runtime.conditioning.nets import load_controls
-from grainspec_runtime.demo.world import Figure, Scene, advance, caption, render
+from grainspec_runtime.demo.render import render
+from grainspec_runtime.demo.world import Figure, Scene, advance, caption
 from grainspec_runtime.memory import out_of_memory
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.report.contents import contents_of

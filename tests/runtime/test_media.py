@@ -12,7 +12,8 @@ from PIL import Image
 
 from grainspec import GrainError
 from grainspec.clip import Window, probe
-from grainspec_runtime.demo.world import Figure, Scene, advance, render
+from grainspec_runtime.demo.render import render
+from grainspec_runtime.demo.world import Figure, Scene, advance
 from grainspec_runtime.media import decode
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 

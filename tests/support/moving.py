@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from grainspec_runtime.demo.world import Figure, Scene, render
+from grainspec_runtime.demo.render import render
+from grainspec_runtime.demo.world import Figure, Scene
 from grainspec_runtime.flow.clip_flow import ClipFlow
 
 Points = npt.NDArray[np.float64]

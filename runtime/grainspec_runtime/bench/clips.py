@@ -12,7 +12,9 @@ from PIL import Image
 
 from grainspec_runtime.bench.cases import SIZE, Case
 from grainspec_runtime.demo import world
+from grainspec_runtime.demo.figures import part_box
 from grainspec_runtime.demo.motion import exact_flow
+from grainspec_runtime.demo.render import render
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.media.decode import Frames
 
@@ -67,7 +69,7 @@ class RenderedCase:
         number = int(figure.removeprefix("figure"))
         return np.stack(
             [
-                _box_mask(world.part_box(scene.figures[number], part))
+                _box_mask(part_box(scene.figures[number], part))
                 for scene in self.case.scenes(self.case.source)
             ]
         )
@@ -82,7 +84,7 @@ def _box_mask(box: tuple[float, float, float, float]) -> Mask:
 
 
 def _rendered(scenes: list[world.Scene]) -> tuple[Frames, dict[str, Mask]]:
-    drawn = [world.render(scene, SIZE) for scene in scenes]
+    drawn = [render(scene, SIZE) for scene in scenes]
     names = drawn[0][1]
     return (
         np.stack([frame for frame, _ in drawn]),

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from grainspec_runtime.demo import world
+from grainspec_runtime.demo.render import render
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ def _render_chunk(seeds: range, *, size: int, captions: int) -> dict[str, Any]:
         rng = random.Random(seed)
         scene = world.random_scene(rng)
         words.append([world.random_caption(scene, rng) for _ in range(captions)])
-        frames[row], masks = world.render(scene, size, parts=False)
+        frames[row], masks = render(scene, size, parts=False)
         for index, figure in enumerate(scene.figures):
             seen = masks[f"figure{index}"]
             attributes[row, index] = attributes_of(figure)

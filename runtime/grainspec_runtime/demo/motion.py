@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from grainspec_runtime.demo.world import RGB, SUPERSAMPLING, Canvas, Scene, draw_scene
+from grainspec_runtime.demo.drawing import SUPERSAMPLING, Canvas
+from grainspec_runtime.demo.render import draw_scene
+from grainspec_runtime.demo.world import RGB, Scene
 from grainspec_runtime.flow.clip_flow import ClipFlow
 
 Floats = npt.NDArray[np.float64]

@@ -19,16 +19,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from grainspec_runtime.demo.dataset import of_chunks
-from grainspec_runtime.demo.world import (
-    RGB,
-    SUPERSAMPLING,
-    Canvas,
-    Pen,
-    Scene,
-    back_to_front,
-    lifted,
-    random_scene,
-)
+from grainspec_runtime.demo.drawing import SUPERSAMPLING, Canvas, Pen
+from grainspec_runtime.demo.figures import lifted
+from grainspec_runtime.demo.render import back_to_front
+from grainspec_runtime.demo.world import RGB, Scene, random_scene
 
 _HEAD: RGB = (255, 255, 255)
 _SPINE: RGB = (255, 0, 0)
