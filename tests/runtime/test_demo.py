@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import doctest
 import random
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import dataset, pose, world
+from grainspec_runtime.demo import render as render_module
 from grainspec_runtime.demo.figures import part_box
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.render import render
+from grainspec_runtime.demo.training import save
 from grainspec_runtime.demo.training.diffusion import Noising
-from grainspec_runtime.demo.training.networks import build_controlnet, build_scheduler, build_unet
+from grainspec_runtime.demo.training.networks import (
+    build_controlnet,
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+    build_vae,
+)
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
+from grainspec_runtime.demo.training.trainer import Trainer
+from grainspec_runtime.demo.training.unet import TextToLatent
 
 TWO = world.Scene(
     (
@@ -30,7 +43,7 @@ TWO = world.Scene(
 )
 
 
-@pytest.mark.parametrize("module", [world, pose])
+@pytest.mark.parametrize("module", [world, pose, render_module])
 def test_examples_in_docstrings(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -162,3 +175,24 @@ def test_the_judge_reads_renders() -> None:
         right += (place.ground, place.background) == (scene.ground, scene.background)
         total += 3
     assert right / total > 0.97
+
+
+def test_a_model_that_is_half_saved_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = argparse.Namespace(device="cpu", out=tmp_path / "out", work=tmp_path / "work")
+    trainer, tokenizer = Trainer(options), build_tokenizer()
+    model = TextToLatent(build_text_encoder(tokenizer), build_unet())
+    build_vae().save_pretrained(trainer.out / "vae")
+
+    def interrupted(weights: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(save, "_name_as_checkpoints_do", interrupted)
+        save.save_pipeline(trainer, model, tokenizer)
+    assert not (trainer.out / "model_index.json").exists()
+
+    save.save_pipeline(trainer, model, tokenizer)
+    assert (trainer.out / "tokenizer" / "vocab.json").is_file()
+    StableDiffusionPipeline.from_pretrained(trainer.out, safety_checker=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from diffusers import AutoencoderKL, StableDiffusionPipeline
@@ -13,11 +14,16 @@ from grainspec_runtime.demo.training.networks import build_scheduler
 from grainspec_runtime.demo.training.trainer import Trainer
 from grainspec_runtime.demo.training.unet import TextToLatent
 
+_INDEX = "model_index.json"
+
 
 def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenizer) -> None:
-    """Write everything but the judge, which has its file already; VAE and UNet in float16."""
-    out = trainer.out
-    vae = AutoencoderKL.from_pretrained(out / "vae")
+    """Write everything but the judge, which has its file already; VAE and UNet in float16.
+
+    ``model_index.json`` comes last: a folder that has it is whole.
+    """
+    made = trainer.work / "pipeline"
+    vae = AutoencoderKL.from_pretrained(trainer.out / "vae")
     pipe = StableDiffusionPipeline(
         vae=vae.half(),
         # float32: transformers loads what it finds, diffusers float32, and the two must agree
@@ -29,18 +35,21 @@ def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenize
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipe.save_pretrained(out)
+    pipe.save_pretrained(made)
     # Older transformers read the tokenizer from these two instead of tokenizer.json.
     bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    (out / "tokenizer" / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False))
+    (made / "tokenizer" / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False))
     merges = "\n".join(" ".join(pair) for pair in bpe["merges"])
-    (out / "tokenizer" / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
-    _name_as_checkpoints_do(out / "text_encoder" / "model.safetensors")
-    config = out / "vae" / "config.json"
+    (made / "tokenizer" / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    _name_as_checkpoints_do(made / "text_encoder" / "model.safetensors")
+    config = made / "vae" / "config.json"
     facts = json.loads(config.read_text())
     facts.pop("_name_or_path", None)
     config.write_text(json.dumps(facts, indent=2) + "\n")
-    trainer.log("saved", folder=str(out))
+    shutil.copytree(made, trainer.out, ignore=lambda *_: [_INDEX], dirs_exist_ok=True)
+    shutil.copy(made / _INDEX, trainer.out)
+    shutil.rmtree(made)
+    trainer.log("saved", folder=str(trainer.out))
 
 
 def _name_as_checkpoints_do(weights: Path) -> None:
