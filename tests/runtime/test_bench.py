@@ -11,6 +11,7 @@ import pytest
 import torch
 from command import Grain
 
+from grainspec.spec import PROFILES
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench import run as bench_run
 from grainspec_runtime.bench.cases import GRAINS, Case, make_cases
@@ -140,6 +141,16 @@ def test_reweighting_scales_the_edits_words_alone(cases: list[Case], tmp_path: P
     plain = (query @ key.mT / 2).softmax(-1)
     torch.testing.assert_close(shares[:frames], plain[:frames])
     torch.testing.assert_close(shares[frames:], plain[frames:] * weights)
+
+
+def test_results_of_other_constants_are_made_anew(
+    cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job("held-out", (OURS,), 1, tmp_path, ("cpu",), 1)
+    before = job.key(cases[0], OURS)
+    assert job.key(cases[0], OURS) == before
+    monkeypatch.setitem(PROFILES, "demo", PROFILES["demo"].replaced({}, decay=3.0))
+    assert job.key(cases[0], OURS) != before
 
 
 def test_results_are_kept_and_only_what_is_missing_is_made(

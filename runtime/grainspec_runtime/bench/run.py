@@ -43,10 +43,12 @@ class Job:
 
     def key(self, case: Case, method: Method) -> str:
         """A hash of what a score depends on."""
+        spec = method.spec(case, self.steps)
         facts = {
             "version": VERSION,
             "model": _model_digest(),
-            "spec": method.spec(case, self.steps).model_dump(mode="json", by_alias=True),
+            "spec": spec.model_dump(mode="json", by_alias=True),
+            "modulation": spec.modulation.model_dump(mode="json"),  # the spec may name a profile
             "reweighted": method.reweighted,
         }
         return run_key(facts)[:16]
