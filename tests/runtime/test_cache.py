@@ -360,7 +360,7 @@ def test_a_damaged_state_or_inversion_is_made_again(every_step: None, editor: Ed
     assert (again.edited == straight.edited).all()
 
 
-STEPS = 200
+STEPS = 100
 """Enough to be killed amidst them, quick as they are."""
 
 

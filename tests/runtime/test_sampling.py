@@ -117,24 +117,30 @@ def editor() -> Editor:
 
 
 def test_where_an_edit_is_joined(editor: Editor) -> None:
-    prepared = prepare(edit("sampler ddim { steps 4 }"), EXAMPLES)
-    outside = prepared.bound.edits.bits_FHW == 0
+    ways = (
+        "",
+        "feather 24px",
+        "space pixels",
+        "space both",
+        "space pixels feather 24px",
+        "space none",
+    )
+    prepared = [
+        prepare(edit("sampler ddim { steps 4 }", f"blend {{ {way} }}" if way else ""), EXAMPLES)
+        for way in ways
+    ]
+    outside = prepared[0].bound.edits.bits_FHW == 0
     far = faded(~outside, 24) == 0
-
-    def run(blend: str) -> tuple[np.ndarray, np.ndarray]:
-        result = editor.run(edit("sampler ddim { steps 4 }", blend), base=EXAMPLES)
-        return result.source, result.edited
-
-    def off(blend: str, where: np.ndarray) -> float:
-        source, edited = run(blend)
-        return float(np.abs(source.astype(int) - edited)[where].mean())
-
-    hard, soft = off("", outside), off("blend { feather 24px }", outside)
-    assert off("blend { space pixels }", outside) == 0
-    assert off("blend { space both }", outside) == 0
-    assert off("blend { space pixels feather 24px }", far) == 0
-    assert off("blend { space pixels feather 24px }", outside) > 0
-    assert hard < soft < off("blend { space none }", outside)
+    gaps = {
+        way: np.abs(result.source.astype(int) - result.edited)
+        for way, result in zip(ways, editor.run_all(prepared), strict=True)
+    }
+    assert gaps["space pixels"][outside].max() == 0
+    assert gaps["space both"][outside].max() == 0
+    assert gaps["space pixels feather 24px"][far].max() == 0
+    assert gaps["space pixels feather 24px"][outside].max() > 0
+    hard, soft, free = (gaps[way][outside].mean() for way in ("", "feather 24px", "space none"))
+    assert hard < soft < free
 
 
 def test_the_feather_is_in_source_pixels() -> None:

@@ -200,7 +200,7 @@ def studied(spec: EditSpec) -> Study:
 
 def test_modulation_moves_attention_into_its_regions() -> None:
     """On the demo model, whose attention means something."""
-    spec = short("demo", 5)
+    spec = short("demo", 5, {"self_": 1.0})
     study = studied(spec)
     assert study.steps == (0, 1, 2)  # 60 % of 5
     assert study.phrases == ("green robot", "yellow bear", "cherry trees")
