@@ -10,13 +10,19 @@ import pytest
 # Before anything imports the kernel: it runs here through Triton's interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from tiny_models import save_sd15, save_sd21, save_sdxl
+from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
 
 
 @pytest.fixture(scope="session")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion 1.5's architecture."""
     return save_sd15(tmp_path_factory.mktemp("models") / "tiny-sd")
+
+
+@pytest.fixture(scope="session")
+def two_levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Less of it, to be compiled."""
+    return save_two_levels(tmp_path_factory.mktemp("models") / "two-levels")
 
 
 @pytest.fixture(scope="session")

@@ -87,8 +87,8 @@ def test_without_guidance_the_one_pass_is_modulated(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_a_compiled_unet_follows_the_plan_too(tiny_sd: Path, in_place: bool) -> None:
-    plan, plain, compiled = plan_for(tiny_sd, "until 100%"), stock(tiny_sd), stock(tiny_sd)
+def test_a_compiled_unet_follows_the_plan_too(two_levels: Path, in_place: bool) -> None:
+    plan, plain, compiled = plan_for(two_levels, "until 100%"), stock(two_levels), stock(two_levels)
     torch.compiler.reset()
     if in_place:
         compiled.unet.compile(backend="eager")

@@ -446,7 +446,7 @@ def test_when_memory_runs_out_it_is_among_what_to_lower(tiny_sd: Path) -> None:
     assert "inject" not in cure("sample", None)
 
 
-def test_a_compiled_unet_has_it_too(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_unet_has_it_too(two_levels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[torch.fx.GraphModule] = []
 
     def count(graph: torch.fx.GraphModule, _: object) -> object:
@@ -456,9 +456,9 @@ def test_a_compiled_unet_has_it_too(tiny_sd: Path, monkeypatch: pytest.MonkeyPat
     whole = UNet2DConditionModel.compile
     monkeypatch.setattr(UNet2DConditionModel, "compile", lambda unet: whole(unet, backend=count))
     torch.compiler.reset()
-    compiled, plain = loaded(tiny_sd, compile=True), loaded(tiny_sd)
+    compiled, plain = loaded(two_levels, compile=True), loaded(two_levels)
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])
-    plan = plan_for(tiny_sd, "until 50%")
+    plan = plan_for(two_levels, "until 50%")
 
     def edited(checkpoint: Checkpoint, inject: Inject | None, scale: float) -> Tensor:
         control = AttentionControl(FRAMES, plan=plan, norm="clip")

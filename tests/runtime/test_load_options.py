@@ -65,7 +65,9 @@ def load(model: Path, **options: object) -> object:
     return load_checkpoint(str(model), Path(), **options)
 
 
-def test_a_compiled_unet_follows_every_plan(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_unet_follows_every_plan(
+    two_levels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Plans, norms and strengths may change from call to call; nothing of an earlier one stays."""
     graphs: list[torch.fx.GraphModule] = []
 
@@ -76,8 +78,8 @@ def test_a_compiled_unet_follows_every_plan(tiny_sd: Path, monkeypatch: pytest.M
     whole = UNet2DConditionModel.compile
     monkeypatch.setattr(UNet2DConditionModel, "compile", lambda unet: whole(unet, backend=count))
     torch.compiler.reset()
-    compiled, plain = loaded(tiny_sd, compile=True), loaded(tiny_sd)
-    plans = [plan_for(tiny_sd, f"norm {norm}") for norm in ("clip", "each", "clip")]
+    compiled, plain = loaded(two_levels, compile=True), loaded(two_levels)
+    plans = [plan_for(two_levels, f"norm {norm}") for norm in ("clip", "each", "clip")]
     pictures = []
     for plan in plans:
         pictures.append(sampled(compiled, plan, noise()))

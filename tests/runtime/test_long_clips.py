@@ -233,7 +233,7 @@ def test_the_control_sees_the_pictures_of_its_window(tiny_sd: Path, tmp_path: Pa
     assert not torch.allclose(free[1], results[0][1], atol=1e-2)
 
 
-def test_a_compiled_unet_follows_the_windows(tiny_sd: Path) -> None:
+def test_a_compiled_unet_follows_the_windows(two_levels: Path) -> None:
     """All windows are of one size, and go through one graph."""
     graphs: list[torch.fx.GraphModule] = []
 
@@ -242,9 +242,9 @@ def test_a_compiled_unet_follows_the_windows(tiny_sd: Path) -> None:
         return graph.forward
 
     torch.compiler.reset()
-    plan, results = plan_for(tiny_sd, "norm clip", frames=FRAMES), []
+    plan, results = plan_for(two_levels, "norm clip", frames=FRAMES), []
     for compiled in (False, True):
-        checkpoint = loaded(tiny_sd)
+        checkpoint = loaded(two_levels)
         if compiled:
             checkpoint.unet.compile(backend=count)
         prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]

@@ -193,10 +193,17 @@ def expanded(plan: MaskPlan, level: PlanLevel) -> Dense:
     )
 
 
-def difference(plan: MaskPlan, spec: EditSpec, layout: Layout, backbone: Backbone) -> str:
-    """Where a plan departs from the equations, in words; empty where it does not."""
-    for level in plan.levels:
-        found, expected = expanded(plan, level), dense_level(spec, layout, backbone, level.index)
+def dense_levels(spec: EditSpec, layout: Layout, backbone: Backbone) -> list[Dense]:
+    """Every level of a spec's plan, written out."""
+    return [dense_level(spec, layout, backbone, level) for level in range(backbone.level_count)]
+
+
+def difference(plan: MaskPlan, spec: EditSpec, levels: list[Dense]) -> str:
+    """Where a plan departs from a spec's levels, in words; empty where it does not."""
+    if [level.index for level in plan.levels] != list(range(len(levels))):
+        return f"levels {[level.index for level in plan.levels]}"
+    for level, expected in zip(plan.levels, levels, strict=True):
+        found = expanded(plan, level)
         if level.modulated != (
             spec.modulation.levels == "all" or level.index in spec.modulation.levels
         ):
@@ -218,6 +225,4 @@ def difference(plan: MaskPlan, spec: EditSpec, layout: Layout, backbone: Backbon
         ):
             if not np.allclose(getattr(found, name), getattr(expected, name), atol=1e-6):
                 return f"level {level.index}: {name} differs"
-    if len(plan.levels) != backbone.level_count:
-        return f"{len(plan.levels)} levels"
     return ""

@@ -32,6 +32,18 @@ def save_sd15(folder: Path) -> Path:
     return _save_sd(folder, PNDMScheduler(**NOISE, skip_prk_steps=True, steps_offset=1))
 
 
+def save_two_levels(folder: Path) -> Path:
+    """As 1.5 with two levels for four: as much to compile as a test of compiling needs."""
+    levels = {
+        "block_out_channels": (8, 16),
+        "down_block_types": ("CrossAttnDownBlock2D",) * 2,
+        "up_block_types": ("CrossAttnUpBlock2D",) * 2,
+    }
+    return _save_sd(
+        folder, PNDMScheduler(**NOISE, skip_prk_steps=True, steps_offset=1), unet=levels
+    )
+
+
 def save_sd21(folder: Path) -> Path:
     """As 1.5, with v-prediction, OpenCLIP's activation, heads by level and linear projections."""
     return _save_sd(
