@@ -6,7 +6,7 @@ Each stage writes its result and is skipped when that is there; the UNet's stage
 its last checkpoint. The result is a folder in diffusers' format that any ``from_pretrained``
 loads, float16 safetensors.
 
-The defaults are those of the shipped weights, made in some 25 minutes on one H200 or H100. On a
+The defaults are those of the shipped weights, made in some 35 minutes on one H200 or H100. On a
 CPU, lower ``--renders``, ``--vae-steps`` and ``--unet-steps`` by a factor of twenty: some hours on
 two cores, with softer pictures.
 """
