@@ -21,6 +21,7 @@ from grainspec_runtime.demo.figures import part_box
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.training import save
+from grainspec_runtime.demo.training import trainer as trainer_module
 from grainspec_runtime.demo.training.diffusion import Noising
 from grainspec_runtime.demo.training.networks import (
     build_controlnet,
@@ -30,7 +31,7 @@ from grainspec_runtime.demo.training.networks import (
     build_vae,
 )
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
-from grainspec_runtime.demo.training.trainer import Trainer
+from grainspec_runtime.demo.training.trainer import Trainer, save_half
 from grainspec_runtime.demo.training.unet import TextToLatent
 
 TWO = world.Scene(
@@ -175,6 +176,19 @@ def test_the_judge_reads_renders() -> None:
         right += (place.ground, place.background) == (scene.ground, scene.background)
         total += 3
     assert right / total > 0.97
+
+
+def test_weights_that_are_half_written_are_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(state: object, path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer_module, "save_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_half(torch.nn.Linear(2, 2), tmp_path / "judge.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_is_half_saved_is_not_taken_for_whole(

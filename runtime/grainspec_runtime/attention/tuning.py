@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from grainspec.whole_file import whole_file
 from grainspec_runtime.attention.class_order import BLOCK
 from grainspec_runtime.sampling.cache_folder import cache_folder
 
@@ -52,9 +53,8 @@ def keep(tiles: dict[str, Tile]) -> Path:
     path = tiles_file()
     every = _tiles(path) | tiles
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(every, indent=1) + "\n")
-    beside.replace(path)
+    with whole_file(path) as beside:
+        beside.write_text(json.dumps(every, indent=1) + "\n")
     _tiles.cache_clear()
     return path
 

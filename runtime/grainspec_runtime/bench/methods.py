@@ -17,10 +17,10 @@ POSE: dict[str, Any] = {"scale": 1.5}
 @dataclass(frozen=True)
 class Method:
     """attention, inject: their settings, as in a spec. control: those of `control pose`, None for
-    none. flow: attention along it, too. everywhere:
-    the prompt changes all of the frame; no region holds anything. paste: what is outside the
-    regions is put back, in latents and pixels. reweighted: attention to an edit's words is scaled,
-    as in Prompt-to-Prompt."""
+    none. flow: attention along it, too. everywhere: the prompt changes all of the frame; no region
+    holds anything. paste: what is outside the regions is put back, in latents and pixels.
+    reweighted: attention to an edit's words is scaled, as in Prompt-to-Prompt.
+    """
 
     name: str
     about: str

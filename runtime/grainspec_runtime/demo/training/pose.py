@@ -22,6 +22,7 @@ from grainspec_runtime.demo.training.trainer import (
     to_unit,
     worn,
 )
+from grainspec_runtime.results import whole_folder
 
 UNSEEN = 1000
 """The last of the posed renders are never trained on."""
@@ -118,5 +119,6 @@ class PoseTrainer:
             ema.update_parameters(net)
             pace.note(step, loss)
         net.load_state_dict(ema.module.state_dict())
-        net.half().cpu().save_pretrained(folder)
+        with whole_folder(folder) as partial:
+            net.half().cpu().save_pretrained(partial)
         trainer.log("saved", folder=str(folder))

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from grainspec.whole_file import whole_file
 from grainspec_runtime.demo.dataset import Renders, render_many
 
 HELD_OUT = 2000
@@ -115,7 +116,9 @@ class Pace:
 def save_half(module: nn.Module, path: Path) -> None:
     """A module's state as safetensors, its floating-point tensors in float16."""
     state = module.state_dict().items()
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state}, path)
+    halves = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state}
+    with whole_file(path) as partial:
+        save_file(halves, partial)
 
 
 def descend(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from grainspec.whole_file import whole_file
 from grainspec_runtime.demo.training.diffusion import Captions, Noising
 from grainspec_runtime.demo.training.networks import build_text_encoder, build_unet
 from grainspec_runtime.demo.training.trainer import HELD_OUT, Pace, Trainer, descend, to_unit
@@ -94,18 +94,15 @@ def train_unet(
             break
     done = step + 1
     if done < o.unet_steps:
-        partial = checkpoint.with_suffix(".part")
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "ema": ema.state_dict(),
-                "adam": adam.state_dict(),
-                "rates": rates.state_dict(),
-                "step": done,
-            },
-            partial,
-        )
-        os.replace(partial, checkpoint)
+        state = {
+            "model": model.state_dict(),
+            "ema": ema.state_dict(),
+            "adam": adam.state_dict(),
+            "rates": rates.state_dict(),
+            "step": done,
+        }
+        with whole_file(checkpoint) as partial:
+            torch.save(state, partial)
         trainer.log("unet", saved_at=done)
         return None
     model.load_state_dict(ema.module.state_dict())

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from grainspec_runtime.demo.training.networks import build_vae
 from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, psnr, to_unit
+from grainspec_runtime.results import whole_folder
 
 
 def train_vae(trainer: Trainer) -> AutoencoderKL:
@@ -55,7 +56,8 @@ def train_vae(trainer: Trainer) -> AutoencoderKL:
             latent_std=posterior.mean.std().item(),
             posterior_std=posterior.std.mean().item(),
         )
-    vae.save_pretrained(folder)
+    with whole_folder(folder) as partial:
+        vae.save_pretrained(partial)
     return vae
 
 
