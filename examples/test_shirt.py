@@ -54,8 +54,8 @@ def shirt(frames: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def frames() -> np.ndarray:
     clip = HERE / "clips" / "two_men.mp4"
-    facts = grainspec.clip.probe(clip)
-    window = grainspec.clip.window(grainspec.spec.Video(path=str(clip)), facts)
+    facts = grainspec.clip.facts.probe(clip)
+    window = grainspec.clip.window.window(grainspec.model.spec.Video(path=str(clip)), facts)
     return decode_frames(clip, range(facts.frames), window)
 
 

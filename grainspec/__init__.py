@@ -18,12 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grainspec.builder import Builder, Changes
     from grainspec.diagnostics import Diagnostic, GrainError
-    from grainspec.document import from_json, to_json
-    from grainspec.files import load
-    from grainspec.plan.backbone import Backbone
-    from grainspec.plan.mask_plan import MaskPlan
-    from grainspec.regions.bind import Bound
-    from grainspec.regions.expressions import (
+    from grainspec.json_format import from_json, to_json
+    from grainspec.loading import load
+    from grainspec.model.expressions import (
         ALL,
         REST,
         box,
@@ -33,8 +30,11 @@ if TYPE_CHECKING:
         named,
         polygon,
     )
+    from grainspec.model.spec import EditSpec
+    from grainspec.plan.backbone import Backbone
+    from grainspec.plan.mask_plan import MaskPlan
+    from grainspec.regions.bind import Bound
     from grainspec.regions.layout import Layout
-    from grainspec.spec import EditSpec
     from grainspec.text.override import override
     from grainspec.text.parse import parse, parse_all
     from grainspec.text.printer import dumps
@@ -69,9 +69,9 @@ __all__ = [
 _HOMES = {
     "grainspec.builder": ("Builder", "Changes"),
     "grainspec.diagnostics": ("Diagnostic", "GrainError"),
-    "grainspec.document": ("from_json", "to_json"),
-    "grainspec.files": ("load",),
-    "grainspec.regions.expressions": (
+    "grainspec.json_format": ("from_json", "to_json"),
+    "grainspec.loading": ("load",),
+    "grainspec.model.expressions": (
         "ALL",
         "REST",
         "box",
@@ -81,7 +81,7 @@ _HOMES = {
         "named",
         "polygon",
     ),
-    "grainspec.spec": ("EditSpec",),
+    "grainspec.model.spec": ("EditSpec",),
     "grainspec.text.override": ("override",),
     "grainspec.text.parse": ("parse", "parse_all"),
     "grainspec.text.printer": ("dumps",),
@@ -105,11 +105,11 @@ def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]
     >>> check(spec)
     []
     """
-    from grainspec.checks import check_meaning
+    from grainspec.checks.meaning import check_meaning
 
     findings = check_meaning(spec)
     if base is not None and not any(finding.is_error for finding in findings):
-        from grainspec.check_files import check_files
+        from grainspec.checks.files import check_files
 
         findings += check_files(spec, Path(base))
     return findings

@@ -25,12 +25,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from grainspec.checks import check_meaning
-from grainspec.clip import ResizeRule
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import GrainError, fail, refuse
-from grainspec.nodes import Span, caller
-from grainspec.regions.expressions import Box, Expression, FrameRange, Length, operand, path_text
-from grainspec.spec import (
+from grainspec.diagnostics.span import Span, caller
+from grainspec.model.expressions import (
+    Box,
+    Expression,
+    FrameRange,
+    Length,
+    ResizeRule,
+    operand,
+    path_text,
+)
+from grainspec.model.spec import (
     Attention,
     Blend,
     BlendSpace,
@@ -59,11 +66,11 @@ from grainspec.spec import (
     Video,
     Without,
 )
-from grainspec.validation import made
+from grainspec.model.validation import made
 
 
 class AttentionSettings(TypedDict, total=False):
-    """The settings of ``attention``, as :class:`grainspec.spec.Modulation` describes them."""
+    """The settings of ``attention``, as :class:`grainspec.model.spec.Modulation` describes them."""
 
     profile: Profile
     cross: float
@@ -81,7 +88,7 @@ class AttentionSettings(TypedDict, total=False):
 
 
 class FlowSettings(TypedDict, total=False):
-    """The settings of ``flow``, as :class:`grainspec.spec.Flow` describes them."""
+    """The settings of ``flow``, as :class:`grainspec.model.spec.Flow` describes them."""
 
     levels: Sequence[int] | Literal["all"]
     method: FlowMethod
@@ -89,7 +96,7 @@ class FlowSettings(TypedDict, total=False):
 
 
 class InjectSettings(TypedDict, total=False):
-    """The settings of ``inject``, as :class:`grainspec.spec.Inject` describes them."""
+    """The settings of ``inject``, as :class:`grainspec.model.spec.Inject` describes them."""
 
     features: float
     self: float
@@ -98,7 +105,7 @@ class InjectSettings(TypedDict, total=False):
 
 
 class ContextSettings(TypedDict, total=False):
-    """The settings of ``context``, as :class:`grainspec.spec.Context` describes them."""
+    """The settings of ``context``, as :class:`grainspec.model.spec.Context` describes them."""
 
     frames: int
     overlap: int
@@ -106,7 +113,7 @@ class ContextSettings(TypedDict, total=False):
 
 
 class SamplerSettings(TypedDict, total=False):
-    """The settings of ``sampler``, as :class:`grainspec.spec.Sampler` describes them."""
+    """The settings of ``sampler``, as :class:`grainspec.model.spec.Sampler` describes them."""
 
     method: SamplerMethod
     steps: int

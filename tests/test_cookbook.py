@@ -12,7 +12,7 @@ from clips import ROOT
 from PIL import Image
 
 from grainspec import EditSpec, bind, compile, dumps, from_json, parse_all, to_json
-from grainspec.regions.expressions import MaskFiles, walk
+from grainspec.model.expressions import MaskFiles, walk
 from grainspec.testing import word_backbone
 from grainspec.text.format import format_text
 from grainspec_runtime.media.encode import encode_video

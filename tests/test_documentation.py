@@ -18,8 +18,8 @@ from command import Grain
 import grainspec
 import grainspec.testing
 from grainspec import load, parse_all
-from grainspec.names import RESERVED
-from grainspec.spec import PROFILES, FrameRange
+from grainspec.model.names import RESERVED
+from grainspec.model.spec import PROFILES, FrameRange
 from grainspec.text.settings import (
     ATTENTION,
     CONTEXT,
@@ -121,7 +121,7 @@ def test_the_python_example_is_the_text_example(
     main.__globals__["two_men_become_a_robot_and_a_bear"] = lambda: short
     monkeypatch.chdir(tmp_path)
     main()
-    assert grainspec.clip.probe(Path("instance.mp4")).frames == 2
+    assert grainspec.clip.facts.probe(Path("instance.mp4")).frames == 2
     assert "wrote instance.mp4, 2 frames" in capsys.readouterr().out
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from grainspec.check_files import check_files
-from grainspec.checks import check_meaning
+from grainspec.checks.meaning import check_meaning
+from grainspec.checks.files import check_files
 from grainspec.cli.output import Format, counted, format_option, print_json, report
 from grainspec.diagnostics import Diagnostic, GrainError, visible
-from grainspec.document import from_json
-from grainspec.files import read_text
+from grainspec.json_format import from_json
+from grainspec.loading import read_text
 from grainspec.text.parse import parse_all
 
 

@@ -11,7 +11,7 @@ import click
 
 from grainspec.cli.output import Format, counted, format_option, print_json, report
 from grainspec.diagnostics import Diagnostic, GrainError, fail
-from grainspec.files import read_text
+from grainspec.loading import read_text
 from grainspec.text.format import format_text
 from grainspec.whole_file import whole_file
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grainspec.diagnostics.codes import Severity, severity_of
-from grainspec.nodes import Span, caller
+from grainspec.diagnostics.span import Span, caller
 
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What would move the cursor, turn the writing around or change colours on a terminal."""

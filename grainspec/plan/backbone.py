@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from grainspec.spec import SamplerMethod, Size
+from grainspec.model.spec import SamplerMethod, Size
 from grainspec.words import CharSpan
 
 Tokenize = Callable[[str], Sequence[CharSpan]]

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, class_counts, key_frames
 from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
 from grainspec.regions.parts import covered
-from grainspec.spec import EditSpec
 from grainspec.words import CharSpan, bind
 
 

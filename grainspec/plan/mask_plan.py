@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grainspec.numbers import first_steps
+from grainspec.model.numbers import first_steps
+from grainspec.model.spec import FrameScope, Modulation
 from grainspec.plan.backbone import frame_groups
-from grainspec.spec import FrameScope, Modulation
 from grainspec.words import CharSpan
 
 Floats = npt.NDArray[np.float32]

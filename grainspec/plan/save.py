@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
+from grainspec.model.spec import MAX_WEIGHT, Modulation
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
-from grainspec.spec import MAX_WEIGHT, Modulation
 from grainspec.whole_file import whole_file
 
 _FORMAT = "grainspec.plan.4"

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import Labels, PlanLevel, PlannedEdit, Relation, class_counts
-from grainspec.spec import Modulation
 
 
 def level_of(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from grainspec.clip import ResizeRule
+from grainspec.model.expressions import ResizeRule
 from grainspec.regions.layout import Bits
 
 Group = Sequence[int]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from grainspec.model.spec import Context
 from grainspec.plan.mask_plan import NO_CLASS, MaskPlan, key_frames
 from grainspec.plan.strengths import labels_dtype, level_of
-from grainspec.spec import Context
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from grainspec.clip import ClipFacts, Window, frame_numbers, probe, window
+from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.window import Window, frame_numbers, window
 from grainspec.diagnostics import Diagnostic, GrainError, fail
-from grainspec.regions.expressions import (
+from grainspec.model.expressions import (
     All,
     Box,
     Complement,
@@ -28,12 +29,12 @@ from grainspec.regions.expressions import (
     references,
     uses_rest,
 )
-from grainspec.regions.expressions import Union as UnionOf
+from grainspec.model.expressions import Union as UnionOf
+from grainspec.model.spec import Edit, EditSpec, Free, Keep, Size
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
-from grainspec.spec import Edit, EditSpec, Free, Keep, Size
 
 
 class Bound:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from grainspec.clip import frame_number
+from grainspec.clip.facts import frame_number
 from grainspec.regions.layout import Mask
 from grainspec.regions.shapes import fill_polygon
 

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from PIL import Image
 
 from grainspec.diagnostics import GrainError, fail, suggestion
-from grainspec.regions.expressions import MaskFiles
+from grainspec.model.expressions import MaskFiles
 from grainspec.regions.mask_images import cutoff
 
 MAX_MAPPED_BYTES = 1 << 36

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from grainspec.diagnostics import GrainError, fail
+from grainspec.model.expressions import MaskFiles
 from grainspec.regions.coco import decode, frame_size, read_coco
-from grainspec.regions.expressions import MaskFiles
 
 
 class CocoMasks:

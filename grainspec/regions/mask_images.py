@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from grainspec.clip import numbered_images
+from grainspec.clip.facts import numbered_images
 from grainspec.diagnostics import fail
-from grainspec.regions.expressions import MaskFiles
+from grainspec.model.expressions import MaskFiles
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grainspec.clip import probe
+from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
-from grainspec.regions.expressions import MaskFiles
+from grainspec.model.expressions import MaskFiles
 from grainspec.regions.mask_images import Pixels
 
 if TYPE_CHECKING:

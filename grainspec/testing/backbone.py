@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
-from grainspec.spec import Size
 from grainspec.words import CharSpan
 
 

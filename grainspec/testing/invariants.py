@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from grainspec.model.spec import Edit, EditSpec, Free
 from grainspec.plan.backbone import Backbone, leading_timesteps
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout, Mask
 from grainspec.regions.parts import covered
-from grainspec.spec import Edit, EditSpec, Free
 from grainspec.words import bind
 
 Compiler = Callable[[EditSpec, Layout, Backbone], MaskPlan]

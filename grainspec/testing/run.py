@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from grainspec.files import load
+from grainspec.loading import load
+from grainspec.model.spec import Edit, EditSpec, Keep
 from grainspec.plan.backbone import Backbone
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout, Mask
-from grainspec.spec import Edit, EditSpec, Keep
 from grainspec.testing.backbone import word_backbone
 from grainspec.testing.invariants import INVARIANTS, Broken, Case, Compiler, compiled
 

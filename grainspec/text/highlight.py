@@ -22,7 +22,7 @@ from pygments.token import (
     Whitespace,
 )
 
-from grainspec.names import RESERVED, STATEMENTS
+from grainspec.model.names import RESERVED, STATEMENTS
 from grainspec.text.settings import (
     ATTENTION,
     BLEND,

@@ -11,8 +11,10 @@ from lark.tree import Meta
 from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
-from grainspec.nodes import Node, Span
-from grainspec.spec import Context, Edit, EditSpec, Flow, Inject
+from grainspec.diagnostics.span import Span
+from grainspec.model.nodes import Node
+from grainspec.model.spec import Context, Edit, EditSpec, Flow, Inject
+from grainspec.model.validation import findings_of
 from grainspec.text.settings import (
     ATTENTION,
     CONTEXT,
@@ -26,7 +28,6 @@ from grainspec.text.settings import (
     read_settings,
 )
 from grainspec.text.tokens import grammar
-from grainspec.validation import findings_of
 
 Changed = TypeVar("Changed", bound=Node)
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, get_args
 from lark import Token, Tree
 from pydantic import TypeAdapter, ValidationError
 
-from grainspec.checks import check_meaning
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
-from grainspec.nodes import Span
-from grainspec.regions.expressions import Box
-from grainspec.spec import (
+from grainspec.diagnostics.span import Span
+from grainspec.model.expressions import Box
+from grainspec.model.spec import (
     MAX_CONTROLS,
     MAX_VARIANTS,
     Attention,
@@ -37,11 +37,11 @@ from grainspec.spec import (
     Video,
     Without,
 )
+from grainspec.model.validation import findings_of
 from grainspec.text import settings
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Kind, Setting, read_settings
 from grainspec.text.tokens import Statement, span_of, statements
-from grainspec.validation import findings_of
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000

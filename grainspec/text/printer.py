@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from grainspec.nodes import Node
-from grainspec.numbers import decimal_text, percent_text
-from grainspec.regions.expressions import (
+from grainspec.model.expressions import (
     All,
     Box,
     Complement,
@@ -22,8 +20,10 @@ from grainspec.regions.expressions import (
     Reference,
     Rest,
 )
-from grainspec.regions.expressions import Union as UnionOf
-from grainspec.spec import (
+from grainspec.model.expressions import Union as UnionOf
+from grainspec.model.nodes import Node
+from grainspec.model.numbers import decimal_text, percent_text
+from grainspec.model.spec import (
     DEMO,
     Attention,
     Blend,

@@ -9,8 +9,8 @@ from lark import Token, Tree
 from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, closest, suggestion
-from grainspec.nodes import Node, Span
-from grainspec.regions.expressions import (
+from grainspec.diagnostics.span import Span
+from grainspec.model.expressions import (
     ALL,
     Box,
     Complement,
@@ -29,10 +29,11 @@ from grainspec.regions.expressions import (
     Rest,
     Union,
 )
+from grainspec.model.nodes import Node
+from grainspec.model.validation import findings_of
 from grainspec.text import settings
 from grainspec.text.settings import Mismatch, Setting, integer_of, number_of
 from grainspec.text.tokens import span_of
-from grainspec.validation import findings_of
 
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 _SHAPES = ("box", "ellipse", "polygon")

@@ -10,12 +10,11 @@ from typing import Any, get_args
 from lark import Token, Tree
 from pydantic import ValidationError
 
-from grainspec.clip import ResizeRule
 from grainspec.diagnostics import Diagnostic, suggestion
-from grainspec.nodes import Span
-from grainspec.numbers import share_of_percent
-from grainspec.regions.expressions import FrameRange, Length
-from grainspec.spec import (
+from grainspec.diagnostics.span import Span
+from grainspec.model.expressions import FrameRange, Length, ResizeRule
+from grainspec.model.numbers import share_of_percent
+from grainspec.model.spec import (
     MAX_LEVEL,
     BlendSpace,
     FlowMethod,
@@ -25,8 +24,8 @@ from grainspec.spec import (
     Profile,
     Size,
 )
+from grainspec.model.validation import findings_of
 from grainspec.text.tokens import span_of
-from grainspec.validation import findings_of
 
 Word = Token | Tree[Token]
 MAX_DIGITS = 30

@@ -16,9 +16,9 @@ from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic, closest
-from grainspec.names import RESERVED, SHARED, STATEMENTS
-from grainspec.nodes import Span
-from grainspec.regions.expressions import MAX_DEPTH
+from grainspec.diagnostics.span import Span
+from grainspec.model.expressions import MAX_DEPTH
+from grainspec.model.names import RESERVED, SHARED, STATEMENTS
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
 _SHARED = frozenset(word.upper() for word in SHARED)

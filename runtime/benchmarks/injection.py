@@ -28,7 +28,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from grainspec import Builder, box
-from grainspec.spec import EditSpec, Inject
+from grainspec.model.spec import EditSpec, Inject
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world

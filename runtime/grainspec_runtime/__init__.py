@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grainspec_runtime.applied import plan_applied
     from grainspec_runtime.attention import modulated_attention
-    from grainspec_runtime.editor import Editor
+    from grainspec_runtime.editing.editor import Editor
 
 __all__ = ["Editor", "modulated_attention", "plan_applied"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Editor":
-        from grainspec_runtime.editor import Editor
+        from grainspec_runtime.editing.editor import Editor
 
         return Editor
     if name == "modulated_attention":

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 
 from grainspec.diagnostics import GrainError, fail
+from grainspec.model.spec import Context, Inject
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import Context, Inject
-from grainspec_runtime.backbones.decoder import injected_layers
-from grainspec_runtime.backbones.features import kept_of_attention
 from grainspec_runtime.backbones.load import VAE_BATCH, Checkpoint, Offload
+from grainspec_runtime.injection.features import kept_of_attention
+from grainspec_runtime.injection.layers import injected_layers
 
 _VAE_STAGES = ("read clip", "decode")
 _SMALLER = 0.75

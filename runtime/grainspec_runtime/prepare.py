@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.check_files import check_files
-from grainspec.checks import check_meaning
+from grainspec.checks.meaning import check_meaning
+from grainspec.checks.files import check_files
 from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound, bind_regions
-from grainspec.spec import DEMO, EditSpec
 from grainspec.text.override import override
 from grainspec_runtime.backbones.additions import Embedding
-from grainspec_runtime.backbones.decoder import injected_layers
 from grainspec_runtime.backbones.facts import backbone_facts, text_width, unet_config
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
+from grainspec_runtime.injection.layers import injected_layers
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from command import Grain
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.render import render
-from grainspec.nodes import Span
+from grainspec.diagnostics.span import Span
 
 FIVE_MISTAKES = {
     "settings": "attention { until 0.6 }\nsampler ddim { stepps 30 }",

@@ -9,8 +9,9 @@ from clips import EXAMPLES, ClipFolder
 from PIL import Image
 
 from grainspec import GrainError, check, parse
-from grainspec.clip import frame_numbers, probe
-from grainspec.spec import FrameRange, Video
+from grainspec.clip.facts import probe
+from grainspec.clip.window import frame_numbers
+from grainspec.model.spec import FrameRange, Video
 
 
 def write_video(path: Path, frames: int = 5) -> Path:

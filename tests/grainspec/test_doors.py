@@ -32,7 +32,7 @@ from grainspec import (
     polygon,
     to_json,
 )
-from grainspec.document import json_schema, schema_text
+from grainspec.json_format import json_schema, schema_text
 from grainspec.testing import specs
 
 SMALL = box("0%", "0%", "9%", "9%")

@@ -16,7 +16,7 @@ from PIL import Image
 
 import grainspec
 from grainspec import GrainError, dumps, parse
-from grainspec.clip import ClipFacts
+from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic
 from grainspec.regions.bind import bind_regions
 from grainspec.regions.coco import decode
@@ -406,8 +406,8 @@ def test_looking_at_images_needs_no_numpy(clip: ClipFolder) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "sys.modules['numpy'] = None\n"
-        "from grainspec.clip import ClipFacts\n"
-        "from grainspec.regions.expressions import masks\n"
+        "from grainspec.clip.facts import ClipFacts\n"
+        "from grainspec.model.expressions import masks\n"
         "from grainspec.regions.masks import check_masks\n"
         "facts = ClipFacts(4, 64, 48, 8.0)\n"
         "print(check_masks(masks('left'), Path(sys.argv[1]), facts, range(4)))\n"

@@ -6,7 +6,7 @@ import pytest
 from clips import EXAMPLES
 
 from grainspec import GrainError, load, parse, parse_all
-from grainspec.regions.expressions import (
+from grainspec.model.expressions import (
     Box,
     Complement,
     Difference,
@@ -16,7 +16,7 @@ from grainspec.regions.expressions import (
     Rest,
     Union,
 )
-from grainspec.spec import PROFILES, Attention
+from grainspec.model.spec import PROFILES, Attention
 from grainspec.words import occurrences
 
 HEAD = 'grain 1\nvideo "c.mp4"\ntarget "a green robot and a yellow bear with a hat"\n'

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grainspec import GrainError, dumps, parse, parse_all
+from grainspec.model.spec import PROFILES, EditSpec
 from grainspec.plan.backbone import leading_timesteps
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.diff import differences, differences_text
@@ -19,7 +20,6 @@ from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout
-from grainspec.spec import PROFILES, EditSpec
 from grainspec.testing import layouts, plans, word_backbone
 
 Sample = tuple[EditSpec, Layout, MaskPlan]

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from grainspec import GrainError, parse
-from grainspec.check_files import check_files
-from grainspec.clip import ClipFacts, window
+from grainspec.checks.files import check_files
+from grainspec.clip.facts import ClipFacts
+from grainspec.clip.window import window
+from grainspec.model.spec import EditSpec, Size, Video
 from grainspec.regions.bind import Bound, bind_regions, carve
 from grainspec.regions.layout import Layout
-from grainspec.spec import EditSpec, Size, Video
 from grainspec.testing import boxes, specs
 
 

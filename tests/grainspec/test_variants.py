@@ -24,7 +24,7 @@ from grainspec import (
     parse_all,
     to_json,
 )
-from grainspec.spec import MAX_VARIANTS, PROFILES, Edit, Keep
+from grainspec.model.spec import MAX_VARIANTS, PROFILES, Edit, Keep
 from grainspec.testing import specs
 from grainspec.text.format import format_text
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from oracle import dense_levels, difference
 
 from grainspec import Builder, EditSpec, GrainError, dumps, override, parse
+from grainspec.model.spec import Context
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.windows import evenly, frame_windows, plan_of_frames
 from grainspec.regions.layout import Layout
-from grainspec.spec import Context
 from grainspec.testing import layouts, specs, word_backbone
 
 BACKBONE = word_backbone(levels=2)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from command import Grain
 
-from grainspec.spec import PROFILES
+from grainspec.model.spec import PROFILES
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench import run as bench_run
 from grainspec_runtime.bench.cases import GRAINS, Case, make_cases

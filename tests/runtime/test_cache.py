@@ -19,19 +19,17 @@ from command import Grain
 
 from grainspec import EditSpec, GrainError, load
 from grainspec.diagnostics import Diagnostic
-from grainspec.spec import FrameRange, Size, Video
+from grainspec.model.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
-from grainspec_runtime.media.decode import decode_lossless
-from grainspec_runtime.prepare import prepare_variants
-from grainspec_runtime.sampling import resume
-from grainspec_runtime.sampling.cache_folder import cache_folder
-from grainspec_runtime.sampling.cache_limit import (
+from grainspec_runtime.cache import resume
+from grainspec_runtime.cache.folder import cache_folder
+from grainspec_runtime.cache.limit import (
     DEFAULT_LIMIT,
     cache_limit,
     set_cache_limit,
     size_in_bytes,
 )
-from grainspec_runtime.sampling.cache_store import (
+from grainspec_runtime.cache.store import (
     entries,
     entry_path,
     load_entry,
@@ -39,6 +37,8 @@ from grainspec_runtime.sampling.cache_store import (
     save_entry,
     using,
 )
+from grainspec_runtime.media.decode import decode_lossless
+from grainspec_runtime.prepare import prepare_variants
 
 SOLVERS = ("dpmpp", "unipc", "deis")
 VARIANTS = """
@@ -123,7 +123,7 @@ def test_nothing_goes_that_another_process_uses_until_it_is_killed() -> None:
     keep("a", age=30)
     keep("b", age=20)
     program = (
-        "from grainspec_runtime.sampling.cache_store import using\n"
+        "from grainspec_runtime.cache.store import using\n"
         "with using('inversion', 'a'), using('inversion', 'a'):\n"
         "    print('held', flush=True)\n"
         "    input()\n"

@@ -17,7 +17,7 @@ from clips import EXAMPLES, ClipFolder
 from command import Grain, Said
 from PIL import Image
 
-from grainspec.clip import probe
+from grainspec.clip.facts import probe
 from grainspec.plan.save import load_plan
 
 
@@ -242,7 +242,7 @@ def test_doctor_finds_this_machine_fit(grain: Grain) -> None:
 @pytest.fixture
 def refused(grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Grain]:
     """A `grain` that must not load a model, in an empty folder that stays empty."""
-    from grainspec_runtime import editor
+    from grainspec_runtime.editing import editor
 
     def load(*args: object, **kwargs: object) -> None:
         raise AssertionError("a model was loaded")

@@ -21,7 +21,7 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, stock
 
 from grainspec import EditSpec, GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec.spec import DEMO, Control
+from grainspec.model.spec import DEMO, Control
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.bench.cases import make_case

@@ -12,16 +12,16 @@ import torch
 from clips import EXAMPLES
 
 from grainspec import EditSpec, GrainError, load, override, parse
+from grainspec.model.spec import FrameRange, Size, Video
 from grainspec.plan.save import load_plan
-from grainspec.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl, installed
-from grainspec_runtime.editor import EditResult
+from grainspec_runtime.editing.editor import EditResult
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.prepare import prepare, prepare_variants
-from grainspec_runtime.results import check_writable, save_run, whole_folder
+from grainspec_runtime.runs.write import check_writable, save_run, whole_folder
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 
@@ -240,7 +240,7 @@ def test_a_runs_folder_has_all_that_was_promised(result: EditResult, tmp_path: P
     assert manifest["plan"] == load_plan(out / "plan.safetensors").digest
     assert manifest["seconds"].keys() == {"load model", "read clip", "invert", "sample", "decode"}
     assert manifest["versions"]["torch"] == torch.__version__
-    from grainspec.clip import probe
+    from grainspec.clip.facts import probe
 
     assert probe(out / "edited.mp4").frames == 2
     assert list(tmp_path.rglob(".*")) == []

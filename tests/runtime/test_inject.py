@@ -19,22 +19,22 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for
 from torch import Tensor
 
 from grainspec import Builder, EditSpec, GrainError, box, load, override, parse
-from grainspec.spec import Control, Inject, Size
+from grainspec.model.spec import Control, Inject, Size
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.decoder import InjectedLayers, injected_layers
-from grainspec_runtime.backbones.features import SourceFeatures, kept_of_attention
 from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.norms import ClipNorm
 from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.cache import resume
 from grainspec_runtime.conditioning.nets import load_controls
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance, caption
+from grainspec_runtime.injection.features import SourceFeatures, kept_of_attention
+from grainspec_runtime.injection.inject import injecting
+from grainspec_runtime.injection.layers import InjectedLayers, injected_layers
 from grainspec_runtime.memory import out_of_memory
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.report.contents import contents_of
-from grainspec_runtime.sampling import resume
 from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.inject import injecting
 from grainspec_runtime.sampling.sample import sample
 from grainspec_runtime.sampling.solvers import solver
 
@@ -410,7 +410,7 @@ def test_memory_is_one_steps_features_whatever_the_steps(
         made.append(Weighed(unet, layers))
         return made[-1]
 
-    monkeypatch.setattr("grainspec_runtime.sampling.inject.SourceFeatures", weighed)
+    monkeypatch.setattr("grainspec_runtime.injection.inject.SourceFeatures", weighed)
     checkpoint = loaded(tiny_model)
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])
     sampled(Denoiser(checkpoint), inject, trajectory, ["", TARGET], guidance=5)
@@ -613,8 +613,8 @@ def test_the_command_takes_it_and_the_page_says_it(grain: Grain, tmp_path: Path)
 @torch.no_grad()
 def test_windows_inject_the_features_of_their_own_frames(tiny_sd: Path) -> None:
     """Where frames do not look at each other, windows change nothing."""
+    from grainspec.model.spec import Context
     from grainspec.plan.windows import frame_windows
-    from grainspec.spec import Context
     from grainspec_runtime.backbones.windowed import clip_control
 
     checkpoint, frames = loaded(tiny_sd), 7

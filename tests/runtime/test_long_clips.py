@@ -18,9 +18,9 @@ from tiny_runs import STEPS, TARGET, loaded, noise, plan_for
 from torch import Tensor
 
 from grainspec import EditSpec, parse
+from grainspec.model.spec import Context, Control
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows, plan_of_frames
-from grainspec.spec import Context, Control
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.unet import AttentionControl, installed
@@ -361,7 +361,7 @@ class Stopped(Exception):
 def test_a_stopped_run_continues(
     clip: ClipFolder, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grainspec_runtime.sampling.resume._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("grainspec_runtime.cache.resume._SECONDS_BETWEEN", 0.0)
     spec = spec_of(clip, tiny_sd, "sampler ddim { steps 4 } context { frames 4 overlap 1 keys 1 }")
     editor = Editor(str(tiny_sd), device="cpu")
     straight = editor.run(spec, base=clip.root)

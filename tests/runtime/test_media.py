@@ -11,7 +11,8 @@ from clips import EXAMPLES, ClipFolder
 from PIL import Image
 
 from grainspec import GrainError
-from grainspec.clip import Window, probe
+from grainspec.clip.facts import probe
+from grainspec.clip.window import Window
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance
 from grainspec_runtime.media import decode

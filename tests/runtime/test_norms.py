@@ -11,7 +11,7 @@ from tiny_runs import FRAMES, loaded, noise, plan_for
 from torch import nn
 
 from grainspec import load
-from grainspec.spec import FrameRange
+from grainspec.model.spec import FrameRange
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.norms import ClipNorm, norms_over_clip

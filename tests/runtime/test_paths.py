@@ -16,16 +16,16 @@ from moving import Motion, card, moving, translation, zoom
 from torch import Tensor
 
 from grainspec import GrainError, load, override, parse
+from grainspec.model.spec import Flow
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec.spec import Flow
 from grainspec_runtime.backbones import paths as paths_module
 from grainspec_runtime.backbones.facts import backbone_facts
 from grainspec_runtime.backbones.load import load_checkpoint
 from grainspec_runtime.backbones.paths import attend_along_paths
 from grainspec_runtime.backbones.unet import AttentionControl, installed
-from grainspec_runtime.editor import Editor
+from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
 from grainspec_runtime.prepare import prepare

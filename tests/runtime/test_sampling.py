@@ -15,8 +15,8 @@ from command import Grain
 from tiny_runs import FRAMES, TARGET, loaded, noise
 
 from grainspec import EditSpec, parse
+from grainspec.model.spec import SamplerMethod
 from grainspec.plan.backbone import leading_timesteps
-from grainspec.spec import SamplerMethod
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.prepare import prepare

@@ -16,13 +16,13 @@ from tiny_runs import plan_for
 from torch import Tensor
 
 from grainspec import EditSpec, GrainError, load
-from grainspec.clip import probe
+from grainspec.clip.facts import probe
+from grainspec.model.spec import Attention, FrameRange, Size, Video
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import Attention, FrameRange, Size, Video
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.cache import resume
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.sampling import resume
 from grainspec_runtime.study.record import StudiedControl, Study, study_of
 from grainspec_runtime.study.save import STUDY_FILES, numbers, read_study
 from grainspec_runtime.study.segments import clusters, components

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grainspec.model.spec import Edit, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 from grainspec.regions.layout import Layout
-from grainspec.spec import Edit, EditSpec
 
 
 @dataclass

@@ -7,8 +7,8 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from grainspec.regions.expressions import ALL, Box, Difference, Keyframe, Length, Reference
-from grainspec.spec import (
+from grainspec.model.expressions import ALL, Box, Difference, Keyframe, Length, Reference
+from grainspec.model.spec import (
     Edit,
     EditSpec,
     Free,

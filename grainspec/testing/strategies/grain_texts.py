@@ -6,7 +6,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from grainspec.spec import Attention, Sampler
+from grainspec.model.spec import Attention, Sampler
 from grainspec.testing.strategies.specs import specs
 from grainspec.text.printer import dumps
 

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from grainspec.diagnostics import GrainError
+from grainspec.model.spec import Edit, EditSpec
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import carve
 from grainspec.regions.layout import Layout
-from grainspec.spec import Edit, EditSpec
 from grainspec.testing.backbone import word_backbone
 from grainspec.testing.strategies.specs import specs
 

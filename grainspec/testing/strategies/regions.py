@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from grainspec.regions.expressions import (
+from grainspec.model.expressions import (
     ALL,
     MAX_FRAME,
     REST,

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from grainspec.regions.expressions import FrameRange
-from grainspec.spec import (
+from grainspec.model.expressions import FrameRange
+from grainspec.model.spec import (
     MAX_LEVEL,
     MAX_WEIGHT,
     Attention,

@@ -9,7 +9,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from grainspec.names import RESERVED
+from grainspec.model.names import RESERVED
 
 
 @cache

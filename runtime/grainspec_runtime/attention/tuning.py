@@ -16,7 +16,7 @@ import torch
 
 from grainspec.whole_file import whole_file
 from grainspec_runtime.attention.class_order import BLOCK
-from grainspec_runtime.sampling.cache_folder import cache_folder
+from grainspec_runtime.cache.folder import cache_folder
 
 LOG = logging.getLogger("grainspec.attention")
 

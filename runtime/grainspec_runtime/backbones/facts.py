@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
-from grainspec.nodes import Span
+from grainspec.diagnostics.span import Span
+from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
-from grainspec.spec import Size
 from grainspec.words import CharSpan
 from grainspec_runtime.backbones.additions import Embedding, new_word, teach
 from grainspec_runtime.backbones.fit import check_fit

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grainspec.diagnostics import fail
-from grainspec.nodes import Span
+from grainspec.diagnostics.span import Span
 
 _CURE = "Take all parts from one checkpoint, as it was published."
 _TIME_IDS = 6

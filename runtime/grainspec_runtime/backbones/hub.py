@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.nodes import Span
+from grainspec.diagnostics.span import Span
 
 
 def folder_of(

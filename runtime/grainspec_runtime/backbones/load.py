@@ -20,11 +20,12 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.nodes import Span
+from grainspec.diagnostics.span import Span
 from grainspec_runtime.backbones.add import fuse_loras, teach_words
 from grainspec_runtime.backbones.additions import Embedding, Lora
 from grainspec_runtime.backbones.locate import WEIGHTED, locate, model_parts, read_json
 from grainspec_runtime.backbones.prompts import EncodedPrompt, denoiser_inputs, encode_prompt
+from grainspec_runtime.device import best_device
 
 Offload = Literal["model", "sequential"]
 
@@ -120,15 +121,6 @@ class Checkpoint:
             for values in (config.latents_mean, config.latents_std)
         )
         return mean, scale / std
-
-
-def best_device() -> torch.device:
-    """CUDA if there is one, then Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
 
 
 def _ddim(folder: Path, span: Span | None) -> DDIMScheduler:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import fail
-from grainspec.nodes import Span
-from grainspec.spec import DEMO
+from grainspec.diagnostics.span import Span
+from grainspec.model.spec import DEMO
 from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"

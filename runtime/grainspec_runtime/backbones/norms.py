@@ -15,7 +15,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from grainspec.spec import DEMO, NormScope
+from grainspec.model.spec import DEMO, NormScope
 
 
 def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:

@@ -22,8 +22,8 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from grainspec.diagnostics import fail
+from grainspec.model.spec import FrameScope
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
-from grainspec.spec import FrameScope
 from grainspec_runtime.attention import ClassOrder, modulated_attention
 from grainspec_runtime.backbones.norms import HasFrames, norms_over_clip
 from grainspec_runtime.backbones.paths import attend_along_paths

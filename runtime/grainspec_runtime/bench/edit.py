@@ -13,7 +13,7 @@ from grainspec_runtime.bench.measure import Edited, Score, score
 from grainspec_runtime.bench.methods import OURS, Method
 from grainspec_runtime.bench.reweighted import ReweightedEditor
 from grainspec_runtime.demo.judge import Judge
-from grainspec_runtime.editor import Editor
+from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.latents import decode_clip, encode_clip
 from grainspec_runtime.prepare import prepare

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grainspec import ALL, Builder
-from grainspec.spec import Edit, EditSpec
+from grainspec.model.spec import Edit, EditSpec
 from grainspec_runtime.bench.cases import FRAMES, Case
 
 GUIDANCE = 4.0

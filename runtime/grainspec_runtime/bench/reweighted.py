@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.unet import AttentionControl
-from grainspec_runtime.editor import Editor
+from grainspec_runtime.editing.editor import Editor
 
 SUBJECT_WEIGHT, PLACE_WEIGHT = 4.0, 2.0
 """As VideoGrain's comparison with Video-P2P has them: 4 and 4 for two subjects, 2 for the place."""

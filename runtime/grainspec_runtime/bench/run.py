@@ -22,8 +22,8 @@ from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.summary import Result
+from grainspec_runtime.cache.resume import run_key
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.sampling.resume import run_key
 
 VERSION = 2
 """Raised whenever cases, measures or methods change, so that old results are not mixed with new."""

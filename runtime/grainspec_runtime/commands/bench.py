@@ -13,9 +13,9 @@ import click
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
-from grainspec_runtime.commands.device import known_device
 from grainspec_runtime.commands.progress import progress_bars
-from grainspec_runtime.results import check_writable
+from grainspec_runtime.device import known_device
+from grainspec_runtime.runs.write import check_writable
 
 CASES, QUICK_CASES = 120, 24
 STEPS, QUICK_STEPS = 20, 15
@@ -77,11 +77,11 @@ def bench(
       grain bench --device cuda:0 --workers 16 --output runs/bench
       grain bench --quick --format json
     """
-    from grainspec_runtime.backbones.load import best_device
     from grainspec_runtime.bench.methods import METHODS
     from grainspec_runtime.bench.page import gallery
     from grainspec_runtime.bench.run import Job, run_bench
     from grainspec_runtime.bench.summary import MEASURES, summarize
+    from grainspec_runtime.device import best_device
 
     known = {method.name: method for method in METHODS}
     chosen = names or (QUICK_METHODS if quick else tuple(known))

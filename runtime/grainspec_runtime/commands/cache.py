@@ -9,7 +9,7 @@ import click
 
 from grainspec.cli.output import Format, counted, format_option, print_json, report
 from grainspec.diagnostics import Diagnostic, fail, visible
-from grainspec_runtime.sampling.cache_limit import size_in_bytes
+from grainspec_runtime.cache.limit import size_in_bytes
 
 _WHAT = {"inversion": "inversion", "unfinished": "unfinished run"}
 
@@ -50,9 +50,9 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
       grain cache --clear
       grain cache --format json
     """
-    from grainspec_runtime.sampling.cache_folder import cache_folder
-    from grainspec_runtime.sampling.cache_limit import cache_limit, set_cache_limit, shown_size
-    from grainspec_runtime.sampling.cache_store import entries, prune
+    from grainspec_runtime.cache.folder import cache_folder
+    from grainspec_runtime.cache.limit import cache_limit, set_cache_limit, shown_size
+    from grainspec_runtime.cache.store import entries, prune
 
     folder = cache_folder()
     freed = 0

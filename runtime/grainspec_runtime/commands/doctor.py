@@ -133,8 +133,8 @@ def _demo() -> Finding:
 
 
 def _cache() -> Finding:
-    from grainspec_runtime.sampling.cache_folder import cache_folder
-    from grainspec_runtime.sampling.cache_limit import cache_limit, shown_size
+    from grainspec_runtime.cache.folder import cache_folder
+    from grainspec_runtime.cache.limit import cache_limit, shown_size
 
     folder = cache_folder()
     try:

@@ -12,14 +12,14 @@ import click
 from grainspec.cli.output import Format, format_option, print_json, report
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec_runtime.commands.columns import aligned
-from grainspec_runtime.commands.device import known_device
 from grainspec_runtime.commands.progress import progress_bars
+from grainspec_runtime.device import known_device
 
 if TYPE_CHECKING:
     from grainspec_runtime.flow.clip_flow import ClipFlow
     from grainspec_runtime.measures.clip_model import Clip
-    from grainspec_runtime.measures.run_folder import Run
     from grainspec_runtime.measures.run_measures import Measure
+    from grainspec_runtime.runs.read import Run
 
 _NO_CLIP = "none"
 Tell = Callable[[str, int, int], None]
@@ -82,7 +82,7 @@ def measure(
       grain measure runs/wolf --clip models/clip-vit-large-patch14
       grain measure runs/one runs/other --clip none --format json
     """
-    from grainspec_runtime.measures.run_folder import read_run, runs_in
+    from grainspec_runtime.runs.read import read_run, runs_in
 
     folders = [run for given in runs for run in runs_in(given)]
     place = known_device(device)
@@ -130,7 +130,7 @@ def measure(
 def _keep(run: Run, measures: dict[str, Measure], lacking: list[Diagnostic]) -> None:
     """Write the measures into the run's folder; one for reading only is left as it is."""
     from grainspec.whole_file import whole_file
-    from grainspec_runtime.measures.run_folder import MEASURES
+    from grainspec_runtime.runs.read import MEASURES
 
     path = run.folder / MEASURES
     found = [{"name": name, "title": m.title, **m.as_json()} for name, m in measures.items()]

@@ -34,9 +34,9 @@ def report(run: Path, output: Path | None, format_: Format) -> None:
       grain report runs/edit
       grain report runs/wolf -o wolf.html
     """
-    from grainspec_runtime.measures.run_folder import runs_in
     from grainspec_runtime.report.contents import contents_of
     from grainspec_runtime.report.page import REPORT, report_page
+    from grainspec_runtime.runs.read import runs_in
 
     folders = runs_in(run)
     alone = folders == [run]

@@ -12,7 +12,6 @@ import click
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora
-from grainspec_runtime.commands.device import known_device
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import (
     ALL,
@@ -21,6 +20,7 @@ from grainspec_runtime.commands.spec_file import (
     set_option,
     written,
 )
+from grainspec_runtime.device import known_device
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 
@@ -154,7 +154,7 @@ def run(
 
         doubts(warning for one in prepared for warning in one.warnings)
 
-        from grainspec_runtime.results import (
+        from grainspec_runtime.runs.write import (
             check_writable,
             finished_run,
             manifest_of,
@@ -169,8 +169,8 @@ def run(
         import torch
         from transformers.utils import logging
 
-        from grainspec_runtime.backbones.load import best_device
-        from grainspec_runtime.editor import Editor, EditResult
+        from grainspec_runtime.device import best_device
+        from grainspec_runtime.editing.editor import Editor, EditResult
 
         if offload and torch.device(known_device(device) or best_device()).type == "cpu":
             raise click.UsageError(

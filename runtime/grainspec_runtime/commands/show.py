@@ -9,13 +9,13 @@ import click
 import numpy as np
 from PIL import Image
 
-from grainspec.check_files import check_files
+from grainspec.checks.files import check_files
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.diagnostics import GrainError, fail
+from grainspec.model.spec import EditSpec
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
-from grainspec.spec import EditSpec
 from grainspec.whole_file import whole_file
 from grainspec_runtime.backbones.facts import native_size
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written

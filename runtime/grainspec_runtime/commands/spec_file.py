@@ -12,8 +12,8 @@ import click
 
 from grainspec.cli.output import Format, report
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
-from grainspec.files import load, read_text
-from grainspec.spec import EditSpec
+from grainspec.loading import load, read_text
+from grainspec.model.spec import EditSpec
 from grainspec.text.override import override
 from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.spec import DEMO, Control
+from grainspec.model.spec import DEMO, Control
 from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo.pose import PoseDetector

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.spec import DEMO, Control, ControlKind
+from grainspec.model.spec import DEMO, Control, ControlKind
 from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
 from grainspec_runtime.backbones.locate import DEMO_FOLDER, read_json
 from grainspec_runtime.media.decode import Frames

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from grainspec.clip import ClipFacts, Window, probe
-from grainspec.spec import Control
+from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.window import Window
+from grainspec.model.spec import Control
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.media.decode import Frames, decode_frames
 

@@ -7,8 +7,8 @@ import re
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic, closest
-from grainspec.nodes import Span
-from grainspec.spec import EditSpec
+from grainspec.diagnostics.span import Span
+from grainspec.model.spec import EditSpec
 from grainspec_runtime.backbones.locate import REAL_MODEL_LINE
 from grainspec_runtime.demo.world import VOCABULARY
 from grainspec_runtime.media.decode import Frames

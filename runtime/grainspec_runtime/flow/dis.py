@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grainspec.diagnostics import fail
-from grainspec_runtime.flow.estimate import Pair
+from grainspec_runtime.flow.pair import Pair
 
 _LEAST = 64
 """Frames smaller than this are padded: the pyramid of DIS wants a few patches at its coarsest."""

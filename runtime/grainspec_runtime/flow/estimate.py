@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.flow.pair import Pair
 from grainspec_runtime.media.decode import Frames
 
 Method = Literal["dis", "raft"]
-Pair = Callable[[Any, Any], Any]
-"""Takes two frames, uint8 ``[H, W, 3]``; gives the flow from one to the other, ``[H, W, 2]``."""
 
 
 def estimate_flow(

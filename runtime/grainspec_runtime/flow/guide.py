@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from grainspec.diagnostics import fail
+from grainspec.model.spec import Flow
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.spec import Flow
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
 

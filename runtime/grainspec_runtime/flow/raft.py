@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec_runtime.flow.estimate import Pair
+from grainspec_runtime.flow.pair import Pair
 
 _MULTIPLE, _LEAST = 8, 128
 """RAFT's features are an eighth of the frame, and pooled eightfold again for its coarsest search;
@@ -32,7 +32,7 @@ def raft(weights: Path | None = None, *, device: str | None = None) -> Pair:
     torchvision, G502 for weights that are missing or of another network, G503 if there is no way to
     fetch them.
     """
-    from grainspec_runtime.backbones.load import best_device
+    from grainspec_runtime.device import best_device
 
     network = _fetched() if weights is None else _from_file(weights)
     place = torch.device(device) if device else best_device()

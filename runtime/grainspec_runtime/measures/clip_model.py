@@ -16,7 +16,7 @@ from transformers import CLIPModel, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.backbones.hub import folder_of
-from grainspec_runtime.backbones.load import best_device
+from grainspec_runtime.device import best_device
 from grainspec_runtime.media.decode import Frames
 
 DEFAULT = "openai/clip-vit-large-patch14"

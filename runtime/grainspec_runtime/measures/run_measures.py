@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.measures.fidelity import psnr, ssim
 from grainspec_runtime.measures.likeness import clip_f, clip_t
-from grainspec_runtime.measures.run_folder import Run
 from grainspec_runtime.measures.warping import q_edit, warp_error
+from grainspec_runtime.runs.read import Run
 
 if TYPE_CHECKING:
     from grainspec_runtime.measures.clip_model import Clip

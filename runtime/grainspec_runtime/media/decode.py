@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from grainspec.clip import Window, numbered_images
+from grainspec.clip.facts import numbered_images
+from grainspec.clip.window import Window
 from grainspec.diagnostics import fail
 
 Frames = npt.NDArray[np.uint8]

@@ -12,12 +12,12 @@ from typing import Any
 
 from PIL import Image
 
-from grainspec.clip import probe
+from grainspec.clip.facts import probe
 from grainspec.plan.facts import facts
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.measures.run_folder import EDITED, Measured, Run, read_measures, read_run
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.runs.read import EDITED, Measured, Run, read_measures, read_run
 from grainspec_runtime.study.save import ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS, read_study
 from grainspec_runtime.views.dense import dense_pictures
 from grainspec_runtime.views.levels import at_level

@@ -7,16 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
+from grainspec.model.spec import EditSpec
 from grainspec.plan.windows import frame_windows
-from grainspec.spec import EditSpec
 from grainspec_runtime.backbones.fingerprint import fingerprint
 from grainspec_runtime.backbones.load import Checkpoint
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.backbones.windowed import ClipControl, clip_control
+from grainspec_runtime.cache.inversions import inversion_key, load_inversion, save_inversion
+from grainspec_runtime.cache.store import Warn
 from grainspec_runtime.prepare import Prepared
-from grainspec_runtime.sampling.cache import inversion_key, load_inversion, save_inversion
-from grainspec_runtime.sampling.cache_store import Warn
 from grainspec_runtime.sampling.denoiser import Denoiser
 from grainspec_runtime.sampling.invert import invert
 from grainspec_runtime.sampling.solvers import solver

@@ -15,7 +15,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from grainspec.spec import SamplerMethod
+from grainspec.model.spec import SamplerMethod
 
 _CLASSES: dict[str, Any] = {
     "dpmpp": DPMSolverMultistepScheduler,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from grainspec.model.spec import Edit, EditSpec, Keep
 from grainspec.regions.layout import Layout
-from grainspec.spec import Edit, EditSpec, Keep
 from grainspec_runtime.media.decode import Frames
 
 PALETTE = (

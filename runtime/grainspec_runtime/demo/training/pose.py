@@ -22,7 +22,7 @@ from grainspec_runtime.demo.training.trainer import (
     to_unit,
     worn,
 )
-from grainspec_runtime.results import whole_folder
+from grainspec_runtime.runs.write import whole_folder
 
 UNSEEN = 1000
 """The last of the posed renders are never trained on."""

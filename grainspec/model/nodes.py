@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of source text. Lines and columns count from 1; the end column is exclusive.
-
-    ``path`` is the Python file of what was built there, and None for a spec's own text.
-    """
-
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-    path: str | None = None
-
-    def to(self, other: Span) -> Span:
-        """From the start of this span to the end of ``other``."""
-        return Span(self.line, self.column, other.end_line, other.end_column, self.path)
-
-
-def caller() -> Span | None:
-    """The call, in somebody else's Python, that led here; None where there is none."""
-    frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").partition(".")[0] == "grainspec":
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-    positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), None)
-    line, end_line, column, end_column = positions or (None,) * 4
-    path = frame.f_code.co_filename
-    if line is None or end_line is None or column is None or end_column is None:
-        return Span(frame.f_lineno, 1, frame.f_lineno, 1, path)
-    return Span(line, column + 1, end_line, end_column + 1, path)
+from grainspec.diagnostics.span import Span
 
 
 class Node(BaseModel):

@@ -20,8 +20,8 @@ from PIL import Image
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
-from grainspec_runtime.editor import EditResult
-from grainspec_runtime.measures.run_folder import MANIFEST, Run, free_pixels, read_run
+from grainspec_runtime.editing.editor import EditResult
+from grainspec_runtime.runs.read import MANIFEST, Run, free_pixels, read_run
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.report.contents import contents_of

@@ -19,16 +19,19 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from grainspec.clip import ResizeRule
 from grainspec.diagnostics import refuse
-from grainspec.names import Name, PathText
-from grainspec.nodes import Node
-from grainspec.numbers import decimal_text
-from grainspec.validation import made, refusal
+from grainspec.model.names import Name, PathText
+from grainspec.model.nodes import Node
+from grainspec.model.numbers import decimal_text
+from grainspec.model.validation import made, refusal
 
 MAX_FRAME = 10_000_000
 FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
 Unit = Literal["%", "px"]
+
+ResizeRule = Literal["nearest", "area", "any"]
+"""Which pixels of a scaled mask are set: those with the mask set at their centre, those where it is
+set in at least half of its pixels inside them, or in any."""
 
 
 Sides = tuple[float, float, float, float]

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from grainspec_runtime.sampling.cache_store import Warn, load_entry, save_entry
+from grainspec_runtime.cache.store import Warn, load_entry, save_entry
 
 KIND = "inversion"
 

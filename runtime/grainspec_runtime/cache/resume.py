@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grainspec_runtime.sampling.cache_store import Warn, drop_entry, load_entry, save_entry
+from grainspec_runtime.cache.store import Warn, drop_entry, load_entry, save_entry
 from grainspec_runtime.sampling.state import LATENTS
 
 KIND = "unfinished"

@@ -8,7 +8,7 @@ import re
 
 from grainspec.diagnostics import fail
 from grainspec.whole_file import whole_file
-from grainspec_runtime.sampling.cache_folder import cache_folder
+from grainspec_runtime.cache.folder import cache_folder
 
 DEFAULT_LIMIT = 4_000_000_000
 VARIABLE = "GRAINSPEC_CACHE_LIMIT"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from grainspec.diagnostics import fail
-from grainspec.document import from_json
-from grainspec.spec import EditSpec
+from grainspec.json_format import from_json
+from grainspec.model.spec import EditSpec
 from grainspec.text.parse import parse
 
 

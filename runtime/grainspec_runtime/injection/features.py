@@ -19,7 +19,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from grainspec_runtime.backbones.decoder import InjectedLayers
+from grainspec_runtime.injection.layers import InjectedLayers
 
 Mode = Literal["pass", "keep", "give"]
 

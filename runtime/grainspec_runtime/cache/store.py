@@ -21,9 +21,9 @@ from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, reason_of
 from grainspec.whole_file import whole_file
-from grainspec_runtime.sampling.cache_folder import cache_folder
-from grainspec_runtime.sampling.cache_limit import cache_limit
-from grainspec_runtime.sampling.cache_use import in_use, remove_unused
+from grainspec_runtime.cache.folder import cache_folder
+from grainspec_runtime.cache.limit import cache_limit
+from grainspec_runtime.cache.use import in_use, remove_unused
 
 KINDS = {"inversion": "inversions", "unfinished": "unfinished"}
 """Kinds of entries, and the folders they lie in."""

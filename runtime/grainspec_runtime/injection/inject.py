@@ -28,12 +28,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grainspec.numbers import first_steps
-from grainspec.spec import Inject
-from grainspec_runtime.backbones.decoder import injected_layers
-from grainspec_runtime.backbones.features import SourceFeatures
+from grainspec.model.numbers import first_steps
+from grainspec.model.spec import Inject
 from grainspec_runtime.backbones.unet import installed
 from grainspec_runtime.backbones.windowed import ClipControl, WindowedControl
+from grainspec_runtime.injection.features import SourceFeatures
+from grainspec_runtime.injection.layers import injected_layers
 from grainspec_runtime.sampling.denoiser import Denoiser
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from grainspec.clip import probe, window
+from grainspec.clip.facts import probe
+from grainspec.clip.window import window
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
-from grainspec.spec import EditSpec, Size
+from grainspec.model.spec import EditSpec, Size
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"

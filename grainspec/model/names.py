@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from grainspec.validation import refusal
+from grainspec.model.validation import refusal
 
 STATEMENTS = (
     "grain",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
-from grainspec.spec import Inject, Levels
+from grainspec.model.spec import Inject, Levels
 
 _PLUG_AND_PLAY = 1
 """The residual block, from 0, of the coarsest level with attention that Plug-and-Play begins at:

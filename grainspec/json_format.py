@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json as json_value
 
-from grainspec.checks import check_meaning
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.spec import EditSpec
-from grainspec.validation import details_of, findings_of
+from grainspec.model.spec import EditSpec
+from grainspec.model.validation import details_of, findings_of
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 MAX_DEPTH = 200

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from grainspec.clip import ClipFacts, frame_numbers, probe, window
+from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.window import frame_numbers, window
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.regions.expressions import (
+from grainspec.model.expressions import (
     Box,
     During,
     Expression,
@@ -17,8 +18,8 @@ from grainspec.regions.expressions import (
     Sides,
     children,
 )
+from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
-from grainspec.spec import Control, EditSpec
 
 
 def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:

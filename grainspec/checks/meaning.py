@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from grainspec.diagnostics import Diagnostic, suggestion
-from grainspec.regions.expressions import Box, references, uses_rest, walk
-from grainspec.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
+from grainspec.model.expressions import Box, references, uses_rest, walk
+from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
 from grainspec.words import bind, nearest_words, occurrences
 
 MAX_GUESSES = 20

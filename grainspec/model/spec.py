@@ -13,19 +13,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from grainspec.clip import ResizeRule
-from grainspec.names import WRITABLE, Name, PathText
-from grainspec.nodes import Node
-from grainspec.regions.expressions import (
+from grainspec.model.expressions import (
     MAX_DEPTH,
     Box,
     Expression,
     FrameRange,
     Length,
+    ResizeRule,
     height,
     require,
 )
-from grainspec.validation import refusal
+from grainspec.model.names import WRITABLE, Name, PathText
+from grainspec.model.nodes import Node
+from grainspec.model.validation import refusal
 
 MAX_WEIGHT = 4.0
 MAX_LEVEL = 15

@@ -14,30 +14,31 @@ import torch
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.model.spec import DEMO, EditSpec, Flow
 from grainspec.plan.windows import FrameWindow, plan_of_frames
-from grainspec.spec import DEMO, EditSpec, Flow
 from grainspec_runtime.backbones.additions import Embedding, Lora, digest
 from grainspec_runtime.backbones.load import Checkpoint, Offload, load_checkpoint
 from grainspec_runtime.backbones.norms import norm_scope
 from grainspec_runtime.backbones.prompts import encode_target
 from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.backbones.windowed import ClipControl, clip_control
+from grainspec_runtime.cache import inversions as cache
+from grainspec_runtime.cache import resume
+from grainspec_runtime.cache.limit import cache_limit
+from grainspec_runtime.cache.store import using
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.flow.guide import guiding_paths
+from grainspec_runtime.injection.inject import injecting
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.latents import decode_clip, encode_clip
 from grainspec_runtime.memory import is_out_of_memory, out_of_memory
 from grainspec_runtime.prepare import Prepared, prepare
-from grainspec_runtime.sampling import cache, resume
 from grainspec_runtime.sampling.blend import blended, faded
-from grainspec_runtime.sampling.cache_limit import cache_limit
-from grainspec_runtime.sampling.cache_store import using
 from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.inject import injecting
 from grainspec_runtime.sampling.inversions import Inversions, scheduler_of, unmodulated
 from grainspec_runtime.sampling.reconstruct import Reconstruction, reconstruct
 from grainspec_runtime.sampling.sample import sample

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
-from grainspec.nodes import Node, Span, caller
-from grainspec.numbers import decimal_text
+from grainspec.diagnostics.span import Span, caller
+from grainspec.model.nodes import Node
+from grainspec.model.numbers import decimal_text
 
 Made = TypeVar("Made", bound=Node)
 Locate = Callable[[tuple[int | str, ...]], Span | None]

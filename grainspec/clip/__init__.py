@@ -1,0 +1,1 @@
+"""The source clip: its facts, found without decoding it, and its geometry."""

@@ -1,0 +1,1 @@
+"""The edit spec as immutable Pydantic models."""

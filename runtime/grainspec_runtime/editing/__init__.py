@@ -1,0 +1,1 @@
+"""An edit, from a clip that was read to its result."""

@@ -1,0 +1,1 @@
+"""Features of the source clip, put into the edit (Plug-and-Play)."""
