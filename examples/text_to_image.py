@@ -17,8 +17,8 @@ from PIL import Image
 import grainspec
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime import plan_applied
-from grainspec_runtime.backbones.facts import backbone_facts
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.backbones.registry import describe
 
 HERE = Path(__file__).parent
 SPEC = """
@@ -35,9 +35,7 @@ edit instance right -> "yellow bear"
 def compiled() -> MaskPlan:
     """The spec's plan for the demo model, of one frame."""
     spec = grainspec.parse(SPEC)
-    return grainspec.compile(
-        spec, grainspec.bind(spec, base=HERE).edits, backbone_facts("demo", HERE)
-    )
+    return grainspec.compile(spec, grainspec.bind(spec, base=HERE).edits, describe("demo", HERE))
 
 
 def draw(pipe: StableDiffusionPipeline, plan: MaskPlan, seed: int) -> Image.Image:

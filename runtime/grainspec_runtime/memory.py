@@ -1,8 +1,7 @@
-"""When memory runs out: what to lower, and what each would save, estimated from sizes.
+"""When memory runs out: what to lower, and what each would save.
 
-Weights are counted. What a network holds while it works is estimated from its widths and grids, to
-tell the large from the small: for a UNet what its skip connections keep and the widest step of
-its largest transformer, for a VAE its last block at full size.
+What a model's parts take is for its family to say
+(:class:`grainspec_runtime.backbones.family.MemoryEstimates`).
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ import torch
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import Context, Inject
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.load import VAE_BATCH, Checkpoint, Offload
-from grainspec_runtime.injection.features import kept_of_attention
-from grainspec_runtime.injection.layers import injected_layers
+from grainspec_runtime.backbones.family import Checkpoint, MemoryEstimates
+from grainspec_runtime.backbones.options import LoadOptions
 
 _VAE_STAGES = ("read clip", "decode")
 _SMALLER = 0.75
@@ -55,9 +53,7 @@ def out_of_memory(
     checkpoint: Checkpoint | None,
     error: BaseException,
     *,
-    offload: Offload | None = None,
-    vae_slicing: bool = False,
-    vae_tiling: bool = False,
+    loading: LoadOptions | None = None,
     inject: Inject | None = None,
     context: Context | None = None,
 ) -> GrainError:
@@ -75,118 +71,80 @@ def out_of_memory(
         return fail("G506", message, cure)
     device, dtype = checkpoint.device, str(checkpoint.dtype).removeprefix("torch.")
     message = f"out of memory on {device} in the stage “{stage}”: {what}, {dtype}{detail}"
+    loading, memory = loading or LoadOptions(), checkpoint.memory
     if stage in _VAE_STAGES:
-        found = _of_vae(plan, checkpoint, vae_slicing, vae_tiling)
+        savings = _of_vae(plan, memory, loading)
     else:
-        found = _of_unet(plan, checkpoint, context, passes=2 if stage == "sample" else 1)
+        savings = _of_denoiser(plan, memory, context, passes=2 if stage == "sample" else 1)
         if stage == "sample" and inject:
-            found.append(_of_injection(plan, checkpoint, inject, context))
-    found += _of_weights(stage, checkpoint, offload)
-    found = sorted((saving for saving in found if saving.size > 0), key=lambda s: -s.size)
-    return fail("G506", message, f"Lower one of these: {'; '.join(map(str, found))}.")
+            savings.append(_of_injection(plan, memory, inject, context))
+    if checkpoint.device.type != "cpu":  # where weights have to be somewhere
+        savings += _of_weights(stage, memory, loading, full=checkpoint.dtype == torch.float32)
+    savings = sorted((saving for saving in savings if saving.size > 0), key=lambda s: -s.size)
+    return fail("G506", message, f"Lower one of these: {'; '.join(map(str, savings))}.")
 
 
-def part_sizes(checkpoint: Checkpoint) -> dict[str, int]:
-    """Bytes of the weights of every part, wherever they are."""
-    return {
-        name: sum(weight.numel() * weight.element_size() for weight in part.parameters())
-        for name, part in checkpoint.pipe.components.items()
-        if isinstance(part, torch.nn.Module)
-    }
-
-
-def unet_working_size(checkpoint: Checkpoint, *, passes: int, height: int, width: int) -> int:
-    """Bytes that a UNet holds of one frame while it works on it, about; sizes in pixels."""
-    config = checkpoint.unet.config
-    unit = checkpoint.pixels_per_latent
-    rows, columns = height // unit, width // unit
-    layers = config.layers_per_block
-    kept, widest = 0, 0
-    for level, channels in enumerate(config.block_out_channels):
-        tokens = rows * columns
-        repeats = layers if isinstance(layers, int) else layers[level]
-        kept += (repeats + 1) * channels * tokens
-        if "CrossAttn" in config.down_block_types[level]:
-            # queries, keys, values and output, and the gated feed-forward at 8 times the width
-            widest = max(widest, 12 * channels * tokens)
-        rows, columns = (rows + 1) // 2, (columns + 1) // 2
-    return passes * (kept + widest) * checkpoint.dtype.itemsize
-
-
-def vae_working_size(checkpoint: Checkpoint, *, height: int, width: int) -> int:
-    """Bytes that a VAE holds of one frame while it works on it, about; sizes in pixels."""
-    finest, *coarser = checkpoint.vae.config.block_out_channels
-    channels = 2 * finest + max(finest, *coarser[:1])
-    return height * width * channels * checkpoint.vae.dtype.itemsize
-
-
-def _of_unet(
-    plan: MaskPlan, checkpoint: Checkpoint, context: Context | None, *, passes: int
+def _of_denoiser(
+    plan: MaskPlan, memory: MemoryEstimates, context: Context | None, *, passes: int
 ) -> list[Saving]:
     clip = len(plan.groups)
     frames = min(clip, context.frames) if context else clip
-    one = unet_working_size(checkpoint, passes=passes, height=plan.height, width=plan.width)
+    one = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
     size = frames * one
-    found = [_smaller(plan, checkpoint, size)]
+    savings = [_smaller(plan, memory, size)]
     least = context or Context()
     fewer = max(frames // 2, least.overlap + least.keys + 2)
     if fewer < frames:
         how = f"`context {{ frames {fewer} }}`, so many at once, slower,"
-        found.append(Saving(how, one * (frames - fewer)))
+        savings.append(Saving(how, one * (frames - fewer)))
     if 1 < clip == frames:
         step, share = plan.frames[1] - plan.frames[0], (frames // 2) / frames
         how = f"`video {{ step {2 * step} }}`, half as many frames,"
-        found.append(Saving(how, size * share))
-    return found
+        savings.append(Saving(how, size * share))
+    return savings
 
 
 def _of_injection(
-    plan: MaskPlan, checkpoint: Checkpoint, inject: Inject, context: Context | None
+    plan: MaskPlan, memory: MemoryEstimates, inject: Inject, context: Context | None
 ) -> Saving:
-    """The source's queries and keys, which are kept through a step; its features are small."""
-    unit = checkpoint.pixels_per_latent
-    layers = injected_layers(inject, checkpoint.unet.config)
-    numbers = kept_of_attention(
-        checkpoint.unet, layers, rows=plan.height // unit, columns=plan.width // unit
-    )
     frames = min(len(plan.groups), context.frames) if context else len(plan.groups)
-    size = frames * numbers * checkpoint.dtype.itemsize
-    return Saving("`inject { self 0% }`", size)
+    one = memory.injected_frame(inject, height=plan.height, width=plan.width)
+    return Saving("`inject { self 0% }`", frames * one)
 
 
-def _of_vae(plan: MaskPlan, checkpoint: Checkpoint, sliced: bool, tiled: bool) -> list[Saving]:
-    one = vae_working_size(checkpoint, height=plan.height, width=plan.width)
-    at_once = 1 if sliced else min(VAE_BATCH, len(plan.groups))
-    found = [_smaller(plan, checkpoint, one * at_once)]
-    if not sliced:
-        found.append(Saving("`--vae-slicing`", one * (at_once - 1)))
-    side = checkpoint.vae.config.sample_size
-    tile = side if isinstance(side, int) else max(side)
-    if not tiled and plan.height * plan.width > tile * tile:
+def _of_vae(plan: MaskPlan, memory: MemoryEstimates, loading: LoadOptions) -> list[Saving]:
+    one = memory.vae_frame(height=plan.height, width=plan.width)
+    at_once = 1 if loading.vae_slicing else min(memory.vae_batch, len(plan.groups))
+    savings = [_smaller(plan, memory, one * at_once)]
+    if not loading.vae_slicing:
+        savings.append(Saving("`--vae-slicing`", one * (at_once - 1)))
+    tile = memory.vae_tile
+    if not loading.vae_tiling and plan.height * plan.width > tile * tile:
         share = 1 - tile * tile / (plan.height * plan.width)
-        found.append(Saving("`--vae-tiling`", one * at_once * share))
-    return found
+        savings.append(Saving("`--vae-tiling`", one * at_once * share))
+    return savings
 
 
-def _of_weights(stage: str, checkpoint: Checkpoint, offload: Offload | None) -> list[Saving]:
-    if checkpoint.device.type == "cpu":
-        return []  # they have to be somewhere
-    sizes = part_sizes(checkpoint)
-    works = "vae" if stage in _VAE_STAGES else "unet"
-    found = []
-    if offload is None:
-        found.append(Saving("`--offload model`", sum(sizes.values()) - sizes[works]))
-    if offload != "sequential":
-        found.append(Saving("`--offload sequential`, slow,", sum(sizes.values())))
-    if checkpoint.dtype == torch.float32:
-        held = sum(sizes.values()) if offload is None else sizes[works]
-        found.append(Saving("`--dtype float16`", held / 2))
-    return found
+def _of_weights(
+    stage: str, memory: MemoryEstimates, loading: LoadOptions, *, full: bool
+) -> list[Saving]:
+    """``full``: the weights are in float32."""
+    sizes = memory.weights()
+    works = sizes["vae"] if stage in _VAE_STAGES else memory.denoiser_weights()
+    whole, savings = sum(sizes.values()), []
+    if loading.offload is None:
+        savings.append(Saving("`--offload model`", whole - works))
+    if loading.offload != "sequential":
+        savings.append(Saving("`--offload sequential`, slow,", whole))
+    if full:
+        held = whole if loading.offload is None else works
+        savings.append(Saving("`--dtype float16`", held / 2))
+    return savings
 
 
-def _smaller(plan: MaskPlan, checkpoint: Checkpoint, size: float) -> Saving:
+def _smaller(plan: MaskPlan, memory: MemoryEstimates, size: float) -> Saving:
     """Three quarters of the width and height, in sides that the model can work on."""
-    unit = 8 * checkpoint.pixels_per_latent if plan.width >= 256 else checkpoint.pixels_per_latent
+    unit = memory.pixels_per_latent * (8 if plan.width >= 256 else 1)
     sides = [max(unit, int(side * _SMALLER) // unit * unit) for side in (plan.width, plan.height)]
     share = 1 - sides[0] * sides[1] / (plan.width * plan.height)
     return Saving(f"`video {{ size {sides[0]}x{sides[1]} }}`", size * share)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.checks.meaning import check_meaning
 from grainspec.checks.files import check_files
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
@@ -17,10 +17,9 @@ from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.text.override import override
 from grainspec_runtime.backbones.additions import Embedding
-from grainspec_runtime.backbones.facts import backbone_facts, text_width, unet_config
+from grainspec_runtime.backbones.registry import check_model, describe
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
-from grainspec_runtime.injection.layers import injected_layers
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,9 @@ def _prepare(
     if sibling is None:
         findings += check_files(spec, base)
         _raise_errors(findings)
-        backbone = backbone_facts(
-            spec.model, base, embeddings=embeddings, span=spec.span_of("model")
-        )
-        _check_controls(spec, base)
-        if spec.inject:
-            injected_layers(spec.inject, unet_config(spec.model, base))
+        span = spec.span_of("model")
+        backbone = describe(spec.model, base, embeddings=embeddings, span=span)
+        check_model(spec, base)
     else:
         backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:
@@ -138,16 +134,6 @@ def _prepare(
     if spec.model == DEMO:
         findings += unknown_words(spec)
     return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
-
-
-def _check_controls(spec: EditSpec, base: Path) -> None:
-    if spec.controls:
-        from grainspec_runtime.conditioning.annotate import check_annotator
-        from grainspec_runtime.conditioning.nets import check_net
-
-        for control in spec.controls:
-            check_annotator(control, spec.model)
-            check_net(control, base, spec.model, text_width(spec.model, base))
 
 
 def _raise_errors(findings: list[Diagnostic]) -> None:

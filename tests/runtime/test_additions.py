@@ -20,9 +20,8 @@ from torch import Tensor
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor, plan_applied
 from grainspec_runtime.backbones.additions import Embedding, Lora
-from grainspec_runtime.backbones.facts import backbone_facts
-from grainspec_runtime.backbones.load import load_checkpoint
-from grainspec_runtime.backbones.prompts import encode_target
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.prepare import prepare
 
 PEFT = pytest.mark.skipif(find_spec("peft") is None, reason="peft is not installed")
@@ -108,7 +107,7 @@ def test_a_learnt_word_is_tokens_of_the_plan(
     tiny_model: Path, tmp_path: Path, vectors: int
 ) -> None:
     words = [Embedding(word_for(tiny_model, tmp_path, vectors), "<toy>")]
-    facts = backbone_facts(str(tiny_model), Path(), embeddings=words)
+    facts = describe(str(tiny_model), Path(), embeddings=words)
     text = "a green <toy> and a bear"
     spans = facts.tokenize(text)
     place = (8, 13)
@@ -123,7 +122,7 @@ def test_a_learnt_word_is_tokens_of_the_plan(
     ]
     assert len(spans) == facts.max_tokens == 48
     # without it, the word is taken to pieces
-    assert place not in backbone_facts(str(tiny_model), Path()).tokenize(text)
+    assert place not in describe(str(tiny_model), Path()).tokenize(text)
 
 
 @pytest.mark.parametrize("vectors", [1, 3])
@@ -133,7 +132,7 @@ def test_a_learnt_word_is_isolated_whole(tiny_model: Path, tmp_path: Path, vecto
     plan = prepare(spec, tmp_path, embeddings=words).plan
     assert plan.edits[0].tokens == (tuple(range(2, 3 + vectors)),)
     checkpoint = loaded(tiny_model, embeddings=words)
-    found = encode_target(checkpoint.pipe, plan, device=checkpoint.device).words
+    found = checkpoint.encode_target(plan).words
     alone = checkpoint.encode_prompt("green <toy>").words
     torch.testing.assert_close(found[:, 2 : 3 + vectors], alone[:, 1 : 2 + vectors])
     pipe = stock(tiny_model)
@@ -229,7 +228,7 @@ def test_the_command_has_both_and_writes_them_down(
 def test_files_that_cannot_be_used_are_told(tiny_model: Path, tmp_path: Path) -> None:
     def code(loras: Sequence[Lora] = (), embeddings: Sequence[Embedding] = ()) -> str:
         with pytest.raises(GrainError, match="G508") as raised:
-            backbone_facts(str(tiny_model), Path(), embeddings=embeddings)
+            describe(str(tiny_model), Path(), embeddings=embeddings)
             from grainspec_runtime.backbones.additions import check_lora
 
             for lora in loras:
@@ -270,4 +269,4 @@ def test_loras_of_other_models_are_told(tiny_sd: Path, tiny_sdxl: Path, tmp_path
         other,
     )
     with pytest.raises(GrainError, match="G508"):
-        load_checkpoint(str(tiny_sd), Path(), device="cpu", loras=[Lora(other)])
+        load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu", loras=[Lora(other)]))

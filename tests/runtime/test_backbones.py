@@ -15,12 +15,13 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled, s
 
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.facts import backbone_facts
-from grainspec_runtime.backbones.fit import check_fit
-from grainspec_runtime.backbones.prompts import encode_target
-from grainspec_runtime.backbones.unet import AttentionControl, installed
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import invert
+from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
+from grainspec_runtime.backbones.registry import describe
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert import invert
 
 
 @pytest.mark.parametrize("negative", ["", "ugly"])
@@ -66,7 +67,7 @@ def test_inversion_and_sampling_with_the_same_words_lead_back(tiny_model: Path) 
     checkpoint.unet.conv_out.weight.data *= 0.1
     checkpoint.unet.conv_out.bias.data += 0.8
     latents = noise()
-    control = AttentionControl(FRAMES)
+    control = FoldedAttention(FRAMES)
     checkpoint.scheduler.set_timesteps(steps)
     times = checkpoint.scheduler.timesteps
     there = invert(Denoiser(checkpoint), latents, control, prompt=TARGET, timesteps=times)
@@ -102,7 +103,7 @@ def test_half_precision_comes_near_to_whole(tiny_model: Path, dtype: torch.dtype
 
 
 def test_sdxl_is_modulated_where_it_has_attention(tiny_sdxl: Path) -> None:
-    facts = backbone_facts(str(tiny_sdxl), Path())
+    facts = describe(str(tiny_sdxl), Path())
     assert facts.grids(128, 64) == [(8, 16), (4, 8), (2, 4)]
     assert facts.attended_levels == (1, 2)
     assert [level.modulated for level in plan_for(tiny_sdxl).levels] == [False, True, True]
@@ -116,14 +117,14 @@ def test_sdxl_is_modulated_where_it_has_attention(tiny_sdxl: Path) -> None:
 
 def test_sdxls_true_sizes_are_read_from_its_configuration(tiny_sdxl: Path, tmp_path: Path) -> None:
     model = edited(tiny_sdxl, tmp_path, "unet/config.json", sample_size=128)
-    facts = backbone_facts(str(model), Path())
+    facts = describe(str(model), Path())
     assert (facts.native_size.width, facts.native_size.height) == (1024, 1024)
     assert facts.grids(1024, 1024) == [(128, 128), (64, 64), (32, 32)]
 
 
 def test_levels_with_attention_in_the_middle_alone(tiny_sd: Path) -> None:
     """The coarsest level of 1.5 has plain blocks, but the middle stands there."""
-    assert backbone_facts(str(tiny_sd), Path()).attended_levels == (0, 1, 2, 3)
+    assert describe(str(tiny_sd), Path()).attended_levels == (0, 1, 2, 3)
 
 
 def test_a_phrase_is_isolated_in_both_of_sdxls_encoders(tiny_sdxl: Path) -> None:
@@ -242,7 +243,7 @@ def test_models_that_cannot_run_are_told_before_they_load(
     file, changes, code, message = MISFITS[name]
     model = edited(tiny_sdxl, tmp_path, file, **changes)
     with pytest.raises(GrainError, match=message) as raised:
-        backbone_facts(str(model), Path())
+        describe(str(model), Path())
     assert raised.value.diagnostics[0].code == code
     assert raised.value.diagnostics[0].cure
 
@@ -291,4 +292,4 @@ def test_tokenizers_that_disagree_are_refused(tiny_sdxl: Path, tmp_path: Path) -
     rules["model"]["merges"] = rules["model"]["merges"][:3]
     file.write_text(json.dumps(rules))
     with pytest.raises(GrainError, match="G504.*different tokens"):
-        backbone_facts(str(model), Path()).tokenize("a green robot")
+        describe(str(model), Path()).tokenize("a green robot")

@@ -20,7 +20,7 @@ from grainspec_runtime.bench.edit import _together
 from grainspec_runtime.bench.measure import Edited, leakage, pose, score
 from grainspec_runtime.bench.methods import METHODS, OURS
 from grainspec_runtime.bench.page import gallery
-from grainspec_runtime.bench.reweighted import ReweightedControl, word_weights
+from grainspec_runtime.bench.reweighted import Reweighting, word_weights
 from grainspec_runtime.bench.run import Job, file_name, run_bench
 from grainspec_runtime.bench.summary import summarize
 from grainspec_runtime.demo import world
@@ -134,10 +134,10 @@ def test_reweighting_scales_the_edits_words_alone(cases: list[Case], tmp_path: P
     words = {token for edit in plan.edits for tokens in edit.tokens for token in tokens}
     assert {i for i, weight in enumerate(weights.tolist()) if weight != 1} == words
     frames, tokens = len(plan.frames), len(weights)
-    control = ReweightedControl(frames, plan=plan)
+    reweighting = Reweighting(plan)
     query, key = torch.randn(2 * frames, 2, 9, 4), torch.randn(2 * frames, 2, tokens, 4)
     value = torch.eye(tokens).expand(2 * frames, 2, tokens, tokens)
-    shares = control.attend_to_words(query, key, value)
+    shares = reweighting(query, key, value, frames=frames)
     plain = (query @ key.mT / 2).softmax(-1)
     torch.testing.assert_close(shares[:frames], plain[:frames])
     torch.testing.assert_close(shares[frames:], plain[frames:] * weights)

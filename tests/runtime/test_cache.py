@@ -21,7 +21,6 @@ from grainspec import EditSpec, GrainError, load
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
-from grainspec_runtime.cache import resume
 from grainspec_runtime.cache.folder import cache_folder
 from grainspec_runtime.cache.limit import (
     DEFAULT_LIMIT,
@@ -37,6 +36,7 @@ from grainspec_runtime.cache.store import (
     save_entry,
     using,
 )
+from grainspec_runtime.editing import resume
 from grainspec_runtime.media.decode import decode_lossless
 from grainspec_runtime.prepare import prepare_variants
 

@@ -125,7 +125,7 @@ def test_variants_run_from_one_inversion(
     example.write_text(example.read_text() + VARIANTS)
     monkeypatch.chdir(tmp_path)
     inversions: list[int] = []
-    from grainspec_runtime.sampling import inversions as module
+    from grainspec_runtime.processes import inversions as module
 
     invert = module.invert
     monkeypatch.setattr(

@@ -23,7 +23,6 @@ from grainspec import EditSpec, GrainError, parse
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Control
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.unet import AttentionControl
 from grainspec_runtime.bench.cases import make_case
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
@@ -35,10 +34,11 @@ from grainspec_runtime.demo.pose import pose_picture
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.sampling.solvers import solver
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.schedules.ddim import solver
 
 CPU = torch.device("cpu")
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -69,7 +69,7 @@ def sampled(model: Path, nets: list[Control], shown: list[Frames]) -> torch.Tens
     scheduler.set_timesteps(STEPS)
     prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]
     start = noise()[None].expand(STEPS + 1, -1, -1, -1, -1)
-    control = AttentionControl(FRAMES, scope="each")
+    control = FoldedAttention(FRAMES, scope="each")
     return sample(
         Denoiser(checkpoint, controls), start, control, prompts, scheduler=scheduler, guidance=5
     )
@@ -242,7 +242,7 @@ def test_the_demo_models_controlnet_holds_poses() -> None:
 def test_edits_that_run_together_have_the_same_controls() -> None:
     prepared = [prepare(spec_with(control), EXAMPLES) for control in ("control pose", "")]
     with pytest.raises(ValueError, match="same controls"):
-        next(Editor(device="cpu").run_all(prepared))
+        Editor(device="cpu").run_all(prepared)
 
 
 # --- what can go wrong, all of it before a model is loaded ---

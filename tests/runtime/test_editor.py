@@ -15,15 +15,18 @@ from grainspec import EditSpec, GrainError, load, override, parse
 from grainspec.model.spec import FrameRange, Size, Video
 from grainspec.plan.save import load_plan
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
-from grainspec_runtime.backbones.prompts import encode_target
-from grainspec_runtime.backbones.unet import AttentionControl, installed
-from grainspec_runtime.editing.editor import EditResult
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import decode_frames
+from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.prepare import prepare, prepare_variants
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert import invert
 from grainspec_runtime.runs.write import check_writable, save_run, whole_folder
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import invert
 
 SIZE = Size(width=64, height=64)
 
@@ -37,8 +40,8 @@ def shortened(name: str, steps: int = 4, frames: int = 2) -> EditSpec:
 
 
 @pytest.fixture(scope="module")
-def demo() -> Checkpoint:
-    return load_checkpoint("demo", Path(), device="cpu")
+def demo() -> StableDiffusion:
+    return load_checkpoint("demo", Path(), LoadOptions(device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +101,7 @@ def test_odd_latents_are_modulated_at_every_level(editor: Editor, levels: tuple[
 def test_only_edits_of_one_clip_run_together(editor: Editor) -> None:
     prepared = [prepare(shortened(name), EXAMPLES) for name in ("part", "instance")]
     with pytest.raises(ValueError, match="same video"):
-        next(editor.run_all(prepared))
+        editor.run_all(prepared)
 
 
 def test_an_inversion_is_found_again_for_other_words(editor: Editor) -> None:
@@ -142,7 +145,7 @@ def test_values_that_are_no_numbers_stop_the_run(
     assert not editor.run(spec, base=EXAMPLES).inversion_cached  # nothing spoilt was kept
 
 
-def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
+def test_inversion_leads_back_to_the_clip(demo: StableDiffusion) -> None:
     """Sampling without guidance and with the same words undoes the inversion."""
     steps = 30
     prepared = prepare(shortened("instance", steps=steps), EXAMPLES)
@@ -150,7 +153,7 @@ def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
     frames = decode_frames(path, (0, 1), prepared.bound.window)
     pixels = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
     latents = demo.encode_frames(pixels)
-    control = AttentionControl(2)
+    control = FoldedAttention(2)
     words = prepared.spec.source
     seen: list[tuple[int, int]] = []
     demo.scheduler.set_timesteps(steps)
@@ -173,7 +176,7 @@ def test_inversion_leads_back_to_the_clip(demo: Checkpoint) -> None:
     assert float((x - latents).norm() / latents.norm()) < 0.05
 
 
-def test_phrases_take_the_place_of_their_words(demo: Checkpoint) -> None:
+def test_phrases_take_the_place_of_their_words(demo: StableDiffusion) -> None:
     spec = override(shortened("instance"), ["attention.phrases=isolated"])
     prepared = prepare(spec, EXAMPLES)
     words = encode_target(demo.pipe, prepared.plan, device=demo.device).words

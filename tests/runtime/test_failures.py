@@ -15,17 +15,15 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled
 
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.load import Checkpoint
-from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.memory import (
     is_out_of_memory,
     out_of_memory,
-    part_sizes,
-    unet_working_size,
-    vae_working_size,
 )
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import invert
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert import invert
 
 LAYER = "up_blocks.1.resnets.0.conv1"
 
@@ -53,7 +51,7 @@ def test_step_and_layer_are_named(tiny_model: Path, how: object) -> None:
         invert(
             Denoiser(checkpoint),
             noise(),
-            AttentionControl(FRAMES),
+            FoldedAttention(FRAMES),
             prompt=TARGET,
             timesteps=checkpoint.scheduler.timesteps,
         )
@@ -79,12 +77,12 @@ def test_a_later_step_and_finite_weights(tiny_sd: Path) -> None:
 
 def test_attention_itself_is_named(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = loaded(tiny_sd)
-    whole = AttentionControl.attend_to_words
+    whole = FoldedAttention.cross_attention
 
-    def spoilt(self: AttentionControl, query: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-        return whole(self, query, *rest) * float("nan")
+    def spoilt(self: FoldedAttention, *arguments: Any) -> torch.Tensor:
+        return whole(self, *arguments) * float("nan")
 
-    monkeypatch.setattr(AttentionControl, "attend_to_words", spoilt)
+    monkeypatch.setattr(FoldedAttention, "cross_attention", spoilt)
     with pytest.raises(
         GrainError, match=r"attention down_blocks\.0\.attentions\.0\.transformer_blocks\.0\.attn2\."
     ):
@@ -172,19 +170,21 @@ def test_the_machines_own_lack_is_known_by_what_torch_says() -> None:
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-def on_gpu(checkpoint: Checkpoint) -> Checkpoint:
+def on_gpu(checkpoint: StableDiffusion) -> StableDiffusion:
     """As if it were on a GPU: nothing is run."""
     return replace(checkpoint, device=torch.device("cuda"))
 
 
 def test_savings_of_weights_are_counted(tiny_sdxl: Path) -> None:
     checkpoint, plan = on_gpu(loaded(tiny_sdxl)), plan_for(tiny_sdxl)
-    sizes = part_sizes(checkpoint)
+    sizes = checkpoint.memory.weights()
     assert sizes["unet"] == 4 * sum(p.numel() for p in checkpoint.unet.parameters())
     assert set(sizes) == {"unet", "vae", "text_encoder", "text_encoder_2"}
 
     def cure(stage: str, **options: Any) -> str:
-        return out_of_memory(stage, plan, checkpoint, CUDA, **options).diagnostics[0].cure
+        loading = LoadOptions(**options)
+        error = out_of_memory(stage, plan, checkpoint, CUDA, loading=loading)
+        return error.diagnostics[0].cure
 
     assert "`--offload model` saves" in cure("sample")
     assert "`--offload model`" not in cure("sample", offload="model")
@@ -203,14 +203,14 @@ def test_estimates_of_work_are_of_the_true_order(tiny_model: Path) -> None:
     """Against what torch really allocates at once while the networks work on larger frames."""
     checkpoint, side = loaded(tiny_model), 256
     latents = torch.zeros(1, 4, side // 8, side // 8)
-    given = checkpoint.denoiser_inputs([checkpoint.encode_prompt("a")], latents)
+    given = checkpoint.condition([checkpoint.encode_prompt("a")], latents)
 
     with torch.no_grad():
         found = most_held(lambda: checkpoint.unet(latents, 10, **given))
-        guess = unet_working_size(checkpoint, passes=1, height=side, width=side)
+        guess = checkpoint.memory.denoiser_frame(passes=1, height=side, width=side)
         assert found / 4 < guess < found * 4
         found = most_held(lambda: checkpoint.vae.decode(latents))
-        guess = vae_working_size(checkpoint, height=side, width=side)
+        guess = checkpoint.memory.vae_frame(height=side, width=side)
         assert found / 4 < guess < found * 4
 
 

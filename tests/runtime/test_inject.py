@@ -21,22 +21,24 @@ from torch import Tensor
 from grainspec import Builder, EditSpec, GrainError, box, load, override, parse
 from grainspec.model.spec import Control, Inject, Size
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.load import Checkpoint
-from grainspec_runtime.backbones.norms import ClipNorm
-from grainspec_runtime.backbones.unet import AttentionControl, installed
-from grainspec_runtime.cache import resume
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers, injected_layers
+from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures, kept_of_attention
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm
 from grainspec_runtime.conditioning.nets import load_controls
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance, caption
-from grainspec_runtime.injection.features import SourceFeatures, kept_of_attention
+from grainspec_runtime.editing import resume
 from grainspec_runtime.injection.inject import injecting
-from grainspec_runtime.injection.layers import InjectedLayers, injected_layers
 from grainspec_runtime.memory import out_of_memory
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.prepare import prepare
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.sample import sample
 from grainspec_runtime.report.contents import contents_of
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.sampling.solvers import solver
+from grainspec_runtime.schedules.ddim import solver
 
 WHOLE = Inject(features=1, self=1, feature_levels="all", self_levels="all")
 SOURCE = "two men"
@@ -106,16 +108,18 @@ def test_levels_that_are_not_there(inject: Inject, config: Any, words: str) -> N
 # --- what reaches the network --------------------------------------------------------------------
 
 
-class Spy(AttentionControl):
+class Spy(FoldedAttention):
     """Writes down the queries and keys that attend, layer by layer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def self_attention(
+        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
         self.seen.append((query, key))
-        return super().attend_to_frames(query, key, value)
+        return super().self_attention(layer, query, key, value)
 
 
 def residuals(unet: UNet2DConditionModel) -> dict[str, list[Tensor]]:
@@ -154,7 +158,7 @@ def test_both_halves_have_the_sources_features(tiny_model: Path, inject: Inject,
     words = words_of(checkpoint, "", TARGET)
     with (
         injecting(
-            Denoiser(checkpoint), inject, trajectory, source=SOURCE, control=spies[0]
+            Denoiser(checkpoint), inject, trajectory, source=SOURCE, attention=spies[0]
         ) as denoiser,
         installed(checkpoint.unet, spies[1]),
     ):
@@ -176,8 +180,10 @@ def test_both_halves_have_the_sources_features(tiny_model: Path, inject: Inject,
         assert near == (name in layers.residual), name
 
 
-def words_of(checkpoint: Checkpoint, *prompts: str) -> dict[str, Any]:
-    return Denoiser(checkpoint).words([checkpoint.encode_prompt(p) for p in prompts], noise())
+def words_of(checkpoint: StableDiffusion, *prompts: str) -> dict[str, Any]:
+    return Denoiser(checkpoint).checkpoint.condition(
+        [checkpoint.encode_prompt(p) for p in prompts], noise()
+    )
 
 
 @torch.no_grad()
@@ -187,14 +193,14 @@ def test_the_source_is_at_the_point_and_timestep_of_the_step(tiny_sd: Path) -> N
     seen: list[tuple[Tensor, float]] = []
     checkpoint.unet.register_forward_pre_hook(lambda _, given: seen.append(given[:2]))
     with injecting(
-        Denoiser(checkpoint), WHOLE, trajectory, source=SOURCE, control=AttentionControl(FRAMES)
+        Denoiser(checkpoint), WHOLE, trajectory, source=SOURCE, attention=FoldedAttention(FRAMES)
     ) as denoiser:
         for step, t in enumerate((751, 501, 251, 1)):
             denoiser(
                 noise(),
                 torch.tensor(t),
                 words_of(checkpoint, TARGET),
-                AttentionControl(FRAMES),
+                FoldedAttention(FRAMES),
                 step=step,
                 steps=4,
             )
@@ -209,14 +215,14 @@ def test_the_output_moves_towards_the_sources(tiny_model: Path) -> None:
     checkpoint = loaded(tiny_model)
     source = 3 * noise().flip(0, 2)
     words, t = words_of(checkpoint, "", TARGET), torch.tensor(500)
-    args: Any = {"control": AttentionControl(FRAMES), "step": 0, "steps": 1}
+    args: Any = {"attention": FoldedAttention(FRAMES), "step": 0, "steps": 1}
     plain = Denoiser(checkpoint)
     x = torch.cat([noise(), noise()])
-    with installed(checkpoint.unet, AttentionControl(FRAMES)):
+    with installed(checkpoint.unet, FoldedAttention(FRAMES)):
         theirs = plain(source, t, words_of(checkpoint, SOURCE), **args).repeat(2, 1, 1, 1)
         ours = plain(x, t, words, **args)
         with injecting(
-            plain, WHOLE, source[None], source=SOURCE, control=AttentionControl(FRAMES)
+            plain, WHOLE, source[None], source=SOURCE, attention=FoldedAttention(FRAMES)
         ) as denoiser:
             moved = denoiser(x, t, words, **args)
     for half in (slice(0, FRAMES), slice(FRAMES, None)):
@@ -228,7 +234,7 @@ def test_the_output_moves_towards_the_sources(tiny_model: Path) -> None:
 
 
 def way_of_sampling(
-    denoiser: Denoiser, method: Any, control: AttentionControl
+    denoiser: Denoiser, method: Any, control: FoldedAttention
 ) -> tuple[Tensor, Tensor]:
     """A way from noise with the source prompt, as a trajectory: sampling it back is exact."""
     scheduler = solver(denoiser.checkpoint.scheduler, method)
@@ -253,15 +259,15 @@ def sampled(
     prompts: list[str],
     *,
     method: Any = "ddim",
-    control: AttentionControl | None = None,
+    control: FoldedAttention | None = None,
     guidance: float = 1,
 ) -> Tensor:
     checkpoint = denoiser.checkpoint
     scheduler = solver(checkpoint.scheduler, method)
     scheduler.set_timesteps(STEPS)
-    control = control or AttentionControl(FRAMES)
-    plain = AttentionControl(FRAMES, norm=control.norm)
-    with injecting(denoiser, inject, trajectory, source=SOURCE, control=plain) as injected:
+    control = control or FoldedAttention(FRAMES)
+    plain = FoldedAttention(FRAMES, norm=control.norm)
+    with injecting(denoiser, inject, trajectory, source=SOURCE, attention=plain) as injected:
         return sample(
             injected,
             trajectory,
@@ -278,7 +284,7 @@ def sampled(
 def test_a_clip_injected_into_itself_stays_the_same_to_the_bit(
     tiny_model: Path, inject: Inject, method: Any, norm: Any
 ) -> None:
-    denoiser, control = Denoiser(loaded(tiny_model)), AttentionControl(FRAMES, norm=norm)
+    denoiser, control = Denoiser(loaded(tiny_model)), FoldedAttention(FRAMES, norm=norm)
     trajectory, end = way_of_sampling(denoiser, method, control)
     back = sampled(denoiser, inject, trajectory, [SOURCE], method=method, control=control)
     assert torch.equal(back, end)
@@ -300,9 +306,9 @@ def test_controlnets_see_the_same_in_the_sources_pass(tiny_sd: Path, tmp_path: P
         nets, [shown], Path(), str(tiny_sd), device=torch.device("cpu"), dtype=torch.float32
     )
     denoiser = Denoiser(checkpoint, controls)
-    trajectory, end = way_of_sampling(denoiser, "ddim", AttentionControl(FRAMES))
+    trajectory, end = way_of_sampling(denoiser, "ddim", FoldedAttention(FRAMES))
     assert torch.equal(sampled(denoiser, WHOLE, trajectory, [SOURCE]), end)
-    without, _ = way_of_sampling(Denoiser(checkpoint), "ddim", AttentionControl(FRAMES))
+    without, _ = way_of_sampling(Denoiser(checkpoint), "ddim", FoldedAttention(FRAMES))
     assert not torch.allclose(without[0], end, atol=1e-2)
     pair = sampled(denoiser, Inject(), trajectory, ["", TARGET], guidance=5)
     assert pair.isfinite().all()
@@ -313,7 +319,7 @@ def test_of_no_steps_it_is_off(tiny_sd: Path) -> None:
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])
     for inject in (None, Inject(features=0, self=0)):
         with injecting(
-            denoiser, inject, trajectory, source=SOURCE, control=AttentionControl(FRAMES)
+            denoiser, inject, trajectory, source=SOURCE, attention=FoldedAttention(FRAMES)
         ) as found:
             assert found is denoiser
 
@@ -333,7 +339,7 @@ def test_after_its_steps_nothing_is_injected(
     spy, source = Spy(FRAMES), Spy(FRAMES)
     added = residuals(checkpoint.unet)
     with (
-        injecting(plain, inject, trajectory, source=SOURCE, control=source) as denoiser,
+        injecting(plain, inject, trajectory, source=SOURCE, attention=source) as denoiser,
         installed(checkpoint.unet, spy),
     ):
         want = plain(noise(), t, words, spy, step=0, steps=4)
@@ -366,7 +372,7 @@ def test_the_unet_is_as_before_whatever_is_raised(tiny_model: Path) -> None:
     words, t = words_of(checkpoint, TARGET), torch.tensor(500)
     trajectory = torch.stack([noise(), 2 * noise()])
     plain = Denoiser(checkpoint)
-    whole = AttentionControl(FRAMES)
+    whole = FoldedAttention(FRAMES)
     want = plain(noise(), t, words, whole, step=0, steps=1)
     processors = unet.attn_processors
     with (
@@ -376,9 +382,9 @@ def test_the_unet_is_as_before_whatever_is_raised(tiny_model: Path) -> None:
             WHOLE,
             trajectory,
             source=SOURCE,
-            control=AttentionControl(FRAMES, norm="clip"),
+            attention=FoldedAttention(FRAMES, norm="clip"),
         ) as denoiser,
-        installed(unet, AttentionControl(FRAMES, norm="clip")),
+        installed(unet, FoldedAttention(FRAMES, norm="clip")),
     ):
         assert not torch.equal(denoiser(noise(), t, words, whole, step=0, steps=1), want)
         raise Broken
@@ -390,7 +396,7 @@ def test_the_unet_is_as_before_whatever_is_raised(tiny_model: Path) -> None:
     assert torch.equal(plain(noise(), t, words, whole, step=0, steps=1), want)
 
 
-class Weighed(SourceFeatures):
+class Weighed(UNetFeatures):
     """Writes down how many bytes are kept whenever they are about to be freed."""
 
     held: list[int]
@@ -410,7 +416,7 @@ def test_memory_is_one_steps_features_whatever_the_steps(
         made.append(Weighed(unet, layers))
         return made[-1]
 
-    monkeypatch.setattr("grainspec_runtime.injection.inject.SourceFeatures", weighed)
+    monkeypatch.setattr("grainspec_runtime.injection.inject.UNetFeatures", weighed)
     checkpoint = loaded(tiny_model)
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])
     sampled(Denoiser(checkpoint), inject, trajectory, ["", TARGET], guidance=5)
@@ -460,8 +466,8 @@ def test_a_compiled_unet_has_it_too(two_levels: Path, monkeypatch: pytest.Monkey
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])
     plan = plan_for(two_levels, "until 50%")
 
-    def edited(checkpoint: Checkpoint, inject: Inject | None, scale: float) -> Tensor:
-        control = AttentionControl(FRAMES, plan=plan, norm="clip")
+    def edited(checkpoint: StableDiffusion, inject: Inject | None, scale: float) -> Tensor:
+        control = FoldedAttention(FRAMES, plan=plan, norm="clip")
         return sampled(
             Denoiser(checkpoint),
             inject,
@@ -615,7 +621,7 @@ def test_windows_inject_the_features_of_their_own_frames(tiny_sd: Path) -> None:
     """Where frames do not look at each other, windows change nothing."""
     from grainspec.model.spec import Context
     from grainspec.plan.windows import frame_windows
-    from grainspec_runtime.backbones.windowed import clip_control
+    from grainspec_runtime.modulation.windowed import clip_attention
 
     checkpoint, frames = loaded(tiny_sd), 7
     trajectory = torch.stack([noise(frames) * share for share in (0.3, 1.0)])
@@ -625,18 +631,20 @@ def test_windows_inject_the_features_of_their_own_frames(tiny_sd: Path) -> None:
     x, found = noise(frames).flip(0), []
     for through in (frame_windows(frames, None), windows):
         controls = [
-            clip_control(through, lambda window: AttentionControl(len(window.frames), scope="each"))
+            clip_attention(
+                through, lambda window: FoldedAttention(len(window.frames), scope="each")
+            )
             for _ in range(2)
         ]
         with (
             injecting(
-                Denoiser(checkpoint), WHOLE, trajectory, source=SOURCE, control=controls[0]
+                Denoiser(checkpoint), WHOLE, trajectory, source=SOURCE, attention=controls[0]
             ) as denoiser,
             installed(checkpoint.unet, controls[1]),
         ):
             found.append(denoiser(x, t, words, controls[1], step=0, steps=1))
     torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-4)
     plain = Denoiser(checkpoint)
-    whole = AttentionControl(frames, scope="each")
+    whole = FoldedAttention(frames, scope="each")
     with installed(checkpoint.unet, whole):
         assert not torch.allclose(plain(x, t, words, whole, step=0, steps=1), found[0], atol=1e-3)

@@ -22,18 +22,22 @@ from grainspec.model.spec import Context, Control
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows, plan_of_frames
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.load import Checkpoint
-from grainspec_runtime.backbones.unet import AttentionControl, installed
-from grainspec_runtime.backbones.windowed import ClipControl, WindowedControl, clip_control
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.prompts import repeated
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.trajectories import trajectories
 from grainspec_runtime.memory import out_of_memory
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import Progress, invert
-from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.sampling.solvers import solver
-from grainspec_runtime.study.record import StudiedControl, study_of
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.modulation.windowed import WindowedAttention, clip_attention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert import invert
+from grainspec_runtime.processes.process import Progress
+from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.schedules.ddim import solver
+from grainspec_runtime.study.record import StudyRecorder, study_of
 
 FRAMES = 7
 CONTEXT = Context(frames=4, overlap=1, keys=1)
@@ -47,20 +51,25 @@ def control_of(
     *,
     scope: Any = "full",
     norm: Any = "each",
-    kind: Any = AttentionControl,
-) -> ClipControl:
-    def make(window: FrameWindow) -> AttentionControl:
+    recorders: list[StudyRecorder] | None = None,
+) -> Attention:
+    def make(window: FrameWindow) -> FoldedAttention:
         part = plan_of_frames(plan, window.frames) if plan else None
-        more = {"weights": window.weights} if kind is StudiedControl else {}
-        return kind(len(window.frames), plan=part, scope=scope, norm=norm, **more)
+        recorder = None
+        if recorders is not None and part is not None:
+            recorder = StudyRecorder(part, weights=window.weights)
+            recorders.append(recorder)
+        return FoldedAttention(
+            len(window.frames), plan=part, scope=scope, norm=norm, recorder=recorder
+        )
 
-    return clip_control(windows, make)
+    return clip_attention(windows, make)
 
 
 def there_and_back(
-    checkpoint: Checkpoint,
-    there: ClipControl,
-    back: ClipControl,
+    checkpoint: StableDiffusion,
+    there: Attention,
+    back: Attention,
     latents: Tensor,
     *,
     controls: Controls | None = None,
@@ -106,7 +115,9 @@ def test_one_window_over_the_clip_changes_no_bit(tiny_model: Path) -> None:
         noise(FRAMES),
     )
     there, back = (
-        WindowedControl(WHOLE, lambda window, of=of: AttentionControl(FRAMES, plan=of, norm="clip"))
+        WindowedAttention(
+            WHOLE, lambda window, of=of: FoldedAttention(FRAMES, plan=of, norm="clip")
+        )
         for of in (None, plan)
     )
     windowed = there_and_back(checkpoint, there, back, noise(FRAMES))
@@ -151,7 +162,7 @@ def test_a_prediction_is_the_weighted_mean_of_the_windows(tiny_sd: Path) -> None
     control, denoiser = control_of(plan, WINDOWS), Denoiser(checkpoint)
     prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]
     x, t = torch.cat([noise(FRAMES)] * 2), torch.tensor(500)
-    words = denoiser.words(prompts, noise(FRAMES))
+    words = denoiser.checkpoint.condition(prompts, noise(FRAMES))
     expected = torch.zeros(2, FRAMES, *x.shape[1:])
     with torch.no_grad():
         with installed(checkpoint.unet, control):
@@ -159,11 +170,11 @@ def test_a_prediction_is_the_weighted_mean_of_the_windows(tiny_sd: Path) -> None
             found = denoiser(x, t, words, control, step=0, steps=STEPS)
         for window in WINDOWS:
             frames = list(window.frames)
-            alone = AttentionControl(len(frames), plan=plan_of_frames(plan, frames))
+            alone = FoldedAttention(len(frames), plan=plan_of_frames(plan, frames))
             with installed(checkpoint.unet, alone):
                 alone.begin_step(0, STEPS, 500.0)
                 part = x.view(2, FRAMES, *x.shape[1:])[:, frames].flatten(0, 1)
-                given = checkpoint.denoiser_inputs(prompts, noise(len(frames)))
+                given = repeated(checkpoint.condition(prompts, noise(1)), len(frames))
                 said = checkpoint.unet(part, t, **given).sample.unflatten(0, (2, -1))
             for place, (frame, weight) in enumerate(zip(frames, window.weights, strict=True)):
                 expected[:, frame] += weight * said[:, place]
@@ -249,7 +260,7 @@ def test_a_compiled_unet_follows_the_windows(two_levels: Path) -> None:
             checkpoint.unet.compile(backend=count)
         prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]
         control, denoiser = control_of(plan, WINDOWS, norm="clip"), Denoiser(checkpoint)
-        words = denoiser.words(prompts, noise(FRAMES))
+        words = denoiser.checkpoint.condition(prompts, noise(FRAMES))
         with torch.no_grad(), installed(checkpoint.unet, control):
             control.begin_step(0, STEPS, 900.0)
             x = torch.cat([noise(FRAMES)] * 2)
@@ -294,18 +305,16 @@ def test_a_study_of_windows_is_that_of_the_clip(tiny_sd: Path) -> None:
     plan = plan_for(tiny_sd, "frames each decay 1", frames=FRAMES)
     studies = []
     for windows in (WHOLE, WINDOWS):
-        control = control_of(plan, windows, scope="each", kind=StudiedControl)
+        recorders: list[StudyRecorder] = []
+        control = control_of(plan, windows, scope="each", recorders=recorders)
         there_and_back(checkpoint, control_of(None, windows, scope="each"), control, noise(FRAMES))
-        studies.append(study_of(control, plan))
+        studies.append(study_of(recorders, windows, plan))
     whole, parts = studies
-    assert whole is not None
-    assert parts is not None
     assert parts.steps == whole.steps
     np.testing.assert_allclose(parts.maps, whole.maps, atol=1e-4)
     np.testing.assert_allclose(parts.tally, whole.tally, atol=1e-4)
     assert parts.colours is not None
     np.testing.assert_allclose(parts.colours, whole.colours, atol=2e-2)
-    assert study_of(control_of(plan, WINDOWS), plan) is None
 
 
 # --- whole runs -----------------------------------------------------------------------------------
@@ -361,7 +370,7 @@ class Stopped(Exception):
 def test_a_stopped_run_continues(
     clip: ClipFolder, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grainspec_runtime.cache.resume._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("grainspec_runtime.editing.resume._SECONDS_BETWEEN", 0.0)
     spec = spec_of(clip, tiny_sd, "sampler ddim { steps 4 } context { frames 4 overlap 1 keys 1 }")
     editor = Editor(str(tiny_sd), device="cpu")
     straight = editor.run(spec, base=clip.root)

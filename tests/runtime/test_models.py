@@ -14,14 +14,16 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from grainspec import GrainError
-from grainspec_runtime.backbones.facts import backbone_facts
-from grainspec_runtime.backbones.load import load_checkpoint
-from grainspec_runtime.backbones.locate import DEMO_FOLDER, locate
+from grainspec_runtime.backbones.locate import DEMO_FOLDER, find_weights
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.registry import describe, find_model, load_checkpoint
 
 
 def code_of(model: str, base: Path, *, weights: bool = True) -> str:
     with pytest.raises(GrainError) as raised:
-        locate(model, base, weights=weights)
+        found, family = find_model(model, base)
+        if weights:
+            find_weights(found, base, family.weighted, family.parts[found.pipeline])
     return raised.value.diagnostics[0].code
 
 
@@ -35,7 +37,7 @@ def test_the_demo_is_a_stock_checkpoint() -> None:
 
 
 def test_facts_of_the_demo() -> None:
-    facts = backbone_facts("demo", Path())
+    facts = describe("demo", Path())
     assert facts.grids(96, 96) == [(24, 24), (12, 12), (6, 6)]
     assert facts.max_tokens == 48
     assert (facts.native_size.width, facts.training_steps) == (96, 1000)
@@ -45,7 +47,7 @@ def test_facts_of_the_demo() -> None:
 
 
 def test_facts_of_a_folder_with_another_shape(tiny_sd: Path) -> None:
-    facts = backbone_facts("tiny-sd", tiny_sd.parent)
+    facts = describe("tiny-sd", tiny_sd.parent)
     assert facts.pixels_per_latent == 8
     assert facts.grids(128, 64) == [(8, 16), (4, 8), (2, 4), (1, 2)]
 
@@ -53,8 +55,8 @@ def test_facts_of_a_folder_with_another_shape(tiny_sd: Path) -> None:
 def test_facts_need_no_torch() -> None:
     source = (
         "import sys; from pathlib import Path\n"
-        "from grainspec_runtime.backbones.facts import backbone_facts\n"
-        "backbone_facts('demo', Path()).tokenize('a red robot')\n"
+        "from grainspec_runtime.backbones.registry import describe\n"
+        "describe('demo', Path()).tokenize('a red robot')\n"
         "assert not {'torch', 'diffusers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", source], check=True)
@@ -89,14 +91,14 @@ def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
 
     shutil.rmtree(copy("wordless") / "tokenizer")
     with pytest.raises(GrainError, match="tokenizer"):
-        backbone_facts("wordless", tmp_path)
+        describe("wordless", tmp_path)
     assert code_of("~nobody-of-that-name/model", tmp_path) == "G502"
 
     cut = copy("cut")
     weights = next((cut / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(GrainError, match="G502"):
-        load_checkpoint("cut", tmp_path, device="cpu")
+        load_checkpoint("cut", tmp_path, LoadOptions(device="cpu"))
 
     for part in ("text_encoder", "unet", "vae"):
         weights = next((copy(f"poor {part}") / part).glob("*.safetensors"))
@@ -104,24 +106,24 @@ def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
         tensors.pop(sorted(tensors)[3])
         save_file(tensors, weights, metadata={"format": "pt"})
         with pytest.raises(GrainError, match="G502"):
-            load_checkpoint(f"poor {part}", tmp_path, device="cpu")
+            load_checkpoint(f"poor {part}", tmp_path, LoadOptions(device="cpu"))
 
 
 def test_dtypes(tiny_sd: Path) -> None:
-    checkpoint = load_checkpoint(str(tiny_sd), Path(), device="cpu")
+    checkpoint = load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu"))
     assert (
         checkpoint.dtype
         == checkpoint.pipe.text_encoder.dtype
         == checkpoint.unet.dtype
         == torch.float32
     )
-    half = load_checkpoint("demo", Path(), device="cpu", dtype=torch.bfloat16)
+    half = load_checkpoint("demo", Path(), LoadOptions(device="cpu", dtype=torch.bfloat16))
     assert half.encode_prompt("a robot").words.dtype == torch.bfloat16
 
 
 def test_the_noise_schedule_is_the_checkpoints_own(tiny_sd: Path) -> None:
     """PNDM's configuration says nothing of clipping; DDIM's default would clip latents to 1."""
-    scheduler = load_checkpoint(str(tiny_sd), Path(), device="cpu").scheduler
+    scheduler = load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu")).scheduler
     assert not scheduler.config.clip_sample
     assert not scheduler.config.thresholding
     assert scheduler.config.steps_offset == 1
@@ -132,4 +134,4 @@ def test_the_noise_schedule_is_the_checkpoints_own(tiny_sd: Path) -> None:
 def test_weights_saved_as_a_variant_load(tiny_sd: Path, tmp_path: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(tiny_sd)
     pipe.save_pretrained(tmp_path / "half", variant="fp16")
-    assert load_checkpoint("half", tmp_path, device="cpu").unet.dtype == torch.float32
+    assert load_checkpoint("half", tmp_path, LoadOptions(device="cpu")).unet.dtype == torch.float32

@@ -13,13 +13,14 @@ from torch import nn
 from grainspec import load
 from grainspec.model.spec import FrameRange
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.load import Checkpoint
-from grainspec_runtime.backbones.norms import ClipNorm, norms_over_clip
-from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm, norms_over_clip
+from grainspec_runtime.modulation.folded import FoldedAttention
 
 
 @torch.inference_mode()
-def output(checkpoint: Checkpoint, latents: torch.Tensor, passes: int = 1) -> torch.Tensor:
+def output(checkpoint: StableDiffusion, latents: torch.Tensor, passes: int = 1) -> torch.Tensor:
     prompts = [checkpoint.encode_prompt("a robot")] * passes
     given = checkpoint.denoiser_inputs(prompts, latents[: len(latents) // passes])
     return checkpoint.unet(latents, 500, **given).sample
@@ -30,7 +31,7 @@ def test_statistics_are_those_of_all_frames_of_a_pass() -> None:
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x = torch.randn(2 * 3, 4, 5, 6)  # 2 passes of 3 frames
-    found = ClipNorm(norm, AttentionControl(3))(x).view(2, 3, 2, 2, 5, 6)
+    found = ClipNorm(norm, FoldedAttention(3))(x).view(2, 3, 2, 2, 5, 6)
     groups = x.view(2, 3, 2, 2, 5, 6)
     mean = groups.mean(dim=(1, 3, 4, 5), keepdim=True)
     var = groups.var(dim=(1, 3, 4, 5), keepdim=True, correction=0)
@@ -42,7 +43,7 @@ def test_frames_that_are_alike_have_the_same_norms_either_way(tiny_model: Path) 
     checkpoint = loaded(tiny_model)
     alike = noise(1).expand(FRAMES, -1, -1, -1).contiguous()
     plain = output(checkpoint, alike)
-    with norms_over_clip(checkpoint.unet, AttentionControl(FRAMES)):
+    with norms_over_clip(checkpoint.unet, FoldedAttention(FRAMES)):
         torch.testing.assert_close(output(checkpoint, alike), plain, atol=1e-5, rtol=1e-5)
         over = output(checkpoint, noise() * torch.tensor([1.0, 3.0]).view(2, 1, 1, 1))
     each = output(checkpoint, noise() * torch.tensor([1.0, 3.0]).view(2, 1, 1, 1))
@@ -51,7 +52,7 @@ def test_frames_that_are_alike_have_the_same_norms_either_way(tiny_model: Path) 
 
 def test_passes_do_not_share_their_norms(tiny_sd: Path) -> None:
     checkpoint = loaded(tiny_sd)
-    with norms_over_clip(checkpoint.unet, AttentionControl(FRAMES)):
+    with norms_over_clip(checkpoint.unet, FoldedAttention(FRAMES)):
         alone = output(checkpoint, noise())
         both = output(checkpoint, torch.cat([5 * noise(), noise()]), passes=2)
     torch.testing.assert_close(both[FRAMES:], alone, atol=1e-5, rtol=1e-5)
@@ -62,7 +63,7 @@ def test_the_model_is_bit_identical_afterwards(tiny_model: Path) -> None:
     before = output(checkpoint, noise())
     names = [name for name, _ in checkpoint.unet.named_modules()]
     plan = plan_for(tiny_model)
-    control = AttentionControl(FRAMES, plan=plan, scope="each", norm="clip")
+    control = FoldedAttention(FRAMES, plan=plan, scope="each", norm="clip")
     with installed(checkpoint.unet, control):
         swapped = [m for m in checkpoint.unet.modules() if isinstance(m, ClipNorm)]
         assert len(swapped) > 10
@@ -76,7 +77,7 @@ def test_the_model_is_bit_identical_afterwards(tiny_model: Path) -> None:
 def test_one_frame_is_a_clip_by_itself(tiny_sd: Path) -> None:
     checkpoint = loaded(tiny_sd)
     before = output(checkpoint, noise(1))
-    with norms_over_clip(checkpoint.unet, AttentionControl(1)):
+    with norms_over_clip(checkpoint.unet, FoldedAttention(1)):
         assert torch.equal(output(checkpoint, noise(1)), before)
 
 

@@ -21,13 +21,14 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones import paths as paths_module
-from grainspec_runtime.backbones.facts import backbone_facts
-from grainspec_runtime.backbones.load import load_checkpoint
-from grainspec_runtime.backbones.paths import attend_along_paths
-from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.modulation.paths import attend_along_paths
 from grainspec_runtime.prepare import prepare
 
 FRAMES = 4
@@ -103,7 +104,7 @@ def test_half_precision_gives_numbers(dtype: torch.dtype) -> None:
 
 @pytest.fixture(scope="module")
 def unet(tiny_sd: Path) -> UNet2DConditionModel:
-    return load_checkpoint(str(tiny_sd), Path(), device="cpu").unet
+    return load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu")).unet
 
 
 def flow_of(frames: int) -> Any:
@@ -111,7 +112,7 @@ def flow_of(frames: int) -> Any:
 
 
 @torch.inference_mode()
-def output(unet: UNet2DConditionModel, control: AttentionControl, frames: int) -> Tensor:
+def output(unet: UNet2DConditionModel, control: FoldedAttention, frames: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2 * frames, 4, 16, 16, generator=generator)
     words = torch.randn(2, 48, 16, generator=generator).repeat_interleave(frames, 0)
@@ -121,16 +122,16 @@ def output(unet: UNet2DConditionModel, control: AttentionControl, frames: int) -
 
 
 def test_off_is_bit_identical(unet: UNet2DConditionModel) -> None:
-    plain = output(unet, AttentionControl(FRAMES), FRAMES)
-    assert torch.equal(output(unet, AttentionControl(FRAMES, paths={}), FRAMES), plain)
+    plain = output(unet, FoldedAttention(FRAMES), FRAMES)
+    assert torch.equal(output(unet, FoldedAttention(FRAMES, paths={}), FRAMES), plain)
 
 
 @pytest.mark.parametrize("scope", ["each", "full", "sparse_causal"])
 def test_on_changes_both_passes_and_gives_numbers(unet: UNet2DConditionModel, scope: Any) -> None:
     found = {256: trajectories(flow_of(FRAMES), (16, 16))}
     assert found[256].share_on_paths > 0.5
-    plain = output(unet, AttentionControl(FRAMES, scope=scope), FRAMES)
-    guided = output(unet, AttentionControl(FRAMES, scope=scope, paths=found), FRAMES)
+    plain = output(unet, FoldedAttention(FRAMES, scope=scope), FRAMES)
+    guided = output(unet, FoldedAttention(FRAMES, scope=scope, paths=found), FRAMES)
     assert guided.isfinite().all()
     for part in (slice(0, FRAMES), slice(FRAMES, None)):
         assert not torch.allclose(guided[part], plain[part], atol=1e-4)
@@ -138,21 +139,21 @@ def test_on_changes_both_passes_and_gives_numbers(unet: UNet2DConditionModel, sc
 
 def test_one_frame_is_as_without(unet: UNet2DConditionModel) -> None:
     found = {256: trajectories(flow_of(1), (16, 16))}
-    plain = output(unet, AttentionControl(1), 1)
-    assert torch.equal(output(unet, AttentionControl(1, paths=found), 1), plain)
+    plain = output(unet, FoldedAttention(1), 1)
+    assert torch.equal(output(unet, FoldedAttention(1, paths=found), 1), plain)
 
 
 def test_frames_that_are_equal_stay_equal(unet: UNet2DConditionModel) -> None:
     """Of a clip that stands still every frame says the same, along its paths as well."""
     still = trajectories(moving(translation(0, 0), FRAMES).flow, (16, 16))
-    control = AttentionControl(FRAMES, scope="each", paths={256: still})
+    control = FoldedAttention(FRAMES, scope="each", paths={256: still})
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(1, 4, 16, 16, generator=generator).expand(FRAMES, -1, -1, -1)
     words = torch.randn(1, 48, 16, generator=generator).expand(FRAMES, -1, -1)
     with installed(unet, control), torch.inference_mode():
         control.begin_step(0, 10, 900.0)
         guided = unet(latents, 900, words).sample
-    with installed(unet, AttentionControl(FRAMES, scope="each")), torch.inference_mode():
+    with installed(unet, FoldedAttention(FRAMES, scope="each")), torch.inference_mode():
         plain = unet(latents, 900, words).sample
     torch.testing.assert_close(guided, plain, atol=1e-5, rtol=1e-5)
 
@@ -174,7 +175,7 @@ edit right -> "yellow bear"
 def plan_for(folder: Path) -> MaskPlan:
     masks = {name: np.zeros((FRAMES, 128, 128), bool) for name in ("left", "right")}
     masks["left"][:, :, :64], masks["right"][:, :, 64:] = True, True
-    return compile_plan(parse(TEXT), Layout.of(masks), backbone_facts(str(folder), Path())).plan
+    return compile_plan(parse(TEXT), Layout.of(masks), describe(str(folder), Path())).plan
 
 
 def test_paths_stay_inside_their_region(tiny_sd: Path) -> None:

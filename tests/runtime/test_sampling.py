@@ -18,13 +18,13 @@ from grainspec import EditSpec, parse
 from grainspec.model.spec import SamplerMethod
 from grainspec.plan.backbone import leading_timesteps
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.unet import AttentionControl
+from grainspec_runtime.media.blend import blended, faded
+from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.sampling.blend import blended, faded
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import invert
-from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.sampling.solvers import solver
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert import invert
+from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.schedules.ddim import solver
 
 
 @pytest.mark.parametrize("method", get_args(SamplerMethod))
@@ -42,7 +42,7 @@ def test_every_solver_leads_back_from_the_inversion(method: SamplerMethod, tiny_
     checkpoint.unet.conv_out.bias.data += 0.8
     scheduler = solver(checkpoint.scheduler, method)
     scheduler.set_timesteps(30)
-    control, denoiser = AttentionControl(FRAMES), Denoiser(checkpoint)
+    control, denoiser = FoldedAttention(FRAMES), Denoiser(checkpoint)
     latents = noise()
     there = invert(denoiser, latents, control, prompt=TARGET, timesteps=scheduler.timesteps)
     prompts = [checkpoint.encode_prompt(TARGET)]
@@ -58,7 +58,7 @@ def test_eta_draws_from_the_seed(tiny_sd: Path) -> None:
 
     def sampled(eta: float, seed: int) -> torch.Tensor:
         scheduler.set_timesteps(5)
-        control, prompts = AttentionControl(FRAMES), [checkpoint.encode_prompt(TARGET)]
+        control, prompts = FoldedAttention(FRAMES), [checkpoint.encode_prompt(TARGET)]
         return sample(
             Denoiser(checkpoint),
             start,

@@ -19,15 +19,18 @@ from grainspec import EditSpec, GrainError, load
 from grainspec.clip.facts import probe
 from grainspec.model.spec import Attention, FrameRange, Size, Video
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.windows import frame_windows
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.unet import AttentionControl
-from grainspec_runtime.cache import resume
+from grainspec_runtime.editing import resume
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.study.record import StudiedControl, Study, study_of
+from grainspec_runtime.study.record import Study, StudyRecorder, study_of
 from grainspec_runtime.study.save import STUDY_FILES, numbers, read_study
 from grainspec_runtime.study.segments import clusters, components
 
 HEADS, WIDTH = 2, 4
+SELF, CROSS = (AttentionLayer(kind, 0, kind) for kind in ("self", "cross"))
 
 
 def planted(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -109,18 +112,22 @@ def softmax_shares(
 @pytest.mark.parametrize("passes", [1, 2])
 def test_shares_are_those_of_the_softmax(tiny_sd: Path, frames: str, passes: int) -> None:
     plan = plan_for(tiny_sd, f"frames {frames} decay 1", frames=3)
-    control = StudiedControl(3, plan=plan, scope=plan.attention.frames)
-    plain = AttentionControl(3, plan=plan, scope=plan.attention.frames)
+    recorder = StudyRecorder(plan)
+    control = FoldedAttention(3, plan=plan, scope=plan.attention.frames, recorder=recorder)
+    plain = FoldedAttention(3, plan=plan, scope=plan.attention.frames)
     for one in (control, plain):
         one.begin_step(0, 4, 700.0)
     torch.manual_seed(0)
     tokens, words = plan.levels[0].tokens, plan.words_ET.shape[1]
     q, k, v = (2 * torch.randn(passes * 3, HEADS, tokens, WIDTH) for _ in range(3))
     text_k, text_v = (2 * torch.randn(passes * 3, HEADS, words, WIDTH) for _ in range(2))
-    for name, tensors in (("words", (q, text_k, text_v)), ("frames", (q, k, v))):
-        found, wanted = (getattr(one, f"attend_to_{name}")(*tensors) for one in (control, plain))
+    for kind, tensors in (("cross", (q, text_k, text_v)), ("self", (q, k, v))):
+        layer = AttentionLayer("attention", 0, kind)
+        found, wanted = (
+            getattr(one, f"{kind}_attention")(layer, *tensors) for one in (control, plain)
+        )
         assert (found == wanted).all()
-    study = study_of(control, plan)
+    study = study_of([recorder], frame_windows(3, None), plan)
     last = slice((passes - 1) * 3, None)  # the conditional pass
     for kind, keys in enumerate((text_k, k)):
         expected = softmax_shares(plan, q[last], keys[last], 0.7, to_words=kind == 0)
@@ -137,12 +144,12 @@ def test_shares_are_those_of_the_softmax(tiny_sd: Path, frames: str, passes: int
 
 def test_more_edits_than_a_head_is_wide(tiny_sd: Path) -> None:
     plan = plan_for(tiny_sd)
-    control = StudiedControl(2, plan=plan)
+    recorder = StudyRecorder(plan)
     torch.manual_seed(0)
     keys = torch.randn(2, HEADS, 9, WIDTH)
     belongs = (torch.rand(2, 9, 11) < 0.5).float()
-    found = control._shares(
-        torch.nn.functional.scaled_dot_product_attention,
+    found = recorder._shares(
+        lambda q, k, v, *, modulated: torch.nn.functional.scaled_dot_product_attention(q, k, v),
         torch.randn(2, HEADS, 5, WIDTH),
         keys,
         belongs,
@@ -159,19 +166,20 @@ def test_memory_does_not_grow_with_steps(tiny_sd: Path) -> None:
     plan = plan_for(tiny_sd, "until 100%")
     sizes = []
     for steps in (2, 9):
-        control = StudiedControl(2, plan=plan)
+        recorder = StudyRecorder(plan)
+        control = FoldedAttention(2, plan=plan, recorder=recorder)
         for step in range(steps):
             control.begin_step(step, steps, 900.0)
             for _ in range(3):  # layers
                 tokens = torch.randn(4, HEADS, 64, WIDTH)
-                control.attend_to_frames(tokens, tokens, tokens)
+                control.self_attention(SELF, tokens, tokens, tokens)
                 words = torch.randn(4, HEADS, plan.words_ET.shape[1], WIDTH)
-                control.attend_to_words(tokens, words, words)
-        kept = [level.maps for level in control._seen.values()]
-        sizes.append(sum(one.nbytes for one in [*kept, control._features, control._latest]))
-        assert len(control._tally) == steps
-        assert control._tally[0].numel() == 2 * 2 * 2 * 2
-        assert len(control.studied_steps) == steps
+                control.cross_attention(CROSS, tokens, words, words)
+        kept = [level.maps for level in recorder._seen.values()]
+        sizes.append(sum(one.nbytes for one in [*kept, recorder._features, recorder._latest]))
+        assert len(recorder._tally) == steps
+        assert recorder._tally[0].numel() == 2 * 2 * 2 * 2
+        assert len(recorder.studied_steps) == steps
     assert sizes[0] == sizes[1]
 
 
@@ -237,7 +245,7 @@ def test_without_it_nothing_of_it_is_made(tiny_sd: Path, monkeypatch: pytest.Mon
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("something was recorded")
 
-    monkeypatch.setattr(StudiedControl, "__init__", never)
+    monkeypatch.setattr(StudyRecorder, "__init__", never)
     Editor(str(tiny_sd), device="cpu").run(short(str(tiny_sd), 2), base=EXAMPLES)
 
 

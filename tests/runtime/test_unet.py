@@ -14,9 +14,11 @@ from grainspec import GrainError, parse
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec_runtime.backbones.facts import backbone_facts
-from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
-from grainspec_runtime.backbones.unet import AttentionControl, installed
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.modulation.folded import FoldedAttention
 
 FRAMES = 3
 TEXT = """
@@ -33,14 +35,14 @@ attention {{ {} }}
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tiny_sd: Path) -> Checkpoint:
-    return load_checkpoint(str(tiny_sd), Path(), device="cpu")
+def checkpoint(tiny_sd: Path) -> StableDiffusion:
+    return load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu"))
 
 
 def plan_for(folder: Path, settings: str = "until 100%", frames: int = FRAMES) -> MaskPlan:
     masks = {name: np.zeros((frames, 64, 128), bool) for name in ("left", "right")}
     masks["left"][:, :, :56], masks["right"][:, 16:, 64:] = True, True
-    facts = backbone_facts(str(folder), Path())
+    facts = describe(str(folder), Path())
     return compile_plan(parse(TEXT.format(settings)), Layout.of(masks), facts).plan
 
 
@@ -52,13 +54,13 @@ def inputs(frames: int = FRAMES, passes: int = 2) -> tuple[Tensor, int, Tensor]:
 
 
 @torch.inference_mode()
-def output(checkpoint: Checkpoint, arguments: tuple[Tensor, int, Tensor]) -> Tensor:
+def output(checkpoint: StableDiffusion, arguments: tuple[Tensor, int, Tensor]) -> Tensor:
     latents, timestep, words = arguments
     return checkpoint.unet(latents, timestep, words).sample
 
 
 def controlled(
-    checkpoint: Checkpoint, control: AttentionControl, arguments: tuple[Tensor, int, Tensor]
+    checkpoint: StableDiffusion, control: FoldedAttention, arguments: tuple[Tensor, int, Tensor]
 ) -> Tensor:
     with installed(checkpoint.unet, control):
         control.begin_step(0, 10, 900.0)
@@ -76,10 +78,10 @@ def test_all_four_levels_are_found(tiny_sd: Path) -> None:
 
 
 def test_installing_and_removing_leaves_the_model_bit_identical(
-    checkpoint: Checkpoint, tiny_sd: Path
+    checkpoint: StableDiffusion, tiny_sd: Path
 ) -> None:
     before, processors = output(checkpoint, inputs()), checkpoint.unet.attn_processors
-    control = AttentionControl(FRAMES, plan=plan_for(tiny_sd))
+    control = FoldedAttention(FRAMES, plan=plan_for(tiny_sd))
     during = controlled(checkpoint, control, inputs())
     assert not torch.allclose(before, during, atol=1e-4)
     assert torch.equal(output(checkpoint, inputs()), before)
@@ -87,37 +89,37 @@ def test_installing_and_removing_leaves_the_model_bit_identical(
     assert all(after[name] is processor for name, processor in processors.items())
 
 
-def test_an_error_inside_restores_the_model(checkpoint: Checkpoint) -> None:
+def test_an_error_inside_restores_the_model(checkpoint: StableDiffusion) -> None:
     before = output(checkpoint, inputs())
     with (
         pytest.raises(RuntimeError, match="on purpose"),
-        installed(checkpoint.unet, AttentionControl(FRAMES)),
+        installed(checkpoint.unet, FoldedAttention(FRAMES)),
     ):
         raise RuntimeError("on purpose")
     assert torch.equal(output(checkpoint, inputs()), before)
     assert all(isinstance(p, AttnProcessor2_0) for p in checkpoint.unet.attn_processors.values())
 
 
-def test_each_frame_alone_without_a_plan_is_the_stock_model(checkpoint: Checkpoint) -> None:
-    control = AttentionControl(FRAMES, scope="each")
+def test_each_frame_alone_without_a_plan_is_the_stock_model(checkpoint: StableDiffusion) -> None:
+    control = FoldedAttention(FRAMES, scope="each")
     torch.testing.assert_close(
         controlled(checkpoint, control, inputs()), output(checkpoint, inputs())
     )
 
 
-def test_zero_strengths_are_the_stock_model(checkpoint: Checkpoint, tiny_sd: Path) -> None:
+def test_zero_strengths_are_the_stock_model(checkpoint: StableDiffusion, tiny_sd: Path) -> None:
     plan = plan_for(tiny_sd, "cross 0 self 0 until 100% frames each")
-    control = AttentionControl(FRAMES, plan=plan, scope="each")
+    control = FoldedAttention(FRAMES, plan=plan, scope="each")
     torch.testing.assert_close(
         controlled(checkpoint, control, inputs()), output(checkpoint, inputs())
     )
 
 
 def test_past_the_modulated_steps_nothing_is_modulated(
-    checkpoint: Checkpoint, tiny_sd: Path
+    checkpoint: StableDiffusion, tiny_sd: Path
 ) -> None:
-    control = AttentionControl(FRAMES, plan=plan_for(tiny_sd, "until 30%"))
-    plain = controlled(checkpoint, AttentionControl(FRAMES), inputs())
+    control = FoldedAttention(FRAMES, plan=plan_for(tiny_sd, "until 30%"))
+    plain = controlled(checkpoint, FoldedAttention(FRAMES), inputs())
     with installed(checkpoint.unet, control):
         control.begin_step(3, 10, 900.0)
         assert torch.equal(output(checkpoint, inputs()), plain)
@@ -126,40 +128,42 @@ def test_past_the_modulated_steps_nothing_is_modulated(
 
 
 @pytest.mark.parametrize("scope", ["first_last", "sparse_causal", "full"])
-def test_one_frame_has_nothing_else_to_look_at(checkpoint: Checkpoint, scope: str) -> None:
+def test_one_frame_has_nothing_else_to_look_at(checkpoint: StableDiffusion, scope: str) -> None:
     arguments = inputs(frames=1)
-    control = AttentionControl(1, scope=scope)  # type: ignore[arg-type]
+    control = FoldedAttention(1, scope=scope)  # type: ignore[arg-type]
     torch.testing.assert_close(
         controlled(checkpoint, control, arguments), output(checkpoint, arguments)
     )
 
 
-def test_only_the_conditional_pass_is_modulated(checkpoint: Checkpoint, tiny_sd: Path) -> None:
-    plain = controlled(checkpoint, AttentionControl(FRAMES), inputs())
-    modulated = controlled(checkpoint, AttentionControl(FRAMES, plan=plan_for(tiny_sd)), inputs())
+def test_only_the_conditional_pass_is_modulated(checkpoint: StableDiffusion, tiny_sd: Path) -> None:
+    plain = controlled(checkpoint, FoldedAttention(FRAMES), inputs())
+    modulated = controlled(checkpoint, FoldedAttention(FRAMES, plan=plan_for(tiny_sd)), inputs())
     torch.testing.assert_close(modulated[:FRAMES], plain[:FRAMES])
     assert not torch.allclose(modulated[FRAMES:], plain[FRAMES:], atol=1e-4)
 
 
 def test_without_guidance_the_one_pass_is_the_conditional_one(
-    checkpoint: Checkpoint, tiny_sd: Path
+    checkpoint: StableDiffusion, tiny_sd: Path
 ) -> None:
     latents, timestep, words = inputs()
     alone = (latents[FRAMES:], timestep, words[FRAMES:])
-    control = AttentionControl(FRAMES, plan=plan_for(tiny_sd))
+    control = FoldedAttention(FRAMES, plan=plan_for(tiny_sd))
     both = controlled(checkpoint, control, inputs())
     torch.testing.assert_close(controlled(checkpoint, control, alone), both[FRAMES:])
 
 
 @pytest.mark.parametrize("scope", ["each", "first_last", "sparse_causal", "full"])
-def test_backends_agree_inside_the_model(checkpoint: Checkpoint, tiny_sd: Path, scope: str) -> None:
+def test_backends_agree_inside_the_model(
+    checkpoint: StableDiffusion, tiny_sd: Path, scope: str
+) -> None:
     plan = plan_for(tiny_sd, f"until 100% self 0.8 frames {scope}")
     interpreted = ("triton",) if scope in {"sparse_causal", "full"} else ()  # slowly
     backends = ("dense", "rows", *interpreted)
     outputs = [
         controlled(
             checkpoint,
-            AttentionControl(FRAMES, plan=plan, scope=plan.attention.frames, backend=backend),
+            FoldedAttention(FRAMES, plan=plan, scope=plan.attention.frames, backend=backend),
             inputs(),
         )
         for backend in backends
@@ -168,11 +172,11 @@ def test_backends_agree_inside_the_model(checkpoint: Checkpoint, tiny_sd: Path, 
         torch.testing.assert_close(out, outputs[0], atol=1e-4, rtol=1e-4)
 
 
-def test_levels_left_alone_change_nothing(checkpoint: Checkpoint, tiny_sd: Path) -> None:
-    plain = controlled(checkpoint, AttentionControl(FRAMES), inputs())
+def test_levels_left_alone_change_nothing(checkpoint: StableDiffusion, tiny_sd: Path) -> None:
+    plain = controlled(checkpoint, FoldedAttention(FRAMES), inputs())
     seen = []
     for settings in ("until 100% levels 0", "until 100% levels 1..3", "until 100%"):
-        control = AttentionControl(FRAMES, plan=plan_for(tiny_sd, settings))
+        control = FoldedAttention(FRAMES, plan=plan_for(tiny_sd, settings))
         seen.append(controlled(checkpoint, control, inputs()))
     for index, one in enumerate(seen):
         for other in [plain, *seen[index + 1 :]]:
@@ -181,16 +185,16 @@ def test_levels_left_alone_change_nothing(checkpoint: Checkpoint, tiny_sd: Path)
 
 def test_a_plan_for_another_clip_is_refused(tiny_sd: Path) -> None:
     with pytest.raises(GrainError, match="G404"):
-        AttentionControl(FRAMES + 1, plan=plan_for(tiny_sd))
+        FoldedAttention(FRAMES + 1, plan=plan_for(tiny_sd))
 
 
 @pytest.mark.parametrize("scope", ["each", "full"])
 def test_the_unet_compiles_whole_and_once_for_all_steps(
-    checkpoint: Checkpoint, tiny_sd: Path, scope: str
+    checkpoint: StableDiffusion, tiny_sd: Path, scope: str
 ) -> None:
     """No graph break, and the schedule's share is no constant of the graph."""
     plan = plan_for(tiny_sd, f"until 100% frames {scope}")
-    control = AttentionControl(FRAMES, plan=plan, scope=plan.attention.frames)
+    control = FoldedAttention(FRAMES, plan=plan, scope=plan.attention.frames)
     graphs = []
 
     def count(graph: torch.fx.GraphModule, _: object) -> object:

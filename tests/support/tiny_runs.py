@@ -14,14 +14,14 @@ from grainspec import parse
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec_runtime.backbones.facts import backbone_facts
-from grainspec_runtime.backbones.load import Checkpoint, load_checkpoint
-from grainspec_runtime.backbones.norms import norm_scope
-from grainspec_runtime.backbones.prompts import encode_target
-from grainspec_runtime.backbones.unet import AttentionControl
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.sample import sample
-from grainspec_runtime.sampling.solvers import solver
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.schedules.ddim import solver
 
 FRAMES, STEPS = 2, 4
 TARGET = "a green robot and a yellow bear on grass"
@@ -35,11 +35,14 @@ def plan_for(model: Path, settings: str = "", frames: int = FRAMES, size: int = 
     )
     masks = {name: np.zeros((frames, size, size), bool) for name in ("left", "right")}
     masks["left"][:, :, : size // 2], masks["right"][:, :, size // 2 :] = True, True
-    return compile_plan(spec, Layout.of(masks), backbone_facts(str(model), Path())).plan
+    return compile_plan(spec, Layout.of(masks), describe(str(model), Path())).plan
 
 
-def loaded(model: Path, **settings: Any) -> Checkpoint:
-    return load_checkpoint(str(model), Path(), **{"device": "cpu", **settings})
+def loaded(model: Path, **settings: Any) -> StableDiffusion:
+    options = LoadOptions(**{"device": "cpu", **settings})
+    checkpoint = load_checkpoint(str(model), Path(), options)
+    assert isinstance(checkpoint, StableDiffusion)
+    return checkpoint
 
 
 def stock(model: Path) -> DiffusionPipeline:
@@ -62,7 +65,7 @@ def noise(frames: int = FRAMES, size: int = 64) -> Tensor:
 
 
 def sampled(
-    checkpoint: Checkpoint,
+    checkpoint: StableDiffusion,
     plan: MaskPlan,
     start: Tensor,
     *,
@@ -70,7 +73,7 @@ def sampled(
     guidance: float = 5,
 ) -> Tensor:
     trajectory = torch.cat([torch.zeros_like(start).expand(STEPS, *start.shape), start[None]])
-    control = AttentionControl(
+    control = FoldedAttention(
         len(plan.frames),
         plan=plan,
         scope=plan.attention.frames,
@@ -81,7 +84,7 @@ def sampled(
     scheduler.set_timesteps(STEPS)
     prompts = [
         checkpoint.encode_prompt(negative),
-        encode_target(checkpoint.pipe, plan, device=checkpoint.device),
+        checkpoint.encode_target(plan),
     ]
     return sample(
         Denoiser(checkpoint),

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from grainspec_runtime.backbones.additions import digest
-from grainspec_runtime.backbones.load import Checkpoint
+from grainspec_runtime.backbones.family import Checkpoint
 
 _SMALL = 1 << 22
 """Bytes up to which a model's file is told by its content."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.measure import Edited, Score, score
 from grainspec_runtime.bench.methods import OURS, Method
-from grainspec_runtime.bench.reweighted import ReweightedEditor
+from grainspec_runtime.bench.reweighted import Reweighting
 from grainspec_runtime.demo.judge import Judge
+from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.media.blend import blended, faded
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.media.latents import decode_clip, encode_clip
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.sampling.blend import blended, faded
 
 
 @dataclass
@@ -26,7 +27,6 @@ class Bench:
 
     device: str | None = None
     _judge: Judge | None = field(default=None, repr=False)
-    _editors: dict[bool, Editor] = field(default_factory=dict, repr=False)
 
     def edits(
         self, rendered: RenderedCase, methods: Sequence[Method], steps: int
@@ -46,33 +46,33 @@ class Bench:
             for chosen in _together(methods):
                 chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
                 prepared = [prepare(method.spec(case, steps), base) for method in chosen]
-                results = self._editor(chosen[0].reweighted).run_all(prepared)
-                for method, result in zip(chosen, results, strict=True):
-                    edited = Edited(
-                        frames=result.edited,
-                        pixel_blended=blended(source, result.edited, faded(regions, 0)),
-                        source_round_trip=trips[0],
-                        target_round_trip=trips[1],
-                        regions=regions,
-                        seconds=result.seconds["sample"] + result.seconds["decode"],
-                    )
-                    yield method, score(rendered, edited, judge), result.edited
+                with self._editor.session(prepared) as session:
+                    for method, one in zip(chosen, prepared, strict=True):
+                        rule = Reweighting if method.reweighted else None
+                        result = edit(session, one, cross_rule=rule)
+                        edited = Edited(
+                            frames=result.edited,
+                            pixel_blended=blended(source, result.edited, faded(regions, 0)),
+                            source_round_trip=trips[0],
+                            target_round_trip=trips[1],
+                            regions=regions,
+                            seconds=result.seconds["sample"] + result.seconds["decode"],
+                        )
+                        yield method, score(rendered, edited, judge), result.edited
 
-    def _editor(self, reweighted: bool) -> Editor:
-        if reweighted not in self._editors:
-            kind = ReweightedEditor if reweighted else Editor
-            self._editors[reweighted] = kind(device=self.device, use_cache=False)
-        return self._editors[reweighted]
+    @cached_property
+    def _editor(self) -> Editor:
+        return Editor(device=self.device, use_cache=False)
 
     def _round_trip(self, frames: Frames, base: Path) -> Frames:
         """Frames after the VAE alone."""
-        checkpoint = self._editor(False).checkpoint(base)
-        return decode_clip(checkpoint, encode_clip(checkpoint, frames))
+        checkpoint = self._editor.checkpoint(base)
+        return checkpoint.decode_clip(checkpoint.encode_clip(frames))
 
 
 def _together(methods: Sequence[Method]) -> list[list[Method]]:
-    """The methods in groups that one editor runs under the same control."""
-    groups: dict[tuple[bool, str], list[Method]] = {}
+    """The methods in groups that can share a session: those of the same controls."""
+    groups: dict[str, list[Method]] = {}
     for method in methods:
-        groups.setdefault((method.reweighted, repr(method.control)), []).append(method)
+        groups.setdefault(repr(method.control), []).append(method)
     return list(groups.values())

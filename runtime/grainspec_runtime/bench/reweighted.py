@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.unet import AttentionControl
-from grainspec_runtime.editing.editor import Editor
 
 SUBJECT_WEIGHT, PLACE_WEIGHT = 4.0, 2.0
 """As VideoGrain's comparison with Video-P2P has them: 4 and 4 for two subjects, 2 for the place."""
@@ -26,22 +22,16 @@ def word_weights(plan: MaskPlan) -> Tensor:
     return weights
 
 
-class ReweightedControl(AttentionControl):
+class Reweighting:
     """softmax(Q Kᵀ / √d) · diag(w) · V for the wanted prompt, as in Prompt-to-Prompt (eq. 5)."""
 
-    def __init__(self, frames: int, *, plan: MaskPlan, **settings: Any) -> None:
-        super().__init__(frames, plan=plan, **settings)
-        self._weights_T = word_weights(plan).to(settings.get("device", "cpu"))
+    def __init__(self, plan: MaskPlan, device: torch.device | str = "cpu") -> None:
+        self._weights_T = word_weights(plan).to(device)
 
-    def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, frames: int) -> Tensor:
         """Cross-attention; query ``[P * F, H, N, d]``, key and value ``[P * F, H, T, d]``."""
         shares = (query @ key.mT * query.shape[-1] ** -0.5).softmax(-1)
-        first = len(query) - self.frames  # where the conditional pass begins
+        first = len(query) - frames  # where the conditional pass begins
         shares[first:] *= self._weights_T.to(shares)
-        return shares @ value
-
-
-class ReweightedEditor(Editor):
-    """An editor that scales attention to an edit's words instead of modulating attention."""
-
-    control_type = ReweightedControl
+        weighted: Tensor = shares @ value
+        return weighted

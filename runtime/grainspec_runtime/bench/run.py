@@ -22,7 +22,7 @@ from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.summary import Result
-from grainspec_runtime.cache.resume import run_key
+from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.media.decode import Frames
 
 VERSION = 2

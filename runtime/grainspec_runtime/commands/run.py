@@ -4,59 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora
+from grainspec_runtime.backbones.additions import Embedding
+from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
-from grainspec_runtime.commands.spec_file import (
-    ALL,
-    SpecFile,
-    embedding_option,
-    set_option,
-    written,
-)
-from grainspec_runtime.device import known_device
+from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float16", "bfloat16"]),
-    help="Precision of the networks; float32 on a CPU, float16 elsewhere by default.",
-)
-@click.option(
-    "--offload",
-    type=click.Choice(["model", "sequential"]),
-    help="Keep in the GPU's memory only the part that works (model: a little slower), or only the "
-    "layer (sequential: much slower, for the smallest GPUs).",
-)
-@click.option("--vae-slicing", is_flag=True, help="Encode and decode one frame at a time.")
-@click.option(
-    "--vae-tiling", is_flag=True, help="Encode and decode large frames tile by tile, overlapping."
-)
-@click.option(
-    "--compile",
-    "compile_",
-    is_flag=True,
-    help="Let torch.compile have the UNet: minutes at first, faster steps after; needs a compiler.",
-)
-@click.option(
-    "--lora",
-    "loras",
-    metavar="PATH[:SCALE]",
-    multiple=True,
-    help="Load a LoRA (safetensors), times SCALE; may stand several times.",
-)
-@embedding_option
+@loading_options
 @click.option("--no-cache", is_flag=True, help="Neither look up nor keep anything in the cache.")
 @click.option(
     "--fresh",
@@ -85,14 +50,7 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 def run(
     spec: Path,
     output: Path | None,
-    device: str | None,
-    dtype: str | None,
-    offload: Literal["model", "sequential"] | None,
-    vae_slicing: bool,
-    vae_tiling: bool,
-    compile_: bool,
-    loras: tuple[str, ...],
-    embeddings: tuple[str, ...],
+    loading: LoadingArguments,
     no_cache: bool,
     fresh: bool,
     reconstruct: bool,
@@ -133,18 +91,13 @@ def run(
       grain run edit.grain --fresh
       grain run edit.grain --study
     """
-    if compile_ and offload == "sequential":
-        raise click.UsageError("`--compile` needs a UNet that stays: use `--offload model`.")
-    if compile_ and study:
-        raise click.UsageError("`--study` looks into every step: leave out `--compile`.")
+    if loading.compiles and study:
+        raise click.UsageError("`--study` records every step: leave out `--compile`.")
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
-        styles = [Lora.read(text) for text in loras]
-        for style in styles:
-            check_lora(style)
-        words = [Embedding.read(text) for text in embeddings]
-        prepared = _prepared(file, variants, words)
+        _, embeddings = loading.additions()
+        prepared = _prepared(file, variants, embeddings)
         shown: set[Diagnostic] = set()
 
         def doubts(findings: Iterable[Diagnostic]) -> None:
@@ -166,53 +119,41 @@ def run(
         for place in {output, *places}:
             check_writable(place)
 
-        import torch
         from transformers.utils import logging
 
-        from grainspec_runtime.device import best_device
-        from grainspec_runtime.editing.editor import Editor, EditResult
+        from grainspec_runtime.editing.edit import edit
+        from grainspec_runtime.editing.editor import Editor
+        from grainspec_runtime.editing.result import EditResult
 
-        if offload and torch.device(known_device(device) or best_device()).type == "cpu":
-            raise click.UsageError(
-                "`--offload` spares a GPU's memory, and this would run on a CPU."
-            )
         logging.disable_progress_bar()
         editor = Editor(
             prepared[0].spec.model,
-            device=known_device(device),
-            dtype=getattr(torch, dtype) if dtype else None,
+            loading=loading.options(),
             use_cache=not no_cache,
             reconstruct=reconstruct,
-            offload=offload,
-            vae_slicing=vae_slicing,
-            vae_tiling=vae_tiling,
-            compile=compile_,
-            loras=styles,
-            embeddings=words,
             fresh=fresh,
             study=study,
         )
-        place_of = dict(zip((one.variant for one in prepared), places, strict=True))
         results: list[EditResult] = []
         arguments = sys.argv[1:]
-        with progress_bars(format_) as progress:
-            for result in editor.run_all(
-                prepared,
-                progress=progress,
-                finished=lambda one, key: finished_run(place_of[one.variant], key),
-            ):
+        with (
+            progress_bars(format_) as progress,
+            editor.session(prepared, progress=progress) as session,
+        ):
+            for one, place in zip(prepared, places, strict=True):
+                result = edit(session, one, finished=partial(finished_run, place))
                 if not result.was_finished:
                     save_run(
                         result,
-                        place_of[result.prepared.variant],
+                        place,
                         spec_text=file.text,
                         spec_name=spec.name,
                         arguments=arguments,
                     )
                 results.append(result)
-                if len(results) == len(places) > 1:  # before the editor forgets where it stood
-                    with written(output / "variants.mp4"):
-                        save_comparison(results, output)
+            if len(results) > 1:  # before the session forgets where it stood
+                with written(output / "variants.mp4"):
+                    save_comparison(results, output)
     doubts(warning for result in results for warning in result.warnings)
     found = [
         {"output": str(place), **manifest_of(result, arguments)}

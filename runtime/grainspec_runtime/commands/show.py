@@ -17,7 +17,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
 from grainspec.whole_file import whole_file
-from grainspec_runtime.backbones.facts import native_size
+from grainspec_runtime.backbones.registry import native_size
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video

@@ -35,7 +35,7 @@ def check_flow(flow: Flow, base: Path, plan: MaskPlan) -> None:
 def guiding_paths(
     flow: Flow, motion: ClipFlow, plan: MaskPlan, frames: Sequence[int] | None = None
 ) -> dict[int, Trajectories]:
-    """The paths of the levels that ``flow`` names, by the number of a level's tokens.
+    """The paths of the levels that ``flow`` names, by the level's index.
 
     They stay inside the regions of the plan's edits: what is kept apart elsewhere in attention
     must not meet here. ``frames`` are the plan's, by index in the clip of ``motion``; all, if None.
@@ -46,7 +46,7 @@ def guiding_paths(
         if level.index in chosen:
             labels_FN = level.labels_FHW.reshape(len(level.labels_FHW), -1)
             h, w = level.labels_FHW.shape[1:]
-            found[level.tokens] = trajectories(motion, (h, w), labels_FN, frames)
+            found[level.index] = trajectories(motion, (h, w), labels_FN, frames)
     return found
 
 

@@ -20,12 +20,12 @@ def to_frames(tensor: Tensor) -> Frames:
 
     Raises GrainError (G505) if some values are no numbers.
     """
-    refuse_no_numbers(tensor)
+    refuse_nan(tensor)
     levels = ((tensor.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def refuse_no_numbers(of_vae: Tensor) -> None:
+def refuse_nan(of_vae: Tensor) -> None:
     """Raise GrainError (G505) if the VAE gave NaN or infinity."""
     if not bool(of_vae.isfinite().all()):
         message = "the VAE gave values that are no numbers"

@@ -5,16 +5,15 @@ found by the attention itself: its values are replaced by ones that say which wo
 region, a key belongs to, and what comes out is the share of the row's softmax that fell on each.
 So every backend can be studied, in its own memory, and what is recorded is what it does.
 
-Recording is another control in place of the usual one: where it is off there is nothing of it.
+A recorder is a component of the attention that it records: where there is none, there is no cost.
 
 Dimensions: P passes, F frames, H heads, N tokens of a frame, T words, d head size, E edits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
-from grainspec_runtime.backbones.unet import AttentionControl
-from grainspec_runtime.backbones.windowed import ClipControl, WindowedControl
+from grainspec.plan.windows import FrameWindow
+from grainspec_runtime.modulation.layers import Attend, AttentionLayer
 from grainspec_runtime.study.segments import clusters, components
 
 CLUSTERS = (3, 4, 5)
@@ -34,7 +33,6 @@ _MOST_TOKENS = 1024
 """Features are kept at the finest level with no more tokens a frame than these."""
 
 Floats = npt.NDArray[np.float32]
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -75,7 +73,7 @@ class Study:
 
 @dataclass(frozen=True)
 class _Record:
-    """What one control recorded, on the CPU.
+    """What one recorder recorded, on the CPU.
 
     maps: ``[2, E, F, h, w]`` as a study's. tally: ``[S, 2, 2, E, 2]``, inside and of all. features:
     sums over steps, ``[F, N, C]``.
@@ -86,8 +84,8 @@ class _Record:
     features: Tensor | None
 
 
-class StudiedControl(AttentionControl):
-    """The same attention as an :class:`AttentionControl`'s, to the bit, and a record of it.
+class StudyRecorder:
+    """Records attention while a plan acts; the attention itself stays bit-identical.
 
     Recorded are the steps that are modulated; all of them, where none is. Memory is one map a level
     and one sum of features, however many steps there are. ``weights`` says how much each frame
@@ -96,69 +94,74 @@ class StudiedControl(AttentionControl):
 
     def __init__(
         self,
-        frames: int,
-        *,
         plan: MaskPlan,
+        *,
         weights: Sequence[float] | None = None,
-        **settings: Any,
+        device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(frames, plan=plan, **settings)
-        device = self.key_frames_FK.device
         self.plan = plan
-        self._weights_F11 = torch.tensor(weights or [1.0] * frames, device=device)[:, None, None]
+        self.frames = len(plan.frames)
+        scale = weights or [1.0] * self.frames
+        self._weights_F11 = torch.tensor(scale, device=device)[:, None, None]
         self._words_TE = torch.from_numpy(plan.words_ET.T.astype("float32")).to(device)
         members_CE = torch.from_numpy(plan.members_CE.astype("float32")).to(device)
         self._seen: dict[int, _Level] = {}
         for level in plan.levels:
-            labels = torch.from_numpy(level.labels_FHW.reshape(frames, -1).astype("int64"))
+            labels = torch.from_numpy(level.labels_FHW.reshape(self.frames, -1).astype("int64"))
             members = members_CE[labels.to(device)]
-            self._seen[level.tokens] = _Level(level, members, members.new_zeros(2, *members.shape))
-        fits = [level for level in plan.levels if level.tokens <= _MOST_TOKENS]
-        self._featured = fits[0] if fits else plan.levels[-1]
+            self._seen[level.index] = _Level(level, members, members.new_zeros(2, *members.shape))
+        small = [level for level in plan.levels if level.tokens <= _MOST_TOKENS]
+        self._featured = small[0] if small else plan.levels[-1]
         self._latest: Tensor | None = None
         self._features: Tensor | None = None
-        self._every = self._on = False
+        self._every = self._on = self._modulated = False
         self.studied_steps: list[int] = []
         self._tally: list[Tensor] = []  # one [2, 2, E, 2] a step: inside, of all
 
-    def begin_step(self, step: int, steps: int, timestep: float) -> None:
-        """As the usual control's."""
-        super().begin_step(step, steps, timestep)
+    def begin_step(self, step: int, steps: int, *, modulated: bool) -> None:
+        """A sampling step begins."""
         self._keep_features()
         if step == 0:
-            self._every = not self._active
-        self._on = self._active or self._every
+            self._every = not modulated
+        self._modulated = modulated
+        self._on = modulated or self._every
         if self._on:
             self.studied_steps.append(step)
             self._tally.append(self._words_TE.new_zeros(2, 2, self._words_TE.shape[1], 2))
 
-    def attend_to_words(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """As the usual control's."""
-        out = super().attend_to_words(query, key, value)
-        level = self._seen.get(query.shape[2]) if self._on else None
-        if level is not None and key.shape[2] == len(self._words_TE):
-            words = self._words_TE.expand(self.frames, -1, -1)
-            shares = self._shares(super().attend_to_words, query, key, words)
-            level.maps += shares
-            level.layers += 1
-            counted = shares * self._weights_F11
-            inside = (counted * level.members_FNE).sum((1, 2))
-            self._tally[-1][:, 0] += torch.stack([inside, counted.sum((1, 2))], -1)
-        return out
+    def record(
+        self, layer: AttentionLayer, attend: Attend, query: Tensor, key: Tensor, out: Tensor
+    ) -> None:
+        """After a layer attended: tally where its attention goes."""
+        level = self._seen.get(layer.level) if self._on else None
+        if level is None:
+            return
+        if layer.kind == "cross":
+            self._record_words(level, attend, query, key)
+        else:
+            self._record_frames(level, attend, query, key, out)
 
-    def attend_to_frames(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """As the usual control's."""
-        out = super().attend_to_frames(query, key, value)
-        level = self._seen.get(query.shape[2]) if self._on else None
-        if level is not None:
-            shares = self._shares(super().attend_to_frames, query, key, level.members_FNE)
-            members = level.members_FNE * self._weights_F11
-            inside = (shares * members).sum((1, 2))
-            count = members.sum((0, 1)).expand_as(inside)
-            self._tally[-1][:, 1] += torch.stack([inside, count], -1)
-            if level.plan is self._featured:  # the last layer of a step stays: a decoder's
-                self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
-        return out
+    def _record_words(self, level: _Level, attend: Attend, query: Tensor, key: Tensor) -> None:
+        if key.shape[2] != len(self._words_TE):
+            return
+        words = self._words_TE.expand(self.frames, -1, -1)
+        shares = self._shares(attend, query, key, words)
+        level.maps += shares
+        level.layers += 1
+        counted = shares * self._weights_F11
+        inside = (counted * level.members_FNE).sum((1, 2))
+        self._tally[-1][:, 0] += torch.stack([inside, counted.sum((1, 2))], -1)
+
+    def _record_frames(
+        self, level: _Level, attend: Attend, query: Tensor, key: Tensor, out: Tensor
+    ) -> None:
+        shares = self._shares(attend, query, key, level.members_FNE)
+        members = level.members_FNE * self._weights_F11
+        inside = (shares * members).sum((1, 2))
+        count = members.sum((0, 1)).expand_as(inside)
+        self._tally[-1][:, 1] += torch.stack([inside, count], -1)
+        if level.plan is self._featured:  # the last layer of a step stays: a decoder's
+            self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
 
     def _shares(self, attend: Attend, query: Tensor, key: Tensor, of_keys: Tensor) -> Tensor:
         """Mean over heads of the softmax's share that falls on each edit's keys, ``[2, F, N, E]``.
@@ -167,17 +170,17 @@ class StudiedControl(AttentionControl):
         """
         query, key = query[-self.frames :], key[-self.frames :]
         heads, width = query.shape[1], query.shape[3]
-        found = []
+        shares = []
         for part in of_keys.to(query.dtype).split(width, dim=-1):
             values = F.pad(part, (0, width - part.shape[-1]))[:, None]
             values = values.expand(-1, heads, -1, -1).contiguous()
-            with_it = attend(query, key, values)
-            active, self._active = self._active, False
-            without = attend(query, key, values) if active else with_it
-            self._active = active
+            with_it = attend(query, key, values, modulated=self._modulated)
+            without = with_it
+            if self._modulated:
+                without = attend(query, key, values, modulated=False)
             both = torch.stack([without, with_it])[..., : part.shape[-1]]
-            found.append(both.float().mean(2))
-        return torch.cat(found, -1)
+            shares.append(both.float().mean(2))
+        return torch.cat(shares, -1)
 
     def _keep_features(self) -> None:
         if self._latest is not None:
@@ -186,7 +189,7 @@ class StudiedControl(AttentionControl):
             self._latest = None
 
     @torch.no_grad()
-    def record(self) -> _Record:
+    def result(self) -> _Record:
         """What was recorded, once sampling is done."""
         self._keep_features()
         seen = [level for level in self._seen.values() if level.layers]
@@ -208,29 +211,25 @@ class StudiedControl(AttentionControl):
         return self._featured.labels_FHW.shape[1:]
 
 
-def study_of(control: ClipControl, plan: MaskPlan) -> Study | None:
-    """What a clip's controls recorded of an edit with this plan; None if they record nothing.
+def study_of(
+    recorders: Sequence[StudyRecorder], windows: Sequence[FrameWindow], plan: MaskPlan
+) -> Study:
+    """What the recorders of a clip's ``windows``, one each, recorded of an edit with this plan.
 
     Of windows each frame's record is averaged as its predictions are; in a window, attention is
     that to the frames there.
     """
-    parts = control.controls if isinstance(control, WindowedControl) else [control]
-    studied = [part for part in parts if isinstance(part, StudiedControl)]
-    if not studied:
-        return None
-    if isinstance(control, WindowedControl):
-        record = _joined([part.record() for part in studied], control)
-    else:
-        record = studied[0].record()
+    records = [recorder.result() for recorder in recorders]
+    record = records[0] if len(records) == 1 else _joined(records, windows)
     segments, colours = {}, None
     if record.features is not None:
-        grid = (len(record.features), *studied[0].featured_grid)
+        grid = (len(record.features), *recorders[0].featured_grid)
         segments = {k: clusters(record.features, k).reshape(grid).numpy() for k in CLUSTERS}
         colours = components(record.features).reshape(*grid, 3).numpy()
     return Study(
         regions=tuple(edit.region for edit in plan.edits),
         phrases=tuple(edit.phrase for edit in plan.edits),
-        steps=tuple(studied[0].studied_steps),
+        steps=tuple(recorders[0].studied_steps),
         maps=record.maps.numpy(),
         tally=(record.tally[..., 0] / record.tally[..., 1]).numpy(),
         segments=segments,
@@ -238,20 +237,18 @@ def study_of(control: ClipControl, plan: MaskPlan) -> Study | None:
     )
 
 
-def _joined(records: Sequence[_Record], control: WindowedControl) -> _Record:
+def _joined(records: Sequence[_Record], windows: Sequence[FrameWindow]) -> _Record:
     """The record of a clip from those of its windows, whose tallies are weighted already."""
-    whole = records[0].maps
-    maps = whole.new_zeros(*whole.shape[:2], control.clip_frames, *whole.shape[3:])
+    whole, count = records[0].maps, 1 + max(window.frames[-1] for window in windows)
+    maps = whole.new_zeros(*whole.shape[:2], count, *whole.shape[3:])
     tally = torch.stack([record.tally for record in records]).sum(0)
     features: Tensor | None = None
-    for window, record in zip(control.windows, records, strict=True):
+    for window, record in zip(windows, records, strict=True):
         frames = torch.tensor(window.frames)
         weights = torch.tensor(window.weights)[:, None, None]
         maps.index_add_(2, frames, record.maps * weights)
         if record.features is not None:
             if features is None:
-                features = record.features.new_zeros(
-                    control.clip_frames, *record.features.shape[1:]
-                )
+                features = record.features.new_zeros(count, *record.features.shape[1:])
             features.index_add_(0, frames, record.features * weights)
     return _Record(maps, tally, features)

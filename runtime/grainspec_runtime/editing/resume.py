@@ -1,6 +1,6 @@
 """Where a sampling run stands, kept as it goes, so that one that was interrupted can continue.
 
-The state after a step (:mod:`grainspec_runtime.sampling.state`) is kept in full precision: what
+The state after a step (:mod:`grainspec_runtime.processes.state`) is kept in full precision: what
 continues from there gives the very bits of a run in one go.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from grainspec_runtime.cache.store import Warn, drop_entry, load_entry, save_entry
-from grainspec_runtime.sampling.state import LATENTS
+from grainspec_runtime.processes.state import LATENTS
 
 KIND = "unfinished"
 _DONE = "done"

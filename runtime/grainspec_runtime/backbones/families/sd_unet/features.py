@@ -11,7 +11,7 @@ Dimensions: P passes, F frames, c channels, h rows, w columns, N tokens of a fra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from grainspec_runtime.injection.layers import InjectedLayers
+from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers
 
 Mode = Literal["pass", "keep", "give"]
 
@@ -54,7 +54,7 @@ class _Place:
     tapped: _Tapped
 
 
-class SourceFeatures:
+class UNetFeatures:
     """The layers of a UNet whose features are taken, of one pass at a time."""
 
     def __init__(self, unet: UNet2DConditionModel, layers: InjectedLayers) -> None:
@@ -89,9 +89,16 @@ class SourceFeatures:
                 setattr(place.owner, place.name, place.tapped.layer)
                 place.tapped.kept = None
 
+    def keeping(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+        """Keep features of these kinds in the passes inside the block."""
+        return self._in_mode("keep", residual=residual, attention=attention)
+
+    def giving(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+        """Put the kept features in place of the UNet's own inside the block."""
+        return self._in_mode("give", residual=residual, attention=attention)
+
     @contextmanager
-    def in_mode(self, mode: Mode, *, residual: bool, attention: bool) -> Iterator[None]:
-        """Keep or give features of these kinds, in the passes inside the block."""
+    def _in_mode(self, mode: Mode, *, residual: bool, attention: bool) -> Iterator[None]:
         chosen = [*(self.residual if residual else ()), *(self.attention if attention else ())]
         try:
             for place in chosen:

@@ -74,20 +74,27 @@ def encode_target(
     return replace(whole, words=words)
 
 
-def denoiser_inputs(
-    prompts: list[EncodedPrompt], *, frames: int, width: int, height: int
-) -> dict[str, Any]:
-    """The keyword arguments of a UNet for one pass per prompt, each of ``frames`` frames.
+def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) -> dict[str, Any]:
+    """The keyword arguments of a UNet for one pass per prompt, of one frame each.
 
-    ``encoder_hidden_states`` ``[P * F, T, C]`` and, with SDXL, ``added_cond_kwargs``: the pooled
-    embeddings ``[P * F, D]`` and the time ids ``[P * F, 6]`` that say the picture was made at, and
-    is wanted at, this width and height in pixels, uncropped.
+    ``encoder_hidden_states`` ``[P, T, C]`` and, with SDXL, ``added_cond_kwargs``: the pooled
+    embeddings ``[P, D]`` and the time ids ``[P, 6]`` that say the picture was made at, and is
+    wanted at, this width and height in pixels, uncropped.
     """
-    words = torch.cat([prompt.words for prompt in prompts]).repeat_interleave(frames, 0)
-    given: dict[str, Any] = {"encoder_hidden_states": words}
+    inputs: dict[str, Any] = {"encoder_hidden_states": torch.cat([p.words for p in prompts])}
     pooled = [prompt.pooled for prompt in prompts if prompt.pooled is not None]
     if pooled:
-        text = torch.cat(pooled).repeat_interleave(frames, 0)
+        text = torch.cat(pooled)
         times = text.new_tensor([[height, width, 0, 0, height, width]]).expand(len(text), -1)
-        given["added_cond_kwargs"] = {"text_embeds": text, "time_ids": times}
-    return given
+        inputs["added_cond_kwargs"] = {"text_embeds": text, "time_ids": times}
+    return inputs
+
+
+def repeated(inputs: dict[str, Any], frames: int) -> dict[str, Any]:
+    """The same keyword arguments for passes of ``frames`` frames: every row ``frames`` times."""
+    return {
+        name: repeated(value, frames)
+        if isinstance(value, dict)
+        else value.repeat_interleave(frames, 0)
+        for name, value in inputs.items()
+    }

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec.words import CharSpan
 from grainspec_runtime.backbones.additions import Embedding, new_word, teach
-from grainspec_runtime.backbones.fit import check_fit
-from grainspec_runtime.backbones.locate import locate, model_parts, read_json
+from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
+from grainspec_runtime.backbones.family import ModelFolder
+from grainspec_runtime.backbones.locate import read_json
 from grainspec_runtime.backbones.tokenize import placed_tokens
 
 
-def backbone_facts(
-    model: str, base: Path, *, embeddings: Sequence[Embedding] = (), span: Span | None = None
-) -> Backbone:
-    """The facts of a Stable Diffusion checkpoint (see :func:`locate` for what ``model`` may be).
+def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterable[str]) -> Backbone:
+    """The facts of a Stable Diffusion checkpoint with these ``parts``.
 
     ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 for
     files that are missing or broken, G504 for an architecture that is not supported, G507 for parts
     that do not fit together, G508 for textual inversions that do not fit the model.
     """
-    folder = locate(model, base, weights=False, span=span)
-    parts = model_parts(folder, model, span)
+    folder, span = model.folder, model.span
+    parts = list(parts)
     configs = {
         part: read_json(folder / part / "config.json", span)
         for part in parts
@@ -35,25 +34,27 @@ def backbone_facts(
     }
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", span)
     unet = configs["unet"]
-    attended = _attended_levels(unet, model, span)
+    attended = _attended_levels(unet, model.name, span)
     tokenizers = [
-        _tokenizer(folder / part, model, span) for part in parts if part.startswith("tokenizer")
+        _tokenizer(folder / part, model.name, span)
+        for part in parts
+        if part.startswith("tokenizer")
     ]
     lengths = [tokenizer.model_max_length for tokenizer in tokenizers]
-    check_fit(model, configs, scheduler, lengths, span)
+    check_fit(model.name, configs, scheduler, lengths, span)
     words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
     for tokenizer in tokenizers:
         teach(tokenizer, words)
     per_latent, native = _sizes(unet, configs["vae"])
     return Backbone(
-        name=model,
+        name=model.name,
         pixels_per_latent=per_latent,
         level_count=len(unet["block_out_channels"]),
         max_tokens=lengths[0],
         training_steps=int(scheduler.get("num_train_timesteps", 1000)),
         native_size=native,
         steps_offset=int(scheduler.get("steps_offset", 1)),
-        tokenize=_tokenize(tokenizers, model, span),
+        tokenize=_tokenize(tokenizers, model.name, span),
         attended=attended,
     )
 
@@ -67,25 +68,16 @@ def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def native_size(model: str, base: Path) -> Size | None:
-    """The frame size that a checkpoint was trained on; None where it is not at hand."""
-    try:
-        folder = locate(model, base, weights=False)
-        unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
-    except (GrainError, ImportError):
-        return None
+def native_size(model: ModelFolder) -> Size:
+    """The frame size that a checkpoint was trained on."""
+    unet, vae = (read_json(model.folder / part / "config.json") for part in ("unet", "vae"))
     return _sizes(unet, vae)[1]
 
 
-def text_width(model: str, base: Path) -> int:
-    """The width of the text that a checkpoint's UNet reads."""
-    width = unet_config(model, base).get("cross_attention_dim", 1280)
+def text_width(unet: Mapping[str, Any]) -> int:
+    """The width of the text that a UNet with this configuration reads."""
+    width = unet.get("cross_attention_dim", 1280)
     return int(width[0] if isinstance(width, list) else width)
-
-
-def unet_config(model: str, base: Path) -> dict[str, Any]:
-    """The configuration of a checkpoint's UNet."""
-    return read_json(locate(model, base, weights=False) / "unet" / "config.json")
 
 
 def _sizes(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, Size]:

@@ -9,21 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grainspec_runtime.backbones.prompts import EncodedPrompt
-from grainspec_runtime.backbones.unet import installed
-from grainspec_runtime.backbones.windowed import ClipControl, window_count
-from grainspec_runtime.sampling.denoiser import Denoiser
-from grainspec_runtime.sampling.invert import Progress
-from grainspec_runtime.sampling.not_finite import not_finite
-from grainspec_runtime.sampling.state import restored, state_of
+from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.modulation.windowed import window_count
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.not_finite import not_finite
+from grainspec_runtime.processes.process import Progress
+from grainspec_runtime.processes.state import restored, state_of
 
 
 @torch.no_grad()
 def sample(
     denoiser: Denoiser,
     trajectory: Tensor,
-    control: ClipControl,
-    prompts: Sequence[EncodedPrompt],
+    attention: Attention,
+    prompts: Sequence[Any],
     *,
     scheduler: Any,
     guidance: float,
@@ -37,22 +36,21 @@ def sample(
     """Edited latents, float32 ``[F, c, h, w]``, from the end of an inversion's ``trajectory``.
 
     ``prompts`` are the negative and the wanted one, or the wanted one alone, without guidance.
-    ``scheduler`` is one of :func:`grainspec_runtime.sampling.solvers.solver`, its timesteps set as
-    for the inversion. After every step the latents are put back on the trajectory where
-    ``edited_F1hw`` is 0, and part of the way where it is below 1; None leaves them alone. With
-    ``eta`` (DDIM's σ, as a share of DDPM's) noise is drawn from ``seed``, on the CPU, so that it is
-    the same on any device. Raises GrainError (G505), with step and layer, if a step yields no
-    numbers.
+    ``scheduler`` is one of :meth:`Schedule.solver`'s, its timesteps those of the inversion. After
+    every step the latents are put back on the trajectory where ``edited_F1hw`` is 0, and part of
+    the way where it is below 1; None leaves them alone. With ``eta`` (DDIM's σ, as a share of
+    DDPM's) noise is drawn from ``seed``, on the CPU, so that it is the same on any device. Raises
+    GrainError (G505), with step and layer, if a step produces NaN or infinity.
 
     ``keep`` is called with the number of finished steps and all that the next one builds on (see
-    :mod:`grainspec_runtime.sampling.state`); such a pair as ``begin`` continues from there, with
-    the same result to the bit. ``progress`` counts the steps, times the windows of
-    ``control`` if it has several.
+    :mod:`grainspec_runtime.processes.state`); such a pair as ``begin`` continues from there, with a
+    bit-identical result. ``progress`` counts the steps, times the windows of
+    ``attention`` if it has several.
     """
     checkpoint = denoiser.checkpoint
-    words = denoiser.words(prompts, trajectory[-1])
+    conditioning = checkpoint.condition(prompts, trajectory[-1])
     guided, steps = len(prompts) == 2, len(scheduler.timesteps)
-    windows = window_count(control)
+    windows = window_count(attention)
     generator = torch.Generator().manual_seed(seed)
     finished, x = 0, trajectory[-1].to(checkpoint.device)
     if begin is not None:
@@ -62,13 +60,15 @@ def sample(
         progress(step * windows + windows_done, steps * windows)
 
     report(finished, 0)
-    with installed(checkpoint.unet, control):
+    with checkpoint.installed(attention):
         for step, t in enumerate(scheduler.timesteps):
             if step < finished:
                 continue
-            control.begin_step(step, steps, float(t))
+            attention.begin_step(step, steps, float(t))
             passes = torch.cat([x, x]) if guided else x
-            asked = functools.partial(denoiser, passes, t, words, control, step=step, steps=steps)
+            asked = functools.partial(
+                denoiser, passes, t, conditioning, attention, step=step, steps=steps
+            )
             output = asked(window_done=functools.partial(report, step))
             if guided:
                 plain, wanted = output.chunk(2)
@@ -80,7 +80,7 @@ def sample(
             x = scheduler.step(output, t, x, **extra).prev_sample
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
-                raise not_finite(where, checkpoint.unet, asked)
+                raise not_finite(where, checkpoint.denoiser, asked)
             if edited_F1hw is not None:
                 x = torch.lerp(trajectory[-2 - step].to(x), x, edited_F1hw)
             # one memory order, as a kept state has it: convolutions round by it

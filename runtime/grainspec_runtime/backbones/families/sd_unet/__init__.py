@@ -1,0 +1,87 @@
+"""Stable Diffusion 1.x, 2.x and XL: latent diffusion with a UNet of image resolution levels.
+
+The module is the family's members of :class:`grainspec_runtime.backbones.family.Family`. Only a
+model that is loaded, or a pipeline that a plan goes on, brings torch in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grainspec.model.spec import EditSpec, Size
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.additions import Embedding
+from grainspec_runtime.backbones.family import Checkpoint, Family, ModelFolder
+from grainspec_runtime.backbones.options import LoadOptions
+
+if TYPE_CHECKING:
+    from grainspec_runtime.modulation.layers import Attention
+
+WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
+"""The parts with weights."""
+
+_PARTS = {
+    "unet": "UNet2DConditionModel",
+    "vae": "AutoencoderKL",
+    "text_encoder": "CLIPTextModel",
+    "tokenizer": "CLIPTokenizer",
+}
+
+
+class StableDiffusionUNets:
+    """The family of Stable Diffusion's UNets; see the protocol for what each member is."""
+
+    name = "Stable Diffusion 1.x, 2.x or XL"
+    weighted: Sequence[str] = WEIGHTED
+    parts: Mapping[str, Mapping[str, str]] = {
+        "StableDiffusionPipeline": _PARTS,
+        "StableDiffusionXLPipeline": {
+            **_PARTS,
+            "text_encoder_2": "CLIPTextModelWithProjection",
+            "tokenizer_2": "CLIPTokenizer",
+        },
+    }
+
+    def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
+        """The facts that the compiler needs, from configuration files."""
+        from grainspec_runtime.backbones.families.sd_unet.describe import describe
+
+        return describe(model, embeddings, self.parts[model.pipeline])
+
+    def native_size(self, model: ModelFolder) -> Size:
+        """The frame size that the model was trained on."""
+        from grainspec_runtime.backbones.families.sd_unet.describe import native_size
+
+        return native_size(model)
+
+    def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
+        """Raise GrainError for controls and injection that the UNet cannot do."""
+        from grainspec_runtime.backbones.families.sd_unet.check import check_controls, check_inject
+
+        check_controls(spec, base, model)
+        check_inject(spec, model)
+
+    def load(self, model: ModelFolder, options: LoadOptions) -> Checkpoint:
+        """Load a checkpoint as a stock pipeline."""
+        from grainspec_runtime.backbones.families.sd_unet.load import load
+
+        return load(model, options, self.parts[model.pipeline])
+
+    def owns(self, pipe: object) -> bool:
+        """Whether a pipeline's denoiser is a UNet."""
+        return hasattr(pipe, "unet")
+
+    def apply(
+        self, plan: MaskPlan, pipe: Any, *, backend: str
+    ) -> AbstractContextManager[Attention]:
+        """Let calls of a pipeline follow a plan inside the block."""
+        from grainspec_runtime.backbones.families.sd_unet.apply import plan_applied
+
+        return plan_applied(plan, pipe, backend=backend)
+
+
+FAMILY: Family = StableDiffusionUNets()

@@ -1,0 +1,30 @@
+"""What a spec may ask of a Stable Diffusion UNet, found in configuration files alone. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grainspec.model.spec import EditSpec
+from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
+from grainspec_runtime.backbones.families.sd_unet.describe import text_width
+from grainspec_runtime.backbones.family import ModelFolder
+from grainspec_runtime.backbones.locate import read_json
+
+
+def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
+    """Raise GrainError for a control whose annotator or ControlNet is missing or does not fit."""
+    if not spec.controls:
+        return
+    from grainspec_runtime.conditioning.annotate import check_annotator
+    from grainspec_runtime.conditioning.nets import check_net
+
+    width = text_width(read_json(model.folder / "unet" / "config.json"))
+    for control in spec.controls:
+        check_annotator(control, spec.model)
+        check_net(control, base, spec.model, width)
+
+
+def check_inject(spec: EditSpec, model: ModelFolder) -> None:
+    """Raise GrainError (G404) for levels to inject at that the UNet's decoder lacks."""
+    if spec.inject:
+        injected_layers(spec.inject, read_json(model.folder / "unet" / "config.json"))

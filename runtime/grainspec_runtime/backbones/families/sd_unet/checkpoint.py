@@ -1,0 +1,236 @@
+"""A loaded Stable Diffusion checkpoint (1.x, 2.x or XL) as a stock pipeline.
+
+Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from torch import Tensor
+
+from grainspec.model.spec import Control, Inject, Modulation
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
+from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures
+from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.memory import UNetMemory
+from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
+from grainspec_runtime.backbones.families.sd_unet.prompts import (
+    EncodedPrompt,
+    denoiser_inputs,
+    encode_prompt,
+    encode_target,
+    repeated,
+)
+from grainspec_runtime.conditioning.nets import Controls, load_controls
+from grainspec_runtime.flow.trajectories import Trajectories
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.media.tensors import refuse_nan, to_frames, to_tensor
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, CrossAttentionRule
+from grainspec_runtime.schedules.ddim import DdimSchedule
+
+VAE_BATCH = 4
+"""Frames that the VAE is given at once: what it needs does not grow with the clip."""
+
+_FULL_PRECISION_FRAMES = 16 * VAE_BATCH
+"""Frames of a clip that are held in float32 at once, which is four times as large as 8-bit; a VAE
+that is offloaded comes to the device once for all of them."""
+
+
+@dataclass(frozen=True)
+class StableDiffusion:
+    """A Stable Diffusion checkpoint as a stock pipeline, frozen.
+
+    It computes on ``device`` in ``dtype``; the VAE may have more precision. The members are those
+    of :class:`grainspec_runtime.backbones.family.Checkpoint`.
+    """
+
+    name: str
+    folder: Path
+    pipe: StableDiffusionPipeline | StableDiffusionXLPipeline
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def unet(self) -> UNet2DConditionModel:
+        """The denoiser."""
+        return self.pipe.unet
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        """The UNet."""
+        unet: torch.nn.Module = self.pipe.unet
+        return unet
+
+    @property
+    def vae(self) -> AutoencoderKL:
+        """The autoencoder between pixels and latents."""
+        return self.pipe.vae
+
+    @property
+    def scheduler(self) -> DDIMScheduler:
+        """The checkpoint's noise schedule, as DDIM has it."""
+        return self.pipe.scheduler
+
+    @property
+    def schedule(self) -> DdimSchedule:
+        """The noise schedule."""
+        return DdimSchedule(self.pipe.scheduler)
+
+    @property
+    def memory(self) -> UNetMemory:
+        """What its parts take, estimated from their sizes."""
+        return UNetMemory(self.pipe, self.dtype, vae_batch=VAE_BATCH)
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels across one latent."""
+        per_latent: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return per_latent
+
+    def encode_prompt(self, text: str) -> EncodedPrompt:
+        """A prompt as the UNet reads it."""
+        return encode_prompt(self.pipe, text, device=self.device)
+
+    def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
+        """A plan's target prompt, with isolated phrases where the plan isolates them."""
+        return encode_target(self.pipe, plan, device=self.device)
+
+    def encode_clip(self, frames: Frames) -> Tensor:
+        """Latents ``[F, c, h, w]`` of frames, uint8 ``[F, H, W, 3]``.
+
+        Raises GrainError (G505) for NaN or infinity.
+        """
+        starts = range(0, len(frames), _FULL_PRECISION_FRAMES)
+        parts = [
+            self.encode_frames(to_tensor(frames[at : at + _FULL_PRECISION_FRAMES])) for at in starts
+        ]
+        latents = torch.cat(parts)
+        refuse_nan(latents)
+        return latents
+
+    def decode_clip(self, latents_Fchw: Tensor) -> Frames:
+        """Frames, uint8 ``[F, H, W, 3]``, of latents; raises GrainError (G505) likewise."""
+        parts = latents_Fchw.to(self.dtype).split(_FULL_PRECISION_FRAMES)
+        return np.concatenate([to_frames(self.decode_latents(part)) for part in parts])
+
+    @torch.no_grad()  # not inference_mode: accelerate makes parameters of what it offloads
+    def encode_frames(self, frames_F3HW: Tensor) -> Tensor:
+        """Latents ``[F, c, h, w]`` of frames in [-1, 1]: the posterior's mean, scaled."""
+        latents = []
+        for part in frames_F3HW.split(VAE_BATCH):
+            part = part.to(self.device, self.vae.dtype)
+            latents.append(self.vae.encode(part).latent_dist.mean)
+        self.pipe.maybe_free_model_hooks()  # where parts are offloaded: the VAE's turn is over
+        mean, scale = self._latent_scale()
+        scaled = (torch.cat(latents) - mean) * scale
+        # one memory order whatever the VAE yields: convolutions round by it, and runs must repeat
+        return scaled.to(self.dtype).contiguous()
+
+    @torch.no_grad()
+    def decode_latents(self, latents_Fchw: Tensor) -> Tensor:
+        """Frames ``[F, 3, H, W]``, float32 in [-1, 1] and on the CPU, of latents."""
+        mean, scale = self._latent_scale()
+        frames = []
+        for part in latents_Fchw.split(VAE_BATCH):
+            part = part.to(self.device, self.vae.dtype) / scale + mean
+            frames.append(self.vae.decode(part).sample.float().clamp(-1, 1).cpu())
+        self.pipe.maybe_free_model_hooks()
+        return torch.cat(frames)
+
+    def _latent_scale(self) -> tuple[Tensor | float, Tensor | float]:
+        """What is taken from the VAE's latents, and what they are then multiplied by."""
+        config = self.vae.config
+        scale = config.scaling_factor
+        if config.latents_mean is None or config.latents_std is None:
+            return config.shift_factor or 0.0, scale
+        mean, std = (
+            torch.tensor(values, device=self.device, dtype=self.vae.dtype).view(1, -1, 1, 1)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return mean, scale / std
+
+    def condition(self, prompts: Sequence[EncodedPrompt], latents_Fchw: Tensor) -> dict[str, Any]:
+        """The UNet's keyword arguments for a pass per prompt, of one frame each: all have these."""
+        rows, columns = latents_Fchw.shape[-2:]
+        unit = self.pixels_per_latent
+        return denoiser_inputs(list(prompts), width=columns * unit, height=rows * unit)
+
+    def load_controls(
+        self, controls: Sequence[Control], pictures: Sequence[Frames], base: Path
+    ) -> Controls | None:
+        """The ControlNets of a clip, with their pictures; None where a spec has none."""
+        return load_controls(
+            controls, pictures, base, self.name, device=self.device, dtype=self.dtype
+        )
+
+    def predict(
+        self,
+        x_PFchw: Tensor,
+        t: Tensor,
+        conditioning: dict[str, Any],
+        frames: Sequence[int],
+        *,
+        step: int,
+        steps: int,
+        controls: Controls | None = None,
+    ) -> Tensor:
+        """The UNet's output, float32 ``[P * F, c, h, w]``, for these frames of the clip."""
+        x = x_PFchw.to(self.dtype)
+        inputs = repeated(conditioning, len(frames))
+        residuals: dict[str, Any] = {}
+        if controls is not None:
+            residuals = controls.residuals(x, t, inputs, frames, step=step, steps=steps)
+        output: Tensor = self.unet(x, t, **inputs, **residuals, return_dict=False)[0]
+        return output.float()
+
+    def attention(
+        self,
+        frames: int,
+        settings: Modulation,
+        *,
+        plan: MaskPlan | None = None,
+        backend: str = "auto",
+        paths: Mapping[int, Trajectories] | None = None,
+        cross_rule: CrossAttentionRule | None = None,
+        recorder: AttentionRecorder | None = None,
+    ) -> FoldedAttention:
+        """How the UNet attends over ``frames`` frames; unmodulated without a plan."""
+        return FoldedAttention(
+            frames,
+            plan=plan,
+            scope=settings.frames,
+            norm=norm_scope(settings.norm, self.name),
+            backend=backend,
+            device=self.device,
+            paths=paths,
+            cross_rule=cross_rule,
+            recorder=recorder,
+        )
+
+    def installed(self, attention: Attention) -> AbstractContextManager[None]:
+        """Let ``attention`` decide all attention of the UNet inside the block."""
+        return installed(self.unet, attention)
+
+    def pass_facts(self, settings: Modulation) -> dict[str, Any]:
+        """Which frames attend to which, and where group norms take their statistics."""
+        return {"scope": settings.frames, "norm": norm_scope(settings.norm, self.name)}
+
+    def source_features(self, inject: Inject) -> UNetFeatures:
+        """The layers whose features of the source clip ``inject`` puts into the edit."""
+        return UNetFeatures(self.unet, injected_layers(inject, self.unet.config))

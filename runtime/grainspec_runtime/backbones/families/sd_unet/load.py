@@ -1,0 +1,123 @@
+"""Load a checkpoint's parts with diffusers' own ``from_pretrained``, as a stock pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from safetensors import SafetensorError
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
+
+from grainspec.diagnostics import fail, reason_of
+from grainspec_runtime.backbones.families.sd_unet import WEIGHTED
+from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, teach_words
+from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.family import ModelFolder
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.device import best_device
+from grainspec_runtime.schedules.ddim import ddim_scheduler
+
+_CLASSES: dict[str, Any] = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+    "tokenizer": CLIPTokenizerFast,
+    "tokenizer_2": CLIPTokenizerFast,
+}
+
+
+def _whole(model: Any, folder: Path) -> Any:
+    """A model with all its weights; transformers would make up what is missing, with a warning."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    variant = "fp16" if all(".fp16" in name for name in names) else None
+    loaded, found = model.from_pretrained(
+        folder, use_safetensors=True, variant=variant, output_loading_info=True
+    )
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
+    return loaded
+
+
+def load(model: ModelFolder, options: LoadOptions, parts: Iterable[str]) -> StableDiffusion:
+    """Load a Stable Diffusion checkpoint's ``parts``, from safetensors alone.
+
+    SDXL's VAE stays in float32 where the rest is float16 and it asks for that (``force_upcast``):
+    it overflows otherwise. LoRAs and textual inversions are loaded by the pipeline's own calls, in
+    float32, and LoRAs are fused: what follows runs as fast as without.
+
+    Raises GrainError: G502 for weights that are missing or broken, G508 for a LoRA or a textual
+    inversion that does not fit the model, G501 if LoRAs are asked for without peft; ValueError for
+    options that cannot work together.
+    """
+    device = torch.device(options.device) if options.device else best_device()
+    if options.offload == "sequential" and (options.compile or device.type == "cpu"):
+        raise ValueError("sequential offload requires a GPU, and excludes `compile`")
+    folder, span = model.folder, model.span
+    dtype = options.dtype
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.float16
+    try:
+        loaded = {
+            part: _whole(_CLASSES[part], folder / part)
+            if part in WEIGHTED
+            else _CLASSES[part].from_pretrained(folder / part)
+            for part in parts
+        }
+        loaded["scheduler"] = ddim_scheduler(folder / "scheduler", span)
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        reason = reason_of(error)
+        message = f"the model {model.name} cannot be loaded: {reason}"
+        raise fail("G502", message, "Was it downloaded in full?", span) from error
+    pipe = _pipeline(loaded, model.index)
+    teach_words(pipe, options.embeddings)
+    fuse_loras(pipe, options.loras)
+    half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
+    for part, module in pipe.components.items():
+        if isinstance(module, torch.nn.Module):
+            kept = dtype if part != "vae" or half_vae else torch.float32
+            # diffusers' own `to` warns about casts of modules that no such checkpoint has
+            place = "cpu" if options.offload else device
+            torch.nn.Module.to(module, device=place, dtype=kept).eval().requires_grad_(False)
+    _apply_options(pipe, options, device)
+    return StableDiffusion(name=model.name, folder=folder, pipe=pipe, device=device, dtype=dtype)
+
+
+def _apply_options(pipe: Any, options: LoadOptions, device: torch.device) -> None:
+    if options.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif options.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    if options.vae_slicing:
+        pipe.vae.enable_slicing()
+    if options.vae_tiling:
+        pipe.vae.enable_tiling()
+    if options.compile:
+        pipe.unet.compile()
+
+
+def _pipeline(
+    parts: dict[str, Any], index: Mapping[str, Any]
+) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
+    """The stock pipeline of these parts, without what judges or marks its pictures."""
+    if "text_encoder_2" in parts:
+        zeros = bool(index.get("force_zeros_for_empty_prompt", True))
+        return StableDiffusionXLPipeline(
+            **parts, force_zeros_for_empty_prompt=zeros, add_watermarker=False
+        )
+    return StableDiffusionPipeline(
+        **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
+
+
+def _is_xl(pipe: object) -> bool:
+    return isinstance(pipe, StableDiffusionXLPipeline)

@@ -1,0 +1,108 @@
+"""The options of commands that load a model, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora
+from grainspec_runtime.backbones.options import LoadOptions, Offload
+from grainspec_runtime.commands.spec_file import embedding_option
+from grainspec_runtime.device import best_device, known_device
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class LoadingArguments:
+    """How to load a model, as the command line says it; torch is not needed yet."""
+
+    arguments: dict[str, Any]
+
+    @property
+    def offload(self) -> Offload | None:
+        """The value of ``--offload``."""
+        offload: Offload | None = self.arguments["offload"]
+        return offload
+
+    @property
+    def compiles(self) -> bool:
+        """Whether ``--compile`` is given."""
+        return bool(self.arguments["compile"])
+
+    def additions(self) -> tuple[list[Lora], list[Embedding]]:
+        """LoRAs and textual inversions; raises GrainError for a LoRA that cannot be loaded."""
+        loras = [Lora.read(text) for text in self.arguments["loras"]]
+        for lora in loras:
+            check_lora(lora)
+        return loras, [Embedding.read(text) for text in self.arguments["embeddings"]]
+
+    def options(self) -> LoadOptions:
+        """The options to load with; a usage error for those that this machine cannot follow."""
+        import torch
+
+        loras, embeddings = self.additions()
+        named = {**self.arguments, "loras": loras, "embeddings": embeddings}
+        named["device"] = known_device(named["device"])
+        named["dtype"] = getattr(torch, named["dtype"]) if named["dtype"] else None
+        if self.offload and torch.device(named["device"] or best_device()).type == "cpu":
+            raise click.UsageError("`--offload` has no effect on a CPU: leave it out.")
+        return LoadOptions(**named)
+
+
+def loading_options(command: Command) -> Command:
+    """Give a command the options of how its model is loaded, as its argument ``loading``."""
+
+    @wraps(command)
+    def with_loading(*args: Any, **named: Any) -> Any:
+        arguments = {name: named.pop(name) for name in LoadOptions.__dataclass_fields__}
+        if arguments["compile"] and arguments["offload"] == "sequential":
+            message = "`--compile` requires a UNet that stays loaded: use `--offload model`."
+            raise click.UsageError(message)
+        return command(*args, loading=LoadingArguments(arguments), **named)
+
+    decorated: Any = with_loading
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best of this machine]"),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float16", "bfloat16"]),
+        help="Precision of the networks. [default: float32 on a CPU, float16 elsewhere]",
+    ),
+    click.option(
+        "--offload",
+        type=click.Choice(["model", "sequential"]),
+        help="Keep in the GPU's memory only the network that works (model: a little slower), or "
+        "only the layer (sequential: much slower, for the smallest GPUs).",
+    ),
+    click.option("--vae-slicing", is_flag=True, help="Encode and decode one frame at a time."),
+    click.option(
+        "--vae-tiling",
+        is_flag=True,
+        help="Encode and decode large frames tile by tile, overlapping.",
+    ),
+    click.option(
+        "--compile",
+        "compile",
+        is_flag=True,
+        help="Compile the UNet with torch.compile: the first step takes minutes, later steps are "
+        "faster. Needs a C compiler.",
+    ),
+    click.option(
+        "--lora",
+        "loras",
+        metavar="PATH[:SCALE]",
+        multiple=True,
+        help="Load a LoRA (safetensors), scaled by SCALE; may be repeated.",
+    ),
+    embedding_option,
+)

@@ -1,0 +1,208 @@
+"""One edit of a session's clip, from its plan to its frames.
+
+Dimensions: F latent frames, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.windows import FrameWindow, plan_of_frames
+from grainspec_runtime.editing import resume
+from grainspec_runtime.editing.result import EditResult, Reconstruction
+from grainspec_runtime.editing.session import ClipSession
+from grainspec_runtime.flow.guide import guiding_paths
+from grainspec_runtime.measures.fidelity import psnr
+from grainspec_runtime.media.blend import blended, faded
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.modulation.layers import Attention, CrossAttentionRule
+from grainspec_runtime.modulation.windowed import clip_attention
+from grainspec_runtime.prepare import Prepared
+from grainspec_runtime.processes.process import Job
+from grainspec_runtime.study.record import Study, StudyRecorder, study_of
+
+_SAMPLING_VERSION = 1
+"""Raised whenever sampling changes its results: a run is never resumed by another version."""
+
+CrossRule = Callable[[MaskPlan, torch.device], CrossAttentionRule]
+"""Makes the cross-attention of another method for an edit, in place of the plan's."""
+
+
+def edit(
+    session: ClipSession,
+    prepared: Prepared,
+    *,
+    finished: Callable[[str], Frames | None] = lambda run_key: None,
+    cross_rule: CrossRule | None = None,
+) -> EditResult:
+    """Edit the session's clip.
+
+    ``finished`` may have the frames of a run that an interrupted one had completed, by its key;
+    they are not made again. ``cross_rule`` replaces the plan's cross-attention, for comparisons.
+
+    Raises GrainError for what fails on the way (G505, G506); ValueError for an edit of another
+    clip, model or controls than the session's.
+    """
+    session.check(prepared)
+    job = _job(session, prepared)
+    process, options = session.process, session.options
+    state = _state(session, prepared, job, cross_rule)
+    session.hold(process.holding(job))
+    session.keep_unfinished(state)
+    begin = state.load(session.latents, session.warn) if options.resumes else None
+    done = begin[0] if begin else 0
+    reused, reconstruction, study = True, None, None
+    edited = finished(state.key) if done == state.steps and not options.reconstruct else None
+    was_finished = edited is not None
+    if edited is None:
+        attention = _EditAttention(session, prepared, cross_rule)
+        sampled = process.run(
+            job,
+            attention.make,
+            stage=session.stages.stage,
+            begin=begin,
+            keep=state if options.use_cache else lambda done, state: None,
+            warn=session.warn,
+        )
+        reused = sampled.reused
+        study = attention.study()
+        edited = _decoded(session, prepared, sampled.latents)
+        if options.reconstruct:
+            reconstruction = _reconstructed(session, job)
+    checkpoint = session.checkpoint
+    return EditResult(
+        prepared=prepared,
+        source=session.frames,
+        edited=edited,
+        fps=session.fps,
+        seconds=session.stages.take_seconds(),
+        inversion_cached=reused,
+        warnings=(*prepared.warnings, *session.take_findings()),
+        device=str(checkpoint.device),
+        dtype=str(checkpoint.dtype).removeprefix("torch."),
+        model_folder=str(checkpoint.folder.resolve()),
+        controls=session.pictures,
+        reconstruction=reconstruction,
+        options=session.recorded_options,
+        run_key=state.key,
+        resumed_at=done,
+        was_finished=was_finished,
+        study=study,
+    )
+
+
+def _job(session: ClipSession, prepared: Prepared) -> Job:
+    spec = prepared.spec
+    return Job(
+        plan=prepared.plan,
+        source=spec.source,
+        negative=spec.negative,
+        sampler=spec.sampler,
+        windows=prepared.windows,
+        inject=spec.inject,
+        edited_F1hw=_latent_weights(session, prepared),
+        about=prepared.about,
+        variant=prepared.variant,
+    )
+
+
+def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:
+    """Where the latents may leave the source's, ``[F, 1, h, w]``; None for everywhere."""
+    if prepared.spec.blend.space not in ("latents", "both"):
+        return None
+    feather = prepared.feather / prepared.backbone.pixels_per_latent
+    weights = faded(prepared.plan.edited_FHW, feather)
+    return torch.from_numpy(weights).to(session.checkpoint.device)[:, None]
+
+
+def _state(
+    session: ClipSession, prepared: Prepared, job: Job, cross_rule: CrossRule | None
+) -> resume.Kept:
+    """Where to keep how far a run has come."""
+    facts: dict[str, Any] = {
+        "version": _SAMPLING_VERSION,
+        "inversion": session.process.key(job),
+        "plan": prepared.plan.digest,
+        "spec": prepared.spec.model_dump(mode="json", by_alias=True),
+        "device": session.checkpoint.device.type,
+        "backend": session.options.backend,
+        "options": session.recorded_options,
+        "versions": [torch.__version__, diffusers.__version__],
+    }
+    if cross_rule is not None:
+        facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
+    return resume.Kept(resume.run_key(facts), job.sampler.steps, prepared.about)
+
+
+class _EditAttention:
+    """The attention of an edit's passes: the plan's, along the clip's motion, and recorded.
+
+    Sampling alone follows the motion: the same inversion serves edits without flow, too.
+    """
+
+    def __init__(
+        self, session: ClipSession, prepared: Prepared, cross_rule: CrossRule | None
+    ) -> None:
+        self._session = session
+        self._plan = prepared.plan
+        self._windows = prepared.windows
+        self._flow = prepared.spec.flow
+        self._motion = session.motion(self._flow) if self._flow else None
+        self._cross_rule = cross_rule
+        self._variant = prepared.variant
+        self._recorders: list[StudyRecorder] = []
+
+    def make(self) -> Attention:
+        """The attention of the whole clip."""
+        device = self._session.checkpoint.device
+        return clip_attention(self._windows, self._of_window, device=device)
+
+    def study(self) -> Study | None:
+        """What was recorded, if anything was to be."""
+        if not self._recorders:
+            return None
+        with self._session.stages.stage("study", self._variant):
+            return study_of(self._recorders, self._windows, self._plan)
+
+    def _of_window(self, window: FrameWindow) -> Attention:
+        plan = plan_of_frames(self._plan, window.frames)
+        checkpoint, options = self._session.checkpoint, self._session.options
+        recorder = None
+        if options.study:
+            recorder = StudyRecorder(plan, weights=window.weights, device=checkpoint.device)
+            self._recorders.append(recorder)
+        paths = None
+        if self._flow is not None and self._motion is not None:
+            paths = guiding_paths(self._flow, self._motion, plan, window.frames)
+        rule = self._cross_rule(plan, checkpoint.device) if self._cross_rule else None
+        return checkpoint.attention(
+            len(plan.frames),
+            plan.attention,
+            plan=plan,
+            backend=options.backend,
+            paths=paths,
+            cross_rule=rule,
+            recorder=recorder,
+        )
+
+
+def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frames:
+    with session.stages.stage("decode", prepared.variant):
+        edited = session.checkpoint.decode_clip(latents)
+        if prepared.spec.blend.space in ("pixels", "both"):
+            regions = prepared.bound.edits.bits_FHW != 0
+            edited = blended(session.frames, edited, faded(regions, prepared.feather))
+    return edited
+
+
+def _reconstructed(session: ClipSession, job: Job) -> Reconstruction:
+    latents = session.process.reconstruct(job, stage=session.stages.stage, warn=session.warn)
+    frames = session.frames
+    back, alone = (session.checkpoint.decode_clip(each) for each in (latents, session.latents))
+    return Reconstruction(back, psnr(frames, back) or 0.0, psnr(frames, alone) or 0.0)

@@ -1,0 +1,180 @@
+"""A clip on a model: read, encoded and prepared once, for any number of edits of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
+
+import torch
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.spec import DEMO, Flow
+from grainspec_runtime.backbones.family import Checkpoint
+from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.cache.limit import cache_limit
+from grainspec_runtime.cache.store import using
+from grainspec_runtime.conditioning.pictures import control_pictures
+from grainspec_runtime.demo.checks import strange_clip
+from grainspec_runtime.editing import resume
+from grainspec_runtime.editing.options import RunOptions
+from grainspec_runtime.editing.stages import StageProgress, Stages
+from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.flow.estimate import estimate_flow
+from grainspec_runtime.media.decode import Frames, decode_frames
+from grainspec_runtime.memory import out_of_memory
+from grainspec_runtime.prepare import Prepared
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert_and_sample import InvertAndSample
+from grainspec_runtime.processes.process import Process
+
+_SHARED = ("video", "model", "controls")
+
+
+class ClipSession:
+    """One clip on one model: a context manager that owns what the edits of the clip share.
+
+    Inside the block :func:`grainspec_runtime.editing.edit.edit` makes any number of edits of the
+    clip that ``first`` names. Entering loads the model, reads and encodes the clip, and makes the
+    control pictures. Where edits stand is kept until the block ends without an error; after an
+    error it stays in the cache, so that the same run can be resumed.
+
+    frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: those of the controls, as
+    ``frames``. process: makes edits of these latents.
+    """
+
+    checkpoint: Checkpoint
+    frames: Frames
+    latents: torch.Tensor
+    pictures: tuple[Frames, ...]
+    process: Process
+
+    def __init__(
+        self,
+        load: Callable[[], Checkpoint],
+        first: Prepared,
+        *,
+        options: RunOptions,
+        loading: LoadOptions,
+        progress: StageProgress = lambda stage, done, total: None,
+    ) -> None:
+        self.options = options
+        self.loading = loading
+        self.stages = Stages(progress, self._out_of_memory)
+        self.fps = first.bound.facts.fps / first.spec.video.step
+        self.recorded_options = loading.recorded()
+        self._load = load
+        self._first = first
+        self._loaded: Checkpoint | None = None
+        self._held = ExitStack()
+        self._unfinished: list[resume.Kept] = []
+        self._motions: dict[Flow, ClipFlow] = {}
+        self._findings: list[Diagnostic] = []
+
+    def __enter__(self) -> Self:
+        if self.options.use_cache:
+            cache_limit()  # an invalid limit is reported now
+        with self.stages.stage("load model"):
+            self.checkpoint = self._loaded = self._load()
+        self._read_clip()
+        self._prepare_process()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None:
+            for state in self._unfinished:
+                state.drop()
+        self._held.close()
+
+    def check(self, prepared: Prepared) -> None:
+        """Raise ValueError unless an edit is of this session's clip, model and controls."""
+        for name in _SHARED:
+            if getattr(prepared.spec, name) != getattr(self._first.spec, name):
+                raise ValueError(f"all must have the same {name}, as the variants of a spec have")
+
+    def warn(self, finding: Diagnostic) -> None:
+        """Note what is doubtful; the next result has it."""
+        self._findings.append(finding)
+
+    def take_findings(self) -> tuple[Diagnostic, ...]:
+        """What was noted since the last call."""
+        findings, self._findings = tuple(self._findings), []
+        return findings
+
+    def keep_unfinished(self, state: resume.Kept) -> None:
+        """Own what an edit can be resumed from, until the session ends."""
+        self._unfinished.append(state)
+        if self.options.use_cache:
+            self._held.enter_context(using(resume.KIND, state.key))
+
+    def hold(self, holding: Any) -> None:
+        """Enter a context for as long as the session lasts, where there is a cache."""
+        if self.options.use_cache:
+            self._held.enter_context(holding)
+
+    def motion(self, flow: Flow) -> ClipFlow:
+        """The clip's optical flow by the method of ``flow``, estimated once."""
+        method = flow.replaced({}, levels="all")
+        if method not in self._motions:
+            weights = self._first.base / flow.weights if flow.weights else None
+            with self.stages.stage("flow") as progress:
+                self._motions[method] = estimate_flow(
+                    self.frames,
+                    flow.method,
+                    weights=weights,
+                    device=str(self.checkpoint.device),
+                    progress=progress,
+                )
+        return self._motions[method]
+
+    def _read_clip(self) -> None:
+        first = self._first
+        with self.stages.stage("read clip"):
+            path = first.base / first.spec.video.path
+            self.frames = decode_frames(path, first.plan.frames, first.bound.window)
+            self.latents = self.checkpoint.encode_clip(self.frames)
+            if first.spec.model == DEMO:
+                round_trip = self.checkpoint.decode_clip(self.latents)
+                span = first.spec.video.span_of("path")
+                self._findings += strange_clip(self.frames, round_trip, span)
+
+    def _prepare_process(self) -> None:
+        first, controls = self._first, None
+        self.pictures = ()
+        if first.spec.controls:
+            with self.stages.stage("control"):
+                self.pictures = tuple(
+                    control_pictures(
+                        control,
+                        self.frames,
+                        base=first.base,
+                        model=first.spec.model,
+                        frames=first.plan.frames,
+                        window=first.bound.window,
+                        facts=first.bound.facts,
+                        device=self.checkpoint.device,
+                    )
+                    for control in first.spec.controls
+                )
+                controls = self.checkpoint.load_controls(
+                    first.spec.controls, self.pictures, first.base
+                )
+        self.process = InvertAndSample(
+            Denoiser(self.checkpoint, controls),
+            self.latents,
+            self.loading.additions(),
+            use_cache=self.options.use_cache,
+            look_up=self.options.look_up,
+        )
+
+    def _out_of_memory(self, stage: str, error: BaseException) -> BaseException:
+        first = self._first
+        return out_of_memory(
+            stage,
+            first.plan,
+            self._loaded,
+            error,
+            loading=self.loading,
+            inject=first.spec.inject,
+            context=first.spec.context,
+        )

@@ -1,0 +1,48 @@
+"""The stages of a run: shown as they go, timed, and their lack of memory explained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from grainspec_runtime.memory import is_out_of_memory
+from grainspec_runtime.processes.process import Progress
+
+StageProgress = Callable[[str, int, int], None]
+"""Called with the name of a stage, its finished steps and all its steps."""
+
+
+class Stages:
+    """The stages of one run.
+
+    ``explain`` makes the error to raise for a stage, by its name, that ran out of memory.
+    """
+
+    def __init__(
+        self,
+        progress: StageProgress,
+        explain: Callable[[str, BaseException], BaseException],
+    ) -> None:
+        self._progress = progress
+        self._explain = explain
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, variant: str | None = None) -> Iterator[Progress]:
+        """Run a stage inside the block, which gets what reports its progress."""
+        start, shown = time.perf_counter(), f"{name} {variant}" if variant else name
+        self._progress(shown, 0, 1)
+        try:
+            yield lambda done, total: self._progress(shown, done, total)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise self._explain(name, error) from error
+            raise
+        self._progress(shown, 1, 1)
+        self._seconds[name] = round(time.perf_counter() - start, 3)
+
+    def take_seconds(self) -> dict[str, float]:
+        """Wall time by stage, in seconds, of the stages since the last call."""
+        seconds, self._seconds = self._seconds, {}
+        return seconds

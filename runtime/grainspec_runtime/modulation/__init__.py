@@ -1,0 +1,1 @@
+"""A mask plan inside a denoiser: how its attention layers attend while the plan acts."""

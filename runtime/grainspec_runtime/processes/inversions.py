@@ -1,0 +1,109 @@
+"""The inversions of one clip: found in the cache, or made and kept there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from grainspec_runtime.backbones.fingerprint import fingerprint
+from grainspec_runtime.cache.inversions import inversion_key, load_inversion, save_inversion
+from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.modulation.windowed import clip_attention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.invert import invert
+from grainspec_runtime.processes.process import Job, Progress, Warn
+
+_INVERSION_VERSION = 3
+"""Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
+
+
+class Inversions:
+    """The inversions of one clip: the last one that was used, those on disk, and new ones.
+
+    ``additions`` are those of :meth:`LoadOptions.additions`. Without ``use_cache`` nothing is kept
+    on disk; without ``look_up`` nothing is read there.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        latents: Tensor,
+        additions: dict[str, Any],
+        *,
+        use_cache: bool,
+        look_up: bool,
+    ) -> None:
+        self.denoiser = denoiser
+        self.checkpoint = denoiser.checkpoint
+        self.latents = latents
+        self._additions = [
+            [name, one["sha256"], one.get("scale"), one.get("word")]
+            for name, all_ in additions.items()
+            for one in all_
+        ]
+        self._use_cache = use_cache
+        self._look_up = look_up
+        self._last: tuple[str, Tensor] | None = None
+        self._model: list[object] | None = None
+        self._keys: dict[str, str] = {}  # by facts: hashing the latents of a long clip takes time
+
+    def key(self, job: Job) -> str:
+        """What the trajectory for a job is kept under."""
+        if self._model is None:
+            self._model = fingerprint(self.checkpoint)
+        facts = {
+            "version": _INVERSION_VERSION,
+            "model": self._model,
+            "additions": self._additions,
+            "source": job.source,
+            "timesteps": self._timesteps(job).tolist(),
+            "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
+            **self.checkpoint.pass_facts(job.plan.attention),
+            "dtype": str(self.checkpoint.dtype),
+        }
+        if len(job.windows) > 1:
+            facts["windows"] = [[window.frames, window.weights] for window in job.windows]
+        text = repr(facts)
+        if text not in self._keys:
+            self._keys[text] = inversion_key(self.latents, facts)
+        return self._keys[text]
+
+    def of(self, job: Job, progress: Progress, warn: Warn) -> tuple[Tensor, bool]:
+        """The trajectory for a job, and whether it was there before."""
+        key = self.key(job)
+        if self._last and self._last[0] == key:
+            return self._last[1], True
+        cached = load_inversion(key, warn) if self._look_up else None
+        if cached is not None and cached.shape[1:] == self.latents.shape:
+            self._last = key, cached
+            return cached, True
+        trajectory = invert(
+            self.denoiser,
+            self.latents,
+            unmodulated(job, self.denoiser),
+            prompt=job.source,
+            timesteps=self._timesteps(job),
+            progress=progress,
+        )
+        if self._use_cache:
+            about = {**(job.about or {}), "steps": str(job.sampler.steps), "source": job.source}
+            about.pop("target", None)
+            save_inversion(key, trajectory, about)
+        self._last = key, trajectory
+        return trajectory, False
+
+    def _timesteps(self, job: Job) -> Tensor:
+        schedule = self.checkpoint.schedule
+        timesteps: Tensor = schedule.solver(job.sampler, self.checkpoint.device).timesteps
+        return timesteps
+
+
+def unmodulated(job: Job, denoiser: Denoiser) -> Attention:
+    """Attention over the frames in scope, without a plan."""
+    checkpoint = denoiser.checkpoint
+    return clip_attention(
+        job.windows,
+        lambda window: checkpoint.attention(len(window.frames), job.plan.attention),
+        device=checkpoint.device,
+    )

@@ -1,0 +1,111 @@
+"""The process of the VideoGrain paper: invert the clip, then sample from its noise under the plan.
+
+The inversion is a trajectory of latents, one for every timestep, which sampling needs again: what
+lies outside the edited regions is put back on it after every step, and injection takes the source's
+features along it. It is found in the cache, or made and kept there.
+
+Dimensions: F frames, c channels, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import Tensor
+
+from grainspec_runtime.cache.inversions import KIND
+from grainspec_runtime.cache.store import using
+from grainspec_runtime.injection.inject import injecting
+from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.inversions import Inversions, unmodulated
+from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
+from grainspec_runtime.processes.sample import sample
+
+
+class InvertAndSample:
+    """Inversion and sampling of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        latents: Tensor,
+        additions: dict[str, Any],
+        *,
+        use_cache: bool,
+        look_up: bool,
+    ) -> None:
+        self.denoiser = denoiser
+        self.checkpoint = denoiser.checkpoint
+        self.inversions = Inversions(
+            denoiser, latents, additions, use_cache=use_cache, look_up=look_up
+        )
+
+    def key(self, job: Job) -> str:
+        """A hash of everything that the inversion for a job depends on."""
+        return self.inversions.key(job)
+
+    def holding(self, job: Job) -> AbstractContextManager[None]:
+        """Keep the cached inversion for a job from being removed, inside the block."""
+        return using(KIND, self.key(job))
+
+    def run(
+        self,
+        job: Job,
+        attention: Callable[[], Attention],
+        *,
+        stage: Stage,
+        begin: tuple[int, State] | None,
+        keep: Callable[[int, State], None],
+        warn: Warn,
+    ) -> Sampled:
+        """Invert the clip, or find its inversion, and sample from its noise."""
+        with stage("invert", job.variant) as progress:
+            trajectory, cached = self.inversions.of(job, progress, warn)
+        with (
+            stage("sample", job.variant) as progress,
+            injecting(
+                self.denoiser,
+                job.inject,
+                trajectory,
+                source=job.source,
+                attention=unmodulated(job, self.denoiser),
+            ) as denoiser,
+        ):
+            latents = sample(
+                denoiser,
+                trajectory,
+                attention(),
+                [
+                    self.checkpoint.encode_prompt(job.negative),
+                    self.checkpoint.encode_target(job.plan),
+                ],
+                scheduler=self._solver(job),
+                guidance=job.sampler.guidance,
+                edited_F1hw=job.edited_F1hw,
+                eta=job.sampler.eta,
+                seed=job.sampler.seed,
+                progress=progress,
+                begin=begin,
+                keep=keep,
+            )
+        return Sampled(latents, cached)
+
+    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
+        """The clip from its noise, with the source prompt alone: no guidance, plan or blending."""
+        trajectory, _ = self.inversions.of(job, lambda done, total: None, warn)
+        with stage("reconstruct", job.variant) as progress:
+            return sample(
+                self.denoiser,
+                trajectory,
+                unmodulated(job, self.denoiser),
+                [self.checkpoint.encode_prompt(job.source)],
+                scheduler=self._solver(job),
+                guidance=1.0,
+                progress=progress,
+            )
+
+    def _solver(self, job: Job) -> Any:
+        return self.checkpoint.schedule.solver(job.sampler, self.checkpoint.device)
