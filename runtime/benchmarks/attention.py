@@ -1,13 +1,15 @@
 """The operator's backends against torch's own attention and against the whole score matrix.
 
     python runtime/benchmarks/attention.py --json attention.json
+    TRITON_INTERPRET=1 python runtime/benchmarks/attention.py --check --backends triton --widths 40
 
 Random queries, keys and values; regions are discs that wander over 16 frames, and the tokens of no
-disc are a class of their own. First every backend is checked against `dense` (float64), then each
-is timed, and its peak memory beyond its inputs measured. `naive` builds the whole score matrix, one
-head at a time, as published code does. On a GPU the class order is kept between calls, as the
-editor keeps it; `sort` is what making it takes, and `one class` the same kernel with nothing to
-tell apart. Cross-attention has a batch of frames, and keys that are words, each a class of its own.
+disc are a class of their own. First `rows`, `triton` and `hopper` are checked against `dense`
+(float64) wherever they can run, then each backend is timed, and its peak memory beyond its inputs
+measured. `naive` builds the whole score matrix, one head at a time, as published code does. On a
+GPU the class order is kept between calls, as the editor keeps it; `sort` is the time it takes to
+make, and `one class` the same kernel with a single class. Cross-attention has a batch of frames,
+and keys that are words, each a class of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from grainspec_runtime.attention import ClassOrder, modulated_attention
+from grainspec_runtime.attention import BACKENDS, ClassOrder, modulated_attention
+from grainspec_runtime.attention.call import AttentionCall
 
 HEADS = 8
 CUDA_SIZES = [  # tokens, head size; the first four are the levels of Stable Diffusion 1.5
@@ -100,26 +104,34 @@ def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
     return torch.stack(heads)[None]
 
 
-def check(device: str, widths: list[int] | None = None) -> dict[str, float]:
-    """The largest error against the reference, by backend and dtype; stops at one out of bounds."""
+def check(device: str, backends: list[str], widths: list[int]) -> dict[str, float]:
+    """The largest error against the reference, by backend and dtype; stops at one out of bounds.
+
+    What a backend cannot run is left out, and named once with the reason.
+    """
     worst: dict[str, float] = {}
-    for backend, dtypes in {"rows": BOUNDS, "triton": BOUNDS if device == "cuda" else {}}.items():
-        for dtype in dtypes:
-            for width in widths or (8, 33, 40, 64, 80, 128, 160, 256):
-                for case in CASES:
-                    error = one_error(backend, dtype, width, case, device)
-                    large = CASES[case][1] > 1
-                    name = f"{backend} {str(dtype).removeprefix('torch.')}"
-                    name += " large scores" if large else ""
-                    worst[name] = max(worst.get(name, 0.0), error)
-                    bound = BOUNDS[dtype]
-                    if large and dtype == torch.float32:
-                        bound = 1e-4  # scores of 1e4 are themselves only known to 1e-3
-                    if not error < bound:
-                        raise SystemExit(f"{name}, d = {width}, {case}: error {error}")
+    reasons: set[str] = set()
+    for backend, dtype, width, case in itertools.product(backends, BOUNDS, widths, CASES):
+        features = frozenset({"soft"} if CASES[case][2] == "soft" else ())
+        why_not = BACKENDS[backend].why_not(torch.device(device), dtype, width, features)
+        if why_not is not None:
+            reasons.add(why_not)
+            continue
+        error = one_error(backend, dtype, width, case, device)
+        large = CASES[case][1] > 1
+        name = f"{backend} {str(dtype).removeprefix('torch.')}" + " large scores" * large
+        worst[name] = max(worst.get(name, 0.0), error)
+        # Scores of 1e4 are themselves only known to 1e-3 in float32.
+        bound = 1e-4 if large and dtype == torch.float32 else BOUNDS[dtype]
+        if not error < bound:
+            raise SystemExit(f"{name}, d = {width}, {case}: error {error}")
+    for reason in sorted(reasons):
+        print("not checked:", reason)
     return worst
 
 
+CHECKED = ["rows", "triton", "hopper"]
+WIDTHS = [8, 33, 40, 64, 80, 128, 160, 256]
 CASES = {  # keys, factor of the scores, pairs that are positive
     "few keys": (77, 1.0, "some"),
     "two tiles": (200, 1.0, "some"),
@@ -161,8 +173,10 @@ def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: s
     if relate == "balanced":
         keywords["attract"] = keywords["repel"] = balancing(q, k, keywords)
     wanted = modulated_attention(q.double(), k.double(), v.double(), **keywords, backend="dense")
-    out = modulated_attention(q, k, v, **keywords, backend=backend)
-    if backend == "triton":  # the same bits, whatever else runs
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "attention falls back")  # it would be checked instead
+        out = modulated_attention(q, k, v, **keywords, backend=backend)
+    if BACKENDS[backend].compiles:  # bit-identical, whatever else runs
         again = [modulated_attention(q, k, v, **keywords, backend=backend) for _ in range(3)]
         assert all(torch.equal(out, other) for other in again)
     return float((out.double() - wanted).norm() / wanted.norm())
@@ -266,6 +280,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="check, and time nothing")
+    parser.add_argument("--backends", nargs="+", choices=CHECKED, help="check these only")
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS, help="head sizes to check")
     parser.add_argument("--tune", action="store_true", help="find and keep tile shapes; GPU only")
     parser.add_argument("--regions", type=int, nargs="+", default=[2, 5, 20])
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -287,7 +303,8 @@ def main() -> None:
         return
     machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
     print(f"{machine}, torch {torch.__version__}, {torch.get_num_threads()} threads, {dtype}")
-    worst = check(device)
+    checked = arguments.backends or (CHECKED if device == "cuda" else ["rows"])
+    worst = check(device, checked, arguments.widths)
     print("largest errors:", ", ".join(f"{k} {v:.1e}" for k, v in worst.items()))
     if arguments.check:
         return
@@ -323,7 +340,7 @@ def measured(size: dict[str, int], given: Problem, device: str) -> dict[str, obj
 
 def tune() -> None:
     """Try tile shapes of the portable kernel on this GPU, and keep the fastest of each size."""
-    from grainspec_runtime.attention.fused import fused
+    from grainspec_runtime.attention.backends import triton_kernel
     from grainspec_runtime.attention.tuning import Tile, keep, key_of
 
     gpu = torch.cuda.get_device_name()
@@ -334,16 +351,17 @@ def tune() -> None:
                 labels = m["query_labels"][None]
                 order = ClassOrder.of(labels, labels, m["relation"])
                 strength = m["attract"].expand(1, tokens)
+                call = AttentionCall(
+                    q, k, v, query_labels=labels, key_labels=labels, relation=m["relation"],
+                    attract=strength, repel=strength, scale=width**-0.5, order=order,
+                )  # fmt: skip
                 times: dict[Tile, float] = {}
                 for tile in map(
                     Tile._make, itertools.product((64, 128), (32, 64, 128), (4, 8), (2, 3))
                 ):
-                    call = functools.partial(
-                        fused, q, k, v, order=order, attract=strength, repel=strength,
-                        scale=width**-0.5, tile=tile,
-                    )  # fmt: skip
-                    with contextlib.suppress(Exception):  # too large for this GPU, say
-                        times[tile] = seconds(call, "cuda")
+                    launch = functools.partial(triton_kernel.launch, call, tile)
+                    with contextlib.suppress(Exception):  # too large for this GPU, for example
+                        times[tile] = seconds(launch, "cuda")
                 best = min(times, key=times.__getitem__)
                 where = keep({key_of(gpu, dtype, width, tokens): best})
                 print(f"{dtype} d {width} {tokens} tokens: {best}, {1000 * times[best]:.3g} ms")

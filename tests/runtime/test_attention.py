@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from attention_cases import balanced, case, error
 
 from grainspec_runtime.attention import modulated_attention, operator
-from grainspec_runtime.attention import rows as rows_module
+from grainspec_runtime.attention.backends import rows as rows_module
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_wrong_arguments_name_what_is_wrong() -> None:
         ("attract", torch.ones(3), r"attract must be \[60\] or \[1, 60\]"),
         ("relation", torch.ones(4, 4), "relation must be bool"),
         ("soft", torch.ones(3, dtype=torch.bool), r"soft must be bool \[4\]"),
-        ("soft", torch.ones(4), r"soft must be bool \[4\]; it is float32"),
+        ("soft", torch.ones(4), r"soft must be bool \[4\]; got float32"),
         ("soft_share", 1.1, "soft_share must lie in 0 to 1"),
-        ("backend", "magic", "backend 'magic' is not one of"),
+        ("backend", "magic", "unknown backend `magic`: use one of auto"),
         ("relation", torch.ones(1, 1, dtype=torch.bool), "query_labels must lie in 0 to 0"),
         ("key_labels", good["key_labels"] - 9, "key_labels must lie in"),
     ]:

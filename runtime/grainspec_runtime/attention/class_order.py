@@ -1,10 +1,10 @@
-"""Queries and keys in the order of their classes, as the fused kernels walk them.
+"""Queries and keys sorted by class, as the fused kernels visit them.
 
-Sorted this way a tile of queries is of one class, and every tile of keys is of one sign for it: no
-tile of scores is mixed. The portable kernel gathers keys through an index, the positive ones of a
-class first. The kernel for Hopper wants neighbours: it takes keys sorted by their own class, where
-the keys of one sign are a few runs, and those in tiles: for each sign the ragged ones first (what
-is left of a run), then the whole ones.
+Then a tile of queries has one class, and every tile of keys has one sign for it: no tile of scores
+is mixed. The portable kernel gathers keys through an index, the positive ones of a class first. The
+Hopper kernel copies neighbours: it takes keys sorted by their own class, so that the keys of one
+sign are a few runs, and cuts the runs into tiles: for each sign the ragged tiles first (the
+remainder of a run), then the whole ones.
 
 Dimensions: B batch (1 where all batch entries share their labels), N queries, M keys, C query
 classes, K key classes, T tiles, S slots: places for queries, each class beginning at a multiple of
@@ -57,7 +57,7 @@ class ClassOrder:
     """int32: how many tiles are positive and ragged, positive and whole, and negative likewise."""
 
     def tensors(self) -> list[Tensor]:
-        """All of them, in order."""
+        """All tensors, in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
 
     @classmethod
@@ -73,7 +73,7 @@ class ClassOrder:
         Args:
             query_labels_BN, key_labels_BM: integer, ``[B, N]`` and ``[B, M]``.
             relation: bool ``[C, Ck]``.
-            soft: bool ``[Ck]``, which the signs alone know of; None for none.
+            soft: bool ``[Ck]``, which only ``signs_BCM`` takes into account; None for none.
         """
         signs_BCM = signs_of(relation, soft)[:, key_labels_BM].transpose(0, 1).contiguous()
         return cls(
@@ -98,7 +98,7 @@ def _slots(labels_BN: Tensor, classes: int) -> Tensor:
     most = (queries + (BLOCK - 1) * min(classes, queries)) // BLOCK * BLOCK
     out_BS = torch.full((batch, most), -1, dtype=torch.int32, device=device)
     out_BS.scatter_(1, place_BN, order_BN.int())
-    # Blocks of half a load come last, so that the GPU ends with little work.
+    # Half-filled blocks come last, so that the GPU's last wave has little work.
     half_full_Bb = out_BS[:, BLOCK // 2 :: BLOCK] < 0
     order_Bb = half_full_Bb.byte().argsort(dim=1, stable=True)
     blocks_BbS = out_BS.view(batch, -1, BLOCK)

@@ -1,20 +1,25 @@
-"""Which backend runs the operator, and why."""
+"""Choose the backend of a call, and run it."""
 
 from __future__ import annotations
 
 import logging
-import warnings
 from functools import cache
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from grainspec_runtime.attention.parts import why_no_xformers
+from grainspec_runtime.attention.backends import BACKENDS
+from grainspec_runtime.attention.backends.fallback import attempt, warn_fallback
+from grainspec_runtime.attention.call import AttentionCall, Requirements
 
 LOG = logging.getLogger("grainspec.attention")
 
-NAMES = ("triton", "rows", "xformers", "dense")
-"""The backends: fused, portable, by xFormers' plain attention, and the reference."""
+NAMES = tuple(BACKENDS)
+"""The names of all backends."""
+
+AUTO = "triton"
+"""What ``auto`` picks on a GPU, where it can run. Elsewhere it picks that backend's fallback."""
 
 
 class Choice(NamedTuple):
@@ -24,68 +29,65 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(backend: str, device: torch.device, dtype: torch.dtype, width: int) -> Choice:
+def choose(
+    backend: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    width: int,
+    features: frozenset[str] = frozenset(),
+) -> Choice:
     """The backend that will run.
 
     Args:
         backend: ``"auto"``, or one of ``NAMES`` to force it.
         device, dtype, width: of the query; ``width`` is the head size.
+        features: the optional fields of the call, of :data:`.call.FEATURES`.
 
-    A forced ``triton`` or ``xformers`` that cannot run gives way to ``rows``, with one warning.
+    A backend that cannot run is replaced by its fallback, with one warning. ``auto`` warns on a
+    GPU only. ``BACKENDS[name].why_not(...)`` says why a backend cannot run.
 
     Raises:
         ValueError: if no backend has that name.
     """
-    if backend not in ("auto", *NAMES):
-        raise ValueError(f"backend {backend!r} is not one of auto, {', '.join(NAMES)}")
-    return _choose(backend, device, dtype, width)
-
-
-@cache
-def _choose(backend: str, device: torch.device, dtype: torch.dtype, width: int) -> Choice:
-    if backend in ("rows", "dense"):
-        choice = Choice(backend, "asked for")
-    elif backend == "xformers":
-        why_not = why_no_xformers(device, dtype, width)
-        choice = Choice("xformers", "asked for") if why_not is None else Choice("rows", why_not)
-        if why_not is not None:
-            warn_once(f"attention runs row by row: {why_not}")
+    if backend != "auto" and backend not in BACKENDS:
+        raise ValueError(f"unknown backend `{backend}`: use one of auto, {', '.join(BACKENDS)}")
+    requirements = Requirements(device, dtype, width, features)
+    if backend == "auto":
+        choice = _automatic(requirements)
     else:
-        why_not = why_no_triton(device, dtype, width)
-        if why_not is None and (backend == "triton" or device.type == "cuda"):
-            choice = Choice("triton", "asked for" if backend == "triton" else "fused, on a GPU")
-        else:
-            choice = Choice("rows", why_not or "the kernel is interpreted, which is slow")
-            if backend == "triton" or device.type == "cuda":
-                warn_once(f"attention runs row by row: {choice.reason}")
-    LOG.debug(
-        "%s attention on %s, %s, heads of %d: %s (%s)",
-        backend, device, dtype, width, choice.backend, choice.reason,
-    )  # fmt: skip
+        choice = _available(backend, "requested", requirements)
+    _log_once(requirements, choice)
     return choice
 
 
-def why_no_triton(device: torch.device, dtype: torch.dtype, width: int) -> str | None:
-    """What keeps the fused kernel from running; None if nothing does."""
-    try:
-        from grainspec_runtime.attention import fused
-    except Exception as error:  # an import of Triton can fail in ways of its own
-        return f"Triton cannot be imported ({error})"
-    if device.type == "cuda":
-        if torch.version.cuda is None:
-            return "the fused kernel was never tried on AMD GPUs"
-        if torch.cuda.get_device_capability(device) < (8, 0):
-            return "the fused kernel needs a GPU of compute capability 8.0 or more"
-    elif not (device.type == "cpu" and fused.INTERPRETED):
-        return f"the fused kernel needs a CUDA GPU, not {device.type}"
-    if dtype not in fused.DTYPES:
-        return f"the fused kernel does not take {dtype}"
-    if width > fused.WIDEST:
-        return f"the fused kernel takes heads of at most {fused.WIDEST}, not {width}"
-    return None
+def run(call: AttentionCall, backend: str) -> Tensor:
+    """The call's result by the chosen backend, or by its fallback if its kernel fails.
+
+    The result has the query's shape and dtype; its strides are the backend's.
+    """
+    chosen = BACKENDS[choose(backend, *call.requirements).backend]
+    out = attempt(chosen, call)
+    return run(call, chosen.fallback) if out is None else out
+
+
+def _automatic(requirements: Requirements) -> Choice:
+    if requirements.device.type == "cuda":
+        return _available(AUTO, "fused kernels on a GPU", requirements)
+    why_not = BACKENDS[AUTO].why_not(*requirements)
+    return Choice(BACKENDS[AUTO].fallback, why_not or "Triton's interpreter is slow")
+
+
+def _available(backend: str, reason: str, requirements: Requirements) -> Choice:
+    """The backend, or the first of its fallbacks that can run."""
+    why_not = BACKENDS[backend].why_not(*requirements)
+    if why_not is None:
+        return Choice(backend, reason)
+    fallback = BACKENDS[backend].fallback
+    warn_fallback(backend, fallback, why_not)
+    return _available(fallback, why_not, requirements)
 
 
 @cache
-def warn_once(message: str) -> None:
-    """Warn, the first time."""
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
+def _log_once(requirements: Requirements, choice: Choice) -> None:
+    device, dtype, width, _ = requirements
+    LOG.debug("%s, %s, head size %d: `%s` (%s)", device, dtype, width, *choice)

@@ -1,16 +1,30 @@
 """Region-modulated attention: one operator, several backends.
 
-The mathematics (VideoGrain, ICLR 2025; DenseDiffusion, ICCV 2023), for query row r and key j with
-scores ``s = scale · Q Kᵀ``, ``mx_r`` and ``mn_r`` the largest and smallest score of the row over
-*all* keys, and R the boolean relation that says which pairs are positive:
+The mathematics (VideoGrain, ICLR 2025; DenseDiffusion, ICCV 2023). Query row r and key j have the
+score ``s = scale · Q Kᵀ``; ``mx_r`` and ``mn_r`` are the largest and smallest score of the row over
+*all* keys; the boolean relation R says which pairs are positive:
 
     s'_rj = s_rj + λ⁺_r (mx_r − s_rj)      where R_rj
-    s'_rj = s_rj + g_j λ⁻_r (mn_r − s_rj)  elsewhere
+    s'_rj = s_rj + g_j λ⁻_r (mn_r − s_rj)  elsewhere                                        (1)
     out_r = softmax_j(s'_rj) V
 
 λ⁺ is called ``attract`` and λ⁻ ``repel``. R is given by the classes of queries and keys (labels)
 and a small table over classes (relation), so nothing of size N x M has to be built for it. The
-factor g is 1, but for soft keys: those are pushed by a share of λ⁻ only.
+factor g is 1, except for soft keys: λ⁻ repels those by a share g only.
+
+Backends use two equations that follow from it. A softmax does not change if ``mx_r`` is subtracted
+from its row, and then no large numbers cancel:
+
+    s'_rj − mx_r = (1 − λ⁺_r) (s_rj − mx_r)                               where R_rj
+    s'_rj − mx_r = (1 − g_j λ⁻_r) (s_rj − mx_r) + g_j λ⁻_r (mn_r − mx_r)  elsewhere         (2)
+
+Among the keys of one sign (positive, negative, soft) the modulation is a temperature and a
+constant. Plain attention to those keys alone with the scale ``(1 − λ) · scale`` gives an output o
+and the log-sum-exp l of its scores, and the signs are joined by
+
+    out = Σ w o / Σ w,   w⁺ = exp(l⁺ + λ⁺ mx),   w⁻ = exp(l⁻ + λ⁻ mn),                      (3)
+
+with g λ⁻ in place of λ⁻ for soft keys.
 
 Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
 """
@@ -18,17 +32,13 @@ Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
+from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.class_order import ClassOrder
-from grainspec_runtime.attention.dense import dense
-from grainspec_runtime.attention.dispatch import choose, warn_once
-from grainspec_runtime.attention.parts import by_parts, xformers_part
-from grainspec_runtime.attention.rows import rows
+from grainspec_runtime.attention.dispatch import choose, run
 
 
 def modulated_attention(
@@ -47,7 +57,7 @@ def modulated_attention(
     backend: str = "auto",
     order: ClassOrder | None = None,
 ) -> Tensor:
-    """Attention whose scores are pulled to their row's extremes, as the module's docstring says.
+    """Attention with scores moved towards their row's extremes, as the module's docstring says.
 
     Args:
         query: ``[B, H, N, d]``, any floating dtype.
@@ -56,25 +66,26 @@ def modulated_attention(
         relation: bool ``[Cq, Ck]``; whether a query class and a key class are a positive pair.
         attract, repel: λ⁺ and λ⁻ in [0, 1], ``[N]`` or ``[B, N]``. Rows with zeros are plain
             attention.
-        soft: bool ``[Ck]``; the key classes that λ⁻ pushes by a share only, where they are not
-            positive. Meant for a prompt's words: the kernels for many keys don't know them. None
-            for none.
-        soft_share: that share, g, in [0, 1]: 0 leaves them alone, 1 makes them like all others.
+        soft: bool ``[Ck]``; the key classes that λ⁻ repels by a share only, where they are not
+            positive. Meant for a prompt's words: the kernels for many keys do not support them.
+            None for none.
+        soft_share: that share, g, in [0, 1]: 0 does not repel them, 1 makes them like all others.
         scale: factor of the scores; ``1 / sqrt(d)`` by default.
-        backend: ``"triton"`` (one fused pass, CUDA), ``"rows"`` (any device), ``"dense"`` (float64,
-            O(N·M) memory; the reference that tests trust), ``"xformers"`` (its plain attention,
-            one sign of one class at a time), or ``"auto"``: ``triton`` or ``rows``, as
+        backend: ``"triton"`` (one fused pass, CUDA; with its kernel for Hopper GPUs there),
+            ``"hopper"`` (that kernel for any number of keys), ``"rows"`` (any device), ``"dense"``
+            (float64, O(N·M) memory; the reference of the tests), ``"xformers"`` (its plain
+            attention, one sign of one class at a time), or ``"auto"``: ``triton`` or ``rows``, as
             :func:`grainspec_runtime.attention.dispatch.choose` says. All but ``dense`` take memory
             linear in N and M, and all are exact.
-        order: ``ClassOrder.of`` the same labels, relation and soft classes, where the caller
-            keeps it; only ``triton`` needs one, and sorts by itself otherwise.
+        order: ``ClassOrder.of`` the same labels, relation and soft classes, if the caller keeps
+            it; the fused kernels need it, and sort themselves otherwise.
 
     Returns:
         ``[B, H, N, d]`` in the query's dtype.
 
     Raises:
-        ValueError: if shapes or dtypes do not fit together, or the backend is unknown; on a CPU
-            also for labels outside the relation (elsewhere looking would stall the device).
+        ValueError: if shapes or dtypes do not match, or the backend is unknown; on a CPU also for
+            labels outside the relation (on a GPU that check would wait for the device).
 
     >>> q = k = v = torch.eye(4)[None, None]
     >>> labels, same = torch.tensor([0, 0, 1, 1]), torch.eye(2, dtype=torch.bool)
@@ -95,18 +106,18 @@ def modulated_attention(
     ):
         if tensor.shape not in ((length,), (batch, length)):
             raise ValueError(
-                f"{name} must be [{length}] or [{batch}, {length}]; it is {_shape(tensor)}"
+                f"{name} must be [{length}] or [{batch}, {length}]; got {_shape(tensor)}"
             )
     if relation.ndim != 2 or relation.dtype != torch.bool:
-        raise ValueError(f"relation must be bool [Cq, Ck]; it is {_shape(relation)}")
+        raise ValueError(f"relation must be bool [Cq, Ck]; got {_shape(relation)}")
     if soft is not None and (soft.dtype != torch.bool or soft.shape != relation.shape[1:]):
-        raise ValueError(f"soft must be bool [{relation.shape[1]}]; it is {_shape(soft)}")
+        raise ValueError(f"soft must be bool [{relation.shape[1]}]; got {_shape(soft)}")
     if not 0 <= soft_share <= 1:
-        raise ValueError(f"soft_share must lie in 0 to 1; it is {soft_share}")
+        raise ValueError(f"soft_share must lie in 0 to 1; got {soft_share}")
     if keys == 0 and queries:
-        raise ValueError("there are no keys to attend to: key is " + _shape(key))
+        raise ValueError(f"there are no keys to attend to: key is {_shape(key)}")
     device = query.device
-    return _operator(
+    out: Tensor = _operator(
         query,
         key,
         value,
@@ -121,10 +132,11 @@ def modulated_attention(
         1 / math.sqrt(width) if scale is None else scale,
         backend,
     )
+    return out
 
 
-# One operator to torch.compile, whatever the backend does inside; inference only.
-# The schema is written out, since torch 2.6 does not find it from annotations such as these.
+# torch.compile sees one operator, whatever the backend does inside; inference only.
+# The schema is written out, since torch 2.6 does not infer it from postponed annotations.
 @torch.library.custom_op(
     "grainspec::modulated_attention",
     mutates_args=(),
@@ -151,60 +163,25 @@ def _operator(
     if query.device.type == "cpu":
         _check_labels("query_labels", query_labels, relation.shape[0])
         _check_labels("key_labels", key_labels, relation.shape[1])
-    backend = choose(backend, query.device, query.dtype, query.shape[3]).backend
-    if query.numel() == 0:
-        return torch.empty_like(query)
-    attract, repel = attract.expand(batch, queries), repel.expand(batch, queries)
-    if backend == "triton":
-        from grainspec_runtime.attention.fused import fused
-
-        if order:
-            sorted_by_class = ClassOrder(*order)
-        else:
-            many = max(query_labels.ndim, key_labels.ndim) == 2
-            sorted_by_class = ClassOrder.of(
-                query_labels.expand(batch if many else 1, queries),
-                key_labels.expand(batch if many else 1, keys),
-                relation,
-                soft,
-            )
-        try:
-            # Triton launches on torch's current device, which need not be the tensors'.
-            with torch.cuda.device_of(query):
-                found = fused(
-                    query,
-                    key,
-                    value,
-                    order=sorted_by_class,
-                    attract=attract,
-                    repel=repel,
-                    scale=scale,
-                    soft_share=None if soft is None else soft_share,
-                )
-            return _laid_out_as(query, found)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # no C compiler, say: Triton's errors are of many kinds
-            warn_once(f"attention runs row by row: the fused kernel failed ({error})")
-    portable: Callable[..., Tensor] = rows
-    if backend == "dense":
-        portable = dense
-    elif backend == "xformers":
-        portable = partial(by_parts, part=xformers_part)
-    found = portable(
+    rows = batch if max(query_labels.ndim, key_labels.ndim) == 2 else 1
+    call = AttentionCall(
         query,
         key,
         value,
-        query_labels=query_labels.long().expand(batch, queries),
-        key_labels=key_labels.long().expand(batch, keys),
+        query_labels=query_labels.expand(rows, queries),
+        key_labels=key_labels.expand(rows, keys),
         relation=relation,
-        attract=attract,
-        repel=repel,
+        attract=attract.expand(batch, queries),
+        repel=repel.expand(batch, queries),
+        scale=scale,
         soft=soft,
         soft_share=soft_share,
-        scale=scale,
+        order=ClassOrder(*order) if order else None,
     )
-    return _laid_out_as(query, found)
+    if query.numel() == 0:
+        choose(backend, *call.requirements)  # an unknown backend is an error here, too
+        return torch.empty_like(query)
+    return _laid_out_as(query, run(call, backend))
 
 
 @_operator.register_fake
@@ -212,24 +189,24 @@ def _(query: Tensor, *_: object) -> Tensor:
     return torch.empty_like(query)
 
 
-def _laid_out_as(query: Tensor, found: Tensor) -> Tensor:
-    """``found`` with the strides that ``torch.empty_like(query)`` has, as compilers expect."""
-    wanted = torch.empty_like(query, device="meta").stride()
-    return found if found.stride() == wanted else torch.empty_like(query).copy_(found)
+def _laid_out_as(query: Tensor, out: Tensor) -> Tensor:
+    """``out`` with the strides of ``torch.empty_like(query)``, which compilers expect."""
+    expected = torch.empty_like(query, device="meta").stride()
+    return out if out.stride() == expected else torch.empty_like(query).copy_(out)
 
 
 def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int, int, int]:
     if query.ndim != 4 or key.ndim != 4 or key.shape != value.shape:
         raise ValueError(
-            "query must be [B, H, N, d], key and value [B, H, M, d]; they are "
+            "query must be [B, H, N, d], key and value [B, H, M, d]; got "
             f"{_shape(query)}, {_shape(key)} and {_shape(value)}"
         )
     batch, heads, queries, width = query.shape
     if key.shape[:2] != (batch, heads) or key.shape[3] != width:
-        raise ValueError(f"query is {_shape(query)} but key is {_shape(key)}")
+        raise ValueError(f"query is {_shape(query)}, but key is {_shape(key)}")
     if not query.dtype == key.dtype == value.dtype or not query.dtype.is_floating_point:
         raise ValueError(
-            "query, key and value must have one floating dtype; they have "
+            "query, key and value must have one floating dtype; got "
             f"{query.dtype}, {key.dtype} and {value.dtype}"
         )
     return batch, heads, queries, width
@@ -238,8 +215,8 @@ def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int,
 def _check_labels(name: str, labels: Tensor, classes: int) -> None:
     if labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
-            f"{name} must lie in 0 to {classes - 1}, as relation has it; "
-            f"they run from {labels.min()} to {labels.max()}"
+            f"{name} must lie in 0 to {classes - 1}, the classes of relation; "
+            f"got {labels.min()} to {labels.max()}"
         )
 
 

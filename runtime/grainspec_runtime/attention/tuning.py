@@ -1,7 +1,7 @@
-"""Tile shapes found by trying, kept in the cache folder for each GPU.
+"""Tuned tile shapes of the portable Triton kernel, kept in the cache folder for each GPU.
 
-Nothing is tried unasked: ``python runtime/benchmarks/attention.py --tune`` writes the file, and the
-portable kernel reads it. A file that is damaged, or from another version, counts as none.
+``python runtime/benchmarks/attention.py --tune`` measures them and writes the file; nothing else
+does. A file that is damaged, or from another version, is ignored.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from grainspec_runtime.cache.folder import cache_folder
 LOG = logging.getLogger("grainspec.attention")
 
 LONG = 8192
-"""Queries from which on a GPU is full, and other shapes are best."""
+"""From this many queries on a GPU is fully occupied, and other shapes are fastest."""
 
 
 class Tile(NamedTuple):
-    """What a program holds at a time, its warps and its pipeline's stages."""
+    """Queries and keys that a program holds at a time, its warps, and its pipeline's stages."""
 
     queries: int
     keys: int
@@ -34,7 +34,7 @@ class Tile(NamedTuple):
 
 
 def key_of(gpu: str, dtype: torch.dtype, width: int, queries: int) -> str:
-    """Under what a tile is kept.
+    """The key of a tile in the file.
 
     >>> key_of("NVIDIA A100", torch.float16, 64, 16384)
     'NVIDIA A100, float16, 64, long'
@@ -44,17 +44,17 @@ def key_of(gpu: str, dtype: torch.dtype, width: int, queries: int) -> str:
 
 
 def tuned_tile(key: str) -> Tile | None:
-    """What was found for it; None if nothing was, or nothing usable."""
+    """The tuned tile of a key; None if there is none, or none that the kernel can use."""
     return _tiles(tiles_file()).get(key)
 
 
 def keep(tiles: dict[str, Tile]) -> Path:
-    """Add to what is kept, and say where."""
+    """Add tiles to the file, and return its path."""
     path = tiles_file()
-    every = _tiles(path) | tiles
+    all_tiles = _tiles(path) | tiles
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as beside:
-        beside.write_text(json.dumps(every, indent=1) + "\n")
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(all_tiles, indent=1) + "\n")
     _tiles.cache_clear()
     return path
 
@@ -67,18 +67,18 @@ def tiles_file() -> Path:
 @cache
 def _tiles(path: Path) -> dict[str, Tile]:
     try:
-        found = json.loads(path.read_text())
-        tiles = {str(key): Tile(*value) for key, value in found.items()}
+        entries = json.loads(path.read_text())
+        tiles = {str(key): Tile(*value) for key, value in entries.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        LOG.debug("%s is not used: %s", path, error)
+        LOG.debug("%s is ignored: %s", path, error)
         return {}
     return {key: tile for key, tile in tiles.items() if _usable(tile)}
 
 
 def _usable(tile: Tile) -> bool:
-    """Whether the kernel can be built with it: powers of two, and a divisor of a class's block."""
+    """Whether the kernel compiles with it: powers of two, and a divisor of a class's block."""
     return (
         all(isinstance(number, int) and number > 0 for number in tile)
         and all(number & (number - 1) == 0 for number in tile[:3])

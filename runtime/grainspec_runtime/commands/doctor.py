@@ -97,14 +97,14 @@ def _devices() -> list[Finding]:
         findings.append(Finding("cuda", True, f"not used: {why}"))
     if torch.backends.mps.is_available():
         findings.append(Finding("mps", True, "Apple GPU"))
-    from grainspec_runtime.attention import NAMES, choose
-    from grainspec_runtime.attention.parts import why_no_xformers
+    from grainspec_runtime.attention import BACKENDS, NAMES, choose
 
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     choice = choose("auto", device, torch.float16 if cuda else torch.float32, 64)
     found = f"{', '.join(NAMES)}; auto picks {choice.backend}: {choice.reason}"
-    why_not = why_no_xformers(device, torch.float16 if cuda else torch.float32, 64)
+    dtype = torch.float16 if cuda else torch.float32
+    why_not = BACKENDS["xformers"].why_not(device, dtype, 64)
     if why_not is not None:
         found += f"; xformers cannot run: {why_not}"
     return [*findings, Finding("attention backends", True, found)]

@@ -1,24 +1,34 @@
-"""The operator in one pass over the keys, as a Triton kernel.
+"""The portable kernel of the backend ``triton``: one pass over the keys.
 
 A program holds a block of queries of one class. It visits the keys of one sign, then those of the
 other: for each sign an online softmax over ``(1 − λ) s``, with a running maximum of its own, while
-the row's smallest raw score runs through both. What the pull adds to a sign's scores is the same
-for the whole row (λ⁺ mx or λ⁻ mn), so it only weighs one sign against the other, at the very end:
-
-    out = (w⁺ acc⁺ + w⁻ acc⁻) / (w⁺ l⁺ + w⁻ l⁻)
+the row's smallest raw score is kept across both. What the modulation adds to a sign's scores is one
+number a row, so it only weighs one sign against the other, at the very end: equation (3) in
+:mod:`grainspec_runtime.attention.operator`.
 
 Only the sign being visited needs its accumulator, so the loop is that of plain flash attention with
-one minimum more, and scores are never masked except in the last tile of a sign.
+one more minimum, and scores are never masked except in the last tile of a sign.
 
 Dimensions: n queries of a tile, m keys of a tile, d the head size padded to a power of two.
 """
 
+# Kernels are not annotated: their values are those of Triton's compiler, which mypy does not know.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+
 from __future__ import annotations
 
+import math
+
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-# Beyond every score, but finite, so that no infinities meet.
+from grainspec_runtime.attention.backends.kernel_inputs import batch_strides_of, strides_of
+from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.tuning import Tile
+
+# Beyond every score, but finite: a difference of two infinities is NaN.
 HUGE = tl.constexpr(1e30)
 
 
@@ -137,7 +147,7 @@ def modulated_kernel(
         WIDTH, D, BLOCK_N, BLOCK_M, PRECISION, STAGES,
     )  # fmt: skip
 
-    # The largest pulled score of each sign, less the row's maximum: large scores are subtracted
+    # The largest modulated score of each sign, less the row's maximum: large scores are subtracted
     # before they are scaled, so that little is lost where they cancel.
     high_n = tl.maximum(up_top_n, down_top_n)
     up_n = up_factor_n * (up_top_n - high_n)
@@ -158,3 +168,25 @@ def modulated_kernel(
         out_nd.to(Out.dtype.element_ty),
         mask=real_n[:, None] & (columns_d[None, :] < WIDTH),
     )
+
+
+INTERPRETED = not isinstance(modulated_kernel, triton.runtime.JITFunction)
+"""Whether ``TRITON_INTERPRET=1`` was set: the kernels then run on the CPU, slowly, for tests."""
+
+
+def launch(call: AttentionCall, tile: Tile) -> Tensor:
+    """The result of a prepared call without soft keys, ``[B, H, N, d]``."""
+    query, order = call.query, call.class_order()
+    out = torch.empty_like(query)
+    index = (order.queries_BS, order.classes_BN, order.keys_BCM, order.positives_BC)
+    modulated_kernel[order.queries_BS.shape[1] // tile.queries, call.heads, call.batch](
+        query, call.key, call.value, out, *index, call.attract, call.repel,
+        call.scale * math.log2(math.e), call.keys,
+        *strides_of(query, call.key, call.value, out),
+        *batch_strides_of(*index, call.attract, call.repel),
+        WIDTH=call.width, D=max(32, triton.next_power_of_2(call.width)),
+        BLOCK_N=tile.queries, BLOCK_M=tile.keys,
+        PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+        STAGES=tile.stages, num_warps=tile.warps,
+    )  # fmt: skip
+    return out

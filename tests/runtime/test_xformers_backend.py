@@ -1,21 +1,23 @@
-"""The operator by parts, with torch's own attention of known log-sum-exp in xFormers' place."""
+"""The backend `xformers`, with torch's own attention of known log-sum-exp in xFormers' place."""
 
 from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 
 import pytest
 import torch
 from attention_cases import balanced, case, error
 from torch import Tensor
 
-from grainspec_runtime.attention import dispatch, modulated_attention, operator, parts
+from grainspec_runtime.attention import BACKENDS, dispatch, modulated_attention
+from grainspec_runtime.attention.backends import fallback, xformers
 
 CPU = torch.device("cpu")
 
 
-def torch_part(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def torch_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         q[None], k[None], v[None], scale=scale
     )
@@ -25,21 +27,21 @@ def torch_part(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, T
 @pytest.fixture
 def present(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if xFormers were installed and could run."""
-    monkeypatch.setattr(operator, "xformers_part", torch_part)
-    monkeypatch.setattr(dispatch, "why_no_xformers", lambda *_: None)
-    dispatch._choose.cache_clear()
+    monkeypatch.setattr(xformers, "plain_attention", torch_attention)
+    available = replace(BACKENDS["xformers"], probe=lambda *_: None)
+    monkeypatch.setitem(BACKENDS, "xformers", available)
 
 
 @pytest.fixture(autouse=True)
 def forget() -> None:
-    for cached in (dispatch._choose, dispatch.warn_once, parts.why_no_xformers):
+    for cached in (fallback.warn_fallback, xformers.probe):
         cached.cache_clear()
 
 
 @pytest.mark.usefixtures("present")
 @pytest.mark.parametrize("related", ["all", "none", "own", "some"])
 @pytest.mark.parametrize("strength", [0.0, 0.5, 0.999, 1.0, None])
-def test_parts_against_the_reference(related: str, strength: float | None) -> None:
+def test_signs_joined_against_the_reference(related: str, strength: float | None) -> None:
     inputs = case(batch=2, queries=150, keys=130)
     if strength is not None:
         inputs["attract"] = torch.full_like(inputs["attract"], strength)
@@ -74,9 +76,9 @@ def test_plain_rows_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         calls.append((q.shape[1], k.shape[1]))
-        return torch_part(q, k, v, scale)
+        return torch_attention(q, k, v, scale)
 
-    monkeypatch.setattr(operator, "xformers_part", counted)
+    monkeypatch.setattr(xformers, "plain_attention", counted)
     inputs = case(queries=60, keys=50)
     inputs["attract"] = inputs["repel"] = torch.zeros(1, 60)
     assert error(inputs, backend="xformers") < 1e-5
@@ -86,7 +88,7 @@ def test_plain_rows_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_xformers_rows_are_used_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xformers", None)
     monkeypatch.setitem(sys.modules, "xformers.ops", None)
-    with pytest.warns(RuntimeWarning, match="row by row: xFormers is not installed"):
+    with pytest.warns(RuntimeWarning, match="from `xformers` to `rows`: xFormers is not installed"):
         choice = dispatch.choose("xformers", CPU, torch.float32, 64)
     assert choice.backend == "rows"
     assert error(case(), backend="xformers") < 1e-5
@@ -100,9 +102,10 @@ def test_xformers_that_cannot_run_is_found_out_by_trying(monkeypatch: pytest.Mon
     ops.fmha = types.SimpleNamespace(memory_efficient_attention_partial=refuse)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "xformers", types.ModuleType("xformers"))
     monkeypatch.setitem(sys.modules, "xformers.ops", ops)
-    why = parts.why_no_xformers(CPU, torch.float32, 64)
+    why = BACKENDS["xformers"].why_not(CPU, torch.float32, 64)
     assert why == (
-        "xFormers has no operator for this (No operator found for `memory_efficient_attention`)"
+        "xFormers does not support this device, dtype and head size "
+        "(No operator found for `memory_efficient_attention`)"
     )
 
 
@@ -110,12 +113,12 @@ def test_what_xformers_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own layout is ``[B, M, H, d]``, and its log-sum-exps may be padded."""
 
     def fake(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-        out, lse = torch_part(*(t[0].transpose(0, 1) for t in (q, k, v)), scale)
+        out, lse = torch_attention(*(t[0].transpose(0, 1) for t in (q, k, v)), scale)
         return out.transpose(0, 1)[None], torch.nn.functional.pad(lse, (0, 4))[None]
 
     ops = types.ModuleType("xformers.ops")
     ops.fmha = types.SimpleNamespace(memory_efficient_attention_partial=fake)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "xformers", types.ModuleType("xformers"))
     monkeypatch.setitem(sys.modules, "xformers.ops", ops)
-    assert dispatch.choose("xformers", CPU, torch.float32, 16) == ("xformers", "asked for")
+    assert dispatch.choose("xformers", CPU, torch.float32, 16) == ("xformers", "requested")
     assert error(case(), backend="xformers") < 1e-5

@@ -1,4 +1,4 @@
-"""The fused kernel, run by Triton's interpreter, against the float64 reference.
+"""The backend `triton`, run by Triton's interpreter, against the float64 reference.
 
 A GPU's own arithmetic is checked by `runtime/benchmarks/attention.py --check`.
 """
@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from attention_cases import Case, balanced, case, error
 from torch import Tensor
 
-from grainspec_runtime.attention import ClassOrder, choose, dispatch, modulated_attention
+from grainspec_runtime.attention import (
+    BACKENDS,
+    ClassOrder,
+    choose,
+    dispatch,
+    modulated_attention,
+)
+from grainspec_runtime.attention.backends import fallback, triton
 from grainspec_runtime.attention.class_order import BLOCK, TILE
 
-fused = pytest.importorskip("grainspec_runtime.attention.fused")
-pytestmark = pytest.mark.skipif(not fused.INTERPRETED, reason="TRITON_INTERPRET is off")
+kernels = pytest.importorskip("grainspec_runtime.attention.backends.triton_kernel")
+pytestmark = pytest.mark.skipif(not kernels.INTERPRETED, reason="TRITON_INTERPRET is off")
 
 
 @pytest.fixture(params=["few keys", "portable"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kernel that the interpreter can run, whatever the number of keys."""
-    monkeypatch.setattr(fused, "FEW_KEYS", 10**6 if request.param == "few keys" else 0)
-    monkeypatch.setattr(fused, "NARROW", 0)
+    monkeypatch.setattr(triton, "FEW_KEYS", 10**6 if request.param == "few keys" else 0)
+    monkeypatch.setattr(triton, "NARROW", 0)
 
 
 BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
@@ -91,7 +99,7 @@ def test_extremes_among_soft_keys(size: float, soft_share: float) -> None:
 
 
 def test_soft_keys_where_little_memory_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "HOPPER_SHARED_MEMORY", 100 * 1024)
+    monkeypatch.setattr(triton, "INTERPRETER_SHARED_MEMORY", 100 * 1024)
     inputs = case(width=256, keys=77)
     inputs["soft"] = torch.tensor([True, False, True, False])
     assert error(inputs, backend="triton", soft_share=0.3) < 1e-5
@@ -191,19 +199,19 @@ def test_blocks_of_half_a_load_come_last() -> None:
 
 @pytest.mark.parametrize("width", [8, 40, 64, 80, 96, 128, 144, 160])
 def test_head_sizes_in_pieces(width: int) -> None:
-    hopper = pytest.importorskip("grainspec_runtime.attention.hopper")
-    large, small = hopper.pieces(width)
+    hopper_kernel = pytest.importorskip("grainspec_runtime.attention.backends.hopper_kernel")
+    large, small = hopper_kernel.pieces(width)
     assert width <= large + small < max(2 * width, 17)
     assert large.bit_count() == 1
     assert small == 0 or (small.bit_count() == 1 and 16 <= small < large)
 
 
 def test_what_cannot_run_gives_way_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    dispatch._choose.cache_clear()
-    dispatch.warn_once.cache_clear()
+    dispatch._log_once.cache_clear()
+    fallback.warn_fallback.cache_clear()
     inputs = case(width=264, queries=5, keys=5)
     caplog.set_level(logging.DEBUG, "grainspec.attention")
-    with pytest.warns(RuntimeWarning, match="row by row.*at most 256, not 264"):
+    with pytest.warns(RuntimeWarning, match="from `triton` to `rows`: .*at most 256, not 264"):
         error(inputs, backend="triton")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -215,9 +223,9 @@ def test_a_kernel_that_fails_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no C compiler")
 
-    monkeypatch.setattr(fused, "fused", broken)
-    dispatch.warn_once.cache_clear()
-    with pytest.warns(RuntimeWarning, match="the fused kernel failed .no C compiler."):
+    monkeypatch.setitem(BACKENDS, "triton", replace(BACKENDS["triton"], run=broken))
+    fallback.warn_fallback.cache_clear()
+    with pytest.warns(RuntimeWarning, match="its kernel failed .no C compiler."):
         assert error(case(), backend="triton") < 1e-5
 
 
@@ -226,10 +234,10 @@ def test_the_choice_has_a_reason() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert choose("auto", cpu, torch.float32, 64).backend == "rows"
-    assert choose("rows", cpu, torch.float32, 64) == ("rows", "asked for")
-    assert choose("triton", cpu, torch.float32, 64) == ("triton", "asked for")
-    assert "torch.float64" in str(dispatch.why_no_triton(cpu, torch.float64, 64))
-    with pytest.raises(ValueError, match="'magic' is not one of auto"):
+    assert choose("rows", cpu, torch.float32, 64) == ("rows", "requested")
+    assert choose("triton", cpu, torch.float32, 64) == ("triton", "requested")
+    assert "torch.float64" in str(BACKENDS["triton"].why_not(cpu, torch.float64, 64))
+    with pytest.raises(ValueError, match="unknown backend `magic`: use one of auto"):
         choose("magic", cpu, torch.float32, 64)
 
 

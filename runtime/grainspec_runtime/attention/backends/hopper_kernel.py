@@ -1,38 +1,43 @@
-"""The operator for Hopper GPUs: what ``fused_kernel`` computes, with copies and arithmetic at once.
+"""The kernel of the backend ``hopper``: copies and arithmetic at the same time.
 
-Keys and values lie in the order of their classes, so that the keys of one sign are a few runs of
-neighbours; :mod:`grainspec_runtime.attention.class_order` cuts them into tiles of one sign each.
-Three groups of warps share a program: one copies tiles to shared memory with the bulk copy engine,
-and two attend, each with 64 queries, so that the exponentials of one run beside the matrix products
-of the other. The mathematics is that of :mod:`grainspec_runtime.attention.fused_kernel`.
-
-Head sizes are sums of at most two powers of two (80 = 64 + 16): what Triton can hold, with less
-padding than the next power of two.
+It computes what :mod:`.triton_kernel` computes, by the same equation. Keys and values lie in the
+order of their classes, so that the keys of one sign are a few runs of neighbours;
+:mod:`grainspec_runtime.attention.class_order` cuts them into tiles of one sign each. Three groups
+of warps share a program: one copies tiles to shared memory with the bulk copy engine, and two
+attend (:mod:`.hopper_tiles`), each with 64 queries, so that the exponentials of one run beside the
+matrix products of the other.
 
 Dimensions: n queries of a tile, m keys of a tile, d head size.
 """
 
+# Kernels are not annotated: their values are those of Triton's compiler, which mypy does not know.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+# mypy: disable-error-code="no-redef"
+
 from __future__ import annotations
 
+import math
+from functools import cache
+
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
-from triton.experimental.gluon.language.nvidia.hopper import (
-    fence_async_shared,
-    mbarrier,
-    tma,
-    warpgroup_mma,
-    warpgroup_mma_wait,
-)
+from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma
+from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
+
+from grainspec_runtime.attention import class_order
+from grainspec_runtime.attention.backends.hopper_tiles import HUGE, ROWS, TILE, times_rows, visit
+from grainspec_runtime.attention.backends.kernel_inputs import batch_strides_of, strides_of
+from grainspec_runtime.attention.call import AttentionCall
 
 # Names that differ between the versions of Triton that have them.
 barrier = getattr(gl, "barrier", None) or gl.thread_barrier
 copy_tile = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 
-HUGE = gl.constexpr(1e30)
-TILE = gl.constexpr(128)  # keys of a whole tile in the order's tables
-ROWS = gl.constexpr(64)  # queries of one group of warps
+DTYPES = {torch.float16: gl.float16, torch.bfloat16: gl.bfloat16}
 
 
 @triton.jit(do_not_specialize=["keys", "k_b", "k_h", "k_m", "v_b", "v_h", "v_m", "order_b"])
@@ -92,222 +97,6 @@ def _produce(k1_desc, k2_desc, v1_desc, v2_desc, k1, k2, v1, v2, bars, Tiles, ti
             mbarrier.expect(bar, BYTES * (V1 + v2.shape[2]))
             copy_tile(v2_desc, [row, V1], bar, v2.index(stage))
         copy_tile(v1_desc, [row, 0], bar, v1.index(stage))
-
-
-@gluon.jit
-def _scores(q1, q2, k1, k2, stage, zeros_nm):
-    s_nm = warpgroup_mma(
-        q1, k1.index(stage).permute((1, 0)), zeros_nm, use_acc=False, is_async=True
-    )
-    if q2 is not None:
-        s_nm = warpgroup_mma(q2, k2.index(stage).permute((1, 0)), s_nm, is_async=True)
-    return s_nm
-
-
-@gluon.jit
-def _packed(p_nm, dtype: gl.constexpr):
-    """Pairs of neighbours as 32-bit words: halves would be taken apart between two tiles."""
-    low, high = gl.split(p_nm.reshape([p_nm.shape[0], p_nm.shape[1] // 2, 2]))
-    if dtype == gl.float16:
-        ASM: gl.constexpr = "cvt.rn.f16x2.f32 $0, $2, $1;"
-    else:
-        ASM: gl.constexpr = "cvt.rn.bf16x2.f32 $0, $2, $1;"
-    return gl.inline_asm_elementwise(ASM, "=r,f,f", [low, high], gl.int32, True, 1)
-
-
-@gluon.jit
-def _unpacked(word, dtype: gl.constexpr, layout: gl.constexpr):
-    low = word.to(gl.int16).to(dtype, bitcast=True)
-    high = (word >> 16).to(gl.int16).to(dtype, bitcast=True)
-    p_nm = gl.join(low, high).reshape([word.shape[0], word.shape[1] * 2])
-    return gl.convert_layout(p_nm, gl.DotOperandLayout(0, layout, 2), assert_trivial=True)
-
-
-@gluon.jit
-def _softmax(
-    s_nm, inside_m, factor_n, top_n, shift_n, low_n, mass_n,
-    RAGGED: gl.constexpr, ONES: gl.constexpr,
-):  # fmt: skip
-    """One tile of scores; ``shift`` is ``top · factor`` as rounded."""
-    if RAGGED:
-        new_top_n = gl.maximum(top_n, gl.max(gl.where(inside_m[None, :], s_nm, -HUGE), 1))
-        low_n = gl.minimum(low_n, gl.min(gl.where(inside_m[None, :], s_nm, HUGE), 1))
-    else:
-        new_top_n = gl.maximum(top_n, gl.max(s_nm, 1))
-        low_n = gl.minimum(low_n, gl.min(s_nm, 1))
-    new_shift_n = new_top_n * factor_n
-    decay_n = gl.exp2(shift_n - new_shift_n)
-    p_nm = gl.exp2(
-        gl.fma(
-            s_nm,
-            factor_n[:, None].broadcast_to(s_nm.shape),
-            -new_shift_n[:, None].broadcast_to(s_nm.shape),
-        )
-    )
-    if RAGGED:
-        p_nm = gl.where(inside_m[None, :], p_nm, 0.0)
-    if not ONES:
-        mass_n = mass_n * decay_n + gl.sum(p_nm, 1)
-    return p_nm, decay_n, new_top_n, new_shift_n, low_n, mass_n
-
-
-@gluon.jit
-def _times(out_nd, factor_n):
-    factor_n = gl.convert_layout(
-        factor_n, gl.SliceLayout(1, out_nd.type.layout), assert_trivial=True
-    )
-    return out_nd * factor_n[:, None]
-
-
-@gluon.jit
-def _column(out_nd, INDEX: gl.constexpr, layout: gl.constexpr):
-    """One column of what may also hold others."""
-    columns_d = gl.arange(0, out_nd.shape[1], gl.SliceLayout(0, out_nd.type.layout))
-    column_n = gl.sum(gl.where((columns_d == INDEX)[None, :], out_nd, 0.0), 1)
-    return gl.convert_layout(column_n, layout, assert_trivial=True)
-
-
-@gluon.jit
-def _ragged(
-    q1, q2, k1, k2, v1, v2, bars, count, inside_m, zeros_nm,
-    factor_n, top_n, shift_n, low_n, mass_n, o1, o2, ONES: gl.constexpr,
-):  # fmt: skip
-    """One tile of which only some keys count."""
-    o1_layout: gl.constexpr = o1.type.layout
-    o2_layout: gl.constexpr = o2.type.layout
-    dtype: gl.constexpr = k1.dtype
-    STAGES: gl.constexpr = k1.shape[0]
-    k_full, k_free, v_full, v_free = bars
-    stage = count % STAGES
-    phase = (count // STAGES) & 1
-    mbarrier.wait(k_full.index(stage), phase)
-    s_tok = _scores(q1, q2, k1, k2, stage, zeros_nm)
-    s_nm = warpgroup_mma_wait(0, deps=(s_tok,))
-    mbarrier.arrive(k_free.index(stage))
-    p_nm, decay_n, top_n, shift_n, low_n, mass_n = _softmax(
-        s_nm, inside_m, factor_n, top_n, shift_n, low_n, mass_n, True, ONES
-    )
-    word = _packed(p_nm, dtype)
-    o1 = _times(o1, decay_n)
-    if v2 is not None:
-        o2 = _times(o2, decay_n)
-    mbarrier.wait(v_full.index(stage), phase)
-    p1_nm = _unpacked(word, dtype, o1_layout)
-    o1_tok = warpgroup_mma(p1_nm, v1.index(stage), o1, is_async=True)
-    if v2 is not None:
-        p2_nm = _unpacked(word, dtype, o2_layout)
-        o2_tok = warpgroup_mma(p2_nm, v2.index(stage), o2, is_async=True)
-        o1, o2, p1_nm, p2_nm = warpgroup_mma_wait(0, deps=(o1_tok, o2_tok, p1_nm, p2_nm))
-    else:
-        o1, p1_nm = warpgroup_mma_wait(0, deps=(o1_tok, p1_nm))
-    mbarrier.arrive(v_free.index(stage))
-    return count + 1, top_n, shift_n, low_n, mass_n, o1, o2
-
-
-@gluon.jit
-def _visit(
-    q1, q2, k1, k2, v1, v2, bars, Tiles, count, ragged, whole, factor_n, low_n,
-    WIDTH: gl.constexpr, OVERLAP: gl.constexpr, ONES: gl.constexpr,
-    s_layout: gl.constexpr, o1_layout: gl.constexpr, o2_layout: gl.constexpr,
-):  # fmt: skip
-    """All keys of one sign, the ragged tiles first; ``count`` tiles were visited before."""
-    dtype: gl.constexpr = k1.dtype
-    STAGES: gl.constexpr = k1.shape[0]
-    BLOCK_M: gl.constexpr = k1.shape[1]
-    SPLIT: gl.constexpr = TILE // BLOCK_M
-    PIECES: gl.constexpr = 1 if v2 is None else 2
-    row_s: gl.constexpr = gl.SliceLayout(1, s_layout)
-    k_full, k_free, v_full, v_free = bars
-    top_n = gl.full([ROWS], -HUGE, gl.float32, row_s)
-    shift_n = top_n * factor_n
-    mass_n = gl.zeros([ROWS], gl.float32, row_s)
-    V1: gl.constexpr = v1.shape[2]
-    V2: gl.constexpr = 8 if v2 is None else v2.shape[2]
-    o1 = gl.zeros([ROWS, V1], gl.float32, o1_layout)
-    o2 = gl.zeros([ROWS, V2], gl.float32, o2_layout)
-    zeros_nm = gl.zeros([ROWS, BLOCK_M], gl.float32, s_layout)
-    place_m = gl.arange(0, BLOCK_M, gl.SliceLayout(0, s_layout))
-    for _ in range(ragged):
-        last = gl.load(Tiles + count // SPLIT) % TILE
-        inside_m = place_m + count % SPLIT * BLOCK_M <= last
-        count, top_n, shift_n, low_n, mass_n, o1, o2 = _ragged(
-            q1, q2, k1, k2, v1, v2, bars, count, inside_m, zeros_nm,
-            factor_n, top_n, shift_n, low_n, mass_n, o1, o2, ONES,
-        )  # fmt: skip
-    if whole > 0:
-        stage = count % STAGES
-        phase = (count // STAGES) & 1
-        mbarrier.wait(k_full.index(stage), phase)
-        s_tok = _scores(q1, q2, k1, k2, stage, zeros_nm)
-        s_nm = warpgroup_mma_wait(0, deps=(s_tok,))
-        mbarrier.arrive(k_free.index(stage))
-        p_nm, decay_n, top_n, shift_n, low_n, mass_n = _softmax(
-            s_nm, place_m, factor_n, top_n, shift_n, low_n, mass_n, False, ONES
-        )
-        word = _packed(p_nm, dtype)
-        o1 = _times(o1, decay_n)
-        if v2 is not None:
-            o2 = _times(o2, decay_n)
-        mbarrier.wait(v_full.index(stage), phase)
-        for _ in range(whole - 1):
-            stage = count % STAGES
-            count += 1
-            next_stage = count % STAGES
-            next_phase = (count // STAGES) & 1
-            mbarrier.wait(k_full.index(next_stage), next_phase)
-            s_tok = _scores(q1, q2, k1, k2, next_stage, zeros_nm)
-            p1_nm = _unpacked(word, dtype, o1_layout)
-            o1_tok = warpgroup_mma(p1_nm, v1.index(stage), o1, is_async=True)
-            if v2 is not None:
-                p2_nm = _unpacked(word, dtype, o2_layout)
-                o2_tok = warpgroup_mma(p2_nm, v2.index(stage), o2, is_async=True)
-            if OVERLAP:
-                s_nm = warpgroup_mma_wait(PIECES, deps=(s_tok,))
-                mbarrier.arrive(k_free.index(next_stage))
-                p_nm, decay_n, top_n, shift_n, low_n, mass_n = _softmax(
-                    s_nm, place_m, factor_n, top_n, shift_n, low_n, mass_n, False, ONES
-                )
-                # The compiler moves no arithmetic across a barrier's loop: the softmax stays before
-                # the wait for the matrix units.
-                mbarrier.wait(v_full.index(next_stage), next_phase)
-                if v2 is not None:
-                    o1, o2, p1_nm, p2_nm = warpgroup_mma_wait(
-                        0, deps=(o1_tok, o2_tok, p1_nm, p2_nm)
-                    )
-                else:
-                    o1, p1_nm = warpgroup_mma_wait(0, deps=(o1_tok, p1_nm))
-                mbarrier.arrive(v_free.index(stage))
-            else:
-                if v2 is not None:
-                    s_nm, o1, o2, p1_nm, p2_nm = warpgroup_mma_wait(
-                        0, deps=(s_tok, o1_tok, o2_tok, p1_nm, p2_nm)
-                    )
-                else:
-                    s_nm, o1, p1_nm = warpgroup_mma_wait(0, deps=(s_tok, o1_tok, p1_nm))
-                mbarrier.arrive(k_free.index(next_stage))
-                mbarrier.arrive(v_free.index(stage))
-                p_nm, decay_n, top_n, shift_n, low_n, mass_n = _softmax(
-                    s_nm, place_m, factor_n, top_n, shift_n, low_n, mass_n, False, ONES
-                )
-                mbarrier.wait(v_full.index(next_stage), next_phase)
-            word = _packed(p_nm, dtype)
-            o1 = _times(o1, decay_n)
-            if v2 is not None:
-                o2 = _times(o2, decay_n)
-        stage = count % STAGES
-        p1_nm = _unpacked(word, dtype, o1_layout)
-        o1_tok = warpgroup_mma(p1_nm, v1.index(stage), o1, is_async=True)
-        if v2 is not None:
-            p2_nm = _unpacked(word, dtype, o2_layout)
-            o2_tok = warpgroup_mma(p2_nm, v2.index(stage), o2, is_async=True)
-            o1, o2, p1_nm, p2_nm = warpgroup_mma_wait(0, deps=(o1_tok, o2_tok, p1_nm, p2_nm))
-        else:
-            o1, p1_nm = warpgroup_mma_wait(0, deps=(o1_tok, p1_nm))
-        mbarrier.arrive(v_free.index(stage))
-        count += 1
-    if ONES:
-        mass_n = _column(o1, WIDTH, row_s) if WIDTH < V1 else _column(o2, WIDTH - V1, row_s)
-    return count, top_n, shift_n, low_n, mass_n, o1, o2
 
 
 @gluon.jit
@@ -382,7 +171,7 @@ def _attend(
     low_n = gl.full([ROWS], HUGE, gl.float32, row_s)
     up_factor_n = (1 - attract_n) * scale
     down_factor_n = (1 - repel_n) * scale
-    count, up_top_n, up_shift_n, low_n, up_mass_n, up_1, up_2 = _visit(
+    count, up_top_n, up_shift_n, low_n, up_mass_n, up_1, up_2 = visit(
         my_q1, my_q2, k1, k2, v1, v2, bars, Tiles, gl.to_tensor(0), up_ragged, up_whole,
         up_factor_n, low_n, WIDTH, OVERLAP, ONES, s_layout, o1_layout, o2_layout,
     )  # fmt: skip
@@ -390,13 +179,13 @@ def _attend(
         park1.index(WHICH).store(up_1)
     if park2 is not None:
         park2.index(WHICH).store(up_2)
-    count, down_top_n, down_shift_n, low_n, down_mass_n, down_1, down_2 = _visit(
+    count, down_top_n, down_shift_n, low_n, down_mass_n, down_1, down_2 = visit(
         my_q1, my_q2, k1, k2, v1, v2, bars, Tiles, count,
         down_ragged, down_whole, down_factor_n, low_n,
         WIDTH, OVERLAP, ONES, s_layout, o1_layout, o2_layout,
     )  # fmt: skip
 
-    # The two signs together, as in `fused_kernel`.
+    # The two signs together, as in `triton_kernel`.
     high_n = gl.maximum(up_top_n, down_top_n)
     up_n = up_factor_n * (up_top_n - high_n)
     down_n = scale * ((down_top_n - high_n) + repel_n * (low_n - down_top_n))
@@ -412,11 +201,11 @@ def _attend(
     down_n /= mass_n
     if park1 is not None:
         up_1 = park1.index(WHICH).load(o1_layout)
-    _store(Out, Queries, o_n, _times(up_1, up_n) + _times(down_1, down_n), 0, WIDTH)
+    _store(Out, Queries, o_n, times_rows(up_1, up_n) + times_rows(down_1, down_n), 0, WIDTH)
     if v2 is not None:
         if park2 is not None:
             up_2 = park2.index(WHICH).load(o2_layout)
-        _store(Out, Queries, o_n, _times(up_2, up_n) + _times(down_2, down_n), V1, WIDTH)
+        _store(Out, Queries, o_n, times_rows(up_2, up_n) + times_rows(down_2, down_n), V1, WIDTH)
 
 
 @gluon.jit
@@ -528,3 +317,62 @@ def modulated_kernel(
             [4, 1],
             [240, 24],
         )  # fmt: skip
+
+
+@cache
+def pieces(width: int) -> tuple[int, int]:
+    """A head size as a sum of at most two powers of two, the smaller 0 or at least 16.
+
+    >>> [pieces(width) for width in (8, 40, 64, 80, 96, 112, 128, 160)]
+    [(16, 0), (32, 16), (64, 0), (64, 16), (64, 32), (128, 0), (128, 0), (128, 32)]
+    """
+    width = -(-width // 16) * 16
+    large = 1 << (width.bit_length() - 1)
+    small = width - large and max(16, 1 << (width - large - 1).bit_length())
+    return (2 * large, 0) if small == large else (large, small)
+
+
+def launch(call: AttentionCall) -> Tensor:
+    """The result of a prepared call without soft keys, ``[B, H, N, d]``, float16 or bfloat16."""
+    query, keys, width, order = call.query, call.keys, call.width, call.class_order()
+    large, small = pieces(width)
+    ones = large + small > width  # room for a column of ones, whose sums are the softmax's
+    value_width = large + small if ones else width
+    sorted_key, sorted_value = _sorted_by_class(call, value_width)
+    tile = class_order.TILE if width <= 128 else class_order.TILE // 2
+    descriptors = (
+        _described(tensor, tile, piece)
+        for tensor in (sorted_key, sorted_value)
+        for piece in (large, small)
+    )
+    out = torch.empty_like(query)
+    index = (order.queries_BS, order.classes_BN, order.tiles_BCT, order.counts_BC4)
+    modulated_kernel[order.queries_BS.shape[1] // class_order.BLOCK, call.heads, call.batch](
+        query, *descriptors, out, *index, call.attract, call.repel,
+        call.scale * math.log2(math.e), keys, order.tiles_BCT.shape[2],
+        *strides_of(query, out), *batch_strides_of(*index, call.attract, call.repel),
+        WIDTH=width, K2=small, V2=small, STAGES=2, PARK=width > 64, OVERLAP=width > 64, ONES=ones,
+        num_warps=4,
+    )  # fmt: skip
+    return out
+
+
+def _sorted_by_class(call: AttentionCall, value_width: int) -> tuple[Tensor, Tensor]:
+    """Keys ``[B · H · M, d]`` and values ``[B · H · M, value_width]`` in the order of classes."""
+    order_BM = call.class_order().sorted_BM
+    rows = call.batch * call.heads * call.keys
+    sorted_key = call.key.new_empty(rows, call.width)
+    sorted_value = call.key.new_empty(rows, value_width)
+    sort_kernel[triton.cdiv(call.keys, 64), call.heads, call.batch](
+        call.key, call.value, sorted_key, sorted_value, order_BM, call.keys,
+        *strides_of(call.key, call.value), *batch_strides_of(order_BM),
+        WIDTH=call.width, V_WIDTH=value_width, D=triton.next_power_of_2(value_width), BLOCK=64,
+    )  # fmt: skip
+    return sorted_key, sorted_value
+
+
+def _described(tensor: Tensor, rows: int, columns: int) -> TensorDescriptor | None:
+    if not columns:
+        return None
+    layout = gl.NVMMASharedLayout.get_default_for([rows, columns], DTYPES[tensor.dtype])
+    return TensorDescriptor.from_tensor(tensor, [rows, columns], layout)

@@ -1,9 +1,8 @@
-"""The operator a block of query rows at a time: exact, small, and at home on any device.
+"""The backend ``rows``: a block of query rows at a time, exact, on any device.
 
-Queries and keys are sorted by class, so that all rows of a block have one class and the keys of one
-sign for that class are a few slices of the row. Pulling a slice to its row's extreme is then one
-operation in place, and no mask is ever built. Memory beyond inputs and output is O(N + M) plus one
-block of scores.
+Queries and keys are sorted by class, so that all rows of a block have one class, and the keys of
+one sign for that class are a few slices of the row. Modulating a slice is then one operation in
+place, and no mask is built. Memory beyond inputs and output is O(N + M) plus one block of scores.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grainspec_runtime.attention.backends.backend import Backend
+from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, signs_of
 
 BLOCK_ELEMENTS = 1 << 19
@@ -21,56 +22,26 @@ Slice = tuple[int, int, int]
 """Start, end and sign of a run of keys."""
 
 
-def rows(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    query_labels: Tensor,
-    key_labels: Tensor,
-    relation: Tensor,
-    attract: Tensor,
-    repel: Tensor,
-    soft: Tensor | None,
-    soft_share: float,
-    scale: float,
-) -> Tensor:
-    """See :mod:`grainspec_runtime.attention.operator`; all labels and strengths are ``[B, …]``."""
-    out = torch.empty_like(query)
-    signs = signs_of(relation, soft).cpu()
-    for b in range(query.shape[0]):
-        out[b] = _rows_of_one(
-            query[b],
-            key[b],
-            value[b],
-            query_labels[b],
-            key_labels[b],
-            signs,
-            attract[b],
-            repel[b],
-            soft_share,
-            scale,
-        )
+def run(call: AttentionCall) -> Tensor:
+    """Equation (2) of :mod:`grainspec_runtime.attention.operator`, in float32."""
+    out = torch.empty_like(call.query)
+    signs = signs_of(call.relation, call.soft).cpu()
+    query_labels_BN, key_labels_BM = call.labels()
+    for b in range(call.batch):
+        out[b] = _batch_entry(call, b, query_labels_BN[b], key_labels_BM[b], signs)
     return out
 
 
-def _rows_of_one(
-    query_HNd: Tensor,
-    key_HMd: Tensor,
-    value_HMd: Tensor,
-    query_labels_N: Tensor,
-    key_labels_M: Tensor,
-    signs: Tensor,
-    attract_N: Tensor,
-    repel_N: Tensor,
-    soft_share: float,
-    scale: float,
+def _batch_entry(
+    call: AttentionCall, b: int, query_labels_N: Tensor, key_labels_M: Tensor, signs: Tensor
 ) -> Tensor:
+    query_HNd, key_HMd, value_HMd = call.query[b], call.key[b], call.value[b]
     query_order = query_labels_N.argsort(stable=True)
     key_order = key_labels_M.argsort(stable=True)
     query_runs = _runs(query_labels_N[query_order])
     key_runs = _runs(key_labels_M[key_order])
-    attract_N1, repel_N1 = attract_N[query_order, None], repel_N[query_order, None]
+    attract_N1 = call.attract[b][query_order, None]
+    repel_N1 = call.repel[b][query_order, None]
     modulated_N1 = (attract_N1 != 0) | (repel_N1 != 0)
     plain = {label for label, start, end in query_runs if not modulated_N1[start:end].any()}
     slices = {label: _signed_slices(key_runs, signs[label]) for label, _, _ in query_runs}
@@ -86,16 +57,19 @@ def _rows_of_one(
             if label in plain:
                 # four dimensions: with three, torch builds the whole score matrix
                 part = F.scaled_dot_product_attention(
-                    query[None, None, start:end], key[None, None], value[None, None], scale=scale
+                    query[None, None, start:end],
+                    key[None, None],
+                    value[None, None],
+                    scale=call.scale,
                 )
                 sorted_out[start:end] = part[0, 0]
                 continue
             for first in range(start, end, block):
                 last = min(first + block, end)
                 scores = scores_nM[: last - first]
-                torch.mm(query[first:last].float() * scale, key_dM, out=scores)
-                # Softmax does not mind a shift by the row's maximum, and with the maximum at zero a
-                # positive score only shrinks: no large numbers cancel, whatever the strength.
+                torch.mm(query[first:last].float() * call.scale, key_dM, out=scores)
+                # With the row's maximum at zero a positive score only shrinks: no large numbers
+                # cancel, whatever the strength.
                 scores.sub_(scores.amax(-1, keepdim=True))
                 smallest = scores.amin(-1, keepdim=True)
                 up, down = attract_N1[first:last], repel_N1[first:last]
@@ -104,7 +78,7 @@ def _rows_of_one(
                     if sign == POSITIVE:
                         scores[:, low:high].mul_(1 - up)
                     else:
-                        pull = down if sign == NEGATIVE else down * soft_share
+                        pull = down if sign == NEGATIVE else down * call.soft_share
                         scores[:, low:high].mul_(1 - pull).add_(pull * smallest)
                 torch.softmax(scores, -1, out=scores)
                 sorted_out[first:last] = torch.mm(scores, value_Md).to(out.dtype)
@@ -130,3 +104,6 @@ def _signed_slices(key_runs: list[tuple[int, int, int]], signs: Tensor) -> list[
         else:
             slices.append((start, end, sign))
     return slices
+
+
+BACKEND = Backend("rows", run, features=frozenset({"soft"}))

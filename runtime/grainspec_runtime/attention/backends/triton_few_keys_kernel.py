@@ -1,23 +1,31 @@
-"""The operator for few keys (a prompt's), as a Triton kernel that leaves them where they are.
+"""The kernel of the backend ``triton`` for few keys (a prompt's) and for soft keys.
 
-A program holds a block of queries of one class. With all scores of a row known, their maximum
-``mx`` and minimum ``mn`` are too, and what is left is one softmax of
+A program holds a block of queries of one class, and leaves the keys in their order. It knows all
+scores of a row, and with them the row's maximum and minimum: what remains is one softmax, of
+equation (2) in :mod:`grainspec_runtime.attention.operator`.
 
-    s'_rj − mx = (1 − λ⁺) (s_rj − mx)                    where R_rj
-    s'_rj − mx = (1 − λ⁻) (s_rj − mx) + λ⁻ (mn − mx)     elsewhere, with g λ⁻ for soft keys
-
-Up to one tile of keys (77 tokens) the scores stay at hand; beyond that they are computed twice,
-once for the extremes and once for the softmax.
+Up to one tile of keys (77 tokens) the scores stay in registers; beyond that they are computed
+twice, once for the extremes and once for the softmax.
 
 Dimensions: n queries of a tile, m keys of a tile, d the head size padded to a power of two.
 """
 
+# Kernels are not annotated: their values are those of Triton's compiler, which mypy does not know.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+
 from __future__ import annotations
 
+import math
+
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-# Beyond every score, but finite, so that no infinities meet.
+from grainspec_runtime.attention.backends.kernel_inputs import batch_strides_of, strides_of
+from grainspec_runtime.attention.call import AttentionCall
+
+# Beyond every score, but finite: a difference of two infinities is NaN.
 HUGE = tl.constexpr(1e30)
 
 
@@ -35,7 +43,7 @@ def _tile(base, stride, start, keys, WIDTH: tl.constexpr, D: tl.constexpr, BLOCK
 
 @triton.jit
 def _signs(Signs, start, keys, BLOCK_M: tl.constexpr):
-    """Which keys are positive, which negative, which soft; none of it past the last."""
+    """Which keys are positive, negative and soft; none of the three past the last."""
     place_m = start + tl.arange(0, BLOCK_M)
     sign_m = tl.load(Signs + place_m, mask=place_m < keys, other=3)
     return (sign_m == 1)[None, :], (sign_m == 0)[None, :], (sign_m == 2)[None, :]
@@ -160,3 +168,25 @@ def few_keys_kernel(
             acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, acc_nd, input_precision=PRECISION)
     out_nd = (acc_nd / mass_n[:, None]).to(Out.dtype.element_ty)
     tl.store(Out + query_n[:, None] * o_n + columns_d[None, :], out_nd, mask=inside_nd)
+
+
+def launch(call: AttentionCall, *, small_tiles: bool = False) -> Tensor:
+    """The result of a prepared call, ``[B, H, N, d]``; ``small_tiles`` for little shared memory."""
+    query, order = call.query, call.class_order()
+    padded = max(32, triton.next_power_of_2(call.width))
+    small = small_tiles or padded * query.element_size() > 512  # float32 heads beyond 128
+    block_keys = min(32 if small else 128, max(32, triton.next_power_of_2(call.keys)))
+    block = 32 if small else 64
+    out = torch.empty_like(query)
+    index = (order.queries_BS, order.classes_BN, order.signs_BCM)
+    few_keys_kernel[order.queries_BS.shape[1] // block, call.heads, call.batch](
+        query, call.key, call.value, out, *index, call.attract, call.repel,
+        0.0 if call.soft is None else call.soft_share, call.scale * math.log2(math.e), call.keys,
+        *strides_of(query, call.key, call.value, out),
+        *batch_strides_of(*index, call.attract, call.repel),
+        WIDTH=call.width, D=padded, BLOCK_N=block, BLOCK_M=block_keys,
+        SINGLE=call.keys <= block_keys,
+        PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+        num_warps=8 if padded > 128 else 4, num_stages=1,
+    )  # fmt: skip
+    return out

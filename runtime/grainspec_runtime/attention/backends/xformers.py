@@ -1,0 +1,123 @@
+"""The backend ``xformers``: plain attention of xFormers over the keys of one sign at a time.
+
+Plain attention gives each sign's output and log-sum-exp, and equation (3) of
+:mod:`grainspec_runtime.attention.operator` joins them.
+
+A kernel takes one scale in a call, so there are up to three calls for every class and pair of
+strengths: few, where strengths are those of a class and its frame, as a plan's are. The rows'
+extremes are computed in a separate pass, in float32.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from grainspec_runtime.attention.backends.backend import Backend
+from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, SOFT, signs_of
+
+BLOCK_ELEMENTS = 1 << 24
+"""Scores held at a time to find the extremes (64 MiB in float32)."""
+
+
+def run(call: AttentionCall) -> Tensor:
+    """Equation (3), for each class and pair of strengths in turn."""
+    query, scale = call.query, call.scale
+    if scale < 0:  # a kernel may take the larger product for the larger score
+        query, scale = -query, -scale
+    out = torch.empty_like(query)
+    signs = signs_of(call.relation, call.soft)
+    query_labels_BN, key_labels_BM = call.labels()
+    for b in range(call.batch):
+        kinds_K3, kind_N = _kinds(query_labels_BN[b], call.attract[b], call.repel[b])
+        key, value = call.key[b], call.value[b]
+        for index, (label, attract, repel) in enumerate(kinds_K3.tolist()):
+            rows = (kind_N == index).nonzero()[:, 0]
+            q_Hnd = query[b][:, rows]
+            if label < 0:
+                out[b][:, rows] = plain_attention(q_Hnd, key, value, scale)[0]
+                continue
+            sign_M = signs[int(label)][key_labels_BM[b]]
+            strengths = {POSITIVE: attract, NEGATIVE: repel, SOFT: repel * call.soft_share}
+            modulated = _modulated(q_Hnd, key, value, sign_M, strengths, scale)
+            out[b][:, rows] = modulated.to(out.dtype)
+    return out
+
+
+def _kinds(labels_N: Tensor, attract_N: Tensor, repel_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct (label, λ⁺, λ⁻), ``[K, 3]``, and each query's index; unmodulated rows have -1s."""
+    kinds_N3 = torch.stack([labels_N.double(), attract_N.double(), repel_N.double()], 1)
+    plain_N = (attract_N == 0) & (repel_N == 0)
+    kinds_N3 = kinds_N3.masked_fill(plain_N[:, None], -1.0)
+    kinds_K3, kind_N = kinds_N3.unique(dim=0, return_inverse=True)
+    return kinds_K3, kind_N
+
+
+def _modulated(
+    q_Hnd: Tensor,
+    k_HMd: Tensor,
+    v_HMd: Tensor,
+    sign_M: Tensor,
+    strengths: dict[int, float],
+    scale: float,
+) -> Tensor:
+    """Queries of one class and one λ for each sign; float32 ``[H, n, d]``."""
+    largest_Hn, smallest_Hn = _extremes(q_Hnd, k_HMd, scale)
+    outputs, weights = [], []
+    for sign, strength in strengths.items():
+        keys = (sign_M == sign).nonzero()[:, 0]
+        if len(keys):
+            o_Hnd, l_Hn = plain_attention(
+                q_Hnd, k_HMd[:, keys], v_HMd[:, keys], (1 - strength) * scale
+            )
+            extreme_Hn = largest_Hn if sign == POSITIVE else smallest_Hn
+            outputs.append(o_Hnd.float())
+            weights.append(l_Hn + strength * extreme_Hn)
+    shares = torch.stack(weights).softmax(0)
+    total = torch.zeros_like(outputs[0])
+    for share_Hn, o_Hnd in zip(shares, outputs, strict=True):
+        total = total + share_Hn[..., None] * o_Hnd
+    return total
+
+
+def _extremes(q_Hnd: Tensor, k_Hmd: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The largest and the smallest score of every row, float32 ``[H, n]``."""
+    block = max(1, BLOCK_ELEMENTS // (k_Hmd.shape[0] * k_Hmd.shape[1]))
+    k_Hdm = k_Hmd.float().mT * scale
+    found = [(q.float() @ k_Hdm).aminmax(dim=-1) for q in q_Hnd.split(block, 1)]
+    return torch.cat([f.max for f in found], 1), torch.cat([f.min for f in found], 1)
+
+
+def plain_attention(
+    q_Hnd: Tensor, k_Hmd: Tensor, v_Hmd: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Plain attention by xFormers, which picks among its kernels.
+
+    Returns:
+        The output ``[H, n, d]``, and the log-sum-exp of each row's scores, float32 ``[H, n]``.
+    """
+    from xformers.ops import fmha
+
+    q, k, v = (tensor.transpose(0, 1)[None] for tensor in (q_Hnd, k_Hmd, v_Hmd))
+    out, lse = fmha.memory_efficient_attention_partial(q, k, v, scale=scale)
+    return out[0].transpose(0, 1), lse[0, :, : q.shape[1]].float()
+
+
+@cache
+def probe(device: torch.device, dtype: torch.dtype, width: int) -> str | None:
+    """Why xFormers cannot run; None if it can. Found by a small call: an import proves nothing."""
+    sample = torch.zeros(1, 8, width, device=device, dtype=dtype)
+    try:
+        plain_attention(sample, sample, sample, 1.0)
+    except ModuleNotFoundError as error:
+        return f"xFormers is not installed ({error})"
+    except Exception as error:  # of many kinds, with messages of many lines
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"xFormers does not support this device, dtype and head size ({first_line})"
+    return None
+
+
+BACKEND = Backend("xformers", run, features=frozenset({"soft"}), probe=probe)
