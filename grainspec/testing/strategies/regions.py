@@ -30,7 +30,8 @@ from grainspec.model.expressions import (
     Reference,
     Union,
 )
-from grainspec.testing.strategies.values import numbers, some
+from grainspec.testing.strategies.settings import settings
+from grainspec.testing.strategies.values import numbers
 from grainspec.testing.strategies.words import texts
 
 
@@ -129,14 +130,14 @@ _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         {"colour": st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")},
     ]
 )
-_MASK_OPTIONS = some(
-    in_order=st.just(True),
-    invert=st.just(True),
-    scaled=st.just(True),
-    array=texts(1),
+_MASK_OPTIONS = settings(
+    MaskFiles,
+    threshold=None,
+    index=None,
+    colour=None,
     first=st.integers(-MAX_FRAME, MAX_FRAME),
-    resize=st.sampled_from(["nearest", "area", "any"]),
 )
+"""Options besides those of which only one may be given."""
 
 
 def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
