@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from keyword import iskeyword
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
@@ -24,8 +23,7 @@ from pydantic_core import PydanticUndefined
 from grainspec.model.nodes import Node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InText:
+class InText(NamedTuple):
     """What a field's type and name leave open about it in the language; stands in ``Annotated``."""
 
     keyword: str = ""
@@ -53,8 +51,7 @@ KIND_OF_TYPE = {
 """The kind of a setting's value by the name of its type; a ``Literal`` is a ``choice``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(NamedTuple):
     """One setting, as its field declares it."""
 
     field: str

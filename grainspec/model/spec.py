@@ -8,9 +8,8 @@ blocks of settings are in :mod:`grainspec.model.settings`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -373,8 +372,7 @@ def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[
     return (*found, *chain.from_iterable(anew.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A statement with a block of settings: its model, and where a spec holds it."""
 
     model: type[Node]

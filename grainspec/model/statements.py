@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class StatementWord:
+class StatementWord(NamedTuple):
     """One kind of statement, by the word that begins it."""
 
     word: str

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lark import Token, Tree
 
@@ -141,8 +140,7 @@ def _levels_text(levels: str | tuple[int, ...]) -> str:
 # --- the kinds -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of value. In ``expected`` and ``values``, ``{range}`` is the setting's range."""
 
     read: Callable[[Word], Any]
