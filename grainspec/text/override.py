@@ -75,9 +75,9 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         return _with(spec, name, text, setting)
     block, dot, key = name.partition(".")
     if block in BLOCKS and not BLOCKS[block].several and dot:
-        node = getattr(spec, block) or BLOCKS[block].model()
+        node = getattr(spec, BLOCKS[block].field) or BLOCKS[block].model()
         changed = _changed(node, key, _known(block), setting)
-        return spec.replaced({}, **{block: changed})
+        return spec.replaced({}, **{BLOCKS[block].field: changed})
     if dot and block in {edit.region for edit in spec.changes}:
         edits = tuple(
             _changed(edit, key, _known_of_edit(), setting)

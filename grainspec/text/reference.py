@@ -34,13 +34,14 @@ def _table(kind: str, name: str | None) -> str:
         return _statements()
     if kind == "keywords":
         return _keywords()
-    if name == "attention":
-        return _attention()
-    return _settings(MaskFiles if name == "masks" else Edit if name == "edit" else _model(name))
+    return _attention() if name == "attention" else _settings(_MODELS[name or ""])
 
 
-def _model(name: str | None) -> type[Node]:
-    return BLOCKS[name or ""].model
+_MODELS: dict[str, type[Node]] = {
+    **{word: block.model for word, block in BLOCKS.items()},
+    "edit": Edit,
+    "masks": MaskFiles,
+}
 
 
 def _statements() -> str:
