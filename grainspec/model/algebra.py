@@ -32,13 +32,13 @@ from grainspec.model.validation import made, refusal
 
 
 class _Algebra(Node):
-    """Gives every expression its operators; ``a | b | c`` is one union of three, as in the text."""
+    """The operators of every expression; ``a | b | c`` is one union of three, as in text."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("kind", schema))
 
     @model_validator(mode="after")
     def _kind_is_said(self, info: ValidationInfo) -> Self:
-        """Documents say the kind, also where only a box is possible, as the schema has it."""
+        """JSON documents must give the kind, as in the schema, even if only a box is possible."""
         if info.mode == "json" and "kind" not in self.model_fields_set:
             raise refusal("G204", "`kind` is missing", "")
         return self
@@ -56,20 +56,20 @@ class _Algebra(Node):
         return made(Complement, of=self)
 
     def grow(self, by: str) -> Grown:
-        """This region and all that is within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
+        """This region and everything within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
         return made(Grown, kind="grow", of=self, by=Length.parse(by))
 
     def shrink(self, by: str) -> Grown:
-        """What of this region is further than ``by`` from its edge."""
+        """The part of this region that is further than ``by`` from its edge."""
         return made(Grown, kind="shrink", of=self, by=Length.parse(by))
 
     def during(self, first: int, last: int) -> During:
-        """This region on source frames ``first`` to ``last``, and nowhere on the others."""
+        """This region on source frames ``first`` to ``last``; empty on the others."""
         return made(During, of=self, frames=made(FrameRange, first=first, last=last))
 
 
 def require(tag: str, schema: dict[str, Any]) -> None:
-    """Have a JSON schema ask for the field that tells records apart: it has a default only here."""
+    """Make the field that tells records apart required in a JSON schema, despite its default."""
     schema["required"] = [tag, *schema.get("required", [])]
 
 
@@ -180,7 +180,7 @@ class MaskFiles(_Algebra):
 
 
 class _Moving(_Algebra):
-    """A shape, interpolated linearly between its keyframes and held still outside them."""
+    """A shape, interpolated linearly between its keyframes and constant outside them."""
 
     keyframes: tuple[Any, ...]
 
@@ -259,7 +259,7 @@ Shape = TypeVar("Shape", Box, Polygon)
 
 
 class Rest(_Algebra):
-    """What no region of the spec covers that does not itself use it."""
+    """Everything outside all regions, except those that use ``rest`` themselves."""
 
     kind: Literal["rest"] = Field(
         default="rest", description="Kind of expression: what is left over."
@@ -322,9 +322,9 @@ class Complement(_Algebra):
 
 
 class Grown(_Algebra):
-    """Every pixel within a distance of a region; shrunk, what is further than that inside it.
+    """Every pixel within a distance of a region, or the pixels further than that inside it.
 
-    Percent are of the source frame's shorter side.
+    Percentages are of the source frame's shorter side.
     """
 
     kind: Literal["grow", "shrink"] = Field(
@@ -343,7 +343,7 @@ class Grown(_Algebra):
 
 
 class During(_Algebra):
-    """A region on some source frames; on the others it is nowhere."""
+    """A region on some source frames; on the others it is empty."""
 
     kind: Literal["during"] = Field(
         default="during", description="Kind of expression: on some frames only."

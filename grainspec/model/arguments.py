@@ -107,8 +107,8 @@ class SamplerSettings(TypedDict, total=False):
     guidance: float
     """Scale of classifier-free guidance."""
     eta: float
-    """For `ddim`: the share of each step's noise that is drawn anew, from 0 (none) to 1 (all of
-    it)."""
+    """For `ddim`: the share of each step's noise that is replaced by new noise, from 0 (none) to
+    1 (all of it)."""
     seed: int
     """Seed of the noise that is drawn; `eta 0` draws none."""
 

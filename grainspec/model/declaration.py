@@ -24,14 +24,17 @@ from grainspec.model.nodes import Node
 
 
 class InText(NamedTuple):
-    """What a field's type and name leave open about it in the language; stands in ``Annotated``."""
+    """What a field's type and name do not say about its form in the language.
+
+    It goes into the field's ``Annotated``.
+    """
 
     keyword: str = ""
     """Its word; by default the field's alias or name."""
     kind: str = ""
     """The kind of its value; by default the one of its type (see :data:`KIND_OF_TYPE`)."""
     head: bool = False
-    """Whether it stands before the block's brace."""
+    """Whether it is written before the block's brace."""
     absent: str = ""
     """What holds where it is left out, for a field whose default is None."""
 
@@ -98,7 +101,7 @@ def fields_of(model: type[Node]) -> dict[str, Declaration]:
 
 @cache
 def settings_of(model: type[Node]) -> dict[str, Declaration]:
-    """The settings that stand in a block's braces, by their keywords.
+    """The settings inside a block's braces, by their keywords.
 
     >>> from grainspec.model.settings import Sampler
     >>> list(settings_of(Sampler))
@@ -109,7 +112,7 @@ def settings_of(model: type[Node]) -> dict[str, Declaration]:
 
 @cache
 def head_of(model: type[Node]) -> Declaration | None:
-    """The first field that stands before a block's brace, such as the sampler's method."""
+    """The field before a block's brace, such as the sampler's method; None if it has none."""
     heads = (declared for declared in fields_of(model).values() if declared.head)
     return next(heads, None)
 
@@ -157,7 +160,7 @@ def _declaration(name: str, info: FieldInfo) -> Declaration:
 
 
 def _marks(info: FieldInfo) -> Iterator[Any]:
-    """All that stands beside a field's type in ``Annotated``, outermost first."""
+    """All metadata of a field and of the types inside its type, outermost first."""
     yield from _spread(info.metadata)
     yield from _inside(info.annotation)
 
@@ -173,7 +176,7 @@ def _inside(annotation: Any) -> Iterator[Any]:
 
 
 def _spread(marks: Any) -> Iterator[Any]:
-    """The marks, and the bounds that a nested ``Field(ge=…)`` stands for."""
+    """The marks, and the bounds inside a nested ``Field(ge=…)``."""
     for mark in marks:
         yield mark
         yield from getattr(mark, "metadata", ())

@@ -173,7 +173,7 @@ def moving(*shapes: Shape) -> Shape:
 
 
 REST = Rest()
-"""What no region covers that does not itself use ``REST``."""
+"""Everything outside all regions, except those that use ``REST`` themselves."""
 
 ALL = All()
 """The whole of every frame."""

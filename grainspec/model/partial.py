@@ -138,8 +138,8 @@ class SamplerChange(Node):
     eta: Share | None = Field(
         default=None,
         description=
-            "For `ddim`: the share of each step's noise that is drawn anew, from 0 (none) to 1 "
-            "(all of it).",
+            "For `ddim`: the share of each step's noise that is replaced by new noise, from 0 "
+            "(none) to 1 (all of it).",
     )
     seed: Seed | None = Field(
         default=None,

@@ -209,8 +209,8 @@ class Sampler(Node):
     guidance: Guidance = Field(default=7.5, description="Scale of classifier-free guidance.")
     eta: Share = Field(
         default=0.0,
-        description="For `ddim`: the share of each step's noise that is drawn anew, from 0 (none) "
-        "to 1 (all of it).",
+        description="For `ddim`: the share of each step's noise that is replaced by new noise, "
+        "from 0 (none) to 1 (all of it).",
     )
     seed: Seed = Field(
         default=0, description="Seed of the noise that is drawn; `eta 0` draws none."

@@ -121,9 +121,9 @@ class Region(Node):
 class Edit(Node):
     """Bind words of the target prompt to a region.
 
-    ``verb`` is ``edit`` for changing what is there and ``add`` for something new worn by or
-    standing at ``owner``. ``grain`` says whether the region is a whole class, one instance, or a
-    part; it may be left out where it carries no information (ground, sky).
+    ``verb`` is ``edit`` for changing what is there and ``add`` for something new on ``owner``.
+    ``grain`` says whether the region is a whole class, one instance or a part; it may be left out
+    where it carries no information (ground, sky).
     """
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
@@ -167,7 +167,7 @@ class Edit(Node):
 
 
 class Keep(Node):
-    """A region that must not change. What no edit names is kept in any case."""
+    """A region that must not change, as all that no edit names."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
@@ -176,7 +176,7 @@ class Keep(Node):
 
 
 class Free(Node):
-    """A region that may change though no words claim it; its features are kept to itself."""
+    """A region that may change though no edit names it, apart from the other regions."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
@@ -193,7 +193,7 @@ class Free(Node):
 
 
 class Without(Node):
-    """In a variant: what the spec says of a region is left out."""
+    """In a variant: the spec's statement about a region is ignored."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
@@ -206,11 +206,10 @@ Change = Annotated[Edit | Keep | Free | Without, Field(discriminator="verb")]
 
 
 class Variant(Node):
-    """Another edit of the same clip: what it says replaces what the spec says of the same.
+    """Another edit of the same clip: its statements replace the spec's.
 
-    A statement about a region takes the place of the spec's own about it; prompts and settings
-    that are not given stay. Clip, model, source prompt, regions, flow, injection and context are
-    the spec's.
+    A statement about a region replaces the spec's statement about it. Prompts and settings that are
+    not given are the spec's, as are clip, model, source prompt, regions and all other blocks.
     """
 
     name: Name = Field(description="Its name.")
@@ -232,10 +231,10 @@ class Variant(Node):
 
 
 class EditSpec(Node):
-    """A whole edit: the clip, the words before and after, the regions, and what becomes of them.
+    """A whole edit: the clip, the prompts, the regions, and what becomes of them.
 
-    With ``variants`` it is several edits of one clip, and may itself be none: see
-    :meth:`as_variant`. Specs are immutable, and equal if they say the same.
+    With ``variants`` it is several edits of one clip, and need not be an edit itself: see
+    :meth:`as_variant`. Specs are immutable, and compared by content.
 
     >>> from grainspec import parse
     >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
@@ -294,7 +293,7 @@ class EditSpec(Node):
         return version
 
     def region(self, name: str) -> Region:
-        """The region called ``name``; raises KeyError where there is none."""
+        """The region called ``name``; raises KeyError for an unknown name."""
         for region in self.regions:
             if region.name == name:
                 return region
@@ -302,17 +301,17 @@ class EditSpec(Node):
 
     @property
     def changes(self) -> tuple[Edit, ...]:
-        """The edits proper, which bind words, without what is kept and free."""
+        """The statements that bind words: ``edit`` and ``add``."""
         return tuple(edit for edit in self.edits if isinstance(edit, Edit))
 
     @property
     def claims(self) -> tuple[Edit | Free, ...]:
-        """Whatever may change: the edits proper, then what is free."""
+        """The statements about regions that may change: ``edit`` and ``add``, then ``free``."""
         return (*self.changes, *(edit for edit in self.edits if isinstance(edit, Free)))
 
     @property
     def modulation(self) -> Modulation:
-        """How attention is modulated: what ``attention`` says, and its profile for the model."""
+        """The settings of attention: those given, and the profile's for all others."""
         return self.attention.settled(self.model)
 
     @property
@@ -321,13 +320,13 @@ class EditSpec(Node):
         return tuple(variant.name for variant in self.variants)
 
     def without_variants(self) -> EditSpec:
-        """The spec as it stands outside its variants."""
+        """The spec without its variants."""
         return self.replaced({}, variants=()) if self.variants else self
 
     def as_variant(self, name: str) -> EditSpec:
-        """The edit that a variant makes of this spec, as a spec without variants.
+        """This spec with a variant's changes, as a spec without variants.
 
-        Raises KeyError where there is no variant of that name.
+        Raises KeyError for an unknown name.
 
         >>> from grainspec import parse
         >>> spec = parse('''
@@ -341,14 +340,14 @@ class EditSpec(Node):
         variant = next((variant for variant in self.variants if variant.name == name), None)
         if variant is None:
             raise KeyError(name)
-        anew = {
+        prompts = {
             field: value
             for field in ("target", "negative")
             if (value := getattr(variant, field)) is not None
         }
         return self.replaced(
             variant.spans,
-            **anew,
+            **prompts,
             variants=(),
             edits=_overridden(self.edits, variant.edits),
             attention=self.attention.replaced(variant.attention.spans, **given(variant.attention)),
@@ -357,19 +356,19 @@ class EditSpec(Node):
 
 
 def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[Statement, ...]:
-    """What stands of ``edits`` after ``changes``: what is said of a region again replaces it."""
-    anew: dict[str, list[Statement]] = {change.region: [] for change in changes}
+    """The statements about regions after a variant's ``changes``, which replace those before."""
+    replacing: dict[str, list[Statement]] = {change.region: [] for change in changes}
     for change in changes:
         if not isinstance(change, Without):
-            anew[change.region].append(change)
-    found: list[Statement] = []
+            replacing[change.region].append(change)
+    result: list[Statement] = []
     for edit in edits:
-        if edit.region not in anew:
-            found.append(edit)
+        if edit.region not in replacing:
+            result.append(edit)
         else:  # in its place, and once
-            found += anew[edit.region]
-            anew[edit.region] = []
-    return (*found, *chain.from_iterable(anew.values()))
+            result += replacing[edit.region]
+            replacing[edit.region] = []
+    return (*result, *chain.from_iterable(replacing.values()))
 
 
 class Block(NamedTuple):

@@ -1,4 +1,4 @@
-"""Text to spec: :func:`parse` for one that must be right, :func:`parse_all` for all findings."""
+"""Text to spec: :func:`parse` raises for errors, :func:`parse_all` returns all findings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MAX_CHARACTERS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What parsing found: the spec, unless there were errors, and every finding."""
+    """The result of parsing: the spec, unless there are errors, and every finding."""
 
     spec: EditSpec | None
     diagnostics: tuple[Diagnostic, ...]
@@ -50,7 +50,7 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
     """Read a spec from the text of a ``.grain`` file.
 
     Raises :class:`grainspec.GrainError` with all findings if there is an error among them.
-    Files are not looked at: see :func:`grainspec.check`.
+    It reads no other file: see :func:`grainspec.check`.
 
     >>> spec = parse('''
     ... grain 1
@@ -119,7 +119,7 @@ class _Scope:
 
 
 class _Reader(RegionReader):
-    """Collects what the statements say, one method per kind of statement."""
+    """Collects the statements, with one method for each kind, and one for all with a block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class _Reader(RegionReader):
 
     @property
     def absent(self) -> frozenset[str]:
-        """Statements that are there but could not be read, and regions likewise.
+        """The statements and regions that could not be read.
 
         Those of the second variant begin with ``2.``.
         """
@@ -144,7 +144,7 @@ class _Reader(RegionReader):
         return frozenset(found)
 
     def read(self, statement: Statement) -> None:
-        """Take in one statement."""
+        """Read one statement."""
         tree = statement.tree
         if tree.data == "variant":
             name = token_of(tree.children[0])
@@ -171,7 +171,7 @@ class _Reader(RegionReader):
             getattr(self, f"_{tree.data}")(tree, statement.span)
 
     def assemble(self) -> EditSpec:
-        """The whole spec; stand-ins for what is missing, so that the rest can still be checked."""
+        """The whole spec, with placeholders for what is missing, so that the rest is checked."""
         once, spans = self.whole.once, self.whole.spans
         if "grain" not in spans and "grain" not in self.unread:
             cure = f"Begin the file with `grain {VERSION}`."
@@ -236,7 +236,7 @@ class _Reader(RegionReader):
         self._text(str(which), text, span_of(words))
 
     def _text(self, field: str, text: str, span: Span) -> None:
-        """Take in one of the spec's own texts, if the spec's model takes it."""
+        """Read one of the spec's own texts, which its model validates."""
         self.scope.spans[field] = span
         info = EditSpec.model_fields[field]
         try:
@@ -274,7 +274,7 @@ class _Reader(RegionReader):
     def _head(
         self, keyword: str, head: Declaration, tree: Tree[Token], given: dict[str, Setting]
     ) -> bool:
-        """Take in what is before a block's brace; False where that is a mistake."""
+        """Read what is before a block's brace; False where that is a mistake."""
         word = tree.children[0] if tree.children else None
         if not isinstance(word, Token):
             return True

@@ -67,15 +67,15 @@ class RegionReader:
         self.findings: list[Diagnostic] = []
 
     def report(self, code: str, message: str, cure: str, span: Span | None) -> None:
-        """Note a mistake."""
+        """Add a finding."""
         self.findings.append(Diagnostic(code, message, cure, span))
 
     def make(
         self, model: type[Any], span: Span, given: dict[str, Setting], **fields: Any
     ) -> Any | None:
-        """Build a node; what its model refuses becomes findings at the settings at fault.
+        """Build a node; what its model rejects becomes findings at the settings at fault.
 
-        Settings with refused values are then left out, so that the rest can still be checked.
+        Rejected settings are then left out, so that the rest can still be checked.
         """
         values = {name: setting.value for name, setting in given.items()}
         spans = {name: setting.span for name, setting in given.items()}
@@ -143,7 +143,7 @@ class RegionReader:
         return _OPERATORS[kind](items=items).located(span)
 
     def _modified(self, part: Tree[Token], span: Span) -> Expression | None:
-        """What stands behind a region: grown, shrunk, or on some frames only."""
+        """A region with a modifier after it: grown, shrunk, or on some frames only."""
         of = self.expression(part.children[0])
         if of is None:
             return None
@@ -254,7 +254,7 @@ class RegionReader:
         return {key: setting for key, setting in resolved.items() if setting is not None}
 
     def resolved(self, setting: Setting) -> Setting | None:
-        """A setting with what its words stand for: a text for its token, a box for its call."""
+        """A setting with its final value: a text for a STRING token, a box for a call."""
         if isinstance(setting.value, Token):
             return Setting(self.string(setting.value), setting.span)
         if isinstance(setting.value, Tree):
@@ -275,7 +275,7 @@ class RegionReader:
     def shape(
         self, keyed: list[tuple[Token | None, Tree[Token]]], span: Span
     ) -> Box | Polygon | None:
-        """A box, ellipse or polygon from its keyframes; the frame is None where it stands still."""
+        """A box, ellipse or polygon from its keyframes; the frame is None if it does not move."""
         kind = str(keyed[0][1].children[0])
         keys = []
         for frame, call in keyed:

@@ -111,10 +111,10 @@ class Statement:
 
 
 def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Iterator[Statement]:
-    """The statements of ``text``; what cannot be parsed becomes a finding and is left out.
+    """The statements of ``text``; those that cannot be parsed become findings and are left out.
 
-    ``unread`` takes the keywords of those left out, in the second variant as ``2.target``, and the
-    names of regions they would define.
+    Their keywords are added to ``unread``, in the second variant as ``2.target``, with the names of
+    the regions that they would define.
     """
     return _Statements(text, findings, unread).all()
 
@@ -154,7 +154,7 @@ class _Statements:
             self.unread.add("variant")
 
     def one(self) -> Iterator[Statement]:
-        """The statement that begins here, and where it is a variant's head, its brace."""
+        """The statement that begins here; of a variant, its head and the brace."""
         start, failed = self.position, len(self.findings)
         first = self.tokens[start]
         if first.type in _SHARED and self.open:
@@ -177,11 +177,11 @@ class _Statements:
             yield Statement(tree, span_between(first, self.tokens[self.position - 1]), variant)
 
     def names(self, start: int) -> set[str]:
-        """The names in the tokens from ``start`` on to where we are."""
+        """The names in the tokens from ``start`` to the current position."""
         return {str(token) for token in self.tokens[start : self.position] if token.type == "NAME"}
 
     def enter(self, first: Token, tree: Tree[Token] | None) -> Tree[Token] | None:
-        """Go behind the brace after a variant's name, from wherever parsing its head has ended."""
+        """Move past the brace after a variant's name, from where parsing its head has ended."""
         brace = self.position
         while tree is None and brace < len(self.tokens):
             if self.tokens[brace].type in _STARTERS and _begins_line(self.tokens, brace):
@@ -204,7 +204,7 @@ class _Statements:
         return tree
 
     def closes_later(self) -> bool:
-        """Whether a `}` that closes nothing else comes before another variant."""
+        """Whether an unmatched `}` follows before the next variant."""
         braces = 0
         for token in self.tokens[self.position :]:
             if token.type == "VARIANT":
@@ -215,14 +215,14 @@ class _Statements:
         return False
 
     def parse(self) -> Tree[Token] | None:
-        """The tree of the statement that begins here; None where that is a mistake."""
+        """The tree of the statement that begins here; None if it cannot be parsed."""
         tokens, position = self.tokens, self.position
         machine = grammar().parse_interactive(start="statement")
         start, head = position, tokens[position].type == "VARIANT"
-        brackets: list[int] = []  # for each open bracket, the `~` in a row before it
+        brackets: list[int] = []  # for each open bracket, the consecutive `~` before it
         braces = 0
-        row = 0  # `~` in a row
-        behind = 0  # `grow` and its like behind one region
+        row = 0  # consecutive `~`
+        behind = 0  # modifiers such as `grow` after one region
         while True:
             if position == len(tokens) or (
                 position > start and self.ends(machine, position, head=head)
@@ -262,9 +262,9 @@ class _Statements:
             position += 1
 
     def ends(self, machine: InteractiveParser, position: int, *, head: bool) -> bool:
-        """Whether the statement is whole and the next token is none of its own.
+        """Whether the statement is complete and the next token does not belong to it.
 
-        ``head`` is for a variant's head, behind which there is a brace.
+        ``head`` is for a variant's head, which a brace follows.
         """
         kind = self.tokens[position].type
         if kind == "RBRACE" or (kind == "LBRACE" and head):
@@ -272,9 +272,9 @@ class _Statements:
         return _may_begin(machine, self.tokens, position) and _may_end(machine)
 
     def skip(self, braces: int = 0) -> None:
-        """Go on to the next keyword that begins a line, or the end of the variant one is in.
+        """Move to the next keyword that begins a line, or to the end of the variant.
 
-        ``braces`` are open where the mistake was.
+        ``braces`` is how many are open at the mistake.
         """
         while self.position < len(self.tokens):
             token = self.tokens[self.position]
@@ -295,7 +295,7 @@ def _may_end(machine: InteractiveParser) -> bool:
 
 
 def _may_begin(machine: InteractiveParser, tokens: list[Token], position: int) -> bool:
-    """Whether a token begins a statement, or a name that was meant to and fits nothing else."""
+    """Whether a token begins a statement: a keyword, or a name that fits nowhere else."""
     kind = tokens[position].type
     if kind == "NAME" and _begins_line(tokens, position):
         return "NAME" not in machine.accepts()  # type: ignore[no-untyped-call]
@@ -387,7 +387,7 @@ def _expected(machine: InteractiveParser) -> list[str]:
 
 
 def _listed(words: Iterable[str], last: str) -> str:
-    """Keywords in a row, the last one after ``last``: `a`, `b` or `c`."""
+    """Keywords as a list, with ``last`` before the last one: `a`, `b` or `c`."""
     return _joined([f"`{word}`" for word in words], last)
 
 

@@ -46,4 +46,4 @@ _STYLES = st.sampled_from(
         (" ", "# a line of its own\n", "\n", " #"),
     ]
 )
-"""What stands before a line, between lines, at a line's end, and after what it says."""
+"""Text before a line, between lines, at a line's end, and after its statement."""

@@ -52,7 +52,7 @@ _UNITS = (("%", 100), ("px", 500))
 """The units of lengths, and about how long a side of the frame is in them."""
 
 _MOMENTS: tuple[tuple[int | None, ...], ...] = ((None,), (0,), (0, 1), (None,), (3, 20, 40))
-"""The frames of a shape's keyframes: None alone where it stands still."""
+"""The frames of a shape's keyframes: a single None where it does not move."""
 
 
 @cache
@@ -154,7 +154,7 @@ ORDER = st.integers(0, 119)
 """Which of the names comes first."""
 
 _ANY = "some_region"
-"""Stands for the names in expressions that are not yet filled in."""
+"""The placeholder for names in expressions that are not yet filled in."""
 
 
 def filled_in(expression: Expression, order: int, names: Sequence[str]) -> Expression:
@@ -183,7 +183,7 @@ _DEEPEST = 4
 @cache
 @st.composite
 def unfilled(draw: st.DrawFn, deep: int = 0) -> Expression:
-    """Expressions in which a name stands for any."""
+    """Expressions in which one name is a placeholder for all."""
     smaller = unfilled(deep + 1)
     kind = draw(_SIMPLE if deep == _DEEPEST else _KINDS)
     if kind == "name":

@@ -87,7 +87,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
 
 @dataclass(frozen=True)
 class _Claim:
-    """What is to become of a region, before it is known which region it is."""
+    """A statement about a region, before it is known which region it is."""
 
     form: Any
     turn: int = 0
@@ -151,7 +151,7 @@ _REGIONS = st.lists(
 def _statements(
     draw: st.DrawFn, claims: Sequence[_Claim], regions: Sequence[str]
 ) -> tuple[str, Statements]:
-    """A target prompt, and what becomes of regions in it: at least one edit, in any order."""
+    """A target prompt, and statements about regions: at least one edit, in any order."""
     pairs = sorted(zip(claims, regions, strict=False), key=lambda pair: pair[0].turn)
     if not any(isinstance(claim.form, tuple) for claim, _ in pairs):
         pairs[0] = (_Claim(_PLAIN), pairs[0][1])
@@ -167,7 +167,7 @@ def _statements(
             made.append(claim.form(region=region))
             continue
         grain, verb, owned, _ = claim.form
-        owned = owned and bool(edited)  # an owner before its parts, so that there is no circle
+        owned = owned and bool(edited)  # an owner comes before its parts: no cycle
         made.append(
             Edit.model_validate(
                 {
@@ -186,7 +186,7 @@ def _statements(
 
 
 def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Variant:
-    """A variant with a target of its own; what of the spec's edits would not fit it is left out."""
+    """A variant with a target of its own, without the spec's edits that would not fit it."""
     target, edits = _statements(draw, draw(_CLAIMS), [region.name for region in spec.regions])
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
