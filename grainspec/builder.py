@@ -1,4 +1,4 @@
-"""The Python door: a spec built step by step, each step a new immutable builder.
+"""Specs in Python: built step by step, each step a new immutable builder.
 
 >>> from grainspec import Builder, Changes, masks, REST
 >>> spec = (
@@ -20,23 +20,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import GrainError, fail, refuse
 from grainspec.diagnostics.span import Span, caller
-from grainspec.model.expressions import (
-    Box,
-    Expression,
-    FrameRange,
-    Length,
-    ResizeRule,
-    operand,
-    path_text,
+from grainspec.model.arguments import (
+    AttentionSettings,
+    BlendSettings,
+    ContextSettings,
+    ControlSettings,
+    FlowSettings,
+    InjectSettings,
+    SamplerSettings,
 )
+from grainspec.model.declaration import fields_of
+from grainspec.model.expressions import Box, Expression, FrameRange, Length, operand, path_text
+from grainspec.model.nodes import Node
 from grainspec.model.spec import (
     Attention,
     Blend,
@@ -48,19 +51,13 @@ from grainspec.model.spec import (
     Edit,
     EditSpec,
     Flow,
-    FlowMethod,
-    FrameScope,
     Free,
     Grain,
     Inject,
     Keep,
-    NormScope,
-    PhraseContext,
-    Profile,
     Region,
     Sampler,
     SamplerChange,
-    SamplerMethod,
     Size,
     Variant,
     Video,
@@ -69,61 +66,22 @@ from grainspec.model.spec import (
 from grainspec.model.validation import made
 
 
-class AttentionSettings(TypedDict, total=False):
-    """The settings of ``attention``, as :class:`grainspec.model.spec.Modulation` describes them."""
-
-    profile: Profile
-    cross: float
-    self: float
-    frames: FrameScope
-    norm: NormScope
-    until: float
-    until_timestep: float
-    decay: float
-    levels: Sequence[int] | Literal["all"]
-    phrases: PhraseContext
-    unbound: float
-    resize: ResizeRule
-    threshold: float
-
-
-class FlowSettings(TypedDict, total=False):
-    """The settings of ``flow``, as :class:`grainspec.model.spec.Flow` describes them."""
-
-    levels: Sequence[int] | Literal["all"]
-    method: FlowMethod
-    weights: str | PurePath | None
-
-
-class InjectSettings(TypedDict, total=False):
-    """The settings of ``inject``, as :class:`grainspec.model.spec.Inject` describes them."""
-
-    features: float
-    self: float
-    feature_levels: Sequence[int] | Literal["all"] | None
-    self_levels: Sequence[int] | Literal["all"] | None
-
-
-class ContextSettings(TypedDict, total=False):
-    """The settings of ``context``, as :class:`grainspec.model.spec.Context` describes them."""
-
-    frames: int
-    overlap: int
-    keys: int
-
-
-class SamplerSettings(TypedDict, total=False):
-    """The settings of ``sampler``, as :class:`grainspec.model.spec.Sampler` describes them."""
-
-    method: SamplerMethod
-    steps: int
-    guidance: float
-    eta: float
-    seed: int
+def _keys(model: type[Node], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of Python as a model's own keys and values."""
+    declared = {field.argument: field for field in fields_of(model).values()}
+    fields = {}
+    for name, value in settings.items():
+        field = declared.get(name)
+        if isinstance(value, PurePath):
+            value = path_text(value)
+        if field and field.kind == "length" and isinstance(value, str):
+            value = Length.parse(value)
+        fields[field.key if field else name] = value
+    return fields
 
 
 class _Statements:
-    """What stands in a spec and in a variant alike."""
+    """The statements that a spec and a variant share."""
 
     _fields: dict[str, Any]
     _edits: tuple[Change, ...]
@@ -133,7 +91,7 @@ class _Statements:
         return self._with("target", prompt)
 
     def negative(self, prompt: str) -> Self:
-        """What it must not show."""
+        """What the edited clip must not show."""
         return self._with("negative", prompt)
 
     def edit(
@@ -192,12 +150,12 @@ class _Statements:
         return self._and(*(made(Keep, region=region) for region in regions))
 
     def free(self, *regions: str) -> Self:
-        """``free REGION, …``: these may change though no words claim them."""
+        """``free REGION, …``: these may change though no edit names them."""
         return self._and(*(made(Free, region=region) for region in regions))
 
     def attention(self, /, **settings: Unpack[AttentionSettings]) -> Self:
-        """``attention PROFILE { … }``: profile and settings, shares as numbers: ``until=0.3``."""
-        return self._with("attention", made(Attention, **settings))
+        """``attention PROFILE { … }``: percentages as numbers, such as ``until=0.3``."""
+        return self._with("attention", made(Attention, **_keys(Attention, settings)))
 
     def _with(self, name: str, value: Any) -> Self:
         return replace(self, _fields={**self._fields, name: value})  # type: ignore[type-var]
@@ -208,7 +166,7 @@ class _Statements:
 
 @dataclass(frozen=True)
 class Changes(_Statements):
-    """What a variant says anew; its methods are named as the statements of the language.
+    """The statements of a variant; its methods are named as the statements of the language.
 
     >>> Changes().target("a husky in the snow").instance("wolf", "husky")._edits
     (Edit(grain='instance', region='wolf', phrase='husky'),)
@@ -218,12 +176,12 @@ class Changes(_Statements):
     _edits: tuple[Change, ...] = ()
 
     def without(self, *regions: str) -> Changes:
-        """``without REGION, …``: what the spec says of these is left out."""
+        """``without REGION, …``: ignore what the spec says about these."""
         return self._and(*(made(Without, region=region) for region in regions))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Changes:
-        """``sampler ddim { … }``: what is not given stays as in the spec."""
-        return self._with("sampler", made(SamplerChange, **settings))
+        """``sampler METHOD { … }``: settings that are not given are the spec's."""
+        return self._with("sampler", made(SamplerChange, **_keys(SamplerChange, settings)))
 
 
 @dataclass(frozen=True)
@@ -295,55 +253,36 @@ class Builder(_Statements):
         return replace(self, _regions=(*self._regions, region))
 
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
-        """``flow { … }``: levels, method, weights; attention along the paths of optical flow."""
-        weights = settings.get("weights")
-        if isinstance(weights, PurePath):
-            settings["weights"] = path_text(weights)
-        return self._with("flow", made(Flow, **settings))
+        """``flow { … }``: attention along the paths of optical flow."""
+        return self._with("flow", made(Flow, **_keys(Flow, settings)))
 
     def inject(self, /, **settings: Unpack[InjectSettings]) -> Builder:
-        """``inject { … }``: the source clip's features in the edit, shares as numbers."""
-        return self._with("inject", made(Inject, **settings))
+        """``inject { … }``: features of the source clip in the edit, percentages as numbers."""
+        return self._with("inject", made(Inject, **_keys(Inject, settings)))
 
     def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
-        """``context { … }``: frames, overlap, keys; how many frames the networks see at once."""
-        return self._with("context", made(Context, **settings))
+        """``context { … }``: how many frames the networks see at once."""
+        return self._with("context", made(Context, **_keys(Context, settings)))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
-        """``sampler METHOD { … }``: method, steps, guidance, eta, seed."""
-        return self._with("sampler", made(Sampler, **settings))
+        """``sampler METHOD { … }``: how the edit is sampled."""
+        return self._with("sampler", made(Sampler, **_keys(Sampler, settings)))
 
-    def control(
-        self,
-        kind: ControlKind,
-        *,
-        net: str | None = None,
-        annotator: str | None = None,
-        clip: str | PurePath | None = None,
-        scale: float = 1.0,
-        start: float = 0.0,
-        until: float = 1.0,
-    ) -> Builder:
+    def control(self, kind: ControlKind, /, **settings: Unpack[ControlSettings]) -> Builder:
         """``control KIND { … }``: a ControlNet; ``start`` is the language's ``from``."""
-        path = None if clip is None else path_text(clip)
-        given = {
-            "net": net,
-            "annotator": annotator,
-            "clip": path,
-            "scale": scale,
-            "from": start,
-            "until": until,
-        }
-        control = made(Control, kind=kind, **given)
+        control = made(Control, kind=kind, **_keys(Control, settings))
         return replace(self, _controls=(*self._controls, control))
 
-    def blend(self, space: BlendSpace = "latents", *, feather: str | None = None) -> Builder:
-        """``blend { … }``: how what is edited is joined to what is not; feather as ``"12px"``."""
-        distance = None if feather is None else Length.parse(feather)
-        return self._with("blend", made(Blend, space=space, feather=distance))
+    def blend(
+        self, space: BlendSpace | None = None, /, **settings: Unpack[BlendSettings]
+    ) -> Builder:
+        """``blend { … }``: how edited and unedited parts are joined; feather as ``"12px"``."""
+        if space is not None:
+            settings["space"] = space
+        return self._with("blend", made(Blend, **_keys(Blend, settings)))
 
     def variant(self, name: str, changes: Changes) -> Builder:
-        """``variant NAME { … }``: another edit of the same clip, as far as it differs."""
+        """``variant NAME { … }``: another edit of the same clip, where it differs."""
         if not isinstance(changes, Changes):
             cure = "Write `Changes().target(…).edit(…)`."
             raise refuse("G205", f"a variant takes `Changes()`, not {type(changes).__name__}", cure)

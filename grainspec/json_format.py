@@ -1,8 +1,9 @@
-"""The JSON door: specs as JSON documents, and the schema that describes them."""
+"""Specs as JSON documents, and the JSON Schema of these documents."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,9 +14,10 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.model.validation import details_of, findings_of
 
-SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_ID = "https://raw.githubusercontent.com/grainspec/grainspec/main/grammar/grain.schema.json"
 MAX_DEPTH = 200
-"""How deep a document may nest; a region expression takes two levels for each of its own."""
+"""How deep a document may be nested; a region expression takes two levels for each of its own."""
 
 
 def to_json(spec: EditSpec) -> str:
@@ -42,7 +44,7 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
     """
     text = text.removeprefix("\ufeff")
     if _depth(text) > MAX_DEPTH:
-        finding = Diagnostic("G004", f"the document nests more than {MAX_DEPTH} deep")
+        finding = Diagnostic("G004", f"the document is nested more than {MAX_DEPTH} levels deep")
         raise GrainError([finding], path=path)
     try:
         spec = EditSpec.model_validate_json(text, strict=True)
@@ -66,7 +68,7 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the documents, generated from the models."""
     schema = EditSpec.model_json_schema(by_alias=True, mode="validation")
-    return {"$schema": SCHEMA_ID, **_for_people(schema)}
+    return {"$schema": DIALECT, "$id": SCHEMA_ID, **_for_people(schema)}
 
 
 def _for_people(schema: Any) -> Any:
@@ -76,22 +78,29 @@ def _for_people(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: value.partition("\n\n>>>")[0]
+        key: _plain(value)
         if key == "description" and isinstance(value, str)
         else _for_people(value)
         for key, value in schema.items()
     }
 
 
+def _plain(docstring: str) -> str:
+    """A docstring without its examples and its markup: one line a paragraph."""
+    text = docstring.partition("\n\n>>>")[0]
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text).replace("``", "`")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 def schema_text() -> str:
-    """The schema as it is kept in ``grammar/grain.schema.json``."""
+    """The content of ``grammar/grain.schema.json``."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _pointer(place: tuple[int | str, ...], text: str) -> str:
     """A JSON pointer to a place in the document.
 
-    Pydantic puts the kind of a record into its places, which is no step in the document.
+    Pydantic adds the kind of a record to its places, which is not a step in the document.
     """
     steps = []
     value = json_value(text) if place else None

@@ -1,4 +1,4 @@
-"""Spec files: reading their text, whichever door it came through."""
+"""Read specs from files: ``.grain`` text or JSON."""
 
 from __future__ import annotations
 

@@ -18,19 +18,10 @@ from command import Grain
 import grainspec
 import grainspec.testing
 from grainspec import load, parse_all
+from grainspec.model.algebra import MaskFiles
+from grainspec.model.declaration import settings_of
 from grainspec.model.names import RESERVED
-from grainspec.model.spec import PROFILES, FrameRange
-from grainspec.text.settings import (
-    ATTENTION,
-    CONTEXT,
-    EDIT,
-    FLOW,
-    INJECT,
-    MASK_FLAGS,
-    MASKS,
-    SAMPLER,
-    VIDEO,
-)
+from grainspec.model.spec import BLOCKS, PROFILES, Edit, FrameRange
 
 PAGES = ("README.md", "grammar/README.md", "grammar/cookbook.md")
 
@@ -154,7 +145,7 @@ def test_every_public_name_has_an_example() -> None:
 def test_the_reference_has_every_profiles_settings() -> None:
     page = (ROOT / "grammar/README.md").read_text(encoding="utf-8")
     (names, table) = re.findall(
-        r"^\| setting \| value \|(.*`videograin`.*)\|\n\|[-|]+\|\n((?:\|.*\|\n)+)",
+        r"^\| setting \| values \|(.*`videograin`.*)\| meaning \|\n\|[-|]+\|\n((?:\|.*\|\n)+)",
         page,
         re.MULTILINE,
     )[0]
@@ -173,16 +164,6 @@ def test_the_reference_has_every_profiles_settings() -> None:
 def test_every_statement_and_setting_has_an_example() -> None:
     shown = " ".join(blocks("grammar/README.md", "grain") + blocks("grammar/cookbook.md", "grain"))
     texts = re.sub(r'"[^"]*"', '""', shown)
-    words = {
-        *RESERVED,
-        *VIDEO,
-        *EDIT,
-        *ATTENTION,
-        *FLOW,
-        *INJECT,
-        *CONTEXT,
-        *SAMPLER,
-        *MASKS,
-        *MASK_FLAGS,
-    }
+    models = [Edit, MaskFiles, *(block.model for block in BLOCKS.values())]
+    words = {*RESERVED, *(word for model in models for word in settings_of(model))}
     assert {word for word in words if not re.search(rf"\b{word}\b", texts)} == set()

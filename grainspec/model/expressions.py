@@ -1,9 +1,6 @@
-"""Region expressions: where in the video, as typed immutable records.
+"""Region expressions as functions: ``masks("left") | box("0%", "0%", "50%", "100%")``.
 
-Expressions combine with ``|`` (either), ``&`` (both), ``-`` (without) and ``~`` (everything else),
-in Python as in the language:
-
->>> left, right = MaskFiles(path="masks/left"), MaskFiles(path="masks/right")
+>>> left, right = masks("masks/left"), masks("masks/right")
 >>> (left | right) - box("40%", "0%", "60%", "100%")
 Difference(items=(Union(items=(MaskFiles(path='masks/left'), MaskFiles(path='masks/right'))), \
 Box(keyframes=(Keyframe(x0=Length(40%), y0=Length(0%), x1=Length(60%), y1=Length(100%)),))))
@@ -11,440 +8,92 @@ Box(keyframes=(Keyframe(x0=Length(40%), y0=Length(0%), x1=Length(60%), y1=Length
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self, TypeVar
-
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
+from typing import Literal, Unpack
 
 from grainspec.diagnostics import refuse
-from grainspec.model.names import Name, PathText
-from grainspec.model.nodes import Node
-from grainspec.model.numbers import decimal_text
-from grainspec.model.validation import made, refusal
+from grainspec.model.algebra import (
+    MAX_DEPTH,
+    All,
+    Box,
+    Complement,
+    Difference,
+    During,
+    Expression,
+    Grown,
+    Intersection,
+    MaskFiles,
+    Polygon,
+    Reference,
+    Rest,
+    Shape,
+    Union,
+    children,
+    height,
+    operand,
+    references,
+    require,
+    uses_rest,
+    walk,
+)
+from grainspec.model.arguments import MaskOptions
+from grainspec.model.shapes import (
+    MAX_FRAME,
+    FrameNumber,
+    FrameRange,
+    Keyframe,
+    Length,
+    Outline,
+    Point,
+    ResizeRule,
+    Sides,
+    Unit,
+)
+from grainspec.model.validation import made
 
-MAX_FRAME = 10_000_000
-FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
-Unit = Literal["%", "px"]
-
-ResizeRule = Literal["nearest", "area", "any"]
-"""Which pixels of a scaled mask are set: those with the mask set at their centre, those where it is
-set in at least half of its pixels inside them, or in any."""
-
-
-Sides = tuple[float, float, float, float]
-
-
-class Length(Node):
-    """A position or distance: percent of the source frame's width or height, or source pixels."""
-
-    value: Annotated[float, Field(ge=-1e6, le=1e6)]
-    unit: Unit
-
-    @classmethod
-    def parse(cls, text: str) -> Length:
-        """Read ``'61%'`` or ``'40px'``."""
-        match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", str(text))
-        if not match:
-            cure = "Write percent, as '61%', or pixels, as '40px'."
-            raise refuse("G202", f"{text!r} is no length", cure)
-        return made(cls, value=float(match[1]), unit=match[2])
-
-    def pixels(self, extent: int) -> float:
-        """In source pixels, of a frame ``extent`` pixels wide (or high)."""
-        return self.value * extent / 100 if self.unit == "%" else self.value
-
-    def __str__(self) -> str:
-        return decimal_text(self.value) + self.unit
-
-    def __repr__(self) -> str:
-        return f"Length({self})"
-
-
-class _Algebra(Node):
-    """Gives every expression its operators; ``a | b | c`` is one union of three, as in the text."""
-
-    model_config = ConfigDict(json_schema_extra=lambda schema: require("kind", schema))
-
-    @model_validator(mode="after")
-    def _kind_is_said(self, info: ValidationInfo) -> Self:
-        """Documents say the kind, also where only a box is possible, as the schema has it."""
-        if info.mode == "json" and "kind" not in self.model_fields_set:
-            raise refusal("G204", "`kind` is missing", "")
-        return self
-
-    def __or__(self, other: Expression) -> Union:
-        return made(Union, items=(*_operands(Union, self), operand(other)))
-
-    def __and__(self, other: Expression) -> Intersection:
-        return made(Intersection, items=(*_operands(Intersection, self), operand(other)))
-
-    def __sub__(self, other: Expression) -> Difference:
-        return made(Difference, items=(*_operands(Difference, self), operand(other)))
-
-    def __invert__(self) -> Complement:
-        return made(Complement, of=self)
-
-    def grow(self, by: str) -> Grown:
-        """This region and all that is within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
-        return made(Grown, kind="grow", of=self, by=Length.parse(by))
-
-    def shrink(self, by: str) -> Grown:
-        """What of this region is further than ``by`` from its edge."""
-        return made(Grown, kind="shrink", of=self, by=Length.parse(by))
-
-    def during(self, first: int, last: int) -> During:
-        """This region on source frames ``first`` to ``last``, and nowhere on the others."""
-        return made(During, of=self, frames=made(FrameRange, first=first, last=last))
-
-
-def require(tag: str, schema: dict[str, Any]) -> None:
-    """Have a JSON schema ask for the field that tells records apart: it has a default only here."""
-    schema["required"] = [tag, *schema.get("required", [])]
-
-
-def _operands(kind: type[Union | Intersection | Difference], one: Any) -> tuple[Expression, ...]:
-    return one.items if isinstance(one, kind) else (one,)
-
-
-def operand(other: Any) -> Expression:
-    """The same expression; raises GrainError (G205) for anything else, such as a name."""
-    if not isinstance(other, _Algebra):
-        cure = "For another region write `named('left')`, which is `Reference(name='left')`."
-        raise refuse("G205", f"{other!r} is no region expression", cure)
-    return other  # type: ignore[return-value]
-
-
-def _file_number(number: int) -> int:
-    if abs(number) > MAX_FRAME:
-        raise refusal(
-            "G203", f"`from` is {number}", f"It must be from -{MAX_FRAME} to {MAX_FRAME}."
-        )
-    return number
-
-
-def _colour(text: str) -> str:
-    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        raise refusal("G202", f"{text!r} is no colour", 'Write red, green and blue, as "#800000".')
-    return text.lower()
-
-
-_FileNumber = Annotated[
-    int,
-    Field(json_schema_extra={"minimum": -MAX_FRAME, "maximum": MAX_FRAME}),
-    AfterValidator(_file_number),
+__all__ = [
+    "ALL",
+    "MAX_DEPTH",
+    "MAX_FRAME",
+    "REST",
+    "All",
+    "Box",
+    "Complement",
+    "Difference",
+    "During",
+    "Expression",
+    "FrameNumber",
+    "FrameRange",
+    "Grown",
+    "Intersection",
+    "Keyframe",
+    "Length",
+    "MaskFiles",
+    "Outline",
+    "Point",
+    "Polygon",
+    "Reference",
+    "ResizeRule",
+    "Rest",
+    "Shape",
+    "Sides",
+    "Union",
+    "Unit",
+    "box",
+    "children",
+    "ellipse",
+    "height",
+    "masks",
+    "moving",
+    "named",
+    "operand",
+    "path_text",
+    "polygon",
+    "references",
+    "require",
+    "uses_rest",
+    "walk",
 ]
-_Colour = Annotated[
-    str, Field(json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"}), AfterValidator(_colour)
-]
-
-
-class MaskFiles(_Algebra):
-    """Masks in files, white where the region is.
-
-    ``path`` names a folder of images, a glob such as ``masks/left_*.png`` or one image, whose frame
-    is the last number in its name; a video (.mp4 .mkv .mov .avi .webm), an array ``[F, H, W]``
-    (.npy .npz) or COCO's JSON (.json), whose k-th frame is the source's.
-    """
-
-    kind: Literal["masks"] = "masks"
-    path: PathText
-    invert: bool = False
-    """The region is where the masks are black."""
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of full white from which a pixel is in the region."""
-    index: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """The region is where masks have this value: a palette's index, an array's number, or the id
-    of an object in COCO's JSON."""
-    colour: _Colour | None = None
-    """The region is where masks have exactly this colour, such as ``#800000``."""
-    array: PathText | None = None
-    """Name of the array in an .npz file."""
-    first: _FileNumber = 0
-    """Number of the mask that belongs to source frame 0; ``from`` in the language."""
-    in_order: bool = False
-    """The k-th mask belongs to source frame k, whatever the files' numbers are."""
-    scaled: bool = False
-    """Masks of another size are scaled to the source frame's."""
-    resize: ResizeRule = "nearest"
-    """Which pixels are in the region where masks are scaled, alone or with the clip."""
-
-    @model_validator(mode="after")
-    def _one_way_to_choose_pixels(self) -> Self:
-        ways = ("threshold", "index", "colour")
-        used = [way for way in ways if getattr(self, way) != type(self).model_fields[way].default]
-        if len(used) > 1:
-            message = f"`{used[0]}` and `{used[1]}` exclude each other"
-            cure = "Each says by itself which pixels are the region; leave one."
-            raise refusal("G205", message, cure)
-        return self
-
-
-class FrameRange(Node):
-    """Source frames ``first`` to ``last``, both included, counted from 0."""
-
-    first: FrameNumber
-    last: FrameNumber
-
-    @model_validator(mode="after")
-    def _in_order(self) -> FrameRange:
-        if self.last < self.first:
-            raise ValueError(f"the last frame ({self.last}) comes before the first ({self.first})")
-        return self
-
-    def __contains__(self, frame: object) -> bool:
-        return isinstance(frame, int) and self.first <= frame <= self.last
-
-
-class Keyframe(Node):
-    """A box at a source frame; ``frame`` is None for a box that never moves."""
-
-    frame: FrameNumber | None = None
-    x0: Length
-    y0: Length
-    x1: Length
-    y1: Length
-
-    def sides(self, width: int, height: int) -> Sides:
-        """Left, top, right and bottom in pixels of a frame of this size."""
-        x0, x1 = self.x0.pixels(width), self.x1.pixels(width)
-        y0, y1 = self.y0.pixels(height), self.y1.pixels(height)
-        return x0, y0, x1, y1
-
-    def numbers(self, width: int, height: int) -> Sides:
-        """The same as :meth:`sides`."""
-        return self.sides(width, height)
-
-
-class _Moving(_Algebra):
-    """A shape, interpolated linearly between its keyframes and held still outside them."""
-
-    keyframes: tuple[Any, ...]
-
-    @model_validator(mode="after")
-    def _frames_rise(self) -> Self:
-        frames = [key.frame for key in self.keyframes]
-        if frames == [None]:
-            return self
-        known = [frame for frame in frames if frame is not None]
-        if len(known) < len(frames):
-            raise ValueError("every keyframe needs its frame, as in `box(…) @ 0, box(…) @ 30`")
-        if sorted(set(known)) != known:
-            raise ValueError("keyframes must be in order of their frames, each frame once")
-        return self
-
-    def __matmul__(self, frame: int) -> Self:
-        """This shape at a source frame, for :func:`moving`."""
-        if len(self.keyframes) > 1:
-            cure = "Write `@ frame` behind each shape, not behind all of them."
-            raise refuse("G205", "this shape moves already", cure)
-        placed = made(type(self.keyframes[0]), **{**dict(self.keyframes[0]), "frame": frame})
-        return made(type(self), **{**dict(self), "keyframes": (placed,)})
-
-    def numbers(self, frame: int, width: int, height: int) -> list[float]:
-        """The keyframes' numbers at a source frame, in source pixels."""
-        keys = self.keyframes
-        after = bisect_left(keys, frame, key=lambda key: key.frame or 0)
-        one, other = keys[max(after - 1, 0)], keys[min(after, len(keys) - 1)]
-        start, end = one.numbers(width, height), other.numbers(width, height)
-        if one is other or one.frame is None or other.frame is None:
-            return list(start)
-        share = (frame - one.frame) / (other.frame - one.frame)
-        pairs = zip(start, end, strict=True)
-        return [low * (1 - share) + high * share for low, high in pairs]
-
-
-class Box(_Moving):
-    """A rectangle, or the ellipse that touches its sides."""
-
-    kind: Literal["box", "ellipse"] = "box"
-    keyframes: Annotated[tuple[Keyframe, ...], Field(min_length=1)]
-
-    def sides(self, frame: int, width: int, height: int) -> Sides:
-        """Left, top, right and bottom in source pixels at a source frame."""
-        x0, y0, x1, y1 = self.numbers(frame, width, height)
-        return x0, y0, x1, y1
-
-
-class Point(Node):
-    """A point of the source frame."""
-
-    x: Length
-    y: Length
-
-
-class Outline(Node):
-    """A polygon's points at a source frame; ``frame`` is None for one that never moves."""
-
-    frame: FrameNumber | None = None
-    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)]
-
-    def numbers(self, width: int, height: int) -> list[float]:
-        """x and y of every point in turn, in pixels of a frame of this size."""
-        found = []
-        for point in self.points:
-            found += [point.x.pixels(width), point.y.pixels(height)]
-        return found
-
-    def sides(self, width: int, height: int) -> Sides:
-        """Left, top, right and bottom of the points, in pixels of a frame of this size."""
-        return _around(self.numbers(width, height))
-
-
-class Polygon(_Moving):
-    """A polygon; where it crosses itself, the even-odd rule says what is inside."""
-
-    kind: Literal["polygon"] = "polygon"
-    keyframes: Annotated[tuple[Outline, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _points_match(self) -> Polygon:
-        counts = {len(key.points) for key in self.keyframes}
-        if len(counts) > 1:
-            raise ValueError("every keyframe of a polygon needs the same number of points")
-        return self
-
-    def sides(self, frame: int, width: int, height: int) -> Sides:
-        """Left, top, right and bottom of the points in source pixels at a source frame."""
-        return _around(self.numbers(frame, width, height))
-
-
-def _around(numbers: Sequence[float]) -> Sides:
-    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
-
-
-Shape = TypeVar("Shape", Box, Polygon)
-
-
-class Rest(_Algebra):
-    """What no region of the spec covers that does not itself use it."""
-
-    kind: Literal["rest"] = "rest"
-
-
-class All(_Algebra):
-    """The whole of every frame."""
-
-    kind: Literal["all"] = "all"
-
-
-class Reference(_Algebra):
-    """Another region, by its name."""
-
-    kind: Literal["reference"] = "reference"
-    name: Name
-
-
-class Union(_Algebra):
-    """Where at least one of its items is."""
-
-    kind: Literal["union"] = "union"
-    items: Annotated[tuple[Expression, ...], Field(min_length=2)]
-
-
-class Intersection(_Algebra):
-    """Where all of its items are."""
-
-    kind: Literal["intersection"] = "intersection"
-    items: Annotated[tuple[Expression, ...], Field(min_length=2)]
-
-
-class Difference(_Algebra):
-    """Where its first item is and none of the others."""
-
-    kind: Literal["difference"] = "difference"
-    items: Annotated[tuple[Expression, ...], Field(min_length=2)]
-
-
-class Complement(_Algebra):
-    """Where its operand is not."""
-
-    kind: Literal["complement"] = "complement"
-    of: Expression
-
-
-class Grown(_Algebra):
-    """Every pixel within a distance of a region; shrunk, what is further than that inside it.
-
-    Percent are of the source frame's shorter side.
-    """
-
-    kind: Literal["grow", "shrink"] = "grow"
-    of: Expression
-    by: Length
-
-    @model_validator(mode="after")
-    def _by_something(self) -> Grown:
-        if self.by.value < 0:
-            raise refusal("G203", f"`{self.kind}` is {self.by}", "It must be at least 0.")
-        return self
-
-
-class During(_Algebra):
-    """A region on some source frames; on the others it is nowhere."""
-
-    kind: Literal["during"] = "during"
-    of: Expression
-    frames: FrameRange
-
-
-Expression = Annotated[
-    MaskFiles
-    | Box
-    | Polygon
-    | Rest
-    | All
-    | Reference
-    | Union
-    | Intersection
-    | Difference
-    | Complement
-    | Grown
-    | During,
-    Field(discriminator="kind"),
-]
-
-MAX_DEPTH = 50
-"""How deep an expression may nest."""
-
-
-def children(expression: Expression) -> tuple[Expression, ...]:
-    """The operands of an expression; none for a source."""
-    if isinstance(expression, Union | Intersection | Difference):
-        return expression.items
-    if isinstance(expression, Complement | Grown | During):
-        return (expression.of,)
-    return ()
-
-
-def walk(expression: Expression) -> Iterator[Expression]:
-    """The expression and everything inside it, outermost first."""
-    waiting = [expression]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(reversed(children(node)))
-
-
-def height(expression: Expression) -> int:
-    """How many levels an expression has; a source has one."""
-    levels, row = 0, [expression]
-    while row:
-        levels += 1
-        row = [child for node in row for child in children(node)]
-    return levels
-
-
-def references(expression: Expression) -> list[Reference]:
-    """The names an expression uses, in order."""
-    return [node for node in walk(expression) if isinstance(node, Reference)]
-
-
-def uses_rest(expression: Expression) -> bool:
-    """Whether ``rest`` occurs in the expression itself."""
-    return any(isinstance(node, Rest) for node in walk(expression))
 
 
 def named(name: str) -> Reference:
@@ -456,46 +105,22 @@ def named(name: str) -> Reference:
     return made(Reference, name=name)
 
 
-def masks(
-    path: str | PurePath,
-    *,
-    invert: bool = False,
-    threshold: float = 0.5,
-    index: int | None = None,
-    colour: str | None = None,
-    array: str | None = None,
-    first: int = 0,
-    in_order: bool = False,
-    scaled: bool = False,
-    resize: ResizeRule = "nearest",
-) -> MaskFiles:
+def masks(path: str | PurePath, **options: Unpack[MaskOptions]) -> MaskFiles:
     """Masks in files; white is the region unless an option says otherwise.
 
-    ``first`` is the language's ``from``, a word that Python keeps to itself; the other options are
-    named as there, and :class:`MaskFiles` describes them.
+    The options are named as in the language, but for ``first``, which is its ``from``: a word that
+    Python reserves. :class:`~grainspec.model.algebra.MaskFiles` describes them.
 
     >>> masks("masks/left")
     MaskFiles(path='masks/left')
     >>> masks("davis/00", index=2, in_order=True)
     MaskFiles(path='davis/00', index=2, in_order=True)
     """
-    return made(
-        MaskFiles,
-        path=path_text(path),
-        invert=invert,
-        threshold=threshold,
-        index=index,
-        colour=colour,
-        array=array,
-        first=first,
-        in_order=in_order,
-        scaled=scaled,
-        resize=resize,
-    )
+    return made(MaskFiles, path=path_text(path), **options)
 
 
 def path_text(path: str | PurePath) -> str:
-    """A path as specs hold it."""
+    """A path as a spec holds it."""
     return path.as_posix() if isinstance(path, PurePath) else path
 
 
@@ -541,14 +166,14 @@ def moving(*shapes: Shape) -> Shape:
     """
     kinds = {getattr(shape, "kind", None) for shape in shapes}
     if len(kinds) != 1 or not all(isinstance(shape, Box | Polygon) for shape in shapes):
-        cure = "Give boxes, ellipses or polygons, all of one kind, each with `@ frame`."
-        raise refuse("G205", "what moves is no one shape", cure)
+        cure = "Give boxes, ellipses or polygons, each with `@ frame`."
+        raise refuse("G205", "`moving` needs shapes of one kind", cure)
     keyframes = tuple(key for shape in shapes for key in shape.keyframes)
     return made(type(shapes[0]), kind=kinds.pop(), keyframes=keyframes)
 
 
 REST = Rest()
-"""What no region covers that does not itself use ``REST``."""
+"""Everything outside all regions, except those that use ``REST`` themselves."""
 
 ALL = All()
 """The whole of every frame."""

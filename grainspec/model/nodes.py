@@ -1,4 +1,4 @@
-"""What every part of a spec is: an immutable record that may know where it was written."""
+"""The base of every part of a spec: an immutable record that may know where it was written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from grainspec.diagnostics.span import Span
 class Node(BaseModel):
     """Base of all records of a spec: frozen, strict about unknown fields, compared by content.
 
-    Where a node came from is kept beside its content, so that two specs that say the same are
-    equal however they were written down.
+    The place where a node was written is not part of its content: specs with the same content are
+    equal, whether they come from text, JSON or Python.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -29,7 +29,7 @@ class Node(BaseModel):
         return self
 
     def replaced(self, spans: Mapping[str, Span], /, **fields: Any) -> Self:
-        """A copy with other values in some fields, which must be valid; ``spans`` adds places."""
+        """A copy with some fields replaced by valid values; ``spans`` adds places."""
         node = self.model_copy(update=fields)
         node._spans = {**self._spans, **spans}
         return node
@@ -41,11 +41,11 @@ class Node(BaseModel):
 
     @property
     def span(self) -> Span | None:
-        """Where the node was written, if that is known."""
+        """Where the node was written, if known."""
         return self._spans.get("")
 
     def span_of(self, field: str) -> Span | None:
-        """Where a field was written; the node's own span where only that is known."""
+        """Where a field was written, or else the node."""
         return self._spans.get(field) or self.span
 
     def __eq__(self, other: object) -> bool:
@@ -57,7 +57,7 @@ class Node(BaseModel):
         return hash((type(self), *self.__dict__.values()))
 
     def __repr_args__(self) -> Any:
-        """Only what differs from the defaults: a spec's repr stays readable."""
+        """Only the fields that differ from their defaults, so that a spec's repr stays readable."""
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if value != field.get_default(call_default_factory=True) or field.is_required():

@@ -1,4 +1,4 @@
-"""Numbers as the language writes them: without exponents, and exact both ways."""
+"""Numbers as text: without exponents, and exact in both directions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import floor
 
 
 def decimal_text(value: float) -> str:
-    """A number as short as it can be written without losing anything.
+    """The shortest text of a number that is exact.
 
     >>> decimal_text(1e-7), decimal_text(50.0)
     ('0.0000001', '50')
@@ -16,7 +16,7 @@ def decimal_text(value: float) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share in percent, such that :func:`share_of_percent` gives the same share back.
+    """A share in percent; :func:`share_of_percent` gives the same share back.
 
     >>> percent_text(0.07)
     '7%'
@@ -25,14 +25,14 @@ def percent_text(share: float) -> str:
 
 
 def share_of_percent(text: str) -> float:
-    """``'7%'`` is 0.07, not 7 / 100 rounded twice."""
+    """The share of a percentage, rounded once: ``'7%'`` is 0.07."""
     return float(text.removesuffix("%") + "e-2")
 
 
 def first_steps(share: float, steps: int) -> int:
-    """How many of ``steps`` a share stands for, counted from the first.
+    """How many of ``steps`` a share is, counted from the first.
 
-    As many as it comes nearest to, a half rounded up, and at least one for any share but 0.
+    Rounded to the nearest number, a half upwards, and at least one for any share but 0.
 
     >>> first_steps(0.3, 50), first_steps(0.01, 10), first_steps(0, 10)
     (15, 1, 0)

@@ -1,146 +1,163 @@
 """The edit spec: what to edit, where and how strongly, as immutable Pydantic models.
 
 The text of a ``.grain`` file, the Python builder and the JSON document are three ways to write
-down one :class:`EditSpec`. Defaults and ranges live here and nowhere else; the parser, the JSON
-schema and the checks read them from these models.
+down one :class:`EditSpec`. Here are its statements about regions, its variants and the whole; its
+blocks of settings are in :mod:`grainspec.model.settings`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from grainspec.model.expressions import (
-    MAX_DEPTH,
-    Box,
-    Expression,
-    FrameRange,
-    Length,
-    ResizeRule,
-    height,
-    require,
-)
-from grainspec.model.names import WRITABLE, Name, PathText
+from grainspec.model.algebra import MAX_DEPTH, Expression, height, require
+from grainspec.model.declaration import HEAD, InText
+from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
+from grainspec.model.partial import Attention, SamplerChange
+from grainspec.model.settings import (
+    DEMO,
+    MAX_LEVEL,
+    PROFILES,
+    Blend,
+    BlendSpace,
+    Context,
+    Control,
+    ControlKind,
+    Flow,
+    FlowMethod,
+    FrameScope,
+    Inject,
+    Levels,
+    ModelName,
+    Modulation,
+    NormScope,
+    PhraseContext,
+    Profile,
+    Sampler,
+    SamplerMethod,
+    Size,
+    Video,
+    given,
+)
+from grainspec.model.shapes import FrameRange
 from grainspec.model.validation import refusal
 
+__all__ = [
+    "BLOCKS",
+    "DEMO",
+    "MAX_CONTROLS",
+    "MAX_LEVEL",
+    "MAX_PROMPT",
+    "MAX_VARIANTS",
+    "MAX_WEIGHT",
+    "PROFILES",
+    "Attention",
+    "Blend",
+    "BlendSpace",
+    "Block",
+    "Change",
+    "Context",
+    "Control",
+    "ControlKind",
+    "Edit",
+    "EditSpec",
+    "Flow",
+    "FlowMethod",
+    "FrameRange",
+    "FrameScope",
+    "Free",
+    "Grain",
+    "Inject",
+    "Keep",
+    "Levels",
+    "Modulation",
+    "NormScope",
+    "PhraseContext",
+    "Profile",
+    "Region",
+    "Sampler",
+    "SamplerChange",
+    "SamplerMethod",
+    "Size",
+    "Statement",
+    "Variant",
+    "Video",
+    "Without",
+]
+
 MAX_WEIGHT = 4.0
-MAX_LEVEL = 15
-
 MAX_PROMPT = 10_000
-
 MAX_VARIANTS = 50
 MAX_CONTROLS = 8
-
-DEMO = "demo"
-"""The name of the embedded model."""
 
 Text = Annotated[str, Field(max_length=MAX_PROMPT), WRITABLE]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), WRITABLE]
 Phrase = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
-Side = Annotated[int, Field(ge=16, le=8192)]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT)]
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveShare = Annotated[float, Field(gt=0, le=1)]
-Timestep = Annotated[float, Field(ge=0, le=1_000_000)]
-Decay = Annotated[float, Field(ge=0, le=100)]
-_Numbers = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
-    Field(min_length=1, max_length=MAX_LEVEL + 1),
-]
-Levels = Annotated[
-    Annotated[Literal["all"], Tag("all")] | Annotated[_Numbers, Tag("levels")],
-    Discriminator(lambda given: "all" if isinstance(given, str) else "levels"),
-]
-Steps = Annotated[int, Field(ge=1, le=1000)]
-Guidance = Annotated[float, Field(ge=0, le=100)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
-Profile = Literal["auto", "videograin", "demo"]
-PhraseContext = Literal["isolated", "in_context"]
 Grain = Literal["class", "instance", "part"]
-FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
-NormScope = Literal["auto", "each", "clip"]
-SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
-ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal"]
-BlendSpace = Literal["latents", "pixels", "both", "none"]
-FlowMethod = Literal["dis", "raft"]
-
-
-class Size(Node):
-    """Width and height in pixels."""
-
-    width: Side
-    height: Side
-
-
-class Video(Node):
-    """The source clip: a file, or a folder of numbered frames.
-
-    Each chosen frame is cut to ``crop``, then scaled until it covers ``size``, then cut to it
-    around its middle. Without ``size`` the model's own is taken.
-    """
-
-    path: PathText
-    frames: FrameRange | None = None
-    step: Annotated[int, Field(ge=1, le=10_000)] = 1
-    size: Size | None = None
-    crop: Box | None = None
-
-    @field_validator("crop")
-    @classmethod
-    def _crop_stands_still(cls, crop: Box | None) -> Box | None:
-        if crop is not None and crop.kind != "box":
-            raise ValueError("a crop is a box")
-        if crop is not None and crop.keyframes[0].frame is not None:
-            raise ValueError("a crop cannot move: give one box without `@ frame`")
-        return crop
 
 
 class Region(Node):
     """A named region."""
 
-    name: Name
-    expression: Expression
+    name: Name = Field(description="Its name.")
+    expression: Expression = Field(description="Where it is.")
 
     @field_validator("expression")
     @classmethod
     def _not_too_deep(cls, expression: Expression) -> Expression:
         if height(expression) > MAX_DEPTH:
-            cure = "Name a part of it as a region of its own."
-            raise refusal("G004", f"this nests more than {MAX_DEPTH} deep", cure)
+            cure = "Define a part of it as a region of its own."
+            message = f"the expression is nested more than {MAX_DEPTH} levels deep"
+            raise refusal("G004", message, cure)
         return expression
 
 
 class Edit(Node):
     """Bind words of the target prompt to a region.
 
-    ``verb`` is ``edit`` for changing what is there and ``add`` for something new worn by or
-    standing at ``owner``. ``grain`` says whether the region is a whole class, one instance, or a
-    part; it may be left out where it carries no information (ground, sky).
+    ``verb`` is ``edit`` for changing what is there and ``add`` for something new on ``owner``.
+    ``grain`` says whether the region is a whole class, one instance or a part; it may be left out
+    where it carries no information (ground, sky).
     """
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
-    verb: Literal["edit", "add"] = "edit"
-    grain: Grain | None = None
-    region: Name
-    owner: Name | None = None
-    phrase: Phrase
-    weight: Weight = 1.0
-    """Scales the attraction of the region to its phrase."""
-    repel: Weight | None = None
-    """Scales the repulsion from everything else; as ``weight`` where it is not given."""
+    verb: Annotated[Literal["edit", "add"], HEAD] = Field(
+        default="edit", description="`edit` changes what is there, `add` puts something new on it."
+    )
+    grain: Annotated[Grain | None, HEAD] = Field(
+        default=None, description="Whether the region is a whole class, one instance or a part."
+    )
+    region: Annotated[Name, HEAD] = Field(description="The region that is edited.")
+    owner: Annotated[Name | None, HEAD] = Field(
+        default=None, description="The region that the part belongs to."
+    )
+    phrase: Annotated[Phrase, HEAD] = Field(
+        description="What the region becomes, in words of the target prompt."
+    )
+    weight: Weight = Field(
+        default=1.0,
+        description="How strongly the region is attracted to its words and its own features; 1 is "
+        "the strength that `attention` gives. A strength is never more than 1, whatever the "
+        "weights.",
+    )
+    repel: Annotated[Weight | None, InText(absent="`weight`")] = Field(
+        default=None,
+        description="How strongly the region is pushed away from all other words and features.",
+    )
 
     @model_validator(mode="after")
     def _owner_fits(self) -> Edit:
         if self.owner is not None and self.grain != "part":
-            raise ValueError("only a part has an owner")
+            raise ValueError("only a `part` can have an owner")
         if self.verb == "add" and (self.grain != "part" or self.owner is None):
-            raise ValueError("what is added is a part of an owner: `add part hat of man -> …`")
+            raise ValueError("`add` needs a part and its owner: `add part hat of man -> …`")
         return self
 
     @property
@@ -150,21 +167,21 @@ class Edit(Node):
 
 
 class Keep(Node):
-    """A region that must not change. What no edit names is kept in any case."""
+    """A region that must not change, as all that no edit names."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
-    verb: Literal["keep"] = "keep"
-    region: Name
+    verb: Literal["keep"] = Field(default="keep", description="The kind of statement.")
+    region: Name = Field(description="The region. It must not change.")
 
 
 class Free(Node):
-    """A region that may change though no words claim it; its features are kept to itself."""
+    """A region that may change though no edit names it, apart from the other regions."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
-    verb: Literal["free"] = "free"
-    region: Name
+    verb: Literal["free"] = Field(default="free", description="The kind of statement.")
+    region: Name = Field(description="The region. It may change though no edit names it.")
 
     @property
     def grain(self) -> None:
@@ -176,260 +193,48 @@ class Free(Node):
 
 
 class Without(Node):
-    """In a variant: what the spec says of a region is left out."""
+    """In a variant: the spec's statement about a region is ignored."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
-    verb: Literal["without"] = "without"
-    region: Name
+    verb: Literal["without"] = Field(default="without", description="The kind of statement.")
+    region: Name = Field(description="The region. The spec's statement about it is ignored.")
 
 
 Statement = Annotated[Edit | Keep | Free, Field(discriminator="verb")]
 Change = Annotated[Edit | Keep | Free | Without, Field(discriminator="verb")]
 
 
-class Modulation(Node):
-    """How strongly attention is modulated, when, and over which frames: every setting has a value.
-
-    >>> PROFILES["videograin"].until, PROFILES["demo"].until
-    (0.3, 0.6)
-    """
-
-    cross: Share
-    """Strength of cross-attention modulation (pixels to words)."""
-    self_: Share = Field(alias="self")
-    """Strength of self-attention modulation (pixels to pixels)."""
-    frames: FrameScope = "full"
-    """Which frames a frame attends to."""
-    norm: NormScope = "auto"
-    """Whether group norms take their statistics from each frame alone or over the whole clip.
-    ``clip`` is what the paper's code does; ``auto`` is ``each`` for the demo model and ``clip`` for
-    all others."""
-    until: Share
-    """Share of the sampling steps, from the first, that are modulated: 30% of 50 steps are the
-    first 15. Half a step counts as one, and any share but 0 is at least one step."""
-    until_timestep: Timestep = 0.0
-    """Diffusion timestep below which nothing is modulated, whatever ``until`` says; 0 for none."""
-    decay: Decay
-    """Exponent p of the schedule (t / T) ** p."""
-    levels: Levels = "all"
-    """Which levels of the backbone are modulated, 0 the finest."""
-    phrases: PhraseContext
-    """Whether an edit's words are encoded by themselves or within the whole prompt."""
-    unbound: Share
-    """How far all that is edited is pushed away from the prompt's tokens that no edit binds
-    (articles, words of what stays, the marks of beginning and end), as a share of an edit's repel:
-    1 as from other edits' words, as in the paper's code; 0 not at all."""
-    resize: ResizeRule = "nearest"
-    """Which tokens are in a region: those with it at their centre, in a share of their pixels or in
-    any of them."""
-    threshold: PositiveShare = 0.5
-    """The share of a token's pixels that ``resize area`` asks for."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-
-PROFILES = {
-    "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
-    "demo": Modulation(
-        cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
-    ),
-}
-"""What holds where a spec says nothing else, by profile: the constants of the VideoGrain paper's
-own code, and those that were tuned on the demo model."""
-
-
-class Attention(Node):
-    """What a spec or a variant says of how attention is modulated; None for what it does not say.
-
-    ``profile`` says where the other settings come from: ``videograin`` has the constants of the
-    VideoGrain paper's own code, ``demo`` those tuned on the demo model; ``auto``, the default, is
-    ``demo`` for the demo model and ``videograin`` for all others.
-
-    >>> Attention(self=0.5).settled("demo").until, Attention(self=0.5).settled("owner/name").until
-    (0.6, 0.3)
-    """
-
-    profile: Profile | None = None
-    cross: Share | None = None
-    self_: Share | None = Field(default=None, alias="self")
-    frames: FrameScope | None = None
-    norm: NormScope | None = None
-    until: Share | None = None
-    until_timestep: Timestep | None = None
-    decay: Decay | None = None
-    levels: Levels | None = None
-    phrases: PhraseContext | None = None
-    unbound: Share | None = None
-    resize: ResizeRule | None = None
-    threshold: PositiveShare | None = None
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    def settled(self, model: str) -> Modulation:
-        """What holds for a model: what is said, and the profile's settings for what is not."""
-        said = _given(self)
-        profile = said.pop("profile", "auto")
-        if profile == "auto":
-            profile = "demo" if model == DEMO else "videograin"
-        return PROFILES[profile].replaced({}, **said)
-
-
-class Sampler(Node):
-    """How the edited latents are sampled."""
-
-    method: SamplerMethod = "ddim"
-    """DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC, DEIS."""
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    eta: Share = 0.0
-    """How much of each step's noise is drawn anew, for ``ddim``: 0 for none, 1 for all of it."""
-    seed: Seed = 0
-
-
-class Control(Node):
-    """Something of the source clip that a ControlNet holds the edit to.
-
-    ``kind`` says what is looked for in every frame, and which ControlNet there is by default;
-    ``clip`` is a video or folder of such pictures made by other means, a frame a source frame.
-    """
-
-    kind: ControlKind
-    net: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] | None = None
-    """A ControlNet's folder or hub id; None for the one of the kind, for Stable Diffusion 1.5
-    or the demo model."""
-    annotator: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] | None = None
-    """A folder or hub id of what looks for it; None for the usual one."""
-    clip: PathText | None = None
-    scale: Annotated[float, Field(ge=0, le=10)] = 1.0
-    start: Share = Field(default=0.0, alias="from")
-    """Share of the sampling steps before it begins."""
-    until: Share = 1.0
-    """Share of the sampling steps after which it ends."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-
-class Blend(Node):
-    """How what is edited is joined to what is not.
-
-    In ``latents``, what lies outside is put back after every step; in ``pixels``, once, at the end,
-    and then it is the source's to the bit.
-    """
-
-    space: BlendSpace = "latents"
-    feather: Length | None = None
-    """How far outside the edited regions the edit fades out; None for a hard edge."""
-
-    @field_validator("feather")
-    @classmethod
-    def _not_inwards(cls, feather: Length | None) -> Length | None:
-        if feather is not None and feather.value < 0:
-            raise ValueError("the feather cannot be negative")
-        return feather
-
-
-class Flow(Node):
-    """Attention along the paths of optical flow, after self-attention: what moves stays the same.
-
-    Off where a spec has no ``flow``. As in FLATTEN (ICLR 2024); VideoGrain has it at level 0.
-    """
-
-    levels: Levels = (0,)
-    """Which levels of the backbone, 0 the finest."""
-    method: FlowMethod = "dis"
-    """How the source clip's motion is found: by OpenCV's DIS, or torchvision's RAFT."""
-    weights: PathText | None = None
-    """RAFT's weights, a safetensors file or a folder with one; torchvision's own by default."""
-
-    @model_validator(mode="after")
-    def _weights_are_rafts(self) -> Flow:
-        if self.weights is not None and self.method != "raft":
-            raise refusal("G205", f"`{self.method}` has no weights", "Take them out.")
-        return self
-
-
-class Inject(Node):
-    """Features of the source clip in place of the edit's own: its structure and poses stay.
-
-    Off where a spec has no ``inject``. Plug-and-Play (Tumanyan et al., CVPR 2023); the defaults are
-    its constants. VideoGrain's code has at most 10 of 50 steps for edits of several regions.
-    """
-
-    features: Share = 0.8
-    """Share of the sampling steps, from the first, at which residual blocks of the decoder give
-    what they give for the source clip; counted as ``attention { until }`` is."""
-    self_: Share = Field(default=0.5, alias="self")
-    """Share of the sampling steps, from the first, at which the decoder's self-attention has the
-    queries and keys of the source clip."""
-    feature_levels: Levels | None = None
-    """Levels of the decoder, 0 the finest, all of whose residual blocks are replaced; None for the
-    second block of the coarsest level with attention, which is Plug-and-Play's own."""
-    self_levels: Levels | None = None
-    """Levels of the decoder all of whose self-attention is replaced; None for all from that same
-    block on."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-
-class Context(Node):
-    """How many frames of a long clip the networks see at once.
-
-    Off where a spec has no ``context``: they see all. Otherwise a clip of more than ``frames``
-    goes through them in windows (:func:`grainspec.plan.windows.frame_windows`), so that memory
-    does not grow with its length. As MultiDiffusion (2302.08113) does it over space.
-    """
-
-    frames: Annotated[int, Field(ge=1, le=10_000)] = 16
-    """Frames that the networks see at once, ``keys`` among them."""
-    overlap: Annotated[int, Field(ge=0, le=10_000)] = 4
-    """Frames that a window has in common with the next one, at least."""
-    keys: Annotated[int, Field(ge=0, le=10_000)] = 2
-    """Key frames, spread over the clip, that every window sees."""
-
-    @model_validator(mode="after")
-    def _windows_get_on(self) -> Context:
-        if self.overlap + self.keys >= self.frames:
-            message = (
-                f"windows of {self.frames} frames, with `overlap {self.overlap}` "
-                f"and `keys {self.keys}`, never get on"
-            )
-            cure = "`overlap` and `keys` together must be less than `frames`."
-            raise refusal("G203", message, cure)
-        return self
-
-
-class SamplerChange(Node):
-    """The settings of :class:`Sampler` that a variant gives anew; None for what stays."""
-
-    method: SamplerMethod | None = None
-    steps: Steps | None = None
-    guidance: Guidance | None = None
-    eta: Share | None = None
-    seed: Seed | None = None
-
-
 class Variant(Node):
-    """Another edit of the same clip: what it says replaces what the spec says of the same.
+    """Another edit of the same clip: its statements replace the spec's.
 
-    A statement about a region takes the place of the spec's own about it; prompts and settings
-    that are not given stay. Clip, model, source prompt, regions, flow, injection and context are
-    the spec's.
+    A statement about a region replaces the spec's statement about it. Prompts and settings that are
+    not given are the spec's, as are clip, model, source prompt, regions and all other blocks.
     """
 
-    name: Name
-    target: Prompt | None = None
-    negative: Text | None = None
-    edits: tuple[Change, ...] = ()
-    attention: Attention = Attention()
-    sampler: SamplerChange = SamplerChange()
+    name: Name = Field(description="Its name.")
+    target: Prompt | None = Field(
+        default=None, description="What this edit's clip shows; null for the spec's own."
+    )
+    negative: Text | None = Field(
+        default=None, description="What it must not show; null for the spec's own."
+    )
+    edits: tuple[Change, ...] = Field(
+        default=(), description="Statements about regions, which replace the spec's own."
+    )
+    attention: Attention = Field(
+        default=Attention(), description="Settings of `attention` that differ from the spec's."
+    )
+    sampler: SamplerChange = Field(
+        default=SamplerChange(), description="Settings of `sampler` that differ from the spec's."
+    )
 
 
 class EditSpec(Node):
-    """A whole edit: the clip, the words before and after, the regions, and what becomes of them.
+    """A whole edit: the clip, the prompts, the regions, and what becomes of them.
 
-    With ``variants`` it is several edits of one clip, and may itself be none: see
-    :meth:`as_variant`. Specs are immutable, and equal if they say the same.
+    With ``variants`` it is several edits of one clip, and need not be an edit itself: see
+    :meth:`as_variant`. Specs are immutable, and compared by content.
 
     >>> from grainspec import parse
     >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
@@ -441,27 +246,44 @@ class EditSpec(Node):
         json_schema_extra={"anyOf": [{"required": ["target"]}, {"required": ["variants"]}]}
     )
 
-    version: Literal[1] = 1
-    video: Video
-    model: Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE] = DEMO
-    """A folder or hub id of a Stable Diffusion checkpoint, or ``demo`` for the embedded one."""
-    source: Text = ""
-    target: Text = ""
-    """What the edited clip shows. Empty only where every variant has a target of its own."""
-    negative: Text = ""
-    regions: tuple[Region, ...] = ()
-    edits: tuple[Statement, ...] = ()
-    attention: Attention = Attention()
-    flow: Flow | None = None
-    """Flow-guided attention; None for none."""
-    inject: Inject | None = None
-    """Features of the source clip in place of the edit's own; None for none."""
-    context: Context | None = None
-    """Windows over long clips; None for the whole clip at once."""
-    sampler: Sampler = Sampler()
-    controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = ()
-    blend: Blend = Blend()
-    variants: Annotated[tuple[Variant, ...], Field(max_length=MAX_VARIANTS)] = ()
+    version: Literal[1] = Field(default=1, description="The version of the language.")
+    video: Video = Field(description="The source clip.")
+    model: ModelName = Field(
+        default=DEMO,
+        description="A folder or hub id of a Stable Diffusion checkpoint, or `demo` for the "
+        "embedded model.",
+    )
+    source: Text = Field(default="", description="What the clip shows.")
+    target: Text = Field(
+        default="",
+        description="What the edited clip shows, including the words of every edit; may be empty "
+        "only where every variant has a target of its own.",
+    )
+    negative: Text = Field(default="", description="What the edited clip must not show.")
+    regions: tuple[Region, ...] = Field(default=(), description="The named regions.")
+    edits: tuple[Statement, ...] = Field(
+        default=(), description="What the regions become: `edit`, `add`, `keep` and `free`."
+    )
+    attention: Attention = Field(
+        default=Attention(), description="How strongly attention is modulated, when and where."
+    )
+    flow: Flow | None = Field(
+        default=None, description="Attention along the paths of optical flow; null for none."
+    )
+    inject: Inject | None = Field(
+        default=None, description="Features of the source clip in the edit; null for none."
+    )
+    context: Context | None = Field(
+        default=None, description="Windows over long clips; null for the whole clip at once."
+    )
+    sampler: Sampler = Field(default=Sampler(), description="How the edit is sampled.")
+    controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = Field(
+        default=(), description="What of the clip ControlNets preserve."
+    )
+    blend: Blend = Field(default=Blend(), description="How edited and unedited parts are joined.")
+    variants: Annotated[tuple[Variant, ...], Field(max_length=MAX_VARIANTS)] = Field(
+        default=(), description="Other edits of the same clip."
+    )
 
     @field_validator("version", mode="before")
     @classmethod
@@ -471,7 +293,7 @@ class EditSpec(Node):
         return version
 
     def region(self, name: str) -> Region:
-        """The region called ``name``; raises KeyError where there is none."""
+        """The region called ``name``; raises KeyError for an unknown name."""
         for region in self.regions:
             if region.name == name:
                 return region
@@ -479,17 +301,17 @@ class EditSpec(Node):
 
     @property
     def changes(self) -> tuple[Edit, ...]:
-        """The edits proper, which bind words, without what is kept and free."""
+        """The statements that bind words: ``edit`` and ``add``."""
         return tuple(edit for edit in self.edits if isinstance(edit, Edit))
 
     @property
     def claims(self) -> tuple[Edit | Free, ...]:
-        """Whatever may change: the edits proper, then what is free."""
+        """The statements about regions that may change: ``edit`` and ``add``, then ``free``."""
         return (*self.changes, *(edit for edit in self.edits if isinstance(edit, Free)))
 
     @property
     def modulation(self) -> Modulation:
-        """How attention is modulated: what ``attention`` says, and its profile for the model."""
+        """The settings of attention: those given, and the profile's for all others."""
         return self.attention.settled(self.model)
 
     @property
@@ -498,13 +320,13 @@ class EditSpec(Node):
         return tuple(variant.name for variant in self.variants)
 
     def without_variants(self) -> EditSpec:
-        """The spec as it stands outside its variants."""
+        """The spec without its variants."""
         return self.replaced({}, variants=()) if self.variants else self
 
     def as_variant(self, name: str) -> EditSpec:
-        """The edit that a variant makes of this spec, as a spec without variants.
+        """This spec with a variant's changes, as a spec without variants.
 
-        Raises KeyError where there is no variant of that name.
+        Raises KeyError for an unknown name.
 
         >>> from grainspec import parse
         >>> spec = parse('''
@@ -518,37 +340,65 @@ class EditSpec(Node):
         variant = next((variant for variant in self.variants if variant.name == name), None)
         if variant is None:
             raise KeyError(name)
-        anew = {
+        prompts = {
             field: value
             for field in ("target", "negative")
             if (value := getattr(variant, field)) is not None
         }
         return self.replaced(
             variant.spans,
-            **anew,
+            **prompts,
             variants=(),
             edits=_overridden(self.edits, variant.edits),
-            attention=self.attention.replaced(variant.attention.spans, **_given(variant.attention)),
-            sampler=self.sampler.replaced(variant.sampler.spans, **_given(variant.sampler)),
+            attention=self.attention.replaced(variant.attention.spans, **given(variant.attention)),
+            sampler=self.sampler.replaced(variant.sampler.spans, **given(variant.sampler)),
         )
 
 
 def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[Statement, ...]:
-    """What stands of ``edits`` after ``changes``: what is said of a region again replaces it."""
-    anew: dict[str, list[Statement]] = {change.region: [] for change in changes}
+    """The statements about regions after a variant's ``changes``, which replace those before."""
+    replacing: dict[str, list[Statement]] = {change.region: [] for change in changes}
     for change in changes:
         if not isinstance(change, Without):
-            anew[change.region].append(change)
-    found: list[Statement] = []
+            replacing[change.region].append(change)
+    result: list[Statement] = []
     for edit in edits:
-        if edit.region not in anew:
-            found.append(edit)
+        if edit.region not in replacing:
+            result.append(edit)
         else:  # in its place, and once
-            found += anew[edit.region]
-            anew[edit.region] = []
-    return (*found, *chain.from_iterable(anew.values()))
+            result += replacing[edit.region]
+            replacing[edit.region] = []
+    return (*result, *chain.from_iterable(replacing.values()))
 
 
-def _given(change: Attention | SamplerChange) -> dict[str, Any]:
-    """The settings that are given."""
-    return {name: value for name, value in change if value is not None}
+class Block(NamedTuple):
+    """A statement with a block of settings: its model, and where a spec holds it."""
+
+    model: type[Node]
+    field: str
+    """The field of :class:`EditSpec`."""
+    in_variant: type[Node] | None = None
+    """The model of the same block in a variant."""
+
+    @property
+    def several(self) -> bool:
+        """Whether a spec may have more than one."""
+        return bool(EditSpec.model_fields[self.field].default == ())
+
+    @property
+    def off(self) -> bool:
+        """Whether it has no effect, not even its defaults', unless it is written."""
+        return EditSpec.model_fields[self.field].default is None
+
+
+BLOCKS = {
+    "video": Block(Video, "video"),
+    "attention": Block(Attention, "attention", Attention),
+    "flow": Block(Flow, "flow"),
+    "inject": Block(Inject, "inject"),
+    "context": Block(Context, "context"),
+    "sampler": Block(Sampler, "sampler", SamplerChange),
+    "control": Block(Control, "controls"),
+    "blend": Block(Blend, "blend"),
+}
+"""The statements with a block of settings, in the order in which they are printed."""

@@ -1,31 +1,31 @@
-"""What the models refuse, said in the words of the language."""
+"""Pydantic's validation errors as findings, in the words of the language."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import isfinite
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-from annotated_types import Ge, Le
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span, caller
+from grainspec.model.declaration import bounds_of
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import decimal_text
 
 Made = TypeVar("Made", bound=Node)
 Locate = Callable[[tuple[int | str, ...]], Span | None]
-"""From the path of a field inside a model to where it was written."""
+"""From the path of a field inside a model to where it is written."""
 
 _COORDINATES = frozenset({"first", "last", "width", "height", "x0", "y0", "x1", "y1", "value"})
 
 
 def made(model: type[Made], /, **fields: Any) -> Made:
-    """A record made in Python, which knows the line it was made in.
+    """A record made in Python, which knows the line that made it.
 
-    Raises GrainError, with that line, for what its model refuses.
+    Raises GrainError, with that line, for invalid values.
     """
     place = caller()
     try:
@@ -36,7 +36,7 @@ def made(model: type[Made], /, **fields: Any) -> Made:
 
 
 def refusal(code: str, message: str, cure: str) -> PydanticCustomError:
-    """What a model's own validator raises to be shown under a code and with a cure."""
+    """An error for a model's own validator to raise: it is shown with this code and cure."""
     return PydanticCustomError(
         _REFUSAL, "{message}", {"code": code, "message": message, "cure": cure}
     )
@@ -52,16 +52,16 @@ def findings_of(
     *,
     what: str = "",
 ) -> list[Diagnostic]:
-    """One finding per field that ``model`` refused.
+    """One finding for each field that ``model`` rejected.
 
-    ``what`` names the value where the field's own name says little; the model's by default.
+    ``what`` names the value where the field's own name says little; by default the model's name.
     """
     what = what or (model.__name__.lower() if model else "value")
     return [_finding(detail, model, what, locate(detail["loc"])) for detail in details_of(error)]
 
 
 def details_of(error: ValidationError) -> list[ErrorDetails]:
-    """What was refused, without lists that are too short only because their items were refused."""
+    """The errors, without lists that are too short only because their items are invalid."""
     details = error.errors()
     inner = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
     return [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
@@ -75,7 +75,7 @@ def _finding(
     value = detail["input"]
     if path[-2:] == ["levels", "all"]:  # neither the word nor numbers
         message = f"`levels` is {_shown(value)}"
-        return Diagnostic("G202", message, "Expected `all`, or numbers of levels.", span)
+        return Diagnostic("G202", message, "Expected `all`, or a list of level numbers.", span)
     if name in _COORDINATES:
         name = what if name == "value" else f"{what} ({name})"
     kind, context = detail["type"], detail.get("ctx", {})
@@ -89,7 +89,7 @@ def _finding(
     if kind == "finite_number":
         return Diagnostic("G203", f"`{name}` is {_shown(value)}", "It must be finite.", span)
     if kind == "string_too_short":
-        return Diagnostic("G203", f"`{name}` is empty", "Write at least one letter.", span)
+        return Diagnostic("G203", f"`{name}` is empty", "Write at least one character.", span)
     if kind == "too_short":
         least, there = context["min_length"], context["actual_length"]
         message = f"`{name}` has {there}" if there else f"`{name}` is empty"
@@ -102,7 +102,7 @@ def _finding(
     if kind == "extra_forbidden":
         fields = model.model_fields.items() if model and len(detail["loc"]) == 1 else ()
         cure = suggestion(str(detail["loc"][-1]), [info.alias or field for field, info in fields])
-        return Diagnostic("G201", f"`{detail['loc'][-1]}` is no setting here", cure, span)
+        return Diagnostic("G201", f"unknown setting `{detail['loc'][-1]}`", cure, span)
     if kind in _EXPECTED:
         plain = isinstance(value, str | int | float)
         message = f"`{name}` is {_shown(value) if plain else 'a ' + type(value).__name__}"
@@ -123,18 +123,18 @@ def _finding(
 
 
 _EXPECTED = {
-    "float_parsing": "a number, as 0.5",
-    "float_type": "a number, as 0.5",
+    "float_parsing": "a number, such as 0.5",
+    "float_type": "a number, such as 0.5",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "string_type": "a text",
-    "tuple_type": "several in a row",
-    "model_type": "a box, as `box(…)`, or another record of grainspec's",
+    "tuple_type": "a list",
+    "model_type": "a box, such as `box(…)`, or another record of grainspec",
     "bool_parsing": "true or false",
     "bool_type": "true or false",
 }
-"""What to say for pydantic's own kinds of refusals."""
+"""What is expected, for each of pydantic's own kinds of errors."""
 _SIDES = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
@@ -142,23 +142,11 @@ def _range(model: type[BaseModel], field: str) -> str:
     """``"from 0 to 4"``, where the model bounds the field on both sides."""
     for name, info in model.model_fields.items():
         if field in {name, info.alias}:
-            limits = [*info.metadata, *_limits(info.annotation)]
-            low = next((limit.ge for limit in limits if isinstance(limit, Ge)), None)
-            high = next((limit.le for limit in limits if isinstance(limit, Le)), None)
+            low, high, above = bounds_of(info)
             if low is not None and high is not None:
-                return f"from {_shown(low)} to {_shown(high)}"
+                pattern = "more than {} and at most {}" if above else "from {} to {}"
+                return pattern.format(_shown(low), _shown(high))
     return ""
-
-
-def _limits(annotation: Any) -> Iterator[Any]:
-    """Bounds anywhere inside an annotation, such as ``Annotated[float, Ge(0)] | None``."""
-    for argument in get_args(annotation):
-        if isinstance(argument, Ge | Le):
-            yield argument
-        elif hasattr(argument, "metadata"):  # pydantic's FieldInfo
-            yield from argument.metadata
-        else:
-            yield from _limits(argument)
 
 
 def _shown(value: Any) -> str:

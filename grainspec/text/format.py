@@ -1,8 +1,8 @@
-"""The formatter: one way to lay out a ``.grain`` file, whatever its author's.
+"""The formatter: the canonical layout of a ``.grain`` file.
 
-It moves words and changes none. Statements stand one a line, those of a variant indented, with at
-most one empty line between them; the `=` of neighbouring regions and the `->` of neighbouring edits
-stand below each other; comments stay with what they stood by.
+It moves words and changes none. Each statement is on a line of its own, those of a variant are
+indented, with at most one empty line between them; the `=` of neighbouring regions and the `->` of
+neighbouring edits are aligned; comments stay beside their statements.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.text.tokens import grammar, statements
 
 WIDTH = 100
-"""Longer statements are broken before a word, where they can be."""
+"""Longer statements are broken before a word, where possible."""
 
 _INDENT = "    "
 _COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|(#[^\n]*)')
@@ -28,26 +28,26 @@ _TIGHT_AFTER = frozenset({"LPAR", "TILDE"})
 
 @dataclass
 class _Line:
-    """A statement with the comments inside and behind it, or a comment on its own."""
+    """A statement with the comments inside and after it, or a comment on its own."""
 
     tokens: list[Token]
     last_row: int
     open: bool
     """Whether more of the statement is to come."""
     inside: bool
-    """Whether it stands in a variant."""
+    """Whether it is in a variant."""
     pad: int = 0
-    """Spaces to add before the sign that is aligned with those above and below."""
+    """Spaces to add before the sign that is aligned."""
 
     @property
     def sign(self) -> int | None:
-        """Where the sign stands that is aligned, if the line has one."""
+        """The index of the sign that is aligned, if the line has one."""
         kind = _ALIGNED.get(self.tokens[0].type)
         return next((i for i, token in enumerate(self.tokens) if token.type == kind), None)
 
     @property
     def group(self) -> str:
-        """Lines of one group are aligned; comments between them don't matter."""
+        """Neighbouring lines of one group are aligned, also across comments."""
         kind = self.tokens[0].type
         return "edits" if kind in _EDITS else kind
 
@@ -78,7 +78,7 @@ def format_text(text: str, *, path: str | None = None) -> str:
 
 
 def _lines(text: str, findings: list[Diagnostic]) -> list[_Line]:
-    """Statements and comments in order; what cannot be read becomes findings."""
+    """Statements and comments in order; syntax errors become findings."""
     spans = [statement.span for statement in statements(text, findings, set())]
     if findings:
         return []
@@ -123,7 +123,7 @@ def _place(token: Token) -> tuple[int, int]:
 
 
 def _blocks(lines: list[_Line]) -> list[list[_Line]]:
-    """The lines, parted where there were empty lines."""
+    """The lines, split at empty lines."""
     blocks: list[list[_Line]] = []
     for index, line in enumerate(lines):
         last = lines[index - 1] if index else None
@@ -138,7 +138,7 @@ def _blocks(lines: list[_Line]) -> list[list[_Line]]:
 
 
 def _align(block: list[_Line]) -> None:
-    """Put the signs of neighbouring statements of a kind below each other."""
+    """Align the signs of neighbouring statements of a kind."""
     run: list[_Line] = []
     group = ""
     for line in [*block, None]:
@@ -161,7 +161,7 @@ def _align(block: list[_Line]) -> None:
 
 
 def _write(line: _Line) -> str:
-    """A line's text; broken after the comments inside it, and before words that stand too far."""
+    """A line's text, broken after comments inside it and before words that would exceed WIDTH."""
     margin = _INDENT * line.inside
     sign, text, column = line.sign, margin, len(margin)
     before: Token | None = None

@@ -1,7 +1,7 @@
-"""Colours for editors and web pages: a Pygments lexer, and a TextMate grammar of the same words.
+"""Highlighting for editors and web pages: a Pygments lexer, and a TextMate grammar like it.
 
-The lexer is registered with Pygments as ``grain``; the TextMate grammar is kept in
-``grammar/grain.tmLanguage.json``, for VS Code, Sublime Text and others.
+The lexer is registered with Pygments as ``grain``. The TextMate grammar, for VS Code, Sublime Text
+and others, is in ``grammar/grain.tmLanguage.json``, which ``python -m grainspec.generate`` writes.
 """
 
 from __future__ import annotations
@@ -22,20 +22,11 @@ from pygments.token import (
     Whitespace,
 )
 
-from grainspec.model.names import RESERVED, STATEMENTS
-from grainspec.text.settings import (
-    ATTENTION,
-    BLEND,
-    CONTEXT,
-    CONTROL,
-    EDIT,
-    FLOW,
-    INJECT,
-    MASK_FLAGS,
-    MASKS,
-    SAMPLER,
-    VIDEO,
-)
+from grainspec.model.algebra import MaskFiles
+from grainspec.model.declaration import settings_of
+from grainspec.model.names import RESERVED
+from grainspec.model.spec import BLOCKS, Edit
+from grainspec.model.statements import STATEMENTS
 
 
 def _any(*words: str) -> str:
@@ -44,10 +35,15 @@ def _any(*words: str) -> str:
 
 _CONSTANTS = {"all", "rest"}
 _STATEMENT = _any(*STATEMENTS)
-_OPTION = _any(*MASKS, *MASK_FLAGS)
+_OPTION = _any(*settings_of(MaskFiles))
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
-_SETTING = _any(*VIDEO, *EDIT, *ATTENTION, *FLOW, *INJECT, *CONTEXT, *SAMPLER, *CONTROL, *BLEND)
+_SETTINGS = {
+    word
+    for model in (Edit, *(block.model for block in BLOCKS.values()))
+    for word in settings_of(model)
+}
+_SETTING = _any(*_SETTINGS)
 _COMMENT = r"#.*"
 _UNCLOSED = r'"(?:\\.|[^"\\\n])*$'
 _ESCAPE = r'\\["\\nt]'
@@ -66,7 +62,7 @@ _groups: Any = bygroups  # which has no types
 
 
 class GrainLexer(RegexLexer):
-    """Pygments' lexer for ``.grain`` files; what the language does not have is an error token."""
+    """Pygments' lexer for ``.grain`` files; anything that is not in the language is an error."""
 
     name = "Grain"
     aliases: ClassVar = ["grain"]
@@ -200,5 +196,5 @@ def textmate_grammar() -> dict[str, Any]:
 
 
 def textmate_text() -> str:
-    """The TextMate grammar as it is kept in ``grammar/grain.tmLanguage.json``."""
+    """The content of ``grammar/grain.tmLanguage.json``."""
     return json.dumps(textmate_grammar(), indent=2) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,40 +12,33 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
+from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
-from grainspec.model.spec import Context, Edit, EditSpec, Flow, Inject
+from grainspec.model.spec import BLOCKS, Edit, EditSpec
 from grainspec.model.validation import findings_of
-from grainspec.text.settings import (
-    ATTENTION,
-    CONTEXT,
-    EDIT,
-    FLOW,
-    INJECT,
-    PROFILE,
-    SAMPLER,
-    VIDEO,
-    Kind,
-    read_settings,
-)
+from grainspec.text.settings import read_settings
 from grainspec.text.tokens import grammar
 
 Changed = TypeVar("Changed", bound=Node)
 
 PATH = "--set"
-"""What findings give as the place they are in."""
+"""The path in findings about a single value."""
 
 _TEXTS = ("target", "source", "negative", "model")
-_BLOCKS = {
-    "video": {name: kind for name, kind in VIDEO.items() if name != "crop"},
-    "attention": {"profile": PROFILE, **ATTENTION},
-    "flow": {name: kind for name, kind in FLOW.items() if name != "weights"},
-    "inject": INJECT,
-    "context": CONTEXT,
-    "sampler": SAMPLER,
-}
-_OFF: dict[str, Callable[[], Node]] = {"flow": Flow, "inject": Inject, "context": Context}
-"""Blocks that are off where a spec has none, and turned on by a setting."""
-_EDIT = ("phrase", *EDIT)
+_TEXT_KINDS = ("text", "path")
+_FOR_FILES = ("box",)
+"""Kinds of values that only a file can have."""
+
+
+def _known(word: str) -> dict[str, Declaration]:
+    """What can be set of a block: its settings, and what is before its brace."""
+    fields = fields_of(BLOCKS[word].model)
+    return {name: field for name, field in fields.items() if field.kind not in _FOR_FILES}
+
+
+def _known_of_edit() -> dict[str, Declaration]:
+    """What can be set of an edit."""
+    return {"phrase": fields_of(Edit)["phrase"], **settings_of(Edit)}
 
 
 def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
@@ -54,9 +47,9 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
     ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a region, such as
     ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
-    quotes. A setting of ``flow``, ``inject`` or ``context`` turns it on.
-    Variants are left as they are: choose one first. Raises GrainError (G2..) for what cannot be
-    read; whether the new spec makes sense is for :func:`grainspec.check` to say.
+    quotes. A setting of a block that is off, such as ``flow``, turns it on.
+    Variants stay as they are: choose one first. Raises GrainError (G2..) for values that cannot be
+    read; :func:`grainspec.check` says whether the new spec makes sense.
 
     >>> from grainspec import parse
     >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
@@ -72,8 +65,8 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
 def _override(spec: EditSpec, setting: str) -> EditSpec:
     name, equals, value = setting.partition("=")
     if not equals or not name.strip():
-        message = f"`{setting}` changes nothing"
-        raise _wrong(setting, "G204", message, "Write `NAME=VALUE`, as `attention.self=0.5`.")
+        message = f"`{setting}` has no value"
+        raise _wrong(setting, "G204", message, "Write `NAME=VALUE`, such as `attention.self=0.5`.")
     name = name.strip()
     if name in _TEXTS:
         text = _text(value)
@@ -81,40 +74,53 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
             raise _wrong(setting, "G203", "the target prompt is empty", "Describe the edited clip.")
         return _with(spec, name, text, setting)
     block, dot, key = name.partition(".")
-    if block in _BLOCKS and dot:
-        node = getattr(spec, block) or _OFF[block]()
-        changed = _with(node, key, _read(setting, key, _BLOCKS[block]), setting)
-        return spec.replaced({}, **{block: changed})
+    if block in BLOCKS and not BLOCKS[block].several and dot:
+        node = getattr(spec, BLOCKS[block].field) or BLOCKS[block].model()
+        changed = _changed(node, key, _known(block), setting)
+        return spec.replaced({}, **{BLOCKS[block].field: changed})
+    if dot and block in {edit.region for edit in spec.changes}:
+        edits = tuple(
+            _changed(edit, key, _known_of_edit(), setting)
+            if isinstance(edit, Edit) and edit.region == block
+            else edit
+            for edit in spec.edits
+        )
+        return spec.replaced({}, edits=edits)
+    known = _names(spec)
+    inside = ", ".join(f"`{full}`" for full in known if full.startswith(f"{name}."))
+    same = [full for full in known if key and full.endswith(f".{key}")]
+    cure = f"Expected one of {inside}." if inside else suggestion(name, same or known)
+    raise _wrong(setting, "G201", f"unknown setting `{name}`", cure, len(name))
+
+
+def _names(spec: EditSpec) -> list[str]:
+    """Every NAME that can be set."""
+    blocks = [word for word, block in BLOCKS.items() if not block.several]
     edited = sorted({edit.region for edit in spec.changes})
-    if block not in edited or not dot:
-        known = [*_TEXTS, *(f"{b}.{k}" for b, kinds in _BLOCKS.items() for k in kinds)]
-        known += [f"{region}.{k}" for region in edited for k in _EDIT]
-        message = f"there is no value `{name}` to set"
-        inside = ", ".join(f"`{full}`" for full in known if full.startswith(f"{name}."))
-        cure = f"There are {inside}." if inside else suggestion(name, known)
-        raise _wrong(setting, "G201", message, cure, len(name))
-    if key == "phrase":
-        given: Any = _text(value)
-    else:
-        given = _read(setting, key, EDIT)
-    edits = tuple(
-        _with(edit, key, given, setting)
-        if isinstance(edit, Edit) and edit.region == block
-        else edit
-        for edit in spec.edits
-    )
-    return spec.replaced({}, edits=edits)
+    return [
+        *_TEXTS,
+        *(f"{word}.{key}" for word in blocks for key in _known(word)),
+        *(f"{region}.{key}" for region in edited for key in _known_of_edit()),
+    ]
+
+
+def _changed(node: Changed, key: str, known: dict[str, Declaration], setting: str) -> Changed:
+    """A node with the setting ``key`` changed, validated."""
+    declaration = known.get(key)
+    if declaration and declaration.kind in _TEXT_KINDS:
+        return _with(node, declaration.key, _text(setting.partition("=")[2]), setting)
+    return _with(node, *_read(setting, key, known), setting)
 
 
 def _text(value: str) -> str:
-    """A text as it stands, or without the quotes around it."""
+    """A text without the quotes around it, if it has any."""
     value = value.strip()
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
     return value[1:-1] if quoted else value
 
 
-def _read(setting: str, key: str, known: dict[str, Kind]) -> Any:
-    """The value of a setting, read as in a block; its place is kept."""
+def _read(setting: str, key: str, known: dict[str, Declaration]) -> tuple[str, Any]:
+    """The key and the value of a setting, read as in a block; its place is kept."""
     start, value = setting.index(".") + 1, setting.index("=") + 1
     words: list[Token | Tree[Token]] = [_word(key, "NAME", start + 1)]
     for token in grammar().lex(" " * value + setting[value:].replace("\n", " ")):
@@ -124,8 +130,10 @@ def _read(setting: str, key: str, known: dict[str, Kind]) -> Any:
     if findings:
         raise GrainError(findings, source=setting, path=PATH)
     if len(found) > 1:
-        raise _wrong(setting, "G202", f"`{setting}` sets several values", "Give each its own.")
-    return found[key].value
+        cure = "Give each a `--set` of its own."
+        raise _wrong(setting, "G202", f"`{setting}` sets several values", cure)
+    ((name, given),) = found.items()
+    return name, given.value
 
 
 def _word(text: str, kind: str, column: int) -> Token:
@@ -142,9 +150,9 @@ def _meta(token: Token) -> Any:
 
 
 def _with(node: Changed, key: str, value: Any, setting: str) -> Changed:
-    """A node with one field changed, validated, which was written in ``setting``."""
+    """A node with one field changed to the value in ``setting``, validated."""
     model = type(node)
-    fields = {info.alias or name: getattr(node, name) for name, info in model.model_fields.items()}
+    fields = {field.key: getattr(node, field.field) for field in fields_of(model).values()}
     place = Span(1, setting.index("=") + 2, 1, len(setting) + 1)
     try:
         changed = model(**{**fields, key: value})

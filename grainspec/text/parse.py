@@ -1,11 +1,10 @@
-"""Text to spec: :func:`parse` for one that must be right, :func:`parse_all` for all findings."""
+"""Text to spec: :func:`parse` raises for errors, :func:`parse_all` returns all findings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from lark import Token, Tree
 from pydantic import TypeAdapter, ValidationError
@@ -13,57 +12,34 @@ from pydantic import TypeAdapter, ValidationError
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
-from grainspec.model.expressions import Box
+from grainspec.model.declaration import Declaration, head_of, settings_of
+from grainspec.model.nodes import Node
 from grainspec.model.spec import (
+    BLOCKS,
     MAX_CONTROLS,
     MAX_VARIANTS,
-    Attention,
-    Blend,
-    Context,
-    Control,
-    ControlKind,
     Edit,
     EditSpec,
-    Flow,
     Free,
-    Inject,
     Keep,
-    Profile,
     Region,
-    Sampler,
-    SamplerChange,
-    SamplerMethod,
     Variant,
     Video,
     Without,
 )
+from grainspec.model.statements import ONCE
 from grainspec.model.validation import findings_of
-from grainspec.text import settings
 from grainspec.text.regions import RegionReader, token_of
-from grainspec.text.settings import Kind, Setting, read_settings
+from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.tokens import Statement, span_of, statements
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
-_ONCE = (
-    "grain",
-    "video",
-    "model",
-    "source",
-    "target",
-    "negative",
-    "attention",
-    "flow",
-    "inject",
-    "context",
-    "sampler",
-    "blend",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What parsing found: the spec, unless there were errors, and every finding."""
+    """The result of parsing: the spec, unless there are errors, and every finding."""
 
     spec: EditSpec | None
     diagnostics: tuple[Diagnostic, ...]
@@ -74,7 +50,7 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
     """Read a spec from the text of a ``.grain`` file.
 
     Raises :class:`grainspec.GrainError` with all findings if there is an error among them.
-    Files are not looked at: see :func:`grainspec.check`.
+    It reads no other file: see :func:`grainspec.check`.
 
     >>> spec = parse('''
     ... grain 1
@@ -120,12 +96,12 @@ def _place(finding: Diagnostic) -> tuple[int, int]:
 
 def _unreadable(text: str) -> Diagnostic | None:
     if len(text) > MAX_CHARACTERS:
-        message = f"the text has {len(text)} characters"
-        return Diagnostic("G006", message, f"At most {MAX_CHARACTERS} are read.")
+        message = f"the text has {len(text)} characters, more than {MAX_CHARACTERS}"
+        return Diagnostic("G006", message, "Split it into several files.")
     for number, line in enumerate(text.split("\n"), 1):
         bad = re.search(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]", line)
         if bad:
-            message = f"character U+{ord(bad[0]):04X} is no text"
+            message = f"invalid character U+{ord(bad[0]):04X}"
             span = Span(number, bad.start() + 1, number, bad.end() + 1)
             return Diagnostic("G006", message, "Save the file as plain UTF-8 text.", span)
     return None
@@ -133,17 +109,17 @@ def _unreadable(text: str) -> Diagnostic | None:
 
 @dataclass
 class _Scope:
-    """What a file, or one of its variants, says outside any other variant."""
+    """What a file says outside its variants, or one of them by itself."""
 
     once: dict[str, Any] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
     edits: list[Any] = field(default_factory=list)
     head: tuple[Setting, Span] | None = None
-    """A variant's name, and where its head stands."""
+    """A variant's name, and where its head is."""
 
 
 class _Reader(RegionReader):
-    """Collects what the statements say, one method per kind of statement."""
+    """Collects the statements, with one method for each kind, and one for all with a block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,12 +127,13 @@ class _Reader(RegionReader):
         self.variants: dict[int, _Scope] = {}
         self.scope = self.whole
         self.regions: list[Region] = []
-        self.controls: list[Control] = []
+        self.several: dict[str, list[Node]] = {}
+        """Blocks of which there may be several, by the spec's fields."""
         self.unread: set[str] = set()
 
     @property
     def absent(self) -> frozenset[str]:
-        """Statements that are there but could not be read, and regions likewise.
+        """The statements and regions that could not be read.
 
         Those of the second variant begin with ``2.``.
         """
@@ -167,38 +144,43 @@ class _Reader(RegionReader):
         return frozenset(found)
 
     def read(self, statement: Statement) -> None:
-        """Take in one statement."""
+        """Read one statement."""
         tree = statement.tree
         if tree.data == "variant":
             name = token_of(tree.children[0])
             head = Setting(str(name), span_of(name)), statement.span
             self.variants[statement.variant] = _Scope(head=head)
             return
-        # Where a variant's head could not be read, what stands in it is read into nothing.
+        # The content of a variant whose head could not be read is read into a scope of no use.
         self.scope = (
             self.variants.get(statement.variant, _Scope()) if statement.variant else self.whole
         )
         keyword = str(tree.data)
         if keyword == "prompt":
             keyword = str(tree.children[0])
-        if keyword in _ONCE:
+        if keyword in ONCE:
             spans = self.scope.spans
             if keyword in spans:
-                message = f"`{keyword}` stands twice; the first is in line {spans[keyword].line}"
-                self.report("G007", message, "Leave one of them.", statement.span)
+                message = duplicate(keyword, spans[keyword])
+                self.report("G007", message, "Remove one of them.", statement.span)
                 return
             spans[keyword] = statement.span
-        getattr(self, f"_{tree.data}")(tree, statement.span)
+        if keyword in BLOCKS:
+            self._block(keyword, tree, statement.span)
+        else:
+            getattr(self, f"_{tree.data}")(tree, statement.span)
 
     def assemble(self) -> EditSpec:
-        """The whole spec; stand-ins for what is missing, so that the rest can still be checked."""
+        """The whole spec, with placeholders for what is missing, so that the rest is checked."""
         once, spans = self.whole.once, self.whole.spans
         if "grain" not in spans and "grain" not in self.unread:
-            cure = f"Begin it with `grain {VERSION}`."
+            cure = f"Begin the file with `grain {VERSION}`."
             first = Span(1, 1, 1, 2)
-            self.report("G005", "the file does not say its version", cure, first)
+            self.report(
+                "G005", "missing `grain` statement with the version of the language", cure, first
+            )
         if "video" not in spans and "video" not in self.unread:
-            message = "there is no `video` statement"
+            message = "missing `video` statement"
             self.report("G008", message, 'Add one, such as `video "clip.mp4"`.', None)
         said = {name: value for name, value in once.items() if value is not None}
         said.pop("grain", None)
@@ -206,7 +188,7 @@ class _Reader(RegionReader):
         spec = EditSpec(
             regions=tuple(self.regions),
             edits=tuple(self.whole.edits),
-            controls=tuple(self.controls),
+            **{field: tuple(nodes) for field, nodes in self.several.items()},
             variants=self._assemble_variants(),
             **said,
         )
@@ -218,8 +200,8 @@ class _Reader(RegionReader):
             assert scope.head is not None
             name, span = scope.head
             if len(made) == MAX_VARIANTS:
-                message = f"this is variant {MAX_VARIANTS + 1}"
-                self.report("G203", message, f"At most {MAX_VARIANTS} are read.", span)
+                message = f"more than {MAX_VARIANTS} variants"
+                self.report("G203", message, "Move the others to a file of their own.", span)
                 self.unread.add("variant")
                 break
             said = {key: value for key, value in scope.once.items() if value is not None}
@@ -230,33 +212,14 @@ class _Reader(RegionReader):
                 made.append(variant.located(None, **scope.spans))
         return tuple(made)
 
-    # --- statements that stand once --------------------------------------------------------------
+    # --- statements without settings -------------------------------------------------------------
 
     def _grain(self, tree: Tree[Token], span: Span) -> None:
         version = token_of(tree.children[0])
         if str(version) != str(VERSION):
-            message = f"version {version} of the language is not known"
+            message = f"unknown version {version} of the language"
             self.report("G005", message, f"This release reads `grain {VERSION}`.", span_of(version))
         self.scope.once["grain"] = VERSION
-
-    def _video(self, tree: Tree[Token], span: Span) -> None:
-        path, *block = tree.children
-        given = read_settings(_block(block), settings.VIDEO, self.findings)
-        if "crop" in given:
-            crop = self._crop(given.pop("crop"))
-            if crop:
-                given["crop"] = Setting(crop, crop.span or span)
-        given["path"] = Setting(self.string(token_of(path)), span_of(token_of(path)))
-        self.scope.once["video"] = self.make(Video, span, given)
-
-    def _crop(self, given: Setting) -> Box | None:
-        name = given.value.children[0]
-        if str(name) != "box":
-            cure = "Write `box(10%, 0%, 90%, 100%)`."
-            self.report("G205", f"`{name}` is no box", cure, span_of(token_of(name)))
-            return None
-        crop = self.shape([(None, given.value)], given.span)
-        return crop if isinstance(crop, Box) else None
 
     def _model(self, tree: Tree[Token], span: Span) -> None:
         name = token_of(tree.children[0])
@@ -273,7 +236,7 @@ class _Reader(RegionReader):
         self._text(str(which), text, span_of(words))
 
     def _text(self, field: str, text: str, span: Span) -> None:
-        """Take in one of the spec's own texts, if the spec's model takes it."""
+        """Read one of the spec's own texts, which its model validates."""
         self.scope.spans[field] = span
         info = EditSpec.model_fields[field]
         try:
@@ -283,77 +246,57 @@ class _Reader(RegionReader):
         except ValidationError as error:
             self.findings += findings_of(error, None, lambda _: span, what=field)
 
-    def _attention(self, tree: Tree[Token], span: Span) -> None:
-        given = self._named(tree, "profile", get_args(Profile), settings.ATTENTION)
-        if given is not None:
-            self.scope.once["attention"] = self.make(Attention, span, given)
+    # --- blocks of settings ----------------------------------------------------------------------
 
-    def _flow(self, tree: Tree[Token], span: Span) -> None:
-        given = read_settings(_block(tree.children), settings.FLOW, self.findings)
-        if "weights" in given:
-            path = given["weights"]
-            given["weights"] = Setting(self.string(path.value), path.span)
-        self.scope.once["flow"] = self.make(Flow, span, given)
-
-    def _inject(self, tree: Tree[Token], span: Span) -> None:
-        given = read_settings(_block(tree.children), settings.INJECT, self.findings)
-        self.scope.once["inject"] = self.make(Inject, span, given)
-
-    def _context(self, tree: Tree[Token], span: Span) -> None:
-        given = read_settings(_block(tree.children), settings.CONTEXT, self.findings)
-        self.scope.once["context"] = self.make(Context, span, given)
-
-    def _sampler(self, tree: Tree[Token], span: Span) -> None:
-        given = self._named(tree, "method", get_args(SamplerMethod), settings.SAMPLER)
-        if given is not None:
-            self.scope.once["sampler"] = self.make(
-                Sampler if self.scope is self.whole else SamplerChange, span, given
-            )
-
-    def _named(
-        self, tree: Tree[Token], field: str, names: Sequence[str], known: dict[str, Kind]
-    ) -> dict[str, Setting] | None:
-        """The settings of a block, and as ``field`` the name before it; None if it is unknown."""
-        block = _block(tree.children)
-        inside = block.children[0] if block and block.children else None
-        if block and isinstance(inside, Token) and str(inside) in names:
-            where = settings.word_span(block.children.pop(0))
-            cure = f"Write `{tree.data} {inside} {{ … }}`."
-            self.report("G201", f"`{inside}` is no setting", cure, where)
-        given = read_settings(block, known, self.findings)
-        first = tree.children[0] if tree.children else None
-        if isinstance(first, Token):
-            if str(first) not in names:
-                self._unknown_kind(f"{tree.data} {field}", first, names)
-                return None
-            given[field] = Setting(str(first), span_of(first))
-        return given
-
-    def _control(self, tree: Tree[Token], span: Span) -> None:
-        kind = token_of(tree.children[0])
-        given = read_settings(_block(tree.children), settings.CONTROL, self.findings)
-        if str(kind) not in get_args(ControlKind):
-            self._unknown_kind("control", kind, get_args(ControlKind))
+    def _block(self, keyword: str, tree: Tree[Token], span: Span) -> None:
+        """A statement with a block: what is before its brace, and its settings."""
+        block = BLOCKS[keyword]
+        model = block.model
+        if self.scope is not self.whole and block.in_variant:
+            model = block.in_variant
+        head, braces = head_of(model), _braces(tree.children)
+        if head and head.choices:
+            self._head_in_braces(keyword, head, braces)
+        given = self.settings(braces, settings_of(model))
+        if head and not self._head(keyword, head, tree, given):
             return
-        for name in ("net", "annotator", "clip"):
-            if name in given:
-                given[name] = Setting(self.string(given[name].value), given[name].span)
-        given["kind"] = Setting(str(kind), span_of(kind))
-        control = self.make(Control, span, given)
-        if control and len(self.controls) == MAX_CONTROLS:
-            message = f"this is control {MAX_CONTROLS + 1}"
-            self.report("G203", message, f"At most {MAX_CONTROLS} are read.", span)
-        elif control:
-            self.controls.append(control)
+        node = self.make(model, span, given)
+        if not block.several:
+            self.scope.once[block.field] = node
+        elif node is not None:
+            nodes = self.several.setdefault(block.field, [])
+            if len(nodes) == MAX_CONTROLS:
+                message = f"more than {MAX_CONTROLS} `{keyword}` statements"
+                self.report("G203", message, "Remove the others.", span)
+            else:
+                nodes.append(node)
 
-    def _unknown_kind(self, what: str, word: Token, known: Sequence[str]) -> None:
-        listed = ", ".join(f"`{name}`" for name in known)
-        cure = suggestion(str(word), known) or f"This release has {listed}."
-        self.report("G202", f"there is no {what} `{word}`", cure, span_of(word))
+    def _head(
+        self, keyword: str, head: Declaration, tree: Tree[Token], given: dict[str, Setting]
+    ) -> bool:
+        """Read what is before a block's brace; False where that is a mistake."""
+        word = tree.children[0] if tree.children else None
+        if not isinstance(word, Token):
+            return True
+        if not head.choices:
+            given[head.key] = Setting(self.string(word), span_of(word))
+        elif str(word) in head.choices:
+            given[head.key] = Setting(str(word), span_of(word))
+        else:
+            what = keyword if head.field == "kind" else f"{keyword} {head.field}"
+            listed = ", ".join(f"`{choice}`" for choice in head.choices)
+            cure = suggestion(str(word), head.choices) or f"Expected one of {listed}."
+            self.report("G202", f"unknown {what} `{word}`", cure, span_of(word))
+            return False
+        return True
 
-    def _blend(self, tree: Tree[Token], span: Span) -> None:
-        given = read_settings(_block(tree.children), settings.BLEND, self.findings)
-        self.scope.once["blend"] = self.make(Blend, span, given)
+    def _head_in_braces(self, keyword: str, head: Declaration, braces: Tree[Token] | None) -> None:
+        """Report a profile or method that is written inside the braces instead of before them."""
+        inside = braces.children[0] if braces and braces.children else None
+        if braces and isinstance(inside, Token) and str(inside) in head.choices:
+            where = word_span(braces.children.pop(0))
+            cure = f"Write `{keyword} {inside} {{ … }}`."
+            self.report("G201", f"`{inside}` is not a setting", cure, where)
 
     # --- regions and edits -----------------------------------------------------------------------
 
@@ -379,7 +322,7 @@ class _Reader(RegionReader):
 
     def _change(self, verb: str, tree: Tree[Token], span: Span) -> None:
         tokens = [child for child in tree.children if isinstance(child, Token)]
-        given = read_settings(_block(tree.children), settings.EDIT, self.findings)
+        given = self.settings(_braces(tree.children), settings_of(Edit))
         names = [token for token in tokens if token.type == "NAME"]
         phrase = next(token for token in tokens if token.type == "STRING")
         grain = next((str(t) for t in tokens if t.type in {"CLASS", "INSTANCE", "PART"}), None)
@@ -410,7 +353,7 @@ class _Reader(RegionReader):
                 self.scope.edits.append(made)
 
 
-def _block(parts: list[Tree[Token] | Token]) -> Tree[Token] | None:
+def _braces(parts: list[Tree[Token] | Token]) -> Tree[Token] | None:
     for part in parts:
         if isinstance(part, Tree) and part.data == "block":
             return part

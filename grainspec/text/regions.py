@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, closest, suggestion
 from grainspec.diagnostics.span import Span
-from grainspec.model.expressions import (
-    ALL,
+from grainspec.model.algebra import (
+    All,
     Box,
     Complement,
     Difference,
@@ -19,44 +19,63 @@ from grainspec.model.expressions import (
     Expression,
     Grown,
     Intersection,
-    Keyframe,
-    Length,
     MaskFiles,
-    Outline,
-    Point,
     Polygon,
     Reference,
     Rest,
     Union,
 )
+from grainspec.model.declaration import Declaration, settings_of
 from grainspec.model.nodes import Node
+from grainspec.model.shapes import Keyframe, Length, Outline, Point
 from grainspec.model.validation import findings_of
-from grainspec.text import settings
-from grainspec.text.settings import Mismatch, Setting, integer_of, number_of
+from grainspec.text.kinds import (
+    KINDS,
+    Mismatch,
+    Word,
+    expected_value,
+    integer_of,
+    number_of,
+    read_value,
+)
+from grainspec.text.settings import (
+    Setting,
+    duplicate,
+    invalid_value,
+    read_settings,
+    word_span,
+    words_text,
+)
 from grainspec.text.tokens import span_of
 
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 _SHAPES = ("box", "ellipse", "polygon")
 _SOURCES = ("masks", *_SHAPES)
-_LENGTHS = "Write percent of the frame, as `61%`, or pixels, as `40px`."
+_LENGTHS = "Write percent of the frame, such as `61%`, or pixels, such as `40px`."
+_PLAIN: dict[str, type[Rest | All]] = {"rest": Rest, "all": All}
+_OPERATORS: dict[str, type[Union | Intersection | Difference]] = {
+    "union": Union,
+    "intersection": Intersection,
+    "difference": Difference,
+}
 
 
 class RegionReader:
-    """Reads expressions; mistakes become findings, and what they are in becomes None."""
+    """Reads expressions and settings; mistakes become findings, and values with one None."""
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
 
     def report(self, code: str, message: str, cure: str, span: Span | None) -> None:
-        """Note a mistake."""
+        """Add a finding."""
         self.findings.append(Diagnostic(code, message, cure, span))
 
     def make(
         self, model: type[Any], span: Span, given: dict[str, Setting], **fields: Any
     ) -> Any | None:
-        """Build a node; what its model refuses becomes findings at the settings at fault.
+        """Build a node; what its model rejects becomes findings at the settings at fault.
 
-        Settings with refused values are then left out, so that the rest can still be checked.
+        Rejected settings are then left out, so that the rest can still be checked.
         """
         values = {name: setting.value for name, setting in given.items()}
         spans = {name: setting.span for name, setting in given.items()}
@@ -85,8 +104,8 @@ class RegionReader:
             if match[1] not in _ESCAPES:
                 self.report(
                     "G003",
-                    f"`\\{match[1]}` means nothing in a text",
-                    r"There are `\"`, `\\`, `\n` and `\t`.",
+                    f"unknown escape `\\{match[1]}`",
+                    r"The escapes are `\"`, `\\`, `\n` and `\t`.",
                     span_of(token),
                 )
             return _ESCAPES.get(match[1], match[1])
@@ -98,11 +117,9 @@ class RegionReader:
         if not isinstance(part, Tree):
             raise TypeError(part)
         kind = str(part.data)
-        span = settings.word_span(part)
-        if kind == "rest":
-            return Rest()
-        if kind == "all":
-            return ALL
+        span = word_span(part)
+        if kind in _PLAIN:
+            return _PLAIN[kind]()
         if kind == "reference":
             name = token_of(part.children[0])
             where = span_of(name)
@@ -123,14 +140,10 @@ class RegionReader:
             return None
         if kind == "complement":
             return Complement(of=items[0]).located(span)
-        if kind == "union":
-            return Union(items=items).located(span)
-        if kind == "intersection":
-            return Intersection(items=items).located(span)
-        return Difference(items=items).located(span)
+        return _OPERATORS[kind](items=items).located(span)
 
     def _modified(self, part: Tree[Token], span: Span) -> Expression | None:
-        """What stands behind a region: grown, shrunk, or on some frames only."""
+        """A region with a modifier after it: grown, shrunk, or on some frames only."""
         of = self.expression(part.children[0])
         if of is None:
             return None
@@ -142,7 +155,7 @@ class RegionReader:
             return self.make(Grown, span, {}, kind=str(kind), of=of, by=length)
         word = token_of(part.children[1])
         try:
-            frames = settings.RANGE.read(word)
+            frames = KINDS["frames"].read(word)
         except ValidationError as error:
             where = span_of(word)
             self.findings += findings_of(error, None, lambda _: where, what="during")
@@ -154,97 +167,134 @@ class RegionReader:
         if name == "masks":
             return self._masks(call)
         if name in _SHAPES:
-            return self.shape([(None, call)], settings.word_span(call))
+            return self.shape([(None, call)], word_span(call))
         where = span_of(token_of(call.children[0]))
-        self.report(
-            "G205", f"there is no region source `{name}`", suggestion(name, _SOURCES), where
-        )
+        self.report("G205", f"unknown region source `{name}`", suggestion(name, _SOURCES), where)
         return None
 
     def _masks(self, call: Tree[Token]) -> MaskFiles | None:
-        span = settings.word_span(call)
+        span = word_span(call)
         words = [argument.children for argument in call.children[1:]]  # type: ignore[union-attr]
         if words and len(words[0]) > 1 and getattr(words[0][0], "type", "") == "STRING":
             option = words[0][1]
             cure = f'Options follow the path with commas between them: `masks("…", {option})`.'
-            where = settings.word_span(option)
-            self.report("G205", f"there is no comma before `{option}`", cure, where)
+            where = word_span(option)
+            self.report("G205", f"missing comma before `{option}`", cure, where)
             return None
         if not words or len(words[0]) != 1 or getattr(words[0][0], "type", "") != "STRING":
             cure = (
                 'Write `masks("folder")`, or `masks("folder", invert)` where black is the region.'
             )
-            self.report("G205", "`masks` wants a folder, a glob or a file first", cure, span)
+            self.report("G205", "`masks` needs a folder, a glob or a file first", cure, span)
             return None
         path = token_of(words[0][0])
         given = {"path": Setting(self.string(path), span_of(path))}
-        options = [self._mask_option(argument, given) for argument in words[1:]]
+        places: dict[str, Span] = {}
+        options = [self._mask_option(argument, given, places) for argument in words[1:]]
         return self.make(MaskFiles, span, given) if all(options) else None
 
-    def _mask_option(self, words: list[Token | Tree[Token]], given: dict[str, Setting]) -> bool:
-        """Read one option of `masks(…)` into ``given``; False where that is a mistake."""
+    def _mask_option(
+        self, words: list[Word], given: dict[str, Setting], places: dict[str, Span]
+    ) -> bool:
+        """Read one option of `masks(…)` into ``given``; False where that is a mistake.
+
+        ``places`` are those of the options so far, by their words.
+        """
         key, *values = words
-        name = str(key) if isinstance(key, Token) else "this"
-        where = settings.word_span(key)
-        kind = settings.MASKS.get(name)
-        if kind is None and name not in settings.MASK_FLAGS:
-            options = (*settings.MASK_FLAGS, *settings.MASKS)
+        name = words_text([key])
+        where = word_span(key)
+        options = settings_of(MaskFiles)
+        declaration = options.get(name) if isinstance(key, Token) else None
+        if declaration is None:
             near = closest(name, options)
             cure = suggestion(name, [near]) + " " if near else ""
-            cure += "There are " + ", ".join(f"`{option}`" for option in options) + "."
-            self.report("G205", f"`masks` takes no option `{name}`", cure, where)
+            cure += "The options are " + ", ".join(f"`{option}`" for option in options) + "."
+            self.report("G205", f"unknown option `{name}` of `masks`", cure, where)
             return False
-        field = "first" if name == "from" else name
-        if field in given:
-            self.report("G204", f"`{name}` is given twice", "Leave one of them.", where)
+        if name in places:
+            self.report("G204", duplicate(name, places[name]), "Remove one of them.", where)
             return False
-        if kind is None:
+        setting = self._option_value(name, where, values, declaration)
+        if setting is None:
+            return False
+        places[name] = where
+        given[declaration.key] = setting
+        return True
+
+    def _option_value(
+        self, name: str, where: Span, values: list[Word], declaration: Declaration
+    ) -> Setting | None:
+        """The value of an option of `masks(…)`; None where that is a mistake."""
+        expected = expected_value(declaration)
+        if declaration.kind == "flag":
             if values:
-                place = settings.word_span(values[0])
                 cure = f"Write `{name}` alone, and a comma before the next option."
-                self.report("G202", f"`{name}` takes no value", cure, place)
-                return False
-            given[field] = Setting(True, where)
-            return True
+                self.report("G202", f"`{name}` takes no value", cure, word_span(values[0]))
+                return None
+            return Setting(True, where)
         if not values:
-            self.report("G204", f"`{name}` has no value", f"Expected {kind.expected}.", where)
-            return False
-        place = settings.word_span(values[0]).to(settings.word_span(values[-1]))
+            self.report("G204", f"`{name}` has no value", f"Expected {expected}.", where)
+            return None
+        place = word_span(values[0]).to(word_span(values[-1]))
         try:
             if len(values) > 1:
-                raise Mismatch(f"{kind.expected}, and a comma before the next option")
-            value = kind.read(values[0])
+                raise Mismatch(f"{expected}, and a comma before the next option")
+            return self.resolved(Setting(read_value(values[0], declaration), place))
         except Mismatch as mismatch:
-            expected = str(mismatch) or kind.expected
-            message = f"this is no value for `{name}`"
-            self.report("G202", message, f"Expected {expected}.", place)
-            return False
-        given[field] = Setting(self.string(value) if kind is settings.TEXT else value, place)
-        return True
+            cure = f"Expected {str(mismatch) or expected}."
+            self.report("G202", invalid_value(values, name), cure, place)
+            return None
+
+    def settings(
+        self, block: Tree[Token] | None, known: dict[str, Declaration]
+    ) -> dict[str, Setting]:
+        """A block's settings by the keys of its model; mistakes become findings."""
+        read = read_settings(block, known, self.findings)
+        resolved = {key: self.resolved(setting) for key, setting in read.items()}
+        return {key: setting for key, setting in resolved.items() if setting is not None}
+
+    def resolved(self, setting: Setting) -> Setting | None:
+        """A setting with its final value: a text for a STRING token, a box for a call."""
+        if isinstance(setting.value, Token):
+            return Setting(self.string(setting.value), setting.span)
+        if isinstance(setting.value, Tree):
+            box = self._box(setting.value, setting.span)
+            return Setting(box, box.span or setting.span) if box else None
+        return setting
+
+    def _box(self, call: Tree[Token], span: Span) -> Box | None:
+        """A box in a setting, where no other region can be."""
+        name = token_of(call.children[0])
+        if str(name) != "box":
+            cure = "Write `box(10%, 0%, 90%, 100%)`."
+            self.report("G205", f"`{name}` is not a box", cure, span_of(name))
+            return None
+        box = self.shape([(None, call)], span)
+        return box if isinstance(box, Box) else None
 
     def shape(
         self, keyed: list[tuple[Token | None, Tree[Token]]], span: Span
     ) -> Box | Polygon | None:
-        """A box, ellipse or polygon from its keyframes; the frame is None where it stands still."""
+        """A box, ellipse or polygon from its keyframes; the frame is None if it does not move."""
         kind = str(keyed[0][1].children[0])
         keys = []
         for frame, call in keyed:
             name = token_of(call.children[0])
             if str(name) not in _SHAPES:
-                message = f"`{name}` cannot move from frame to frame"
+                message = f"`{name}` cannot have keyframes"
                 cure = f"Only {', '.join(f'`{shape}(…) @ frame`' for shape in _SHAPES)} can."
                 self.report("G205", message, cure, span_of(name))
                 return None
             if str(name) != kind:
-                message = f"a `{kind}` cannot become a `{name}`"
-                self.report("G205", message, "Keyframes are of one shape.", span_of(name))
+                message = f"a `{name}` among the keyframes of a `{kind}`"
+                self.report("G205", message, "Use one shape for all keyframes.", span_of(name))
                 return None
             number = self._frame(frame)
             points = self._points(call) if kind == "polygon" else self._sides(call)
             if points is None or (frame is not None and number is None):
                 return None
             model = Outline if kind == "polygon" else Keyframe
-            where = span_of(frame) if frame else settings.word_span(call)
+            where = span_of(frame) if frame else word_span(call)
             key = self.make(model, where, {}, frame=number, **points)
             if key is None:
                 return None
@@ -260,7 +310,7 @@ class RegionReader:
             return integer_of(frame)
         except Mismatch:
             self.report(
-                "G202", f"`{frame}` is no frame", "Frames are whole numbers.", span_of(frame)
+                "G202", f"invalid frame `{frame}`", "Frames are whole numbers.", span_of(frame)
             )
             return None
 
@@ -269,11 +319,11 @@ class RegionReader:
         name, *arguments = call.children
         if any(isinstance(given, Tree) and len(given.children) > 1 for given in arguments):
             cure = f"Write `{name}(10%, 20%, 30%, 60%)`."
-            where = settings.word_span(call)
-            self.report("G205", "there are commas missing between the sides", cure, where)
+            where = word_span(call)
+            self.report("G205", "missing commas between the sides", cure, where)
             return None
         if len(arguments) != 4:
-            where = settings.word_span(call)
+            where = word_span(call)
             cure = f"Give left, top, right and bottom: `{name}(10%, 20%, 30%, 60%)`."
             which = "a box" if str(name) == "box" else "an ellipse"
             self.report("G205", f"{which} has 4 sides; this has {len(arguments)}", cure, where)
@@ -290,10 +340,10 @@ class RegionReader:
         points = []
         for argument in call.children[1:]:
             words = argument.children if isinstance(argument, Tree) else [argument]
-            where = settings.word_span(words[0])
+            where = word_span(words[0])
             if len(words) != 2:
                 cure = "Give x and y of each: `polygon(50% 10%, 70% 40%, 30% 40%)`."
-                self.report("G205", "a point has two lengths", cure, where)
+                self.report("G205", "a point needs two lengths", cure, where)
                 return None
             x, y = (self._word_length(word) for word in words)
             if x is None or y is None:
@@ -302,7 +352,7 @@ class RegionReader:
         if len(points) < 3:
             cure = "Give x and y of each: `polygon(50% 10%, 70% 40%, 30% 40%)`."
             message = f"a polygon has at least 3 points; this has {len(points)}"
-            self.report("G205", message, cure, settings.word_span(call))
+            self.report("G205", message, cure, word_span(call))
             return None
         return {"points": tuple(points)}
 
@@ -310,11 +360,12 @@ class RegionReader:
         words = argument.children if isinstance(argument, Tree) else [argument]
         if len(words) == 1:
             return self._word_length(words[0])
-        self.report("G202", "this is no length", _LENGTHS, settings.word_span(words[0]))
+        message = f"invalid length `{words_text(words)}`"
+        self.report("G202", message, _LENGTHS, word_span(words[0]))
         return None
 
     def _word_length(self, word: Tree[Token] | Token) -> Length | None:
-        where = settings.word_span(word)
+        where = word_span(word)
         if isinstance(word, Token):
             if word.type in {"PERCENT", "PIXELS"}:
                 unit = "%" if word.type == "PERCENT" else "px"
@@ -325,7 +376,7 @@ class RegionReader:
                 cure = f"Write `{word}%` of the frame or `{word}px`."
                 self.report("G202", f"`{word}` has no unit", cure, where)
                 return None
-        self.report("G202", "this is no length", _LENGTHS, where)
+        self.report("G202", f"invalid length `{words_text([word])}`", _LENGTHS, where)
         return None
 
 

@@ -1,12 +1,12 @@
 """Text to statements: the lexer, and one parse tree per statement.
 
-Statements are parsed one by one, so that a mistake in one hides nothing of the others.
+Statements are parsed one by one, so that a mistake in one does not hide those in others.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,8 +17,9 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic, closest
 from grainspec.diagnostics.span import Span
-from grainspec.model.expressions import MAX_DEPTH
-from grainspec.model.names import RESERVED, SHARED, STATEMENTS
+from grainspec.model.algebra import MAX_DEPTH
+from grainspec.model.names import RESERVED
+from grainspec.model.statements import SHARED, STATEMENTS
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
 _SHARED = frozenset(word.upper() for word in SHARED)
@@ -59,18 +60,18 @@ _SPOKEN = {
 }
 _WORDS_OF_OTHERS = {"and": "&", "or": "|", "not": "~", "minus": "-", "without": "-", "union": "|"}
 _INSTEAD = {
-    **dict.fromkeys("“”„«»‘’'`", 'Texts stand in straight double quotes: `"…"`.'),
+    **dict.fromkeys("“”„«»‘’'`", 'Put texts in straight double quotes: `"…"`.'),
     **dict.fromkeys("→⇒➔", "Write the arrow as `->`."),
-    **dict.fromkeys("×✕", "Write a size with the letter x, as `512x512`."),
+    **dict.fromkeys("×✕", "Write a size with the letter x, such as `512x512`."),
     **dict.fromkeys("−–—‐", "Write `-`."),
-    "…": "Write a range with two dots, as `0..30`.",
-    "+": "For one region or the other write `|`.",
-    "!": "For everything else write `~`.",
-    ":": "Leave it out: settings are written `weight 1.2`.",
-    ";": "Leave it out.",
-    ".": "Write a range without spaces, as `0..30`.",
+    "…": "Write a range with two dots, such as `0..30`.",
+    "+": "Write `|` for either of two regions.",
+    "!": "Write `~` for everything else.",
+    ":": "Remove it: settings are written `weight 1.2`.",
+    ";": "Remove it.",
+    ".": "Write a range without spaces, such as `0..30`.",
 }
-"""What to write for signs that word processors put in place of the language's."""
+"""What to write for signs of other languages and of word processors."""
 
 
 @cache
@@ -88,7 +89,7 @@ def grammar() -> Lark:
 
 
 def span_of(token: Token) -> Span:
-    """Where a token stands."""
+    """Where a token is."""
     return Span(token.line or 1, token.column or 1, token.end_line or 1, token.end_column or 1)
 
 
@@ -99,9 +100,9 @@ def span_between(first: Token, last: Token) -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement's parse tree, the stretch of text it came from, and the variant it stands in.
+    """One statement's parse tree, the stretch of text it came from, and its variant.
 
-    ``variant`` counts variants from 1 and is 0 outside them; a variant's own head stands in it.
+    ``variant`` counts variants from 1 and is 0 outside them; a variant's head belongs to it.
     """
 
     tree: Tree[Token]
@@ -110,10 +111,10 @@ class Statement:
 
 
 def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Iterator[Statement]:
-    """The statements of ``text``; what cannot be parsed becomes a finding and is left out.
+    """The statements of ``text``; those that cannot be parsed become findings and are left out.
 
-    ``unread`` takes the keywords of those left out, in the second variant as ``2.target``, and the
-    names of regions they would define.
+    Their keywords are added to ``unread``, in the second variant as ``2.target``, with the names of
+    the regions that they would define.
     """
     return _Statements(text, findings, unread).all()
 
@@ -148,28 +149,22 @@ class _Statements:
             else:
                 yield from self.one()
         if self.open:
-            message, cure = (
-                "this variant is never closed",
-                "Close it with `}` after its statements.",
-            )
+            message, cure = "unclosed variant", "Close it with `}` after its statements."
             self.findings.append(Diagnostic("G001", message, cure, span_of(self.open)))
             self.unread.add("variant")
 
     def one(self) -> Iterator[Statement]:
-        """The statement that begins here, and where it is a variant's head, its brace."""
+        """The statement that begins here; of a variant, its head and the brace."""
         start, failed = self.position, len(self.findings)
         first = self.tokens[start]
         if first.type in _SHARED and self.open:
-            message = f"`{first}` cannot stand in a variant"
-            cure = (
-                "Variants share the clip, model, source prompt, regions, `flow`, `inject` and "
-                "`context`."
-            )
+            message = f"`{first}` is not allowed in a variant"
+            cure = f"Variants share {_listed(sorted(SHARED - {'grain', 'variant'}), 'and')}."
             if first.type == "VARIANT":
                 cure = "Close the variant before it with `}`."
             self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
         if first.type == "WITHOUT" and not self.open:
-            message, cure = "`without` stands only in variants", "Take out the edit itself."
+            message, cure = "`without` is allowed only in a variant", "Remove the edit itself."
             self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
         tree = self.parse()
         if first.type == "VARIANT":
@@ -182,11 +177,11 @@ class _Statements:
             yield Statement(tree, span_between(first, self.tokens[self.position - 1]), variant)
 
     def names(self, start: int) -> set[str]:
-        """The names in the tokens from ``start`` on to where we are."""
+        """The names in the tokens from ``start`` to the current position."""
         return {str(token) for token in self.tokens[start : self.position] if token.type == "NAME"}
 
     def enter(self, first: Token, tree: Tree[Token] | None) -> Tree[Token] | None:
-        """Go behind the brace after a variant's name, from wherever parsing its head has ended."""
+        """Move past the brace after a variant's name, from where parsing its head has ended."""
         brace = self.position
         while tree is None and brace < len(self.tokens):
             if self.tokens[brace].type in _STARTERS and _begins_line(self.tokens, brace):
@@ -197,7 +192,7 @@ class _Statements:
         if brace == len(self.tokens) or self.tokens[brace].type != "LBRACE":
             if tree:
                 last = self.tokens[self.position - 1]
-                message = f"the statement ends too early, after `{_short(last)}`"
+                message = f"incomplete statement after `{_short(last)}`"
                 self.findings.append(Diagnostic("G001", message, "Expected `{`.", span_of(last)))
             if self.closes_later():
                 self.variants += 1
@@ -209,7 +204,7 @@ class _Statements:
         return tree
 
     def closes_later(self) -> bool:
-        """Whether a `}` that closes nothing else comes before another variant."""
+        """Whether an unmatched `}` follows before the next variant."""
         braces = 0
         for token in self.tokens[self.position :]:
             if token.type == "VARIANT":
@@ -220,14 +215,14 @@ class _Statements:
         return False
 
     def parse(self) -> Tree[Token] | None:
-        """The tree of the statement that begins here; None where that is a mistake."""
+        """The tree of the statement that begins here; None if it cannot be parsed."""
         tokens, position = self.tokens, self.position
         machine = grammar().parse_interactive(start="statement")
         start, head = position, tokens[position].type == "VARIANT"
-        brackets: list[int] = []  # for each open bracket, the `~` in a row before it
+        brackets: list[int] = []  # for each open bracket, the consecutive `~` before it
         braces = 0
-        row = 0  # `~` in a row
-        behind = 0  # `grow` and its like behind one region
+        row = 0  # consecutive `~`
+        behind = 0  # modifiers such as `grow` after one region
         while True:
             if position == len(tokens) or (
                 position > start and self.ends(machine, position, head=head)
@@ -246,8 +241,8 @@ class _Statements:
             row = row + 1 if token.type == "TILDE" else 0
             behind = 0 if token.type in _JOINERS else behind + (token.type in _MODIFIERS)
             if len(brackets) + sum(brackets) + row + behind > MAX_DEPTH:
-                message = f"this nests more than {MAX_DEPTH} deep"
-                cure = "Name a part of it as a region of its own."
+                message = f"the expression is nested more than {MAX_DEPTH} levels deep"
+                cure = "Define a part of it as a region of its own."
                 self.findings.append(Diagnostic("G004", message, cure, span_of(token)))
                 self.position = position
                 self.skip(braces)
@@ -267,9 +262,9 @@ class _Statements:
             position += 1
 
     def ends(self, machine: InteractiveParser, position: int, *, head: bool) -> bool:
-        """Whether the statement is whole and the next token is none of its own.
+        """Whether the statement is complete and the next token does not belong to it.
 
-        ``head`` is for a variant's head, behind which there is a brace.
+        ``head`` is for a variant's head, which a brace follows.
         """
         kind = self.tokens[position].type
         if kind == "RBRACE" or (kind == "LBRACE" and head):
@@ -277,9 +272,9 @@ class _Statements:
         return _may_begin(machine, self.tokens, position) and _may_end(machine)
 
     def skip(self, braces: int = 0) -> None:
-        """Go on to the next keyword that begins a line, or the end of the variant one is in.
+        """Move to the next keyword that begins a line, or to the end of the variant.
 
-        ``braces`` are open where the mistake was.
+        ``braces`` is how many are open at the mistake.
         """
         while self.position < len(self.tokens):
             token = self.tokens[self.position]
@@ -300,7 +295,7 @@ def _may_end(machine: InteractiveParser) -> bool:
 
 
 def _may_begin(machine: InteractiveParser, tokens: list[Token], position: int) -> bool:
-    """Whether a token begins a statement, or a name that was meant to and fits nothing else."""
+    """Whether a token begins a statement: a keyword, or a name that fits nowhere else."""
     kind = tokens[position].type
     if kind == "NAME" and _begins_line(tokens, position):
         return "NAME" not in machine.accepts()  # type: ignore[no-untyped-call]
@@ -312,17 +307,17 @@ def _no_statement(token: Token) -> Diagnostic:
     if strange:
         return strange
     if token.type == "RBRACE":
-        message = "nothing is open that this `}` could close"
-        return Diagnostic("G001", message, "Take it out.", span_of(token))
+        return Diagnostic("G001", "unmatched `}`", "Remove it.", span_of(token))
     near = closest(str(token), STATEMENTS)
-    cure = f"Did you mean `{near}`?" if near else f"Statements begin with {_either(STATEMENTS)}."
-    return Diagnostic("G001", f"`{_short(token)}` begins no statement", cure, span_of(token))
+    words = _listed(STATEMENTS, "or")
+    cure = f"Did you mean `{near}`?" if near else f"Statements begin with {words}."
+    return Diagnostic("G001", f"unknown statement `{_short(token)}`", cure, span_of(token))
 
 
 def _strange(token: Token) -> Diagnostic | None:
-    """A finding for a token that is none of the language's."""
+    """A finding for a token that is not in the language."""
     if token.type == "UNCLOSED":
-        message, cure = "this text is never closed", 'Close it with `"` on the same line.'
+        message, cure = "unclosed text", 'Close it with `"` on the same line.'
         return Diagnostic("G002", message, cure, span_of(token))
     if token.type == "WRONG":
         sign = str(token)[0]
@@ -331,8 +326,8 @@ def _strange(token: Token) -> Diagnostic | None:
             named = unicodedata.name(sign, "")
             shown = f"U+{ord(sign):04X}{f' ({named.lower()})' if named else ''}"
             shown = f"`{sign}`, {shown}," if sign.isprintable() else f"the character {shown}"
-        message = f"{shown} is no word, number or sign of the language"
-        cure = _INSTEAD.get(sign, "" if sign.isascii() else "Take it out.")
+        message = f"{shown} is not in the language"
+        cure = _INSTEAD.get(sign, "" if sign.isascii() else "Remove it.")
         if sign.isdigit():
             cure = "Numbers look like `2`, `0.5`, `30%`, `40px`, `0..30` or `512x512`."
         return Diagnostic("G003", message, cure, span_of(token))
@@ -344,44 +339,45 @@ def _unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diag
     if strange:
         return strange
     expected = _expected(machine)
-    message = f"`{_short(token)}` cannot stand here, after `{_short(before)}`"
+    message = f"unexpected `{_short(token)}` after `{_short(before)}`"
     if "a name" in expected and str(token) in RESERVED:
-        message = f"`{token}` is a word of the language and cannot be a name here"
-        return Diagnostic("G001", message, f"Choose another, such as `my_{token}`.", span_of(token))
+        message = f"`{token}` is a keyword and cannot be a name"
+        cure = f"Choose another name, such as `my_{token}`."
+        return Diagnostic("G001", message, cure, span_of(token))
     cure = _meant(token, before, expected)
     if not cure and expected:
-        cure = f"Expected {_either(expected, quoted=True)}."
+        cure = f"Expected {_joined(expected, 'or')}."
     return Diagnostic("G001", message, cure, span_of(token))
 
 
 def _meant(token: Token, before: Token, expected: list[str]) -> str:
-    """What was meant by a sign or word that other languages have here, if that is known."""
+    """What to write instead of a sign or word that other languages have here, if known."""
     text = str(token)
     if str(before) == "not" and token.type == "NAME":
         return f"Write `~{text}`."
     if text in _WORDS_OF_OTHERS and ("`|`" in expected or "`~`" in expected):
         return f"Write `{_WORDS_OF_OTHERS[text]}`."
     if token.type == "STRING" and "`~`" in expected:
-        return f"Masks in files are `masks({_short(token)})`."
+        return f"Write `masks({_short(token)})` for masks in files."
     if token.type == "STRING" and expected == ["a name"]:
-        return "A name stands without quotes."
+        return "Write the name without quotes."
     if token.type == "EQUAL" and "`}`" in expected:
-        return "Leave it out: settings are written `weight 1.2`."
+        return "Remove it: settings are written `weight 1.2`."
     if token.type == "MINUS" and before.type == "NAME" and "`|`" not in expected:
-        return f"Names are written with `_`, as `{before}_…`."
+        return f"Write names with `_`, such as `{before}_…`."
     if token.type == "NAME" and expected == ["`{`"]:
-        return f"Settings stand in braces: `{{ {text} … }}`."
+        return f"Put settings in braces: `{{ {text} … }}`."
     if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"]:
-        return f"Settings stand in braces: `{{ {before} {text} … }}`."
+        return f"Put settings in braces: `{{ {before} {text} … }}`."
     if token.type == "COMMA" and expected == ["`{`"]:
-        return "Begin a new statement: each edit is one."
+        return "Begin a new statement for each edit."
     return ""
 
 
 def _ends_early(machine: InteractiveParser, last: Token) -> Diagnostic:
     expected = _expected(machine)
-    message = f"the statement ends too early, after `{_short(last)}`"
-    cure = f"Expected {_either(expected, quoted=True)}." if expected else ""
+    message = f"incomplete statement after `{_short(last)}`"
+    cure = f"Expected {_joined(expected, 'or')}." if expected else ""
     return Diagnostic("G001", message, cure, span_of(last))
 
 
@@ -390,9 +386,14 @@ def _expected(machine: InteractiveParser) -> list[str]:
     return [spoken for terminal, spoken in _SPOKEN.items() if terminal in accepted]
 
 
-def _either(words: object, *, quoted: bool = False) -> str:
-    shown = [word if quoted else f"`{word}`" for word in words]  # type: ignore[attr-defined]
-    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " or " + shown[-1]
+def _listed(words: Iterable[str], last: str) -> str:
+    """Keywords as a list, with ``last`` before the last one: `a`, `b` or `c`."""
+    return _joined([f"`{word}`" for word in words], last)
+
+
+def _joined(parts: list[str], last: str) -> str:
+    *others, final = parts
+    return f"{', '.join(others)} {last} {final}" if others else final
 
 
 def _short(token: Token) -> str:

@@ -28,6 +28,7 @@ from grainspec import (
     masks,
     moving,
     named,
+    override,
     parse,
     polygon,
     to_json,
@@ -134,6 +135,21 @@ def test_attention_is_written_as_far_as_it_is_said(
     assert from_json(to_json(spec)) == spec
 
 
+def test_blending_can_begin_late() -> None:
+    text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"\n'
+    spec = parse(f"{text}blend {{ from 25% }}")
+    assert (spec.blend.start, parse(text).blend.start) == (0.25, 0)
+    assert dumps(spec).endswith("blend { from 25% }\n")
+    assert json.loads(to_json(spec))["blend"] == {"space": "latents", "from": 0.25}
+    assert from_json(to_json(spec)) == override(parse(text), ["blend.from=25%"]) == spec
+    built = Builder("c").target("a bear").region("r", ALL).edit("r", "bear").blend(start=0.25)
+    assert built.build() == spec
+    with pytest.raises(GrainError, match="G202.*invalid value `0.25` for `from`"):
+        parse(f"{text}blend {{ from 0.25 }}")
+    with pytest.raises(GrainError, match="G203.*from 0 to 1"):
+        parse(f"{text}blend {{ from 125% }}")
+
+
 def test_shapes_move_in_python_as_in_text() -> None:
     corners = (("1%", "1%"), ("9%", "1%"), ("5%", "9px"))
     later = (("2%", "1%"), ("10%", "1%"), ("6%", "9px"))
@@ -182,7 +198,7 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c", frames=5).build(), r"G202.*\(0, 30\)"),  # type: ignore[arg-type]
         (lambda: Builder("c", size=(0, 5, 2)).build(), r"G202.*\(512, 512\)"),  # type: ignore[arg-type]
         (lambda: masks(""), "G203.*`path` is empty"),
-        (lambda: box("61", "1%", "2%", "3%"), "G202.*no length"),
+        (lambda: box("61", "1%", "2%", "3%"), "G202.*invalid length"),
         (lambda: moving(SMALL @ 3, SMALL @ 1), "G202.*in order"),
         (lambda: moving(SMALL @ 3, SMALL), "G202.*needs its frame"),
         (lambda: SMALL @ -1, "G203"),
@@ -192,10 +208,13 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: ALL | "left", r"G205.*named\('left'\).*Reference"),  # type: ignore[operator]
         (lambda: Builder("c").region("a", "left"), "G205.*named"),  # type: ignore[arg-type]
         (lambda: named("keep"), "G202.*my_keep"),
-        (lambda: Builder("c").region("2x", ALL), "G202.*A name begins with"),
+        (lambda: Builder("c").region("2x", ALL), "G202.*invalid name"),
         (lambda: Builder("c").region("a", reduce(lambda e, _: ~e, range(60), ALL)), "G004"),
         (lambda: Builder("c").attention(levels=()), "G203.*empty"),
-        (lambda: Builder("c").attention(until="50%"), "G202.*is 50%. Expected a number, as 0.5"),  # type: ignore[arg-type]
+        (
+            lambda: Builder("c").attention(until="50%"),
+            "G202.*is 50%. Expected a number, such as 0.5",
+        ),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(levels="1..3"), "G202.*`levels` is 1..3"),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(levels=3), "G202.*`levels` is 3"),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(profile="paper"), "G202.*'auto', 'videograin' or 'demo'"),  # type: ignore[arg-type]
@@ -216,7 +235,7 @@ def test_builder_errors_are_coded() -> None:
         Builder("c.mp4").edit("r", "bear", weight=9)
     with pytest.raises(GrainError, match="G104"):
         Builder("c.mp4").target("a bear").region("r", REST).edit("r", "cat").build()
-    with pytest.raises(GrainError, match="G202.*no length"):
+    with pytest.raises(GrainError, match="G202.*invalid length"):
         moving(box("1", "2%", "3%", "4%") @ 0)
 
 
@@ -283,7 +302,7 @@ def test_schema_and_door_agree(changed: dict[str, Any], pointer: str | None) -> 
         ('{"video": {"path": "c"}, "target": "a", "edits": [{"verb": "cut"}]}', "/edits/0"),
         ('{"video": {"path": "c", "stp": 2}, "target": "a"}', "/video/stp"),
         ('{"video": {"path": "c"}, "target": "a"}', "G108"),
-        ("[" * 100_000, "nests"),
+        ("[" * 100_000, "nested"),
     ],
 )
 def test_bad_documents_are_refused(document: str, words: str) -> None:

@@ -362,7 +362,7 @@ def test_images_say_what_their_pixels_are(clip: ClipFolder, masks: np.ndarray) -
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ("treshold 30%", "G205", "Did you mean `threshold`? There are `invert`, "),
+        ("treshold 30%", "G205", "Did you mean `threshold`? The options are `invert`, "),
         ("invert 3", "G202", "comma"),
         ("threshold 0.3", "G202", "30%"),
         ("threshold 0%", "G203", "more than 0"),
@@ -370,9 +370,9 @@ def test_images_say_what_their_pixels_are(clip: ClipFolder, masks: np.ndarray) -
         ("index", "G204", "whole number"),
         ("index 1.5", "G202", "whole number"),
         ("index 70000", "G203", "from 0 to 65535"),
-        ("index 1, index 2", "G204", "Leave one"),
-        ('index 1, colour "#000000"', "G205", "leave one"),
-        ("index 1, threshold 30%", "G205", "leave one"),
+        ("index 1, index 2", "G204", "Remove one"),
+        ('index 1, colour "#000000"', "G205", "keep one"),
+        ("index 1, threshold 30%", "G205", "keep one"),
         ('colour "red"', "G202", "#800000"),
         ("array left", "G202", "quotes"),
         ("from 99999999999", "G203", "from -10000000"),

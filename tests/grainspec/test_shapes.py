@@ -129,9 +129,9 @@ def test_how_tight_they_bind() -> None:
     ("region", "code", "words"),
     [
         ("polygon(1% 2%, 3% 4%)", "G205", "at least 3 points"),
-        ("polygon(1%, 2%, 3%)", "G205", "a point has two lengths"),
+        ("polygon(1%, 2%, 3%)", "G205", "a point needs two lengths"),
         ("ellipse(1%, 2%)", "G205", "an ellipse has 4 sides"),
-        ("box(1%, 2%, 3%, 4%) @ 0, ellipse(1%, 2%, 3%, 4%) @ 1", "G205", "of one shape"),
+        ("box(1%, 2%, 3%, 4%) @ 0, ellipse(1%, 2%, 3%, 4%) @ 1", "G205", "one shape"),
         (
             "polygon(0% 0%, 9% 0%, 9% 9%) @ 0, polygon(0% 0%, 9% 0%, 9% 9%, 1% 2%) @ 1",
             "G202",
@@ -140,7 +140,7 @@ def test_how_tight_they_bind() -> None:
         ("all grow 3", "G001", "a percentage or a length in px"),
         ("all grow -3px", "G203", "at least 0"),
         ("all during 9..3", "G202", "comes before"),
-        ("all" + " grow 1px" * 60, "G004", "more than 50 deep"),
+        ("all" + " grow 1px" * 60, "G004", "more than 50 levels deep"),
     ],
 )
 def test_mistakes_are_told(region: str, code: str, words: str) -> None:

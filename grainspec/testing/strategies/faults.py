@@ -1,4 +1,4 @@
-"""Specs and their text with exactly one fault, and the code of the error that it must give."""
+"""Specs and texts with exactly one fault, and the code of the error that it causes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from grainspec.testing.strategies.specs import specs
 from grainspec.text.printer import dumps
 
 _NEW = "a_region_of_its_own"
-"""The name of a region that no strategy gives: those have at most eight characters."""
+"""A region name that no strategy draws: those have at most eight characters."""
 _OTHER = "another_of_its_own"
 
 
 def faulty_specs(codes: Collection[str] | None = None) -> st.SearchStrategy[tuple[EditSpec, str]]:
     """Specs without variants, or with a faulty one, in which exactly one thing is wrong.
 
-    With each comes the code that :func:`grainspec.check` must give it, one of ``codes`` or of all
-    that there are. Raises KeyError for a code that cannot be asked for.
+    Each comes with the code that :func:`grainspec.check` must report, one of ``codes`` or of all
+    codes. Raises KeyError for an unknown code.
 
     >>> from grainspec import check
     >>> from hypothesis import given, settings
@@ -49,7 +49,7 @@ def faulty_specs(codes: Collection[str] | None = None) -> st.SearchStrategy[tupl
 def faulty_texts(codes: Collection[str] | None = None) -> st.SearchStrategy[tuple[str, str]]:
     """``.grain`` text in which exactly one thing is wrong, and the code of its error.
 
-    Raises KeyError for a code that cannot be asked for.
+    Raises KeyError for an unknown code.
 
     >>> from hypothesis import find
     >>> text, code = find(faulty_texts(["G202"]), lambda made: True)
@@ -90,7 +90,7 @@ SpecFault = Callable[[EditSpec], EditSpec]
 """From a valid spec to one with a single fault."""
 
 SPEC_FAULTS: dict[str, SpecFault] = {}
-"""A way to spoil any valid spec, by the code of the error that it gives."""
+"""How to spoil a valid spec, by the code of the error that it causes."""
 
 
 def _as(code: str) -> Callable[[SpecFault], SpecFault]:
@@ -195,4 +195,4 @@ TEXT_FAULTS: dict[str, TextFault] = {
     "G204": _ending("sampler ddim { steps }"),
     "G205": _ending(f"region {_NEW} = bax(10%, 10%, 20%, 20%)"),
 }
-"""A way to spoil any text without settings, by the code of the error that it gives."""
+"""How to spoil a text without settings, by the code of the error that it causes."""

@@ -6,7 +6,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from grainspec.model.spec import Attention, Sampler
+from grainspec.model.spec import BLOCKS, EditSpec
 from grainspec.testing.strategies.specs import specs
 from grainspec.text.printer import dumps
 
@@ -16,9 +16,8 @@ from grainspec.text.printer import dumps
 def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """Valid ``.grain`` text, with other white space, line ends and comments than ``grain fmt``'s.
 
-    Without ``settings`` it has no blocks ``attention``, ``flow``, ``inject``, ``context`` and
-    ``sampler``, and
-    no variants.
+    Without ``settings`` it has no variants, and no blocks but ``video``, ``control`` and
+    ``blend``.
 
     >>> from hypothesis import find
     >>> find(grain_texts(), lambda text: True).startswith("grain 1")
@@ -26,13 +25,8 @@ def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """
     spec = draw(specs(variants=1 if settings else 0))
     if not settings:
-        plain = {
-            "attention": Attention(),
-            "flow": None,
-            "inject": None,
-            "context": None,
-            "sampler": Sampler(),
-        }
+        fields = [block.field for word, block in BLOCKS.items() if word not in _KEPT]
+        plain = {field: EditSpec.model_fields[field].default for field in fields}
         spec = spec.model_copy(update=plain)
     lines = [line for line in dumps(spec).split("\n") if line]
     style = draw(_STYLES)
@@ -40,6 +34,8 @@ def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     made = [f"{indent if number % 2 else ''}{line}{comment}" for number, line in enumerate(lines)]
     return f"{end}{between}".join(made)
 
+
+_KEPT = ("video", "control", "blend")
 
 _STYLES = st.sampled_from(
     [
@@ -50,4 +46,4 @@ _STYLES = st.sampled_from(
         (" ", "# a line of its own\n", "\n", " #"),
     ]
 )
-"""What stands before a line, between lines, at a line's end, and after what it says."""
+"""Text before a line, between lines, at a line's end, and after its statement."""

@@ -30,7 +30,8 @@ from grainspec.model.expressions import (
     Reference,
     Union,
 )
-from grainspec.testing.strategies.values import numbers, some
+from grainspec.testing.strategies.settings import settings
+from grainspec.testing.strategies.values import numbers
 from grainspec.testing.strategies.words import texts
 
 
@@ -51,7 +52,7 @@ _UNITS = (("%", 100), ("px", 500))
 """The units of lengths, and about how long a side of the frame is in them."""
 
 _MOMENTS: tuple[tuple[int | None, ...], ...] = ((None,), (0,), (0, 1), (None,), (3, 20, 40))
-"""The frames of a shape's keyframes: None alone where it stands still."""
+"""The frames of a shape's keyframes: a single None where it does not move."""
 
 
 @cache
@@ -129,14 +130,14 @@ _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         {"colour": st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")},
     ]
 )
-_MASK_OPTIONS = some(
-    in_order=st.just(True),
-    invert=st.just(True),
-    scaled=st.just(True),
-    array=texts(1),
+_MASK_OPTIONS = settings(
+    MaskFiles,
+    threshold=None,
+    index=None,
+    colour=None,
     first=st.integers(-MAX_FRAME, MAX_FRAME),
-    resize=st.sampled_from(["nearest", "area", "any"]),
 )
+"""Options besides those of which only one may be given."""
 
 
 def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
@@ -153,7 +154,7 @@ ORDER = st.integers(0, 119)
 """Which of the names comes first."""
 
 _ANY = "some_region"
-"""Stands for the names in expressions that are not yet filled in."""
+"""The placeholder for names in expressions that are not yet filled in."""
 
 
 def filled_in(expression: Expression, order: int, names: Sequence[str]) -> Expression:
@@ -182,7 +183,7 @@ _DEEPEST = 4
 @cache
 @st.composite
 def unfilled(draw: st.DrawFn, deep: int = 0) -> Expression:
-    """Expressions in which a name stands for any."""
+    """Expressions in which one name is a placeholder for all."""
     smaller = unfilled(deep + 1)
     kind = draw(_SIMPLE if deep == _DEEPEST else _KINDS)
     if kind == "name":

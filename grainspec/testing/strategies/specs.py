@@ -10,13 +10,11 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from grainspec.model.expressions import FrameRange
 from grainspec.model.spec import (
     MAX_LEVEL,
     MAX_WEIGHT,
     Attention,
     Blend,
-    BlendSpace,
     Context,
     Control,
     ControlKind,
@@ -36,8 +34,9 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
-from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, lengths, unfilled
-from grainspec.testing.strategies.values import numbers, some
+from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, unfilled
+from grainspec.testing.strategies.settings import settings
+from grainspec.testing.strategies.values import numbers
 from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, prompt_of, texts
 
 Statements = tuple[Edit | Keep | Free, ...]
@@ -88,7 +87,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
 
 @dataclass(frozen=True)
 class _Claim:
-    """What is to become of a region, before it is known which region it is."""
+    """A statement about a region, before it is known which region it is."""
 
     form: Any
     turn: int = 0
@@ -152,7 +151,7 @@ _REGIONS = st.lists(
 def _statements(
     draw: st.DrawFn, claims: Sequence[_Claim], regions: Sequence[str]
 ) -> tuple[str, Statements]:
-    """A target prompt, and what becomes of regions in it: at least one edit, in any order."""
+    """A target prompt, and statements about regions: at least one edit, in any order."""
     pairs = sorted(zip(claims, regions, strict=False), key=lambda pair: pair[0].turn)
     if not any(isinstance(claim.form, tuple) for claim, _ in pairs):
         pairs[0] = (_Claim(_PLAIN), pairs[0][1])
@@ -168,7 +167,7 @@ def _statements(
             made.append(claim.form(region=region))
             continue
         grain, verb, owned, _ = claim.form
-        owned = owned and bool(edited)  # an owner before its parts, so that there is no circle
+        owned = owned and bool(edited)  # an owner comes before its parts: no cycle
         made.append(
             Edit.model_validate(
                 {
@@ -187,7 +186,7 @@ def _statements(
 
 
 def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Variant:
-    """A variant with a target of its own; what of the spec's edits would not fit it is left out."""
+    """A variant with a target of its own, without the spec's edits that would not fit it."""
     target, edits = _statements(draw, draw(_CLAIMS), [region.name for region in spec.regions])
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
@@ -203,8 +202,8 @@ def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Vari
 
 _CLAIMS = st.lists(_claims(), min_size=1, max_size=5)
 
-_CLIP = some(
-    frames=st.integers(0, 20).map(lambda first: FrameRange(first=first, last=first + 30)),
+_CLIP = settings(
+    Video,
     step=st.integers(1, 4),
     size=st.just(Size(width=512, height=384)),
     crop=boxes(moving=False),
@@ -214,17 +213,8 @@ _CLIP = some(
 _CONTROLS = st.lists(
     st.tuples(
         st.sampled_from(get_args(ControlKind)),
-        some(
-            **{
-                "net": texts(1),
-                "annotator": texts(1),
-                "clip": texts(1),
-                "scale": numbers(0, 10, 1),
-                "from": numbers(0, 0.5),
-                "until": numbers(0.6, 1, 1),
-            }
-        ),
-    ).map(lambda made: Control.model_validate({"kind": made[0], **made[1]})),
+        settings(Control, start=numbers(0, 0.5), until=numbers(0.6, 1, 1)),
+    ).map(lambda drawn: Control.model_validate({"kind": drawn[0], **drawn[1]})),
     max_size=1,
 )
 _CONTEXT = st.none() | st.builds(
@@ -233,63 +223,34 @@ _CONTEXT = st.none() | st.builds(
     st.sampled_from([2, 0, 1, 3]),
     st.integers(1, 12),
 )
-_BLEND = some(
-    space=st.sampled_from(get_args(BlendSpace)), feather=lengths("px", 0, 40) | lengths("%", 0, 10)
-)
-
-
-@cache
-def _levels(highest: int) -> st.SearchStrategy[tuple[int, ...]]:
-    return st.lists(st.integers(0, highest), min_size=1, max_size=4).map(tuple)
+_BLEND = settings(Blend)
 
 
 @cache
 def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
-    return some(
+    return settings(
+        Attention,
+        max_level,
         profile=st.sampled_from(get_args(Profile)),
-        cross=numbers(0, 1, 1),
-        self=numbers(0, 1),
-        norm=st.sampled_from(["auto", "each", "clip"]),
-        until=numbers(0, 1, 1),
         until_timestep=numbers(0, 1000),
         decay=numbers(0, 10),
-        frames=st.sampled_from(["each", "first_last", "sparse_causal", "full"]),
-        levels=st.just("all") | _levels(max_level),
-        phrases=st.sampled_from(["isolated", "in_context"]),
-        unbound=numbers(0, 1, 1),
-        resize=st.sampled_from(["nearest", "area", "any"]),
-        threshold=numbers(0.01, 1, 0.5),
     )
 
 
 @cache
 def _flow(max_level: int) -> st.SearchStrategy[Flow | None]:
-    levels = st.just("all") | _levels(max_level)
-    dis = st.builds(Flow, levels=levels)
-    return (
-        st.none()
-        | dis
-        | st.builds(Flow, levels=levels, method=st.just("raft"), weights=st.none() | texts(1))
-    )
+    dis = settings(Flow, max_level, method=None, weights=None)
+    raft = settings(Flow, max_level, method=None).map(lambda drawn: {**drawn, "method": "raft"})
+    return st.none() | (dis | raft).map(Flow.model_validate)
 
 
 @cache
 def _inject(max_level: int) -> st.SearchStrategy[Inject | None]:
-    levels = st.none() | st.just("all") | _levels(max_level)
-    given = some(
-        features=numbers(0, 1, 0.8),
-        self=numbers(0, 1, 0.5),
-        feature_levels=levels,
-        self_levels=levels,
-    )
-    return st.none() | given.map(Inject.model_validate)
+    return st.none() | settings(Inject, max_level).map(Inject.model_validate)
 
 
 @cache
 def _sampler() -> st.SearchStrategy[dict[str, Any]]:
-    return some(
-        method=st.sampled_from(get_args(SamplerMethod)),
-        steps=st.integers(1, 60),
-        guidance=numbers(0, 100),
-        seed=st.integers(0, 2**63 - 1),
-    )
+    method = st.sampled_from(get_args(SamplerMethod))
+    # No `eta`, which only one of the methods takes.
+    return settings(Sampler, method=method, steps=st.integers(1, 60), eta=None)

@@ -1,4 +1,4 @@
-"""Numbers and choices in as few draws as can be."""
+"""Numbers and choices in as few draws as possible."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 _FRACTIONS = 9973
-"""In so many parts, a prime, a range is cut for numbers that are not round."""
+"""How many parts, a prime, a range is divided into for numbers that are not round."""
 
 
 @cache
@@ -30,7 +30,7 @@ def numbers(low: float, high: float, simplest: float = 0) -> st.SearchStrategy[f
 
 @cache
 def some(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Some of the settings; a single number says which, none of them being the simplest."""
+    """Some of the settings, chosen by a single number; the simplest choice is none."""
 
     @st.composite
     def chosen(draw: st.DrawFn) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def texts(least: int = 0) -> st.SearchStrategy[str]:
 def prompts(draw: st.DrawFn, phrases: int = 3) -> tuple[str, tuple[str, ...]]:
     """A prompt and some phrases of it, at most so many, that edits can bind.
 
-    Phrases are of one or two words, and one of them may stand in the prompt twice.
+    Phrases have one or two words, and each may occur in the prompt twice.
 
     >>> from hypothesis import find
     >>> target, phrases = find(prompts(), lambda made: len(made[1]) == 2)
@@ -66,7 +66,7 @@ def prompts(draw: st.DrawFn, phrases: int = 3) -> tuple[str, tuple[str, ...]]:
 
 
 Look = tuple[str, bool]
-"""What stands before a noun, and whether the two stand in the prompt twice."""
+"""An adjective for a noun, and whether the phrase occurs in the prompt twice."""
 
 LOOKS: st.SearchStrategy[Look] = st.sampled_from(
     [("", False), ("red", False), ("", False), ("old", False), ("", True), ("old", True)]

@@ -1,0 +1,227 @@
+"""Write the files that follow from the declarations: ``python -m grainspec.generate``.
+
+Run it after changing a setting or a statement. A test fails where a file is not current.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from grainspec.model.algebra import MaskFiles
+from grainspec.model.declaration import Declaration, fields_of
+from grainspec.model.nodes import Node
+from grainspec.model.settings import (
+    Blend,
+    Context,
+    Control,
+    Flow,
+    Inject,
+    Modulation,
+    Profiled,
+    Sampler,
+)
+from grainspec.text.kinds import KINDS
+
+ROOT = Path(__file__).parents[1]
+
+_NOTE = """
+Generated from the declarations in :mod:`grainspec.model` by ``python -m grainspec.generate``.
+"""
+
+
+# --- model/partial.py ----------------------------------------------------------------------------
+
+_PARTIAL = '''"""Blocks of which every setting may be left out, as in a variant.
+{note}"""
+# fmt: off
+
+from __future__ import annotations
+
+{imports}
+
+
+class Attention(Profiled):
+    """How attention is modulated, as far as a spec or a variant says so; None for the rest.
+
+    >>> Attention(self=0.5).settled("demo").until, Attention(self=0.5).settled("owner/name").until
+    (0.6, 0.3)
+    """
+
+{attention}
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class SamplerChange(Node):
+    """The settings of :class:`~grainspec.model.settings.Sampler` that a variant changes."""
+
+{sampler}'''
+
+_HOMES = {
+    "Annotated": "typing",
+    "ConfigDict": "pydantic",
+    "Field": "pydantic",
+    "HEAD": "grainspec.model.declaration",
+    "Node": "grainspec.model.nodes",
+    "ResizeRule": "grainspec.model.shapes",
+}
+"""Where names of annotations are defined, if not in :mod:`grainspec.model.settings`."""
+
+
+def partial_text(_: str) -> str:
+    """The content of ``model/partial.py``."""
+    attention, sampler = _optional_fields(Modulation), _optional_fields(Sampler)
+    types = [text for model in (Modulation, Sampler) for text in model.__annotations__.values()]
+    names = {name for text in types for name in re.findall(r"\w+", text) if name[0].isupper()}
+    imports = _imports({*names, "ConfigDict", "Field", "Node", "Profiled"})
+    return _PARTIAL.format(note=_NOTE, imports=imports, attention=attention, sampler=sampler)
+
+
+def _optional_fields(model: type[Node]) -> str:
+    """The fields of a model, with their types as they are written there, or None."""
+    fields = []
+    for declared in fields_of(model).values():
+        alias = (
+            f"        alias={_quoted(declared.key)},\n" if declared.key != declared.field else ""
+        )
+        fields.append(
+            f"    {declared.field}: {model.__annotations__[declared.field]} | None = Field(\n"
+            f"        default=None,\n{alias}"
+            f"        description=\n{_wrapped(declared.description, 12, quote=True)},\n    )\n"
+        )
+    return "".join(fields)
+
+
+def _imports(names: Iterable[str]) -> str:
+    homes: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: (not name.isupper(), name)):
+        homes.setdefault(_HOMES.get(name, "grainspec.model.settings"), []).append(name)
+    groups = (["typing"], ["pydantic"], sorted(home for home in homes if "." in home))
+    lines = [
+        [f"from {home} import {', '.join(homes[home])}" for home in group if home in homes]
+        for group in groups
+    ]
+    return "\n\n".join("\n".join(map(_broken, group)) for group in lines)
+
+
+def _broken(line: str) -> str:
+    """An import, over several lines if it is long."""
+    if len(line) <= 100:
+        return line
+    home, _, names = line.partition(" import ")
+    return f"{home} import (\n" + "".join(f"    {name},\n" for name in names.split(", ")) + ")"
+
+
+# --- model/arguments.py --------------------------------------------------------------------------
+
+_ARGUMENTS = '''"""The keyword arguments of the builder's methods and of ``masks``.
+{note}"""
+# fmt: off
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Literal, TypedDict
+'''
+
+_MODELS: dict[str, tuple[str, type[Node]]] = {
+    "AttentionSettings": ("attention", Profiled),
+    "FlowSettings": ("flow", Flow),
+    "InjectSettings": ("inject", Inject),
+    "ContextSettings": ("context", Context),
+    "SamplerSettings": ("sampler", Sampler),
+    "ControlSettings": ("control", Control),
+    "BlendSettings": ("blend", Blend),
+    "MaskOptions": ("masks", MaskFiles),
+}
+
+
+def arguments_text(_: str) -> str:
+    """The content of ``model/arguments.py``."""
+    text = _ARGUMENTS.format(note=_NOTE)
+    for name, (word, model) in _MODELS.items():
+        declared = {**fields_of(model), **(fields_of(Modulation) if model is Profiled else {})}
+        text += (
+            f'\n\nclass {name}(TypedDict, total=False):\n    """The settings of ``{word}``."""\n\n'
+        )
+        text += "".join(_argument(field) for field in declared.values() if _is_argument(field))
+    return text
+
+
+def _is_argument(declared: Declaration) -> bool:
+    """Whether a field is a keyword argument: settings are, and a name that may be left out."""
+    return not declared.head or (len(declared.choices) > 1 and not declared.required)
+
+
+def _argument(declared: Declaration) -> str:
+    literal = f"Literal[{', '.join(map(_quoted, declared.choices))}]"
+    python = KINDS[declared.kind].python.format(literal=literal)
+    none = " | None" if declared.optional and not declared.head else ""
+    meaning = _wrapped(f'"""{declared.description}"""', 4)
+    return f"    {declared.argument}: {python}{none}\n{meaning}\n"
+
+
+def _wrapped(text: str, indent: int, *, quote: bool = False) -> str:
+    """Text over several lines, each of them a string of its own if asked for."""
+    margin = " " * indent
+    lines = textwrap.wrap(text, 97 - indent, break_long_words=False, break_on_hyphens=False)
+    if not quote:
+        return "\n".join(margin + line for line in lines)
+    last = len(lines) - 1
+    return "\n".join(
+        margin + _quoted(line + ("" if at == last else " ")) for at, line in enumerate(lines)
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text + "'" if '"' in text else f'"{text}"'
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+# These import the spec only when they are called: it needs a current `model/partial.py`.
+
+
+def _schema(_: str) -> str:
+    from grainspec.json_format import schema_text
+
+    return schema_text()
+
+
+def _highlighting(_: str) -> str:
+    from grainspec.text.highlight import textmate_text
+
+    return textmate_text()
+
+
+def _reference(page: str) -> str:
+    from grainspec.text.reference import with_tables
+
+    return with_tables(page)
+
+
+GENERATED: dict[str, Callable[[str], str]] = {
+    "grainspec/model/partial.py": partial_text,
+    "grainspec/model/arguments.py": arguments_text,
+    "grammar/grain.schema.json": _schema,
+    "grammar/grain.tmLanguage.json": _highlighting,
+    "grammar/README.md": _reference,
+}
+"""The generated files, each with the function from its old text to the new one."""
+
+
+def main() -> None:
+    """Write every generated file that is not current."""
+    for path, text_of in GENERATED.items():
+        file = ROOT / path
+        old = file.read_text(encoding="utf-8") if file.exists() else ""
+        if text_of(old) != old:
+            file.write_text(text_of(old), encoding="utf-8")
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

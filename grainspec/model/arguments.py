@@ -1,0 +1,176 @@
+"""The keyword arguments of the builder's methods and of ``masks``.
+
+Generated from the declarations in :mod:`grainspec.model` by ``python -m grainspec.generate``.
+"""
+# fmt: off
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Literal, TypedDict
+
+
+class AttentionSettings(TypedDict, total=False):
+    """The settings of ``attention``."""
+
+    profile: Literal["auto", "videograin", "demo"]
+    """Where settings that are not given come from: `videograin` (the constants of the VideoGrain
+    paper's own code), `demo` (those tuned on the demo model), or `auto`, the default: `demo` for
+    the demo model, `videograin` for all others."""
+    cross: float
+    """Strength of cross-attention modulation (between pixels and words)."""
+    self: float
+    """Strength of self-attention modulation (between pixels and pixels)."""
+    frames: Literal["each", "first_last", "sparse_causal", "full"]
+    """Which frames a frame attends to: `full` (all), `each` (only itself), `first_last`, or
+    `sparse_causal` (the first and the previous one)."""
+    norm: Literal["auto", "each", "clip"]
+    """Where group norms take their statistics from: `each` (each frame alone) or `clip` (the
+    whole clip, which reduces flicker and is what VideoGrain's code does); `auto` is `each` for
+    the demo model and `clip` for all others."""
+    until: float
+    """Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps
+    these are the first 15; half a step counts as one, and any share but 0% is at least one
+    step."""
+    until_timestep: float
+    """Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated, whatever
+    `until` says; for schedulers with unevenly spaced steps."""
+    decay: float
+    """Exponent p of the schedule: the strength is (t / T)^p."""
+    levels: Sequence[int] | Literal["all"]
+    """Which levels of the network are modulated, 0 being the finest."""
+    phrases: Literal["isolated", "in_context"]
+    """Whether an edit's words are encoded by themselves (`isolated`) or within the prompt
+    (`in_context`)."""
+    unbound: float
+    """How far edited regions are pushed away from the prompt's tokens that no edit binds
+    (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:
+    1 as far as from other edits' words, as in the paper's code; 0 not at all. A lower value fits
+    the edit better to its surroundings, and lets more of them leak into it."""
+    resize: Literal["nearest", "area", "any"]
+    """Which latent tokens belong to a region: those whose centre is in it (`nearest`), those
+    with at least a share of their pixels in it (`area`), or those with any pixel in it (`any`,
+    for parts so small that they vanish at coarse levels)."""
+    threshold: float
+    """The share of a token's pixels that `resize area` requires."""
+
+
+class FlowSettings(TypedDict, total=False):
+    """The settings of ``flow``."""
+
+    levels: Sequence[int] | Literal["all"]
+    """Levels of the network with flow attention, 0 being the finest."""
+    method: Literal["dis", "raft"]
+    """How the source clip's optical flow is estimated: `dis` (OpenCV), or `raft` (torchvision,
+    which must be installed)."""
+    weights: str | PurePath | None
+    """For `raft`: a safetensors file of torchvision's RAFT, or a folder with one."""
+
+
+class InjectSettings(TypedDict, total=False):
+    """The settings of ``inject``."""
+
+    features: float
+    """Share of the sampling steps, from the first, at which residual blocks of the decoder
+    output the source clip's features; counted as `attention { until }` is."""
+    self: float
+    """Share of the sampling steps, from the first, at which the decoder's self-attention has the
+    queries and keys of the source clip."""
+    feature_levels: Sequence[int] | Literal["all"] | None
+    """Levels of the decoder, 0 being the finest, all of whose residual blocks are replaced."""
+    self_levels: Sequence[int] | Literal["all"] | None
+    """Levels of the decoder all of whose self-attention is replaced."""
+
+
+class ContextSettings(TypedDict, total=False):
+    """The settings of ``context``."""
+
+    frames: int
+    """How many frames the networks see at once, key frames included."""
+    overlap: int
+    """How many frames a window shares with the next one, at least; `overlap` and `keys` together
+    are less than `frames`."""
+    keys: int
+    """How many key frames, spread from the first to the last frame of the clip, every window
+    sees besides its own, so that distant frames look alike; a single one is the first frame."""
+
+
+class SamplerSettings(TypedDict, total=False):
+    """The settings of ``sampler``."""
+
+    method: Literal["ddim", "dpmpp", "unipc", "deis"]
+    """DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC,
+    DEIS."""
+    steps: int
+    """Number of sampling steps, and of inversion steps."""
+    guidance: float
+    """Scale of classifier-free guidance."""
+    eta: float
+    """For `ddim`: the share of each step's noise that is replaced by new noise, from 0 (none) to
+    1 (all of it)."""
+    seed: int
+    """Seed of the noise that is drawn; `eta 0` draws none."""
+
+
+class ControlSettings(TypedDict, total=False):
+    """The settings of ``control``."""
+
+    net: str | None
+    """A ControlNet's folder or hub id."""
+    annotator: str | None
+    """A folder or hub id of the detector: for `depth` a depth model of transformers, for the
+    others weights of controlnet_aux."""
+    clip: str | PurePath | None
+    """A video or folder of control images made by other means, one for each source frame;
+    nothing is detected then."""
+    scale: float
+    """Scale of the ControlNet's output."""
+    start: float
+    """Share of the sampling steps after which the control begins."""
+    until: float
+    """Share of the sampling steps after which the control ends."""
+
+
+class BlendSettings(TypedDict, total=False):
+    """The settings of ``blend``."""
+
+    space: Literal["latents", "pixels", "both", "none"]
+    """Where the source is put back outside the edited regions: in the `latents` after every
+    step; in the `pixels` at the end, where they are then bit-identical to the source; in `both`;
+    or in `none`."""
+    feather: str | None
+    """How far outside the edited regions the edit fades out, in source pixels or percent of the
+    frame's shorter side; a hard edge by default."""
+    start: float
+    """Share of the sampling steps before the source's latents are first put back outside the
+    edited regions: with 25% of 40 steps, the first 10 steps are free."""
+
+
+class MaskOptions(TypedDict, total=False):
+    """The settings of ``masks``."""
+
+    invert: bool
+    """The region is where the masks are black, or do not match `index` or `colour`."""
+    threshold: float
+    """For images, videos and arrays: the share of full white from which a pixel is in the
+    region; 50% is 128 of 255."""
+    index: int | None
+    """The region is where masks have this value: the index of a palette (as in DAVIS), a grey
+    value or an array's number; in a COCO data set, objects with this track, instance or else
+    category id; in YouTube-VIS, the object with this `id`."""
+    colour: str | None
+    """For images and videos: the region is where masks have exactly this colour, such as
+    `"#800000"`."""
+    array: str | None
+    """The name of the array in an `.npz` file that has several."""
+    first: int
+    """The number of the mask of source frame 0; may be negative."""
+    in_order: bool
+    """The *k*-th mask, by number, belongs to source frame *k*, whatever its own number is."""
+    scaled: bool
+    """Scale masks of another size to the source frame's size, instead of reporting an error."""
+    resize: Literal["nearest", "area", "any"]
+    """Which pixels are in the region where masks are scaled, by `scaled` or with the clip: those
+    whose centre is in it (`nearest`), those with at least half of their area in it (`area`), or
+    those with any of it (`any`, for thin objects)."""

@@ -1,0 +1,148 @@
+"""Blocks of which every setting may be left out, as in a variant.
+
+Generated from the declarations in :mod:`grainspec.model` by ``python -m grainspec.generate``.
+"""
+# fmt: off
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from grainspec.model.declaration import HEAD
+from grainspec.model.nodes import Node
+from grainspec.model.settings import (
+    Decay,
+    FrameScope,
+    Guidance,
+    Levels,
+    NormScope,
+    Percent,
+    PhraseContext,
+    PositivePercent,
+    Profiled,
+    SamplerMethod,
+    Seed,
+    Share,
+    Steps,
+    Timestep,
+)
+from grainspec.model.shapes import ResizeRule
+
+
+class Attention(Profiled):
+    """How attention is modulated, as far as a spec or a variant says so; None for the rest.
+
+    >>> Attention(self=0.5).settled("demo").until, Attention(self=0.5).settled("owner/name").until
+    (0.6, 0.3)
+    """
+
+    cross: Share | None = Field(
+        default=None,
+        description=
+            "Strength of cross-attention modulation (between pixels and words).",
+    )
+    self_: Share | None = Field(
+        default=None,
+        alias="self",
+        description=
+            "Strength of self-attention modulation (between pixels and pixels).",
+    )
+    frames: FrameScope | None = Field(
+        default=None,
+        description=
+            "Which frames a frame attends to: `full` (all), `each` (only itself), `first_last`, or "
+            "`sparse_causal` (the first and the previous one).",
+    )
+    norm: NormScope | None = Field(
+        default=None,
+        description=
+            "Where group norms take their statistics from: `each` (each frame alone) or `clip` "
+            "(the whole clip, which reduces flicker and is what VideoGrain's code does); `auto` is "
+            "`each` for the demo model and `clip` for all others.",
+    )
+    until: Percent | None = Field(
+        default=None,
+        description=
+            "Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps "
+            "these are the first 15; half a step counts as one, and any share but 0% is at least "
+            "one step.",
+    )
+    until_timestep: Timestep | None = Field(
+        default=None,
+        description=
+            "Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated, "
+            "whatever `until` says; for schedulers with unevenly spaced steps.",
+    )
+    decay: Decay | None = Field(
+        default=None,
+        description=
+            "Exponent p of the schedule: the strength is (t / T)^p.",
+    )
+    levels: Levels | None = Field(
+        default=None,
+        description=
+            "Which levels of the network are modulated, 0 being the finest.",
+    )
+    phrases: PhraseContext | None = Field(
+        default=None,
+        description=
+            "Whether an edit's words are encoded by themselves (`isolated`) or within the prompt "
+            "(`in_context`).",
+    )
+    unbound: Share | None = Field(
+        default=None,
+        description=
+            "How far edited regions are pushed away from the prompt's tokens that no edit binds "
+            "(articles, words about the rest, the start and end tokens), as a share of the edit's "
+            "`repel`: 1 as far as from other edits' words, as in the paper's code; 0 not at all. A "
+            "lower value fits the edit better to its surroundings, and lets more of them leak into "
+            "it.",
+    )
+    resize: ResizeRule | None = Field(
+        default=None,
+        description=
+            "Which latent tokens belong to a region: those whose centre is in it (`nearest`), "
+            "those with at least a share of their pixels in it (`area`), or those with any pixel "
+            "in it (`any`, for parts so small that they vanish at coarse levels).",
+    )
+    threshold: PositivePercent | None = Field(
+        default=None,
+        description=
+            "The share of a token's pixels that `resize area` requires.",
+    )
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class SamplerChange(Node):
+    """The settings of :class:`~grainspec.model.settings.Sampler` that a variant changes."""
+
+    method: Annotated[SamplerMethod, HEAD] | None = Field(
+        default=None,
+        description=
+            "DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC, "
+            "DEIS.",
+    )
+    steps: Steps | None = Field(
+        default=None,
+        description=
+            "Number of sampling steps, and of inversion steps.",
+    )
+    guidance: Guidance | None = Field(
+        default=None,
+        description=
+            "Scale of classifier-free guidance.",
+    )
+    eta: Share | None = Field(
+        default=None,
+        description=
+            "For `ddim`: the share of each step's noise that is replaced by new noise, from 0 "
+            "(none) to 1 (all of it).",
+    )
+    seed: Seed | None = Field(
+        default=None,
+        description=
+            "Seed of the noise that is drawn; `eta 0` draws none.",
+    )

@@ -1,0 +1,394 @@
+"""The settings of each block, declared once.
+
+Each class is a block ``{ … }`` of the language, each field one of its settings: its keyword, kind,
+range, default and meaning (see :mod:`grainspec.model.declaration`). After changing one, run
+``python -m grainspec.generate``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from grainspec.model.algebra import Box
+from grainspec.model.declaration import HEAD, InText
+from grainspec.model.names import WRITABLE, PathText
+from grainspec.model.nodes import Node
+from grainspec.model.shapes import FrameRange, Length, ResizeRule
+from grainspec.model.validation import refusal
+
+MAX_LEVEL = 15
+
+DEMO = "demo"
+"""The name of the embedded model."""
+
+Side = Annotated[int, Field(ge=16, le=8192)]
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1, written as such."""
+Percent = Annotated[float, Field(ge=0, le=1), InText(kind="percent")]
+"""A number from 0 to 1, written as a percentage."""
+PositivePercent = Annotated[float, Field(gt=0, le=1), InText(kind="percent")]
+Timestep = Annotated[float, Field(ge=0, le=1_000_000)]
+Decay = Annotated[float, Field(ge=0, le=100)]
+_Numbers = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
+    Field(min_length=1, max_length=MAX_LEVEL + 1),
+]
+Levels = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[_Numbers, Tag("levels")],
+    Discriminator(lambda given: "all" if isinstance(given, str) else "levels"),
+    InText(kind="levels"),
+]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0, le=100)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+FrameCount = Annotated[int, Field(ge=0, le=10_000)]
+ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
+
+Profile = Literal["auto", "videograin", "demo"]
+PhraseContext = Literal["isolated", "in_context"]
+FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
+NormScope = Literal["auto", "each", "clip"]
+SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
+ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal"]
+BlendSpace = Literal["latents", "pixels", "both", "none"]
+FlowMethod = Literal["dis", "raft"]
+
+
+class Size(Node):
+    """Width and height in pixels."""
+
+    width: Side = Field(description="Width in pixels.")
+    height: Side = Field(description="Height in pixels.")
+
+
+class Video(Node):
+    """The source clip: a video file, or a folder of numbered frames.
+
+    Each chosen frame is cropped to ``crop``, scaled until it covers ``size``, then cropped to
+    ``size`` around its centre.
+    """
+
+    path: Annotated[PathText, HEAD] = Field(
+        description="The clip: a video file, or a folder of numbered images."
+    )
+    frames: Annotated[FrameRange | None, InText(absent="all")] = Field(
+        default=None,
+        description="The first and the last source frame, both included, counted from 0.",
+    )
+    step: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1, description="Take every n-th of these frames."
+    )
+    size: Annotated[Size | None, InText(absent="the model's own")] = Field(
+        default=None, description="Width and height to work at, in pixels."
+    )
+    crop: Annotated[Box | None, InText(absent="no crop")] = Field(
+        default=None, description="A box that each frame is cropped to first."
+    )
+
+    @field_validator("crop")
+    @classmethod
+    def _crop_is_a_still_box(cls, crop: Box | None) -> Box | None:
+        if crop is not None and crop.kind != "box":
+            raise ValueError("`crop` must be a box")
+        if crop is not None and crop.keyframes[0].frame is not None:
+            raise ValueError("`crop` cannot move: give one box without `@ frame`")
+        return crop
+
+
+class Modulation(Node):
+    """How strongly attention is modulated, when, and over which frames: every setting has a value.
+
+    >>> PROFILES["videograin"].until, PROFILES["demo"].until
+    (0.3, 0.6)
+    """
+
+    cross: Share = Field(
+        description="Strength of cross-attention modulation (between pixels and words)."
+    )
+    self_: Share = Field(
+        alias="self",
+        description="Strength of self-attention modulation (between pixels and pixels).",
+    )
+    frames: FrameScope = Field(
+        default="full",
+        description="Which frames a frame attends to: `full` (all), `each` (only itself), "
+        "`first_last`, or `sparse_causal` (the first and the previous one).",
+    )
+    norm: NormScope = Field(
+        default="auto",
+        description="Where group norms take their statistics from: `each` (each frame alone) or "
+        "`clip` (the whole clip, which reduces flicker and is what VideoGrain's code does); `auto` "
+        "is `each` for the demo model and `clip` for all others.",
+    )
+    until: Percent = Field(
+        description="Share of the sampling steps, from the first, that are modulated. With 30% of "
+        "50 steps these are the first 15; half a step counts as one, and any share but 0% is at "
+        "least one step."
+    )
+    until_timestep: Timestep = Field(
+        default=0.0,
+        description="Diffusion timestep, from 0 to T (usually 1000), below which nothing is "
+        "modulated, whatever `until` says; for schedulers with unevenly spaced steps.",
+    )
+    decay: Decay = Field(description="Exponent p of the schedule: the strength is (t / T)^p.")
+    levels: Levels = Field(
+        default="all",
+        description="Which levels of the network are modulated, 0 being the finest.",
+    )
+    phrases: PhraseContext = Field(
+        description="Whether an edit's words are encoded by themselves (`isolated`) or within the "
+        "prompt (`in_context`)."
+    )
+    unbound: Share = Field(
+        description="How far edited regions are pushed away from the prompt's tokens that no edit "
+        "binds (articles, words about the rest, the start and end tokens), as a share of the "
+        "edit's `repel`: 1 as far as from other edits' words, as in the paper's code; 0 not at "
+        "all. A lower value fits the edit better to its surroundings, and lets more of them leak "
+        "into it."
+    )
+    resize: ResizeRule = Field(
+        default="nearest",
+        description="Which latent tokens belong to a region: those whose centre is in it "
+        "(`nearest`), those with at least a share of their pixels in it (`area`), or those with "
+        "any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+    )
+    threshold: PositivePercent = Field(
+        default=0.5, description="The share of a token's pixels that `resize area` requires."
+    )
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+PROFILES = {
+    "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
+    "demo": Modulation(
+        cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
+    ),
+}
+"""The settings of each profile: the constants of the VideoGrain paper's own code, and those tuned
+on the demo model."""
+
+
+class Profiled(Node):
+    """The base of :class:`~grainspec.model.partial.Attention`: a profile, and what it leads to."""
+
+    profile: Annotated[Profile | None, HEAD] = Field(
+        default=None,
+        description="Where settings that are not given come from: `videograin` (the constants of "
+        "the VideoGrain paper's own code), `demo` (those tuned on the demo model), or `auto`, the "
+        "default: `demo` for the demo model, `videograin` for all others.",
+    )
+
+    def settled(self, model: str) -> Modulation:
+        """The settings for a model: those given here, and the profile's for all others."""
+        settings = given(self)
+        profile = settings.pop("profile", "auto")
+        if profile == "auto":
+            profile = "demo" if model == DEMO else "videograin"
+        return PROFILES[profile].replaced({}, **settings)
+
+
+def given(node: Node) -> dict[str, Any]:
+    """The settings of a node that are not None."""
+    return {name: value for name, value in node if value is not None}
+
+
+class Sampler(Node):
+    """How the edited latents are sampled."""
+
+    method: Annotated[SamplerMethod, HEAD] = Field(
+        default="ddim",
+        description="DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), "
+        "UniPC, DEIS.",
+    )
+    steps: Steps = Field(
+        default=50, description="Number of sampling steps, and of inversion steps."
+    )
+    guidance: Guidance = Field(default=7.5, description="Scale of classifier-free guidance.")
+    eta: Share = Field(
+        default=0.0,
+        description="For `ddim`: the share of each step's noise that is replaced by new noise, "
+        "from 0 (none) to 1 (all of it).",
+    )
+    seed: Seed = Field(
+        default=0, description="Seed of the noise that is drawn; `eta 0` draws none."
+    )
+
+
+class Control(Node):
+    """Something of the source clip that a ControlNet preserves in the edit.
+
+    ``kind`` says what is detected in every frame, and which ControlNet is the default; ``clip`` is
+    a video or folder of control images made by other means, one for each source frame.
+    """
+
+    kind: Annotated[ControlKind, HEAD] = Field(
+        description="What is detected in every frame, and which ControlNet is the default."
+    )
+    net: Annotated[
+        ModelName | None,
+        InText(
+            absent="the kind's ControlNet for Stable Diffusion 1.5; for `pose` the demo model's own"
+        ),
+    ] = Field(default=None, description="A ControlNet's folder or hub id.")
+    annotator: Annotated[
+        ModelName | None,
+        InText(
+            absent="MiDaS for `depth`, `lllyasviel/Annotators` for the others; for `pose` the demo "
+            "model's own"
+        ),
+    ] = Field(
+        default=None,
+        description="A folder or hub id of the detector: for `depth` a depth model of "
+        "transformers, for the others weights of controlnet_aux.",
+    )
+    clip: Annotated[PathText | None, InText(absent="detected")] = Field(
+        default=None,
+        description="A video or folder of control images made by other means, one for each source "
+        "frame; nothing is detected then.",
+    )
+    scale: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=1.0, description="Scale of the ControlNet's output."
+    )
+    start: Percent = Field(
+        default=0.0,
+        alias="from",
+        description="Share of the sampling steps after which the control begins.",
+    )
+    until: Percent = Field(
+        default=1.0, description="Share of the sampling steps after which the control ends."
+    )
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class Blend(Node):
+    """How edited and unedited parts are joined.
+
+    In ``latents``, the source's latents are put back outside the edited regions after every step;
+    in ``pixels``, its pixels at the end, which makes them bit-identical to the source.
+    """
+
+    space: BlendSpace = Field(
+        default="latents",
+        description="Where the source is put back outside the edited regions: in the `latents` "
+        "after every step; in the `pixels` at the end, where they are then bit-identical to the "
+        "source; in `both`; or in `none`.",
+    )
+    feather: Annotated[Length | None, InText(absent="0")] = Field(
+        default=None,
+        description="How far outside the edited regions the edit fades out, in source pixels or "
+        "percent of the frame's shorter side; a hard edge by default.",
+    )
+
+    start: Percent = Field(
+        default=0.0,
+        alias="from",
+        description="Share of the sampling steps before the source's latents are first put back "
+        "outside the edited regions: with 25% of 40 steps, the first 10 steps are free.",
+    )
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    @field_validator("feather")
+    @classmethod
+    def _not_inwards(cls, feather: Length | None) -> Length | None:
+        if feather is not None and feather.value < 0:
+            raise ValueError("`feather` cannot be negative")
+        return feather
+
+
+class Flow(Node):
+    """Attention along the paths of optical flow, after self-attention: what moves stays the same.
+
+    Off where a spec has no ``flow``. As in FLATTEN (ICLR 2024); VideoGrain has it at level 0.
+    """
+
+    levels: Levels = Field(
+        default=(0,), description="Levels of the network with flow attention, 0 being the finest."
+    )
+    method: FlowMethod = Field(
+        default="dis",
+        description="How the source clip's optical flow is estimated: `dis` (OpenCV), or `raft` "
+        "(torchvision, which must be installed).",
+    )
+    weights: Annotated[PathText | None, InText(absent="torchvision's, downloaded")] = Field(
+        default=None,
+        description="For `raft`: a safetensors file of torchvision's RAFT, or a folder with one.",
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_rafts(self) -> Flow:
+        if self.weights is not None and self.method != "raft":
+            raise refusal("G205", f"`method {self.method}` takes no `weights`", "Remove them.")
+        return self
+
+
+class Inject(Node):
+    """Features of the source clip in place of the edit's own: its structure and poses stay.
+
+    Off where a spec has no ``inject``. Plug-and-Play (Tumanyan et al., CVPR 2023); the defaults are
+    its constants. VideoGrain's code has at most 10 of 50 steps for edits of several regions.
+    """
+
+    features: Percent = Field(
+        default=0.8,
+        description="Share of the sampling steps, from the first, at which residual blocks of the "
+        "decoder output the source clip's features; counted as `attention { until }` is.",
+    )
+    self_: Percent = Field(
+        default=0.5,
+        alias="self",
+        description="Share of the sampling steps, from the first, at which the decoder's "
+        "self-attention has the queries and keys of the source clip.",
+    )
+    feature_levels: Annotated[
+        Levels | None, InText(absent="the second block of the coarsest level with attention")
+    ] = Field(
+        default=None,
+        description="Levels of the decoder, 0 being the finest, all of whose residual blocks are "
+        "replaced.",
+    )
+    self_levels: Annotated[Levels | None, InText(absent="all from that block on")] = Field(
+        default=None,
+        description="Levels of the decoder all of whose self-attention is replaced.",
+    )
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class Context(Node):
+    """How many frames of a long clip the networks see at once.
+
+    Off where a spec has no ``context``: they see all. Otherwise a clip of more than ``frames``
+    frames is processed in windows (:func:`grainspec.plan.windows.frame_windows`), so that memory
+    does not grow with its length. MultiDiffusion (2302.08113) does the same over space.
+    """
+
+    frames: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=16, description="How many frames the networks see at once, key frames included."
+    )
+    overlap: FrameCount = Field(
+        default=4,
+        description="How many frames a window shares with the next one, at least; `overlap` and "
+        "`keys` together are less than `frames`.",
+    )
+    keys: FrameCount = Field(
+        default=2,
+        description="How many key frames, spread from the first to the last frame of the clip, "
+        "every window sees besides its own, so that distant frames look alike; a single one is "
+        "the first frame.",
+    )
+
+    @model_validator(mode="after")
+    def _windows_advance(self) -> Context:
+        if self.overlap + self.keys >= self.frames:
+            message = (
+                f"windows of {self.frames} frames with `overlap {self.overlap}` "
+                f"and `keys {self.keys}` contain no new frame"
+            )
+            cure = "`overlap` and `keys` together must be less than `frames`."
+            raise refusal("G203", message, cure)
+        return self

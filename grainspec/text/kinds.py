@@ -1,0 +1,278 @@
+"""The kinds of values that settings take: how each is read, written and described.
+
+A setting's kind is the one of its field (see :mod:`grainspec.model.declaration`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lark import Token, Tree
+
+from grainspec.model.algebra import Box, Polygon
+from grainspec.model.declaration import Declaration
+from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
+from grainspec.model.settings import MAX_LEVEL, Size
+from grainspec.model.shapes import FrameRange, Keyframe, Length, Outline
+
+Word = Token | Tree[Token]
+MAX_DIGITS = 30
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"})
+
+
+class Mismatch(Exception):
+    """A word is not of the kind that a setting takes; the message says what is expected."""
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def number_of(token: Token) -> float:
+    """The value of a NUMBER, PERCENT or PIXELS token; huge ones become infinite."""
+    return float(re.sub(r"(%|px)$", "", str(token)))
+
+
+def integer_of(token: Token) -> int:
+    """The value of a NUMBER token without fraction."""
+    text = str(token)
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise Mismatch
+    if len(text) > MAX_DIGITS:
+        raise Mismatch("a number of at most 30 digits")
+    return int(text)
+
+
+def _token(terminal: str, read: Callable[[Token], Any]) -> Callable[[Word], Any]:
+    """A reader of one kind of token."""
+
+    def reader(word: Word) -> Any:
+        if not isinstance(word, Token) or word.type != terminal:
+            raise Mismatch
+        return read(word)
+
+    return reader
+
+
+def _whole(digits: str) -> int:
+    """A whole number; one beyond all ranges may lose digits, but stays beyond them."""
+    sign = -1 if digits.startswith("-") else 1
+    return sign * int(digits.lstrip("-0")[:MAX_DIGITS] or "0")
+
+
+def _range(token: Token) -> FrameRange:
+    first, last = map(_whole, str(token).split(".."))
+    return FrameRange(first=first, last=last)
+
+
+def _size(token: Token) -> Size:
+    width, height = map(_whole, str(token).split("x"))
+    return Size(width=width, height=height)
+
+
+def _plain(word: Word) -> str:
+    if not isinstance(word, Token):
+        raise Mismatch
+    return str(word)
+
+
+def _levels(word: Word) -> Any:
+    if isinstance(word, Tree) and word.data == "all":
+        return "all"
+    if isinstance(word, Token) and word.type == "RANGE":
+        first, last = map(_whole, str(word).split(".."))
+        if last < first:
+            raise Mismatch(f"the lower level first, as `{last}..{first}`")
+        if first < 0 or last > MAX_LEVEL:
+            return (first if first < 0 else last,)  # which the model refuses, once
+        return tuple(range(first, last + 1))
+    if isinstance(word, Token) and word.type == "NUMBER":
+        return (integer_of(word),)
+    raise Mismatch
+
+
+def _length(word: Word) -> Length:
+    if not isinstance(word, Token) or word.type not in {"PERCENT", "PIXELS"}:
+        raise Mismatch
+    unit = "%" if word.type == "PERCENT" else "px"
+    return Length.model_validate({"value": number_of(word), "unit": unit})
+
+
+def _call(word: Word) -> Tree[Token]:
+    if not isinstance(word, Tree) or word.data != "call":
+        raise Mismatch
+    return word
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def quoted(text: str) -> str:
+    """A text as a STRING of the language."""
+    return '"' + text.translate(_ESCAPES) + '"'
+
+
+def range_text(frames: FrameRange) -> str:
+    """A range of frames, such as ``0..30``."""
+    return f"{frames.first}..{frames.last}"
+
+
+def shape_text(shape: Box | Polygon) -> str:
+    """A shape with its keyframes, such as ``box(…) @ 0, box(…) @ 30``."""
+    return ", ".join(
+        f"{shape.kind}({_inside(key)}){'' if key.frame is None else f' @ {key.frame}'}"
+        for key in shape.keyframes
+    )
+
+
+def _inside(key: Keyframe | Outline) -> str:
+    """What is in a shape's parentheses."""
+    if isinstance(key, Keyframe):
+        return f"{key.x0}, {key.y0}, {key.x1}, {key.y1}"
+    return ", ".join(f"{point.x} {point.y}" for point in key.points)
+
+
+def _levels_text(levels: str | tuple[int, ...]) -> str:
+    return levels if isinstance(levels, str) else " ".join(map(str, levels))
+
+
+# --- the kinds -----------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """A kind of value. In ``expected`` and ``values``, ``{range}`` is the setting's range."""
+
+    read: Callable[[Word], Any]
+    write: Callable[[Any], str]
+    expected: str
+    """How an error asks for it."""
+    values: str
+    """What the reference says it takes."""
+    python: str
+    """Its type in the builder."""
+    many: bool = False
+    """Whether it takes all the words up to the next setting."""
+
+
+KINDS = {
+    "whole": Kind(
+        read=_token("NUMBER", integer_of),
+        write=str,
+        expected="a whole number{range}",
+        values="whole number{range}",
+        python="int",
+    ),
+    "decimal": Kind(
+        read=_token("NUMBER", number_of),
+        write=decimal_text,
+        expected="a plain number{range}, such as `0.5`",
+        values="number{range}",
+        python="float",
+    ),
+    "percent": Kind(
+        read=_token("PERCENT", share_of_percent),
+        write=percent_text,
+        expected="a percentage, such as `30%`",
+        values="percentage{range}",
+        python="float",
+    ),
+    "choice": Kind(
+        read=_plain, write=str, expected="one of {choices}", values="{choices}", python="{literal}"
+    ),
+    "text": Kind(
+        read=_token("STRING", lambda token: token),
+        write=quoted,
+        expected="a text in quotes",
+        values="text in quotes",
+        python="str",
+    ),
+    "path": Kind(
+        read=_token("STRING", lambda token: token),
+        write=quoted,
+        expected="a path in quotes",
+        values="path in quotes",
+        python="str | PurePath",
+    ),
+    "frames": Kind(
+        read=_token("RANGE", _range),
+        write=range_text,
+        expected="a range of frames, first and last, such as `0..30`",
+        values="`0..30`",
+        python="tuple[int, int]",
+    ),
+    "size": Kind(
+        read=_token("SIZE", _size),
+        write=lambda size: f"{size.width}x{size.height}",
+        expected="a size, width by height, such as `512x512`",
+        values="`512x512`",
+        python="tuple[int, int]",
+    ),
+    "length": Kind(
+        read=_length,
+        write=str,
+        expected="a length in source pixels or percent of the frame's shorter side, such as `12px`",
+        values="`12px`, `2%`",
+        python="str",
+    ),
+    "box": Kind(
+        read=_call,
+        write=shape_text,
+        expected="a box, such as `box(10%, 0%, 90%, 100%)`",
+        values="`box(10%, 0%, 90%, 100%)`",
+        python="Box",
+    ),
+    "levels": Kind(
+        read=_levels,
+        write=_levels_text,
+        expected="`all`, or levels by number, 0 the finest, such as `1 2` or `1..3`",
+        values="`all`, `1 2`, `1..3`",
+        python='Sequence[int] | Literal["all"]',
+        many=True,
+    ),
+    "flag": Kind(
+        read=_plain, write=lambda value: "", expected="", values="no value", python="bool"
+    ),
+}
+"""Every kind by its name, as :attr:`Declaration.kind` has it."""
+
+
+def read_value(word: Word, declaration: Declaration) -> Any:
+    """A word as a value of a setting; raises Mismatch for one of another kind."""
+    value = KINDS[declaration.kind].read(word)
+    if declaration.choices and value not in declaration.choices:
+        raise Mismatch
+    return value
+
+
+def expected_value(declaration: Declaration) -> str:
+    """What a setting takes, for errors.
+
+    >>> from grainspec.model.declaration import settings_of
+    >>> from grainspec.model.settings import Sampler
+    >>> expected_value(settings_of(Sampler)["steps"])
+    'a whole number from 1 to 1000'
+    """
+    return _filled(KINDS[declaration.kind].expected, declaration, " from {} to {}")
+
+
+def values_text(declaration: Declaration) -> str:
+    """What a setting takes, for the reference."""
+    return _filled(KINDS[declaration.kind].values, declaration, ", {} to {}")
+
+
+def _filled(text: str, declaration: Declaration, pattern: str) -> str:
+    limits = ""
+    if declaration.low is not None and declaration.high is not None:
+        show = percent_text if declaration.kind == "percent" else decimal_text
+        low, high = (_limit_text(limit, show) for limit in (declaration.low, declaration.high))
+        if declaration.above:
+            pattern = pattern.replace("from {} to", "more than {} and at most")
+            pattern = pattern.replace(", {} to", ", more than {}, at most")
+        limits = pattern.format(low, high)
+    listed = ", ".join(f"`{choice}`" for choice in declaration.choices)
+    return text.format(range=limits, choices=listed)
+
+
+def _limit_text(limit: float, show: Callable[[float], str]) -> str:
+    return str(limit) if isinstance(limit, int) and show is decimal_text else show(limit)
