@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.checks.meaning import check_meaning
 from grainspec.checks.files import check_files
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from grainspec.clip.facts import probe
 from grainspec.clip.window import window
 from grainspec.diagnostics import GrainError, fail
+from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
-from grainspec.model.spec import EditSpec, Size
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"

@@ -21,11 +21,11 @@ from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
 from grainspec_runtime.editing.editor import EditResult
-from grainspec_runtime.runs.read import MANIFEST, Run, free_pixels, read_run
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import REPORT, report_page
+from grainspec_runtime.runs.read import MANIFEST, Run, free_pixels, read_run
 from grainspec_runtime.study.save import STUDY_FILES, save_study
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
