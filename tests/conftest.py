@@ -10,8 +10,11 @@ from clips import ClipFolder
 from command import Grain
 from hypothesis import HealthCheck, settings
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # one core each: threads of two workers would wait in turns
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One core for each worker, and for what it starts: threads of two workers wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    os.cpu_count = lambda: 1  # `grain bench` shares the cores out
 
 settings.register_profile(
     "grainspec", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40

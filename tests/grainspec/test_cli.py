@@ -96,6 +96,7 @@ def test_unknown_commands_and_options(grain: Grain) -> None:
     assert grain("check", "--colour").code == 2
 
 
+@pytest.mark.needs_runtime
 @pytest.mark.parametrize("command", ["check", "show", "plan", "run", "doctor"])
 def test_help_has_examples(grain: Grain, command: str) -> None:
     said = grain(command, "--help")

@@ -64,11 +64,13 @@ def test_a_right_text_has_no_finding(code: str) -> None:
     assert of_text(ALL[code].right.text) == []
 
 
+@pytest.mark.needs_runtime
 @pytest.mark.parametrize("code", OF_CLIPS)
 def test_a_wrong_spec_has_its_own_code_on_the_clip(code: str, clip: ClipFolder) -> None:
     assert of_clip(ALL[code].wrong.text, clip.root) == {code}
 
 
+@pytest.mark.needs_runtime
 @pytest.mark.parametrize("code", OF_CLIPS)
 def test_a_right_spec_has_no_finding_on_the_clip(code: str, clip: ClipFolder) -> None:
     assert of_clip(ALL[code].right.text, clip.root) == set()

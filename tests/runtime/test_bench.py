@@ -153,6 +153,7 @@ def test_results_of_other_constants_are_made_anew(
     assert job.key(cases[0], OURS) != before
 
 
+@pytest.mark.slow  # edits a case six times over with the demo model
 def test_results_are_kept_and_only_what_is_missing_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

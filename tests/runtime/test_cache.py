@@ -375,6 +375,7 @@ def grain_run(spec: Path, place: Path, cache: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow  # three processes that load torch, and 100 steps
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_killed_run_continues_with_the_same_bits(tiny_sd: Path, tmp_path: Path) -> None:
     """Killed outright while its second variant is sampled."""

@@ -227,6 +227,7 @@ def test_the_demo_model_finds_poses_itself(size: int) -> None:
         assert psnr(found, wanted) > 30
 
 
+@pytest.mark.slow  # two edits of a case with the demo model, five steps each
 def test_the_demo_models_controlnet_holds_poses() -> None:
     """An alien becomes a penguin, which is wider, and a cat: the same step, at the same height."""
     case = RenderedCase(make_case(3, "tuning"))

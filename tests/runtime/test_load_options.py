@@ -66,6 +66,7 @@ def load(model: Path, **options: object) -> object:
     return load_checkpoint(str(model), Path(), LoadOptions(**options))
 
 
+@pytest.mark.slow  # compiles a UNet four times
 def test_a_compiled_unet_follows_every_plan(
     two_levels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

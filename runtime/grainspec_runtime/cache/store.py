@@ -156,7 +156,7 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     found = 0
     for name in sorted(tensors):
         found = zlib.crc32(f"{name}{list(tensors[name].shape)}".encode(), found)
-        found = zlib.crc32(memoryview(tensors[name].contiguous().numpy()).cast("B"), found)
+        found = zlib.crc32(tensors[name].contiguous().numpy().data.cast("B"), found)
     return f"{found:08x}"
 
 

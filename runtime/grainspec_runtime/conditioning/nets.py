@@ -156,7 +156,7 @@ def load_controls(
         torch.nn.Module.to(net, device=device, dtype=dtype).eval().requires_grad_(False)
         shown = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).contiguous()
         files = sorted(folder.glob("*.safetensors"))
-        place = [str(folder.resolve())]
+        place: list[Any] = [str(folder.resolve())]
         place += [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
         parts.append(ActiveControl(net, place, shown, control.scale, control.start, control.until))
     return Controls(tuple(parts)) if parts else None

@@ -100,12 +100,14 @@ class PoseDetector(nn.Module):
             passed.append(x)
         for block, finer in zip(self.up, passed[-2::-1], strict=True):
             x = block(torch.cat([F.interpolate(x, finer.shape[-2:]), finer], 1))
-        return self.last(x)
+        logits: Tensor = self.last(x)
+        return logits
 
     @torch.inference_mode()
     def pictures(self, frames_N3HW: Tensor) -> Tensor:
         """The pose pictures, float ``[N, 3, H, W]`` in [0, 1]."""
-        return self(frames_N3HW).sigmoid()
+        logits: Tensor = self(frames_N3HW)
+        return logits.sigmoid()
 
 
 def _twice(given: int, width: int) -> nn.Sequential:

@@ -20,7 +20,7 @@ def dis() -> Pair:
     except ImportError as error:
         cure = "Install it with: pip install opencv-python-headless"
         raise fail("G501", "optical flow needs OpenCV, which is not installed", cure) from error
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     method.setFinestScale(0)
 
     def pair(first: Any, second: Any) -> Any:

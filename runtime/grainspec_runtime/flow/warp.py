@@ -14,7 +14,8 @@ def moved(flow_HW2: npt.NDArray[Any]) -> Floats:
     """The point that each pixel is moved to, across and down, float32 ``[H, W, 2]``."""
     height, width = flow_HW2.shape[:2]
     down, across = np.mgrid[:height, :width]
-    return np.stack([across, down], -1).astype(np.float32) + flow_HW2
+    points: Floats = np.stack([across, down], -1).astype(np.float32) + flow_HW2
+    return points
 
 
 def inside(points_X2: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -84,7 +84,7 @@ def _decord_reader(path: Path) -> Any | None:
         with av.open(str(path.absolute())) as container:
             first = next(container.decode(video=0), None)
             known = not _DECORD_FORMATS.isdisjoint(container.format.name.split(","))
-        if not known or first is None or getattr(first, "rotation", 1):
+        if not known or first is None or first.rotation:
             return None
         reader = decord.VideoReader(str(path.absolute()), num_threads=1)
         return reader if float(reader.get_frame_timestamp(0)[0]) >= 0 else None
@@ -112,8 +112,8 @@ def _with_pyav(path: Path, frames: Sequence[int]) -> Iterator[Image.Image]:
         with av.open(str(path.absolute())) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
-                    turned = getattr(frame, "rotation", 0)
-                    yield frame.to_image().rotate(turned, expand=True)
+                    image = frame.to_image()  # type: ignore[no-untyped-call]
+                    yield image.rotate(frame.rotation, expand=True)
                 if number >= frames[-1]:
                     return
     except av.FFmpegError as error:

@@ -54,7 +54,7 @@ def components(features_FNC: Tensor) -> Tensor:
         found = torch.nn.functional.pad(found, (0, 3 - found.shape[1]))
     ranks = found.sort(0).values
     low, high = ranks[len(ranks) // 100], ranks[-1 - len(ranks) // 100]
-    scaled = (found - low) / (high - low).clamp(min=1e-12)
+    scaled: Tensor = (found - low) / (high - low).clamp(min=1e-12)
     return scaled.clamp(0, 1).reshape(*features_FNC.shape[:2], 3)
 
 

@@ -28,7 +28,8 @@ _STRIP, _GAP, _LEAST = 9, 24, 216
 
 def dense_pictures(plan: MaskPlan, timestep: float) -> dict[int, Image.Image]:
     """A picture for every modulated level, by its index, of the frame with the most in it."""
-    in_frame = plan.members_CE.any(axis=1)[plan.levels[0].labels_FHW].sum(axis=(1, 2))
+    claimed_C = np.asarray(plan.members_CE.any(axis=1))
+    in_frame = claimed_C[plan.levels[0].labels_FHW].sum(axis=(1, 2))
     frame = int(in_frame.argmax())
     return {
         level.index: dense_picture(plan, level, frame=frame, timestep=timestep)
