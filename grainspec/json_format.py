@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json as json_value
 
+from grainspec.arguments import spec_argument
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
@@ -26,6 +27,7 @@ def to_json(spec: EditSpec) -> str:
     >>> from_json(to_json(spec)) == spec
     True
     """
+    spec = spec_argument(spec, "to_json")
     return spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n"
 
 

@@ -19,13 +19,15 @@ from grainspec.model.expressions import (
     Expression,
     FrameRange,
     Length,
+    Operators,
+    Reference,
     ResizeRule,
     height,
     require,
 )
 from grainspec.model.names import WRITABLE, Name, PathText
 from grainspec.model.nodes import Node
-from grainspec.model.validation import refusal
+from grainspec.model.validation import made, refusal
 
 MAX_WEIGHT = 4.0
 MAX_LEVEL = 15
@@ -100,11 +102,15 @@ class Video(Node):
         return crop
 
 
-class Region(Node):
+class Region(Operators, Node):
     """A named region."""
 
     name: Name
     expression: Expression
+
+    def reference(self) -> Reference:
+        """This region in an expression."""
+        return made(Reference, name=self.name)
 
     @field_validator("expression")
     @classmethod

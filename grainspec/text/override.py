@@ -10,6 +10,7 @@ from lark import Token, Tree
 from lark.tree import Meta
 from pydantic import ValidationError
 
+from grainspec.arguments import spec_argument
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.nodes import Node
@@ -64,6 +65,7 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     >>> changed.attention.until, changed.edits[0].weight
     (0.5, 2.0)
     """
+    spec = spec_argument(spec, "override")
     for setting in settings:
         spec = _override(spec, setting)
     return spec

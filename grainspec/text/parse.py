@@ -244,7 +244,7 @@ class _Reader(RegionReader):
         given = read_settings(_block(block), settings.VIDEO, self.findings)
         if "crop" in given:
             crop = self._crop(given.pop("crop"))
-            if crop:
+            if crop is not None:
                 given["crop"] = Setting(crop, crop.span or span)
         given["path"] = Setting(self.string(token_of(path)), span_of(token_of(path)))
         self.scope.once["video"] = self.make(Video, span, given)

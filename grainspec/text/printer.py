@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from grainspec.arguments import spec_argument
 from grainspec.model.expressions import (
     All,
     Box,
@@ -63,6 +64,7 @@ def dumps(spec: EditSpec) -> str:
     edit r -> "bear" { weight 1.5 }
     <BLANKLINE>
     """
+    spec = spec_argument(spec, "dumps")
     groups = [
         [f"grain {spec.version}"],
         [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != DEMO else []),
@@ -177,7 +179,7 @@ def _video(video: Video) -> str:
         settings.append(f"step {video.step}")
     if video.size:
         settings.append(f"size {video.size.width}x{video.size.height}")
-    if video.crop:
+    if video.crop is not None:
         settings.append(f"crop {expression_text(video.crop)}")
     return f"video {quoted(video.path)}{_block(settings)}"
 

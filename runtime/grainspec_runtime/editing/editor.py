@@ -13,6 +13,7 @@ import diffusers
 import torch
 from torch import Tensor
 
+from grainspec.arguments import spec_argument
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import DEMO, EditSpec, Flow
 from grainspec.plan.windows import FrameWindow, plan_of_frames
@@ -140,7 +141,7 @@ class Editor:
         another's. Raises GrainError for whatever is wrong with the spec, its files or the model,
         all of it before the model is loaded where that is possible.
         """
-        spec = spec.without_variants()
+        spec = spec_argument(spec, "Editor.run").without_variants()
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
