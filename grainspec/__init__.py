@@ -121,10 +121,10 @@ def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]
     >>> check(spec)
     []
     """
-    from grainspec.arguments import spec_argument
     from grainspec.checks.meaning import check_meaning
+    from grainspec.expect import expect_spec
 
-    findings = check_meaning(spec_argument(spec, "check"))
+    findings = check_meaning(expect_spec(spec, "check"))
     if base is not None and not any(finding.is_error for finding in findings):
         from grainspec.checks.files import check_files
 
@@ -150,10 +150,10 @@ def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
     >>> bound.edits.mask("r").sum(axis=(1, 2))  # pixels on each frame
     array([2016])
     """
-    from grainspec.arguments import spec_argument
+    from grainspec.expect import expect_spec
     from grainspec.regions.bind import bind_regions
 
-    return bind_regions(spec_argument(spec, "bind"), Path(base))
+    return bind_regions(expect_spec(spec, "bind"), Path(base))
 
 
 def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
@@ -171,7 +171,7 @@ def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
     >>> plan.edits[0].tokens  # of "a bear" between its start and end
     ((2,),)
     """
-    from grainspec.arguments import spec_argument
+    from grainspec.expect import expect_spec
     from grainspec.plan.compile import compile_plan
 
-    return compile_plan(spec_argument(spec, "compile"), layout, backbone).plan
+    return compile_plan(expect_spec(spec, "compile"), layout, backbone).plan

@@ -42,10 +42,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, overload
 
-from grainspec.arguments import phrase_argument, region_argument, region_arguments
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import GrainError, fail, refuse
 from grainspec.diagnostics.span import Span, caller
+from grainspec.expect import expect_definition, expect_phrase, region_name
 from grainspec.model.expressions import (
     Box,
     Expression,
@@ -101,7 +101,7 @@ def region(name: str, expression: Expression | StandsForRegion) -> Region:
     >>> Builder("clip.mp4").region(left).keep(left)._edits
     (Keep(region='left'),)
     """
-    name, expression = region_arguments(name, expression)
+    name, expression = expect_definition(name, expression)
     return made(Region, name=name, expression=operand(expression))
 
 
@@ -240,13 +240,13 @@ class _Statements:
     ) -> dict[str, Any]:
         """The fields that an edit's words, its region and that region's owner go into."""
         return {
-            "phrase": phrase_argument(phrase, statement.replace("class", "class_")),
+            "phrase": expect_phrase(phrase, statement.replace("class", "class_")),
             "region": self._name(statement, region),
             "owner": None if owner is None else self._name("of", owner),
         }
 
     def _name(self, statement: str, region: RegionLike) -> str:
-        return region_argument(region, statement)
+        return region_name(region, statement)
 
     def _with(self, name: str, value: Any) -> Self:
         return replace(self, _fields={**self._fields, name: value})  # type: ignore[type-var]

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json as json_value
 
-from grainspec.arguments import spec_argument
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.expect import expect_spec
 from grainspec.model.spec import EditSpec
 from grainspec.model.validation import details_of, findings_of
 
@@ -27,7 +27,7 @@ def to_json(spec: EditSpec) -> str:
     >>> from_json(to_json(spec)) == spec
     True
     """
-    spec = spec_argument(spec, "to_json")
+    spec = expect_spec(spec, "to_json")
     return spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n"
 
 

@@ -10,9 +10,9 @@ from lark import Token, Tree
 from lark.tree import Meta
 from pydantic import ValidationError
 
-from grainspec.arguments import spec_argument
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
+from grainspec.expect import expect_spec
 from grainspec.model.nodes import Node
 from grainspec.model.spec import Context, Edit, EditSpec, Flow, Inject
 from grainspec.model.validation import findings_of
@@ -65,7 +65,7 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     >>> changed.attention.until, changed.edits[0].weight
     (0.5, 2.0)
     """
-    spec = spec_argument(spec, "override")
+    spec = expect_spec(spec, "override")
     for setting in settings:
         spec = _override(spec, setting)
     return spec

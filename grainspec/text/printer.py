@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from grainspec.arguments import spec_argument
+from grainspec.expect import expect_spec
 from grainspec.model.expressions import (
     All,
     Box,
@@ -64,7 +64,7 @@ def dumps(spec: EditSpec) -> str:
     edit r -> "bear" { weight 1.5 }
     <BLANKLINE>
     """
-    spec = spec_argument(spec, "dumps")
+    spec = expect_spec(spec, "dumps")
     groups = [
         [f"grain {spec.version}"],
         [_video(spec.video)] + ([f"model {_model(spec.model)}"] if spec.model != DEMO else []),

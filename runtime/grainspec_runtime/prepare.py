@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.arguments import spec_argument
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
@@ -78,7 +78,7 @@ def prepare(
     change, as :func:`grainspec.override` takes them; ``embeddings`` textual inversions that the
     model will be loaded with. Raises GrainError with every error that can be found.
     """
-    spec = spec_argument(spec, "prepare")
+    spec = expect_spec(spec, "prepare")
     return _prepare(spec, base, sets, embeddings, None, None)
 
 
@@ -95,7 +95,7 @@ def prepare_variants(
     Raises GrainError for whatever is wrong with any of them, KeyError for a variant that is not
     there.
     """
-    spec = spec_argument(spec, "prepare_variants")
+    spec = expect_spec(spec, "prepare_variants")
     prepared: list[Prepared] = []
     for name in names:
         sibling = prepared[0] if prepared else None

@@ -13,8 +13,8 @@ import diffusers
 import torch
 from torch import Tensor
 
-from grainspec.arguments import spec_argument
 from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec, Flow
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec_runtime.backbones.additions import Embedding, Lora, digest
@@ -141,7 +141,7 @@ class Editor:
         another's. Raises GrainError for whatever is wrong with the spec, its files or the model,
         all of it before the model is loaded where that is possible.
         """
-        spec = spec_argument(spec, "Editor.run").without_variants()
+        spec = expect_spec(spec, "Editor.run").without_variants()
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))

@@ -1,4 +1,4 @@
-"""What functions are given: the spec or region that is wanted, or an error that says what to write.
+"""Arguments checked: a spec, a region or a phrase, or an error that says what to write instead.
 
 Python has no compiler that would find these mistakes; the errors name the line that made them.
 """
@@ -15,12 +15,12 @@ from grainspec.model.spec import EditSpec, Region
 Argument = TypeVar("Argument")
 
 
-def spec_argument(value: object, function: str) -> EditSpec:
+def expect_spec(value: object, function: str) -> EditSpec:
     """The same spec; raises GrainError (G202) for anything else, such as a forgotten ``build()``.
 
     >>> from grainspec import Builder, GrainError
     >>> try:
-    ...     spec_argument(Builder("c.mp4"), "check")
+    ...     expect_spec(Builder("c.mp4"), "check")
     ... except GrainError as error:
     ...     print(error.diagnostics[0].cure)
     Call `.build()` on it first.
@@ -39,7 +39,7 @@ def spec_argument(value: object, function: str) -> EditSpec:
     raise refuse("G202", f"`{function}` wants an EditSpec; this is {_kind(value)}", cure)
 
 
-def region_argument(value: object, statement: str) -> str:
+def region_name(value: object, statement: str) -> str:
     """The name of whatever stands for a region in a statement.
 
     That is the name itself, a :class:`Region`, ``named(…)``, or a builder, which stands for the
@@ -47,9 +47,9 @@ def region_argument(value: object, statement: str) -> str:
     a name, G202 for what is no region at all.
 
     >>> from grainspec import ALL, Builder, named, region
-    >>> region_argument(region("left", ALL), "keep"), region_argument(named("left"), "keep")
+    >>> region_name(region("left", ALL), "keep"), region_name(named("left"), "keep")
     ('left', 'left')
-    >>> region_argument(Builder("c.mp4").region("left", ALL), "keep")
+    >>> region_name(Builder("c.mp4").region("left", ALL), "keep")
     'left'
     """
     if isinstance(value, str):
@@ -70,11 +70,11 @@ def region_argument(value: object, statement: str) -> str:
     raise refuse("G202", message, cure)
 
 
-def region_arguments(name: str, expression: Argument) -> tuple[str, Argument]:
+def expect_definition(name: str, expression: Argument) -> tuple[str, Argument]:
     """The same name and expression; raises GrainError (G205) if one is missing or they are swapped.
 
     >>> from grainspec import ALL
-    >>> region_arguments("left", ALL)
+    >>> expect_definition("left", ALL)
     ('left', All())
     """
     if isinstance(name, Operators):
@@ -86,7 +86,7 @@ def region_arguments(name: str, expression: Argument) -> tuple[str, Argument]:
     return name, expression
 
 
-def phrase_argument(value: str, statement: str) -> str:
+def expect_phrase(value: str, statement: str) -> str:
     """The same phrase; raises GrainError (G202) for a region or an expression in its place."""
     if isinstance(value, Operators):
         cure = f'The region comes first, then its phrase: `.{statement}(left, "green robot")`.'
