@@ -8,10 +8,20 @@ schema and the checks read them from these models.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from grainspec.model.expressions import (
     MAX_DEPTH,
@@ -475,6 +485,23 @@ class EditSpec(Node):
         if isinstance(version, bool):  # Python takes true for 1
             raise ValueError("the version is a number")
         return version
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file that it was read from, where its relative paths start."""
+        return self._folder
+
+    def in_folder(self, folder: Path) -> EditSpec:
+        """This spec, knowing the folder of its file."""
+        self._folder = folder
+        return self
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec.notebook").spec_html(self)
+        )  # by name: no circle of imports
 
     def region(self, name: str) -> Region:
         """The region called ``name``; raises KeyError where there is none."""

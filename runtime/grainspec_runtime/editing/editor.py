@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,6 +85,11 @@ class EditResult:
     resumed_at: int = 0
     was_finished: bool = False
     study: Study | None = None
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec_runtime.notebook").result_html(self)
+        )  # by name: no circle of imports
 
 
 @dataclass

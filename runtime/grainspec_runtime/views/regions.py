@@ -15,7 +15,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.facts import native_size
-from grainspec_runtime.media.decode import decode_frames
+from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import sheet
 
@@ -26,8 +26,8 @@ MAX_BOUND = 48
 def region_sheet(spec: EditSpec, base: Path, *, columns: int = 4) -> Image.Image:
     """Up to ``columns`` frames of the clip, with the regions that are edited or kept.
 
-    Of a spec that edits in its variants only, its first variant. Raises GrainError for what is wrong
-    with the clip or the masks.
+    Of a spec that edits in its variants only, those of the first one. Raises GrainError for what is
+    wrong with the clip or the masks.
     """
     if spec.variants and not spec.claims:
         spec = spec.as_variant(spec.variant_names[0])
@@ -36,7 +36,7 @@ def region_sheet(spec: EditSpec, base: Path, *, columns: int = 4) -> Image.Image
     layout = edited_and_kept(spec, bound)
     lines = meanings(spec, layout)
     path = base / spec.video.path
-    return regions_picture(path, bound, {"regions": layout}, lines, columns)
+    return regions_picture(path, bound, {"regions": layout}, lines, columns, 180, widest=216)
 
 
 def _thinned(spec: EditSpec, base: Path) -> EditSpec:
@@ -70,11 +70,26 @@ def regions_picture(
     lines: list[str],
     columns: int,
     least: int = 240,
+    *,
+    widest: int | None = None,
 ) -> Image.Image:
-    """Some frames of the clip, one row a layout, with the legend below."""
-    frames = bound.regions.frames
-    chosen = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int).tolist()
-    pictures = decode_frames(path, [frames[i] for i in chosen], bound.window)
+    """Some frames of the clip, one row a layout, with the legend below.
+
+    Frames less than ``least`` pixels high are enlarged, those wider than ``widest`` scaled down.
+    """
+    numbers = bound.regions.frames
+    chosen = (
+        np.linspace(0, len(numbers) - 1, min(columns, len(numbers))).round().astype(int).tolist()
+    )
+    pictures = decode_frames(path, [numbers[i] for i in chosen], bound.window)
     drawn = {name: overlay(pictures, layout.at(chosen)) for name, layout in rows.items()}
+    if widest is not None and pictures.shape[2] > widest:
+        drawn = {name: _narrowed(frames, widest) for name, frames in drawn.items()}
+        least = 1
     table = np.asarray(sheet(drawn, columns=columns, least=least))
     return Image.fromarray(np.concatenate([table, np.asarray(legend(lines, table.shape[1]))]))
+
+
+def _narrowed(frames: Frames, width: int) -> Frames:
+    height = max(1, round(frames.shape[1] * width / frames.shape[2]))
+    return np.stack([np.asarray(Image.fromarray(f).resize((width, height))) for f in frames])
