@@ -17,8 +17,7 @@
 >>> [edit.phrase for edit in spec.as_variant('one').changes]
 ['green robot']
 
-A region can also be a value, and so can what ``.region(…)`` returns; either goes wherever a region
-is wanted, in statements and in expressions:
+A region can also be a value, to be passed in place of its name, in statements and expressions:
 
 >>> from grainspec import region
 >>> left, right = region('left', masks('masks/left')), region('right', masks('masks/right'))
@@ -51,9 +50,9 @@ from grainspec.model.expressions import (
     Expression,
     FrameRange,
     Length,
+    Referable,
     Reference,
     ResizeRule,
-    StandsForRegion,
     operand,
     path_text,
 )
@@ -88,13 +87,13 @@ from grainspec.model.spec import (
 )
 from grainspec.model.validation import made
 
-RegionLike: TypeAlias = str | StandsForRegion
-"""What stands for a region in a statement: its name, a :class:`Region`, ``named(…)``, or a builder,
-which stands for the region that it named last."""
+RegionLike: TypeAlias = str | Referable
+"""A region in a statement: its name, a :class:`Region`, ``named(…)``, or a builder, which refers to
+the region that it named last."""
 
 
-def region(name: str, expression: Expression | StandsForRegion) -> Region:
-    """A region with a name, for :meth:`Builder.region` and wherever a region is wanted.
+def region(name: str, expression: Expression | Referable) -> Region:
+    """A named region, to be declared with :meth:`Builder.region` and passed in place of its name.
 
     >>> from grainspec import masks
     >>> left = region("left", masks("masks/left"))
@@ -238,7 +237,7 @@ class _Statements:
     def _bound(
         self, statement: str, region: RegionLike, phrase: str, owner: RegionLike | None
     ) -> dict[str, Any]:
-        """The fields that an edit's words, its region and that region's owner go into."""
+        """Phrase, region and owner as the fields of an edit."""
         return {
             "phrase": expect_phrase(phrase, statement.replace("class", "class_")),
             "region": self._name(statement, region),
@@ -340,13 +339,13 @@ class Builder(_Statements):
         return self._with("source", prompt)
 
     @overload
-    def region(self, name: str, expression: Expression | StandsForRegion) -> Builder: ...
+    def region(self, name: str, expression: Expression | Referable) -> Builder: ...
     @overload
     def region(self, region: Region, /) -> Builder: ...
     def region(self, name: Any, expression: Any = None) -> Builder:
         """Name a region: ``.region("left", masks("left"))``, or ``.region(left)`` of a Region.
 
-        What this returns can be passed where a region is wanted, for the one that it named last:
+        The returned builder can be passed in place of the region's name:
 
         >>> from grainspec import REST, masks
         >>> left = Builder("clip.mp4").region("left", masks("left"))
@@ -364,16 +363,16 @@ class Builder(_Statements):
         name = super()._name(statement, region)
         named = next((known for known in self._regions if known.name == name), region)
         if isinstance(region, Region) and region != named:
-            cure = "Pass the one that this builder has, or give one of them another name."
-            raise refuse("G102", f"two different regions are called `{name}`", cure)
+            cure = "Pass the region that the builder has, or rename one of them."
+            raise refuse("G102", f"`{name}` is a different region in this builder", cure)
         return name
 
-    def reference(self) -> Reference:
-        """The region that was named last, as it stands in expressions."""
+    def _reference(self) -> Reference:
+        """The region that was named last, as it is written in expressions."""
         if not self._regions:
             cure = 'Name one first: `.region("left", …)`.'
-            raise refuse("G205", "this builder has not named a region", cure)
-        return self._regions[-1].reference()
+            raise refuse("G205", "the builder has no region yet", cure)
+        return self._regions[-1]._reference()
 
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
         """``flow { … }``: levels, method, weights; attention along the paths of optical flow."""

@@ -1,7 +1,4 @@
-"""Arguments checked: a spec, a region or a phrase, or an error that says what to write instead.
-
-Python has no compiler that would find these mistakes; the errors name the line that made them.
-"""
+"""Check arguments: specs, regions and phrases; errors say what to write, and name the line."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from pathlib import PurePath
 from typing import TypeVar
 
 from grainspec.diagnostics import refuse
-from grainspec.model.expressions import Operators, Reference, StandsForRegion
+from grainspec.model.expressions import Operators, Referable, Reference
 from grainspec.model.spec import EditSpec, Region
 
 Argument = TypeVar("Argument")
@@ -36,15 +33,15 @@ def expect_spec(value: object, function: str) -> EditSpec:
     kind = "PurePath" if isinstance(value, PurePath) else type(value).__name__
     cures["PurePath"] = "Read the file with `grainspec.load`."
     cure = cures.get(kind, "Get one from `grainspec.load`, `parse` or `Builder(…).build()`.")
-    raise refuse("G202", f"`{function}` wants an EditSpec; this is {_kind(value)}", cure)
+    raise refuse("G202", f"`{function}` expects an EditSpec, not {_kind(value)}", cure)
 
 
 def region_name(value: object, statement: str) -> str:
-    """The name of whatever stands for a region in a statement.
+    """The name of the region that a statement is given.
 
-    That is the name itself, a :class:`Region`, ``named(…)``, or a builder, which stands for the
+    ``value`` is the name itself, a :class:`Region`, ``named(…)``, or a builder, which refers to the
     region that it named last. Raises GrainError for anything else: G205 for an expression without
-    a name, G202 for what is no region at all.
+    a name, G202 for any other value.
 
     >>> from grainspec import ALL, Builder, named, region
     >>> region_name(region("left", ALL), "keep"), region_name(named("left"), "keep")
@@ -57,11 +54,11 @@ def region_name(value: object, statement: str) -> str:
     if isinstance(value, Region | Reference):
         return value.name
     if isinstance(value, Operators):
-        message = f"`{statement}` wants a named region; this is {_kind(value)} without a name"
+        message = f"`{statement}` expects a named region, not {_kind(value)}"
         raise refuse("G205", message, 'Name it first: `left = region("left", …)`.')
-    if isinstance(value, StandsForRegion):
-        return value.reference().name
-    message = f"`{statement}` wants a region; this is {_kind(value)}"
+    if isinstance(value, Referable):
+        return value._reference().name
+    message = f"`{statement}` expects a region, not {_kind(value)}"
     cure = 'Expected a text with its name, as `"left"`, or `region("left", …)`.'
     if isinstance(value, PurePath):
         cure = f'Name its masks first: `left = region("left", masks("{value.as_posix()}"))`.'
@@ -78,8 +75,8 @@ def expect_definition(name: str, expression: Argument) -> tuple[str, Argument]:
     ('left', All())
     """
     if isinstance(name, Operators):
-        cure = 'The name comes first: `region("left", masks("masks/left"))`.'
-        raise refuse("G205", f"a region's name is a text; this is {_kind(name)}", cure)
+        cure = 'Write the name first: `region("left", masks("masks/left"))`.'
+        raise refuse("G205", f"`region` expects a name, not {_kind(name)}", cure)
     if expression is None:
         cure = f'Write what it is: `region("{name}", masks("masks/{name}"))`.'
         raise refuse("G205", f"the region `{name}` has no expression", cure)
@@ -89,13 +86,14 @@ def expect_definition(name: str, expression: Argument) -> tuple[str, Argument]:
 def expect_phrase(value: str, statement: str) -> str:
     """The same phrase; raises GrainError (G202) for a region or an expression in its place."""
     if isinstance(value, Operators):
-        cure = f'The region comes first, then its phrase: `.{statement}(left, "green robot")`.'
-        raise refuse("G202", f"the phrase of `{statement}` is {_kind(value)}, not a text", cure)
+        cure = f'Write the region first, then the phrase: `.{statement}(left, "green robot")`.'
+        message = f"`{statement}` expects a text as its phrase, not {_kind(value)}"
+        raise refuse("G202", message, cure)
     return value
 
 
 def _kind(value: object) -> str:
-    """What a value is, in a few words: ``the number 3``, ``a Builder``."""
+    """A short description of a value: ``the number 3``, ``a Builder``."""
     if isinstance(value, bool) or value is None:
         return repr(value)
     if isinstance(value, int | float):

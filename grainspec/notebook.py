@@ -1,8 +1,8 @@
-"""What notebooks show for specs, plans and errors: HTML that stands by itself.
+"""Specs, plans and errors as self-contained HTML, for notebooks.
 
-Everything is escaped, pictures are data URIs, styles are inline and there are no scripts, so that a
-page shows the same in Jupyter, in VS Code and where a notebook is exported. A card has colours of
-its own, whatever the notebook's theme. Nothing here raises: what cannot be shown is said instead.
+All text is escaped, pictures are data URIs, styles are inline and there are no scripts, so that the
+output looks the same in Jupyter, in VS Code and in an exported notebook. A card has its own colours
+and does not depend on the notebook's theme. A note says why something cannot be shown.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def card(*parts: str) -> str:
 
 
 def note(text: str) -> str:
-    """A line of small print."""
+    """A line of muted text."""
     return f'<div style="{_MUTED}">{escape(visible(text))}</div>'
 
 
@@ -58,7 +58,7 @@ def label(name: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> str:
-    """A table of cells that are HTML already."""
+    """A table; its cells are HTML."""
     lines = []
     if head:
         cells = "".join(f'<th style="{_CELL};{_MUTED};font-weight:500">{c}</th>' for c in head)
@@ -101,9 +101,9 @@ def findings(diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def spec_html(spec: EditSpec) -> str:
-    """A spec: its text in colours, and its regions on frames of the clip if that is at hand.
+    """A spec: its highlighted text, and its regions on frames of the clip if the clip exists.
 
-    Relative paths start at the folder that the spec was read from, else where Python runs.
+    Relative paths start at the folder that the spec was read from, or at the working directory.
     """
     from grainspec.text.printer import dumps
 
@@ -113,7 +113,7 @@ def spec_html(spec: EditSpec) -> str:
 
 
 def highlighted(text: str) -> str:
-    """A spec's text as HTML, coloured as editors do."""
+    """A spec's text as HTML with syntax highlighting."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
@@ -125,7 +125,7 @@ def highlighted(text: str) -> str:
 
 
 def _regions(spec: EditSpec) -> str:
-    """The regions on the clip, drawn by the runtime; where they cannot be, why."""
+    """The regions drawn on the clip by the runtime, or a note that says why they are not."""
     base = spec.folder or Path()
     drawing = next(iter(entry_points(group="grainspec.notebook", name="region_sheet")), None)
     if drawing is None:
@@ -145,7 +145,7 @@ def _regions(spec: EditSpec) -> str:
 
 
 def plan_html(plan: MaskPlan) -> str:
-    """A plan: its facts, its edits, and which token of every level belongs to which edit."""
+    """A plan: its facts, its edits, and a map of every level's tokens by edit."""
     attention = plan.attention
     decay = f"(t / T)<sup>{attention.decay:g}</sup>" if attention.decay else "1"
     until = f"the first {attention.until:.0%} of the steps"

@@ -74,10 +74,10 @@ class Length(Node):
 
 
 class Operators:
-    """What regions combine with; ``a | b | c`` is one union of three, as in the text.
+    """The operators of regions; ``a | b | c`` is one union of three, as in the language.
 
-    Each takes expressions, and whatever else stands for a region (:class:`StandsForRegion`). What
-    Python would accept and take for something else is refused, with what to write (G205).
+    Their operands are expressions, and values that refer to a region (:class:`Referable`). Python's
+    other operators, and ``and``, ``or`` and ``not``, raise G205, which names the one to use.
 
     >>> from grainspec import region
     >>> left = region("left", masks("masks/left"))
@@ -123,7 +123,7 @@ Complement(of=Reference(name='lake'))))
         return made(During, of=operand(self), frames=frames)
 
     def __bool__(self) -> NoReturn:
-        message = "a region is neither true nor false, so `and`, `or`, `not` and `if` cannot use it"
+        message = "a region has no truth value, so `and`, `or`, `not` and `if` do not work on it"
         cure = "Combine regions with `left & right`, `left | right` or `~left`."
         raise refuse("G205", message, f"{cure} Test for None with `is not None`.")
 
@@ -146,11 +146,11 @@ Complement(of=Reference(name='lake'))))
 
 
 @runtime_checkable
-class StandsForRegion(Protocol):
-    """What can be passed where a region is wanted, besides an expression."""
+class Referable(Protocol):
+    """A value that refers to a named region: a Region, ``named(…)`` or a builder."""
 
-    def reference(self) -> Reference:
-        """The region, by its name."""
+    def _reference(self) -> Reference:
+        """The region, as it is written in expressions."""
         ...
 
 
@@ -176,21 +176,21 @@ _Joined = TypeVar("_Joined", bound="Union | Intersection | Difference")
 
 
 def _joined(kind: type[_Joined], left: object, right: object) -> _Joined:
-    """One expression of both; what is joined in the same way already takes another item."""
+    """One expression of both operands; a left one of the same kind gets another item."""
     first = operand(left)
     items = first.items if isinstance(first, kind) else (first,)
     return made(kind, items=(*items, operand(right)))
 
 
 def operand(other: object) -> Expression:
-    """The expression of whatever stands for a region.
+    """An operand as an expression.
 
     Raises GrainError (G205) for anything else, such as a name.
     """
     if isinstance(other, _Algebra):
         return other  # type: ignore[return-value]
-    if isinstance(other, StandsForRegion):
-        return other.reference()
+    if isinstance(other, Referable):
+        return other._reference()
     cure = "For another region write `named('left')`, which is `Reference(name='left')`."
     raise refuse("G205", f"{other!r} is no region expression", cure)
 
@@ -414,7 +414,7 @@ class Reference(_Algebra):
     kind: Literal["reference"] = "reference"
     name: Name
 
-    def reference(self) -> Reference:
+    def _reference(self) -> Reference:
         """Itself."""
         return self
 
@@ -488,8 +488,8 @@ Expression = Annotated[
     Field(discriminator="kind"),
 ]
 
-AnyRegion: TypeAlias = Expression | StandsForRegion
-"""What operators take."""
+AnyRegion: TypeAlias = Expression | Referable
+"""An operand of a region's operators."""
 
 MAX_DEPTH = 50
 """How deep an expression may nest."""

@@ -113,12 +113,18 @@ class Video(Node):
 
 
 class Region(Operators, Node):
-    """A named region."""
+    """A named region.
+
+    >>> from grainspec import REST, masks, region
+    >>> left = region("left", masks("masks/left"))
+    >>> left.name, REST - left
+    ('left', Difference(items=(Rest(), Reference(name='left'))))
+    """
 
     name: Name
     expression: Expression
 
-    def reference(self) -> Reference:
+    def _reference(self) -> Reference:
         """This region in an expression."""
         return made(Reference, name=self.name)
 

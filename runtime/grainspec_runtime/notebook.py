@@ -1,4 +1,4 @@
-"""What notebooks show for the result of an edit: the clip, source beside edited, as HTML."""
+"""The result of an edit as self-contained HTML, for notebooks: source beside edited."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["region_sheet", "result_html"]
 
 MAX_FRAMES = 24
-"""Frames that are shown; of longer clips every so many, at the same speed."""
+"""Maximum number of frames; longer clips are sampled evenly and keep their speed."""
 
 MAX_SIDE = 420
-"""Pixels that each of the two clips is wide or high, at most."""
+"""Maximum width and height of each of the two clips, in pixels."""
 
 MAX_BYTES = 2_000_000
-"""What the picture may take; notebooks keep it in their file."""
+"""Maximum size of the picture, which is saved in the notebook's file."""
 
 
 def result_html(result: EditResult) -> str:
-    """The clip before and after as an animated picture, what made it, and its warnings."""
+    """The source and the edited clip as one animated picture, with facts and warnings."""
     spec, frames = result.prepared.spec, result.edited
     data, width = animation(result.source, result.edited, fps=result.fps)
     seconds = sum(result.seconds.values())
@@ -64,7 +64,7 @@ def animation(source: Frames, edited: Frames, *, fps: float) -> tuple[bytes, int
 
 
 def _fitted(frame: Frames, largest: int) -> Image.Image:
-    """Two clips' frame, such that each of them is at most so many pixels wide and high."""
+    """A frame of both clips, scaled so that each is at most ``largest`` pixels wide and high."""
     frame = enlarged(frame[None], min(192, largest))[0]
     image = Image.fromarray(frame)
     factor = min(1.0, 2 * largest / image.width, largest / image.height)

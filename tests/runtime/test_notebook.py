@@ -44,7 +44,7 @@ def test_a_forgotten_build_says_so() -> None:
     }
     for name, use in uses.items():
         with pytest.raises(
-            GrainError, match=rf"G202: `{name}` wants an EditSpec.*\.build\(\)"
+            GrainError, match=rf"G202: `{name}` expects an EditSpec.*\.build\(\)"
         ) as raised:
             use()
         span = raised.value.diagnostics[0].span

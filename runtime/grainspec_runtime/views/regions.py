@@ -20,7 +20,7 @@ from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import sheet
 
 MAX_BOUND = 48
-"""Frames that :func:`region_sheet` looks at; of longer clips every so many."""
+"""Maximum number of frames for :func:`region_sheet`; longer clips are sampled evenly."""
 
 
 def region_sheet(spec: EditSpec, base: Path, *, columns: int = 4) -> Image.Image:
@@ -47,7 +47,7 @@ def _thinned(spec: EditSpec, base: Path) -> EditSpec:
 
 
 def bound_regions(spec: EditSpec, base: Path) -> Bound:
-    """The regions at the model's size, where that is at hand; raises GrainError."""
+    """Bind the regions, at the model's size if that is known; raises GrainError."""
     findings = check_files(spec, base)
     if any(finding.is_error for finding in findings):
         raise GrainError(findings)
@@ -73,7 +73,7 @@ def regions_picture(
     *,
     widest: int | None = None,
 ) -> Image.Image:
-    """Some frames of the clip, one row a layout, with the legend below.
+    """Draw some frames of the clip, one row per layout, with the legend below.
 
     Frames less than ``least`` pixels high are enlarged, those wider than ``widest`` scaled down.
     """
