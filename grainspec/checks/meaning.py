@@ -220,7 +220,7 @@ def _flat_boxes(spec: EditSpec) -> Iterator[Diagnostic]:
         for shape in walk(region.expression)
         if isinstance(shape, Box)
     ]
-    if spec.video.crop:
+    if spec.video.crop is not None:
         shapes.append((spec.video.crop, spec.video.span))
     for shape, span in shapes:
         for key in shape.keyframes:

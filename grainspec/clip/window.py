@@ -93,7 +93,7 @@ def window(video: Video, facts: ClipFacts, default: Size | None = None) -> Windo
     own. The crop is cut further, around its middle, to the shape of the size.
     """
     box: tuple[float, float, float, float] = (0.0, 0.0, float(facts.width), float(facts.height))
-    if video.crop:
+    if video.crop is not None:
         key = video.crop.keyframes[0]
         box = (
             max(0.0, key.x0.pixels(facts.width)),

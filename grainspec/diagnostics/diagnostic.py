@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from grainspec.diagnostics.codes import Severity, severity_of
@@ -58,8 +59,13 @@ class Diagnostic:
         place = f"line {self.span.line}, column {self.span.column}: " if self.span else ""
         if self.span and self.span.path:
             place = f"{self.span.path}:{self.span.line}: "
+        return place + self.without_place
+
+    @property
+    def without_place(self) -> str:
+        """Code, message and cure."""
         cure = f". {self.cure}" if self.cure else ""
-        return f"{place}{self.code}: {self.message}{cure}"
+        return f"{self.code}: {self.message}{cure}"
 
 
 class GrainError(Exception):
@@ -86,6 +92,23 @@ class GrainError(Exception):
         self.source = source
         self.path = path
         super().__init__("\n".join(map(str, self.diagnostics)))
+
+    def __str__(self) -> str:
+        """One finding a line, each with its place, in the file if that is known."""
+        if not self.path:
+            return super().__str__()
+        name = visible(self.path)
+        return "\n".join(
+            f"{name}:{line.span.line}:{line.span.column}: {line.without_place}"
+            if line.span and not line.span.path
+            else str(line)
+            for line in self.diagnostics
+        )
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec.notebook").error_html(self)
+        )  # by name: no circle of imports
 
 
 def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:

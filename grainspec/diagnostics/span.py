@@ -25,10 +25,13 @@ class Span:
         return Span(self.line, self.column, other.end_line, other.end_column, self.path)
 
 
+_OURS = frozenset({"grainspec", "grainspec_runtime"})
+
+
 def caller() -> Span | None:
     """The call, in somebody else's Python, that led here; None where there is none."""
     frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").partition(".")[0] == "grainspec":
+    while frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         if frame.f_back is None:
             return None
         frame = frame.f_back

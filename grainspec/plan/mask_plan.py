@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,11 @@ class MaskPlan:
                 sha.update(np.ascontiguousarray(array).tobytes())
             self._cache["digest"] = sha.hexdigest()
         return self._cache["digest"]
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec.notebook").plan_html(self)
+        )  # by name: no circle of imports
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MaskPlan) and self.digest == other.digest

@@ -9,21 +9,19 @@ import click
 import numpy as np
 from PIL import Image
 
-from grainspec.checks.files import check_files
 from grainspec.cli.output import Format, format_option, print_json
-from grainspec.diagnostics import GrainError, fail
-from grainspec.model.spec import EditSpec
+from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.regions.bind import Bound, bind_regions
+from grainspec.regions.bind import Bound
 from grainspec.regions.layout import Layout
 from grainspec.whole_file import whole_file
-from grainspec_runtime.backbones.registry import native_size
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.views.levels import at_level, lost
 from grainspec_runtime.views.overlay import legend, meanings, overlay
-from grainspec_runtime.views.sheet import enlarged, sheet
+from grainspec_runtime.views.regions import bound_regions, edited_and_kept, regions_picture
+from grainspec_runtime.views.sheet import enlarged
 
 _ANIMATED = frozenset({".gif", ".webp"})
 _LEAST = 240
@@ -83,9 +81,9 @@ def show(
             prepared = file.prepared(variant)
             bound, plan, warnings = prepared.bound, prepared.plan, prepared.warnings
         else:
-            bound = _bound(chosen, file.base)
+            bound = bound_regions(chosen, file.base)
             warnings = bound.warnings
-        layout = _edited_and_kept(chosen, bound.edits, bound.regions)
+        layout = edited_and_kept(chosen, bound)
         rows = {"regions": layout}
         if plan:
             for level in plan.levels:
@@ -96,46 +94,18 @@ def show(
         lines = meanings(chosen, layout)
         with written(output), whole_file(output) as partial:
             if kind == ".png":
-                _picture(path, bound, rows, lines, columns).save(partial, format="PNG")
+                drawn = regions_picture(path, bound, rows, lines, columns, _LEAST)
+                drawn.save(partial, format="PNG")
             else:
                 frames = decode_frames(path, layout.frames, bound.window)
-                drawn = _animation(frames, rows, lines)
                 fps = bound.facts.fps / chosen.video.step
-                _save_animation(drawn, partial, kind, fps)
+                _save_animation(_animation(frames, rows, lines), partial, kind, fps)
     file.report(warnings, format_)
     if format_ == "json":
         found = _facts(output, bound, layout, plan)
         print_json({**found, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
         print(f"wrote {output}")
-
-
-def _bound(spec: EditSpec, base: Path) -> Bound:
-    findings = check_files(spec, base)
-    if any(finding.is_error for finding in findings):
-        raise GrainError(findings)
-    size = None if spec.video.size else native_size(spec.model, base)
-    return bind_regions(spec, base, default_size=size)
-
-
-def _edited_and_kept(spec: EditSpec, edits: Layout, regions: Layout) -> Layout:
-    """The edits' regions as carved, then those that are kept."""
-    masks = {name: edits.mask(name) for name in edits.names}
-    for edit in spec.edits:
-        masks.setdefault(edit.region, regions.mask(edit.region))
-    return Layout.of(masks, edits.frames)
-
-
-def _picture(
-    path: Path, bound: Bound, rows: dict[str, Layout], lines: list[str], columns: int
-) -> Image.Image:
-    """Some frames of the clip, one row a layout, and the legend below."""
-    count = len(bound.edits.frames)
-    chosen = np.linspace(0, count - 1, min(columns, count)).round().astype(int).tolist()
-    frames = decode_frames(path, [bound.edits.frames[i] for i in chosen], bound.window)
-    drawn = {name: overlay(frames, layout.at(chosen)) for name, layout in rows.items()}
-    table = np.asarray(sheet(drawn, columns=columns, least=_LEAST))
-    return Image.fromarray(np.concatenate([table, np.asarray(legend(lines, table.shape[1]))]))
 
 
 def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Frames:

@@ -11,8 +11,8 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from grainspec.palette import PALETTE
 from grainspec_runtime.report.contents import ReportedRun
-from grainspec_runtime.views.overlay import PALETTE
 
 REPORT = "report.html"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from grainspec.palette import PALETTE
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.study.record import Floats, Study
 from grainspec_runtime.views.levels import at_level
-from grainspec_runtime.views.overlay import PALETTE
 from grainspec_runtime.views.sheet import sheet, side_by_side
 
 _RAMP = np.array(  # from nothing to most: dark blue, violet, red, orange, pale yellow

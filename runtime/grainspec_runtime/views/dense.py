@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from grainspec.palette import NO_REGION as _NOBODY
+from grainspec.palette import PALETTE
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
-from grainspec_runtime.views.overlay import PALETTE, legend
+from grainspec_runtime.views.overlay import legend
 
 Colours = npt.NDArray[np.uint8]
 
@@ -22,7 +24,7 @@ MAX_SIDE = 16
 MAX_FRAMES = 4
 """Key frames that are shown, spread over those in scope."""
 
-_ATTRACT, _REPEL, _NOBODY = (0, 120, 110), (165, 0, 115), (205, 205, 205)
+_ATTRACT, _REPEL = (0, 120, 110), (165, 0, 115)
 _STRIP, _GAP, _LEAST = 9, 24, 216
 
 

@@ -8,20 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from grainspec.model.spec import Edit, EditSpec, Keep
+from grainspec.palette import PALETTE
 from grainspec.regions.layout import Layout
 from grainspec_runtime.media.decode import Frames
-
-PALETTE = (
-    (230, 60, 60),
-    (60, 110, 240),
-    (250, 190, 40),
-    (150, 80, 210),
-    (30, 170, 120),
-    (240, 120, 190),
-    (120, 200, 40),
-    (40, 190, 220),
-)
-"""Colours of regions, in order; they repeat from the ninth on."""
 
 
 def overlay(frames: Frames, layout: Layout) -> Frames:
