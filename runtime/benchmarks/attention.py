@@ -1,13 +1,13 @@
-"""The operator's backends against torch's own attention and against the whole score matrix.
+"""Compare the attention backends with torch's own attention and with the full score matrix.
 
     python runtime/benchmarks/attention.py --json attention.json
 
-Random queries, keys and values; regions are discs that wander over 16 frames, and the tokens of no
-disc are a class of their own. First every backend is checked against `dense` (float64), then each
-is timed, and its peak memory beyond its inputs measured. `naive` builds the whole score matrix, one
-head at a time, as published code does. On a GPU the class order is kept between calls, as the
-editor keeps it; `sort` is what making it takes, and `one class` the same kernel with nothing to
-tell apart. Cross-attention has a batch of frames, and keys that are words, each a class of its own.
+Queries, keys and values are random. Regions are discs that move over 16 frames; tokens outside all
+discs form a class of their own. Every backend is first checked against `dense` (float64), then
+timed, and its peak memory beyond the inputs is measured. `naive` builds the full score matrix, one
+head at a time, as published code does. On a GPU the class order is reused between calls, as in the
+editor; `sort` is the time to compute it, and `one class` is the same kernel with a single class.
+Cross-attention has a batch of frames; its keys are text tokens, each a class of its own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Problem = tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]
 
 
 def problem(tokens: int, width: int, regions: int, dtype: torch.dtype, device: str) -> Problem:
-    """Query, key and value ``[1, H, N, d]``, and the modulation."""
+    """Make query, key and value ``[1, H, N, d]``, and the arguments of the modulation."""
     tensors = tuple(torch.randn(1, HEADS, tokens, width, device=device).to(dtype) for _ in "qkv")
     frames = 16
     side = int((tokens / frames) ** 0.5)
@@ -72,7 +72,7 @@ def problem(tokens: int, width: int, regions: int, dtype: torch.dtype, device: s
 
 
 def cross_problem(tokens: int, width: int, words: int, dtype: torch.dtype, device: str) -> Problem:
-    """Query ``[16, H, N, d]``, key and value ``[16, H, words, d]``, and the modulation."""
+    """Make query ``[16, H, N, d]``, key and value ``[16, H, words, d]``, and the modulation."""
     (q, _, _), m = problem(16 * tokens, width, 5, dtype, device)
     q = q[0].unflatten(1, (16, tokens)).transpose(0, 1).contiguous()
     k, v = (torch.randn(16, HEADS, words, width, device=device).to(dtype) for _ in "kv")
@@ -88,7 +88,7 @@ def cross_problem(tokens: int, width: int, words: int, dtype: torch.dtype, devic
 
 
 def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
-    """The whole score matrix of a head at a time."""
+    """Compute modulated attention from the full score matrix, one head at a time."""
     related = m["relation"][m["query_labels"][:, None], m["key_labels"][None]]
     attract, repel = (m[name][:, None].to(q.dtype) for name in ("attract", "repel"))
     heads = []
@@ -101,7 +101,7 @@ def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
 
 
 def check(device: str, widths: list[int] | None = None) -> dict[str, float]:
-    """The largest error against the reference, by backend and dtype; stops at one out of bounds."""
+    """The largest error against the reference per backend and dtype; exits if one is too large."""
     worst: dict[str, float] = {}
     for backend, dtypes in {"rows": BOUNDS, "triton": BOUNDS if device == "cuda" else {}}.items():
         for dtype in dtypes:
@@ -114,7 +114,7 @@ def check(device: str, widths: list[int] | None = None) -> dict[str, float]:
                     worst[name] = max(worst.get(name, 0.0), error)
                     bound = BOUNDS[dtype]
                     if large and dtype == torch.float32:
-                        bound = 1e-4  # scores of 1e4 are themselves only known to 1e-3
+                        bound = 1e-4  # scores of 1e4 are only accurate to 1e-3 themselves
                     if not error < bound:
                         raise SystemExit(f"{name}, d = {width}, {case}: error {error}")
     return worst
@@ -137,7 +137,7 @@ CASES = {  # keys, factor of the scores, pairs that are positive
 
 
 def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: str) -> float:
-    """Two batch entries, 333 queries, 40 classes, strengths among them 0, 0.999 and 1."""
+    """The error of one case: two batch entries, 333 queries, 40 classes, extreme strengths."""
     keys, size, relate = CASES[case]
 
     def normal(*shape: int) -> Tensor:
@@ -162,14 +162,14 @@ def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: s
         keywords["attract"] = keywords["repel"] = balancing(q, k, keywords)
     wanted = modulated_attention(q.double(), k.double(), v.double(), **keywords, backend="dense")
     out = modulated_attention(q, k, v, **keywords, backend=backend)
-    if backend == "triton":  # the same bits, whatever else runs
+    if backend == "triton":  # repeated calls must be bit-identical
         again = [modulated_attention(q, k, v, **keywords, backend=backend) for _ in range(3)]
         assert all(torch.equal(out, other) for other in again)
     return float((out.double() - wanted).norm() / wanted.norm())
 
 
 def balancing(q: Tensor, k: Tensor, m: dict[str, Tensor]) -> Tensor:
-    """Strengths that give positive and negative keys about the same mass: it shows rounding."""
+    """Find strengths that balance the mass of positive and negative keys, to expose rounding."""
     scores = q.double() @ k.double().mT * q.shape[-1] ** -0.5
     positive = m["relation"][m["query_labels"][:, :, None], m["key_labels"][:, None]][:, None]
     largest, smallest = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
@@ -183,14 +183,14 @@ def balancing(q: Tensor, k: Tensor, m: dict[str, Tensor]) -> Tensor:
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
-    """The median of a few calls on a GPU; on a CPU, which others share, the shortest."""
+    """Time a call: the median of several on a GPU, the minimum on a CPU, which may be shared."""
     call()
     if device == "cpu":
         return min(_wall(call) for _ in range(5))
     torch.cuda.synchronize()
     first = _wall(lambda: (call(), torch.cuda.synchronize()))
     events = []
-    for _ in range(max(5, min(50, int(0.1 / first)))):  # queued, so that launching does not count
+    for _ in range(max(5, min(50, int(0.1 / first)))):  # queued, to exclude launch overhead
         events.append([torch.cuda.Event(enable_timing=True) for _ in range(2)])
         events[-1][0].record()
         call()
@@ -207,7 +207,7 @@ def _wall(call: Callable[[], object]) -> float:
 
 
 def calls(given: Problem, device: str, with_naive: bool = True) -> dict[str, Callable[[], object]]:
-    """What is compared, by name."""
+    """The functions to compare, by name."""
     (q, k, v), m = given
     found: dict[str, Callable[[], object]] = {
         "SDPA": lambda: F.scaled_dot_product_attention(q, k, v)
@@ -241,7 +241,7 @@ def calls(given: Problem, device: str, with_naive: bool = True) -> dict[str, Cal
 
 
 def memory(name: str, given: Problem, device: str) -> float:
-    """Peak bytes of one call beyond its inputs; on a CPU of a process of its own."""
+    """Peak memory of one call beyond its inputs, in bytes; on a CPU, measured in a subprocess."""
     (q, _, _), _ = given
     if device == "cpu":
         tokens, width = q.shape[2:]
@@ -256,19 +256,21 @@ def memory(name: str, given: Problem, device: str) -> float:
 
 
 def resident(which: str) -> int:
-    """``VmRSS`` (now) or ``VmHWM`` (at most so far) of this process in bytes; Linux only."""
+    """``VmRSS`` (current) or ``VmHWM`` (peak) of this process in bytes; Linux only."""
     return 1024 * int(Path("/proc/self/status").read_text().split(f"{which}:")[1].split()[0])
 
 
 def main() -> None:
-    """Check, time, print the table, and write it as JSON if asked."""
+    """Check the errors, then time; prints each result, and writes JSON with ``--json``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--check", action="store_true", help="check, and time nothing")
-    parser.add_argument("--tune", action="store_true", help="find and keep tile shapes; GPU only")
+    parser.add_argument("--check", action="store_true", help="only check the errors")
+    parser.add_argument(
+        "--tune", action="store_true", help="find and save the fastest tile shapes; GPU only"
+    )
     parser.add_argument("--regions", type=int, nargs="+", default=[2, 5, 20])
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -276,7 +278,7 @@ def main() -> None:
     torch.manual_seed(0)
     if arguments.memory_of:
         name, tokens, width = arguments.memory_of
-        calls(problem(256, int(width), 5, dtype, "cpu"), "cpu")[name]()  # loads what is loaded once
+        calls(problem(256, int(width), 5, dtype, "cpu"), "cpu")[name]()  # one-time initialization
         call = calls(problem(int(tokens), int(width), 5, dtype, "cpu"), "cpu")[name]
         before = resident("VmRSS")
         call()
@@ -296,7 +298,7 @@ def main() -> None:
         for regions in arguments.regions if device == "cuda" else [5]:
             size = {"tokens": tokens, "width": width, "regions": regions}
             rows.append(measured(size, problem(tokens, width, regions, dtype, device), device))
-        if arguments.json:  # after every size, so that a run cut short leaves what it has
+        if arguments.json:  # after every size, so that an interrupted run leaves its results
             write(arguments.json, machine, dtype, worst, rows)
     for tokens, width, words in CROSS_SIZES if device == "cuda" else []:
         size = {"frames": 16, "tokens": tokens, "width": width, "words": words}
@@ -306,7 +308,7 @@ def main() -> None:
 
 
 def measured(size: dict[str, int], given: Problem, device: str) -> dict[str, object]:
-    """Time, rate and memory of everything that is compared on one problem; printed too."""
+    """Measure and print time, rate and memory of every function on one problem."""
     (q, k, _), _ = given
     operations = 4 * len(q) * HEADS * q.shape[2] * k.shape[2] * q.shape[3]
     row: dict[str, object] = dict(size)
@@ -322,7 +324,7 @@ def measured(size: dict[str, int], given: Problem, device: str) -> dict[str, obj
 
 
 def tune() -> None:
-    """Try tile shapes of the portable kernel on this GPU, and keep the fastest of each size."""
+    """Try tile shapes of the portable kernel on this GPU, and save the fastest per size."""
     from grainspec_runtime.attention.fused import fused
     from grainspec_runtime.attention.tuning import Tile, keep, key_of
 
@@ -342,18 +344,18 @@ def tune() -> None:
                         fused, q, k, v, order=order, attract=strength, repel=strength,
                         scale=width**-0.5, tile=tile,
                     )  # fmt: skip
-                    with contextlib.suppress(Exception):  # too large for this GPU, say
+                    with contextlib.suppress(Exception):  # for example, too large for this GPU
                         times[tile] = seconds(call, "cuda")
                 best = min(times, key=times.__getitem__)
                 where = keep({key_of(gpu, dtype, width, tokens): best})
                 print(f"{dtype} d {width} {tokens} tokens: {best}, {1000 * times[best]:.3g} ms")
-    print(f"kept in {where}")
+    print(f"saved to {where}")
 
 
 def write(
     path: Path, machine: str, dtype: torch.dtype, worst: dict[str, float], rows: list[object]
 ) -> None:
-    """All figures, with the machine and the versions."""
+    """Write all results, with the machine and the versions."""
     facts = {
         "device": machine,
         "dtype": str(dtype).removeprefix("torch."),
