@@ -22,8 +22,8 @@ from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.measures.clip_model import load_clip
+from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
-from grainspec_runtime.measures.likeness import clip_f, clip_t
 from grainspec_runtime.measures.run_measures import TITLES, measure_run
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.media.encode import encode_lossless

@@ -75,7 +75,7 @@ def plan(
         with written(output):
             save_plan(prepared.plan, output)
     pictures = _write_dense(prepared, dense) if dense else []
-    file.report(prepared.warnings, format_)
+    file.print_findings(prepared.warnings, format_)
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
         with other.explained():

@@ -157,7 +157,7 @@ def run(
 
         def doubts(findings: Iterable[Diagnostic]) -> None:
             findings = list(dict.fromkeys(findings))
-            file.report([found for found in findings if found not in shown], format_)
+            file.print_findings([found for found in findings if found not in shown], format_)
             shown.update(findings)
 
         doubts(warning for one in prepared for warning in one.warnings)

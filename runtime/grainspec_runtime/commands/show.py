@@ -102,7 +102,7 @@ def show(
                 drawn = _animation(frames, rows, lines)
                 fps = bound.facts.fps / chosen.video.step
                 _save_animation(drawn, partial, kind, fps)
-    file.report(warnings, format_)
+    file.print_findings(warnings, format_)
     if format_ == "json":
         shown = _facts(output, bound, layout, plan)
         print_json({**shown, "diagnostics": [warning.as_json() for warning in warnings]})

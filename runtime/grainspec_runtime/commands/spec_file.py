@@ -116,7 +116,7 @@ class SpecFile:
                 ) from error
             raise
 
-    def report(self, findings: Iterable[Diagnostic], format: Format) -> None:
+    def print_findings(self, findings: Iterable[Diagnostic], format: Format) -> None:
         """Show warnings on stderr; with ``--format json`` they are in the printed JSON instead."""
         if format == "text":
             report(findings, source=self.text, path=str(self.path))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
-from grainspec_runtime.measures.likeness import clip_f, clip_t
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.runs.read import Run
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grainspec_runtime.backbones.load import VAE_BATCH, Checkpoint
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.media.tensors import check_finite, to_frames, to_tensor
+from grainspec_runtime.media.tensors import refuse_nan, to_frames, to_tensor
 
 _FRAMES = 16 * VAE_BATCH
 """Frames that are held in full precision; a VAE that is offloaded comes once for all of them."""
@@ -26,7 +26,7 @@ def encode_clip(checkpoint: Checkpoint, frames: Frames) -> Tensor:
     starts = range(0, len(frames), _FRAMES)
     parts = [checkpoint.encode_frames(to_tensor(frames[at : at + _FRAMES])) for at in starts]
     latents = torch.cat(parts)
-    check_finite(latents)
+    refuse_nan(latents)
     return latents
 
 

@@ -20,12 +20,12 @@ def to_frames(tensor: Tensor) -> Frames:
 
     Raises GrainError (G505) for NaN or infinity.
     """
-    check_finite(tensor)
+    refuse_nan(tensor)
     levels = ((tensor.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def check_finite(vae_output: Tensor) -> None:
+def refuse_nan(vae_output: Tensor) -> None:
     """Raise GrainError (G505) if the VAE produced NaN or infinity."""
     if not bool(vae_output.isfinite().all()):
         message = "the VAE produced NaN or infinity"

@@ -39,7 +39,7 @@ Rows = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class MediaItem:
     """An image or a clip as a data URI, with its title and a note."""
 
     title: str
@@ -64,16 +64,16 @@ class ReportedRun:
     variant: str | None
     target: str
     summary: Rows
-    clips: list[Shown]
+    clips: list[MediaItem]
     edits: list[EditRow]
     warnings: list[dict[str, str]] = field(default_factory=list)
     measures: list[Measured] = field(default_factory=list)
     study: list[dict[str, Any]] = field(default_factory=list)
-    study_clips: list[Shown] = field(default_factory=list)
-    study_pictures: list[Shown] = field(default_factory=list)
+    study_clips: list[MediaItem] = field(default_factory=list)
+    study_pictures: list[MediaItem] = field(default_factory=list)
     facts: dict[str, Any] | None = None
-    pictures: list[Shown] = field(default_factory=list)
-    pairs: list[Shown] = field(default_factory=list)
+    pictures: list[MediaItem] = field(default_factory=list)
+    pairs: list[MediaItem] = field(default_factory=list)
     settings: list[tuple[str, Rows]] = field(default_factory=list)
     spec: str = ""
 
@@ -125,18 +125,18 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
     if timesteps:
         contents.facts = facts(plan, timesteps=timesteps)
         contents.pairs = [
-            Shown(f"Level {index}", _picture_uri(picture))
+            MediaItem(f"Level {index}", _picture_uri(picture))
             for index, picture in dense_pictures(plan, timesteps[0]).items()
         ]
     return contents
 
 
-def _clips(run: Run, fps: float) -> list[Shown]:
+def _clips(run: Run, fps: float) -> list[MediaItem]:
     marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]))
     return [
-        Shown("Source", _clip_uri(run.source, fps)),
-        Shown("Edit", _clip_uri(run.edited, fps)),
-        Shown("Regions", _clip_uri(marked, fps), "at the model's finest attention level"),
+        MediaItem("Source", _clip_uri(run.source, fps)),
+        MediaItem("Edit", _clip_uri(run.edited, fps)),
+        MediaItem("Regions", _clip_uri(marked, fps), "at the model's finest attention level"),
     ]
 
 
@@ -229,7 +229,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _pictures(folder: Path, named: dict[str, str]) -> list[Shown]:
+def _pictures(folder: Path, named: dict[str, str]) -> list[MediaItem]:
     """Embed the named files that exist, match the format of their suffix and are not too large."""
     shown = []
     for name, title in named.items():
@@ -238,7 +238,7 @@ def _pictures(folder: Path, named: dict[str, str]) -> list[Shown]:
             content = path.read_bytes()
             kind = "video/mp4" if name.endswith(".mp4") else "image/png"
             if content[:8] == b"\x89PNG\r\n\x1a\n" or content[4:8] == b"ftyp":
-                shown.append(Shown(title, _uri(content, kind)))
+                shown.append(MediaItem(title, _uri(content, kind)))
     return shown
 
 
