@@ -53,16 +53,16 @@ class Job:
         }
         return run_key(facts)[:16]
 
-    def kept(self, case: Case) -> Result:
+    def saved(self, case: Case) -> Result:
         """Load the saved scores of a case that are still up to date."""
         path = self.folder / "cases" / f"{case.name}.json"
-        saved: Result = {}
+        content: Result = {}
         if path.is_file():
             try:
-                saved = json.loads(path.read_text())
+                content = json.loads(path.read_text())
             except ValueError:  # foreign, or truncated by a full disk: run again
-                saved = {}
-        scores = saved.get("scores", {})
+                content = {}
+        scores = content.get("scores", {})
         current = {
             method.name: scores[method.name]
             for method in self.methods
@@ -84,7 +84,7 @@ def run_bench(
     resumes with the missing ones. ``progress`` receives the number of finished cases and the total.
     """
     cases = make_cases(count, job.split)
-    results = {case.name: job.kept(case) for case in cases}
+    results = {case.name: job.saved(case) for case in cases}
     missing = [
         index
         for index, case in enumerate(cases)
@@ -125,7 +125,7 @@ def _bench(device: str) -> Bench:
 def _run_case(index: int, job: Job) -> Result:
     torch.set_num_threads(job.threads)
     case = make_case(index, job.split)
-    result = job.kept(case)
+    result = job.saved(case)
     missing = [method for method in job.methods if method.name not in result["scores"]]
     rendered = RenderedCase(case)
     clips = job.folder / "clips" / case.name

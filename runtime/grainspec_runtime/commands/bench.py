@@ -82,7 +82,7 @@ def bench(
     class edits (all figures of a kind), instance edits (one or both of two figures), part edits (a
     hat, sunglasses or a colour for one of two figures), place edits (background and ground), and
     several at once. Each edit also runs with ablations (without modulation, with only cross- or
-    self-attention, …) and with baseline methods.
+    self-attention modulated, …) and with baseline methods.
 
     Writes results.json, index.html with every clip, and one file per case. The same command resumes
     an interrupted benchmark.

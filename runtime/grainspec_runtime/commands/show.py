@@ -21,7 +21,7 @@ from grainspec_runtime.backbones.facts import native_size
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video
-from grainspec_runtime.views.levels import at_level, lost
+from grainspec_runtime.views.levels import at_level, vanished_frames
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet
 
@@ -163,7 +163,10 @@ def _save_animation(frames: Frames, path: Path, kind: str, fps: float) -> None:
 
 def _losses(plan: MaskPlan, index: int) -> str:
     """Which regions vanish at a level, and in how many frames, for a row's label."""
-    gone = [(edit.region, lost(plan, plan.levels[index], i)) for i, edit in enumerate(plan.edits)]
+    gone = [
+        (edit.region, vanished_frames(plan, plan.levels[index], i))
+        for i, edit in enumerate(plan.edits)
+    ]
     notes = [
         f"{region} vanishes in {len(frames)} of {len(plan.frames)} frames"
         for region, frames in gone
@@ -189,7 +192,8 @@ def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) ->
                 "level": level.index,
                 "grid": list(level.labels_FHW.shape[:0:-1]),
                 "vanished": {
-                    edit.region: lost(plan, level, i) for i, edit in enumerate(plan.edits)
+                    edit.region: vanished_frames(plan, level, i)
+                    for i, edit in enumerate(plan.edits)
                 },
             }
             for level in plan.levels

@@ -112,7 +112,7 @@ def _render_chunk(seeds: range, *, size: int, captions: int) -> dict[str, Any]:
     }
 
 
-def of_chunks(job: Callable[[range], T], seeds: range, workers: int) -> list[T]:
+def map_chunks(job: Callable[[range], T], seeds: range, workers: int) -> list[T]:
     """Run ``job`` on chunks of 500 seeds in ``workers`` processes; results are in order."""
     chunks = [seeds[start : start + 500] for start in range(0, len(seeds), 500)]
     if workers <= 1:
@@ -126,6 +126,6 @@ def render_many(
 ) -> Renders:
     """Render ``count`` random scenes; scene ``i`` depends only on ``seed + i``."""
     job = partial(_render_chunk, size=size, captions=captions)
-    parts = of_chunks(job, range(seed, seed + count), workers)
+    parts = map_chunks(job, range(seed, seed + count), workers)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in _ARRAYS}
     return Renders(captions=[c for part in parts for c in part["captions"]], **joined)

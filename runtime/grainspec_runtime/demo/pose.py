@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from grainspec_runtime.demo.dataset import of_chunks
+from grainspec_runtime.demo.dataset import map_chunks
 from grainspec_runtime.demo.drawing import SUPERSAMPLING, Canvas, Pen
 from grainspec_runtime.demo.figures import lifted
 from grainspec_runtime.demo.render import back_to_front
@@ -61,7 +61,7 @@ def _of_seeds(seeds: range, *, size: int) -> np.ndarray:
 def pose_pictures(count: int, *, size: int, seed: int, workers: int = 1) -> np.ndarray:
     """Draw the poses of the scenes of ``render_many``: uint8 ``[count, size, size, 3]``."""
     job = partial(_of_seeds, size=size)
-    return np.concatenate(of_chunks(job, range(seed, seed + count), workers))
+    return np.concatenate(map_chunks(job, range(seed, seed + count), workers))
 
 
 class PoseDetector(nn.Module):

@@ -21,7 +21,7 @@ _WIDEST = 1920
 def attention_picture(study: Study, plan: MaskPlan, edited: Frames) -> Image.Image:
     """A contact sheet: the edit, and attention to each phrase without and with modulation."""
     rows: dict[str, Frames] = {"edit": edited}
-    for index, phrase in worded(study):
+    for index, phrase in edits_with_phrase(study):
         for number, kind in enumerate(("without modulation", "with modulation")):
             rows[f"“{phrase}” ({study.regions[index]}), {kind}"] = heat(
                 study, plan, edited, index, number
@@ -31,7 +31,7 @@ def attention_picture(study: Study, plan: MaskPlan, edited: Frames) -> Image.Ima
 
 def attention_clip(study: Study, plan: MaskPlan, edited: Frames) -> Frames:
     """The edit side by side with the attention to each edit's phrase, with modulation."""
-    maps = [heat(study, plan, edited, index, 1) for index, _ in worded(study)]
+    maps = [heat(study, plan, edited, index, 1) for index, _ in edits_with_phrase(study)]
     least = max(96, min(288, _WIDEST // (1 + len(maps)) * edited.shape[1] // edited.shape[2]))
     clip = side_by_side(edited, *maps, least=least)
     every = -(-clip.shape[2] // (2 * _WIDEST))
@@ -51,7 +51,7 @@ def segments_picture(study: Study, source: Frames) -> Image.Image:
     return sheet(rows)
 
 
-def worded(study: Study) -> list[tuple[int, str]]:
+def edits_with_phrase(study: Study) -> list[tuple[int, str]]:
     """The edits that have a phrase, by index; free regions have none."""
     return [(index, phrase) for index, phrase in enumerate(study.phrases) if phrase]
 

@@ -18,7 +18,7 @@ def at_level(plan: MaskPlan, level: PlanLevel) -> Layout:
     return Layout.of(masks, plan.frames)
 
 
-def lost(plan: MaskPlan, level: PlanLevel, edit: int) -> list[int]:
+def vanished_frames(plan: MaskPlan, level: PlanLevel, edit: int) -> list[int]:
     """The source frames in which an edit's region vanishes at this level."""
     here = plan.members_CE[level.labels_FHW, edit].any(axis=(1, 2))
     finest = plan.members_CE[plan.levels[0].labels_FHW, edit].any(axis=(1, 2))

@@ -25,7 +25,7 @@ class Captions:
         ids = torch.tensor(encoded.input_ids, device=trainer.device, dtype=torch.int32)
         self._ids = ids.view(len(words), -1, MAX_TOKENS)
 
-    def drawn(self, rows: Tensor) -> Tensor:
+    def sample(self, rows: Tensor) -> Tensor:
         """Draw one of each render's alternative captions at random: ids ``[B, MAX_TOKENS]``."""
         which = torch.randint(self._ids.shape[1], (len(rows),), device=rows.device)
         return self._ids[rows, which].long()

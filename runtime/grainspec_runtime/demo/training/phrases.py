@@ -27,7 +27,7 @@ BATCH = 64
 _SENTENCE = re.compile(r"^(a|an|two|three|on|before|grass|sand|snow|road)\b.* .* ")
 
 
-def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
+def tune_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
     """Fine-tune ``text_encoder`` in place."""
     o, device = trainer.options, trainer.device
     torch.manual_seed(o.seed + 3)

@@ -106,7 +106,7 @@ class PoseTrainer:
         for step, index in enumerate(batches):
             noisy, t, wanted = noised(latents[index].float())
             with trainer.autocast():
-                words = pipe.text_encoder(captions.drawn(index))[0]
+                words = pipe.text_encoder(captions.sample(index))[0]
                 poses = self.poses_N3HW[index].float() / 255
                 down, middle = net(noisy, t, words, poses, return_dict=False)
                 predicted = pipe.unet(

@@ -85,7 +85,7 @@ def train_unet(
         )
         noisy, t, wanted = noised(clean)
         with trainer.autocast():
-            predicted = model(noisy, t, captions.drawn(row))
+            predicted = model(noisy, t, captions.sample(row))
         loss = F.mse_loss(predicted.float(), wanted)
         descend(loss, adam, rates, clip=1.0)
         ema.update_parameters(model)
