@@ -1,4 +1,4 @@
-"""A spec's control pictures: looked for in the clip, or read from where the user put them."""
+"""The control images of a spec: computed from the source clip, or read from the user's own clip."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def control_pictures(
     facts: ClipFacts,
     device: torch.device,
 ) -> Frames:
-    """The pictures of a control, uint8 ``[F, H, W, 3]`` as ``source``, which has those ``frames``.
+    """Return the control images for ``source``, uint8 ``[F, H, W, 3]``.
 
-    A clip of the user's goes through the same window as the source, which has these ``facts``, its
-    size allowed for. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
+    ``frames`` are the source's frame numbers and ``facts`` its size. A control clip of the user's
+    is cropped and scaled by the same ``window`` as the source, adjusted to the control clip's own
+    size. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
     """
     if control.clip is None:
         return annotator(control, base, model, device=device)(source)
