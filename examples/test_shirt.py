@@ -55,8 +55,8 @@ def shirt(frames: np.ndarray) -> np.ndarray:
 def frames() -> np.ndarray:
     clip = HERE / "clips" / "two_men.mp4"
     facts = grainspec.clip.facts.probe(clip)
-    window = grainspec.clip.window.window(grainspec.model.spec.Video(path=str(clip)), facts)
-    return decode_frames(clip, range(facts.frames), window)
+    crop = grainspec.clip.crop.frame_crop(grainspec.model.spec.Video(path=str(clip)), facts)
+    return decode_frames(clip, range(facts.frames), crop)
 
 
 def test_the_first_version_lags(frames: np.ndarray) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
-from grainspec.clip.window import frame_numbers, window
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.expressions import (
     Box,
@@ -31,7 +31,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
             needed=video.frames.last if video.frames else None,
             span=video.span_of("path"),
         )
-        window(video, facts)
+        frame_crop(video, facts)
     except GrainError as error:
         return list(error.diagnostics)
     findings: list[Diagnostic] = []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from grainspec.checks.meaning import check_meaning
 from grainspec.checks.files import check_files
+from grainspec.checks.meaning import check_meaning
 from grainspec.cli.output import Format, counted, format_option, print_json, report
 from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.json_format import from_json

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from grainspec.clip.crop import FrameCrop, frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
-from grainspec.clip.window import Window, frame_numbers, window
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import (
     All,
@@ -47,13 +47,13 @@ class Bound:
     def __init__(
         self,
         facts: ClipFacts,
-        window: Window,
+        crop: FrameCrop,
         regions: Layout,
         edits: Layout,
         warnings: tuple[Diagnostic, ...],
     ) -> None:
         self.facts = facts
-        self.window = window
+        self.crop = crop
         self.regions = regions
         self.edits = edits
         self.warnings = warnings
@@ -61,7 +61,7 @@ class Bound:
     def carved(self, spec: EditSpec) -> Bound:
         """The same regions for another spec of the same clip and regions, such as a variant."""
         edits, warnings = carve(spec, self.regions)
-        return Bound(self.facts, self.window, self.regions, edits, tuple(warnings))
+        return Bound(self.facts, self.crop, self.regions, edits, tuple(warnings))
 
 
 def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
@@ -80,16 +80,16 @@ def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None
     if len(spec.regions) > MAX_REGIONS:
         message = f"the spec has {len(spec.regions)} regions"
         raise fail("G203", message, f"At most {MAX_REGIONS} are allowed.")
-    opened = window(video, facts, default_size)
-    binder = _Binder(spec, base, facts, opened, frames)
+    crop = frame_crop(video, facts, default_size)
+    binder = _Binder(spec, base, facts, crop, frames)
     regions = binder.bind_all()
     edits, warnings = carve(spec, regions)
-    return Bound(facts, opened, regions, edits, tuple(warnings))
+    return Bound(facts, crop, regions, edits, tuple(warnings))
 
 
 class _Binder:
     def __init__(
-        self, spec: EditSpec, base: Path, facts: ClipFacts, window: Window, frames: Sequence[int]
+        self, spec: EditSpec, base: Path, facts: ClipFacts, crop: FrameCrop, frames: Sequence[int]
     ) -> None:
         self.spec = spec
         self.base = base
@@ -99,10 +99,10 @@ class _Binder:
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
         self.order = self._order()
-        self.whole = window
-        # What is grown or shrunk depends on what lies beside the window too.
-        self.window, self.inside = window.widened(self._reach(), facts)
-        self.shape = (len(frames), self.window.height, self.window.width)
+        self.crop = crop
+        # Growing and shrinking depend on pixels beside the crop too.
+        self.wider, self.inside = crop.widened(self._reach(), facts)
+        self.shape = (len(frames), self.wider.height, self.wider.width)
         self.bits = np.zeros(self.shape, self.dtype)
 
     def bind_all(self) -> Layout:
@@ -127,7 +127,7 @@ class _Binder:
         return Layout(tuple(self.index), bits, tuple(self.frames))
 
     def _reach(self) -> int:
-        """How many of the window's pixels away something may matter, by growing and shrinking."""
+        """How far beside the crop pixels matter, because regions grow and shrink; in its pixels."""
         found: dict[str, float] = {}
 
         def reach(expression: Expression) -> float:
@@ -205,7 +205,7 @@ class _Binder:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
         images = open_masks(source, self.base, self.facts, [self.frames[i] for i in at])
         for number, image in enumerate(images):
-            result[number] = np.asarray(self.window.mask(image, source.resize)) >= 128
+            result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
 
     def _shape(self, shape: Box | Polygon, at: Sequence[int]) -> Mask:
@@ -215,7 +215,7 @@ class _Binder:
         result = np.empty((len(at), *grid), np.bool_)
         for number, index in enumerate(at):
             numbers = np.array(shape.numbers(self.frames[index], *size)).reshape(-1, 2)
-            points = (numbers - self.window.box[:2]) * self.window.scale
+            points = (numbers - self.wider.box[:2]) * self.wider.scale
             if isinstance(shape, Polygon):
                 result[number] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
             else:
@@ -231,9 +231,9 @@ class _Binder:
         )
 
     def _radius(self, expression: Grown) -> float:
-        """How far a region grows or shrinks, in the window's pixels."""
+        """How far a region grows or shrinks, in pixels of the crop."""
         distance = expression.by.pixels(min(self.facts.width, self.facts.height))
-        return distance * sum(self.whole.scale) / 2
+        return distance * sum(self.crop.scale) / 2
 
 
 def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:

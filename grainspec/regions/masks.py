@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from grainspec.clip.crop import resize_mask
 from grainspec.clip.facts import ClipFacts
-from grainspec.clip.window import resize_mask
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.model.expressions import MaskFiles

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.checks.meaning import check_meaning
 from grainspec.checks.files import check_files
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
@@ -61,7 +61,7 @@ class Prepared:
         length, facts = self.spec.blend.feather, self.bound.facts
         if length is None:
             return 0.0
-        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.window.scale) / 2
+        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.crop.scale) / 2
 
 
 def prepare(

@@ -98,7 +98,7 @@ def show(
             if kind == ".png":
                 _picture(path, bound, rows, lines, columns).save(partial, format="PNG")
             else:
-                frames = decode_frames(path, layout.frames, bound.window)
+                frames = decode_frames(path, layout.frames, bound.crop)
                 drawn = _animation(frames, rows, lines)
                 fps = bound.facts.fps / chosen.video.step
                 _save_animation(drawn, partial, kind, fps)
@@ -132,7 +132,7 @@ def _picture(
     """Some frames of the clip, one row a layout, and the legend below."""
     count = len(bound.edits.frames)
     chosen = np.linspace(0, count - 1, min(columns, count)).round().astype(int).tolist()
-    frames = decode_frames(path, [bound.edits.frames[i] for i in chosen], bound.window)
+    frames = decode_frames(path, [bound.edits.frames[i] for i in chosen], bound.crop)
     drawn = {name: overlay(frames, layout.at(chosen)) for name, layout in rows.items()}
     table = np.asarray(sheet(drawn, columns=columns, least=_LEAST))
     return Image.fromarray(np.concatenate([table, np.asarray(legend(lines, table.shape[1]))]))
@@ -175,7 +175,7 @@ def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) ->
     found: dict[str, Any] = {
         "picture": str(output),
         "frames": list(layout.frames),
-        "size": [bound.window.width, bound.window.height],
+        "size": [bound.crop.width, bound.crop.height],
         "regions": [
             {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
             for i, name in enumerate(layout.names)

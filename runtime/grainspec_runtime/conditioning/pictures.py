@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import ClipFacts, probe
-from grainspec.clip.window import Window
 from grainspec.model.spec import Control
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.media.decode import Frames, decode_frames
@@ -22,13 +22,13 @@ def control_pictures(
     base: Path,
     model: str,
     frames: Sequence[int],
-    window: Window,
+    crop: FrameCrop,
     facts: ClipFacts,
     device: torch.device,
 ) -> Frames:
     """The pictures of a control, uint8 ``[F, H, W, 3]`` as ``source``, which has those ``frames``.
 
-    A clip of the user's goes through the same window as the source, which has these ``facts``, its
+    A clip of the user's goes through the same crop as the source, which has these ``facts``, its
     size allowed for. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
     """
     if control.clip is None:
@@ -36,6 +36,6 @@ def control_pictures(
     path = base / control.clip
     own = probe(path, needed=frames[-1], span=control.span_of("clip"))
     across, down = own.width / facts.width, own.height / facts.height
-    left, top, right, bottom = window.box
-    scaled = replace(window, box=(left * across, top * down, right * across, bottom * down))
+    left, top, right, bottom = crop.box
+    scaled = replace(crop, box=(left * across, top * down, right * across, bottom * down))
     return decode_frames(path, frames, scaled)

@@ -234,7 +234,7 @@ class Editor:
         late: list[Diagnostic] = []
         with stage("read clip"):
             path = first.base / first.spec.video.path
-            frames = decode_frames(path, first.plan.frames, first.bound.window)
+            frames = decode_frames(path, first.plan.frames, first.bound.crop)
             latents = encode_clip(checkpoint, frames)
             if first.spec.model == DEMO:
                 back = decode_clip(checkpoint, latents)
@@ -411,7 +411,7 @@ def _control_pictures(prepared: Prepared, frames: Frames, checkpoint: Checkpoint
             base=prepared.base,
             model=prepared.spec.model,
             frames=prepared.plan.frames,
-            window=prepared.bound.window,
+            crop=prepared.bound.crop,
             facts=prepared.bound.facts,
             device=checkpoint.device,
         )

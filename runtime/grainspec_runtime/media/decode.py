@@ -1,4 +1,4 @@
-"""Decode chosen frames of a clip into its edited window."""
+"""Decode chosen frames of a clip and crop them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import numbered_images
-from grainspec.clip.window import Window
 from grainspec.diagnostics import fail
 
 Frames = npt.NDArray[np.uint8]
@@ -21,8 +21,8 @@ _DECORD_FORMATS = frozenset({"mp4", "matroska"})
 """Containers in which decord's frame k is the k-th frame shown; in others it may not be."""
 
 
-def decode_frames(path: Path, frames: Sequence[int], window: Window) -> Frames:
-    """The frames with these numbers, cut and scaled to ``window``: uint8 ``[F, H, W, 3]`` RGB.
+def decode_frames(path: Path, frames: Sequence[int], crop: FrameCrop) -> Frames:
+    """The frames with these numbers, cut and scaled to ``crop``: uint8 ``[F, H, W, 3]`` RGB.
 
     ``frames`` rise. Reads a folder of images with Pillow, a file with decord where that is
     installed and counts frames as a player does, and else with PyAV. Raises GrainError (G302) for
@@ -33,7 +33,7 @@ def decode_frames(path: Path, frames: Sequence[int], window: Window) -> Frames:
     else:
         reader = _decord_reader(path)
         pictures = _with_decord(reader, path, frames) if reader else _with_pyav(path, frames)
-    scaled = [np.asarray(window.frame(picture)) for picture in pictures]
+    scaled = [np.asarray(crop.frame(picture)) for picture in pictures]
     if len(scaled) < len(frames):
         message = f"only {len(scaled)} of {len(frames)} frames of {path} can be decoded"
         raise fail("G302", message, "Does another player show the whole clip?")

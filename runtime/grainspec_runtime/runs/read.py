@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from grainspec.clip.facts import probe
-from grainspec.clip.window import window
+from grainspec.clip.crop import frame_crop
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
@@ -136,7 +136,7 @@ def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
         cure = "This needs the source clip where it was when the spec was run."
         raise fail(first.code, first.message, cure) from error
     size = Size(width=plan.width, height=plan.height)
-    return decode_frames(path, plan.frames, window(spec.video, facts, size))
+    return decode_frames(path, plan.frames, frame_crop(spec.video, facts, size))
 
 
 def _edited(path: Path, plan: MaskPlan) -> Frames:
