@@ -59,12 +59,12 @@ def _marks(text: str) -> str:
     return "".join({sign for sign in text if unicodedata.category(sign).startswith("M")})
 
 
-def bind(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
+def bind_phrases(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
     """The places that belong to each phrase, in the order of ``phrases``.
 
     Where phrases overlap, the longer one has the words:
 
-    >>> bind(["bear", "polar bear"], "a bear and a polar bear")
+    >>> bind_phrases(["bear", "polar bear"], "a bear and a polar bear")
     [[(2, 6)], [(13, 23)]]
     """
     found: list[list[CharSpan]] = [[] for _ in phrases]

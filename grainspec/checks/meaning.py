@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.model.expressions import Box, references, uses_rest, walk
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
-from grainspec.words import bind, nearest_words, occurrences
+from grainspec.words import bind_phrases, nearest_words, occurrences
 
 MAX_GUESSES = 20
 """For so many mistaken names, and words, what was meant is guessed: guessing takes its time."""
@@ -259,7 +259,7 @@ def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
 def _phrases(spec: EditSpec) -> Iterator[Diagnostic]:
     changes = spec.changes
     guesses = iter(range(MAX_GUESSES))
-    places = bind([edit.phrase for edit in changes], spec.target)
+    places = bind_phrases([edit.phrase for edit in changes], spec.target)
     for edit, found in zip(changes, places, strict=True):
         span = edit.span_of("phrase")
         if found:

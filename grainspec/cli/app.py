@@ -16,7 +16,7 @@ import grainspec
 from grainspec.cli.check import check
 from grainspec.cli.explain import explain
 from grainspec.cli.fmt import fmt
-from grainspec.cli.output import Format, report
+from grainspec.cli.output import Format, print_findings
 from grainspec.cli.test import test
 from grainspec.diagnostics import Diagnostic, GrainError
 
@@ -98,7 +98,9 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except GrainError as error:
-        report(error.diagnostics, source=error.source, path=error.path, format=_format_asked())
+        print_findings(
+            error.diagnostics, source=error.source, path=error.path, format=_format_asked()
+        )
         code = FOUND_ERRORS
     except click.ClickException as error:
         error.show()
@@ -128,7 +130,7 @@ def _not_installed(error: ModuleNotFoundError) -> int:
         raise error
     cure = "Install it with: pip install 'grainspec[runtime]'"
     finding = Diagnostic("G501", f"this command needs {package}, which is not installed", cure)
-    report([finding], format=_format_asked())
+    print_findings([finding], format=_format_asked())
     return FOUND_ERRORS
 
 

@@ -9,7 +9,7 @@ import click
 
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.json_format import from_json
 from grainspec.loading import read_text
@@ -40,7 +40,7 @@ def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
             found = [finding.as_json() for finding in findings]
             results.append({"path": str(file), "diagnostics": found})
             continue
-        report(findings, source=source, path=str(file))
+        print_findings(findings, source=source, path=str(file))
         warnings = len(findings) - errors
         said = [counted(errors, "error")] * (errors > 0)
         said += [counted(warnings, "warning")] * (warnings > 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.loading import read_text
 from grainspec.text.format import format_text
@@ -82,7 +82,7 @@ def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
 def _broken(path: Path, error: GrainError, format: Format) -> dict[str, object]:
     findings: list[Diagnostic] = list(error.diagnostics)
     if format == "text":
-        report(findings, source=error.source, path=str(path))
+        print_findings(findings, source=error.source, path=str(path))
         print(f"{path}: {counted(len(findings), 'error')}, left alone", file=sys.stderr)
     return {"path": str(path), "diagnostics": [finding.as_json() for finding in findings]}
 

@@ -27,7 +27,7 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
-def report(
+def print_findings(
     findings: Iterable[Diagnostic],
     *,
     source: str | None = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import GrainError, visible
 
 
@@ -60,7 +60,7 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
                 diagnostics = [finding.as_json() for finding in error.diagnostics]
                 found.append({"path": str(file), "diagnostics": diagnostics})
             else:
-                report(error.diagnostics, source=error.source, path=error.path or str(file))
+                print_findings(error.diagnostics, source=error.source, path=error.path or str(file))
             continue
         failed = failed or bool(result.failures)
         found.append(result.as_json())

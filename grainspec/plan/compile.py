@@ -17,7 +17,7 @@ from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
 from grainspec.regions.parts import covered
-from grainspec.words import CharSpan, bind
+from grainspec.words import CharSpan, bind_phrases
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,9 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
     errors: list[Diagnostic] = []
     planned = []
     changes = spec.changes
-    for edit, spans in zip(changes, bind([e.phrase for e in changes], spec.target), strict=True):
+    for edit, spans in zip(
+        changes, bind_phrases([e.phrase for e in changes], spec.target), strict=True
+    ):
         if not spans:
             message = f"“{edit.phrase}” is not in the target prompt"
             cure = "Put the words into `target`."

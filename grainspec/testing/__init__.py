@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grainspec.testing.backbone import word_backbone
     from grainspec.testing.invariants import INVARIANTS, Broken, Case, check_plan
-    from grainspec.testing.run import Report, check_file, try_file
+    from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
@@ -40,7 +40,7 @@ __all__ = [
     "INVARIANTS",
     "Broken",
     "Case",
-    "Report",
+    "FileResult",
     "boxes",
     "check_file",
     "check_plan",
@@ -65,7 +65,7 @@ __all__ = [
 _HOMES = {
     "backbone": ("word_backbone",),
     "invariants": ("INVARIANTS", "Broken", "Case", "check_plan"),
-    "run": ("Report", "check_file", "try_file"),
+    "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
     "strategies.plans": ("layouts", "plans"),

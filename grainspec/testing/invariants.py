@@ -22,7 +22,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout, Mask
 from grainspec.regions.parts import covered
-from grainspec.words import bind
+from grainspec.words import bind_phrases
 
 Compiler = Callable[[EditSpec, Layout, Backbone], MaskPlan]
 
@@ -269,7 +269,7 @@ def _unbound(case: Case) -> None:
 def _owners(case: Case) -> list[set[str]]:
     """For every token of the target prompt, the regions whose phrases it belongs to."""
     changes = case.spec.changes
-    phrases = bind([edit.phrase for edit in changes], case.spec.target)
+    phrases = bind_phrases([edit.phrase for edit in changes], case.spec.target)
     return [
         {
             edit.region

@@ -34,7 +34,7 @@ class Failure:
 
 
 @dataclass
-class Report:
+class FileResult:
     """What came of testing a file: how many cases, and each invariant's first failure."""
 
     path: str
@@ -79,9 +79,9 @@ def check_file(path: str | Path, *, examples: int = 20, seed: int = 0) -> None:
     ...     )
     ...     check_file(file, examples=2)
     """
-    report = try_file(path, examples=examples, seed=seed)
-    if report.failures:
-        failure = report.failures[0]
+    result = try_file(path, examples=examples, seed=seed)
+    if result.failures:
+        failure = result.failures[0]
         message = f"{failure.broken} [{failure.case}; seed {seed}]"
         raise Broken(failure.broken.invariant, message) from failure.broken
 
@@ -93,19 +93,19 @@ def try_file(
     seed: int = 0,
     progress: Progress = lambda done, total: None,
     compiler: Compiler = compiled,
-) -> Report:
+) -> FileResult:
     """Check a spec, each of its variants, and ``examples`` random changes of each.
 
     Settings, weights, the clip's frames and the regions' places are changed, all from ``seed``. The
     backbone is one of whole words, with as many levels as the frames are large enough for. Raises
     GrainError where the spec or its files are at fault.
 
-    >>> Report("edit.grain", seed=0).as_json()["failures"]
+    >>> FileResult("edit.grain", seed=0).as_json()["failures"]
     []
     """
     path = Path(path)
     whole = load(path)
-    report = Report(str(path), seed)
+    result = FileResult(str(path), seed)
     chosen = [("", whole.without_variants())] if whole.target and whole.changes else []
     chosen += [(f"variant {name}", whole.as_variant(name)) for name in whole.variant_names]
     bound: Bound | None = None
@@ -119,15 +119,15 @@ def try_file(
         cases += [_changed(rng, spec, bound.edits, kept) for _ in range(examples)]
         for changes, one, layout, keep in cases:
             title = ", ".join(filter(None, [name, changes]))
-            seen = {failure.broken.invariant for failure in report.failures}
+            seen = {failure.broken.invariant for failure in result.failures}
             plan = compiler(one, layout, backbone)
             case = Case(one, layout, backbone, plan, keep, compiler)
             for broken in _broken(case):
                 if broken.invariant not in seen:
-                    report.failures.append(Failure(title, broken))
-            report.cases += 1
-            progress(report.cases, total)
-    return report
+                    result.failures.append(Failure(title, broken))
+            result.cases += 1
+            progress(result.cases, total)
+    return result
 
 
 def _broken(case: Case) -> Iterator[Broken]:

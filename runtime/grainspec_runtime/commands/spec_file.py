@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from grainspec.cli.output import Format, report
+from grainspec.cli.output import Format, print_findings
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
 from grainspec.loading import load, read_text
 from grainspec.model.spec import EditSpec
@@ -118,7 +118,7 @@ class SpecFile:
     def report(self, findings: Iterable[Diagnostic], format: Format) -> None:
         """Show warnings on stderr; machines find them in the JSON that a command prints."""
         if format == "text":
-            report(findings, source=self.text, path=str(self.path))
+            print_findings(findings, source=self.text, path=str(self.path))
 
 
 @contextmanager
