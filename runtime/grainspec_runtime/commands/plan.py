@@ -82,8 +82,8 @@ def plan(
         changes = differences(
             prepared.plan,
             against.plan,
-            timesteps=prepared.timesteps,
-            other_timesteps=against.timesteps,
+            old_timesteps=prepared.timesteps,
+            new_timesteps=against.timesteps,
         )
         if format_ == "json":
             print_json({"differences": [change.as_json() for change in changes]})
