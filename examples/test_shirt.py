@@ -63,7 +63,7 @@ def test_the_first_version_lags(frames: np.ndarray) -> None:
     with pytest.raises(Broken) as found:
         check_region_source(shirt_that_lags, frames)
     assert str(found.value).startswith(
-        "frame: alone, the frame has another mask than within its clip"
+        "frame: the mask of the frame alone differs from its mask within the clip"
     )
     print(found.value)  # … (frame 1, pixel 32,44)
 

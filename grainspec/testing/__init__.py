@@ -1,4 +1,4 @@
-"""Tests of specs, regions and plans, for users' own suites: strategies and named invariants.
+"""Test specs, regions and plans in your own test suite: strategies and named invariants.
 
     from hypothesis import given
     from grainspec.testing import check_file, check_plan, plans, specs
@@ -6,11 +6,11 @@
     @given(specs())
     def test_my_tool_reads_every_spec(spec): ...
 
-    def test_my_edits_hold():
-        check_file("edit.grain")      # what `grain test edit.grain` does
+    def test_my_edit():
+        check_file("edit.grain")      # the same as `grain test edit.grain`
 
-:data:`INVARIANTS` lists what must hold of any plan. The strategies need Hypothesis, which comes
-with the extra ``grainspec[testing]``; the rest does not.
+:data:`INVARIANTS` has the properties that every plan must have, by name. The strategies require
+Hypothesis, which ``pip install 'grainspec[testing]'`` installs; the other functions do not.
 """
 
 from __future__ import annotations

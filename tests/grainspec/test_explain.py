@@ -164,7 +164,7 @@ def test_all_codes_are_listed(grain: Grain) -> None:
 def test_unknown_codes(grain: Grain, code: str, near: str) -> None:
     said = grain("explain", code)
     assert (said.code, said.out) == (2, "")
-    assert "there is no code" in said.err
+    assert "unknown code" in said.err
     assert near in said.err
     assert "\x1b" not in said.err
 
