@@ -21,9 +21,10 @@ from grainspec.text.parse import parse_all
 @click.option("--no-files", is_flag=True, help="Do not check the video and the masks.")
 @format_option
 def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
-    """Find mistakes in specs: syntax, names, words, values, video and masks.
+    """Find mistakes in specs, without loading a model.
 
-    Loads no model. Exits with 1 if there is an error, and with 0 if there are only warnings.
+    Checks syntax, names, words, values, the video and the masks. Exits with 1 if there is an error,
+    and with 0 if there are only warnings.
 
     \b
     Examples:

@@ -23,13 +23,13 @@ from grainspec.diagnostics import GrainError, visible
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random changes.")
 @format_option
 def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> None:
-    """Test the plans of specs, and of random changes of them, against named invariants.
+    """Test the mask plans of specs against invariants.
 
-    Each spec and variant is compiled as it is, and then with other settings, weights, frames and
-    positions of its regions. The invariants: pairs are positive or negative according to the
-    regions, words act only in their own regions, strengths follow the equations, parts and kept
-    regions stay separate, and renaming, shifting and reversing change the plan only in the
-    expected way. Loads no model. Exits with 1 if an invariant is violated.
+    Each spec and variant is compiled as it is, and then with random changes: other settings,
+    weights, frames and positions of its regions. The invariants: pairs are positive or negative
+    according to the regions, words act only in their own regions, strengths follow the equations,
+    parts and kept regions stay separate, and renaming, shifting and reversing change the plan only
+    in the expected way. Loads no model. Exits with 1 if an invariant is violated.
 
     \b
     Examples:
