@@ -42,10 +42,10 @@ def to_tokens(
     [[[1 2]]]
     """
     _, height, width = bits_FHW.shape
-    found = [np.empty((len(groups), *grid), bits_FHW.dtype) for grid in grids]
+    token_bits = [np.empty((len(groups), *grid), bits_FHW.dtype) for grid in grids]
     for number, group in enumerate(groups):
         block = bits_FHW[list(group)] if len(group) > 1 else bits_FHW[group[0] : group[0] + 1]
-        for tokens, grid in zip(found, grids, strict=True):
+        for tokens, grid in zip(token_bits, grids, strict=True):
             y, x = _edges(height, grid[0]), _edges(width, grid[1])
             if rule == "nearest":
                 tokens[number] = block[len(group) // 2][_centres(height, grid[0])][
@@ -57,7 +57,7 @@ def to_tokens(
                 tokens[number] = np.bitwise_or.reduceat(rows, x, axis=1)
             else:
                 tokens[number] = _by_area(block, y, x, share)
-    return found
+    return token_bits
 
 
 def share_claimed(
@@ -76,12 +76,12 @@ def share_claimed(
 def _by_area(block: Bits, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp], share: float) -> Bits:
     _, height, width = block.shape
     needed = share * _pixels(height, width, y, x) * len(block) * (1 - 1e-9)
-    found = np.zeros((len(y), len(x)), block.dtype)
+    token_bits = np.zeros((len(y), len(x)), block.dtype)
     kind = block.dtype.type
     for index in range(int(np.bitwise_or.reduce(block, axis=None)).bit_length()):
         counts = sum(_count((frame >> kind(index)) & kind(1), y, x) for frame in block)
-        found |= (counts >= needed).astype(block.dtype) << kind(index)
-    return found
+        token_bits |= (counts >= needed).astype(block.dtype) << kind(index)
+    return token_bits
 
 
 def _count(

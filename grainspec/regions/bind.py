@@ -128,19 +128,19 @@ class _Binder:
 
     def _reach(self) -> int:
         """How far beside the crop pixels matter, because regions grow and shrink; in its pixels."""
-        found: dict[str, float] = {}
+        reaches: dict[str, float] = {}
 
         def reach(expression: Expression) -> float:
             if isinstance(expression, Reference):
-                return found[expression.name]
+                return reaches[expression.name]
             if isinstance(expression, Rest):
-                return max((found[name] for name in self.not_rest), default=0)
+                return max((reaches[name] for name in self.not_rest), default=0)
             inner = max(map(reach, children(expression)), default=0)
             return inner + (self._radius(expression) if isinstance(expression, Grown) else 0)
 
         for name in self.order:
-            found[name] = reach(self.spec.region(name).expression)
-        return math.ceil(max(found.values(), default=0))
+            reaches[name] = reach(self.spec.region(name).expression)
+        return math.ceil(max(reaches.values(), default=0))
 
     def _order(self) -> list[str]:
         """Region names in order of evaluation: each after those it refers to.

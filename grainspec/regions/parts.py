@@ -33,9 +33,9 @@ def covered(claims: Iterable[Claim]) -> dict[str, frozenset[str]]:
 
 
 def _ancestors(region: str, owners: dict[str, str | None]) -> set[str]:
-    found: set[str] = set()
+    ancestors: set[str] = set()
     owner = owners.get(region)
-    while owner is not None and owner not in found:
-        found.add(owner)
+    while owner is not None and owner not in ancestors:
+        ancestors.add(owner)
         owner = owners.get(owner)
-    return found - {region}
+    return ancestors - {region}

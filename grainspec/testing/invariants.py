@@ -1,7 +1,8 @@
 """The invariants of mask plans, by name; a failure names the region, frame, level and latent token.
 
 An invariant takes a :class:`Case` and raises :class:`Broken`. Some check the plan by itself. Others
-compile again after a change that must change the plan in a known way.
+compile again after a change that must change the plan in a known way. They are all in this file, so
+that it reads as the definition of a correct plan.
 """
 
 from __future__ import annotations
@@ -133,12 +134,12 @@ def _same(
     order = [[edit.region for edit in other.edits].index(name) for name in names]
     for level, others in zip(case.plan.levels, other.levels, strict=True):
         here, there = _tokens(case.plan, level), _tokens(other, others)
-        wanted = np.asarray(turn(level, here.members_GNE))
-        found = there.members_GNE[..., order]
-        for frame, token, edit in np.argwhere(wanted != found)[:1]:
+        expected = np.asarray(turn(level, here.members_GNE))
+        actual = there.members_GNE[..., order]
+        for frame, token, edit in np.argwhere(expected != actual)[:1]:
             message = (
                 "a token left its region"
-                if wanted[frame, token, edit]
+                if expected[frame, token, edit]
                 else "a token joined a region"
             )
             raise _at(invariant, message, other, level, frame, token, region=names[edit])
@@ -206,8 +207,8 @@ def _parts(case: Case) -> None:
                 raise Broken("parts", message, region=part, frame=case.layout.frames[frame])
             shared = plan.members_CE[:, names.index(part)] & plan.members_CE[:, names.index(other)]
             for level in plan.levels:
-                found = shared[level.labels_FHW].reshape(len(level.labels_FHW), -1)
-                for frame, token in np.argwhere(found)[:1]:
+                in_both = shared[level.labels_FHW].reshape(len(level.labels_FHW), -1)
+                for frame, token in np.argwhere(in_both)[:1]:
                     message = f"the part shares a latent token with {other}, which is behind it"
                     raise _at("parts", message, plan, level, frame, token, region=part)
 
@@ -256,8 +257,8 @@ def _words(case: Case) -> None:
     crossing = plan.cross_relation_CT
     for number, members in enumerate(plan.members_CE):
         regions = [e.region for e, m in zip(plan.edits, members, strict=True) if m]
-        for token, theirs in enumerate(owners):
-            positive = not theirs.isdisjoint(regions)
+        for token, owning in enumerate(owners):
+            positive = not owning.isdisjoint(regions)
             if crossing[number, token] != positive:
                 kind = "negative" if positive else "positive"
                 message = f"the word {_word(case, token)} is {kind}"
@@ -267,13 +268,13 @@ def _words(case: Case) -> None:
 @_named("unbound")
 def _unbound(case: Case) -> None:
     """Words of no edit repel by the share `unbound`, and all other words fully."""
-    for token, theirs in enumerate(_owners(case)):
-        share = 1.0 if theirs else case.spec.modulation.unbound
-        found = float(case.plan.repel_shares_T[token])
-        if not math.isclose(found, share, abs_tol=1e-6):
-            message = f"the word {_word(case, token)} repels by {found:g}, not {share:g}"
+    for token, owning in enumerate(_owners(case)):
+        share = 1.0 if owning else case.spec.modulation.unbound
+        actual = float(case.plan.repel_shares_T[token])
+        if not math.isclose(actual, share, abs_tol=1e-6):
+            message = f"the word {_word(case, token)} repels by {actual:g}, not {share:g}"
             raise Broken(
-                "unbound", message, region=" and ".join(sorted(theirs)) or "none", token=token
+                "unbound", message, region=" and ".join(sorted(owning)) or "none", token=token
             )
 
 

@@ -76,6 +76,6 @@ def _masks(source: RegionSource, frames: Frames) -> Mask:
     return masks
 
 
-def _compare(name: str, message: str, wanted: Mask, found: Mask, *, first: int = 0) -> None:
-    for frame, row, column in np.argwhere(wanted != found)[:1]:
+def _compare(name: str, message: str, expected: Mask, actual: Mask, *, first: int = 0) -> None:
+    for frame, row, column in np.argwhere(expected != actual)[:1]:
         raise Broken(name, message, frame=int(frame) + first, pixel=f"{column},{row}")
