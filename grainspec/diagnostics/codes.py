@@ -29,7 +29,7 @@ ERRORS: dict[str, str] = {
     "G107": "a region is both kept and edited",
     "G108": "the spec has no edit",
     "G109": "a region is edited twice, or owns itself, directly or through others",
-    "G110": "`without` names a region that the spec does not edit",
+    "G110": "`without` has nothing to remove",
     "G201": "unknown setting",
     "G202": "a value has the wrong kind or unit",
     "G203": "a value is out of range",
