@@ -61,7 +61,7 @@ class Prepared:
         length, facts = self.spec.blend.feather, self.bound.facts
         if length is None:
             return 0.0
-        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.window.scale) / 2
+        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.crop.scale) / 2
 
 
 def prepare(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, fail, visible
 from grainspec_runtime.cache.limit import size_in_bytes
 
@@ -90,7 +90,7 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
             }
         )
         return
-    report(damaged)
+    print_findings(damaged)
     for entry in reversed(listed):
         age = _age(time.time() - entry.used)
         print(f"{_WHAT[entry.kind]:<15} {shown_size(entry.size):>7}  {age:<11} ", end="")

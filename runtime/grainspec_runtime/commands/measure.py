@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json, report
+from grainspec.cli.output import Format, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
@@ -124,7 +124,7 @@ def measure(
     if format_ == "json":
         _print_json(measured, used, method, warnings)
     else:
-        report(warnings)
+        print_findings(warnings)
         print(_table(measured))
         print(f"CLIP: {used or 'none'}; flow: {method}")
     if choice_failed:

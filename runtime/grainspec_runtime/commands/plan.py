@@ -83,8 +83,8 @@ def plan(
         changes = differences(
             prepared.plan,
             prepared_other.plan,
-            timesteps=prepared.timesteps,
-            other_timesteps=prepared_other.timesteps,
+            old_timesteps=prepared.timesteps,
+            new_timesteps=prepared_other.timesteps,
         )
         if format_ == "json":
             print_json({"differences": [change.as_json() for change in changes]})

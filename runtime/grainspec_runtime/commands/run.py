@@ -105,12 +105,12 @@ def run(
         prepared = _prepared(file, variants, embeddings)
         shown: set[Diagnostic] = set()
 
-        def doubts(findings: Iterable[Diagnostic]) -> None:
+        def print_new(findings: Iterable[Diagnostic]) -> None:
             findings = list(dict.fromkeys(findings))
             file.print_findings([found for found in findings if found not in shown], format_)
             shown.update(findings)
 
-        doubts(warning for one in prepared for warning in one.warnings)
+        print_new(warning for one in prepared for warning in one.warnings)
 
         from grainspec_runtime.runs.write import (
             check_writable,
@@ -159,7 +159,7 @@ def run(
             if len(results) > 1:  # before the session forgets where it stood
                 with written(output / "variants.mp4"):
                     save_comparison(results, output)
-    doubts(warning for result in results for warning in result.warnings)
+    print_new(warning for result in results for warning in result.warnings)
     found = [
         {"output": str(place), **manifest_of(result, arguments)}
         for result, place in zip(results, places, strict=True)

@@ -97,7 +97,7 @@ def show(
                 drawn = regions_picture(path, bound, rows, lines, columns, _LEAST)
                 drawn.save(partial, format="PNG")
             else:
-                frames = decode_frames(path, layout.frames, bound.window)
+                frames = decode_frames(path, layout.frames, bound.crop)
                 fps = bound.facts.fps / chosen.video.step
                 _save_animation(_animation(frames, rows, lines), partial, kind, fps)
     file.print_findings(warnings, format_)
@@ -150,7 +150,7 @@ def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) ->
     facts: dict[str, Any] = {
         "picture": str(output),
         "frames": list(layout.frames),
-        "size": [bound.window.width, bound.window.height],
+        "size": [bound.crop.width, bound.crop.height],
         "regions": [
             {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
             for i, name in enumerate(layout.names)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from grainspec.cli.output import Format, report
+from grainspec.cli.output import Format, print_findings
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
 from grainspec.loading import load, read_text
 from grainspec.model.spec import EditSpec
@@ -119,7 +119,7 @@ class SpecFile:
     def print_findings(self, findings: Iterable[Diagnostic], format: Format) -> None:
         """Show warnings on stderr; with ``--format json`` they are in the printed JSON instead."""
         if format == "text":
-            report(findings, source=self.text, path=str(self.path))
+            print_findings(findings, source=self.text, path=str(self.path))
 
 
 @contextmanager

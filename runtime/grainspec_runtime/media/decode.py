@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import numbered_images
-from grainspec.clip.window import Window
 from grainspec.diagnostics import fail
 
 Frames = npt.NDArray[np.uint8]
@@ -21,7 +21,7 @@ _DECORD_FORMATS = frozenset({"mp4", "matroska"})
 """Containers in which decord's frame k is the k-th displayed frame. In others it may not be."""
 
 
-def decode_frames(path: Path, frames: Sequence[int], window: Window) -> Frames:
+def decode_frames(path: Path, frames: Sequence[int], crop: FrameCrop) -> Frames:
     """Decode frames by number, cropped and scaled to ``window``: uint8 ``[F, H, W, 3]`` RGB.
 
     ``frames`` must be in ascending order. A folder of images is read with Pillow. A file is read
@@ -33,7 +33,7 @@ def decode_frames(path: Path, frames: Sequence[int], window: Window) -> Frames:
     else:
         reader = _decord_reader(path)
         pictures = _with_decord(reader, path, frames) if reader else _with_pyav(path, frames)
-    scaled = [np.asarray(window.frame(picture)) for picture in pictures]
+    scaled = [np.asarray(crop.frame(picture)) for picture in pictures]
     if len(scaled) < len(frames):
         message = f"only {len(scaled)} of {len(frames)} frames of {path} can be decoded"
         raise fail("G302", message, "Check that a video player shows the whole clip.")

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from grainspec.clip.crop import frame_crop
 from grainspec.clip.facts import probe
-from grainspec.clip.window import window
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
@@ -138,7 +138,7 @@ def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
         cure = f"Put the source clip back where it was during the run: {path}."
         raise fail(first.code, first.message, cure) from error
     size = Size(width=plan.width, height=plan.height)
-    return decode_frames(path, plan.frames, window(spec.video, facts, size))
+    return decode_frames(path, plan.frames, frame_crop(spec.video, facts, size))
 
 
 def _edited(path: Path, plan: MaskPlan) -> Frames:

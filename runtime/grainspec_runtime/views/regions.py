@@ -9,7 +9,7 @@ from PIL import Image
 
 from grainspec.checks.files import check_files
 from grainspec.clip.facts import probe
-from grainspec.clip.window import frame_numbers
+from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.regions.bind import Bound, bind_regions
@@ -81,7 +81,7 @@ def regions_picture(
     chosen = (
         np.linspace(0, len(numbers) - 1, min(columns, len(numbers))).round().astype(int).tolist()
     )
-    pictures = decode_frames(path, [numbers[i] for i in chosen], bound.window)
+    pictures = decode_frames(path, [numbers[i] for i in chosen], bound.crop)
     drawn = {name: overlay(pictures, layout.at(chosen)) for name, layout in rows.items()}
     if widest is not None and pictures.shape[2] > widest:
         drawn = {name: _narrowed(frames, widest) for name, frames in drawn.items()}
