@@ -142,6 +142,9 @@ class BlendSettings(TypedDict, total=False):
     feather: str | None
     """How far outside the edited regions the edit fades out, in source pixels or percent of the
     frame's shorter side; a hard edge by default."""
+    start: float
+    """Share of the sampling steps before the source's latents are first put back outside the
+    edited regions: with 25% of 40 steps, the first 10 steps are free."""
 
 
 class MaskOptions(TypedDict, total=False):

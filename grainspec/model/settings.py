@@ -283,6 +283,15 @@ class Blend(Node):
         "percent of the frame's shorter side; a hard edge by default.",
     )
 
+    start: Percent = Field(
+        default=0.0,
+        alias="from",
+        description="Share of the sampling steps before the source's latents are first put back "
+        "outside the edited regions: with 25% of 40 steps, the first 10 steps are free.",
+    )
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
     @field_validator("feather")
     @classmethod
     def _not_inwards(cls, feather: Length | None) -> Length | None:

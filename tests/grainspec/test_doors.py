@@ -28,6 +28,7 @@ from grainspec import (
     masks,
     moving,
     named,
+    override,
     parse,
     polygon,
     to_json,
@@ -132,6 +133,21 @@ def test_attention_is_written_as_far_as_it_is_said(
     assert parse(dumps(spec)) == spec
     assert json.loads(to_json(spec))["attention"] == document
     assert from_json(to_json(spec)) == spec
+
+
+def test_blending_can_begin_late() -> None:
+    text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"\n'
+    spec = parse(f"{text}blend {{ from 25% }}")
+    assert (spec.blend.start, parse(text).blend.start) == (0.25, 0)
+    assert dumps(spec).endswith("blend { from 25% }\n")
+    assert json.loads(to_json(spec))["blend"] == {"space": "latents", "from": 0.25}
+    assert from_json(to_json(spec)) == override(parse(text), ["blend.from=25%"]) == spec
+    built = Builder("c").target("a bear").region("r", ALL).edit("r", "bear").blend(start=0.25)
+    assert built.build() == spec
+    with pytest.raises(GrainError, match="G202.*invalid value `0.25` for `from`"):
+        parse(f"{text}blend {{ from 0.25 }}")
+    with pytest.raises(GrainError, match="G203.*from 0 to 1"):
+        parse(f"{text}blend {{ from 125% }}")
 
 
 def test_shapes_move_in_python_as_in_text() -> None:
