@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from grainspec.checks.files import check_files
-from grainspec.clip.facts import probe
 from grainspec.clip.crop import frame_numbers
+from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.regions.bind import Bound, bind_regions
