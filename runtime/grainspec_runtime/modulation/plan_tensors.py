@@ -99,10 +99,10 @@ class PlanTensors:
 def _to_device(level: PlanLevel, device: torch.device | str) -> LevelTensors:
     frames = len(level.labels_FHW)
     labels = torch.from_numpy(level.labels_FHW.reshape(frames, -1).astype("int64"))
-    tables = (
-        level.cross_attract_FC,
-        level.cross_repel_FC,
-        level.self_attract_FC,
-        level.self_repel_FC,
+    return LevelTensors(
+        labels.to(device),
+        cross_attract_FC=torch.from_numpy(level.cross_attract_FC).to(device),
+        cross_repel_FC=torch.from_numpy(level.cross_repel_FC).to(device),
+        self_attract_FC=torch.from_numpy(level.self_attract_FC).to(device),
+        self_repel_FC=torch.from_numpy(level.self_repel_FC).to(device),
     )
-    return LevelTensors(labels.to(device), *(torch.from_numpy(t).to(device) for t in tables))

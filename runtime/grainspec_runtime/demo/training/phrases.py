@@ -44,7 +44,8 @@ def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLI
             truncation=True,
             return_tensors="pt",
         )
-        return encoded.input_ids.to(device)
+        read: Tensor = encoded.input_ids
+        return read.to(device)
 
     empty = ids([""])
     for step in range(o.phrase_steps):
