@@ -1,8 +1,8 @@
-"""What does modulation do? A spec's clip, its edit with both strengths at 0, and its edit.
+"""Compare an edit with and without attention modulation: source clip, both strengths 0, the edit.
 
     python examples/compare.py examples/pose.grain -o pose.png
 
-Words, masks, noise and blending are the same in both edits: only attention differs.
+Prompts, masks, noise and blending are the same in both edits; only the attention differs.
 """
 
 import argparse
@@ -14,17 +14,17 @@ from grainspec_runtime.views.sheet import sheet
 
 
 def without_modulation(spec: EditSpec) -> EditSpec:
-    """The same spec with attention left alone."""
+    """The same spec with both strengths set to 0."""
     attention = spec.attention.model_copy(update={"cross": 0.0, "self_": 0.0})
     return spec.model_copy(update={"attention": attention})
 
 
 def main() -> None:
-    """Edit twice, and put both under the source."""
+    """Edit with and without modulation, and put both results below the source."""
     parser = argparse.ArgumentParser(description="Compare an edit with and without modulation.")
     parser.add_argument("spec", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("compare.png"))
-    parser.add_argument("--columns", type=int, default=4, help="frames of each clip")
+    parser.add_argument("--columns", type=int, default=4, help="number of frames of each clip")
     arguments = parser.parse_args()
     spec, base = load(arguments.spec), arguments.spec.parent
     editor = Editor(spec.model)

@@ -1,4 +1,4 @@
-"""The edit of instance.grain, built in Python without any text: `python examples/instance.py`."""
+"""The edit of instance.grain, built in Python: `python examples/instance.py`."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def two_men_become_a_robot_and_a_bear() -> EditSpec:
 
 
 def main() -> None:
-    """Run the edit, saying how far it is, and write instance.mp4 into the current folder."""
+    """Run the edit with a progress display, and write instance.mp4 to the current folder."""
     result = Editor().run(
         two_men_become_a_robot_and_a_bear(),
         base=HERE,  # where the spec's paths start

@@ -1,7 +1,7 @@
 """Render the example clips and masks: `python examples/make_clips.py`.
 
-Each clip is eight frames of the demo world with the exact masks of its figures, at twice the size
-that the demo model works on.
+Each clip has eight frames of the demo world, with the exact masks of its figures, at twice the demo
+model's frame size.
 """
 
 from pathlib import Path

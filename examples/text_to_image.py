@@ -1,10 +1,10 @@
-"""A picture from words alone, each phrase in its region, with a stock diffusers pipeline.
+"""Generate an image with each phrase in its own region, using a stock diffusers pipeline.
 
     python examples/text_to_image.py -o bound.png
 
-Draws the same noise twice: as the pipeline does by itself, and with the plan of a spec applied. The
-spec is one for editing; here its clip says the size, and its regions where things go. With a
-checkpoint of your own, compile for its folder and load that into a pipeline.
+Generates two images from the same noise: one with the plain pipeline, and one with the plan of a
+spec applied. The spec is an editing spec; here only the size of its clip and its regions matter.
+For another checkpoint, compile the plan for its folder and load the pipeline from that folder.
 """
 
 import argparse
@@ -33,13 +33,13 @@ edit instance right -> "yellow bear"
 
 
 def compiled() -> MaskPlan:
-    """The spec's plan for the demo model, of one frame."""
+    """Compile the spec for the demo model and one frame."""
     spec = grainspec.parse(SPEC)
     return grainspec.compile(spec, grainspec.bind(spec, base=HERE).edits, describe("demo", HERE))
 
 
 def draw(pipe: StableDiffusionPipeline, plan: MaskPlan, seed: int) -> Image.Image:
-    """A picture of the plan's target, with the pipeline as it stands."""
+    """Generate an image of the plan's target prompt with the pipeline in its current state."""
     return pipe(
         plan.target,
         width=plan.width,
@@ -51,7 +51,7 @@ def draw(pipe: StableDiffusionPipeline, plan: MaskPlan, seed: int) -> Image.Imag
 
 
 def main() -> None:
-    """Draw without the plan and with it, and put both side by side."""
+    """Generate an image without the plan and one with it, and put them side by side."""
     parser = argparse.ArgumentParser(description="Text to image with phrases in their regions.")
     parser.add_argument("-o", "--output", type=Path, default=Path("text_to_image.png"))
     parser.add_argument("--seed", type=int, default=0)

@@ -4,9 +4,14 @@
     findings = grainspec.check(spec, base="…")   # names, words, files
     grainspec.dumps(spec)                        # back to text
 
-Importing this package loads neither torch nor diffusers nor transformers; NumPy comes with
-:func:`compile` and :func:`bind`. Each name below is loaded when it is first used, so that the
-command ``grain`` starts at once.
+Write a spec: :func:`load`, :func:`parse`, :func:`from_json`, or in Python :class:`Builder` with
+:func:`region`, :func:`masks`, :func:`box`, :func:`ellipse`, :func:`polygon`, :func:`moving`,
+:func:`named`, ``ALL`` and ``REST``. Use it: :func:`check`, :func:`bind`, :func:`compile`,
+:func:`override`, :func:`dumps`, :func:`to_json`. Test with it: :mod:`grainspec.testing`. Run it:
+:class:`grainspec_runtime.Editor`.
+
+Each name is loaded when it is first used, so that the command ``grain`` starts at once. NumPy comes
+with :func:`bind` and :func:`compile`; torch, diffusers and transformers are never loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from grainspec.builder import Builder, Changes
+    from grainspec import testing
+    from grainspec.builder import Builder, Changes, region
     from grainspec.diagnostics import Diagnostic, GrainError
     from grainspec.json_format import from_json, to_json
     from grainspec.loading import load
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
         named,
         polygon,
     )
-    from grainspec.model.spec import EditSpec
+    from grainspec.model.spec import EditSpec, Region
     from grainspec.plan.backbone import Backbone
     from grainspec.plan.mask_plan import MaskPlan
     from grainspec.regions.bind import Bound
@@ -49,9 +55,11 @@ __all__ = [
     "Diagnostic",
     "EditSpec",
     "GrainError",
+    "Region",
     "bind",
     "box",
     "check",
+    "compile",
     "dumps",
     "ellipse",
     "from_json",
@@ -63,11 +71,13 @@ __all__ = [
     "parse",
     "parse_all",
     "polygon",
+    "region",
+    "testing",
     "to_json",
 ]
 
 _HOMES = {
-    "grainspec.builder": ("Builder", "Changes"),
+    "grainspec.builder": ("Builder", "Changes", "region"),
     "grainspec.diagnostics": ("Diagnostic", "GrainError"),
     "grainspec.json_format": ("from_json", "to_json"),
     "grainspec.loading": ("load",),
@@ -81,7 +91,7 @@ _HOMES = {
         "named",
         "polygon",
     ),
-    "grainspec.model.spec": ("EditSpec",),
+    "grainspec.model.spec": ("EditSpec", "Region"),
     "grainspec.text.override": ("override",),
     "grainspec.text.parse": ("parse", "parse_all"),
     "grainspec.text.printer": ("dumps",),
@@ -89,10 +99,16 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return import_module("grainspec.testing")
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]:
@@ -106,8 +122,9 @@ def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]
     []
     """
     from grainspec.checks.meaning import check_meaning
+    from grainspec.expect import expect_spec
 
-    findings = check_meaning(spec)
+    findings = check_meaning(expect_spec(spec, "check"))
     if base is not None and not any(finding.is_error for finding in findings):
         from grainspec.checks.files import check_files
 
@@ -133,9 +150,10 @@ def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
     >>> bound.edits.mask("r").sum(axis=(1, 2))  # pixels on each frame
     array([2016])
     """
+    from grainspec.expect import expect_spec
     from grainspec.regions.bind import bind_regions
 
-    return bind_regions(spec, Path(base))
+    return bind_regions(expect_spec(spec, "bind"), Path(base))
 
 
 def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
@@ -153,6 +171,7 @@ def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
     >>> plan.edits[0].tokens  # of "a bear" between its start and end
     ((2,),)
     """
+    from grainspec.expect import expect_spec
     from grainspec.plan.compile import compile_plan
 
-    return compile_plan(spec, layout, backbone).plan
+    return compile_plan(expect_spec(spec, "compile"), layout, backbone).plan

@@ -16,6 +16,22 @@
 ['green robot', 'yellow bear']
 >>> [edit.phrase for edit in spec.as_variant('one').changes]
 ['green robot']
+
+A region can also be a value, to be passed in place of its name, in statements and expressions:
+
+>>> from grainspec import region
+>>> left, right = region('left', masks('masks/left')), region('right', masks('masks/right'))
+>>> spec = (
+...     Builder('clip.mp4')
+...     .target('a green robot and a yellow bear at night')
+...     .region(left)
+...     .region(right)
+...     .region('sky', ~(left | right))
+...     .instance(left, 'green robot')
+...     .instance(right, 'yellow bear')
+...     .edit('sky', 'night')
+...     .build()
+... )
 """
 
 from __future__ import annotations
@@ -23,11 +39,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeAlias, Unpack, overload
 
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import GrainError, fail, refuse
 from grainspec.diagnostics.span import Span, caller
+from grainspec.expect import expect_definition, expect_phrase, region_name
 from grainspec.model.arguments import (
     AttentionSettings,
     BlendSettings,
@@ -38,7 +55,16 @@ from grainspec.model.arguments import (
     SamplerSettings,
 )
 from grainspec.model.declaration import fields_of
-from grainspec.model.expressions import Box, Expression, FrameRange, Length, operand, path_text
+from grainspec.model.expressions import (
+    Box,
+    Expression,
+    FrameRange,
+    Length,
+    Referable,
+    Reference,
+    operand,
+    path_text,
+)
 from grainspec.model.nodes import Node
 from grainspec.model.spec import (
     Attention,
@@ -64,6 +90,22 @@ from grainspec.model.spec import (
     Without,
 )
 from grainspec.model.validation import made
+
+RegionLike: TypeAlias = str | Referable
+"""A region in a statement: its name, a :class:`Region`, ``named(…)``, or a builder, which refers to
+the region that it named last."""
+
+
+def region(name: str, expression: Expression | Referable) -> Region:
+    """A named region, to be declared with :meth:`Builder.region` and passed in place of its name.
+
+    >>> from grainspec import masks
+    >>> left = region("left", masks("masks/left"))
+    >>> Builder("clip.mp4").region(left).keep(left)._edits
+    (Keep(region='left'),)
+    """
+    name, expression = expect_definition(name, expression)
+    return made(Region, name=name, expression=operand(expression))
 
 
 def _keys(model: type[Node], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,36 +138,36 @@ class _Statements:
 
     def edit(
         self,
-        region: str,
+        region: RegionLike,
         phrase: str,
         *,
         grain: Grain | None = None,
-        owner: str | None = None,
+        owner: RegionLike | None = None,
         weight: float = 1.0,
         repel: float | None = None,
     ) -> Self:
         """``edit REGION -> "phrase"``."""
-        fields = {"region": region, "phrase": phrase, "owner": owner}
+        fields = self._bound(grain or "edit", region, phrase, owner)
         return self._and(made(Edit, grain=grain, weight=weight, repel=repel, **fields))
 
     def class_(
-        self, region: str, phrase: str, *, weight: float = 1.0, repel: float | None = None
+        self, region: RegionLike, phrase: str, *, weight: float = 1.0, repel: float | None = None
     ) -> Self:
         """``edit class REGION -> "phrase"``: one phrase for everything of a kind."""
         return self.edit(region, phrase, grain="class", weight=weight, repel=repel)
 
     def instance(
-        self, region: str, phrase: str, *, weight: float = 1.0, repel: float | None = None
+        self, region: RegionLike, phrase: str, *, weight: float = 1.0, repel: float | None = None
     ) -> Self:
         """``edit instance REGION -> "phrase"``: one phrase for one object."""
         return self.edit(region, phrase, grain="instance", weight=weight, repel=repel)
 
     def part(
         self,
-        region: str,
+        region: RegionLike,
         phrase: str,
         *,
-        of: str | None = None,
+        of: RegionLike | None = None,
         weight: float = 1.0,
         repel: float | None = None,
     ) -> Self:
@@ -134,28 +176,41 @@ class _Statements:
 
     def add(
         self,
-        region: str,
+        region: RegionLike,
         phrase: str,
         *,
-        of: str,
+        of: RegionLike,
         weight: float = 1.0,
         repel: float | None = None,
     ) -> Self:
         """``add part REGION of OWNER -> "phrase"``: put something new on something."""
-        fields = {"region": region, "phrase": phrase, "owner": of}
+        fields = self._bound("add", region, phrase, of)
         return self._and(made(Edit, verb="add", grain="part", weight=weight, repel=repel, **fields))
 
-    def keep(self, *regions: str) -> Self:
+    def keep(self, *regions: RegionLike) -> Self:
         """``keep REGION, …``: these must not change."""
-        return self._and(*(made(Keep, region=region) for region in regions))
+        return self._and(*(made(Keep, region=self._name("keep", region)) for region in regions))
 
-    def free(self, *regions: str) -> Self:
+    def free(self, *regions: RegionLike) -> Self:
         """``free REGION, …``: these may change though no edit names them."""
-        return self._and(*(made(Free, region=region) for region in regions))
+        return self._and(*(made(Free, region=self._name("free", region)) for region in regions))
 
     def attention(self, /, **settings: Unpack[AttentionSettings]) -> Self:
         """``attention PROFILE { … }``: percentages as numbers, such as ``until=0.3``."""
         return self._with("attention", made(Attention, **_keys(Attention, settings)))
+
+    def _bound(
+        self, statement: str, region: RegionLike, phrase: str, owner: RegionLike | None
+    ) -> dict[str, Any]:
+        """Phrase, region and owner as the fields of an edit."""
+        return {
+            "phrase": expect_phrase(phrase, statement.replace("class", "class_")),
+            "region": self._name(statement, region),
+            "owner": None if owner is None else self._name("of", owner),
+        }
+
+    def _name(self, statement: str, region: RegionLike) -> str:
+        return region_name(region, statement)
 
     def _with(self, name: str, value: Any) -> Self:
         return replace(self, _fields={**self._fields, name: value})  # type: ignore[type-var]
@@ -175,9 +230,10 @@ class Changes(_Statements):
     _fields: dict[str, Any] = field(default_factory=dict)
     _edits: tuple[Change, ...] = ()
 
-    def without(self, *regions: str) -> Changes:
+    def without(self, *regions: RegionLike) -> Changes:
         """``without REGION, …``: ignore what the spec says about these."""
-        return self._and(*(made(Without, region=region) for region in regions))
+        names = [self._name("without", region) for region in regions]
+        return self._and(*(made(Without, region=name) for name in names))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Changes:
         """``sampler METHOD { … }``: settings that are not given are the spec's."""
@@ -247,10 +303,41 @@ class Builder(_Statements):
         """What the clip shows."""
         return self._with("source", prompt)
 
-    def region(self, name: str, expression: Expression) -> Builder:
-        """Name a region."""
-        region = made(Region, name=name, expression=operand(expression))
-        return replace(self, _regions=(*self._regions, region))
+    @overload
+    def region(self, name: str, expression: Expression | Referable) -> Builder: ...
+    @overload
+    def region(self, region: Region, /) -> Builder: ...
+    def region(self, name: Any, expression: Any = None) -> Builder:
+        """Name a region: ``.region("left", masks("left"))``, or ``.region(left)`` of a Region.
+
+        The returned builder can be passed in place of the region's name:
+
+        >>> from grainspec import REST, masks
+        >>> left = Builder("clip.mp4").region("left", masks("left"))
+        >>> left.region("ground", REST - left).instance(left, "robot")._edits
+        (Edit(grain='instance', region='left', phrase='robot'),)
+        """
+        if not isinstance(name, Region):
+            name = region(name, expression)
+        elif expression is not None:
+            cure = f"Write `.region({name.name})`, or a name and an expression."
+            raise refuse("G205", f"the region `{name.name}` has an expression already", cure)
+        return replace(self, _regions=(*self._regions, name))
+
+    def _name(self, statement: str, region: RegionLike) -> str:
+        name = super()._name(statement, region)
+        named = next((known for known in self._regions if known.name == name), region)
+        if isinstance(region, Region) and region != named:
+            cure = "Pass the region that the builder has, or rename one of them."
+            raise refuse("G102", f"`{name}` is a different region in this builder", cure)
+        return name
+
+    def _reference(self) -> Reference:
+        """The region that was named last, as it is written in expressions."""
+        if not self._regions:
+            cure = 'Name one first: `.region("left", …)`.'
+            raise refuse("G205", "the builder has no region yet", cure)
+        return self._regions[-1]._reference()
 
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
         """``flow { … }``: attention along the paths of optical flow."""

@@ -11,6 +11,7 @@ from pydantic_core import from_json as json_value
 
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.expect import expect_spec
 from grainspec.model.spec import EditSpec
 from grainspec.model.validation import details_of, findings_of
 
@@ -28,6 +29,7 @@ def to_json(spec: EditSpec) -> str:
     >>> from_json(to_json(spec)) == spec
     True
     """
+    spec = expect_spec(spec, "to_json")
     return spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n"
 
 

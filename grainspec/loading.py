@@ -26,8 +26,8 @@ def load(path: str | Path) -> EditSpec:
     path = Path(path)
     text = read_text(path)
     if path.suffix == ".json":
-        return from_json(text, path=str(path))
-    return parse(text, path=str(path))
+        return from_json(text, path=str(path)).in_folder(path.parent)
+    return parse(text, path=str(path)).in_folder(path.parent)
 
 
 def read_text(path: Path) -> str:

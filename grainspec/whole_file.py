@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Write files atomically: whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write beside ``path``, which takes its place at the end, or vanishes.
+    """Give a temporary file next to ``path``, which replaces it at the end.
 
-    Whatever is raised inside, ``path`` is either as it was before or complete. Raises OSError where
-    it cannot be written.
+    If an exception is raised inside, the temporary file is deleted and ``path`` stays as it was.
+    Raises OSError if the file cannot be written.
     """
     path = path.absolute()
     partial = path.parent / f".{path.name}.{os.getpid()}.part"

@@ -1,4 +1,4 @@
-"""Where an edit's words stand in the prompt, by character."""
+"""Find the words of edits in the prompt, by character."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 CharSpan = tuple[int, int]
-"""Start and end of a stretch of characters, end exclusive."""
+"""Start and end of a range of characters; the end is exclusive."""
 
 
 def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
-    """Every place where ``phrase`` stands in ``prompt`` as whole words, whatever the case.
+    """Every place where ``phrase`` occurs in ``prompt`` as whole words, ignoring case.
 
     >>> occurrences("Polar Bear", "a polar  bear and two polar bears")
     [(2, 13)]
@@ -33,9 +33,9 @@ def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
     ]
 
 
-@lru_cache(maxsize=8)  # a spec's phrases are all looked for in one prompt
+@lru_cache(maxsize=8)  # all phrases of a spec are searched in one prompt
 def _composed(text: str) -> tuple[str, list[CharSpan]]:
-    """A text with its accents composed (NFC), and where each of its characters was before."""
+    """The text in composed form (NFC), and the span of each of its characters in the original."""
     if unicodedata.is_normalized("NFC", text):
         return text, [(at, at + 1) for at in range(len(text))]
     composed: list[str] = []
@@ -49,36 +49,36 @@ def _composed(text: str) -> tuple[str, list[CharSpan]]:
 
 
 def _continues(sign: str) -> bool:
-    """Whether a character may melt into the one before it: marks, and the ends of Hangul."""
+    """Whether a character may combine with the one before: marks, Hangul vowels and finals."""
     return unicodedata.category(sign).startswith("M") or "\u1160" <= sign <= "\u11ff"
 
 
 @lru_cache(maxsize=8)
 def _marks(text: str) -> str:
-    """The combining marks of a text, for a regular expression's brackets."""
+    """The combining marks of a text, for a character class of a regular expression."""
     return "".join({sign for sign in text if unicodedata.category(sign).startswith("M")})
 
 
-def bind(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
-    """The places that belong to each phrase, in the order of ``phrases``.
+def bind_phrases(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
+    """Assign words of the prompt to phrases: the spans of each, in the order of ``phrases``.
 
-    Where phrases overlap, the longer one has the words:
+    If phrases overlap, the longer one gets the shared words:
 
-    >>> bind(["bear", "polar bear"], "a bear and a polar bear")
+    >>> bind_phrases(["bear", "polar bear"], "a bear and a polar bear")
     [[(2, 6)], [(13, 23)]]
     """
-    found: list[list[CharSpan]] = [[] for _ in phrases]
+    spans: list[list[CharSpan]] = [[] for _ in phrases]
     taken: list[CharSpan] = []
     for index in sorted(range(len(phrases)), key=lambda i: -len(phrases[i])):
         for start, end in occurrences(phrases[index], prompt):
             if all(end <= low or high <= start for low, high in taken):
-                found[index].append((start, end))
-        taken += found[index]
-    return found
+                spans[index].append((start, end))
+        taken += spans[index]
+    return spans
 
 
 def nearest_words(phrase: str, prompt: str) -> str | None:
-    """The words of ``prompt`` most like ``phrase``, if any are like it at all.
+    """The words of ``prompt`` that are most similar to ``phrase``, or None.
 
     >>> nearest_words("cherry tree", "a bear before cherry trees")
     'cherry trees'

@@ -1,4 +1,4 @@
-"""The cookbook's edits are read, laid out, bound and compiled as they stand, on a drawn clip."""
+"""The cookbook's edits are parsed, formatted, bound and compiled unchanged, on a drawn clip."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from grainspec_runtime.media.encode import encode_video
 
 PAGE = (ROOT / "grammar" / "cookbook.md").read_text(encoding="utf-8")
 EDITS = dict(re.findall(r"^## (\d+\. .+?)\n.*?```grain\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
-MORE = re.findall(r"Where the edits are there already.*?```grain\n(.*?)```", PAGE, re.DOTALL)
+MORE = re.findall(r"If the spec has the edits already.*?```grain\n(.*?)```", PAGE, re.DOTALL)
 SPECS = EDITS | {f"{index + 11}. variants": text for index, text in enumerate(MORE)}
 
 SIDE, FRAMES = 64, 48

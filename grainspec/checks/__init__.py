@@ -1,1 +1,1 @@
-"""What can be found wrong with a spec and its files."""
+"""Checks of a spec and of the files that it names."""

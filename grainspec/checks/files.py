@@ -1,4 +1,4 @@
-"""What a spec says about files: the clip and the masks, looked at without decoding the clip."""
+"""Checks of the files that a spec names: the clip, masks and control clips. No clip is decoded."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
-from grainspec.clip.window import frame_numbers, window
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.expressions import (
     Box,
@@ -23,7 +23,7 @@ from grainspec.regions.masks import check_masks
 
 
 def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """Every finding about the files that ``spec`` names; relative paths start at ``base``."""
+    """Check the files that ``spec`` names; relative paths start at ``base``."""
     video = spec.video
     try:
         facts = probe(
@@ -31,7 +31,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
             needed=video.frames.last if video.frames else None,
             span=video.span_of("path"),
         )
-        window(video, facts)
+        frame_crop(video, facts)
     except GrainError as error:
         return list(error.diagnostics)
     findings: list[Diagnostic] = []
@@ -48,10 +48,10 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
                 findings += _check_shape(source, facts, wanted)
             elif isinstance(source, During) and source.frames.first >= facts.frames:
                 message = f"frame {source.frames.first} is past the end of the video"
-                there = f"It has frames 0 to {facts.frames - 1}."
-                findings.append(Diagnostic("G303", message, there, source.span))
+                cure = f"The video has frames 0 to {facts.frames - 1}."
+                findings.append(Diagnostic("G303", message, cure, source.span))
     findings += [
-        found for control in spec.controls for found in _control(control, base, facts, frames)
+        finding for control in spec.controls for finding in _control(control, base, facts, frames)
     ]
     return findings
 
@@ -59,7 +59,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
 def _control(
     control: Control, base: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> Iterator[Diagnostic]:
-    """A control's own clip must have the source's frames, in the source's shape."""
+    """Check that a control's own clip has the source's frames and aspect ratio."""
     if control.clip is None:
         return
     span = control.span_of("clip")
@@ -69,19 +69,19 @@ def _control(
         yield from error.diagnostics
         return
     if own.frames <= frames[-1]:
-        message = f"{control.clip} has {own.frames} frames, frame {frames[-1]} is wanted"
-        yield Diagnostic("G303", message, "It needs a picture for every frame of the clip.", span)
+        message = f"{control.clip} has {own.frames} frames; the edit needs frame {frames[-1]}"
+        yield Diagnostic("G303", message, "It needs one frame per frame of the clip.", span)
     elif abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
         message = (
             f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
         )
-        yield Diagnostic("G306", message, "It may be larger or smaller, of the same shape.", span)
+        yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
 
 
 def _sources(
     expression: Expression, frames: Sequence[int]
 ) -> Iterator[tuple[Expression, Sequence[int]]]:
-    """The expression and everything inside it, each with the frames that it is wanted on."""
+    """The expression and all its operands, each with the frames that it is needed on."""
     yield expression, frames
     if isinstance(expression, During):
         frames = [frame for frame in frames if frame in expression.frames]
@@ -99,14 +99,14 @@ def _check_shape(box: Box | Polygon, facts: ClipFacts, frames: Sequence[int]) ->
         if x0 >= x1 or y0 >= y1:
             findings.append(Diagnostic("G309", f"the {box.kind} has no area", cure, span))
         if key.frame is not None and key.frame >= facts.frames:
-            message = f"the keyframe {key.frame} is past the end of the video"
-            there = f"It has frames 0 to {facts.frames - 1}."
-            findings.append(Diagnostic("G303", message, there, span))
+            message = f"keyframe {key.frame} is past the end of the video"
+            last = f"The video has frames 0 to {facts.frames - 1}."
+            findings.append(Diagnostic("G303", message, last, span))
     places = chain(
         (key.sides(*size) for key in box.keyframes), (box.sides(at, *size) for at in frames)
     )
     if frames and not findings and not any(_meets(place, *size) for place in places):
-        message = f"the {box.kind} lies outside the frame wherever it goes"
+        message = f"the {box.kind} lies outside the frame on every frame"
         findings.append(Diagnostic("G309", message, cure, box.keyframes[0].span or box.span))
     return findings
 

@@ -1,4 +1,4 @@
-"""The command's frame: which commands there are, how errors are shown, exit codes."""
+"""The entry point of ``grain``: the list of commands, error output and exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import grainspec
 from grainspec.cli.check import check
 from grainspec.cli.explain import explain
 from grainspec.cli.fmt import fmt
-from grainspec.cli.output import Format, report
+from grainspec.cli.output import Format, print_findings
 from grainspec.cli.test import test
 from grainspec.diagnostics import Diagnostic, GrainError
 
@@ -25,14 +25,14 @@ OK, FOUND_ERRORS, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 @cache
 def _extensions() -> dict[str, str]:
-    """Commands of other packages, such as the runtime: name to ``module:attribute``."""
+    """Commands of other packages, such as the runtime, by name, as ``module:attribute``."""
     from importlib.metadata import entry_points
 
     return {entry.name: entry.value for entry in entry_points(group="grainspec.commands")}
 
 
 class _Commands(click.Group):
-    """The SDK's commands, then those of extensions, imported when they are called."""
+    """The SDK's commands, and those of other packages, which are imported when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_extensions()})
@@ -49,7 +49,7 @@ class _Commands(click.Group):
         name = args[0] if args else ""
         if name and not name.startswith("-") and self.get_command(ctx, name) is None:
             cure = grainspec.diagnostics.suggestion(name, self.list_commands(ctx))
-            ctx.fail(f"there is no command `{name}`. {cure}")
+            ctx.fail(f"unknown command `{name}`. {cure}")
         return super().resolve_command(ctx, args)
 
 
@@ -59,7 +59,7 @@ def _load(name: str, place: str) -> click.Command:
     module, attribute = place.split(":")
     command = getattr(import_module(module), attribute)
     if not isinstance(command, click.Command):
-        raise TypeError(f"the extension {place} is no click command")
+        raise TypeError(f"{place}, the command `{name}`, is not a click command")
     return command
 
 
@@ -69,13 +69,13 @@ def _load(name: str, place: str) -> click.Command:
 )
 @click.version_option(grainspec.__version__, prog_name="grain")
 def app() -> None:
-    """Edit videos with diffusion models: which words go where, in a small language.
+    """Edit regions of a video with a diffusion model, as described in a .grain file.
 
     \b
     Examples:
-      grain check edit.grain     find every mistake, in a moment
+      grain check edit.grain     find mistakes, without loading a model
       grain show edit.grain      draw the regions on the frames
-      grain plan edit.grain      see what would be done to attention
+      grain plan edit.grain      show how attention would be modulated
       grain run edit.grain       edit the video
     """
 
@@ -87,18 +87,20 @@ app.add_command(test)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    """Let a kill unwind the stack, so that half-written files are removed."""
+    """Raise an exception on SIGTERM, so that unfinished files are removed."""
     raise KeyboardInterrupt
 
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
     signal.signal(signal.SIGTERM, _terminate)
-    _show_what_can_be_shown()
+    _replace_unencodable()
     try:
         code = app(standalone_mode=False)
     except GrainError as error:
-        report(error.diagnostics, source=error.source, path=error.path, format=_format_asked())
+        print_findings(
+            error.diagnostics, source=error.source, path=error.path, format=_format_asked()
+        )
         code = FOUND_ERRORS
     except click.ClickException as error:
         error.show()
@@ -114,26 +116,26 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else OK)
 
 
-def _show_what_can_be_shown() -> None:
-    """Signs that the terminal's encoding lacks, such as `→`, become `?` rather than an error."""
+def _replace_unencodable() -> None:
+    """Print `?` for characters that the terminal's encoding lacks, such as `→`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _not_installed(error: ModuleNotFoundError) -> int:
-    """Say which part is missing; modules of our own that are missing are a fault of ours."""
+    """Report a missing package; re-raise if it is one of our own modules, which is a bug."""
     package = (error.name or "").split(".")[0]
     if package in {"", "grainspec", "grainspec_runtime"}:
         raise error
-    cure = "Install it with: pip install 'grainspec[runtime]'"
-    finding = Diagnostic("G501", f"this command needs {package}, which is not installed", cure)
-    report([finding], format=_format_asked())
+    cure = "Install it with `pip install 'grainspec[runtime]'`."
+    finding = Diagnostic("G501", f"this command requires {package}, which is not installed", cure)
+    print_findings([finding], format=_format_asked())
     return FOUND_ERRORS
 
 
 def _format_asked() -> Format:
-    """The format on the command line, for errors that stop a command."""
+    """The value of ``--format`` on the command line, for errors that end a command."""
     words = sys.argv[1:]
     asked = "--format=json" in words or ("--format", "json") in pairwise(words)
     return "json" if asked else "text"

@@ -1,4 +1,4 @@
-"""``grain check``: every mistake of a spec, found without loading any model."""
+"""``grain check``: find the mistakes in a spec without loading a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.json_format import from_json
 from grainspec.loading import read_text
@@ -18,12 +18,13 @@ from grainspec.text.parse import parse_all
 
 @click.command
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--no-files", is_flag=True, help="Don't look at the video and the masks.")
+@click.option("--no-files", is_flag=True, help="Do not check the video and the masks.")
 @format_option
 def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
-    """Find every mistake in specs: words, names, values, video and masks.
+    """Find mistakes in specs, without loading a model.
 
-    Exits with 1 if there is an error, with 0 if there are none or only warnings.
+    Checks syntax, names, words, values, the video and the masks. Exits with 1 if there is an error,
+    and with 0 if there are only warnings.
 
     \b
     Examples:
@@ -37,14 +38,14 @@ def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
         errors = sum(finding.is_error for finding in findings)
         failed = failed or errors > 0
         if format_ == "json":
-            found = [finding.as_json() for finding in findings]
-            results.append({"path": str(file), "diagnostics": found})
+            diagnostics = [finding.as_json() for finding in findings]
+            results.append({"path": str(file), "diagnostics": diagnostics})
             continue
-        report(findings, source=source, path=str(file))
+        print_findings(findings, source=source, path=str(file))
         warnings = len(findings) - errors
-        said = [counted(errors, "error")] * (errors > 0)
-        said += [counted(warnings, "warning")] * (warnings > 0)
-        verdict = f"{visible(str(file))}: {', '.join(said) or 'fine'}"
+        counts = [counted(errors, "error")] * (errors > 0)
+        counts += [counted(warnings, "warning")] * (warnings > 0)
+        verdict = f"{visible(str(file))}: {', '.join(counts) or 'fine'}"
         print(verdict, file=sys.stderr if errors else sys.stdout)
     if format_ == "json":
         print_json({"files": results})
@@ -53,7 +54,7 @@ def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
 
 
 def findings_in(file: Path, *, look_at_files: bool) -> tuple[str | None, list[Diagnostic]]:
-    """A spec file's text and everything that can be found about it without a model."""
+    """Check a spec file without a model; return its text and all findings."""
     try:
         source = read_text(file)
     except GrainError as error:

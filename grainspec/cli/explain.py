@@ -1,4 +1,4 @@
-"""``grain explain``: what a code means, with an example of the mistake and of its cure."""
+"""``grain explain``: what a code means, with a wrong and a corrected example."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grainspec.diagnostics.explanations import Example, Explanation
 
 LONGEST_LINE = 88
-"""Longer lines of prose are hard to read, however wide the terminal is."""
+"""The maximum width of prose; longer lines are hard to read on any terminal."""
 
 _CALLED = {
     "grain": "a spec",
@@ -28,7 +28,7 @@ _CALLED = {
     "sh": "on the command line",
     "text": "files on disk",
 }
-"""What an example is, for people."""
+"""The heading for each kind of example."""
 
 _COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -37,7 +37,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.argument("code", required=False)
 @format_option
 def explain(code: str | None, format_: Format) -> None:
-    """Explain a finding's code, with an example of the mistake and of its cure.
+    """Explain an error code, with a wrong and a corrected example.
 
     Without CODE, list all codes.
 
@@ -51,41 +51,41 @@ def explain(code: str | None, format_: Format) -> None:
 
     from grainspec.diagnostics.explanations import explanations
 
-    found = explanations()
+    by_code = explanations()
     if format_ == "json":
         if wanted is None:
-            print_json({"codes": [explanation.as_json() for explanation in found.values()]})
+            print_json({"codes": [explanation.as_json() for explanation in by_code.values()]})
         else:
-            print_json(found[wanted].as_json())
+            print_json(by_code[wanted].as_json())
         return
     from rich.console import Console
 
     console = Console(highlight=False)
     if wanted is None:
-        _list(console, list(found.values()))
+        _list(console, list(by_code.values()))
     else:
-        _show(console, found[wanted])
+        _show(console, by_code[wanted])
 
 
 def _known(code: str) -> str:
-    """The code as it is written in findings; a usage error for one that there is not."""
+    """The code in its usual form; raise a usage error for an unknown code."""
     wanted = code.strip().upper()
     titles = {**ERRORS, **WARNINGS}
     if wanted in titles:
         return wanted
     shown = "".join(f"\n  {known}  {titles[known]}" for known in _nearest(wanted, titles))
-    message = f"there is no code `{visible(code)}`."
-    message += f" Did you mean one of these?{shown}" if shown else " A code looks like `G104`."
+    message = f"unknown code `{visible(code)}`."
+    message += f" Similar codes:{shown}" if shown else " Codes have the form `G104`."
     raise click.BadParameter(f"{message}\n`grain explain` lists all codes.", param_hint="CODE")
 
 
 def _nearest(wanted: str, titles: dict[str, str]) -> list[str]:
-    """The three codes most like ``wanted``; those with it in their title, if it is a word."""
+    """Up to three similar codes, or for a word, codes that have it in their titles."""
     if not any(sign.isdigit() for sign in wanted):
         return [code for code, title in titles.items() if wanted and wanted in title.upper()][:3]
 
     def distance(known: str) -> tuple[bool, float, int]:
-        """The same signs in another order first: they are the commonest slip."""
+        """Codes with the same characters in another order come first: the most common slip."""
         same_place = sum(a == b for a, b in zip(wanted, known, strict=False))
         alike = SequenceMatcher(None, wanted, known).ratio()
         return sorted(wanted) != sorted(known), -alike, -same_place
@@ -93,17 +93,17 @@ def _nearest(wanted: str, titles: dict[str, str]) -> list[str]:
     return sorted(titles, key=distance)[:3]
 
 
-def _list(console: Console, found: list[Explanation]) -> None:
+def _list(console: Console, listed: list[Explanation]) -> None:
     from rich.text import Text
 
-    for family, members in groupby(found, key=lambda explanation: explanation.family):
+    for family, members in groupby(listed, key=lambda explanation: explanation.family):
         text = Text(f"{family}\n", "bold")
         for explanation in members:
             text.append(f"  {explanation.code}", _COLOURS[explanation.severity])
             warning = " (warning)" * (explanation.severity == "warning")
             text.append(f"  {explanation.title}{warning}\n", "not bold")
         console.print(text, soft_wrap=True)
-    console.print("`grain explain CODE` tells more about one of them.", soft_wrap=True)
+    console.print("Explain one of them with `grain explain CODE`.", soft_wrap=True)
 
 
 def _show(console: Console, explanation: Explanation) -> None:
@@ -133,6 +133,6 @@ def _show_example(console: Console, verdict: str, colour: str, example: Example)
     head = Text(verdict, f"bold {colour}")
     head.append(f" ({_CALLED[example.kind]})\n", "not bold")
     console.print(head, soft_wrap=True)
-    # Lines of an example are never broken, so that they can be copied.
+    # Lines of an example are never wrapped, so that they can be copied.
     lines = "\n".join(f"    {line}".rstrip() for line in example.text.splitlines())
     console.print(Text(lines), soft_wrap=True)

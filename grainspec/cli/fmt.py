@@ -1,4 +1,4 @@
-"""``grain fmt``: lay out specs the one canonical way."""
+"""``grain fmt``: format specs in the canonical style."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.loading import read_text
 from grainspec.text.format import format_text
@@ -20,15 +20,17 @@ _STDIN = Path("-")
 
 @click.command
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if something would be.")
-@click.option("--diff", is_flag=True, help="Change nothing; print what would be changed.")
+@click.option(
+    "--check", is_flag=True, help="Change nothing; exit with 1 if a file is not formatted."
+)
+@click.option("--diff", is_flag=True, help="Change nothing; print the changes.")
 @format_option
 def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> None:
-    """Lay out specs the one canonical way, in place.
+    """Format specs in the canonical style, in place.
 
-    Takes files, folders (every .grain file in them) and `-`, which reads a spec and writes it laid
-    out. Words are moved, never changed, and comments are kept. A file with a syntax error is left
-    alone, and makes the command exit with 1.
+    PATHS are files, folders (all .grain files in them), or `-`, which reads a spec from standard
+    input and prints it formatted. Only white space changes, and comments are kept. A file with a
+    syntax error is not changed, and the command then exits with 1.
 
     \b
     Examples:
@@ -59,11 +61,11 @@ def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> No
     if format_ == "json":
         print_json({"changed": [str(path) for path in changed], "files": broken})
     elif _STDIN not in paths:
-        verb = "would be laid out anew" if check or diff else "laid out anew"
+        verb = "would be reformatted" if check or diff else "reformatted"
         for path in changed:
             print(f"{path}: {verb}", file=sys.stderr)
         if not changed and not broken:
-            print("all is laid out as it should be", file=sys.stderr)
+            print("all files are formatted already", file=sys.stderr)
     if broken or (changed and (check or diff)):
         sys.exit(1)
 
@@ -71,10 +73,10 @@ def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> No
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
     for path in paths:
         if path != _STDIN and path.is_dir():
-            found = sorted(path.rglob("*.grain"))
-            if not found:
-                raise fail("G311", f"there are no .grain files in {path}", "Check the path.")
-            yield from found
+            specs = sorted(path.rglob("*.grain"))
+            if not specs:
+                raise fail("G311", f"{path} contains no .grain files", "Check the path.")
+            yield from specs
         else:
             yield path
 
@@ -82,8 +84,8 @@ def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
 def _broken(path: Path, error: GrainError, format: Format) -> dict[str, object]:
     findings: list[Diagnostic] = list(error.diagnostics)
     if format == "text":
-        report(findings, source=error.source, path=str(path))
-        print(f"{path}: {counted(len(findings), 'error')}, left alone", file=sys.stderr)
+        print_findings(findings, source=error.source, path=str(path))
+        print(f"{path}: {counted(len(findings), 'error')}, not changed", file=sys.stderr)
     return {"path": str(path), "diagnostics": [finding.as_json() for finding in findings]}
 
 
@@ -94,12 +96,12 @@ def _print_diff(path: Path, text: str, wanted: str) -> None:
     console = Console(soft_wrap=True, highlight=False)
     old, new = text.splitlines(), wanted.splitlines()
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in difflib.unified_diff(old, new, str(path), f"{path}, laid out", lineterm=""):
+    for line in difflib.unified_diff(old, new, str(path), f"{path}, formatted", lineterm=""):
         console.print(Text(line, style=colours.get(line[0], "")))
 
 
 def _write(path: Path, text: str) -> None:
-    """Put ``text`` in the file's place, whole or not at all, with the rights it had."""
+    """Replace the file's text, whole or not at all; its permissions stay."""
     place = path.resolve()
     try:
         with whole_file(place) as partial:
@@ -107,4 +109,6 @@ def _write(path: Path, text: str) -> None:
             partial.chmod(place.stat().st_mode)
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror}"
-        raise fail("G310", message, "Check its rights and the space on the disk.") from error
+        raise fail(
+            "G310", message, "Check the permissions and the free space on the disk."
+        ) from error

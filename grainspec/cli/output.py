@@ -1,4 +1,4 @@
-"""How commands speak: findings for people on stderr, JSON for machines on stdout."""
+"""The output of commands: findings on stderr for people, JSON on stdout for programs."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def format_option(command: Command) -> Command:
-    """Give a command ``--format text|json``."""
+    """Add the option ``--format text|json`` to a command."""
     return click.option(
         "--format",
         "format_",
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="Text for people, JSON for machines.",
+        help="Text for people, JSON for programs.",
     )(command)
 
 
-def report(
+def print_findings(
     findings: Iterable[Diagnostic],
     *,
     source: str | None = None,
     path: str | None = None,
     format: Format = "text",
 ) -> None:
-    """Show findings: on stderr with the lines at fault, or as one JSON object on stdout."""
-    found = list(findings)
+    """Print findings: as text with the source lines on stderr, or as a JSON object on stdout."""
+    findings = list(findings)
     if format == "json":
-        print_json({"files": [{"path": path, "diagnostics": [f.as_json() for f in found]}]})
+        print_json({"files": [{"path": path, "diagnostics": [f.as_json() for f in findings]}]})
         return
-    if not found:
+    if not findings:
         return
     from rich.console import Console
 
     from grainspec.diagnostics.render import render
 
     console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
-    console.print(render(found, source=source, path=path))
+    console.print(render(findings, source=source, path=path))
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
+    """Print one JSON object on stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def counted(count: int, word: str) -> str:
-    """``"1 error"``, ``"2 errors"``."""
+    """A number and a noun: ``"1 error"``, ``"2 errors"``."""
     return f"{count} {word}{'s' * (count != 1)}"

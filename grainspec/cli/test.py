@@ -1,4 +1,4 @@
-"""``grain test``: do a spec's plans keep what every plan must keep?"""
+"""``grain test``: test the plans of specs against the invariants of every plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import GrainError, visible
 
 
@@ -18,18 +18,18 @@ from grainspec.diagnostics import GrainError, visible
     type=click.IntRange(0, 10_000),
     default=20,
     show_default=True,
-    help="Random changes to try, of each spec and each variant.",
+    help="Number of random changes to test, per spec and per variant.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="What they are drawn from.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random changes.")
 @format_option
 def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> None:
-    """Test the plans of specs, and of random specs like them, against named invariants.
+    """Test the mask plans of specs against invariants.
 
-    Each spec and variant is compiled as it is, then with other settings, weights, frames and
-    places of its regions. For each case it is checked that pairs are positive or negative as the
-    regions say, that words act in their regions alone, that strengths follow the equations, that
-    parts and what is kept stay apart, and that renaming, shifting and reversing change what they
-    should and nothing else. No model is loaded. Exits with 1 if something does not hold.
+    Each spec and variant is compiled as it is, and then with random changes: other settings,
+    weights, frames and positions of its regions. The invariants: pairs are positive or negative
+    according to the regions, words act only in their own regions, strengths follow the equations,
+    parts and kept regions stay separate, and renaming, shifting and reversing change the plan only
+    in the expected way. Loads no model. Exits with 1 if an invariant is violated.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
     from grainspec.testing.invariants import INVARIANTS
     from grainspec.testing.run import try_file
 
-    failed, found = False, []
+    failed, results = False, []
     console = Console(stderr=True, quiet=format_ == "json")
     for file in files:
         try:
@@ -58,12 +58,12 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
             failed = True
             if format_ == "json":
                 diagnostics = [finding.as_json() for finding in error.diagnostics]
-                found.append({"path": str(file), "diagnostics": diagnostics})
+                results.append({"path": str(file), "diagnostics": diagnostics})
             else:
-                report(error.diagnostics, source=error.source, path=error.path or str(file))
+                print_findings(error.diagnostics, source=error.source, path=error.path or str(file))
             continue
         failed = failed or bool(result.failures)
-        found.append(result.as_json())
+        results.append(result.as_json())
         if format_ == "text":
             cases = f"{counted(result.cases, 'case')}, {counted(len(INVARIANTS), 'invariant')}"
             verdict = counted(len(result.failures), "failure") if result.failures else "all hold"
@@ -71,8 +71,9 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
             for failure in result.failures:
                 print(f"  {visible(str(failure))}")
             if result.failures:
-                print(f"  Again: grain test {visible(str(file))} --seed {seed}")
+                again = f"--examples {examples} --seed {seed}"
+                print(f"  Reproduce with: grain test {visible(str(file))} {again}")
     if format_ == "json":
-        print_json({"files": found})
+        print_json({"files": results})
     if failed:
         sys.exit(1)

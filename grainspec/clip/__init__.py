@@ -1,1 +1,1 @@
-"""The source clip: its facts, found without decoding it, and its geometry."""
+"""The source clip: its facts, read without decoding it, and how its frames are cropped."""

@@ -1,6 +1,6 @@
-"""A clip's facts, found without decoding it.
+"""A clip's number of frames, size and frame rate, read without decoding it.
 
-A clip is a video file or a folder of images whose names end in the frame's number.
+A clip is a video file, or a folder of images whose names end in the frame number.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """Number of frames, width and height in pixels as shown, frames a second.
+    """Number of frames, width and height in pixels as displayed, frames per second.
 
-    ``rotation`` is what a player turns each frame by, in degrees counterclockwise: telephones write
-    upright clips lying down, and say so.
+    ``rotation`` is the angle by which a player rotates each frame, in degrees counterclockwise:
+    phones store upright clips sideways, with this angle in the file.
     """
 
     frames: int
@@ -39,7 +39,7 @@ def frame_number(path: Path) -> int | None:
 
 
 def numbered_images(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
-    """Image files with their frame numbers, by name; files without a number are left out."""
+    """Image files with their frame numbers, sorted by name; files without a number are skipped."""
     for path in sorted(paths):
         number = frame_number(path)
         if path.suffix.lower() in IMAGE_SUFFIXES and number is not None:
@@ -47,21 +47,22 @@ def numbered_images(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
 
 
 def probe(path: Path, *, needed: int | None = None, span: Span | None = None) -> ClipFacts:
-    """The facts of a clip.
+    """Read the facts of a clip.
 
-    Frames of a file are counted by reading its packets, up to frame ``needed`` if given, so a file
-    that was cut off is found out. Raises GrainError: G301 not there, G302 cannot be read.
+    Frames of a file are counted by reading its packets, up to frame ``needed`` if given, so that
+    truncated files are detected. Raises GrainError: G301 if the clip does not exist, G302 if it
+    cannot be read.
     """
     try:
         there = path.exists()
-    except OSError:  # a name longer than any file's
+    except OSError:  # such as a name that is too long
         there = False
     if not there:
-        raise fail("G301", f"there is no video {path}", "Check the path.", span)
+        raise fail("G301", f"the video {path} does not exist", "Check the path.", span)
     if path.is_dir():
         return _probe_folder(path, span)
     if path.stat().st_size == 0:
-        raise fail("G302", f"{path} is empty", "Was it copied in full?", span)
+        raise fail("G302", f"{path} is empty", "Copy the file again.", span)
     return _probe_file(path, needed, span)
 
 
@@ -72,25 +73,27 @@ def _probe_folder(path: Path, span: Span | None) -> ClipFacts:
     for number, image_path in numbered_images(path.iterdir()):
         if number in images:
             names = f"{images[number].name} and {image_path.name}"
-            message = f"{names} in {path} both claim one frame"
-            raise fail("G302", message, "Keep the clip's frames in a folder of their own.", span)
+            message = f"{names} in {path} have the same frame number"
+            raise fail(
+                "G302", message, "Put the frames of the clip into a folder of their own.", span
+            )
         images[number] = image_path
     if not images:
-        message = f"{path} holds no numbered images"
-        raise fail("G302", message, "Frames look like 00000.png, 00001.png, ….", span)
+        message = f"{path} contains no numbered images"
+        raise fail("G302", message, "Name the frames 00000.png, 00001.png, ….", span)
     gap = next((number for number in range(len(images)) if number not in images), None)
     if gap is not None:
         message = f"{path} has no image for frame {gap}"
-        raise fail("G302", message, "Frames count from 0 without gaps.", span)
+        raise fail("G302", message, "Frames must be numbered from 0 without gaps.", span)
     sizes = set()
     for image_path in images.values():
         try:
             with Image.open(image_path) as image:
                 sizes.add(image.size)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise fail("G302", f"{image_path} is no image that can be read", "", span) from error
+            raise fail("G302", f"{image_path} cannot be read as an image", "", span) from error
         if len(sizes) > 1:
-            message = f"{image_path} has another size than the frames before it"
+            message = f"{image_path} has a different size than the frames before it"
             raise fail("G302", message, "All frames must have the same size.", span)
     width, height = sizes.pop()
     return ClipFacts(len(images), width, height, 8.0)
@@ -102,7 +105,7 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
     try:
         with av.open(_file_url(path)) as container:
             if not container.streams.video:
-                raise fail("G302", f"{path} holds no video", "", span)
+                raise fail("G302", f"{path} contains no video stream", "", span)
             first = next(container.decode(video=0), None)
         with av.open(_file_url(path)) as container:
             stream = container.streams.video[0]
@@ -112,30 +115,37 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"{path} cannot be read as a video: {reason}"
-        raise fail("G302", message, "Does another player show it?", span) from error
+        raise fail(
+            "G302", message, "Check it in a video player, or convert it to MP4.", span
+        ) from error
     if first is None or count == 0 or width == 0 or height == 0:
-        raise fail("G302", f"{path} holds no frames", "Was it copied in full?", span)
+        raise fail("G302", f"{path} contains no frames", "Copy or export the file again.", span)
     if count + hidden < promised:
-        message = f"{path} is cut off: it promises {promised} frames and holds {count + hidden}"
-        raise fail("G302", message, "Was it copied in full?", span)
+        message = f"{path} is truncated: it has {count + hidden} of {promised} frames"
+        raise fail("G302", message, "Copy or export the file again.", span)
     rotation = round(getattr(first, "rotation", 0)) % 360
     if rotation % 90:
-        message = f"{path} is turned by {rotation} degrees"
-        raise fail("G302", message, "Save it upright, then name the new file.", span)
+        message = f"{path} is rotated by {rotation} degrees"
+        raise fail(
+            "G302",
+            message,
+            "Export it upright: only multiples of 90 degrees are supported.",
+            span,
+        )
     if rotation % 180:
         width, height = height, width
     return ClipFacts(count, width, height, rate, rotation)
 
 
 def _file_url(path: Path) -> str:
-    """The path as FFmpeg takes it: absolute, so that a colon in it names no protocol."""
+    """The absolute path: in a relative one, FFmpeg reads a colon as the end of a protocol."""
     return str(path.absolute())
 
 
 def _count_packets(packets: Iterable[Any], needed: int | None, promised: int) -> tuple[int, int]:
-    """How many frames are shown, and how many are cut away by the file's own edit list.
+    """Count the frames that are shown, and those that the file's edit list removes.
 
-    Stops once it is known that frame ``needed`` is there; the file's promise counts from then on.
+    Stops once frame ``needed`` is known to exist, and then trusts the count in the file's header.
     """
     shown = hidden = 0
     for packet in packets:

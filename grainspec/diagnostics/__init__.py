@@ -1,4 +1,4 @@
-"""Findings with stable codes, and how they are shown."""
+"""Diagnostics: findings with stable codes, and how they are printed."""
 
 from grainspec.diagnostics.diagnostic import (
     Diagnostic,

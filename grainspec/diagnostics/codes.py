@@ -1,7 +1,7 @@
-"""Every diagnostic's stable code, with one line on what it means.
+"""The stable code of every diagnostic, with its title.
 
-G0.. the text itself, G1.. names and meaning, G2.. values, G3.. files, G4.. the plan, G5.. models
-and runs. A code is never reused for another meaning.
+G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
+regions, G4.. plans, G5.. models and runs. A code never gets another meaning.
 """
 
 from __future__ import annotations
@@ -11,72 +11,72 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 
 ERRORS: dict[str, str] = {
-    "G001": "a word or sign stands where the language does not allow it",
-    "G002": "a text in quotes is never closed",
-    "G003": "something that is no word, number or sign of the language",
-    "G004": "an expression nests too deep",
-    "G005": "the file does not say which version of the language it is written in",
-    "G006": "the file is no UTF-8 text, or too large",
-    "G007": "a statement that may stand only once stands twice",
-    "G008": "a statement that every spec needs is missing",
-    "G009": "the JSON document does not fit the schema",
-    "G010": "a statement that cannot stand in a variant, or only in one",
-    "G101": "a region's name that nothing defines",
+    "G001": "unexpected word or symbol",
+    "G002": "a string is not closed",
+    "G003": "unexpected character",
+    "G004": "an expression is nested too deeply",
+    "G005": "the language version is missing or not supported",
+    "G006": "the file is not UTF-8 text, or is too large",
+    "G007": "duplicate statement",
+    "G008": "a required statement is missing",
+    "G009": "the JSON document does not match the schema",
+    "G010": "a statement is not allowed in a variant, or only in a variant",
+    "G101": "unknown region",
     "G102": "two regions or two variants have the same name",
     "G104": "an edit's words are not in the target prompt",
-    "G105": "two edits bind the same words",
-    "G106": "regions are defined by each other in a circle",
-    "G107": "a region is kept and edited",
-    "G108": "the spec edits nothing",
-    "G109": "a region is edited twice, or is its own owner, if only by way of others",
-    "G110": "a variant leaves out what the spec does not say",
-    "G201": "a setting that this block does not have",
-    "G202": "a value of the wrong kind or unit",
-    "G203": "a value out of range",
-    "G204": "a setting without its value, or given twice",
-    "G205": "a region source that does not exist, or used wrongly",
-    "G301": "the video is not there",
+    "G105": "two edits use the same words",
+    "G106": "regions are defined in terms of each other",
+    "G107": "a region is both kept and edited",
+    "G108": "the spec has no edit",
+    "G109": "a region is edited twice, or owns itself, directly or through others",
+    "G110": "`without` has nothing to remove",
+    "G201": "unknown setting",
+    "G202": "a value has the wrong kind or unit",
+    "G203": "a value is out of range",
+    "G204": "a setting has no value, or is given twice",
+    "G205": "a region source is unknown, or is used incorrectly",
+    "G301": "the video does not exist",
     "G302": "the video cannot be read",
-    "G303": "the video has fewer frames than the spec asks for",
-    "G304": "no masks at the place given",
-    "G305": "a mask for a frame is missing",
-    "G306": "a mask is not of the video's size",
+    "G303": "a frame is past the end of the video",
+    "G304": "no masks found",
+    "G305": "a frame has no mask",
+    "G306": "a mask does not have the video's size",
     "G307": "a region is empty on every frame",
-    "G308": "masks that cannot be read, or are not plainly black and white",
-    "G309": "a box lies outside the frame, or has no area",
-    "G310": "a folder cannot be written to",
-    "G311": "the spec's file cannot be read",
+    "G308": "a mask cannot be read, or its values are ambiguous",
+    "G309": "a shape lies outside the frame, or has no area",
+    "G310": "the output cannot be written",
+    "G311": "the spec cannot be read",
     "G313": "a part lies outside its owner",
-    "G314": "the video's size is not one the model can work on",
-    "G317": "a folder that holds no run, or one that is not whole",
-    "G402": "an edit's words lie beyond the text encoder's window",
-    "G404": "the plan does not fit the model that it is applied to",
-    "G405": "a plan's file cannot be read",
-    "G501": "a part of grainspec is not installed",
-    "G502": "the model's folder is not there or not whole",
-    "G503": "the model cannot be fetched",
-    "G504": "a model of an architecture that is not supported",
-    "G505": "sampling went wrong",
-    "G506": "there is not enough memory",
-    "G507": "the parts of a model do not fit together",
-    "G508": "a LoRA or a textual inversion cannot be used",
+    "G314": "the model does not support the video's size or number of frames",
+    "G317": "a folder does not contain a complete run",
+    "G402": "an edit's words exceed the text encoder's token limit",
+    "G404": "the plan does not match the model or the clip",
+    "G405": "a plan file cannot be read",
+    "G501": "a required package is not installed",
+    "G502": "the model's folder is missing or incomplete",
+    "G503": "the model cannot be downloaded",
+    "G504": "the model's architecture is not supported",
+    "G505": "the model produced NaN or infinity",
+    "G506": "out of memory",
+    "G507": "the components of a model do not match",
+    "G508": "a LoRA or textual inversion cannot be used",
 }
 
 WARNINGS: dict[str, str] = {
-    "G103": "a region that nothing uses",
-    "G312": "regions of two edits overlap",
+    "G103": "a region is not used",
+    "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
-    "G316": "a part sticks out of its owner",
-    "G401": "a region vanishes at a level of the model",
-    "G403": "a prompt is longer than the text encoder's window",
-    "G510": "words that the demo model never learnt",
-    "G511": "a clip that is not of the demo world",
-    "G512": "an entry of the cache is damaged",
+    "G316": "a part extends beyond its owner",
+    "G401": "a region is too small for a level of the model",
+    "G403": "a prompt exceeds the text encoder's token limit",
+    "G510": "the demo model does not know a word",
+    "G511": "the demo model cannot reproduce the clip",
+    "G512": "a cache entry is damaged",
 }
 
 
 def severity_of(code: str) -> Severity:
-    """``error`` or ``warning``; raises KeyError for an unknown code."""
+    """Return ``error`` or ``warning``; raise KeyError for an unknown code."""
     if code in ERRORS:
         return "error"
     if code in WARNINGS:

@@ -1,4 +1,4 @@
-"""What is wrong, where, and what to do about it."""
+"""A diagnostic: what is wrong, where, and how to correct it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from grainspec.diagnostics.codes import Severity, severity_of
 from grainspec.diagnostics.span import Span, caller
 
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What would move the cursor, turn the writing around or change colours on a terminal."""
+"""Characters that control a terminal (cursor, colours) or the direction of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: a stable code, one sentence of what is wrong, and one of what to do.
+    """One finding: a stable code, a sentence that says what is wrong, and one that says what to do.
 
-    >>> finding = Diagnostic("G101", "no region is called `lefft`", "Did you mean `left`?")
+    >>> finding = Diagnostic("G101", "unknown region `lefft`", "Did you mean `left`?")
     >>> finding.severity, str(finding)
-    ('error', 'G101: no region is called `lefft`. Did you mean `left`?')
+    ('error', 'G101: unknown region `lefft`. Did you mean `left`?')
     """
 
     code: str
@@ -31,41 +32,46 @@ class Diagnostic:
 
     @property
     def severity(self) -> Severity:
-        """``error`` or ``warning``, as the code has it."""
+        """``error`` or ``warning``, depending on the code."""
         return severity_of(self.code)
 
     @property
     def is_error(self) -> bool:
-        """Whether this stops the work."""
+        """Whether this is an error, which stops the command."""
         return self.severity == "error"
 
     def as_json(self) -> dict[str, Any]:
-        """A plain dict for machines; lines and columns count from 1."""
-        found: dict[str, Any] = {
+        """The finding as JSON values; lines and columns are counted from 1."""
+        fields: dict[str, Any] = {
             "code": self.code,
             "severity": self.severity,
             "message": self.message,
             "cure": self.cure,
         }
         if self.span:
-            found["line"], found["column"] = self.span.line, self.span.column
-            found["end_line"], found["end_column"] = self.span.end_line, self.span.end_column
+            fields["line"], fields["column"] = self.span.line, self.span.column
+            fields["end_line"], fields["end_column"] = self.span.end_line, self.span.end_column
             if self.span.path:
-                found["path"] = self.span.path
-        return found
+                fields["path"] = self.span.path
+        return fields
 
     def __str__(self) -> str:
         place = f"line {self.span.line}, column {self.span.column}: " if self.span else ""
         if self.span and self.span.path:
             place = f"{self.span.path}:{self.span.line}: "
+        return place + self.without_place
+
+    @property
+    def without_place(self) -> str:
+        """Code, message and cure."""
         cure = f". {self.cure}" if self.cure else ""
-        return f"{place}{self.code}: {self.message}{cure}"
+        return f"{self.code}: {self.message}{cure}"
 
 
 class GrainError(Exception):
-    """Something stopped the work; ``diagnostics`` says what, with every finding there was.
+    """An operation failed; ``diagnostics`` has the errors, and any warnings found with them.
 
-    ``source`` is the text that the spans point into and ``path`` where it was read from, if known.
+    ``source`` is the text that the spans refer to; ``path`` is the file it was read from, if known.
 
     >>> from grainspec import parse
     >>> try:
@@ -87,31 +93,48 @@ class GrainError(Exception):
         self.path = path
         super().__init__("\n".join(map(str, self.diagnostics)))
 
+    def __str__(self) -> str:
+        """One finding a line, each with its place, in the file if that is known."""
+        if not self.path:
+            return super().__str__()
+        name = visible(self.path)
+        return "\n".join(
+            f"{name}:{line.span.line}:{line.span.column}: {line.without_place}"
+            if line.span and not line.span.path
+            else str(line)
+            for line in self.diagnostics
+        )
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec.notebook").error_html(self)
+        )  # by name: no circle of imports
+
 
 def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:
-    """An error of one finding, ready to be raised."""
+    """Make an error with one finding, to be raised."""
     return GrainError([Diagnostic(code, message, cure, span)])
 
 
 def refuse(code: str, message: str, cure: str = "") -> GrainError:
-    """An error about what somebody's Python asked for, with the line that did."""
+    """Make an error about a call in the user's Python, with the line of that call."""
     return fail(code, message, cure, caller())
 
 
 def visible(text: str) -> str:
-    r"""A text that is safe on a terminal: control characters as escapes, such as ``\x1b``."""
+    r"""Make a text safe to print on a terminal: control characters become escapes, as ``\x1b``."""
     return UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like ``word``, if any is like it at all."""
+    """The known word that is most similar to ``word``, or None if none is similar."""
     folded = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    matches = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """``"Did you mean `left_man`?"``, else the list of what there is."""
+    """A hint: ``"Did you mean `left_man`?"``, or else the list of known words."""
     known = list(known)
     near = closest(word, known)
     if near:
@@ -123,7 +146,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of what an error says; where it says nothing, what kind it is.
+    """The first line of an error's message, or its class name if the message is empty.
 
     >>> reason_of(ValueError("no weights")), reason_of(ValueError())
     ('no weights', 'ValueError')

@@ -1,7 +1,7 @@
-"""What each code means, at length, with an example of the mistake and of its cure.
+"""The explanation of each code, with an example of the mistake and the corrected example.
 
-The texts are in ``explanations.md`` beside this file, whose head says how they are written. They
-are read only when somebody asks, so that commands do not wait for them.
+The texts are in ``explanations.md`` in this folder; the comment at its top describes the format.
+They are read only on request, so that other commands start faster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_args
 from grainspec.diagnostics.codes import ERRORS, WARNINGS, Severity, severity_of
 
 Kind = Literal["grain", "json", "python", "sh", "text"]
-"""A spec, a spec as a JSON document, a Python program, a command line, a folder's listing."""
+"""A spec, a spec as JSON, Python code, a command line, a folder's listing."""
 
 _HEADING = re.compile(r"^(?:# (?P<family>G\d\.\. .+)|## (?P<code>.+))$", re.MULTILINE)
 _SECTION = re.compile(
@@ -30,22 +30,22 @@ _SECTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A few lines, and what they are: a spec, a command line, a folder's listing."""
+    """A few lines of an example, and their kind."""
 
     kind: Kind
     text: str
 
     def as_json(self) -> dict[str, str]:
-        """A plain dict for machines."""
+        """The example as JSON values."""
         return {"kind": self.kind, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a code is an error or a warning, how one gets there, and how one gets out again.
+    """What a code means, how the mistake usually happens, and how to correct it.
 
-    ``family`` is the heading that the code stands under; ``text`` has one line a paragraph, with
-    an empty line between paragraphs.
+    ``family`` is the heading of the code's group; ``text`` has one line per paragraph, with an
+    empty line between paragraphs.
     """
 
     code: str
@@ -56,7 +56,7 @@ class Explanation:
 
     @property
     def title(self) -> str:
-        """The code's one line, as it stands in ``codes.py``."""
+        """The code's title, from ``codes.py``."""
         return ERRORS.get(self.code) or WARNINGS[self.code]
 
     @property
@@ -65,7 +65,7 @@ class Explanation:
         return severity_of(self.code)
 
     def as_json(self) -> dict[str, Any]:
-        """A plain dict for machines."""
+        """The explanation as JSON values."""
         return {
             "code": self.code,
             "severity": self.severity,
@@ -78,7 +78,7 @@ class Explanation:
 
 @cache
 def explanations() -> Mapping[str, Explanation]:
-    """Every code's explanation, by code, in the order of the codes.
+    """All explanations by code, in the order of the codes.
 
     >>> explanations()["G104"].title
     "an edit's words are not in the target prompt"
@@ -88,12 +88,12 @@ def explanations() -> Mapping[str, Explanation]:
 
 
 def read_explanations(page: str) -> dict[str, Explanation]:
-    """Explanations, by code, from the text of ``explanations.md``.
+    """Read the explanations, by code, from the text of ``explanations.md``.
 
-    Raises ValueError for a section that is not as that file's head wants it.
+    Raises ValueError for a section that does not have the format described in that file.
     """
     page = re.sub(r"^<!--.*?^-->$", "", page, flags=re.DOTALL | re.MULTILINE)
-    found: dict[str, Explanation] = {}
+    by_code: dict[str, Explanation] = {}
     family = ""
     headings = list(_HEADING.finditer(page))
     ends = [heading.start() for heading in headings[1:]] + [len(page)]
@@ -105,21 +105,21 @@ def read_explanations(page: str) -> dict[str, Explanation]:
         section = _SECTION.fullmatch(page, heading.end(), end)
         if not section:
             raise ValueError(
-                f"the section {code} is not: text, `Wrong:`, `Right:`, each with a fence"
+                f"section {code} must have a text, `Wrong:` and `Right:`, each with a fenced block"
             )
-        if code in found:
-            raise ValueError(f"the section {code} stands twice")
-        found[code] = Explanation(
+        if code in by_code:
+            raise ValueError(f"duplicate section {code}")
+        by_code[code] = Explanation(
             code,
             family,
             re.sub(r"(?<!\n)\n(?!\n)", " ", section["text"]),
             _example(code, section["wrong_kind"], section["wrong"]),
             _example(code, section["right_kind"], section["right"]),
         )
-    return found
+    return by_code
 
 
 def _example(code: str, kind: str, text: str) -> Example:
     if kind not in get_args(Kind):
-        raise ValueError(f"the section {code} has an example of the unknown kind `{kind}`")
+        raise ValueError(f"section {code} has an example of unknown kind `{kind}`")
     return Example(cast(Kind, kind), text)

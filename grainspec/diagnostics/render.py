@@ -1,4 +1,4 @@
-"""Diagnostics for people: the line at fault, a caret under the words, the cure below."""
+"""Diagnostics as text: the source line, carets under the words, and the cure below."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_LINE = 160
 def render(
     diagnostics: Iterable[Diagnostic], *, source: str | None = None, path: str | None = None
 ) -> Text:
-    """All findings as one styled text; colours show on terminals only."""
+    """Render all findings as one styled text; colours appear on terminals only."""
     lines = source.split("\n") if source is not None else []
     blocks = [_render_one(diagnostic, lines, path) for diagnostic in diagnostics]
     return Text("\n\n").join(blocks)

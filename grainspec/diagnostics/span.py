@@ -1,4 +1,4 @@
-"""Places in source text: of a spec, or of the Python that built one."""
+"""Positions in source text: of a spec, or of the Python code that built one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from itertools import islice
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of source text. Lines and columns count from 1; the end column is exclusive.
+    """A range of source text. Lines and columns are counted from 1; the end column is exclusive.
 
-    ``path`` is the Python file of what was built there, and None for a spec's own text.
+    ``path`` is the Python file if the spec was built in Python, and None for a spec's own text.
     """
 
     line: int
@@ -21,14 +21,17 @@ class Span:
     path: str | None = None
 
     def to(self, other: Span) -> Span:
-        """From the start of this span to the end of ``other``."""
+        """The span from the start of this one to the end of ``other``."""
         return Span(self.line, self.column, other.end_line, other.end_column, self.path)
 
 
+_OURS = frozenset({"grainspec", "grainspec_runtime"})
+
+
 def caller() -> Span | None:
-    """The call, in somebody else's Python, that led here; None where there is none."""
+    """The position of the call in the user's Python that led here, or None."""
     frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").partition(".")[0] == "grainspec":
+    while frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         if frame.f_back is None:
             return None
         frame = frame.f_back

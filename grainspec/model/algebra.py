@@ -3,6 +3,8 @@
 Expressions combine with ``|`` (either), ``&`` (both), ``-`` (without) and ``~`` (everything else),
 in Python as in the language; the functions that make the simplest ones are in
 :mod:`grainspec.model.expressions`.
+
+One file, longer than most: an operator makes expressions, and every expression has the operators.
 """
 
 from __future__ import annotations
@@ -10,7 +12,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NoReturn,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -31,8 +43,89 @@ from grainspec.model.shapes import (
 from grainspec.model.validation import made, refusal
 
 
-class _Algebra(Node):
-    """The operators of every expression; ``a | b | c`` is one union of three, as in text."""
+class Operators:
+    """The operators of regions; ``a | b | c`` is one union of three, as in the language.
+
+    Their operands are expressions, and values that refer to a region (:class:`Referable`). Python's
+    other operators, and ``and``, ``or`` and ``not``, raise G205, which names the one to use.
+
+    >>> from grainspec import region
+    >>> left = region("left", masks("masks/left"))
+    >>> REST - left
+    Difference(items=(Rest(), Reference(name='left')))
+    >>> left.grow("4px") & ~named("lake")
+    Intersection(items=(Grown(of=Reference(name='left'), by=Length(4px)), \
+Complement(of=Reference(name='lake'))))
+    """
+
+    def __or__(self, other: AnyRegion) -> Union:
+        return _joined(Union, self, other)
+
+    def __ror__(self, other: AnyRegion) -> Union:
+        return _joined(Union, other, self)
+
+    def __and__(self, other: AnyRegion) -> Intersection:
+        return _joined(Intersection, self, other)
+
+    def __rand__(self, other: AnyRegion) -> Intersection:
+        return _joined(Intersection, other, self)
+
+    def __sub__(self, other: AnyRegion) -> Difference:
+        return _joined(Difference, self, other)
+
+    def __rsub__(self, other: AnyRegion) -> Difference:
+        return _joined(Difference, other, self)
+
+    def __invert__(self) -> Complement:
+        return made(Complement, of=operand(self))
+
+    def grow(self, by: str) -> Grown:
+        """This region and all that is within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
+        return made(Grown, kind="grow", of=operand(self), by=Length.parse(by))
+
+    def shrink(self, by: str) -> Grown:
+        """What of this region is further than ``by`` from its edge."""
+        return made(Grown, kind="shrink", of=operand(self), by=Length.parse(by))
+
+    def during(self, first: int, last: int) -> During:
+        """This region on source frames ``first`` to ``last``, and nowhere on the others."""
+        frames = made(FrameRange, first=first, last=last)
+        return made(During, of=operand(self), frames=frames)
+
+    def __bool__(self) -> NoReturn:
+        message = "a region has no truth value, so `and`, `or`, `not` and `if` do not work on it"
+        cure = "Combine regions with `left & right`, `left | right` or `~left`."
+        raise refuse("G205", message, f"{cure} Test for None with `is not None`.")
+
+    def __add__(self, other: object) -> NoReturn:
+        raise refuse("G205", "regions cannot be added with `+`", "Write `left | right`.")
+
+    __radd__ = __add__
+
+    def __xor__(self, other: object) -> NoReturn:
+        cure = "Write `(left | right) - (left & right)`."
+        raise refuse("G205", "regions have no operator `^`", cure)
+
+    __rxor__ = __xor__
+
+    def __lt__(self, other: object) -> NoReturn:
+        cure = "What both share is `left & right`; one without the other is `left - right`."
+        raise refuse("G205", "regions cannot be compared with `<`, `<=`, `>` or `>=`", cure)
+
+    __le__ = __gt__ = __ge__ = __lt__
+
+
+@runtime_checkable
+class Referable(Protocol):
+    """A value that refers to a named region: a Region, ``named(…)`` or a builder."""
+
+    def _reference(self) -> Reference:
+        """The region, as it is written in expressions."""
+        ...
+
+
+class _Algebra(Operators, Node):
+    """Base of all expressions."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("kind", schema))
 
@@ -43,46 +136,33 @@ class _Algebra(Node):
             raise refusal("G204", "`kind` is missing", "")
         return self
 
-    def __or__(self, other: Expression) -> Union:
-        return made(Union, items=(*_operands(Union, self), operand(other)))
-
-    def __and__(self, other: Expression) -> Intersection:
-        return made(Intersection, items=(*_operands(Intersection, self), operand(other)))
-
-    def __sub__(self, other: Expression) -> Difference:
-        return made(Difference, items=(*_operands(Difference, self), operand(other)))
-
-    def __invert__(self) -> Complement:
-        return made(Complement, of=self)
-
-    def grow(self, by: str) -> Grown:
-        """This region and everything within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
-        return made(Grown, kind="grow", of=self, by=Length.parse(by))
-
-    def shrink(self, by: str) -> Grown:
-        """The part of this region that is further than ``by`` from its edge."""
-        return made(Grown, kind="shrink", of=self, by=Length.parse(by))
-
-    def during(self, first: int, last: int) -> During:
-        """This region on source frames ``first`` to ``last``; empty on the others."""
-        return made(During, of=self, frames=made(FrameRange, first=first, last=last))
-
 
 def require(tag: str, schema: dict[str, Any]) -> None:
     """Make the field that tells records apart required in a JSON schema, despite its default."""
     schema["required"] = [tag, *schema.get("required", [])]
 
 
-def _operands(kind: type[Union | Intersection | Difference], one: Any) -> tuple[Expression, ...]:
-    return one.items if isinstance(one, kind) else (one,)
+_Joined = TypeVar("_Joined", bound="Union | Intersection | Difference")
 
 
-def operand(other: Any) -> Expression:
-    """The same expression; raises GrainError (G205) for anything else, such as a name."""
-    if not isinstance(other, _Algebra):
-        cure = "For another region write `named('left')`, which is `Reference(name='left')`."
-        raise refuse("G205", f"{other!r} is not a region expression", cure)
-    return other  # type: ignore[return-value]
+def _joined(kind: type[_Joined], left: object, right: object) -> _Joined:
+    """One expression of both operands; a left one of the same kind gets another item."""
+    first = operand(left)
+    items = first.items if isinstance(first, kind) else (first,)
+    return made(kind, items=(*items, operand(right)))
+
+
+def operand(other: object) -> Expression:
+    """An operand as an expression.
+
+    Raises GrainError (G205) for anything else, such as a name.
+    """
+    if isinstance(other, _Algebra):
+        return other  # type: ignore[return-value]
+    if isinstance(other, Referable):
+        return other._reference()
+    cure = "For another region write `named('left')`, which is `Reference(name='left')`."
+    raise refuse("G205", f"{other!r} is not a region expression", cure)
 
 
 def _file_number(number: int) -> int:
@@ -280,6 +360,10 @@ class Reference(_Algebra):
     )
     name: Name = Field(description="The name of the other region.")
 
+    def _reference(self) -> Reference:
+        """Itself."""
+        return self
+
 
 class Union(_Algebra):
     """Where at least one of its items is."""
@@ -367,6 +451,9 @@ Expression = Annotated[
     | During,
     Field(discriminator="kind"),
 ]
+
+AnyRegion: TypeAlias = Expression | Referable
+"""An operand of a region's operators."""
 
 MAX_DEPTH = 50
 """How deep an expression may nest."""

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from grainspec.diagnostics.span import Span
 
 
 class Node(BaseModel):
-    """Base of all records of a spec: frozen, strict about unknown fields, compared by content.
+    """Base of all records of a spec: frozen, strict about fields and types, compared by content.
+
+    Values are not converted: ``"20"`` and ``True`` are not numbers. But a whole number may stand
+    for a decimal one, a list for a tuple, and NumPy's numbers are numbers.
 
     The place where a node was written is not part of its content: specs with the same content are
     equal, whether they come from text, JSON or Python.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     _spans: dict[str, Span] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_types(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: _plain(value) for name, value in fields.items()}
 
     def located(self, span: Span | None, /, **fields: Span) -> Self:
         """This node, knowing its own span and those of some of its fields."""
@@ -62,3 +75,14 @@ class Node(BaseModel):
             value = getattr(self, name)
             if value != field.get_default(call_default_factory=True) or field.is_required():
                 yield name, value
+
+
+def _plain(value: Any) -> Any:
+    """Lists as tuples, NumPy's numbers as Python's: the same value in the type that models have."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value

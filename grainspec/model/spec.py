@@ -8,12 +8,14 @@ blocks of settings are in :mod:`grainspec.model.settings`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from grainspec.model.algebra import MAX_DEPTH, Expression, height, require
+from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
 from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
@@ -44,7 +46,7 @@ from grainspec.model.settings import (
     given,
 )
 from grainspec.model.shapes import FrameRange
-from grainspec.model.validation import refusal
+from grainspec.model.validation import made, refusal
 
 __all__ = [
     "BLOCKS",
@@ -102,11 +104,21 @@ Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT)]
 Grain = Literal["class", "instance", "part"]
 
 
-class Region(Node):
-    """A named region."""
+class Region(Operators, Node):
+    """A named region.
+
+    >>> from grainspec import REST, masks, region
+    >>> left = region("left", masks("masks/left"))
+    >>> left.name, REST - left
+    ('left', Difference(items=(Rest(), Reference(name='left'))))
+    """
 
     name: Name = Field(description="Its name.")
     expression: Expression = Field(description="Where it is.")
+
+    def _reference(self) -> Reference:
+        """This region in an expression."""
+        return made(Reference, name=self.name)
 
     @field_validator("expression")
     @classmethod
@@ -291,6 +303,23 @@ class EditSpec(Node):
         if isinstance(version, bool):  # Python takes true for 1
             raise ValueError("the version is a number")
         return version
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file that it was read from, where its relative paths start."""
+        return self._folder
+
+    def in_folder(self, folder: Path) -> EditSpec:
+        """This spec, knowing the folder of its file."""
+        self._folder = folder
+        return self
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec.notebook").spec_html(self)
+        )  # by name: no circle of imports
 
     def region(self, name: str) -> Region:
         """The region called ``name``; raises KeyError for an unknown name."""

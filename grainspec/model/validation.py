@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -103,8 +104,12 @@ def _finding(
         fields = model.model_fields.items() if model and len(detail["loc"]) == 1 else ()
         cure = suggestion(str(detail["loc"][-1]), [info.alias or field for field, info in fields])
         return Diagnostic("G201", f"unknown setting `{detail['loc'][-1]}`", cure, span)
+    if kind in _EXPECTED and _is_number(value):
+        message = f'invalid value `"{_shown(value)}"` for `{name}`: a text, not a number'
+        return Diagnostic("G202", message, f"Write `{value.strip()}`, without quotes.", span)
     if kind in _EXPECTED:
         plain = isinstance(value, str | int | float)
+        value = repr(value) if kind == "int_type" and isinstance(value, float) else value  # 20.0
         message = f"`{name}` is {_shown(value) if plain else 'a ' + type(value).__name__}"
         return Diagnostic("G202", message, f"Expected {_EXPECTED[kind]}.", span)
     if kind == "literal_error":
@@ -152,3 +157,8 @@ def _range(model: type[BaseModel], field: str) -> str:
 def _shown(value: Any) -> str:
     text = decimal_text(value) if isinstance(value, float) and isfinite(value) else str(value)
     return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _is_number(value: Any) -> TypeGuard[str]:
+    """Whether a value is a text that has nothing but a number in it."""
+    return isinstance(value, str) and bool(re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*", value))

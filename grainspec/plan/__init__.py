@@ -1,1 +1,1 @@
-"""From regions and words to a mask plan."""
+"""Compile regions and words to a mask plan."""

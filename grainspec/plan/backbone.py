@@ -1,4 +1,4 @@
-"""What a plan has to know of a backbone: its token grids, its words, its schedule. No torch."""
+"""What the compiler needs to know about a backbone: grids, tokenizer, timesteps. No torch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from grainspec.model.spec import SamplerMethod, Size
 from grainspec.words import CharSpan
 
 Tokenize = Callable[[str], Sequence[CharSpan]]
-"""From a prompt to its tokens' character spans, as long as the encoder's input: one entry per
-position, with an empty span for special tokens and padding."""
+"""From a prompt to the character spans of its text tokens, one for each position of the encoder's
+input; special tokens and padding have an empty span."""
 
 
 def frame_groups(count: int, per_latent: int) -> list[range]:
-    """Frame 0 alone, then groups of ``per_latent``; the last may be shorter.
+    """Group frames as causal video VAEs do: frame 0, then ``per_latent`` at a time.
+
+    The last group may be shorter.
 
     >>> [list(group) for group in frame_groups(9, 4)]
     [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
@@ -27,10 +29,10 @@ def frame_groups(count: int, per_latent: int) -> list[range]:
 def leading_timesteps(
     steps: int, training_steps: int, offset: int = 1, method: SamplerMethod = "ddim"
 ) -> list[float]:
-    """The diffusion timesteps of a sampling run, as diffusers spaces them for Stable Diffusion.
+    """The diffusion timesteps of a sampling run, spaced as in diffusers for Stable Diffusion.
 
-    It calls this spacing ``leading`` and the ``offset`` ``steps_offset``. The last step of solvers
-    other than DDIM goes from a step's distance to the clean picture.
+    In diffusers this spacing is ``leading``, and ``offset`` is ``steps_offset``. Solvers other than
+    DDIM end one step earlier: their last step goes directly to the clean latents.
 
     >>> leading_timesteps(5, 1000)
     [801.0, 601.0, 401.0, 201.0, 1.0]
@@ -44,11 +46,10 @@ def leading_timesteps(
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A denoiser as the compiler sees it.
+    """The properties of a denoiser that the compiler needs.
 
-    levels: height and width of every token grid that the denoiser attends on, per pixel of the
-    latent: level 0 is the latent itself, level ``i`` half of level ``i - 1``, rounded up. Not all
-    need have attention: those that have are ``attended``.
+    A level is a grid of latent tokens: level 0 has the size of the latent, level ``i`` half the
+    size of level ``i - 1``, rounded up. ``attended`` are the levels with attention.
     """
 
     name: str
@@ -59,23 +60,23 @@ class Backbone:
     native_size: Size
     tokenize: Tokenize
     frames_per_latent: int = 1
-    """Frames that a latent frame after the first stands for, as causal video VAEs have it."""
+    """Frames per latent frame after the first, in causal video VAEs."""
     steps_offset: int = 1
-    """The last timestep of a sampling run."""
+    """The last timestep of a DDIM run."""
     attended: tuple[int, ...] | None = None
-    """The levels at which the denoiser has attention; None for all."""
+    """The levels at which the denoiser has attention; None means all."""
 
     @property
     def attended_levels(self) -> tuple[int, ...]:
-        """The levels at which there is attention to modulate, by number."""
+        """The numbers of the levels that have attention to modulate."""
         return tuple(range(self.level_count)) if self.attended is None else self.attended
 
     def frame_groups(self, count: int) -> list[range]:
-        """The frames, by index, of each latent frame of a clip of ``count`` frames."""
+        """The frame indices of each latent frame, for a clip of ``count`` frames."""
         return frame_groups(count, self.frames_per_latent)
 
     def timesteps(self, steps: int, method: SamplerMethod = "ddim") -> list[float]:
-        """The diffusion timesteps of a sampling run, the noisiest first."""
+        """The diffusion timesteps of a sampling run, from the noisiest to the cleanest."""
         return leading_timesteps(steps, self.training_steps, self.steps_offset, method)
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:
@@ -83,7 +84,7 @@ class Backbone:
         return height // self.pixels_per_latent, width // self.pixels_per_latent
 
     def grids(self, width: int, height: int) -> list[tuple[int, int]]:
-        """Height and width of the token grid at every level."""
+        """Height and width of the grid of latent tokens at every level."""
         grids = [self.latent_size(width, height)]
         while len(grids) < self.level_count:
             rows, columns = grids[-1]

@@ -1,4 +1,4 @@
-"""Regions and words to a mask plan, as in the VideoGrain paper (ICLR 2025)."""
+"""Compile regions and words to a mask plan, as in the VideoGrain paper (ICLR 2025)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
 from grainspec.regions.parts import covered
-from grainspec.words import CharSpan, bind
+from grainspec.words import CharSpan, bind_phrases
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A plan, and what is doubtful about it."""
+    """A plan and the warnings about it."""
 
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
 
 
 def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled:
-    """Compile a spec whose edits' regions are ``layout`` (see ``Bound.edits``) for a backbone.
+    """Compile a spec for a backbone; ``layout`` has one region per edit (see ``Bound.edits``).
 
     Raises GrainError: G104 for words that are not in the prompt, G402 for words beyond the text
-    encoder's window, G404 for levels that the backbone lacks, G314 for a size it cannot work on.
+    encoder's token limit, G404 for levels without attention, G314 for a size or number of frames
+    that the backbone does not support.
     """
     frames, height, width = layout.bits_FHW.shape
     _check_size(spec, backbone, width, height)
@@ -90,8 +91,8 @@ def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> 
     unit = backbone.pixels_per_latent
     if width % unit or height % unit:
         near = f"{max(1, round(width / unit)) * unit}x{max(1, round(height / unit)) * unit}"
-        message = f"{backbone.name} cannot work on frames of {width}x{height} pixels"
-        cure = f"Width and height must be multiples of {unit}: `size {near}`, for example."
+        message = f"{backbone.name} does not support frames of {width}x{height} pixels"
+        cure = f"Width and height must be multiples of {unit}, for example `size {near}`."
         raise fail("G314", message, cure, spec.video.span_of("size"))
 
 
@@ -99,8 +100,8 @@ def _check_count(spec: EditSpec, backbone: Backbone, frames: int) -> None:
     per = backbone.frames_per_latent
     if (frames - 1) % per:
         less = frames - (frames - 1) % per
-        message = f"{backbone.name} cannot work on {frames} frames"
-        cure = f"It takes one frame, and then {per} at a time: {less} or {less + per}, for example."
+        message = f"{backbone.name} does not support clips of {frames} frames"
+        cure = f"Use one frame plus a multiple of {per}, for example {less} or {less + per} frames."
         raise fail("G314", message, cure, spec.video.span_of("frames"))
 
 
@@ -112,11 +113,11 @@ def _chosen_levels(spec: EditSpec, backbone: Backbone) -> frozenset[int]:
         if level in attended:
             continue
         if level < backbone.level_count:
-            message = f"level {level} of {backbone.name} has no attention to modulate"
-            cure = f"These have: `levels {' '.join(map(str, attended))}`; or say `levels all`."
+            message = f"level {level} of {backbone.name} has no attention"
+            cure = f"Write `levels {' '.join(map(str, attended))}` or `levels all`."
         else:
-            message = f"level {level} does not exist"
-            cure = f"This model has levels 0 (the finest) to {backbone.level_count - 1}."
+            message = f"{backbone.name} has no level {level}"
+            cure = f"Its levels are 0 (the finest) to {backbone.level_count - 1}."
         raise fail("G404", message, cure, spec.attention.span_of("levels"))
     return frozenset(chosen)
 
@@ -126,20 +127,22 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
     errors: list[Diagnostic] = []
     planned = []
     changes = spec.changes
-    for edit, spans in zip(changes, bind([e.phrase for e in changes], spec.target), strict=True):
+    for edit, spans in zip(
+        changes, bind_phrases([e.phrase for e in changes], spec.target), strict=True
+    ):
         if not spans:
             message = f"“{edit.phrase}” is not in the target prompt"
-            cure = "Put the words into `target`."
+            cure = "Add these words to `target`."
             errors.append(Diagnostic("G104", message, cure, edit.span_of("phrase")))
             continue
         tokens = [_tokens_of(span, places) for span in spans]
-        end_of_window = max((end for _, end in places), default=0)
-        if any(end > end_of_window for _, end in spans) or not all(tokens):
+        last_read = max((end for _, end in places), default=0)
+        if any(end > last_read for _, end in spans) or not all(tokens):
             message = (
-                f"“{edit.phrase}” lies beyond the {backbone.max_tokens} tokens "
+                f"“{edit.phrase}” is beyond the {backbone.max_tokens} text tokens "
                 f"that {backbone.name} reads"
             )
-            cure = "Shorten the target prompt, or move these words forward."
+            cure = "Shorten the target prompt, or move these words towards its start."
             errors.append(Diagnostic("G402", message, cure, edit.span_of("phrase")))
             continue
         planned.append(
@@ -174,10 +177,10 @@ def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
 
 
 def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:
-    """Take the tokens of parts from what is behind them, in place.
+    """Remove the latent tokens of parts from the regions behind them, in place.
 
-    Their pixels are apart already, but by the rules ``any`` and ``area`` a token can have pixels
-    enough of both, and would be drawn to the words of both.
+    Their pixels are already disjoint. But with the rules ``any`` and ``area`` a latent token can
+    have enough pixels of both, and would attend to the words of both.
     """
     kind = bits_FHW.dtype.type
     place = {edit.region: kind(index) for index, edit in enumerate(edits)}
@@ -194,30 +197,31 @@ def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
 
 
 def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:
-    """Warnings for the ends of prompts that the text encoder never sees."""
-    found = []
+    """Warn about the ends of prompts that exceed the text encoder's token limit."""
+    findings = []
     for name in ("source", "target", "negative"):
         text = getattr(spec, name)
-        window = max((end for _, end in backbone.tokenize(text)), default=0)
+        read = max((end for _, end in backbone.tokenize(text)), default=0)
         words = [
             match[0]
             for match in re.finditer(r"\S+", text)
-            if re.search(r"\w", text[max(window, match.start()) : match.end()])
+            if re.search(r"\w", text[max(read, match.start()) : match.end()])
         ]
         if words:
             shown = " ".join(words[:4]) + " …" * (len(words) > 4)
-            message = f"“{shown}”, at the end of `{name}`, is not read"
-            cure = f"{backbone.name} reads {backbone.max_tokens} tokens; shorten the prompt."
-            found.append(Diagnostic("G403", message, cure, spec.span_of(name)))
-    return found
+            message = f"“{shown}”, at the end of `{name}`, has no effect"
+            cure = f"{backbone.name} reads {backbone.max_tokens} text tokens; shorten the prompt."
+            findings.append(Diagnostic("G403", message, cure, spec.span_of(name)))
+    return findings
 
 
 def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
-    found = []
+    """Warn about regions that have no latent token at some level."""
+    findings = []
     in_frame = [
         int(np.bitwise_or.reduce(layout.bits_FHW[list(group)], axis=None)) for group in plan.groups
     ]
-    tokens_FE = {  # of every edit on every frame, at the levels that matter
+    tokens_FE = {  # latent tokens of every edit on every frame, at the modulated levels
         level.index: class_counts(level.labels_FHW, len(plan.members_CE)) @ plan.members_CE
         for level in plan.levels
         if level.modulated
@@ -230,8 +234,8 @@ def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnosti
             message = f"`{edit.region}` is too small for level{'s' * (len(lost) > 1)} {named}"
             rows, columns = plan.levels[lost[0]].labels_FHW.shape[1:]
             cure = (
-                f"No token of the {columns}x{rows} grid there is in it; "
+                f"No latent token of its {columns}x{rows} grid is in the region. "
                 "`attention { resize any }` keeps small regions."
             )
-            found.append(Diagnostic("G401", message, cure, edit.span_of("region")))
-    return found
+            findings.append(Diagnostic("G401", message, cure, edit.span_of("region")))
+    return findings

@@ -1,4 +1,4 @@
-"""What differs between two plans: words, regions, strengths, pairs."""
+"""Compare two plans: words, regions, strengths and pairs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that is not the same: what it is, of which edit and level, before and after.
+    """One value that differs: its name, its edit and level, the old and the new value.
 
-    ``before`` and ``after`` are plain values; None stands for what is not there.
+    ``before`` and ``after`` are plain JSON values; None means that there is no value.
     """
 
     what: str
@@ -26,7 +26,7 @@ class Difference:
     level: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The difference as JSON values."""
         return {
             "what": self.what,
             "region": self.region,
@@ -41,84 +41,90 @@ class Difference:
 
 
 def differences(
-    one: MaskPlan,
-    other: MaskPlan,
+    old: MaskPlan,
+    new: MaskPlan,
     *,
-    timesteps: Sequence[float],
-    other_timesteps: Sequence[float],
+    old_timesteps: Sequence[float],
+    new_timesteps: Sequence[float],
 ) -> list[Difference]:
-    """Everything that differs from ``one`` plan to the ``other``; empty where they do the same.
+    """List all differences between two plans; empty if the plans do the same.
 
-    ``timesteps`` and ``other_timesteps`` are those of each one's sampling run. Edits are told apart
-    by their regions' names.
+    ``old_timesteps`` and ``new_timesteps`` are the timesteps of the two sampling runs. Edits are
+    matched by the names of their regions.
     """
-    before, after = facts(one, timesteps=timesteps), facts(other, timesteps=other_timesteps)
-    found = [
+    before, after = facts(old, timesteps=old_timesteps), facts(new, timesteps=new_timesteps)
+    diff = [
         Difference(what, before[what], after[what])
         for what in ("target", "backbone", "frames", "size")
         if before[what] != after[what]
     ]
-    found += [
+    diff += [
         Difference(what.replace("_", " "), value, after["schedule"][what])
         for what, value in before["schedule"].items()
         if value != after["schedule"][what]
     ]
     edits = [{edit["region"]: edit for edit in side["edits"]} for side in (before, after)]
     for region in dict.fromkeys([*edits[0], *edits[1]]):
-        found += _of_edit(region, edits[0].get(region), edits[1].get(region))
-    found += _moved_tokens(one, other)
-    found += _pairs(one, other)
-    return found
+        diff += _of_edit(region, edits[0].get(region), edits[1].get(region))
+    diff += _moved_tokens(old, new)
+    diff += _pairs(old, new)
+    return diff
 
 
 def _of_edit(
     region: str, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Iterator[Difference]:
     if before is None or after is None:
-        words = [f"{edit['verb']} “{edit['phrase']}”" if edit else None for edit in (before, after)]
-        yield Difference("edit", words[0], words[1], region)
+        yield Difference("edit", _edit_words(before), _edit_words(after), region)
         return
-    for what in ("verb", "grain", "owner", "phrase", "tokens"):
-        if before[what] != after[what]:
-            yield Difference(what, before[what], after[what], region)
+    for key in ("verb", "grain", "owner", "phrase", "tokens"):
+        if before[key] != after[key]:
+            what = "text tokens" if key == "tokens" else key
+            yield Difference(what, before[key], after[key], region)
     for old, new in zip(before["levels"], after["levels"], strict=False):
         for what in ("grid", "modulated"):
             if old[what] != new[what]:
                 yield Difference(what, old[what], new[what], region, old["level"])
         for what in ("cross_attract", "cross_repel", "self_attract", "self_repel"):
-            full = old[what]["full"], new[what]["full"]  # what becomes of it in time is said above
+            full = old[what]["full"], new[what]["full"]  # the schedule is compared above
             if full[0] != full[1]:
                 yield Difference(what.replace("_", " "), *full, region, old["level"])
 
 
-def _comparable(one: MaskPlan, other: MaskPlan) -> Iterator[tuple[PlanLevel, PlanLevel]]:
+def _edit_words(edit: dict[str, Any] | None) -> str | None:
+    if edit is None:
+        return None
+    return f"{edit['verb']} “{edit['phrase']}”" if edit["phrase"] else str(edit["verb"])
+
+
+def _comparable(old: MaskPlan, new: MaskPlan) -> Iterator[tuple[PlanLevel, PlanLevel]]:
     """Levels that have the same grid and frames in both plans."""
-    for level, others in zip(one.levels, other.levels, strict=False):
-        if one.frames == other.frames and level.labels_FHW.shape == others.labels_FHW.shape:
-            yield level, others
+    for old_level, new_level in zip(old.levels, new.levels, strict=False):
+        if old.frames == new.frames and old_level.labels_FHW.shape == new_level.labels_FHW.shape:
+            yield old_level, new_level
 
 
-def _moved_tokens(one: MaskPlan, other: MaskPlan) -> Iterator[Difference]:
-    """How many tokens left a region, and how many joined it."""
-    names = [[edit.region for edit in plan.edits] for plan in (one, other)]
-    for level, others in _comparable(one, other):
+def _moved_tokens(old: MaskPlan, new: MaskPlan) -> Iterator[Difference]:
+    """Count the latent tokens that left each region, and those that joined it."""
+    names = [[edit.region for edit in plan.edits] for plan in (old, new)]
+    for old_level, new_level in _comparable(old, new):
         for region in names[0]:
             if region not in names[1]:
                 continue
-            here = one.members_CE[level.labels_FHW, names[0].index(region)]
-            there = other.members_CE[others.labels_FHW, names[1].index(region)]
-            left, joined = int((here & ~there).sum()), int((there & ~here).sum())
+            before = old.members_CE[old_level.labels_FHW, names[0].index(region)]
+            after = new.members_CE[new_level.labels_FHW, names[1].index(region)]
+            left, joined = int((before & ~after).sum()), int((after & ~before).sum())
             if left or joined:
-                after = f"{int(there.sum())} ({left} left, {joined} joined)"
-                yield Difference("tokens", int(here.sum()), after, region, level.index)
+                count = f"{int(after.sum())} ({left} left, {joined} joined)"
+                yield Difference("latent tokens", int(before.sum()), count, region, old_level.index)
 
 
-def _pairs(one: MaskPlan, other: MaskPlan) -> Iterator[Difference]:
-    """The share of all pairs of tokens of the clip that are positive."""
-    for level, others in _comparable(one, other):
-        before, after = _positive_share(one, level), _positive_share(other, others)
+def _pairs(old: MaskPlan, new: MaskPlan) -> Iterator[Difference]:
+    """Compare the share of positive pairs among all pairs of latent tokens of the clip."""
+    for old_level, new_level in _comparable(old, new):
+        before, after = _positive_share(old, old_level), _positive_share(new, new_level)
         if before != after:
-            yield Difference("positive pairs", before, after, level=level.index)
+            yield Difference("positive pairs", before, after, level=old_level.index)
 
 
 def _positive_share(plan: MaskPlan, level: PlanLevel) -> float:
@@ -126,20 +132,20 @@ def _positive_share(plan: MaskPlan, level: PlanLevel) -> float:
     return round(float(counts @ plan.self_relation_CC @ counts / counts.sum() ** 2), 5)
 
 
-def differences_text(found: list[Difference]) -> str:
-    """The differences as a short report, those of an edit together."""
-    if not found:
+def differences_text(diff: list[Difference]) -> str:
+    """Format the differences as text, grouped by edit."""
+    if not diff:
         return "no difference"
-    lines = [str(difference) for difference in found if difference.region is None]
-    for region in dict.fromkeys(d.region for d in found if d.region is not None):
+    lines = [str(difference) for difference in diff if difference.region is None]
+    for region in dict.fromkeys(d.region for d in diff if d.region is not None):
         lines.append(f"\n{region}")
-        lines += [f"  {difference}" for difference in found if difference.region == region]
+        lines += [f"  {difference}" for difference in diff if difference.region == region]
     return "\n".join(lines).strip("\n")
 
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "nothing"
+        return "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list) and value and isinstance(value[0], float):
@@ -147,5 +153,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, list) and len(value) > 8:
         return f"{value[0]} … {value[-1]} ({len(value)})"
     if isinstance(value, str):
-        return value if value.startswith(("edit ", "add ", "free ")) else f"“{value}”"
+        return value if value.startswith(("edit “", "add “")) or value == "free" else f"“{value}”"
     return str(value)

@@ -1,4 +1,4 @@
-"""A plan in words: what will be done, where and how strongly."""
+"""The facts of a plan: what is modulated, where and how strongly."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel
 
 
 def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
-    """The plan's facts as plain JSON values, for a sampling run at these diffusion timesteps.
+    """The facts of a plan as JSON values, for a sampling run at these diffusion timesteps.
 
     ``timesteps`` are the sampler's, the noisiest first (:meth:`Backbone.timesteps`). Strengths are
-    means over an edit's tokens: ``full`` (ξ = 1), and at the ``first`` and the ``last`` step that
-    is modulated.
+    means over the latent tokens of an edit: at ``full`` schedule (ξ = 1), and at the ``first`` and
+    the ``last`` modulated step. ``tokens`` of an edit are positions of text tokens; ``tokens`` of a
+    level is a number of latent tokens.
     """
     steps = len(timesteps)
     active = [time for step, time in enumerate(timesteps) if plan.is_active(step, steps, time)]
@@ -57,7 +58,7 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
 def _level_facts(
     plan: MaskPlan, level: PlanLevel, edit: int, ends: dict[str, float]
 ) -> dict[str, Any]:
-    """One edit at one level: its tokens, its area, its mean strengths."""
+    """One edit at one level: its latent tokens, area and mean strengths."""
     rows, columns = level.labels_FHW.shape[1:]
     mine = plan.members_CE[:, edit]
     inside = mine[level.labels_FHW]
@@ -66,11 +67,11 @@ def _level_facts(
     def means(table: Floats) -> dict[str, float]:
         frame = np.arange(len(level.labels_FHW))[:, None, None]
         times = {"full": float(plan.training_steps), **ends}
-        found = {}
+        strengths = {}
         for name, time in times.items():
             values = plan.at(time, table)[frame, level.labels_FHW]
-            found[name] = round(float(values[inside].mean()), 4) if count else 0.0
-        return found
+            strengths[name] = round(float(values[inside].mean()), 4) if count else 0.0
+        return strengths
 
     return {
         "level": level.index,
@@ -85,41 +86,41 @@ def _level_facts(
     }
 
 
-def facts_text(found: dict[str, Any]) -> str:
-    """The facts as a short report."""
-    width, height = found["size"]
-    schedule = found["schedule"]
+def facts_text(plan_facts: dict[str, Any]) -> str:
+    """Format the facts of a plan as text."""
+    width, height = plan_facts["size"]
+    schedule = plan_facts["schedule"]
     lines = [
-        f"plan {found['digest'][:12]} for {found['backbone']}: "
-        f"{len(found['frames'])} frames of {width}x{height}, {found['classes']} classes, "
-        f"{found['bytes'] / 1000:.0f} kB",
+        f"plan {plan_facts['digest'][:12]} for {plan_facts['backbone']}: "
+        f"{len(plan_facts['frames'])} frames of {width}x{height}, {plan_facts['classes']} classes, "
+        f"{plan_facts['bytes'] / 1000:.0f} kB",
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
         f"decay {schedule['decay']:g}, frames {schedule['frames']}, norm {schedule['norm']}, "
         f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}",
-        f"target: “{found['target']}”",
+        f"target: “{plan_facts['target']}”",
     ]
-    for edit in found["edits"]:
+    for edit in plan_facts["edits"]:
         what = " ".join(filter(None, [edit["verb"], edit["grain"], edit["region"]]))
         owner = f" of {edit['owner']}" if edit["owner"] else ""
         tokens = ", ".join("+".join(map(str, span)) for span in edit["tokens"])
-        words = f" → “{edit['phrase']}” (tokens {tokens})" if tokens else ""
+        words = f" → “{edit['phrase']}” (text tokens {tokens})" if tokens else ""
         lines.append(f"\n{what}{owner}{words}")
-        lines.append(f"  {'':32}attraction / repulsion, first step → last modulated step")
-        lines.append(f"  level   grid     tokens    area   {'cross':24} self")
+        lines.append(f"  {'':33}attraction / repulsion, first step → last modulated step")
+        lines.append(f"  level   grid     patches    area   {'cross':24} self")
         for level in edit["levels"]:
             columns, rows = level["grid"]
             cross = _strengths(level["cross_attract"], level["cross_repel"])
             self_ = _strengths(level["self_attract"], level["self_repel"])
-            said = f"{cross:24} {self_}" if level["modulated"] else "not modulated"
+            strengths = f"{cross:24} {self_}" if level["modulated"] else "not modulated"
             lines.append(
-                f"  {level['level']:>5}   {f'{columns}x{rows}':<8} {level['tokens']:>6} "
-                f"{level['area']:>7.1%}   {said}"
+                f"  {level['level']:>5}   {f'{columns}x{rows}':<8} {level['tokens']:>7} "
+                f"{level['area']:>7.1%}   {strengths}"
             )
     return "\n".join(lines)
 
 
 def _ends(schedule: dict[str, Any]) -> str:
-    """The timesteps of the first and last modulated step, and ξ there."""
+    """The timesteps of the first and last modulated steps, and ξ at both."""
     if not schedule["modulated_steps"]:
         return ""
     (first, last), (full, least) = schedule["modulated_timesteps"], schedule["share"]

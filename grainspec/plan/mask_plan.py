@@ -1,8 +1,8 @@
-"""The mask plan: all that a runtime needs to modulate attention, and nothing of the language.
+"""The mask plan: everything that a runtime needs to modulate attention.
 
-A plan never holds an N x M mask. Every token of every level has a **class**: the distinct set of
-edits it belongs to. Which classes and which words attract each other is a small table, and so are
-the strengths, which depend on the frame and the class alone.
+A plan never contains an N x M mask. Every latent token of every level has a **class**: the set of
+edits that it belongs to. Small tables say which classes and words attract each other, and how
+strongly; strengths depend only on the frame and the class.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,12 @@ Labels = npt.NDArray[np.unsignedinteger]
 Relation = npt.NDArray[np.bool_]
 
 NO_CLASS = 0
-"""The class of tokens that no edit claims; they are never modulated."""
+"""The class of latent tokens that belong to no edit; they are never modulated."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedEdit:
-    """One edit: its region, its words, where they stand in the prompt and in its tokens."""
+    """One edit: its region, its words, and where they are in the prompt and in the text tokens."""
 
     region: str
     verb: str
@@ -42,15 +43,16 @@ class PlannedEdit:
     spans: tuple[CharSpan, ...]
     """Character spans of every occurrence in the target prompt."""
     tokens: tuple[tuple[int, ...], ...]
-    """Token positions of every occurrence."""
+    """Text token positions of every occurrence."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlanLevel:
-    """One token grid.
+    """One level: a grid of latent tokens.
 
-    labels_FHW: the class of every token. The strengths, float32 ``[F, C]`` by frame and class, are
-    those at full schedule (ξ = 1); the schedule scales them, and the product is clamped to 1.
+    labels_FHW: the class of every latent token. The strengths, float32 ``[F, C]`` by frame and
+    class, are those at full schedule (ξ = 1); the schedule scales them, and the product is clamped
+    to 1.
     """
 
     index: int
@@ -63,7 +65,7 @@ class PlanLevel:
 
     @property
     def tokens(self) -> int:
-        """Number of tokens a frame."""
+        """Number of latent tokens per frame."""
         return int(np.prod(self.labels_FHW.shape[1:]))
 
 
@@ -71,14 +73,14 @@ class PlanLevel:
 class MaskPlan:
     """Positive and negative attention pairs of an edit, for one backbone and clip.
 
-    frames are source frames. Where a latent frame stands for several of them (frames_per_latent),
-    F below counts latent frames; ``groups`` tells which frames are theirs.
+    frames are source frame numbers. If latent frames stand for several frames (frames_per_latent),
+    F below counts latent frames; ``groups`` has the frames of each.
 
     members_CE: bool ``[C, E]``, the edits that each class belongs to; row 0 is empty.
-    words_ET: bool ``[E, T]``, the prompt tokens of each edit's phrase.
-    key_frames_FK: int ``[F, K]``, the frames whose tokens each frame attends to.
-    edited_FHW: bool at the latent's resolution, where the latent may change: where edits have at
-    least half of a cell's pixels, or the pixel at its centre.
+    words_ET: bool ``[E, T]``, the text tokens of each edit's phrase.
+    key_frames_FK: int ``[F, K]``, the frames that each frame attends to.
+    edited_FHW: bool at the latent's resolution, True where the latent may change: where edits have
+    at least half of the pixels of a latent pixel, or the pixel at its centre.
     """
 
     target: str
@@ -99,33 +101,33 @@ class MaskPlan:
 
     @property
     def groups(self) -> list[range]:
-        """The frames, by index into ``frames``, of each latent frame."""
+        """The frames of each latent frame, as indices into ``frames``."""
         return frame_groups(len(self.frames), self.frames_per_latent)
 
     @property
     def self_relation_CC(self) -> Relation:
-        """Whether tokens of two classes are a positive pair: they share an edit."""
+        """Whether latent tokens of two classes are a positive pair: they share an edit."""
         members = self.members_CE.astype(np.int32)
         return np.asarray(members @ members.T > 0)
 
     @property
     def cross_relation_CT(self) -> Relation:
-        """Whether a token of a class and a word are a positive pair: the word is its edit's."""
+        """Whether a class and a text token are a positive pair: the edit's phrase has it."""
         members = self.members_CE.astype(np.int32)
         return np.asarray(members @ self.words_ET.astype(np.int32) > 0)
 
     @property
     def repel_shares_T(self) -> Floats:
-        """The share of λ⁻ by which each prompt token pushes: ``unbound`` for those of no edit."""
+        """The share of λ⁻ with which each text token repels: ``unbound`` for those of no edit."""
         bound = self.words_ET.any(axis=0)
         return np.where(bound, 1, self.attention.unbound).astype(np.float32)
 
     def is_active(self, step: int, steps: int, timestep: float) -> bool:
         """Whether sampling step ``step`` of ``steps`` (from 0), at a timestep, is modulated.
 
-        The first steps are, as many as the share ``until`` comes nearest to, a half rounded up,
-        and at least one for any share but 0: the first 15 of 50 for 30%, as in the paper. Of these,
-        those at a timestep of ``until_timestep`` or above.
+        The first ``until`` of the steps are modulated: 15 of 50 for 30%, as in the paper. The
+        number is rounded, halves up, and is at least 1 unless ``until`` is 0. Steps below the
+        timestep ``until_timestep`` are not modulated.
         """
         in_time = timestep >= self.attention.until_timestep
         return in_time and step < first_steps(self.attention.until, steps)
@@ -140,16 +142,16 @@ class MaskPlan:
         return np.asarray(np.minimum(scaled, np.float32(1)))
 
     def areas(self, level: PlanLevel) -> npt.NDArray[np.float64]:
-        """Each edit's share of each frame, ``[F, E]``."""
+        """The share of each frame that each edit covers, ``[F, E]``."""
         counts = class_counts(level.labels_FHW, len(self.members_CE))
         return np.asarray(counts @ self.members_CE / level.tokens)
 
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
+        """The number of bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays().values())
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Every array by a stable name, as saved."""
+        """All arrays by name, as saved."""
         named: dict[str, npt.NDArray[Any]] = {
             "members": self.members_CE,
             "words": self.words_ET,
@@ -166,7 +168,7 @@ class MaskPlan:
         return named
 
     def header(self) -> dict[str, Any]:
-        """Everything but the arrays, as plain JSON values."""
+        """Everything except the arrays, as JSON values."""
         return {
             "target": self.target,
             "frames": list(self.frames),
@@ -195,7 +197,7 @@ class MaskPlan:
 
     @property
     def digest(self) -> str:
-        """A hash of the plan's whole content, the same wherever and whenever it is compiled."""
+        """A hash of the whole content; it does not depend on the machine or the time."""
         if "digest" not in self._cache:
             sha = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
             for name, array in sorted(self.arrays().items()):
@@ -203,6 +205,11 @@ class MaskPlan:
                 sha.update(np.ascontiguousarray(array).tobytes())
             self._cache["digest"] = sha.hexdigest()
         return self._cache["digest"]
+
+    def _repr_html_(self) -> str:
+        return str(
+            import_module("grainspec.notebook").plan_html(self)
+        )  # by name: no circle of imports
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MaskPlan) and self.digest == other.digest
@@ -212,7 +219,7 @@ class MaskPlan:
 
 
 def class_counts(labels_FHW: Labels, classes: int) -> npt.NDArray[np.int64]:
-    """How many tokens of every class there are on every frame, ``[F, C]``.
+    """Count the latent tokens of every class on every frame, ``[F, C]``.
 
     >>> class_counts(np.array([[[0, 1], [1, 2]]]), 3)
     array([[1, 2, 1]])

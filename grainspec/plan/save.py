@@ -1,4 +1,4 @@
-"""Plans on disk: one safetensors file, its header holding the rest as JSON. No pickle."""
+"""Save and load plans: one safetensors file, with the metadata as JSON in its header. No pickle."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from grainspec.whole_file import whole_file
 
 _FORMAT = "grainspec.plan.4"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
-"""What NumPy and safetensors raise for broken files; the last two for types NumPy lacks."""
+"""Errors that NumPy and safetensors raise for broken files."""
 _TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What a file's header must hold."""
+    """The metadata in a file's header."""
 
     target: str
     frames: tuple[int, ...]
@@ -40,7 +40,7 @@ class _Header:
 
 
 def save_plan(plan: MaskPlan, path: str | Path) -> None:
-    """Write a plan, whole or not at all."""
+    """Save a plan to a file; nothing is written if saving fails."""
     metadata = {"format": _FORMAT, "plan": json.dumps(plan.header()), "digest": plan.digest}
     arrays = {name: np.ascontiguousarray(array) for name, array in plan.arrays().items()}
     with whole_file(Path(path)) as partial:
@@ -48,19 +48,20 @@ def save_plan(plan: MaskPlan, path: str | Path) -> None:
 
 
 def load_plan(path: str | Path) -> MaskPlan:
-    """Read a plan; raises GrainError (G405) if the file is none, or was changed or cut off."""
+    """Load a plan; raise GrainError (G405) if the file is not a plan or is damaged."""
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
-                raise fail("G405", f"{path} is no plan of this release")
+                message = f"{path} is not a plan of this release"
+                raise fail("G405", message, "Compile it again with `grain plan`.")
             header = TypeAdapter(_Header).validate_json(metadata.get("plan", ""))
             arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         plan = _assemble(header, arrays)
         if plan.digest != metadata.get("digest"):
-            message = f"the plan {path} is not what was saved"
+            message = f"the checksum of the plan {path} does not match its contents"
             raise fail("G405", message, "Compile it again with `grain plan`.")
-        _refuse_what_no_compiler_makes(plan)
+        _validate(plan)
     except (*_UNREADABLE, SafetensorError, ValidationError) as error:
         message = f"the plan {path} cannot be read: {error}".splitlines()[0]
         raise fail("G405", message, "Compile it again with `grain plan`.") from error
@@ -91,24 +92,27 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
     )
 
 
-def _refuse_what_no_compiler_makes(plan: MaskPlan) -> None:
-    """Raises ValueError for content that would fail, or read out of bounds, when it is applied."""
-    _expect(plan.frames_per_latent > 0, "its latent frames hold nothing")
+def _validate(plan: MaskPlan) -> None:
+    """Raise ValueError for content that would fail, or read out of bounds, when it is applied."""
+    _expect(plan.frames_per_latent > 0, "frames_per_latent is not positive")
     edits, classes = len(plan.edits), len(plan.members_CE)
     frames = len(plan.groups)
-    _expect(len(plan.frames) > 0 and edits > 0 and len(plan.levels) > 0, "it holds nothing")
-    _expect(plan.training_steps > 0, "its training steps are not positive")
-    _expect(plan.width > 0 and plan.height > 0, "its size is not positive")
+    _expect(
+        len(plan.frames) > 0 and edits > 0 and len(plan.levels) > 0,
+        "it has no frames, edits or levels",
+    )
+    _expect(plan.training_steps > 0, "training_steps is not positive")
+    _expect(plan.width > 0 and plan.height > 0, "width or height is not positive")
     _has(plan.members_CE, "members", (np.bool_,), (classes, edits))
-    _expect(classes > 0 and not plan.members_CE[0].any(), "its first class is not empty")
+    _expect(classes > 0 and not plan.members_CE[0].any(), "the first class is not empty")
     _has(plan.words_ET, "words", (np.bool_,), (edits, None))
     _has(plan.key_frames_FK, "key frames", (np.int32,), (frames, None))
     keys = key_frames(plan.attention.frames, frames)
-    _expect(np.array_equal(plan.key_frames_FK, keys), "its key frames are not those of its scope")
+    _expect(np.array_equal(plan.key_frames_FK, keys), "the key frames do not match `frames`")
     _has(plan.edited_FHW, "edited", (np.bool_,), plan.levels[0].labels_FHW.shape)
     for edit, row in zip(plan.edits, plan.words_ET, strict=True):
         positions = {position for tokens in edit.tokens for position in tokens}
-        _expect(positions == set(np.flatnonzero(row).tolist()), "its words are not its edits'")
+        _expect(positions == set(np.flatnonzero(row).tolist()), "the words do not match the edits")
         weights = 0 <= edit.weight <= MAX_WEIGHT and 0 <= edit.repel <= MAX_WEIGHT
         _expect(weights, "a weight is out of range")
     for level in plan.levels:
@@ -117,7 +121,7 @@ def _refuse_what_no_compiler_makes(plan: MaskPlan) -> None:
         for name in _TABLES:
             table = getattr(level, f"{name}_FC")
             _has(table, name, (np.float32,), (frames, classes))
-            # A strength is a setting of at most 1, times a weight; not a number fails both.
+            # A strength is a setting of at most 1, times a weight; NaN fails both comparisons.
             _expect(bool(((table >= 0) & (table <= MAX_WEIGHT)).all()), f"{name} is out of range")
 
 

@@ -1,11 +1,11 @@
-"""How strongly the tokens of a level are modulated. The equations are the VideoGrain paper's.
+"""Compute how strongly the latent tokens of a level are modulated, as in the VideoGrain paper.
 
-For a token x of a level, with the modulation's share ξ(t) left to the runtime:
+For a latent token x of a level; the runtime multiplies by the schedule ξ(t):
 
-    λ_cross(x) = w_cross · (1 − a(x))     a(x): share of x's own frame that shares an edit with x
+    λ_cross(x) = w_cross · (1 − a(x))     a(x): share of x's frame that shares an edit with x
     λ_self(x)  = w_self  · (1 − A(x))     A(x): share of all keys in scope that share an edit with x
 
-each times the edit's own weight (for positive pairs) or repel (for negative ones). Tokens of no
+each times the edit's weight (for positive pairs) or repel (for negative pairs). Latent tokens of no
 edit have strength 0.
 """
 
@@ -29,19 +29,19 @@ def level_of(
     scope_FK: npt.NDArray[np.int32],
     modulated: bool,
 ) -> PlanLevel:
-    """A plan's level from its labels: with the strengths of every class on every frame."""
+    """Make a level from its labels: compute the strengths of every class on every frame."""
     per_frame = class_counts(labels_FHW, len(members_CE))
     share = (members_CE.astype(np.int64) @ members_CE.T.astype(np.int64)) > 0
     tokens = labels_FHW.shape[1] * labels_FHW.shape[2]
     positive_FC = (per_frame @ share).astype(np.float64)
     area_FC = positive_FC / tokens
-    # Positive keys in scope, over the frames that each frame attends to (one may be there twice).
+    # Positive keys in scope, over the frames that each frame attends to (a frame may occur twice).
     times_FF = np.stack([np.bincount(keys, minlength=len(labels_FHW)) for keys in scope_FK])
     in_scope = times_FF.astype(np.float64) @ positive_FC / (tokens * scope_FK.shape[1])
     claimed = members_CE.any(axis=1)
     weight = _largest(members_CE, [edit.weight for edit in edits])
     repel = _largest(members_CE, [edit.repel for edit in edits])
-    # What is free has no words to be drawn to, and none to be pushed from.
+    # Free regions have no words, so they are not attracted to words or repelled by them.
     cross_weight = _largest(members_CE, [edit.weight * bool(edit.tokens) for edit in edits])
     cross_repel = _largest(members_CE, [edit.repel * bool(edit.tokens) for edit in edits])
     cross = modulation.cross * (1 - area_FC) * claimed
@@ -58,10 +58,10 @@ def level_of(
 
 
 def labels_dtype(classes: int) -> type[np.unsignedinteger]:
-    """The smallest type that labels of so many classes fit into."""
+    """The smallest unsigned type for labels of ``classes`` classes."""
     return np.uint8 if classes <= 256 else np.uint16
 
 
 def _largest(members_CE: Relation, values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """For each class, the largest value among its edits; 0 for no edit."""
+    """For each class, the largest value among its edits; 0 for class 0."""
     return np.asarray(np.where(members_CE, np.asarray(values), 0.0).max(axis=1, initial=0.0))

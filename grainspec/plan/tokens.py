@@ -1,11 +1,11 @@
-"""Regions to tokens: which regions each token of a grid belongs to, by one of three rules.
+"""Assign latent tokens to regions, by one of three rules.
 
-A token stands for a block of pixels: a cell of its grid, on the frames of its group (one frame,
-unless the backbone's latents span several). It belongs to a region
+A latent token stands for a block of pixels: a cell of its grid, on the frames of its group (one
+frame, unless a latent frame stands for several). It belongs to a region
 
     nearest   if the pixel at the block's centre does, as in the paper's code
-    area      if at least a share of the block's pixels do
-    any       if any of them does, so that small parts survive
+    area      if at least a given share of the block's pixels does
+    any       if any of its pixels does, so that small regions are kept
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from grainspec.model.expressions import ResizeRule
 from grainspec.regions.layout import Bits
 
 Group = Sequence[int]
-"""The frames, by index, that one latent frame stands for."""
+"""The indices of the frames that one latent frame stands for."""
 
 
 def to_tokens(
@@ -29,10 +29,10 @@ def to_tokens(
     rule: ResizeRule = "nearest",
     share: float = 0.5,
 ) -> list[Bits]:
-    """The regions of every token, as bit sets ``[G, rows, columns]``, for each of the grids.
+    """The regions of every latent token, as bit sets ``[G, rows, columns]``, for each grid.
 
-    ``groups`` are the frames of each latent frame, ``grids`` rows and columns of each level;
-    ``share`` is what the rule ``area`` asks for, more than 0.
+    ``groups`` are the frames of each latent frame, ``grids`` the rows and columns of each level.
+    ``share`` is the threshold of the rule ``area``, more than 0.
 
     >>> bits = np.array([[[1, 0, 0, 0], [0, 0, 2, 2]]], np.uint8)
     >>> for rule in ("nearest", "area", "any"):
@@ -42,10 +42,10 @@ def to_tokens(
     [[[1 2]]]
     """
     _, height, width = bits_FHW.shape
-    found = [np.empty((len(groups), *grid), bits_FHW.dtype) for grid in grids]
+    token_bits = [np.empty((len(groups), *grid), bits_FHW.dtype) for grid in grids]
     for number, group in enumerate(groups):
         block = bits_FHW[list(group)] if len(group) > 1 else bits_FHW[group[0] : group[0] + 1]
-        for tokens, grid in zip(found, grids, strict=True):
+        for tokens, grid in zip(token_bits, grids, strict=True):
             y, x = _edges(height, grid[0]), _edges(width, grid[1])
             if rule == "nearest":
                 tokens[number] = block[len(group) // 2][_centres(height, grid[0])][
@@ -57,13 +57,13 @@ def to_tokens(
                 tokens[number] = np.bitwise_or.reduceat(rows, x, axis=1)
             else:
                 tokens[number] = _by_area(block, y, x, share)
-    return found
+    return token_bits
 
 
 def share_claimed(
     bits_FHW: Bits, groups: Sequence[Group], grid: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """The share of every block's pixels that any region has, ``[G, rows, columns]``."""
+    """The share of every block's pixels that are in any region, ``[G, rows, columns]``."""
     _, height, width = bits_FHW.shape
     y, x = _edges(height, grid[0]), _edges(width, grid[1])
     shares = np.empty((len(groups), *grid), np.float32)
@@ -76,34 +76,34 @@ def share_claimed(
 def _by_area(block: Bits, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp], share: float) -> Bits:
     _, height, width = block.shape
     needed = share * _pixels(height, width, y, x) * len(block) * (1 - 1e-9)
-    found = np.zeros((len(y), len(x)), block.dtype)
+    token_bits = np.zeros((len(y), len(x)), block.dtype)
     kind = block.dtype.type
     for index in range(int(np.bitwise_or.reduce(block, axis=None)).bit_length()):
         counts = sum(_count((frame >> kind(index)) & kind(1), y, x) for frame in block)
-        found |= (counts >= needed).astype(block.dtype) << kind(index)
-    return found
+        token_bits |= (counts >= needed).astype(block.dtype) << kind(index)
+    return token_bits
 
 
 def _count(
     mask: npt.NDArray[np.generic], y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.int32]:
-    """How many pixels of every cell are set."""
+    """Count the pixels of every cell that are set."""
     tall = np.add.reduceat(mask, y, axis=0, dtype=np.int32)
     return np.asarray(np.add.reduceat(tall, x, axis=1))
 
 
 def _edges(extent: int, cells: int) -> npt.NDArray[np.intp]:
-    """Where each of so many cells begins."""
+    """The first pixel of each of ``cells`` cells."""
     return np.arange(cells) * extent // cells
 
 
 def _centres(extent: int, cells: int) -> npt.NDArray[np.intp]:
-    """The pixel at the centre of each of so many cells."""
+    """The pixel at the centre of each of ``cells`` cells."""
     return ((np.arange(cells) + 0.5) * extent / cells).astype(np.intp)
 
 
 def _pixels(
     height: int, width: int, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.intp]:
-    """How many pixels every cell has."""
+    """The number of pixels of every cell."""
     return np.outer(np.diff(y, append=height), np.diff(x, append=width))

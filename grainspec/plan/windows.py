@@ -1,8 +1,8 @@
-"""Windows over a long clip: which frames the networks see at once, and what counts of each.
+"""Windows over a long clip: the frames that the model sees at once, and their weights.
 
-A window is a stretch of the clip and, besides, the key frames: a few, spread over the clip from its
-first frame to its last, that every window sees, so that what is far apart looks alike. In a window
-attention is as in a clip of its frames alone: :func:`plan_of_frames` is the plan for it.
+A window is a span of frames plus the key frames. The key frames are a few frames spread over the
+whole clip; every window sees them, so that distant parts of the clip look alike. Within a window,
+attention is that of a clip with only its frames; :func:`plan_of_frames` gives the plan for it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from grainspec.plan.strengths import labels_dtype, level_of
 
 @dataclass(frozen=True, slots=True)
 class FrameWindow:
-    """Frames that are seen at once, by their index in the clip, in its order.
+    """The frames that the model sees at once, as ascending indices into the clip.
 
-    weights: how much of a frame's prediction this window's makes up, 0 to 1; over all windows they
-    sum to 1. It is 0 for key frames that are only looked at here.
+    weights: the weight of this window in the prediction of each frame, 0 to 1. Over all windows the
+    weights of a frame sum to 1. It is 0 for key frames outside the window's span.
     """
 
     frames: tuple[int, ...]
@@ -30,13 +30,13 @@ class FrameWindow:
 
 
 def frame_windows(count: int, context: Context | None) -> tuple[FrameWindow, ...]:
-    """The windows over a clip of ``count`` frames; one, if ``context`` is None or it fits into one.
+    """Divide a clip of ``count`` frames into windows; one if ``context`` is None or the clip fits.
 
-    All windows have ``frames`` frames. Their stretches are evenly placed, and have at least
-    ``overlap`` frames in common with the next; one that has key frames in it is as much longer. A
-    frame counts by its distance from the nearer end of the stretch, 1 at the end itself: where two
-    overlap, the one fades out as the other fades in. The key frames' own prediction is made up the
-    same way, by the stretches that they are in: it is the neighbours' that it has to agree with.
+    All windows have ``frames`` frames. Their spans are evenly placed and overlap by at least
+    ``overlap`` frames; a span that contains key frames is longer by their number. The weight of a
+    frame grows with its distance from the nearer end of the span, so that one window fades out
+    while the next fades in. Key frames get their prediction from the spans that contain them, like
+    their neighbours, with which it has to agree.
 
     >>> for window in frame_windows(10, Context(frames=6, overlap=2, keys=1)):
     ...     print(window.frames, [round(weight, 2) for weight in window.weights])
@@ -49,26 +49,26 @@ def frame_windows(count: int, context: Context | None) -> tuple[FrameWindow, ...
     own = context.frames - context.keys
     gaps = -(-(count - own) // (own - context.overlap))
     keys = evenly(context.keys, count - 1)
-    stretches = []
+    spans = []
     for start in evenly(gaps + 1, count - own):
-        stretch = range(start, start + own)
-        while len({*keys, *stretch}) < context.frames:
-            more = stretch.stop < count
-            stretch = range(stretch.start - (not more), stretch.stop + more)
-        stretches.append(stretch)
-    counts = np.zeros((len(stretches), count))
-    for row, stretch in zip(counts, stretches, strict=True):
-        steps = np.arange(1.0, len(stretch) + 1)
-        row[stretch.start : stretch.stop] = np.minimum(steps, steps[::-1])
+        span = range(start, start + own)
+        while len({*keys, *span}) < context.frames:
+            more = span.stop < count
+            span = range(span.start - (not more), span.stop + more)
+        spans.append(span)
+    counts = np.zeros((len(spans), count))
+    for row, span in zip(counts, spans, strict=True):
+        steps = np.arange(1.0, len(span) + 1)
+        row[span.start : span.stop] = np.minimum(steps, steps[::-1])
     weights = counts / counts.sum(axis=0)
     return tuple(
-        FrameWindow(frames := tuple(sorted({*keys, *stretch})), tuple(row[list(frames)].tolist()))
-        for stretch, row in zip(stretches, weights, strict=True)
+        FrameWindow(frames := tuple(sorted({*keys, *span})), tuple(row[list(frames)].tolist()))
+        for span, row in zip(spans, weights, strict=True)
     )
 
 
 def evenly(count: int, last: int) -> list[int]:
-    """``count`` numbers from 0 to ``last``, evenly spread; one is 0.
+    """``count`` evenly spaced whole numbers from 0 to ``last``; a single number is 0.
 
     >>> evenly(3, 9), evenly(1, 9), evenly(0, 9)
     ([0, 5, 9], [0], [])
@@ -78,30 +78,30 @@ def evenly(count: int, last: int) -> list[int]:
 
 
 def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
-    """The plan of some of a clip's frames, by index and in order: what compiling just them gives.
+    """The plan for some frames of the clip, by ascending index, as if only they were compiled.
 
-    Their areas, and with them the strengths, are those within these frames; so is the scope: the
-    first is the first of them, and the one before is the one before among them.
+    Areas, strengths and scope are those within these frames: in ``sparse_causal``, for example, the
+    first frame is the first of them, and the previous frame is the previous one among them.
 
-    Raises ValueError for frames that are not there, not in order or none, and for plans whose
-    latent frames stand for several frames each.
+    Raises ValueError if ``frames`` is empty, not ascending or out of range, or if latent frames
+    stand for several frames.
     """
     chosen = list(frames)
     if plan.frames_per_latent != 1:
-        raise ValueError("latent frames that stand for several frames cannot be taken apart")
+        raise ValueError("a plan whose latent frames stand for several frames cannot be divided")
     if (
         not chosen
         or chosen != sorted(set(chosen))
         or not 0 <= chosen[0] <= chosen[-1] < len(plan.frames)
     ):
-        raise ValueError(f"frames must be some of 0 to {len(plan.frames) - 1}, in order")
+        raise ValueError(f"frames must be numbers from 0 to {len(plan.frames) - 1}, in order")
     if len(chosen) == len(plan.frames):
         return plan
     labels = [level.labels_FHW[chosen] for level in plan.levels]
-    seen = np.unique(np.concatenate([[NO_CLASS], *(np.unique(each) for each in labels)]))
-    anew = np.zeros(len(plan.members_CE), labels_dtype(len(seen)))
-    anew[seen] = np.arange(len(seen))
-    members = plan.members_CE[seen]
+    classes = np.unique(np.concatenate([[NO_CLASS], *map(np.unique, labels)]))
+    renumbered = np.zeros(len(plan.members_CE), labels_dtype(len(classes)))
+    renumbered[classes] = np.arange(len(classes))
+    members = plan.members_CE[classes]
     scope = key_frames(plan.attention.frames, len(chosen))
     return replace(
         plan,
@@ -112,14 +112,14 @@ def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
         levels=tuple(
             level_of(
                 level.index,
-                anew[each],
+                renumbered[labels_FHW],
                 members,
                 plan.edits,
                 plan.attention,
                 scope,
                 level.modulated,
             )
-            for level, each in zip(plan.levels, labels, strict=True)
+            for level, labels_FHW in zip(plan.levels, labels, strict=True)
         ),
         _cache={},
     )

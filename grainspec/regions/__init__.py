@@ -1,1 +1,1 @@
-"""Regions: which pixels of which frames an edit speaks of."""
+"""Regions: from expressions and mask files to the pixels of every frame."""

@@ -1,4 +1,4 @@
-"""Region expressions to pixels: masks read, boxes drawn, operators applied, parts carved out."""
+"""Convert region expressions to pixels: read masks, draw shapes, apply operators, cut out parts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from grainspec.clip.crop import FrameCrop, frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
-from grainspec.clip.window import Window, frame_numbers, window
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import (
     All,
@@ -38,37 +38,37 @@ from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 
 
 class Bound:
-    """A spec's regions on its clip.
+    """The pixels of a spec's regions on its clip.
 
-    ``regions`` has every named region as it was written; ``edits`` has one region per edit, in the
-    order of ``spec.claims``, with parts cut to their owners and taken out of what they cover.
+    ``regions`` has every named region as written; ``edits`` has one region per edit, in the order
+    of ``spec.claims``, with parts cut to their owners and subtracted from what they cover.
     """
 
     def __init__(
         self,
         facts: ClipFacts,
-        window: Window,
+        crop: FrameCrop,
         regions: Layout,
         edits: Layout,
         warnings: tuple[Diagnostic, ...],
     ) -> None:
         self.facts = facts
-        self.window = window
+        self.crop = crop
         self.regions = regions
         self.edits = edits
         self.warnings = warnings
 
     def carved(self, spec: EditSpec) -> Bound:
-        """The same regions for another spec of the same clip and regions, such as a variant."""
+        """Bind another spec of the same clip and regions, such as a variant."""
         edits, warnings = carve(spec, self.regions)
-        return Bound(self.facts, self.window, self.regions, edits, tuple(warnings))
+        return Bound(self.facts, self.crop, self.regions, edits, tuple(warnings))
 
 
 def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
-    """Find every region's pixels on the frames of the clip, in its edited window.
+    """Compute the pixels of every region on the frames of the clip, cropped and scaled.
 
-    Relative paths start at ``base``. Raises GrainError with all the errors that masks and regions
-    have; what is only doubtful is among the result's warnings.
+    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none. Raises
+    GrainError with all errors of masks and regions; the result has the warnings.
     """
     video = spec.video
     facts = probe(
@@ -78,18 +78,18 @@ def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None
     )
     frames = frame_numbers(video, facts)
     if len(spec.regions) > MAX_REGIONS:
-        message = f"the spec has {len(spec.regions)} regions"
-        raise fail("G203", message, f"At most {MAX_REGIONS} are allowed.")
-    opened = window(video, facts, default_size)
-    binder = _Binder(spec, base, facts, opened, frames)
+        message = f"the spec has {len(spec.regions)} regions, more than the {MAX_REGIONS} allowed"
+        raise fail("G203", message, "Remove or join regions.")
+    crop = frame_crop(video, facts, default_size)
+    binder = _Binder(spec, base, facts, crop, frames)
     regions = binder.bind_all()
     edits, warnings = carve(spec, regions)
-    return Bound(facts, opened, regions, edits, tuple(warnings))
+    return Bound(facts, crop, regions, edits, tuple(warnings))
 
 
 class _Binder:
     def __init__(
-        self, spec: EditSpec, base: Path, facts: ClipFacts, window: Window, frames: Sequence[int]
+        self, spec: EditSpec, base: Path, facts: ClipFacts, crop: FrameCrop, frames: Sequence[int]
     ) -> None:
         self.spec = spec
         self.base = base
@@ -99,14 +99,14 @@ class _Binder:
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
         self.order = self._order()
-        self.whole = window
-        # What is grown or shrunk depends on what lies beside the window too.
-        self.window, self.inside = window.widened(self._reach(), facts)
-        self.shape = (len(frames), self.window.height, self.window.width)
+        self.crop = crop
+        # Growing and shrinking depend on pixels beside the crop too.
+        self.wider, self.inside = crop.widened(self._reach(), facts)
+        self.shape = (len(frames), self.wider.height, self.wider.width)
         self.bits = np.zeros(self.shape, self.dtype)
 
     def bind_all(self) -> Layout:
-        """Every region, sources first, then what is defined by others."""
+        """Evaluate every region; those that others refer to come first."""
         errors: list[Diagnostic] = []
         broken: set[str] = set()
         for name in self.order:
@@ -127,25 +127,25 @@ class _Binder:
         return Layout(tuple(self.index), bits, tuple(self.frames))
 
     def _reach(self) -> int:
-        """How many of the window's pixels away something may matter, by growing and shrinking."""
-        found: dict[str, float] = {}
+        """How far beside the crop pixels matter, because regions grow and shrink; in its pixels."""
+        reaches: dict[str, float] = {}
 
         def reach(expression: Expression) -> float:
             if isinstance(expression, Reference):
-                return found[expression.name]
+                return reaches[expression.name]
             if isinstance(expression, Rest):
-                return max((found[name] for name in self.not_rest), default=0)
+                return max((reaches[name] for name in self.not_rest), default=0)
             inner = max(map(reach, children(expression)), default=0)
             return inner + (self._radius(expression) if isinstance(expression, Grown) else 0)
 
         for name in self.order:
-            found[name] = reach(self.spec.region(name).expression)
-        return math.ceil(max(found.values(), default=0))
+            reaches[name] = reach(self.spec.region(name).expression)
+        return math.ceil(max(reaches.values(), default=0))
 
     def _order(self) -> list[str]:
-        """Region names so that each comes after those it is made from.
+        """Region names in order of evaluation: each after those it refers to.
 
-        ``rest`` is made from all regions that do not, directly or through others, use it.
+        ``rest`` refers to all regions that do not use ``rest``, directly or through others.
         """
         uses = {
             region.name: {reference.name for reference in references(region.expression)}
@@ -164,7 +164,7 @@ class _Binder:
         return np.asarray((bits >> self.dtype(self.index[name])) & self.dtype(1) != 0)
 
     def _evaluate(self, expression: Expression, at: Sequence[int]) -> Mask:
-        """A region on the frames with these indices, bool ``[len(at), H, W]``."""
+        """Evaluate an expression on the frames with these indices, bool ``[len(at), H, W]``."""
         shape = (len(at), *self.shape[1:])
         if isinstance(expression, MaskFiles):
             return self._masks(expression, at)
@@ -173,10 +173,10 @@ class _Binder:
         if isinstance(expression, Grown):
             return self._grown(expression, at)
         if isinstance(expression, During):
-            there = [i for i, index in enumerate(at) if self.frames[index] in expression.frames]
+            during = [i for i, index in enumerate(at) if self.frames[index] in expression.frames]
             result = np.zeros(shape, np.bool_)
-            if there:
-                result[there] = self._evaluate(expression.of, [at[i] for i in there])
+            if during:
+                result[during] = self._evaluate(expression.of, [at[i] for i in during])
             return result
         if isinstance(expression, All):
             return np.ones(shape, np.bool_)
@@ -205,17 +205,17 @@ class _Binder:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
         images = open_masks(source, self.base, self.facts, [self.frames[i] for i in at])
         for number, image in enumerate(images):
-            result[number] = np.asarray(self.window.mask(image, source.resize)) >= 128
+            result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
 
     def _shape(self, shape: Box | Polygon, at: Sequence[int]) -> Mask:
-        """Pixels whose centres lie in a shape, interpolated at every source frame."""
+        """The pixels whose centres lie in a shape; its keyframes are interpolated."""
         size = self.facts.width, self.facts.height
         grid = self.shape[1], self.shape[2]
         result = np.empty((len(at), *grid), np.bool_)
         for number, index in enumerate(at):
             numbers = np.array(shape.numbers(self.frames[index], *size)).reshape(-1, 2)
-            points = (numbers - self.window.box[:2]) * self.window.scale
+            points = (numbers - self.wider.box[:2]) * self.wider.scale
             if isinstance(shape, Polygon):
                 result[number] = fill_polygon(grid, [(float(x), float(y)) for x, y in points])
             else:
@@ -224,26 +224,25 @@ class _Binder:
         return result
 
     def _grown(self, expression: Grown, at: Sequence[int]) -> Mask:
-        """A region grown or shrunk by a disc, measured in source pixels."""
+        """A region grown or shrunk by a disc; the distance is in source pixels."""
         radius = self._radius(expression)
         return grow(
             self._evaluate(expression.of, at), radius if expression.kind == "grow" else -radius
         )
 
     def _radius(self, expression: Grown) -> float:
-        """How far a region grows or shrinks, in the window's pixels."""
+        """How far a region grows or shrinks, in pixels of the crop."""
         distance = expression.by.pixels(min(self.facts.width, self.facts.height))
-        return distance * sum(self.whole.scale) / 2
+        return distance * sum(self.crop.scale) / 2
 
 
 def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
-    """One region per edit, so that no part fights what it is in front of.
+    """Compute one region per edit, in which a part has its pixels to itself.
 
-    A changed part is cut to its owner; an added one may stick out, as a hat does. Either way what
-    is worn covers what is behind it: a part takes its pixels from every edit that is no part,
-    whether that is its owner or has nothing to do with it, and of the parts only from those it
-    belongs to. Returns the edits' layout and warnings; raises GrainError for regions with nothing
-    in them and parts with no owner near.
+    A changed part is cut to its owner; an added part may extend beyond it, as a hat does. Both take
+    their pixels from every edit that is not a part, whether it is the owner or not, and from the
+    parts that they belong to. Kept regions are then subtracted from all. Returns the layout of the
+    edits, and warnings. Raises GrainError for empty regions, and for parts far from their owner.
     """
     errors: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
@@ -267,18 +266,18 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
                 share = 1 - inside.sum() / mask.sum()
                 if share > 0.25:
                     message = f"{share:.0%} of `{edit.region}` lies outside `{edit.owner}`"
-                    cure = "Only what lies inside is edited."
+                    cure = f"Only the pixels inside `{edit.owner}` are edited."
                     warnings.append(Diagnostic("G316", message, cure, edit.span_of("region")))
                 mask = inside
             elif not _near(mask, owner):
                 errors.append(_outside(edit))
                 continue
         masks[edit.region] = mask
-        gone = [regions.frames[i] for i in np.flatnonzero(~mask.any(axis=(1, 2)))]
-        if gone:
-            shown = ", ".join(map(str, gone[:8])) + ", …" * (len(gone) > 8)
-            message = f"`{edit.region}` is empty on frame{'s' * (len(gone) > 1)} {shown}"
-            cure = "Right where the object is out of sight; nothing is edited there."
+        empty = [regions.frames[i] for i in np.flatnonzero(~mask.any(axis=(1, 2)))]
+        if empty:
+            shown = ", ".join(map(str, empty[:8])) + ", …" * (len(empty) > 8)
+            message = f"`{edit.region}` is empty on frame{'s' * (len(empty) > 1)} {shown}"
+            cure = "Nothing is edited there. This is correct if the object is not visible."
             warnings.append(Diagnostic("G315", message, cure, edit.span_of("region")))
     if errors:
         raise GrainError(errors)
@@ -288,7 +287,7 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
             masks[other] = masks[other] & ~whole[part]
     for edit in changes:
         if not masks[edit.region].any():
-            errors.append(_empty(edit, "nothing of `{}` is left: its parts cover it"))
+            errors.append(_empty(edit, "parts cover all of the region `{}`"))
     if errors:
         raise GrainError(errors)
     warnings += _overlaps(changes, masks)
@@ -300,14 +299,14 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
             masks = {name: mask & ~kept for name, mask in masks.items()}
     for edit in changes:
         if not masks[edit.region].any():
-            errors.append(_empty(edit, "nothing of `{}` is left: what is kept covers it"))
+            errors.append(_empty(edit, "kept regions cover all of the region `{}`"))
     if errors:
         raise GrainError(errors)
     return Layout.of(masks, regions.frames), warnings
 
 
 def _near(part: Mask, owner: Mask) -> bool:
-    """Whether, on some frame, the part's box grown by its own size meets the owner's box."""
+    """Whether the part's bounding box, grown by its own size, meets the owner's on some frame."""
     for piece, whole in zip(part, owner, strict=True):
         if not piece.any() or not whole.any():
             continue
@@ -325,30 +324,30 @@ def _extent(line: Mask) -> tuple[int, int]:
 
 
 def _overlaps(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> list[Diagnostic]:
-    found = []
-    for index, one in enumerate(changes):
+    findings = []
+    for index, edit in enumerate(changes):
         for other in changes[index + 1 :]:
-            shared = masks[one.region] & masks[other.region]
-            smaller = min(masks[one.region].sum(), masks[other.region].sum())
+            shared = masks[edit.region] & masks[other.region]
+            smaller = min(masks[edit.region].sum(), masks[other.region].sum())
             if shared.sum() > 0.02 * smaller:
                 share = shared.sum() / smaller
-                message = (
-                    f"`{one.region}` and `{other.region}` overlap by {share:.0%} of the smaller"
-                )
-                cure = f"Both act there. To decide: `region {one.region} = … - {other.region}`."
-                found.append(Diagnostic("G312", message, cure, other.span_of("region")))
-    return found
+                message = f"`{edit.region}` and `{other.region}` overlap "
+                message += f"in {share:.0%} of the smaller one"
+                cure = "Both edits act there. If one object is in front, subtract it: "
+                cure += f"`region {edit.region} = … - {other.region}`."
+                findings.append(Diagnostic("G312", message, cure, other.span_of("region")))
+    return findings
 
 
 _NOWHERE = "the region `{}` is empty on every frame"
 
 
 def _empty(edit: Edit | Keep | Free, message: str, field: str = "region") -> Diagnostic:
-    cure = "`grain show` draws every region on the frames."
+    cure = "Look at the regions with `grain show`."
     return Diagnostic("G307", message.format(getattr(edit, field)), cure, edit.span_of(field))
 
 
 def _outside(edit: Edit | Free) -> Diagnostic:
     message = f"the part `{edit.region}` lies outside its owner `{edit.owner}`"
-    cure = "`grain show` draws both on the frames."
+    cure = "Look at both with `grain show`."
     return Diagnostic("G313", message, cure, edit.span_of("region"))

@@ -1,9 +1,11 @@
-"""Masks in COCO's JSON: run lengths, compressed or not, and polygons.
+"""Read masks in COCO JSON: run lengths, compressed or not, and polygons.
 
-Understood are a list with one segmentation a frame (null where there is none), an object that has
-such a list as ``segmentations``, a whole COCO data set, whose images are the frames in the order of
-the numbers in their file names, and a YouTube-VIS data set of one video, whose annotations have
-such lists.
+Four forms are supported:
+
+- a list with one segmentation per frame, null for none,
+- an object with such a list under ``segmentations``,
+- a COCO dataset, whose images are the frames, in the order of the numbers in their file names,
+- a YouTube-VIS dataset of one video, whose annotations have such lists.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ MAX_FRAMES = 1_000_000
 
 @dataclass
 class CocoFrame:
-    """A frame's segmentations, each as :func:`decode` takes it.
+    """The segmentations of a frame, in the form that :func:`decode` takes.
 
-    ``size`` is the height and width that the document gives the frame, as it stands there.
+    ``size`` is the frame's height and width in the document, not yet validated.
     """
 
     segmentations: list[Any] = field(default_factory=list)
@@ -36,7 +38,7 @@ class CocoFrame:
 
 
 def frame_size(frame: CocoFrame) -> tuple[int, int] | None:
-    """Height and width of a frame's masks; None if only polygons are there, and no size."""
+    """Height and width of a frame's masks; None for polygons without a size."""
     size = frame.size
     for segmentation in frame.segmentations:
         if size is None and isinstance(segmentation, dict):
@@ -48,25 +50,25 @@ def frame_size(frame: CocoFrame) -> tuple[int, int] | None:
         or len(size) != 2
         or not all(isinstance(side, int) and side > 0 for side in size)
     ):
-        raise ValueError("its size is not height and width")
+        raise ValueError("`size` must be [height, width]")
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"it has more than {MAX_PIXELS} pixels")
     return size[0], size[1]
 
 
 def read_coco(path: Path, *, index: int | None = None) -> list[CocoFrame]:
-    """What a document has for every frame.
+    """Read the segmentations of every frame.
 
-    ``index`` chooses among objects: in YouTube-VIS by an annotation's ``id``, else by its
-    ``track_id`` or ``instance_id`` where it has one, by its ``category_id`` where not. Raises
-    ValueError for what is none of the known forms.
+    ``index`` selects objects: in YouTube-VIS by the annotation's ``id``, otherwise by its
+    ``track_id``, ``instance_id`` or ``category_id``, the first of these that it has. Raises
+    ValueError for documents of another form.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MB")
+        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MB")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
-        raise ValueError("it nests too deep") from error
+        raise ValueError("it is nested too deeply") from error
     if isinstance(document, dict) and "annotations" in document and "images" in document:
         return _of_data_set(document, index)
     if isinstance(document, dict) and "annotations" in document and "videos" in document:
@@ -74,16 +76,16 @@ def read_coco(path: Path, *, index: int | None = None) -> list[CocoFrame]:
     if isinstance(document, dict) and "segmentations" in document:
         document = document["segmentations"]
     if not isinstance(document, list):
-        raise ValueError("it is neither a list with one segmentation a frame nor a COCO data set")
+        raise ValueError("it is neither a list with one segmentation per frame nor a COCO dataset")
     if index is not None:
-        raise ValueError("it has one segmentation a frame, not several to choose from by `index`")
+        raise ValueError("`index` does not apply: it has one segmentation per frame")
     if not document:
         raise ValueError("it has no frames")
     frames = [CocoFrame() for _ in document]
     images = [entry.get("image_id") for entry in document if isinstance(entry, dict)]
     images = [image for image in images if isinstance(image, int | str)]
     if len(set(images)) < len(images):
-        raise ValueError("several of its entries are for one image; it needs the images as well")
+        raise ValueError("several entries have the same image_id; use a dataset with its `images`")
     for frame, entry in zip(frames, document, strict=True):
         if isinstance(entry, dict) and "segmentation" in entry:
             entry = entry["segmentation"]
@@ -105,18 +107,18 @@ def _of_data_set(document: dict[str, Any], index: int | None) -> list[CocoFrame]
                 frame = frames[place[annotation["image_id"]]]
                 frame.segmentations.append(annotation["segmentation"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its images and annotations do not fit together: {error!r}") from error
+        raise ValueError(f"its images and annotations do not match: {error!r}") from error
     if not frames:
         raise ValueError("it has no images")
     return frames
 
 
 def _of_video(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
-    """The frames of YouTube-VIS, where each annotation is an object with a mask a frame."""
+    """The frames of YouTube-VIS, where each annotation is an object with one mask per frame."""
     try:
         videos = document["videos"]
         if len(videos) != 1:
-            raise ValueError(f"it has {len(videos)} videos; leave only the clip's own")
+            raise ValueError(f"it has {len(videos)} videos; keep only the clip's own")
         video = videos[0]
         size = [video.get("height"), video.get("width")]
         count = video.get("length") or len(video["file_names"])
@@ -133,7 +135,7 @@ def _of_video(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
                 if mask is not None:
                     frame.segmentations.append(mask)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its video and annotations do not fit together: {error!r}") from error
+        raise ValueError(f"its video and annotations do not match: {error!r}") from error
     return frames
 
 
@@ -144,7 +146,7 @@ def _place_of_image(image: dict[str, Any]) -> tuple[int, str]:
 
 
 def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
-    """One segmentation as bool ``[H, W]``; raises ValueError if it is none of this shape.
+    """Decode one segmentation to bool ``[H, W]``; raise ValueError if it does not have this shape.
 
     >>> decode({"size": [2, 3], "counts": [2, 3, 1]}, (2, 3)).astype(int)
     array([[0, 1, 1],
@@ -159,7 +161,7 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
         size, counts = segmentation["size"], segmentation["counts"]
         height, width = (int(side) for side in size)
     except (TypeError, KeyError, ValueError) as error:
-        raise ValueError("it is neither a run-length mask nor a list of polygons") from error
+        raise ValueError("a segmentation must be run lengths or a list of polygons") from error
     if (height, width) != shape:
         raise ValueError(f"it is {width}x{height}")
     if height * width > MAX_PIXELS:
@@ -182,21 +184,22 @@ def _checked(counts: Any) -> list[int]:
     if not isinstance(counts, list) or not all(
         isinstance(run, int) and 0 <= run <= MAX_PIXELS for run in counts
     ):
-        raise ValueError("its counts are no list of run lengths")
+        raise ValueError("`counts` must be a list of run lengths")
     return counts
 
 
 def _expand(counts: str) -> list[int]:
-    """COCO's compressed run lengths: five bits a character from the lowest, the sixth for more.
+    """Expand COCO's compressed run lengths.
 
-    From the fourth on, a run is kept as its difference from the one two before.
+    Each character holds five bits, the lowest first; the sixth bit says that more follow. From the
+    fourth run on, the value is the difference from the run two before.
     """
     runs: list[int] = []
     value = shift = 0
     for sign in counts:
         code = ord(sign) - 48
         if not 0 <= code < 64 or shift > 40:
-            raise ValueError(f"character {sign!r} cannot stand in compressed counts")
+            raise ValueError(f"invalid character {sign!r} in compressed counts")
         value |= (code & 0x1F) << shift
         shift += 5
         if code & 0x20:
@@ -206,5 +209,5 @@ def _expand(counts: str) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("its compressed counts are cut off")
+        raise ValueError("its compressed counts are truncated")
     return _checked(runs)

@@ -1,4 +1,4 @@
-"""Which regions every pixel of every frame belongs to, as bit sets."""
+"""A layout: the regions of every pixel of every frame, as bit sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bits_dtype(count: int) -> type[np.unsignedinteger]:
     for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
         if count <= np.iinfo(dtype).bits:
             return dtype
-    raise ValueError(f"{count} regions; at most {MAX_REGIONS} fit")
+    raise ValueError(f"there are {count} regions; at most {MAX_REGIONS} are supported")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Layout:
 
     @classmethod
     def of(cls, masks: dict[str, Mask], frames: Sequence[int] | None = None) -> Layout:
-        """A layout from bool masks ``[F, H, W]`` by region.
+        """Make a layout from bool masks ``[F, H, W]`` by region name.
 
         >>> import numpy as np
         >>> left = np.zeros((1, 2, 4), bool)
@@ -52,20 +52,22 @@ class Layout:
         bits = np.zeros(shape, dtype)
         for index, mask in enumerate(masks.values()):
             if mask.shape != shape or mask.ndim != 3:
-                raise ValueError(f"masks must all be [F, H, W]; got {shape} and {mask.shape}")
+                raise ValueError(
+                    f"all masks must have the same shape [F, H, W]; got {shape} and {mask.shape}"
+                )
             bits |= mask.astype(dtype) << dtype(index)
         return cls(tuple(masks), bits, tuple(frames if frames is not None else range(shape[0])))
 
     def mask(self, name: str) -> Mask:
-        """Where a region is, bool ``[F, H, W]``; raises ValueError for an unknown name."""
+        """The pixels of a region, bool ``[F, H, W]``; raise ValueError for an unknown name."""
         index = self.bits_FHW.dtype.type(self.names.index(name))
         return np.asarray((self.bits_FHW >> index) & self.bits_FHW.dtype.type(1) != 0)
 
     def at(self, indices: Sequence[int]) -> Layout:
-        """The layout of some of the frames, by their index in this one."""
+        """The layout of some of the frames, by index."""
         chosen = list(indices)
         return Layout(self.names, self.bits_FHW[chosen], tuple(self.frames[i] for i in chosen))
 
     def areas(self) -> npt.NDArray[np.int64]:
-        """Pixels of every region on every frame, ``[F, regions]``."""
+        """The number of pixels of every region on every frame, ``[F, regions]``."""
         return np.stack([self.mask(name).sum(axis=(1, 2)) for name in self.names], axis=1)

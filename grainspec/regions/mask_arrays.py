@@ -1,6 +1,6 @@
-"""Masks as NumPy arrays ``[F, H, W]``: an ``.npy`` file, or a member of an ``.npz`` archive.
+"""Masks in NumPy arrays ``[F, H, W]``: an ``.npy`` file, or a member of an ``.npz`` archive.
 
-Nothing pickled is ever loaded, and how much is loaded is known before it is.
+Pickled objects are never loaded, and the size of an array is checked before it is read.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from grainspec.model.expressions import MaskFiles
 from grainspec.regions.mask_images import cutoff
 
 MAX_MAPPED_BYTES = 1 << 36
-"""Of an ``.npy`` file, which is read frame by frame."""
+"""Largest array in an ``.npy`` file, which is read frame by frame."""
 MAX_LOADED_BYTES = 1 << 32
-"""Of an archive's member, which is read as a whole."""
+"""Largest array in an ``.npz`` archive, which is read as a whole."""
 MAX_PIXELS = 1 << 28
-"""Of one frame."""
+"""Largest frame."""
 
 _UNREADABLE = (
     OSError,
@@ -37,7 +37,7 @@ _UNREADABLE = (
     OverflowError,
     RecursionError,
     MemoryError,
-    NotImplementedError,  # a way of compressing that zipfile does not know
+    NotImplementedError,  # a compression method that zipfile does not support
     RuntimeError,  # an encrypted archive
     zipfile.BadZipFile,
     zlib.error,
@@ -46,7 +46,7 @@ _UNREADABLE = (
 
 
 class ArrayMasks:
-    """The frames of an array as masks, counted from 0."""
+    """The frames of an array as masks, numbered from 0."""
 
     def __init__(self, source: MaskFiles, place: Path) -> None:
         self.source = source
@@ -54,17 +54,17 @@ class ArrayMasks:
         try:
             self.values = self._archived() if place.suffix.lower() == ".npz" else self._mapped()
         except _UNREADABLE as error:
-            message = f"the masks {place} cannot be read as NumPy's: {error}"
+            message = f"the masks {place} cannot be read as a NumPy file: {error}"
             cure = "Write them with `numpy.save` or `numpy.savez`; pickles are never loaded."
             raise fail("G308", message, cure, source.span) from error
         self.numbers: Sequence[int] = range(len(self.values))
 
     def title(self, number: int) -> str:
-        """What messages call a mask."""
+        """The name of a mask in messages."""
         return f"frame {number} of the masks {self.place}"
 
     def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
-        """The masks with these numbers, 0 and 255."""
+        """Read the masks with these numbers, with the values 0 and 255."""
         index = self.source.index
         least = cutoff(self.source, self._white()) if index is None else 0
         for number in numbers:
@@ -73,7 +73,7 @@ class ArrayMasks:
             yield Image.fromarray(inside.astype(np.uint8) * 255)
 
     def _white(self) -> int:
-        """1, 255 or the largest number of the array's type: the first that no value exceeds."""
+        """The value of white: 1, 255 or the type's maximum, the first that no value exceeds."""
         if self.values.dtype == np.bool_:
             return 1
         largest = max(int(frame.max()) for frame in self.values)
@@ -101,25 +101,27 @@ class ArrayMasks:
         if wanted in names:
             return f"{wanted}.npy"
         if wanted is None:
-            message = f"{self.place} holds {len(names)} arrays"
-            shown = f' Say which, as `array "{names[0]}"`.' if names else ""
+            message = f"{self.place} contains {len(names)} arrays"
+            shown = f' Select one: `array "{names[0]}"`.' if names else ""
             raise self._fail("G304", message, suggestion("", names) + shown)
-        message = f"{self.place} holds no array `{wanted}`"
+        message = f"{self.place} contains no array `{wanted}`"
         raise self._fail("G304", message, suggestion(wanted, names))
 
     def _check_header(self, stream: IO[bytes], most: int) -> None:
-        """Refuse what is no [F, H, W] of numbers, or too much of it, before it is loaded."""
+        """Check the type, shape and size before anything is loaded; raise GrainError."""
         shape, dtype = _header(stream)
         if dtype.hasobject:
-            message = f"the masks {self.place} hold pickled Python objects, which are never loaded"
+            message = f"the masks {self.place} are pickled Python objects, which are never loaded"
             cure = "Save plain numbers: `numpy.save(path, numpy.stack(masks).astype(bool))`."
             raise self._fail("G308", message, cure)
         if dtype.kind not in "biu":
-            message = f"the masks {self.place} are of type {dtype}"
-            raise self._fail("G308", message, "Save them as bool: `masks > 0.5`.")
+            message = f"the masks {self.place} have the type {dtype}"
+            raise self._fail(
+                "G308", message, "Use bool or integers: `numpy.save(path, masks > 0.5)`."
+            )
         if len(shape) != 3 or min(shape) < 1:
             message = f"the masks {self.place} have the shape {list(shape)}"
-            raise self._fail("G308", message, "Masks are [frames, height, width].")
+            raise self._fail("G308", message, "The shape must be [frames, height, width].")
         if prod(shape) * dtype.itemsize > most or shape[1] * shape[2] > MAX_PIXELS:
             message = f"the masks {self.place} are too large: {list(shape)} of {dtype}"
             cure = "Save them as bool in an `.npy` file, or as images."
@@ -132,10 +134,10 @@ class ArrayMasks:
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = npy.read_magic(stream)
     if version != (1, 0):
-        # later ones are for fields, which masks have none of; their headers may be of any length
-        raise ValueError(f"version {version[0]} of the format is not for plain numbers")
+        # Later versions are for structured arrays; their headers may have any length.
+        raise ValueError(f"version {version[0]} of the format is for structured arrays")
     try:
         shape, _, dtype = npy.read_array_header_1_0(stream)
-    except Exception as error:  # it tokenizes and parses Python: nearly anything may come out
+    except Exception as error:  # NumPy parses Python here, so nearly any error is possible
         raise ValueError(f"its header is broken ({error})") from error
     return shape, dtype

@@ -1,4 +1,4 @@
-"""Masks in COCO's JSON, one frame after the other."""
+"""Masks in COCO JSON, frame by frame."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from grainspec.regions.coco import decode, frame_size, read_coco
 
 
 class CocoMasks:
-    """The frames of a COCO document as masks, counted from 0.
+    """The frames of a COCO document as masks, numbered from 0.
 
-    ``shape`` is the source frame's height and width, which polygons are drawn on where the document
-    gives no other.
+    ``shape`` is the source frame's height and width, used for polygons if the document gives no
+    size.
     """
 
     def __init__(self, source: MaskFiles, place: Path, shape: tuple[int, int]) -> None:
@@ -31,11 +31,11 @@ class CocoMasks:
         self.numbers: Sequence[int] = range(len(self.frames))
 
     def title(self, number: int) -> str:
-        """What messages call a mask."""
+        """The name of a mask in messages."""
         return f"frame {number} of the masks {self.place}"
 
     def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
-        """The masks with these numbers, 0 and 255."""
+        """Read the masks with these numbers, with the values 0 and 255."""
         for number in numbers:
             frame = self.frames[number]
             try:
@@ -48,5 +48,5 @@ class CocoMasks:
             yield Image.fromarray(mask.astype(np.uint8) * 255)
 
     def _broken(self, title: str, error: Exception) -> GrainError:
-        cure = "Give COCO's JSON: a list with one segmentation a frame, or a whole data set."
-        return fail("G308", f"{title} cannot be read as COCO's: {error}", cure, self.source.span)
+        cure = "It must be COCO JSON: a list with one segmentation per frame, or a dataset."
+        return fail("G308", f"{title} cannot be read as COCO JSON: {error}", cure, self.source.span)

@@ -1,4 +1,4 @@
-"""Masks as images: a folder of them, a glob or a single one; and which of their pixels count."""
+"""Masks as images (a folder, a glob or one image), and which of their pixels are in the region."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, OverflowError, struct
 
 
 class ImageMasks:
-    """Mask images by the last number in their names."""
+    """Mask images, numbered by the last number in their names."""
 
     def __init__(self, source: MaskFiles, base: Path) -> None:
         self.source = source
@@ -30,11 +30,11 @@ class ImageMasks:
         self.numbers: Sequence[int] = sorted(self.files)
 
     def title(self, number: int) -> str:
-        """What messages call a mask."""
+        """The name of a mask in messages."""
         return f"the mask {self.files[number]}"
 
     def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
-        """The masks with these numbers, 0 and 255."""
+        """Read the masks with these numbers, with the values 0 and 255."""
         from PIL import Image
 
         pixels = Pixels(self.source, self.place)
@@ -43,42 +43,47 @@ class ImageMasks:
                 with Image.open(self.files[number]) as opened:
                     chosen = pixels.of(opened, self.title(number))
             except (*_UNREADABLE, Image.DecompressionBombError) as error:
-                message = f"{self.title(number)} is no image that can be read"
+                message = f"{self.title(number)} cannot be read as an image"
                 raise fail("G308", message, "Save it again as PNG.", self.source.span) from error
             yield chosen
         pixels.check()
 
 
 def mask_files(source: MaskFiles, base: Path) -> dict[int, Path]:
-    """The mask images of a source by the last number in their names.
+    """Find the mask images of a source, by the last number in their names.
 
-    Relative paths start at ``base``. Raises GrainError: G304 nothing there, or two files with one
-    number.
+    Relative paths start at ``base``. Raises GrainError (G304) if there are none, or if two files
+    have the same number.
     """
     place = base / source.path
     try:
         paths = _paths(source.path, base)
-    except (OSError, ValueError) as error:  # such as a name longer than any file's
+    except (OSError, ValueError) as error:  # such as a name that is too long
         message = f"{place} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G304", message, "Check the path.", source.span) from error
     if paths is None:
-        message = f"there is no folder of masks {place}"
-        raise fail("G304", message, "Name a folder, or a glob such as `masks/*.png`.", source.span)
-    found: dict[int, Path] = {}
+        message = f"the mask folder {place} does not exist"
+        raise fail(
+            "G304",
+            message,
+            "Check the path. A glob such as `masks/*.png` is also possible.",
+            source.span,
+        )
+    files: dict[int, Path] = {}
     for number, path in numbered_images(paths):
-        if number in found:
-            message = f"{found[number].name} and {path.name} are both masks for frame {number}"
-            cure = "A mask's frame is the last number in its name; narrow the glob."
+        if number in files:
+            message = f"{files[number].name} and {path.name} are both masks for frame {number}"
+            cure = "The last number in a name is the frame. Use a narrower glob."
             raise fail("G304", message, cure, source.span)
-        found[number] = path
-    if not found:
-        message = f"{place} has no mask images whose names end in a frame's number"
-        raise fail("G304", message, "Masks look like 00000.png, 00001.png, ….", source.span)
-    return found
+        files[number] = path
+    if not files:
+        message = f"{place} contains no images with a frame number in their names"
+        raise fail("G304", message, "Name the masks 00000.png, 00001.png, ….", source.span)
+    return files
 
 
 def _paths(written: str, base: Path) -> list[Path] | None:
-    """What a path of masks names; what is there under that very name goes before any glob."""
+    """The files that a path of masks names; an existing path is not read as a glob."""
     place = base / written
     if place.is_dir():
         return list(place.iterdir())
@@ -91,7 +96,7 @@ def _paths(written: str, base: Path) -> list[Path] | None:
 
 
 class Pixels:
-    """Which pixels of pictures are in a region, as the options of a source say."""
+    """Select the pixels of images that are in a region, by the options of a source."""
 
     def __init__(self, source: MaskFiles, place: Path) -> None:
         self.source = source
@@ -99,7 +104,7 @@ class Pixels:
         self.largest = 0
 
     def of(self, image: Image.Image, title: str) -> Image.Image:
-        """255 where the picture is in the region and 0 elsewhere; G308 if it does not say."""
+        """255 inside the region and 0 outside; raise GrainError (G308) for ambiguous images."""
         if self.source.index is not None:
             return self._of_index(image, self.source.index, title)
         if self.source.colour is not None:
@@ -119,17 +124,17 @@ class Pixels:
         return grey.point([255 * (value >= least) for value in range(256)])
 
     def check(self) -> None:
-        """Refuse pictures that, taken together, hold nothing but 0 and 1."""
+        """Raise GrainError (G308) if all images together contain only the values 0 and 1."""
         if self.largest == 1 and cutoff(self.source, 255) > 1:
-            message = f"the masks in {self.place} hold 0 and 1, which is black and almost black"
-            cure = "Save them with 0 and 255, or say `index 1`."
+            message = f"the masks in {self.place} contain only 0 and 1, which are both nearly black"
+            cure = "Save them with 0 and 255, or write `masks(…, index 1)`."
             raise fail("G308", message, cure, self.source.span)
 
     def _of_index(self, image: Image.Image, index: int, title: str) -> Image.Image:
         from PIL import Image
 
         if image.mode in {"P", "L"}:
-            # the bytes of a palette image are its indices, which converting would lose
+            # The bytes of a palette image are its indices; converting would lose them.
             plain = Image.frombytes("L", image.size, image.tobytes())
             return plain.point([255 * (value == index) for value in range(256)])
         if image.mode == "1":
@@ -138,15 +143,15 @@ class Pixels:
             import numpy as np
 
             return Image.fromarray((np.asarray(image) == index).astype(np.uint8) * 255)
-        message = f"{title} has colours ({image.mode}), not indices"
-        cure = 'Say the colour, as `colour "#800000"`, or save it with its palette.'
+        message = f"`index` does not apply: {title} has colours ({image.mode})"
+        cure = 'Select a colour, such as `colour "#800000"`, or save it with a palette.'
         raise fail("G308", message, cure, self.source.span)
 
     def _of_colour(self, image: Image.Image, colour: str, title: str) -> Image.Image:
         from PIL import ImageChops
 
         if image.mode.startswith("I;16"):
-            message = f"{title} is grey, with 16 bits"
+            message = f"`colour` does not apply: {title} is 16-bit grey"
             raise fail("G308", message, "Use `index` or `threshold`.", self.source.span)
         self._refuse_unknown_range(image, title)
         self._refuse_transparency(image, title)
@@ -159,8 +164,8 @@ class Pixels:
 
     def _refuse_unknown_range(self, image: Image.Image, title: str) -> None:
         if image.mode in {"I", "F"}:
-            message = f"{title} has numbers without a known white"
-            cure = "Save it with 8 bits, black and white."
+            message = f"{title} has 32-bit values, whose white is unknown"
+            cure = "Save it as 8-bit black and white."
             raise fail("G308", message, cure, self.source.span)
 
     def _refuse_transparency(self, image: Image.Image, title: str) -> None:
@@ -168,16 +173,16 @@ class Pixels:
             alpha = image.convert("RGBA").getchannel("A")
             low, high = cast(tuple[int, int], alpha.getextrema())
             if low != high:
-                message = f"{title} is transparent in places: which part is the region?"
-                cure = "Save it as black and white without transparency."
+                message = f"{title} is partly transparent, so the region is ambiguous"
+                cure = "Save it in black and white without transparency."
                 raise fail("G308", message, cure, self.source.span)
 
 
 def cutoff(source: MaskFiles, white: int) -> int:
-    """The least value that is in the region, where ``white`` is the largest there is.
+    """The smallest value that is in the region, if ``white`` is the largest value.
 
     >>> cutoff(MaskFiles(path="m"), 255), cutoff(MaskFiles(path="m", threshold=0.2), 255)
     (128, 51)
     """
-    # rounded, so that 0.07 * 100 and its like are no hair above the number that is meant
+    # Rounded, because 0.07 * 100 is slightly more than 7.
     return max(1, math.ceil(round(source.threshold * white, 6)))

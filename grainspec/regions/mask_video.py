@@ -1,4 +1,4 @@
-"""Masks as a video: its frame k is the mask of source frame k."""
+"""Masks in a video: its frame k is the mask of source frame k."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class VideoMasks:
-    """The frames of a video as masks, counted from 0 as a player shows them."""
+    """The frames of a video as masks, numbered from 0 in the order that a player shows them."""
 
     def __init__(self, source: MaskFiles, place: Path) -> None:
         self.source = source
@@ -29,11 +29,11 @@ class VideoMasks:
         self.numbers: Sequence[int] = range(facts.frames)
 
     def title(self, number: int) -> str:
-        """What messages call a mask."""
+        """The name of a mask in messages."""
         return f"frame {number} of the masks {self.place}"
 
     def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
-        """The masks with these numbers, 0 and 255."""
+        """Read the masks with these numbers, with the values 0 and 255."""
         import av
 
         pixels = Pixels(self.source, self.place)
@@ -54,10 +54,10 @@ class VideoMasks:
         except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             message = f"the masks {self.place} cannot be decoded: {reason}"
-            cure = "Does another player show the whole of it?"
+            cure = "Check that a video player can play it to the end."
             raise fail("G308", message, cure, self.source.span) from error
         if wanted:
             message = f"frame {min(wanted)} of the masks {self.place} cannot be decoded"
-            cure = "Does another player show the whole of it?"
+            cure = "Check that a video player can play it to the end."
             raise fail("G308", message, cure, self.source.span)
         pixels.check()

@@ -1,8 +1,7 @@
-"""Masks on disk: which of them belongs to which frame, and whether they can be used.
+"""Masks on disk: which mask belongs to which frame, and whether they can be used.
 
-What a path names tells how it is read. Each kind of file has a reader of its own, in
-``mask_images.py``, ``mask_video.py``, ``mask_arrays.py`` and ``mask_coco.py``; all give the same
-pictures, and what is checked of those is checked here, once.
+The path determines the reader: ``mask_images.py``, ``mask_video.py``, ``mask_arrays.py`` or
+``mask_coco.py``. All readers return the same kind of image, and the checks of these are here.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from grainspec.clip.crop import resize_mask
 from grainspec.clip.facts import ClipFacts
-from grainspec.clip.window import resize_mask
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.model.expressions import MaskFiles
@@ -26,32 +25,31 @@ COCO_SUFFIXES = frozenset({".json"})
 
 
 class MaskReader(Protocol):
-    """Masks of one kind, each known by its number."""
+    """Reader of one kind of mask file; masks are identified by their numbers."""
 
     @property
     def numbers(self) -> Sequence[int]:
-        """The numbers of the masks that there are, rising."""
+        """The numbers of the existing masks, in ascending order."""
 
     def title(self, number: int) -> str:
-        """What messages call a mask."""
+        """The name of a mask in messages."""
 
     def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
-        """The masks with these numbers, which rise, as 8-bit grey images of 0 and 255.
+        """Read the masks with these ascending numbers, as 8-bit grey images of 0 and 255.
 
-        They have the size that they were saved with. Raises GrainError (G308) for what cannot be
-        read.
+        They keep the size of the files. Raises GrainError (G308) for masks that cannot be read.
         """
 
 
 def open_masks(
     source: MaskFiles, base: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> Iterator[Image.Image]:
-    """The region on ``frames``, in order, as 8-bit grey images of the clip's size: 255 where it is.
+    """Read the masks of ``frames``, in order, as 8-bit grey images: 255 inside the region.
 
-    Relative paths start at ``base``. Raises
-    GrainError: G304 nothing there, G205 an option that means nothing for this kind, G305 one is
-    missing, G308 one cannot be read, G306 one has another size, and at the end G307 if none of them
-    marks a single pixel.
+    The images have the clip's size. Relative paths start at ``base``. Raises GrainError: G304 if
+    there are no masks, G205 for an option that does not apply to this kind of file, G305 for a
+    missing mask, G308 for one that cannot be read, G306 for one of another size, and at the end
+    G307 if all masks are empty.
     """
     place = base / source.path
     reader = _reader(source, base, facts)
@@ -69,8 +67,8 @@ def open_masks(
                 wide, high = image.size
                 message = f"{reader.title(number)} is {wide}x{high}, the video {size[0]}x{size[1]}"
                 cure = (
-                    "Masks are drawn on the source frames, before any crop or resize; "
-                    "`scaled` takes them at another size."
+                    "Masks must have the size of the source frames, before `crop` and `size`. "
+                    "`masks(…, scaled)` scales them."
                 )
                 raise fail("G306", message, cure, source.span)
             image = resize_mask(image, size, source.resize)
@@ -83,7 +81,7 @@ def open_masks(
 def check_masks(
     source: MaskFiles, base: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> list[Diagnostic]:
-    """What is wrong with the masks of ``frames``, without keeping them."""
+    """Check the masks of ``frames``, without keeping them."""
     try:
         for _ in open_masks(source, base, facts, frames):
             pass
@@ -93,12 +91,12 @@ def check_masks(
 
 
 def _reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
-    """The reader for what a path names; NumPy is loaded only for those that need it."""
+    """The reader for a path; NumPy is imported only by readers that need it."""
     place = base / source.path
     suffix = place.suffix.lower()
     try:
         is_folder, is_file = place.is_dir(), place.is_file()
-    except (OSError, ValueError):  # such as a name longer than any file's
+    except (OSError, ValueError):  # such as a name that is too long
         is_folder = is_file = False
     if is_folder or suffix not in VIDEO_SUFFIXES | ARRAY_SUFFIXES | COCO_SUFFIXES:
         from grainspec.regions.mask_images import ImageMasks
@@ -106,7 +104,7 @@ def _reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
         _refuse_options(source, "images", ("threshold", "index", "colour"))
         return ImageMasks(source, base)
     if not is_file:
-        raise fail("G304", f"there is no file of masks {place}", "Check the path.", source.span)
+        raise fail("G304", f"the mask file {place} does not exist", "Check the path.", source.span)
     if suffix in VIDEO_SUFFIXES:
         from grainspec.regions.mask_video import VideoMasks
 
@@ -115,7 +113,7 @@ def _reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
     if suffix in COCO_SUFFIXES:
         from grainspec.regions.mask_coco import CocoMasks
 
-        _refuse_options(source, "COCO's JSON", ("index",))
+        _refuse_options(source, "COCO JSON", ("index",))
         return CocoMasks(source, place, (facts.height, facts.width))
     from grainspec.regions.mask_arrays import ArrayMasks
 
@@ -124,60 +122,61 @@ def _reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
     return ArrayMasks(source, place)
 
 
-def _refuse_options(source: MaskFiles, kind: str, taken: Sequence[str]) -> None:
+def _refuse_options(source: MaskFiles, kind: str, allowed: Sequence[str]) -> None:
     for option in ("threshold", "index", "colour", "array"):
-        if option in taken or getattr(source, option) == MaskFiles.model_fields[option].default:
+        if option in allowed or getattr(source, option) == MaskFiles.model_fields[option].default:
             continue
-        known = ", ".join(f"`{name}`" for name in taken)
-        message = f"`{option}` means nothing for {kind}"
-        raise fail("G205", message, f"For {kind} there is {known}.", source.span_of(option))
+        known = ", ".join(f"`{name}`" for name in allowed)
+        message = f"`{option}` does not apply to masks in {kind}"
+        raise fail("G205", message, f"Options for {kind}: {known}.", source.span_of(option))
 
 
 def _numbers(
     source: MaskFiles, there: Sequence[int], frames: Sequence[int], place: Path
 ) -> list[int]:
-    """The number of each frame's mask; G305 at the first frame that has none."""
+    """The number of each frame's mask; raise GrainError (G305) for the first frame without one."""
     if source.in_order:
         there = [number for number in there if number >= source.first]
         missing = next((frame for frame in frames if frame >= len(there)), None)
         if missing is None:
             return [there[frame] for frame in frames]
-        cure = f"In order there are {len(there)} masks, for the source frames from 0 on."
+        cure = f"`in_order` found {len(there)} masks, one per source frame from frame 0."
     else:
         known = set(there)
         missing = next((frame for frame in frames if frame + source.first not in known), None)
         if missing is None:
             return [frame + source.first for frame in frames]
         cure = _masks_there(source, there, frames)
-    message = f"there is no mask for frame {missing} in {place}"
+    message = f"frame {missing} has no mask in {place}"
     raise fail("G305", message, cure, source.span)
 
 
 def _masks_there(source: MaskFiles, there: Sequence[int], frames: Sequence[int]) -> str:
-    """Which masks there are, and the option that would fit them to the frames, if there is one."""
+    """Say which masks exist, and the option that fits them to the frames, if there is one."""
     known = set(there)
-    run = f"the masks run from {there[0]} to {there[-1]}"
+    run = f"The masks are numbered {there[0]} to {there[-1]}"
     first = there[0] - frames[0]
     if all(frame + first in known for frame in frames):
-        clip = f"this clip wants source frames {frames[0]} to {frames[-1]}"
-        return f"Masks are numbered by source frame: {clip}, and {run}. If these are the same, say \
-`from {first}`."
+        clip = f"the edited source frames {frames[0]} to {frames[-1]}"
+        return f"{run}, {clip}. If they belong together, write `from {first}`."
     missing = sum(frame + source.first not in known for frame in frames)
     in_order = len(there) > frames[-1] and there[-1] - there[0] >= len(there)
-    option = " If each is the next frame's, say `in_order`." if in_order else ""
-    return f"{missing} of {len(frames)} frames have no mask; {run}.{option}"
+    option = " If they follow each other frame by frame, write `in_order`." if in_order else ""
+    return f"{run}; {missing} of {len(frames)} frames have no mask.{option}"
 
 
 def _nothing_marked(source: MaskFiles, place: Path) -> tuple[str, str]:
-    """The message and the cure where no mask marks a single pixel."""
+    """The message and the cure if all masks are empty."""
     sought = f"index {source.index}" if source.index is not None else source.colour
     if sought:
-        words, where = ("everywhere", "do not have") if source.invert else ("nowhere", "have")
-        cure = f"Is it another object's? The region is where masks {where} it."
-        return f"the masks in {place} have {sought} {words}: the region is empty", cure
+        if source.invert:
+            message = f"the region is empty: all pixels of the masks in {place} have {sought}"
+        else:
+            message = f"the region is empty: no pixel of the masks in {place} has {sought}"
+        return message, "Check which value the object has in the masks."
     shade = "white" if source.invert else "black"
     cure = (
-        "The region is where masks are white, or black with `masks(…, invert)`; "
-        "`threshold`, `index` and `colour` choose other pixels."
+        "The region is where masks are white, or black with `masks(…, invert)`. "
+        "`threshold`, `index` and `colour` select other pixels."
     )
-    return f"the masks in {place} are all {shade}: the region is empty", cure
+    return f"the region is empty: the masks in {place} are all {shade}", cure

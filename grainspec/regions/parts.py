@@ -1,21 +1,21 @@
-"""Who is in front of whom: a part covers what it is worn on."""
+"""Which regions a part covers: it takes its pixels from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 Claim = tuple[str, str | None, str | None]
-"""An edit's region, its grain and its owner."""
+"""The region, the grain (class, instance or part) and the owner of an edit."""
 
 
 def covered(claims: Iterable[Claim]) -> dict[str, frozenset[str]]:
-    """For every part, the regions that it takes its pixels and tokens from.
+    """For every part, the regions that it takes its pixels and latent tokens from.
 
-    Those are all that are no parts, whether they are its owner or have nothing to do with it, and
-    of the parts only those it belongs to.
+    These are all regions that are not parts, whether they are its owner or not, and the parts that
+    it belongs to.
 
-    >>> found = covered([("bear", None, None), ("road", None, None), ("hat", "part", "bear")])
-    >>> sorted(found["hat"])
+    >>> behind = covered([("bear", None, None), ("road", None, None), ("hat", "part", "bear")])
+    >>> sorted(behind["hat"])
     ['bear', 'road']
     """
     claims = list(claims)
@@ -33,9 +33,9 @@ def covered(claims: Iterable[Claim]) -> dict[str, frozenset[str]]:
 
 
 def _ancestors(region: str, owners: dict[str, str | None]) -> set[str]:
-    found: set[str] = set()
+    ancestors: set[str] = set()
     owner = owners.get(region)
-    while owner is not None and owner not in found:
-        found.add(owner)
+    while owner is not None and owner not in ancestors:
+        ancestors.add(owner)
         owner = owners.get(owner)
-    return found - {region}
+    return ancestors - {region}

@@ -1,4 +1,4 @@
-"""Shapes to pixels: a pixel is inside where its centre is. And regions grown by a disc.
+"""Draw shapes into masks, and grow masks. A pixel is inside a shape if its centre is.
 
 Coordinates are in pixels, x to the right and y down; the centre of the first pixel is (0.5, 0.5).
 """
@@ -14,7 +14,7 @@ from grainspec.regions.layout import Mask
 
 
 def fill_box(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: float) -> Mask:
-    """A rectangle, bool ``[H, W]``.
+    """Draw a rectangle, bool ``[H, W]``.
 
     >>> fill_box((2, 4), 1, 0, 3, 2).astype(int)
     array([[0, 1, 1, 0],
@@ -25,7 +25,7 @@ def fill_box(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: float)
 
 
 def fill_ellipse(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: float) -> Mask:
-    """The ellipse that touches the sides of a rectangle, bool ``[H, W]``.
+    """Draw the ellipse that touches the sides of a rectangle, bool ``[H, W]``.
 
     >>> fill_ellipse((3, 5), 0, 0, 5, 3).astype(int)
     array([[0, 1, 1, 1, 0],
@@ -41,7 +41,7 @@ def fill_ellipse(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: fl
 
 
 def fill_polygon(shape: tuple[int, int], points: Sequence[tuple[float, float]]) -> Mask:
-    """A polygon, bool ``[H, W]``; where it crosses itself, the even-odd rule says what is inside.
+    """Draw a polygon, bool ``[H, W]``; the even-odd rule applies where it crosses itself.
 
     >>> fill_polygon((3, 4), [(0, 0), (4, 0), (0, 4)]).astype(int)
     array([[1, 1, 1, 0],
@@ -59,10 +59,10 @@ def fill_polygon(shape: tuple[int, int], points: Sequence[tuple[float, float]]) 
 
 
 def grow(mask: Mask, radius: float) -> Mask:
-    """Every pixel with one of the region's within ``radius``, bool ``[…, H, W]``.
+    """Add every pixel within ``radius`` of the region, bool ``[…, H, W]``.
 
-    A negative radius shrinks: what stays has no pixel outside the region within it. Beyond the
-    frame there is neither, so a region is not eaten from the frame's own edge.
+    A negative radius shrinks: it removes every pixel within ``-radius`` of a pixel outside the
+    region. Pixels beyond the frame do not count, so a region does not shrink at the frame's edge.
 
     >>> dot = np.zeros((5, 5), bool)
     >>> dot[2, 2] = True
@@ -85,7 +85,7 @@ def grow(mask: Mask, radius: float) -> Mask:
 
 
 def _widen(mask: Mask, reach: int) -> Mask:
-    """Every pixel with one of the region's at most ``reach`` away in its row."""
+    """Add every pixel at most ``reach`` pixels from the region in the same row."""
     width = mask.shape[-1]
     reach = min(reach, width - 1)
     count = np.zeros((*mask.shape[:-1], width + 1), np.int32)

@@ -1,4 +1,4 @@
-"""Tests of specs, regions and plans, for users' own suites: strategies and named invariants.
+"""Test specs, regions and plans in your own test suite: strategies and named invariants.
 
     from hypothesis import given
     from grainspec.testing import check_file, check_plan, plans, specs
@@ -6,11 +6,11 @@
     @given(specs())
     def test_my_tool_reads_every_spec(spec): ...
 
-    def test_my_edits_hold():
-        check_file("edit.grain")      # what `grain test edit.grain` does
+    def test_my_edit():
+        check_file("edit.grain")      # the same as `grain test edit.grain`
 
-:data:`INVARIANTS` lists what must hold of any plan. The strategies need Hypothesis, which comes
-with the extra ``grainspec[testing]``; the rest does not.
+:data:`INVARIANTS` has the properties that every plan must have, by name. The strategies require
+Hypothesis, which ``pip install 'grainspec[testing]'`` installs; the other functions do not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grainspec.testing.backbone import word_backbone
     from grainspec.testing.invariants import INVARIANTS, Broken, Case, check_plan
-    from grainspec.testing.run import Report, check_file, try_file
+    from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
@@ -40,7 +40,7 @@ __all__ = [
     "INVARIANTS",
     "Broken",
     "Case",
-    "Report",
+    "FileResult",
     "boxes",
     "check_file",
     "check_plan",
@@ -65,7 +65,7 @@ __all__ = [
 _HOMES = {
     "backbone": ("word_backbone",),
     "invariants": ("INVARIANTS", "Broken", "Case", "check_plan"),
-    "run": ("Report", "check_file", "try_file"),
+    "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
     "strategies.plans": ("layouts", "plans"),

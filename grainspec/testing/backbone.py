@@ -1,4 +1,4 @@
-"""A backbone that needs no model."""
+"""A backbone for tests, without a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def word_backbone(
     native: int = 512,
     frames_per_latent: int = 1,
 ) -> Backbone:
-    """A backbone that takes every word for one token, between a start and an end token.
+    """Make a backbone with one text token per word, between a start and an end token.
 
     >>> word_backbone().tokenize("a polar bear")[:5]
     [(0, 0), (0, 1), (2, 7), (8, 12), (0, 0)]

@@ -1,7 +1,8 @@
-"""What must hold of any mask plan, by name; each failure says at which region, frame, level, token.
+"""The invariants of mask plans, by name; a failure names the region, frame, level and latent token.
 
-An invariant takes a :class:`Case` and raises :class:`Broken`. Some look at the plan alone, some
-compile again with something changed that must change the plan in one known way.
+An invariant takes a :class:`Case` and raises :class:`Broken`. Some check the plan by itself. Others
+compile again after a change that must change the plan in a known way. They are all in this file, so
+that it reads as the definition of a correct plan.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, class_counts
 from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout, Mask
 from grainspec.regions.parts import covered
-from grainspec.words import bind
+from grainspec.words import bind_phrases
 
 Compiler = Callable[[EditSpec, Layout, Backbone], MaskPlan]
 
 
 def compiled(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
-    """The plan of grainspec's own compiler."""
+    """Compile with grainspec's own compiler."""
     return compile_plan(spec, layout, backbone).plan
 
 
 class Broken(AssertionError):
-    """An invariant does not hold; the message says which, and where.
+    """An invariant is violated; the message says which, and where.
 
-    >>> str(Broken("words", "the word “hat” is nowhere", region="hat", level=1))
-    'words: the word “hat” is nowhere (region hat, level 1)'
+    >>> str(Broken("words", "the word “hat” is not positive", region="hat", level=1))
+    'words: the word “hat” is not positive (region hat, level 1)'
     """
 
     def __init__(self, invariant: str, message: str, **where: object) -> None:
@@ -48,10 +49,10 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True)
 class Case:
-    """A spec without variants, the layout of its edits (``Bound.edits``), a backbone, the plan.
+    """A spec without variants, the layout of its edits (``Bound.edits``), a backbone and the plan.
 
-    ``kept``: bool ``[F, H, W]``, the pixels of regions that the spec keeps, if they are known.
-    ``compiler`` is what made the plan, for the invariants that compile again.
+    ``kept``: bool ``[F, H, W]``, the pixels of the kept regions, if they are known. Invariants
+    that compile again use ``compiler``.
     """
 
     spec: EditSpec
@@ -62,14 +63,14 @@ class Case:
     compiler: Compiler = compiled
 
     def again(self, spec: EditSpec | None = None, layout: Layout | None = None) -> MaskPlan:
-        """The plan of the case with another spec or layout."""
+        """Compile the case again, with another spec or layout."""
         return self.compiler(spec or self.spec, layout or self.layout, self.backbone)
 
 
 Invariant = Callable[[Case], None]
 
 INVARIANTS: dict[str, Invariant] = {}
-"""Every invariant by its name, in the order they are checked."""
+"""All invariants by name, in the order of checking."""
 
 
 def _named(name: str) -> Callable[[Invariant], Invariant]:
@@ -89,10 +90,10 @@ def check_plan(
     kept: Mask | None = None,
     compiler: Compiler = compiled,
 ) -> None:
-    """Raise :class:`Broken` at the first invariant that a plan does not keep.
+    """Check a plan against all invariants; raise :class:`Broken` for the first violated one.
 
-    ``layout`` has one region per edit, as :func:`grainspec.bind`'s ``edits``. Without ``plan`` the
-    spec is compiled; ``compiler`` replaces grainspec's own.
+    ``layout`` has one region per edit, like ``edits`` of :func:`grainspec.bind`. Without ``plan``,
+    the spec is compiled. ``compiler`` replaces grainspec's own.
 
     >>> import grainspec
     >>> spec = grainspec.parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
@@ -108,7 +109,7 @@ def check_plan(
 
 @dataclass(frozen=True)
 class _Tokens:
-    """A level written out: which edits each token has, and its strengths, by token."""
+    """A level by latent token: the edits that each token belongs to, and its strengths."""
 
     members_GNE: npt.NDArray[np.bool_]
     strengths: dict[str, npt.NDArray[np.float32]]
@@ -128,15 +129,19 @@ def _tokens(plan: MaskPlan, level: PlanLevel) -> _Tokens:
 def _same(
     invariant: str, case: Case, other: MaskPlan, turn: Callable[[PlanLevel, object], object]
 ) -> None:
-    """Raise unless ``other`` is the case's plan with every level's tokens turned by ``turn``."""
+    """Raise Broken unless ``other`` is the case's plan with its latent tokens moved by ``turn``."""
     names = [edit.region for edit in case.plan.edits]
     order = [[edit.region for edit in other.edits].index(name) for name in names]
     for level, others in zip(case.plan.levels, other.levels, strict=True):
         here, there = _tokens(case.plan, level), _tokens(other, others)
-        wanted = np.asarray(turn(level, here.members_GNE))
-        found = there.members_GNE[..., order]
-        for frame, token, edit in np.argwhere(wanted != found)[:1]:
-            message = "a token left its region" if wanted[frame, token, edit] else "a token joined"
+        expected = np.asarray(turn(level, here.members_GNE))
+        actual = there.members_GNE[..., order]
+        for frame, token, edit in np.argwhere(expected != actual)[:1]:
+            message = (
+                "a token left its region"
+                if expected[frame, token, edit]
+                else "a token joined a region"
+            )
             raise _at(invariant, message, other, level, frame, token, region=names[edit])
         for name, table in here.strengths.items():
             expected = np.asarray(turn(level, table))
@@ -167,40 +172,44 @@ def _at(
 
 @_named("pairs")
 def _pairs(case: Case) -> None:
-    """Two tokens are a positive pair if they share an edit, else a negative one, both ways alike.
+    """Two latent tokens are a positive pair exactly if they share an edit.
 
-    Where no regions overlap, the relation is also transitive.
+    The relation is symmetric. If no regions overlap, it is also transitive.
     """
     plan = case.plan
     relation = plan.self_relation_CC
-    for one, mine in enumerate(plan.members_CE):
-        for other, theirs in enumerate(plan.members_CE):
-            positive = bool((mine & theirs).any())
-            if relation[one, other] != positive or relation[other, one] != positive:
-                names = [e.region for e, m in zip(plan.edits, mine | theirs, strict=True) if m]
-                message = f"classes {one} and {other} are {'no ' * positive}positive pair"
+    for first, first_edits in enumerate(plan.members_CE):
+        for second, second_edits in enumerate(plan.members_CE):
+            positive = bool((first_edits & second_edits).any())
+            if relation[first, second] != positive or relation[second, first] != positive:
+                both = first_edits | second_edits
+                names = [e.region for e, m in zip(plan.edits, both, strict=True) if m]
+                kind = "negative" if positive else "positive"
+                message = f"classes {first} and {second} are a {kind} pair"
                 raise Broken("pairs", message, region=" and ".join(names) or "none")
     if (plan.members_CE.sum(axis=1) <= 1).all():
         steps = relation.astype(int) @ relation.astype(int) > 0
         if (steps & ~relation).any():
-            raise Broken("pairs", "regions do not overlap, but the relation is not transitive")
+            raise Broken("pairs", "the relation is not transitive, although no regions overlap")
 
 
 @_named("parts")
 def _parts(case: Case) -> None:
-    """What a part has, pixels and tokens, belongs to nothing that is behind it, as its owner is."""
+    """A part shares no pixel and no latent token with the regions behind it, such as its owner."""
     plan, names = case.plan, case.layout.names
     for part, behind in _covered(case).items():
         for other in behind:
             both = case.layout.mask(part) & case.layout.mask(other)
             for frame, row, column in np.argwhere(both)[:1]:
-                message = f"it shares pixel {column},{row} with {other}, which is behind it"
+                message = (
+                    f"the part shares the pixel {column},{row} with {other}, which is behind it"
+                )
                 raise Broken("parts", message, region=part, frame=case.layout.frames[frame])
             shared = plan.members_CE[:, names.index(part)] & plan.members_CE[:, names.index(other)]
             for level in plan.levels:
-                found = shared[level.labels_FHW].reshape(len(level.labels_FHW), -1)
-                for frame, token in np.argwhere(found)[:1]:
-                    message = f"it shares a token with {other}, which is behind it"
+                in_both = shared[level.labels_FHW].reshape(len(level.labels_FHW), -1)
+                for frame, token in np.argwhere(in_both)[:1]:
+                    message = f"the part shares a latent token with {other}, which is behind it"
                     raise _at("parts", message, plan, level, frame, token, region=part)
 
 
@@ -210,7 +219,7 @@ def _covered(case: Case) -> dict[str, frozenset[str]]:
 
 @_named("regions")
 def _regions(case: Case) -> None:
-    """A token is in a region only if the region has a pixel of it, and if it has all of them."""
+    """A latent token is in a region if the region has all its pixels, and not if it has none."""
     plan = case.plan
     for index, edit in enumerate(plan.edits):
         mask = case.layout.mask(edit.region)
@@ -221,14 +230,16 @@ def _regions(case: Case) -> None:
                 inside = plan.members_CE[level.labels_FHW[number], index]
                 wrong = (inside & (share == 0)) | (~inside & (share == 1))
                 for row, column in np.argwhere(wrong)[:1]:
-                    said = "none" if inside[row, column] else "all"
-                    message = f"the region has {said} of its pixels"
+                    if inside[row, column]:
+                        message = "the token is in the region, which has none of its pixels"
+                    else:
+                        message = "the token is not in the region, which has all of its pixels"
                     token = int(row) * columns + int(column)
                     raise _at("regions", message, plan, level, number, token, region=edit.region)
 
 
 def _shares(mask_FHW: Mask, rows: int, columns: int) -> npt.NDArray[np.float64]:
-    """The share of every cell's pixels, on all the frames, that are set."""
+    """The share of the pixels of every cell, over all frames, that are set."""
     _, height, width = mask_FHW.shape
     y = [row * height // rows for row in range(rows + 1)]
     x = [column * width // columns for column in range(columns + 1)]
@@ -241,35 +252,36 @@ def _shares(mask_FHW: Mask, rows: int, columns: int) -> npt.NDArray[np.float64]:
 
 @_named("words")
 def _words(case: Case) -> None:
-    """A word of the prompt is positive exactly in the regions whose phrase it belongs to."""
+    """A word of the prompt is positive exactly for the regions whose phrases contain it."""
     plan, owners = case.plan, _owners(case)
     crossing = plan.cross_relation_CT
     for number, members in enumerate(plan.members_CE):
         regions = [e.region for e, m in zip(plan.edits, members, strict=True) if m]
-        for token, theirs in enumerate(owners):
-            positive = not theirs.isdisjoint(regions)
+        for token, owning in enumerate(owners):
+            positive = not owning.isdisjoint(regions)
             if crossing[number, token] != positive:
-                message = f"the word {_word(case, token)} is {'not ' * positive}positive"
+                kind = "negative" if positive else "positive"
+                message = f"the word {_word(case, token)} is {kind}"
                 raise Broken("words", message, region=" and ".join(regions) or "none", token=token)
 
 
 @_named("unbound")
 def _unbound(case: Case) -> None:
-    """Pixels are pushed from the words of no edit by the share that the spec says, from others."""
-    for token, theirs in enumerate(_owners(case)):
-        share = 1.0 if theirs else case.spec.modulation.unbound
-        found = float(case.plan.repel_shares_T[token])
-        if not math.isclose(found, share, abs_tol=1e-6):
-            message = f"the word {_word(case, token)} pushes by {found:g}, not {share:g}"
+    """Words of no edit repel by the share `unbound`, and all other words fully."""
+    for token, owning in enumerate(_owners(case)):
+        share = 1.0 if owning else case.spec.modulation.unbound
+        actual = float(case.plan.repel_shares_T[token])
+        if not math.isclose(actual, share, abs_tol=1e-6):
+            message = f"the word {_word(case, token)} repels by {actual:g}, not {share:g}"
             raise Broken(
-                "unbound", message, region=" and ".join(sorted(theirs)) or "none", token=token
+                "unbound", message, region=" and ".join(sorted(owning)) or "none", token=token
             )
 
 
 def _owners(case: Case) -> list[set[str]]:
-    """For every token of the target prompt, the regions whose phrases it belongs to."""
+    """For every text token of the target prompt, the regions whose phrases contain it."""
     changes = case.spec.changes
-    phrases = bind([edit.phrase for edit in changes], case.spec.target)
+    phrases = bind_phrases([edit.phrase for edit in changes], case.spec.target)
     return [
         {
             edit.region
@@ -287,11 +299,11 @@ def _word(case: Case, token: int) -> str:
 
 @_named("strengths")
 def _strengths(case: Case) -> None:
-    """Strengths are in [0, 1], 0 outside all regions, and fall as a region's area rises."""
+    """Strengths are in [0, 1], are 0 outside all regions, and fall as a region's area grows."""
     plan, modulation = case.plan, case.spec.modulation
     edits = {edit.region: edit for edit in case.spec.changes}
     weights: dict[str, list[float]] = {"attract": [], "repel": []}
-    for planned in plan.edits:  # what is free has the weight 1
+    for planned in plan.edits:  # free regions have the weight 1
         edit = edits.get(planned.region)
         weights["attract"].append(edit.weight if edit else 1.0)
         weights["repel"].append(edit.repulsion if edit else 1.0)
@@ -321,7 +333,7 @@ def _strengths(case: Case) -> None:
 
 @_named("schedule")
 def _schedule(case: Case) -> None:
-    """Modulation falls with time, and ends after its share of the steps for good."""
+    """Modulation decreases from step to step, and ends for good after its share of the steps."""
     plan = case.plan
     times = np.linspace(0, plan.training_steps, 33)
     shares = [plan.schedule(float(time)) for time in times]
@@ -346,7 +358,7 @@ def _schedule(case: Case) -> None:
 
 @_named("scope")
 def _scope(case: Case) -> None:
-    """A frame attends to the frames of its scope, which have its own frame or the first."""
+    """Each frame attends to the frames of the scope that the spec chose."""
     count = len(case.plan.groups)
     for frame, keys in enumerate(case.plan.key_frames_FK.tolist()):
         expected = {
@@ -356,17 +368,17 @@ def _scope(case: Case) -> None:
             "full": [*range(count)],
         }[case.spec.modulation.frames]
         if keys != expected:
-            raise Broken("scope", f"it attends to {keys}, not {expected}", frame=frame)
+            raise Broken("scope", f"the frame attends to {keys}, not {expected}", frame=frame)
 
 
 @_named("levels")
 def _levels(case: Case) -> None:
-    """Each of the backbone's levels has its grid, and is modulated if it was chosen."""
+    """Each level has the grid of the backbone, and is modulated exactly if the spec chose it."""
     grids = case.backbone.grids(case.plan.width, case.plan.height)
     chosen = case.spec.modulation.levels
     for index, (level, grid) in enumerate(zip(case.plan.levels, grids, strict=True)):
         if level.index != index or level.labels_FHW.shape[1:] != grid:
-            message = f"its grid is {level.labels_FHW.shape[1:]}, not {grid}"
+            message = f"the grid is {level.labels_FHW.shape[1:]}, not {grid}"
             raise Broken("levels", message, level=index)
         if level.modulated != (chosen == "all" or index in chosen):
             raise Broken("levels", f"modulated is {level.modulated}", level=index)
@@ -377,12 +389,12 @@ def _levels(case: Case) -> None:
 
 @_named("kept")
 def _kept(case: Case) -> None:
-    """No edit has a pixel of a region that is kept."""
+    """No edit has a pixel of a kept region."""
     if case.kept is None:
         return
     for name in case.layout.names:
         for frame, row, column in np.argwhere(case.layout.mask(name) & case.kept)[:1]:
-            message = f"it has the kept pixel {column},{row}"
+            message = f"the edit has the kept pixel {column},{row}"
             raise Broken("kept", message, region=name, frame=case.layout.frames[frame])
 
 
@@ -391,24 +403,24 @@ def _kept(case: Case) -> None:
 
 @_named("determinism")
 def _determinism(case: Case) -> None:
-    """Compiling again gives the same plan."""
+    """Compiling twice gives the same plan."""
     if case.again() != case.plan:
-        raise Broken("determinism", "compiling again gave another plan")
+        raise Broken("determinism", "compiling a second time gave another plan")
 
 
 @_named("saving")
 def _saving(case: Case) -> None:
-    """A plan that was saved is loaded as it was."""
+    """A saved and loaded plan is the same plan."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.safetensors"
         save_plan(case.plan, path)
         if load_plan(path) != case.plan:
-            raise Broken("saving", "what was loaded is not what was saved")
+            raise Broken("saving", "the loaded plan differs from the saved one")
 
 
 @_named("renaming")
 def _renaming(case: Case) -> None:
-    """Other names for regions, and another order of the edits, change nothing else."""
+    """Renaming regions and reordering edits changes nothing else."""
     names = [edit.region for edit in case.spec.edits]
     owners = [edit.owner for edit in case.spec.changes if edit.owner]
     fresh = {name: f"renamed_{i}" for i, name in enumerate(dict.fromkeys([*names, *owners]))}
@@ -435,7 +447,7 @@ def _renaming(case: Case) -> None:
 
 @_named("reversal")
 def _reversal(case: Case) -> None:
-    """Played backwards, the plan runs backwards (for scopes that know no first frame)."""
+    """Reversing the clip reverses the plan, for scopes that do not depend on the first frame."""
     if case.spec.modulation.frames not in {"each", "full"} or case.plan.frames_per_latent > 1:
         return
     backwards = Layout(case.layout.names, case.layout.bits_FHW[::-1], case.layout.frames)
@@ -445,13 +457,13 @@ def _reversal(case: Case) -> None:
 
 @_named("shift")
 def _shift(case: Case) -> None:
-    """Regions moved by whole tokens of the coarsest level move the plan by as many tokens."""
+    """Shifting regions by whole cells of the coarsest level shifts the plan by the same amount."""
     coarsest = case.plan.levels[-1].labels_FHW.shape[1:]
     height, width = case.layout.bits_FHW.shape[1:]
     for level in case.plan.levels:
         rows, columns = level.labels_FHW.shape[1:]
         if height % rows or width % columns or rows % coarsest[0] or columns % coarsest[1]:
-            return  # cells of several sizes: nothing can be moved by whole ones
+            return  # cells differ in size, so no shift moves whole cells
     step_y, step_x = height // coarsest[0], width // coarsest[1]
     moved = np.roll(case.layout.bits_FHW, (step_y, -step_x), axis=(1, 2))
     other = case.again(layout=Layout(case.layout.names, moved, case.layout.frames))
@@ -468,17 +480,17 @@ def _shift(case: Case) -> None:
 
 @_named("flip")
 def _flip(case: Case) -> None:
-    """Mirrored regions, left to right or top to bottom, make a mirrored plan."""
+    """Mirroring regions, horizontally or vertically, mirrors the plan."""
     for axis in (1, 2):
         extent = case.layout.bits_FHW.shape[axis]
         cells = [level.labels_FHW.shape[axis] for level in case.plan.levels]
         if any(extent % count for count in cells):
-            continue  # cells of several sizes, which are others in the mirror
+            continue  # cells differ in size, and their order changes
         sizes = [extent // count for count in cells]
         mirrored = np.flip(case.layout.bits_FHW, axis)
         if case.spec.modulation.resize == "nearest":
-            # The centre of a cell of even size is the pixel after the middle; in the mirror the
-            # one before it. Moved by a pixel, centres come to lie on centres.
+            # The centre of a cell of even size is the pixel after its middle; mirrored, it is the
+            # pixel before. A shift by one pixel maps centres to centres.
             if len({size % 2 for size in sizes}) > 1:
                 continue
             mirrored = np.roll(mirrored, 1 - sizes[0] % 2, axis)
@@ -494,15 +506,15 @@ def _flip(case: Case) -> None:
 
 @_named("splitting")
 def _splitting(case: Case) -> None:
-    """Cut in two, a region's halves are negative pairs; no other pair and no other region changes.
+    """The halves of a region cut in two are negative pairs; nothing else changes.
 
-    The second half is freed, so that it needs no words.
+    The second half is `free`, so that it needs no words.
     """
     covering = _covered(case)
     touched = {*covering, *(name for behind in covering.values() for name in behind)}
     for index, edit in enumerate(case.plan.edits):
         if edit.region in touched:
-            continue  # a half that is no part any more covers nothing
+            continue  # the free half is not a part, so it covers nothing
         mask = case.layout.mask(edit.region)
         halves = [mask.copy(), mask.copy()]
         middle = mask.shape[2] // 2
@@ -525,7 +537,7 @@ def _splitting(case: Case) -> None:
                 changed |= joined != here[..., index]
                 changed |= there[..., index] & there[..., -1]
             for frame, token in np.argwhere(changed)[:1]:
-                message = "cutting a region in two changed more than the region"
+                message = "cutting a region in two changed other regions"
                 raise _at("splitting", message, plan, level, frame, token, region=edit.region)
         relation = plan.self_relation_CC
         only = [plan.members_CE[:, i] & (plan.members_CE.sum(axis=1) == 1) for i in (index, -1)]

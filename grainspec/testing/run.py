@@ -1,4 +1,4 @@
-"""A spec file put to the test: its own plans, and those of random specs like it."""
+"""Test the plans of a spec file, and of random changes of it, against the invariants."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from grainspec.testing.backbone import word_backbone
 from grainspec.testing.invariants import INVARIANTS, Broken, Case, Compiler, compiled
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished cases and of all cases."""
+"""A function that is called with the number of finished cases and the number of all cases."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An invariant that did not hold, and the case: the spec itself, or what was changed in it."""
+    """A violated invariant, and the case: the spec itself, or the changes made to it."""
 
     case: str
     broken: Broken
@@ -34,8 +34,8 @@ class Failure:
 
 
 @dataclass
-class Report:
-    """What came of testing a file: how many cases, and each invariant's first failure."""
+class FileResult:
+    """The result of testing a file: the number of cases, and each invariant's first failure."""
 
     path: str
     seed: int
@@ -43,7 +43,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """The result as JSON values."""
         return {
             "path": self.path,
             "seed": self.seed,
@@ -62,10 +62,10 @@ class Report:
 
 
 def check_file(path: str | Path, *, examples: int = 20, seed: int = 0) -> None:
-    """One line in a test suite: every invariant holds of a spec's plans, and of specs like it.
+    """Check in a test suite that the plans of a spec, and of random changes of it, are correct.
 
-    Raises :class:`grainspec.testing.Broken` at the first that does not, and GrainError where the
-    spec or its files are at fault.
+    Raises :class:`grainspec.testing.Broken` for the first violated invariant, and GrainError for
+    mistakes in the spec or its files.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -79,9 +79,9 @@ def check_file(path: str | Path, *, examples: int = 20, seed: int = 0) -> None:
     ...     )
     ...     check_file(file, examples=2)
     """
-    report = try_file(path, examples=examples, seed=seed)
-    if report.failures:
-        failure = report.failures[0]
+    result = try_file(path, examples=examples, seed=seed)
+    if result.failures:
+        failure = result.failures[0]
         message = f"{failure.broken} [{failure.case}; seed {seed}]"
         raise Broken(failure.broken.invariant, message) from failure.broken
 
@@ -93,19 +93,19 @@ def try_file(
     seed: int = 0,
     progress: Progress = lambda done, total: None,
     compiler: Compiler = compiled,
-) -> Report:
-    """Check a spec, each of its variants, and ``examples`` random changes of each.
+) -> FileResult:
+    """Test a spec, each of its variants, and ``examples`` random changes of each.
 
-    Settings, weights, the clip's frames and the regions' places are changed, all from ``seed``. The
-    backbone is one of whole words, with as many levels as the frames are large enough for. Raises
-    GrainError where the spec or its files are at fault.
+    ``seed`` determines the changes of settings, weights, frames and positions of regions. The
+    backbone is a :func:`word_backbone` with up to four levels, as many as the frame size allows.
+    Raises GrainError for mistakes in the spec or its files.
 
-    >>> Report("edit.grain", seed=0).as_json()["failures"]
+    >>> FileResult("edit.grain", seed=0).as_json()["failures"]
     []
     """
     path = Path(path)
     whole = load(path)
-    report = Report(str(path), seed)
+    result = FileResult(str(path), seed)
     chosen = [("", whole.without_variants())] if whole.target and whole.changes else []
     chosen += [(f"variant {name}", whole.as_variant(name)) for name in whole.variant_names]
     bound: Bound | None = None
@@ -117,17 +117,17 @@ def try_file(
         kept = _kept(spec, bound.regions)
         cases = [("as it is", spec, bound.edits, kept)]
         cases += [_changed(rng, spec, bound.edits, kept) for _ in range(examples)]
-        for changes, one, layout, keep in cases:
+        for changes, case_spec, layout, kept_FHW in cases:
             title = ", ".join(filter(None, [name, changes]))
-            seen = {failure.broken.invariant for failure in report.failures}
-            plan = compiler(one, layout, backbone)
-            case = Case(one, layout, backbone, plan, keep, compiler)
+            seen = {failure.broken.invariant for failure in result.failures}
+            plan = compiler(case_spec, layout, backbone)
+            case = Case(case_spec, layout, backbone, plan, kept_FHW, compiler)
             for broken in _broken(case):
                 if broken.invariant not in seen:
-                    report.failures.append(Failure(title, broken))
-            report.cases += 1
-            progress(report.cases, total)
-    return report
+                    result.failures.append(Failure(title, broken))
+            result.cases += 1
+            progress(result.cases, total)
+    return result
 
 
 def _broken(case: Case) -> Iterator[Broken]:
@@ -139,7 +139,7 @@ def _broken(case: Case) -> Iterator[Broken]:
 
 
 def _backbone(layout: Layout) -> Backbone:
-    """One that can work on frames of the layout's size."""
+    """A backbone that supports the frame size of the layout."""
     _, height, width = layout.bits_FHW.shape
     per_latent = next(side for side in (8, 4, 2, 1) if height % side == width % side == 0)
     shorter, levels = min(height, width) // per_latent, 1
@@ -159,8 +159,8 @@ def _kept(spec: EditSpec, regions: Layout) -> Mask:
 def _changed(
     rng: random.Random, spec: EditSpec, layout: Layout, kept: Mask
 ) -> tuple[str, EditSpec, Layout, Mask]:
-    """A random spec like this one, and what was changed in it, in words."""
-    said = []
+    """Change a spec at random; return a description of the changes, and the result."""
+    changes = []
     attention = spec.attention.model_copy(
         update={
             "frames": rng.choice(["each", "first_last", "sparse_causal", "full"]),
@@ -173,7 +173,7 @@ def _changed(
             "unbound": rng.choice([0.0, 0.3, 1.0]),
         }
     )
-    said.append(f"frames {attention.frames}, resize {attention.resize}")
+    changes.append(f"frames {attention.frames}, resize {attention.resize}")
     edits = tuple(
         edit.model_copy(update={"weight": round(rng.uniform(0, 4), 2)})
         if isinstance(edit, Edit)
@@ -184,14 +184,14 @@ def _changed(
     first = rng.randrange(len(frames))
     last = rng.randrange(first, len(frames))
     bits, kept, frames = bits[first : last + 1], kept[first : last + 1], frames[first : last + 1]
-    said.append(f"frames {frames[0]} to {frames[-1]}")
+    changes.append(f"frames {frames[0]} to {frames[-1]}")
     if rng.random() < 0.5:
         down, right = rng.randrange(bits.shape[1]), rng.randrange(bits.shape[2])
         bits = np.roll(bits, (down, right), axis=(1, 2))
         kept = np.roll(kept, (down, right), axis=(1, 2))
-        said.append(f"moved by {right},{down} pixels")
+        changes.append(f"moved by {right},{down} pixels")
     if rng.random() < 0.5:
         bits, kept = bits[:, :, ::-1], kept[:, :, ::-1]
-        said.append("mirrored")
+        changes.append("mirrored")
     changed = spec.model_copy(update={"attention": attention, "edits": edits})
-    return "; ".join(said), changed, Layout(layout.names, bits, tuple(frames)), kept
+    return "; ".join(changes), changed, Layout(layout.names, bits, tuple(frames)), kept

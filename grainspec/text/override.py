@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
+from grainspec.expect import expect_spec
 from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.spec import BLOCKS, Edit, EditSpec
@@ -57,6 +58,7 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     >>> changed.attention.until, changed.edits[0].weight
     (0.5, 2.0)
     """
+    spec = expect_spec(spec, "override")
     for setting in settings:
         spec = _override(spec, setting)
     return spec

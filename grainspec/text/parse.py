@@ -185,10 +185,10 @@ class _Reader(RegionReader):
         said = {name: value for name, value in once.items() if value is not None}
         said.pop("grain", None)
         said.setdefault("video", Video(path="?"))
+        said.update({field: tuple(nodes) for field, nodes in self.several.items()})
         spec = EditSpec(
             regions=tuple(self.regions),
             edits=tuple(self.whole.edits),
-            **{field: tuple(nodes) for field, nodes in self.several.items()},
             variants=self._assemble_variants(),
             **said,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from grainspec.expect import expect_spec
 from grainspec.model.algebra import (
     All,
     Box,
@@ -47,6 +48,7 @@ def dumps(spec: EditSpec) -> str:
     edit r -> "bear" { weight 1.5 }
     <BLANKLINE>
     """
+    spec = expect_spec(spec, "dumps")
     groups = [
         [f"grain {spec.version}"],
         [

@@ -1,4 +1,4 @@
-"""The operator's backends against torch's own attention and against the whole score matrix.
+"""Compare the attention backends with torch's own attention and with the full score matrix.
 
     python runtime/benchmarks/attention.py --json attention.json
     TRITON_INTERPRET=1 python runtime/benchmarks/attention.py --check --backends triton --widths 40
@@ -51,7 +51,7 @@ Problem = tuple[tuple[Tensor, Tensor, Tensor], dict[str, Tensor]]
 
 
 def problem(tokens: int, width: int, regions: int, dtype: torch.dtype, device: str) -> Problem:
-    """Query, key and value ``[1, H, N, d]``, and the modulation."""
+    """Make query, key and value ``[1, H, N, d]``, and the arguments of the modulation."""
     tensors = tuple(torch.randn(1, HEADS, tokens, width, device=device).to(dtype) for _ in "qkv")
     frames = 16
     side = int((tokens / frames) ** 0.5)
@@ -76,7 +76,7 @@ def problem(tokens: int, width: int, regions: int, dtype: torch.dtype, device: s
 
 
 def cross_problem(tokens: int, width: int, words: int, dtype: torch.dtype, device: str) -> Problem:
-    """Query ``[16, H, N, d]``, key and value ``[16, H, words, d]``, and the modulation."""
+    """Make query ``[16, H, N, d]``, key and value ``[16, H, words, d]``, and the modulation."""
     (q, _, _), m = problem(16 * tokens, width, 5, dtype, device)
     q = q[0].unflatten(1, (16, tokens)).transpose(0, 1).contiguous()
     k, v = (torch.randn(16, HEADS, words, width, device=device).to(dtype) for _ in "kv")
@@ -92,7 +92,7 @@ def cross_problem(tokens: int, width: int, words: int, dtype: torch.dtype, devic
 
 
 def naive(q: Tensor, k: Tensor, v: Tensor, **m: Tensor) -> Tensor:
-    """The whole score matrix of a head at a time."""
+    """Compute modulated attention from the full score matrix, one head at a time."""
     related = m["relation"][m["query_labels"][:, None], m["key_labels"][None]]
     attract, repel = (m[name][:, None].to(q.dtype) for name in ("attract", "repel"))
     heads = []
@@ -149,7 +149,7 @@ CASES = {  # keys, factor of the scores, pairs that are positive
 
 
 def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: str) -> float:
-    """Two batch entries, 333 queries, 40 classes, strengths among them 0, 0.999 and 1."""
+    """The error of one case: two batch entries, 333 queries, 40 classes, extreme strengths."""
     keys, size, relate = CASES[case]
 
     def normal(*shape: int) -> Tensor:
@@ -183,7 +183,7 @@ def one_error(backend: str, dtype: torch.dtype, width: int, case: str, device: s
 
 
 def balancing(q: Tensor, k: Tensor, m: dict[str, Tensor]) -> Tensor:
-    """Strengths that give positive and negative keys about the same mass: it shows rounding."""
+    """Find strengths that balance the mass of positive and negative keys, to expose rounding."""
     scores = q.double() @ k.double().mT * q.shape[-1] ** -0.5
     positive = m["relation"][m["query_labels"][:, :, None], m["key_labels"][:, None]][:, None]
     largest, smallest = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
@@ -197,14 +197,14 @@ def balancing(q: Tensor, k: Tensor, m: dict[str, Tensor]) -> Tensor:
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
-    """The median of a few calls on a GPU; on a CPU, which others share, the shortest."""
+    """Time a call: the median of several on a GPU, the minimum on a CPU, which may be shared."""
     call()
     if device == "cpu":
         return min(_wall(call) for _ in range(5))
     torch.cuda.synchronize()
     first = _wall(lambda: (call(), torch.cuda.synchronize()))
     events = []
-    for _ in range(max(5, min(50, int(0.1 / first)))):  # queued, so that launching does not count
+    for _ in range(max(5, min(50, int(0.1 / first)))):  # queued, to exclude launch overhead
         events.append([torch.cuda.Event(enable_timing=True) for _ in range(2)])
         events[-1][0].record()
         call()
@@ -221,7 +221,7 @@ def _wall(call: Callable[[], object]) -> float:
 
 
 def calls(given: Problem, device: str, with_naive: bool = True) -> dict[str, Callable[[], object]]:
-    """What is compared, by name."""
+    """The functions to compare, by name."""
     (q, k, v), m = given
     found: dict[str, Callable[[], object]] = {
         "SDPA": lambda: F.scaled_dot_product_attention(q, k, v)
@@ -255,7 +255,7 @@ def calls(given: Problem, device: str, with_naive: bool = True) -> dict[str, Cal
 
 
 def memory(name: str, given: Problem, device: str) -> float:
-    """Peak bytes of one call beyond its inputs; on a CPU of a process of its own."""
+    """Peak memory of one call beyond its inputs, in bytes; on a CPU, measured in a subprocess."""
     (q, _, _), _ = given
     if device == "cpu":
         tokens, width = q.shape[2:]
@@ -270,12 +270,12 @@ def memory(name: str, given: Problem, device: str) -> float:
 
 
 def resident(which: str) -> int:
-    """``VmRSS`` (now) or ``VmHWM`` (at most so far) of this process in bytes; Linux only."""
+    """``VmRSS`` (current) or ``VmHWM`` (peak) of this process in bytes; Linux only."""
     return 1024 * int(Path("/proc/self/status").read_text().split(f"{which}:")[1].split()[0])
 
 
 def main() -> None:
-    """Check, time, print the table, and write it as JSON if asked."""
+    """Check the errors, then time; prints each result, and writes JSON with ``--json``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -284,7 +284,7 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS, help="head sizes to check")
     parser.add_argument("--tune", action="store_true", help="find and keep tile shapes; GPU only")
     parser.add_argument("--regions", type=int, nargs="+", default=[2, 5, 20])
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -292,7 +292,7 @@ def main() -> None:
     torch.manual_seed(0)
     if arguments.memory_of:
         name, tokens, width = arguments.memory_of
-        calls(problem(256, int(width), 5, dtype, "cpu"), "cpu")[name]()  # loads what is loaded once
+        calls(problem(256, int(width), 5, dtype, "cpu"), "cpu")[name]()  # one-time initialization
         call = calls(problem(int(tokens), int(width), 5, dtype, "cpu"), "cpu")[name]
         before = resident("VmRSS")
         call()
@@ -313,7 +313,7 @@ def main() -> None:
         for regions in arguments.regions if device == "cuda" else [5]:
             size = {"tokens": tokens, "width": width, "regions": regions}
             rows.append(measured(size, problem(tokens, width, regions, dtype, device), device))
-        if arguments.json:  # after every size, so that a run cut short leaves what it has
+        if arguments.json:  # after every size, so that an interrupted run leaves its results
             write(arguments.json, machine, dtype, worst, rows)
     for tokens, width, words in CROSS_SIZES if device == "cuda" else []:
         size = {"frames": 16, "tokens": tokens, "width": width, "words": words}
@@ -323,7 +323,7 @@ def main() -> None:
 
 
 def measured(size: dict[str, int], given: Problem, device: str) -> dict[str, object]:
-    """Time, rate and memory of everything that is compared on one problem; printed too."""
+    """Measure and print time, rate and memory of every function on one problem."""
     (q, k, _), _ = given
     operations = 4 * len(q) * HEADS * q.shape[2] * k.shape[2] * q.shape[3]
     row: dict[str, object] = dict(size)
@@ -365,13 +365,13 @@ def tune() -> None:
                 best = min(times, key=times.__getitem__)
                 where = keep({key_of(gpu, dtype, width, tokens): best})
                 print(f"{dtype} d {width} {tokens} tokens: {best}, {1000 * times[best]:.3g} ms")
-    print(f"kept in {where}")
+    print(f"saved to {where}")
 
 
 def write(
     path: Path, machine: str, dtype: torch.dtype, worst: dict[str, float], rows: list[object]
 ) -> None:
-    """All figures, with the machine and the versions."""
+    """Write all results, with the machine and the versions."""
     facts = {
         "device": machine,
         "dtype": str(dtype).removeprefix("torch."),

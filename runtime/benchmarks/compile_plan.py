@@ -1,9 +1,9 @@
-"""How long does it take to compile a mask plan, and how large is it?
+"""Measure the time to compile a mask plan, and its size.
 
     python runtime/benchmarks/compile_plan.py --frames 16 --latent 64 --regions 5
 
-Discs wander over the clip, one edit each, on the four levels of a Stable Diffusion UNet. The layout
-is given; what is timed is compiling and saving.
+The regions are discs that move over the clip, one edit each, on the four levels of a Stable
+Diffusion UNet. The layout is built before timing; compiling and saving are timed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ANIMALS = (
 
 
 def discs(frames: int, side: int, count: int) -> Layout:
-    """Discs on circular ways, bool ``[F, side, side]`` each; neighbours overlap."""
+    """Make discs that move in circles, bool ``[F, side, side]`` each; neighbours overlap."""
     y, x = np.mgrid[:side, :side] / side
     masks = {}
     for index in range(count):
@@ -41,7 +41,7 @@ def discs(frames: int, side: int, count: int) -> Layout:
 
 
 def main() -> None:
-    """Compile a few times; print the best time, the peak memory and the sizes."""
+    """Compile several times; print the best and worst time, the peak memory and the sizes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,7 +75,7 @@ def main() -> None:
     print(f"{arguments.frames} frames, {arguments.latent}x{arguments.latent} latent grid,", end=" ")
     print(f"{len(plan.levels)} levels, {arguments.regions} regions, {len(plan.members_CE)} classes")
     print(f"compile   {1000 * min(seconds):6.1f} ms (best), {1000 * max(seconds):.1f} ms (worst)")
-    print(f"peak      {peak / 1e6:6.1f} MB while compiling, above the layout's own")
+    print(f"peak      {peak / 1e6:6.1f} MB while compiling, beyond the layout")
     print(f"in memory {plan.nbytes() / 1e6:6.2f} MB")
     print(f"save      {1000 * saved:6.1f} ms, {size / 1e6:.2f} MB on disk")
 

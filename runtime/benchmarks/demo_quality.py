@@ -1,12 +1,12 @@
-"""Does the demo model draw what its prompts say, with no region control at all?
+"""Measure how often the demo model's samples match their prompts, without region control.
 
     python runtime/benchmarks/demo_quality.py --samples 100
-    python runtime/benchmarks/demo_quality.py --model demo-model    # one of your own training
+    python runtime/benchmarks/demo_quality.py --model demo-model    # a model you trained
 
-Samples one figure, and two of one kind, from noise by prompt alone, with diffusers' own pipeline,
-and lets the judge read every figure and the place. Figures are found without any network: they are
-what differs from the render of the prompt's place that is nearest, of all scrolls. Also: the
-judge's own accuracy, on renders that no training saw and on their VAE round trips.
+Samples one figure, and two figures of one kind, from noise and a prompt with diffusers' own
+pipeline. The judge classifies every figure and the place. Figures are located without a network:
+they are the pixels that differ from the best-matching render of the empty place. Also measures the
+judge's own accuracy, on renders that no training used and on their VAE round trips.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.tensors import to_frames, to_tensor
 
 SIZE, SCROLLS, DIFFERENT, UNSEEN = 96, 200, 28, 50_000_000
-PERIOD = 2.04  # of the widest pattern, in scroll: the mountains' two shapes at half pace
+PERIOD = 2.04  # the longest period in scroll: the mountains' two shapes, at half speed
 
 
 def found_boxes(frame: np.ndarray, scene: world.Scene, count: int) -> list[np.ndarray]:
-    """Boxes (x0, y0, x1, y1), in [0, 1], of the ``count`` largest things that are not the place."""
+    """Boxes (x0, y0, x1, y1 in [0, 1]) of the ``count`` largest areas unlike the empty place."""
     gaps = np.stack(
         [
             np.abs(frame.astype(np.int32) - _empty(scene.background, scene.ground, scroll)).max(-1)
@@ -46,7 +46,7 @@ def found_boxes(frame: np.ndarray, scene: world.Scene, count: int) -> list[np.nd
     )
     line, near = round(world.GROUND_LINE * SIZE), np.arange(-2, 3)
     halves = []
-    for half in (gaps[:, :line], gaps[:, line:]):  # each scrolls at a pace of its own
+    for half in (gaps[:, :line], gaps[:, line:]):  # background and ground scroll at other speeds
         best = int(np.minimum(half, DIFFERENT).mean((1, 2)).argmin())
         halves.append(half[(best + near) % SCROLLS].min(0))
     least = np.concatenate(halves)
@@ -54,7 +54,7 @@ def found_boxes(frame: np.ndarray, scene: world.Scene, count: int) -> list[np.nd
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     parts = sorted(stats[1:], key=lambda s: -s[4])[:count]
     if count == 2 and (len(parts) < 2 or parts[1][4] < 0.2 * parts[0][4]):
-        x, y, w, h, _ = parts[0]  # the two touch: cut where it is narrowest
+        x, y, w, h, _ = parts[0]  # the figures touch: cut at the narrowest column
         columns = mask[y : y + h, x + w // 4 : x + w - w // 4].sum(0)
         cut = int(np.argmin(columns)) + w // 4
         parts = [(x, y, cut, h, 0), (x + cut, y, w - cut, h, 0)]
@@ -68,7 +68,7 @@ def _empty(background: str, ground: str, scroll: int) -> np.ndarray:
 
 
 def loaded(folder: Path, device: str) -> StableDiffusionPipeline:
-    """A demo model."""
+    """Load a demo model as a diffusers pipeline."""
     pipe = StableDiffusionPipeline.from_pretrained(
         folder, safety_checker=None, feature_extractor=None, requires_safety_checker=False
     )
@@ -79,7 +79,7 @@ def loaded(folder: Path, device: str) -> StableDiffusionPipeline:
 def sampled(
     pipe: StableDiffusionPipeline, judge: Judge, samples: int, count: int, steps: int, seed: int
 ) -> dict[str, float]:
-    """Shares of samples that are right."""
+    """Sample scenes from their captions; returns the share of correct samples per attribute."""
     rng = random.Random(seed)
     scenes = []
     for _ in range(samples):
@@ -118,7 +118,7 @@ def sampled(
 
 
 def judged(pipe: StableDiffusionPipeline, judge: Judge, count: int) -> dict[str, dict[str, float]]:
-    """The judge's accuracy on renders, and on what the VAE makes of them, and how near that is."""
+    """The judge's accuracy on renders and on their VAE round trips, and the round trips' PSNR."""
     renders = render_many(count, size=SIZE, seed=UNSEEN)
     frames = [to_tensor(part).to(pipe.device) for part in _split(renders.frames)]
     latents = [pipe.vae.encode(part).latent_dist.mean for part in frames]
@@ -146,15 +146,15 @@ def _accuracy(judge: Judge, frames: np.ndarray, renders: Renders) -> dict[str, f
         ]
     )
     right = (seen == renders.attributes[which, number]).mean(0)
-    found = dict(zip(FIGURE_HEADS, right.tolist(), strict=True))
+    accuracy = dict(zip(FIGURE_HEADS, right.tolist(), strict=True))
     places = np.array(
         [
             (world.GROUNDS.index(p.ground), world.BACKGROUNDS.index(p.background))
             for p in judge.places(tensor)
         ]
     )
-    found |= dict(zip(PLACE_HEADS, (places == renders.places).mean(0).tolist(), strict=True))
-    return found
+    accuracy |= dict(zip(PLACE_HEADS, (places == renders.places).mean(0).tolist(), strict=True))
+    return accuracy
 
 
 def _shown(key: str, value: float) -> str:
@@ -162,33 +162,37 @@ def _shown(key: str, value: float) -> str:
 
 
 def main() -> None:
-    """Run, print, and write JSON if asked."""
+    """Measure and print everything; write JSON with ``--json``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=DEMO_FOLDER, help="the shipped one")
+    parser.add_argument(
+        "--model", type=Path, default=DEMO_FOLDER, help="folder of the model (default: shipped)"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--renders", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     judge = Judge.from_pretrained(DEMO_FOLDER)
-    pipe = loaded(given.model, given.device)
-    report: dict[str, dict[str, float]] = {}
+    pipe = loaded(options.model, options.device)
+    results: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
-        report |= judged(pipe, judge, given.renders)
-        report["one figure"] = sampled(pipe, judge, given.samples, 1, given.steps, given.seed)
-        report["two of one kind"] = sampled(
-            pipe, judge, given.samples, 2, given.steps, given.seed + 1
+        results |= judged(pipe, judge, options.renders)
+        results["one figure"] = sampled(
+            pipe, judge, options.samples, 1, options.steps, options.seed
         )
-    for name, row in report.items():
+        results["two of one kind"] = sampled(
+            pipe, judge, options.samples, 2, options.steps, options.seed + 1
+        )
+    for name, row in results.items():
         print(
             name.ljust(16), ", ".join(f"{key} {_shown(key, value)}" for key, value in row.items())
         )
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=2) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What a whole edit costs: time by stage and GPU memory, with random weights at true size.
+"""Measure the cost of a complete edit: time per stage and GPU memory, at Stable Diffusion's size.
 
     python runtime/benchmarks/edit_cost.py                  # Stable Diffusion 1.5, one ControlNet
     python runtime/benchmarks/edit_cost.py --frames 8 --steps 20 --no-control
 
-Builds a checkpoint of Stable Diffusion 1.5's true architecture and a ControlNet, random, and edits
-a clip of 16 frames of 512 x 512 with 50 inversion and 50 sampling steps, through the same road as
-`grain run`: modulated in no step, in the first 30 % of the steps as the paper has it, and in all.
-The difference is what modulation costs. Pictures of random weights mean nothing; the work does not
-depend on them.
+Builds a checkpoint and a ControlNet with Stable Diffusion 1.5's architecture and random weights.
+Edits a clip of 16 frames of 512 x 512 with 50 inversion and 50 sampling steps, with the same code
+as `grain run`: without modulation, with modulation in the first 30 % of the steps, as in the paper,
+and in all steps. The difference is the cost of modulation. With random weights the results are
+noise, but the amount of work is the same.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MIB = 1 << 20
 
 
 def save_checkpoint(folder: Path) -> None:
-    """Stable Diffusion 1.5's parts with random weights, in half precision."""
+    """Save Stable Diffusion 1.5's components with random weights, in half precision."""
     tokenizer = CLIPTokenizerFast.from_pretrained(DEMO_FOLDER / "tokenizer", model_max_length=77)
     text = CLIPTextConfig(
         vocab_size=49408,
@@ -92,7 +92,7 @@ def save_checkpoint(folder: Path) -> None:
 
 
 def save_clip(folder: Path, frames: int, side: int) -> None:
-    """Two squares that move over noise."""
+    """Save a clip of two squares that move over noise."""
     rng = np.random.default_rng(0)
     ground = rng.integers(60, 120, (side, side, 3), dtype=np.uint8)
     (folder / "clip").mkdir()
@@ -105,7 +105,7 @@ def save_clip(folder: Path, frames: int, side: int) -> None:
 
 
 def spec_for(folder: Path, arguments: argparse.Namespace, until: int) -> EditSpec:
-    """Three edits: two instances that move, and what is around them."""
+    """A spec with three edits: two moving instances, and their surroundings."""
     last = arguments.frames - 1
     side, end = arguments.side, 100 * last / 64
     control = f'control canny {{ net "{folder / "net"}" }}' if arguments.control else ""
@@ -130,20 +130,22 @@ def spec_for(folder: Path, arguments: argparse.Namespace, until: int) -> EditSpe
 
 
 def run(folder: Path, spec: EditSpec, editor: Editor) -> dict[str, float]:
-    """Seconds by stage, and the most GPU memory, in MiB."""
+    """Run an edit; returns the seconds per stage and the peak GPU memory in MiB."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     result = editor.run_prepared(prepare(spec, folder))
-    found = dict(result.seconds)
-    found["all"] = round(sum(found.values()) - found.get("load model", 0.0), 2)
+    cost = dict(result.seconds)
+    cost["all"] = round(sum(cost.values()) - cost.get("load model", 0.0), 2)
     if torch.cuda.is_available():
-        found["peak MiB"] = round(torch.cuda.max_memory_allocated() / MIB)
-    return found
+        cost["peak MiB"] = round(torch.cuda.max_memory_allocated() / MIB)
+    return cost
 
 
 def main() -> None:
-    """Build, run with and without modulation, print a table."""
-    parser = argparse.ArgumentParser(description="What a whole edit costs.")
+    """Build the model, run with and without modulation, and print the costs."""
+    parser = argparse.ArgumentParser(
+        description="Measure the time and GPU memory of a complete edit."
+    )
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--steps", type=int, default=50)
@@ -158,9 +160,9 @@ def main() -> None:
         print(f"built in {time.perf_counter() - start:.0f} s", flush=True)
         editor = Editor(str(folder / "model"), use_cache=False)
         short = argparse.Namespace(**{**vars(arguments), "steps": 2})
-        run(folder, spec_for(folder, short, until=100), editor)  # kernels are compiled
+        run(folder, spec_for(folder, short, until=100), editor)  # warm-up: compiles the kernels
         results: dict[str, dict[str, float]] = {}
-        for until in (0, 30, 100, 0):  # the first again: has the machine kept its pace?
+        for until in (0, 30, 100, 0):  # 0 again, to see whether the machine's speed is stable
             name = f"modulated {until}%" + " again" * (f"modulated {until}%" in results)
             results[name] = run(folder, spec_for(folder, arguments, until), editor)
             print(f"{name}: {results[name]}", flush=True)
@@ -170,7 +172,7 @@ def main() -> None:
     for until in (30, 100):
         whole = results[f"modulated {until}%"]["all"]
         share = (whole - without) / whole
-        print(f"modulated for {until}% of the steps: {whole:.1f} s, {share:.1%} of it modulation")
+        print(f"modulated in {until}% of the steps: {whole:.1f} s, {share:.1%} of it modulation")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     facts = {
         "arguments": {key: value for key, value in vars(arguments).items() if key != "json"},

@@ -1,12 +1,12 @@
-"""Does injection keep the pose? One-figure edits of the demo world, against the right answer.
+"""Measure how well feature injection preserves the pose, in edits of the demo world.
 
     python runtime/benchmarks/injection.py --cases 12
 
-Every case renders a clip of a jogging figure and edits it to another kind and colour in a loose box
-around it, so that no mask says where arms and legs are. The right answer is the same scene rendered
-with the other figure in the same pose. Pixels of the edit that are not the empty scene's are its
-figure: their overlap with the right figure (intersection over union) and the PSNR inside the box
-say how well the pose was kept; the judge says whether it is the right figure at all.
+Every case renders a clip of one jogging figure and edits its kind and colour in a loose box, so
+that no mask shows where arms and legs are. The exact target is the same scene rendered with the
+new figure in the same pose. The edit's figure is the set of pixels that differ from the empty
+scene. Its IoU with the target's figure and the PSNR of the figure's pixels measure how well the
+pose is preserved; the judge decides whether it is the right figure.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ SETTINGS = {
 }
 SIZE = 96
 ANOTHER = 40
-"""A pixel whose colour differs by more than this from the empty scene's is of a figure."""
+"""A pixel belongs to a figure if its colour differs by more than this from the empty scene."""
 
 
 def random_case(seed: int, frames: int) -> tuple[world.Scene, world.Scene, EditSpec]:
-    """A scene, the same with the figure that is wanted, and the edit from one to the other."""
+    """Make a random scene, its target, and the spec that edits one into the other."""
     rng = random.Random(seed)
     kinds, colours = rng.sample(world.KINDS, 2), rng.sample(tuple(world.COLOURS), 2)
     figure = world.Figure(
@@ -76,15 +76,15 @@ def random_case(seed: int, frames: int) -> tuple[world.Scene, world.Scene, EditS
 
 
 def rendered(scene: world.Scene, frames: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
-    """Frames ``[F, H, W, 3]`` and the masks of each."""
-    found = [render(world.advance(scene, number), SIZE) for number in range(frames)]
-    return np.stack([picture for picture, _ in found]), [masks for _, masks in found]
+    """Render frames ``[F, H, W, 3]``, with the masks of each."""
+    renders = [render(world.advance(scene, number), SIZE) for number in range(frames)]
+    return np.stack([picture for picture, _ in renders]), [masks for _, masks in renders]
 
 
 def scores(
     edited: np.ndarray, scene: world.Scene, wanted: world.Scene, judge: Judge
 ) -> dict[str, float]:
-    """How near an edit is to the right answer."""
+    """Compare an edit with its exact target."""
     frames = len(edited)
     answer, masks = rendered(wanted, frames)
     empty, _ = rendered(replace(scene, figures=()), frames)
@@ -101,15 +101,15 @@ def scores(
     return {
         "overlap": float(overlap.mean()),
         "PSNR of the figure": float(10 * np.log10(255**2 / error)),
-        "right kind": float(np.mean([one.kind == figure.kind for one in seen])),
-        "right colour": float(np.mean([one.colour == figure.colour for one in seen])),
+        "right kind": float(np.mean([verdict.kind == figure.kind for verdict in seen])),
+        "right colour": float(np.mean([verdict.colour == figure.colour for verdict in seen])),
     }
 
 
 def run(editor: Editor, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Mean scores, by setting."""
+    """Run all cases; returns the mean scores per setting."""
     judge = Judge.from_pretrained(DEMO_FOLDER)
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in SETTINGS}
+    scores_of: dict[str, list[dict[str, float]]] = {name: [] for name in SETTINGS}
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("edits", total=arguments.cases * len(SETTINGS))
         for case in range(arguments.cases):
@@ -126,7 +126,7 @@ def run(editor: Editor, arguments: argparse.Namespace) -> dict[str, dict[str, fl
                 rows = [source, rendered(wanted, arguments.frames)[0]]
                 for name, inject in SETTINGS.items():
                     result = editor.run(spec.replaced({}, inject=inject), base=Path(place))
-                    found[name].append(scores(result.edited, scene, wanted, judge))
+                    scores_of[name].append(scores(result.edited, scene, wanted, judge))
                     rows.append(result.edited)
                     bar.advance(task)
             if arguments.pictures:
@@ -135,12 +135,12 @@ def run(editor: Editor, arguments: argparse.Namespace) -> dict[str, dict[str, fl
                 Image.fromarray(sheet).save(arguments.pictures / f"{case}.png")
     return {
         name: {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]}
-        for name, rows in found.items()
+        for name, rows in scores_of.items()
     }
 
 
 def main() -> None:
-    """Run, print the table, and write it as JSON if asked."""
+    """Run all cases and print a table; write JSON with ``--json``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -148,16 +148,20 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--seed", type=int, default=2000)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--pictures", type=Path, help="a sheet a case: source, answer, settings")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        help="write a contact sheet per case to this folder: source, target, every setting",
+    )
     arguments = parser.parse_args()
     editor = Editor()
-    report = run(editor, arguments)
+    means = run(editor, arguments)
     table = Table(title=f"{arguments.cases} edits of {arguments.frames} frames, demo world")
     table.add_column("")
-    for column in next(iter(report.values())):
+    for column in next(iter(means.values())):
         table.add_column(column, justify="right")
-    for name, row in report.items():
+    for name, row in means.items():
         shown = [f"{v:.1f} dB" if "PSNR" in key else f"{v:.0%}" for key, v in row.items()]
         table.add_row(name, *shown)
     Console(width=120).print(table)
@@ -174,7 +178,7 @@ def main() -> None:
                 for key, value in vars(arguments).items()
                 if key not in ("json", "pictures")
             },
-            "report": report,
+            "report": means,
         }
         arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
 

@@ -1,10 +1,10 @@
-"""How long do reading, checking and binding a spec take?
+"""Measure the time to parse, check and bind a spec.
 
     python runtime/benchmarks/language.py
 
-Three questions: whether the time to parse and check a text grows no faster than the text; what
-`grain check` costs a user who types it, against Python importing Lark and pydantic; and how long
-five folders of masks take to become regions.
+Measures whether the time to parse and check grows linearly with the length of the text, the time of
+`grain check` compared with importing Lark and pydantic, and the time to bind five folders of masks
+to regions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "instance.grain"
 
 
 def text_of(statements: int) -> str:
-    """A spec of about so many statements: half of them regions of three sources, half edits."""
+    """A spec with about this many statements: half regions with three sources, half edits."""
     count = statements // 2
     words = [f"thing{index}" for index in range(count)]
     target = " ".join(words)[:9_000].rsplit(" ", 1)[0]
@@ -47,7 +47,7 @@ def text_of(statements: int) -> str:
 
 
 def best(run: Callable[[], object], repeats: int) -> float:
-    """The shortest of several runs, in seconds."""
+    """The minimum time of several calls, in seconds."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -57,13 +57,13 @@ def best(run: Callable[[], object], repeats: int) -> float:
 
 
 def in_a_process(*arguments: str) -> Callable[[], object]:
-    """A call of Python that must succeed."""
+    """A function that runs Python with these arguments in a new process, and checks its success."""
     command = [sys.executable, *arguments]
     return lambda: subprocess.run(command, check=True, capture_output=True)
 
 
 def mask_folders(root: Path, frames: int, side: int) -> str:
-    """A clip and five folders of masks, a disc in each; the text of a spec that binds them."""
+    """Write a clip and five mask folders, with one disc each; returns a spec that binds them."""
     y, x = np.mgrid[:side, :side] / side
     names = ["one", "two", "three", "four", "five"]
     for folder in ("clip", *names):
@@ -80,7 +80,7 @@ def mask_folders(root: Path, frames: int, side: int) -> str:
 
 
 def main() -> None:
-    """Measure all three, and print a short table for each."""
+    """Measure and print all three."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -88,16 +88,16 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--side", type=int, default=512)
     arguments = parser.parse_args()
-    parse_all(text_of(10))  # builds the parser's tables
+    parse_all(text_of(10))  # warm-up: builds the parser's tables
     for statements in (100, 1_000, 10_000):
         text = text_of(statements)
         assert parse_all(text).spec is not None
         repeats = arguments.repeats if statements < 10_000 else 2
         read = best(lambda text=text: parse_all(text), repeats)  # type: ignore[misc]
-        laid = best(lambda text=text: format_text(text), repeats)  # type: ignore[misc]
+        formatting = best(lambda text=text: format_text(text), repeats)  # type: ignore[misc]
         print(
             f"{statements:6} statements ({len(text) / 1000:4.0f} kB): parse and check "
-            f"{read:6.3f} s ({1e6 * read / statements:4.0f} us each), format {laid:6.3f} s"
+            f"{read:6.3f} s ({1e6 * read / statements:4.0f} us each), format {formatting:6.3f} s"
         )
     check = best(in_a_process("-m", "grainspec", "check", str(EXAMPLE)), arguments.repeats)
     bare = best(in_a_process("-c", "import lark, pydantic"), arguments.repeats)

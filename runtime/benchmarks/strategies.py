@@ -1,8 +1,8 @@
-"""How fast the strategies of ``grainspec.testing`` give examples.
+"""Measure how many examples per second the strategies of ``grainspec.testing`` generate.
 
     python runtime/benchmarks/strategies.py --examples 1000
 
-Time is that of Hypothesis's whole run with an empty test, its own bookkeeping in it.
+The time is that of a complete Hypothesis run with an empty test, including its own bookkeeping.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from grainspec.testing import faulty_specs, faulty_texts, grain_texts, plans, sp
 
 
 def rate(strategy: st.SearchStrategy[object], examples: int) -> float:
-    """Examples a second; the strategy is made and its caches are filled before."""
+    """Examples per second, after a warm-up run that fills the strategy's caches."""
     seen = 0
 
     @settings(
@@ -39,7 +39,7 @@ def rate(strategy: st.SearchStrategy[object], examples: int) -> float:
 
 
 def main() -> None:
-    """Measure each strategy and print a line."""
+    """Measure every strategy, and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--examples", type=int, default=1000)
     examples = parser.parse_args().examples
@@ -51,7 +51,7 @@ def main() -> None:
         "faulty_texts()": faulty_texts(),
         "plans()": plans(),
     }.items():
-        print(f"{name:20} {rate(strategy, examples):6.0f} a second", flush=True)
+        print(f"{name:20} {rate(strategy, examples):6.0f} per second", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
@@ -60,7 +61,7 @@ class Prepared:
         length, facts = self.spec.blend.feather, self.bound.facts
         if length is None:
             return 0.0
-        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.window.scale) / 2
+        return length.pixels(min(facts.width, facts.height)) * sum(self.bound.crop.scale) / 2
 
 
 def prepare(
@@ -76,6 +77,7 @@ def prepare(
     change, as :func:`grainspec.override` takes them; ``embeddings`` textual inversions that the
     model will be loaded with. Raises GrainError with every error that can be found.
     """
+    spec = expect_spec(spec, "prepare")
     return _prepare(spec, base, sets, embeddings, None, None)
 
 
@@ -92,6 +94,7 @@ def prepare_variants(
     Raises GrainError for whatever is wrong with any of them, KeyError for a variant that is not
     there.
     """
+    spec = expect_spec(spec, "prepare_variants")
     prepared: list[Prepared] = []
     for name in names:
         sibling = prepared[0] if prepared else None

@@ -9,8 +9,8 @@ from clips import EXAMPLES, ClipFolder
 from PIL import Image
 
 from grainspec import GrainError, check, parse
+from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
-from grainspec.clip.window import frame_numbers
 from grainspec.model.spec import FrameRange, Video
 
 

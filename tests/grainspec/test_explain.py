@@ -166,7 +166,7 @@ def test_all_codes_are_listed(grain: Grain) -> None:
 def test_unknown_codes(grain: Grain, code: str, near: str) -> None:
     said = grain("explain", code)
     assert (said.code, said.out) == (2, "")
-    assert "there is no code" in said.err
+    assert "unknown code" in said.err
     assert near in said.err
     assert "\x1b" not in said.err
 
@@ -205,15 +205,19 @@ SECTION = (
 
 
 def test_sections_are_read() -> None:
-    (found,) = read_explanations(f"<!--\n## G9\n-->\n\n{SECTION}").values()
-    assert isinstance(found, Explanation)
-    assert (found.family, found.text, found.right.text) == ("G1.. Names", "Why it is.", "b\n")
+    (explanation,) = read_explanations(f"<!--\n## G9\n-->\n\n{SECTION}").values()
+    assert isinstance(explanation, Explanation)
+    assert (explanation.family, explanation.text, explanation.right.text) == (
+        "G1.. Names",
+        "Why it is.",
+        "b\n",
+    )
 
 
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        (SECTION + SECTION, "stands twice"),
+        (SECTION + SECTION, "duplicate section G101"),
         (SECTION.replace("Right:", "Left:"), "G101"),
         (SECTION.replace("```sh\nb", "```fish\nb"), "`fish`"),
     ],

@@ -126,7 +126,7 @@ def test_syntax_errors_change_nothing(grain: Grain, tmp_path: Path) -> None:
     path.write_text("grain   1\nregion = all")
     said = grain("fmt", path)
     assert said.code == 1
-    assert "1 error, left alone" in said.err
+    assert "1 error, not changed" in said.err
     assert path.read_text() == "grain   1\nregion = all"
 
 
@@ -146,7 +146,7 @@ def test_files_and_folders(grain: Grain, tmp_path: Path) -> None:
     assert one.read_text() == MESSY
     said = grain("fmt", tmp_path)
     assert (said.code, one.read_text()) == (0, CLEAN)
-    assert f"{one}: laid out anew" in said.err
+    assert f"{one}: reformatted" in said.err
     assert one.stat().st_mode & 0o777 == 0o640
     assert grain("fmt", "--check", tmp_path).code == 0
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [

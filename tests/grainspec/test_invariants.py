@@ -279,7 +279,8 @@ def test_a_failure_says_where() -> None:
     assert raised.value.invariant == "regions"
     assert raised.value.where == {"region": "r", "frame": 12, "level": 0, "token": "0,0"}
     assert str(raised.value) == (
-        "regions: the region has all of its pixels (region r, frame 12, level 0, token 0,0)"
+        "regions: the token is not in the region, which has all of its pixels "
+        "(region r, frame 12, level 0, token 0,0)"
     )
 
 
@@ -290,14 +291,14 @@ def test_kept_pixels_and_parts_are_looked_at() -> None:
     )
     whole = np.ones((1, 64, 64), bool)
     with pytest.raises(
-        Broken, match=r"parts: it shares pixel 0,0 with r, which is behind it \(region h"
+        Broken, match=r"parts: the part shares the pixel 0,0 with r, which is behind it \(region h"
     ):
         check_plan(spec, Layout.of({"r": whole, "h": whole}), BACKBONE)
     half = whole.copy()
     half[:, :, :32] = False
     layout = Layout.of({"r": half, "h": ~half})
     check_plan(spec, layout, BACKBONE, kept=whole & False)
-    with pytest.raises(Broken, match="kept: it has the kept pixel 63,5"):
+    with pytest.raises(Broken, match="kept: the edit has the kept pixel 63,5"):
         kept = np.zeros_like(whole)
         kept[0, 5, 63] = True
         check_plan(spec, layout, BACKBONE, kept=kept)
@@ -311,18 +312,18 @@ def test_examples_hold(path: Path) -> None:
     check_file(path, examples=4)
 
 
-def test_a_report_repeats_and_names_the_case(clip: ClipFolder) -> None:
+def test_a_result_repeats_and_names_the_case(clip: ClipFolder) -> None:
     path = clip.root / "edit.grain"
     path.write_text(clip.spec_text() + "variant left { without right }\n")
     mutant = MUTANTS["masks of the frame before"]
-    reports = [try_file(path, examples=6, seed=3, compiler=mutant) for _ in range(2)]
-    assert reports[0].as_json() == reports[1].as_json()
+    results = [try_file(path, examples=6, seed=3, compiler=mutant) for _ in range(2)]
+    assert results[0].as_json() == results[1].as_json()
     assert try_file(path, examples=6, seed=3).failures == []
-    assert reports[0].cases == 2 * 7
+    assert results[0].cases == 2 * 7
     clip.write_masks("left", [clip.mask(0, 0, 8 * frame + 8, 48) for frame in range(4)])
-    report = try_file(path, examples=6, seed=3, compiler=mutant)
-    assert {failure.broken.invariant for failure in report.failures} >= {"regions"}
-    assert str(report.failures[0]).startswith("as it is: regions: ")
+    result = try_file(path, examples=6, seed=3, compiler=mutant)
+    assert {failure.broken.invariant for failure in result.failures} >= {"regions"}
+    assert str(result.failures[0]).startswith("as it is: regions: ")
 
 
 def test_the_command(grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,8 +346,8 @@ def test_the_command(grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run, "try_file", broken)
     said = grain("test", path)
     assert said.code == 1
-    assert "regions: the region has" in said.out
-    assert f"Again: grain test {path} --seed 0" in said.out
+    assert "regions: the token is " in said.out
+    assert f"Reproduce with: grain test {path} --examples 20 --seed 0" in said.out
     (clip.root / "bad.grain").write_text("grain 1")
     said = grain("test", clip.root / "bad.grain", "--format", "json")
     assert (said.code, "G008" in said.codes) == (1, True)
@@ -395,7 +396,7 @@ def test_region_sources_that_go_wrong(
 
 def test_region_sources_that_do_not() -> None:
     check_region_source(red, moving_square())
-    with pytest.raises(ValueError, match="none of"):
+    with pytest.raises(ValueError, match="expected some of"):
         check_region_source(red, moving_square(), properties=["frames"])
 
 

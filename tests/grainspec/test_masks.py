@@ -229,7 +229,7 @@ def test_masks_of_another_size_are_scaled_only_where_that_is_said(
     (clip.root / "m.json").write_text(json.dumps([run_lengths(mask) for mask in small]))
     for name in ("m.npy", "m.json"):
         finding = refused(clip, f'masks("{name}")')
-        assert (finding.code, "`scaled`" in finding.cure) == ("G306", True)
+        assert (finding.code, "`masks(…, scaled)`" in finding.cure) == ("G306", True)
         found = region(clip, f'masks("{name}", scaled)', 'video "clip"')
         assert (found == small.repeat(2, 1).repeat(2, 2)).all()
 
@@ -339,7 +339,7 @@ def test_what_is_wrong_is_coded(clip: ClipFolder, masks: np.ndarray) -> None:
     assert says("m.json", b"[" * 100_000).startswith("G308")
     assert says("m.json", [run_lengths(masks[0])] * 4, ", index 1").startswith("G308")
     write_tracks(root, masks, videos=2)
-    assert "leave only the clip's own" in says("m.json", None)
+    assert "keep only the clip's own" in says("m.json", None)
     write_tracks(root, masks, length=5)
     assert "has 4 masks, not 5" in says("m.json", None)
     write_tracks(root, masks)

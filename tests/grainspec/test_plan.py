@@ -230,7 +230,7 @@ def test_files_that_are_no_plan_are_refused(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(GrainError, match="not what was saved"):
+    with pytest.raises(GrainError, match="checksum of the plan .* does not match its contents"):
         load_plan(path)
     path.write_bytes(bytes(content[:-100]))
     with pytest.raises(GrainError, match="G405"):
@@ -428,7 +428,7 @@ def test_free_contradicts_keep_and_edit() -> None:
 
 def test_what_differs_between_plans() -> None:
     plan, run = compiled(), leading_timesteps(50, 1000)
-    assert differences(plan, plan, timesteps=run, other_timesteps=run) == []
+    assert differences(plan, plan, old_timesteps=run, new_timesteps=run) == []
     other = parse(
         """
         grain 1
@@ -448,7 +448,7 @@ def test_what_differs_between_plans() -> None:
     masks["left"][:, :, 16:24], masks["trees"][:, :, 16:24] = True, False
     layout = Layout.of({"left": masks["left"], "right": masks["right"], "more": masks["trees"]})
     against = compile_plan(other, layout, word_backbone(levels=2)).plan
-    found = differences(plan, against, timesteps=run, other_timesteps=leading_timesteps(40, 1000))
+    found = differences(plan, against, old_timesteps=run, new_timesteps=leading_timesteps(40, 1000))
     said = {(d.what, d.region, d.level): (d.before, d.after) for d in found}
     assert said["steps", None, None] == (50, 40)
     assert said["modulated steps", None, None] == (15, 16)
@@ -456,10 +456,10 @@ def test_what_differs_between_plans() -> None:
     assert said["phrases", None, None] == ("isolated", "in_context")
     assert said["unbound", None, None] == (1.0, 0.5)
     assert said["phrase", "right", None] == ("bear", "polar bear")
-    assert said["tokens", "right", None] == ([[5]], [[5, 6]])
+    assert said["text tokens", "right", None] == ([[5]], [[5, 6]])
     assert said["edit", "trees", None] == ("edit “trees”", None)
-    assert said["edit", "more", None] == (None, "free “”")
-    assert said["tokens", "left", 0] == (24, "40 (0 left, 16 joined)")
+    assert said["edit", "more", None] == (None, "free")
+    assert said["latent tokens", "left", 0] == (24, "40 (0 left, 16 joined)")
     assert said["modulated", "left", 1] == (True, False)
     assert said["cross attract", "left", 0] == pytest.approx((1 - 12 / 64, 1 - 20 / 64), abs=1e-4)
     assert ("cross attract", "right", 0) not in said

@@ -11,8 +11,8 @@ from PIL import Image
 
 from grainspec import GrainError, parse
 from grainspec.checks.files import check_files
+from grainspec.clip.crop import frame_crop
 from grainspec.clip.facts import ClipFacts
-from grainspec.clip.window import window
 from grainspec.model.spec import EditSpec, Size, Video
 from grainspec.regions.bind import Bound, bind_regions, carve
 from grainspec.regions.layout import Layout
@@ -112,26 +112,28 @@ def test_keyframes_are_source_frames(clip: ClipFolder) -> None:
 def test_a_mask_lands_on_the_pixels_it_was_drawn_on(
     wide: int, high: int, crop: object, size: tuple[int, int] | None
 ) -> None:
-    """Whatever the crop and size, a frame and its mask go through the same window."""
+    """Whatever the crop and size, a frame and its mask are cropped alike."""
     picture = np.zeros((high, wide), np.uint8)
     picture[high // 3 : high // 3 + 12, wide // 4 : wide // 4 + 12] = 255
     facts = ClipFacts(1, wide, high, 8.0)
     video = Video(path="c", crop=crop, size=Size(width=size[0], height=size[1]) if size else None)
     try:
-        opened = window(video, facts)
+        cropped = frame_crop(video, facts)
     except GrainError as error:
         assert error.diagnostics[0].code == "G309"
         return
     source = Image.fromarray(picture)
-    frame = np.asarray(opened.frame(source.convert("RGB")))[:, :, 0]
-    mask = np.asarray(opened.mask(source)) >= 128
-    assert mask.shape == frame.shape == (opened.height, opened.width)
+    frame = np.asarray(cropped.frame(source.convert("RGB")))[:, :, 0]
+    mask = np.asarray(cropped.mask(source)) >= 128
+    assert mask.shape == frame.shape == (cropped.height, cropped.width)
     sure = (frame < 20) | (frame > 235)  # away from the edge, where the frame is blended
     assert (mask == (frame > 127))[sure].mean() > 0.97 if sure.any() else True
-    left, top, right, bottom = opened.box
+    left, top, right, bottom = cropped.box
     assert 0 <= left < right <= wide + 1e-6
     assert 0 <= top < bottom <= high + 1e-6
-    assert (right - left) / opened.width == pytest.approx((bottom - top) / opened.height, rel=0.05)
+    assert (right - left) / cropped.width == pytest.approx(
+        (bottom - top) / cropped.height, rel=0.05
+    )
 
 
 def test_bad_masks_are_coded(clip: ClipFolder) -> None:
@@ -184,8 +186,8 @@ def test_only_masks_that_are_plainly_black_and_white_are_taken(clip: ClipFolder)
     assert taken(with_alpha(half, full))
     assert taken(grey(np.where(half, 40000, 30000).astype(np.uint16)))
     assert "without transparency" in refused(with_alpha(half, full * half))
-    assert "8 bits" in refused(grey(half.astype(np.float32)), "tif")
-    assert "8 bits" in refused(grey(half.astype(np.int32)), "tif")
+    assert "8-bit" in refused(grey(half.astype(np.float32)), "tif")
+    assert "8-bit" in refused(grey(half.astype(np.int32)), "tif")
     assert "0 and 255" in refused(grey(half.astype(np.uint8)), invert=", invert")
     assert "0 and 255" in refused(grey(half.astype(np.uint16)), invert=", invert")
 

@@ -8,7 +8,7 @@ from hypothesis import Phase, find, given, settings
 from grainspec import EditSpec, GrainError, check, dumps, parse
 from grainspec.testing import faulty_specs, faulty_texts, grain_texts, prompts, specs
 from grainspec.testing.strategies.faults import SPEC_FAULTS, TEXT_FAULTS
-from grainspec.words import bind
+from grainspec.words import bind_phrases
 
 
 def errors(text: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_faults_that_are_not_there() -> None:
 def test_phrases_can_all_be_bound(made: tuple[str, tuple[str, ...]]) -> None:
     target, phrases = made
     assert 1 <= len(phrases) <= 4
-    assert all(bind(phrases, target))
+    assert all(bind_phrases(phrases, target))
 
 
 def test_a_phrase_may_stand_twice() -> None:

@@ -115,7 +115,7 @@ def test_only_variants_need_be_whole() -> None:
         ("without head", "G110", "head"),
         ("region x = all", "G010", "`region` is not allowed in a variant"),
         ('video "other"', "G010", "`video`"),
-        ('edit wolf -> "husky" keep wolf', "G107", "kept and edited"),
+        ('edit wolf -> "husky" keep wolf', "G107", "both kept and edited"),
         ("attention { self 2 }", "G203", "`self` is 2"),
         ("attention { slef 2 }", "G201", "slef"),
         ("attention videograin2", "G202", "unknown attention profile `videograin2`"),
@@ -218,7 +218,8 @@ def test_a_new_target_is_mended_in_the_variant() -> None:
     (finding,) = findings(text)
     assert finding.span is not None
     assert text.splitlines()[finding.span.line - 1].strip() == 'target "a pig in the snow"'
-    assert "(line 10), or `without wolf`" in finding.cure
+    assert "(line 10) applies to this variant too" in finding.cure
+    assert "`without wolf`" in finding.cure
     for mended in ("without wolf keep wolf", 'edit wolf -> "pig"'):
         assert codes(text.replace('snow"\n}', f'snow" {mended}}}')) in ([], ["G108"])
 

@@ -222,5 +222,5 @@ def test_methods_under_one_control_are_made_together(cases: list[Case]) -> None:
 def test_the_command_refuses_what_it_does_not_know(grain: Grain) -> None:
     said = grain("bench", "--method", "magic")
     assert said.code == 2
-    assert "there are ours, videograin, no modulation" in said.err
+    assert "choose from ours, videograin, no modulation" in said.err
     assert grain("bench", "--device", "abacus").code == 2

@@ -200,7 +200,7 @@ def test_plans_are_compared(grain: Grain, example: Path, tmp_path: Path) -> None
     assert (said.code, said.out) == (0, "no difference\n")
     said = grain("plan", example, "--variant", "swapped", "--diff-variant", "robot")
     assert said.code == 0
-    assert "right\n  edit: edit “green robot” → nothing" in said.out
+    assert "right\n  edit: edit “green robot” → none" in said.out
     changed = example.with_name("other.grain")
     changed.write_text(example.read_text() + "attention { self 0.5 }")
     found = grain("plan", example, "--diff", changed, "--format", "json").json["differences"]

@@ -73,7 +73,7 @@ def test_part_boxes_hold_their_parts() -> None:
             x0, y0, x1, y1 = (round(side * 192) for side in part_box(figure, part))
             mask = masks[f"figure0.{part}"]
             assert mask[max(0, y0) : y1, x0:x1].sum() / mask.sum() > 0.97, (kind, part)
-    with pytest.raises(ValueError, match="known are"):
+    with pytest.raises(ValueError, match="choose 'eyes' or 'hat'"):
         part_box(world.Figure("man", "red"), "nose")
 
 

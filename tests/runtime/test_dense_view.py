@@ -9,7 +9,7 @@ from grainspec import parse
 from grainspec.plan.compile import compile_plan
 from grainspec.regions.layout import Layout
 from grainspec.testing import word_backbone
-from grainspec_runtime.views.dense import _matrix, _shown, dense_picture
+from grainspec_runtime.views.dense import _matrix, _subsampled, dense_picture
 
 
 def test_pairs_have_their_colours() -> None:
@@ -27,7 +27,7 @@ def test_pairs_have_their_colours() -> None:
 
 def test_large_grids_are_thinned_out() -> None:
     labels = np.arange(64 * 40, dtype=np.uint16).reshape(64, 40)
-    shown = _shown(labels)
+    shown = _subsampled(labels)
     assert len(shown) == 16 * 14
     assert shown[:2].tolist() == [0, 3]
     assert shown[14] == 4 * 40

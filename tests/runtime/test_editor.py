@@ -150,7 +150,7 @@ def test_inversion_leads_back_to_the_clip(demo: StableDiffusion) -> None:
     steps = 30
     prepared = prepare(shortened("instance", steps=steps), EXAMPLES)
     path = EXAMPLES / prepared.spec.video.path
-    frames = decode_frames(path, (0, 1), prepared.bound.window)
+    frames = decode_frames(path, (0, 1), prepared.bound.crop)
     pixels = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
     latents = demo.encode_frames(pixels)
     control = FoldedAttention(2)

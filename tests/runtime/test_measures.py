@@ -22,8 +22,8 @@ from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.measures.clip_model import load_clip
+from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
-from grainspec_runtime.measures.likeness import clip_f, clip_t
 from grainspec_runtime.measures.run_measures import TITLES, measure_run
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.media.encode import encode_lossless
@@ -193,7 +193,7 @@ def test_embeddings_are_those_that_clip_compares(tiny_clip: Path) -> None:
     """The model's own scores are the cosines of the embeddings, times its learnt factor."""
     clip = load_clip(str(tiny_clip), device="cpu")
     frames, text = noise(10, 48, 64, 3), "a green robot on grass"
-    pixels = clip.pictures(images=[Image.fromarray(f) for f in frames], return_tensors="pt")
+    pixels = clip.image_processor(images=[Image.fromarray(f) for f in frames], return_tensors="pt")
     words = clip.tokenizer([text], return_tensors="pt")
     with torch.inference_mode():
         scores = clip.model(**words, **pixels).logits_per_image / clip.model.logit_scale.exp()
@@ -343,7 +343,7 @@ def test_an_untouched_clip_keeps_its_background(run_folder: Path) -> None:
     run = read_run(run_folder)
     encode_lossless(run.source, run_folder / "edited.mkv", fps=8)
     found = measure_run(read_run(run_folder), clip="no CLIP", flow=estimate_flow(run.source))
-    infinite = {"value": None, "reason": "infinite: the clips are equal"}
+    infinite = {"value": None, "reason": "infinite: the clips are identical"}
     assert found["psnr_outside"].as_json() == infinite
     assert found["ssim_outside"].value == pytest.approx(1)
     assert found["warp_error"].value == found["warp_error_of_source"].value

@@ -11,15 +11,15 @@ from clips import EXAMPLES, ClipFolder
 from PIL import Image
 
 from grainspec import GrainError
+from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import probe
-from grainspec.clip.window import Window
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance
 from grainspec_runtime.media import decode
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 
 CLIP = EXAMPLES / "clips" / "two_men.mp4"
-WHOLE = Window((0.0, 0.0, 192.0, 192.0), 192, 192)
+WHOLE = FrameCrop((0.0, 0.0, 192.0, 192.0), 192, 192)
 
 
 def frames_of_clip() -> np.ndarray:
@@ -49,7 +49,7 @@ def test_encoding_and_decoding_come_close(tmp_path: Path) -> None:
     encode_video(frames, tmp_path / "v.mp4", fps=12.5)
     facts = probe(tmp_path / "v.mp4")
     assert (facts.frames, facts.width, facts.fps) == (6, 64, 12.5)
-    back = decode.decode_frames(tmp_path / "v.mp4", range(6), Window((0, 0, 64, 64), 64, 64))
+    back = decode.decode_frames(tmp_path / "v.mp4", range(6), FrameCrop((0, 0, 64, 64), 64, 64))
     for number in range(6):  # each frame is nearest to itself: none is lost or doubled
         errors = [np.abs(back[number].astype(int) - frame).mean() for frame in frames]
         assert int(np.argmin(errors)) == number
@@ -63,8 +63,8 @@ def test_odd_sizes_are_padded(tmp_path: Path) -> None:
 
 
 def test_folders_of_frames(clip: ClipFolder) -> None:
-    window = Window((16.0, 0.0, 64.0, 48.0), 24, 24)
-    assert decode.decode_frames(clip.root / "clip", [0, 3], window).shape == (2, 24, 24, 3)
+    crop = FrameCrop((16.0, 0.0, 64.0, 48.0), 24, 24)
+    assert decode.decode_frames(clip.root / "clip", [0, 3], crop).shape == (2, 24, 24, 3)
 
 
 def test_a_file_that_cannot_be_decoded_is_coded(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def counted(path: Path, frames: int = 20) -> Path:
 def numbers(path: Path, frames: list[int]) -> list[int]:
     """Which frames these are, told from their brightness."""
     facts = probe(path)
-    window = Window((0, 0, facts.width, facts.height), facts.width, facts.height)
-    decoded = decode.decode_frames(path, frames, window).astype(float)
+    crop = FrameCrop((0, 0, facts.width, facts.height), facts.width, facts.height)
+    decoded = decode.decode_frames(path, frames, crop).astype(float)
     return [round(frame.max(axis=2).mean(axis=(0, 1)) / 6) for frame in decoded]
 
 
@@ -113,8 +113,8 @@ def test_clips_that_lie_on_their_side_are_put_upright(tmp_path: Path) -> None:
     path = turned(counted(tmp_path / "v.mp4"), (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
     facts = probe(path)
     assert (facts.width, facts.height) == (32, 64)
-    window = Window((0, 0, 32, 64), 32, 64)
-    (frame,) = decode.decode_frames(path, [15], window)
+    crop = FrameCrop((0, 0, 32, 64), 32, 64)
+    (frame,) = decode.decode_frames(path, [15], crop)
     bright = frame.max(axis=2) > 100
     assert bright.shape == (64, 32)
     assert bright[:28].all()  # left became top: turned clockwise
@@ -125,7 +125,7 @@ def test_sixteen_bit_frames_are_scaled(tmp_path: Path) -> None:
     levels = np.tile(np.linspace(0, 65535, 32).astype(np.uint16), (32, 1))
     (tmp_path / "clip").mkdir()
     Image.fromarray(levels).save(tmp_path / "clip" / "0.png")
-    (frame,) = decode.decode_frames(tmp_path / "clip", [0], Window((0, 0, 32, 32), 32, 32))
+    (frame,) = decode.decode_frames(tmp_path / "clip", [0], FrameCrop((0, 0, 32, 32), 32, 32))
     np.testing.assert_array_equal(frame[0, :, 0], levels[0] >> 8)
 
 

@@ -161,7 +161,7 @@ def test_reconstruction_is_measured(grain: Grain, tmp_path: Path) -> None:
         "run", tmp_path / "edit.grain", "-o", tmp_path / "out", "--reconstruct", "--no-cache"
     )
     assert said.code == 0, said.err
-    assert "reconstruction without an edit: " in said.out
+    assert "reconstruction PSNR: " in said.out
     import json
 
     found = json.loads((tmp_path / "out" / "run.json").read_text())["reconstruction"]

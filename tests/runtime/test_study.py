@@ -298,12 +298,12 @@ def test_the_command_writes_a_study(grain: Grain, example: Path, tmp_path: Path)
     assert probe(out / "attention.mp4").frames == 2
     assert read_study(out)[0]["phrase"] == "green robot"
     page = (out / "report.html").read_text()
-    assert "Maps and segments" in page
+    assert "Attention maps and segments" in page
     assert page.count("<video ") == 4
     # a run that is not studied leaves none of it behind
     assert grain("run", example, "-o", out).code == 0
     assert not STUDY_FILES & {path.name for path in out.iterdir()}
-    assert "Maps and segments" not in (out / "report.html").read_text()
+    assert "Attention maps and segments" not in (out / "report.html").read_text()
 
 
 def test_a_compiled_unet_cannot_be_studied(grain: Grain, example: Path) -> None:

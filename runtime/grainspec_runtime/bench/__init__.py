@@ -1,1 +1,1 @@
-"""The edit benchmark of the demo world: generated edits whose exact targets are known."""
+"""The edit benchmark of the demo world: generated edits with exact targets."""

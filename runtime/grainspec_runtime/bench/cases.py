@@ -1,7 +1,8 @@
-"""Edits of the demo world, made from a seed, each with its exact target.
+"""Generate benchmark cases from seeds: edits of the demo world with their exact targets.
 
-A case is a clip of two or three figures, a spec that edits it, and the scene that the edit ought to
-give: the same poses, with other kinds, colours, things worn, or another place.
+A case is a clip of two or three figures, a spec that edits it, and the scene that a perfect edit
+produces: the same poses, but other kinds, colours or accessories, or another place (background or
+ground).
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ Grain = Literal["class", "instance", "part", "place", "several"]
 Split = Literal["tuning", "held-out"]
 
 GRAINS: tuple[Grain, ...] = ("instance", "class", "part", "instance", "place", "several")
-"""The grains of consecutive cases, over and over, so that any first few hold all of them."""
+"""The edit granularities of consecutive cases, repeated, so that the first six contain all."""
 FRAMES = 8
 SIZE = 96
 GROWN = "6%"
-"""How far the regions of whole figures reach beyond the source's figures: another kind is wider."""
+"""How far regions of whole figures are grown, because figures of another kind may be wider."""
 
 _SEEDS: dict[Split, int] = {"tuning": 1_000_000, "held-out": 2_000_000}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One edit.
+    """One benchmark case.
 
-    source, target: the scenes of the first frame; the clip is theirs, moved on by
-    :func:`grainspec_runtime.demo.world.advance`. edited: the numbers of the figures that an edit
-    names. spec: the edit without any settings, its clip in ``clip``, masks in ``masks/NAME``.
-    masks: for each of these names what of the scene it shows: a figure, a part's box, the ground.
+    source, target: the scenes of the first frame; :func:`grainspec_runtime.demo.world.advance`
+    gives those of later frames. edited: the indices of the figures that an edit names. spec: the
+    edit without settings; its clip is in ``clip`` and its masks are in ``masks/NAME``. masks: maps
+    each mask's name to what it shows, such as a figure, the box of a part, or the ground.
     """
 
     name: str
@@ -50,19 +51,19 @@ class Case:
 
     @property
     def swapped(self) -> Scene | None:
-        """The target with its first two figures' looks exchanged: what perfect leakage gives.
+        """The target with the looks of its two figures exchanged, which is complete leakage.
 
-        None where there is nothing to exchange.
+        None if there is nothing to exchange.
         """
         figures = list(self.target.figures)
         if len(figures) != 2 or not self.edited or self.grain == "class":
             return None
-        one, other = figures
-        exchanged = (_looks_of(one, other), _looks_of(other, one))
+        first, second = figures
+        exchanged = (_looks_of(first, second), _looks_of(second, first))
         return None if exchanged == tuple(figures) else replace(self.target, figures=exchanged)
 
     def scenes(self, scene: Scene) -> list[Scene]:
-        """The scene on every frame of the clip."""
+        """The scene in every frame of the clip."""
         return [world.advance(scene, frame) for frame in range(FRAMES)]
 
 
@@ -77,26 +78,26 @@ def _looks_of(figure: Figure, looks: Figure) -> Figure:
 
 
 def make_cases(count: int, split: Split) -> list[Case]:
-    """The first ``count`` cases of a split; case ``i`` depends on the split and ``i`` alone.
+    """Generate the first ``count`` cases of a split; case ``i`` depends only on split and ``i``.
 
     >>> [case.grain for case in make_cases(6, "held-out")]
     ['instance', 'class', 'part', 'instance', 'place', 'several']
-    >>> one = make_cases(1, "held-out")[0]
-    >>> [figure.kind for figure in one.source.figures], [f.kind for f in one.target.figures]
+    >>> case = make_cases(1, "held-out")[0]
+    >>> [figure.kind for figure in case.source.figures], [f.kind for f in case.target.figures]
     (['alien', 'alien'], ['robot', 'alien'])
     """
     return [make_case(index, split) for index in range(count)]
 
 
 def make_case(index: int, split: Split) -> Case:
-    """One case of a split."""
+    """Generate one case of a split."""
     rng = random.Random(_SEEDS[split] + index)
     grain = GRAINS[index % len(GRAINS)]
     return _MAKE[grain](f"{split}-{index:03d}-{grain}", rng)
 
 
 def _clip(rng: random.Random, *, count: int = 2, alike: bool = True) -> Scene:
-    """Figures side by side, apart from each other, of one kind if ``alike``."""
+    """Figures side by side without overlap, all of one kind if ``alike``."""
     kind, colours = rng.choice(world.KINDS), rng.sample(tuple(world.COLOURS), count)
     places, tall = {2: ((0.27, 0.73), (0.56, 0.70)), 3: ((0.18, 0.5, 0.82), (0.42, 0.5))}[count]
     figures = tuple(
@@ -117,7 +118,7 @@ def _clip(rng: random.Random, *, count: int = 2, alike: bool = True) -> Scene:
 
 
 def _other_looks(figure: Figure, rng: random.Random, taken: set[str]) -> Figure:
-    """Another kind and another colour, neither of them ``taken``."""
+    """Change a figure's kind and colour to ones that are not ``taken``."""
     kind = rng.choice([k for k in world.KINDS if k != figure.kind and k not in taken])
     colour = rng.choice([c for c in world.COLOURS if c != figure.colour and c not in taken])
     taken.update((kind, colour))
@@ -128,10 +129,10 @@ def _words(figure: Figure) -> str:
     return f"{figure.colour} {figure.kind}"
 
 
-def _begun(
+def _start(
     source: Scene, target: Scene, rng: random.Random, *, group: bool = False
 ) -> tuple[Builder, dict[str, str]]:
-    """Clip and prompts, whose figures are named in random order; a mask a figure."""
+    """Build the clip and the prompts, which name figures in random order, and a mask per figure."""
     numbers = range(len(source.figures))
     builder = (
         Builder("clip", frames=(0, FRAMES - 1))
@@ -149,7 +150,7 @@ def _with_figures(builder: Builder, numbers: tuple[int, ...]) -> Builder:
 
 
 def _instance(name: str, rng: random.Random) -> Case:
-    """One or both of two figures of a kind become something else."""
+    """Change one or both of two figures of the same kind."""
     source = _clip(rng)
     edited = rng.choice(((0, 1), (0, 1), (0, 1), (0,), (1,)))
     taken = {f.colour for i, f in enumerate(source.figures) if i not in edited}
@@ -158,21 +159,21 @@ def _instance(name: str, rng: random.Random) -> Case:
         for number, figure in enumerate(source.figures)
     )
     target = replace(source, figures=figures)
-    builder, found = _begun(source, target, rng)
+    builder, case_masks = _start(source, target, rng)
     builder = _with_figures(builder, edited)
     for number in edited:
         builder = builder.instance(f"figure{number}", _words(figures[number]))
     kind = "both" if len(edited) == 2 else "one"
-    return Case(name, "instance", kind, source, target, edited, builder, found)
+    return Case(name, "instance", kind, source, target, edited, builder, case_masks)
 
 
 def _class(name: str, rng: random.Random) -> Case:
-    """All figures of a kind become another kind of one colour."""
+    """Change all figures of one kind to another kind, in one colour."""
     count = rng.choice((2, 3))
     source = _clip(rng, count=count)
     looks = _other_looks(source.figures[0], rng, {f.colour for f in source.figures})
     target = replace(source, figures=tuple(_looks_of(f, looks) for f in source.figures))
-    builder, found = _begun(source, target, rng, group=True)
+    builder, case_masks = _start(source, target, rng, group=True)
     edited = tuple(range(count))
     everyone: Expression = masks("masks/figure0").grow(GROWN)
     for number in edited[1:]:
@@ -180,11 +181,11 @@ def _class(name: str, rng: random.Random) -> Case:
     phrase = f"{looks.colour} {world.PLURALS[looks.kind]}"
     builder = builder.region("everyone", everyone).class_("everyone", phrase)
     kind = f"{count} figures"
-    return Case(name, "class", kind, source, target, edited, builder, found)
+    return Case(name, "class", kind, source, target, edited, builder, case_masks)
 
 
 def _part(name: str, rng: random.Random) -> Case:
-    """One of two figures that differ only in colour gets a hat, sunglasses or another colour."""
+    """Give one of two figures, which differ only in colour, a hat, sunglasses or a new colour."""
     source = _clip(rng)
     number, change = rng.randrange(2), rng.choice(("hat", "sunglasses", "colour"))
     figure = source.figures[number]
@@ -197,44 +198,44 @@ def _part(name: str, rng: random.Random) -> Case:
         changed = replace(figure, hat=change == "hat", sunglasses=change == "sunglasses")
     figures = tuple(changed if i == number else f for i, f in enumerate(source.figures))
     target = replace(source, figures=figures)
-    builder, found = _begun(source, target, rng)
+    builder, case_masks = _start(source, target, rng)
     if change == "colour":
         phrase = _words(changed)
         builder = builder.region(owner, masks(f"masks/{owner}")).instance(owner, phrase)
     else:
         phrase, place = change, "hat" if change == "hat" else "eyes"
-        found["worn"] = f"{owner}.{place}"
+        case_masks["worn"] = f"{owner}.{place}"
         builder = (
             builder.region(owner, masks(f"masks/{owner}"))
             .region("worn", masks("masks/worn"))
             .add("worn", phrase, of=owner)
         )
-    return Case(name, "part", change, source, target, (number,), builder, found)
+    return Case(name, "part", change, source, target, (number,), builder, case_masks)
 
 
 def _place(name: str, rng: random.Random) -> Case:
-    """Another background, another ground, or both."""
+    """Change the background, the ground, or both."""
     source = _clip(rng, alike=False)
     kind = rng.choice(("background", "ground", "both"))
     target = _elsewhere(source, rng, kind)
-    builder, found = _begun(source, target, rng)
-    builder = _with_place(builder, target, found, kind)
-    return Case(name, "place", kind, source, target, (), builder, found)
+    builder, case_masks = _start(source, target, rng)
+    builder = _with_place(builder, target, case_masks, kind)
+    return Case(name, "place", kind, source, target, (), builder, case_masks)
 
 
 def _several(name: str, rng: random.Random) -> Case:
-    """Both figures and the place at once."""
+    """Change both figures and the place."""
     source = _clip(rng)
     kind = rng.choice(("background", "ground", "both"))
     taken: set[str] = set()
     figures = tuple(_other_looks(figure, rng, taken) for figure in source.figures)
     target = replace(_elsewhere(source, rng, kind), figures=figures)
-    builder, found = _begun(source, target, rng)
+    builder, case_masks = _start(source, target, rng)
     builder = _with_figures(builder, (0, 1))
-    builder = _with_place(builder, target, found, kind, figures=("figure0", "figure1"))
+    builder = _with_place(builder, target, case_masks, kind, figures=("figure0", "figure1"))
     for number, figure in enumerate(figures):
         builder = builder.instance(f"figure{number}", _words(figure))
-    return Case(name, "several", f"{kind} too", source, target, (0, 1), builder, found)
+    return Case(name, "several", f"{kind} too", source, target, (0, 1), builder, case_masks)
 
 
 def _elsewhere(scene: Scene, rng: random.Random, kind: str) -> Scene:
@@ -251,13 +252,13 @@ def _elsewhere(scene: Scene, rng: random.Random, kind: str) -> Scene:
 def _with_place(
     builder: Builder,
     target: Scene,
-    found: dict[str, str],
+    case_masks: dict[str, str],
     kind: str,
     figures: tuple[str, ...] = (),
 ) -> Builder:
-    """Regions and edits of what changes of the place, cut where figures are."""
+    """Add regions and edits for the parts of the place that change, minus the figures' regions."""
     for region, phrase in (("background", target.background), ("ground", target.ground)):
-        found[region] = region
+        case_masks[region] = region
         if kind in (region, "both"):
             area: Expression = masks(f"masks/{region}")
             for name in figures:

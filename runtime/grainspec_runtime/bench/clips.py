@@ -1,4 +1,4 @@
-"""What a case looks like: its clip and masks on disk, its exact target and where things are."""
+"""Render benchmark cases: the clip, its masks, and the exact target."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RenderedCase:
-    """A case's renders, made when first asked for. F frames of ``SIZE`` by ``SIZE`` pixels."""
+    """The renders of a case, computed on first use: F frames of ``SIZE`` by ``SIZE`` pixels."""
 
     case: Case
 
     @cached_property
     def source(self) -> tuple[Frames, dict[str, Mask]]:
-        """The clip, uint8 ``[F, H, W, 3]``, and its masks, bool ``[F, H, W]``."""
+        """The source clip, uint8 ``[F, H, W, 3]``, and its masks by name, bool ``[F, H, W]``."""
         return _rendered(self.case.scenes(self.case.source))
 
     @cached_property
     def target(self) -> tuple[Frames, dict[str, Mask]]:
-        """The same of the exact target."""
+        """The exact target and its masks."""
         return _rendered(self.case.scenes(self.case.target))
 
     @cached_property
     def swapped(self) -> tuple[Frames, dict[str, Mask]] | None:
-        """The same with the figures' looks exchanged; None where that is nothing else."""
+        """The target with the figures' looks exchanged, and its masks; None if that is the same."""
         scene = self.case.swapped
         return None if scene is None else _rendered(self.case.scenes(scene))
 
@@ -52,20 +52,21 @@ class RenderedCase:
 
     @cached_property
     def target_flow(self) -> ClipFlow:
-        """How the exact target moves."""
+        """The exact optical flow of the target."""
         return exact_flow(self.case.scenes(self.case.target), SIZE)
 
     def write(self, folder: Path) -> None:
         """Write the clip and the masks that the case's spec names, as PNGs."""
-        frames, found = self.source
+        frames, rendered_masks = self.source
         _write(frames, folder / "clip")
-        for name, shows in self.case.masks.items():
-            _write(self._mask(shows, found).astype(np.uint8) * 255, folder / "masks" / name)
+        for name, subject in self.case.masks.items():
+            mask = self._mask(subject, rendered_masks)
+            _write(mask.astype(np.uint8) * 255, folder / "masks" / name)
 
-    def _mask(self, shows: str, found: dict[str, Mask]) -> Mask:
-        if "." not in shows:
-            return found[shows]
-        figure, part = shows.split(".")
+    def _mask(self, subject: str, rendered_masks: dict[str, Mask]) -> Mask:
+        if "." not in subject:
+            return rendered_masks[subject]
+        figure, part = subject.split(".")
         number = int(figure.removeprefix("figure"))
         return np.stack(
             [
@@ -76,10 +77,10 @@ class RenderedCase:
 
 
 def _box_mask(box: tuple[float, float, float, float]) -> Mask:
-    """The pixels of a box in fractions of the frame, their middles inside it."""
+    """The pixels whose centres lie inside a box, which is in fractions of the frame."""
     x0, y0, x1, y1 = box
-    middles = (np.arange(SIZE) + 0.5) / SIZE
-    across, down = (middles >= x0) & (middles < x1), (middles >= y0) & (middles < y1)
+    centres = (np.arange(SIZE) + 0.5) / SIZE
+    across, down = (centres >= x0) & (centres < x1), (centres >= y0) & (centres < y1)
     return np.asarray(down[:, None] & across[None, :])
 
 
@@ -88,7 +89,7 @@ def _rendered(scenes: list[world.Scene]) -> tuple[Frames, dict[str, Mask]]:
     names = drawn[0][1]
     return (
         np.stack([frame for frame, _ in drawn]),
-        {name: np.stack([found[name] for _, found in drawn]) for name in names},
+        {name: np.stack([masks[name] for _, masks in drawn]) for name in names},
     )
 
 

@@ -1,4 +1,4 @@
-"""How right an edit is, against its exact target.
+"""Score an edit against its exact target.
 
 Dimensions: F frames, H rows, W columns.
 """
@@ -20,29 +20,29 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.tensors import to_tensor
 
 BESIDE = 8
-"""Pixels beside an edited region, two of the VAE's cells, that its decoder smears the edit over:
-they are not counted as kept."""
+"""The VAE's decoder smears an edit over this many pixels (two latent cells) around its region;
+they do not count as unedited."""
 RIGHT = 0.75
-"""A case is right if all that it asks for is, on at least this share of its frames."""
+"""A case is right if everything it asks for is right in at least this share of its frames."""
 _VISIBLE = 40
-"""Levels, of 255, by which some colour of two pixels must differ for them to look different."""
+"""Two pixels look different if a colour channel differs by more than this, of 255."""
 _ALIKE = 60
-"""Levels by which every colour of two pixels differs less for them to look alike."""
+"""Two pixels look alike if every colour channel differs by less than this, of 255."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One edit, measured.
+    """The scores of one edit.
 
-    right: the share of frames on which all is as the case asks. figures: the share of edited
-    figures, over the frames, that are right by themselves; None where none is edited. leaked: see
-    :func:`leakage`. pose: the overlap (IoU) of the edited figures' silhouettes with the
-    exact target's; None where the place is edited too, whose new details differ from the target's.
-    pose_source: the same of the source's figures, which an edit has that keeps every outline.
-    kept_psnr: dB against the source outside the edited regions, and kept_psnr_vae: the same of the
-    VAE's round trip; kept_psnr_pixels: after blending in pixels. warp, warp_target: mean squared
-    error along the exact motion × 10³, of the edit and of the target's VAE round trip. seconds:
-    sampling and decoding.
+    right: the share of frames in which everything is as the case asks. figures: the share of edited
+    figures, over all frames, that are right individually; None if no figure is edited. leaked: see
+    :func:`leakage`. pose: the IoU of the edited figures' silhouettes and the exact target's; None
+    if the place is edited too, because its new details differ from the target's. pose_source: the
+    IoU for the unedited source, which an edit that keeps every outline would have. kept_psnr: PSNR
+    in dB to the source outside the edited regions. kept_psnr_vae: the same for the VAE's round
+    trip. kept_psnr_pixels: the same after blending in pixel space. warp: mean squared error along
+    the exact motion × 10³. warp_target: the same for the VAE's round trip of the target. seconds:
+    the time for sampling and decoding.
     """
 
     right: float
@@ -58,7 +58,7 @@ class Score:
     seconds: float
 
     def as_json(self) -> dict[str, float | None]:
-        """By name; infinite PSNR as 99."""
+        """The scores by name; an infinite PSNR becomes 99."""
         return {
             name: None if value is None else round(min(float(value), 99.0), 4)
             for name, value in asdict(self).items()
@@ -67,9 +67,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Edited:
-    """What a method made of a case: the edit, the same blended in pixels, the VAE's round trips of
-    the source and of the exact target, all uint8 ``[F, H, W, 3]``, and the edited regions, bool
-    ``[F, H, W]``."""
+    """A method's result for a case.
+
+    The edit, the edit blended in pixel space, and the VAE's round trips of the source and of the
+    exact target are uint8 ``[F, H, W, 3]``; the edited regions are bool ``[F, H, W]``.
+    """
 
     frames: Frames
     pixel_blended: Frames
@@ -80,16 +82,16 @@ class Edited:
 
 
 def score(rendered: RenderedCase, edited: Edited, judge: Judge) -> Score:
-    """Measure one edit."""
+    """Compute the scores of one edit."""
     case = rendered.case
     figures_right, place_right = _verdicts(rendered, edited.frames, judge)
-    asked = figures_right[list(case.edited)]
+    edited_right = figures_right[list(case.edited)]
     everything = place_right & figures_right.all(0)
     source, kept = rendered.source[0], ~_widened(edited.regions, BESIDE)
     posed = case.grain in ("instance", "class", "part")
     return Score(
         right=float(everything.mean()),
-        figures=float(asked.mean()) if len(asked) else None,
+        figures=float(edited_right.mean()) if len(edited_right) else None,
         leaked=leakage(rendered, edited.frames),
         pose=pose(rendered, edited.frames) if posed else None,
         pose_source=pose(rendered, source) if posed else None,
@@ -105,10 +107,10 @@ def score(rendered: RenderedCase, edited: Edited, judge: Judge) -> Score:
 def _verdicts(
     rendered: RenderedCase, frames: Frames, judge: Judge
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which figures ``[figures, F]`` and places ``[F]`` are as in the exact target.
+    """Which figures ``[figures, F]`` and places ``[F]`` match the exact target, by the judge.
 
-    The judge looks at each figure where the target has it. Of a figure that no edit names it must
-    say the same as of the target: it has to stay.
+    The judge looks at each figure where the target has it. Figures that no edit names must match
+    too: they have to stay unchanged.
     """
     case, tensor = rendered.case, to_tensor(frames)
     masks = rendered.target[1]
@@ -124,11 +126,12 @@ def _verdicts(
 
 
 def leakage(rendered: RenderedCase, frames: Frames) -> float | None:
-    """The share of an instance's pixels that took on another instance's target.
+    """The share of an instance's pixels that show the other instance's target.
 
-    The target is rendered once more with the looks of its two figures exchanged. Of the pixels that
-    belong to figures in both and differ visibly, those have leaked that are nearer to the exchanged
-    one and look like it, within :data:`_ALIKE` levels of every colour. None where nothing could.
+    The target is rendered again with the looks of its two figures exchanged. Pixels count if they
+    belong to figures in both renders and differ visibly between them. A pixel has leaked if it is
+    nearer to the exchanged render and looks like it, within :data:`_ALIKE` per colour channel. None
+    if no pixel counts.
 
     >>> from grainspec_runtime.bench.cases import make_cases
     >>> case = RenderedCase(make_cases(1, "held-out")[0])
@@ -149,43 +152,43 @@ def leakage(rendered: RenderedCase, frames: Frames) -> float | None:
 
 
 def pose(rendered: RenderedCase, frames: Frames) -> float | None:
-    """The overlap (IoU) of the edited figures' silhouettes with those of the exact target.
+    """The IoU of the edited figures' silhouettes and those of the exact target.
 
-    A silhouette is where a frame visibly differs from the target's place without figures; both are
-    found the same way, around the figures that are edited.
+    A silhouette is the area around an edited figure where a frame differs visibly from the target's
+    place without figures.
     """
-    empty, found = rendered.empty_target, rendered.target[1]
-    here, there = (_gap(each, empty).max(-1) > _VISIBLE for each in (frames, rendered.target[0]))
+    empty, target_masks = rendered.empty_target, rendered.target[1]
+    here, there = (_gap(clip, empty).max(-1) > _VISIBLE for clip in (frames, rendered.target[0]))
     overlaps = []
     for number in rendered.case.edited:
-        near = _around(found[f"figure{number}"], rendered.source[1][f"figure{number}"])
+        near = _around(target_masks[f"figure{number}"], rendered.source[1][f"figure{number}"])
         joined = ((here | there) & near).sum()
         overlaps.append(((here & there) & near).sum() / joined if joined else 0.0)
     return float(np.mean(overlaps)) if overlaps else None
 
 
 def _widened(regions: Mask, pixels: int) -> Mask:
-    """All within so many rows and columns of the regions."""
+    """Dilate regions by this many pixels in every direction."""
     kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
-    return np.stack([cv2.dilate(one.astype(np.uint8), kernel) for one in regions]) > 0
+    return np.stack([cv2.dilate(mask.astype(np.uint8), kernel) for mask in regions]) > 0
 
 
-def _around(one: Mask, other: Mask, margin: int = 4) -> Mask:
-    """The box around two masks on each frame, widened by ``margin`` pixels."""
-    near = np.zeros_like(one)
-    for frame, joined in enumerate(one | other):
+def _around(a: Mask, b: Mask, margin: int = 4) -> Mask:
+    """The bounding box of two masks in each frame, widened by ``margin`` pixels."""
+    near = np.zeros_like(a)
+    for frame, joined in enumerate(a | b):
         rows, columns = np.flatnonzero(joined.any(1)), np.flatnonzero(joined.any(0))
         top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
         near[frame, top : rows[-1] + margin + 1, left : columns[-1] + margin + 1] = True
     return near
 
 
-def _figures(found: dict[str, Mask]) -> list[Mask]:
-    return [mask for name, mask in found.items() if name.startswith("figure") and "." not in name]
+def _figures(masks: dict[str, Mask]) -> list[Mask]:
+    return [mask for name, mask in masks.items() if name.startswith("figure") and "." not in name]
 
 
-def _gap(one: Frames, other: Frames) -> np.ndarray:
-    return np.abs(one.astype(np.int32) - other.astype(np.int32))
+def _gap(a: Frames, b: Frames) -> np.ndarray:
+    return np.abs(a.astype(np.int32) - b.astype(np.int32))
 
 
 def is_right(score: float) -> bool:

@@ -1,4 +1,4 @@
-"""The gallery of a bench: its tables, and every case with its target and all edits, moving."""
+"""The gallery of a benchmark: its tables, and the clips of every case, its target and its edits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grainspec_runtime.bench.summary import MEASURES, Result, shown, summarize
 
 
 def gallery(results: Sequence[Result], methods: Sequence[Method], *, split: str, steps: int) -> str:
-    """A page that shows the clips beside it, in ``clips/``, and asks for nothing else."""
+    """Render the gallery page, which loads only the clips in the folder ``clips/`` beside it."""
     summary = summarize(results, [method.name for method in methods])
     grains = list(summary[methods[0].name])
     tables = [
@@ -45,11 +45,11 @@ def _row(method: Method, means: Result) -> dict[str, Any]:
 
 
 def _shown(result: Result, methods: Sequence[Method]) -> list[dict[str, Any]]:
-    found = []
+    shown_scores = []
     for method in methods:
         score = result["scores"][method.name]
         leaked = score["leaked"]
-        found.append(
+        shown_scores.append(
             {
                 "name": method.name,
                 "file": file_name(method.name),
@@ -58,4 +58,4 @@ def _shown(result: Result, methods: Sequence[Method]) -> list[dict[str, Any]]:
                 "leaked": None if leaked is None else shown("leaked", leaked),
             }
         )
-    return found
+    return shown_scores

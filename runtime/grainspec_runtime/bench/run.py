@@ -1,4 +1,4 @@
-"""Run many cases beside each other, keep every result as it comes, and leave out what is there."""
+"""Run benchmark cases in parallel, save each result at once, and skip finished ones."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.media.decode import Frames
 
 VERSION = 2
-"""Raised whenever cases, measures or methods change, so that old results are not mixed with new."""
+"""Increase when cases, scores or methods change, so that old and new results do not mix."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is run on each case."""
+    """What to run on each case, and where."""
 
     split: Split
     methods: tuple[Method, ...]
     steps: int
     folder: Path
     devices: tuple[str, ...]
-    """Cases go to them in turn."""
+    """Cases are distributed over the devices."""
     threads: int
 
     def key(self, case: Case, method: Method) -> str:
-        """A hash of what a score depends on."""
+        """Hash everything that a score depends on."""
         spec = method.spec(case, self.steps)
         facts = {
             "version": VERSION,
@@ -53,16 +53,16 @@ class Job:
         }
         return run_key(facts)[:16]
 
-    def kept(self, case: Case) -> Result:
-        """What an earlier run kept of a case, without what is out of date."""
+    def saved(self, case: Case) -> Result:
+        """Load the saved scores of a case that are still up to date."""
         path = self.folder / "cases" / f"{case.name}.json"
-        found: Result = {}
+        content: Result = {}
         if path.is_file():
             try:
-                found = json.loads(path.read_text())
-            except ValueError:  # not ours, or cut short by a full disk: made anew
-                found = {}
-        scores = found.get("scores", {})
+                content = json.loads(path.read_text())
+            except ValueError:  # foreign, or truncated by a full disk: run again
+                content = {}
+        scores = content.get("scores", {})
         current = {
             method.name: scores[method.name]
             for method in self.methods
@@ -78,13 +78,13 @@ def run_bench(
     workers: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Result]:
-    """The results of the first ``count`` cases of a split, in their order.
+    """Run the first ``count`` cases of a split, and return their results in order.
 
-    Every result is written to ``job.folder`` when it is there; of a run that was interrupted only
-    what is missing is made. ``progress`` is told the finished and all cases.
+    Every result is written to ``job.folder`` as soon as it exists, so that an interrupted benchmark
+    resumes with the missing ones. ``progress`` receives the number of finished cases and the total.
     """
     cases = make_cases(count, job.split)
-    results = {case.name: job.kept(case) for case in cases}
+    results = {case.name: job.saved(case) for case in cases}
     missing = [
         index
         for index, case in enumerate(cases)
@@ -92,14 +92,14 @@ def run_bench(
     ]
     done = count - len(missing)
     progress(done, count)
-    for result in _each(missing, job, workers):
+    for result in _run_cases(missing, job, workers):
         results[result["name"]] = result
         done += 1
         progress(done, count)
     return [results[case.name] for case in cases]
 
 
-def _each(indices: Sequence[int], job: Job, workers: int) -> Iterator[Result]:
+def _run_cases(indices: Sequence[int], job: Job, workers: int) -> Iterator[Result]:
     work = functools.partial(_run_case, job=job)
     if workers <= 1 or len(indices) <= 1:
         yield from map(work, indices)
@@ -115,7 +115,7 @@ def _each(indices: Sequence[int], job: Job, workers: int) -> Iterator[Result]:
 
 @functools.cache
 def _bench(device: str) -> Bench:
-    """This process's model on a device."""
+    """This process's model on a device, loaded once."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -125,7 +125,7 @@ def _bench(device: str) -> Bench:
 def _run_case(index: int, job: Job) -> Result:
     torch.set_num_threads(job.threads)
     case = make_case(index, job.split)
-    result = job.kept(case)
+    result = job.saved(case)
     missing = [method for method in job.methods if method.name not in result["scores"]]
     rendered = RenderedCase(case)
     clips = job.folder / "clips" / case.name
@@ -144,12 +144,12 @@ def _run_case(index: int, job: Job) -> Result:
 
 
 def file_name(method: str) -> str:
-    """A method's name as part of a path."""
+    """A method's name as a file name."""
     return "".join(c if c.isalnum() else "-" for c in method)
 
 
 def save_clip(frames: Frames, path: Path) -> None:
-    """Write frames as a WebP that plays by itself."""
+    """Write frames as an animated WebP."""
     first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
     with whole_file(path) as partial:
         first.save(

@@ -1,4 +1,4 @@
-"""From the scores of cases to a row per method and grain."""
+"""Average the scores of cases per method and edit granularity."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 from grainspec_runtime.bench.measure import is_right
 
 Result = dict[str, Any]
-"""Of a case its facts, and by method the score and the key it was made under; or means."""
+"""A case's facts with the score and its key per method, or the means of several cases."""
 
 ALL = "all"
 MEASURES: tuple[tuple[str, str, str], ...] = (
-    ("cases_right", "cases right", "all as asked on at least 3/4 of the frames"),
-    ("right", "frames right", "all as asked"),
-    ("figures", "figures right", "edited figures on frames"),
-    ("leaked", "leaked", "pixels of a figure that show the other's target"),
-    ("pose", "pose IoU", "silhouettes of edited figures against the exact target's"),
-    ("pose_source", "source's pose", "the same of the source's figures"),
-    ("kept_psnr", "kept dB", "PSNR to the source, 8 pixels and more outside the edited regions"),
-    ("kept_psnr_vae", "VAE dB", "the same of the VAE's round trip"),
-    ("kept_psnr_pixels", "pasted dB", "after blending in pixels"),
+    ("cases_right", "cases right", "everything is right in at least 3/4 of the frames"),
+    ("right", "frames right", "frames in which everything is right"),
+    ("figures", "figures right", "edited figures that are right, over all frames"),
+    ("leaked", "leaked", "pixels of a figure that show the other figure's target"),
+    ("pose", "pose IoU", "IoU of the edited figures' silhouettes and the exact target's"),
+    ("pose_source", "source's pose", "the same IoU for the unedited source"),
+    ("kept_psnr", "kept dB", "PSNR to the source, at least 8 pixels outside the edited regions"),
+    ("kept_psnr_vae", "VAE dB", "the same PSNR for the VAE's round trip"),
+    ("kept_psnr_pixels", "pasted dB", "the same PSNR after blending in pixel space"),
     ("warp", "warp", "mean squared error along the exact motion × 10³"),
-    ("warp_target", "target's warp", "the same of the exact target's VAE round trip"),
-    ("seconds", "s", "sampling and decoding of 8 frames"),
+    ("warp_target", "target's warp", "the same error for the VAE's round trip of the exact target"),
+    ("seconds", "s", "seconds for sampling and decoding 8 frames"),
 )
-"""Key, heading and meaning."""
+"""The key, heading and meaning of every score."""
 
 
 def summarize(results: Sequence[Result], methods: Sequence[str]) -> dict[str, dict[str, Result]]:
-    """By method and grain (and ``all``) the number of cases and the mean of every measure.
+    """Count the cases and average every score, per method and edit granularity (and ``all``).
 
-    A measure that says nothing of a case, such as leakage where nothing can leak, leaves it out.
+    A case without a score, such as leakage where nothing can leak, is left out of its mean.
     """
     grains = list(dict.fromkeys(result["grain"] for result in results))
     return {
@@ -51,15 +51,15 @@ def summarize(results: Sequence[Result], methods: Sequence[str]) -> dict[str, di
 
 
 def _means(scores: list[dict[str, Any]]) -> Result:
-    found: Result = {"cases": len(scores)}
-    found["cases_right"] = mean(float(is_right(score["right"])) for score in scores)
+    means: Result = {"cases": len(scores)}
+    means["cases_right"] = mean(float(is_right(score["right"])) for score in scores)
     for key, _, _ in MEASURES[1:]:
-        found[key] = mean(score[key] for score in scores if score[key] is not None)
-    return found
+        means[key] = mean(score[key] for score in scores if score[key] is not None)
+    return means
 
 
 def mean(values: Iterable[float]) -> float | None:
-    """None of nothing.
+    """The mean of ``values``; None if there are none.
 
     >>> mean([1, 2]), mean([])
     (1.5, None)
@@ -69,7 +69,7 @@ def mean(values: Iterable[float]) -> float | None:
 
 
 def shown(key: str, value: float | None) -> str:
-    """A mean as tables have it.
+    """Format a mean for tables.
 
     >>> shown("right", 0.905), shown("kept_psnr", 33.21), shown("warp", None)
     ('90 %', '33.2', '–')

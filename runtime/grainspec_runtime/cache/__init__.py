@@ -1,1 +1,1 @@
-"""What is kept between runs, and where an interrupted run stands."""
+"""The cache: inversions for reuse, and the state of interrupted runs."""

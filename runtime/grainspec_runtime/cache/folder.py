@@ -1,4 +1,4 @@
-"""Where things are kept that can be made again."""
+"""The cache folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """``$GRAINSPEC_CACHE``, else the user's cache folder for grainspec."""
+    """Return ``$GRAINSPEC_CACHE`` if set, otherwise the user's cache folder for grainspec."""
     named = os.environ.get("GRAINSPEC_CACHE")
     return Path(named) if named else Path(platformdirs.user_cache_dir("grainspec"))

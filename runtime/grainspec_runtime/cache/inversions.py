@@ -1,4 +1,4 @@
-"""Inversions in the cache, so that other words for the same clip start at once."""
+"""Cached inversions, so that another edit of the same clip skips its inversion."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ KIND = "inversion"
 
 
 def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:
-    """A hash of everything an inversion depends on: the clip's latents and the settings."""
+    """Hash everything that an inversion depends on: the clip's latents and the settings."""
     sha = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     sha.update(latents.float().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
 
 
 def load_inversion(key: str, warn: Warn) -> Tensor | None:
-    """A cached trajectory, on the CPU, or None; of a damaged one ``warn`` is told (G512)."""
-    found = (load_entry(KIND, key, warn) or {}).get("trajectory")
-    return None if found is None else found.float()
+    """Load a cached trajectory onto the CPU, or None; ``warn`` receives G512 if it is damaged."""
+    trajectory = (load_entry(KIND, key, warn) or {}).get("trajectory")
+    return None if trajectory is None else trajectory.float()
 
 
 def save_inversion(key: str, trajectory: Tensor, about: Mapping[str, str]) -> None:
-    """Keep a trajectory; quietly does nothing where the cache cannot be written."""
+    """Save a trajectory; does nothing if the cache is not writable."""
     save_entry(KIND, key, {"trajectory": trajectory}, about)

@@ -1,4 +1,4 @@
-"""How large the cache may grow: by environment, by setting, else by default."""
+"""The size limit of the cache, from the environment, a saved setting, or the default."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?b)?\s*", re.IGNORECAS
 
 
 def cache_limit() -> int:
-    """The bytes that the cache is kept below.
+    """Return the size limit of the cache in bytes.
 
-    ``$GRAINSPEC_CACHE_LIMIT`` such as ``500MB``, else what :func:`set_cache_limit` was told, else
-    4 GB. Raises GrainError (G202) where the variable holds no size.
+    The limit is ``$GRAINSPEC_CACHE_LIMIT``, such as ``500MB``, if set, otherwise the value saved by
+    :func:`set_cache_limit`, otherwise 4 GB. Raises GrainError (G202) if the variable is invalid.
     """
     named = os.environ.get(VARIABLE)
     if named:
         try:
             return size_in_bytes(named)
         except ValueError as error:
-            message = f"{VARIABLE} is {error!s}"
-            raise fail("G202", message, "Write a size such as 500MB or 4GB.") from error
+            message = f"the environment variable {VARIABLE} has an {error}"
+            raise fail("G202", message, f"Set a size: `{VARIABLE}=4GB`.") from error
     with contextlib.suppress(OSError, ValueError):
         return size_in_bytes((cache_folder() / _FILE).read_text(encoding="ascii")[:32])
     return DEFAULT_LIMIT
 
 
 def set_cache_limit(limit: int) -> None:
-    """Keep the cache below so many bytes from now on; raises OSError where that cannot be kept."""
+    """Save the size limit of the cache, in bytes; raises OSError if it cannot be written."""
     place = cache_folder() / _FILE
     place.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(place) as partial:
@@ -44,19 +44,19 @@ def set_cache_limit(limit: int) -> None:
 
 
 def size_in_bytes(text: str) -> int:
-    """A size as people write it, in bytes; raises ValueError for what is none.
+    """Parse a size such as ``500MB`` into bytes; raises ValueError for anything else.
 
     >>> size_in_bytes("1.5 GB"), size_in_bytes("200mb"), size_in_bytes("0")
     (1500000000, 200000000, 0)
     """
-    found = _SIZE.fullmatch(text)
-    if not found:
-        raise ValueError(f"no size: {text[:40]!r}")
-    return round(float(found[1]) * _UNITS[(found[2] or "").lower()])
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"invalid size `{text[:40]}`")
+    return round(float(match[1]) * _UNITS[(match[2] or "").lower()])
 
 
 def shown_size(size: int) -> str:
-    """Bytes as people read them.
+    """Format a number of bytes for reading.
 
     >>> shown_size(53_477_376), shown_size(999), shown_size(4_000_000_000)
     ('53 MB', '999 B', '4.0 GB')

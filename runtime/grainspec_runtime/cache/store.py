@@ -1,7 +1,7 @@
-"""Entries of the cache: tensors by kind and key, with a few words on what they are.
+"""Cache entries: tensors stored by kind and key, with a short description.
 
-Whatever goes wrong here costs time at most: an entry that cannot be written is not kept, one that
-cannot be read is dropped, with a warning, and made again.
+Failures here cost time, never a result: an entry that cannot be written is not stored, and one that
+cannot be read is deleted with a warning and computed again.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from grainspec_runtime.cache.limit import cache_limit
 from grainspec_runtime.cache.use import in_use, remove_unused
 
 KINDS = {"inversion": "inversions", "unfinished": "unfinished"}
-"""Kinds of entries, and the folders they lie in."""
+"""The kinds of entries, and the folder of each."""
 
 Warn = Callable[[Diagnostic], None]
 
 _CHECKSUM = "checksum"
 _FORGOTTEN = 3600.0
-"""Seconds after which a half-written file belongs to nobody."""
+"""Partial files older than this many seconds are left over from a dead process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: its size in bytes, when it was last used, and what it is, in words by name."""
+    """One cache entry: its size in bytes, the time of its last use, and its description."""
 
     kind: str
     path: Path
@@ -47,82 +47,82 @@ class Entry:
 
 
 def entry_path(kind: str, key: str) -> Path:
-    """Where an entry lies, if it is there."""
+    """Return the path of an entry, whether it exists or not."""
     return cache_folder() / KINDS[kind] / f"{key}.safetensors"
 
 
 def using(kind: str, key: str) -> AbstractContextManager[None]:
-    """Keep an entry from being removed to make room, inside the block."""
+    """Protect an entry from eviction inside the block."""
     return in_use(entry_path(kind, key))
 
 
 def save_entry(
     kind: str, key: str, tensors: Mapping[str, Tensor], about: Mapping[str, str]
 ) -> None:
-    """Keep tensors, and make room; does nothing where the cache cannot be written."""
+    """Save tensors, then evict down to the limit; does nothing if the cache is not writable."""
     path = entry_path(kind, key)
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    words = {**about, _CHECKSUM: _checksum(whole)}
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {**about, _CHECKSUM: _checksum(on_cpu)}
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial:
-            partial.write_bytes(save(whole, words))
+            partial.write_bytes(save(on_cpu, metadata))
         prune(cache_limit(), but=path)
 
 
 def load_entry(kind: str, key: str, warn: Warn) -> dict[str, Tensor] | None:
-    """An entry's tensors, on the CPU, or None where there is none.
+    """Load an entry's tensors onto the CPU; None if there is no such entry.
 
-    One that is damaged is dropped, and ``warn`` is told (G512).
+    A damaged entry is deleted, and ``warn`` receives G512.
     """
     path = entry_path(kind, key)
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             checksum = (file.metadata() or {}).get(_CHECKSUM)
-        if checksum != _checksum(found):
-            raise ValueError("its content is not what was written")
+        if checksum != _checksum(tensors):
+            raise ValueError("its checksum does not match")
     except (OSError, SafetensorError, ValueError) as error:
         warn(_damaged(path, error))
         with contextlib.suppress(OSError):
             path.unlink()
         return None
-    with contextlib.suppress(OSError):  # a cache shared for reading only
+    with contextlib.suppress(OSError):  # the cache may be read-only
         path.touch()
-    return found
+    return tensors
 
 
 def drop_entry(kind: str, key: str) -> None:
-    """Remove an entry that is of no more use."""
+    """Delete an entry, if it exists."""
     with contextlib.suppress(OSError):
         entry_path(kind, key).unlink(missing_ok=True)
 
 
 def entries(warn: Warn) -> list[Entry]:
-    """Every entry, that last used longest ago first; damaged ones are dropped (G512)."""
-    found = []
+    """List every entry, least recently used first; damaged ones are deleted (G512)."""
+    listed = []
     for kind, path in _files():
         try:
             with safe_open(path, "pt") as file:
                 about = {**(file.metadata() or {})}
             facts = path.stat()
-        except FileNotFoundError:  # another process was quicker
+        except FileNotFoundError:  # another process deleted it
             continue
         except (OSError, SafetensorError) as error:
             warn(_damaged(path, error))
             remove_unused(path)
             continue
         about.pop(_CHECKSUM, None)
-        found.append(Entry(kind, path, facts.st_size, facts.st_mtime, about))
-    return sorted(found, key=lambda entry: entry.used)
+        listed.append(Entry(kind, path, facts.st_size, facts.st_mtime, about))
+    return sorted(listed, key=lambda entry: entry.used)
 
 
 def prune(limit: int, *, but: Path | None = None) -> int:
-    """Remove what was used longest ago until at most ``limit`` bytes are left; the bytes freed.
+    """Evict the least recently used entries until at most ``limit`` bytes remain.
 
-    Entries in use stay, in whichever process, and so does ``but``.
+    Returns the bytes freed. Entries in use by any process stay, and so does ``but``.
     """
     files = []
     for _, path in _files():
@@ -153,14 +153,14 @@ def _files() -> list[tuple[str, Path]]:
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    found = 0
+    crc = 0
     for name in sorted(tensors):
-        found = zlib.crc32(f"{name}{list(tensors[name].shape)}".encode(), found)
-        found = zlib.crc32(tensors[name].contiguous().numpy().data.cast("B"), found)
-    return f"{found:08x}"
+        crc = zlib.crc32(f"{name}{list(tensors[name].shape)}".encode(), crc)
+        crc = zlib.crc32(tensors[name].contiguous().numpy().data.cast("B"), crc)
+    return f"{crc:08x}"
 
 
 def _damaged(path: Path, error: Exception) -> Diagnostic:
     reason = reason_of(error)
-    message = f"{os.path.relpath(path, cache_folder())} in the cache is damaged: {reason}"
-    return Diagnostic("G512", message, "It was dropped, and is made again.")
+    message = f"the cache entry {os.path.relpath(path, cache_folder())} is damaged: {reason}"
+    return Diagnostic("G512", message, "It was deleted and will be computed again.")

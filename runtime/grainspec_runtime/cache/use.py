@@ -1,8 +1,8 @@
-"""Which entries of the cache are in use, in whatever process: those go last of all, that is never.
+"""Track which cache entries are in use by any process, so that they are never evicted.
 
-A lock file beside an entry is locked while the entry is used. The system gives the lock up when the
-process ends, however it ends. Where there are no such locks (Windows), only this process's own
-entries are known.
+A lock file beside an entry is locked while the entry is in use. The operating system releases the
+lock when the process ends, even after a crash. Without such locks (on Windows), only the entries
+used by this process are protected.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _OURS: list[Path] = []
 
 @contextmanager
 def in_use(entry: Path) -> Iterator[None]:
-    """Keep ``entry`` from being removed inside the block; it need not be there yet."""
+    """Protect ``entry`` from eviction inside the block; the entry need not exist yet."""
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a cache for reading only loses nothing
+        with contextlib.suppress(OSError):  # nothing is evicted from a read-only cache
             stack.enter_context(_locked(entry))
         _OURS.append(entry)
         try:
@@ -43,13 +43,13 @@ def _locked(entry: Path) -> Iterator[None]:
     with place.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
-        with contextlib.suppress(OSError):  # others may use it still
+        with contextlib.suppress(OSError):  # another process may still use it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             place.unlink(missing_ok=True)
 
 
 def remove_unused(entry: Path) -> bool:
-    """Remove an entry unless it is in use; says whether it is gone."""
+    """Delete an entry unless it is in use; returns whether it was deleted."""
     if entry in _OURS:
         return False
     place = _lock_of(entry)
@@ -60,7 +60,7 @@ def remove_unused(entry: Path) -> bool:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             entry.unlink(missing_ok=True)
             place.unlink(missing_ok=True)
-    except OSError:  # in use, or not ours to remove
+    except OSError:  # in use, or not permitted
         return False
     return True
 

@@ -1,6 +1,6 @@
-"""The runtime's commands; they join `grain` through the entry-point group grainspec.commands."""
+"""The runtime's commands, which extend `grain` through the entry-point group grainspec.commands."""
 
 import os
 
-# Before transformers is first imported: it warns of packages that nothing here wants.
+# Set before transformers is first imported: it warns about packages that are not needed here.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -1,4 +1,4 @@
-"""``grain bench``: does the method do what it claims? Edits of the demo world, exactly judged."""
+"""``grain bench``: run the edit benchmark of the demo world, whose exact targets are known."""
 
 from __future__ import annotations
 
@@ -24,19 +24,27 @@ _WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
 @click.command
-@click.option("--quick", is_flag=True, help="24 cases, 15 steps and three methods.")
-@click.option("--cases", type=click.IntRange(1, 10_000), help="How many edits (120).")
+@click.option("--quick", is_flag=True, help="Run 24 cases with 15 steps and three methods.")
+@click.option("--cases", type=click.IntRange(1, 10_000), help="Number of edits (default: 120).")
 @click.option(
     "--split",
     type=click.Choice(("held-out", "tuning")),
     default="held-out",
     show_default=True,
-    help="Which edits: those that settings were chosen on, or the others.",
+    help="Dataset split: tuning, which the settings were chosen on, or held-out.",
 )
 @click.option(
-    "--method", "names", multiple=True, metavar="NAME", help="Only this method; may be repeated."
+    "--method",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Run only this method; may be repeated.",
 )
-@click.option("--steps", type=click.IntRange(1, 500), help="Steps of inversion and sampling (20).")
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 500),
+    help="Number of inversion and sampling steps (default: 20).",
+)
 @click.option(
     "-o",
     "--output",
@@ -44,10 +52,18 @@ _WRITTEN = ("cases", "clips", "results.json", "index.html")
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("bench"),
     show_default=True,
-    help="Where results are kept; what is there already is not made again.",
+    help="Folder for the results; finished cases in it are not run again.",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Cases at once; as many as cores.")
-@click.option("--device", help="cpu, cuda, mps; several, such as cuda:0,cuda:1, take turns.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Number of parallel processes (default: one per CPU core).",
+)
+@click.option(
+    "--device",
+    help="cpu, cuda or mps (default: the best available). With a list such as cuda:0,cuda:1, "
+    "cases are distributed over the devices.",
+)
 @format_option
 def bench(
     quick: bool,
@@ -60,15 +76,16 @@ def bench(
     device: str | None,
     format_: Format,
 ) -> None:
-    """Edit generated clips of the demo world and measure how right the edits are.
+    """Run the edit benchmark: edits of generated clips, compared with their exact targets.
 
-    Each clip is rendered, so the exact result of its edit is known: class edits (all figures of a
-    kind), instance edits (one or both of two), parts (a hat, sunglasses, a colour on one of two),
-    places, and several at once. The same edits are made without modulation, with parts of it, and
-    by what else one would try.
+    The clips of the demo world are rendered, so the exact result of every edit is known. There are
+    class edits (all figures of a kind), instance edits (one or both of two figures), part edits (a
+    hat, sunglasses or a colour for one of two figures), place edits (background and ground), and
+    several at once. Each edit also runs with ablations (without modulation, with only cross- or
+    self-attention modulated, …) and with baseline methods.
 
-    The folder gets results.json, index.html with every clip, and a file per case: a bench that was
-    interrupted goes on where it was.
+    Writes results.json, index.html with every clip, and one file per case. The same command resumes
+    an interrupted benchmark.
 
     \b
     Examples:
@@ -87,11 +104,11 @@ def bench(
     chosen = names or (QUICK_METHODS if quick else tuple(known))
     for name in chosen:
         if name not in known:
-            message = f"there is no method {name!r}; there are {', '.join(known)}"
+            message = f"unknown method `{name}`; choose from {', '.join(known)}"
             raise click.BadParameter(message, param_hint="--method")
     devices = tuple(filter(None, (device or str(best_device())).split(",")))
-    for one in devices:
-        known_device(one)
+    for device_name in devices:
+        known_device(device_name)
     count = cases or (QUICK_CASES if quick else CASES)
     cores = os.cpu_count() or 1
     workers = min(workers or cores, count)
@@ -99,9 +116,9 @@ def bench(
     check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
     job = Job(split, methods, steps, out, devices, threads=max(1, cores // workers))
-    with progress_bars(format_) as tell:
+    with progress_bars(format_) as progress:
         results = run_bench(
-            count, job, workers=workers, progress=lambda done, total: tell("cases", done, total)
+            count, job, workers=workers, progress=lambda done, total: progress("cases", done, total)
         )
     summary = summarize(results, chosen)
     about = {
@@ -122,11 +139,11 @@ def bench(
         print_json(about)
         return
     print(tables(summary, chosen))
-    print(f"Written to {out}: look at {out / 'index.html'}")
+    print(f"wrote {out}: open {out / 'index.html'} to see every clip")
 
 
 def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:
-    """A table per grain, a row per method."""
+    """Format one table per edit granularity, with one row per method."""
     from grainspec_runtime.bench.summary import MEASURES, shown
 
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""``grain cache``: what is kept to save time, how large it is, and what it may grow to."""
+"""``grain cache``: list cached inversions and interrupted runs, limit the cache, or clear it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_json, report
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, fail, visible
 from grainspec_runtime.cache.limit import size_in_bytes
 
@@ -23,25 +23,25 @@ class _Size(click.ParamType[int]):
         try:
             return size_in_bytes(str(value))
         except ValueError as error:
-            self.fail(f"{error}. Write one such as 500MB or 4GB.", param, ctx)
+            self.fail(f"{error}. Write a size such as 500MB or 4GB.", param, ctx)
 
 
 @click.command
-@click.option("--clear", is_flag=True, help="Remove everything that no run is using.")
+@click.option("--clear", is_flag=True, help="Delete every entry that is not in use.")
 @click.option(
     "--limit",
     type=_Size(),
     metavar="SIZE",
-    help="Keep the cache below this from now on, such as 500MB or 4GB.",
+    help="Set the maximum size of the cache, such as 500MB or 4GB, and save it.",
 )
 @format_option
 def cache(clear: bool, limit: int | None, format_: Format) -> None:
-    """Show what the cache holds, or make room.
+    """List cached inversions and interrupted runs with their sizes, or free space.
 
-    Inversions let other edits of the same clip start at once; of runs that were interrupted it
-    holds where they stood. What was used longest ago goes first when the limit is reached, and
-    nothing goes that a run is using. GRAINSPEC_CACHE names another folder, GRAINSPEC_CACHE_LIMIT
-    another limit.
+    A cached inversion lets other edits of the same clip start at once. The state of an interrupted
+    run lets it resume. When the cache reaches its limit, the least recently used entries are
+    deleted; entries in use are never deleted. The environment variables GRAINSPEC_CACHE and
+    GRAINSPEC_CACHE_LIMIT set the folder and the limit.
 
     \b
     Examples:
@@ -60,14 +60,15 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
         try:
             set_cache_limit(limit)
         except OSError as error:
-            message = f"{folder} cannot be written: {error.strerror or error}"
-            raise fail("G310", message, "Name another with GRAINSPEC_CACHE.") from error
+            message = f"cannot write to the cache folder {folder}: {error.strerror or error}"
+            cure = "Set another folder: `GRAINSPEC_CACHE=path/to/folder`."
+            raise fail("G310", message, cure) from error
     allowed = cache_limit()
     if limit is not None or clear:
         freed = prune(0 if clear else allowed)
     damaged: list[Diagnostic] = []
-    found = entries(damaged.append)
-    total = sum(entry.size for entry in found)
+    listed = entries(damaged.append)
+    total = sum(entry.size for entry in listed)
     if format_ == "json":
         print_json(
             {
@@ -83,26 +84,26 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
                         "used": round(entry.used, 3),
                         "about": dict(entry.about),
                     }
-                    for entry in found
+                    for entry in listed
                 ],
                 "diagnostics": [finding.as_json() for finding in damaged],
             }
         )
         return
-    report(damaged)
-    for entry in reversed(found):
+    print_findings(damaged)
+    for entry in reversed(listed):
         age = _age(time.time() - entry.used)
         print(f"{_WHAT[entry.kind]:<15} {shown_size(entry.size):>7}  {age:<11} ", end="")
-        print(visible(", ".join(_told(entry.about))))
+        print(visible(", ".join(_description(entry.about))))
     if freed:
         print(f"freed {shown_size(freed)}")
-    many = "1 entry" if len(found) == 1 else f"{len(found)} entries"
-    print(f"{folder}: {many}, {shown_size(total)} of at most {shown_size(allowed)}")
+    count = "1 entry" if len(listed) == 1 else f"{len(listed)} entries"
+    print(f"{folder}: {count}, {shown_size(total)} of at most {shown_size(allowed)}")
 
 
-def _told(about: Mapping[str, str]) -> list[str]:
-    """What an entry is, in a fixed order."""
-    shown = {
+def _description(about: Mapping[str, str]) -> list[str]:
+    """Describe an entry, in a fixed order."""
+    templates = {
         "clip": "{}",
         "size": "{}",
         "model": "{}",
@@ -111,7 +112,7 @@ def _told(about: Mapping[str, str]) -> list[str]:
         "source": "source “{}”",
         "target": "target “{}”",
     }
-    return [form.format(about[name]) for name, form in shown.items() if about.get(name)]
+    return [text.format(about[name]) for name, text in templates.items() if about.get(name)]
 
 
 def _age(seconds: float) -> str:

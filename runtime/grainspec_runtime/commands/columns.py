@@ -1,4 +1,4 @@
-"""Tables as plain text."""
+"""Format tables as plain text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line a row: the first column on the left, all others on the right.
+    """Align a table, one line per row: the first column to the left, the others to the right.
 
     >>> aligned([["", "one", "two"], ["long name", "1", "22"]])
     ['           one  two', 'long name    1   22']

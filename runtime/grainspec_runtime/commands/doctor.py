@@ -1,4 +1,4 @@
-"""``grain doctor``: what this machine can run, and why not."""
+"""``grain doctor``: check whether this machine can run edits, and what is missing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from grainspec.diagnostics import GrainError
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at: fine or not, what was found, and what to do if it is not fine."""
+class Check:
+    """One check of the machine: its subject, whether it passed, the details, and the cure."""
 
     what: str
     fine: bool
@@ -28,111 +28,111 @@ class Finding:
 @click.command
 @format_option
 def doctor(format_: Format) -> None:
-    """Say what this machine can run, and why not.
+    """Check whether this machine can run edits, and show what is missing.
 
-    Exits with 1 if `grain run` cannot work here.
+    The exit code is 1 if `grain run` cannot work here.
 
     \b
     Examples:
       grain doctor
       grain doctor --format json
     """
-    findings = [
-        Finding("python", True, f"{platform.python_version()} on {platform.platform()}"),
+    checks = [
+        Check("python", True, f"{platform.python_version()} on {platform.platform()}"),
         *_packages(),
         *_devices(),
         _encoder(),
         _demo(),
         _cache(),
     ]
-    broken = [finding for finding in findings if not finding.fine]
+    failed = [check for check in checks if not check.fine]
     if format_ == "json":
-        print_json({"can_run": not broken, "findings": [asdict(f) for f in findings]})
+        print_json({"can_run": not failed, "findings": [asdict(check) for check in checks]})
     else:
-        for finding in findings:
-            print(f"{'ok ' if finding.fine else 'NO '} {finding.what:<22} {finding.found}")
-            if finding.cure:
-                print(f"{'':<27}{finding.cure}")
-        print("this machine can run edits" if not broken else "this machine cannot run edits yet")
-    if broken:
+        for check in checks:
+            print(f"{'ok ' if check.fine else 'NO '} {check.what:<22} {check.found}")
+            if check.cure:
+                print(f"{'':<27}{check.cure}")
+        print(f"this machine {'cannot' if failed else 'can'} run edits")
+    if failed:
         raise SystemExit(1)
 
 
-def _packages() -> list[Finding]:
+def _packages() -> list[Check]:
     cure = "Install it with: pip install 'grainspec[runtime]'"
-    findings = []
+    checks = []
     for name in ("torch", "diffusers", "transformers", "safetensors", "av"):
         try:
-            findings.append(Finding(name, True, version(name)))
+            checks.append(Check(name, True, version(name)))
         except PackageNotFoundError:
-            findings.append(Finding(name, False, "not installed", cure))
+            checks.append(Check(name, False, "not installed", cure))
     for name, use in (
-        ("decord", "decodes faster; PyAV does it otherwise"),
-        ("opencv-python-headless", "optical flow needs it"),
-        ("torchvision", "only the optical flow of RAFT needs it"),
-        ("peft", "LoRAs need it"),
-        ("xformers", "not needed"),
+        ("decord", "optional; decodes faster than PyAV"),
+        ("opencv-python-headless", "required for optical flow"),
+        ("torchvision", "required only for optical flow with RAFT"),
+        ("peft", "required for LoRAs"),
+        ("xformers", "optional"),
     ):
         try:
-            findings.append(Finding(name, True, version(name)))
+            checks.append(Check(name, True, version(name)))
         except PackageNotFoundError:
-            findings.append(Finding(name, True, f"not installed ({use})"))
-    return findings
+            checks.append(Check(name, True, f"not installed ({use})"))
+    return checks
 
 
-def _devices() -> list[Finding]:
+def _devices() -> list[Check]:
     if find_spec("torch") is None:
         return []
     import torch
 
     threads = torch.get_num_threads()
-    findings = [Finding("cpu", True, f"{os.cpu_count()} cores, {threads} torch threads, float32")]
+    checks = [Check("cpu", True, f"{os.cpu_count()} cores, {threads} torch threads, float32")]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)
             memory = facts.total_memory / 2**30
-            findings.append(Finding(f"cuda:{index}", True, f"{facts.name}, {memory:.0f} GiB"))
+            checks.append(Check(f"cuda:{index}", True, f"{facts.name}, {memory:.0f} GiB"))
     else:
         why = "this torch was built without CUDA" if torch.version.cuda is None else "no GPU found"
-        findings.append(Finding("cuda", True, f"not used: {why}"))
+        checks.append(Check("cuda", True, f"not used: {why}"))
     if torch.backends.mps.is_available():
-        findings.append(Finding("mps", True, "Apple GPU"))
+        checks.append(Check("mps", True, "Apple GPU"))
     from grainspec_runtime.attention import BACKENDS, NAMES, choose
 
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     choice = choose("auto", device, torch.float16 if cuda else torch.float32, 64)
-    found = f"{', '.join(NAMES)}; auto picks {choice.backend}: {choice.reason}"
+    details = f"{', '.join(NAMES)}; auto selects {choice.backend}: {choice.reason}"
     dtype = torch.float16 if cuda else torch.float32
     why_not = BACKENDS["xformers"].why_not(device, dtype, 64)
     if why_not is not None:
-        found += f"; xformers cannot run: {why_not}"
-    return [*findings, Finding("attention backends", True, found)]
+        details += f"; xformers cannot run: {why_not}"
+    return [*checks, Check("attention backends", True, details)]
 
 
-def _encoder() -> Finding:
+def _encoder() -> Check:
     try:
         import av
 
         av.CodecContext.create("libx264", "w")
-    except Exception as error:  # PyAV raises kinds of its own, by version
+    except Exception as error:  # the exception types differ between versions of PyAV
         cure = "Install PyAV from a wheel: pip install --only-binary=:all: av"
-        return Finding("H.264 encoder", False, f"not there: {error}", cure)
-    return Finding("H.264 encoder", True, "libx264")
+        return Check("H.264 encoder", False, f"libx264 is not available: {error}", cure)
+    return Check("H.264 encoder", True, "libx264")
 
 
-def _demo() -> Finding:
+def _demo() -> Check:
     from grainspec_runtime.backbones.locate import DEMO_FOLDER
 
     weights = sorted(DEMO_FOLDER.glob("*/*.safetensors"))
     if len(weights) < 3:
-        cure = "Install grainspec again; its weights are part of the package."
-        return Finding("demo model", False, f"not whole: {DEMO_FOLDER}", cure)
+        cure = "Install grainspec again; the weights are part of the package."
+        return Check("demo model", False, f"weights are missing in {DEMO_FOLDER}", cure)
     size = sum(path.stat().st_size for path in weights) / 1e6
-    return Finding("demo model", True, f"{size:.0f} MB, embedded")
+    return Check("demo model", True, f"{size:.0f} MB, part of the package")
 
 
-def _cache() -> Finding:
+def _cache() -> Check:
     from grainspec_runtime.cache.folder import cache_folder
     from grainspec_runtime.cache.limit import cache_limit, shown_size
 
@@ -140,11 +140,11 @@ def _cache() -> Finding:
     try:
         limit = shown_size(cache_limit())
     except GrainError as error:
-        return Finding("cache", False, error.diagnostics[0].message, error.diagnostics[0].cure)
+        return Check("cache", False, error.diagnostics[0].message, error.diagnostics[0].cure)
     used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     place = folder
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
-    found = f"{folder}, {used / 1e6:.0f} MB used of at most {limit}, {free:.0f} GB free"
-    return Finding("cache", True, found)
+    details = f"{folder}, {used / 1e6:.0f} MB used of at most {limit}, {free:.0f} GB free on disk"
+    return Check("cache", True, details)

@@ -50,7 +50,9 @@ class LoadingArguments:
         named["device"] = known_device(named["device"])
         named["dtype"] = getattr(torch, named["dtype"]) if named["dtype"] else None
         if self.offload and torch.device(named["device"] or best_device()).type == "cpu":
-            raise click.UsageError("`--offload` has no effect on a CPU: leave it out.")
+            raise click.UsageError(
+                "`--offload` has no effect on a CPU; remove it, or select a GPU with `--device`."
+            )
         return LoadOptions(**named)
 
 
@@ -61,7 +63,9 @@ def loading_options(command: Command) -> Command:
     def with_loading(*args: Any, **named: Any) -> Any:
         arguments = {name: named.pop(name) for name in LoadOptions.__dataclass_fields__}
         if arguments["compile"] and arguments["offload"] == "sequential":
-            message = "`--compile` requires a UNet that stays loaded: use `--offload model`."
+            message = (
+                "`--compile` does not work with `--offload sequential`; use `--offload model`."
+            )
             raise click.UsageError(message)
         return command(*args, loading=LoadingArguments(arguments), **named)
 
@@ -72,37 +76,35 @@ def loading_options(command: Command) -> Command:
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best of this machine]"),
+    click.option("--device", help="cpu, cuda, cuda:1 or mps (default: the best available)."),
     click.option(
         "--dtype",
         type=click.Choice(["float32", "float16", "bfloat16"]),
-        help="Precision of the networks. [default: float32 on a CPU, float16 elsewhere]",
+        help="Precision of the model (default: float32 on a CPU, float16 on a GPU).",
     ),
     click.option(
         "--offload",
         type=click.Choice(["model", "sequential"]),
-        help="Keep in the GPU's memory only the network that works (model: a little slower), or "
-        "only the layer (sequential: much slower, for the smallest GPUs).",
+        help="Save GPU memory by offloading to the CPU: model keeps only the active network on the "
+        "GPU (slightly slower), sequential only the active layer (much slower).",
     ),
     click.option("--vae-slicing", is_flag=True, help="Encode and decode one frame at a time."),
     click.option(
-        "--vae-tiling",
-        is_flag=True,
-        help="Encode and decode large frames tile by tile, overlapping.",
+        "--vae-tiling", is_flag=True, help="Encode and decode large frames in overlapping tiles."
     ),
     click.option(
         "--compile",
         "compile",
         is_flag=True,
-        help="Compile the UNet with torch.compile: the first step takes minutes, later steps are "
-        "faster. Needs a C compiler.",
+        help="Compile the denoiser with torch.compile: the first step takes minutes, later steps "
+        "are faster. Requires a C/C++ compiler.",
     ),
     click.option(
         "--lora",
         "loras",
         metavar="PATH[:SCALE]",
         multiple=True,
-        help="Load a LoRA (safetensors), scaled by SCALE; may be repeated.",
+        help="Load a LoRA (safetensors) with weight SCALE; may be repeated.",
     ),
     embedding_option,
 )

@@ -1,4 +1,4 @@
-"""``grain measure``: how good an edit is, in numbers."""
+"""``grain measure``: compute quality metrics of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json, report
+from grainspec.cli.output import Format, format_option, print_findings, print_json
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from grainspec_runtime.runs.read import Run
 
 _NO_CLIP = "none"
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 @click.command
@@ -34,7 +34,8 @@ Tell = Callable[[str, int, int], None]
     "--clip",
     "clip_name",
     metavar="FOLDER|ID",
-    help="CLIP to measure likeness with; openai/clip-vit-large-patch14 by default, none for none.",
+    help="CLIP model for CLIP-F and CLIP-T (default: openai/clip-vit-large-patch14); `none` skips "
+    "them.",
 )
 @click.option(
     "--flow",
@@ -42,14 +43,14 @@ Tell = Callable[[str, int, int], None]
     type=click.Choice(["dis", "raft"]),
     default="dis",
     show_default=True,
-    help="How the source's motion is found.",
+    help="Optical flow method for the source's motion.",
 )
 @click.option(
     "--flow-weights",
     type=click.Path(path_type=Path),
-    help="Safetensors file of RAFT's weights, or its folder; torchvision's are fetched otherwise.",
+    help="Safetensors file with RAFT's weights, or its folder (default: download torchvision's).",
 )
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default.")
+@click.option("--device", help="cpu, cuda, cuda:1 or mps (default: the best available).")
 @format_option
 def measure(
     runs: tuple[Path, ...],
@@ -59,104 +60,110 @@ def measure(
     device: str | None,
     format_: Format,
 ) -> None:
-    """Measure how good an edit is.
+    """Measure the quality of an edit.
 
-    RUN is a folder that `grain run` wrote; of one with variants all are measured, next to each
-    other.
+    RUN is a folder that `grain run` wrote. If it contains variants, all of them are measured and
+    shown side by side.
 
     \b
-    CLIP-F    mean likeness of consecutive edited frames, by CLIP, × 100
-    CLIP-T    mean likeness of the target prompt and the edited frames, by CLIP, × 100
-    Warp-Err  mean squared error of each edited frame, carried along the source's motion, to the
-              next, × 1000, where the motion can be followed; the source's own beside it
-    Q-edit    CLIP-T / Warp-Err
-    PSNR and SSIM compare source and edit where nothing was to be edited
+    CLIP-F      mean CLIP similarity of consecutive edited frames, × 100
+    CLIP-T      mean CLIP similarity of the edited frames and the target prompt, × 100
+    Warp-Err    mean squared error between each edited frame, warped along the source's optical
+                flow, and the next frame, × 1000; occluded pixels are excluded, and the source's
+                own error is shown for comparison
+    Q-edit      CLIP-T / Warp-Err
+    PSNR, SSIM  similarity of source and edit outside the edited regions
 
-    The edit is read from edited.mkv, which has lost nothing. What cannot be measured says why, and
-    the rest is measured all the same; all of it is kept in the run's folder as measures.json, which
-    `grain report` shows. The exit code is 1 only where a CLIP or a flow that was asked
-    for by name is not to be had.
+    The edit is read from the lossless edited.mkv. A metric that cannot be computed shows the
+    reason; the others are still computed. All are saved as measures.json in the run's folder, which
+    `grain report` shows. The exit code is 1 if a CLIP model or flow method that you chose yourself
+    is not available.
 
     \b
     Examples:
       grain measure runs/edit
       grain measure runs/wolf --clip models/clip-vit-large-patch14
-      grain measure runs/one runs/other --clip none --format json
+      grain measure runs/first runs/second --clip none --format json
     """
     from grainspec_runtime.runs.read import read_run, runs_in
 
-    folders = [run for given in runs for run in runs_in(given)]
+    folders = [folder for path in runs for folder in runs_in(path)]
     place = known_device(device)
-    lacking: list[Diagnostic] = []
-    asked = False
+    warnings: list[Diagnostic] = []
+    choice_failed = False
 
-    def or_reason(make: Callable[[], Any], *, by_name: bool) -> Any:
-        """What ``make`` makes, or the reason why it cannot."""
-        nonlocal asked
+    def or_reason(load: Callable[[], Any], *, chosen: bool) -> Any:
+        """Return what ``load`` returns, or the reason why it failed."""
+        nonlocal choice_failed
         try:
-            return make()
+            return load()
         except GrainError as error:
-            lacking.extend(found for found in error.diagnostics if found not in lacking)
-            asked = asked or by_name
+            warnings.extend(finding for finding in error.diagnostics if finding not in warnings)
+            choice_failed = choice_failed or chosen
             return error.diagnostics[0].message
 
     measured: list[tuple[Run, dict[str, Measure]]] = []
-    with progress_bars(format_) as tell:
+    with progress_bars(format_) as progress:
         from grainspec_runtime.measures.run_measures import measure_run
 
-        first = read_run(folders[0])  # before CLIP is loaded, for there may be no such run
-        clip = "it was left out"
+        first = read_run(folders[0])  # before CLIP loads, so that a missing run fails fast
+        clip = "skipped by `--clip none`"
         if clip_name != _NO_CLIP:
-            clip = or_reason(lambda: _clip(clip_name, place, tell), by_name=clip_name is not None)
+            clip = or_reason(
+                lambda: _clip(clip_name, place, progress), chosen=clip_name is not None
+            )
         for index, folder in enumerate(folders):
             run = first if index == 0 else read_run(folder)
             flow = or_reason(
-                functools.partial(_flow, run, method, flow_weights, place, tell),
-                by_name=method != "dis" or flow_weights is not None,
+                functools.partial(_flow, run, method, flow_weights, place, progress),
+                chosen=method != "dis" or flow_weights is not None,
             )
-            measured.append((run, measure_run(run, clip=clip, flow=flow, progress=tell)))
+            measured.append((run, measure_run(run, clip=clip, flow=flow, progress=progress)))
     for run, measures in measured:
-        _keep(run, measures, lacking)
+        _save(run, measures, warnings)
     used = None if isinstance(clip, str) else clip.name
     if format_ == "json":
-        _print_json(measured, used, method, lacking)
+        _print_json(measured, used, method, warnings)
     else:
-        report(lacking)
+        print_findings(warnings)
         print(_table(measured))
         print(f"CLIP: {used or 'none'}; flow: {method}")
-    if asked:
+    if choice_failed:
         raise SystemExit(1)
 
 
-def _keep(run: Run, measures: dict[str, Measure], lacking: list[Diagnostic]) -> None:
-    """Write the measures into the run's folder; one for reading only is left as it is."""
+def _save(run: Run, measures: dict[str, Measure], warnings: list[Diagnostic]) -> None:
+    """Write the metrics into the run's folder; adds a warning if the folder is not writable."""
     from grainspec.whole_file import whole_file
     from grainspec_runtime.runs.read import MEASURES
 
     path = run.folder / MEASURES
-    found = [{"name": name, "title": m.title, **m.as_json()} for name, m in measures.items()]
+    entries = [{"name": name, "title": m.title, **m.as_json()} for name, m in measures.items()]
     try:
         with whole_file(path) as partial:
-            text = json.dumps({"measures": found}, indent=2, ensure_ascii=False)
+            text = json.dumps({"measures": entries}, indent=2, ensure_ascii=False)
             partial.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}"
-        lacking.append(Diagnostic("G310", message, "The measures are shown here alone."))
+        message = f"cannot write {path}: {error.strerror or error}"
+        cure = "The metrics are only printed here; `grain report` will not show them."
+        warnings.append(Diagnostic("G310", message, cure))
 
 
-def _clip(name: str | None, device: str | None, tell: Tell) -> Clip:
+def _clip(name: str | None, device: str | None, progress: Progress) -> Clip:
     from transformers.utils import logging
 
     from grainspec_runtime.measures.clip_model import DEFAULT, load_clip
 
     logging.disable_progress_bar()
-    tell("load CLIP", 0, 1)
-    found = load_clip(name or DEFAULT, device=device)
-    tell("load CLIP", 1, 1)
-    return found
+    progress("load CLIP", 0, 1)
+    clip = load_clip(name or DEFAULT, device=device)
+    progress("load CLIP", 1, 1)
+    return clip
 
 
-def _flow(run: Run, method: Any, weights: Path | None, device: str | None, tell: Tell) -> ClipFlow:
+def _flow(
+    run: Run, method: Any, weights: Path | None, device: str | None, progress: Progress
+) -> ClipFlow:
     from grainspec_runtime.flow.estimate import estimate_flow
 
     return estimate_flow(
@@ -164,7 +171,7 @@ def _flow(run: Run, method: Any, weights: Path | None, device: str | None, tell:
         method,
         weights=weights,
         device=device,
-        progress=lambda done, total: tell("flow", done, total),
+        progress=lambda done, total: progress("flow", done, total),
     )
 
 
@@ -172,34 +179,34 @@ def _print_json(
     measured: list[tuple[Run, dict[str, Measure]]],
     clip: str | None,
     flow: str,
-    lacking: list[Diagnostic],
+    warnings: list[Diagnostic],
 ) -> None:
-    found = [
+    runs = [
         {
             "run": str(run.folder),
             "variant": run.variant,
             "frames": len(run.source),
-            "measures": {name: one.as_json() for name, one in measures.items()},
+            "measures": {name: measure.as_json() for name, measure in measures.items()},
         }
         for run, measures in measured
     ]
-    findings = [finding.as_json() for finding in lacking]
-    print_json({"runs": found, "clip": clip, "flow": flow, "diagnostics": findings})
+    findings = [warning.as_json() for warning in warnings]
+    print_json({"runs": runs, "clip": clip, "flow": flow, "diagnostics": findings})
 
 
 def _table(measured: list[tuple[Run, dict[str, Measure]]]) -> str:
-    """A row for every measure, a column for every run, and below it why some are missing."""
+    """Format a table with a row per metric and a column per run, then why values are missing."""
     heads = [run.variant or run.folder.resolve().name for run, _ in measured]
     rows = [["", *heads]]
     reasons: list[str] = []
     for name, first in measured[0][1].items():
         row = [first.title]
         for _, measures in measured:
-            one = measures[name]
-            if one.value is None and one.reason not in reasons:
-                reasons.append(one.reason)
-            mark = "" if one.value is not None else f"– {reasons.index(one.reason) + 1}"
-            row.append(mark or f"{one.value:.3f}")
+            cell = measures[name]
+            if cell.value is None and cell.reason not in reasons:
+                reasons.append(cell.reason)
+            mark = "" if cell.value is not None else f"– {reasons.index(cell.reason) + 1}"
+            row.append(mark or f"{cell.value:.3f}")
         rows.append(row)
     lines = aligned(rows)
     lines += [f"– {number}: {reason}" for number, reason in enumerate(reasons, start=1)]

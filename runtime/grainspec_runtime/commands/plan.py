@@ -1,4 +1,4 @@
-"""``grain plan``: what would be done to attention, before anything is done."""
+"""``grain plan``: compile a spec and show how it would modulate attention."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from grainspec_runtime.views.dense import dense_pictures
 
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Save the plan here.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to save the plan to.")
 @click.option(
     "--diff",
     type=click.Path(path_type=Path),
-    help="Say what is different in this spec's plan; may be the same file.",
+    help="Compare with the plan of this spec, and show what differs; may be the same file.",
 )
 @click.option(
     "--dense",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write into this folder, for every level, a picture of a frame's pairs written out.",
+    help="Draw the attention modulation of one frame, query by key: one image per level, written "
+    "to this folder.",
 )
-@click.option("--diff-variant", metavar="NAME", help="Take this variant of the other spec.")
+@click.option("--diff-variant", metavar="NAME", help="Use this variant of the spec in --diff.")
 @variant_option
 @embedding_option
 @set_option
@@ -53,9 +54,9 @@ def plan(
     sets: tuple[str, ...],
     format_: Format,
 ) -> None:
-    """Compile a spec to a mask plan and print its facts: tokens, areas, strengths, words.
+    """Compile a spec to a mask plan, and show its text tokens, areas, strengths and schedule.
 
-    No model is loaded; only its configuration and its tokenizer are read.
+    Only the model's configuration and tokenizer are read; no weights are loaded.
 
     \b
     Examples:
@@ -68,56 +69,56 @@ def plan(
     """
     file = SpecFile.read(spec, sets)
     with file.explained():
-        words = [Embedding.read(text) for text in embeddings]
-        prepared = file.prepared(variant, words)
+        loaded = [Embedding.read(text) for text in embeddings]
+        prepared = file.prepared(variant, loaded)
     if output:
         with written(output):
             save_plan(prepared.plan, output)
     pictures = _write_dense(prepared, dense) if dense else []
-    file.report(prepared.warnings, format_)
+    file.print_findings(prepared.warnings, format_)
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
         with other.explained():
-            against = other.prepared(diff_variant, words)
+            prepared_other = other.prepared(diff_variant, loaded)
         changes = differences(
             prepared.plan,
-            against.plan,
-            timesteps=prepared.timesteps,
-            other_timesteps=against.timesteps,
+            prepared_other.plan,
+            old_timesteps=prepared.timesteps,
+            new_timesteps=prepared_other.timesteps,
         )
         if format_ == "json":
             print_json({"differences": [change.as_json() for change in changes]})
         else:
             print(differences_text(changes))
         return
-    found: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
+    plan_facts: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
     windows = prepared.windows
     if len(windows) > 1:
-        found["windows"] = [{"frames": w.frames, "weights": w.weights} for w in windows]
+        plan_facts["windows"] = [{"frames": w.frames, "weights": w.weights} for w in windows]
     if format_ == "json":
-        found["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
-        found["pictures"] = [str(picture) for picture in pictures]
-        print_json(found)
+        plan_facts["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
+        plan_facts["pictures"] = [str(picture) for picture in pictures]
+        print_json(plan_facts)
     else:
-        print(facts_text(found))
+        print(facts_text(plan_facts))
         if len(windows) > 1:
-            seen = len(windows[0].frames)
+            frames = len(windows[0].frames)
             print(
-                f"\nin {len(windows)} windows of {seen} frames; in each, self-attention is as "
-                "strong as its own areas say, not the clip's above"
+                f"\nruns in {len(windows)} windows of {frames} frames; each window sets its "
+                "self-attention strengths by its own areas, not by the clip's areas above"
             )
         for path in [*([output] if output else []), *pictures]:
             print(f"wrote {path}")
 
 
 def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:
-    """One picture a modulated level, at the first step."""
-    found = []
+    """Write one image per modulated level, at the first step; returns the paths."""
+    paths = []
     for index, picture in dense_pictures(prepared.plan, prepared.timesteps[0]).items():
         path = folder / f"level{index}.png"
         with written(path):
             folder.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as partial:
                 picture.save(partial, format="PNG")
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths

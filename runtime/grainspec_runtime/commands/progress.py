@@ -1,4 +1,4 @@
-"""Bars on stderr for what takes long."""
+"""Progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from grainspec.cli.output import Format
 
 @contextmanager
 def progress_bars(format: Format) -> Iterator[Any]:
-    """A bar per stage with the time left, on stderr; yields what is told of the progress.
+    """Show a progress bar per stage on stderr; yields the progress callback.
 
-    It is called with the name of a stage, its finished steps and all its steps.
+    The callback takes the name of a stage, its finished steps and its total steps.
     """
     console = Console(stderr=True, quiet=format == "json")
     columns = (

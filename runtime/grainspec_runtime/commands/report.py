@@ -1,4 +1,4 @@
-"""``grain report``: a run on one page."""
+"""``grain report``: write the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from grainspec_runtime.commands.spec_file import written
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="File to write; by default report.html in the run's folder, variants.html for several.",
+    help="File to write (default: report.html in the run's folder; variants.html for variants).",
 )
 @format_option
 def report(run: Path, output: Path | None, format_: Format) -> None:
-    """Show a run on one page, which any browser opens and which can be sent as it is.
+    """Write a run's report: one self-contained HTML page that works offline.
 
-    RUN is a folder that `grain run` wrote; of one with variants all are shown, below each other.
-    `grain run` writes the page as well; this writes it anew, with what `grain measure` has measured
-    since. The page holds source and edit side by side, the regions, the plan, the pairs of tokens,
-    measures, attention where it was recorded (`grain run --study`), settings, versions and doubts.
+    RUN is a folder that `grain run` wrote. If it contains variants, all of them are on the page.
+    `grain run` writes a report too; this command updates it, with the metrics that `grain measure`
+    has added since. The page shows source and edit side by side, the regions, warnings, metrics,
+    the plan and how it modulates attention, recorded attention (`grain run --study`), settings and
+    versions.
 
     \b
     Examples:
@@ -39,16 +40,15 @@ def report(run: Path, output: Path | None, format_: Format) -> None:
     from grainspec_runtime.runs.read import runs_in
 
     folders = runs_in(run)
-    alone = folders == [run]
-    output = output or run / (REPORT if alone else "variants.html")
-    with progress_bars(format_) as tell:
-        found = []
+    output = output or run / (REPORT if folders == [run] else "variants.html")
+    with progress_bars(format_) as progress:
+        contents = []
         for index, folder in enumerate(folders):
-            tell("read runs", index, len(folders))
-            found.append(contents_of(folder))
-        tell("read runs", 1, 1)
+            progress("read runs", index, len(folders))
+            contents.append(contents_of(folder))
+        progress("read runs", 1, 1)
     with written(output), whole_file(output) as partial:
-        partial.write_text(report_page(found), encoding="utf-8", errors="replace")
+        partial.write_text(report_page(contents), encoding="utf-8", errors="replace")
     if format_ == "json":
         print_json({"output": str(output), "runs": [str(folder) for folder in folders]})
     else:

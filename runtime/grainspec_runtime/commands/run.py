@@ -20,30 +20,35 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 @click.command
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder to write (default: runs/SPEC).",
+)
 @loading_options
-@click.option("--no-cache", is_flag=True, help="Neither look up nor keep anything in the cache.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Look up nothing in the cache: neither the inversion nor where a run was interrupted.",
+    help="Do not read the cache: compute a new inversion, and do not resume an interrupted run.",
 )
 @click.option(
     "--reconstruct",
     is_flag=True,
-    help="Also sample the clip back without an edit, and say how true it comes out (PSNR).",
+    help="Also reconstruct the clip without an edit, and report the reconstruction's PSNR.",
 )
 @click.option(
     "--study",
     is_flag=True,
-    help="Record attention as well: maps of each edit's words, segments, shares inside regions.",
+    help="Also record attention: maps of each edit's phrase, segments, shares inside regions.",
 )
 @click.option(
     "--variant",
     "variants",
     metavar="NAME",
     multiple=True,
-    help=f"Run this variant of the spec, or `{ALL}` of them; may stand several times.",
+    help=f"Run this variant of the spec, or `{ALL}` of them; may be repeated.",
 )
 @set_option
 @format_option
@@ -61,22 +66,22 @@ def run(
 ) -> None:
     """Edit a spec's video.
 
-    Writes a folder, runs/SPEC unless -o names another: edited.mp4, the same without loss as
-    edited.mkv, side_by_side.mp4, overlay.png, overview.png, report.html, the spec, the plan, and
-    run.json with all that is needed to repeat the run; controls.mp4 shows what ControlNets were
-    given, reconstruction.mp4 the clip sampled back. An earlier run there is replaced once the new
-    one is complete.
+    Writes a folder, runs/SPEC by default: edited.mp4, edited.mkv (the same, lossless),
+    side_by_side.mp4, overlay.png, overview.png, report.html, the spec, the plan, and run.json with
+    everything needed to repeat the run. With ControlNets it also has controls.mp4, the control
+    images; with --reconstruct, reconstruction.mp4. An earlier run in the folder is replaced once
+    the new run is complete.
 
-    Variants share one inversion. Each is written to a folder of its own name in that folder, and
-    where there are several, variants.mp4, variants.png and variants.html show them together.
+    Variants share one inversion. Each variant is written to a subfolder of its own name. If there
+    are several, variants.mp4, variants.png and variants.html compare them.
 
-    A run that was interrupted continues, when it is run again, with the variant and the sampling
-    step that it had come to, and has the same result as one in one go.
+    To resume an interrupted run, give the same command again. It continues from the variant and the
+    sampling step that it had reached, and the result is the same as without the interruption.
 
-    With --study the folder has attention.png and attention.mp4, which show where the words of each
-    edit are attended to; segments.png, the self-attention features in clusters and as principal
-    components; study.json, the shares of attention inside each region without modulation and with
-    it; and the maps. The edit is the same to the bit, and takes longer.
+    With --study the folder also has attention.png and attention.mp4 (cross-attention to each edit's
+    phrase), segments.png (self-attention features as clusters and principal components), study.json
+    (the share of attention inside each region, without and with modulation) and the attention maps.
+    The run takes longer, and the edit is bit-identical.
 
     \b
     Examples:
@@ -92,7 +97,7 @@ def run(
       grain run edit.grain --study
     """
     if loading.compiles and study:
-        raise click.UsageError("`--study` records every step: leave out `--compile`.")
+        raise click.UsageError("`--study` does not work with `--compile`; remove `--compile`.")
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
@@ -100,12 +105,12 @@ def run(
         prepared = _prepared(file, variants, embeddings)
         shown: set[Diagnostic] = set()
 
-        def doubts(findings: Iterable[Diagnostic]) -> None:
+        def print_new(findings: Iterable[Diagnostic]) -> None:
             findings = list(dict.fromkeys(findings))
-            file.report([found for found in findings if found not in shown], format_)
+            file.print_findings([found for found in findings if found not in shown], format_)
             shown.update(findings)
 
-        doubts(warning for one in prepared for warning in one.warnings)
+        print_new(warning for one in prepared for warning in one.warnings)
 
         from grainspec_runtime.runs.write import (
             check_writable,
@@ -154,7 +159,7 @@ def run(
             if len(results) > 1:  # before the session forgets where it stood
                 with written(output / "variants.mp4"):
                     save_comparison(results, output)
-    doubts(warning for result in results for warning in result.warnings)
+    print_new(warning for result in results for warning in result.warnings)
     found = [
         {"output": str(place), **manifest_of(result, arguments)}
         for result, place in zip(results, places, strict=True)
@@ -164,29 +169,29 @@ def run(
         return
     for result, place in zip(results, places, strict=True):
         if result.was_finished:
-            print(f"kept {place}, which an interrupted run had finished")
+            print(f"kept {place}: the interrupted run had already finished it")
             continue
         total = sum(result.seconds.values())
         cached = ", inversion from the cache" if result.inversion_cached else ""
         print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
         if result.resumed_at:
             steps = result.prepared.spec.sampler.steps
-            print(f"continued an interrupted run, after step {result.resumed_at} of {steps}")
+            print(f"resumed an interrupted run after step {result.resumed_at} of {steps}")
         if result.reconstruction:
             back = result.reconstruction
             print(
-                f"reconstruction without an edit: {back.psnr:.1f} dB; "
-                f"the VAE alone allows {back.vae_psnr:.1f} dB"
+                f"reconstruction PSNR: {back.psnr:.1f} dB; "
+                f"the VAE's round trip alone has {back.vae_psnr:.1f} dB"
             )
         print(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
-        print(f"wrote {output}: variants.html, variants.mp4 and variants.png, all together")
+        print(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
 
 
 def _prepared(
     file: SpecFile, variants: tuple[str, ...], embeddings: Sequence[Embedding]
 ) -> list[Prepared]:
-    """The spec outside its variants, or those that were named, each once."""
+    """Prepare the named variants, each once, or the spec itself if none is named."""
     if ALL in variants and file.whole.variants:
         variants = file.whole.variant_names
     file.check_choice(*variants)

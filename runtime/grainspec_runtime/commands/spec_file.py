@@ -1,4 +1,4 @@
-"""What all commands of the runtime do first: read a spec, and show what is doubtful about it."""
+"""Read a spec for the runtime's commands, select a variant, and show its warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from grainspec.cli.output import Format, report
+from grainspec.cli.output import Format, print_findings
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
 from grainspec.loading import load, read_text
 from grainspec.model.spec import EditSpec
@@ -24,36 +24,37 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def set_option(command: Command) -> Command:
-    """Give a command ``--set NAME=VALUE``, which may stand several times."""
+    """Add ``--set NAME=VALUE``, which may be repeated, to a command."""
     return click.option(
         "--set",
         "sets",
         metavar="NAME=VALUE",
         multiple=True,
-        help="Change a single value: attention.self=0.5, sampler.steps=20, left.weight=2, …",
+        help="Override a value of the spec: attention.self=0.5, sampler.steps=20, left.weight=2, "
+        "…; may be repeated.",
     )(command)
 
 
 def embedding_option(command: Command) -> Command:
-    """Give a command ``--embedding PATH``, which may stand several times."""
+    """Add ``--embedding PATH``, which may be repeated, to a command."""
     return click.option(
         "--embedding",
         "embeddings",
         metavar="[WORD=]PATH",
         multiple=True,
-        help="Load a textual inversion (safetensors), whose word the prompts may have; the word in "
-        "the file, or its name, unless WORD names another.",
+        help="Load a textual inversion (safetensors) that prompts use as WORD (default: the word "
+        "in the file, otherwise the file's name); may be repeated.",
     )(command)
 
 
 def variant_option(command: Command) -> Command:
-    """Give a command ``--variant NAME``."""
-    return click.option("--variant", metavar="NAME", help="Take this variant of the spec.")(command)
+    """Add ``--variant NAME`` to a command."""
+    return click.option("--variant", metavar="NAME", help="Use this variant of the spec.")(command)
 
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec and the file it was read from; paths in the spec start at ``base``."""
+    """A spec and the file it was read from; paths in the spec are relative to ``base``."""
 
     path: Path
     text: str
@@ -64,26 +65,26 @@ class SpecFile:
     def read(cls, path: Path, sets: Sequence[str] = ()) -> SpecFile:
         """Read a .grain or .json file; raises GrainError with all of its findings.
 
-        ``sets`` are values to change, as :func:`grainspec.override` takes them.
+        ``sets`` are overrides ``NAME=VALUE``, as for :func:`grainspec.override`.
         """
         return cls(path, read_text(path), load(path), tuple(sets))
 
     def check_choice(self, *variants: str) -> None:
-        """A usage error for no variant's name, and where there is none but one is needed."""
+        """Raise a usage error for an unknown variant, or if the spec requires one to be chosen."""
         for name in variants:
             if name not in self.whole.variant_names:
-                cure = suggestion(name, self.whole.variant_names) or "The spec has none."
+                cure = suggestion(name, self.whole.variant_names) or "The spec has no variants."
                 if name == ALL and self.whole.variants:
-                    cure = f"This command takes one. {cure}"
-                message = f"there is no variant `{visible(name)}`. {cure}"
+                    cure = f"This command takes a single variant. {cure}"
+                message = f"unknown variant `{visible(name)}`. {cure}"
                 raise click.BadParameter(message, param_hint="--variant")
         if not variants and self.whole.variants and not (self.whole.target and self.whole.changes):
             names = ", ".join(map(visible, self.whole.variant_names))
-            message = "this spec is an edit only by its variants."
+            message = "this spec has no edit outside its variants."
             raise click.UsageError(f"{message} Choose one with `--variant NAME`: {names}.")
 
     def prepared(self, variant: str | None, embeddings: Sequence[Embedding] = ()) -> Prepared:
-        """The spec outside its variants, or one of them, ready to run."""
+        """Prepare a variant to run, or the spec itself if ``variant`` is None."""
         if variant is None:
             self.check_choice()
             return prepare(self.whole, self.base, sets=self.sets, embeddings=embeddings)
@@ -93,19 +94,19 @@ class SpecFile:
         )[0]
 
     def chosen(self, variant: str | None) -> EditSpec:
-        """The spec outside its variants, or one of them, with the values that were set."""
+        """The spec of a variant, or the spec itself if ``variant`` is None, with overrides."""
         self.check_choice(*[variant] if variant else [])
         spec = self.whole.as_variant(variant) if variant else self.whole.without_variants()
         return override(spec, self.sets)
 
     @property
     def base(self) -> Path:
-        """The folder that the spec's relative paths start at."""
+        """The folder that the spec's relative paths refer to."""
         return self.path.parent
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Errors raised inside point into this file's text."""
+        """Make errors raised inside the block point into this file's text."""
         try:
             yield
         except GrainError as error:
@@ -115,17 +116,17 @@ class SpecFile:
                 ) from error
             raise
 
-    def report(self, findings: Iterable[Diagnostic], format: Format) -> None:
-        """Show warnings on stderr; machines find them in the JSON that a command prints."""
+    def print_findings(self, findings: Iterable[Diagnostic], format: Format) -> None:
+        """Show warnings on stderr; with ``--format json`` they are in the printed JSON instead."""
         if format == "text":
-            report(findings, source=self.text, path=str(self.path))
+            print_findings(findings, source=self.text, path=str(self.path))
 
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Raises GrainError (G310) where ``path`` cannot be written inside."""
+    """Raise GrainError (G310) if the block fails to write ``path``."""
     try:
         yield
     except OSError as error:
-        message = f"{path.absolute()} cannot be written: {error.strerror or error}"
+        message = f"cannot write {path.absolute()}: {error.strerror or error}"
         raise fail("G310", message, "Name another file with `-o`.") from error

@@ -1,1 +1,1 @@
-"""What holds an edit to the source clip: pictures of edges, depth and poses, and ControlNets."""
+"""ControlNets, and their control images: edges, depth and poses of the source clip."""

@@ -1,6 +1,7 @@
-"""Source frames to what is looked for in them: the pictures that ControlNets read.
+"""Annotators: source frames to control images, the input of ControlNets.
 
-All are uint8 ``[F, H, W, 3]`` RGB, as the ControlNets for Stable Diffusion were trained on them.
+Control images are uint8 ``[F, H, W, 3]`` RGB, the format that ControlNets for Stable Diffusion were
+trained on.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ _AUX = {
     "softedge": "HEDdetector",
     "normal": "NormalBaeDetector",
 }
-"""The classes of controlnet_aux that look for things."""
+"""The annotator classes of controlnet_aux."""
 _AUX_WEIGHTS = "lllyasviel/Annotators"
 _DEPTH_WEIGHTS = "Intel/dpt-hybrid-midas"
 _CANNY_LOW, _CANNY_HIGH = 100, 200
-"""The thresholds that the ControlNets for canny are used with."""
+"""The thresholds that ControlNets for Canny edges are commonly used with."""
 
-_CURE = 'make the pictures elsewhere and name them: `control {} {{ clip "pictures.mp4" }}`.'
+_CURE = 'provide your own control images: `control {} {{ clip "control.mp4" }}`.'
 
 
 def check_annotator(control: Control, model: str) -> None:
-    """Raise GrainError (G501) if a package is missing that a control's kind needs."""
+    """Raise GrainError (G501) if a package that the control's kind requires is missing."""
     if control.clip is None and not _is_demo(control, model):
         if control.kind == "canny":
             _opencv(control)
@@ -48,11 +49,11 @@ def check_annotator(control: Control, model: str) -> None:
 
 
 def annotator(control: Control, base: Path, model: str, *, device: torch.device) -> Annotator:
-    """What looks for a control's kind in frames; networks are loaded here, onto ``device``.
+    """Return the annotator of a control's kind, with its networks loaded onto ``device``.
 
-    Canny edges are OpenCV's; depth is read by a depth model of transformers, and all else by
-    controlnet_aux; poses of the demo world by its own detector. Raises GrainError: G501 for a
-    package that is missing, G502 and G503 for weights that are.
+    Canny edges come from OpenCV, depth from a depth model of transformers, poses of the demo world
+    from its own detector, and everything else from controlnet_aux. Raises GrainError: G501 if a
+    package is missing, G502 or G503 if weights are missing.
     """
     if _is_demo(control, model):
         return _demo_pose(device)
@@ -70,23 +71,23 @@ def _is_demo(control: Control, model: str) -> bool:
 def _demo_pose(device: torch.device) -> Annotator:
     detector = PoseDetector.from_pretrained(DEMO_FOLDER).to(device)
 
-    def look(frames: Frames) -> Frames:
+    def annotate(frames: Frames) -> Frames:
         return to_frames(detector.pictures(to_tensor(frames).to(device)) * 2 - 1)
 
-    return look
+    return annotate
 
 
 def _canny(control: Control) -> Annotator:
     cv2 = _opencv(control)
 
-    def look(frames: Frames) -> Frames:
+    def annotate(frames: Frames) -> Frames:
         edges = [
             cv2.Canny(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), _CANNY_LOW, _CANNY_HIGH)
             for frame in frames
         ]
         return np.repeat(np.stack(edges)[..., None], 3, axis=3)
 
-    return look
+    return annotate
 
 
 def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
@@ -99,7 +100,7 @@ def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
         base,
         ["*.json", "*.safetensors"],
         what="the depth model",
-        missing=f"Name a folder or a hub id: {example}.",
+        missing=f"Name an existing folder or a hub id: {example}.",
         unreachable=or_elsewhere(example),
         span=control.span_of("annotator") or control.span,
     )
@@ -111,22 +112,22 @@ def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
     torch.nn.Module.to(model, device).eval().requires_grad_(False)
 
     @torch.inference_mode()
-    def look(frames: Frames) -> Frames:
-        found = []
+    def annotate(frames: Frames) -> Frames:
+        depths_HW = []
         for frame in frames:
-            given = processor(images=Image.fromarray(frame), return_tensors="pt").to(device)
-            depth_1hw = model(**given).predicted_depth.float()
+            inputs = processor(images=Image.fromarray(frame), return_tensors="pt").to(device)
+            depth_1hw = model(**inputs).predicted_depth.float()
             size = frame.shape[:2]
-            wide = torch.nn.functional.interpolate(depth_1hw[None], size=size, mode="bicubic")
-            found.append(wide[0, 0].cpu())
-        depth_FHW = torch.stack(found)
-        # One scale for the whole clip, or depth would flicker; these models give what is near the
-        # larger values, and near is white.
+            full_11HW = torch.nn.functional.interpolate(depth_1hw[None], size=size, mode="bicubic")
+            depths_HW.append(full_11HW[0, 0].cpu())
+        depth_FHW = torch.stack(depths_HW)
+        # One scale for the whole clip prevents flicker. The models predict larger values for nearer
+        # points, and ControlNets expect near to be white.
         low, high = float(depth_FHW.amin()), float(depth_FHW.amax())
         grey = ((depth_FHW - low) * (255 / (high - low or 1))).round().to(torch.uint8)
         return grey.numpy()[..., None].repeat(3, axis=3)
 
-    return look
+    return annotate
 
 
 def _with_controlnet_aux(control: Control, base: Path, device: torch.device) -> Annotator:
@@ -135,14 +136,14 @@ def _with_controlnet_aux(control: Control, base: Path, device: torch.device) -> 
     place = base / name if (base / name).is_dir() else name
     try:
         detector = getattr(package, _AUX[control.kind]).from_pretrained(str(place))
-    except Exception as error:  # whatever the hub's client and its HTTP library raise
-        raise _broken(f"what looks for {control.kind}", name, error, control) from error
+    except Exception as error:  # the hub's client and its HTTP library raise many types
+        raise _broken(f"the {control.kind} annotator", name, error, control) from error
     if hasattr(detector, "to"):
         detector = detector.to(device)
 
-    def look(frames: Frames) -> Frames:
+    def annotate(frames: Frames) -> Frames:
         height, width = frames.shape[1:3]
-        found = []
+        images = []
         for frame in frames:
             picture = detector(
                 Image.fromarray(frame),
@@ -150,18 +151,18 @@ def _with_controlnet_aux(control: Control, base: Path, device: torch.device) -> 
                 image_resolution=min(height, width),
             )
             scaled = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-            found.append(np.asarray(scaled))
-        return np.stack(found)
+            images.append(np.asarray(scaled))
+        return np.stack(images)
 
-    return look
+    return annotate
 
 
 def _opencv(control: Control) -> Any:
     try:
         import cv2
     except ImportError as error:
-        cure = "Install it, `pip install opencv-python-headless`, or " + _CURE.format(control.kind)
-        message = "canny edges need OpenCV, which is not installed"
+        cure = "Run `pip install opencv-python-headless`, or " + _CURE.format(control.kind)
+        message = "`control canny` requires OpenCV, which is not installed"
         raise fail("G501", message, cure, control.span) from error
     return cv2
 
@@ -169,16 +170,17 @@ def _opencv(control: Control) -> Any:
 def _controlnet_aux(control: Control) -> Any:
     try:
         import controlnet_aux
-    except (ImportError, RuntimeError, OSError) as error:  # one of the packages it needs itself
+    except (ImportError, RuntimeError, OSError) as error:  # also raised by its dependencies
         reason = reason_of(error)
-        message = f"to look for {control.kind}, controlnet_aux is needed: {reason}"
-        cure = 'Install it, `pip install "grainspec[control]"`, or ' + _CURE.format(control.kind)
+        message = f"`control {control.kind}` requires controlnet_aux, which cannot be imported: "
+        message += reason
+        cure = 'Run `pip install "grainspec[control]"`, or ' + _CURE.format(control.kind)
         raise fail("G501", message, cure, control.span) from error
     return controlnet_aux
 
 
 def _broken(what: str, name: str, error: Exception, control: Control) -> Exception:
     reason = reason_of(error)
-    message = f"{what}, {name}, cannot be loaded: {reason}"
-    cure = "Check the folder or your network, or " + _CURE.format(control.kind)
+    message = f"cannot load {what} `{name}`: {reason}"
+    cure = "Check the folder or your network connection, or " + _CURE.format(control.kind)
     return fail("G502", message, cure, control.span_of("annotator") or control.span)

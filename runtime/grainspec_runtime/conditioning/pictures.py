@@ -1,4 +1,4 @@
-"""A spec's control pictures: looked for in the clip, or read from where the user put them."""
+"""The control images of a spec: computed from the source clip, or read from the user's own clip."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import ClipFacts, probe
-from grainspec.clip.window import Window
 from grainspec.model.spec import Control
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.media.decode import Frames, decode_frames
@@ -22,20 +22,21 @@ def control_pictures(
     base: Path,
     model: str,
     frames: Sequence[int],
-    window: Window,
+    crop: FrameCrop,
     facts: ClipFacts,
     device: torch.device,
 ) -> Frames:
-    """The pictures of a control, uint8 ``[F, H, W, 3]`` as ``source``, which has those ``frames``.
+    """Return the control images for ``source``, uint8 ``[F, H, W, 3]``.
 
-    A clip of the user's goes through the same window as the source, which has these ``facts``, its
-    size allowed for. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
+    ``frames`` are the source's frame numbers and ``facts`` its size. A control clip of the user's
+    is cropped and scaled by the same ``crop`` as the source, adjusted to the control clip's own
+    size. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
     """
     if control.clip is None:
         return annotator(control, base, model, device=device)(source)
     path = base / control.clip
     own = probe(path, needed=frames[-1], span=control.span_of("clip"))
     across, down = own.width / facts.width, own.height / facts.height
-    left, top, right, bottom = window.box
-    scaled = replace(window, box=(left * across, top * down, right * across, bottom * down))
+    left, top, right, bottom = crop.box
+    scaled = replace(crop, box=(left * across, top * down, right * across, bottom * down))
     return decode_frames(path, frames, scaled)

@@ -1,1 +1,1 @@
-"""The demo world, the backbone that learnt it, and the judge of what it makes."""
+"""The demo world, the diffusion model trained on it, and the judge of its samples."""

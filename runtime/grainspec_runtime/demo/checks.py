@@ -1,4 +1,4 @@
-"""What the demo backbone does not know: words it never learnt, clips that are not of its world."""
+"""Warnings for the demo model: unknown words, and clips that are not of the demo world."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ from grainspec_runtime.demo.world import VOCABULARY
 from grainspec_runtime.media.decode import Frames
 
 LEAST_PSNR = 27.0
-"""Clips of the demo world come through its VAE with 33 dB or more, after H.264 too; photographs,
-which it never saw, with far less."""
+"""The demo VAE reconstructs clips of the demo world with 33 dB or more, even after H.264.
+Photographs, which it was not trained on, have a far lower PSNR."""
 
 
 def unknown_words(spec: EditSpec) -> list[Diagnostic]:
-    """Warnings (G510) for prompts with words outside the demo vocabulary."""
+    """Warn (G510) about words in the prompts that are not in the demo model's vocabulary."""
     prompts: list[tuple[str, Span | None]] = [
         (getattr(spec, name), spec.span_of(name)) for name in ("source", "target", "negative")
     ]
-    found = []
+    warnings = []
     for text, span in prompts:
         words = dict.fromkeys(re.findall(r"[^\W\d_]+", text.lower()))
-        strange = [word for word in words if word not in VOCABULARY]
-        if strange:
-            shown = ", ".join(f"“{word}”" for word in strange[:8])
-            near = [known for word in strange if (known := closest(word, VOCABULARY))]
+        unknown = [word for word in words if word not in VOCABULARY]
+        if unknown:
+            shown = ", ".join(f"“{word}”" for word in unknown[:8])
+            near = [known for word in unknown if (known := closest(word, VOCABULARY))]
             hint = f" (it knows “{near[0]}”)" if near else ""
-            message = f"the demo model knows only its cartoon world, not {shown}{hint}"
-            cure = f"For real clips and words, name a real checkpoint: {REAL_MODEL_LINE}"
-            found.append(Diagnostic("G510", message, cure, span))
-    return found
+            message = f"the demo model was only trained on its cartoon world, not on {shown}{hint}"
+            cure = f"For real clips and words, use a real checkpoint: {REAL_MODEL_LINE}"
+            warnings.append(Diagnostic("G510", message, cure, span))
+    return warnings
 
 
 def strange_clip(frames: Frames, decoded: Frames, span: Span | None) -> list[Diagnostic]:
-    """A warning (G511) for a clip that the demo VAE cannot reproduce.
+    """Warn (G511) about a clip that the demo VAE cannot reconstruct.
 
-    ``frames`` went in and ``decoded`` came out, both uint8 ``[F, H, W, 3]``.
+    ``frames`` are the VAE's input and ``decoded`` its output, both uint8 ``[F, H, W, 3]``.
     """
     error = np.square(frames.astype(np.float64) - decoded).mean(axis=(1, 2, 3))
     psnr = float(np.mean(10 * np.log10(255**2 / np.maximum(error, 1e-9))))
     if psnr >= LEAST_PSNR:
         return []
-    message = f"this clip is not of the demo model's cartoon world (it comes back at {psnr:.0f} dB)"
-    cure = f"For real clips, name a real checkpoint: {REAL_MODEL_LINE}"
+    message = (
+        "this clip is not of the demo model's cartoon world: "
+        f"the VAE reconstructs it with only {psnr:.0f} dB PSNR"
+    )
+    cure = f"For real clips, use a real checkpoint: {REAL_MODEL_LINE}"
     return [Diagnostic("G511", message, cure, span)]

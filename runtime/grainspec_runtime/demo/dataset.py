@@ -1,4 +1,4 @@
-"""Renders of the demo world with captions and attributes: what the demo backbone learns from."""
+"""The training data of the demo model: renders with captions and attributes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _ARRAYS = ("frames", "boxes", "attributes", "places")
 
 @dataclass(frozen=True, slots=True)
 class Renders:
-    """``n`` rendered frames.
+    """``n`` rendered frames with their labels.
 
     frames: uint8 ``[n, size, size, 3]``. captions: per frame, a list of ``k`` alternatives.
-    boxes: float32 ``[n, MAX_FIGURES, 4]``, x0, y0, x1, y1 in [0, 1] of what is seen of a figure;
-    NaN where there is none or where it is more than a third hidden. attributes: int64
-    ``[n, MAX_FIGURES, 4]``, indices in the order of ``ATTRIBUTES``. places: int64 ``[n, 2]``,
-    indices of ground and background.
+    boxes: float32 ``[n, MAX_FIGURES, 4]``, the bounding box (x0, y0, x1, y1 in [0, 1]) of a
+    figure's visible pixels; NaN if there is no figure or if more than a third of it is hidden.
+    attributes: int64 ``[n, MAX_FIGURES, 4]``, indices in the order of ``ATTRIBUTES``. places: int64
+    ``[n, 2]``, indices of ground and background.
     """
 
     frames: np.ndarray
@@ -43,7 +43,7 @@ class Renders:
     places: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """Write the renders into a new folder, whole or not at all."""
+        """Write the renders to a new folder, completely or not at all."""
         partial = folder.with_suffix(".part")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -54,13 +54,13 @@ class Renders:
 
     @classmethod
     def load(cls, folder: Path) -> Renders:
-        """Read what :meth:`save` wrote."""
+        """Read renders that :meth:`save` wrote."""
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
         return cls(captions=json.loads((folder / "captions.json").read_text()), **arrays)
 
 
 def attributes_of(figure: world.Figure) -> tuple[int, int, int, int]:
-    """Indices of kind and colour, then hat and sunglasses as 0 or 1."""
+    """The label of a figure: indices of kind and colour, then hat and sunglasses as 0 or 1."""
     return (
         world.KINDS.index(figure.kind),
         _COLOUR_NAMES.index(figure.colour),
@@ -70,7 +70,7 @@ def attributes_of(figure: world.Figure) -> tuple[int, int, int, int]:
 
 
 def mask_box(mask: np.ndarray) -> tuple[float, float, float, float]:
-    """Box (x0, y0, x1, y1) in [0, 1] around the set pixels of a bool ``[H, W]`` mask."""
+    """The bounding box (x0, y0, x1, y1 in [0, 1]) of a bool ``[H, W]`` mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = mask.shape
     return (
@@ -94,11 +94,11 @@ def _render_chunk(seeds: range, *, size: int, captions: int) -> dict[str, Any]:
         words.append([world.random_caption(scene, rng) for _ in range(captions)])
         frames[row], masks = render(scene, size, parts=False)
         for index, figure in enumerate(scene.figures):
-            seen = masks[f"figure{index}"]
+            visible = masks[f"figure{index}"]
             attributes[row, index] = attributes_of(figure)
-            # A figure fills about 0.2 of the square of its height.
-            if seen.mean() > 0.12 * figure.height**2:
-                boxes[row, index] = mask_box(seen)
+            # An unoccluded figure covers about 0.2 of the square of its height.
+            if visible.mean() > 0.12 * figure.height**2:
+                boxes[row, index] = mask_box(visible)
         places[row] = (
             world.GROUNDS.index(scene.ground),
             world.BACKGROUNDS.index(scene.background),
@@ -112,8 +112,8 @@ def _render_chunk(seeds: range, *, size: int, captions: int) -> dict[str, Any]:
     }
 
 
-def of_chunks(job: Callable[[range], T], seeds: range, workers: int) -> list[T]:
-    """What ``job`` makes of 500 seeds after the other, in their order, in so many processes."""
+def map_chunks(job: Callable[[range], T], seeds: range, workers: int) -> list[T]:
+    """Run ``job`` on chunks of 500 seeds in ``workers`` processes; results are in order."""
     chunks = [seeds[start : start + 500] for start in range(0, len(seeds), 500)]
     if workers <= 1:
         return [job(chunk) for chunk in chunks]
@@ -124,8 +124,8 @@ def of_chunks(job: Callable[[range], T], seeds: range, workers: int) -> list[T]:
 def render_many(
     count: int, *, size: int, seed: int, captions: int = 4, workers: int = 1
 ) -> Renders:
-    """Render ``count`` random scenes; scene ``i`` depends on ``seed + i`` alone."""
+    """Render ``count`` random scenes; scene ``i`` depends only on ``seed + i``."""
     job = partial(_render_chunk, size=size, captions=captions)
-    parts = of_chunks(job, range(seed, seed + count), workers)
+    parts = map_chunks(job, range(seed, seed + count), workers)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in _ARRAYS}
     return Renders(captions=[c for part in parts for c in part["captions"]], **joined)

@@ -1,4 +1,4 @@
-"""How each kind of figure looks, and where it wears things."""
+"""Draw the figures of the demo world, and locate their accessories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INK: RGB = (28, 26, 32)
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """Where a kind wears things: eye height, half the distance of the eyes, the hat's rim."""
+    """The face of a kind: eye height, half the distance between the eyes, position of the hat."""
 
     eyes: float
     spread: float
@@ -189,12 +189,12 @@ _DRAW_KIND = {
 
 
 def lifted(figure: Figure) -> Figure:
-    """The figure where its step has it: off its place by the height of a step."""
+    """The figure at the current phase of its step, raised by the height of the step."""
     return replace(figure, feet=figure.feet - 0.012 * abs(math.cos(figure.phase)))
 
 
 def draw_figure(canvas: Canvas, figure: Figure, number: int) -> None:
-    """Draw a figure and what it wears; its parts are labelled as of figure ``number``."""
+    """Draw a figure with its accessories; its parts are labelled as those of figure ``number``."""
     swing = math.sin(figure.phase)
     pen = Pen(canvas, lifted(figure), number)
     _DRAW_KIND[figure.kind](pen, COLOURS[figure.colour], swing)
@@ -214,10 +214,10 @@ def draw_figure(canvas: Canvas, figure: Figure, number: int) -> None:
 
 
 def part_box(figure: Figure, part: str) -> tuple[float, float, float, float]:
-    """Box (x0, y0, x1, y1), in fractions of the frame, where ``figure`` wears ``part``.
+    """The box (x0, y0, x1, y1), in fractions of the frame, of a figure's ``part``.
 
-    ``part`` is ``'eyes'`` (where sunglasses go) or ``'hat'``; the box holds whether or not the
-    figure wears anything there.
+    ``part`` is ``'eyes'``, where sunglasses are worn, or ``'hat'``. The box does not depend on
+    whether the figure wears anything there.
     """
     face = _FACES[figure.kind]
     if part == "eyes":
@@ -225,6 +225,6 @@ def part_box(figure: Figure, part: str) -> tuple[float, float, float, float]:
     elif part == "hat":
         half, low, high = face.rim_width * 1.3, face.rim - 0.03, face.rim + 0.20
     else:
-        raise ValueError(f"part is {part!r}; known are 'eyes' and 'hat'")
+        raise ValueError(f"unknown part {part!r}; choose 'eyes' or 'hat'")
     h, feet = figure.height, lifted(figure).feet
     return figure.x - half * h, feet - high * h, figure.x + half * h, feet - low * h

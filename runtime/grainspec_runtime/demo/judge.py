@@ -1,8 +1,9 @@
-"""A small classifier that says what stands in a box of a demo-world frame.
+"""The judge: a small classifier of the figures and places in frames of the demo world.
 
-It is trained on renders alone and reads kind, colour, hat and sunglasses of the figure in a box,
-and ground and background of a frame. It judges whether an edit did what was asked; it measures
-binding, not beauty: a smeared robot is still a robot to it.
+It is trained only on renders. It predicts the kind, colour, hat and sunglasses of the figure in a
+box, and the ground and background of a frame. The benchmark uses it to decide whether an edit
+produced what the prompt says. It measures binding, not image quality: a smeared robot still counts
+as a robot.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from grainspec_runtime.demo import world
 
 CROP = 48
-"""Side of the square, in pixels, that a box is resampled to."""
+"""Boxes are resampled to squares with this side, in pixels."""
 FIGURE_HEADS = {
     "kind": len(world.KINDS),
     "colour": len(world.COLOURS),
@@ -30,7 +31,7 @@ PLACE_HEADS = {"ground": len(world.GROUNDS), "background": len(world.BACKGROUNDS
 
 @dataclass(frozen=True, slots=True)
 class FigureVerdict:
-    """What the judge sees in a box."""
+    """The judge's prediction for the figure in a box."""
 
     kind: str
     colour: str
@@ -40,7 +41,7 @@ class FigureVerdict:
 
 @dataclass(frozen=True, slots=True)
 class PlaceVerdict:
-    """What the judge sees of the place."""
+    """The judge's prediction for the place of a frame."""
 
     ground: str
     background: str
@@ -60,7 +61,7 @@ def _trunk(width: int) -> nn.Sequential:
 def crop_boxes(frames_N3HW: Tensor, boxes_N4: Tensor, *, margin: float = 0.08) -> Tensor:
     """Resample each frame's box, widened by ``margin`` of its size, to ``[N, 3, CROP, CROP]``.
 
-    boxes: x0, y0, x1, y1 in [0, 1].
+    boxes_N4: x0, y0, x1, y1 in [0, 1].
     """
     x0, y0, x1, y1 = boxes_N4.unbind(-1)
     half_w, half_h = (x1 - x0) * (0.5 + margin), (y1 - y0) * (0.5 + margin)
@@ -72,9 +73,9 @@ def crop_boxes(frames_N3HW: Tensor, boxes_N4: Tensor, *, margin: float = 0.08) -
 
 
 class Judge(nn.Module):
-    """Two small convolutional nets, one for a figure in a box, one for the place.
+    """Two small CNNs, one for the figure in a box and one for the place.
 
-    Frames are float ``[N, 3, H, W]`` in [-1, 1], as the VAE's.
+    Frames are float ``[N, 3, H, W]`` in [-1, 1], like the VAE's input.
     """
 
     def __init__(self, width: int = 24) -> None:
@@ -92,23 +93,23 @@ class Judge(nn.Module):
     def from_pretrained(cls, folder: Path) -> Judge:
         """Load ``judge.safetensors`` from the demo model's folder."""
         judge = cls()
-        judge.load_state_dict(load_file(folder / "judge.safetensors"))  # made float32
+        judge.load_state_dict(load_file(folder / "judge.safetensors"))  # converts to float32
         return judge.eval()
 
     def figure_logits(self, frames_N3HW: Tensor, boxes_N4: Tensor) -> dict[str, Tensor]:
-        """Logits ``[N, choices]`` by attribute, of the figure in the box of each frame."""
+        """Logits ``[N, choices]`` per attribute for the figure in each frame's box."""
         features = self.figure_trunk(crop_boxes(frames_N3HW, boxes_N4))
         return {name: head(features) for name, head in self.figure_heads.items()}
 
     def place_logits(self, frames_N3HW: Tensor) -> dict[str, Tensor]:
-        """Logits ``[N, choices]`` of ground and background."""
+        """Logits ``[N, choices]`` for ground and background."""
         small = F.interpolate(frames_N3HW, (CROP, CROP), mode="area")
         features = self.place_trunk(small)
         return {name: head(features) for name, head in self.place_heads.items()}
 
     @torch.inference_mode()
     def figures(self, frames_N3HW: Tensor, boxes_N4: Tensor) -> list[FigureVerdict]:
-        """What stands in the box of each frame."""
+        """Classify the figure in each frame's box."""
         best = {
             k: v.argmax(-1).tolist() for k, v in self.figure_logits(frames_N3HW, boxes_N4).items()
         }
@@ -122,7 +123,7 @@ class Judge(nn.Module):
 
     @torch.inference_mode()
     def places(self, frames_N3HW: Tensor) -> list[PlaceVerdict]:
-        """Where each frame plays."""
+        """Classify each frame's ground and background."""
         best = {k: v.argmax(-1).tolist() for k, v in self.place_logits(frames_N3HW).items()}
         return [
             PlaceVerdict(world.GROUNDS[ground], world.BACKGROUNDS[background])

@@ -1,7 +1,7 @@
-"""The exact motion of the demo world: optical flow without estimating anything.
+"""The exact optical flow of the demo world, computed from its drawing strokes.
 
-Two frames of a scene are drawn by the same strokes. Each stroke's corner points on both frames give
-the affine map that carried it, and every pixel moves as the stroke that is seen there.
+All frames of a scene are drawn with the same strokes. The corner points of a stroke in two frames
+determine an affine map, and every pixel moves with the stroke that is visible there.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from grainspec_runtime.flow.clip_flow import ClipFlow
 Floats = npt.NDArray[np.float64]
 
 _NOWHERE = 1e4
-"""A flow, in pixels, out of every frame: for what is hidden or gone."""
+"""A flow, in pixels, that leaves any frame; used for pixels that become hidden."""
 
 
 @dataclass(frozen=True)
 class _Stroke:
-    """label: what it belongs to, 0 for the place. points: ``[n, 2]``, x and y in the frame."""
+    """A stroke. label: the part that it draws, 0 for the place. points: ``[n, 2]``, x and y."""
 
     label: int
     fill: RGB
@@ -35,12 +35,12 @@ class _Stroke:
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """What it keeps wherever it is."""
+        """The properties of the stroke that do not depend on its position."""
         return (self.fill, *np.round(self.points - self.points[0], 6).ravel().tolist())
 
 
 class _Traced(Canvas):
-    """A canvas that also says which stroke is seen where."""
+    """A canvas that also records which stroke is visible at each pixel."""
 
     def __init__(self, scene: Scene, size: int) -> None:
         super().__init__(size)
@@ -64,10 +64,10 @@ class _Traced(Canvas):
 
 
 def exact_flow(scenes: Sequence[Scene], size: int = 96) -> ClipFlow:
-    """The flow between consecutive frames of a clip of the demo world, in pixels.
+    """The exact flow between consecutive frames of a clip of the demo world, in pixels.
 
-    Figures must be the same on all frames. Where a pixel's stroke is hidden on the other frame or
-    out of it, the flow leads out of the frame, so that it counts as unseen.
+    All frames must contain the same figures. If a pixel's stroke is hidden or outside in the other
+    frame, its flow leads out of the frame, so that the pixel counts as occluded.
 
     >>> from grainspec_runtime.demo.world import Figure, Scene, advance
     >>> scene = Scene((Figure("man", "red"),), "green trees", "road")
@@ -77,43 +77,43 @@ def exact_flow(scenes: Sequence[Scene], size: int = 96) -> ClipFlow:
     """
     traced = [_Traced(scene, size) for scene in scenes]
     pairs = list(itertools.pairwise(traced))
-    forward = [_flow(one, other, size) for one, other in pairs]
-    backward = [_flow(other, one, size) for one, other in pairs]
+    forward = [_flow(first, second, size) for first, second in pairs]
+    backward = [_flow(second, first, size) for first, second in pairs]
     empty = np.zeros((0, size, size, 2), np.float32)
     return ClipFlow(
         np.stack(forward) if forward else empty, np.stack(backward) if backward else empty
     )
 
 
-def _flow(one: _Traced, other: _Traced, size: int) -> npt.NDArray[np.float32]:
+def _flow(first: _Traced, second: _Traced, size: int) -> npt.NDArray[np.float32]:
     middle = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
-    seen = one.numbers[middle, middle]
+    stroke_HW = first.numbers[middle, middle]
     centres = (np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1) + 0.5) / size
-    found = np.full((size, size, 2), _NOWHERE, np.float32)
-    partners = _partners(one.strokes, other.strokes)
-    for number in np.unique(seen):
+    flow_HW2 = np.full((size, size, 2), _NOWHERE, np.float32)
+    partners = _partners(first.strokes, second.strokes)
+    for number in np.unique(stroke_HW):
         partner = partners[number]
         if partner is None:
             continue
-        where = seen == number
-        before, after = one.strokes[number].points, other.strokes[partner].points
+        where = stroke_HW == number
+        before, after = first.strokes[number].points, second.strokes[partner].points
         ones = np.ones((len(before), 1))
         affine, *_ = np.linalg.lstsq(np.hstack([before, ones]), after, rcond=None)
         here = centres[where]
         there = np.hstack([here, np.ones((len(here), 1))]) @ affine
-        column, row = np.floor(there * other.size).astype(int).T
+        column, row = np.floor(there * second.size).astype(int).T
         inside = (there >= 0).all(1) & (there < 1).all(1)
         visible = np.zeros(len(here), bool)
-        visible[inside] = other.numbers[row[inside], column[inside]] == partner
-        found[where] = np.where(visible[:, None], (there - here) * size, _NOWHERE)
-    return found
+        visible[inside] = second.numbers[row[inside], column[inside]] == partner
+        flow_HW2[where] = np.where(visible[:, None], (there - here) * size, _NOWHERE)
+    return flow_HW2
 
 
-def _partners(ones: Sequence[_Stroke], others: Sequence[_Stroke]) -> list[int | None]:
-    """For each stroke the one on the other frame that is the same.
+def _partners(strokes: Sequence[_Stroke], others: Sequence[_Stroke]) -> list[int | None]:
+    """Match each stroke to the index of the same stroke in the other frame, or None.
 
-    A figure is drawn by the same strokes in the same order. Things of the place come in and go out
-    of the frame: the same is what has the same shape and is nearest.
+    The strokes of a figure have the same order in every frame. Strokes of the place enter and leave
+    the frame; they are matched to the nearest stroke of the same shape.
     """
     by_label: dict[int, list[int]] = {}
     by_shape: dict[tuple[object, ...], list[int]] = {}
@@ -124,7 +124,7 @@ def _partners(ones: Sequence[_Stroke], others: Sequence[_Stroke]) -> list[int | 
             by_shape.setdefault(stroke.shape, []).append(index)
     drawn: dict[int, int] = {}
     partners: list[int | None] = []
-    for stroke in ones:
+    for stroke in strokes:
         if stroke.label:
             order = drawn.get(stroke.label, 0)
             drawn[stroke.label] = order + 1

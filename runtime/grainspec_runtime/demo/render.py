@@ -1,6 +1,6 @@
-"""Draws scenes of the demo world, each with the exact mask of all that is in it.
+"""Render scenes of the demo world, with the exact mask of every figure, part and place.
 
-So an edit of this world has an exact right answer.
+Because scenes are rendered, every edit of the demo world has an exact target.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from grainspec_runtime.demo.world import BACKGROUNDS, GROUND_LINE, GROUNDS, PART
 
 
 def _tiled(period: float, scroll: float, speed: float) -> Iterator[tuple[int, float]]:
-    """Positions, from left of the frame to right of it, of things a ``period`` apart."""
+    """Indices and positions of objects that repeat every ``period``, across the whole frame."""
     shift = (scroll * speed) / period
     first = math.floor(shift)
     for step in range(-1, math.ceil(1 / period) + 2):
@@ -83,7 +83,7 @@ def _draw_background(canvas: Canvas, scene: Scene) -> None:
                 (248, 250, 252),
             )
     else:
-        raise ValueError(f"background is {name!r}; known are {', '.join(BACKGROUNDS)}")
+        raise ValueError(f"unknown background {name!r}; choose from {', '.join(BACKGROUNDS)}")
 
 
 def _draw_ground(canvas: Canvas, scene: Scene) -> None:
@@ -95,7 +95,7 @@ def _draw_ground(canvas: Canvas, scene: Scene) -> None:
         "road": ((112, 112, 120), (238, 238, 238)),
     }
     if name not in tones:
-        raise ValueError(f"ground is {name!r}; known are {', '.join(GROUNDS)}")
+        raise ValueError(f"unknown ground {name!r}; choose from {', '.join(GROUNDS)}")
     plain, mark = tones[name]
     canvas.rectangle(0, line, 1, 1, plain)
     if name == "road":
@@ -115,7 +115,7 @@ def _draw_ground(canvas: Canvas, scene: Scene) -> None:
 
 
 def back_to_front(scene: Scene) -> list[int]:
-    """The numbers of the figures in the order that they are drawn in."""
+    """The indices of the figures in drawing order."""
     return sorted(range(len(scene.figures)), key=lambda i: scene.figures[i].feet)
 
 
@@ -130,37 +130,37 @@ def draw_scene(canvas: Canvas, scene: Scene) -> None:
 def render(
     scene: Scene, size: int = 96, *, parts: bool = True
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Draw one frame.
+    """Render one frame and its masks.
 
     >>> from grainspec_runtime.demo.world import Figure
     >>> frame, masks = render(Scene((Figure("man", "red"),)), size=96)
     >>> frame.shape, frame.dtype, sorted(masks)[:3]
     ((96, 96, 3), dtype('uint8'), ['background', 'figure0', 'figure0.body'])
 
-    Returns the frame, uint8 ``[size, size, 3]`` RGB, and the masks, bool ``[size, size]``, of what
-    is seen of each figure ``figure<i>`` and of each of its parts ``figure<i>.<part>``, numbered as
-    in ``scene.figures``, and of ``ground`` and ``background``. Without ``parts``, which is quicker,
-    only those of the figures.
+    Returns the frame, uint8 ``[size, size, 3]`` RGB, and masks of visible pixels, bool
+    ``[size, size]``: ``figure<i>`` and ``figure<i>.<part>``, numbered as in ``scene.figures``,
+    ``ground`` and ``background``. With ``parts=False``, which is faster, only the masks
+    ``figure<i>``.
     """
     canvas = Canvas(size)
     draw_scene(canvas, scene)
     frame = np.asarray(canvas.image.reduce(SUPERSAMPLING))
 
-    def seen(first: int, last: int) -> np.ndarray:
-        """Where at least half of a pixel's samples bear a label in first..last."""
+    def visible(first: int, last: int) -> np.ndarray:
+        """Pixels of which at least half of the samples have a label in first..last."""
         chosen = canvas.labels.point([255 * (first <= label <= last) for label in range(256)])
         return np.asarray(chosen.reduce(SUPERSAMPLING)) >= 128
 
-    found: dict[str, np.ndarray] = {}
+    masks: dict[str, np.ndarray] = {}
     for number in range(len(scene.figures)):
         first = 1 + number * len(PARTS)
-        found[f"figure{number}"] = seen(first, first + len(PARTS) - 1)
+        masks[f"figure{number}"] = visible(first, first + len(PARTS) - 1)
         for index, part in enumerate(PARTS if parts else ()):
-            found[f"figure{number}.{part}"] = seen(first + index, first + index)
+            masks[f"figure{number}.{part}"] = visible(first + index, first + index)
     if not parts:
-        return frame, found
-    rows = np.arange(size)[:, None] + 0.5 >= GROUND_LINE * size
-    anyone = seen(1, 255)
-    found["ground"] = ~anyone & rows
-    found["background"] = ~anyone & ~rows
-    return frame, found
+        return frame, masks
+    below_horizon = np.arange(size)[:, None] + 0.5 >= GROUND_LINE * size
+    any_figure = visible(1, 255)
+    masks["ground"] = ~any_figure & below_horizon
+    masks["background"] = ~any_figure & ~below_horizon
+    return frame, masks

@@ -1,8 +1,8 @@
-"""The demo world: what can be in it, how that is said, and scenes by chance.
+"""The demo world: its scenes, their captions, and random scenes.
 
-Up to three figures stand before a background on a ground; :mod:`grainspec_runtime.demo.render`
-draws them. Coordinates are fractions of the frame: ``x`` runs right, ``y`` runs down, both in
-[0, 1].
+A scene has up to three figures in a place, which is a ground and a background.
+:mod:`grainspec_runtime.demo.render` draws scenes. Coordinates are fractions of the frame, in
+[0, 1]: ``x`` points right and ``y`` points down.
 
 >>> caption(Scene((Figure("man", "red", x=0.3), Figure("man", "blue", x=0.7))))
 'a red man and a blue man on grass before green trees'
@@ -60,17 +60,20 @@ VOCABULARY: tuple[str, ...] = tuple(
         }
     )
 )
-"""Every word of the captions; the demo backbone knows no other."""
+"""Every word of the captions, and so of the demo model's vocabulary."""
 
 PARTS = ("head", "eyes", "hat", "body", "legs")
 GROUND_LINE = 0.68
-"""Height (fraction of the frame) where the ground begins."""
+"""The ``y`` at which the ground begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure. ``x`` is its middle, ``feet`` the height its feet stand at, ``height`` its own
-    height (all fractions of the frame); ``phase`` shifts its step, ``facing`` is 1 or -1."""
+    """One figure.
+
+    ``x`` is its centre, ``feet`` the ``y`` of its feet, and ``height`` its height, all as fractions
+    of the frame. ``phase`` is the phase of its step in radians; ``facing`` is 1 or -1.
+    """
 
     kind: str
     colour: str
@@ -85,9 +88,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Figures (drawn back to front: those with higher feet first) in a place.
+    """Figures in a place. Figures are drawn back to front: those with higher feet first.
 
-    ``scroll`` shifts the background by fractions of the frame; see :func:`advance` for motion.
+    ``scroll`` shifts the place by fractions of the frame; :func:`advance` adds motion.
     """
 
     figures: tuple[Figure, ...]
@@ -97,13 +100,13 @@ class Scene:
 
 
 def advance(scene: Scene, frame: int) -> Scene:
-    """The scene ``frame`` frames later: the figures jog in place, the background passes by."""
+    """The scene ``frame`` frames later: the figures jog in place while the place scrolls by."""
     figures = tuple(replace(f, phase=f.phase + 0.8 * frame) for f in scene.figures)
     return replace(scene, figures=figures, scroll=scene.scroll + 0.02 * frame)
 
 
 def figure_words(figure: Figure, *, colour: bool = True) -> str:
-    """``'red robot with a hat and sunglasses'``, without an article."""
+    """Describe a figure without an article, as ``'red robot with a hat and sunglasses'``."""
     words = [figure.colour] * colour + [figure.kind]
     worn = ["a hat"] * figure.hat + ["sunglasses"] * figure.sunglasses
     if worn:
@@ -112,7 +115,7 @@ def figure_words(figure: Figure, *, colour: bool = True) -> str:
 
 
 def with_article(words: str) -> str:
-    """``'an orange cat'``; plurals and numbers get none."""
+    """Add an indefinite article, as in ``'an orange cat'``."""
     return ("an " if words[0] in "aeiou" else "a ") + words
 
 
@@ -121,9 +124,9 @@ def _listed(items: list[str]) -> str:
 
 
 def caption(scene: Scene, order: list[int] | None = None, *, group: bool = False) -> str:
-    """The scene in words, the figures in ``order`` (default: as given).
+    """Describe a scene, with its figures in ``order`` (default: their order in the scene).
 
-    With ``group``, figures that the same words describe are counted: ``'two red robots'``.
+    With ``group``, figures with the same description are counted: ``'two red robots'``.
     """
     chosen = [scene.figures[i] for i in (order or range(len(scene.figures)))]
     descriptions = [figure_words(f) for f in chosen]
@@ -138,7 +141,7 @@ def caption(scene: Scene, order: list[int] | None = None, *, group: bool = False
 
 
 def random_scene(rng: random.Random, *, figures: int | None = None) -> Scene:
-    """A random scene of one to three figures (or exactly ``figures``)."""
+    """Draw a random scene with one to three figures, or exactly ``figures``."""
     count = figures or rng.choices((1, 2, 3), weights=(30, 55, 15))[0]
     alike = rng.random()
     kind, colour = rng.choice(KINDS), rng.choice(list(COLOURS))
@@ -170,10 +173,10 @@ def random_scene(rng: random.Random, *, figures: int | None = None) -> Scene:
 
 
 def random_caption(scene: Scene, rng: random.Random) -> str:
-    """What training shows the backbone for ``scene``: mostly the whole truth, sometimes a part.
+    """Draw a random training caption for ``scene``: usually complete, sometimes partial.
 
-    The order of the figures is shuffled and no caption says left or right, so words alone don't
-    tell which figure is meant: the case that region control exists for.
+    Figures are named in random order, and no caption says left or right. So words alone cannot tell
+    which figure is meant, which is the problem that region control solves.
     """
     draw = rng.random()
     if draw < 0.10:
@@ -183,7 +186,7 @@ def random_caption(scene: Scene, rng: random.Random) -> str:
     figures = [scene.figures[i] for i in order]
     if draw < 0.70:
         return caption(scene, order, group=rng.random() < 0.7)
-    if draw < 0.76:  # one phrase alone, as an edit's phrase is encoded
+    if draw < 0.76:  # a single phrase, because an edit's phrase is encoded by itself
         figure = figures[0]
         worn = ["hat"] * figure.hat + ["sunglasses"] * figure.sunglasses
         short = f"{figure.colour} {figure.kind}"
@@ -193,7 +196,7 @@ def random_caption(scene: Scene, rng: random.Random) -> str:
     if draw < 0.84:  # figures only
         listed = _listed([with_article(figure_words(f)) for f in figures])
         return listed if rng.random() < 0.7 else listed.split(" and ")[0]
-    if draw < 0.92:  # some details left out
+    if draw < 0.92:  # some details omitted
         bare = [
             replace(f, hat=f.hat and rng.random() < 0.5, sunglasses=f.sunglasses) for f in figures
         ]

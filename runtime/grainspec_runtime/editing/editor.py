@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import fail
+from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.backbones.options import LoadOptions
@@ -72,7 +73,7 @@ class Editor:
         another's. Raises GrainError for whatever is wrong with the spec, its files or the model,
         all of it before the model is loaded where that is possible.
         """
-        spec = spec.without_variants()
+        spec = expect_spec(spec, "Editor.run").without_variants()
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))

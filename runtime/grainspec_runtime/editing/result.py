@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.media.decode import Frames
@@ -52,3 +53,7 @@ class EditResult:
     resumed_at: int = 0
     was_finished: bool = False
     study: Study | None = None
+
+    def _repr_html_(self) -> str:
+        # by name: no circle of imports
+        return str(import_module("grainspec_runtime.notebook").result_html(self))

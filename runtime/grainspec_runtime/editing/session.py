@@ -131,7 +131,7 @@ class ClipSession:
         first = self._first
         with self.stages.stage("read clip"):
             path = first.base / first.spec.video.path
-            self.frames = decode_frames(path, first.plan.frames, first.bound.window)
+            self.frames = decode_frames(path, first.plan.frames, first.bound.crop)
             self.latents = self.checkpoint.encode_clip(self.frames)
             if first.spec.model == DEMO:
                 round_trip = self.checkpoint.decode_clip(self.latents)
@@ -150,7 +150,7 @@ class ClipSession:
                         base=first.base,
                         model=first.spec.model,
                         frames=first.plan.frames,
-                        window=first.bound.window,
+                        crop=first.bound.crop,
                         facts=first.bound.facts,
                         device=self.checkpoint.device,
                     )

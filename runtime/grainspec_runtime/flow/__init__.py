@@ -1,6 +1,6 @@
-"""Optical flow of a clip: how its pixels move, where that can be trusted, and along which paths.
+"""Optical flow of a clip: its estimation, its occlusions, and the motion paths of latent tokens.
 
-Flow is in pixels, across then down, as in OpenCV and torchvision. ``forward[f]`` tells where the
-pixels of frame f are on frame f + 1, ``backward[f]`` where those of frame f + 1 were on frame f.
-Nothing here loads OpenCV, torch or torchvision before it is needed.
+Flow is in pixels, x then y, as in OpenCV and torchvision. ``forward[f]`` maps the pixels of frame f
+to frame f + 1, and ``backward[f]`` maps those of frame f + 1 to frame f. OpenCV, torch and
+torchvision are imported only when they are used.
 """

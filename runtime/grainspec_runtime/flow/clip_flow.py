@@ -1,6 +1,6 @@
 """The flow between the consecutive frames of a clip, in both directions.
 
-Dimensions: F frames, P = F - 1 pairs of them, H rows, W columns, and 2 for across and down.
+Dimensions: F frames, P = F - 1 pairs of consecutive frames, H rows, W columns, 2 for x and y.
 """
 
 from __future__ import annotations
@@ -35,33 +35,34 @@ class ClipFlow:
 
     @property
     def frames(self) -> int:
-        """F, the number of frames."""
+        """The number of frames, F."""
         return len(self.forward_PHW2) + 1
 
     @property
     def size(self) -> tuple[int, int]:
-        """H and W."""
+        """The frame size, ``(H, W)``."""
         return self.forward_PHW2.shape[1], self.forward_PHW2.shape[2]
 
     @cached_property
     def seen_after_PHW(self) -> Seen:
-        """Which pixels of a pair's first frame are seen on its second, bool ``[P, H, W]``."""
+        """Pixels of each pair's first frame that are visible in the second, bool ``[P, H, W]``."""
         pairs = zip(self.forward_PHW2, self.backward_PHW2, strict=True)
         return _stacked([consistent(there, back) for there, back in pairs], self.size)
 
     @cached_property
     def seen_before_PHW(self) -> Seen:
-        """Which pixels of a pair's second frame are seen on its first, bool ``[P, H, W]``."""
+        """Pixels of each pair's second frame that are visible in the first, bool ``[P, H, W]``."""
         pairs = zip(self.forward_PHW2, self.backward_PHW2, strict=True)
         return _stacked([consistent(back, there) for there, back in pairs], self.size)
 
 
 def consistent(there_HW2: FloatsHW, back_HW2: FloatsHW) -> Seen:
-    """Where the way there and the way back end where they began, bool ``[H, W]``.
+    """Check forward-backward consistency of two flows: bool ``[H, W]``, true where they agree.
 
-    With w the flow there and w' the flow back at the point it leads to, a pixel is taken to be seen
-    on both frames where |w + w'|² < 0.01 (|w|² + |w'|²) + 0.5 (Sundaram, Brox and Keutzer, ECCV
-    2010) and the point is inside the frame. Elsewhere it is hidden, or the flow is wrong.
+    Let w be the flow at a pixel and w' the opposite flow at the point that w leads to. The pixel
+    counts as visible in both frames if |w + w'|² < 0.01 (|w|² + |w'|²) + 0.5 (Sundaram, Brox and
+    Keutzer, ECCV 2010) and the point is inside the frame. Otherwise the pixel is occluded, or the
+    flow is wrong.
 
     >>> right = np.zeros((1, 4, 2), np.float32) + np.float32([1, 0])
     >>> consistent(right, -right)

@@ -1,4 +1,4 @@
-"""Dense inverse search (Kroeger et al., ECCV 2016), as OpenCV has it."""
+"""Dense inverse search (DIS; Kroeger et al., ECCV 2016), as implemented in OpenCV."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from grainspec.diagnostics import fail
 from grainspec_runtime.flow.pair import Pair
 
 _LEAST = 64
-"""Frames smaller than this are padded: the pyramid of DIS wants a few patches at its coarsest."""
+"""Smaller frames are padded to this size: the coarsest level of DIS needs a few patches."""
 
 
 def dis() -> Pair:
-    """An estimator of the flow between two frames; raises GrainError (G501) without OpenCV."""
+    """Return a DIS flow estimator; raises GrainError (G501) if OpenCV is not installed."""
     try:
         import cv2
     except ImportError as error:
         cure = "Install it with: pip install opencv-python-headless"
-        raise fail("G501", "optical flow needs OpenCV, which is not installed", cure) from error
+        raise fail("G501", "optical flow requires OpenCV, which is not installed", cure) from error
     method: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     method.setFinestScale(0)
 

@@ -1,4 +1,4 @@
-"""Estimate a clip's flow with the method of choice."""
+"""Estimate the optical flow of a clip with DIS or RAFT."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def estimate_flow(
     device: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ClipFlow:
-    """The flow between consecutive frames, both ways, of a clip uint8 ``[F, H, W, 3]`` RGB.
+    """Estimate the flow between consecutive frames, forward and backward.
 
-    ``dis`` is OpenCV's DIS and runs on the CPU; ``raft`` is torchvision's RAFT, with ``weights`` as
-    :func:`grainspec_runtime.flow.raft.raft` takes them, on ``device``. Raises GrainError: G501
-    where the package is not installed, G502 or G503 where RAFT's weights are not to be had.
+    The clip is uint8 ``[F, H, W, 3]`` RGB. ``dis`` is OpenCV's DIS and runs on the CPU. ``raft`` is
+    torchvision's RAFT and runs on ``device``; ``weights`` is passed to
+    :func:`grainspec_runtime.flow.raft.raft`. Raises GrainError: G501 if the package is not
+    installed, G502 or G503 if RAFT's weights cannot be loaded or downloaded.
     """
     pair = pair_estimator(method, weights=weights, device=device)
     count, height, width, _ = frames_FHW3.shape
@@ -43,7 +44,7 @@ def estimate_flow(
 def pair_estimator(
     method: Method, *, weights: Path | None = None, device: str | None = None
 ) -> Pair:
-    """What estimates the flow of one pair of frames; loads what it needs, and raises as above."""
+    """Return the flow estimator of a method, with its network loaded; raises as above."""
     if method == "raft":
         from grainspec_runtime.flow.raft import raft
 

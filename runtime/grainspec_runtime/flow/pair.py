@@ -1,4 +1,4 @@
-"""An estimator of optical flow: what every method of this folder is."""
+"""The type of an optical flow estimator, which every method in this folder returns."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from collections.abc import Callable
 from typing import Any
 
 Pair = Callable[[Any, Any], Any]
-"""Takes two frames, uint8 ``[H, W, 3]``; gives the flow from one to the other, ``[H, W, 2]``."""
+"""Takes two frames, uint8 ``[H, W, 3]``; returns the flow from first to second, ``[H, W, 2]``."""

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng, ECCV 2020), as torchvision has it."""
+"""RAFT (Teed and Deng, ECCV 2020), as implemented in torchvision."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.flow.pair import Pair
 
 _MULTIPLE, _LEAST = 8, 128
-"""RAFT's features are an eighth of the frame, and pooled eightfold again for its coarsest search;
-it refuses frames whose sides are no multiples of 8, or below 128 pixels."""
+"""RAFT computes features at 1/8 of the frame's size and pools them by 8 for its coarsest search.
+It rejects frames whose sides are not multiples of 8 or are below 128 pixels."""
 
 _CURE = (
     "Use `dis`, which needs no weights, or name a safetensors file of torchvision's raft_large or "
@@ -25,16 +25,16 @@ _CURE = (
 
 
 def raft(weights: Path | None = None, *, device: str | None = None) -> Pair:
-    """An estimator of the flow between two frames, on ``device`` (the best there is by default).
+    """Return a RAFT flow estimator on ``device`` (default: the best available).
 
     ``weights`` is a safetensors file of torchvision's ``raft_large`` or ``raft_small``, or a folder
-    with one; without it, torchvision's own are fetched. Raises GrainError: G501 without a working
-    torchvision, G502 for weights that are missing or of another network, G503 if there is no way to
-    fetch them.
+    that contains one; without it, torchvision's own weights are downloaded. Raises GrainError: G501
+    without a working torchvision, G502 for weights that are missing or of another network, G503 if
+    the download fails.
     """
     from grainspec_runtime.device import best_device
 
-    network = _fetched() if weights is None else _from_file(weights)
+    network = _downloaded() if weights is None else _from_file(weights)
     place = torch.device(device) if device else best_device()
     network = network.to(place).eval().requires_grad_(False)
 
@@ -43,12 +43,12 @@ def raft(weights: Path | None = None, *, device: str | None = None) -> Pair:
         height, width = first.shape[:2]
         high, wide = _padded(height), _padded(width)
         padding = ((0, high - height), (0, wide - width), (0, 0))
-        one, two = (
+        first_13HW, second_13HW = (
             torch.from_numpy(np.pad(frame, padding, "edge")).permute(2, 0, 1)[None].float() / 127.5
             - 1
             for frame in (first, second)
         )
-        flow_12HW: Tensor = network(one.to(place), two.to(place))[-1]
+        flow_12HW: Tensor = network(first_13HW.to(place), second_13HW.to(place))[-1]
         return flow_12HW[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy()
 
     return pair
@@ -63,8 +63,8 @@ def _networks() -> Any:
         from torchvision.models import optical_flow
     except (ImportError, RuntimeError, OSError) as error:  # one built for another torch raises
         reason = str(error).strip().splitlines()[0]
-        message = f"RAFT needs torchvision, which is not installed or does not work: {reason}"
-        cure = "Install the torchvision that belongs to your torch, or use `dis`."
+        message = f"RAFT requires torchvision, which is not installed or does not work: {reason}"
+        cure = "Install the torchvision release that matches your torch, or use `dis`."
         raise fail("G501", message, cure) from error
     return optical_flow
 
@@ -73,25 +73,28 @@ def _from_file(weights: Path) -> Any:
     networks = _networks()
     files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else [weights]
     if len(files) != 1 or not files[0].is_file():
-        found = f"{len(files)} safetensors files" if weights.is_dir() else "nothing"
-        raise fail("G502", f"there are no weights of RAFT at {weights}: {found}", _CURE)
+        if weights.is_dir():
+            problem = f"the folder has {len(files)} safetensors files; expected 1"
+        else:
+            problem = "the file does not exist"
+        raise fail("G502", f"no RAFT weights at {weights}: {problem}", _CURE)
     try:
         state = load_file(files[0])
     except (OSError, SafetensorError) as error:
-        message = f"{files[0]} is no safetensors file, or not whole: {error}"
+        message = f"{files[0]} is not a valid safetensors file: {error}"
         raise fail("G502", message, _CURE) from error
     large = any(name.startswith("mask_predictor.") for name in state)
     network = networks.raft_large() if large else networks.raft_small()
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        message = f"{files[0]} holds no weights of torchvision's RAFT"
+        message = f"{files[0]} does not contain weights of torchvision's RAFT"
         raise fail("G502", message, _CURE) from error
     return network
 
 
-def _fetched() -> Any:
-    """RAFT with torchvision's own weights, which its hub keeps and checks by their hash."""
+def _downloaded() -> Any:
+    """RAFT with torchvision's own weights, which torch.hub caches and verifies by hash."""
     networks = _networks()
     chosen = networks.Raft_Large_Weights.DEFAULT
     try:
@@ -101,7 +104,7 @@ def _fetched() -> Any:
         )
     except (OSError, RuntimeError, ValueError) as error:
         reason = reason_of(error)
-        message = f"the weights of RAFT cannot be fetched from {chosen.url}: {reason}"
+        message = f"cannot download the weights of RAFT from {chosen.url}: {reason}"
         raise fail("G503", message, _CURE) from error
     network = networks.raft_large()
     network.load_state_dict(state)

@@ -1,16 +1,16 @@
-"""The paths that tokens take through a clip.
+"""The motion paths of latent tokens through a clip.
 
-A path begins at the centre of a token and follows the flow from frame to frame, between pixels, so
-that slow motion adds up instead of being rounded away at every step. On each frame it belongs to
-the token it is on. It ends where the flow cannot be trusted (hidden, out of the frame), or where an
-older path is on the same token; what no path reaches begins one. So every token is on exactly one
-path, if only on one of a single frame.
+A path starts at the centre of a latent token and follows the flow from frame to frame. Its position
+is kept at sub-pixel precision, so that slow motion adds up instead of being rounded away at every
+step. In each frame the path belongs to the token it lies on. It ends where the flow is unreliable
+(occluded, or out of the frame) or where an older path reaches the same token. A token that no path
+reaches starts a new one. So every token is on exactly one path, possibly of a single frame.
 
-Published code walks over every pixel in Python and keeps, for each token, a padded list of the
-others on its path. Here a frame is one step over all paths, and paths are kept by their length,
-without padding: F * N numbers in all, for F frames of N tokens.
+Published code loops over every pixel in Python and stores, for each token, a padded list of the
+others on its path. Here each frame is one vectorized step over all paths, and paths are grouped by
+length, without padding: F * N integers in all, for F frames of N tokens.
 
-Dimensions: F frames, h by w tokens, N = h * w, T paths, L tokens of a path.
+Dimensions: F frames, h by w latent tokens, N = h * w, T paths, L tokens per path.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """The paths of a clip's tokens on a grid of ``shape``, h and w.
+    """The motion paths of a clip's latent tokens on a grid of ``shape``, ``(h, w)``.
 
     path_FN: int64 ``[F, N]``, the number of the path that each token is on.
     by_length_TL: for every length L of at least 2, int64 ``[T, L]``: the tokens ``f * N + n`` of
-    each path of that length, frame after frame. Tokens that are alone on their path are in none.
+    each path of that length, in frame order. Paths of a single token are omitted.
     """
 
     shape: tuple[int, int]
@@ -44,17 +44,17 @@ class Trajectories:
 
     @property
     def frames(self) -> int:
-        """F, the number of frames."""
+        """The number of frames, F."""
         return len(self.path_FN)
 
     @property
     def tokens(self) -> int:
-        """N, the number of tokens of a frame."""
+        """The number of latent tokens per frame, N."""
         return self.shape[0] * self.shape[1]
 
     @property
     def share_on_paths(self) -> float:
-        """The share of tokens that are on a path with others, 0 to 1."""
+        """The share of tokens whose path spans at least two frames, from 0 to 1."""
         return sum(table.size for table in self.by_length_TL) / max(self.path_FN.size, 1)
 
 
@@ -64,15 +64,16 @@ def trajectories(
     labels_FN: npt.NDArray[Any] | None = None,
     frames: Sequence[int] | None = None,
 ) -> Trajectories:
-    """The paths along a clip's flow of the tokens of a grid, h and w, laid over its frames.
+    """Trace the latent tokens of an ``(h, w)`` grid along a clip's flow.
 
-    With ``labels``, a path also ends where it would come to a token of another label. F counts the
-    ``frames``, some of the clip's in order, or all: paths end where one is left out, for the flow
-    is known only from each to the next. Takes time and memory in proportion to F * N.
+    With ``labels_FN``, a path also ends before it enters a token with another label. ``frames`` are
+    indices into the clip, in ascending order; None means all. Where ``frames`` skips one, every
+    path ends, because flow is known only between consecutive frames. Time and memory are
+    proportional to F * N.
 
     >>> right = np.zeros((2, 2, 4, 2), np.float32) + np.float32([1, 0])
-    >>> found = trajectories(ClipFlow(right, -right), (1, 2))  # half a token a frame
-    >>> found.path_FN.tolist(), [table.tolist() for table in found.by_length_TL]
+    >>> paths = trajectories(ClipFlow(right, -right), (1, 2))  # half a token per frame
+    >>> paths.path_FN.tolist(), [table.tolist() for table in paths.by_length_TL]
     ([[0, 1], [2, 0], [3, 0]], [[[0, 3, 5]]])
     """
     height, width = flow.size
@@ -99,7 +100,7 @@ def trajectories(
             same = labels_FN[index][sources] == labels_FN[index + 1][targets]
             sources, targets = sources[same], targets[same]
         away = np.square(reached[sources] - centres_N2[targets]).sum(-1)
-        order = np.lexsort((away, born[sources]))  # the oldest path, then the one at the centre
+        order = np.lexsort((away, born[sources]))  # oldest path first, then nearest to the centre
         targets, first = np.unique(targets[order], return_index=True)
         sources = sources[order][first]
 
@@ -116,17 +117,17 @@ def trajectories(
 
 
 def _at_nearest(mask_HW: npt.NDArray[np.bool_], points_N2: npt.NDArray[np.float32]) -> Numbers:
-    """A mask at the pixel that each point is on."""
+    """Read a mask at the pixel nearest to each point."""
     height, width = mask_HW.shape
     across, down = np.rint(points_N2).astype(np.intp).T
     return np.asarray(mask_HW[np.clip(down, 0, height - 1), np.clip(across, 0, width - 1)])
 
 
 def _by_length(path_FN: Numbers, count: int) -> tuple[Numbers, ...]:
-    """The tokens of all paths of a length, in the order of their frames, for every length."""
+    """Group the tokens of paths by path length, in frame order."""
     flat = path_FN.ravel()
-    order = np.argsort(flat, kind="stable")  # stable: along a path, frame after frame
+    order = np.argsort(flat, kind="stable")  # stable: tokens of a path stay in frame order
     lengths = np.bincount(flat, minlength=count)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    found = (length for length in np.unique(lengths) if length > 1)
-    return tuple(order[starts[lengths == n][:, None] + np.arange(n)] for n in found)
+    shared = (length for length in np.unique(lengths) if length > 1)
+    return tuple(order[starts[lengths == n][:, None] + np.arange(n)] for n in shared)

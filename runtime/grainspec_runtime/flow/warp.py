@@ -1,4 +1,4 @@
-"""Reading pictures between their pixels, and moving them along a flow."""
+"""Sample images at sub-pixel positions, and warp them along a flow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def moved(flow_HW2: npt.NDArray[Any]) -> Floats:
-    """The point that each pixel is moved to, across and down, float32 ``[H, W, 2]``."""
+    """The point ``(x, y)`` that the flow moves each pixel to, float32 ``[H, W, 2]``."""
     height, width = flow_HW2.shape[:2]
     down, across = np.mgrid[:height, :width]
     points: Floats = np.stack([across, down], -1).astype(np.float32) + flow_HW2
@@ -19,24 +19,23 @@ def moved(flow_HW2: npt.NDArray[Any]) -> Floats:
 
 
 def inside(points_X2: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Which points are on a picture of ``size``, H and W; its pixels reach half a pixel out."""
+    """Which points lie inside an image of ``size`` ``(H, W)``, whose corner is at (-0.5, -0.5)."""
     height, width = size
-    across, down = points_X2[..., 0], points_X2[..., 1]
-    found = (across > -0.5) & (across < width - 0.5) & (down > -0.5) & (down < height - 0.5)
-    return np.asarray(found)
+    x, y = points_X2[..., 0], points_X2[..., 1]
+    return np.asarray((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5))
 
 
 def at_points(picture_HWC: npt.NDArray[Any], points_X2: npt.NDArray[Any]) -> Floats:
-    """A picture read at points between its pixels, bilinearly: float32 ``[X, C]``.
+    """Sample an image bilinearly at points ``(x, y)``: float32 ``[X, C]``.
 
-    Beyond its border the border is read. ``points`` may have any shape ``[…, 2]``; OpenCV's
-    ``remap`` is not used, as it rounds points to a thirty-second of a pixel.
+    Outside the image, the border is repeated. ``points_X2`` may have any shape ``[…, 2]``. OpenCV's
+    ``remap`` is not used because it rounds points to 1/32 pixel.
 
     >>> at_points(np.float32([[[0], [10]]]), np.float32([[0.25, 0], [7, 0]])).ravel()
     array([ 2.5, 10. ], dtype=float32)
     """
     height, width = picture_HWC.shape[:2]
-    # np.where: a point that is no number must not become an index
+    # np.where: a point with NaN or infinity must not become an index
     points = np.where(np.isfinite(points_X2), points_X2, 0).astype(np.float32)
     across = np.clip(points[..., 0], 0, width - 1)
     down = np.clip(points[..., 1], 0, height - 1)
@@ -54,8 +53,8 @@ def at_points(picture_HWC: npt.NDArray[Any], points_X2: npt.NDArray[Any]) -> Flo
 
 
 def warped(picture_HWC: npt.NDArray[Any], flow_HW2: npt.NDArray[Any]) -> Floats:
-    """Each pixel of the result is read where ``flow`` leads from it: float32 ``[H, W, C]``.
+    """Warp an image: each output pixel is sampled where the flow leads, float32 ``[H, W, C]``.
 
-    With the backward flow of a pair this carries the first frame onto the second.
+    The backward flow of a pair warps the first frame onto the second.
     """
     return at_points(picture_HWC, moved(flow_HW2))

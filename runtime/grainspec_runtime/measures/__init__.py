@@ -1,5 +1,5 @@
-"""How good an edit is, in numbers: one pure function a measure.
+"""Quality metrics of an edit, one pure function each.
 
-All take clips as uint8 ``[F, H, W, 3]`` RGB; the measures of the VideoGrain paper are CLIP-F,
-CLIP-T, Warp-Err and Q-edit.
+Clips are uint8 ``[F, H, W, 3]`` RGB. CLIP-F, CLIP-T, Warp-Err and Q-edit are the metrics of the
+VideoGrain paper.
 """

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of what was not edited: how well it was kept.
+"""PSNR and SSIM, used to measure how well unedited areas are preserved.
 
 Dimensions: F frames, H rows, W columns.
 """
@@ -15,14 +15,14 @@ from grainspec_runtime.media.decode import Frames
 Mask = npt.NDArray[np.bool_]
 
 _SIGMA, _REACH = 1.5, 5
-"""The window of SSIM: a Gaussian of 1.5 pixels, cut to 11 by 11."""
+"""The kernel of SSIM: a Gaussian with σ = 1.5 pixels, truncated to 11 x 11."""
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(source_FHW3: Frames, edited_FHW3: Frames, where_FHW: Mask | None = None) -> float | None:
-    """Peak signal-to-noise ratio in dB over all the pixels ``where`` says, of all frames together.
+    """Peak signal-to-noise ratio in dB, over the pixels selected by ``where_FHW`` in all frames.
 
-    Infinite for equal clips; None where no pixel is left.
+    Infinite for identical clips; None if no pixel is selected.
 
     >>> grey = np.full((1, 2, 2, 3), 100, np.uint8)
     >>> round(psnr(grey, grey + np.uint8(10)), 2)  # 20 log10(255 / 10)
@@ -41,11 +41,11 @@ def psnr(source_FHW3: Frames, edited_FHW3: Frames, where_FHW: Mask | None = None
 
 
 def ssim(source_FHW3: Frames, edited_FHW3: Frames, where_FHW: Mask | None = None) -> float | None:
-    """Structural similarity (Wang et al., 2004), the mean over colours and windows, at most 1.
+    """Structural similarity (Wang et al., 2004), averaged over channels and kernel positions.
 
-    Windows are Gaussian (11 by 11, σ 1.5), as in the paper. Only those that lie wholly on the frame
-    and on the pixels ``where`` says are counted, so that what was edited beside them has no part in
-    it; None where no window does.
+    The kernel is Gaussian (11 x 11, σ = 1.5), as in the paper. Only positions where the whole
+    kernel lies inside the frame and on pixels selected by ``where_FHW`` are counted, so that edited
+    pixels nearby have no influence. At most 1; None if there is no such position.
 
     >>> ramp = np.arange(12 * 12 * 3, dtype=np.uint8).reshape(1, 12, 12, 3)
     >>> round(ssim(ramp, ramp), 6)
@@ -56,18 +56,18 @@ def ssim(source_FHW3: Frames, edited_FHW3: Frames, where_FHW: Mask | None = None
         return None
     total, values = 0.0, 0
     for frame, (before, after) in enumerate(zip(source_FHW3, edited_FHW3, strict=True)):
-        found_hw3 = _similarity(before.astype(np.float64), after.astype(np.float64))
+        ssim_hw3 = _similarity(before.astype(np.float64), after.astype(np.float64))
         if where_FHW is not None:
-            found_hw3 = found_hw3[_whole_windows(where_FHW[frame])]
-        total += float(found_hw3.sum())
-        values += found_hw3.size
+            ssim_hw3 = ssim_hw3[_whole_kernels(where_FHW[frame])]
+        total += float(ssim_hw3.sum())
+        values += ssim_hw3.size
     return total / values if values else None
 
 
 def _similarity(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """SSIM of every window on the frame, ``[H - 10, W - 10, 3]``."""
+    """SSIM at every kernel position inside the frame, ``[H - 10, W - 10, 3]``."""
     mx, my = _averaged(x), _averaged(y)
-    # a variance of windows, not of samples: no n / (n - 1), as in the paper
+    # population variance, without Bessel's correction n / (n - 1), as in the paper
     vx, vy = _averaged(x * x) - mx * mx, _averaged(y * y) - my * my
     vxy = _averaged(x * y) - mx * my
     likeness = (2 * mx * my + _C1) * (2 * vxy + _C2)
@@ -75,7 +75,7 @@ def _similarity(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.N
 
 
 def _averaged(picture_HW3: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The weighted mean of every window, one axis after the other."""
+    """Convolve with the Gaussian kernel, one axis at a time."""
     offsets = np.arange(-_REACH, _REACH + 1)
     weights = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     weights /= weights.sum()
@@ -86,8 +86,8 @@ def _averaged(picture_HW3: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return picture_HW3
 
 
-def _whole_windows(mask_HW: Mask) -> Mask:
-    """Windows all of whose pixels are set, by their corner: ``[H - 10, W - 10]``."""
+def _whole_kernels(mask_HW: Mask) -> Mask:
+    """Kernel positions whose pixels are all set, by top-left corner: ``[H - 10, W - 10]``."""
     side = 2 * _REACH + 1
     counts = np.pad(mask_HW.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside = counts[side:, side:] - counts[:-side, side:] - counts[side:, :-side]

@@ -1,4 +1,4 @@
-"""All measures of a run."""
+"""Compute all metrics of a run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grainspec_runtime.flow.clip_flow import ClipFlow
+from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
-from grainspec_runtime.measures.likeness import clip_f, clip_t
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.runs.read import Run
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number, or the reason why there is none."""
+    """A metric's value, or the reason why it could not be measured."""
 
     title: str
     value: float | None
     reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """``value`` and, where that is null, ``reason``; JSON knows no infinity."""
+        """``value``, and ``reason`` if it is null; infinity, which JSON lacks, becomes null."""
         if self.value is not None and not math.isfinite(self.value):
-            return {"value": None, "reason": "infinite: the clips are equal"}
+            return {"value": None, "reason": "infinite: the clips are identical"}
         return {"value": self.value, **({} if self.value is not None else {"reason": self.reason})}
 
 
@@ -38,13 +38,13 @@ TITLES = {
     "warp_error": "Warp-Err ↓",
     "q_edit": "Q-edit ↑",
     "warp_error_of_source": "Warp-Err of the source",
-    "share_followed": "pixels followed, %",
+    "share_followed": "Pixels tracked by flow, %",
     "psnr_outside": "PSNR outside, dB ↑",
     "ssim_outside": "SSIM outside ↑",
 }
-"""What each measure is called, and whether more or less is better."""
+"""The title of each metric; the arrow says whether higher or lower is better."""
 
-_ONE = "the clip has one frame"
+_ONE_FRAME = "the clip has only one frame"
 
 
 def measure_run(
@@ -54,15 +54,15 @@ def measure_run(
     flow: ClipFlow | str,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Measure]:
-    """Every measure of a run, by the names of ``TITLES``.
+    """Compute every metric of a run, keyed as in ``TITLES``.
 
-    ``flow`` is the source clip's. Where ``clip`` or ``flow`` is a text, it is the reason why there
-    is none: what needs it says so, and the rest is measured all the same.
+    ``flow`` is the source clip's. If ``clip`` or ``flow`` is a string, it is the reason why that
+    input is unavailable; the metrics that need it carry this reason, and the others are computed.
     """
-    found: dict[str, Measure] = {}
+    measures: dict[str, Measure] = {}
 
     def put(name: str, value: float | None, reason: str = "") -> None:
-        found[name] = Measure(TITLES[name], value, reason)
+        measures[name] = Measure(TITLES[name], value, reason)
 
     if isinstance(clip, str):
         put("clip_f", None, clip)
@@ -70,28 +70,27 @@ def measure_run(
     else:
         progress("CLIP", 0, 1)
         frames = clip.of_frames(run.edited)
-        put("clip_f", clip_f(frames), _ONE)
+        put("clip_f", clip_f(frames), _ONE_FRAME)
         put("clip_t", clip_t(frames, clip.of_text(run.target)))
         progress("CLIP", 1, 1)
     if isinstance(flow, str) or len(run.source) < 2:
-        reason = flow if isinstance(flow, str) else _ONE
+        reason = flow if isinstance(flow, str) else _ONE_FRAME
         for name in ("warp_error", "warp_error_of_source", "share_followed"):
             put(name, None, reason)
     else:
-        nothing = "no pixel of the source can be followed from a frame to the next"
-        put("warp_error", warp_error(run.edited, flow), nothing)
-        put("warp_error_of_source", warp_error(run.source, flow), nothing)
+        no_flow = "the flow tracks no pixel of the source from one frame to the next"
+        put("warp_error", warp_error(run.edited, flow), no_flow)
+        put("warp_error_of_source", warp_error(run.source, flow), no_flow)
         put("share_followed", float(flow.seen_before_PHW.mean() * 100))
-    words, error = found["clip_t"], found["warp_error"]
+    similarity, error = measures["clip_t"], measures["warp_error"]
     quotient = None
-    if words.value is not None and error.value is not None:
-        quotient = q_edit(words.value, error.value)
-    put("q_edit", quotient, words.reason or error.reason or "there is no warp error")
+    if similarity.value is not None and error.value is not None:
+        quotient = q_edit(similarity.value, error.value)
+    put("q_edit", quotient, similarity.reason or error.reason or "the warp error is 0")
     progress("compare", 0, 1)
     kept = ~run.edited_FHW
     put("psnr_outside", psnr(run.source, run.edited, kept), "the edits cover every pixel")
-    put(
-        "ssim_outside", ssim(run.source, run.edited, kept), "the edits leave no window of 11 pixels"
-    )
+    too_small = "no unedited area is as large as the 11 x 11 kernel of SSIM"
+    put("ssim_outside", ssim(run.source, run.edited, kept), too_small)
     progress("compare", 1, 1)
-    return {name: found[name] for name in TITLES}
+    return {name: measures[name] for name in TITLES}

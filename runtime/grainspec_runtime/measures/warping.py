@@ -1,4 +1,4 @@
-"""Warp-Err and Q-edit: whether an edit moves as its source does.
+"""Warp-Err and Q-edit: how well an edit follows the motion of its source.
 
 Dimensions: F frames, H rows, W columns.
 """
@@ -13,10 +13,10 @@ from grainspec_runtime.media.decode import Frames
 
 
 def warp_error(frames_FHW3: Frames, flow: ClipFlow) -> float | None:
-    """Mean squared error of each frame, carried along ``flow``, to the next, × 10³.
+    """Mean squared error between each frame, warped along ``flow``, and the next frame, × 10³.
 
-    Colours are in [0, 1]. ``flow`` is the source clip's; pixels that it does not find on the frame
-    before, hidden there or out of it, are left out. None where no pixel is left.
+    Colours are in [0, 1]. ``flow`` is the source clip's. Pixels that are occluded or outside in the
+    previous frame are excluded; None if no pixel remains.
 
     >>> clip = np.zeros((2, 4, 4, 3), np.uint8)
     >>> clip[1] = 51  # a fifth brighter
@@ -34,7 +34,7 @@ def warp_error(frames_FHW3: Frames, flow: ClipFlow) -> float | None:
 
 
 def q_edit(clip_t: float, warp_error: float) -> float | None:
-    """CLIP-T / Warp-Err, higher is better; None for a clip without warp error.
+    """CLIP-T / Warp-Err, higher is better; None if the warp error is 0.
 
     >>> round(q_edit(36.56, 1.42), 2)
     25.75

@@ -1,1 +1,1 @@
-"""Frames in and out: decoding clips, encoding videos."""
+"""Decode clips to frames, and encode frames as video."""

@@ -1,4 +1,4 @@
-"""Encode frames: as H.264 that any player shows, or without any loss."""
+"""Encode frames as H.264, which every player supports, or losslessly as FFV1."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def encode_video(
     crf: int = 14,
     container: str | None = None,
 ) -> None:
-    """Write frames, uint8 ``[F, H, W, 3]`` RGB, as H.264 in the container of the path's suffix.
+    """Write frames, uint8 ``[F, H, W, 3]`` RGB, as H.264.
 
-    ``path`` may be a stream that can be sought in, too. Odd sides are padded by a pixel, as 4:2:0
-    colour wants. ``crf`` is x264's quality, lower is better; ``container`` names the file's format
-    where its suffix does not.
+    ``path`` is a file or a seekable stream. Its suffix selects the container, unless ``container``
+    names one. Odd sides are padded by one pixel because 4:2:0 chroma needs even sizes. ``crf`` is
+    x264's quality; lower is better.
     """
     _, height, width, _ = frames_FHW3.shape
     padded = np.pad(frames_FHW3, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -35,7 +35,7 @@ def encode_video(
         stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = padded.shape[2], padded.shape[1]
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.colorspace = _BT601  # what PyAV converts with; players else may guess
+        stream.codec_context.colorspace = _BT601  # PyAV converts with it; otherwise players guess
         stream.options = {"crf": str(crf), "preset": "slow"}
         for picture in padded:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -43,10 +43,10 @@ def encode_video(
 
 
 def encode_lossless(frames_FHW3: Frames, path: Path, *, fps: float) -> None:
-    """Write frames, uint8 ``[F, H, W, 3]`` RGB, as FFV1 in Matroska: every level as it was.
+    """Write frames, uint8 ``[F, H, W, 3]`` RGB, losslessly as FFV1 in Matroska.
 
-    H.264's 4:2:0 halves the colours' resolution, which costs more than most edits do where nothing
-    is edited: what is to be measured or worked on further is kept in full.
+    H.264's 4:2:0 halves the resolution of colour. In unedited areas that loss is larger than the
+    change most edits make, so clips that are measured or processed further are stored losslessly.
     """
     _, height, width, _ = frames_FHW3.shape
     with av.open(str(path), "w", format="matroska") as file:

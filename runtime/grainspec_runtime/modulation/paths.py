@@ -34,5 +34,5 @@ def attend_along_paths(
         for paths_TL in table_TL.split(_PATHS):
             q, k, v = (tensor[paths_TL].transpose(1, 2) for tensor in (query, key, value))
             out[paths_TL] = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-    by_frame: Tensor = out.unflatten(0, (frames, -1))
-    return by_frame.transpose(1, 2)
+    by_frame: Tensor = out.unflatten(0, (frames, -1)).transpose(1, 2)
+    return by_frame

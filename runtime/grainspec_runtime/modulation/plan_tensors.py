@@ -98,9 +98,9 @@ class PlanTensors:
 
 def _to_device(level: PlanLevel, device: torch.device | str) -> LevelTensors:
     frames = len(level.labels_FHW)
-    labels = torch.from_numpy(level.labels_FHW.reshape(frames, -1).astype("int64"))
+    labels_FN = torch.from_numpy(level.labels_FHW.reshape(frames, -1).astype("int64"))
     return LevelTensors(
-        labels.to(device),
+        labels_FN=labels_FN.to(device),
         cross_attract_FC=torch.from_numpy(level.cross_attract_FC).to(device),
         cross_repel_FC=torch.from_numpy(level.cross_repel_FC).to(device),
         self_attract_FC=torch.from_numpy(level.self_attract_FC).to(device),

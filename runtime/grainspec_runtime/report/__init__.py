@@ -1,1 +1,1 @@
-"""A run as one page: everything in it, nothing fetched from elsewhere."""
+"""The report of a run: one self-contained HTML page that works offline."""

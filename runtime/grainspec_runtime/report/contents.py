@@ -1,4 +1,4 @@
-"""What a report says of a run, read from the run's folder; plain values, nothing laid out yet."""
+"""The contents of a report, read from a run's folder as plain values for the page template."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from grainspec_runtime.views.overlay import overlay
 from grainspec_runtime.views.sheet import enlarged
 
 _LEAST = 288
-"""Height that small clips are enlarged to: H.264 halves the resolution of colours."""
+"""Small clips are enlarged to this height, because H.264 halves the resolution of colour."""
 _QUALITY = 19
 _LARGEST = 50_000_000
-"""Bytes of a picture or a clip that is taken over from a run's folder."""
+"""Larger images and clips in a run's folder, in bytes, are not embedded."""
 
 _MORE_CLIPS = {
-    "controls.mp4": "What ControlNets were given",
+    "controls.mp4": "Control images",
     "reconstruction.mp4": "Source and its reconstruction",
 }
 
@@ -39,8 +39,8 @@ Rows = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture or a clip as a data URI, what it shows, and what is to be said of it."""
+class MediaItem:
+    """An image or a clip as a data URI, with its title and a note."""
 
     title: str
     uri: str
@@ -49,7 +49,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class EditRow:
-    """An edit: the number of its colour, and its words."""
+    """An edit: the index of its colour, its description and its phrase."""
 
     colour: int
     what: str
@@ -58,35 +58,35 @@ class EditRow:
 
 @dataclass
 class ReportedRun:
-    """All that a report shows of one run."""
+    """Everything that a report shows about one run."""
 
     name: str
     variant: str | None
     target: str
     summary: Rows
-    clips: list[Shown]
+    clips: list[MediaItem]
     edits: list[EditRow]
     warnings: list[dict[str, str]] = field(default_factory=list)
     measures: list[Measured] = field(default_factory=list)
     study: list[dict[str, Any]] = field(default_factory=list)
-    study_clips: list[Shown] = field(default_factory=list)
-    study_pictures: list[Shown] = field(default_factory=list)
+    study_clips: list[MediaItem] = field(default_factory=list)
+    study_pictures: list[MediaItem] = field(default_factory=list)
     facts: dict[str, Any] | None = None
-    pictures: list[Shown] = field(default_factory=list)
-    pairs: list[Shown] = field(default_factory=list)
+    pictures: list[MediaItem] = field(default_factory=list)
+    pairs: list[MediaItem] = field(default_factory=list)
     settings: list[tuple[str, Rows]] = field(default_factory=list)
     spec: str = ""
 
 
 def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
-    """Read a run's folder; ``run`` is the same where it was read before.
+    """Read a report's contents from a run's folder; ``run`` is the same run if already read.
 
-    Raises GrainError (G317, and what there is to say of the source clip) where it is not whole.
+    Raises GrainError: G317 if the run is incomplete, or the code of a fault in the source clip.
     """
     run = run or read_run(folder)
     plan, manifest = run.plan, run.manifest
     fps = probe(folder / EDITED).fps
-    found = ReportedRun(
+    contents = ReportedRun(
         name=run.folder.resolve().name,
         variant=run.variant,
         target=run.target,
@@ -108,34 +108,35 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
         spec=_spec_text(folder),
         pictures=_pictures(folder, {"overview.png": "Frames over the clip"}),
     )
-    if found.study:
-        found.study_clips = _pictures(
-            folder, {ATTENTION_VIDEO: "Attention to the words of each edit, with modulation"}
+    if contents.study:
+        contents.study_clips = _pictures(
+            folder, {ATTENTION_VIDEO: "Cross-attention to each edit's phrase, with modulation"}
         )
-        found.study_pictures = _pictures(
+        contents.study_pictures = _pictures(
             folder,
             {
-                ATTENTION_PICTURE: "Attention to each edit's words, without and with modulation",
-                SEGMENTS: "Self-attention features: k-means with 3, 4 and 5 clusters, and their "
-                "three first principal components as colours",
+                ATTENTION_PICTURE: "Cross-attention to each edit's phrase, without and with "
+                "modulation",
+                SEGMENTS: "Self-attention features: k-means with 3, 4 and 5 clusters, and the "
+                "first three principal components as colours",
             },
         )
     timesteps = _timesteps(manifest)
     if timesteps:
-        found.facts = facts(plan, timesteps=timesteps)
-        found.pairs = [
-            Shown(f"Level {index}", _picture_uri(picture))
+        contents.facts = facts(plan, timesteps=timesteps)
+        contents.pairs = [
+            MediaItem(f"Level {index}", _picture_uri(picture))
             for index, picture in dense_pictures(plan, timesteps[0]).items()
         ]
-    return found
+    return contents
 
 
-def _clips(run: Run, fps: float) -> list[Shown]:
+def _clips(run: Run, fps: float) -> list[MediaItem]:
     marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]))
     return [
-        Shown("Source", _clip_uri(run.source, fps)),
-        Shown("Edit", _clip_uri(run.edited, fps)),
-        Shown("Regions", _clip_uri(marked, fps), "as the finest level of the model has them"),
+        MediaItem("Source", _clip_uri(run.source, fps)),
+        MediaItem("Edit", _clip_uri(run.edited, fps)),
+        MediaItem("Regions", _clip_uri(marked, fps), "at the model's finest attention level"),
     ]
 
 
@@ -145,17 +146,15 @@ def _summary(plan: MaskPlan, manifest: dict[str, Any], fps: float) -> Rows:
     took = sum(filter(_is_number, times))
     rows = [
         ("Model", _text(manifest.get("model"))),
-        ("Clip", f"{len(plan.frames)} frames of {plan.width} × {plan.height}, {fps:.3g} a second"),
-        ("Ran on", " ".join(_text(manifest.get(name)) for name in ("device", "dtype"))),
-        ("Took", f"{took:.0f} s" if took else ""),
+        ("Clip", f"{len(plan.frames)} frames, {plan.width} × {plan.height}, {fps:.3g} fps"),
+        ("Device", " ".join(_text(manifest.get(name)) for name in ("device", "dtype"))),
+        ("Time", f"{took:.0f} s" if took else ""),
     ]
     memory = manifest.get("peak_memory_bytes")
     if _is_number(memory):
-        rows.append(("Memory", f"{memory / 1e9:.2f} GB at most"))
+        rows.append(("Peak memory", f"{memory / 1e9:.2f} GB"))
     if _is_number(manifest.get("resumed_at_step")):
-        rows.append(
-            ("Continued", f"after step {manifest['resumed_at_step']} of an interrupted run")
-        )
+        rows.append(("Resumed", f"after step {manifest['resumed_at_step']} of an interrupted run"))
     return [(name, value) for name, value in rows if value.strip()]
 
 
@@ -168,7 +167,9 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
         "Blend": spec.get("blend"),
         "Flow": spec.get("flow"),
         "Injection": spec.get("inject"),
-        "Controls": {str(i): one for i, one in enumerate(spec.get("controls") or [], start=1)},
+        "Controls": {
+            str(i): control for i, control in enumerate(spec.get("controls") or [], start=1)
+        },
         "Clip": manifest.get("clip"),
         "Run": {
             name: manifest.get(name)
@@ -185,18 +186,18 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
 
 
 def _warnings(manifest: dict[str, Any]) -> list[dict[str, str]]:
-    found = manifest.get("warnings")
+    warnings = manifest.get("warnings")
     return [
-        {name: _text(one.get(name)) for name in ("code", "message", "cure")}
-        for one in (found if isinstance(found, list) else [])
-        if isinstance(one, dict)
+        {name: _text(warning.get(name)) for name in ("code", "message", "cure")}
+        for warning in (warnings if isinstance(warnings, list) else [])
+        if isinstance(warning, dict)
     ]
 
 
 def _timesteps(manifest: dict[str, Any]) -> list[float]:
-    found = manifest.get("timesteps")
-    fine = isinstance(found, list) and len(found) <= 10_000 and all(map(_is_number, found))
-    return [float(value) for value in found] if fine and found else []
+    values = manifest.get("timesteps")
+    valid = isinstance(values, list) and len(values) <= 10_000 and all(map(_is_number, values))
+    return [float(value) for value in values] if valid and values else []
 
 
 def _spec_text(folder: Path) -> str:
@@ -208,7 +209,7 @@ def _spec_text(folder: Path) -> str:
 
 
 def _text(value: object) -> str:
-    """A JSON value as people read it."""
+    """Format a JSON value for reading."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -228,17 +229,17 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _pictures(folder: Path, named: dict[str, str]) -> list[Shown]:
-    """Files of the run that are there, are what their names say, and are not huge."""
-    found = []
+def _pictures(folder: Path, named: dict[str, str]) -> list[MediaItem]:
+    """Embed the named files that exist, match the format of their suffix and are not too large."""
+    shown = []
     for name, title in named.items():
         path = folder / name
         if path.is_file() and path.stat().st_size <= _LARGEST:
             content = path.read_bytes()
             kind = "video/mp4" if name.endswith(".mp4") else "image/png"
             if content[:8] == b"\x89PNG\r\n\x1a\n" or content[4:8] == b"ftyp":
-                found.append(Shown(title, _uri(content, kind)))
-    return found
+                shown.append(MediaItem(title, _uri(content, kind)))
+    return shown
 
 
 def _clip_uri(frames: Frames, fps: float) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Clips of a group are played, stopped and sought together.
+// The clips of a group play, pause and seek together.
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 for (const group of document.querySelectorAll("[data-together]")) {
   const clips = [...group.querySelectorAll("video")];

@@ -1,4 +1,4 @@
-"""A report's page: one file of HTML that holds everything and asks for nothing."""
+"""Render a report: one self-contained HTML page that loads nothing else."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from grainspec.palette import PALETTE
 from grainspec_runtime.report.contents import ReportedRun
-from grainspec_runtime.views.overlay import PALETTE
 
 REPORT = "report.html"
 
 
 def report_page(runs: Sequence[ReportedRun]) -> str:
-    """The page of one run, or of several, such as a spec's variants, below each other.
+    """Render the report of one run, or of several, such as a spec's variants, one below the other.
 
-    All text of users is escaped. The page's own policy forbids every connection and every script
-    but the page's own, so that even what slipped through could do nothing.
+    All user text is escaped. As a second line of defence, the page's Content-Security-Policy allows
+    no connections and no scripts except the page's own.
     """
     style = _read("page.css") + "".join(
         f".colour-{index} {{ background: rgb({', '.join(map(str, colour))}); }}\n"

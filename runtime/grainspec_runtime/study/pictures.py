@@ -1,27 +1,27 @@
-"""A study as pictures and as a clip: heat maps of attention, segments, colours of features."""
+"""Draw a study as images and a clip: attention heat maps, segments and feature colours."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
+from grainspec.palette import PALETTE
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.study.record import Floats, Study
 from grainspec_runtime.views.levels import at_level
-from grainspec_runtime.views.overlay import PALETTE
 from grainspec_runtime.views.sheet import sheet, side_by_side
 
-_RAMP = np.array(  # from nothing to most: dark blue, violet, red, orange, pale yellow
+_RAMP = np.array(  # from 0 to the maximum: dark blue, violet, red, orange, pale yellow
     [(10, 8, 40), (90, 20, 110), (190, 55, 80), (245, 130, 30), (252, 250, 165)], np.float32
 )
 _WIDEST = 1920
 
 
 def attention_picture(study: Study, plan: MaskPlan, edited: Frames) -> Image.Image:
-    """A sheet: the edit, and the attention to each edit's words without modulation and with it."""
+    """A contact sheet: the edit, and attention to each phrase without and with modulation."""
     rows: dict[str, Frames] = {"edit": edited}
-    for index, phrase in worded(study):
+    for index, phrase in edits_with_phrase(study):
         for number, kind in enumerate(("without modulation", "with modulation")):
             rows[f"“{phrase}” ({study.regions[index]}), {kind}"] = heat(
                 study, plan, edited, index, number
@@ -30,8 +30,8 @@ def attention_picture(study: Study, plan: MaskPlan, edited: Frames) -> Image.Ima
 
 
 def attention_clip(study: Study, plan: MaskPlan, edited: Frames) -> Frames:
-    """The edit and, beside it, the attention to each edit's words, with modulation."""
-    maps = [heat(study, plan, edited, index, 1) for index, _ in worded(study)]
+    """The edit side by side with the attention to each edit's phrase, with modulation."""
+    maps = [heat(study, plan, edited, index, 1) for index, _ in edits_with_phrase(study)]
     least = max(96, min(288, _WIDEST // (1 + len(maps)) * edited.shape[1] // edited.shape[2]))
     clip = side_by_side(edited, *maps, least=least)
     every = -(-clip.shape[2] // (2 * _WIDEST))
@@ -39,7 +39,7 @@ def attention_clip(study: Study, plan: MaskPlan, edited: Frames) -> Frames:
 
 
 def segments_picture(study: Study, source: Frames) -> Image.Image:
-    """A sheet: the source, its features in 3, 4 and 5 clusters, and their principal components."""
+    """A contact sheet: the source, its features in clusters, and their principal components."""
     height, width = source.shape[1:3]
     rows: dict[str, Frames] = {"source": source}
     colours = np.array(PALETTE, np.uint8)
@@ -51,15 +51,16 @@ def segments_picture(study: Study, source: Frames) -> Image.Image:
     return sheet(rows)
 
 
-def worded(study: Study) -> list[tuple[int, str]]:
-    """The edits that have words, by index; regions that are free have none."""
+def edits_with_phrase(study: Study) -> list[tuple[int, str]]:
+    """The edits that have a phrase, by index; free regions have none."""
     return [(index, phrase) for index, phrase in enumerate(study.phrases) if phrase]
 
 
 def heat(study: Study, plan: MaskPlan, frames: Frames, edit: int, kind: int) -> Frames:
-    """Attention to an edit's words over grey frames, its region outlined in white.
+    """Overlay attention to an edit's phrase on grey frames, with its region outlined in white.
 
-    ``kind`` is 0 without modulation, 1 with it; both have one scale, up to their 99.5th percentile.
+    ``kind`` is 0 without modulation and 1 with it. Both share one colour scale, which ends at their
+    99.5th percentile.
     """
     both = study.maps[:, edit]
     most = max(float(np.quantile(both, 0.995)), 1e-12)
@@ -88,11 +89,11 @@ def _smooth(maps_Fhw: Floats, height: int, width: int) -> Floats:
     return np.stack(
         [
             np.asarray(
-                Image.fromarray(one.astype(np.float32)).resize(
+                Image.fromarray(map_hw.astype(np.float32)).resize(
                     (width, height), Image.Resampling.BILINEAR
                 )
             )
-            for one in maps_Fhw
+            for map_hw in maps_Fhw
         ]
     )
 

@@ -1,4 +1,4 @@
-"""A study's files in a run's folder: numbers, maps, pictures and a clip."""
+"""Save a study in a run's folder (shares, maps, images and a clip), and read its shares back."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _MOST = 16_000_000
 def save_study(
     study: Study, plan: MaskPlan, source: Frames, edited: Frames, folder: Path, *, fps: float
 ) -> None:
-    """Write a study into a folder; raises OSError where that cannot be done.
+    """Write a study into a folder; raises OSError if it cannot be written.
 
-    ``attention.safetensors`` has ``without`` and ``with``, float16 ``[E, F, h, w]``, the edits in
-    the order of ``study.json``; ``segments.K``, uint8 ``[F, h, w]``.
+    ``attention.safetensors`` contains ``without`` and ``with``, float16 ``[E, F, h, w]``, with the
+    edits in the order of ``study.json``, and ``segments.K``, uint8 ``[F, h, w]``.
     """
     text = json.dumps(numbers(study), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / NUMBERS).write_text(text + "\n", encoding="utf-8", errors="replace")
@@ -47,7 +47,7 @@ def save_study(
 
 
 def numbers(study: Study) -> dict[str, Any]:
-    """A study's shares as plain JSON values; null where an edit has no words or no tokens."""
+    """A study's shares as JSON values; null if an edit has no phrase or no latent tokens."""
     words, tokens = study.share(0), study.share(1)
     return {
         "steps": list(study.steps),
@@ -75,16 +75,16 @@ def _pair(values: np.ndarray) -> dict[str, float | None]:
 
 
 def read_study(folder: Path) -> list[dict[str, Any]]:
-    """The edits' shares that ``save_study`` wrote; empty where nothing was recorded.
+    """Read the shares that ``save_study`` wrote, one entry per edit; empty if there is no study.
 
-    Raises GrainError (G317) where that cannot be read.
+    Raises GrainError (G317) if the file cannot be read.
     """
     path = folder / NUMBERS
     if not path.is_file():
         return []
     try:
         if path.stat().st_size > _MOST:
-            raise ValueError("it is too large")
+            raise ValueError("the file is too large")
         return [
             {
                 "region": str(edit["region"]),
@@ -97,7 +97,7 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
             for edit in json.loads(path.read_text(encoding="utf-8"))["edits"]
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
+        message = f"cannot read {path}: {str(error).splitlines()[0] if str(error) else error!r}"
         raise fail("G317", message, "Run its spec again with `--study`.") from error
 
 
@@ -105,5 +105,5 @@ def _share(value: object) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is no share")
+        raise TypeError(f"invalid share {value!r}: expected a number or null")
     return float(value)

@@ -1,4 +1,4 @@
-"""Self-attention features as segments and as colours: which tokens the model takes to be alike."""
+"""Segment and colour self-attention features, to show which latent tokens the model finds alike."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _ROUNDS, _TRIES = 50, 4
 
 
 def clusters(features_FNC: Tensor, count: int, *, seed: int = 0) -> Tensor:
-    """k-means of all frames' tokens together, ``[F, N]``; the largest cluster is 0.
+    """Cluster the tokens of all frames with k-means, ``[F, N]``; the largest cluster is 0.
 
-    Tokens are compared by the direction of their features from the mean, as by a cosine. The best
-    of a few beginnings by k-means++, with a generator of its own, is taken.
+    Features are centred and normalized, so that distance follows cosine similarity. The best of
+    several k-means++ initializations is kept; ``seed`` seeds a separate generator.
 
-    >>> two = torch.tensor([[[0.0, 1], [0, 1.1], [1, 0], [0.1, 1]]])
-    >>> clusters(two, 2).tolist()
+    >>> features = torch.tensor([[[0.0, 1], [0, 1.1], [1, 0], [0.1, 1]]])
+    >>> clusters(features, 2).tolist()
     [[0, 0, 1, 0]]
     """
     points = _directions(features_FNC)
@@ -25,10 +25,10 @@ def clusters(features_FNC: Tensor, count: int, *, seed: int = 0) -> Tensor:
         centres = _spread(points, count, generator)
         labels = torch.zeros(len(points), dtype=torch.int64)
         for _ in range(_ROUNDS):
-            found = _distances(points, centres).argmin(1)
-            if bool((found == labels).all()):
+            nearest = _distances(points, centres).argmin(1)
+            if bool((nearest == labels).all()):
                 break
-            labels = found
+            labels = nearest
             sums = torch.zeros_like(centres).index_add_(0, labels, points)
             sizes = torch.bincount(labels, minlength=count)[:, None]
             centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
@@ -41,20 +41,20 @@ def clusters(features_FNC: Tensor, count: int, *, seed: int = 0) -> Tensor:
 
 
 def components(features_FNC: Tensor) -> Tensor:
-    """The three first principal components of all frames' tokens, ``[F, N, 3]`` in [0, 1].
+    """The first three principal components of all frames' tokens, ``[F, N, 3]`` in [0, 1].
 
-    Each runs from the 1st to the 99th percentile; its sign is that of its largest weight.
+    Each is scaled from its 1st to its 99th percentile; its largest weight is positive.
     """
     points = _directions(features_FNC)
     covariance = points.T @ points
     axes = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :3]
     largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
-    found = points @ (axes * largest.sign())
-    if found.shape[1] < 3:
-        found = torch.nn.functional.pad(found, (0, 3 - found.shape[1]))
-    ranks = found.sort(0).values
+    scores = points @ (axes * largest.sign())
+    if scores.shape[1] < 3:
+        scores = torch.nn.functional.pad(scores, (0, 3 - scores.shape[1]))
+    ranks = scores.sort(0).values
     low, high = ranks[len(ranks) // 100], ranks[-1 - len(ranks) // 100]
-    scaled: Tensor = (found - low) / (high - low).clamp(min=1e-12)
+    scaled: Tensor = (scores - low) / (high - low).clamp(min=1e-12)
     return scaled.clamp(0, 1).reshape(*features_FNC.shape[:2], 3)
 
 
@@ -65,7 +65,7 @@ def _directions(features_FNC: Tensor) -> Tensor:
 
 
 def _spread(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """k-means++: every next centre is drawn by its squared distance from those there are."""
+    """k-means++: draw each new centre in proportion to its squared distance from the others."""
     chosen = [points[torch.randint(len(points), (1,), generator=generator)]]
     while len(chosen) < count:
         far = _distances(points, torch.cat(chosen)).amin(1)

@@ -1,1 +1,1 @@
-"""Pictures of regions and results."""
+"""Images of regions, plans and results."""

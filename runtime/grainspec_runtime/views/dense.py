@@ -1,7 +1,7 @@
-"""A level's attention pairs written out as a picture, for study: small, where plans never are.
+"""Draw a plan's attention modulation as a query-key matrix, subsampled to a readable size.
 
-Teal pairs attract, purple ones repel, by λ⁺ and λ⁻ of the query, to white where those are 0. Words
-of no edit may repel by a share of λ⁻.
+Teal means attraction by the query's λ⁺, purple means repulsion by its λ⁻, and white means 0. Text
+tokens that belong to no edit may repel by a share of λ⁻.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from grainspec.palette import NO_REGION, PALETTE
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
-from grainspec_runtime.views.overlay import PALETTE, legend
+from grainspec_runtime.views.overlay import legend
 
 Colours = npt.NDArray[np.uint8]
 
 MAX_SIDE = 16
-"""Rows and columns of tokens that are shown of a frame; of larger grids every so many."""
+"""At most this many rows and columns of latent tokens are drawn; larger grids are subsampled."""
 MAX_FRAMES = 4
-"""Key frames that are shown, spread over those in scope."""
+"""At most this many key frames are drawn, spread evenly over those in scope."""
 
-_ATTRACT, _REPEL, _NOBODY = (0, 120, 110), (165, 0, 115), (205, 205, 205)
+_ATTRACT, _REPEL = (0, 120, 110), (165, 0, 115)
 _STRIP, _GAP, _LEAST = 9, 24, 216
 
 
 def dense_pictures(plan: MaskPlan, timestep: float) -> dict[int, Image.Image]:
-    """A picture for every modulated level, by its index, of the frame with the most in it."""
+    """Draw every modulated level, keyed by its index, at the frame with the largest edited area."""
     claimed_C = np.asarray(plan.members_CE.any(axis=1))
     in_frame = claimed_C[plan.levels[0].labels_FHW].sum(axis=(1, 2))
     frame = int(in_frame.argmax())
@@ -39,15 +40,16 @@ def dense_pictures(plan: MaskPlan, timestep: float) -> dict[int, Image.Image]:
 
 
 def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: float) -> Image.Image:
-    """Pairs of a latent frame's tokens with words (left) and with tokens in scope (right).
+    """Draw a latent frame's cross-attention (left) and self-attention (right) modulation.
 
-    Rows are queries in raster order, columns are keys; strips beside them tell which edit a token
-    or a word belongs to. The strengths are those at a diffusion timestep.
+    Rows are queries in raster order, columns are keys: text tokens on the left, the latent tokens
+    in scope on the right. The coloured strips show which edit a token belongs to. Strengths are
+    those at ``timestep``.
     """
-    query = _shown(level.labels_FHW[frame])
+    query = _subsampled(level.labels_FHW[frame])
     scope = plan.key_frames_FK[frame]
     spread = np.linspace(0, len(scope) - 1, min(MAX_FRAMES, len(scope))).round().astype(int)
-    key = np.concatenate([_shown(level.labels_FHW[other]) for other in scope[spread]])
+    key = np.concatenate([_subsampled(level.labels_FHW[other]) for other in scope[spread]])
     words = min(
         int(np.flatnonzero(plan.words_ET.any(axis=0)).max(initial=0)) + 3, plan.words_ET.shape[1]
     )
@@ -68,7 +70,7 @@ def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: flo
         np.ones(len(key), np.float32),
     )
     owners = _class_colours(plan)
-    word_colours = np.full((words, 3), _NOBODY, np.uint8)
+    word_colours = np.full((words, 3), NO_REGION, np.uint8)
     for index in range(len(plan.edits)):
         word_colours[plan.words_ET[index, :words]] = PALETTE[index % len(PALETTE)]
     panels = [
@@ -76,20 +78,20 @@ def dense_picture(plan: MaskPlan, level: PlanLevel, *, frame: int, timestep: flo
         _framed(to_tokens, owners[query], owners[key]),
     ]
     rows, columns = level.labels_FHW.shape[1:]
-    shown = "" if len(query) == rows * columns else f", {len(query)} of them shown"
+    shown = "" if len(query) == rows * columns else f", {len(query)} shown"
     frames = [plan.frames[plan.groups[int(other)][0]] for other in scope[spread]]
     source = plan.frames[plan.groups[frame][0]]
     titles = [
-        f"level {level.index}: {columns}x{rows} tokens of frame {source}{shown}",
-        f"left: to words 0 to {words - 1}; right: to tokens of frame{'s' * (len(frames) > 1)} "
-        + ", ".join(map(str, frames)),
-        f"timestep {timestep:g}; teal attracts, purple repels, the darker the stronger (up to 1)",
+        f"level {level.index}: {columns}x{rows} latent tokens of frame {source}{shown}",
+        f"keys: left, text tokens 0 to {words - 1}; right, latent tokens of "
+        f"frame{'s' * (len(frames) > 1)} " + ", ".join(map(str, frames)),
+        f"timestep {timestep:g}; teal attracts, purple repels; darker is stronger, up to 1",
     ]
     return _page(panels, titles, [f"{edit.region} -> “{edit.phrase}”" for edit in plan.edits])
 
 
-def _shown(labels_HW: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.intp]:
-    """Classes of the tokens that are shown, in raster order."""
+def _subsampled(labels_HW: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.intp]:
+    """The classes of the drawn tokens, in raster order."""
     rows, columns = labels_HW.shape
     every_row, every_column = -(-rows // MAX_SIDE), -(-columns // MAX_SIDE)
     return labels_HW[::every_row, ::every_column].reshape(-1).astype(np.intp)
@@ -101,23 +103,23 @@ def _matrix(
     repel: npt.NDArray[np.float32],
     shares: npt.NDArray[np.float32],
 ) -> Colours:
-    """The colours of a relation ``[N, M]``: rows have strengths ``[N]``, columns a share of λ⁻."""
+    """Colour a relation ``[N, M]`` by the strengths of its rows ``[N]``; columns scale λ⁻."""
     strength = np.where(relation, attract[:, None], repel[:, None] * shares)[..., None]
     colour = np.where(relation[..., None], np.array(_ATTRACT), np.array(_REPEL))
     return np.asarray((255 + (colour - 255) * strength).round().astype(np.uint8))
 
 
 def _class_colours(plan: MaskPlan) -> Colours:
-    """One colour a class, ``[C, 3]``: that of its first edit, grey for none."""
-    found = np.full((len(plan.members_CE), 3), _NOBODY, np.uint8)
+    """One colour per class, ``[C, 3]``: the colour of its first edit, or grey if it has none."""
+    colours = np.full((len(plan.members_CE), 3), NO_REGION, np.uint8)
     for number, members in enumerate(plan.members_CE):
         if members.any():
-            found[number] = PALETTE[int(members.argmax()) % len(PALETTE)]
-    return found
+            colours[number] = PALETTE[int(members.argmax()) % len(PALETTE)]
+    return colours
 
 
 def _framed(matrix: Colours, left: Colours, top: Colours) -> Colours:
-    """A matrix, enlarged, with a strip of colours along its rows and one along its columns."""
+    """Enlarge a matrix and add a strip of colours along its rows and one along its columns."""
     factor = max(3, -(-_LEAST // len(matrix)))
     body = matrix.repeat(factor, axis=0).repeat(factor, axis=1)
     side = np.broadcast_to(left.repeat(factor, axis=0)[:, None], (len(body), _STRIP, 3))

@@ -1,4 +1,4 @@
-"""What of each region is left on the token grids that a model attends on."""
+"""Regions at the resolution of a model's attention levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grainspec.regions.layout import Layout
 
 
 def at_level(plan: MaskPlan, level: PlanLevel) -> Layout:
-    """The edits' regions as the tokens of a level have them, enlarged to the frames' size."""
+    """The edits' regions on a level's grid of latent tokens, enlarged to the frame size."""
     rows, columns = level.labels_FHW.shape[1:]
     down = np.arange(plan.height) * rows // plan.height
     across = np.arange(plan.width) * columns // plan.width
@@ -18,8 +18,8 @@ def at_level(plan: MaskPlan, level: PlanLevel) -> Layout:
     return Layout.of(masks, plan.frames)
 
 
-def lost(plan: MaskPlan, level: PlanLevel, edit: int) -> list[int]:
-    """The source frames on which nothing of an edit's region is left at a level."""
-    inside = plan.members_CE[level.labels_FHW, edit].any(axis=(1, 2))
-    there = plan.members_CE[plan.levels[0].labels_FHW, edit].any(axis=(1, 2))
-    return [frame for frame, i, o in zip(plan.frames, inside, there, strict=True) if o and not i]
+def vanished_frames(plan: MaskPlan, level: PlanLevel, edit: int) -> list[int]:
+    """The source frames in which an edit's region vanishes at this level."""
+    here = plan.members_CE[level.labels_FHW, edit].any(axis=(1, 2))
+    finest = plan.members_CE[plan.levels[0].labels_FHW, edit].any(axis=(1, 2))
+    return [frame for frame, h, f in zip(plan.frames, here, finest, strict=True) if f and not h]

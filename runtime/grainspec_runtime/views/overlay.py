@@ -1,4 +1,4 @@
-"""Regions drawn on frames: a tint, a contour, and a legend of who is who."""
+"""Draw regions on frames: a tint, a contour and a legend."""
 
 from __future__ import annotations
 
@@ -8,24 +8,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from grainspec.model.spec import Edit, EditSpec, Keep
+from grainspec.palette import PALETTE
 from grainspec.regions.layout import Layout
 from grainspec_runtime.media.decode import Frames
 
-PALETTE = (
-    (230, 60, 60),
-    (60, 110, 240),
-    (250, 190, 40),
-    (150, 80, 210),
-    (30, 170, 120),
-    (240, 120, 190),
-    (120, 200, 40),
-    (40, 190, 220),
-)
-"""Colours of regions, in order; they repeat from the ninth on."""
-
 
 def overlay(frames: Frames, layout: Layout) -> Frames:
-    """Tint every region of ``layout`` on uint8 ``[F, H, W, 3]`` frames, with its contour."""
+    """Draw every region of ``layout`` on uint8 ``[F, H, W, 3]`` frames: a tint and a contour."""
     shown = frames.astype(np.float32)
     for index, name in enumerate(layout.names):
         colour = np.array(PALETTE[index % len(PALETTE)], np.float32)
@@ -43,7 +32,7 @@ def overlay(frames: Frames, layout: Layout) -> Frames:
 
 
 def meanings(spec: EditSpec, layout: Layout) -> list[str]:
-    """One line per region of ``layout``: its name and what becomes of it."""
+    """One line per region of ``layout``: its name and its edit."""
     bound = {edit.region: edit for edit in spec.edits}
     lines = []
     for name in layout.names:

@@ -1,4 +1,4 @@
-"""Rows of frames on one picture, to look at a result at a glance."""
+"""Contact sheets: rows of frames in one image."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from PIL import Image, ImageDraw, ImageFont
 from grainspec_runtime.media.decode import Frames
 
 _LABEL, _GAP = 20, 4
-"""Height of a row's label and the space after each frame, in pixels."""
+"""The height of a row's label and the gap after each frame, in pixels."""
 
 
 def enlarged(frames: Frames, least: int = 192) -> Frames:
-    """Small frames repeated pixel by pixel until they are at least ``least`` pixels high."""
+    """Enlarge frames by a whole factor until they are at least ``least`` pixels high."""
     factor = max(1, -(-least // frames.shape[1]))
     return frames.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def sheet(rows: Mapping[str, Frames], *, columns: int = 6, least: int = 144) -> Image.Image:
-    """One labelled row per entry, each with up to ``columns`` frames spread over the clip."""
+    """Draw one labelled row per entry, with up to ``columns`` frames spread over the clip."""
     strips = []
     for label, frames in rows.items():
         chosen = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int)
@@ -41,7 +41,7 @@ def sheet(rows: Mapping[str, Frames], *, columns: int = 6, least: int = 144) -> 
 
 
 def side_by_side(*clips: Frames, least: int = 288) -> Frames:
-    """Clips of one size next to each other, enlarged where they are small."""
+    """Place clips of the same size side by side, enlarged if they are small."""
     first = clips[0]
     gap = np.full((*first.shape[:2], max(1, first.shape[2] // 48), 3), 255, np.uint8)
     spaced = [first, *chain.from_iterable((gap, clip) for clip in clips[1:])]

@@ -1,1 +1,1 @@
-"""How the demo backbone was trained; run with `python -m grainspec_runtime.demo.training`."""
+"""Train the demo model; run with `python -m grainspec_runtime.demo.training`."""

@@ -1,14 +1,14 @@
-"""Train the demo backbone from nothing: VAE, judge, UNet with text encoder, phrases, poses.
+"""Train the demo model from scratch: VAE, judge, UNet with text encoder, phrases, and poses.
 
     python -m grainspec_runtime.demo.training --out demo-model
 
-Each stage writes its result and is skipped when that is there; the UNet's stage also resumes from
-its last checkpoint. The result is a folder in diffusers' format that any ``from_pretrained``
-loads, float16 safetensors.
+Each stage writes its result and is skipped if the result exists; the UNet stage also resumes from
+its last checkpoint. The result is a folder in diffusers' format, float16 safetensors, that
+``from_pretrained`` loads.
 
-The defaults are those of the shipped weights, made in some 35 minutes on one H200 or H100. On a
-CPU, lower ``--renders``, ``--vae-steps`` and ``--unet-steps`` by a factor of twenty: some hours on
-two cores, with softer pictures.
+The defaults are those of the shipped weights; training takes about 35 minutes on one H200 or H100.
+On a CPU, divide ``--renders``, ``--vae-steps`` and ``--unet-steps`` by twenty: training then takes
+some hours on two cores, and samples are blurrier.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import os
 import torch
 
 from grainspec_runtime.demo.training.judge import train_judge
-from grainspec_runtime.demo.training.phrases import settle_phrases
+from grainspec_runtime.demo.training.phrases import tune_phrases
 from grainspec_runtime.demo.training.pose import PoseTrainer
 from grainspec_runtime.demo.training.save import save_pipeline
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
@@ -30,12 +30,14 @@ from grainspec_runtime.demo.training.vae import train_vae
 
 
 def options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", required=True, help="folder for the model")
-    parser.add_argument("--work", default="demo-training", help="folder for log and checkpoints")
+    parser.add_argument(
+        "--work", default="demo-training", help="folder for the log, renders and checkpoints"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
@@ -48,39 +50,46 @@ def options() -> argparse.Namespace:
     parser.add_argument("--unet-steps", type=int, default=6_300)
     parser.add_argument("--unet-batch", type=int, default=512)
     parser.add_argument("--unet-rate", type=float, default=1e-3)
-    parser.add_argument("--posed", type=int, default=121_000, help="renders to learn poses from")
+    parser.add_argument(
+        "--posed", type=int, default=121_000, help="renders for pose detector and ControlNet"
+    )
     parser.add_argument("--detector-steps", type=int, default=3_000)
     parser.add_argument("--control-steps", type=int, default=12_000)
     parser.add_argument("--control-batch", type=int, default=256)
-    parser.add_argument("--compile", action="store_true", help="by torch.compile: faster on a GPU")
     parser.add_argument(
-        "--stop-after", type=float, default=math.inf, help="seconds; leaves a checkpoint to resume"
+        "--compile", action="store_true", help="use torch.compile, which is faster on a GPU"
+    )
+    parser.add_argument(
+        "--stop-after",
+        type=float,
+        default=math.inf,
+        help="stop the UNet stage after this many seconds, with a checkpoint to resume from",
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run every stage that has not been run yet."""
+    """Run every stage whose result does not exist yet."""
     trainer = Trainer(options())
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     if not (trainer.out / "model_index.json").exists() and not train_backbone(trainer):
-        return  # stopped early; the next run resumes
+        return  # stopped by --stop-after; the next run resumes
     poses = PoseTrainer(trainer)
     poses.train_detector()
     poses.train_controlnet()
 
 
 def train_backbone(trainer: Trainer) -> bool:
-    """The pipeline and the judge; False where ``--stop-after`` ended it before it was whole."""
+    """Train the pipeline and the judge; False if ``--stop-after`` stopped the training early."""
     vae = train_vae(trainer).eval()
     train_judge(trainer)
     tokenizer = build_tokenizer()
     model = train_unet(trainer, vae, tokenizer)
     if model is None:
         return False
-    settle_phrases(trainer, model.text_encoder, tokenizer)
+    tune_phrases(trainer, model.text_encoder, tokenizer)
     save_pipeline(trainer, model, tokenizer)
     return True
 

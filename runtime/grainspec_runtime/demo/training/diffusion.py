@@ -1,4 +1,4 @@
-"""What UNet and ControlNet learn from: captions as tokens, noisy latents, what to predict."""
+"""The training inputs and targets of UNet and ControlNet: token ids, noisy latents and v."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Captions:
         ids = torch.tensor(encoded.input_ids, device=trainer.device, dtype=torch.int32)
         self._ids = ids.view(len(words), -1, MAX_TOKENS)
 
-    def drawn(self, rows: Tensor) -> Tensor:
-        """One caption, of its alternatives, for each of these renders: ids ``[B, MAX_TOKENS]``."""
+    def sample(self, rows: Tensor) -> Tensor:
+        """Draw one of each render's alternative captions at random: ids ``[B, MAX_TOKENS]``."""
         which = torch.randint(self._ids.shape[1], (len(rows),), device=rows.device)
         return self._ids[rows, which].long()
 
 
 class Noising:
-    """Latents at random timesteps, and their v (Salimans and Ho, 2022)."""
+    """Adds noise to latents at random timesteps, with the v-prediction target (Salimans and Ho)."""
 
     def __init__(self, device: torch.device) -> None:
         self._signal = build_scheduler().alphas_cumprod.to(device)
 
     def __call__(self, clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For latents ``[B, c, h, w]``: noisy ones, timesteps ``[B]``, and v at them."""
+        """Return noisy latents, timesteps ``[B]`` and v for clean latents ``[B, c, h, w]``."""
         t = torch.randint(1000, (len(clean),), device=clean.device)
         a, s = (x.sqrt()[:, None, None, None] for x in (self._signal[t], 1 - self._signal[t]))
         noise = torch.randn_like(clean)

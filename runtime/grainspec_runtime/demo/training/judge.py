@@ -1,4 +1,4 @@
-"""Stage 2: the judge, which learns from renders alone."""
+"""Stage 2: train the judge on renders."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
 from grainspec_runtime.demo.training.trainer import (
     HELD_OUT,
     Trainer,
+    degraded,
     descend,
     save_half,
     to_unit,
-    worn,
 )
 
 
 def train_judge(trainer: Trainer) -> Judge:
-    """Cross-entropy on renders with blur, noise and jittered boxes; batch-norm, no tricks."""
+    """Train the judge with cross-entropy on renders with random blur, noise and box jitter."""
     path = trainer.out / "judge.safetensors"
     if path.exists():
         return Judge.from_pretrained(trainer.out).to(trainer.device)
@@ -35,7 +35,7 @@ def train_judge(trainer: Trainer) -> Judge:
     def losses(index: Tensor, *, jitter: float) -> tuple[Tensor, dict[str, Tensor]]:
         x = to_unit(frames[index])
         if jitter:
-            x = worn(x)
+            x = degraded(x)
         which, number = (~boxes[index].isnan().any(-1)).nonzero().unbind(-1)
         chosen = boxes[index][which, number]
         chosen = chosen + jitter * torch.randn_like(chosen)

@@ -1,4 +1,4 @@
-"""The demo backbone's networks: Stable Diffusion's own classes, small."""
+"""The demo model's networks: small instances of Stable Diffusion's own classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grainspec_runtime.demo.training.tokenizer import MAX_TOKENS
 
 
 def build_vae() -> AutoencoderKL:
-    """Four times down, 4 latent channels, 3.3 M parameters."""
+    """Build the VAE: 4x downsampling, 4 latent channels, 3.3 M parameters."""
     return AutoencoderKL(
         sample_size=96,
         latent_channels=4,
@@ -23,7 +23,7 @@ def build_vae() -> AutoencoderKL:
 
 
 def build_unet() -> UNet2DConditionModel:
-    """Three levels, self- and cross-attention at each, 11.2 M parameters."""
+    """Build the UNet: three levels with self- and cross-attention, 11.2 M parameters."""
     return UNet2DConditionModel(
         sample_size=24,
         in_channels=4,
@@ -39,9 +39,9 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_controlnet() -> ControlNetModel:
-    """For pictures of 96 px, without attention, 2.3 M parameters.
+    """Build the ControlNet: for 96 px control images, without attention, 2.3 M parameters.
 
-    What it reads lies where it holds, so that convolutions will do.
+    Control images are aligned with the frames, so convolutions are enough.
     """
     return ControlNetModel(
         in_channels=4,
@@ -57,7 +57,7 @@ def build_controlnet() -> ControlNetModel:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Two causal layers, 0.5 M parameters."""
+    """Build the text encoder: two causal layers, 0.5 M parameters."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -75,7 +75,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule, with v-prediction."""
+    """Build the scheduler: Stable Diffusion's noise schedule, with v-prediction."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

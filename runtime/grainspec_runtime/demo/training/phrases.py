@@ -1,10 +1,11 @@
-"""Stage 4: phrases that mean the same alone as in a sentence.
+"""Stage 4: make a phrase by itself have the same embedding as in a sentence.
 
-An edit's phrase is encoded by itself and put in the place of the same words in the prompt. A large
-text encoder such as CLIP's, trained on short and long texts alike, bears that. The demo's small
-one, trained on sentences of one kind, gives "robot" another embedding at the start of a text than
-after "a red", and edits lost their colours. So it is trained once more, UNet untouched: sentences
-keep their embeddings, and a phrase alone learns those that its words have in sentences.
+An edit's phrase is encoded by itself, and its embedding replaces that of the same words in the
+prompt. A large text encoder such as CLIP's, trained on short and long texts, tolerates this. The
+demo model's small one, trained on one kind of sentence, gives "robot" at the start of a text
+another embedding than after "a red", and edits lost their colours. So the text encoder is
+fine-tuned, while the UNet stays as it is: sentences keep their embeddings, and a phrase by itself
+learns the embeddings that its words have in sentences.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ BATCH = 64
 _SENTENCE = re.compile(r"^(a|an|two|three|on|before|grass|sand|snow|road)\b.* .* ")
 
 
-def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
-    """Train ``text_encoder`` in place."""
+def tune_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
+    """Fine-tune ``text_encoder`` in place."""
     o, device = trainer.options, trainer.device
     torch.manual_seed(o.seed + 3)
     rng = random.Random(o.seed + 3)
@@ -52,14 +53,14 @@ def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLI
         pairs = [_sentence_and_phrase(rng) for _ in range(BATCH)]
         sentences, phrases = ids([s for s, _ in pairs]), ids([p for _, p in pairs])
         with torch.no_grad():
-            meant, meant_empty = before(sentences)[0], before(empty)[0]
-        kept = F.mse_loss(text_encoder(sentences)[0], meant)
-        kept = kept + F.mse_loss(text_encoder(empty)[0], meant_empty)
+            wanted, wanted_empty = before(sentences)[0], before(empty)[0]
+        kept = F.mse_loss(text_encoder(sentences)[0], wanted)
+        kept = kept + F.mse_loss(text_encoder(empty)[0], wanted_empty)
         alone = text_encoder(phrases)[0]
         errors = []
         for row, (sentence, phrase) in enumerate(pairs):
             tokens = _tokens_of(tokenizer, sentence, phrase, rng)
-            errors.append(F.mse_loss(alone[row, 1 : 1 + len(tokens)], meant[row, tokens]))
+            errors.append(F.mse_loss(alone[row, 1 : 1 + len(tokens)], wanted[row, tokens]))
         moved = torch.stack(errors).mean()
         descend(kept + 0.3 * moved, adam, rates)
         if step % 500 == 499:
@@ -68,7 +69,7 @@ def settle_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLI
 
 
 def _sentence_and_phrase(rng: random.Random) -> tuple[str, str]:
-    """A caption, and words of it that an edit might bind."""
+    """Draw a random caption, and a phrase of it that an edit might use."""
     scene = world.random_scene(rng)
     sentence = ""
     while not _SENTENCE.match(sentence):

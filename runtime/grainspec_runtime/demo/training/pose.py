@@ -1,4 +1,4 @@
-"""Stage 5: what finds poses in frames, and the ControlNet that holds the UNet to them."""
+"""Stage 5: train the pose detector, and the ControlNet for poses."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from grainspec_runtime.demo.training.networks import build_controlnet
 from grainspec_runtime.demo.training.trainer import (
     Pace,
     Trainer,
+    degraded,
     descend,
     psnr,
     save_half,
     to_unit,
-    worn,
 )
 from grainspec_runtime.runs.write import whole_folder
 
 UNSEEN = 1000
-"""The last of the posed renders are never trained on."""
+"""The last of the renders with poses are held out from training."""
 
 
 class PoseTrainer:
-    """Trains the two on the first renders and their exact pose pictures."""
+    """Trains pose detector and ControlNet on the first renders and their exact pose images."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
 
     @cached_property
     def count(self) -> int:
-        """How many renders these two learn from; looked up when one of them is made."""
+        """The number of renders used for training and evaluation."""
         return min(int(self.trainer.options.posed), len(self.trainer.frames_N3HW))
 
     @cached_property
     def poses_N3HW(self) -> Tensor:
-        """The pose pictures, uint8."""
+        """The pose images, uint8."""
         o = self.trainer.options
-        made = pose_pictures(self.count, size=96, seed=o.seed, workers=o.workers)
-        self.trainer.log("poses", count=len(made))
-        return torch.from_numpy(made).to(self.trainer.device).permute(0, 3, 1, 2).contiguous()
+        poses = pose_pictures(self.count, size=96, seed=o.seed, workers=o.workers)
+        self.trainer.log("poses", count=len(poses))
+        return torch.from_numpy(poses).to(self.trainer.device).permute(0, 3, 1, 2).contiguous()
 
     def train_detector(self) -> None:
-        """Cross-entropy on the values of the pictures; frames blurred and noisy at random."""
+        """Train the detector with cross-entropy on the pose images; frames get blur and noise."""
         trainer, o = self.trainer, self.trainer.options
         path = trainer.out / PoseDetector.WEIGHTS
         if path.exists():
@@ -61,7 +61,7 @@ class PoseTrainer:
         for step, index in enumerate(batches):
             wanted = self.poses_N3HW[index].float() / 255
             with trainer.autocast():
-                logits = detector(worn(to_unit(frames[index])))
+                logits = detector(degraded(to_unit(frames[index])))
             loss = F.binary_cross_entropy_with_logits(logits.float(), wanted)
             descend(loss, adam, rates)
             if step % 500 == 499:
@@ -70,14 +70,17 @@ class PoseTrainer:
         held = slice(self.count - UNSEEN, self.count)
         with torch.inference_mode():
             pairs = zip(frames[held].split(100), self.poses_N3HW[held].split(100), strict=True)
-            near = [
+            quality = [
                 psnr(detector.pictures(to_unit(x)) * 2 - 1, to_unit(wanted)) for x, wanted in pairs
             ]
-        trainer.log("pose detector", held_out_psnr=sum(near) / len(near))
+        trainer.log("pose detector", held_out_psnr=sum(quality) / len(quality))
         save_half(detector, path)
 
     def train_controlnet(self) -> None:
-        """v-prediction, all else frozen; it begins as the UNet's encoder (Zhang et al., 2023)."""
+        """Train the ControlNet, initialized from the UNet's encoder (Zhang et al., 2023).
+
+        The loss is v-prediction; all other networks are frozen.
+        """
         trainer, o = self.trainer, self.trainer.options
         folder = trainer.out / "controlnet"
         if (folder / "diffusion_pytorch_model.safetensors").exists():
@@ -103,7 +106,7 @@ class PoseTrainer:
         for step, index in enumerate(batches):
             noisy, t, wanted = noised(latents[index].float())
             with trainer.autocast():
-                words = pipe.text_encoder(captions.drawn(index))[0]
+                words = pipe.text_encoder(captions.sample(index))[0]
                 poses = self.poses_N3HW[index].float() / 255
                 down, middle = net(noisy, t, words, poses, return_dict=False)
                 predicted = pipe.unet(

@@ -1,4 +1,4 @@
-"""The result: one folder in diffusers' format."""
+"""Save the trained model as one folder in diffusers' format."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _INDEX = "model_index.json"
 
 
 def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenizer) -> None:
-    """Write everything but the judge, which has its file already; VAE and UNet in float16.
+    """Write the pipeline, with VAE and UNet in float16; the judge was saved by its own stage.
 
-    ``model_index.json`` comes last: a folder that has it is whole.
+    ``model_index.json`` is written last, so that a folder which contains it is complete.
     """
     made = trainer.work / "pipeline"
     vae = AutoencoderKL.from_pretrained(trainer.out / "vae")
     pipe = StableDiffusionPipeline(
         vae=vae.half(),
-        # float32: transformers loads what it finds, diffusers float32, and the two must agree
+        # float32: transformers keeps the stored dtype and diffusers loads float32; both must agree
         text_encoder=model.text_encoder.float().cpu(),
         tokenizer=tokenizer,
         unet=model.unet.half().cpu(),
@@ -36,7 +36,7 @@ def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenize
         requires_safety_checker=False,
     )
     pipe.save_pretrained(made)
-    # Older transformers read the tokenizer from these two instead of tokenizer.json.
+    # Older versions of transformers read these two files instead of tokenizer.json.
     bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     (made / "tokenizer" / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False))
     merges = "\n".join(" ".join(pair) for pair in bpe["merges"])
@@ -53,9 +53,9 @@ def save_pipeline(trainer: Trainer, model: TextToLatent, tokenizer: CLIPTokenize
 
 
 def _name_as_checkpoints_do(weights: Path) -> None:
-    """Give text encoder weights the prefix of all Stable Diffusion checkpoints.
+    """Give the text encoder's weights the name prefix that Stable Diffusion checkpoints have.
 
-    transformers 5 saves without it and reads both; transformers 4 reads only those with it.
+    transformers 5 saves without the prefix and reads both; transformers 4 requires it.
     """
     prefix = "text_model."
     named = {prefix + k.removeprefix(prefix): v for k, v in load_file(weights).items()}

@@ -1,4 +1,4 @@
-"""The demo backbone's words."""
+"""Build the demo model's tokenizer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_TOKENS = 48
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """A CLIP tokenizer in which every word of the demo world is one token.
+    """Build a CLIP tokenizer in which every word of the demo world is one token.
 
-    Words it does not know fall apart into letters that the text encoder never saw. Needs
-    transformers 5, as only training does.
+    Unknown words split into letters that the text encoder was not trained on. Requires
+    transformers 5, which only training needs.
     """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -34,5 +34,5 @@ def build_tokenizer() -> CLIPTokenizer:
     for word in world.VOCABULARY:
         pieces = tokenizer(word, add_special_tokens=False).input_ids
         if len(pieces) != 1:
-            raise AssertionError(f"{word!r} became {len(pieces)} tokens")
+            raise AssertionError(f"{word!r} is {len(pieces)} tokens; expected 1")
     return tokenizer

@@ -1,4 +1,4 @@
-"""What the stages of training share: device, renders, batches, optimizer, log."""
+"""Shared by all training stages: device, renders, batches, optimizer and log."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from grainspec.whole_file import whole_file
 from grainspec_runtime.demo.dataset import Renders, render_many
 
 HELD_OUT = 2000
-"""The last renders are never trained on."""
+"""The last renders are held out from training."""
 
 
 class Trainer:
-    """One training run: its options, its folders, and the renders it learns from."""
+    """A training run: its options, folders and renders."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -46,7 +46,7 @@ class Trainer:
 
     @property
     def renders(self) -> Renders:
-        """The renders, made on first use and kept under ``--work``."""
+        """The renders, made on first use and saved under ``--work``."""
         if self._renders is None:
             o, folder = self.options, self.work / "renders"
             if folder.exists():
@@ -59,19 +59,19 @@ class Trainer:
 
     @property
     def frames_N3HW(self) -> Tensor:
-        """All frames, uint8, channels first in memory."""
+        """All frames, uint8 ``[N, 3, H, W]``."""
         if self._frames is None:
             frames = torch.from_numpy(self.renders.frames).to(self.device)
             self._frames = frames.permute(0, 3, 1, 2).contiguous()
         return self._frames
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 on a GPU; CPUs without instructions for it are slower with it, thirty times."""
+        """Autocast to bfloat16 on a GPU only: CPUs without such instructions are 30x slower."""
         on_gpu = self.device.type != "cpu"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on_gpu)
 
     def batches(self, size: int, steps: int, *, first: int = 0, count: int) -> Iterator[Tensor]:
-        """Random indices below ``count``; step ``i``'s depend on the seed and ``i`` alone."""
+        """Random indices below ``count``; those of step ``i`` depend only on the seed and ``i``."""
         for step in range(first, steps):
             generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + step)
             yield torch.randint(count, (size,), generator=generator).to(self.device)
@@ -94,7 +94,7 @@ class Trainer:
 
 
 class Pace:
-    """The mean loss of a stage and the samples it takes in a second, logged every 500 steps."""
+    """Logs a stage's mean loss and samples per second, every 500 steps."""
 
     def __init__(self, trainer: Trainer, stage: str, batch: int) -> None:
         self._trainer, self._stage, self._batch = trainer, stage, batch
@@ -104,7 +104,7 @@ class Pace:
         self._clock, self._losses = time.time(), list[Tensor]()
 
     def note(self, step: int, loss: Tensor) -> None:
-        """One step's loss; on the device until it is logged."""
+        """Add a step's loss; it stays on the device until it is logged."""
         self._losses.append(loss.detach())
         if step % 500 == 499:
             mean = torch.stack(self._losses).mean().item()
@@ -114,7 +114,7 @@ class Pace:
 
 
 def save_half(module: nn.Module, path: Path) -> None:
-    """A module's state as safetensors, its floating-point tensors in float16."""
+    """Save a module's state as safetensors, with floating-point tensors in float16."""
     state = module.state_dict().items()
     halves = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state}
     with whole_file(path) as partial:
@@ -128,7 +128,7 @@ def descend(
     *,
     clip: float = math.inf,
 ) -> None:
-    """One step down the gradient, its norm at most ``clip``."""
+    """Take one optimizer step, with the gradient norm clipped to ``clip``."""
     adam.zero_grad(set_to_none=True)
     loss.backward()
     if clip < math.inf:
@@ -139,12 +139,12 @@ def descend(
 
 
 def to_unit(frames: Tensor) -> Tensor:
-    """uint8 to float in [-1, 1]."""
+    """Convert uint8 frames to float in [-1, 1]."""
     return frames.float() / 127.5 - 1
 
 
-def worn(x: Tensor) -> Tensor:
-    """Frames ``[N, 3, H, W]``, each blurred and made noisy by a random measure."""
+def degraded(x: Tensor) -> Tensor:
+    """Add a random amount of blur and noise to each frame ``[N, 3, H, W]``."""
     blur, noise = torch.rand(2, len(x), 1, 1, 1, device=x.device)
     blurred = torch.lerp(x, F.avg_pool2d(x, 3, 1, 1), blur)
     noisy: Tensor = blurred + 0.05 * noise * torch.randn_like(x)

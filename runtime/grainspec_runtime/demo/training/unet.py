@@ -1,4 +1,4 @@
-"""Stage 3: text encoder and UNet, together."""
+"""Stage 3: train text encoder and UNet together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grainspec_runtime.demo.training.trainer import HELD_OUT, Pace, Trainer, des
 
 
 def encode_renders(trainer: Trainer, vae: AutoencoderKL) -> tuple[Tensor, Tensor]:
-    """Posterior means and deviations of all frames, then of all mirrored frames, float16."""
+    """Encode all frames, then all mirrored frames: posterior means and deviations, float16."""
     means, deviations = [], []
     with torch.inference_mode(), trainer.autocast():
         for mirrored in (False, True):
@@ -32,7 +32,7 @@ def encode_renders(trainer: Trainer, vae: AutoencoderKL) -> tuple[Tensor, Tensor
 
 
 class TextToLatent(nn.Module):
-    """Text encoder and UNet under one roof, so that one optimizer and one average cover both."""
+    """Text encoder and UNet as one module, for one optimizer and one moving average."""
 
     def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class TextToLatent(nn.Module):
         self.unet = unet
 
     def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
-        """The network's output for noisy latents ``[B, c, h, w]`` and token ids ``[B, T]``."""
+        """Predict v for noisy latents ``[B, c, h, w]`` and token ids ``[B, T]``."""
         context = self.text_encoder(ids)[0]
         output: Tensor = self.unet(noisy, timesteps, context, return_dict=False)[0]
         return output
@@ -49,9 +49,9 @@ class TextToLatent(nn.Module):
 def train_unet(
     trainer: Trainer, vae: AutoencoderKL, tokenizer: CLIPTokenizer
 ) -> TextToLatent | None:
-    """v-prediction with uniform timesteps on latents sampled from the VAE's posterior.
+    """Train with v-prediction and uniform timesteps on latents sampled from the VAE's posterior.
 
-    None where ``--stop-after`` ended it before its last step; it resumes there.
+    Returns None if ``--stop-after`` stopped it before its last step; the next run resumes there.
     """
     o = trainer.options
     torch.manual_seed(o.seed + 2)
@@ -86,7 +86,7 @@ def train_unet(
         )
         noisy, t, wanted = noised(clean)
         with trainer.autocast():
-            predicted = model(noisy, t, captions.drawn(row))
+            predicted = model(noisy, t, captions.sample(row))
         loss = F.mse_loss(predicted.float(), wanted)
         descend(loss, adam, rates, clip=1.0)
         ema.update_parameters(model)

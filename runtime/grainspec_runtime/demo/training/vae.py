@@ -1,4 +1,4 @@
-"""Stage 1: the VAE."""
+"""Stage 1: train the VAE."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grainspec_runtime.runs.write import whole_folder
 
 
 def train_vae(trainer: Trainer) -> AutoencoderKL:
-    """L1 on pixels and on their differences, a small KL term; then latents are normalised."""
+    """Train with L1 on pixels and their gradients and a small KL term, then normalise latents."""
     folder = trainer.out / "vae"
     if (folder / "diffusion_pytorch_model.safetensors").exists():
         return AutoencoderKL.from_pretrained(folder).to(trainer.device)
@@ -63,10 +63,10 @@ def train_vae(trainer: Trainer) -> AutoencoderKL:
 
 @torch.no_grad()
 def normalise_latents(vae: AutoencoderKL, frames: Tensor) -> None:
-    """Give every latent channel mean 0 and deviation 1, inside the VAE's own 1x1 convolutions.
+    """Give every latent channel mean 0 and standard deviation 1, within the VAE's own weights.
 
-    ``quant_conv`` makes the moments and ``post_quant_conv`` reads the latents, so an affine change
-    of the latents goes into their weights, and stock code needs no special case.
+    ``quant_conv`` outputs the posterior's moments and ``post_quant_conv`` takes the latents, so an
+    affine change of the latents can be folded into their weights. Stock code needs no special case.
     """
     parts = [vae.encode(to_unit(f)).latent_dist.mean for f in frames.split(256)]
     latents = torch.cat(parts)

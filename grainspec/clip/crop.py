@@ -1,4 +1,4 @@
-"""The part of the clip that a spec edits: which frames, and which pixels of them."""
+"""Which frames of the clip a spec edits, and which part of each frame."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The part of each source frame that is edited, and the size it is scaled to.
+class FrameCrop:
+    """The part of each source frame that is edited, and the size that it is scaled to.
 
-    ``box`` is left, top, right, bottom in source pixels (fractions allowed). Frames and masks go
-    through the same window, so a mask lands on the pixels it was drawn on.
+    ``box`` is left, top, right, bottom in source pixels; fractions are allowed. Frames and masks
+    are cropped and scaled alike, so a mask stays on the pixels that it was drawn on.
     """
 
     box: tuple[float, float, float, float]
@@ -28,14 +28,14 @@ class Window:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """The window's pixels for a source pixel, across and down."""
+        """Cropped pixels per source pixel: horizontally, vertically."""
         left, top, right, bottom = self.box
         return self.width / (right - left), self.height / (bottom - top)
 
-    def widened(self, margin: int, facts: ClipFacts) -> tuple[Window, tuple[slice, slice]]:
-        """This window with up to so many more pixels on each side, as far as the frame goes.
+    def widened(self, margin: int, facts: ClipFacts) -> tuple[FrameCrop, tuple[slice, slice]]:
+        """This crop widened by up to ``margin`` pixels on each side, limited by the frame.
 
-        Also returns which rows and columns of the wider one are its own.
+        Also returns the rows and columns of the wider crop that this crop covers.
         """
         left, top, right, bottom = self.box
         across, down = self.scale
@@ -52,14 +52,14 @@ class Window:
         width = more_left + self.width + more_right
         height = more_above + self.height + more_below
         rows = slice(more_above, more_above + self.height)
-        return Window(box, width, height), (rows, slice(more_left, more_left + self.width))
+        return FrameCrop(box, width, height), (rows, slice(more_left, more_left + self.width))
 
     def frame(self, image: Image.Image) -> Image.Image:
-        """A source frame cut and scaled, antialiased."""
+        """Crop and scale a source frame, with antialiasing."""
         return image.resize((self.width, self.height), _resampling("LANCZOS"), box=self.box)
 
     def mask(self, image: Image.Image, rule: ResizeRule = "nearest") -> Image.Image:
-        """A source mask cut and scaled."""
+        """Crop and scale a source mask."""
         return resize_mask(image, (self.width, self.height), rule, self.box)
 
 
@@ -69,7 +69,10 @@ def resize_mask(
     rule: ResizeRule,
     box: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
-    """A mask, 8-bit grey of 0 and 255, cut to ``box`` and scaled to ``size``, width and height."""
+    """Crop a mask to ``box`` and scale it to ``size``, width and height.
+
+    The mask is 8-bit grey with the values 0 and 255.
+    """
     if rule == "nearest":
         return image.resize(size, _resampling("NEAREST"), box=box)
     import numpy as np
@@ -86,14 +89,15 @@ def _resampling(name: str) -> Image.Resampling:
     return Image.Resampling[name]
 
 
-def window(video: Video, facts: ClipFacts, default: Size | None = None) -> Window:
-    """The window that a spec's ``video`` statement opens on a clip.
+def frame_crop(video: Video, facts: ClipFacts, default: Size | None = None) -> FrameCrop:
+    """The crop that a spec's ``video`` statement asks for.
 
-    ``default`` is the size to take where the statement gives none; without one it is the crop's
-    own. The crop is cut further, around its middle, to the shape of the size.
+    ``default`` is the size if the statement gives none; without a default, the size is that of the
+    ``crop`` box. The box is cut further, around its centre, to the aspect ratio of the size.
+    Raises GrainError (G309) if the box lies outside the frame.
     """
     box: tuple[float, float, float, float] = (0.0, 0.0, float(facts.width), float(facts.height))
-    if video.crop:
+    if video.crop is not None:
         key = video.crop.keyframes[0]
         box = (
             max(0.0, key.x0.pixels(facts.width)),
@@ -104,28 +108,31 @@ def window(video: Video, facts: ClipFacts, default: Size | None = None) -> Windo
     wide, high = box[2] - box[0], box[3] - box[1]
     if wide < 1 or high < 1:
         cure = f"The frames are {facts.width}x{facts.height} pixels."
-        raise fail("G309", "the crop leaves nothing of the frame", cure, video.span_of("crop"))
+        raise fail("G309", "`crop` lies outside the frame", cure, video.span_of("crop"))
     size = video.size or default
     width, height = (size.width, size.height) if size else (round(wide), round(high))
     scale = min(wide / width, high / height)
-    # max: rounding may leave a cut a hair below zero
+    # max: rounding may leave a cut slightly below zero
     cut_x, cut_y = max(0.0, wide - width * scale) / 2, max(0.0, high - height * scale) / 2
-    return Window((box[0] + cut_x, box[1] + cut_y, box[2] - cut_x, box[3] - cut_y), width, height)
+    return FrameCrop(
+        (box[0] + cut_x, box[1] + cut_y, box[2] - cut_x, box[3] - cut_y), width, height
+    )
 
 
 def frame_numbers(video: Video, facts: ClipFacts) -> list[int]:
-    """The source frames that a ``video`` statement chooses.
+    """The numbers of the source frames that a ``video`` statement selects.
 
-    Raises GrainError (G303) if the clip ends before the last of them.
+    Raises GrainError (G303) if the clip ends before the last one.
     """
     first, last = 0, facts.frames - 1
     if video.frames:
         first, last = video.frames.first, video.frames.last
     if last >= facts.frames:
         message = (
-            f"the video has {facts.frames} frames, 0 to {facts.frames - 1}; {last} was asked for"
+            f"frame {last} is past the end of the video: "
+            f"it has {facts.frames} frames, 0 to {facts.frames - 1}"
         )
-        there = facts.frames - 1
-        cure = f"Lower the range, for example `frames {min(first, there)}..{there}`."
+        end = facts.frames - 1
+        cure = f"Write `frames {min(first, end)}..{end}`."
         raise fail("G303", message, cure, video.span_of("frames"))
     return list(range(first, last + 1, video.step))

@@ -1,6 +1,6 @@
-"""CLIP-F and CLIP-T: how alike frames are to each other, and to the words that describe them.
+"""CLIP-F and CLIP-T: similarity of consecutive frames, and of frames and the target prompt.
 
-Dimensions: F frames, D the width of CLIP's common space.
+Dimensions: F frames, D the dimension of CLIP's embedding space.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Embeddings = npt.NDArray[np.floating[Any]]
 
 
 def clip_f(frames_FD: Embeddings) -> float | None:
-    """Mean cosine similarity of the embeddings of consecutive frames, × 100; None for one frame.
+    """Mean cosine similarity of consecutive frame embeddings, × 100; None for a single frame.
 
     >>> clip_f(np.array([[1.0, 0], [2, 0], [0, 1]]))
     50.0
@@ -26,7 +26,7 @@ def clip_f(frames_FD: Embeddings) -> float | None:
 
 
 def clip_t(frames_FD: Embeddings, text_D: Embeddings) -> float:
-    """Mean cosine similarity of the frames' embeddings and the target prompt's, × 100.
+    """Mean cosine similarity of the frame embeddings and the target prompt's embedding, × 100.
 
     >>> clip_t(np.array([[3.0, 0], [0, 1]]), np.array([1.0, 0]))
     50.0

@@ -1,0 +1,110 @@
+"""Check arguments: specs, regions and phrases; errors say what to write, and name the line."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TypeVar
+
+from grainspec.diagnostics import refuse
+from grainspec.model.expressions import Operators, Referable, Reference
+from grainspec.model.spec import EditSpec, Region
+
+Argument = TypeVar("Argument")
+
+
+def expect_spec(value: object, function: str) -> EditSpec:
+    """The same spec; raises GrainError (G202) for anything else, such as a forgotten ``build()``.
+
+    >>> from grainspec import Builder, GrainError
+    >>> try:
+    ...     expect_spec(Builder("c.mp4"), "check")
+    ... except GrainError as error:
+    ...     print(error.diagnostics[0].cure)
+    Call `.build()` on it first.
+    """
+    if isinstance(value, EditSpec):
+        return value
+    cures = {
+        "Builder": "Call `.build()` on it first.",
+        "Changes": "Pass it to `Builder.variant(name, changes)`, then call `.build()`.",
+        "str": "Read a text with `grainspec.parse`, a file with `grainspec.load`.",
+        "dict": "Read a JSON document with `grainspec.from_json`.",
+    }
+    kind = "PurePath" if isinstance(value, PurePath) else type(value).__name__
+    cures["PurePath"] = "Read the file with `grainspec.load`."
+    cure = cures.get(kind, "Get one from `grainspec.load`, `parse` or `Builder(…).build()`.")
+    raise refuse("G202", f"`{function}` expects an EditSpec, not {_kind(value)}", cure)
+
+
+def region_name(value: object, statement: str) -> str:
+    """The name of the region that a statement is given.
+
+    ``value`` is the name itself, a :class:`Region`, ``named(…)``, or a builder, which refers to the
+    region that it named last. Raises GrainError for anything else: G205 for an expression without
+    a name, G202 for any other value.
+
+    >>> from grainspec import ALL, Builder, named, region
+    >>> region_name(region("left", ALL), "keep"), region_name(named("left"), "keep")
+    ('left', 'left')
+    >>> region_name(Builder("c.mp4").region("left", ALL), "keep")
+    'left'
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Region | Reference):
+        return value.name
+    if isinstance(value, Operators):
+        message = f"`{statement}` expects a named region, not {_kind(value)}"
+        raise refuse("G205", message, 'Name it first: `left = region("left", …)`.')
+    if isinstance(value, Referable):
+        return value._reference().name
+    message = f"`{statement}` expects a region, not {_kind(value)}"
+    cure = 'Expected a text with its name, as `"left"`, or `region("left", …)`.'
+    if isinstance(value, PurePath):
+        cure = f'Name its masks first: `left = region("left", masks("{value.as_posix()}"))`.'
+    if isinstance(value, list | tuple | set) and statement in {"keep", "free", "without"}:
+        cure = f'Expected a text with a name, or several: `.{statement}("left", "right")`.'
+    raise refuse("G202", message, cure)
+
+
+def expect_definition(name: str, expression: Argument) -> tuple[str, Argument]:
+    """The same name and expression; raises GrainError (G205) if one is missing or they are swapped.
+
+    >>> from grainspec import ALL
+    >>> expect_definition("left", ALL)
+    ('left', All())
+    """
+    if isinstance(name, Operators):
+        cure = 'Write the name first: `region("left", masks("masks/left"))`.'
+        raise refuse("G205", f"`region` expects a name, not {_kind(name)}", cure)
+    if expression is None:
+        cure = f'Write what it is: `region("{name}", masks("masks/{name}"))`.'
+        raise refuse("G205", f"the region `{name}` has no expression", cure)
+    return name, expression
+
+
+def expect_phrase(value: str, statement: str) -> str:
+    """The same phrase; raises GrainError (G202) for a region or an expression in its place."""
+    if isinstance(value, Operators):
+        cure = f'Write the region first, then the phrase: `.{statement}(left, "green robot")`.'
+        message = f"`{statement}` expects a text as its phrase, not {_kind(value)}"
+        raise refuse("G202", message, cure)
+    return value
+
+
+def _kind(value: object) -> str:
+    """A short description of a value: ``the number 3``, ``a Builder``."""
+    if isinstance(value, bool) or value is None:
+        return repr(value)
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, PurePath):
+        return f"the path {value.as_posix()}"
+    if isinstance(value, Region):
+        return f"the region `{value.name}`"
+    if isinstance(value, Reference):
+        return f"`named({value.name!r})`"
+    if isinstance(value, Operators):
+        return f"a region expression ({type(value).__name__})"
+    name = {"str": "text"}.get(type(value).__name__, type(value).__name__)
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

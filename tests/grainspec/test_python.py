@@ -1,0 +1,325 @@
+"""Python as users type it: names to be seen, regions to be passed on, mistakes that say their cure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import ROOT
+from hypothesis import given
+
+import grainspec
+from grainspec import (
+    ALL,
+    REST,
+    Builder,
+    Changes,
+    GrainError,
+    Region,
+    box,
+    dumps,
+    masks,
+    moving,
+    named,
+    parse,
+    polygon,
+    region,
+)
+from grainspec.model.spec import EditSpec, Flow, Sampler
+from grainspec.testing import expressions
+
+LEFT = region("left", masks("masks/left"))
+RIGHT = region("right", masks("masks/right"))
+SMALL = box("0%", "0%", "9%", "9%")
+STEP = Builder("c.mp4", size=(96, 96)).target("a bear").region(LEFT)
+UNBUILT: Any = STEP.edit("left", "bear")
+
+
+def refused(build: Callable[[], object]) -> grainspec.Diagnostic:
+    with pytest.raises(GrainError) as raised:
+        build()
+    (finding,) = raised.value.diagnostics
+    return finding
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_dir_shows_exactly_what_there_is() -> None:
+    shown = {name for name in dir(grainspec) if not name.startswith("__")}
+    assert shown == set(grainspec.__all__)
+    assert {"Builder", "compile", "testing", "region", "Region"} <= shown
+    for name in grainspec.__all__:
+        assert getattr(grainspec, name) is not None, name
+    assert {"__version__", "__doc__"} <= set(dir(grainspec))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'lod'"):
+        grainspec.lod  # noqa: B018
+
+
+def in_fresh_python(code: str) -> str:
+    paths = [str(ROOT), str(ROOT / "runtime")]
+    code = f"import sys; sys.path[:0] = {paths}\n{code}"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = """
+import grainspec, grainspec_runtime
+dir(grainspec), dir(grainspec_runtime)
+loaded = {"numpy", "lark", "pydantic", "torch", "diffusers", "transformers"} & set(sys.modules)
+assert not loaded, loaded
+from grainspec import *
+spec = Builder("c").target("a bear").region("r", ALL).edit("r", "bear").build()
+assert check(spec) == [] and "bear" in dumps(spec)
+loaded = {"torch", "diffusers", "transformers"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    assert in_fresh_python(code) == ""
+
+
+# --- operators -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("combine", "cure"),
+    [
+        (lambda: LEFT and RIGHT, "left & right"),
+        (lambda: REST or LEFT, "left | right"),
+        (lambda: not named("left"), "~left"),
+        (lambda: 1 if SMALL else 2, "is not None"),
+        (lambda: bool(polygon(("1%", "1%"), ("2%", "1%"), ("1%", "2%"))), "~left"),
+        (lambda: any([ALL, REST]), "left | right"),
+        (lambda: LEFT + RIGHT, "left | right"),
+        (lambda: sum([ALL, REST]), "left | right"),
+        (lambda: LEFT ^ RIGHT, "(left | right) - (left & right)"),
+        (lambda: LEFT < RIGHT, "left - right"),
+        (lambda: ALL >= LEFT >= RIGHT, "left - right"),
+        (lambda: "left" | REST, "named('left')"),
+        (lambda: REST - Path("masks/left"), "named('left')"),
+    ],
+)
+def test_other_operators_name_the_right_one(combine: Callable[[], object], cure: str) -> None:
+    finding = refused(combine)
+    assert finding.code == "G205"
+    assert cure in finding.cure
+    assert finding.span is not None
+    assert finding.span.path == __file__
+
+
+@given(expressions())
+def test_expressions_are_compared_and_looked_for_as_ever(
+    expression: grainspec.model.expressions.Expression,
+) -> None:  # type: ignore[name-defined]
+    assert expression == expression.model_copy()
+    assert (expression != expression.model_copy()) is False
+    assert expression in [expression]
+    assert expression is not None
+    assert {expression: 1}[expression.model_copy()] == 1
+    refused(lambda: bool(expression))
+
+
+def test_a_crop_is_no_truth_value() -> None:
+    spec = Builder("c", crop=SMALL).target("a bear").region("r", ALL).edit("r", "bear").build()
+    assert grainspec.check(spec) == []
+    assert parse(dumps(spec)) == spec
+
+
+# --- regions as values ---------------------------------------------------------------------------
+
+
+def test_a_region_goes_wherever_one_is_wanted() -> None:
+    by_name = (
+        Builder("c")
+        .target("a robot with a hat and a bear at night")
+        .region("left", masks("l"))
+        .region("right", masks("r"))
+        .region("hat", box("1%", "1%", "9%", "9%") & named("left"))
+        .region("sky", REST - named("left") - named("right"))
+        .region("edge", named("left").grow("4px") - named("left"))
+        .instance("left", "robot")
+        .add("hat", "hat", of="left")
+        .class_("right", "bear")
+        .edit("sky", "night")
+        .free("edge")
+        .variant("one", Changes().target("a bear").without("left", "hat", "sky").keep("left"))
+        .build()
+    )
+    left, right = region("left", masks("l")), region("right", masks("r"))
+    hat = region("hat", box("1%", "1%", "9%", "9%") & left)
+    sky = region("sky", REST - left - right)
+    edge = region("edge", left.grow("4px") - left)
+    builder = Builder("c").target("a robot with a hat and a bear at night")
+    for each in (left, right, hat, sky, edge):
+        builder = builder.region(each)
+    changes = Changes().target("a bear").without(left, hat, sky).keep(left)
+    by_value = (
+        builder.instance(left, "robot")
+        .add(hat, "hat", of=left)
+        .class_(right, "bear")
+        .edit(sky, "night")
+        .free(edge)
+        .variant("one", changes)
+        .build()
+    )
+    assert by_value == by_name
+    assert parse(dumps(by_value)) == by_value
+
+
+def test_what_region_returns_is_the_region_that_it_named() -> None:
+    left = Builder("c").target("a robot and a bear at night").region("left", masks("l"))
+    right = left.region("right", masks("r"))
+    sky = right.region("sky", REST - left - right)
+    spec = sky.instance(left, "robot").part(right, "bear", of=left).edit(sky, "night").build()
+    assert [(edit.region, edit.owner) for edit in spec.changes] == [
+        ("left", None),
+        ("right", "left"),
+        ("sky", None),
+    ]
+    assert spec.region("sky").expression == REST - named("left") - named("right")
+    assert left | REST == named("left") | REST
+    assert left.keep(left)._edits == left.keep("left")._edits == left.keep(named("left"))._edits
+    assert left.region("again", left)._regions[-1].expression == named("left")
+
+
+def test_regions_combine_as_their_names_do() -> None:
+    assert named("left") | named("right") | REST == LEFT | RIGHT | REST
+    assert ~named("left") & named("right") == ~LEFT & RIGHT
+    assert LEFT.during(1, 3).shrink("1%") == named("left").during(1, 3).shrink("1%")
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Builder("c").edit(masks("m"), "a"), r'G205.*.*left = region\("left"'),
+        (lambda: Builder("c").edit(3, "a"), r'G202.*`edit` expects a region, not the number 3.*"left"'),
+        (lambda: Builder("c").keep(Path("m/left")), r'G202.*the path m/left.*masks\("m/left"\)'),
+        (lambda: Builder("c").keep(["left"]), r'G202.*a list.*`\.keep\("left", "right"\)`'),
+        (lambda: Builder("c").free(None), "G202.*None"),
+        (lambda: Builder("c").part("hat", "a hat", of=ALL), "G205.*`of` expects a named region"),
+        (lambda: Builder("c").keep(Builder("d")), "G205.*no region yet"),
+        (lambda: Builder("c").keep(Changes()), "G202.*not a Changes"),
+        (lambda: Changes().without(ALL), "G205.*`without` expects a named region"),
+        (lambda: Builder("c").instance("green robot", LEFT), "G202.*`instance` expects a text as its phrase, not the region `left`.*region first"),
+        (lambda: Builder("c").edit("left", REST), r"G202.*region expression \(Rest\)"),
+        (lambda: Builder("c").region(masks("m")), "G205.*expects a name, not.*name first"),
+        (lambda: Builder("c").region(ALL, "left"), "G205.*name first"),
+        (lambda: Builder("c").region("left"), r'G205.*no expression.*region\("left", masks'),
+        (lambda: Builder("c").region(LEFT, ALL), "G205.*expression already"),
+        (lambda: region("left", "masks/left"), "G205"),
+        (lambda: STEP.edit(region("left", ALL), "bear"), "G102.*different region in this builder"),
+    ],
+)  # fmt: skip
+def test_no_region_is_refused(build: Callable[[], object], words: str) -> None:
+    with pytest.raises(GrainError, match=words) as raised:
+        build()
+    span = raised.value.diagnostics[0].span
+    assert span is not None
+    assert span.path == __file__
+
+
+# --- a spec where one is wanted ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (grainspec.check, "check"),
+        (grainspec.bind, "bind"),
+        (grainspec.dumps, "dumps"),
+        (grainspec.to_json, "to_json"),
+        (lambda spec: grainspec.override(spec, ["a=b"]), "override"),
+        (lambda spec: grainspec.compile(spec, None, None), "compile"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_forgotten_build_says_so(use: Callable[[Any], object], name: str) -> None:
+    finding = refused(lambda: use(UNBUILT))
+    assert finding.code == "G202"
+    assert finding.message == f"`{name}` expects an EditSpec, not a Builder"
+    assert finding.cure == "Call `.build()` on it first."
+    assert finding.span is not None
+    assert finding.span.path == __file__
+
+
+@pytest.mark.parametrize(
+    ("value", "cure"),
+    [
+        (Changes().target("a bear"), r"Builder\.variant"),
+        ("grain 1", "grainspec.parse"),
+        (Path("edit.grain"), "grainspec.load"),
+        ({"target": "a"}, "from_json"),
+        (LEFT, "load"),
+        (None, "load"),
+    ],
+)
+def test_what_is_no_spec_says_what_is(value: Any, cure: str) -> None:
+    with pytest.raises(GrainError, match=f"G202.*expects an EditSpec.*{cure}"):
+        grainspec.check(value)
+
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "message", "cure"),
+    [
+        (lambda: STEP.sampler(steps="20"), '`"20"` for `steps`', "Write `20`, without quotes"),
+        (lambda: STEP.edit("left", "bear", weight="1.5"), '`"1.5"` for `weight`', "`1.5`, without"),
+        (lambda: Builder("c", size=("96", 96)).build(), '`"96"` for `size (width)`', "`96`"),
+        (lambda: Builder("c", frames=(0, "7")).build(), '`"7"` for', "`7`"),
+        (lambda: Builder("c", step="2").build(), '`"2"` for `step`', "`2`"),
+        (lambda: STEP.control("depth", scale="1"), '`"1"` for `scale`', "`1`"),
+        (lambda: STEP.flow(levels=["0"]), '`"0"` for `levels`', "`0`"),
+        (lambda: masks("m", index="3"), '`"3"` for `index`', "`3`"),
+        (lambda: SMALL @ "3", '`"3"` for `frame`', "`3`"),
+        (lambda: ALL.during("1", 3), '`"1"` for', "`1`"),
+        (lambda: Changes().sampler(seed="1"), '`"1"` for `seed`', "`1`"),
+        (lambda: STEP.attention(until="50%"), "`until` is 50%", "a number, as 0.5"),
+        (lambda: STEP.sampler(steps=True), "`steps` is True", "a whole number"),
+        (lambda: STEP.edit("left", "bear", weight=True), "`weight` is True", "a number"),
+        (lambda: STEP.sampler(steps=20.0), "`steps` is 20.0", "a whole number"),
+        (lambda: masks("m", invert=1), "`invert` is 1", "true or false"),
+        (lambda: masks("m", scaled="yes"), "`scaled` is yes", "true or false"),
+        (lambda: box("0.6", "0%", "9%", "9%"), "0.6", "'61%'"),
+        (lambda: box(0.6, "0%", "9%", "9%"), "0.6", "'61%'"),
+        (lambda: STEP.source(3).build(), "`source` is 3", "a text"),
+    ],
+)  # fmt: skip
+def test_values_are_not_converted(build: Callable[[], object], message: str, cure: str) -> None:
+    finding = refused(build)
+    assert finding.code == "G202"
+    assert message in finding.message
+    assert cure in finding.cure
+
+
+def test_the_same_value_in_another_type_is_taken() -> None:
+    assert Sampler(guidance=7).guidance == 7.0
+    assert Flow(levels=[0, 1]).levels == (0, 1)
+    assert STEP.sampler(steps=np.int64(20))._fields["sampler"] == Sampler(steps=20)
+    assert Sampler(guidance=np.float32(1.5)) == Sampler(guidance=1.5)
+    assert Flow(levels=[np.int64(2)]) == Flow(levels=(2,))
+    assert Builder("c", frames=[0, 7], size=[96, 96]) != STEP
+    assert masks(Path("m") / "left").path == "m/left"
+    assert moving(SMALL @ 0, SMALL @ np.int32(9)) == moving(SMALL @ 0, SMALL @ 9)
+
+
+def test_documents_of_plain_values_are_taken() -> None:
+    spec = STEP.edit("left", "bear").build()
+    assert EditSpec.model_validate(spec.model_dump(mode="json", by_alias=True)) == spec
+
+
+def test_a_region_is_a_record_as_any_other() -> None:
+    assert Region(name="left", expression=masks("masks/left")) == LEFT
+    assert LEFT != RIGHT
+    assert repr(LEFT).startswith("Region(name='left'")
