@@ -355,7 +355,7 @@ class Builder(_Statements):
         """``sampler METHOD { … }``: how the edit is sampled."""
         return self._with("sampler", made(Sampler, **_keys(Sampler, settings)))
 
-    def control(self, kind: ControlKind, /, **settings: Unpack[ControlSettings]) -> Builder:
+    def control(self, kind: ControlKind, **settings: Unpack[ControlSettings]) -> Builder:
         """``control KIND { … }``: a ControlNet; ``start`` is the language's ``from``."""
         control = made(Control, kind=kind, **_keys(Control, settings))
         return replace(self, _controls=(*self._controls, control))

@@ -53,6 +53,13 @@ def test_text_with_one_fault(code: str) -> None:
     has_it()
 
 
+@pytest.mark.parametrize("code", ["G201", "G202", "G203", "G204"])
+def test_every_setting_can_be_at_fault(code: str) -> None:
+    text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+    for spoil in TEXT_FAULTS[code]:
+        assert errors(spoil(text)) == [code], spoil(text)
+
+
 def test_faults_that_are_not_there() -> None:
     with pytest.raises(KeyError):
         faulty_specs(["G999"])

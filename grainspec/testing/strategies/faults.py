@@ -7,8 +7,10 @@ from functools import cache
 
 from hypothesis import strategies as st
 
+from grainspec.model.declaration import Declaration, settings_of
 from grainspec.model.expressions import ALL, Box, Difference, Keyframe, Length, Reference
 from grainspec.model.spec import (
+    BLOCKS,
     Edit,
     EditSpec,
     Free,
@@ -18,7 +20,7 @@ from grainspec.model.spec import (
     Variant,
     Without,
 )
-from grainspec.testing.strategies.grain_texts import grain_texts
+from grainspec.testing.strategies.grain_texts import KEPT, grain_texts
 from grainspec.testing.strategies.specs import specs
 from grainspec.text.printer import dumps
 
@@ -54,12 +56,12 @@ def faulty_texts(codes: Collection[str] | None = None) -> st.SearchStrategy[tupl
     >>> from hypothesis import find
     >>> text, code = find(faulty_texts(["G202"]), lambda made: True)
     >>> print(text.splitlines()[-1])
-    attention { until 0.5 }
+    attention { cross 30% }
     """
     every = {**SPEC_FAULTS, **TEXT_FAULTS}
     known = [code for code in sorted(every if codes is None else codes) if every[code]]
     return _faulty_texts(
-        tuple((code, SPEC_FAULTS.get(code), TEXT_FAULTS.get(code)) for code in known)
+        tuple((code, SPEC_FAULTS.get(code), TEXT_FAULTS.get(code, ())) for code in known)
     )
 
 
@@ -75,11 +77,11 @@ def _faulty_specs(
 @cache
 @st.composite
 def _faulty_texts(
-    draw: st.DrawFn, faults: tuple[tuple[str, SpecFault | None, TextFault | None], ...]
+    draw: st.DrawFn, faults: tuple[tuple[str, SpecFault | None, tuple[TextFault, ...]], ...]
 ) -> tuple[str, str]:
     code, in_spec, in_text = draw(st.sampled_from(faults))
     if in_text:
-        return in_text(draw(grain_texts(settings=False))), code
+        return draw(st.sampled_from(in_text))(draw(grain_texts(settings=False))), code
     assert in_spec
     return dumps(in_spec(draw(specs(variants=0)))), code
 
@@ -181,18 +183,61 @@ def _ending(line: str) -> TextFault:
     return lambda text: f"{text}\n{line}\n"
 
 
-TEXT_FAULTS: dict[str, TextFault] = {
-    "G001": _ending(f"region {_NEW} = all ->"),
-    "G002": _ending(f'region {_NEW} = masks("masks'),
-    "G003": _ending(f"region {_NEW} = all ;"),
-    "G004": _ending(f"region {_NEW} = {'(' * 400}all{')' * 400}"),
-    "G005": lambda text: text.replace("grain 1", "", 1),
-    "G007": _ending('target "another target"'),
-    "G010": _ending(f"variant {_NEW} {{ region {_OTHER} = all }}"),
-    "G201": _ending("attention { crosss 0.5 }"),
-    "G202": _ending("attention { until 0.5 }"),
-    "G203": _ending("attention { cross 1.5 }"),
-    "G204": _ending("sampler ddim { steps }"),
-    "G205": _ending(f"region {_NEW} = bax(10%, 10%, 20%, 20%)"),
+def _settings(written: Callable[[Declaration], str | None]) -> tuple[TextFault, ...]:
+    """One fault for every setting of a block that the text does not have, where there is one."""
+    return tuple(
+        _ending(f"{word} {{ {fault} }}")
+        for word, block in BLOCKS.items()
+        if word not in KEPT
+        for declared in settings_of(block.model).values()
+        if (fault := written(declared)) is not None
+    )
+
+
+_WRONG_KIND = {
+    "percent": "0.5",
+    "decimal": "30%",
+    "whole": "1.5",
+    "choice": "12",
+    "levels": "12px",
+    "text": "12",
+    "path": "12",
+}
+"""A value that is not of a kind, by the kind."""
+
+
+def _misspelt(declared: Declaration) -> str:
+    return f"{declared.keyword}{declared.keyword[-1]} 1"
+
+
+def _of_another_kind(declared: Declaration) -> str:
+    return f"{declared.keyword} {_WRONG_KIND[declared.kind]}"
+
+
+def _too_large(declared: Declaration) -> str | None:
+    """A setting just above its range; None if it has no range."""
+    if declared.high is None:
+        return None
+    sign = "%" if declared.kind == "percent" else ""
+    return f"{declared.keyword} {int(declared.high * (100 if sign else 1)) + 1}{sign}"
+
+
+def _without_value(declared: Declaration) -> str:
+    return declared.keyword
+
+
+TEXT_FAULTS: dict[str, tuple[TextFault, ...]] = {
+    "G001": (_ending(f"region {_NEW} = all ->"),),
+    "G002": (_ending(f'region {_NEW} = masks("masks'),),
+    "G003": (_ending(f"region {_NEW} = all ;"),),
+    "G004": (_ending(f"region {_NEW} = {'(' * 400}all{')' * 400}"),),
+    "G005": (lambda text: text.replace("grain 1", "", 1),),
+    "G007": (_ending('target "another target"'),),
+    "G010": (_ending(f"variant {_NEW} {{ region {_OTHER} = all }}"),),
+    "G201": _settings(_misspelt),
+    "G202": _settings(_of_another_kind),
+    "G203": _settings(_too_large),
+    "G204": _settings(_without_value),
+    "G205": (_ending(f"region {_NEW} = bax(10%, 10%, 20%, 20%)"),),
 }
 """How to spoil a text without settings, by the code of the error that it causes."""

@@ -25,7 +25,7 @@ def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     """
     spec = draw(specs(variants=1 if settings else 0))
     if not settings:
-        fields = [block.field for word, block in BLOCKS.items() if word not in _KEPT]
+        fields = [block.field for word, block in BLOCKS.items() if word not in KEPT]
         plain = {field: EditSpec.model_fields[field].default for field in fields}
         spec = spec.model_copy(update=plain)
     lines = [line for line in dumps(spec).split("\n") if line]
@@ -35,7 +35,8 @@ def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
     return f"{end}{between}".join(made)
 
 
-_KEPT = ("video", "control", "blend")
+KEPT = ("video", "control", "blend")
+"""The blocks of texts without settings."""
 
 _STYLES = st.sampled_from(
     [
