@@ -259,7 +259,7 @@ class RegionReader:
             return Setting(self.string(setting.value), setting.span)
         if isinstance(setting.value, Tree):
             box = self._box(setting.value, setting.span)
-            return Setting(box, box.span or setting.span) if box else None
+            return Setting(box, box.span or setting.span) if box is not None else None
         return setting
 
     def _box(self, call: Tree[Token], span: Span) -> Box | None:

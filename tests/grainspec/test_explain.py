@@ -175,6 +175,7 @@ def test_the_nearest_code_comes_first(grain: Grain) -> None:
     assert re.findall(r"^  (G\d+)", grain("explain", "G140").err, re.MULTILINE)[0] == "G104"
 
 
+@pytest.mark.needs_runtime  # the list of commands
 def test_help_has_examples(grain: Grain) -> None:
     said = grain("explain", "--help")
     assert said.code == 0

@@ -20,13 +20,13 @@ from grainspec.model.spec import Flow
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec_runtime.backbones import paths as paths_module
 from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
+from grainspec_runtime.modulation import paths as paths_module
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.paths import attend_along_paths
 from grainspec_runtime.prepare import prepare

@@ -164,12 +164,12 @@ class Checkpoint(Protocol):
         *,
         step: int,
         steps: int,
-        controls: Controls | None = None,
+        controls: Any = None,
     ) -> Tensor:
         """The denoiser's output, float32 ``[P * F, c, h, w]``, for these frames of the clip.
 
-        ``conditioning`` is that of :meth:`condition`; ``step`` counts sampling steps, so that
-        controls know when they act.
+        ``conditioning`` is that of :meth:`condition`, ``controls`` of :meth:`load_controls`;
+        ``step`` counts sampling steps, so that controls know when they act.
         """
 
     def attention(

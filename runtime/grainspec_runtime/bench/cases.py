@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from grainspec import Builder, masks
+from grainspec.model.algebra import Expression
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.world import Figure, Scene
 
@@ -174,7 +175,7 @@ def _class(name: str, rng: random.Random) -> Case:
     target = replace(source, figures=tuple(_looks_of(f, looks) for f in source.figures))
     builder, case_masks = _start(source, target, rng, group=True)
     edited = tuple(range(count))
-    everyone = masks("masks/figure0").grow(GROWN)
+    everyone: Expression = masks("masks/figure0").grow(GROWN)
     for number in edited[1:]:
         everyone = everyone | masks(f"masks/figure{number}").grow(GROWN)
     phrase = f"{looks.colour} {world.PLURALS[looks.kind]}"
@@ -259,7 +260,7 @@ def _with_place(
     for region, phrase in (("background", target.background), ("ground", target.ground)):
         case_masks[region] = region
         if kind in (region, "both"):
-            area = masks(f"masks/{region}")
+            area: Expression = masks(f"masks/{region}")
             for name in figures:
                 area = area - masks(f"masks/{name}").grow(GROWN)
             phrase = phrase.removeprefix("a ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -114,13 +115,13 @@ def measure(
         for index, folder in enumerate(folders):
             run = first if index == 0 else read_run(folder)
             flow = or_reason(
-                lambda run=run: _flow(run, method, flow_weights, place, progress),
+                functools.partial(_flow, run, method, flow_weights, place, progress),
                 chosen=method != "dis" or flow_weights is not None,
             )
             measured.append((run, measure_run(run, clip=clip, flow=flow, progress=progress)))
     for run, measures in measured:
         _save(run, measures, warnings)
-    used = None if isinstance(clip, str) else clip.name  # type: ignore[attr-defined]
+    used = None if isinstance(clip, str) else clip.name
     if format_ == "json":
         _print_json(measured, used, method, warnings)
     else:

@@ -45,7 +45,8 @@ def tune_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPT
             truncation=True,
             return_tensors="pt",
         )
-        return encoded.input_ids.to(device)
+        read: Tensor = encoded.input_ids
+        return read.to(device)
 
     empty = ids([""])
     for step in range(o.phrase_steps):

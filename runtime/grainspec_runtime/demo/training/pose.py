@@ -37,7 +37,7 @@ class PoseTrainer:
     @cached_property
     def count(self) -> int:
         """The number of renders used for training and evaluation."""
-        return min(self.trainer.options.posed, len(self.trainer.frames_N3HW))
+        return min(int(self.trainer.options.posed), len(self.trainer.frames_N3HW))
 
     @cached_property
     def poses_N3HW(self) -> Tensor:

@@ -146,7 +146,9 @@ def to_unit(frames: Tensor) -> Tensor:
 def degraded(x: Tensor) -> Tensor:
     """Add a random amount of blur and noise to each frame ``[N, 3, H, W]``."""
     blur, noise = torch.rand(2, len(x), 1, 1, 1, device=x.device)
-    return torch.lerp(x, F.avg_pool2d(x, 3, 1, 1), blur) + 0.05 * noise * torch.randn_like(x)
+    blurred = torch.lerp(x, F.avg_pool2d(x, 3, 1, 1), blur)
+    noisy: Tensor = blurred + 0.05 * noise * torch.randn_like(x)
+    return noisy
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

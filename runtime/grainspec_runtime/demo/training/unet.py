@@ -42,7 +42,8 @@ class TextToLatent(nn.Module):
     def forward(self, noisy: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         """Predict v for noisy latents ``[B, c, h, w]`` and token ids ``[B, T]``."""
         context = self.text_encoder(ids)[0]
-        return self.unet(noisy, timesteps, context, return_dict=False)[0]
+        output: Tensor = self.unet(noisy, timesteps, context, return_dict=False)[0]
+        return output
 
 
 def train_unet(

@@ -21,9 +21,6 @@ from grainspec_runtime.backbones.options import LoadOptions
 if TYPE_CHECKING:
     from grainspec_runtime.modulation.layers import Attention
 
-WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
-"""The parts with weights."""
-
 _PARTS = {
     "unet": "UNet2DConditionModel",
     "vae": "AutoencoderKL",
@@ -36,7 +33,7 @@ class StableDiffusionUNets:
     """The family of Stable Diffusion's UNets; see the protocol for what each member is."""
 
     name = "Stable Diffusion 1.x, 2.x or XL"
-    weighted: Sequence[str] = WEIGHTED
+    weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     parts: Mapping[str, Mapping[str, str]] = {
         "StableDiffusionPipeline": _PARTS,
         "StableDiffusionXLPipeline": {
@@ -69,7 +66,7 @@ class StableDiffusionUNets:
         """Load a checkpoint as a stock pipeline."""
         from grainspec_runtime.backbones.families.sd_unet.load import load
 
-        return load(model, options, self.parts[model.pipeline])
+        return load(model, options, self.parts[model.pipeline], self.weighted)
 
     def owns(self, pipe: object) -> bool:
         """Whether a pipeline's denoiser is a UNet."""

@@ -72,7 +72,8 @@ class _Following:
         if isinstance(ids, Tensor) and not self._encoding:
             self._seen.update(tuple(row) for row in ids.tolist())
 
-    @torch.compiler.disable  # in a UNet that was compiled in place, its hooks are too
+    # In a UNet that was compiled in place, its hooks are too.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def before_unet(
         self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec_runtime.backbones.families.sd_unet import WEIGHTED
 from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, teach_words
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.family import ModelFolder
@@ -48,8 +47,10 @@ def _whole(model: Any, folder: Path) -> Any:
     return loaded
 
 
-def load(model: ModelFolder, options: LoadOptions, parts: Iterable[str]) -> StableDiffusion:
-    """Load a Stable Diffusion checkpoint's ``parts``, from safetensors alone.
+def load(
+    model: ModelFolder, options: LoadOptions, parts: Iterable[str], weighted: Sequence[str]
+) -> StableDiffusion:
+    """Load a Stable Diffusion checkpoint's ``parts``, from safetensors alone where ``weighted``.
 
     SDXL's VAE stays in float32 where the rest is float16 and it asks for that (``force_upcast``):
     it overflows otherwise. LoRAs and textual inversions are loaded by the pipeline's own calls, in
@@ -69,7 +70,7 @@ def load(model: ModelFolder, options: LoadOptions, parts: Iterable[str]) -> Stab
     try:
         loaded = {
             part: _whole(_CLASSES[part], folder / part)
-            if part in WEIGHTED
+            if part in weighted
             else _CLASSES[part].from_pretrained(folder / part)
             for part in parts
         }

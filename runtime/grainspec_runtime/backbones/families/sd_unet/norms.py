@@ -48,9 +48,11 @@ class ClipNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[P * F, C, h, w]``, normed over groups of channels, all frames of a pass and space."""
         if self.clip.frames == 1:  # to the bit as without
-            return self.norm(x)
+            normed: Tensor = self.norm(x)
+            return normed
         clips = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)  # [P, C, F, h, w]
-        return self.norm(clips).transpose(1, 2).flatten(0, 1)
+        normed = self.norm(clips)
+        return normed.transpose(1, 2).flatten(0, 1)
 
 
 @contextmanager
