@@ -166,3 +166,10 @@ def _text_config(tokenizer: CLIPTokenizerFast, **settings: Any) -> CLIPTextConfi
             **settings,
         }
     )
+
+
+TINY = {
+    "StableDiffusionPipeline": save_sd15,
+    "StableDiffusionXLPipeline": save_sdxl,
+}
+"""A tiny checkpoint of every pipeline class that a family runs: what its contract is tested on."""
