@@ -112,7 +112,7 @@ def test_one_frame_is_text_to_image_on_any_schedule(tiny_sd: Path, tiny_sdxl: Pa
             shares = []
             with plan_applied(plan, pipe) as control:
                 hook = pipe.unet.register_forward_hook(
-                    lambda *_, c=control, s=shares: s.append(float(c._share))
+                    lambda *_, c=control, s=shares: s.append(float(c.share))
                 )
                 bound = call(pipe, frames=1)
                 hook.remove()

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -301,7 +300,7 @@ def test_fresh_looks_nothing_up(every_step: None, editor: Editor) -> None:
     spec = short(Path(editor.model))
     with pytest.raises(Stopped):
         editor.run(spec, base=EXAMPLES, progress=stop_after(3))
-    result = replace(editor, fresh=True).run(spec, base=EXAMPLES)
+    result = Editor(editor.model, device="cpu", fresh=True).run(spec, base=EXAMPLES)
     assert (result.resumed_at, result.inversion_cached) == (0, False)
 
 

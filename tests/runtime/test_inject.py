@@ -416,7 +416,8 @@ def test_memory_is_one_steps_features_whatever_the_steps(
         made.append(Weighed(unet, layers))
         return made[-1]
 
-    monkeypatch.setattr("grainspec_runtime.injection.inject.UNetFeatures", weighed)
+    module = "grainspec_runtime.backbones.families.sd_unet.checkpoint"
+    monkeypatch.setattr(f"{module}.UNetFeatures", weighed)
     checkpoint = loaded(tiny_model)
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])
     sampled(Denoiser(checkpoint), inject, trajectory, ["", TARGET], guidance=5)
@@ -531,7 +532,8 @@ def test_it_goes_with_the_other_settings(tiny_model: Path, more: list[str]) -> N
     without = editor.run(short(*more, model=tiny_model), base=EXAMPLES)
     found = editor.run(short(*ON, *more, model=tiny_model), base=EXAMPLES)
     assert not np.array_equal(found.edited, without.edited)
-    studied = replace(editor, study=True).run(short(*ON, *more, model=tiny_model), base=EXAMPLES)
+    recording = Editor(str(tiny_model), device="cpu", study=True)
+    studied = recording.run(short(*ON, *more, model=tiny_model), base=EXAMPLES)
     np.testing.assert_array_equal(studied.edited, found.edited)
     assert studied.study is not None
     assert len(studied.study.steps) == 2  # of 4, as `until 60%` has it; the source's are no steps

@@ -143,6 +143,26 @@ def test_where_an_edit_is_joined(editor: Editor) -> None:
     assert hard < soft < free
 
 
+def test_blending_begins_after_its_share_of_the_steps(editor: Editor) -> None:
+    ways = ("", "from 0%", "from 50%", "from 100%", "space none")
+    prepared = [
+        prepare(edit("sampler ddim { steps 4 }", f"blend {{ {way} }}" if way else ""), EXAMPLES)
+        for way in ways
+    ]
+    outside = prepared[0].bound.edits.bits_FHW == 0
+    results = dict(zip(ways, editor.run_all(prepared), strict=True))
+    edited = {way: result.edited for way, result in results.items()}
+    assert (edited[""] == edited["from 0%"]).all()
+    assert (edited["from 100%"] == edited["space none"]).all()
+    gaps = [
+        np.abs(results[way].source.astype(int) - edited[way])[outside].mean()
+        for way in ("from 0%", "from 50%", "from 100%")
+    ]
+    assert gaps[0] < gaps[2]
+    assert gaps[1] < gaps[2]
+    assert (edited["from 50%"] != edited[""]).any()
+
+
 def test_the_feather_is_in_source_pixels() -> None:
     whole = prepare(edit("blend { feather 10px }"), EXAMPLES)
     facts = whole.bound.facts

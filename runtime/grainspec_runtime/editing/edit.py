@@ -107,6 +107,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         windows=prepared.windows,
         inject=spec.inject,
         edited_F1hw=_latent_weights(session, prepared),
+        blend_from=spec.blend.start,
         about=prepared.about,
         variant=prepared.variant,
     )

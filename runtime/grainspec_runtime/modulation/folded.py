@@ -85,6 +85,11 @@ class FoldedAttention:
         """Whether the plan acts at this step."""
         return self._plan is not None and self._plan.active
 
+    @property
+    def share(self) -> float:
+        """The share ξ(t) of the modulation at this step; 0 where the plan does not act."""
+        return 0.0 if self._plan is None else float(self._plan.share)
+
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
         """Set the share ξ(t) of the modulation for sampling step ``step`` of ``steps``."""
         if self._plan is not None:

@@ -85,6 +85,7 @@ class InvertAndSample:
                 scheduler=self._solver(job),
                 guidance=job.sampler.guidance,
                 edited_F1hw=job.edited_F1hw,
+                blend_from=job.blend_from,
                 eta=job.sampler.eta,
                 seed=job.sampler.seed,
                 progress=progress,

@@ -43,6 +43,7 @@ class Job:
     """One edit as a process sees it: words, settings and a plan; no file, no region, no pixel.
 
     edited_F1hw: where the latents may leave the source's, float32 in [0, 1]; None for everywhere.
+    blend_from: the share of the steps, from the first, at which they may do so anywhere.
     about: what cache entries of this run say of themselves, in words.
     """
 
@@ -53,6 +54,7 @@ class Job:
     windows: tuple[FrameWindow, ...]
     inject: Inject | None = None
     edited_F1hw: Tensor | None = None
+    blend_from: float = 0.0
     about: Mapping[str, str] | None = None
     variant: str | None = None
 

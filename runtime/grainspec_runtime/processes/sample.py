@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grainspec.model.numbers import first_steps
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import window_count
 from grainspec_runtime.processes.denoiser import Denoiser
@@ -27,6 +28,7 @@ def sample(
     scheduler: Any,
     guidance: float,
     edited_F1hw: Tensor | None = None,
+    blend_from: float = 0.0,
     eta: float = 0.0,
     seed: int = 0,
     progress: Progress = lambda done, total: None,
@@ -38,9 +40,10 @@ def sample(
     ``prompts`` are the negative and the wanted one, or the wanted one alone, without guidance.
     ``scheduler`` is one of :meth:`Schedule.solver`'s, its timesteps those of the inversion. After
     every step the latents are put back on the trajectory where ``edited_F1hw`` is 0, and part of
-    the way where it is below 1; None leaves them alone. With ``eta`` (DDIM's σ, as a share of
-    DDPM's) noise is drawn from ``seed``, on the CPU, so that it is the same on any device. Raises
-    GrainError (G505), with step and layer, if a step produces NaN or infinity.
+    the way where it is below 1; None leaves them alone. In the first ``blend_from`` of the steps, a
+    share, they are not put back. With ``eta`` (DDIM's σ, as a share of DDPM's) noise is drawn from
+    ``seed``, on the CPU, so that it is the same on any device. Raises GrainError (G505), with step
+    and layer, if a step produces NaN or infinity.
 
     ``keep`` is called with the number of finished steps and all that the next one builds on (see
     :mod:`grainspec_runtime.processes.state`); such a pair as ``begin`` continues from there, with a
@@ -81,7 +84,7 @@ def sample(
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
                 raise not_finite(where, checkpoint.denoiser, asked)
-            if edited_F1hw is not None:
+            if edited_F1hw is not None and step >= first_steps(blend_from, steps):
                 x = torch.lerp(trajectory[-2 - step].to(x), x, edited_F1hw)
             # one memory order, as a kept state has it: convolutions round by it
             x = x.contiguous()
