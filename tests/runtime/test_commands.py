@@ -397,6 +397,8 @@ def test_interrupted_runs_leave_nothing(
         env={**os.environ, "GRAINSPEC_CACHE": str(cache)},
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background is born deaf to SIGINT, and so are its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         for _ in range(6000):  # until the inversion is kept: sampling has begun

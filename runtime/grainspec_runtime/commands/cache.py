@@ -14,7 +14,7 @@ from grainspec_runtime.cache.limit import size_in_bytes
 _WHAT = {"inversion": "inversion", "unfinished": "unfinished run"}
 
 
-class _Size(click.ParamType[int]):
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     name = "size"
 
     def convert(
