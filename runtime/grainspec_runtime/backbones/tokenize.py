@@ -1,4 +1,4 @@
-"""Where a prompt's tokens stand in it, also where a learnt word is several tokens. No torch."""
+"""Find the characters of a prompt's tokens, textual inversions included. Free of torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from grainspec.words import CharSpan
 
 
 def placed_tokens(tokenizer: Any, text: str) -> Sequence[CharSpan]:
-    """The character spans in ``text`` of its tokens, one per position of the encoder's input.
+    """Return the character span in ``text`` of each token of the text encoder's input.
 
-    ``tokenizer`` is a fast one of transformers. A word that textual inversion taught it may be
-    several tokens, which diffusers writes into the prompt one after the other; all of them stand
-    where the word does. Special tokens and padding have empty spans.
+    ``tokenizer`` is a fast tokenizer of transformers. A word from a textual inversion may be
+    several tokens, which diffusers writes into the prompt one after the other; each of them has
+    the span of the word. Special tokens and padding have empty spans.
     """
     written, starts, ends = _with_all_tokens(tokenizer, text)
     encoded = tokenizer(
@@ -31,7 +31,7 @@ def placed_tokens(tokenizer: Any, text: str) -> Sequence[CharSpan]:
 
 
 def _with_all_tokens(tokenizer: Any, text: str) -> tuple[str, list[int], list[int]]:
-    """The prompt as diffusers hands it on, and the place in ``text`` of each of its characters."""
+    """Return the prompt as diffusers expands it, and the span in ``text`` of each character."""
     known = tokenizer.added_tokens_encoder
     words = sorted((word for word in known if f"{word}_1" in known), key=len, reverse=True)
     written, starts, ends = "", list[int](), list[int]()
