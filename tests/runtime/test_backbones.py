@@ -209,8 +209,18 @@ MISFITS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "is a StableDiffusion3Pipeline; this release supports StableDiffusionPipeline and",
     ),
     "denoiser": ("model_index.json", {"unet": FLUX}, "G504", "the unet of .* a FluxTransformer2D"),
-    "no tokenizer": ("model_index.json", {"tokenizer_2": None}, "G504", "tokenizer_2 .* is missing"),
-    "no encoder": ("model_index.json", {"text_encoder": None}, "G504", "text_encoder .* is missing"),
+    "no tokenizer": (
+        "model_index.json",
+        {"tokenizer_2": None},
+        "G504",
+        "tokenizer_2 .* is missing",
+    ),
+    "no encoder": (
+        "model_index.json",
+        {"text_encoder": None},
+        "G504",
+        "text_encoder .* is missing",
+    ),
     "block": (
         "unet/config.json",
         {"mid_block_type": "UNetMidBlock2DSimpleCrossAttn"},

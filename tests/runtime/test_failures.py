@@ -139,7 +139,7 @@ def test_a_run_without_memory_says_what_to_lower(
         editor.run(edit_of(tiny_model), base=tmp_path)
     (found,) = raised.value.diagnostics
     assert f"on cpu in the stage “{stage}”: 2 frames of 128x64, float32" in found.message
-    assert "(it asked for 2.50 GiB more)" in found.message
+    assert "(2.50 GiB more requested)" in found.message
     wanted = {"sample": "`video { step 2 }`"}.get(stage, "`--vae-slicing`")
     assert wanted in found.cure
     assert "`video { size 96x48 }`" in found.cure

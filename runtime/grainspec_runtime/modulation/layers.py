@@ -67,7 +67,7 @@ class AttentionRecorder(Protocol):
     def record(
         self, layer: AttentionLayer, attend: Attend, query: Tensor, key: Tensor, out: Tensor
     ) -> None:
-        """Record a layer's attention after it ran; ``attend`` computes it, ``out`` is the result."""
+        """Record a layer's attention; ``attend`` computes it, ``out`` is its result."""
 
 
 class Attend(Protocol):
