@@ -90,14 +90,14 @@ def _of_denoiser(
 ) -> list[Saving]:
     clip = len(plan.groups)
     frames = min(clip, context.frames) if context else clip
-    one = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
-    size = frames * one
+    per_frame = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
+    size = frames * per_frame
     savings = [_smaller(plan, memory, size)]
     least = context or Context()
     fewer = max(frames // 2, least.overlap + least.keys + 2)
     if fewer < frames:
         how = f"`context {{ frames {fewer} }}` (windows of {fewer} frames, slower)"
-        savings.append(Saving(how, one * (frames - fewer)))
+        savings.append(Saving(how, per_frame * (frames - fewer)))
     if 1 < clip == frames:
         step, share = plan.frames[1] - plan.frames[0], (frames // 2) / frames
         how = f"`video {{ step {2 * step} }}` (half as many frames)"
@@ -109,20 +109,20 @@ def _of_injection(
     plan: MaskPlan, memory: MemoryEstimates, inject: Inject, context: Context | None
 ) -> Saving:
     frames = min(len(plan.groups), context.frames) if context else len(plan.groups)
-    one = memory.injected_frame(inject, height=plan.height, width=plan.width)
-    return Saving("`inject { self 0% }`", frames * one)
+    per_frame = memory.injected_frame(inject, height=plan.height, width=plan.width)
+    return Saving("`inject { self 0% }`", frames * per_frame)
 
 
 def _of_vae(plan: MaskPlan, memory: MemoryEstimates, loading: LoadOptions) -> list[Saving]:
-    one = memory.vae_frame(height=plan.height, width=plan.width)
+    per_frame = memory.vae_frame(height=plan.height, width=plan.width)
     at_once = 1 if loading.vae_slicing else min(memory.vae_batch, len(plan.groups))
-    savings = [_smaller(plan, memory, one * at_once)]
+    savings = [_smaller(plan, memory, per_frame * at_once)]
     if not loading.vae_slicing:
-        savings.append(Saving("`--vae-slicing`", one * (at_once - 1)))
+        savings.append(Saving("`--vae-slicing`", per_frame * (at_once - 1)))
     tile = memory.vae_tile
     if not loading.vae_tiling and plan.height * plan.width > tile * tile:
         share = 1 - tile * tile / (plan.height * plan.width)
-        savings.append(Saving("`--vae-tiling`", one * at_once * share))
+        savings.append(Saving("`--vae-tiling`", per_frame * at_once * share))
     return savings
 
 

@@ -149,7 +149,7 @@ _MAX_VECTORS = 75
 _OTHER_INVERSION = "Use a textual inversion that was trained for this kind of Stable Diffusion."
 
 
-def teach(tokenizer: Any, words: Sequence[NewWord]) -> None:
+def add_words(tokenizer: Any, words: Sequence[NewWord]) -> None:
     """Add words to a tokenizer, as diffusers does when it loads their vectors.
 
     Raises GrainError (G508) for a word that the tokenizer has already.

@@ -211,13 +211,13 @@ class SourceFeatures(Protocol):
     def installed(self) -> AbstractContextManager[None]:
         """Wrap the layers inside the block; at the end the denoiser's own layers are restored."""
 
-    def keeping(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+    def storing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
         """Store features of these kinds in the passes inside the block."""
 
-    def giving(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+    def replacing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
         """Replace the denoiser's own features by the stored ones inside the block."""
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Delete the stored features."""
 
 

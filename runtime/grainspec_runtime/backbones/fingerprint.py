@@ -19,14 +19,14 @@ def fingerprint(checkpoint: Checkpoint) -> list[object]:
     date, because reading gigabytes of unchanged files would take as long as the inversion.
     """
     folder = checkpoint.folder.resolve()
-    found: list[object] = []
+    identity: list[object] = []
     for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
         name, facts = file.relative_to(folder).as_posix(), file.stat()
         if facts.st_size <= _SMALL:
-            found.append([name, digest(file)])
+            identity.append([name, digest(file)])
         else:
-            found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
-    return found
+            identity.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
+    return identity
 
 
 def content_digest(folder: Path) -> str:

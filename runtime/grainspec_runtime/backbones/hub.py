@@ -50,10 +50,10 @@ def folder_of(
         raise fail("G503", message, unreachable, span) from error
 
 
-def or_elsewhere(example: str) -> str:
+def download_cure(example: str) -> str:
     """Return the cure for a failed download; ``example`` shows where its folder is written.
 
-    >>> or_elsewhere("`--clip mine`")
+    >>> download_cure("`--clip mine`")
     'Check its name and the network, or download it elsewhere and write its path: `--clip mine`.'
     """
     return (

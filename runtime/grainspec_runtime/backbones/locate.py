@@ -12,7 +12,7 @@ from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import DEMO
 from grainspec_runtime.backbones.family import ModelFolder
-from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
+from grainspec_runtime.backbones.hub import download_cure, folder_of
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
@@ -73,7 +73,7 @@ def _folder(model: str, base: Path, patterns: Sequence[str], span: Span | None) 
         patterns,
         what="the model",
         missing=f"Write a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`.",
-        unreachable=or_elsewhere('`model "path/to/model"`'),
+        unreachable=download_cure('`model "path/to/model"`'),
         span=span,
     )
 

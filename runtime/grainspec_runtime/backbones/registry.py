@@ -68,8 +68,8 @@ def find_model(model: str, base: Path, span: Span | None = None) -> tuple[ModelF
 
     Raises GrainError as :func:`grainspec_runtime.backbones.locate.locate` and :func:`family_of` do.
     """
-    found = locate(model, base, span=span)
-    return found, family_of(found)
+    located = locate(model, base, span=span)
+    return located, family_of(located)
 
 
 def describe(
@@ -79,23 +79,23 @@ def describe(
 
     Raises GrainError as :func:`find_model` and :meth:`Family.describe` do.
     """
-    found, family = find_model(model, base, span)
-    return family.describe(found, embeddings)
+    located, family = find_model(model, base, span)
+    return family.describe(located, embeddings)
 
 
 def native_size(model: str, base: Path) -> Size | None:
     """Return the frame size that a model was trained on; None if the model is not available."""
     try:
-        found, family = find_model(model, base)
-        return family.native_size(found)
+        located, family = find_model(model, base)
+        return family.native_size(located)
     except (GrainError, ImportError):
         return None
 
 
 def check_model(spec: EditSpec, base: Path) -> None:
     """Raise GrainError if a spec uses something that its model does not support."""
-    found, family = find_model(spec.model, base, spec.span_of("model"))
-    family.check(spec, base, found)
+    located, family = find_model(spec.model, base, spec.span_of("model"))
+    family.check(spec, base, located)
 
 
 def load_checkpoint(
@@ -105,6 +105,6 @@ def load_checkpoint(
 
     Raises GrainError as :func:`find_model` and :meth:`Family.load` do.
     """
-    found, family = find_model(model, base, span)
-    found = find_weights(found, base, family.weighted, family.parts[found.pipeline])
-    return family.load(found, options or LoadOptions())
+    located, family = find_model(model, base, span)
+    located = find_weights(located, base, family.weighted, family.parts[located.pipeline])
+    return family.load(located, options or LoadOptions())

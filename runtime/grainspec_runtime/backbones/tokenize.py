@@ -9,7 +9,7 @@ from typing import Any
 from grainspec.words import CharSpan
 
 
-def placed_tokens(tokenizer: Any, text: str) -> Sequence[CharSpan]:
+def token_spans(tokenizer: Any, text: str) -> Sequence[CharSpan]:
     """Return the character span in ``text`` of each token of the text encoder's input.
 
     ``tokenizer`` is a fast tokenizer of transformers. A word from a textual inversion may be
@@ -43,16 +43,16 @@ def _with_all_tokens(tokenizer: Any, text: str) -> tuple[str, list[int], list[in
         starts.extend(range(position, until))
         ends.extend(range(position + 1, until + 1))
 
-    for found in re.finditer("|".join(map(re.escape, words)), text) if words else ():
-        copy(found.start())
-        tokens, index = [found[0]], 1
-        while f"{found[0]}_{index}" in known:
-            tokens.append(f"{found[0]}_{index}")
+    for match in re.finditer("|".join(map(re.escape, words)), text) if words else ():
+        copy(match.start())
+        tokens, index = [match[0]], 1
+        while f"{match[0]}_{index}" in known:
+            tokens.append(f"{match[0]}_{index}")
             index += 1
         whole = " ".join(tokens)
         written += whole
-        starts += [found.start()] * len(whole)
-        ends += [found.end()] * len(whole)
-        position = found.end()
+        starts += [match.start()] * len(whole)
+        ends += [match.end()] * len(whole)
+        position = match.end()
     copy(len(text))
     return written, starts, ends

@@ -160,12 +160,12 @@ def run(
                 with written(output / "variants.mp4"):
                     save_comparison(results, output)
     print_new(warning for result in results for warning in result.warnings)
-    found = [
+    manifests = [
         {"output": str(place), **manifest_of(result, arguments)}
         for result, place in zip(results, places, strict=True)
     ]
     if format_ == "json":
-        print_json({"runs": found} if variants else found[0])
+        print_json({"runs": manifests} if variants else manifests[0])
         return
     for result, place in zip(results, places, strict=True):
         if result.was_finished:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control, ControlKind
-from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
+from grainspec_runtime.backbones.hub import download_cure, folder_of
 from grainspec_runtime.backbones.locate import DEMO_FOLDER, read_json
 from grainspec_runtime.media.decode import Frames
 
@@ -184,6 +184,6 @@ def _folder(control: Control, base: Path, model: str, patterns: Sequence[str]) -
         patterns,
         what="the ControlNet",
         missing=f"Write the path of a folder or a hub id: {example}.",
-        unreachable=or_elsewhere(example),
+        unreachable=download_cure(example),
         span=control.span_of("net") or control.span,
     )

@@ -95,7 +95,7 @@ class Editor:
         clip, model and controls, as the variants of a spec do.
         """
         with self.session(prepared, progress=progress) as session:
-            return [edit(session, one) for one in prepared]
+            return [edit(session, variant) for variant in prepared]
 
     def session(
         self, prepared: Sequence[Prepared], *, progress: StageProgress = _silent
@@ -103,8 +103,8 @@ class Editor:
         """Return the session of these edits' clip, to be entered with ``with``.
 
             with editor.session(prepared) as session:
-                for one in prepared:
-                    result = edit(session, one)
+                for variant in prepared:
+                    result = edit(session, variant)
 
         Raises ValueError unless all edits have the same clip, model and controls.
         """
@@ -116,8 +116,8 @@ class Editor:
             loading=self.loading,
             progress=progress,
         )
-        for one in prepared:
-            session.check(one)
+        for variant in prepared:
+            session.check(variant)
         return session
 
     def checkpoint(self, base: Path) -> Checkpoint:

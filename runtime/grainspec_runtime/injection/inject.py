@@ -81,14 +81,14 @@ class InjectingPredictor:
         # Not compiled: each kind of pass, with its own number of frames, would be recompiled.
         with torch.compiler.set_stance("force_eager"):
             try:
-                with self.checkpoint.installed(attention), self.features.keeping(**kinds):
+                with self.checkpoint.installed(attention), self.features.storing(**kinds):
                     self.predict(
                         source, t, self.source_conditioning, frames, step=step, steps=steps
                     )
-                with self.features.giving(**kinds):
+                with self.features.replacing(**kinds):
                     return self.predict(x_PFchw, t, conditioning, frames, step=step, steps=steps)
             finally:
-                self.features.forget()
+                self.features.clear()
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def blended(source: Frames, edited: Frames, weights_FHW: Weights) -> Frames:
     [100, 50, 0]
     """
     found = np.empty_like(source)
-    for frame, weights in enumerate(weights_FHW):  # one at a time, because a whole clip of floats is large
+    for frame, weights in enumerate(weights_FHW):  # one at a time: a clip of floats is large
         before, after = source[frame].astype(np.float32), edited[frame].astype(np.float32)
         found[frame] = np.rint(before + weights[..., None] * (after - before)).astype(np.uint8)
     return found

@@ -38,9 +38,9 @@ class Inversions:
         self.checkpoint = denoiser.checkpoint
         self.latents = latents
         self._additions = [
-            [name, one["sha256"], one.get("scale"), one.get("word")]
-            for name, all_ in additions.items()
-            for one in all_
+            [name, file["sha256"], file.get("scale"), file.get("word")]
+            for name, files in additions.items()
+            for file in files
         ]
         self._use_cache = use_cache
         self._look_up = look_up

@@ -13,7 +13,7 @@ from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora, n
 _OTHER_LORA = "Use a LoRA that was trained for this kind of Stable Diffusion."
 
 
-def teach_words(pipe: Any, embeddings: Sequence[Embedding]) -> None:
+def load_embeddings(pipe: Any, embeddings: Sequence[Embedding]) -> None:
     """Load textual inversions; raises GrainError (G508) if one does not fit the model."""
     encoders = [name for name in ("text_encoder", "text_encoder_2") if hasattr(pipe, name)]
     widths = {name: int(getattr(pipe, name).config.hidden_size) for name in encoders}

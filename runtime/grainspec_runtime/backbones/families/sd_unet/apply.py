@@ -19,7 +19,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
 from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
-from grainspec_runtime.backbones.tokenize import placed_tokens
+from grainspec_runtime.backbones.tokenize import token_spans
 from grainspec_runtime.modulation.folded import FoldedAttention
 
 _NEEDED = ("unet", "scheduler", "tokenizer", "encode_prompt", "do_classifier_free_guidance")
@@ -192,7 +192,7 @@ def _check_words(plan: MaskPlan, pipe: DiffusionPipeline) -> None:
         raise fail("G404", message, _COMPILE)
     if not pipe.tokenizer.is_fast:
         return  # a slow tokenizer does not return character spans
-    places = placed_tokens(pipe.tokenizer, plan.target)
+    places = token_spans(pipe.tokenizer, plan.target)
     for edit in plan.edits:
         for (start, end), tokens in zip(edit.spans, edit.tokens, strict=True):
             theirs = [i for i, (a, b) in enumerate(places) if a < b and a < end and start < b]

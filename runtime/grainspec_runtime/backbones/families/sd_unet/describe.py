@@ -11,11 +11,11 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec.words import CharSpan
-from grainspec_runtime.backbones.additions import Embedding, new_word, teach
+from grainspec_runtime.backbones.additions import Embedding, add_words, new_word
 from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
 from grainspec_runtime.backbones.family import ModelFolder
 from grainspec_runtime.backbones.locate import read_json
-from grainspec_runtime.backbones.tokenize import placed_tokens
+from grainspec_runtime.backbones.tokenize import token_spans
 
 
 def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterable[str]) -> Backbone:
@@ -44,7 +44,7 @@ def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterabl
     check_fit(model.name, configs, scheduler, lengths, span)
     words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
     for tokenizer in tokenizers:
-        teach(tokenizer, words)
+        add_words(tokenizer, words)
     per_latent, native = _sizes(unet, configs["vae"])
     return Backbone(
         name=model.name,
@@ -128,7 +128,7 @@ def _tokenize(
     tokenizers: Sequence[Any], model: str, span: Span | None
 ) -> Callable[[str], Sequence[CharSpan]]:
     def tokenize(text: str) -> Sequence[CharSpan]:
-        first, *others = (placed_tokens(tokenizer, text) for tokenizer in tokenizers)
+        first, *others = (token_spans(tokenizer, text) for tokenizer in tokenizers)
         if any(other != first for other in others):
             message = f"the tokenizers of {model} split “{text}” into different tokens"
             cure = "A plan needs the same tokens for all text encoders; use another checkpoint."

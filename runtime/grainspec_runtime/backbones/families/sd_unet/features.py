@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers
 
-Mode = Literal["pass", "keep", "give"]
+Mode = Literal["pass", "store", "replace"]
 
 
 class _Tapped(nn.Module):
@@ -30,17 +30,17 @@ class _Tapped(nn.Module):
         super().__init__()
         self.layer = layer
         self.mode: Mode = "pass"
-        self.kept: Tensor | None = None
+        self.stored: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[P * F, …]``; the stored output ``[F, …]`` is returned for every pass."""
-        if self.mode == "give":
-            assert self.kept is not None
-            passes = len(x) // len(self.kept)
-            return self.kept.repeat(passes, *(1,) * (self.kept.ndim - 1))
+        if self.mode == "replace":
+            assert self.stored is not None
+            passes = len(x) // len(self.stored)
+            return self.stored.repeat(passes, *(1,) * (self.stored.ndim - 1))
         out: Tensor = self.layer(x)
-        if self.mode == "keep":
-            self.kept = out
+        if self.mode == "store":
+            self.stored = out
         return out
 
 
@@ -73,8 +73,8 @@ class UNetFeatures:
     @property
     def size(self) -> int:
         """Bytes of the features that are stored now."""
-        kept = (place.tapped.kept for place in self._places)
-        return sum(one.numel() * one.element_size() for one in kept if one is not None)
+        stored = (place.tapped.stored for place in self._places)
+        return sum(one.numel() * one.element_size() for one in stored if one is not None)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -86,15 +86,15 @@ class UNetFeatures:
         finally:
             for place in self._places:
                 setattr(place.owner, place.name, place.tapped.layer)
-                place.tapped.kept = None
+                place.tapped.stored = None
 
-    def keeping(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+    def storing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
         """Store features of these kinds in the passes inside the block."""
-        return self._in_mode("keep", residual=residual, attention=attention)
+        return self._in_mode("store", residual=residual, attention=attention)
 
-    def giving(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+    def replacing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
         """Replace the UNet's own features by the stored ones inside the block."""
-        return self._in_mode("give", residual=residual, attention=attention)
+        return self._in_mode("replace", residual=residual, attention=attention)
 
     @contextmanager
     def _in_mode(self, mode: Mode, *, residual: bool, attention: bool) -> Iterator[None]:
@@ -107,10 +107,10 @@ class UNetFeatures:
             for place in chosen:
                 place.tapped.mode = "pass"
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Delete the stored features."""
         for place in self._places:
-            place.tapped.kept = None
+            place.tapped.stored = None
 
 
 def kept_of_attention(

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, teach_words
+from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.family import ModelFolder
 from grainspec_runtime.backbones.options import LoadOptions
@@ -81,7 +81,7 @@ def load(
         message = f"the model {model.name} cannot be loaded: {reason}"
         raise fail("G502", message, "Check that the model's download is complete.", span) from error
     pipe = _pipeline(loaded, model.index)
-    teach_words(pipe, options.embeddings)
+    load_embeddings(pipe, options.embeddings)
     fuse_loras(pipe, options.loras)
     half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
     for part, module in pipe.components.items():
