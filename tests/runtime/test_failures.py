@@ -45,7 +45,7 @@ def test_step_and_layer_are_named(tiny_model: Path, how: object) -> None:
     (found,) = raised.value.diagnostics
     assert found.code == "G505"
     assert f"sampling step 1 of {STEPS} " in found.message
-    assert f"first in the UNet's layer {LAYER}" in found.message
+    assert f"first in the denoiser's layer {LAYER}" in found.message
     with pytest.raises(GrainError, match=f"inversion step 1 of 3 .* layer {LAYER}"):
         checkpoint.scheduler.set_timesteps(3)
         invert(
@@ -90,7 +90,7 @@ def test_attention_itself_is_named(tiny_sd: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_guidance_that_overflows_is_not_the_unets(tiny_sd: Path) -> None:
-    with pytest.raises(GrainError, match="but the output of the UNet is finite") as raised:
+    with pytest.raises(GrainError, match="but the output of the denoiser is finite") as raised:
         sampled(loaded(tiny_sd), plan_for(tiny_sd), noise(), guidance=1e39)
     assert "guidance" in raised.value.diagnostics[0].cure
 

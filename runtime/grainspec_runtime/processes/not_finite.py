@@ -12,22 +12,24 @@ from torch import Tensor, nn
 from grainspec.diagnostics import GrainError, fail
 
 
-def not_finite(step: str, unet: nn.Module, again: Callable[[], object]) -> GrainError:
+def not_finite(step: str, denoiser: nn.Module, again: Callable[[], object]) -> GrainError:
     """Return the error (G505) for a step, such as ``sampling step 3 of 50``, that produced NaN.
 
-    ``again`` runs ``unet`` as that step did; it is called once.
+    ``again`` runs ``denoiser`` as that step did; it is called once.
     """
-    layer, fault = _first_bad_layer(unet, again)
+    layer, fault = _first_bad_layer(denoiser, again)
     if layer is None:
-        message = f"{step} produced NaN or infinity, but the output of the UNet is finite"
+        message = f"{step} produced NaN or infinity, but the output of the denoiser is finite"
         return fail("G505", message, "Lower `guidance`, or run in float32 with `--dtype float32`.")
-    message = f"{step} produced NaN or infinity, first in the UNet's {layer}"
+    message = f"{step} produced NaN or infinity, first in the denoiser's {layer}"
     if fault:
         return fail("G505", f"{message}: {fault}", "Download the model, or its LoRA, again.")
     return fail("G505", message, "Run in float32 with `--dtype float32`, or lower `guidance`.")
 
 
-def _first_bad_layer(unet: nn.Module, again: Callable[[], object]) -> tuple[str | None, str | None]:
+def _first_bad_layer(
+    denoiser: nn.Module, again: Callable[[], object]
+) -> tuple[str | None, str | None]:
     """Return the first such layer, in the order of execution, and the fault in its weights."""
     bad: list[tuple[str, str | None]] = []
 
@@ -42,16 +44,18 @@ def _first_bad_layer(unet: nn.Module, again: Callable[[], object]) -> tuple[str 
         else:
             bad.append((f"blocks before {name}", None))
 
-    with _watched(unet, look), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+    with _watched(denoiser, look), torch.no_grad(), torch.compiler.set_stance("force_eager"):
         again()
     return bad[0] if bad else (None, None)
 
 
 @contextmanager
-def _watched(unet: nn.Module, look: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[None]:
+def _watched(
+    denoiser: nn.Module, look: Callable[[str, nn.Module, Any, Any], None]
+) -> Iterator[None]:
     """Call ``look`` with name, input and output of every layer without sublayers, in the block."""
     handles = []
-    for name, module in unet.named_modules():
+    for name, module in denoiser.named_modules():
         if not any(True for _ in module.children()):
 
             def hook(module: nn.Module, before: Any, after: Any, name: str = name) -> None:

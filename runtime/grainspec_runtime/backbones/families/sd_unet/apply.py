@@ -86,7 +86,7 @@ class _Following:
         if self._seen:
             self._phrases.clear()
             if self._target not in self._seen:
-                message = f"the pipeline has another prompt than the plan’s “{self.plan.target}”"
+                message = f"the pipeline has another prompt than the plan: “{self.plan.target}”"
                 cure = "Call it with `prompt=plan.target`, or pass embeddings for all its prompts."
                 raise fail("G404", message, cure)
             self._seen.clear()
