@@ -13,7 +13,7 @@ from grainspec.diagnostics import GrainError, fail
 
 
 def not_finite(step: str, denoiser: nn.Module, again: Callable[[], object]) -> GrainError:
-    """Return the error (G505) for a step, such as ``sampling step 3 of 50``, that produced NaN.
+    """Return the error (G505) for a step, such as ``sampling step 3 of 50``, with NaN or infinity.
 
     ``again`` runs ``denoiser`` as that step did; it is called once.
     """
@@ -38,7 +38,7 @@ def _first_bad_layer(
             return
         if _finite(before):
             broken = any(not _finite(weight) for weight in module.parameters())
-            bad.append((f"layer {name}", "its weights are NaN or infinity" if broken else None))
+            bad.append((f"layer {name}", "its weights contain NaN or infinity" if broken else None))
         elif ".to_out" in name:
             bad.append((f"attention {name.partition('.to_out')[0]}", None))
         else:
