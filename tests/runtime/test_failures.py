@@ -101,7 +101,9 @@ def test_broken_weights_are_told_from_overflow(tiny_sd: Path) -> None:
         how(checkpoint.unet.get_submodule(LAYER))
         with pytest.raises(GrainError) as raised:
             sampled(checkpoint, plan_for(tiny_sd), noise())
-        assert ("its weights contain NaN or infinity" in raised.value.diagnostics[0].message) == told
+        assert (
+            "its weights contain NaN or infinity" in raised.value.diagnostics[0].message
+        ) == told
 
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has …")

@@ -44,7 +44,7 @@ def folder_of(
     try:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:
-        # The hub's client raises dozens of kinds, down to those of its HTTP library.
+        # The Hub's client raises dozens of error types, including those of its HTTP library.
         reason = reason_of(error)
         message = f"{what} {name} is not a folder, and cannot be downloaded: {reason}"
         raise fail("G503", message, unreachable, span) from error

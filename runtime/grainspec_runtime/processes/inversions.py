@@ -46,9 +46,7 @@ class Inversions:
         self._look_up = look_up
         self._last: tuple[str, Tensor] | None = None
         self._model: list[object] | None = None
-        self._keys: dict[
-            str, str
-        ] = {}  # by facts, because hashing the latents of a long clip takes time
+        self._keys: dict[str, str] = {}  # by facts: hashing the latents of a long clip is slow
 
     def key(self, job: Job) -> str:
         """Return the cache key of a job's trajectory."""

@@ -162,9 +162,8 @@ class StudyRecorder:
         inside = (shares * members).sum((1, 2))
         count = members.sum((0, 1)).expand_as(inside)
         self._tally[-1][:, 1] += torch.stack([inside, count], -1)
-        if (
-            level.plan is self._featured
-        ):  # overwritten until the last layer of the step, which is in the decoder
+        if level.plan is self._featured:
+            # overwritten until the last layer of the step, which is in the decoder
             self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
 
     def _shares(self, attend: Attend, query: Tensor, key: Tensor, of_keys: Tensor) -> Tensor:
