@@ -1,4 +1,4 @@
-"""grainspec: say which words go where in a video, and compile it to attention mask plans.
+"""grainspec: describe which regions of a video become what, and compile attention mask plans.
 
     spec = grainspec.load("edit.grain")          # or grainspec.parse(text), or grainspec.Builder
     findings = grainspec.check(spec, base="…")   # names, words, files
@@ -10,8 +10,8 @@ Write a spec: :func:`load`, :func:`parse`, :func:`from_json`, or in Python :clas
 :func:`override`, :func:`dumps`, :func:`to_json`. Test with it: :mod:`grainspec.testing`. Run it:
 :class:`grainspec_runtime.Editor`.
 
-Each name is loaded when it is first used, so that the command ``grain`` starts at once. NumPy comes
-with :func:`bind` and :func:`compile`; torch, diffusers and transformers are never loaded.
+Each name is imported on first use, so that the command ``grain`` starts quickly. :func:`bind` and
+:func:`compile` import NumPy; torch, diffusers and transformers are never imported.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def __dir__() -> list[str]:
 
 
 def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]:
-    """Every finding about a spec; with ``base``, where its paths start, about its files too.
+    """Return all findings about a spec, and about its files if their folder ``base`` is given.
 
     >>> import grainspec
     >>> spec = grainspec.parse(
@@ -133,7 +133,7 @@ def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]
 
 
 def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
-    """Every region's pixels on the clip's frames; see :func:`grainspec.regions.bind.bind_regions`.
+    """Compute each region's pixels on all frames; see :func:`grainspec.regions.bind.bind_regions`.
 
     Relative paths in the spec start at ``base``.
 
@@ -159,7 +159,7 @@ def bind(spec: EditSpec, *, base: str | Path = ".") -> Bound:
 def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
     """Compile a spec to a plan for a backbone; see :func:`grainspec.plan.compile.compile_plan`.
 
-    ``layout`` is :func:`bind`'s ``edits``: one region per edit, parts cut out of what they cover.
+    ``layout`` is ``bind(spec).edits``: one region per edit, with parts cut out of other edits.
 
     >>> import numpy as np
     >>> import grainspec
@@ -168,7 +168,7 @@ def compile(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
     >>> spec = grainspec.parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
     >>> layout = Layout.of({"r": np.ones((1, 64, 64), bool)})
     >>> plan = grainspec.compile(spec, layout, word_backbone())
-    >>> plan.edits[0].tokens  # of "a bear" between its start and end
+    >>> plan.edits[0].tokens  # position of “bear” after the start token and “a”
     ((2,),)
     """
     from grainspec.expect import expect_spec

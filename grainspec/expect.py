@@ -1,4 +1,4 @@
-"""Check arguments: specs, regions and phrases; errors say what to write, and name the line."""
+"""Check arguments of calls: specs, regions and phrases; errors name the line of the call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Argument = TypeVar("Argument")
 
 
 def expect_spec(value: object, function: str) -> EditSpec:
-    """The same spec; raises GrainError (G202) for anything else, such as a forgotten ``build()``.
+    """Return the same spec; raises GrainError (G202) for any other value, such as a builder.
 
     >>> from grainspec import Builder, GrainError
     >>> try:
@@ -37,11 +37,11 @@ def expect_spec(value: object, function: str) -> EditSpec:
 
 
 def region_name(value: object, statement: str) -> str:
-    """The name of the region that a statement is given.
+    """Return the name of the region that a statement refers to.
 
-    ``value`` is the name itself, a :class:`Region`, ``named(…)``, or a builder, which refers to the
-    region that it named last. Raises GrainError for anything else: G205 for an expression without
-    a name, G202 for any other value.
+    ``value`` is the name, a :class:`Region`, ``named(…)``, or a builder, which stands for the last
+    region that it defined. Raises GrainError: G205 for an expression without a name, G202 for any
+    other value.
 
     >>> from grainspec import ALL, Builder, named, region
     >>> region_name(region("left", ALL), "keep"), region_name(named("left"), "keep")
@@ -59,16 +59,16 @@ def region_name(value: object, statement: str) -> str:
     if isinstance(value, Referable):
         return value._reference().name
     message = f"`{statement}` expects a region, not {_kind(value)}"
-    cure = 'Expected a text with its name, as `"left"`, or `region("left", …)`.'
+    cure = 'Write its name, such as `"left"`, or a region: `region("left", …)`.'
     if isinstance(value, PurePath):
         cure = f'Name its masks first: `left = region("left", masks("{value.as_posix()}"))`.'
     if isinstance(value, list | tuple | set) and statement in {"keep", "free", "without"}:
-        cure = f'Expected a text with a name, or several: `.{statement}("left", "right")`.'
+        cure = f'Write the names as separate arguments: `.{statement}("left", "right")`.'
     raise refuse("G202", message, cure)
 
 
 def expect_definition(name: str, expression: Argument) -> tuple[str, Argument]:
-    """The same name and expression; raises GrainError (G205) if one is missing or they are swapped.
+    """Return name and expression; raises GrainError (G205) if one is missing or they are swapped.
 
     >>> from grainspec import ALL
     >>> expect_definition("left", ALL)
@@ -84,7 +84,7 @@ def expect_definition(name: str, expression: Argument) -> tuple[str, Argument]:
 
 
 def expect_phrase(value: str, statement: str) -> str:
-    """The same phrase; raises GrainError (G202) for a region or an expression in its place."""
+    """Return the same phrase; raises GrainError (G202) for a region or an expression."""
     if isinstance(value, Operators):
         cure = f'Write the region first, then the phrase: `.{statement}(left, "green robot")`.'
         message = f"`{statement}` expects a text as its phrase, not {_kind(value)}"
@@ -93,7 +93,7 @@ def expect_phrase(value: str, statement: str) -> str:
 
 
 def _kind(value: object) -> str:
-    """A short description of a value: ``the number 3``, ``a Builder``."""
+    """Describe a value in a message: ``the number 3``, ``a Builder``."""
     if isinstance(value, bool) or value is None:
         return repr(value)
     if isinstance(value, int | float):

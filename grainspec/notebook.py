@@ -1,8 +1,8 @@
-"""Specs, plans and errors as self-contained HTML, for notebooks.
+"""Specs, plans and errors as self-contained HTML for notebooks.
 
-All text is escaped, pictures are data URIs, styles are inline and there are no scripts, so that the
+All text is escaped, pictures are data URIs, styles are inline and there are no scripts, so the
 output looks the same in Jupyter, in VS Code and in an exported notebook. A card has its own colours
-and does not depend on the notebook's theme. A note says why something cannot be shown.
+and does not depend on the notebook's theme. If something cannot be shown, a note gives the reason.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 
 MAX_TEXT = 20_000
-"""Characters of a spec's text that are shown."""
+"""Maximum number of characters of a spec's text."""
 
 SHEET_WIDTH = 880
-"""Pixels that a picture is wide, at most."""
+"""Maximum width of a picture in pixels."""
 
 _CARD = (
     "max-width:920px;margin:4px 0;padding:10px 14px;border:1px solid #d0d7de;border-radius:6px;"
@@ -43,22 +43,22 @@ _LEVEL_FRAMES, _LEVEL_HEIGHT = 3, 96
 
 
 def card(*parts: str) -> str:
-    """Parts of HTML in a frame of their own."""
+    """Put parts of HTML into a frame."""
     return f'<div style="{_CARD}">{"".join(parts)}</div>'
 
 
 def note(text: str) -> str:
-    """A line of muted text."""
+    """Make a line of muted text."""
     return f'<div style="{_MUTED}">{escape(visible(text))}</div>'
 
 
 def label(name: str) -> str:
-    """The name of a fact, paler than the fact."""
+    """Make the muted name of a fact."""
     return f'<span style="{_MUTED}">{name}</span>'
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> str:
-    """A table; its cells are HTML."""
+    """Make a table whose cells are HTML."""
     lines = []
     if head:
         cells = "".join(f'<th style="{_CELL};{_MUTED};font-weight:500">{c}</th>' for c in head)
@@ -71,7 +71,7 @@ def table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> str:
 
 
 def picture(image: Image.Image, title: str, *, kind: str = "WEBP", **options: Any) -> str:
-    """An image as an inline picture, scaled down where it is wider than a card."""
+    """Make an inline picture of an image; wide images are scaled down."""
     if image.width > SHEET_WIDTH:
         image = image.resize((SHEET_WIDTH, round(image.height * SHEET_WIDTH / image.width)))
     data = io.BytesIO()
@@ -80,14 +80,14 @@ def picture(image: Image.Image, title: str, *, kind: str = "WEBP", **options: An
 
 
 def inline(data: bytes, media_type: str, title: str) -> str:
-    """An encoded picture as HTML."""
+    """Make an inline picture of encoded image data."""
     url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
     alt = escape(visible(title))
     return f'<img src="{url}" alt="{alt}" title="{alt}" style="max-width:100%;margin:4px 0">'
 
 
 def findings(diagnostics: Sequence[Diagnostic]) -> str:
-    """Findings, one line each."""
+    """List findings, one line each."""
     colours = {"error": "#cf222e", "warning": "#9a6700"}
     return "".join(
         f'<div style="margin:2px 0"><b style="color:{colours[finding.severity]}">'
@@ -101,9 +101,9 @@ def findings(diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def spec_html(spec: EditSpec) -> str:
-    """A spec: its highlighted text, and its regions on frames of the clip if the clip exists.
+    """Show a spec: its highlighted text, and its regions on frames of the clip if the clip exists.
 
-    Relative paths start at the folder that the spec was read from, or at the working directory.
+    Relative paths start at the folder that the spec was read from, else at the working folder.
     """
     from grainspec.text.printer import dumps
 
@@ -113,7 +113,7 @@ def spec_html(spec: EditSpec) -> str:
 
 
 def highlighted(text: str) -> str:
-    """A spec's text as HTML with syntax highlighting."""
+    """Convert a spec's text to HTML with syntax highlighting."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
@@ -125,14 +125,16 @@ def highlighted(text: str) -> str:
 
 
 def _regions(spec: EditSpec) -> str:
-    """The regions drawn on the clip by the runtime, or a note that says why they are not."""
+    """Draw the regions on the clip with the runtime, or say why this is not possible."""
     base = spec.folder or Path()
     drawing = next(iter(entry_points(group="grainspec.notebook", name="region_sheet")), None)
     if drawing is None:
-        return note("The regions are shown here with the extra `grainspec[runtime]`.")
+        return note("To see the regions here, install the extra: pip install 'grainspec[runtime]'")
     try:
         if not (base / spec.video.path).exists():
-            return note(f"The regions are not shown: there is no clip {base / spec.video.path}.")
+            return note(
+                f"The regions are not shown: the clip {base / spec.video.path} does not exist."
+            )
         sheet = drawing.load()(spec, base)
     except GrainError as error:
         return note("The regions are not shown:") + findings(error.diagnostics[:3])
@@ -145,7 +147,7 @@ def _regions(spec: EditSpec) -> str:
 
 
 def plan_html(plan: MaskPlan) -> str:
-    """A plan: its facts, its edits, and a map of every level's tokens by edit."""
+    """Show a plan: its facts, its edits, and for each level a map of latent tokens by edit."""
     attention = plan.attention
     decay = f"(t / T)<sup>{attention.decay:g}</sup>" if attention.decay else "1"
     until = f"the first {attention.until:.0%} of the steps"
@@ -187,13 +189,13 @@ def _swatch(colour: tuple[int, int, int]) -> str:
 
 
 def _levels(plan: MaskPlan) -> str:
-    """A strip of label maps for every level, side by side."""
+    """Draw a strip of label maps for each level, side by side."""
     from PIL import Image
 
     shown = []
     for level in plan.levels:
         rows, columns = level.labels_FHW.shape[1:]
-        title = f"level {level.index}: {columns}×{rows} tokens"
+        title = f"level {level.index}: {columns}×{rows} latent tokens"
         if not level.modulated:
             title += ", not modulated"
         strip = picture(Image.fromarray(_label_strip(plan, level)), title, kind="PNG")
@@ -203,7 +205,7 @@ def _levels(plan: MaskPlan) -> str:
 
 
 def _label_strip(plan: MaskPlan, level: PlanLevel) -> npt.NDArray[np.uint8]:
-    """Some frames of a level, every token in the mean colour of its edits."""
+    """Draw some frames of a level, each latent token in the mean colour of its edits."""
     import numpy as np
 
     palette = np.array([PALETTE[i % len(PALETTE)] for i in range(plan.members_CE.shape[1])])
@@ -224,7 +226,7 @@ def _label_strip(plan: MaskPlan, level: PlanLevel) -> npt.NDArray[np.uint8]:
 
 
 def error_html(error: GrainError) -> str:
-    """An error as the terminal shows it: the line at fault, a caret, the cure."""
+    """Show an error as in a terminal: the source line, a caret and the cure."""
     from rich.console import Console
 
     from grainspec.diagnostics.render import render

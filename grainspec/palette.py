@@ -1,4 +1,4 @@
-"""The colours of regions, the same in every picture."""
+"""The colours of regions in all pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PALETTE = (
     (120, 200, 40),
     (40, 190, 220),
 )
-"""In order; they repeat from the ninth on."""
+"""Colours of the first eight regions; later regions repeat them."""
 
 NO_REGION = (205, 205, 205)
-"""Where no region is."""
+"""Colour outside all regions."""

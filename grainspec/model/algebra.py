@@ -49,7 +49,7 @@ class Operators:
     Their operands are expressions, and values that refer to a region (:class:`Referable`). Python's
     other operators, and ``and``, ``or`` and ``not``, raise G205, which names the one to use.
 
-    >>> from grainspec import region
+    >>> from grainspec import REST, masks, named, region
     >>> left = region("left", masks("masks/left"))
     >>> REST - left
     Difference(items=(Rest(), Reference(name='left')))

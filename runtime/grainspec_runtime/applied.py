@@ -1,4 +1,4 @@
-"""A mask plan on a diffusers pipeline that the user already has."""
+"""Apply a mask plan to a diffusers pipeline of your own."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from grainspec_runtime.modulation.layers import Attention
 def plan_applied(
     plan: MaskPlan, pipe: DiffusionPipeline, *, backend: str = "auto"
 ) -> AbstractContextManager[Attention]:
-    """Inside the block, calls of a Stable Diffusion pipeline follow a plan.
+    """Apply a plan to the calls of a Stable Diffusion pipeline inside the block.
 
-    ``pipe`` is a ``StableDiffusionPipeline``, a ``StableDiffusionXLPipeline``, or one of their kin
-    that works as they do (image to image, ControlNet), with whatever scheduler, LoRA or offloading
-    it has. Call it with ``prompt=plan.target``, one image per frame of the plan, and the plan's
-    size; with a plan of one frame that is text-to-image, every phrase in its region:
+    ``pipe`` is a ``StableDiffusionPipeline``, a ``StableDiffusionXLPipeline``, or one of their
+    image-to-image or ControlNet pipelines, with any scheduler, LoRA or offloading. Call it with
+    ``prompt=plan.target``, one image per frame of the plan, and the plan's size. With a plan of one
+    frame this is text-to-image with every phrase in its region:
 
         with plan_applied(plan, pipe):
             images = pipe(
@@ -30,17 +30,17 @@ def plan_applied(
                 height=plan.height,
             ).images
 
-    Frames attend to each other and share group norms as the plan says, and the conditional half of
-    guidance is modulated, at the steps and timesteps of the pipeline's own schedule. Where the plan
-    isolates phrases, their embeddings take the place of the same words in the pipeline's own, in
-    both encoders of SDXL. The pipeline is as before at the end, whatever is raised inside.
+    Attention between frames and the scope of group norms follow the plan. The conditional pass of
+    guidance is modulated, at the steps and timesteps of the pipeline's own scheduler. If the plan
+    isolates phrases, their embeddings replace those of the same words in the prompt, in both
+    encoders of SDXL. At the end the pipeline is restored, whatever is raised inside.
 
-    Raises GrainError: G504 for a pipeline of another kind; G404, from the call, where the batch,
-    the size, the text's length or the prompt is not the plan's.
+    Raises GrainError: G504 if the pipeline is of another kind; G404, from the pipeline's call, if
+    the batch size, the image size, the number of text tokens or the prompt differs from the plan's.
     """
     for family in families():
         if family.owns(pipe):
             return family.apply(plan, pipe, backend=backend)
     names = ", ".join(family.name for family in families())
-    message = f"{type(pipe).__name__} has no denoiser that a plan can be applied to"
-    raise fail("G504", message, f"Plans go on pipelines of {names}.")
+    message = f"a plan cannot be applied to {type(pipe).__name__}: its denoiser is not supported"
+    raise fail("G504", message, f"Use a pipeline of {names}.")

@@ -1,4 +1,4 @@
-"""Where networks compute: the best device of the machine, or the one that was asked for."""
+"""Choose the device that networks run on: the best available, or the requested one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def best_device() -> torch.device:
-    """CUDA if there is one, then Apple's MPS, else the CPU."""
+    """Return CUDA if available, else Apple's MPS, else the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -22,7 +22,7 @@ def best_device() -> torch.device:
 
 
 def known_device(name: str | None) -> str | None:
-    """The name of a device that torch has here; a usage error for any other."""
+    """Return the same device name; raises a usage error if torch does not have the device."""
     if name is None:
         return None
     import torch

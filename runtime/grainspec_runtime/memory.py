@@ -1,6 +1,6 @@
-"""When memory runs out: what to lower, and what each would save.
+"""Explain out-of-memory errors: what reduces memory, and by how much.
 
-What a model's parts take is for its family to say
+The estimates come from the model family
 (:class:`grainspec_runtime.backbones.family.MemoryEstimates`).
 """
 
@@ -23,7 +23,7 @@ _SMALLER = 0.75
 
 @dataclass(frozen=True)
 class Saving:
-    """Something to lower: how, and how many bytes it would save, about."""
+    """A way to save memory: the text to write, and about how many bytes it saves."""
 
     how: str
     size: float
@@ -33,7 +33,7 @@ class Saving:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the machine, has no memory left.
+    """Return whether an error means that a device or the machine is out of memory.
 
     >>> is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     True
@@ -57,17 +57,18 @@ def out_of_memory(
     inject: Inject | None = None,
     context: Context | None = None,
 ) -> GrainError:
-    """The error (G506) for a stage of a run that ran out of memory, with all that would help.
+    """Return the error (G506) for a stage that ran out of memory, with everything that helps.
 
-    ``checkpoint`` is None where it was the loading that ran out; ``context`` is the spec's.
+    ``checkpoint`` is None if the model was still loading; ``inject`` and ``context`` are the
+    spec's.
     """
     frames = len(plan.groups)
     what = f"{frames} frame{'s' * (frames > 1)} of {plan.width}x{plan.height}"
-    asked = re.search(r"allocate ([\d.]+ ?\w+)", str(error))
-    detail = f" (it asked for {asked[1]} more)" if asked else ""
+    request = re.search(r"allocate ([\d.]+ ?\w+)", str(error))
+    detail = f" ({request[1]} more requested)" if request else ""
     if checkpoint is None:
         message = f"out of memory while loading the model{detail}"
-        cure = "Load it with `--dtype float16`, `--offload model` or `--offload sequential`."
+        cure = "Use `--dtype float16`, `--offload model` or `--offload sequential`."
         return fail("G506", message, cure)
     device, dtype = checkpoint.device, str(checkpoint.dtype).removeprefix("torch.")
     message = f"out of memory on {device} in the stage “{stage}”: {what}, {dtype}{detail}"
@@ -78,10 +79,10 @@ def out_of_memory(
         savings = _of_denoiser(plan, memory, context, passes=2 if stage == "sample" else 1)
         if stage == "sample" and inject:
             savings.append(_of_injection(plan, memory, inject, context))
-    if checkpoint.device.type != "cpu":  # where weights have to be somewhere
+    if checkpoint.device.type != "cpu":  # on a CPU there is nowhere to move weights to
         savings += _of_weights(stage, memory, loading, full=checkpoint.dtype == torch.float32)
     savings = sorted((saving for saving in savings if saving.size > 0), key=lambda s: -s.size)
-    return fail("G506", message, f"Lower one of these: {'; '.join(map(str, savings))}.")
+    return fail("G506", message, f"Use one of these: {'; '.join(map(str, savings))}.")
 
 
 def _of_denoiser(
@@ -89,17 +90,17 @@ def _of_denoiser(
 ) -> list[Saving]:
     clip = len(plan.groups)
     frames = min(clip, context.frames) if context else clip
-    one = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
-    size = frames * one
+    per_frame = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
+    size = frames * per_frame
     savings = [_smaller(plan, memory, size)]
     least = context or Context()
     fewer = max(frames // 2, least.overlap + least.keys + 2)
     if fewer < frames:
-        how = f"`context {{ frames {fewer} }}`, so many at once, slower,"
-        savings.append(Saving(how, one * (frames - fewer)))
+        how = f"`context {{ frames {fewer} }}` (windows of {fewer} frames, slower)"
+        savings.append(Saving(how, per_frame * (frames - fewer)))
     if 1 < clip == frames:
         step, share = plan.frames[1] - plan.frames[0], (frames // 2) / frames
-        how = f"`video {{ step {2 * step} }}`, half as many frames,"
+        how = f"`video {{ step {2 * step} }}` (half as many frames)"
         savings.append(Saving(how, size * share))
     return savings
 
@@ -108,34 +109,34 @@ def _of_injection(
     plan: MaskPlan, memory: MemoryEstimates, inject: Inject, context: Context | None
 ) -> Saving:
     frames = min(len(plan.groups), context.frames) if context else len(plan.groups)
-    one = memory.injected_frame(inject, height=plan.height, width=plan.width)
-    return Saving("`inject { self 0% }`", frames * one)
+    per_frame = memory.injected_frame(inject, height=plan.height, width=plan.width)
+    return Saving("`inject { self 0% }`", frames * per_frame)
 
 
 def _of_vae(plan: MaskPlan, memory: MemoryEstimates, loading: LoadOptions) -> list[Saving]:
-    one = memory.vae_frame(height=plan.height, width=plan.width)
+    per_frame = memory.vae_frame(height=plan.height, width=plan.width)
     at_once = 1 if loading.vae_slicing else min(memory.vae_batch, len(plan.groups))
-    savings = [_smaller(plan, memory, one * at_once)]
+    savings = [_smaller(plan, memory, per_frame * at_once)]
     if not loading.vae_slicing:
-        savings.append(Saving("`--vae-slicing`", one * (at_once - 1)))
+        savings.append(Saving("`--vae-slicing`", per_frame * (at_once - 1)))
     tile = memory.vae_tile
     if not loading.vae_tiling and plan.height * plan.width > tile * tile:
         share = 1 - tile * tile / (plan.height * plan.width)
-        savings.append(Saving("`--vae-tiling`", one * at_once * share))
+        savings.append(Saving("`--vae-tiling`", per_frame * at_once * share))
     return savings
 
 
 def _of_weights(
     stage: str, memory: MemoryEstimates, loading: LoadOptions, *, full: bool
 ) -> list[Saving]:
-    """``full``: the weights are in float32."""
+    """Savings on weights; ``full`` means that they are in float32."""
     sizes = memory.weights()
     works = sizes["vae"] if stage in _VAE_STAGES else memory.denoiser_weights()
     whole, savings = sum(sizes.values()), []
     if loading.offload is None:
         savings.append(Saving("`--offload model`", whole - works))
     if loading.offload != "sequential":
-        savings.append(Saving("`--offload sequential`, slow,", whole))
+        savings.append(Saving("`--offload sequential` (slow)", whole))
     if full:
         held = whole if loading.offload is None else works
         savings.append(Saving("`--dtype float16`", held / 2))
@@ -143,7 +144,7 @@ def _of_weights(
 
 
 def _smaller(plan: MaskPlan, memory: MemoryEstimates, size: float) -> Saving:
-    """Three quarters of the width and height, in sides that the model can work on."""
+    """Scale the frame to three quarters, rounded to a size that the model supports."""
     unit = memory.pixels_per_latent * (8 if plan.width >= 256 else 1)
     sides = [max(unit, int(side * _SMALLER) // unit * unit) for side in (plan.width, plan.height)]
     share = 1 - sides[0] * sides[1] / (plan.width * plan.height)
@@ -151,7 +152,7 @@ def _smaller(plan: MaskPlan, memory: MemoryEstimates, size: float) -> Saving:
 
 
 def _shown(size: float) -> str:
-    """Bytes, for reading.
+    """Format a number of bytes.
 
     >>> _shown(3_435_973_837), _shown(52_000_000), _shown(400)
     ('3.4 GB', '52 MB', 'less than 1 MB')

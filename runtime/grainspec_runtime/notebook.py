@@ -1,4 +1,4 @@
-"""The result of an edit as self-contained HTML, for notebooks: source beside edited."""
+"""The result of an edit as self-contained HTML for notebooks: source and edit side by side."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_BYTES = 2_000_000
 
 
 def result_html(result: EditResult) -> str:
-    """The source and the edited clip as one animated picture, with facts and warnings."""
+    """Show the source and the edited clip as one animated picture, with facts and warnings."""
     spec, frames = result.prepared.spec, result.edited
     data, width = animation(result.source, result.edited, fps=result.fps)
     seconds = sum(result.seconds.values())
@@ -48,7 +48,7 @@ def result_html(result: EditResult) -> str:
 
 
 def animation(source: Frames, edited: Frames, *, fps: float) -> tuple[bytes, int]:
-    """Two clips side by side as an animated WebP of at most ``MAX_BYTES``, and its width.
+    """Encode two clips side by side as an animated WebP of at most ``MAX_BYTES``, and its width.
 
     source, edited: uint8 ``[F, H, W, 3]``.
     """
@@ -64,7 +64,7 @@ def animation(source: Frames, edited: Frames, *, fps: float) -> tuple[bytes, int
 
 
 def _fitted(frame: Frames, largest: int) -> Image.Image:
-    """A frame of both clips, scaled so that each is at most ``largest`` pixels wide and high."""
+    """Scale a frame of both clips so that each is at most ``largest`` pixels wide and high."""
     frame = enlarged(frame[None], min(192, largest))[0]
     image = Image.fromarray(frame)
     factor = min(1.0, 2 * largest / image.width, largest / image.height)

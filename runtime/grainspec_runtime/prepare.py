@@ -1,4 +1,4 @@
-"""Everything that can be found out about an edit before a model is loaded."""
+"""Check and compile an edit before a model is loaded."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from grainspec_runtime.flow.guide import check_flow
 
 @dataclass(frozen=True)
 class Prepared:
-    """A spec on its clip: regions bound, plan compiled, and what is doubtful about them.
+    """A spec and its clip, with bound regions, compiled plan, and warnings.
 
-    ``variant`` is the name of the variant that it is, if it is one.
+    ``variant`` is the name of the variant, if the spec is one.
     """
 
     spec: EditSpec
@@ -40,7 +40,7 @@ class Prepared:
 
     @property
     def windows(self) -> tuple[FrameWindow, ...]:
-        """The windows that the clip goes through the networks in; one, if it does so at once."""
+        """The windows in which the networks process the clip; one if they process all frames."""
         return frame_windows(len(self.plan.groups), self.spec.context)
 
     @property
@@ -50,14 +50,14 @@ class Prepared:
 
     @property
     def about(self) -> dict[str, str]:
-        """What a cache entry of this run is of, in words."""
+        """The description of this run's cache entries."""
         clip = f"{len(self.plan.frames)} frames of {self.plan.width}x{self.plan.height}"
         about = {"clip": self.spec.video.path, "size": clip, "model": self.spec.model}
         return about | {"target": self.spec.target}
 
     @property
     def feather(self) -> float:
-        """How far the edit fades out beside its regions, in pixels of the edited frames."""
+        """Width of the blend outside the edited regions, in pixels of the edited frames."""
         length, facts = self.spec.blend.feather, self.bound.facts
         if length is None:
             return 0.0
@@ -71,11 +71,11 @@ def prepare(
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
 ) -> Prepared:
-    """Check a spec and its files, bind its regions, compile its plan.
+    """Check a spec and its files, bind its regions, and compile its plan.
 
-    Relative paths start at ``base``. The spec's variants are left out; ``sets`` are values to
-    change, as :func:`grainspec.override` takes them; ``embeddings`` textual inversions that the
-    model will be loaded with. Raises GrainError with every error that can be found.
+    Relative paths start at ``base``. Variants of the spec are ignored. ``sets`` are overrides, as
+    for :func:`grainspec.override`; ``embeddings`` are textual inversions that the model will be
+    loaded with. Raises GrainError with all errors.
     """
     spec = expect_spec(spec, "prepare")
     return _prepare(spec, base, sets, embeddings, None, None)
@@ -89,10 +89,10 @@ def prepare_variants(
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
 ) -> list[Prepared]:
-    """Prepare some variants of a spec, whose files are looked at and whose regions are bound once.
+    """Prepare variants of a spec; files are checked and regions are bound once for all.
 
-    Raises GrainError for whatever is wrong with any of them, KeyError for a variant that is not
-    there.
+    Raises GrainError with the errors of the first variant that has any, KeyError if a variant does
+    not exist.
     """
     spec = expect_spec(spec, "prepare_variants")
     prepared: list[Prepared] = []
@@ -110,7 +110,7 @@ def _prepare(
     variant: str | None,
     sibling: Prepared | None,
 ) -> Prepared:
-    """``sibling`` is another variant of the same spec, prepared before."""
+    """Prepare a spec or one of its variants; ``sibling`` is a variant prepared before."""
     spec = override(whole.as_variant(variant) if variant else whole.without_variants(), sets)
     findings = check_meaning(spec, one_of_several=bool(whole.variants))
     _raise_errors(findings)
@@ -123,8 +123,12 @@ def _prepare(
     else:
         backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:
-        message = f"`steps` is {spec.sampler.steps}"
-        cure = f"It must be less than the {backbone.training_steps} that the model was trained on."
+        most = backbone.training_steps - 1
+        message = (
+            f"invalid value `{spec.sampler.steps}` for `steps`: "
+            f"the model was trained with {backbone.training_steps} timesteps"
+        )
+        cure = f"Use at most `steps {most}`; 50 is usual."
         raise fail("G203", message, cure, spec.sampler.span_of("steps"))
     if sibling is None:
         bound = bind_regions(spec, base, default_size=backbone.native_size)

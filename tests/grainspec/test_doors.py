@@ -220,7 +220,7 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").attention(profile="paper"), "G202.*'auto', 'videograin' or 'demo'"),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
         (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]
-        (lambda: Builder("c").keep(["l"]), "G202.*Expected a text"),  # type: ignore[arg-type]
+        (lambda: Builder("c").keep(["l"]), "G202.*names as separate arguments"),  # type: ignore[arg-type]
         (lambda: Builder("c").variant("v", Builder("d")), r"G205.*Changes\(\)"),  # type: ignore[arg-type]
         (lambda: polygon(("1%", "2%"), ("3%", "4%")), "G203.*has 2. Give at least 3"),
     ],

@@ -137,7 +137,9 @@ def test_why_regions_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
         drawing(monkeypatch, no(error))
         assert words in Pieces(spec._repr_html_()).text
     elsewhere = grainspec.parse((EXAMPLES / "instance.grain").read_text())
-    assert "there is no clip clips" in Pieces(elsewhere._repr_html_()).text.replace("\\", "/")
+    assert "the clip clips/two_men.mp4 does not exist" in Pieces(
+        elsewhere._repr_html_()
+    ).text.replace("\\", "/")
 
 
 def test_the_drawing_is_registered() -> None:

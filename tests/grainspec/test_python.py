@@ -285,7 +285,7 @@ def test_what_is_no_spec_says_what_is(value: Any, cure: str) -> None:
         (lambda: SMALL @ "3", '`"3"` for `frame`', "`3`"),
         (lambda: ALL.during("1", 3), '`"1"` for', "`1`"),
         (lambda: Changes().sampler(seed="1"), '`"1"` for `seed`', "`1`"),
-        (lambda: STEP.attention(until="50%"), "`until` is 50%", "a number, as 0.5"),
+        (lambda: STEP.attention(until="50%"), "`until` is 50%", "a number, such as 0.5"),
         (lambda: STEP.sampler(steps=True), "`steps` is True", "a whole number"),
         (lambda: STEP.edit("left", "bear", weight=True), "`weight` is True", "a number"),
         (lambda: STEP.sampler(steps=20.0), "`steps` is 20.0", "a whole number"),

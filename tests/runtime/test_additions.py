@@ -238,20 +238,20 @@ def test_files_that_cannot_be_used_are_told(tiny_model: Path, tmp_path: Path) ->
     good = word_for(tiny_model, tmp_path)
     pickled = tmp_path / "ink.pt"
     pickled.write_bytes(b"anything")
-    assert "no safetensors" in code([Lora(pickled)])
-    assert "no safetensors" in code(embeddings=[Embedding(pickled)])
+    assert "is not a safetensors file" in code([Lora(pickled)])
+    assert "is not a safetensors file" in code(embeddings=[Embedding(pickled)])
     assert "cannot be read" in code([Lora(tmp_path / "none.safetensors")])
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(good.read_bytes()[:50])
     assert "cannot be read" in code([Lora(cut)])
-    assert "holds no LoRA" in code([Lora(good)])
+    assert "does not contain a LoRA" in code([Lora(good)])
     wide = tmp_path / "wide.safetensors"
     names = ("clip_l", "clip_g") if "xl" in tiny_model.name else ("<toy>",)
     save_file({name: torch.zeros(1, 999) for name in names}, wide)
-    assert "made for another model" in code(embeddings=[Embedding(wide)])
+    assert "is for another model" in code(embeddings=[Embedding(wide)])
     save_file({"a": torch.zeros(1, 16), "b": torch.zeros(1, 16)}, wide)
-    assert "no textual inversion for this model" in code(embeddings=[Embedding(wide)])
-    assert "knows the word “robot</w>”" in code(embeddings=[Embedding(good, "robot</w>")])
+    assert "is not a textual inversion for this model" in code(embeddings=[Embedding(wide)])
+    assert "already has the word “robot</w>”" in code(embeddings=[Embedding(good, "robot</w>")])
     assert "has spaces" in code(embeddings=[Embedding(good, "two words")])
 
 

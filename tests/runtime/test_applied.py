@@ -195,12 +195,12 @@ def test_a_pipeline_with_controlnet_goes_the_same_way(tiny_sd: Path) -> None:
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "frames": (
         {"num_images_per_prompt": 1, "latents": noise(1)},
-        "for 2 frames, the pipeline makes 1",
+        "for 2 frames, but the pipeline makes 1",
         "`num_images_per_prompt=2`",
     ),
     "size": (
         {"width": 128, "latents": None},
-        "latents of 8x8, the pipeline's are 16x8",
+        "latents of 8x8, but the pipeline's are 16x8",
         "`width=64, height=64`",
     ),
     "prompt": ({"prompt": "a red robot"}, "another prompt", "prompt=plan.target"),

@@ -407,7 +407,7 @@ def test_a_killed_run_continues_with_the_same_bits(tiny_sd: Path, tmp_path: Path
     assert not (killed / "out" / "swapped").exists()
     said, errors = (again := grain_run(spec, killed, tmp_path / "cache")).communicate(timeout=250)
     assert again.returncode == 0, errors
-    assert "kept out/robot: the interrupted run had already finished it" in said
+    assert "kept out/robot: already finished by the interrupted run" in said
     assert "resumed an interrupted run after step " in said
     assert first.stat().st_mtime_ns == written
     assert not list(unfinished.glob("[!.]*.safetensors"))  # nothing is left to continue

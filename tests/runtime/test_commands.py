@@ -286,7 +286,7 @@ def test_broken_videos(refused: Grain, clip: ClipFolder, kind: str) -> None:
 def test_fewer_frames_than_asked_for(refused: Grain, clip: ClipFolder) -> None:
     said = run(refused, clip, video='video "clip" { frames 0..9 size 64x48 }')
     assert (said.code, said.codes) == (1, ["G303"])
-    assert "4 frames, 0 to 3; 9 was asked for" in said.out
+    assert "frame 9 is past the end of the video: it has 4 frames, 0 to 3" in said.out
 
 
 def remove_a_mask(clip: ClipFolder) -> None:

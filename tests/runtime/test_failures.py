@@ -45,7 +45,7 @@ def test_step_and_layer_are_named(tiny_model: Path, how: object) -> None:
     (found,) = raised.value.diagnostics
     assert found.code == "G505"
     assert f"sampling step 1 of {STEPS} " in found.message
-    assert f"first in the UNet's layer {LAYER}" in found.message
+    assert f"first in the denoiser's layer {LAYER}" in found.message
     with pytest.raises(GrainError, match=f"inversion step 1 of 3 .* layer {LAYER}"):
         checkpoint.scheduler.set_timesteps(3)
         invert(
@@ -90,7 +90,7 @@ def test_attention_itself_is_named(tiny_sd: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_guidance_that_overflows_is_not_the_unets(tiny_sd: Path) -> None:
-    with pytest.raises(GrainError, match="though the UNet gave none") as raised:
+    with pytest.raises(GrainError, match="but the output of the denoiser is finite") as raised:
         sampled(loaded(tiny_sd), plan_for(tiny_sd), noise(), guidance=1e39)
     assert "guidance" in raised.value.diagnostics[0].cure
 
@@ -101,7 +101,9 @@ def test_broken_weights_are_told_from_overflow(tiny_sd: Path) -> None:
         how(checkpoint.unet.get_submodule(LAYER))
         with pytest.raises(GrainError) as raised:
             sampled(checkpoint, plan_for(tiny_sd), noise())
-        assert ("its weights are no numbers" in raised.value.diagnostics[0].message) == told
+        assert (
+            "its weights contain NaN or infinity" in raised.value.diagnostics[0].message
+        ) == told
 
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has …")
@@ -139,7 +141,7 @@ def test_a_run_without_memory_says_what_to_lower(
         editor.run(edit_of(tiny_model), base=tmp_path)
     (found,) = raised.value.diagnostics
     assert f"on cpu in the stage “{stage}”: 2 frames of 128x64, float32" in found.message
-    assert "(it asked for 2.50 GiB more)" in found.message
+    assert "(2.50 GiB more requested)" in found.message
     wanted = {"sample": "`video { step 2 }`"}.get(stage, "`--vae-slicing`")
     assert wanted in found.cure
     assert "`video { size 96x48 }`" in found.cure

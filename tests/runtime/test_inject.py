@@ -401,9 +401,9 @@ class Weighed(UNetFeatures):
 
     held: list[int]
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self.held = [*getattr(self, "held", []), self.size]
-        super().forget()
+        super().clear()
 
 
 @pytest.mark.parametrize("inject", [WHOLE, Inject(features=0.5, self=1), Inject(features=0)])

@@ -56,7 +56,7 @@ def faulty_texts(codes: Collection[str] | None = None) -> st.SearchStrategy[tupl
     >>> from hypothesis import find
     >>> text, code = find(faulty_texts(["G202"]), lambda made: True)
     >>> print(text.splitlines()[-1])
-    attention { cross 30% }
+    attention { frames 12 }
     """
     every = {**SPEC_FAULTS, **TEXT_FAULTS}
     known = [code for code in sorted(every if codes is None else codes) if every[code]]

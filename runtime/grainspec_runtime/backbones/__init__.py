@@ -1,1 +1,1 @@
-"""Models: finding, describing and loading them, and installing plans in them."""
+"""Find, describe and load models, and install plans in them."""

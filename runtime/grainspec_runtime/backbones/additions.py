@@ -1,7 +1,7 @@
-"""LoRAs and textual inversions that a model is loaded with: naming and checking them. No torch.
+"""LoRAs and textual inversions to load with a model: parse and check them. Free of torch.
 
-A LoRA changes weights. A textual inversion teaches the text encoders a new word of one or several
-tokens, which a plan has to know of too.
+A LoRA changes weights. A textual inversion adds a word of one or several tokens to the tokenizer
+and the text encoders, so a plan must know it too.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from safetensors import SafetensorError, safe_open
 from grainspec.diagnostics import fail
 
 _OF_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
-"""The names that a file gives to SDXL's two encoders."""
+"""The text encoder of SDXL for each tensor name in a file."""
 _ANONYMOUS = "emb_params"
-"""The name of an embedding whose word is its file's name."""
+"""The tensor name of an embedding whose word is the name of its file."""
 
 
 @dataclass(frozen=True)
 class Lora:
-    """A file of LoRA weights, and how strongly it is applied.
+    """A file of LoRA weights, and the scale that they are multiplied by.
 
     >>> Lora.read("styles/ink.safetensors:0.8")
     Lora(path=PosixPath('styles/ink.safetensors'), scale=0.8)
@@ -37,16 +37,16 @@ class Lora:
 
     @classmethod
     def read(cls, text: str) -> Lora:
-        """From ``PATH`` or ``PATH:SCALE``."""
-        found = re.fullmatch(r"(.+):(-?\d*\.?\d+)", text)
-        return cls(Path(found[1]), float(found[2])) if found else cls(Path(text))
+        """Parse ``PATH`` or ``PATH:SCALE``."""
+        match = re.fullmatch(r"(.+):(-?\d*\.?\d+)", text)
+        return cls(Path(match[1]), float(match[2])) if match else cls(Path(text))
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """A file of a textual inversion, and the word that it teaches.
+    """A file of a textual inversion, and the word that it adds.
 
-    Without a word it is that in the file, or else the file's name.
+    If ``word`` is None, the word is the one in the file, or else the file's name.
 
     >>> Embedding.read("<toy>=words/cat-toy.safetensors")
     Embedding(path=PosixPath('words/cat-toy.safetensors'), word='<toy>')
@@ -57,16 +57,16 @@ class Embedding:
 
     @classmethod
     def read(cls, text: str) -> Embedding:
-        """From ``PATH`` or ``WORD=PATH``."""
+        """Parse ``PATH`` or ``WORD=PATH``."""
         word, sign, path = text.partition("=")
         return cls(Path(path), word) if sign and word else cls(Path(text))
 
 
 @dataclass(frozen=True)
 class NewWord:
-    """A word that a textual inversion teaches: its vectors, by the text encoder that gets them.
+    """A word that a textual inversion adds, and its number of vectors, which is that of its tokens.
 
-    ``tensors`` names the file's tensor for each encoder.
+    ``tensors`` maps each text encoder to the name of its tensor in the file.
     """
 
     path: Path
@@ -76,29 +76,34 @@ class NewWord:
 
     @property
     def tokens(self) -> list[str]:
-        """The tokens that stand for it, as diffusers names them."""
+        """The tokens of the word, as diffusers names them."""
         return [self.word, *(f"{self.word}_{index}" for index in range(1, self.vectors))]
 
 
 def check_lora(lora: Lora) -> None:
-    """Raises GrainError unless a LoRA can be loaded, as far as can be told without the model.
+    """Raise GrainError if a LoRA cannot be loaded, as far as this is known without the model.
 
-    G508: the file is not there, not in safetensors, or holds no LoRA. G501: peft, by which
-    diffusers loads them, is not installed.
+    G508: the file does not exist, is not a safetensors file, or does not contain a LoRA. G501:
+    peft, which diffusers needs to load LoRAs, is not installed.
     """
     names = _shapes(lora.path, "LoRA")
     if not any("lora" in name for name in names):
-        message = f"{lora.path} holds no LoRA: none of its {len(names)} tensors is named so"
-        raise fail("G508", message, "Is it a whole checkpoint, or a textual inversion?")
+        message = (
+            f"{lora.path} does not contain a LoRA: "
+            f"none of its {len(names)} tensors has `lora` in its name"
+        )
+        cure = f"If it is a textual inversion, load it with `--embedding {lora.path}`."
+        raise fail("G508", message, cure)
     if find_spec("peft") is None:
         cure = "Install it with: pip install 'grainspec[runtime]'"
-        raise fail("G501", "LoRAs need the package peft, which is not installed", cure)
+        raise fail("G501", "LoRAs require the package peft, which is not installed", cure)
 
 
 def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
-    """What a textual inversion teaches a model whose text encoders have these ``widths``.
+    """Read the word of a textual inversion, for a model whose text encoders have these ``widths``.
 
-    Raises GrainError (G508) for a file that cannot be read, is none, or is for another model.
+    Raises GrainError (G508) if the file cannot be read, is not a textual inversion, or is for
+    another kind of model.
     """
     shapes = _shapes(embedding.path, "textual inversion")
     if len(widths) > 1:
@@ -106,64 +111,72 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
     else:
         tensors = {"text_encoder": next(iter(shapes))} if len(shapes) == 1 else {}
     if set(tensors) != set(widths):
-        wanted = "tensors `clip_l` and `clip_g`" if len(widths) > 1 else "one tensor"
-        message = f"{embedding.path} is no textual inversion for this model: it needs {wanted}"
-        raise fail("G508", message, f"It has {', '.join(sorted(shapes)[:4]) or 'none'}.")
+        expected = "the tensors `clip_l` and `clip_g`" if len(widths) > 1 else "a single tensor"
+        names = ", ".join(f"`{name}`" for name in sorted(shapes)[:4]) or "no tensors"
+        message = (
+            f"{embedding.path} is not a textual inversion for this model: "
+            f"expected {expected}, but it contains {names}"
+        )
+        raise fail("G508", message, _OTHER_INVERSION)
     counts = set()
     for encoder, name in tensors.items():
         shape = shapes[name]
         count, width = (1, *shape)[-2:] if shape else (0, 0)
         if width != widths[encoder] or len(shape) > 2 or not 1 <= count <= _MAX_VECTORS:
             message = (
-                f"{embedding.path} is made for another model: its {name} is {list(shape)}, "
-                f"and the {encoder} takes vectors of {widths[encoder]}"
+                f"{embedding.path} is for another model: its tensor `{name}` has the shape "
+                f"{list(shape)}, but the {encoder} has vectors of width {widths[encoder]}"
             )
-            raise fail("G508", message, "Take one trained for this kind of Stable Diffusion.")
+            raise fail("G508", message, _OTHER_INVERSION)
         counts.add(count)
     if len(counts) > 1:
-        raise fail("G508", f"{embedding.path} has more vectors for one encoder than for the other")
-    named = next(iter(tensors.values()))
+        message = f"{embedding.path} has different numbers of vectors for the two text encoders"
+        raise fail("G508", message, _OTHER_INVERSION)
+    tensor = next(iter(tensors.values()))
     stem = embedding.path.name.removesuffix(".safetensors")
-    inside = named if named not in (*_OF_ENCODERS, _ANONYMOUS) else stem
-    word = embedding.word or inside
+    default = tensor if tensor not in (*_OF_ENCODERS, _ANONYMOUS) else stem
+    word = embedding.word or default
     if not re.fullmatch(r"\S+", word):
-        message = f"“{word}” cannot be the word of a textual inversion: it has spaces"
-        raise fail("G508", message, "Name another: `WORD=PATH`.")
+        message = f"invalid word “{word}” for a textual inversion: it has spaces"
+        cure = f"Choose another word: `--embedding WORD={embedding.path}`."
+        raise fail("G508", message, cure)
     return NewWord(embedding.path, word, counts.pop(), tensors)
 
 
 _MAX_VECTORS = 75
-"""More than a prompt has room for."""
+"""A prompt of 77 tokens has room for no more."""
+
+_OTHER_INVERSION = "Use a textual inversion that was trained for this kind of Stable Diffusion."
 
 
-def teach(tokenizer: Any, words: Sequence[NewWord]) -> None:
-    """Let a tokenizer know new words, as diffusers does when it loads their vectors.
+def add_words(tokenizer: Any, words: Sequence[NewWord]) -> None:
+    """Add words to a tokenizer, as diffusers does when it loads their vectors.
 
-    Raises GrainError (G508) for a word that it knows already.
+    Raises GrainError (G508) for a word that the tokenizer has already.
     """
     for word in words:
         known = set(word.tokens) & set(tokenizer.get_vocab())
         if known:
-            message = f"the model knows the word “{min(known)}” already"
-            raise fail("G508", message, f"Name another: `--embedding WORD={word.path}`.")
+            message = f"the tokenizer already has the word “{min(known)}”"
+            raise fail("G508", message, f"Choose another word: `--embedding WORD={word.path}`.")
         tokenizer.add_tokens(word.tokens)
 
 
 def digest(path: Path) -> str:
-    """A hash of a file's content."""
+    """Compute a hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shapes(path: Path, kind: str) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor in a safetensors file; nothing else is read."""
+    """Read the shape of every tensor in a safetensors file, and nothing else."""
     if path.suffix != ".safetensors":
-        message = f"{path} is no safetensors file"
-        cure = "Other formats (.bin, .pt, .ckpt) are not loaded, because they can run any code."
+        message = f"{path} is not a safetensors file"
+        cure = "Other formats (.bin, .pt, .ckpt) are not loaded, because they can run any program."
         raise fail("G508", message, cure)
     try:
         with safe_open(str(path), framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         message = f"the {kind} {path} cannot be read: {error}"
-        raise fail("G508", message, "Is the path right, and was it downloaded in full?") from error
+        raise fail("G508", message, "Check the path, and that the download is complete.") from error

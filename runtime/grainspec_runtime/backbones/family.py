@@ -1,9 +1,9 @@
-"""What a model family is to the rest of the runtime: two protocols, and the values they share.
+"""The interface of a model family: two protocols, and the values they share.
 
-A family is found by the class names that a checkpoint gives itself
-(:mod:`grainspec_runtime.backbones.registry`). :class:`Family` is what can be known before a model
-is loaded, and is free of torch; :class:`Checkpoint` is a loaded model. Sampling, editing, memory,
-cache, study, reports and ``plan_applied`` know these protocols and no family.
+The registry (:mod:`grainspec_runtime.backbones.registry`) finds a family by the class names in a
+checkpoint's configuration. :class:`Family` covers what is known before a model is loaded, and is
+free of torch; :class:`Checkpoint` is a loaded model. Sampling, editing, memory estimates, cache,
+study, reports and ``plan_applied`` use these protocols only, never a particular family.
 
 Dimensions: F latent frames, c channels, h rows and w columns of latents, P passes of guidance.
 """
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A checkpoint in diffusers' format, found but not loaded.
+    """A checkpoint in diffusers' format that is not loaded yet.
 
-    name: as the spec has it. index: its ``model_index.json``. span: where the spec names it.
+    name: as written in the spec. index: its ``model_index.json``. span: where the spec names it.
     """
 
     name: str
@@ -51,109 +51,109 @@ class ModelFolder:
 
     @property
     def pipeline(self) -> str:
-        """The class name of the pipeline that the checkpoint was saved from."""
+        """The class name of the diffusers pipeline that the checkpoint was saved from."""
         return str(self.index.get("_class_name"))
 
 
 class Family(Protocol):
-    """A model family, before a model of it is loaded. No method imports torch but the last two."""
+    """A model family, before a model of it is loaded. Only ``load`` and ``apply`` import torch."""
 
     @property
     def name(self) -> str:
-        """What people call it: ``Stable Diffusion 1.x, 2.x or XL``."""
+        """The name in messages: ``Stable Diffusion 1.x, 2.x or XL``."""
 
     @property
     def parts(self) -> Mapping[str, Mapping[str, str]]:
-        """By diffusers' pipeline class name: the parts that are used, and the class of each."""
+        """For each pipeline class name of diffusers: the components, and the class of each."""
 
     @property
     def weighted(self) -> Sequence[str]:
-        """The parts that have weights."""
+        """The components that have weights."""
 
     def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
-        """The facts that the compiler needs, from configuration files.
+        """Read the facts that the compiler needs from configuration files.
 
         ``embeddings`` are textual inversions that the model will be loaded with. Raises GrainError:
-        G502 for files that are missing or broken, G504 for an architecture that is not supported,
-        G507 for parts that do not fit together, G508 for textual inversions that do not fit.
+        G502 if files are missing or broken, G504 if the architecture is not supported, G507 if
+        components do not fit together, G508 if textual inversions do not fit.
         """
 
     def native_size(self, model: ModelFolder) -> Size:
-        """The frame size that the model was trained on."""
+        """Return the frame size that the model was trained on."""
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
-        """Raise GrainError for what a spec asks for that a model of this family cannot do."""
+        """Raise GrainError if a spec uses something that this model does not support."""
 
     def load(self, model: ModelFolder, options: LoadOptions) -> Checkpoint:
-        """Load a model from safetensors weights; ``options`` as :class:`LoadOptions` says.
+        """Load a model from safetensors weights.
 
-        Raises GrainError: G502 for weights that are missing or broken, G508 for a LoRA or a textual
-        inversion that does not fit, G501 for a package that is missing; ValueError for options that
-        cannot work together.
+        Raises GrainError: G502 if weights are missing or broken, G508 if a LoRA or a textual
+        inversion does not fit, G501 if a package is not installed; ValueError if options cannot be
+        combined.
         """
 
     def owns(self, pipe: object) -> bool:
-        """Whether a diffusers pipeline that a user has is one that this family applies plans to."""
+        """Return whether this family can apply plans to a diffusers pipeline of the user."""
 
     def apply(
         self, plan: MaskPlan, pipe: Any, *, backend: str
     ) -> AbstractContextManager[Attention]:
-        """As :func:`grainspec_runtime.plan_applied`, for a pipeline that the family owns."""
+        """Apply a plan to a pipeline of this family; see ``grainspec_runtime.plan_applied``."""
 
 
 class Checkpoint(Protocol):
-    """A loaded, frozen model, driven through its stock pipeline."""
+    """A loaded, frozen model, used through its stock diffusers pipeline."""
 
     @property
     def name(self) -> str:
-        """As the spec has it."""
+        """The model's name, as written in the spec."""
 
     @property
     def folder(self) -> Path:
-        """Where it was loaded from."""
+        """The folder that the model was loaded from."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that the model runs on."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the denoiser computes in."""
+        """The precision of the denoiser."""
 
     @property
     def schedule(self) -> Schedule:
-        """Its noise schedule."""
+        """The noise schedule."""
 
     @property
     def denoiser(self) -> nn.Module:
-        """The network that :meth:`predict` runs, for diagnosing faults in its layers."""
+        """The network that :meth:`predict` runs; errors name the layer that produced NaN."""
 
     @property
     def memory(self) -> MemoryEstimates:
-        """What its parts take, estimated from their sizes."""
+        """The memory that its components need, estimated from their sizes."""
 
     def encode_prompt(self, text: str) -> Any:
-        """A prompt as the denoiser reads it."""
+        """Encode a prompt for the denoiser."""
 
     def encode_target(self, plan: MaskPlan) -> Any:
-        """A plan's target prompt, with isolated phrases where the plan isolates them."""
+        """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
 
     def encode_clip(self, frames: Frames) -> Tensor:
-        """Latents ``[F, c, h, w]`` of frames, uint8 ``[frames, H, W, 3]``.
+        """Encode frames, uint8 ``[frames, H, W, 3]``, to latents ``[F, c, h, w]``.
 
         Raises GrainError (G505) for NaN or infinity.
         """
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
-        """Frames, uint8 ``[frames, H, W, 3]``, of latents; raises GrainError (G505) likewise."""
+        """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""
 
     def condition(self, prompts: Sequence[Any], latents_Fchw: Tensor) -> Any:
-        """What the denoiser reads besides latents and timestep, for one pass per prompt."""
+        """Return the denoiser's inputs besides latents and timestep, for one pass per prompt."""
 
     def load_controls(
         self, controls: Sequence[Control], pictures: Sequence[Frames], base: Path
     ) -> Controls | None:
-        """The ControlNets of a clip, with their pictures; None where a spec has none."""
+        """Load the ControlNets of a clip with their control images; None if there are none."""
 
     def predict(
         self,
@@ -166,10 +166,10 @@ class Checkpoint(Protocol):
         steps: int,
         controls: Any = None,
     ) -> Tensor:
-        """The denoiser's output, float32 ``[P * F, c, h, w]``, for these frames of the clip.
+        """Run the denoiser on ``frames`` of the clip: float32 ``[P * F, c, h, w]``.
 
-        ``conditioning`` is that of :meth:`condition`, ``controls`` of :meth:`load_controls`;
-        ``step`` counts sampling steps, so that controls know when they act.
+        ``conditioning`` comes from :meth:`condition`, ``controls`` from :meth:`load_controls`.
+        ``step`` of ``steps`` decides which controls are active.
         """
 
     def attention(
@@ -183,70 +183,70 @@ class Checkpoint(Protocol):
         cross_rule: CrossAttentionRule | None = None,
         recorder: AttentionRecorder | None = None,
     ) -> Attention:
-        """How the model attends over ``frames`` latent frames; unmodulated without a plan."""
+        """Return the attention over ``frames`` latent frames; unmodulated without a plan."""
 
     def installed(self, attention: Attention) -> AbstractContextManager[None]:
-        """Let ``attention`` decide all attention of the denoiser inside the block.
+        """Compute all attention of the denoiser with ``attention`` inside the block.
 
-        The denoiser is as before at the end, whatever is raised inside.
+        At the end the denoiser is restored, whatever is raised inside.
         """
 
     def pass_facts(self, settings: Modulation) -> dict[str, Any]:
-        """Plain JSON values: what of the settings changes an unmodulated pass of this model."""
+        """Return the settings that change an unmodulated pass of this model, as JSON values."""
 
     def source_features(self, inject: Inject) -> SourceFeatures:
-        """The layers whose features of the source clip ``inject`` puts into the edit."""
+        """Return the layers at which ``inject`` replaces features by the source clip's."""
 
 
 class Controls(Protocol):
     """A clip's ControlNets, loaded by the family that runs them."""
 
     def facts(self) -> list[Any]:
-        """What tells one set of controls from another, as plain JSON values."""
+        """Return what identifies this set of controls, as JSON values."""
 
 
 class SourceFeatures(Protocol):
-    """Features of the source clip, kept from one pass of the denoiser and put into another."""
+    """Features of the source clip, stored in one pass of the denoiser and used in another."""
 
     def installed(self) -> AbstractContextManager[None]:
-        """Wrap the layers inside the block; the denoiser has its own back at the end."""
+        """Wrap the layers inside the block; at the end the denoiser's own layers are restored."""
 
-    def keeping(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
-        """Keep features of these kinds in the passes inside the block."""
+    def storing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+        """Store features of these kinds in the passes inside the block."""
 
-    def giving(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
-        """Put the kept features in place of the denoiser's own inside the block."""
+    def replacing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+        """Replace the denoiser's own features by the stored ones inside the block."""
 
-    def forget(self) -> None:
-        """Free what is kept."""
+    def clear(self) -> None:
+        """Delete the stored features."""
 
 
 class MemoryEstimates(Protocol):
-    """Bytes that a model's parts take, to tell the large from the small."""
+    """Estimates, in bytes, of the memory that a model's components need."""
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels across one latent."""
+        """Width and height in pixels of one latent."""
 
     @property
     def vae_batch(self) -> int:
-        """Frames that the VAE works on at once."""
+        """Number of frames that the VAE processes at once."""
 
     @property
     def vae_tile(self) -> int:
-        """Side of the tiles, in pixels, that ``--vae-tiling`` works on."""
+        """Side length in pixels of the tiles of ``--vae-tiling``."""
 
     def weights(self) -> Mapping[str, int]:
-        """Bytes of the weights of every part; ``vae`` is one of them."""
+        """Bytes of the weights of every component; one of them is ``vae``."""
 
     def denoiser_weights(self) -> int:
         """Bytes of the denoiser's weights."""
 
     def denoiser_frame(self, *, passes: int, height: int, width: int) -> int:
-        """Bytes that the denoiser holds of one frame while it works; sizes in pixels."""
+        """Bytes of the denoiser's activations for one frame; sizes in pixels."""
 
     def vae_frame(self, *, height: int, width: int) -> int:
-        """Bytes that the VAE holds of one frame while it works; sizes in pixels."""
+        """Bytes of the VAE's activations for one frame; sizes in pixels."""
 
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
-        """Bytes of the source's queries and keys that are kept of one frame through a step."""
+        """Bytes of the source's queries and keys that are stored for one frame during a step."""

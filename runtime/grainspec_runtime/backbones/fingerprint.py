@@ -1,4 +1,4 @@
-"""What tells one checkpoint from another."""
+"""Identify checkpoints by their files."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from grainspec_runtime.backbones.additions import digest
 from grainspec_runtime.backbones.family import Checkpoint
 
 _SMALL = 1 << 22
-"""Bytes up to which a model's file is told by its content."""
+"""Files up to this many bytes are identified by their content."""
 
 
 def fingerprint(checkpoint: Checkpoint) -> list[object]:
-    """What tells one checkpoint from another.
+    """Identify a checkpoint by its files.
 
-    Small files, such as configurations, by their content; weights by place, size and date, since
-    reading gigabytes to find out that nothing changed would take as long as the inversion.
+    Small files, such as configurations, are identified by their content; weights by path, size and
+    date, because reading gigabytes of unchanged files would take as long as the inversion.
     """
     folder = checkpoint.folder.resolve()
-    found: list[object] = []
+    identity: list[object] = []
     for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
         name, facts = file.relative_to(folder).as_posix(), file.stat()
         if facts.st_size <= _SMALL:
-            found.append([name, digest(file)])
+            identity.append([name, digest(file)])
         else:
-            found.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
-    return found
+            identity.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
+    return identity
 
 
 def content_digest(folder: Path) -> str:
-    """A hash of all files in a folder, by name and content."""
+    """Compute a hash of the names and contents of all files in a folder."""
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         whole.update(f"{file.relative_to(folder).as_posix()} {digest(file)}\n".encode())

@@ -1,4 +1,4 @@
-"""Folders of models: there already, or fetched from the Hugging Face hub."""
+"""Find the folders of models: local ones, or downloads from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ def folder_of(
     unreachable: str,
     span: Span | None = None,
 ) -> Path:
-    """The folder of a model: a path, relative to ``base`` or absolute, or a hub id to fetch.
+    """Find the folder of a model: a path, absolute or relative to ``base``, or a hub id.
 
-    ``patterns`` are the files to fetch; ``what`` names the model in messages, as “the ControlNet”.
-    Raises GrainError: G502 no such folder, with the cure ``missing``; G503 cannot be fetched, with
-    the cure ``unreachable``.
+    ``patterns`` are the files to download; ``what`` names the model in messages, as “the
+    ControlNet”. Raises GrainError: G502 if the folder does not exist, with the cure ``missing``;
+    G503 if the download fails, with the cure ``unreachable``.
 
     >>> folder_of(".", Path("/"), [], what="the model", missing="", unreachable="").as_posix()
     '/'
     """
     try:
         folder = base / Path(name).expanduser()
-        there = folder.is_dir()
-    except (RuntimeError, OSError):  # no such user; a name longer than any file's
-        there = False
-    if there:
+        exists = folder.is_dir()
+    except (RuntimeError, OSError):  # no such user; a name longer than file names can be
+        exists = False
+    if exists:
         return folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
-        message = f"there is no {what.removeprefix('the ')} folder {base / name}"
+        message = f"the folder of {what} does not exist: {base / name}"
         raise fail("G502", message, missing, span)
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:
-        # The hub's client raises dozens of kinds, down to those of its HTTP library.
+        # The Hub's client raises dozens of error types, including those of its HTTP library.
         reason = reason_of(error)
-        message = f"{what} {name} is neither a folder here nor to be had from the hub: {reason}"
+        message = f"{what} {name} is not a folder, and cannot be downloaded: {reason}"
         raise fail("G503", message, unreachable, span) from error
 
 
-def or_elsewhere(example: str) -> str:
-    """The cure for a model that cannot be fetched; ``example`` shows how its folder is named.
+def download_cure(example: str) -> str:
+    """Return the cure for a failed download; ``example`` shows where its folder is written.
 
-    >>> or_elsewhere("`--clip mine`")
-    'Check its name and your network, or download it elsewhere and name the folder: `--clip mine`.'
+    >>> download_cure("`--clip mine`")
+    'Check its name and the network, or download it elsewhere and write its path: `--clip mine`.'
     """
     return (
-        f"Check its name and your network, or download it elsewhere and name the folder: {example}."
+        f"Check its name and the network, or download it elsewhere and write its path: {example}."
     )

@@ -1,4 +1,4 @@
-"""Find a model: the embedded demo, a folder, or a hub id. Nothing is loaded yet; no torch."""
+"""Find a model: the embedded demo, a folder, or a hub id. Loads nothing; free of torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import DEMO
 from grainspec_runtime.backbones.family import ModelFolder
-from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
+from grainspec_runtime.backbones.hub import download_cure, folder_of
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
@@ -22,12 +22,13 @@ _CONFIGURATION = ("model_index.json", "*/config.json", "scheduler/*.json", "toke
 
 
 def locate(model: str, base: Path, *, span: Span | None = None) -> ModelFolder:
-    """A model in diffusers' format, with at least its configuration.
+    """Find a model in diffusers' format, with at least its configuration.
 
-    ``demo`` is the embedded model; a path relative to ``base`` or absolute is a folder; anything
-    of the form ``owner/name`` is a hub id, of which the configuration is fetched.
+    ``model`` is ``demo`` for the embedded model, the path of a folder, absolute or relative to
+    ``base``, or a hub id ``owner/name``, whose configuration is downloaded.
 
-    Raises GrainError: G502 no such folder or not a whole model, G503 cannot be fetched.
+    Raises GrainError: G502 if the folder does not exist or is incomplete, G503 if the download
+    fails.
     """
     folder = _folder(model, base, _CONFIGURATION, span)
     if not (folder / "model_index.json").is_file():
@@ -40,22 +41,22 @@ def locate(model: str, base: Path, *, span: Span | None = None) -> ModelFolder:
 def find_weights(
     model: ModelFolder, base: Path, weighted: Sequence[str], parts: Iterable[str]
 ) -> ModelFolder:
-    """The same model with its weights, fetched if it is a hub id.
+    """Find the weights of a model; those of a hub id are downloaded.
 
-    ``weighted`` are the parts that may have weights, ``parts`` those that this model has. Raises
-    GrainError (G502) for a part without safetensors weights.
+    ``weighted`` are the components that may have weights, ``parts`` those that this model has.
+    Raises GrainError (G502) for a component without safetensors weights.
     """
     folder = _folder(model.name, base, [*_CONFIGURATION, *_weight_files(weighted)], model.span)
     for part in set(weighted) & set(parts):
         if not list((folder / part).glob("*.safetensors")):
             message = f"{folder / part} has no safetensors weights"
-            cure = "Pickled weights (.bin) are not loaded, because they can run any code."
+            cure = "Pickle files (.bin) are not loaded, because they can run any program."
             raise fail("G502", message, cure, model.span)
     return replace(model, folder=folder)
 
 
 def _weight_files(weighted: Sequence[str]) -> list[str]:
-    """File patterns of weights; no variants, no other formats: they would treble the download."""
+    """List file patterns of weights; other variants and formats would triple the download."""
     return [
         f"{part}/{'model' if part.startswith('text') else 'diffusion_pytorch_model'}{end}"
         for part in weighted
@@ -71,19 +72,20 @@ def _folder(model: str, base: Path, patterns: Sequence[str], span: Span | None) 
         base,
         patterns,
         what="the model",
-        missing=f"Name a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`.",
-        unreachable=or_elsewhere('`model "path/to/model"`'),
+        missing=f"Write a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`.",
+        unreachable=download_cure('`model "path/to/model"`'),
         span=span,
     )
 
 
 def read_json(path: Path, span: Span | None = None) -> dict[str, Any]:
-    """A JSON object from a model's folder; raises GrainError (G502) if it is missing or broken."""
+    """Read a JSON object from a model's folder; raises G502 if the file is missing or broken."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"{path} is missing or broken"
-        raise fail("G502", message, "Was the model downloaded in full?", span) from error
+        raise fail("G502", message, "Check that the model's download is complete.", span) from error
     if not isinstance(value, dict):
-        raise fail("G502", f"{path} does not contain a JSON object", "", span)
+        message = f"{path} does not contain a JSON object"
+        raise fail("G502", message, "Check that the model's download is complete.", span)
     return value

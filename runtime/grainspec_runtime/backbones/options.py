@@ -1,4 +1,4 @@
-"""How a model is loaded: one value, from the command line or Python down to the family."""
+"""How a model is loaded, as one value, from the command line or Python to the family."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ Offload = Literal["model", "sequential"]
 class LoadOptions:
     """How a model is loaded.
 
-    device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None for the best of the machine.
-    dtype: of the networks; None for float32 on a CPU and float16 elsewhere.
-    offload: keep the parts in the CPU's memory and bring to the device the one that works
-    (``model``), or layer after layer (``sequential``: least memory, slowest).
-    vae_slicing, vae_tiling: the VAE works on one frame at a time, on tiles of it.
-    compile: torch.compile the denoiser.
-    loras, embeddings: LoRAs, which are fused into the weights, and textual inversions.
+    device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; None for the best available.
+    dtype: precision of the networks; None for float32 on a CPU and float16 elsewhere.
+    offload: keep networks in CPU memory, and move to the device only the active network (``model``)
+    or the active layer (``sequential``: least memory, slowest).
+    vae_slicing: encode and decode one frame at a time. vae_tiling: encode and decode large frames
+    in overlapping tiles.
+    compile: compile the denoiser with torch.compile.
+    loras: LoRAs, which are fused into the weights. embeddings: textual inversions.
     """
 
     device: torch.device | str | None = None
@@ -37,7 +38,7 @@ class LoadOptions:
     embeddings: Sequence[Embedding] = ()
 
     def additions(self) -> dict[str, Any]:
-        """LoRAs and textual inversions as plain JSON values, identified by content."""
+        """Describe LoRAs and textual inversions as JSON values, identified by content."""
         return {
             "loras": [
                 {"path": str(lora.path), "scale": lora.scale, "sha256": digest(lora.path)}
@@ -50,7 +51,10 @@ class LoadOptions:
         }
 
     def recorded(self) -> dict[str, object]:
-        """What a manifest says of them: all but device and dtype, where not the default."""
+        """Return the options that the manifest records: those that differ from the default.
+
+        Device and dtype have entries of their own there.
+        """
         options: dict[str, object] = {
             "offload": self.offload,
             "vae_slicing": self.vae_slicing,

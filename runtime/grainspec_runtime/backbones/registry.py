@@ -1,7 +1,7 @@
-"""The model families, found by the class names that checkpoints give themselves.
+"""The model families, found by the class names in a checkpoint's configuration.
 
-A family is a module of :mod:`grainspec_runtime.backbones.families` that has a ``FAMILY``; that it
-lies there is all the registration there is. Looking one up loads no torch.
+A family is a module in :mod:`grainspec_runtime.backbones.families` with a value ``FAMILY``; it
+needs no other registration. Finding a family loads no torch.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.backbones.family import Checkpoint, Family, ModelFolder
-from grainspec_runtime.backbones.locate import find_weights, locate
+from grainspec_runtime.backbones.locate import REAL_MODEL_LINE, find_weights, locate
 from grainspec_runtime.backbones.options import LoadOptions
 
 
 @cache
 def families() -> tuple[Family, ...]:
-    """All families, by the names of their modules."""
+    """Return all families, sorted by the names of their modules."""
     names = sorted(module.name for module in iter_modules(package.__path__))
     return tuple(import_module(f"{package.__name__}.{name}").FAMILY for name in names)
 
 
 def pipelines() -> dict[str, Family]:
-    """The families by the pipeline class names that they run.
+    """Map the names of pipeline classes to their families.
 
     >>> sorted(pipelines())
     ['StableDiffusionPipeline', 'StableDiffusionXLPipeline']
@@ -40,70 +40,71 @@ def pipelines() -> dict[str, Family]:
 
 
 def family_of(model: ModelFolder) -> Family:
-    """The family of a checkpoint, whose parts are of the classes that the family runs.
+    """Return the family of a checkpoint, after checking the classes of its components.
 
-    Raises GrainError (G504), naming the class that was found and those that are supported.
+    Raises GrainError (G504) with the class in the checkpoint and those that are supported.
     """
     known = pipelines()
     family = known.get(model.pipeline)
     if family is None:
-        message = f"{model.name} is a {model.pipeline}; this release runs {' and '.join(known)}"
-        raise fail("G504", message, f"Choose a {families()[0].name} checkpoint.", model.span)
+        supported = " and ".join(known)
+        message = f"{model.name} is a {model.pipeline}; this release supports {supported}"
+        cure = f"Use a checkpoint of {families()[0].name}: `{REAL_MODEL_LINE}`."
+        raise fail("G504", message, cure, model.span)
     for part, wanted in family.parts[model.pipeline].items():
         entry = model.index.get(part)
         actual = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
-        # tokenizers have classes by many names that read the same files
+        # several tokenizer classes read the same files
         if actual != wanted and not (actual and part.startswith("tokenizer")):
             has = f"is a {actual}" if actual else "is missing"
-            message = f"the {part} of {model.name} {has}; this release runs {wanted} there"
-            cure = f"Choose a checkpoint with the parts of {family.name}."
+            message = f"the {part} of {model.name} {has}; this release supports {wanted}"
+            cure = f"Use a checkpoint with the components of {family.name}."
             raise fail("G504", message, cure, model.span)
     return family
 
 
 def find_model(model: str, base: Path, span: Span | None = None) -> tuple[ModelFolder, Family]:
-    """A model's folder and family, from its configuration alone.
+    """Find a model's folder and family from its configuration.
 
-    Raises GrainError: what :func:`grainspec_runtime.backbones.locate.locate` and :func:`family_of`
-    raise.
+    Raises GrainError as :func:`grainspec_runtime.backbones.locate.locate` and :func:`family_of` do.
     """
-    found = locate(model, base, span=span)
-    return found, family_of(found)
+    located = locate(model, base, span=span)
+    return located, family_of(located)
 
 
 def describe(
     model: str, base: Path, *, embeddings: Sequence[Embedding] = (), span: Span | None = None
 ) -> Backbone:
-    """What the compiler needs to know of a model: a folder, a hub id, or ``demo``.
+    """Read what the compiler needs to know about a model: a folder, a hub id, or ``demo``.
 
     Raises GrainError as :func:`find_model` and :meth:`Family.describe` do.
     """
-    found, family = find_model(model, base, span)
-    return family.describe(found, embeddings)
+    located, family = find_model(model, base, span)
+    return family.describe(located, embeddings)
 
 
 def native_size(model: str, base: Path) -> Size | None:
-    """The frame size that a model was trained on; None where the model is not at hand."""
+    """Return the frame size that a model was trained on; None if the model is not available."""
     try:
-        found, family = find_model(model, base)
-        return family.native_size(found)
+        located, family = find_model(model, base)
+        return family.native_size(located)
     except (GrainError, ImportError):
         return None
 
 
 def check_model(spec: EditSpec, base: Path) -> None:
-    """Raise GrainError for what a spec asks for that its model cannot do."""
-    found, family = find_model(spec.model, base, spec.span_of("model"))
-    family.check(spec, base, found)
+    """Raise GrainError if a spec uses something that its model does not support."""
+    located, family = find_model(spec.model, base, spec.span_of("model"))
+    family.check(spec, base, located)
 
 
 def load_checkpoint(
     model: str, base: Path, options: LoadOptions | None = None, *, span: Span | None = None
 ) -> Checkpoint:
-    """Load ``demo``, a folder in diffusers' format or a hub id, from safetensors weights alone.
+    """Load ``demo``, a folder in diffusers' format or a hub id, from safetensors weights only.
 
     Raises GrainError as :func:`find_model` and :meth:`Family.load` do.
     """
-    found, family = find_model(model, base, span)
-    found = find_weights(found, base, family.weighted, family.parts[found.pipeline])
-    return family.load(found, options or LoadOptions())
+    located, family = find_model(model, base, span)
+    located = find_weights(located, base, family.weighted, family.parts[located.pipeline])
+    return family.load(located, options or LoadOptions())

@@ -1,4 +1,4 @@
-"""Where a prompt's tokens stand in it, also where a learnt word is several tokens. No torch."""
+"""Find the characters of a prompt's tokens, textual inversions included. Free of torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from grainspec.words import CharSpan
 
 
-def placed_tokens(tokenizer: Any, text: str) -> Sequence[CharSpan]:
-    """The character spans in ``text`` of its tokens, one per position of the encoder's input.
+def token_spans(tokenizer: Any, text: str) -> Sequence[CharSpan]:
+    """Return the character span in ``text`` of each token of the text encoder's input.
 
-    ``tokenizer`` is a fast one of transformers. A word that textual inversion taught it may be
-    several tokens, which diffusers writes into the prompt one after the other; all of them stand
-    where the word does. Special tokens and padding have empty spans.
+    ``tokenizer`` is a fast tokenizer of transformers. A word from a textual inversion may be
+    several tokens, which diffusers writes into the prompt one after the other; each of them has
+    the span of the word. Special tokens and padding have empty spans.
     """
     written, starts, ends = _with_all_tokens(tokenizer, text)
     encoded = tokenizer(
@@ -31,7 +31,7 @@ def placed_tokens(tokenizer: Any, text: str) -> Sequence[CharSpan]:
 
 
 def _with_all_tokens(tokenizer: Any, text: str) -> tuple[str, list[int], list[int]]:
-    """The prompt as diffusers hands it on, and the place in ``text`` of each of its characters."""
+    """Return the prompt as diffusers expands it, and the span in ``text`` of each character."""
     known = tokenizer.added_tokens_encoder
     words = sorted((word for word in known if f"{word}_1" in known), key=len, reverse=True)
     written, starts, ends = "", list[int](), list[int]()
@@ -43,16 +43,16 @@ def _with_all_tokens(tokenizer: Any, text: str) -> tuple[str, list[int], list[in
         starts.extend(range(position, until))
         ends.extend(range(position + 1, until + 1))
 
-    for found in re.finditer("|".join(map(re.escape, words)), text) if words else ():
-        copy(found.start())
-        tokens, index = [found[0]], 1
-        while f"{found[0]}_{index}" in known:
-            tokens.append(f"{found[0]}_{index}")
+    for match in re.finditer("|".join(map(re.escape, words)), text) if words else ():
+        copy(match.start())
+        tokens, index = [match[0]], 1
+        while f"{match[0]}_{index}" in known:
+            tokens.append(f"{match[0]}_{index}")
             index += 1
         whole = " ".join(tokens)
         written += whole
-        starts += [found.start()] * len(whole)
-        ends += [found.end()] * len(whole)
-        position = found.end()
+        starts += [match.start()] * len(whole)
+        ends += [match.end()] * len(whole)
+        position = match.end()
     copy(len(text))
     return written, starts, ends

@@ -1,4 +1,4 @@
-"""Make one case's edit by several methods, and measure each."""
+"""Make a case's edit with several methods, and measure each."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Bench:
     def edits(
         self, rendered: RenderedCase, methods: Sequence[Method], steps: int
     ) -> Iterator[tuple[Method, Score, Frames]]:
-        """Edit a case by each of the methods; yields the method, its score and the edited frames.
+        """Edit a case with each method; yields the method, its score and the edited frames.
 
-        The clip is inverted once for all methods that invert it the same way.
+        Methods with the same inversion share it.
         """
         case = rendered.case
         judge = self._judge = self._judge or Judge.from_pretrained(DEMO_FOLDER)
@@ -65,13 +65,13 @@ class Bench:
         return Editor(device=self.device, use_cache=False)
 
     def _round_trip(self, frames: Frames, base: Path) -> Frames:
-        """Frames after the VAE alone."""
+        """Encode and decode frames with the VAE."""
         checkpoint = self._editor.checkpoint(base)
         return checkpoint.decode_clip(checkpoint.encode_clip(frames))
 
 
 def _together(methods: Sequence[Method]) -> list[list[Method]]:
-    """The methods in groups that can share a session: those of the same controls."""
+    """Group the methods that can share a session: those with the same controls."""
     groups: dict[str, list[Method]] = {}
     for method in methods:
         groups.setdefault(repr(method.control), []).append(method)

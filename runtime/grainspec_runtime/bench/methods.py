@@ -1,4 +1,4 @@
-"""The ways to make an edit that are compared: ours, parts of ours, and what else one would try."""
+"""The editing methods in the comparison: ours, its ablations, and baselines."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from grainspec_runtime.bench.cases import FRAMES, Case
 
 GUIDANCE = 4.0
 POSE: dict[str, Any] = {"scale": 1.5}
-"""How the poses are held, by all methods but one, as in the paper's own runs."""
+"""Settings of `control pose`, used by all methods but one, as in the paper's runs."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """attention, inject: their settings, as in a spec. control: those of `control pose`, None for
-    none. flow: attention along it, too. everywhere: the prompt changes all of the frame; no region
-    holds anything. paste: what is outside the regions is put back, in latents and pixels.
-    reweighted: attention to an edit's words is scaled, as in Prompt-to-Prompt.
+    """An editing method.
+
+    attention, inject: settings of these statements. control: settings of `control pose`; None for
+    no control. flow: with attention along optical flow. everywhere: one edit of the whole frame,
+    without regions. paste: the source is put back outside the regions, in latents and pixels.
+    reweighted: scale attention to the words of edits, as in Prompt-to-Prompt.
     """
 
     name: str
@@ -33,7 +35,7 @@ class Method:
     reweighted: bool = False
 
     def spec(self, case: Case, steps: int) -> EditSpec:
-        """The case's spec, to be edited this way."""
+        """Build the case's spec for this method."""
         builder = case.spec
         if self.everywhere:
             whole = case.spec.build()
@@ -58,28 +60,42 @@ class Method:
 
 
 _OFF: dict[str, Any] = {"cross": 0.0, "self": 0.0}
-OURS = Method("ours", "modulated attention, the demo model's profile, tuned on the other split")
+OURS = Method(
+    "ours", "attention modulation with the demo profile, which was tuned on the other split"
+)
 
 METHODS: tuple[Method, ...] = (
     OURS,
-    Method("videograin", "the profile with VideoGrain's constants", {"profile": "videograin"}),
-    Method("no modulation", "both strengths 0, all else as ours", _OFF),
-    Method("no control", "ours without the ControlNet for poses", control=None),
-    Method("cross only", "words pull, features do not", {"self": 0.0}),
-    Method("self only", "features pull, words do not", {"cross": 0.0}),
-    Method("unbound 1", "words of no edit push as much as those of others", {"unbound": 1.0}),
-    Method("full", "every frame attends to all", {"frames": "full"}),
-    Method("first-last", "… to the first and the last", {"frames": "first_last"}),
-    Method("sparse-causal", "… to the first and the one before", {"frames": "sparse_causal"}),
-    Method("injected", "ours, with features of the source in 80 % of the steps", inject={}),
-    Method("along flow", "ours, with attention along the clip's own motion", flow=True),
-    Method("prompt only", "the target prompt, no regions at all", _OFF, everywhere=True),
-    Method("prompt, pasted", "the same, the clip put back outside the regions", _OFF, paste=True),
+    Method("videograin", "the profile `videograin`", {"profile": "videograin"}),
+    Method("no modulation", "both strengths 0, otherwise as ours", _OFF),
+    Method("no control", "ours without `control pose`", control=None),
+    Method("cross only", "ours with modulation of cross-attention only", {"self": 0.0}),
+    Method("self only", "ours with modulation of self-attention only", {"cross": 0.0}),
+    Method(
+        "unbound 1", "words of no edit repel as strongly as those of other edits", {"unbound": 1.0}
+    ),
+    Method("full", "every frame attends to all frames", {"frames": "full"}),
+    Method(
+        "first-last",
+        "every frame attends to the first and the last frame",
+        {"frames": "first_last"},
+    ),
+    Method(
+        "sparse-causal",
+        "every frame attends to the first and the previous frame",
+        {"frames": "sparse_causal"},
+    ),
+    Method("injected", "ours with features of the source in 80 % of the steps", inject={}),
+    Method("along flow", "ours with attention along the clip's optical flow", flow=True),
+    Method("prompt only", "the target prompt, without regions", _OFF, everywhere=True),
+    Method(
+        "prompt, pasted", "the same, with the source put back outside the regions", _OFF, paste=True
+    ),
     Method(
         "re-weighted",
-        "Prompt-to-Prompt: attention to the new words × 4, to the place's × 2",
+        "Prompt-to-Prompt: attention to new words × 4, to those of the place × 2",
         _OFF,
         reweighted=True,
     ),
 )
-"""In the order of the table."""
+"""All methods, in the order of the table."""

@@ -1,4 +1,4 @@
-"""The options of commands that load a model, as one value."""
+"""Command-line options for loading a model, as one value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class LoadingArguments:
-    """How to load a model, as the command line says it; torch is not needed yet."""
+    """The options for loading a model as given on the command line; free of torch."""
 
     arguments: dict[str, Any]
 
@@ -35,14 +35,14 @@ class LoadingArguments:
         return bool(self.arguments["compile"])
 
     def additions(self) -> tuple[list[Lora], list[Embedding]]:
-        """LoRAs and textual inversions; raises GrainError for a LoRA that cannot be loaded."""
+        """Parse LoRAs and textual inversions; raises GrainError if a LoRA cannot be loaded."""
         loras = [Lora.read(text) for text in self.arguments["loras"]]
         for lora in loras:
             check_lora(lora)
         return loras, [Embedding.read(text) for text in self.arguments["embeddings"]]
 
     def options(self) -> LoadOptions:
-        """The options to load with; a usage error for those that this machine cannot follow."""
+        """Convert to load options; raises a usage error if this machine does not support them."""
         import torch
 
         loras, embeddings = self.additions()
@@ -57,7 +57,7 @@ class LoadingArguments:
 
 
 def loading_options(command: Command) -> Command:
-    """Give a command the options of how its model is loaded, as its argument ``loading``."""
+    """Add the options for loading a model to a command, as its argument ``loading``."""
 
     @wraps(command)
     def with_loading(*args: Any, **named: Any) -> Any:

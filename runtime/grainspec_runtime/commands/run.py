@@ -156,20 +156,20 @@ def run(
                         arguments=arguments,
                     )
                 results.append(result)
-            if len(results) > 1:  # before the session forgets where it stood
+            if len(results) > 1:  # before the session deletes the saved state
                 with written(output / "variants.mp4"):
                     save_comparison(results, output)
     print_new(warning for result in results for warning in result.warnings)
-    found = [
+    manifests = [
         {"output": str(place), **manifest_of(result, arguments)}
         for result, place in zip(results, places, strict=True)
     ]
     if format_ == "json":
-        print_json({"runs": found} if variants else found[0])
+        print_json({"runs": manifests} if variants else manifests[0])
         return
     for result, place in zip(results, places, strict=True):
         if result.was_finished:
-            print(f"kept {place}: the interrupted run had already finished it")
+            print(f"kept {place}: already finished by the interrupted run")
             continue
         total = sum(result.seconds.values())
         cached = ", inversion from the cache" if result.inversion_cached else ""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control
-from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
+from grainspec_runtime.backbones.hub import download_cure, folder_of
 from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo.pose import PoseDetector
 from grainspec_runtime.media.decode import Frames
@@ -101,7 +101,7 @@ def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
         ["*.json", "*.safetensors"],
         what="the depth model",
         missing=f"Name an existing folder or a hub id: {example}.",
-        unreachable=or_elsewhere(example),
+        unreachable=download_cure(example),
         span=control.span_of("annotator") or control.span,
     )
     try:

@@ -1,4 +1,4 @@
-"""ControlNets (Zhang et al., 2023): loaded by diffusers, asked at every step, their answers added.
+"""ControlNets (Zhang et al., 2023): load them, run them at every step, and add up their outputs.
 
 Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control, ControlKind
-from grainspec_runtime.backbones.hub import folder_of, or_elsewhere
+from grainspec_runtime.backbones.hub import download_cure, folder_of
 from grainspec_runtime.backbones.locate import DEMO_FOLDER, read_json
 from grainspec_runtime.media.decode import Frames
 
@@ -30,67 +30,68 @@ DEFAULTS: dict[ControlKind, str] = {
     "softedge": "lllyasviel/control_v11p_sd15_softedge",
     "normal": "lllyasviel/control_v11p_sd15_normalbae",
 }
-"""The ControlNets that are taken where a spec names none; all are for Stable Diffusion 1.5."""
+"""The ControlNets if a spec names none; all are for Stable Diffusion 1.5."""
 DEMO_NETS: dict[ControlKind, str] = {"pose": str(DEMO_FOLDER / "controlnet")}
-"""The same for the demo model."""
+"""The ControlNets for the demo model."""
 
 _FACTS = ["config.json"]
 _WEIGHTS = ["config.json", "diffusion_pytorch_model*.safetensors"]
 
 
 def check_net(control: Control, base: Path, model: str, text_width: int) -> None:
-    """Raise GrainError unless there is a ControlNet for a model whose UNet reads such text.
+    """Raise GrainError if a control's ControlNet does not fit a UNet with this ``text_width``.
 
-    Only its configuration is looked at. G502 and G503: it is not there; G504: it is none; G507: it
-    belongs to another family of models.
+    This reads its configuration only. G502, G503: it cannot be found or downloaded; G504: it is
+    not a plain ControlNet; G507: it is for another kind of model.
     """
     folder = _folder(control, base, model, _FACTS)
     span = control.span_of("net") or control.span
     config = read_json(folder / "config.json", span)
     name = _name(control, model)
     if config.get("_class_name") != "ControlNetModel":
-        message = f"{name} is a {config.get('_class_name')}, no ControlNetModel"
-        cure = "Unions, XS and other kinds of ControlNets are not run; take a plain one."
+        message = f"{name} is a {config.get('_class_name')}, not a ControlNetModel"
+        example = f'`control {control.kind} {{ net "{DEFAULTS[control.kind]}" }}`'
+        cure = f"Union, XS and other kinds are not supported; use a plain ControlNet: {example}."
         raise fail("G504", message, cure, span)
     if config.get("cross_attention_dim") != text_width:
         message = (
-            f"{name} reads text of width {config.get('cross_attention_dim')}, "
-            f"the model's is {text_width}"
+            f"{name} expects text embeddings of width {config.get('cross_attention_dim')}, "
+            f"but the model's have {text_width}"
         )
-        cure = "ControlNets are made for one family (1.x: 768, 2.x: 1024, XL: 2048): name another."
+        cure = "Use a ControlNet for the model's kind (width 768: 1.x, 1024: 2.x, 2048: XL)."
         raise fail("G507", message, cure, span)
 
 
 @dataclass(frozen=True)
 class ActiveControl:
-    """One ControlNet, its pictures, uint8 ``[F, 3, H, W]`` on the CPU, and when it is asked."""
+    """One ControlNet, its images, uint8 ``[F, 3, H, W]`` on the CPU, and its active steps."""
 
     net: ControlNetModel
     place: list[Any]
-    """The folder that it was loaded from, and its files' sizes and dates."""
+    """The folder of the ControlNet, and its files' names, sizes and dates."""
     pictures: Tensor
     scale: float
     start: float
     until: float
 
     def is_active(self, step: int, steps: int) -> bool:
-        """As diffusers has it: from the share ``start`` of the steps on, up to ``until``."""
+        """Return whether it runs at a step, by the rule of diffusers."""
         return step / steps >= self.start and (step + 1) / steps <= self.until
 
 
 @dataclass(frozen=True)
 class Controls:
-    """A clip's ControlNets; what they say is added up."""
+    """The ControlNets of a clip; their outputs are added up."""
 
     parts: tuple[ActiveControl, ...]
 
     def facts(self) -> list[Any]:
-        """What tells one set of controls from another, as plain JSON values."""
-        found: list[Any] = []
+        """Return what identifies this set of controls, as JSON values."""
+        facts: list[Any] = []
         for part in self.parts:
             pictures = hashlib.sha256(part.pictures.numpy().tobytes()).hexdigest()
-            found.append([part.place, pictures, part.scale, part.start, part.until])
-        return found
+            facts.append([part.place, pictures, part.scale, part.start, part.until])
+        return facts
 
     def residuals(
         self,
@@ -102,9 +103,9 @@ class Controls:
         step: int,
         steps: int,
     ) -> dict[str, Any]:
-        """The keyword arguments of a UNet that carry what the ControlNets say at a step.
+        """Run the active ControlNets; return their outputs as keyword arguments of a UNet.
 
-        F counts the ``frames`` that the UNet is run on, by their index in the clip.
+        ``frames`` are the F frames that the UNet runs on, as indices into the clip.
         """
         down: list[Tensor] | None = None
         middle: Tensor | None = None
@@ -137,10 +138,10 @@ def load_controls(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Controls | None:
-    """Load ControlNets for a model and these pictures, uint8 ``[F, H, W, 3]``; None for none.
+    """Load ControlNets with their images, uint8 ``[F, H, W, 3]``; None if there are no controls.
 
-    From safetensors alone. Raises GrainError: G502 for weights that are missing or broken, G503
-    where they cannot be fetched.
+    Only safetensors are loaded. Raises GrainError: G502 if weights are missing or broken, G503 if
+    the download fails.
     """
     parts = []
     for control, frames in zip(controls, pictures, strict=True):
@@ -152,7 +153,7 @@ def load_controls(
             reason = reason_of(error)
             message = f"the ControlNet {name} cannot be loaded: {reason}"
             span = control.span_of("net") or control.span
-            raise fail("G502", message, "Was it downloaded in full?", span) from error
+            raise fail("G502", message, "Check that its download is complete.", span) from error
         torch.nn.Module.to(net, device=device, dtype=dtype).eval().requires_grad_(False)
         shown = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).contiguous()
         files = sorted(folder.glob("*.safetensors"))
@@ -163,15 +164,15 @@ def load_controls(
 
 
 def _name(control: Control, model: str) -> str:
-    """The ControlNet's folder or hub id; the usual one for the model where a spec names none."""
+    """Return the ControlNet's folder or hub id; the model's default if the spec names none."""
     if control.net is not None:
         return control.net
     if model != DEMO:
         return DEFAULTS[control.kind]
     if control.kind not in DEMO_NETS:
-        message = f"the demo model has no ControlNet for {control.kind}"
+        message = f"the demo model has no ControlNet for `control {control.kind}`"
         known = ", ".join(f"`control {kind}`" for kind in DEMO_NETS)
-        raise fail("G507", message, f"It has one for {known}.", control.span)
+        raise fail("G507", message, f"Use {known}.", control.span)
     return DEMO_NETS[control.kind]
 
 
@@ -182,7 +183,7 @@ def _folder(control: Control, base: Path, model: str, patterns: Sequence[str]) -
         base,
         patterns,
         what="the ControlNet",
-        missing=f"Name a folder or a hub id: {example}.",
-        unreachable=or_elsewhere(example),
+        missing=f"Write the path of a folder or a hub id: {example}.",
+        unreachable=download_cure(example),
         span=control.span_of("net") or control.span,
     )

@@ -1,1 +1,1 @@
-"""An edit, from a clip that was read to its result."""
+"""Edit a clip: the session, the edit and its result."""

@@ -1,4 +1,4 @@
-"""One edit of a session's clip, from its plan to its frames.
+"""Make one edit of a session's clip, from its plan to its frames.
 
 Dimensions: F latent frames, h rows and w columns of latents.
 """
@@ -28,10 +28,10 @@ from grainspec_runtime.processes.process import Job
 from grainspec_runtime.study.record import Study, StudyRecorder, study_of
 
 _SAMPLING_VERSION = 1
-"""Raised whenever sampling changes its results: a run is never resumed by another version."""
+"""Increase it when the results of sampling change, so that runs of other versions do not resume."""
 
 CrossRule = Callable[[MaskPlan, torch.device], CrossAttentionRule]
-"""Makes the cross-attention of another method for an edit, in place of the plan's."""
+"""Makes the cross-attention of another method, which replaces the plan's."""
 
 
 def edit(
@@ -43,11 +43,12 @@ def edit(
 ) -> EditResult:
     """Edit the session's clip.
 
-    ``finished`` may have the frames of a run that an interrupted one had completed, by its key;
-    they are not made again. ``cross_rule`` replaces the plan's cross-attention, for comparisons.
+    ``finished`` returns the frames of a run, by its key, if an earlier, interrupted command had
+    completed it; that run is not repeated. ``cross_rule`` replaces the plan's cross-attention, for
+    comparisons with other methods.
 
-    Raises GrainError for what fails on the way (G505, G506); ValueError for an edit of another
-    clip, model or controls than the session's.
+    Raises GrainError for failures while running (G505, G506); ValueError if the edit is of another
+    clip, model or controls than the session.
     """
     session.check(prepared)
     job = _job(session, prepared)
@@ -114,7 +115,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
 
 
 def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:
-    """Where the latents may leave the source's, ``[F, 1, h, w]``; None for everywhere."""
+    """Return where the latents may differ from the source's, ``[F, 1, h, w]``; None: everywhere."""
     if prepared.spec.blend.space not in ("latents", "both"):
         return None
     feather = prepared.feather / prepared.backbone.pixels_per_latent
@@ -124,8 +125,8 @@ def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:
 
 def _state(
     session: ClipSession, prepared: Prepared, job: Job, cross_rule: CrossRule | None
-) -> resume.Kept:
-    """Where to keep how far a run has come."""
+) -> resume.UnfinishedRun:
+    """Return the store of the run's sampling state."""
     facts: dict[str, Any] = {
         "version": _SAMPLING_VERSION,
         "inversion": session.process.key(job),
@@ -138,13 +139,13 @@ def _state(
     }
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
-    return resume.Kept(resume.run_key(facts), job.sampler.steps, prepared.about)
+    return resume.UnfinishedRun(resume.run_key(facts), job.sampler.steps, prepared.about)
 
 
 class _EditAttention:
-    """The attention of an edit's passes: the plan's, along the clip's motion, and recorded.
+    """Makes the attention for an edit: the plan's, with motion paths and recorders if asked for.
 
-    Sampling alone follows the motion: the same inversion serves edits without flow, too.
+    Motion paths apply to sampling only, so edits with and without `flow` share an inversion.
     """
 
     def __init__(
@@ -160,12 +161,12 @@ class _EditAttention:
         self._recorders: list[StudyRecorder] = []
 
     def make(self) -> Attention:
-        """The attention of the whole clip."""
+        """Make the attention of the whole clip."""
         device = self._session.checkpoint.device
         return clip_attention(self._windows, self._of_window, device=device)
 
     def study(self) -> Study | None:
-        """What was recorded, if anything was to be."""
+        """Return what was recorded; None without recorders."""
         if not self._recorders:
             return None
         with self._session.stages.stage("study", self._variant):
@@ -205,5 +206,8 @@ def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frame
 def _reconstructed(session: ClipSession, job: Job) -> Reconstruction:
     latents = session.process.reconstruct(job, stage=session.stages.stage, warn=session.warn)
     frames = session.frames
-    back, alone = (session.checkpoint.decode_clip(each) for each in (latents, session.latents))
-    return Reconstruction(back, psnr(frames, back) or 0.0, psnr(frames, alone) or 0.0)
+    reconstructed = session.checkpoint.decode_clip(latents)
+    round_trip = session.checkpoint.decode_clip(session.latents)
+    return Reconstruction(
+        reconstructed, psnr(frames, reconstructed) or 0.0, psnr(frames, round_trip) or 0.0
+    )

@@ -1,4 +1,4 @@
-"""The editor: load a model once, run specs on it."""
+"""The editor: loads a model once, and runs specs with it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ from grainspec_runtime.prepare import Prepared, prepare
 
 
 def _silent(stage: str, done: int, total: int) -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 class Editor:
-    """Runs specs on one model.
-
-    ``model`` is as in a spec: ``demo``, a folder in diffusers' format, or a hub id. It is loaded
-    when the first spec has passed all its checks. All other arguments are those of
-    :class:`RunOptions` and of :class:`LoadOptions`; either may also come as a value, ``options``
-    and ``loading``. Specs that are prepared elsewhere must have been prepared with the same
-    ``embeddings``.
-
-    Inversions are kept in a cache, and while a run lasts, so is where it stands: an interrupted run
-    is resumed when the same run starts again, with the same result.
+    """Runs specs with one model.
 
         editor = Editor(device="cpu")
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
         result.edited.shape      # (8, 96, 96, 3)
 
-    Raises ValueError for options that cannot work together, TypeError for an unknown one.
+    ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, or a hub id. It is
+    loaded when the first spec has passed all checks. All other arguments are those of
+    :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two as values, ``options``
+    and ``loading``. If you prepare specs yourself, use the same ``embeddings`` there.
+
+    Inversions are cached, and so is the state of a run while it lasts: the same run resumes after
+    an interruption, with a bit-identical result.
+
+    Raises ValueError for options that cannot be combined, TypeError for an unknown option.
     """
 
     def __init__(
@@ -55,58 +54,59 @@ class Editor:
         run = {name: value for name, value in settings.items() if name in names}
         load = {name: value for name, value in settings.items() if name not in names}
         if (options and run) or (loading and load):
-            raise TypeError(f"give {', '.join(settings)} either by name or in a value, not both")
+            listed = ", ".join(f"`{name}`" for name in settings)
+            raise TypeError(f"pass {listed} either by name or in `options` or `loading`, not both")
         self.model = model
         self.options = options or RunOptions(**run)
         self.loading = loading or LoadOptions(**load)
         self._checkpoint: Checkpoint | None = None
         self._place = ""
         if self.options.study and self.loading.compile:
-            raise ValueError("`study` records attention step by step, which excludes `compile`")
+            raise ValueError("`study` does not work with `compile`; remove `compile`")
 
     def run(
         self, spec: EditSpec, *, base: Path | None = None, progress: StageProgress = _silent
     ) -> EditResult:
-        """Edit a spec's clip. Relative paths in the spec start at ``base`` (here by default).
+        """Edit a spec's clip.
 
-        Of a spec with variants this is the edit outside them; ``spec.as_variant("pig")`` is
-        another's. Raises GrainError for whatever is wrong with the spec, its files or the model,
-        all of it before the model is loaded where that is possible.
+        Relative paths in the spec start at ``base``, by default the working folder. Variants of the
+        spec are ignored; to run one, pass ``spec.as_variant("pig")``. Raises GrainError for all
+        errors in the spec, its files and the model, before the model is loaded if possible.
         """
         spec = expect_spec(spec, "Editor.run").without_variants()
         if spec.model != self.model:
-            message = f"the spec is for the model {spec.model}, this editor runs {self.model}"
+            message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
         prepared = prepare(spec, base or Path(), embeddings=self.loading.embeddings)
         return self.run_prepared(prepared, progress=progress)
 
     def run_prepared(self, prepared: Prepared, *, progress: StageProgress = _silent) -> EditResult:
-        """Edit a clip whose spec has been checked and compiled already."""
+        """Edit a clip whose spec is checked and compiled already, by :func:`prepare`."""
         [result] = self.run_all([prepared], progress=progress)
         return result
 
     def run_all(
         self, prepared: Sequence[Prepared], *, progress: StageProgress = _silent
     ) -> list[EditResult]:
-        """Edit one clip in several ways.
+        """Make several edits of one clip, and return their results.
 
-        The clip is read once, and inverted once for all that want the same inversion. To use each
-        result as it comes, open a :meth:`session`. Raises ValueError unless all are of one clip,
-        model and controls, as the variants of a spec.
+        The clip is read once, and edits share inversions where possible. To use each result as
+        soon as it is made, open a :meth:`session`. Raises ValueError unless all edits have the same
+        clip, model and controls, as the variants of a spec do.
         """
         with self.session(prepared, progress=progress) as session:
-            return [edit(session, one) for one in prepared]
+            return [edit(session, variant) for variant in prepared]
 
     def session(
         self, prepared: Sequence[Prepared], *, progress: StageProgress = _silent
     ) -> ClipSession:
-        """The session of these edits' clip, to be entered with ``with``.
+        """Return the session of these edits' clip, to be entered with ``with``.
 
             with editor.session(prepared) as session:
-                for one in prepared:
-                    result = edit(session, one)
+                for variant in prepared:
+                    result = edit(session, variant)
 
-        Raises ValueError unless all are of one clip, model and controls.
+        Raises ValueError unless all edits have the same clip, model and controls.
         """
         first = prepared[0]
         session = ClipSession(
@@ -116,12 +116,12 @@ class Editor:
             loading=self.loading,
             progress=progress,
         )
-        for one in prepared:
-            session.check(one)
+        for variant in prepared:
+            session.check(variant)
         return session
 
     def checkpoint(self, base: Path) -> Checkpoint:
-        """The model, loaded on first use; a relative folder starts at ``base``."""
+        """Return the model, loaded on first use; a relative path starts at ``base``."""
         folder = base / self.model
         place = str(folder.resolve()) if folder.is_dir() else self.model
         if self._checkpoint is None or self._place != place:

@@ -1,4 +1,4 @@
-"""What a run does besides the edit itself."""
+"""Options of a run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What a run does besides the edit itself.
+    """Options of a run.
 
-    backend: that of :func:`grainspec_runtime.modulated_attention`.
-    use_cache: look up and keep inversions, and keep unfinished runs so that they can be resumed.
-    fresh: look up nothing in the cache; what is made is kept as usual.
-    reconstruct: also sample the clip back without an edit, to measure the inversion.
-    study: also record attention; such a run samples from its first step.
+    backend: the attention backend, as in :func:`grainspec_runtime.modulated_attention`.
+    use_cache: read and write the cache: inversions, and the state of unfinished runs.
+    fresh: write to the cache, but do not read it: no cached inversion, no resuming.
+    reconstruct: also reconstruct the clip without an edit, to measure the inversion.
+    study: also record attention; such a run does not resume, it starts at the first step.
     """
 
     backend: str = "auto"
@@ -24,10 +24,10 @@ class RunOptions:
 
     @property
     def look_up(self) -> bool:
-        """Whether cached inversions are used."""
+        """Whether to use cached inversions."""
         return self.use_cache and not self.fresh
 
     @property
     def resumes(self) -> bool:
-        """Whether an interrupted run is resumed; recording has to see every step."""
+        """Whether to resume an interrupted run; a study has to record every step."""
         return self.look_up and not self.study

@@ -1,4 +1,4 @@
-"""What an edit gives back."""
+"""The result of an edit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from grainspec_runtime.study.record import Study
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A clip sampled back from its own noise, with its own prompt and without any edit.
+    """A clip sampled from its own inversion, with the source prompt and without an edit.
 
-    psnr: dB against the source; vae_psnr: the same of the VAE alone, an upper bound.
+    psnr: against the source, in dB. vae_psnr: that of the VAE's round trip alone, an upper bound.
     """
 
     frames: Frames
@@ -27,12 +27,14 @@ class Reconstruction:
 class EditResult:
     """An edited clip.
 
-    source, edited: uint8 ``[F, H, W, 3]`` RGB, the clip as the model saw it and after the edit.
-    controls: the control pictures, of the same shape, in the spec's order. seconds: wall time by
-    stage. warnings: everything doubtful, found before and during the run.
-    run_key: a hash of all that the result depends on. resumed_at: the sampling steps that an
-    earlier, interrupted run had done. was_finished: that run had written its folder, too. study:
-    what was recorded of attention, if that was asked for.
+    source, edited: the clip as the model received it, and the edit; uint8 ``[F, H, W, 3]``, RGB.
+    controls: the control images, of the same shape, in the spec's order.
+    seconds: wall time of each stage. warnings: all warnings, from before and during the run.
+    options: how the model was loaded, where it differs from the default.
+    run_key: a hash of everything that the result depends on.
+    resumed_at: number of sampling steps taken over from an interrupted run.
+    was_finished: the interrupted run had finished this edit and written its folder.
+    study: the recorded attention, if it was requested.
     """
 
     prepared: Prepared
@@ -47,7 +49,6 @@ class EditResult:
     model_folder: str
     run_key: str
     options: dict[str, object]
-    """How the model was loaded, where that is not by default."""
     controls: tuple[Frames, ...] = ()
     reconstruction: Reconstruction | None = None
     resumed_at: int = 0
@@ -55,5 +56,5 @@ class EditResult:
     study: Study | None = None
 
     def _repr_html_(self) -> str:
-        # by name: no circle of imports
+        # by name: avoids a circular import
         return str(import_module("grainspec_runtime.notebook").result_html(self))

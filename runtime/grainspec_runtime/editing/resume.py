@@ -1,7 +1,7 @@
-"""Where a sampling run stands, kept as it goes, so that one that was interrupted can continue.
+"""Save the state of a sampling run, so that an interrupted run can resume.
 
-The state after a step (:mod:`grainspec_runtime.processes.state`) is kept in full precision: what
-continues from there gives the very bits of a run in one go.
+The state after a step (:mod:`grainspec_runtime.processes.state`) is saved in full precision, so the
+result is bit-identical to that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ KIND = "unfinished"
 _DONE = "done"
 
 _SECONDS_BETWEEN = 1.0
-"""Least time from one state kept to the next: what is lost, and what keeping costs, stay small."""
+"""Minimum time between two saves: an interruption loses little, and saving takes little time."""
 
 
 def run_key(facts: Mapping[str, Any]) -> str:
-    """A hash of everything that a sampling run's result depends on."""
+    """Compute a hash of everything that the result of a sampling run depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass
-class Kept:
-    """The states of one sampling run."""
+class UnfinishedRun:
+    """The saved state of one sampling run."""
 
     key: str
     steps: int
@@ -41,9 +41,10 @@ class Kept:
     _last: float = field(default_factory=time.monotonic)
 
     def __call__(self, done: int, state: Mapping[str, Tensor]) -> None:
-        """Keep the state after so many finished steps, unless another was kept just now.
+        """Save the state after ``done`` steps, unless the last save was a moment ago.
 
-        The last is always kept: it says that the run is done, until it is dropped.
+        The state after the last step is always saved; it marks the run as finished until it is
+        deleted.
         """
         now = time.monotonic()
         if done < self.steps and now - self._last < _SECONDS_BETWEEN:
@@ -53,18 +54,18 @@ class Kept:
         self._last = now
 
     def load(self, like: Tensor, warn: Warn) -> tuple[int, dict[str, Tensor]] | None:
-        """The finished steps of an earlier run and the state after them; None if there are none.
+        """Load the number of finished steps and the state after them; None if nothing is saved.
 
-        ``like`` has the latents' shape.
+        ``like`` is a tensor with the shape of the latents.
         """
-        found = load_entry(KIND, self.key, warn)
-        if not found or not {_DONE, LATENTS} <= found.keys():
+        state = load_entry(KIND, self.key, warn)
+        if not state or not {_DONE, LATENTS} <= state.keys():
             return None
-        done = int(found.pop(_DONE))
-        if found[LATENTS].shape != like.shape or not 0 < done <= self.steps:
+        done = int(state.pop(_DONE))
+        if state[LATENTS].shape != like.shape or not 0 < done <= self.steps:
             return None
-        return done, found
+        return done, state
 
     def drop(self) -> None:
-        """Forget the run: it is finished, or to be begun anew."""
+        """Delete the saved state."""
         drop_entry(KIND, self.key)

@@ -1,4 +1,4 @@
-"""A clip on a model: read, encoded and prepared once, for any number of edits of it."""
+"""A clip and a model: the clip is read and encoded once, for any number of edits."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _SHARED = ("video", "model", "controls")
 
 
 class ClipSession:
-    """One clip on one model: a context manager that owns what the edits of the clip share.
+    """One clip and one model: a context manager that owns what edits of the clip share.
 
-    Inside the block :func:`grainspec_runtime.editing.edit.edit` makes any number of edits of the
-    clip that ``first`` names. Entering loads the model, reads and encodes the clip, and makes the
-    control pictures. Where edits stand is kept until the block ends without an error; after an
-    error it stays in the cache, so that the same run can be resumed.
+    Inside the block, :func:`grainspec_runtime.editing.edit.edit` makes any number of edits of the
+    clip of ``first``. Entering the block loads the model, reads and encodes the clip, and computes
+    the control images. The state of unfinished runs is deleted when the block ends without an
+    error; after an error it stays in the cache, so that the same run can resume.
 
-    frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: those of the controls, as
-    ``frames``. process: makes edits of these latents.
+    frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: the control images, each
+    like ``frames``. process: makes edits of these latents.
     """
 
     checkpoint: Checkpoint
@@ -67,7 +67,7 @@ class ClipSession:
         self._first = first
         self._loaded: Checkpoint | None = None
         self._held = ExitStack()
-        self._unfinished: list[resume.Kept] = []
+        self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
         self._findings: list[Diagnostic] = []
 
@@ -87,33 +87,33 @@ class ClipSession:
         self._held.close()
 
     def check(self, prepared: Prepared) -> None:
-        """Raise ValueError unless an edit is of this session's clip, model and controls."""
+        """Raise ValueError if an edit has another clip, model or controls than this session."""
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
-                raise ValueError(f"all must have the same {name}, as the variants of a spec have")
+                raise ValueError(f"all edits of a session must have the same {name}")
 
     def warn(self, finding: Diagnostic) -> None:
-        """Note what is doubtful; the next result has it."""
+        """Add a warning to the next result."""
         self._findings.append(finding)
 
     def take_findings(self) -> tuple[Diagnostic, ...]:
-        """What was noted since the last call."""
+        """Return the warnings since the last call."""
         findings, self._findings = tuple(self._findings), []
         return findings
 
-    def keep_unfinished(self, state: resume.Kept) -> None:
-        """Own what an edit can be resumed from, until the session ends."""
+    def keep_unfinished(self, state: resume.UnfinishedRun) -> None:
+        """Keep the state of an unfinished run until the session ends."""
         self._unfinished.append(state)
         if self.options.use_cache:
             self._held.enter_context(using(resume.KIND, state.key))
 
     def hold(self, holding: Any) -> None:
-        """Enter a context for as long as the session lasts, where there is a cache."""
+        """Enter a context manager until the session ends, if the cache is used."""
         if self.options.use_cache:
             self._held.enter_context(holding)
 
     def motion(self, flow: Flow) -> ClipFlow:
-        """The clip's optical flow by the method of ``flow``, estimated once."""
+        """Estimate the clip's optical flow with the method of ``flow``; cached for later calls."""
         method = flow.replaced({}, levels="all")
         if method not in self._motions:
             weights = self._first.base / flow.weights if flow.weights else None

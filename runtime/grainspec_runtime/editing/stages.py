@@ -1,4 +1,4 @@
-"""The stages of a run: shown as they go, timed, and their lack of memory explained."""
+"""The stages of a run: report their progress, time them, and explain out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from grainspec_runtime.memory import is_out_of_memory
 from grainspec_runtime.processes.process import Progress
 
 StageProgress = Callable[[str, int, int], None]
-"""Called with the name of a stage, its finished steps and all its steps."""
+"""Called with the name of a stage, its number of finished steps, and its total number."""
 
 
 class Stages:
     """The stages of one run.
 
-    ``explain`` makes the error to raise for a stage, by its name, that ran out of memory.
+    ``explain`` makes the error to raise if a stage, passed by name, runs out of memory.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, variant: str | None = None) -> Iterator[Progress]:
-        """Run a stage inside the block, which gets what reports its progress."""
+        """Run a stage inside the block, which receives a callback for its progress."""
         start, shown = time.perf_counter(), f"{name} {variant}" if variant else name
         self._progress(shown, 0, 1)
         try:
@@ -43,6 +43,6 @@ class Stages:
         self._seconds[name] = round(time.perf_counter() - start, 3)
 
     def take_seconds(self) -> dict[str, float]:
-        """Wall time by stage, in seconds, of the stages since the last call."""
+        """Return the wall time in seconds of each stage since the last call."""
         seconds, self._seconds = self._seconds, {}
         return seconds

@@ -1,1 +1,1 @@
-"""Features of the source clip, put into the edit (Plug-and-Play)."""
+"""Inject features of the source clip into the edit (Plug-and-Play)."""

@@ -1,21 +1,21 @@
-"""Injection: the edit is sampled with features that the network has of the source clip.
+"""Injection: sample the edit with features of the source clip.
 
-Plug-and-Play (arXiv 2211.12572) makes these features anew at every injected step, by a pass over
-the source clip's own latents at that timestep; others, VideoGrain's code among them, record them
-during inversion. Here they are made anew:
+Plug-and-Play (arXiv 2211.12572) recomputes these features at every injected step, with a pass over
+the source clip's latents at that timestep. Other code, such as VideoGrain's, records them during
+inversion. Here they are recomputed, for three reasons:
 
-- An inversion holds the latents of every step, and nothing else is needed: one from the cache, or
-  a run that continues, injects as a fresh one does. Features of 16 frames, in half precision, are
-  430 MB a step under Stable Diffusion 1.5 at 512 x 512, and 2.7 GB under XL at 1024 x 1024;
-  recorded, those of 50 steps with the defaults would be 11 and 69 GB.
-- They belong to the very point and timestep that sampling is at. The inversion's own passes do not:
-  it asks the network at predicted points (see :mod:`grainspec_runtime.processes.invert`).
-- Memory is bounded: the features of one step are kept from the source's pass to the edit's, and
-  then freed. The source's pass comes before the edit's, not beside it in one batch, so that the
-  network's own memory stays as without injection.
+- The latents of the inversion are all that is needed, so cached inversions and resumed runs work
+  without change. Features of 16 frames in half precision take 430 MB a step with Stable Diffusion
+  1.5 at 512 x 512, and 2.7 GB with XL at 1024 x 1024. To record 50 steps with the default settings
+  would take 11 GB and 69 GB.
+- They are computed at the same latents and timestep as the sampling step. The passes of the
+  inversion are not: they run at predicted points (see :mod:`grainspec_runtime.processes.invert`).
+- Memory is bounded. Features are stored for one step only, from the source's pass to the edit's.
+  The source's pass runs before the edit's, not in one batch with it, so the network itself needs
+  no more memory than without injection.
 
-The price is the source's pass: one where guidance has two, so an injected step takes about half as
-long again. A compiled denoiser runs the injected steps uncompiled.
+The cost is one more pass besides the two of guidance, so an injected step takes about 50 % longer.
+A compiled denoiser runs injected steps uncompiled.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from grainspec_runtime.processes.denoiser import Denoiser, Predict
 
 @dataclass(frozen=True, kw_only=True)
 class InjectingPredictor:
-    """A prediction whose first steps have the source clip's features.
+    """Predicts with the source clip's features in the first steps.
 
-    ``predict`` is the prediction without them. ``trajectory`` ``[steps + 1, F, c, h, w]`` is the
-    source's inversion, ``source_conditioning`` the conditioning of its prompt, ``source_attention``
-    the attention of its passes.
+    ``predict`` is the prediction without injection. ``trajectory`` ``[steps + 1, F, c, h, w]`` is
+    the source's inversion, ``source_conditioning`` the conditioning of its prompt, and
+    ``source_attention`` the attention of its passes.
     """
 
     predict: Predict
@@ -63,9 +63,9 @@ class InjectingPredictor:
         step: int,
         steps: int,
     ) -> Tensor:
-        """As the plain prediction; every pass over ``x`` has the features of the same frames.
+        """Predict as ``predict`` does, with the source's features of the same frames in every pass.
 
-        ControlNets see the source clip in both.
+        ControlNets receive the source clip's control images in both.
         """
         kinds = {
             "residual": step < first_steps(self.inject.features, steps),
@@ -78,17 +78,17 @@ class InjectingPredictor:
         if isinstance(attention, WindowedAttention):
             windows = [window.frames for window in attention.windows]
             attention.select(windows.index(tuple(frames)))
-        # Not compiled: every kind of pass, with its own number of frames, would be compiled anew.
+        # Not compiled: each kind of pass, with its own number of frames, would be recompiled.
         with torch.compiler.set_stance("force_eager"):
             try:
-                with self.checkpoint.installed(attention), self.features.keeping(**kinds):
+                with self.checkpoint.installed(attention), self.features.storing(**kinds):
                     self.predict(
                         source, t, self.source_conditioning, frames, step=step, steps=steps
                     )
-                with self.features.giving(**kinds):
+                with self.features.replacing(**kinds):
                     return self.predict(x_PFchw, t, conditioning, frames, step=step, steps=steps)
             finally:
-                self.features.forget()
+                self.features.clear()
 
 
 @contextmanager
@@ -100,10 +100,11 @@ def injecting(
     source: str,
     attention: Attention,
 ) -> Iterator[Denoiser]:
-    """The denoiser to sample with inside the block: itself, where nothing is injected.
+    """Return the denoiser to sample with inside the block; unchanged if nothing is injected.
 
-    ``source`` is the source clip's prompt, ``attention`` that of its passes: that of its inversion,
-    without a plan. The network is as before at the end, whatever is raised inside.
+    ``source`` is the source prompt. ``attention`` is that of the source's passes, which is the
+    attention of the inversion, without a plan. At the end the network is restored, whatever is
+    raised inside.
     """
     if inject is None or not (inject.features or inject.self_):
         yield denoiser

@@ -1,4 +1,4 @@
-"""What is edited joined to what is not: weights that fade out beside the edited regions.
+"""Blend the edit with the source: weights that fade out beside the edited regions.
 
 Dimensions: F frames, H rows, W columns.
 """
@@ -15,12 +15,12 @@ Weights = npt.NDArray[np.float32]
 
 
 def faded(edited_FHW: Mask, feather: float) -> Weights:
-    """1 inside a mask, 0 from a distance of ``feather`` cells on, and falling evenly between.
+    """Return weights: 1 inside a mask, falling linearly to 0 at a distance of ``feather`` cells.
 
     >>> faded(np.array([[[True, False, False, False]]]), 2).tolist()
     [[[1.0, 0.5, 0.0, 0.0]]]
     """
-    if feather <= 1:  # the cell beside the mask is a whole cell away
+    if feather <= 1:  # the cell next to the mask has distance 1
         return edited_FHW.astype(np.float32)
     import cv2
 
@@ -35,14 +35,14 @@ def faded(edited_FHW: Mask, feather: float) -> Weights:
 
 
 def blended(source: Frames, edited: Frames, weights_FHW: Weights) -> Frames:
-    """The edit where the weights are 1, the source, to the bit, where they are 0.
+    """Interpolate from the source (weight 0, bit-identical) to the edit (weight 1).
 
     >>> black, grey = np.zeros((1, 1, 3, 3), np.uint8), np.full((1, 1, 3, 3), 100, np.uint8)
     >>> blended(black, grey, np.array([[[1, 0.5, 0]]], np.float32))[0, 0, :, 0].tolist()
     [100, 50, 0]
     """
     found = np.empty_like(source)
-    for frame, weights in enumerate(weights_FHW):  # one at a time: a clip in floats is large
+    for frame, weights in enumerate(weights_FHW):  # one at a time: a clip of floats is large
         before, after = source[frame].astype(np.float32), edited[frame].astype(np.float32)
         found[frame] = np.rint(before + weights[..., None] * (after - before)).astype(np.uint8)
     return found

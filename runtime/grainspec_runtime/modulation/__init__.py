@@ -1,1 +1,1 @@
-"""A mask plan inside a denoiser: how its attention layers attend while the plan acts."""
+"""Attention modulation: the attention of a denoiser's layers under a mask plan."""

@@ -1,8 +1,8 @@
-"""Attention over a clip whose frames are folded into the batch, as image denoisers see them.
+"""Attention over a clip whose frames are folded into the batch dimension of an image denoiser.
 
-Frames arrive as ``[passes * F, …]`` with the unconditional pass first, and the denoiser itself
-never knows. Self-attention looks over the frames in scope, and in the conditional pass both kinds
-of attention are modulated as the plan says.
+Tensors are ``[passes * F, …]`` with the unconditional pass first; the denoiser itself needs no
+change. Self-attention covers the frames in scope. In the conditional pass, the plan modulates
+self-attention and cross-attention.
 
 Dimensions: P passes (1, or 2 with guidance), F frames, K key frames of a frame, N tokens of a
 frame, H heads, d head size, C classes, T text tokens.
@@ -33,15 +33,15 @@ from grainspec_runtime.modulation.plan_tensors import LevelTensors, PlanTensors
 
 
 class FoldedAttention:
-    """How the attention layers of an image denoiser attend over a clip of ``frames`` frames.
+    """The attention of an image denoiser over a clip of ``frames`` frames.
 
-    The sampling loop calls :meth:`begin_step` before every forward pass; without a plan, or past
-    the modulated steps, attention only looks across the frames in ``scope``. ``norm`` says whether
-    group norms take their statistics from each frame or over the clip, at all steps. ``paths`` are
-    those of flow-guided attention, by level. ``cross_rule`` replaces cross-attention by another
-    method's. ``recorder`` sees every layer's attention, and changes nothing.
+    The sampling loop calls :meth:`begin_step` before every forward pass. Without a plan, or after
+    the modulated steps, attention covers the frames in ``scope`` and is not modulated. ``norm`` is
+    the scope of group norm statistics, each frame or the clip, at all steps. ``paths`` are the
+    motion paths of `flow`, keyed by level. ``cross_rule`` replaces cross-attention by that of
+    another method. ``recorder`` records the attention of every layer, and changes nothing.
 
-    Raises GrainError (G404) for a plan of another number of frames.
+    Raises GrainError (G404) if the plan has another number of frames.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FoldedAttention:
         self._plan: PlanTensors | None = None
         if plan is not None:
             if len(plan.frames) != frames:
-                message = f"the plan is for {len(plan.frames)} frames, the clip has {frames}"
+                message = f"the plan is for {len(plan.frames)} frames, but the clip has {frames}"
                 raise fail("G404", message, "Compile the plan for this clip.")
             self._plan = PlanTensors(
                 plan,
@@ -82,16 +82,16 @@ class FoldedAttention:
 
     @property
     def modulated(self) -> bool:
-        """Whether the plan acts at this step."""
+        """Whether attention is modulated at this step."""
         return self._plan is not None and self._plan.active
 
     @property
     def share(self) -> float:
-        """The share ξ(t) of the modulation at this step; 0 where the plan does not act."""
+        """The schedule's factor ξ(t) at this step; 0 if attention is not modulated."""
         return 0.0 if self._plan is None else float(self._plan.share)
 
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
-        """Set the share ξ(t) of the modulation for sampling step ``step`` of ``steps``."""
+        """Set the schedule's factor ξ(t) for sampling step ``step`` of ``steps``."""
         if self._plan is not None:
             self._plan.begin_step(step, steps, timestep)
         if self.recorder is not None:
@@ -100,7 +100,7 @@ class FoldedAttention:
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Self-attention over the frames in scope; all ``[P * F, H, N, d]``."""
+        """Compute self-attention over the frames in scope; all tensors ``[P * F, H, N, d]``."""
         attend = partial(self._self_attention, layer)
         out = attend(query, key, value, modulated=self.modulated)
         if self.recorder is not None:
@@ -110,7 +110,7 @@ class FoldedAttention:
     def cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Cross-attention; query ``[P * F, H, N, d]``, key and value ``[P * F, H, T, d]``."""
+        """Compute cross-attention; query ``[P * F, H, N, d]``, key and value ``[…, T, d]``."""
         if self.cross_rule is not None:
             return self.cross_rule(query, key, value, frames=self.frames)
         attend = partial(self._cross_attention, layer)
@@ -171,7 +171,8 @@ class FoldedAttention:
         first = len(query) - self.frames  # where the conditional pass begins
         if key.shape[2] != relation.shape[1]:
             message = (
-                f"the plan is for {relation.shape[1]} text tokens, the model got {key.shape[2]}"
+                f"the plan is for {relation.shape[1]} text tokens, "
+                f"but the model received {key.shape[2]}"
             )
             raise fail("G404", message, "Compile the plan for this model.")
         part = modulated_attention(
@@ -194,21 +195,21 @@ class FoldedAttention:
         return torch.cat([plain, part])
 
     def _level(self, layer: AttentionLayer, tokens: int) -> LevelTensors | None:
-        """The plan's level for a layer; None where it is not modulated.
+        """Return the plan's level for a layer; None if the layer is not modulated.
 
-        Raises GrainError (G404) if the layer has another number of tokens than the plan.
+        Raises GrainError (G404) if the layer has another number of latent tokens than the plan.
         """
         level = None if self._plan is None else self._plan.level(layer.level)
         if level is not None and level.labels_FN.shape[1] != tokens:
             message = (
                 f"the plan has {level.labels_FN.shape[1]} latent tokens a frame at level "
-                f"{layer.level}, the layer {layer.name} has {tokens}"
+                f"{layer.level}, but the layer {layer.name} has {tokens}"
             )
             raise fail("G404", message, "Compile the plan for this model and frame size.")
         return level
 
     def _in_scope(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keys of the frames in scope: one long sequence, or one per frame."""
+        """Gather the keys of the frames in scope: as one long sequence, or as one per frame."""
         if self.full:  # [F, H, N, d] to [1, H, F * N, d]
             q, k, v = (tensor.transpose(0, 1).flatten(1, 2)[None] for tensor in (q, k, v))
             return q, k, v

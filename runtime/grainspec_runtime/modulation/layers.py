@@ -1,4 +1,4 @@
-"""Attention layers as a denoiser names them, and what decides how they attend.
+"""Attention layers of a denoiser, and the interface of the attention to compute in them.
 
 Dimensions: P passes (1, or 2 with guidance), F frames, N tokens of a frame, H heads, d head size,
 T text tokens.
@@ -16,9 +16,9 @@ from torch import Tensor
 class AttentionLayer:
     """An attention layer of a denoiser.
 
-    name: the layer's module name, as diffusers has it. level: the token grid it attends on, by the
-    index of the plan's level. kind: ``self`` for latent tokens to latent tokens, ``cross`` for
-    latent tokens to text tokens.
+    name: the name of its module in diffusers. level: index of the plan's level whose grid of latent
+    tokens it has. kind: ``self`` for attention to latent tokens, ``cross`` for attention to text
+    tokens.
     """
 
     name: str
@@ -27,7 +27,7 @@ class AttentionLayer:
 
 
 class Attention(Protocol):
-    """Decides how the attention layers of a denoiser attend during one forward pass."""
+    """Computes the attention of a denoiser's layers during one forward pass."""
 
     @property
     def frames(self) -> int:
@@ -35,7 +35,7 @@ class Attention(Protocol):
 
     @property
     def norm(self) -> Literal["each", "clip"]:
-        """Where group norms take their statistics: from each frame, or over the clip."""
+        """Scope of group norm statistics: each frame, or the clip."""
 
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
         """Prepare for sampling step ``step`` of ``steps`` at a diffusion timestep."""
@@ -43,35 +43,35 @@ class Attention(Protocol):
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Self-attention of all passes; all ``[P * F, H, N, d]``."""
+        """Compute self-attention of all passes; all tensors ``[P * F, H, N, d]``."""
 
     def cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Cross-attention; query ``[P * F, H, N, d]``, key and value ``[P * F, H, T, d]``."""
+        """Compute cross-attention; query ``[P * F, H, N, d]``, key and value ``[…, T, d]``."""
 
 
 class CrossAttentionRule(Protocol):
-    """Cross-attention of another method, in place of the plan's."""
+    """Computes the cross-attention of another method, which replaces the plan's."""
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, frames: int) -> Tensor:
-        """Shapes as in :meth:`Attention.cross_attention`; the last ``frames`` are conditional."""
+        """Compute it; shapes as in :meth:`Attention.cross_attention`, conditional frames last."""
 
 
 class AttentionRecorder(Protocol):
-    """Records attention while a plan acts, without changing it."""
+    """Records attention during sampling, without changing it."""
 
     def begin_step(self, step: int, steps: int, *, modulated: bool) -> None:
-        """A sampling step begins."""
+        """Begin a sampling step."""
 
     def record(
         self, layer: AttentionLayer, attend: Attend, query: Tensor, key: Tensor, out: Tensor
     ) -> None:
-        """After a layer attended: ``attend`` is that layer's attention, ``out`` its result."""
+        """Record a layer's attention; ``attend`` computes it, ``out`` is its result."""
 
 
 class Attend(Protocol):
-    """A layer's attention, to be asked again with other values or without modulation."""
+    """A layer's attention, to be computed again with other values or without modulation."""
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, modulated: bool) -> Tensor:
-        """Shapes as in :meth:`Attention.self_attention` or :meth:`Attention.cross_attention`."""
+        """Compute it; shapes as in :meth:`Attention.self_attention` or ``cross_attention``."""

@@ -1,4 +1,4 @@
-"""Attention along the paths of optical flow, as in FLATTEN (Cong et al., ICLR 2024).
+"""Attention along motion paths of optical flow, as in FLATTEN (Cong et al., ICLR 2024).
 
 Dimensions: F frames, N tokens of a frame, H heads, d head size, T paths, L tokens of a path.
 """
@@ -11,19 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _PATHS = 8192
-"""Paths at a time: it bounds what is gathered, and some of CUDA's kernels take 65535 at most."""
+"""Paths processed at once: bounds memory; some CUDA kernels accept at most 65535."""
 
 
 def attend_along_paths(
     query_FHNd: Tensor, key_FHNd: Tensor, value_FHNd: Tensor, by_length_TL: Sequence[Tensor]
 ) -> Tensor:
-    """Let the tokens of each path attend to each other, and to no others: ``[F, H, N, d]``.
+    """Compute attention among the latent tokens of each path: ``[F, H, N, d]``.
 
-    ``query`` and ``key`` are those of the layer's self-attention, ``value`` is what it gave. For
-    the tokens P of a path, out_P = softmax(Q_P K_P^T / √d) V_P. ``by_length_TL`` holds for every
-    length the tokens ``f * N + n`` of the paths of that length, as
-    :class:`~grainspec_runtime.flow.trajectories.Trajectories` has them: no padding, no mask. A
-    token that is on no path with others keeps its value, as it would attend to itself alone.
+    ``query`` and ``key`` are those of the layer's self-attention, ``value`` is its output. For the
+    tokens P of a path, out_P = softmax(Q_P K_P^T / √d) V_P. ``by_length_TL`` has one table per path
+    length, with the tokens ``f * N + n`` of the paths of that length, from
+    :class:`~grainspec_runtime.flow.trajectories.Trajectories`; there is no padding and no mask. A
+    token that shares no path keeps its value, because it would attend to itself only.
     """
     frames = len(query_FHNd)
     query, key, value = (

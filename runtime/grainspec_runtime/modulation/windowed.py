@@ -1,7 +1,6 @@
-"""Attention over a long clip: one attention for every window, and which window runs now.
+"""Attention over a long clip: one attention for each window, one of which is selected.
 
-What a window needs on the device is made once and kept for all steps: the labels of its tokens,
-its strengths, its paths.
+The labels, strengths and motion paths of each window are moved to the device once, for all steps.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 
 
 class WindowedAttention:
-    """The attention of a clip's windows, of which one runs at a time.
+    """The attention of a clip's windows; the denoiser runs on one window at a time.
 
-    ``make`` makes a window's, as if its frames were the clip. :meth:`select` chooses the window
-    that the denoiser runs on next. ``device`` is where frame indices and weights are kept.
+    ``make`` makes the attention of a window, as if its frames were the clip. :meth:`select` selects
+    the window for the next forward pass. ``device`` is that of frame indices and weights.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class WindowedAttention:
 
     @property
     def norm(self) -> Literal["each", "clip"]:
-        """Where group norms take their statistics: from each frame, or over the window."""
+        """Scope of group norm statistics: each frame, or the window."""
         return self.current.norm
 
     @property
@@ -52,24 +51,24 @@ class WindowedAttention:
         return 1 + max(window.frames[-1] for window in self.windows)
 
     def select(self, window: int) -> None:
-        """Let attention be that of a window, by its index, from now on."""
+        """Select a window by its index."""
         self.current = self.parts[window]
 
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
-        """As :meth:`Attention.begin_step`, for all windows."""
+        """Begin a sampling step in all windows."""
         for part in self.parts:
             part.begin_step(step, steps, timestep)
 
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """As :meth:`Attention.self_attention`, in the selected window."""
+        """Compute self-attention in the selected window."""
         return self.current.self_attention(layer, query, key, value)
 
     def cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """As :meth:`Attention.cross_attention`, in the selected window."""
+        """Compute cross-attention in the selected window."""
         return self.current.cross_attention(layer, query, key, value)
 
 
@@ -79,12 +78,12 @@ def clip_attention(
     *,
     device: torch.device | str = "cpu",
 ) -> Attention:
-    """The attention of a clip with these windows; of a single window, what ``make`` makes."""
+    """Return the attention of a clip with these windows; that of ``make`` for a single window."""
     if len(windows) == 1:
         return make(windows[0])
     return WindowedAttention(windows, make, device=device)
 
 
 def window_count(attention: Attention) -> int:
-    """How many windows the denoiser runs on for one prediction of the clip."""
+    """Return the number of windows of one prediction of the clip."""
     return len(attention.windows) if isinstance(attention, WindowedAttention) else 1

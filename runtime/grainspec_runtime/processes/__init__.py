@@ -1,1 +1,1 @@
-"""Editing processes: how latents of the source clip become latents of the edited one."""
+"""Editing processes: they turn latents of the source clip into latents of the edit."""

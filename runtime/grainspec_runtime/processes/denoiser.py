@@ -1,7 +1,7 @@
-"""One prediction of the denoiser over a whole clip, window by window where it is long.
+"""One prediction of the denoiser for a whole clip, in windows if the clip is long.
 
-Predictions of the same frame are averaged by the windows' weights, as MultiDiffusion (Bar-Tal et
-al., 2023) averages over space: inversion and sampling ask the same question, and get the same mean.
+Predictions of the same frame are averaged with the windows' weights, as MultiDiffusion (Bar-Tal et
+al., 2023) averages over space. Inversion and sampling use the same windows and weights.
 
 Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
 """
@@ -22,7 +22,7 @@ from grainspec_runtime.modulation.windowed import WindowedAttention
 
 
 class Predict(Protocol):
-    """A prediction for some frames of the clip, as :meth:`Checkpoint.predict` makes it."""
+    """Predicts for some frames of the clip, as :meth:`Checkpoint.predict` does."""
 
     def __call__(
         self,
@@ -34,14 +34,14 @@ class Predict(Protocol):
         step: int,
         steps: int,
     ) -> Tensor:
-        """Float32 ``[P * F, c, h, w]``, F the number of ``frames``."""
+        """Return float32 ``[P * F, c, h, w]``, where F is the number of ``frames``."""
 
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A checkpoint's denoiser under the clip's controls, if it has any.
+    """A checkpoint's denoiser with the controls of the clip, if there are any.
 
-    ``predictor`` replaces the plain prediction by one that does more, such as injection.
+    ``predictor`` replaces the plain prediction, for example by one with injection.
     """
 
     checkpoint: Checkpoint
@@ -50,7 +50,7 @@ class Denoiser:
 
     @property
     def predict(self) -> Predict:
-        """What predicts for the frames of one window."""
+        """The function that predicts for the frames of one window."""
         return self.predictor or partial(self.checkpoint.predict, controls=self.controls)
 
     def __call__(
@@ -64,10 +64,10 @@ class Denoiser:
         steps: int,
         window_done: Callable[[int], None] = lambda done: None,
     ) -> Tensor:
-        """The denoiser's output, float32 ``[P * F, c, h, w]``, at sampling step ``step``.
+        """Return the denoiser's output, float32 ``[P * F, c, h, w]``, at sampling step ``step``.
 
-        ``conditioning`` is the checkpoint's; ``attention`` is the one that is installed in it.
-        ``window_done`` is called with the number of finished windows after each but the last.
+        ``conditioning`` comes from the checkpoint; ``attention`` is installed in the checkpoint.
+        ``window_done`` is called with the number of finished windows, after each but the last.
         """
         predict = self.predict
         if not isinstance(attention, WindowedAttention):

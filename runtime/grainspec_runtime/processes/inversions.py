@@ -1,4 +1,4 @@
-"""The inversions of one clip: found in the cache, or made and kept there."""
+"""The inversions of one clip: read from the cache, or computed and cached."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from grainspec_runtime.processes.invert import invert
 from grainspec_runtime.processes.process import Job, Progress, Warn
 
 _INVERSION_VERSION = 3
-"""Raised whenever :func:`invert` changes its results, so that old cache entries are not found."""
+"""Increase it when :func:`invert` changes its results, so that old cache entries are not used."""
 
 
 class Inversions:
-    """The inversions of one clip: the last one that was used, those on disk, and new ones.
+    """The inversions of one clip: the last one used, those in the cache, and new ones.
 
-    ``additions`` are those of :meth:`LoadOptions.additions`. Without ``use_cache`` nothing is kept
-    on disk; without ``look_up`` nothing is read there.
+    ``additions`` is the value of :meth:`LoadOptions.additions`. Without ``use_cache`` nothing is
+    written to the cache; without ``look_up`` nothing is read from it.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class Inversions:
         self.checkpoint = denoiser.checkpoint
         self.latents = latents
         self._additions = [
-            [name, one["sha256"], one.get("scale"), one.get("word")]
-            for name, all_ in additions.items()
-            for one in all_
+            [name, file["sha256"], file.get("scale"), file.get("word")]
+            for name, files in additions.items()
+            for file in files
         ]
         self._use_cache = use_cache
         self._look_up = look_up
         self._last: tuple[str, Tensor] | None = None
         self._model: list[object] | None = None
-        self._keys: dict[str, str] = {}  # by facts: hashing the latents of a long clip takes time
+        self._keys: dict[str, str] = {}  # by facts: hashing the latents of a long clip is slow
 
     def key(self, job: Job) -> str:
-        """What the trajectory for a job is kept under."""
+        """Return the cache key of a job's trajectory."""
         if self._model is None:
             self._model = fingerprint(self.checkpoint)
         facts = {
@@ -70,7 +70,7 @@ class Inversions:
         return self._keys[text]
 
     def of(self, job: Job, progress: Progress, warn: Warn) -> tuple[Tensor, bool]:
-        """The trajectory for a job, and whether it was there before."""
+        """Return the trajectory for a job, and whether it existed before."""
         key = self.key(job)
         if self._last and self._last[0] == key:
             return self._last[1], True
@@ -100,7 +100,7 @@ class Inversions:
 
 
 def unmodulated(job: Job, denoiser: Denoiser) -> Attention:
-    """Attention over the frames in scope, without a plan."""
+    """Return the attention over the frames in scope, without a plan."""
     checkpoint = denoiser.checkpoint
     return clip_attention(
         job.windows,

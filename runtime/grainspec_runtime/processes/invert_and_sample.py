@@ -1,8 +1,8 @@
 """The process of the VideoGrain paper: invert the clip, then sample from its noise under the plan.
 
-The inversion is a trajectory of latents, one for every timestep, which sampling needs again: what
-lies outside the edited regions is put back on it after every step, and injection takes the source's
-features along it. It is found in the cache, or made and kept there.
+The inversion is a trajectory of latents, one for every timestep. Sampling uses it again: latents
+outside the edited regions are set back to the trajectory after every step, and injection computes
+the source's features from it. It is read from the cache, or computed and cached.
 
 Dimensions: F frames, c channels, h rows and w columns of latents.
 """
@@ -44,11 +44,11 @@ class InvertAndSample:
         )
 
     def key(self, job: Job) -> str:
-        """A hash of everything that the inversion for a job depends on."""
+        """Compute a hash of everything that the inversion for a job depends on."""
         return self.inversions.key(job)
 
     def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Keep the cached inversion for a job from being removed, inside the block."""
+        """Protect the cached inversion for a job from eviction inside the block."""
         return using(KIND, self.key(job))
 
     def run(
@@ -61,7 +61,7 @@ class InvertAndSample:
         keep: Callable[[int, State], None],
         warn: Warn,
     ) -> Sampled:
-        """Invert the clip, or find its inversion, and sample from its noise."""
+        """Invert the clip, or use its cached inversion, and sample from its noise."""
         with stage("invert", job.variant) as progress:
             trajectory, cached = self.inversions.of(job, progress, warn)
         with (
@@ -95,7 +95,7 @@ class InvertAndSample:
         return Sampled(latents, cached)
 
     def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """The clip from its noise, with the source prompt alone: no guidance, plan or blending."""
+        """Sample the clip from its noise with the source prompt: no guidance, plan or blending."""
         trajectory, _ = self.inversions.of(job, lambda done, total: None, warn)
         with stage("reconstruct", job.variant) as progress:
             return sample(

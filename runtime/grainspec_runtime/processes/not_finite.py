@@ -1,4 +1,4 @@
-"""Which layer made values that are no numbers: found by running the step again and looking."""
+"""Find the layer that produced NaN or infinity, by running the step once more."""
 
 from __future__ import annotations
 
@@ -12,46 +12,50 @@ from torch import Tensor, nn
 from grainspec.diagnostics import GrainError, fail
 
 
-def not_finite(where: str, unet: nn.Module, again: Callable[[], object]) -> GrainError:
-    """The error (G505) for a step, ``where``, that gave values that are no numbers.
+def not_finite(step: str, denoiser: nn.Module, again: Callable[[], object]) -> GrainError:
+    """Return the error (G505) for a step, such as ``sampling step 3 of 50``, with NaN or infinity.
 
-    ``again`` runs ``unet`` once more as that step did; no more than one more pass is spent on it.
+    ``again`` runs ``denoiser`` as that step did; it is called once.
     """
-    layer, fault = _first_bad_layer(unet, again)
+    layer, fault = _first_bad_layer(denoiser, again)
     if layer is None:
-        message = f"{where} gave values that are no numbers, though the UNet gave none"
+        message = f"{step} produced NaN or infinity, but the output of the denoiser is finite"
         return fail("G505", message, "Lower `guidance`, or run in float32 with `--dtype float32`.")
-    message = f"{where} gave values that are no numbers, first in the UNet's {layer}"
+    message = f"{step} produced NaN or infinity, first in the denoiser's {layer}"
     if fault:
-        return fail("G505", f"{message}: {fault}", "Fetch the model, or its LoRA, again.")
+        return fail("G505", f"{message}: {fault}", "Download the model, or its LoRA, again.")
     return fail("G505", message, "Run in float32 with `--dtype float32`, or lower `guidance`.")
 
 
-def _first_bad_layer(unet: nn.Module, again: Callable[[], object]) -> tuple[str | None, str | None]:
-    """The first place, in the order that layers run, and what is wrong with its weights."""
-    found: list[tuple[str, str | None]] = []
+def _first_bad_layer(
+    denoiser: nn.Module, again: Callable[[], object]
+) -> tuple[str | None, str | None]:
+    """Return the first such layer, in the order of execution, and the fault in its weights."""
+    bad: list[tuple[str, str | None]] = []
 
     def look(name: str, module: nn.Module, before: Any, after: Any) -> None:
-        if found or _finite(after):
+        if bad or _finite(after):
             return
         if _finite(before):
             broken = any(not _finite(weight) for weight in module.parameters())
-            found.append((f"layer {name}", "its weights are no numbers" if broken else None))
+            bad.append((f"layer {name}", "its weights contain NaN or infinity" if broken else None))
         elif ".to_out" in name:
-            found.append((f"attention {name.partition('.to_out')[0]}", None))
+            bad.append((f"attention {name.partition('.to_out')[0]}", None))
         else:
-            found.append((f"blocks on the way to {name}", None))
+            bad.append((f"blocks before {name}", None))
 
-    with _watched(unet, look), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+    with _watched(denoiser, look), torch.no_grad(), torch.compiler.set_stance("force_eager"):
         again()
-    return found[0] if found else (None, None)
+    return bad[0] if bad else (None, None)
 
 
 @contextmanager
-def _watched(unet: nn.Module, look: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[None]:
-    """Inside, ``look`` gets the name, input and output of every layer that has none within it."""
+def _watched(
+    denoiser: nn.Module, look: Callable[[str, nn.Module, Any, Any], None]
+) -> Iterator[None]:
+    """Call ``look`` with name, input and output of every layer without sublayers, in the block."""
     handles = []
-    for name, module in unet.named_modules():
+    for name, module in denoiser.named_modules():
         if not any(True for _ in module.children()):
 
             def hook(module: nn.Module, before: Any, after: Any, name: str = name) -> None:

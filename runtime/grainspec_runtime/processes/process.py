@@ -1,7 +1,7 @@
-"""What an editing process is to the rest of the runtime, and the values it works on.
+"""The interface of an editing process, and its input and output values.
 
-A process takes latents of the source clip to latents of the edited one. It is made once for a clip
-and a model, runs any number of edits of that clip, and keeps for itself what they can share.
+A process turns latents of the source clip into latents of the edit. One instance serves one clip
+and one model; it runs any number of edits of that clip, and stores what they can share.
 
 Dimensions: F latent frames, c channels, h rows and w columns of latents.
 """
@@ -22,29 +22,30 @@ from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.modulation.layers import Attention
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished steps and of all steps; of a clip in windows, times those."""
+"""Called with the number of finished steps and the total, both multiplied by the windows."""
 
 State = Mapping[str, Tensor]
-"""All that a sampling step hands on to the next (:mod:`grainspec_runtime.processes.state`)."""
+"""The state between two sampling steps (:mod:`grainspec_runtime.processes.state`)."""
 
 Warn = Callable[[Diagnostic], None]
-"""Called with what is doubtful about a run."""
+"""Called with a warning."""
 
 
 class Stage(Protocol):
-    """Opens a named stage of a run, which is timed and shown; gives what reports its progress."""
+    """Starts a stage of a run, which is timed and displayed; returns its progress callback."""
 
     def __call__(self, name: str, variant: str | None = None) -> AbstractContextManager[Progress]:
-        """``name`` is one of a few words, ``variant`` that of the edit."""
+        """Start the stage ``name``; ``variant`` is the variant of the edit."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One edit as a process sees it: words, settings and a plan; no file, no region, no pixel.
+    """One edit as a process receives it: prompts, settings and a plan, without files or pixels.
 
-    edited_F1hw: where the latents may leave the source's, float32 in [0, 1]; None for everywhere.
-    blend_from: the share of the steps, from the first, at which they may do so anywhere.
-    about: what cache entries of this run say of themselves, in words.
+    edited_F1hw: where the latents may differ from the source's, float32 in [0, 1]; None for
+    everywhere.
+    blend_from: share of the steps, from the first, at which they may differ everywhere.
+    about: a description for cache entries of this run.
     """
 
     plan: MaskPlan
@@ -61,20 +62,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Edited latents, float32 ``[F, c, h, w]``, and whether work of earlier runs was reused."""
+    """Edited latents, float32 ``[F, c, h, w]``, and whether results of earlier runs were reused."""
 
     latents: Tensor
     reused: bool
 
 
 class Process(Protocol):
-    """How latents of the source clip become latents of the edited one."""
+    """Turns latents of the source clip into latents of the edit."""
 
     def key(self, job: Job) -> str:
-        """A hash of everything that the reusable work for a job depends on."""
+        """Compute a hash of everything that the reusable results for a job depend on."""
 
     def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Keep the cache entries for a job from being removed, inside the block."""
+        """Protect the cache entries for a job from eviction inside the block."""
 
     def run(
         self,
@@ -89,9 +90,9 @@ class Process(Protocol):
         """Make the edit.
 
         ``attention`` makes the attention of its passes, under the plan. ``keep`` is called with the
-        number of finished steps and the state after them; such a pair as ``begin`` continues there,
-        with a bit-identical result. Raises GrainError (G505) for NaN or infinity.
+        number of finished steps and the state after them; pass such a pair as ``begin`` to resume
+        there, with a bit-identical result. Raises GrainError (G505) for NaN or infinity.
         """
 
     def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """The source's latents as the process gives them back without any edit."""
+        """Return the source's latents as the process reconstructs them without an edit."""

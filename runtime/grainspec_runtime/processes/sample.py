@@ -1,4 +1,4 @@
-"""Sampling with guidance under a plan, with the clip kept where nothing is edited."""
+"""Sample with guidance under a plan, and blend with the source outside the edited regions."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def sample(
     begin: tuple[int, Mapping[str, Tensor]] | None = None,
     keep: Callable[[int, Mapping[str, Tensor]], None] = lambda done, state: None,
 ) -> Tensor:
-    """Edited latents, float32 ``[F, c, h, w]``, from the end of an inversion's ``trajectory``.
+    """Sample edited latents, float32 ``[F, c, h, w]``, from an inversion's ``trajectory``.
 
-    ``prompts`` are the negative and the wanted one, or the wanted one alone, without guidance.
-    ``scheduler`` is one of :meth:`Schedule.solver`'s, its timesteps those of the inversion. After
-    every step the latents are put back on the trajectory where ``edited_F1hw`` is 0, and part of
-    the way where it is below 1; None leaves them alone. In the first ``blend_from`` of the steps, a
-    share, they are not put back. With ``eta`` (DDIM's σ, as a share of DDPM's) noise is drawn from
-    ``seed``, on the CPU, so that it is the same on any device. Raises GrainError (G505), with step
-    and layer, if a step produces NaN or infinity.
+    ``prompts`` are the negative and the target prompt, or one prompt for sampling without guidance.
+    ``scheduler`` comes from :meth:`Schedule.solver`, with the timesteps of the inversion. After
+    every step the latents are set back to the trajectory where ``edited_F1hw`` is 0, and
+    interpolated where it is between 0 and 1; with None they are not. In the first steps, the share
+    ``blend_from`` of all, they are not set back either. With ``eta`` (DDIM's σ as a share of
+    DDPM's), noise is drawn from ``seed`` on the CPU, so that it is the same on every device. Raises
+    GrainError (G505), with step and layer, if a step produces NaN or infinity.
 
-    ``keep`` is called with the number of finished steps and all that the next one builds on (see
-    :mod:`grainspec_runtime.processes.state`); such a pair as ``begin`` continues from there, with a
-    bit-identical result. ``progress`` counts the steps, times the windows of
-    ``attention`` if it has several.
+    ``keep`` is called with the number of finished steps and the state after them (see
+    :mod:`grainspec_runtime.processes.state`); pass such a pair as ``begin`` to resume there, with a
+    bit-identical result. ``progress`` counts steps, multiplied by the windows of ``attention`` if
+    it has several.
     """
     checkpoint = denoiser.checkpoint
     conditioning = checkpoint.condition(prompts, trajectory[-1])
@@ -69,13 +69,13 @@ def sample(
                 continue
             attention.begin_step(step, steps, float(t))
             passes = torch.cat([x, x]) if guided else x
-            asked = functools.partial(
+            predict = functools.partial(
                 denoiser, passes, t, conditioning, attention, step=step, steps=steps
             )
-            output = asked(window_done=functools.partial(report, step))
+            output = predict(window_done=functools.partial(report, step))
             if guided:
-                plain, wanted = output.chunk(2)
-                output = plain + guidance * (wanted - plain)
+                unconditional, conditional = output.chunk(2)
+                output = unconditional + guidance * (conditional - unconditional)
             extra: dict[str, Any] = {}
             if eta:
                 noise = torch.randn(x.shape, generator=generator)
@@ -83,10 +83,10 @@ def sample(
             x = scheduler.step(output, t, x, **extra).prev_sample
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
-                raise not_finite(where, checkpoint.denoiser, asked)
+                raise not_finite(where, checkpoint.denoiser, predict)
             if edited_F1hw is not None and step >= first_steps(blend_from, steps):
                 x = torch.lerp(trajectory[-2 - step].to(x), x, edited_F1hw)
-            # one memory order, as a kept state has it: convolutions round by it
+            # the memory order of a saved state: convolutions round differently in another order
             x = x.contiguous()
             keep(step + 1, state_of(x, scheduler, generator))
             report(step + 1, 0)

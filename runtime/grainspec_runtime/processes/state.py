@@ -1,7 +1,7 @@
-"""All that a sampling step hands on to the next, as tensors by name, and back again.
+"""The state between two sampling steps, as named tensors: save and restore it.
 
-The latents, what solvers of several steps remember of earlier ones, and where the generator of
-noise stands. The names are those of diffusers' schedulers.
+It consists of the latents, the history that multistep solvers need, and the state of the random
+generator. The names are those of diffusers' schedulers.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _TENSORS = ("last_sample",)
 
 
 def state_of(latents: Tensor, scheduler: Any, generator: torch.Generator) -> dict[str, Tensor]:
-    """The state after a step; tensors are the scheduler's own, not copies."""
-    found = {LATENTS: latents, "generator": generator.get_state()}
+    """Return the state after a step; tensors are the scheduler's own, not copies."""
+    state = {LATENTS: latents, "generator": generator.get_state()}
     for name in _NUMBERS:
         value = getattr(scheduler, name, None)
         if value is not None:
-            found[name] = torch.tensor(int(value))
+            state[name] = torch.tensor(int(value))
     for name in _LISTS:
-        for index, one in enumerate(getattr(scheduler, name, ())):
-            if one is not None:
-                found[f"{name}.{index}"] = torch.as_tensor(one)
+        for index, item in enumerate(getattr(scheduler, name, ())):
+            if item is not None:
+                state[f"{name}.{index}"] = torch.as_tensor(item)
     for name in _TENSORS:
         if getattr(scheduler, name, None) is not None:
-            found[name] = getattr(scheduler, name)
-    return found
+            state[name] = getattr(scheduler, name)
+    return state
 
 
 def restored(
@@ -41,21 +41,21 @@ def restored(
     generator: torch.Generator,
     device: torch.device,
 ) -> Tensor:
-    """The latents of a state, with a scheduler (its timesteps set) and a generator put back to it.
+    """Restore a state in a scheduler, whose timesteps are set, and a generator; return the latents.
 
-    Tensors go to ``device``.
+    Tensors are moved to ``device``.
     """
     generator.set_state(state["generator"].cpu())
     for name in _NUMBERS:
         if name in state:
             setattr(scheduler, name, int(state[name]))
     for name in _LISTS:
-        kept = list(getattr(scheduler, name, ()))
-        for index in range(len(kept)):
+        history = list(getattr(scheduler, name, ()))
+        for index in range(len(history)):
             if f"{name}.{index}" in state:
-                kept[index] = state[f"{name}.{index}"].to(device)
-        if kept:
-            setattr(scheduler, name, kept)
+                history[index] = state[f"{name}.{index}"].to(device)
+        if history:
+            setattr(scheduler, name, history)
     for name in _TENSORS:
         if name in state:
             setattr(scheduler, name, state[name].to(device))

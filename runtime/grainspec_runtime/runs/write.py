@@ -1,4 +1,4 @@
-"""A run's folder: the edited clip, pictures to judge it by, and all that is needed to repeat it."""
+"""Write a run's folder: the edited clip, pictures, and everything needed to repeat the run."""
 
 from __future__ import annotations
 
@@ -49,45 +49,45 @@ _FILES = frozenset(
     }
 )
 _COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
-"""Files beside the folders of a spec's variants."""
-_CURE = "Name another folder with `-o`."
+"""Files next to the folders of a spec's variants."""
+_CURE = "Choose another folder: `-o FOLDER`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
 
 def check_writable(folder: Path, own: Collection[str] = _FILES | _COMPARISON) -> None:
-    """Raise GrainError (G310) unless a run can be written to ``folder``.
+    """Raise GrainError (G310) if a run cannot be written to ``folder``.
 
-    A folder that holds an earlier run, files by the names ``own`` and nothing else but the runs of
-    variants in folders of their own, is replaced; any other is left alone.
+    The files of an earlier run are replaced. A folder with anything else is not touched: only files
+    named ``own`` and subfolders with runs of variants are allowed.
     """
     folder = folder.resolve()
     if folder.exists():
         if not folder.is_dir():
-            raise fail("G310", f"{folder} is a file", _CURE)
-        strange = sorted(
+            raise fail("G310", f"{folder} is a file, not a folder", _CURE)
+        foreign = sorted(
             path.name
             for path in folder.iterdir()
             if path.name not in own and not (path / MANIFEST).is_file()
         )
-        if strange:
-            message = f"{folder} holds what is no run of grain's, such as {strange[0]}"
+        if foreign:
+            message = f"{folder} contains files that are not from a grain run, such as {foreign[0]}"
             raise fail("G310", message, _CURE)
     place = folder if folder.exists() else folder.parent
     while not place.exists():
         place = place.parent
-    try:  # permissions alone do not tell: a disk may be full, or mounted for reading
+    try:  # permissions are not enough: a disk may be full or read-only
         os.rmdir(tempfile.mkdtemp(prefix=".grain", dir=place))
     except OSError as error:
-        raise fail("G310", f"{place} cannot be written to: {error.strerror}", _CURE) from error
+        raise fail("G310", f"{place} is not writable: {error.strerror}", _CURE) from error
 
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write to, which becomes ``folder`` at the end, or vanishes.
+    """Return a temporary folder to write to, which becomes ``folder`` at the end of the block.
 
-    Whatever is raised inside, ``folder`` is either as it was before or complete. One that is there
-    stays the same folder, for it may be a mount or a link; its files are replaced, the manifest
-    last.
+    If an exception is raised inside, the temporary folder is deleted and ``folder`` is unchanged. A
+    folder that exists stays the same folder, because it may be a mount or a link; its files are
+    replaced, the manifest last.
     """
     folder = folder.resolve()
     try:
@@ -100,7 +100,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         try:
             _move(partial, folder)
         except KeyboardInterrupt:
-            _move(partial, folder)  # a few renames: finish them first
+            _move(partial, folder)  # finish these few renames first
             raise
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror}"
@@ -110,10 +110,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _move(partial: Path, folder: Path) -> None:
-    """Let ``folder`` have the files of ``partial`` and no others; can be called again."""
+    """Replace the files of ``folder`` by those of ``partial``; can be called again."""
     if not partial.exists():
         return
-    partial.chmod(0o777 & ~_umask())  # mkdtemp's own is for secrets
+    partial.chmod(0o777 & ~_umask())  # mkdtemp allows only the owner
     if not folder.exists():
         partial.rename(folder)
         return
@@ -135,9 +135,9 @@ def _umask() -> int:
 def save_run(
     result: EditResult, folder: Path, *, spec_text: str, spec_name: str, arguments: list[str]
 ) -> None:
-    """Write a run's folder, whole or not at all; ``spec_text`` is the spec as the user wrote it.
+    """Write a run's folder, whole or not at all.
 
-    ``spec_name`` says by its suffix which door the spec came through.
+    ``spec_text`` is the spec as the user wrote it; the suffix of ``spec_name`` is its format.
     """
     check_writable(folder)
     prepared = result.prepared
@@ -171,7 +171,7 @@ def save_run(
 
 
 def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
-    """A result as it will be read back from ``folder``."""
+    """Convert a result to the run that will be read from ``folder``."""
     plan = result.prepared.plan
     return Run(
         folder=folder,
@@ -186,7 +186,7 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
 
 
 def finished_run(folder: Path, run_key: str) -> Frames | None:
-    """The edited frames of the run in a folder, where it is that of ``run_key`` and whole."""
+    """Return the edited frames of a run's folder if it is complete and has this key, else None."""
     try:
         with (folder / MANIFEST).open(encoding="utf-8") as file:
             if json.load(file).get("run_key") != run_key:
@@ -197,10 +197,10 @@ def finished_run(folder: Path, run_key: str) -> Frames | None:
 
 
 def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
-    """Write ``variants.png``, ``variants.mp4`` and ``variants.html``: what variants made of a clip.
+    """Write ``variants.png``, ``variants.mp4`` and ``variants.html``, which compare variants.
 
-    The runs themselves are in folders of their names already. Raises OSError where something cannot
-    be written.
+    The runs are already in subfolders with the names of the variants. Raises OSError if a file
+    cannot be written.
     """
     source, fps = results[0].source, results[0].fps
     edited = {str(result.prepared.variant): result.edited for result in results}
@@ -215,7 +215,7 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
 
 
 def overlay_picture(result: EditResult) -> Image.Image:
-    """The first frame with its regions, and what becomes of each."""
+    """Draw the regions on the first frame, with a legend of their edits."""
     prepared = result.prepared
     layout = prepared.bound.edits
     picture = enlarged(overlay(result.source[:1], layout.at([0])), 384)[0]
@@ -224,7 +224,7 @@ def overlay_picture(result: EditResult) -> Image.Image:
 
 
 def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
-    """What was run, on what, with what: plain JSON values."""
+    """Return the manifest of a run, as JSON values."""
     prepared = result.prepared
     facts = prepared.bound.facts
     return {
@@ -270,7 +270,7 @@ def _reconstruction_of(result: EditResult) -> dict[str, float] | None:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held, in bytes; None where that is not known."""
+    """Return the peak memory of this process in bytes; None if it is unknown."""
     try:
         import resource
     except ImportError:

@@ -1,1 +1,1 @@
-"""Noise schedules: how much of a latent is noise at a timestep, and their solvers."""
+"""Noise schedules: the share of noise in a latent at each timestep, and their solvers."""

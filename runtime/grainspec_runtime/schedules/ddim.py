@@ -1,8 +1,8 @@
-"""The noise schedules of DDPM, as DDIM and its faster relatives sample them.
+"""The noise schedules of DDPM, and DDIM and faster solvers for them.
 
-A spec can name one of four solvers. All of them solve the same equation between the same points,
-so that one inversion (see :mod:`grainspec_runtime.processes.invert`) serves them all, at each one's
-own timesteps.
+A spec names one of four solvers. All of them solve the same equation between the same end points,
+so the inversion (see :mod:`grainspec_runtime.processes.invert`) is the same for all, at the
+timesteps of the solver.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ _CLASSES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class DdimSchedule:
-    """The schedule of a checkpoint, given as a DDIM scheduler."""
+    """The schedule of a checkpoint, from its DDIM scheduler."""
 
     scheduler: DDIMScheduler
 
     def solver(self, sampler: Sampler, device: torch.device) -> Any:
-        """The spec's solver on this schedule, its timesteps set."""
+        """Return the spec's solver on this schedule, with its timesteps set."""
         scheduler = solver(self.scheduler, sampler.method)
         scheduler.set_timesteps(sampler.steps, device=device)
         return scheduler
 
     def rates(self, t: Tensor, like: Tensor) -> Rates:
-        """√ᾱ and √(1 − ᾱ) at a timestep, on the device of ``like``."""
+        """Return √ᾱ and √(1 − ᾱ) at a timestep, on the device of ``like``."""
         return _rates(self.scheduler.alphas_cumprod.to(like.device)[t])
 
     def clean_rates(self, like: Tensor) -> Rates:
-        """√ᾱ and √(1 − ᾱ) at the end of sampling, on the device and in the dtype of ``like``."""
+        """Return √ᾱ and √(1 − ᾱ) at the end of sampling, with device and dtype of ``like``."""
         return _rates(self.scheduler.final_alpha_cumprod.to(like))
 
     def noise_of(self, output: Tensor, x: Tensor, rates: Rates) -> Tensor:
-        """The noise that a network of the checkpoint's prediction type says is in ``x``."""
+        """Return the noise in ``x``, from a network output of the checkpoint's prediction type."""
         kind = self.scheduler.config.prediction_type
         if kind == "epsilon":
             return output
@@ -69,10 +69,10 @@ def _rates(alpha_cumprod: Tensor) -> Rates:
 
 
 def ddim_scheduler(folder: Path, span: Span | None) -> DDIMScheduler:
-    """A DDIM scheduler with the noise schedule of a checkpoint, whichever sampler it names.
+    """Make a DDIM scheduler with the noise schedule of a checkpoint, whatever sampler it names.
 
-    What DDIM knows and the checkpoint's own sampler does not is set as diffusers' Stable Diffusion
-    pipeline sets it; DDIM's defaults are those of another model, and clip latents to [-1, 1].
+    Settings of DDIM that the checkpoint's own sampler lacks get the values of diffusers' Stable
+    Diffusion pipeline. DDIM's defaults are for another model, and clip latents to [-1, 1].
     """
     saved = read_json(folder / "scheduler_config.json", span)
     return DDIMScheduler.from_pretrained(
@@ -86,10 +86,10 @@ def ddim_scheduler(folder: Path, span: Span | None) -> DDIMScheduler:
 
 
 def solver(ddim: DDIMScheduler, method: SamplerMethod) -> Any:
-    """A new scheduler of ``method`` on the noise schedule of a checkpoint's DDIM scheduler.
+    """Make a scheduler of ``method`` with the noise schedule of a checkpoint's DDIM scheduler.
 
-    DPM-Solver++ (Lu et al., 2022) and UniPC (Zhao et al., 2023) predict the clean picture, DEIS
-    (Zhang and Chen, 2023) the noise; all are of second order here, the last steps of first.
+    DPM-Solver++ (Lu et al., 2022) and UniPC (Zhao et al., 2023) predict the clean latents, DEIS
+    (Zhang and Chen, 2023) the noise. All are second order here; the last steps are first order.
     """
     if method == "ddim":
         return DDIMScheduler.from_config(ddim.config)

@@ -1,8 +1,8 @@
-"""What a noise schedule is to the processes that move latents along it.
+"""The interface of a noise schedule.
 
-At a timestep t a latent is a mix of the clean one and noise, x_t = a x_0 + b ε, with a the *signal
-rate* and b the *noise rate*: a = √ᾱ, b = √(1 − ᾱ) for DDPM's schedules, a = 1 − σ, b = σ for flow
-matching. Processes know these rates, and never where they come from.
+At timestep t a latent is a mix of the clean latent and noise, x_t = a x_0 + b ε, with the *signal
+rate* a and the *noise rate* b: a = √ᾱ, b = √(1 − ᾱ) for DDPM's schedules, a = 1 − σ, b = σ for flow
+matching. Processes use these rates only, so they work with any schedule.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Schedule(Protocol):
     """A checkpoint's noise schedule."""
 
     def solver(self, sampler: Sampler, device: torch.device) -> Any:
-        """A scheduler of diffusers for a spec's sampler, its timesteps set, the noisiest first."""
+        """Return a diffusers scheduler for a sampler, with its timesteps set, noisiest first."""
 
     def rates(self, t: Tensor, like: Tensor) -> Rates:
-        """The rates at a timestep, on the device of ``like``."""
+        """Return the rates at a timestep, on the device of ``like``."""
 
     def clean_rates(self, like: Tensor) -> Rates:
-        """The rates at the end of sampling, where the clip's own latents stand."""
+        """Return the rates at the end of sampling, which are those of the clip's latents."""
 
     def noise_of(self, output: Tensor, x: Tensor, rates: Rates) -> Tensor:
-        """The noise ε in ``x`` at these rates, by the denoiser's ``output`` there."""
+        """Return the noise ε in ``x`` at these rates, from the denoiser's ``output``."""

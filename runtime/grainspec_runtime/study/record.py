@@ -1,11 +1,11 @@
-"""Attention recorded while a plan is at work: how much goes where, without modulation and with it.
+"""Record attention during sampling: how much each edit receives, without and with modulation.
 
-Nothing quadratic is kept or even built. How much attention a token pays to the words of an edit is
-found by the attention itself: its values are replaced by ones that say which words, or which
-region, a key belongs to, and what comes out is the share of the row's softmax that fell on each.
-So every backend can be studied, in its own memory, and what is recorded is what it does.
+No quadratic matrix is computed. To measure how much attention a token pays to the words of an edit,
+attention is computed once more with other values: indicators of the words, or of the region, that
+each key belongs to. The output is the share of the row's softmax on each of them. This works with
+every backend, in its usual memory, and measures that backend's own attention.
 
-A recorder is a component of the attention that it records: where there is none, there is no cost.
+A recorder is a component of the attention; without a recorder there is no cost.
 
 Dimensions: P passes, F frames, H heads, N tokens of a frame, T words, d head size, E edits.
 """
@@ -27,17 +27,17 @@ from grainspec_runtime.modulation.layers import Attend, AttentionLayer
 from grainspec_runtime.study.segments import clusters, components
 
 CLUSTERS = (3, 4, 5)
-"""Numbers of clusters that the features are divided into."""
+"""Numbers of clusters of the features."""
 
 _MOST_TOKENS = 1024
-"""Features are kept at the finest level with no more tokens a frame than these."""
+"""Features are recorded at the finest level with at most this many latent tokens a frame."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass
 class _Level:
-    """Running sums of a level: maps ``[2, F, N, E]``, without modulation and with it."""
+    """Running sums of a level: maps ``[2, F, N, E]``, without and with modulation."""
 
     plan: PlanLevel
     members_FNE: Tensor
@@ -47,15 +47,17 @@ class _Level:
 
 @dataclass(frozen=True)
 class Study:
-    """What was recorded of one edit.
+    """The recorded attention of one edit.
 
-    maps: ``[2, E, F, h, w]`` in [0, 1], the share of attention that each token pays to the words of
-    each edit, without modulation (at the same step, of the same latents) and with it; means over
-    layers, levels, heads and steps. tally: ``[S, 2, 2, E]`` by recorded step, without and with, to
-    words and to tokens: of the attention that an edit's words get, the share inside its region; and
-    of the attention that its region's tokens pay, the share that stays inside. NaN where an edit
-    has no words or no token. segments: the self-attention features in k clusters, ``[F, h, w]``, by
-    k; colours: their three principal components, ``[F, h, w, 3]`` in [0, 1].
+    maps: ``[2, E, F, h, w]`` in [0, 1], the share of its attention that each latent token pays to
+    the words of each edit, without modulation (at the same step, for the same latents) and with it;
+    means over layers, levels, heads and steps.
+    tally: ``[S, 2, 2, E]``, for each recorded step, without and with modulation, two shares: of the
+    attention that an edit's words receive, the share from inside its region; and of the attention
+    that its region's latent tokens pay, the share that stays inside. NaN if an edit has no words or
+    no latent token.
+    segments: clusters of the self-attention features, ``[F, h, w]``, keyed by their number.
+    colours: three principal components of these features, ``[F, h, w, 3]`` in [0, 1].
     """
 
     regions: tuple[str, ...]
@@ -67,16 +69,16 @@ class Study:
     colours: Floats | None = None
 
     def share(self, kind: int) -> Floats:
-        """Mean over steps of a share, ``[2, E]``: to words (0) or to tokens (1)."""
+        """Average a share over steps, ``[2, E]``: that of words (0) or of latent tokens (1)."""
         return np.asarray(self.tally[:, :, kind].mean(axis=0))
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What one recorder recorded, on the CPU.
+    """The record of one recorder, on the CPU.
 
-    maps: ``[2, E, F, h, w]`` as a study's. tally: ``[S, 2, 2, E, 2]``, inside and of all. features:
-    sums over steps, ``[F, N, C]``.
+    maps: ``[2, E, F, h, w]``, as in a study. tally: ``[S, 2, 2, E, 2]``, attention inside and in
+    total. features: sums over steps, ``[F, N, C]``.
     """
 
     maps: Tensor
@@ -85,11 +87,11 @@ class _Record:
 
 
 class StudyRecorder:
-    """Records attention while a plan acts; the attention itself stays bit-identical.
+    """Records attention during sampling; the edit stays bit-identical.
 
-    Recorded are the steps that are modulated; all of them, where none is. Memory is one map a level
-    and one sum of features, however many steps there are. ``weights`` says how much each frame
-    counts, where the clip is a window of a longer one.
+    It records the modulated steps, or all steps if none is modulated. Memory is one map a level and
+    one sum of features, for any number of steps. ``weights`` are the weights of the frames, if the
+    clip is a window of a longer one.
     """
 
     def __init__(
@@ -116,10 +118,10 @@ class StudyRecorder:
         self._features: Tensor | None = None
         self._every = self._on = self._modulated = False
         self.studied_steps: list[int] = []
-        self._tally: list[Tensor] = []  # one [2, 2, E, 2] a step: inside, of all
+        self._tally: list[Tensor] = []  # one [2, 2, E, 2] a step: inside, total
 
     def begin_step(self, step: int, steps: int, *, modulated: bool) -> None:
-        """A sampling step begins."""
+        """Begin a sampling step."""
         self._keep_features()
         if step == 0:
             self._every = not modulated
@@ -132,7 +134,7 @@ class StudyRecorder:
     def record(
         self, layer: AttentionLayer, attend: Attend, query: Tensor, key: Tensor, out: Tensor
     ) -> None:
-        """After a layer attended: tally where its attention goes."""
+        """Record a layer's attention, after it ran."""
         level = self._seen.get(layer.level) if self._on else None
         if level is None:
             return
@@ -160,13 +162,15 @@ class StudyRecorder:
         inside = (shares * members).sum((1, 2))
         count = members.sum((0, 1)).expand_as(inside)
         self._tally[-1][:, 1] += torch.stack([inside, count], -1)
-        if level.plan is self._featured:  # the last layer of a step stays: a decoder's
+        if level.plan is self._featured:
+            # overwritten until the last layer of the step, which is in the decoder
             self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
 
     def _shares(self, attend: Attend, query: Tensor, key: Tensor, of_keys: Tensor) -> Tensor:
-        """Mean over heads of the softmax's share that falls on each edit's keys, ``[2, F, N, E]``.
+        """Return each edit's share of the softmax, averaged over heads, ``[2, F, N, E]``.
 
-        ``of_keys`` ``[F, M, E]`` says which keys are an edit's. Without modulation, then with it.
+        ``of_keys`` ``[F, M, E]`` is 1 where a key belongs to an edit. The first dimension is
+        without and with modulation.
         """
         query, key = query[-self.frames :], key[-self.frames :]
         heads, width = query.shape[1], query.shape[3]
@@ -190,7 +194,7 @@ class StudyRecorder:
 
     @torch.no_grad()
     def result(self) -> _Record:
-        """What was recorded, once sampling is done."""
+        """Return the record, after sampling."""
         self._keep_features()
         seen = [level for level in self._seen.values() if level.layers]
         rows, columns = self.plan.levels[0].labels_FHW.shape[1:]
@@ -207,17 +211,17 @@ class StudyRecorder:
 
     @property
     def featured_grid(self) -> tuple[int, ...]:
-        """Rows and columns of the level whose features are kept."""
+        """Rows and columns of the level whose features are recorded."""
         return self._featured.labels_FHW.shape[1:]
 
 
 def study_of(
     recorders: Sequence[StudyRecorder], windows: Sequence[FrameWindow], plan: MaskPlan
 ) -> Study:
-    """What the recorders of a clip's ``windows``, one each, recorded of an edit with this plan.
+    """Combine the records of a clip's windows, one recorder each, to the study of an edit.
 
-    Of windows each frame's record is averaged as its predictions are; in a window, attention is
-    that to the frames there.
+    Records of the same frame are averaged with the weights of the windows, as predictions are.
+    Within a window, attention covers the frames of the window only.
     """
     records = [recorder.result() for recorder in recorders]
     record = records[0] if len(records) == 1 else _joined(records, windows)
@@ -238,7 +242,7 @@ def study_of(
 
 
 def _joined(records: Sequence[_Record], windows: Sequence[FrameWindow]) -> _Record:
-    """The record of a clip from those of its windows, whose tallies are weighted already."""
+    """Join the records of windows, whose tallies are already weighted, to that of the clip."""
     whole, count = records[0].maps, 1 + max(window.frames[-1] for window in windows)
     maps = whole.new_zeros(*whole.shape[:2], count, *whole.shape[3:])
     tally = torch.stack([record.tally for record in records]).sum(0)

@@ -1,7 +1,7 @@
-"""Stable Diffusion 1.x, 2.x and XL: latent diffusion with a UNet of image resolution levels.
+"""Stable Diffusion 1.x, 2.x and XL: latent diffusion with a UNet.
 
-The module is the family's members of :class:`grainspec_runtime.backbones.family.Family`. Only a
-model that is loaded, or a pipeline that a plan goes on, brings torch in.
+This module has the members of :class:`grainspec_runtime.backbones.family.Family`. Torch is imported
+only to load a model, or to apply a plan to a pipeline.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PARTS = {
 
 
 class StableDiffusionUNets:
-    """The family of Stable Diffusion's UNets; see the protocol for what each member is."""
+    """The family of Stable Diffusion's UNets; the protocol documents the members."""
 
     name = "Stable Diffusion 1.x, 2.x or XL"
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -44,19 +44,19 @@ class StableDiffusionUNets:
     }
 
     def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
-        """The facts that the compiler needs, from configuration files."""
+        """Read the facts that the compiler needs from configuration files."""
         from grainspec_runtime.backbones.families.sd_unet.describe import describe
 
         return describe(model, embeddings, self.parts[model.pipeline])
 
     def native_size(self, model: ModelFolder) -> Size:
-        """The frame size that the model was trained on."""
+        """Return the frame size that the model was trained on."""
         from grainspec_runtime.backbones.families.sd_unet.describe import native_size
 
         return native_size(model)
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
-        """Raise GrainError for controls and injection that the UNet cannot do."""
+        """Raise GrainError for controls and injection that the UNet does not support."""
         from grainspec_runtime.backbones.families.sd_unet.check import check_controls, check_inject
 
         check_controls(spec, base, model)
@@ -69,13 +69,13 @@ class StableDiffusionUNets:
         return load(model, options, self.parts[model.pipeline], self.weighted)
 
     def owns(self, pipe: object) -> bool:
-        """Whether a pipeline's denoiser is a UNet."""
+        """Return whether a pipeline's denoiser is a UNet."""
         return hasattr(pipe, "unet")
 
     def apply(
         self, plan: MaskPlan, pipe: Any, *, backend: str
     ) -> AbstractContextManager[Attention]:
-        """Let calls of a pipeline follow a plan inside the block."""
+        """Apply a plan to calls of a pipeline inside the block."""
         from grainspec_runtime.backbones.families.sd_unet.apply import plan_applied
 
         return plan_applied(plan, pipe, backend=backend)

@@ -1,4 +1,4 @@
-"""Load LoRAs and textual inversions into a pipeline, with diffusers' own calls."""
+"""Load LoRAs and textual inversions into a pipeline, with diffusers' own methods."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from grainspec.diagnostics import fail
 from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora, new_word
 
+_OTHER_LORA = "Use a LoRA that was trained for this kind of Stable Diffusion."
 
-def teach_words(pipe: Any, embeddings: Sequence[Embedding]) -> None:
-    """Load textual inversions; raises GrainError (G508) for one that does not fit the model."""
+
+def load_embeddings(pipe: Any, embeddings: Sequence[Embedding]) -> None:
+    """Load textual inversions; raises GrainError (G508) if one does not fit the model."""
     encoders = [name for name in ("text_encoder", "text_encoder_2") if hasattr(pipe, name)]
     widths = {name: int(getattr(pipe, name).config.hidden_size) for name in encoders}
     for embedding in embeddings:
@@ -28,9 +30,9 @@ def teach_words(pipe: Any, embeddings: Sequence[Embedding]) -> None:
 
 
 def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> None:
-    """Load LoRAs and add them to the weights, each times its scale.
+    """Load LoRAs and fuse them into the weights, each multiplied by its scale.
 
-    Raises GrainError (G508) for one that does not fit the model; see :func:`check_lora` for more.
+    Raises GrainError (G508) if one does not fit the model, and as :func:`check_lora` does.
     """
     if not loras:
         return
@@ -42,11 +44,12 @@ def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> None:
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
             reason = str(error).strip().splitlines()[-1].strip() or type(error).__name__
             message = f"the LoRA {lora.path} does not fit the model: {reason}"
-            cure = "Take one trained for this kind of Stable Diffusion."
-            raise fail("G508", message, cure) from error
+            raise fail("G508", message, _OTHER_LORA) from error
         if not any(name in adapters for adapters in pipe.get_list_adapters().values()):
-            message = f"nothing in the LoRA {lora.path} fits the model"
-            raise fail("G508", message, "Take one trained for this kind of Stable Diffusion.")
+            message = (
+                f"the LoRA {lora.path} does not fit the model: no layer of the model has its names"
+            )
+            raise fail("G508", message, _OTHER_LORA)
     pipe.set_adapters(names, [lora.scale for lora in loras])
     pipe.fuse_lora(adapter_names=names)
     pipe.unload_lora_weights()

@@ -1,4 +1,4 @@
-"""What a spec may ask of a Stable Diffusion UNet, found in configuration files alone. No torch."""
+"""Check what a spec uses of a Stable Diffusion UNet, from configuration files. Free of torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grainspec_runtime.backbones.locate import read_json
 
 
 def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
-    """Raise GrainError for a control whose annotator or ControlNet is missing or does not fit."""
+    """Raise GrainError if a control's annotator or ControlNet is missing or does not fit."""
     if not spec.controls:
         return
     from grainspec_runtime.conditioning.annotate import check_annotator
@@ -25,6 +25,6 @@ def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
 
 
 def check_inject(spec: EditSpec, model: ModelFolder) -> None:
-    """Raise GrainError (G404) for levels to inject at that the UNet's decoder lacks."""
+    """Raise GrainError (G404) if the UNet's decoder lacks a level that `inject` names."""
     if spec.inject:
         injected_layers(spec.inject, read_json(model.folder / "unet" / "config.json"))

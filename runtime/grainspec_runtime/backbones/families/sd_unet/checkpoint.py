@@ -1,4 +1,4 @@
-"""A loaded Stable Diffusion checkpoint (1.x, 2.x or XL) as a stock pipeline.
+"""A loaded Stable Diffusion checkpoint (1.x, 2.x or XL), as a stock pipeline.
 
 Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
 """
@@ -45,19 +45,19 @@ from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, Cr
 from grainspec_runtime.schedules.ddim import DdimSchedule
 
 VAE_BATCH = 4
-"""Frames that the VAE is given at once: what it needs does not grow with the clip."""
+"""Number of frames that the VAE processes at once, so that its memory is bounded."""
 
 _FULL_PRECISION_FRAMES = 16 * VAE_BATCH
-"""Frames of a clip that are held in float32 at once, which is four times as large as 8-bit; a VAE
-that is offloaded comes to the device once for all of them."""
+"""Number of frames that are held in float32 at once, which takes four times the memory of 8-bit
+frames; a VAE that is offloaded is moved to the device once for all of them."""
 
 
 @dataclass(frozen=True)
 class StableDiffusion:
-    """A Stable Diffusion checkpoint as a stock pipeline, frozen.
+    """A frozen Stable Diffusion checkpoint, as a stock pipeline.
 
-    It computes on ``device`` in ``dtype``; the VAE may have more precision. The members are those
-    of :class:`grainspec_runtime.backbones.family.Checkpoint`.
+    It runs on ``device`` in ``dtype``; the VAE may have higher precision. The members are those of
+    :class:`grainspec_runtime.backbones.family.Checkpoint`.
     """
 
     name: str
@@ -84,7 +84,7 @@ class StableDiffusion:
 
     @property
     def scheduler(self) -> DDIMScheduler:
-        """The checkpoint's noise schedule, as DDIM has it."""
+        """The checkpoint's noise schedule, as a DDIM scheduler."""
         return self.pipe.scheduler
 
     @property
@@ -94,25 +94,25 @@ class StableDiffusion:
 
     @property
     def memory(self) -> UNetMemory:
-        """What its parts take, estimated from their sizes."""
+        """The memory that its components need, estimated from their sizes."""
         return UNetMemory(self.pipe, self.dtype, vae_batch=VAE_BATCH)
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels across one latent."""
+        """Width and height in pixels of one latent."""
         per_latent: int = 2 ** (len(self.vae.config.block_out_channels) - 1)
         return per_latent
 
     def encode_prompt(self, text: str) -> EncodedPrompt:
-        """A prompt as the UNet reads it."""
+        """Encode a prompt for the UNet."""
         return encode_prompt(self.pipe, text, device=self.device)
 
     def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
-        """A plan's target prompt, with isolated phrases where the plan isolates them."""
+        """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
         return encode_target(self.pipe, plan, device=self.device)
 
     def encode_clip(self, frames: Frames) -> Tensor:
-        """Latents ``[F, c, h, w]`` of frames, uint8 ``[F, H, W, 3]``.
+        """Encode frames, uint8 ``[F, H, W, 3]``, to latents ``[F, c, h, w]``.
 
         Raises GrainError (G505) for NaN or infinity.
         """
@@ -125,26 +125,27 @@ class StableDiffusion:
         return latents
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
-        """Frames, uint8 ``[F, H, W, 3]``, of latents; raises GrainError (G505) likewise."""
+        """Decode latents to frames, uint8 ``[F, H, W, 3]``; raises G505 for NaN or infinity."""
         parts = latents_Fchw.to(self.dtype).split(_FULL_PRECISION_FRAMES)
         return np.concatenate([to_frames(self.decode_latents(part)) for part in parts])
 
-    @torch.no_grad()  # not inference_mode: accelerate makes parameters of what it offloads
+    @torch.no_grad()  # not inference_mode: accelerate turns offloaded weights into parameters
     def encode_frames(self, frames_F3HW: Tensor) -> Tensor:
-        """Latents ``[F, c, h, w]`` of frames in [-1, 1]: the posterior's mean, scaled."""
+        """Encode frames in [-1, 1] to latents ``[F, c, h, w]``: the posterior's mean, scaled."""
         latents = []
         for part in frames_F3HW.split(VAE_BATCH):
             part = part.to(self.device, self.vae.dtype)
             latents.append(self.vae.encode(part).latent_dist.mean)
-        self.pipe.maybe_free_model_hooks()  # where parts are offloaded: the VAE's turn is over
+        self.pipe.maybe_free_model_hooks()  # with offloading: move the VAE back to the CPU
         mean, scale = self._latent_scale()
         scaled = (torch.cat(latents) - mean) * scale
-        # one memory order whatever the VAE yields: convolutions round by it, and runs must repeat
+        # One memory order, whatever the VAE returns: convolutions round differently in another
+        # order, and runs must be repeatable.
         return scaled.to(self.dtype).contiguous()
 
     @torch.no_grad()
     def decode_latents(self, latents_Fchw: Tensor) -> Tensor:
-        """Frames ``[F, 3, H, W]``, float32 in [-1, 1] and on the CPU, of latents."""
+        """Decode latents to frames ``[F, 3, H, W]``, float32 in [-1, 1], on the CPU."""
         mean, scale = self._latent_scale()
         frames = []
         for part in latents_Fchw.split(VAE_BATCH):
@@ -154,7 +155,7 @@ class StableDiffusion:
         return torch.cat(frames)
 
     def _latent_scale(self) -> tuple[Tensor | float, Tensor | float]:
-        """What is taken from the VAE's latents, and what they are then multiplied by."""
+        """Return the mean to subtract from the VAE's latents, and the factor that follows."""
         config = self.vae.config
         scale = config.scaling_factor
         if config.latents_mean is None or config.latents_std is None:
@@ -166,7 +167,7 @@ class StableDiffusion:
         return mean, scale / std
 
     def condition(self, prompts: Sequence[EncodedPrompt], latents_Fchw: Tensor) -> dict[str, Any]:
-        """The UNet's keyword arguments for a pass per prompt, of one frame each: all have these."""
+        """Return the UNet's keyword arguments for one frame and one pass per prompt."""
         rows, columns = latents_Fchw.shape[-2:]
         unit = self.pixels_per_latent
         return denoiser_inputs(list(prompts), width=columns * unit, height=rows * unit)
@@ -174,7 +175,7 @@ class StableDiffusion:
     def load_controls(
         self, controls: Sequence[Control], pictures: Sequence[Frames], base: Path
     ) -> Controls | None:
-        """The ControlNets of a clip, with their pictures; None where a spec has none."""
+        """Load the ControlNets of a clip with their control images; None if there are none."""
         return load_controls(
             controls, pictures, base, self.name, device=self.device, dtype=self.dtype
         )
@@ -190,7 +191,7 @@ class StableDiffusion:
         steps: int,
         controls: Controls | None = None,
     ) -> Tensor:
-        """The UNet's output, float32 ``[P * F, c, h, w]``, for these frames of the clip."""
+        """Run the UNet on ``frames`` of the clip: float32 ``[P * F, c, h, w]``."""
         x = x_PFchw.to(self.dtype)
         inputs = repeated(conditioning, len(frames))
         residuals: dict[str, Any] = {}
@@ -210,7 +211,7 @@ class StableDiffusion:
         cross_rule: CrossAttentionRule | None = None,
         recorder: AttentionRecorder | None = None,
     ) -> FoldedAttention:
-        """How the UNet attends over ``frames`` frames; unmodulated without a plan."""
+        """Return the attention over ``frames`` frames; unmodulated without a plan."""
         return FoldedAttention(
             frames,
             plan=plan,
@@ -224,13 +225,13 @@ class StableDiffusion:
         )
 
     def installed(self, attention: Attention) -> AbstractContextManager[None]:
-        """Let ``attention`` decide all attention of the UNet inside the block."""
+        """Compute all attention of the UNet with ``attention`` inside the block."""
         return installed(self.unet, attention)
 
     def pass_facts(self, settings: Modulation) -> dict[str, Any]:
-        """Which frames attend to which, and where group norms take their statistics."""
+        """Return which frames attend to which, and the scope of group norm statistics."""
         return {"scope": settings.frames, "norm": norm_scope(settings.norm, self.name)}
 
     def source_features(self, inject: Inject) -> UNetFeatures:
-        """The layers whose features of the source clip ``inject`` puts into the edit."""
+        """Return the layers at which ``inject`` replaces features by the source clip's."""
         return UNetFeatures(self.unet, injected_layers(inject, self.unet.config))

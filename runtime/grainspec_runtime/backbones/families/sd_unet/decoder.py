@@ -1,6 +1,6 @@
-"""Which layers of a UNet's decoder take the source clip's features, from its configuration.
+"""Choose the layers of a UNet's decoder that `inject` replaces, from the configuration.
 
-The decoder's residual blocks and attentions are named as diffusers names them. No torch.
+Residual blocks and attentions have diffusers' names. Free of torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import Inject, Levels
 
 _PLUG_AND_PLAY = 1
-"""The residual block, from 0, of the coarsest level with attention that Plug-and-Play begins at:
-layer 4 of the decoder of Stable Diffusion 1.x, its coarsest level having the layers 0 to 2."""
+"""Index of the first residual block of Plug-and-Play, in the coarsest level with attention. It is
+layer 4 of the decoder of Stable Diffusion 1.x, whose coarsest level has the layers 0 to 2."""
 
 
 @dataclass(frozen=True)
 class InjectedLayers:
-    """Names of a UNet's modules: residual blocks, and groups of transformer blocks."""
+    """Names of modules of a UNet: residual blocks, and groups of transformer blocks."""
 
     residual: tuple[str, ...]
     attention: tuple[str, ...]
@@ -27,7 +27,7 @@ class InjectedLayers:
 
 @dataclass(frozen=True)
 class _Block:
-    """A block of the decoder: its level, 0 the finest, and how many layers it has."""
+    """A block of the decoder: its level, 0 being the finest, and its number of layers."""
 
     name: str
     level: int
@@ -43,10 +43,10 @@ class _Block:
 
 
 def injected_layers(inject: Inject, config: Mapping[str, Any]) -> InjectedLayers:
-    """The layers that ``inject`` means of a UNet with this configuration.
+    """Return the layers of a UNet with this configuration that ``inject`` replaces.
 
-    Where a share is 0% there are none of its kind. Raises GrainError (G404) for levels that the
-    decoder lacks, or that have no attention in it.
+    A kind whose share is 0% has no layers. Raises GrainError (G404) for levels that the decoder
+    lacks, or that have no attention in the decoder.
     """
     blocks = _blocks(config)
     residual: Sequence[str] = ()
@@ -70,7 +70,7 @@ def injected_layers(inject: Inject, config: Mapping[str, Any]) -> InjectedLayers
 
 
 def _blocks(config: Mapping[str, Any]) -> list[_Block]:
-    """The decoder's blocks, the coarsest first; defaults are diffusers'."""
+    """List the decoder's blocks, coarsest first; defaults are diffusers'."""
     kinds = config.get("up_block_types", ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3))
     layers = config.get("layers_per_block", 2)
     counts = [layers] * len(kinds) if isinstance(layers, int) else list(reversed(layers))
@@ -83,7 +83,7 @@ def _blocks(config: Mapping[str, Any]) -> list[_Block]:
 def _first(attending: Sequence[_Block], inject: Inject) -> _Block:
     if not attending:
         message = "the model's decoder has no self-attention"
-        cure = "Name `feature_levels`, and say `self 0%`."
+        cure = "Write `self 0%`, and set `feature_levels`."
         raise fail("G404", message, cure, inject.span)
     return attending[0]
 
@@ -95,7 +95,7 @@ def _chosen(
     able: Sequence[_Block],
     blocks: Sequence[_Block],
 ) -> list[_Block]:
-    """The blocks at ``levels``, all of which must be ``able`` to be injected into."""
+    """Return the blocks at ``levels``, which must be among the ``able`` ones."""
     known = sorted(block.level for block in able)
     wanted = known if isinstance(levels, str) else levels
     for level in wanted:
@@ -111,5 +111,5 @@ def _no_level(
 ) -> GrainError:
     what = "no self-attention" if exists else "no level"
     where = "" if level is None else f" at level {level}" if exists else f" {level}"
-    cure = f"Say `{name} {' '.join(map(str, known))}`." if known else "Say `self 0%`."
+    cure = f"Choose from `{name} {' '.join(map(str, known))}`." if known else "Write `self 0%`."
     return fail("G404", f"the model's decoder has {what}{where}", cure, inject.span_of(name))

@@ -1,4 +1,4 @@
-"""What the compiler has to know of a model, read from its configuration files. No torch."""
+"""Read what the compiler needs to know about a model from its configuration. Free of torch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec.words import CharSpan
-from grainspec_runtime.backbones.additions import Embedding, new_word, teach
+from grainspec_runtime.backbones.additions import Embedding, add_words, new_word
 from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
 from grainspec_runtime.backbones.family import ModelFolder
 from grainspec_runtime.backbones.locate import read_json
-from grainspec_runtime.backbones.tokenize import placed_tokens
+from grainspec_runtime.backbones.tokenize import token_spans
 
 
 def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterable[str]) -> Backbone:
-    """The facts of a Stable Diffusion checkpoint with these ``parts``.
+    """Describe a Stable Diffusion checkpoint with these components, its ``parts``.
 
-    ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 for
-    files that are missing or broken, G504 for an architecture that is not supported, G507 for parts
-    that do not fit together, G508 for textual inversions that do not fit the model.
+    ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 if
+    files are missing or broken, G504 if the architecture is not supported, G507 if components do
+    not fit together, G508 if textual inversions do not fit the model.
     """
     folder, span = model.folder, model.span
     parts = list(parts)
@@ -44,7 +44,7 @@ def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterabl
     check_fit(model.name, configs, scheduler, lengths, span)
     words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
     for tokenizer in tokenizers:
-        teach(tokenizer, words)
+        add_words(tokenizer, words)
     per_latent, native = _sizes(unet, configs["vae"])
     return Backbone(
         name=model.name,
@@ -60,7 +60,7 @@ def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterabl
 
 
 def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """The width of each text encoder of a model, from the configurations of its parts."""
+    """Return the width of each text encoder, from the configurations of a model's components."""
     return {
         part: int(config.get("hidden_size", 512))
         for part, config in configs.items()
@@ -69,26 +69,26 @@ def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def native_size(model: ModelFolder) -> Size:
-    """The frame size that a checkpoint was trained on."""
+    """Return the frame size that a checkpoint was trained on."""
     unet, vae = (read_json(model.folder / part / "config.json") for part in ("unet", "vae"))
     return _sizes(unet, vae)[1]
 
 
 def text_width(unet: Mapping[str, Any]) -> int:
-    """The width of the text that a UNet with this configuration reads."""
+    """Return the width of text embeddings that a UNet with this configuration expects."""
     width = unet.get("cross_attention_dim", 1280)
     return int(width[0] if isinstance(width, list) else width)
 
 
 def _sizes(unet: dict[str, Any], vae: dict[str, Any]) -> tuple[int, Size]:
-    """Pixels across one latent, and the native frame size."""
+    """Return the width in pixels of one latent, and the native frame size."""
     per_latent = 2 ** (len(vae["block_out_channels"]) - 1)
     side = int(unet.get("sample_size") or 64) * per_latent
     return per_latent, Size(width=side, height=side)
 
 
 def _attended_levels(unet: dict[str, Any], model: str, span: Span | None) -> tuple[int, ...]:
-    """The levels, 0 the finest, at which some block of a UNet has attention."""
+    """Return the levels, 0 being the finest, at which a UNet has attention."""
     down = unet.get("down_block_types", (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"))
     up = unet.get("up_block_types", ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3))
     middle = unet.get("mid_block_type", "UNetMidBlock2DCrossAttn")
@@ -97,8 +97,8 @@ def _attended_levels(unet: dict[str, Any], model: str, span: Span | None) -> tup
     for _, kind in blocks:
         if kind not in _BLOCKS:
             known = ", ".join(sorted(name for name in _BLOCKS if name))
-            message = f"the UNet of {model} has a {kind}; this release runs {known}"
-            cure = "Choose a checkpoint with the parts of Stable Diffusion 1.x, 2.x or XL."
+            message = f"the UNet of {model} has a {kind}; this release supports {known}"
+            cure = "Use a checkpoint with the components of Stable Diffusion 1.x, 2.x or XL."
             raise fail("G504", message, cure, span)
     return tuple(sorted({level for level, kind in blocks if kind and "CrossAttn" in kind}))
 
@@ -110,7 +110,7 @@ _BLOCKS = {
     "UNetMidBlock2D",
     "UNetMidBlock2DCrossAttn",
     "UpBlock2D",
-    None,  # distilled models have no middle
+    None,  # distilled models have no middle block
 }
 
 
@@ -121,17 +121,17 @@ def _tokenizer(folder: Path, model: str, span: Span | None) -> Any:
         return CLIPTokenizerFast.from_pretrained(folder)
     except (OSError, ValueError, TypeError) as error:
         message = f"the {folder.name} of {model} is missing or broken"
-        raise fail("G502", message, "Was the model downloaded in full?", span) from error
+        raise fail("G502", message, "Check that the model's download is complete.", span) from error
 
 
 def _tokenize(
     tokenizers: Sequence[Any], model: str, span: Span | None
 ) -> Callable[[str], Sequence[CharSpan]]:
     def tokenize(text: str) -> Sequence[CharSpan]:
-        first, *others = (placed_tokens(tokenizer, text) for tokenizer in tokenizers)
+        first, *others = (token_spans(tokenizer, text) for tokenizer in tokenizers)
         if any(other != first for other in others):
-            message = f"the tokenizers of {model} cut “{text}” into different tokens"
-            cure = "A plan has one set of tokens for all text encoders; take another checkpoint."
+            message = f"the tokenizers of {model} split “{text}” into different tokens"
+            cure = "A plan needs the same tokens for all text encoders; use another checkpoint."
             raise fail("G504", message, cure, span)
         return first
 

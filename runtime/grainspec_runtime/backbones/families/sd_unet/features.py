@@ -1,9 +1,8 @@
-"""Features of a stock ``UNet2DConditionModel``'s decoder, kept from one pass and put into another.
+"""Features of a stock ``UNet2DConditionModel``'s decoder, stored in one pass and used in another.
 
-Plug-and-Play (Tumanyan et al., CVPR 2023, arXiv 2211.12572): what a residual block adds to its
-input (its second convolution's output), and the queries and keys of self-attention, before they
-attend. Each of these is the output of one layer; the layer is wrapped while features are taken,
-and back in its place at the end.
+Plug-and-Play (Tumanyan et al., CVPR 2023, arXiv 2211.12572) uses what a residual block adds to its
+input (the output of its second convolution), and the queries and keys of self-attention. Each of
+these is the output of one layer. The layer is wrapped during injection, and restored at the end.
 
 Dimensions: P passes, F frames, c channels, h rows, w columns, N tokens of a frame.
 """
@@ -21,33 +20,33 @@ from torch import Tensor, nn
 
 from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers
 
-Mode = Literal["pass", "keep", "give"]
+Mode = Literal["pass", "store", "replace"]
 
 
 class _Tapped(nn.Module):
-    """A layer that can keep its output, and give it again in place of another input's."""
+    """A layer that can store its output, and return the stored one for another input."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
         self.mode: Mode = "pass"
-        self.kept: Tensor | None = None
+        self.stored: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[P * F, …]``; what was kept of ``[F, …]`` is given to every pass."""
-        if self.mode == "give":
-            assert self.kept is not None
-            passes = len(x) // len(self.kept)
-            return self.kept.repeat(passes, *(1,) * (self.kept.ndim - 1))
+        """Map ``[P * F, …]``; the stored output ``[F, …]`` is returned for every pass."""
+        if self.mode == "replace":
+            assert self.stored is not None
+            passes = len(x) // len(self.stored)
+            return self.stored.repeat(passes, *(1,) * (self.stored.ndim - 1))
         out: Tensor = self.layer(x)
-        if self.mode == "keep":
-            self.kept = out
+        if self.mode == "store":
+            self.stored = out
         return out
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A layer of a UNet that is wrapped, by the module that has it and the name it has there."""
+    """A wrapped layer of a UNet: the module that contains it, and its name there."""
 
     owner: nn.Module
     name: str
@@ -55,7 +54,7 @@ class _Place:
 
 
 class UNetFeatures:
-    """The layers of a UNet whose features are taken, of one pass at a time."""
+    """The layers of a UNet whose features are stored, for one pass at a time."""
 
     def __init__(self, unet: UNet2DConditionModel, layers: InjectedLayers) -> None:
         self.residual = [
@@ -73,13 +72,13 @@ class UNetFeatures:
 
     @property
     def size(self) -> int:
-        """Bytes that are kept now."""
-        kept = (place.tapped.kept for place in self._places)
-        return sum(one.numel() * one.element_size() for one in kept if one is not None)
+        """Bytes of the features that are stored now."""
+        stored = (place.tapped.stored for place in self._places)
+        return sum(one.numel() * one.element_size() for one in stored if one is not None)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Wrap the layers inside the block; the UNet has its own back at the end."""
+        """Wrap the layers inside the block; at the end the UNet's own layers are restored."""
         try:
             for place in self._places:
                 setattr(place.owner, place.name, place.tapped)
@@ -87,15 +86,15 @@ class UNetFeatures:
         finally:
             for place in self._places:
                 setattr(place.owner, place.name, place.tapped.layer)
-                place.tapped.kept = None
+                place.tapped.stored = None
 
-    def keeping(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
-        """Keep features of these kinds in the passes inside the block."""
-        return self._in_mode("keep", residual=residual, attention=attention)
+    def storing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+        """Store features of these kinds in the passes inside the block."""
+        return self._in_mode("store", residual=residual, attention=attention)
 
-    def giving(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
-        """Put the kept features in place of the UNet's own inside the block."""
-        return self._in_mode("give", residual=residual, attention=attention)
+    def replacing(self, *, residual: bool, attention: bool) -> AbstractContextManager[None]:
+        """Replace the UNet's own features by the stored ones inside the block."""
+        return self._in_mode("replace", residual=residual, attention=attention)
 
     @contextmanager
     def _in_mode(self, mode: Mode, *, residual: bool, attention: bool) -> Iterator[None]:
@@ -108,24 +107,24 @@ class UNetFeatures:
             for place in chosen:
                 place.tapped.mode = "pass"
 
-    def forget(self) -> None:
-        """Free what is kept."""
+    def clear(self) -> None:
+        """Delete the stored features."""
         for place in self._places:
-            place.tapped.kept = None
+            place.tapped.stored = None
 
 
 def kept_of_attention(
     unet: UNet2DConditionModel, layers: InjectedLayers, rows: int, columns: int
 ) -> int:
-    """Numbers that are kept of a frame's queries and keys, latents of this size."""
-    found = 0
+    """Count the numbers in a frame's queries and keys, for latents of this size."""
+    total = 0
     blocks = len(unet.up_blocks)
     for name in layers.attention:
         level = blocks - 1 - int(name.split(".")[1])
         tokens = -(-rows // 2**level) * -(-columns // 2**level)
         inside = InjectedLayers((), (name,))
-        found += sum(2 * a.to_q.out_features * tokens for a in _self_attentions(unet, inside))
-    return found
+        total += sum(2 * a.to_q.out_features * tokens for a in _self_attentions(unet, inside))
+    return total
 
 
 def _place(owner: nn.Module, name: str) -> _Place:

@@ -1,4 +1,4 @@
-"""Put an attention into a stock ``UNet2DConditionModel``, and take it off again.
+"""Install an attention in a stock ``UNet2DConditionModel``, and remove it again.
 
 Dimensions: P passes, F frames, N tokens of a frame, C channels.
 """
@@ -19,7 +19,7 @@ from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 
 
 class _PlannedProcessor:
-    """A diffusers attention processor that leaves all decisions to an :class:`Attention`."""
+    """A diffusers attention processor that delegates to an :class:`Attention`."""
 
     def __init__(self, attention: Attention, layer: AttentionLayer) -> None:
         self.layer = layer
@@ -50,9 +50,10 @@ class _PlannedProcessor:
 
 @contextmanager
 def installed(unet: UNet2DConditionModel, attention: Attention) -> Iterator[None]:
-    """Let ``attention`` decide all attention of ``unet`` inside the block, and where it norms.
+    """Compute all attention of ``unet`` with ``attention`` inside the block.
 
-    The UNet's own processors and norms come back at the end, whatever is raised inside.
+    ``attention.norm`` sets the scope of group norms. At the end the UNet's own processors and norms
+    are restored, whatever is raised inside.
     """
     before = unet.attn_processors
     planned = {

@@ -12,10 +12,10 @@ _PLACE = re.compile(r"(down_blocks|up_blocks)\.(\d+)\.|(mid_block)\.")
 
 
 def attention_layers(unet: UNet2DConditionModel) -> dict[str, AttentionLayer]:
-    """Every attention layer by its processor's name, as ``unet.attn_processors`` has it.
+    """Map the name of each processor in ``unet.attn_processors`` to its attention layer.
 
-    Down block ``i`` works at level ``i``, the middle at the coarsest, up block ``i`` at the
-    coarsest less ``i``: levels count from 0, the finest.
+    Levels are numbered from 0, the finest. Down block ``i`` is at level ``i``, the middle block at
+    the coarsest level, and up block ``i`` at the coarsest level minus ``i``.
     """
     coarsest = len(unet.config.block_out_channels) - 1
     return {name: _layer(name, coarsest) for name in unet.attn_processors}

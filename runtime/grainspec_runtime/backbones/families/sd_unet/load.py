@@ -1,4 +1,4 @@
-"""Load a checkpoint's parts with diffusers' own ``from_pretrained``, as a stock pipeline."""
+"""Load a checkpoint's components with ``from_pretrained``, as a stock pipeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, teach_words
+from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.family import ModelFolder
 from grainspec_runtime.backbones.options import LoadOptions
@@ -35,13 +35,13 @@ _CLASSES: dict[str, Any] = {
 
 
 def _whole(model: Any, folder: Path) -> Any:
-    """A model with all its weights; transformers would make up what is missing, with a warning."""
+    """Load a component with all its weights; transformers only warns if some are missing."""
     names = [path.name for path in folder.glob("*.safetensors")]
     variant = "fp16" if all(".fp16" in name for name in names) else None
-    loaded, found = model.from_pretrained(
+    loaded, loading = model.from_pretrained(
         folder, use_safetensors=True, variant=variant, output_loading_info=True
     )
-    missing = sorted(found["missing_keys"])
+    missing = sorted(loading["missing_keys"])
     if missing:
         raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
     return loaded
@@ -50,19 +50,20 @@ def _whole(model: Any, folder: Path) -> Any:
 def load(
     model: ModelFolder, options: LoadOptions, parts: Iterable[str], weighted: Sequence[str]
 ) -> StableDiffusion:
-    """Load a Stable Diffusion checkpoint's ``parts``, from safetensors alone where ``weighted``.
+    """Load a Stable Diffusion checkpoint's components, its ``parts``.
 
-    SDXL's VAE stays in float32 where the rest is float16 and it asks for that (``force_upcast``):
-    it overflows otherwise. LoRAs and textual inversions are loaded by the pipeline's own calls, in
-    float32, and LoRAs are fused: what follows runs as fast as without.
+    The ``weighted`` ones are loaded from safetensors only. SDXL's VAE stays in float32 in a float16
+    model if its configuration says so (``force_upcast``), because it overflows otherwise. LoRAs and
+    textual inversions are loaded by the pipeline's own methods, in float32. LoRAs are fused, so
+    they do not slow down sampling.
 
-    Raises GrainError: G502 for weights that are missing or broken, G508 for a LoRA or a textual
-    inversion that does not fit the model, G501 if LoRAs are asked for without peft; ValueError for
-    options that cannot work together.
+    Raises GrainError: G502 if weights are missing or broken, G508 if a LoRA or a textual inversion
+    does not fit the model, G501 if LoRAs are given and peft is not installed; ValueError if options
+    cannot be combined.
     """
     device = torch.device(options.device) if options.device else best_device()
     if options.offload == "sequential" and (options.compile or device.type == "cpu"):
-        raise ValueError("sequential offload requires a GPU, and excludes `compile`")
+        raise ValueError("sequential offload requires a GPU, and cannot be combined with `compile`")
     folder, span = model.folder, model.span
     dtype = options.dtype
     if dtype is None:
@@ -78,15 +79,15 @@ def load(
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         reason = reason_of(error)
         message = f"the model {model.name} cannot be loaded: {reason}"
-        raise fail("G502", message, "Was it downloaded in full?", span) from error
+        raise fail("G502", message, "Check that the model's download is complete.", span) from error
     pipe = _pipeline(loaded, model.index)
-    teach_words(pipe, options.embeddings)
+    load_embeddings(pipe, options.embeddings)
     fuse_loras(pipe, options.loras)
     half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
     for part, module in pipe.components.items():
         if isinstance(module, torch.nn.Module):
             kept = dtype if part != "vae" or half_vae else torch.float32
-            # diffusers' own `to` warns about casts of modules that no such checkpoint has
+            # diffusers' own `to` warns about modules that these checkpoints do not have
             place = "cpu" if options.offload else device
             torch.nn.Module.to(module, device=place, dtype=kept).eval().requires_grad_(False)
     _apply_options(pipe, options, device)
@@ -109,7 +110,7 @@ def _apply_options(pipe: Any, options: LoadOptions, device: torch.device) -> Non
 def _pipeline(
     parts: dict[str, Any], index: Mapping[str, Any]
 ) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
-    """The stock pipeline of these parts, without what judges or marks its pictures."""
+    """Assemble the stock pipeline, without its safety checker and watermarker."""
     if "text_encoder_2" in parts:
         zeros = bool(index.get("force_zeros_for_empty_prompt", True))
         return StableDiffusionXLPipeline(

@@ -1,8 +1,7 @@
-"""What a Stable Diffusion pipeline's parts take, estimated from their widths and grids.
+"""The memory of a Stable Diffusion pipeline's components, estimated from widths and grid sizes.
 
-Weights are counted. What a network holds while it works is estimated, to tell the large from the
-small: for a UNet what its skip connections keep and the widest step of its largest transformer,
-for a VAE its last block at full size.
+Weights are counted exactly. Activations are rough estimates: for a UNet the tensors of its skip
+connections and the widest step of its largest transformer, for a VAE its last block at full size.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ class UNetMemory:
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels across one latent."""
+        """Width and height in pixels of one latent."""
         per_latent: int = 2 ** (len(self.pipe.vae.config.block_out_channels) - 1)
         return per_latent
 
     @property
     def vae_tile(self) -> int:
-        """Side of the VAE's tiles, in pixels."""
+        """Side length in pixels of the VAE's tiles."""
         side: Any = self.pipe.vae.config.sample_size
         return side if isinstance(side, int) else max(side)
 
     def weights(self) -> dict[str, int]:
-        """Bytes of the weights of every part, wherever they are."""
+        """Bytes of the weights of every component, on any device."""
         return {
             name: sum(weight.numel() * weight.element_size() for weight in part.parameters())
             for name, part in self.pipe.components.items()
@@ -50,7 +49,7 @@ class UNetMemory:
         return self.weights()["unet"]
 
     def denoiser_frame(self, *, passes: int, height: int, width: int) -> int:
-        """Bytes that the UNet holds of one frame while it works; sizes in pixels."""
+        """Bytes of the UNet's activations for one frame; sizes in pixels."""
         config = self.pipe.unet.config
         unit = self.pixels_per_latent
         rows, columns = height // unit, width // unit
@@ -67,14 +66,14 @@ class UNetMemory:
         return passes * (kept + widest) * self.dtype.itemsize
 
     def vae_frame(self, *, height: int, width: int) -> int:
-        """Bytes that the VAE holds of one frame while it works; sizes in pixels."""
+        """Bytes of the VAE's activations for one frame; sizes in pixels."""
         finest, *coarser = self.pipe.vae.config.block_out_channels
         channels: int = 2 * finest + max(finest, *coarser[:1])
         size: int = height * width * channels * self.pipe.vae.dtype.itemsize
         return size
 
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
-        """Bytes of the source's queries and keys, kept through a step; its features are small."""
+        """Bytes of the source's queries and keys for one frame; its other features are small."""
         unet, unit = self.pipe.unet, self.pixels_per_latent
         layers = injected_layers(inject, unet.config)
         numbers = kept_of_attention(unet, layers, rows=height // unit, columns=width // unit)

@@ -1,8 +1,8 @@
 """Group norms with statistics over the whole clip, in a stock ``UNet2DConditionModel``.
 
-Video models made of image models share them between frames (Tune-A-Video, arXiv 2212.11565, and
-what descends from it, VideoGrain's code among it), in the residual blocks and before the last
-convolution. The norms before attention stay each frame's own there, and here.
+Video models derived from image models (Tune-A-Video, arXiv 2212.11565, and its successors, such as
+VideoGrain's code) share these statistics between frames, in the residual blocks and before the last
+convolution. The norms before attention keep statistics per frame, there and here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from grainspec.model.spec import DEMO, NormScope
 
 
 def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
-    """Where a model's group norms take their statistics, unless a spec says it.
+    """Return the scope of group norm statistics: ``asked``, or the model's default for ``auto``.
 
     >>> norm_scope("auto", "demo"), norm_scope("auto", "path/to/model")
     ('each', 'clip')
@@ -30,15 +30,15 @@ def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
 
 
 class HasFrames(Protocol):
-    """Something that knows of how many frames the clip is that the UNet is run on."""
+    """An object with the number of frames that the UNet runs on."""
 
     @property
     def frames(self) -> int:
-        """Their number."""
+        """The number of frames."""
 
 
 class ClipNorm(nn.Module):
-    """A group norm over all frames of ``clip`` at once, with the parameters of one over each."""
+    """A group norm over all frames of ``clip`` at once, with the parameters of ``norm``."""
 
     def __init__(self, norm: nn.GroupNorm, clip: HasFrames) -> None:
         super().__init__()
@@ -46,8 +46,8 @@ class ClipNorm(nn.Module):
         self.clip = clip
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[P * F, C, h, w]``, normed over groups of channels, all frames of a pass and space."""
-        if self.clip.frames == 1:  # to the bit as without
+        """Normalize ``[P * F, C, h, w]`` over groups of channels, a pass's frames, and space."""
+        if self.clip.frames == 1:  # bit-identical to the plain norm
             normed: Tensor = self.norm(x)
             return normed
         clips = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)  # [P, C, F, h, w]
@@ -57,10 +57,10 @@ class ClipNorm(nn.Module):
 
 @contextmanager
 def norms_over_clip(unet: UNet2DConditionModel, clip: HasFrames) -> Iterator[None]:
-    """Let the group norms of ``unet`` take their statistics over all frames of ``clip`` inside.
+    """Compute the group norms of ``unet`` over all frames of ``clip`` inside the block.
 
-    They are as many as it says whenever the UNet runs. Its own norms come back at the end, whatever
-    is raised inside.
+    The number of frames is read whenever the UNet runs. At the end the UNet's own norms are
+    restored, whatever is raised inside.
     """
     places: list[tuple[nn.Module, str, nn.GroupNorm]] = []
     for module in unet.modules():

@@ -1,6 +1,6 @@
-"""Prompts as a denoiser reads them: embeddings of tokens, and for SDXL of the whole text too.
+"""Encode prompts: embeddings of tokens and, for SDXL, of the whole text.
 
-Dimensions: T tokens, C width of the text, D width of the pooled embedding.
+Dimensions: T tokens, C width of the text, D width of the pooled embedding, P passes.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ def encode_prompt(
 ) -> EncodedPrompt:
     """Encode a prompt with the pipeline's own ``encode_prompt``.
 
-    SDXL's two encoders' penultimate states stand side by side in C; its pooled embedding is the
-    second encoder's. An empty text is zeros where the checkpoint was trained that way
-    (``force_zeros_for_empty_prompt``), as in diffusers for a negative prompt that is not given.
+    For SDXL, the penultimate states of both encoders are concatenated along C, and the pooled
+    embedding is the second encoder's. An empty text is encoded as zeros if the checkpoint was
+    trained that way (``force_zeros_for_empty_prompt``), as diffusers does for a missing negative
+    prompt.
     """
     words, _, *pooled = pipe.encode_prompt(
         text,
@@ -40,10 +41,9 @@ def encode_prompt(
         do_classifier_free_guidance=False,
         clip_skip=clip_skip,
     )
-    found = EncodedPrompt(words, pooled[0] if pooled else None)
     if not text and pooled and pipe.config.get("force_zeros_for_empty_prompt"):
         return EncodedPrompt(torch.zeros_like(words), torch.zeros_like(pooled[0]))
-    return found
+    return EncodedPrompt(words, pooled[0] if pooled else None)
 
 
 def encode_target(
@@ -53,12 +53,12 @@ def encode_target(
     device: torch.device,
     clip_skip: int | None = None,
 ) -> EncodedPrompt:
-    """A plan's target prompt, encoded.
+    """Encode a plan's target prompt.
 
-    With isolated phrases, every edit's words are encoded by themselves and take the place of the
-    same words in the encoded prompt; the rest keeps the whole prompt's context. That goes for each
-    of several text encoders, since their widths stand side by side; the pooled embedding is always
-    the whole prompt's.
+    With isolated phrases, the words of each edit are encoded by themselves, and replace the same
+    words in the encoded prompt; all other words are encoded within the whole prompt. This covers
+    both text encoders of SDXL, whose embeddings are concatenated along C. The pooled embedding is
+    always that of the whole prompt.
     """
     whole = encode_prompt(pipe, plan.target, device=device, clip_skip=clip_skip)
     if plan.attention.phrases == "in_context":
@@ -66,20 +66,20 @@ def encode_target(
     words = whole.words.clone()
     for edit in plan.edits:
         if not edit.tokens:
-            continue  # free: no words
+            continue  # `free` has no words
         alone = encode_prompt(pipe, edit.phrase, device=device, clip_skip=clip_skip).words
         for positions in edit.tokens:
             count = len(positions)
-            words[:, list(positions)] = alone[:, 1 : 1 + count]  # position 0 begins the text
+            words[:, list(positions)] = alone[:, 1 : 1 + count]  # position 0 is the start token
     return replace(whole, words=words)
 
 
 def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) -> dict[str, Any]:
-    """The keyword arguments of a UNet for one pass per prompt, of one frame each.
+    """Return the keyword arguments of a UNet for one frame and one pass per prompt.
 
-    ``encoder_hidden_states`` ``[P, T, C]`` and, with SDXL, ``added_cond_kwargs``: the pooled
-    embeddings ``[P, D]`` and the time ids ``[P, 6]`` that say the picture was made at, and is
-    wanted at, this width and height in pixels, uncropped.
+    These are ``encoder_hidden_states`` ``[P, T, C]`` and, for SDXL, ``added_cond_kwargs``: the
+    pooled embeddings ``[P, D]``, and the time ids ``[P, 6]`` with this width and height in pixels
+    as the original and the target size, without a crop.
     """
     inputs: dict[str, Any] = {"encoder_hidden_states": torch.cat([p.words for p in prompts])}
     pooled = [prompt.pooled for prompt in prompts if prompt.pooled is not None]
@@ -91,7 +91,7 @@ def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) ->
 
 
 def repeated(inputs: dict[str, Any], frames: int) -> dict[str, Any]:
-    """The same keyword arguments for passes of ``frames`` frames: every row ``frames`` times."""
+    """Repeat each row of keyword arguments ``frames`` times, for passes of several frames."""
     return {
         name: repeated(value, frames)
         if isinstance(value, dict)
