@@ -17,8 +17,8 @@ from PIL import Image
 import grainspec
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime import plan_applied
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.backbones.registry import describe
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 HERE = Path(__file__).parent
 SPEC = """

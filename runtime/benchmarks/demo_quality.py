@@ -24,13 +24,13 @@ import torch
 from diffusers import StableDiffusionPipeline
 from rich.progress import track
 
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.dataset import ATTRIBUTES, Renders, attributes_of, render_many
 from grainspec_runtime.demo.judge import FIGURE_HEADS, PLACE_HEADS, Judge
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.tensors import to_frames, to_tensor
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 SIZE, SCROLLS, DIFFERENT, UNSEEN = 96, 200, 28, 50_000_000
 PERIOD = 2.04  # the longest period in scroll: the mountains' two shapes, at half speed

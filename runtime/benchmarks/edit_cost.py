@@ -35,7 +35,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
 from grainspec import EditSpec, parse
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.prepare import prepare
 
 MIB = 1 << 20

@@ -30,11 +30,11 @@ from rich.table import Table
 from grainspec import Builder, box
 from grainspec.model.spec import EditSpec, Inject
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.dataset import mask_box
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.render import render
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 SETTINGS = {
     "no injection": None,

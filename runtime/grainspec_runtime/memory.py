@@ -15,7 +15,7 @@ from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import Context, Inject
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, MemoryEstimates
-from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.models.options import LoadOptions
 
 _VAE_STAGES = ("read clip", "decode")
 _SMALLER = 0.75

@@ -17,10 +17,10 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.text.override import override
-from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.backbones.registry import check_model, describe
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
+from grainspec_runtime.models.additions import Embedding
 
 
 @dataclass(frozen=True)

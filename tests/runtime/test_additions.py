@@ -19,9 +19,9 @@ from torch import Tensor
 
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor, plan_applied
-from grainspec_runtime.backbones.additions import Embedding, Lora
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare
 
 PEFT = pytest.mark.skipif(find_spec("peft") is None, reason="peft is not installed")
@@ -97,7 +97,7 @@ def test_without_peft_the_cure_is_named(
     tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = lora_for(tiny_sd, tmp_path)
-    monkeypatch.setattr("grainspec_runtime.backbones.additions.find_spec", lambda _: None)
+    monkeypatch.setattr("grainspec_runtime.models.additions.find_spec", lambda _: None)
     with pytest.raises(GrainError, match="G501.*peft"):
         loaded(tiny_sd, loras=[Lora(path)])
 
@@ -229,7 +229,7 @@ def test_files_that_cannot_be_used_are_told(tiny_model: Path, tmp_path: Path) ->
     def code(loras: Sequence[Lora] = (), embeddings: Sequence[Embedding] = ()) -> str:
         with pytest.raises(GrainError, match="G508") as raised:
             describe(str(tiny_model), Path(), embeddings=embeddings)
-            from grainspec_runtime.backbones.additions import check_lora
+            from grainspec_runtime.models.additions import check_lora
 
             for lora in loras:
                 check_lora(lora)

@@ -17,7 +17,7 @@ from grainspec import GrainError, parse
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
 from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
+from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target, repeated
 from grainspec_runtime.backbones.registry import describe
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.processes.denoiser import Denoiser
@@ -71,7 +71,9 @@ def test_inversion_and_sampling_with_the_same_words_lead_back(tiny_model: Path) 
     checkpoint.scheduler.set_timesteps(steps)
     times = checkpoint.scheduler.timesteps
     there = invert(Denoiser(checkpoint), latents, control, prompt=TARGET, timesteps=times)
-    words = checkpoint.denoiser_inputs([checkpoint.encode_prompt(TARGET)], latents)
+    words = repeated(
+        checkpoint.condition([checkpoint.encode_prompt(TARGET)], latents), len(latents)
+    )
     x = there[-1]
     with torch.inference_mode(), installed(checkpoint.unet, control):
         for t in checkpoint.scheduler.timesteps:

@@ -12,7 +12,6 @@ import torch
 from command import Grain
 
 from grainspec.model.spec import PROFILES
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench import run as bench_run
 from grainspec_runtime.bench.cases import GRAINS, Case, make_cases
 from grainspec_runtime.bench.clips import RenderedCase
@@ -29,6 +28,7 @@ from grainspec_runtime.demo.motion import exact_flow
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.measures.warping import warp_error
+from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.prepare import prepare
 
 

@@ -14,7 +14,6 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo import dataset, pose, world
 from grainspec_runtime.demo import render as render_module
 from grainspec_runtime.demo.figures import part_box
@@ -33,6 +32,7 @@ from grainspec_runtime.demo.training.networks import (
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
 from grainspec_runtime.demo.training.trainer import Trainer, save_half
 from grainspec_runtime.demo.training.unet import TextToLatent
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 TWO = world.Scene(
     (

@@ -18,15 +18,16 @@ from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import decode_frames
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert import invert
-from grainspec_runtime.runs.write import check_writable, save_run, whole_folder
+from grainspec_runtime.runs.write import check_writable, save_run
+from grainspec_runtime.whole_folder import whole_folder
 
 SIZE = Size(width=64, height=64)
 

@@ -16,11 +16,11 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.memory import (
     is_out_of_memory,
     out_of_memory,
 )
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert import invert

@@ -27,7 +27,6 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 from grainspec_runtime import Editor, plan_applied
 from grainspec_runtime.backbones.family import Checkpoint
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import (
     describe,
     families,
@@ -36,6 +35,7 @@ from grainspec_runtime.backbones.registry import (
     native_size,
     pipelines,
 )
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.layers import Attend, AttentionLayer
 
 FRAMES, SIDE = 3, 64
@@ -312,12 +312,12 @@ def test_features_are_kept_and_given(checkpoint: Checkpoint, plan: MaskPlan, cli
     kinds = {"residual": True, "attention": True}
     alone = prediction(checkpoint, other, attention)
     with features.installed():
-        with features.keeping(**kinds):
+        with features.storing(**kinds):
             kept = prediction(checkpoint, source, attention)
-        with features.giving(**kinds):
+        with features.replacing(**kinds):
             given = prediction(checkpoint, source, attention)
             changed = prediction(checkpoint, other, attention)
-        features.forget()
+        features.clear()
         assert torch.equal(prediction(checkpoint, other, attention), alone)
     torch.testing.assert_close(given, kept, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(changed, alone, atol=1e-4)

@@ -30,12 +30,12 @@ from grainspec_runtime.conditioning.nets import load_controls
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance, caption
 from grainspec_runtime.editing import resume
-from grainspec_runtime.injection.inject import injecting
 from grainspec_runtime.memory import out_of_memory
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.inject import injecting
 from grainspec_runtime.processes.sample import sample
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.schedules.ddim import solver

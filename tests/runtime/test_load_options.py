@@ -60,8 +60,8 @@ def test_layers_that_come_and_go_are_not_compiled(tiny_sd: Path) -> None:
 
 
 def load(model: Path, **options: object) -> object:
-    from grainspec_runtime.backbones.options import LoadOptions
     from grainspec_runtime.backbones.registry import load_checkpoint
+    from grainspec_runtime.models.options import LoadOptions
 
     return load_checkpoint(str(model), Path(), LoadOptions(**options))
 

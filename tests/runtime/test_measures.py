@@ -18,7 +18,6 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
 
 from grainspec import GrainError
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.measures.clip_model import load_clip
@@ -27,6 +26,7 @@ from grainspec_runtime.measures.fidelity import psnr, ssim
 from grainspec_runtime.measures.run_measures import TITLES, measure_run
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.media.encode import encode_lossless
+from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.runs.read import read_run
 
 # --- the functions -------------------------------------------------------------------------------

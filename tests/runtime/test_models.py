@@ -14,9 +14,9 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from grainspec import GrainError
-from grainspec_runtime.backbones.locate import DEMO_FOLDER, find_weights
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import describe, find_model, load_checkpoint
+from grainspec_runtime.models.locate import DEMO_FOLDER, find_weights
+from grainspec_runtime.models.options import LoadOptions
 
 
 def code_of(model: str, base: Path, *, weights: bool = True) -> str:

@@ -16,13 +16,14 @@ from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm, norms_over_clip
+from grainspec_runtime.backbones.families.sd_unet.prompts import repeated
 from grainspec_runtime.modulation.folded import FoldedAttention
 
 
 @torch.inference_mode()
 def output(checkpoint: StableDiffusion, latents: torch.Tensor, passes: int = 1) -> torch.Tensor:
     prompts = [checkpoint.encode_prompt("a robot")] * passes
-    given = checkpoint.denoiser_inputs(prompts, latents[: len(latents) // passes])
+    given = repeated(checkpoint.condition(prompts, latents), len(latents) // passes)
     return checkpoint.unet(latents, 500, **given).sample
 
 

@@ -21,11 +21,11 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation import paths as paths_module
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.paths import attend_along_paths
@@ -128,8 +128,8 @@ def test_off_is_bit_identical(unet: UNet2DConditionModel) -> None:
 
 @pytest.mark.parametrize("scope", ["each", "full", "sparse_causal"])
 def test_on_changes_both_passes_and_gives_numbers(unet: UNet2DConditionModel, scope: Any) -> None:
-    found = {256: trajectories(flow_of(FRAMES), (16, 16))}
-    assert found[256].share_on_paths > 0.5
+    found = {0: trajectories(flow_of(FRAMES), (16, 16))}
+    assert found[0].share_on_paths > 0.5
     plain = output(unet, FoldedAttention(FRAMES, scope=scope), FRAMES)
     guided = output(unet, FoldedAttention(FRAMES, scope=scope, paths=found), FRAMES)
     assert guided.isfinite().all()
@@ -138,7 +138,7 @@ def test_on_changes_both_passes_and_gives_numbers(unet: UNet2DConditionModel, sc
 
 
 def test_one_frame_is_as_without(unet: UNet2DConditionModel) -> None:
-    found = {256: trajectories(flow_of(1), (16, 16))}
+    found = {0: trajectories(flow_of(1), (16, 16))}
     plain = output(unet, FoldedAttention(1), 1)
     assert torch.equal(output(unet, FoldedAttention(1, paths=found), 1), plain)
 
@@ -146,7 +146,7 @@ def test_one_frame_is_as_without(unet: UNet2DConditionModel) -> None:
 def test_frames_that_are_equal_stay_equal(unet: UNet2DConditionModel) -> None:
     """Of a clip that stands still every frame says the same, along its paths as well."""
     still = trajectories(moving(translation(0, 0), FRAMES).flow, (16, 16))
-    control = FoldedAttention(FRAMES, scope="each", paths={256: still})
+    control = FoldedAttention(FRAMES, scope="each", paths={0: still})
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(1, 4, 16, 16, generator=generator).expand(FRAMES, -1, -1, -1)
     words = torch.randn(1, 48, 16, generator=generator).expand(FRAMES, -1, -1)
@@ -181,8 +181,8 @@ def plan_for(folder: Path) -> MaskPlan:
 def test_paths_stay_inside_their_region(tiny_sd: Path) -> None:
     plan = plan_for(tiny_sd)
     found = guiding_paths(Flow(levels="all"), flow_of(FRAMES), plan)
-    assert list(found) == [256, 64, 16, 4]
-    assert list(guiding_paths(Flow(), flow_of(FRAMES), plan)) == [256]
+    assert {level: paths.tokens for level, paths in found.items()} == {0: 256, 1: 64, 2: 16, 3: 4}
+    assert list(guiding_paths(Flow(), flow_of(FRAMES), plan)) == [0]
     crossing = trajectories(flow_of(FRAMES), (16, 16))
     labels = plan.levels[0].labels_FHW.reshape(FRAMES, -1)
 
@@ -191,8 +191,8 @@ def test_paths_stay_inside_their_region(tiny_sd: Path) -> None:
         return sum(int((flat[t] != flat[t][:, :1]).any(1).sum()) for t in paths.by_length_TL)
 
     assert mixed(crossing) > 10
-    assert mixed(found[256]) == 0
-    assert found[256].share_on_paths > 0.5
+    assert mixed(found[0]) == 0
+    assert found[0].share_on_paths > 0.5
 
 
 def short(**changes: Any) -> Any:

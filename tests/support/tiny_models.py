@@ -22,7 +22,7 @@ from transformers import (
     CLIPTokenizerFast,
 )
 
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 

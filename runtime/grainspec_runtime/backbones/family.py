@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Size
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.additions import Embedding
-from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.options import LoadOptions
 
 if TYPE_CHECKING:
     import torch
@@ -35,24 +34,6 @@ if TYPE_CHECKING:
         CrossAttentionRule,
     )
     from grainspec_runtime.schedules.schedule import Schedule
-
-
-@dataclass(frozen=True)
-class ModelFolder:
-    """A checkpoint in diffusers' format that is not loaded yet.
-
-    name: as written in the spec. index: its ``model_index.json``. span: where the spec names it.
-    """
-
-    name: str
-    folder: Path
-    index: Mapping[str, Any]
-    span: Span | None = None
-
-    @property
-    def pipeline(self) -> str:
-        """The class name of the diffusers pipeline that the checkpoint was saved from."""
-        return str(self.index.get("_class_name"))
 
 
 class Family(Protocol):

@@ -17,10 +17,11 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
-from grainspec_runtime.backbones.additions import Embedding
-from grainspec_runtime.backbones.family import Checkpoint, Family, ModelFolder
-from grainspec_runtime.backbones.locate import REAL_MODEL_LINE, find_weights, locate
-from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.family import Checkpoint, Family
+from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.locate import REAL_MODEL_LINE, find_weights, locate
+from grainspec_runtime.models.options import LoadOptions
 
 
 @cache
@@ -66,7 +67,7 @@ def family_of(model: ModelFolder) -> Family:
 def find_model(model: str, base: Path, span: Span | None = None) -> tuple[ModelFolder, Family]:
     """Find a model's folder and family from its configuration.
 
-    Raises GrainError as :func:`grainspec_runtime.backbones.locate.locate` and :func:`family_of` do.
+    Raises GrainError as :func:`grainspec_runtime.models.locate.locate` and :func:`family_of` do.
     """
     located = locate(model, base, span=span)
     return located, family_of(located)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.measure import Edited, Score, score
 from grainspec_runtime.bench.methods import OURS, Method
@@ -18,6 +17,7 @@ from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.media.blend import blended, faded
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.prepare import prepare
 
 

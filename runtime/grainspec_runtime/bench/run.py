@@ -15,8 +15,6 @@ import torch
 from PIL import Image
 
 from grainspec.whole_file import whole_file
-from grainspec_runtime.backbones.fingerprint import content_digest
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.bench.cases import Case, Split, make_case, make_cases
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
@@ -24,6 +22,8 @@ from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.fingerprint import content_digest
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 VERSION = 2
 """Increase when cases, scores or methods change, so that old and new results do not mix."""

@@ -122,7 +122,7 @@ def _encoder() -> Check:
 
 
 def _demo() -> Check:
-    from grainspec_runtime.backbones.locate import DEMO_FOLDER
+    from grainspec_runtime.models.locate import DEMO_FOLDER
 
     weights = sorted(DEMO_FOLDER.glob("*/*.safetensors"))
     if len(weights) < 3:

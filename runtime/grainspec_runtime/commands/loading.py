@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora
-from grainspec_runtime.backbones.options import LoadOptions, Offload
 from grainspec_runtime.commands.spec_file import embedding_option
 from grainspec_runtime.device import best_device, known_device
+from grainspec_runtime.models.additions import Embedding, Lora, check_lora
+from grainspec_runtime.models.options import LoadOptions, Offload
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -12,7 +12,6 @@ from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
-from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.commands.spec_file import (
     SpecFile,
     embedding_option,
@@ -20,6 +19,7 @@ from grainspec_runtime.commands.spec_file import (
     variant_option,
     written,
 )
+from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.views.dense import dense_pictures
 

@@ -11,10 +11,10 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_json
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.additions import Embedding
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
+from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 

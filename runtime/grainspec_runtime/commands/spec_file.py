@@ -15,7 +15,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visi
 from grainspec.loading import load, read_text
 from grainspec.model.spec import EditSpec
 from grainspec.text.override import override
-from grainspec_runtime.backbones.additions import Embedding
+from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 ALL = "all"

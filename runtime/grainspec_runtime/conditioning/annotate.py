@@ -16,11 +16,11 @@ from PIL import Image
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control
-from grainspec_runtime.backbones.hub import download_cure, folder_of
-from grainspec_runtime.backbones.locate import DEMO_FOLDER
 from grainspec_runtime.demo.pose import PoseDetector
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.tensors import to_frames, to_tensor
+from grainspec_runtime.models.hub import download_cure, folder_of
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 Annotator = Callable[[Frames], Frames]
 

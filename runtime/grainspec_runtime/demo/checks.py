@@ -9,9 +9,9 @@ import numpy as np
 from grainspec.diagnostics import Diagnostic, closest
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec
-from grainspec_runtime.backbones.locate import REAL_MODEL_LINE
 from grainspec_runtime.demo.world import VOCABULARY
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.locate import REAL_MODEL_LINE
 
 LEAST_PSNR = 27.0
 """The demo VAE reconstructs clips of the demo world with 33 dB or more, even after H.264.

@@ -10,13 +10,13 @@ from grainspec.diagnostics import fail
 from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec_runtime.backbones.family import Checkpoint
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.options import RunOptions
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.editing.stages import StageProgress
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared, prepare
 
 

@@ -11,7 +11,6 @@ import torch
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Flow
 from grainspec_runtime.backbones.family import Checkpoint
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.cache.limit import cache_limit
 from grainspec_runtime.cache.store import using
 from grainspec_runtime.conditioning.pictures import control_pictures
@@ -23,6 +22,7 @@ from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.memory import out_of_memory
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample

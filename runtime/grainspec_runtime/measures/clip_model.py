@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTokenizerFast
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec_runtime.backbones.hub import folder_of
 from grainspec_runtime.device import best_device
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.hub import folder_of
 
 DEFAULT = "openai/clip-vit-large-patch14"
 """The default CLIP model. Scores from different CLIP models are not comparable."""

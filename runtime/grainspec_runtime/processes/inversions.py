@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from grainspec_runtime.backbones.fingerprint import fingerprint
 from grainspec_runtime.cache.inversions import inversion_key, load_inversion, save_inversion
+from grainspec_runtime.models.fingerprint import fingerprint
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.processes.denoiser import Denoiser
@@ -51,7 +51,7 @@ class Inversions:
     def key(self, job: Job) -> str:
         """Return the cache key of a job's trajectory."""
         if self._model is None:
-            self._model = fingerprint(self.checkpoint)
+            self._model = fingerprint(self.checkpoint.folder)
         facts = {
             "version": _INVERSION_VERSION,
             "model": self._model,

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from grainspec_runtime.cache.inversions import KIND
 from grainspec_runtime.cache.store import using
-from grainspec_runtime.injection.inject import injecting
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.inject import injecting
 from grainspec_runtime.processes.inversions import Inversions, unmodulated
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
-import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from grainspec_runtime.runs.read import MANIFEST, Run, free_pixels, read_run
 from grainspec_runtime.study.save import STUDY_FILES, save_study
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
+from grainspec_runtime.whole_folder import whole_folder
 
 _FILES = frozenset(
     {
@@ -81,57 +80,6 @@ def check_writable(folder: Path, own: Collection[str] = _FILES | _COMPARISON) ->
         raise fail("G310", f"{place} is not writable: {error.strerror}", _CURE) from error
 
 
-@contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Return a temporary folder to write to, which becomes ``folder`` at the end of the block.
-
-    If an exception is raised inside, the temporary folder is deleted and ``folder`` is unchanged. A
-    folder that exists stays the same folder, because it may be a mount or a link; its files are
-    replaced, the manifest last.
-    """
-    folder = folder.resolve()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise fail("G310", f"{folder} cannot be written: {error.strerror}", _CURE) from error
-    try:
-        yield partial
-        try:
-            _move(partial, folder)
-        except KeyboardInterrupt:
-            _move(partial, folder)  # finish these few renames first
-            raise
-    except OSError as error:
-        message = f"{folder} cannot be written: {error.strerror}"
-        raise fail("G310", message, "Is the disk full?") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _move(partial: Path, folder: Path) -> None:
-    """Replace the files of ``folder`` by those of ``partial``; can be called again."""
-    if not partial.exists():
-        return
-    partial.chmod(0o777 & ~_umask())  # mkdtemp allows only the owner
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    files = {path.name: path for path in partial.iterdir()}
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for old in folder.iterdir():
-        if old.name in _FILES and old.name not in files:
-            old.unlink()
-    for name in sorted(files, key=lambda name: name == MANIFEST):
-        shutil.move(files[name], folder / name)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def save_run(
     result: EditResult, folder: Path, *, spec_text: str, spec_name: str, arguments: list[str]
 ) -> None:
@@ -141,7 +89,7 @@ def save_run(
     """
     check_writable(folder)
     prepared = result.prepared
-    with whole_folder(folder) as place:
+    with whole_folder(folder, stale=_FILES, last=MANIFEST) as place:
         encode_video(result.edited, place / "edited.mp4", fps=result.fps)
         encode_lossless(result.edited, place / "edited.mkv", fps=result.fps)
         encode_video(

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Sampler, SamplerMethod
-from grainspec_runtime.backbones.locate import read_json
+from grainspec_runtime.models.locate import read_json
 from grainspec_runtime.schedules.schedule import Rates
 
 _CLASSES: dict[str, Any] = {

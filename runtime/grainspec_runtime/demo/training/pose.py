@@ -22,7 +22,7 @@ from grainspec_runtime.demo.training.trainer import (
     save_half,
     to_unit,
 )
-from grainspec_runtime.runs.write import whole_folder
+from grainspec_runtime.whole_folder import whole_folder
 
 UNSEEN = 1000
 """The last of the renders with poses are held out from training."""

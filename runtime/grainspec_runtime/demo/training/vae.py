@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from grainspec_runtime.demo.training.networks import build_vae
 from grainspec_runtime.demo.training.trainer import HELD_OUT, Trainer, descend, psnr, to_unit
-from grainspec_runtime.runs.write import whole_folder
+from grainspec_runtime.whole_folder import whole_folder
 
 
 def train_vae(trainer: Trainer) -> AutoencoderKL:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.additions import Embedding
-from grainspec_runtime.backbones.family import Checkpoint, Family, ModelFolder
-from grainspec_runtime.backbones.options import LoadOptions
+from grainspec_runtime.backbones.family import Checkpoint, Family
+from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.options import LoadOptions
 
 if TYPE_CHECKING:
     from grainspec_runtime.modulation.layers import Attention

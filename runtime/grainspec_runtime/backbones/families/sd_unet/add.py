@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from grainspec.diagnostics import fail
-from grainspec_runtime.backbones.additions import Embedding, Lora, check_lora, new_word
+from grainspec_runtime.models.additions import Embedding, Lora, check_lora, new_word
 
 _OTHER_LORA = "Use a LoRA that was trained for this kind of Stable Diffusion."
 

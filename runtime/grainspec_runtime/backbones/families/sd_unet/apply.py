@@ -19,7 +19,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
 from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
-from grainspec_runtime.backbones.tokenize import token_spans
+from grainspec_runtime.models.tokenize import token_spans
 from grainspec_runtime.modulation.folded import FoldedAttention
 
 _NEEDED = ("unet", "scheduler", "tokenizer", "encode_prompt", "do_classifier_free_guidance")

@@ -7,8 +7,8 @@ from pathlib import Path
 from grainspec.model.spec import EditSpec
 from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
 from grainspec_runtime.backbones.families.sd_unet.describe import text_width
-from grainspec_runtime.backbones.family import ModelFolder
-from grainspec_runtime.backbones.locate import read_json
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.locate import read_json
 
 
 def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:

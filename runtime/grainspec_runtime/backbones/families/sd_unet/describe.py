@@ -11,11 +11,11 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec.words import CharSpan
-from grainspec_runtime.backbones.additions import Embedding, add_words, new_word
 from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
-from grainspec_runtime.backbones.family import ModelFolder
-from grainspec_runtime.backbones.locate import read_json
-from grainspec_runtime.backbones.tokenize import token_spans
+from grainspec_runtime.models.additions import Embedding, add_words, new_word
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.locate import read_json
+from grainspec_runtime.models.tokenize import token_spans
 
 
 def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterable[str]) -> Backbone:

@@ -19,9 +19,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.family import ModelFolder
-from grainspec_runtime.backbones.options import LoadOptions
 from grainspec_runtime.device import best_device
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.schedules.ddim import ddim_scheduler
 
 _CLASSES: dict[str, Any] = {

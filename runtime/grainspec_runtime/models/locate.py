@@ -11,8 +11,8 @@ from typing import Any
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import DEMO
-from grainspec_runtime.backbones.family import ModelFolder
-from grainspec_runtime.backbones.hub import download_cure, folder_of
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.hub import download_cure, folder_of
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from grainspec_runtime.backbones.additions import digest
-from grainspec_runtime.backbones.family import Checkpoint
+from grainspec_runtime.models.additions import digest
 
 _SMALL = 1 << 22
 """Files up to this many bytes are identified by their content."""
 
 
-def fingerprint(checkpoint: Checkpoint) -> list[object]:
-    """Identify a checkpoint by its files.
+def fingerprint(folder: Path) -> list[object]:
+    """Identify the checkpoint in a folder by its files.
 
     Small files, such as configurations, are identified by their content; weights by path, size and
     date, because reading gigabytes of unchanged files would take as long as the inversion.
     """
-    folder = checkpoint.folder.resolve()
+    folder = folder.resolve()
     identity: list[object] = []
     for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
         name, facts = file.relative_to(folder).as_posix(), file.stat()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from grainspec_runtime.backbones.additions import Embedding, Lora, digest
+from grainspec_runtime.models.additions import Embedding, Lora, digest
 
 if TYPE_CHECKING:
     import torch

@@ -1,1 +1,0 @@
-"""Inject features of the source clip into the edit (Plug-and-Play)."""

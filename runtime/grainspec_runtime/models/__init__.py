@@ -1,0 +1,1 @@
+"""Model files: finding and fetching them, and how a model is to be loaded."""
