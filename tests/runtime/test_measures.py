@@ -299,7 +299,7 @@ def test_without_network_the_rest_is_measured(grain: Grain, finished: Path) -> N
     assert measures["psnr_outside"]["value"] > 20
     shown = grain("measure", finished)
     assert "G503" in shown.err
-    assert "– 1: CLIP openai/clip-vit-large-patch14 is neither" in shown.out
+    assert "– 1: CLIP openai/clip-vit-large-patch14 is not a folder" in shown.out
 
 
 def test_what_was_asked_for_and_is_not_there_fails_after_the_rest(

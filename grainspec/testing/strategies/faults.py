@@ -54,7 +54,7 @@ def faulty_texts(codes: Collection[str] | None = None) -> st.SearchStrategy[tupl
     Raises KeyError for an unknown code.
 
     >>> from hypothesis import find
-    >>> text, code = find(faulty_texts(["G202"]), lambda made: True)
+    >>> text, code = find(faulty_texts(["G202"]), lambda made: "frames 12" in made[0])
     >>> print(text.splitlines()[-1])
     attention { frames 12 }
     """

@@ -25,6 +25,7 @@ from grainspec_runtime.modulation.layers import Attention, CrossAttentionRule
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.process import Job
+from grainspec_runtime.processes.registry import DEFAULT
 from grainspec_runtime.study.record import Study, StudyRecorder, study_of
 
 _SAMPLING_VERSION = 1
@@ -137,6 +138,8 @@ def _state(
         "options": session.recorded_options,
         "versions": [torch.__version__, diffusers.__version__],
     }
+    if session.options.process != DEFAULT:
+        facts["process"] = session.options.process
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
     return resume.UnfinishedRun(resume.run_key(facts), job.sampler.steps, prepared.about)

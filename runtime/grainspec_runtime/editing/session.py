@@ -25,8 +25,8 @@ from grainspec_runtime.memory import out_of_memory
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
-from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.process import Process
+from grainspec_runtime.processes.registry import PROCESSES
 
 _SHARED = ("video", "model", "controls")
 
@@ -159,7 +159,7 @@ class ClipSession:
                 controls = self.checkpoint.load_controls(
                     first.spec.controls, self.pictures, first.base
                 )
-        self.process = InvertAndSample(
+        self.process = PROCESSES[self.options.process](
             Denoiser(self.checkpoint, controls),
             self.latents,
             self.loading.additions(),

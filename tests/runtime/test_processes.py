@@ -1,0 +1,137 @@
+"""The contract of an editing process: the same tests for every process of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import FRAMES, STEPS, loaded, noise, plan_for
+from torch import Tensor
+
+from grainspec.model.spec import Sampler
+from grainspec.plan.windows import frame_windows
+from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.process import Job, Process, Progress
+from grainspec_runtime.processes.registry import DEFAULT, PROCESSES
+
+
+class Run:
+    """A process on a tiny model, and what it reports."""
+
+    def __init__(self, name: str, model: Path, *, use_cache: bool = False) -> None:
+        self.checkpoint = loaded(model)
+        self.plan = plan_for(model, "until 100% decay 1")
+        edited = torch.from_numpy(self.plan.edited_FHW)[:, None].float()
+        edited[..., :2] = 0  # the left columns are nobody's
+        self.job = Job(
+            plan=self.plan,
+            source="a red man and a blue man",
+            negative="",
+            sampler=Sampler(steps=STEPS),
+            windows=frame_windows(FRAMES, None),
+            edited_F1hw=edited,
+            about={"clip": "noise", "target": self.plan.target},
+        )
+        self.latents = noise()
+        self.process: Process = PROCESSES[name](
+            Denoiser(self.checkpoint), self.latents, {}, use_cache=use_cache, look_up=use_cache
+        )
+        self.stages: list[str] = []
+        self.states: dict[int, dict[str, Tensor]] = {}
+
+    @contextmanager
+    def stage(self, name: str, variant: str | None = None) -> Iterator[Progress]:
+        self.stages.append(name)
+        yield lambda done, total: None
+
+    def attention(self, *, plan: bool = True) -> Attention:
+        given = self.plan if plan else None
+        return self.checkpoint.attention(FRAMES, self.plan.attention, plan=given)
+
+    def keep(self, done: int, state: Any) -> None:
+        self.states[done] = {name: value.clone() for name, value in state.items()}
+
+    def latents_of(self, job: Job | None = None, *, plan: bool = True, begin: Any = None) -> Tensor:
+        sampled = self.process.run(
+            job or self.job,
+            lambda: self.attention(plan=plan),
+            stage=self.stage,
+            begin=begin,
+            keep=self.keep,
+            warn=lambda finding: pytest.fail(str(finding)),
+        )
+        return sampled.latents
+
+
+@pytest.fixture(params=sorted(PROCESSES))
+def name(request: pytest.FixtureRequest) -> str:
+    process: str = request.param
+    return process
+
+
+@pytest.fixture
+def run(name: str, tiny_sd: Path) -> Run:
+    return Run(name, tiny_sd)
+
+
+def test_the_default_is_among_them() -> None:
+    assert DEFAULT in PROCESSES
+
+
+def test_an_edit_is_finite_and_repeats(run: Run, name: str, tiny_sd: Path) -> None:
+    latents = run.latents_of()
+    assert latents.shape == run.latents.shape
+    assert latents.dtype == torch.float32
+    assert latents.isfinite().all()
+    assert run.stages
+    assert torch.equal(Run(name, tiny_sd).latents_of(), latents)
+    assert torch.equal(run.latents_of(), latents)  # what it keeps for itself changes nothing
+
+
+def test_the_plan_acts(run: Run) -> None:
+    assert not torch.allclose(run.latents_of(), run.latents_of(plan=False), atol=1e-4)
+
+
+def test_what_no_edit_names_is_kept(run: Run) -> None:
+    latents = run.latents_of()
+    torch.testing.assert_close(latents[..., :2], run.latents[..., :2], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(latents[..., 2:], run.latents[..., 2:], atol=1e-2)
+
+
+def test_a_run_continues_from_any_state(run: Run, name: str, tiny_sd: Path) -> None:
+    latents = run.latents_of()
+    assert sorted(run.states)[-1] == STEPS
+    for done, state in run.states.items():
+        again = Run(name, tiny_sd)
+        assert torch.equal(again.latents_of(begin=(done, state)), latents), done
+
+
+def test_work_is_reused_by_its_key(run: Run) -> None:
+    """Edits that differ in their words alone share it; another source or schedule does not."""
+    job = run.job
+    assert run.process.key(job) == run.process.key(replace(job, negative="blurry"))
+    assert run.process.key(job) != run.process.key(replace(job, source="a bear"))
+    assert run.process.key(job) != run.process.key(replace(job, sampler=Sampler(steps=STEPS + 1)))
+
+
+def test_the_cache_is_held_and_changes_nothing(
+    name: str, tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAINSPEC_CACHE", str(tmp_path))
+    first, second = (Run(name, tiny_sd, use_cache=True) for _ in range(2))
+    with first.process.holding(first.job):
+        latents = first.latents_of()
+    torch.testing.assert_close(second.latents_of(), latents, atol=1e-5, rtol=1e-5)
+
+
+def test_the_source_comes_back_without_an_edit(run: Run) -> None:
+    run.latents_of()
+    back = run.process.reconstruct(run.job, stage=run.stage, warn=lambda finding: None)
+    assert back.shape == run.latents.shape
+    assert back.isfinite().all()
