@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffus
 from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
 from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.models.options import LoadOptions
@@ -97,6 +99,20 @@ def test_odd_latents_are_modulated_at_every_level(editor: Editor, levels: tuple[
         assert result.edited.shape == (2, 68, 76, 3)
         pictures.append(result.edited)
     assert (pictures[0] != pictures[1]).any()
+
+
+def test_a_session_is_used_inside_its_block(editor: Editor, tmp_path: Path) -> None:
+    prepared = prepare(shortened("part", steps=2), EXAMPLES)
+    session = editor.session([prepared])
+    with pytest.raises(RuntimeError, match="not open: edit inside `with"):
+        edit(session, prepared)
+    with session:
+        assert edit(session, prepared).edited.shape == session.frames.shape
+        elsewhere = replace(prepared, base=tmp_path)
+        with pytest.raises(ValueError, match="same base folder"):
+            edit(session, elsewhere)
+    with pytest.raises(RuntimeError, match="not open"):
+        edit(session, prepared)
 
 
 def test_only_edits_of_one_clip_run_together(editor: Editor) -> None:

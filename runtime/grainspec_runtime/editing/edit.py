@@ -49,8 +49,9 @@ def edit(
     comparisons with other methods.
 
     Raises GrainError for failures while running (G505, G506); ValueError if the edit is of another
-    clip, model or controls than the session.
+    clip, model or controls than the session; RuntimeError outside the session's block.
     """
+    session.require_open()
     session.check(prepared)
     job = _job(session, prepared)
     process, options = session.process, session.options

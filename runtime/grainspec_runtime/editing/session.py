@@ -66,6 +66,7 @@ class ClipSession:
         self._load = load
         self._first = first
         self._loaded: Checkpoint | None = None
+        self._open = False
         self._held = ExitStack()
         self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
@@ -78,16 +79,26 @@ class ClipSession:
             self.checkpoint = self._loaded = self._load()
         self._read_clip()
         self._prepare_process()
+        self._open = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        self._open = False
         if kind is None:
             for state in self._unfinished:
                 state.drop()
         self._held.close()
 
+    def require_open(self) -> None:
+        """Raise RuntimeError outside the session's block."""
+        if not self._open:
+            message = "the session is not open: edit inside `with editor.session(…) as session:`"
+            raise RuntimeError(message)
+
     def check(self, prepared: Prepared) -> None:
         """Raise ValueError if an edit has another clip, model or controls than this session."""
+        if prepared.base.resolve() != self._first.base.resolve():
+            raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
