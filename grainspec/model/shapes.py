@@ -41,7 +41,7 @@ class Length(Node):
         return made(cls, value=float(match[1]), unit=match[2])
 
     def pixels(self, extent: int) -> float:
-        """In source pixels, of a frame ``extent`` pixels wide (or high)."""
+        """The length in source pixels, for a frame that is ``extent`` pixels wide (or high)."""
         return self.value * extent / 100 if self.unit == "%" else self.value
 
     def __str__(self) -> str:
@@ -68,10 +68,10 @@ class FrameRange(Node):
 
 
 class Keyframe(Node):
-    """A box at a source frame; ``frame`` is None for a box that never moves."""
+    """A box at a source frame; ``frame`` is None for a box that does not move."""
 
     frame: FrameNumber | None = Field(
-        default=None, description="The source frame; null for a box that never moves."
+        default=None, description="The source frame; null for a box that does not move."
     )
     x0: Length = Field(description="The left side.")
     y0: Length = Field(description="The top side.")
@@ -97,10 +97,10 @@ class Point(Node):
 
 
 class Outline(Node):
-    """A polygon's points at a source frame; ``frame`` is None for one that never moves."""
+    """A polygon's points at a source frame; ``frame`` is None if it does not move."""
 
     frame: FrameNumber | None = Field(
-        default=None, description="The source frame; null for a polygon that never moves."
+        default=None, description="The source frame; null for a polygon that does not move."
     )
     points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)] = Field(
         description="The corners, in order."
