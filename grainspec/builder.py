@@ -89,7 +89,7 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
-from grainspec.model.validation import made
+from grainspec.model.validation import invalid_value, made
 
 RegionLike: TypeAlias = str | Referable
 """A region in a statement: its name, a :class:`Region`, ``named(…)``, or a builder, which
@@ -378,8 +378,10 @@ class Builder(_Statements):
 
     def build(self) -> EditSpec:
         """Return the spec; raises GrainError with all findings if one of them is an error."""
-        first, last = self._pair("frames", self.frames, "the first and the last, as `(0, 30)`")
-        width, height = self._pair("size", self.size, "width and height, as `(512, 512)`")
+        first, last = self._pair(
+            "frames", self.frames, "the first and the last frame, such as `(0, 30)`"
+        )
+        width, height = self._pair("size", self.size, "width and height, such as `(512, 512)`")
         video = made(
             Video,
             path=path_text(self.video),
@@ -406,5 +408,5 @@ class Builder(_Statements):
         if value is None:
             return None, None
         if not isinstance(value, tuple | list) or len(value) != 2:
-            raise fail("G202", f"`{name}` is {value!r}", f"Expected {expected}.", self._place)
+            raise fail("G202", invalid_value(repr(value), name, expected), "", self._place)
         return value[0], value[1]

@@ -13,7 +13,7 @@ from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.expect import expect_spec
 from grainspec.model.spec import EditSpec
-from grainspec.model.validation import details_of, findings_of
+from grainspec.model.validation import JSON, Written, details_of, findings_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "https://raw.githubusercontent.com/grainspec/grainspec/main/grammar/grain.schema.json"
@@ -54,7 +54,7 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
         findings = []
         for detail, found in zip(
             details_of(error),
-            findings_of(error, None, lambda _: None, what="the document"),
+            findings_of(error, EditSpec, lambda _: Written(), what="the document", door=JSON),
             strict=True,
         ):
             place = _pointer(detail["loc"], text)
@@ -111,7 +111,7 @@ def _pointer(place: tuple[int | str, ...], text: str) -> str:
             continue
         if isinstance(value, list) and isinstance(part, str):
             continue
-        if isinstance(value, dict | list) or index == len(place) - 1:
+        if isinstance(value, dict | list):
             steps.append(str(part).replace("~", "~0").replace("/", "~1"))
         if isinstance(value, list) and isinstance(part, int):
             value = value[part]

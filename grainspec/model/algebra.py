@@ -40,7 +40,7 @@ from grainspec.model.shapes import (
     Sides,
     around,
 )
-from grainspec.model.validation import made, refusal
+from grainspec.model.validation import invalid_value, made, refusal, unfit
 
 
 class Operators:
@@ -167,16 +167,13 @@ def operand(other: object) -> Expression:
 
 def _file_number(number: int) -> int:
     if abs(number) > MAX_FRAME:
-        raise refusal(
-            "G203", f"`from` is {number}", f"It must be from -{MAX_FRAME} to {MAX_FRAME}."
-        )
+        raise unfit("G203", f"a whole number from -{MAX_FRAME} to {MAX_FRAME}")
     return number
 
 
 def _colour(text: str) -> str:
     if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        cure = 'Write red, green and blue, such as "#800000".'
-        raise refusal("G202", f"invalid colour {text!r}", cure)
+        raise unfit("G202", 'red, green and blue as six hex digits, such as `"#800000"`')
     return text.lower()
 
 
@@ -425,7 +422,8 @@ class Grown(_Algebra):
     @model_validator(mode="after")
     def _by_something(self) -> Grown:
         if self.by.value < 0:
-            raise refusal("G203", f"`{self.kind}` is {self.by}", "It must be at least 0.")
+            message = invalid_value(str(self.by), self.kind, "a length of at least 0")
+            raise refusal("G203", message, "")
         return self
 
 

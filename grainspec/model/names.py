@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from grainspec.model.declaration import InText
 from grainspec.model.statements import STATEMENTS
-from grainspec.model.validation import refusal
+from grainspec.model.validation import refusal, short
 
 RESERVED = frozenset(
     {*STATEMENTS, "rest", "all", "of", "class", "instance", "part", "grow", "shrink", "during"}
@@ -28,7 +28,7 @@ def _name(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if not re.fullmatch(_PATTERN[1:-1], text):
         cure = "Use letters, digits and `_`, beginning with a letter or `_`."
-        raise refusal("G202", f"invalid name {text!r}", cure)
+        raise refusal("G202", f"invalid name `{short(text)}`", cure)
     if text in RESERVED:
         message = f"`{text}` is a keyword and cannot be a name"
         raise refusal("G202", message, f"Choose another name, such as `my_{text}`.")

@@ -16,7 +16,7 @@ from grainspec.model.declaration import HEAD, InText
 from grainspec.model.names import WRITABLE, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
-from grainspec.model.validation import refusal
+from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
 
@@ -91,7 +91,7 @@ class Video(Node):
     @classmethod
     def _crop_is_a_still_box(cls, crop: Box | None) -> Box | None:
         if crop is not None and crop.kind != "box":
-            raise ValueError("`crop` must be a box")
+            raise unfit("G202", "a box", f"{crop.kind}(…)")
         if crop is not None and crop.keyframes[0].frame is not None:
             raise ValueError("`crop` cannot move: give one box without `@ frame`")
         return crop
@@ -296,7 +296,7 @@ class Blend(Node):
     @classmethod
     def _not_inwards(cls, feather: Length | None) -> Length | None:
         if feather is not None and feather.value < 0:
-            raise ValueError("`feather` cannot be negative")
+            raise unfit("G202", "a length of at least 0", str(feather))
         return feather
 
 

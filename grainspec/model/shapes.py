@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from grainspec.diagnostics import refuse
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import decimal_text
-from grainspec.model.validation import made
+from grainspec.model.validation import made, python_text, short
 
 MAX_FRAME = 10_000_000
 FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
@@ -36,8 +36,11 @@ class Length(Node):
         """Read ``'61%'`` or ``'40px'``."""
         match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", str(text))
         if not match:
-            cure = "Write percent, such as '61%', or pixels, such as '40px'."
-            raise refuse("G202", f"invalid length {text!r}", cure)
+            number = str(text).strip()
+            plain = re.fullmatch(r"[+-]?(\d+(\.\d+)?|\.\d+)", number)
+            cure = f'Write `"{number}%"` or `"{number}px"`.' if plain else ""
+            expected = 'percent of the frame, such as `"61%"`, or source pixels, such as `"40px"`'
+            raise refuse("G202", f"invalid length `{short(python_text(text))}`: {expected}", cure)
         return made(cls, value=float(match[1]), unit=match[2])
 
     def pixels(self, extent: int) -> float:

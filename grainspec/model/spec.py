@@ -46,7 +46,7 @@ from grainspec.model.settings import (
     given,
 )
 from grainspec.model.shapes import FrameRange
-from grainspec.model.validation import made, refusal
+from grainspec.model.validation import made, refusal, unfit
 
 __all__ = [
     "BLOCKS",
@@ -302,7 +302,7 @@ class EditSpec(Node):
     @classmethod
     def _version_is_a_number(cls, version: object) -> object:
         if isinstance(version, bool):  # Python takes true for 1
-            raise ValueError("the version is a number")
+            raise unfit("G202", "`1`")
         return version
 
     _folder: Path | None = PrivateAttr(default=None)

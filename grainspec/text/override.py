@@ -16,7 +16,8 @@ from grainspec.expect import expect_spec
 from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.spec import BLOCKS, Edit, EditSpec
-from grainspec.model.validation import findings_of
+from grainspec.model.validation import Written, findings_of
+from grainspec.text.kinds import KINDS, expected_value
 from grainspec.text.settings import read_settings
 from grainspec.text.tokens import grammar
 
@@ -159,11 +160,21 @@ def _with(node: Changed, key: str, value: Any, setting: str) -> Changed:
     try:
         changed = model(**{**fields, key: value})
     except ValidationError as error:
-        findings = findings_of(error, model, lambda _: place)
+        written = _written(model, key, setting, place)
+        findings = findings_of(error, model, lambda path: written if path else Written(place))
         raise GrainError(findings, source=setting, path=PATH) from error
     return changed.located(node.span, **node.spans).located(
         None, **{key: replace(place, path=f"{PATH} {setting}")}
     )
+
+
+def _written(model: type[Node], key: str, setting: str, place: Span) -> Written:
+    """How a value is written after `--set`."""
+    declared = next((field for field in fields_of(model).values() if field.key == key), None)
+    if declared is None or declared.kind not in KINDS:
+        return Written(place)
+    text = _text(setting.partition("=")[2])
+    return Written(place, declared.keyword, text, expected_value(declared))
 
 
 def _wrong(setting: str, code: str, message: str, cure: str, length: int = 0) -> GrainError:

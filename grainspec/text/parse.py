@@ -28,7 +28,7 @@ from grainspec.model.spec import (
     Without,
 )
 from grainspec.model.statements import ONCE
-from grainspec.model.validation import findings_of
+from grainspec.model.validation import Written, findings_of
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.tokens import Statement, span_of, statements
@@ -244,7 +244,7 @@ class _Reader(RegionReader):
                 text
             )
         except ValidationError as error:
-            self.findings += findings_of(error, None, lambda _: span, what=field)
+            self.findings += findings_of(error, None, lambda _: Written(span), what=field)
 
     # --- blocks of settings ----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lark import Token, Tree
@@ -12,17 +12,29 @@ from pydantic import ValidationError
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.declaration import Declaration
-from grainspec.model.validation import findings_of
+from grainspec.model.validation import Written, findings_of, invalid_value
+from grainspec.text.cures import cure_of_value
 from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_value
 from grainspec.text.tokens import span_of
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting's value and where it is written."""
+    """A setting's value, and how it is written."""
 
     value: Any
     span: Span
+    name: str = ""
+    """Its keyword, for messages."""
+    text: str = ""
+    """The words of the value."""
+    expected: str = ""
+    """What it takes, in words."""
+
+    @property
+    def written(self) -> Written:
+        """How it is written, for findings about its value."""
+        return Written(self.span, self.name, self.text, self.expected)
 
 
 def word_span(word: Word) -> Span:
@@ -52,10 +64,26 @@ def _word_text(word: Word) -> str:
     return words_text(word.children) or str(word.data)
 
 
-def invalid_value(words: Iterable[Word], name: str) -> str:
-    """What is wrong with words that are not of a setting's kind."""
-    text = words_text(words)
-    return f"invalid value `{text if len(text) <= 40 else text[:37] + '…'}` for `{name}`"
+def value_of(words: list[Word], name: str, declaration: Declaration) -> Setting | Diagnostic:
+    """Read the words of a setting's value; a mistake is returned as a finding."""
+    expected, text = expected_value(declaration), words_text(words)
+    where = word_span(words[0]).to(word_span(words[-1]))
+    try:
+        return Setting(_joined(declaration, words), where, name, text, expected)
+    except Mismatch as mismatch:
+        cure = str(mismatch) or cure_of_value(words, declaration)
+        return Diagnostic("G202", invalid_value(text, name, expected), cure, where)
+    except ValidationError as error:
+        return finding_of_record(error, Written(where, name, text, expected))
+
+
+def finding_of_record(error: ValidationError, written: Written) -> Diagnostic:
+    """One finding about a word that stands for a record, such as `0..30` or `512x512`."""
+    first = findings_of(error, None, lambda _: written)[0]
+    if first.code == "G203":
+        return first
+    message = invalid_value(written.text, written.name, first.message)
+    return replace(first, message=message)
 
 
 def duplicate(name: str, first: Span) -> str:
@@ -119,22 +147,18 @@ def _read(
     findings: list[Diagnostic],
 ) -> Setting | None:
     """One setting's value; None where that is a mistake, which becomes a finding."""
-    expected = expected_value(declaration)
     if not values:
-        finding = Diagnostic("G204", f"`{name}` has no value", f"Expected {expected}.", span)
+        cure = f"Expected {expected_value(declaration)}."
+        finding = Diagnostic("G204", f"`{name}` has no value", cure, span)
         findings.append(finding)
         return None
     if first is not None:
         findings.append(Diagnostic("G204", duplicate(name, first), "Remove one of them.", span))
         return None
-    where = word_span(values[0]).to(word_span(values[-1]))
-    try:
-        return Setting(_joined(declaration, values), where)
-    except Mismatch as mismatch:
-        cure = f"Expected {str(mismatch) or expected}."
-        findings.append(Diagnostic("G202", invalid_value(values, name), cure, where))
-    except ValidationError as error:
-        findings += findings_of(error, None, lambda _: where, what=name)
+    read = value_of(values, name, declaration)
+    if isinstance(read, Setting):
+        return read
+    findings.append(read)
     return None
 
 

@@ -146,7 +146,7 @@ def test_blending_can_begin_late() -> None:
     assert built.build() == spec
     with pytest.raises(GrainError, match="G202.*invalid value `0.25` for `from`"):
         parse(f"{text}blend {{ from 0.25 }}")
-    with pytest.raises(GrainError, match="G203.*from 0 to 1"):
+    with pytest.raises(GrainError, match="G203.*`125%` for `from`: a percentage from 0% to 100%"):
         parse(f"{text}blend {{ from 125% }}")
 
 
@@ -213,16 +213,22 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").attention(levels=()), "G203.*empty"),
         (
             lambda: Builder("c").attention(until="50%"),
-            "G202.*is 50%. Expected a number, such as 0.5",
+            r'G202.*`"50%"` for `until`: a number from 0 to 1\. Write `0\.5`\.',
         ),  # type: ignore[arg-type]
-        (lambda: Builder("c").attention(levels="1..3"), "G202.*`levels` is 1..3"),  # type: ignore[arg-type]
-        (lambda: Builder("c").attention(levels=3), "G202.*`levels` is 3"),  # type: ignore[arg-type]
-        (lambda: Builder("c").attention(profile="paper"), "G202.*'auto', 'videograin' or 'demo'"),  # type: ignore[arg-type]
+        (
+            lambda: Builder("c").attention(levels="1..3"),
+            r'G202.*`"1\.\.3"` for `levels`: `"all"`, or a list of whole numbers from 0 to 15',
+        ),  # type: ignore[arg-type]
+        (lambda: Builder("c").attention(levels=3), r"G202.*`3` for `levels`: .* Write `\[3\]`"),  # type: ignore[arg-type]
+        (
+            lambda: Builder("c").attention(profile="paper"),
+            'G202.*`"paper"` for `profile`: one of `"auto"`, `"videograin"`, `"demo"`',
+        ),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
         (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]
         (lambda: Builder("c").keep(["l"]), "G202.*names as separate arguments"),  # type: ignore[arg-type]
         (lambda: Builder("c").variant("v", Builder("d")), r"G205.*Changes\(\)"),  # type: ignore[arg-type]
-        (lambda: polygon(("1%", "2%"), ("3%", "4%")), "G203.*has 2. Give at least 3"),
+        (lambda: polygon(("1%", "2%"), ("3%", "4%")), "G203.*has 2 items. Give at least 3"),
     ],
 )
 def test_python_is_refused_as_text_is(build: Callable[[], object], words: str) -> None:
