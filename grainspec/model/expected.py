@@ -66,6 +66,13 @@ def limit_text(limit: float, show: Callable[[float], str] = decimal_text) -> str
     return str(limit) if isinstance(limit, int) and show is decimal_text else show(limit)
 
 
+def takes_shares(declared: Declaration) -> bool:
+    """Whether `50%` surely means 0.5 for a setting: a number whose usual value is about 1."""
+    return declared.kind == "percent" or (
+        declared.kind == "decimal" and declared.high is not None and declared.high <= 10
+    )
+
+
 def in_range(declared: Declaration, value: float) -> bool:
     """Whether a number is in the range of a setting."""
     if declared.low is not None and (

@@ -25,6 +25,7 @@ from grainspec.model.expected import (
     in_range,
     limit_text,
     one_of,
+    takes_shares,
 )
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import decimal_text, share_of_percent
@@ -40,7 +41,7 @@ class Written(NamedTuple):
     name: str = ""
     """What messages call the setting; by default the field's name."""
     text: str = ""
-    """The value in the user's words; by default as a literal."""
+    """The value as the user wrote it; by default as a literal."""
     expected: str = ""
     """What the setting takes; by default from its declaration."""
 
@@ -276,7 +277,7 @@ _EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
 }
-"""What is expected where a field has no kind of its own, by pydantic's kinds of errors."""
+"""What is expected if the field declares no kind, by pydantic's kinds of errors."""
 
 _SIDES = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
@@ -313,7 +314,7 @@ def number_in(text: str, declared: Declaration) -> str:
     if declared.kind not in _NUMERIC or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)%?", text):
         return ""
     if text.endswith("%"):
-        if declared.kind in _WHOLE:
+        if not takes_shares(declared):
             return ""
         text = decimal_text(share_of_percent(text))
     if declared.kind in _WHOLE and "." in text:

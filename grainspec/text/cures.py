@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import closest
 from grainspec.model.declaration import Declaration
-from grainspec.model.expected import in_range
+from grainspec.model.expected import in_range, takes_shares
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
 from grainspec.text.kinds import KINDS, Mismatch, Word, number_of, quoted, read_value
 from grainspec.text.tokens import grammar
@@ -46,7 +46,7 @@ def cure_of_value(words: list[Word], declaration: Declaration) -> str:
 def _converted(word: Token, declaration: Declaration) -> str:
     """A number or percentage in the form that a setting takes; empty if it is not in its range."""
     kind = KINDS[declaration.kind]
-    if word.type == "PERCENT" and declaration.kind == "decimal":
+    if word.type == "PERCENT" and takes_shares(declaration):
         value = share_of_percent(str(word))
         return kind.write(value) if in_range(declaration, value) else ""
     value = number_of(word)

@@ -1,6 +1,6 @@
 """The kinds of values that settings take: how each is read, written and described.
 
-A setting's kind is the one of its field (see :mod:`grainspec.model.declaration`).
+The field of a setting declares its kind (see :mod:`grainspec.model.declaration`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _token(terminal: str, read: Callable[[Token], Any]) -> Callable[[Word], Any]
 
 
 def _whole(digits: str) -> int:
-    """A whole number; one beyond all ranges may lose digits, but stays beyond them."""
+    """A whole number; digits of numbers that exceed every range may be cut."""
     sign = -1 if digits.startswith("-") else 1
     return sign * int(digits.lstrip("-0")[:MAX_DIGITS] or "0")
 
@@ -86,7 +86,7 @@ def _levels(word: Word) -> Any:
         if last < first:
             raise Mismatch(f"Write `{last}..{first}`.")
         if first < 0 or last > MAX_LEVEL:
-            return (first if first < 0 else last,)  # which the model refuses, once
+            return (first if first < 0 else last,)  # out of range: the model reports it once
         return tuple(range(first, last + 1))
     if isinstance(word, Token) and word.type == "NUMBER":
         return (integer_of(word),)
@@ -128,7 +128,7 @@ def shape_text(shape: Box | Polygon) -> str:
 
 
 def _inside(key: Keyframe | Outline) -> str:
-    """What is in a shape's parentheses."""
+    """The text between a shape's parentheses."""
     if isinstance(key, Keyframe):
         return f"{key.x0}, {key.y0}, {key.x1}, {key.y1}"
     return ", ".join(f"{point.x} {point.y}" for point in key.points)
@@ -147,7 +147,7 @@ class Kind(NamedTuple):
     read: Callable[[Word], Any]
     write: Callable[[Any], str]
     expected: str
-    """How an error asks for it."""
+    """What errors say that it takes."""
     values: str
     """What the reference says it takes."""
     python: str
@@ -237,7 +237,7 @@ KINDS = {
         read=_plain, write=lambda value: "", expected="", values="no value", python="bool"
     ),
 }
-"""Every kind by its name, as :attr:`Declaration.kind` has it."""
+"""Every kind by its name, which is the value of :attr:`Declaration.kind`."""
 
 
 def read_value(word: Word, declaration: Declaration) -> Any:

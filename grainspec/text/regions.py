@@ -1,4 +1,4 @@
-"""Region expressions: from a parse tree to the spec's own records."""
+"""Region expressions: from a parse tree to the records of a spec."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class RegionReader:
     def make(
         self, model: type[Any], span: Span, given: dict[str, Setting], **fields: Any
     ) -> Any | None:
-        """Build a node; what its model rejects becomes findings at the settings at fault.
+        """Build a node; values that its model rejects become findings at their places.
 
-        Rejected settings are then left out, so that the rest can still be checked.
+        Rejected settings are then omitted, so that the rest can still be checked.
         """
         values = {name: setting.value for name, setting in given.items()}
         written = {name: setting.written for name, setting in given.items()}
@@ -93,7 +93,7 @@ class RegionReader:
         return node.located(span, **spans)
 
     def string(self, token: Token) -> str:
-        """What a STRING says: without its quotes, with its escapes resolved."""
+        """The text of a STRING, without quotes and with its escapes resolved."""
 
         def unescape(match: re.Match[str]) -> str:
             if match[1] not in _ESCAPES:
@@ -138,7 +138,7 @@ class RegionReader:
         return _OPERATORS[kind](items=items).located(span)
 
     def _modified(self, part: Tree[Token], span: Span) -> Expression | None:
-        """A region with a modifier after it: grown, shrunk, or on some frames only."""
+        """A region with a modifier: grown, shrunk, or only on some frames."""
         of = self.expression(part.children[0])
         if of is None:
             return None
@@ -188,9 +188,9 @@ class RegionReader:
     def _mask_option(
         self, words: list[Word], given: dict[str, Setting], places: dict[str, Span]
     ) -> bool:
-        """Read one option of `masks(…)` into ``given``; False where that is a mistake.
+        """Read one option of `masks(…)` into ``given``; return False if it is invalid.
 
-        ``places`` are those of the options so far, by their words.
+        ``places`` are the places of the previous options, by keyword.
         """
         key, *values = words
         name = words_text([key])
@@ -216,7 +216,7 @@ class RegionReader:
     def _option_value(
         self, name: str, where: Span, values: list[Word], declaration: Declaration
     ) -> Setting | None:
-        """The value of an option of `masks(…)`; None where that is a mistake."""
+        """The value of an option of `masks(…)`; None if it is invalid."""
         if declaration.kind == "flag":
             if values:
                 cure = f"Write `{name}` alone, and a comma before the next option."
@@ -257,7 +257,7 @@ class RegionReader:
         return setting
 
     def _box(self, call: Tree[Token], span: Span) -> Box | None:
-        """A box in a setting, where no other region can be."""
+        """A box in a setting; no other region is allowed there."""
         name = token_of(call.children[0])
         if str(name) != "box":
             cure = "Write `box(10%, 0%, 90%, 100%)`."
@@ -324,7 +324,7 @@ class RegionReader:
         for argument in arguments:
             corners.append(self._length(argument))
             if corners[-1] is None:
-                return None  # one finding is enough: the others are of the same kind
+                return None  # one finding is enough: the others would be of the same kind
         return dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
 
     def _points(self, call: Tree[Token]) -> dict[str, Any] | None:

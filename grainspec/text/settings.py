@@ -1,4 +1,4 @@
-"""The settings of a block `{ … }`: from its words to values."""
+"""The settings of a block `{ … }`: from words to values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Setting:
 
 
 def word_span(word: Word) -> Span:
-    """Where a word of a block is."""
+    """The place of a word of a block."""
     if isinstance(word, Token):
         return span_of(word)
     meta = word.meta
@@ -46,7 +46,7 @@ def word_span(word: Word) -> Span:
 
 
 def words_text(words: Iterable[Word]) -> str:
-    """Some words of a text again, for messages.
+    """Words as text, for messages.
 
     >>> words_text([Token("NUMBER", "1"), Tree("all", [])])
     '1 all'
@@ -87,7 +87,7 @@ def finding_of_record(error: ValidationError, written: Written) -> Diagnostic:
 
 
 def duplicate(name: str, first: Span) -> str:
-    """What is wrong with the second of a setting or statement that may occur once."""
+    """The message about the second occurrence of a setting or statement that may occur once."""
     return f"duplicate `{name}`; first given in line {first.line}"
 
 
@@ -96,7 +96,7 @@ def read_settings(
 ) -> dict[str, Setting]:
     """Read a block's words as ``known`` settings, by the keys of the model.
 
-    Mistakes become findings and are left out.
+    Invalid settings become findings and are omitted.
     """
     words: list[Word] = list(block.children) if block else []
     found: dict[str, Setting] = {}
@@ -129,7 +129,7 @@ def _is_setting(word: Word, known: dict[str, Declaration]) -> bool:
 def _end_of_value(
     words: list[Word], start: int, declaration: Declaration, known: dict[str, Declaration]
 ) -> int:
-    """Where the value that begins at ``start`` ends: before the next setting."""
+    """The end of the value that begins at ``start``: before the next setting."""
     end = start
     while end < len(words) and (KINDS[declaration.kind].many or end == start):
         if _is_setting(words[end], known) and not _fits(words[end], declaration):
@@ -146,7 +146,7 @@ def _read(
     first: Span | None,
     findings: list[Diagnostic],
 ) -> Setting | None:
-    """One setting's value; None where that is a mistake, which becomes a finding."""
+    """Read a setting's value; an invalid one becomes a finding, and the result is None."""
     if not values:
         cure = f"Expected {expected_value(declaration)}."
         finding = Diagnostic("G204", f"`{name}` has no value", cure, span)

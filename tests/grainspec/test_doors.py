@@ -300,6 +300,65 @@ def test_schema_and_door_agree(changed: dict[str, Any], pointer: str | None) -> 
 
 
 @pytest.mark.parametrize(
+    ("changed", "message", "cure"),
+    [
+        (
+            {"sampler": {"steps": "20"}},
+            '/sampler/steps: invalid value `"20"` for `steps`: a whole number from 1 to 1000',
+            "Write `20`, without quotes.",
+        ),
+        (
+            {"attention": {"until": "30%"}},
+            '/attention/until: invalid value `"30%"` for `until`: a number from 0 to 1',
+            "Write `0.3`.",
+        ),
+        (
+            {"version": True},
+            "/version: invalid value `true` for `version`: `1`",
+            "",
+        ),
+        (
+            {"attention": {"levels": 3}},
+            '/attention/levels: invalid value `3` for `levels`: `"all"`, or a list of whole numbers '
+            "from 0 to 15",
+            "Write `[3]`.",
+        ),
+        (
+            {"blend": {"feather": 5}},
+            "/blend/feather: invalid value `5` for `feather`: an object with `value` and `unit`",
+            "",
+        ),
+        (
+            {"edits": [{"verb": "edti", "region": "r"}]},
+            '/edits/0: invalid value `"edti"` for `verb`: one of `"edit"`, `"add"`, `"keep"`, `"free"`',
+            'Did you mean `"edit"`?',
+        ),
+    ],
+)
+def test_invalid_values_of_documents(changed: dict[str, Any], message: str, cure: str) -> None:
+    with pytest.raises(GrainError) as raised:
+        from_json(json.dumps(DOCUMENT | changed))
+    (finding,) = raised.value.diagnostics
+    assert (finding.message, finding.cure) == (message, cure)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("size 10x10", "invalid value `10x10` for `size`: width and height from 16 to 8192"),
+        ("frames 5..2", "invalid value `5..2` for `frames`: the last frame (2) comes before the"),
+        ("step two", "invalid value `two` for `step`: a whole number from 1 to 10000"),
+    ],
+)
+def test_one_invalid_value_is_one_error(setting: str, message: str) -> None:
+    text = f'grain 1 video "c" {{ {setting} }} target "a bear" region r = all edit r -> "bear"'
+    with pytest.raises(GrainError) as raised:
+        parse(text)
+    (finding,) = raised.value.diagnostics
+    assert finding.message.startswith(message)
+
+
+@pytest.mark.parametrize(
     ("document", "words"),
     [
         ("{", "Invalid JSON"),
