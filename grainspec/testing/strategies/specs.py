@@ -223,7 +223,11 @@ _CONTEXT = st.none() | st.builds(
     st.sampled_from([2, 0, 1, 3]),
     st.integers(1, 12),
 )
-_BLEND = settings(Blend)
+_BLEND = st.one_of(  # `from` is about latents, and without a space nothing has an effect
+    settings(Blend, space=st.sampled_from(["latents", "both"])),
+    settings(Blend, space=st.just("pixels"), start=None),
+    settings(Blend, space=st.just("none"), start=None, feather=None),
+)
 
 
 @cache
