@@ -14,6 +14,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.declaration import Declaration, head_of, settings_of
 from grainspec.model.nodes import Node
+from grainspec.model.rules import ONCE
 from grainspec.model.spec import (
     BLOCKS,
     MAX_CONTROLS,
@@ -27,7 +28,6 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
-from grainspec.model.statements import ONCE
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
