@@ -213,8 +213,8 @@ class MaskFiles(_Algebra):
     index: Annotated[Annotated[int, Field(ge=0, le=65535)] | None, InText(absent="none")] = Field(
         default=None,
         description="Select the pixels with this value: the index of a palette (as in DAVIS), a "
-        "grey value or an array's number. In a COCO data set, select objects by their track, instance "
-        "or else category id; in YouTube-VIS, the object with this `id`.",
+        "grey value or an array's number. In a COCO data set, select objects by their track, "
+        "instance or else category id; in YouTube-VIS, the object with this `id`.",
     )
     colour: Annotated[_Colour | None, InText(absent="none")] = Field(
         default=None,
