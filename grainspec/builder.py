@@ -1,4 +1,4 @@
-"""Specs in Python: built step by step, each step a new immutable builder.
+"""Build specs in Python, step by step; every step returns a new immutable builder.
 
 >>> from grainspec import Builder, Changes, masks, REST
 >>> spec = (
@@ -17,7 +17,7 @@
 >>> [edit.phrase for edit in spec.as_variant('one').changes]
 ['green robot']
 
-A region can also be a value, to be passed in place of its name, in statements and expressions:
+A region can also be a variable, used in place of its name in statements and expressions:
 
 >>> from grainspec import region
 >>> left, right = region('left', masks('masks/left')), region('right', masks('masks/right'))
@@ -89,15 +89,15 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
-from grainspec.model.validation import made
+from grainspec.model.validation import invalid_value, made
 
 RegionLike: TypeAlias = str | Referable
-"""A region in a statement: its name, a :class:`Region`, ``named(…)``, or a builder, which refers to
-the region that it named last."""
+"""A region in a statement: its name, a :class:`Region`, ``named(…)``, or a builder, which
+stands for the region that it named last."""
 
 
 def region(name: str, expression: Expression | Referable) -> Region:
-    """A named region, to be declared with :meth:`Builder.region` and passed in place of its name.
+    """A named region, to be passed to :meth:`Builder.region` and used in place of its name.
 
     >>> from grainspec import masks
     >>> left = region("left", masks("masks/left"))
@@ -109,7 +109,7 @@ def region(name: str, expression: Expression | Referable) -> Region:
 
 
 def _keys(model: type[Node], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of Python as a model's own keys and values."""
+    """Convert Python arguments to a model's keys and values."""
     declared = {field.argument: field for field in fields_of(model).values()}
     fields = {}
     for name, value in settings.items():
@@ -129,7 +129,7 @@ class _Statements:
     _edits: tuple[Change, ...]
 
     def target(self, prompt: str) -> Self:
-        """What the edited clip shows; every edit's words are in it."""
+        """What the edited clip shows, including the words of every edit."""
         return self._with("target", prompt)
 
     def negative(self, prompt: str) -> Self:
@@ -192,7 +192,7 @@ class _Statements:
         return self._and(*(made(Keep, region=self._name("keep", region)) for region in regions))
 
     def free(self, *regions: RegionLike) -> Self:
-        """``free REGION, …``: these may change though no edit names them."""
+        """``free REGION, …``: these may change although no edit names them."""
         return self._and(*(made(Free, region=self._name("free", region)) for region in regions))
 
     def attention(self, /, **settings: Unpack[AttentionSettings]) -> Self:
@@ -202,7 +202,7 @@ class _Statements:
     def _bound(
         self, statement: str, region: RegionLike, phrase: str, owner: RegionLike | None
     ) -> dict[str, Any]:
-        """Phrase, region and owner as the fields of an edit."""
+        """Return phrase, region and owner as the fields of an edit."""
         return {
             "phrase": expect_phrase(phrase, statement.replace("class", "class_")),
             "region": self._name(statement, region),
@@ -221,7 +221,7 @@ class _Statements:
 
 @dataclass(frozen=True)
 class Changes(_Statements):
-    """The statements of a variant; its methods are named as the statements of the language.
+    """The statements of a variant; its methods have the names of the language's statements.
 
     >>> Changes().target("a husky in the snow").instance("wolf", "husky")._edits
     (Edit(grain='instance', region='wolf', phrase='husky'),)
@@ -236,16 +236,16 @@ class Changes(_Statements):
         return self._and(*(made(Without, region=name) for name in names))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Changes:
-        """``sampler METHOD { … }``: settings that are not given are the spec's."""
+        """``sampler METHOD { … }``: settings that are not given keep the spec's values."""
         return self._with("sampler", made(SamplerChange, **_keys(SamplerChange, settings)))
 
 
 @dataclass(frozen=True)
 class Builder(_Statements):
-    """Builds an :class:`EditSpec`; its methods are named as the statements of the language.
+    """Builds an :class:`EditSpec`; its methods have the names of the language's statements.
 
     ``video`` is a file or a folder of frames, ``frames`` the first and the last source frame,
-    ``size`` width and height in pixels. Findings name the line of Python that made the mistake.
+    ``size`` width and height in pixels. Errors name the line of Python at fault.
 
     >>> from grainspec import ALL, REST, box, ellipse, masks, moving, named
     >>> EYES = box("4%", "2%", "9%", "6%")
@@ -333,7 +333,7 @@ class Builder(_Statements):
         return name
 
     def _reference(self) -> Reference:
-        """The region that was named last, as it is written in expressions."""
+        """The reference to the last region that was named, for use in expressions."""
         if not self._regions:
             cure = 'Name one first: `.region("left", …)`.'
             raise refuse("G205", "the builder has no region yet", cure)
@@ -344,11 +344,11 @@ class Builder(_Statements):
         return self._with("flow", made(Flow, **_keys(Flow, settings)))
 
     def inject(self, /, **settings: Unpack[InjectSettings]) -> Builder:
-        """``inject { … }``: features of the source clip in the edit, percentages as numbers."""
+        """``inject { … }``: injection of the source clip's features; percentages as numbers."""
         return self._with("inject", made(Inject, **_keys(Inject, settings)))
 
     def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
-        """``context { … }``: how many frames the networks see at once."""
+        """``context { … }``: how many frames the model processes at once."""
         return self._with("context", made(Context, **_keys(Context, settings)))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
@@ -363,13 +363,13 @@ class Builder(_Statements):
     def blend(
         self, space: BlendSpace | None = None, /, **settings: Unpack[BlendSettings]
     ) -> Builder:
-        """``blend { … }``: how edited and unedited parts are joined; feather as ``"12px"``."""
+        """``blend { … }``: how edited regions and source are combined; feather as ``"12px"``."""
         if space is not None:
             settings["space"] = space
         return self._with("blend", made(Blend, **_keys(Blend, settings)))
 
     def variant(self, name: str, changes: Changes) -> Builder:
-        """``variant NAME { … }``: another edit of the same clip, where it differs."""
+        """``variant NAME { … }``: another edit of the same clip; only what differs."""
         if not isinstance(changes, Changes):
             cure = "Write `Changes().target(…).edit(…)`."
             raise refuse("G205", f"a variant takes `Changes()`, not {type(changes).__name__}", cure)
@@ -377,9 +377,11 @@ class Builder(_Statements):
         return replace(self, _variants=(*self._variants, variant))
 
     def build(self) -> EditSpec:
-        """The spec; raises GrainError with every finding if there is an error among them."""
-        first, last = self._pair("frames", self.frames, "the first and the last, as `(0, 30)`")
-        width, height = self._pair("size", self.size, "width and height, as `(512, 512)`")
+        """Return the spec; raises GrainError with all findings if one of them is an error."""
+        first, last = self._pair(
+            "frames", self.frames, "the first and the last frame, such as `(0, 30)`"
+        )
+        width, height = self._pair("size", self.size, "width and height, such as `(512, 512)`")
         video = made(
             Video,
             path=path_text(self.video),
@@ -406,5 +408,5 @@ class Builder(_Statements):
         if value is None:
             return None, None
         if not isinstance(value, tuple | list) or len(value) != 2:
-            raise fail("G202", f"`{name}` is {value!r}", f"Expected {expected}.", self._place)
+            raise fail("G202", invalid_value(repr(value), name, expected), "", self._place)
         return value[0], value[1]

@@ -55,7 +55,12 @@ def region_name(value: object, statement: str) -> str:
         return value.name
     if isinstance(value, Operators):
         message = f"`{statement}` expects a named region, not {_kind(value)}"
-        raise refuse("G205", message, 'Name it first: `left = region("left", …)`.')
+        method = {"class": "class_"}.get(statement, statement)
+        use = {"of": "of=area"}.get(statement, f".{method}(area, …)")
+        if statement in {"keep", "free", "without"}:
+            use = f".{statement}(area)"
+        cure = f'Give the expression a name, `area = region("area", …)`, and write `{use}`.'
+        raise refuse("G205", message, cure)
     if isinstance(value, Referable):
         return value._reference().name
     message = f"`{statement}` expects a region, not {_kind(value)}"

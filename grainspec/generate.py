@@ -44,7 +44,7 @@ from __future__ import annotations
 
 
 class Attention(Profiled):
-    """How attention is modulated, as far as a spec or a variant says so; None for the rest.
+    """The settings of ``attention`` that a spec or a variant gives; None for all others.
 
     >>> Attention(self=0.5).settled("demo").until, Attention(self=0.5).settled("owner/name").until
     (0.6, 0.3)

@@ -13,12 +13,12 @@ from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.expect import expect_spec
 from grainspec.model.spec import EditSpec
-from grainspec.model.validation import details_of, findings_of
+from grainspec.model.validation import JSON, Written, details_of, findings_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "https://raw.githubusercontent.com/grainspec/grainspec/main/grammar/grain.schema.json"
 MAX_DEPTH = 200
-"""How deep a document may be nested; a region expression takes two levels for each of its own."""
+"""The deepest nesting of a document; each level of a region expression takes two of them."""
 
 
 def to_json(spec: EditSpec) -> str:
@@ -34,7 +34,7 @@ def to_json(spec: EditSpec) -> str:
 
 
 def from_json(text: str, *, path: str | None = None) -> EditSpec:
-    """Read a spec from a JSON document; raises GrainError (G009 and what the checks find).
+    """Read a spec from a JSON document; raises GrainError (G009, or errors found by the checks).
 
     >>> from_json('''{
     ...     "video": {"path": "c.mp4"},
@@ -54,7 +54,7 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
         findings = []
         for detail, found in zip(
             details_of(error),
-            findings_of(error, None, lambda _: None, what="the document"),
+            findings_of(error, EditSpec, lambda _: Written(), what="the document", door=JSON),
             strict=True,
         ):
             place = _pointer(detail["loc"], text)
@@ -74,7 +74,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _for_people(schema: Any) -> Any:
-    """A schema whose descriptions, which editors show, have no Python in them."""
+    """Remove Python markup from the schema's descriptions, because editors show them."""
     if isinstance(schema, list):
         return [_for_people(item) for item in schema]
     if not isinstance(schema, dict):
@@ -88,7 +88,7 @@ def _for_people(schema: Any) -> Any:
 
 
 def _plain(docstring: str) -> str:
-    """A docstring without its examples and its markup: one line a paragraph."""
+    """Remove examples and markup from a docstring; every paragraph becomes one line."""
     text = docstring.partition("\n\n>>>")[0]
     text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text).replace("``", "`")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
@@ -100,9 +100,9 @@ def schema_text() -> str:
 
 
 def _pointer(place: tuple[int | str, ...], text: str) -> str:
-    """A JSON pointer to a place in the document.
+    """Convert the location of a Pydantic error to a JSON pointer.
 
-    Pydantic adds the kind of a record to its places, which is not a step in the document.
+    Pydantic's locations also contain the kinds of records, which are not steps in the document.
     """
     steps = []
     value = json_value(text) if place else None
@@ -111,7 +111,7 @@ def _pointer(place: tuple[int | str, ...], text: str) -> str:
             continue
         if isinstance(value, list) and isinstance(part, str):
             continue
-        if isinstance(value, dict | list) or index == len(place) - 1:
+        if isinstance(value, dict | list):
             steps.append(str(part).replace("~", "~0").replace("/", "~1"))
         if isinstance(value, list) and isinstance(part, int):
             value = value[part]
@@ -121,7 +121,7 @@ def _pointer(place: tuple[int | str, ...], text: str) -> str:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets nest, quoted ones not counted."""
+    """The deepest nesting of brackets, without those in quotes."""
     depth = deepest = 0
     quoted = escaped = False
     for sign in text:

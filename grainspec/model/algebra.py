@@ -1,10 +1,10 @@
 """Region expressions: where in the video, as typed immutable records.
 
 Expressions combine with ``|`` (either), ``&`` (both), ``-`` (without) and ``~`` (everything else),
-in Python as in the language; the functions that make the simplest ones are in
+in Python as in the language. The functions that make the simplest ones are in
 :mod:`grainspec.model.expressions`.
 
-One file, longer than most: an operator makes expressions, and every expression has the operators.
+This file is longer than most: operators return expressions, and every expression has operators.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from grainspec.model.shapes import (
     Sides,
     around,
 )
-from grainspec.model.validation import made, refusal
+from grainspec.model.validation import invalid_value, made, refusal, unfit
 
 
 class Operators:
     """The operators of regions; ``a | b | c`` is one union of three, as in the language.
 
-    Their operands are expressions, and values that refer to a region (:class:`Referable`). Python's
-    other operators, and ``and``, ``or`` and ``not``, raise G205, which names the one to use.
+    Operands are expressions, or values that refer to a region (:class:`Referable`). ``and``,
+    ``or``, ``not`` and Python's other operators raise G205, which names the operator to use.
 
     >>> from grainspec import REST, masks, named, region
     >>> left = region("left", masks("masks/left"))
@@ -80,15 +80,15 @@ Complement(of=Reference(name='lake'))))
         return made(Complement, of=operand(self))
 
     def grow(self, by: str) -> Grown:
-        """This region and all that is within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
+        """This region and every pixel within ``by`` of it, such as ``"2%"`` or ``"5px"``."""
         return made(Grown, kind="grow", of=operand(self), by=Length.parse(by))
 
     def shrink(self, by: str) -> Grown:
-        """What of this region is further than ``by`` from its edge."""
+        """The pixels of this region that are further than ``by`` from its edge."""
         return made(Grown, kind="shrink", of=operand(self), by=Length.parse(by))
 
     def during(self, first: int, last: int) -> During:
-        """This region on source frames ``first`` to ``last``, and nowhere on the others."""
+        """This region on source frames ``first`` to ``last``; empty on all other frames."""
         frames = made(FrameRange, first=first, last=last)
         return made(During, of=operand(self), frames=frames)
 
@@ -109,7 +109,7 @@ Complement(of=Reference(name='lake'))))
     __rxor__ = __xor__
 
     def __lt__(self, other: object) -> NoReturn:
-        cure = "What both share is `left & right`; one without the other is `left - right`."
+        cure = "For the overlap write `left & right`; for the difference `left - right`."
         raise refuse("G205", "regions cannot be compared with `<`, `<=`, `>` or `>=`", cure)
 
     __le__ = __gt__ = __ge__ = __lt__
@@ -120,7 +120,7 @@ class Referable(Protocol):
     """A value that refers to a named region: a Region, ``named(…)`` or a builder."""
 
     def _reference(self) -> Reference:
-        """The region, as it is written in expressions."""
+        """The reference to the region, for use in expressions."""
         ...
 
 
@@ -130,15 +130,15 @@ class _Algebra(Operators, Node):
     model_config = ConfigDict(json_schema_extra=lambda schema: require("kind", schema))
 
     @model_validator(mode="after")
-    def _kind_is_said(self, info: ValidationInfo) -> Self:
-        """JSON documents must give the kind, as in the schema, even if only a box is possible."""
+    def _kind_is_given(self, info: ValidationInfo) -> Self:
+        """Require ``kind`` in JSON documents, as the schema does, even if only one is possible."""
         if info.mode == "json" and "kind" not in self.model_fields_set:
             raise refusal("G204", "`kind` is missing", "")
         return self
 
 
 def require(tag: str, schema: dict[str, Any]) -> None:
-    """Make the field that tells records apart required in a JSON schema, despite its default."""
+    """Make the discriminator field required in a JSON Schema, despite its default."""
     schema["required"] = [tag, *schema.get("required", [])]
 
 
@@ -146,14 +146,14 @@ _Joined = TypeVar("_Joined", bound="Union | Intersection | Difference")
 
 
 def _joined(kind: type[_Joined], left: object, right: object) -> _Joined:
-    """One expression of both operands; a left one of the same kind gets another item."""
+    """Combine both operands; if the left one is of the same kind, the right one is appended."""
     first = operand(left)
     items = first.items if isinstance(first, kind) else (first,)
     return made(kind, items=(*items, operand(right)))
 
 
 def operand(other: object) -> Expression:
-    """An operand as an expression.
+    """Return an operand as an expression.
 
     Raises GrainError (G205) for anything else, such as a name.
     """
@@ -167,16 +167,13 @@ def operand(other: object) -> Expression:
 
 def _file_number(number: int) -> int:
     if abs(number) > MAX_FRAME:
-        raise refusal(
-            "G203", f"`from` is {number}", f"It must be from -{MAX_FRAME} to {MAX_FRAME}."
-        )
+        raise unfit("G203", f"a whole number from -{MAX_FRAME} to {MAX_FRAME}")
     return number
 
 
 def _colour(text: str) -> str:
     if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        cure = 'Write red, green and blue, such as "#800000".'
-        raise refusal("G202", f"invalid colour {text!r}", cure)
+        raise unfit("G202", 'red, green and blue as six hex digits, such as `"#800000"`')
     return text.lower()
 
 
@@ -191,22 +188,22 @@ _Colour = Annotated[
 
 
 class MaskFiles(_Algebra):
-    """Masks in files, white where the region is.
+    """Masks in files; white pixels are in the region.
 
-    ``path`` names a folder of images, a glob such as ``masks/left_*.png`` or one image, whose frame
-    is the last number in its name; a video (.mp4 .mkv .mov .avi .webm), an array ``[F, H, W]``
-    (.npy .npz) or COCO's JSON (.json), whose k-th frame is the source's.
+    ``path`` is a folder of images, a glob such as ``masks/left_*.png`` or a single image: the last
+    number in an image's name is its frame. Or it is a video (.mp4 .mkv .mov .avi .webm), an array
+    ``[F, H, W]`` (.npy .npz) or a COCO file (.json), whose k-th frame is the source's k-th frame.
     """
 
     kind: Annotated[Literal["masks"], HEAD] = Field(
-        default="masks", description="Kind of expression: masks in files."
+        default="masks", description="The kind of expression: mask files."
     )
     path: Annotated[PathText, HEAD] = Field(
-        description="A folder of images, a glob, an image, a video, an array or COCO's JSON."
+        description="A folder of images, a glob, an image, a video, an array or a COCO file."
     )
     invert: bool = Field(
         default=False,
-        description="The region is where the masks are black, or do not match `index` or `colour`.",
+        description="Select the pixels that are black, or that do not match `index` or `colour`.",
     )
     threshold: Annotated[float, Field(gt=0, le=1), InText(kind="percent")] = Field(
         default=0.5,
@@ -215,14 +212,14 @@ class MaskFiles(_Algebra):
     )
     index: Annotated[Annotated[int, Field(ge=0, le=65535)] | None, InText(absent="none")] = Field(
         default=None,
-        description="The region is where masks have this value: the index of a palette (as in "
-        "DAVIS), a grey value or an array's number; in a COCO data set, objects with this track, "
+        description="Select the pixels with this value: the index of a palette (as in DAVIS), a "
+        "grey value or an array's number. In a COCO data set, select objects by their track, "
         "instance or else category id; in YouTube-VIS, the object with this `id`.",
     )
     colour: Annotated[_Colour | None, InText(absent="none")] = Field(
         default=None,
-        description="For images and videos: the region is where masks have exactly this colour, "
-        'such as `"#800000"`.',
+        description="For images and videos: select the pixels with exactly this colour, such as "
+        '`"#800000"`.',
     )
     array: Annotated[PathText | None, InText(kind="text", absent="the only one")] = Field(
         default=None,
@@ -233,8 +230,8 @@ class MaskFiles(_Algebra):
     )
     in_order: bool = Field(
         default=False,
-        description="The *k*-th mask, by number, belongs to source frame *k*, whatever its own "
-        "number is.",
+        description="Match masks to source frames by order, not by number: the first mask "
+        "belongs to frame 0.",
     )
     scaled: bool = Field(
         default=False,
@@ -243,9 +240,9 @@ class MaskFiles(_Algebra):
     )
     resize: ResizeRule = Field(
         default="nearest",
-        description="Which pixels are in the region where masks are scaled, by `scaled` or with "
-        "the clip: those whose centre is in it (`nearest`), those with at least half of their area "
-        "in it (`area`), or those with any of it (`any`, for thin objects).",
+        description="Which pixels of a scaled mask are selected (masks are scaled by `scaled`, or "
+        "with the clip): those whose centre is in the region (`nearest`), those with at least half "
+        "of their area in it (`area`), or those that touch it (`any`, for thin objects).",
     )
 
     @model_validator(mode="after")
@@ -254,7 +251,7 @@ class MaskFiles(_Algebra):
         used = [way for way in ways if getattr(self, way) != type(self).model_fields[way].default]
         if len(used) > 1:
             message = f"`{used[0]}` and `{used[1]}` exclude each other"
-            cure = "Each says which pixels are the region: keep one of them."
+            cure = "Both select the pixels of the region: keep one of them."
             raise refusal("G205", message, cure)
         return self
 
@@ -298,13 +295,14 @@ class _Moving(_Algebra):
 
 
 class Box(_Moving):
-    """A rectangle, or the ellipse that touches its sides."""
+    """A rectangle, or the ellipse that touches its four sides."""
 
     kind: Literal["box", "ellipse"] = Field(
-        default="box", description="A rectangle, or the ellipse that touches its sides."
+        default="box",
+        description="`box`, or `ellipse`: the ellipse that touches the sides of the box.",
     )
     keyframes: Annotated[tuple[Keyframe, ...], Field(min_length=1)] = Field(
-        description="Its sides, at one or more source frames in order."
+        description="The sides at one or more source frames, in order."
     )
 
     def sides(self, frame: int, width: int, height: int) -> Sides:
@@ -314,13 +312,13 @@ class Box(_Moving):
 
 
 class Polygon(_Moving):
-    """A polygon; where it crosses itself, the even-odd rule says what is inside."""
+    """A polygon; if it crosses itself, the even-odd rule decides what is inside."""
 
     kind: Literal["polygon"] = Field(
-        default="polygon", description="Kind of expression: a polygon."
+        default="polygon", description="The kind of expression: a polygon."
     )
     keyframes: Annotated[tuple[Outline, ...], Field(min_length=1)] = Field(
-        description="Its corners, at one or more source frames in order."
+        description="The corners at one or more source frames, in order."
     )
 
     @model_validator(mode="after")
@@ -342,23 +340,25 @@ class Rest(_Algebra):
     """Everything outside all regions, except those that use ``rest`` themselves."""
 
     kind: Literal["rest"] = Field(
-        default="rest", description="Kind of expression: what is left over."
+        default="rest", description="The kind of expression: everything outside all regions."
     )
 
 
 class All(_Algebra):
     """The whole of every frame."""
 
-    kind: Literal["all"] = Field(default="all", description="Kind of expression: the whole frame.")
+    kind: Literal["all"] = Field(
+        default="all", description="The kind of expression: the whole frame."
+    )
 
 
 class Reference(_Algebra):
-    """Another region, by its name."""
+    """A reference to a region by its name."""
 
     kind: Literal["reference"] = Field(
-        default="reference", description="Kind of expression: another region."
+        default="reference", description="The kind of expression: a region by its name."
     )
-    name: Name = Field(description="The name of the other region.")
+    name: Name = Field(description="The name of the region.")
 
     def _reference(self) -> Reference:
         """Itself."""
@@ -366,19 +366,19 @@ class Reference(_Algebra):
 
 
 class Union(_Algebra):
-    """Where at least one of its items is."""
+    """The union: pixels that are in at least one of the regions."""
 
-    kind: Literal["union"] = Field(default="union", description="Kind of expression: either.")
+    kind: Literal["union"] = Field(default="union", description="The kind of expression: a union.")
     items: Annotated[tuple[Expression, ...], Field(min_length=2)] = Field(
         description="The regions, at least two."
     )
 
 
 class Intersection(_Algebra):
-    """Where all of its items are."""
+    """The intersection: pixels that are in every one of the regions."""
 
     kind: Literal["intersection"] = Field(
-        default="intersection", description="Kind of expression: all at once."
+        default="intersection", description="The kind of expression: an intersection."
     )
     items: Annotated[tuple[Expression, ...], Field(min_length=2)] = Field(
         description="The regions, at least two."
@@ -386,10 +386,10 @@ class Intersection(_Algebra):
 
 
 class Difference(_Algebra):
-    """Where its first item is and none of the others."""
+    """The difference: pixels of the first region that are in none of the others."""
 
     kind: Literal["difference"] = Field(
-        default="difference", description="Kind of expression: the first without the others."
+        default="difference", description="The kind of expression: a difference."
     )
     items: Annotated[tuple[Expression, ...], Field(min_length=2)] = Field(
         description="The regions, at least two."
@@ -397,22 +397,22 @@ class Difference(_Algebra):
 
 
 class Complement(_Algebra):
-    """Where its operand is not."""
+    """The complement: pixels that are not in the region."""
 
     kind: Literal["complement"] = Field(
-        default="complement", description="Kind of expression: everything else."
+        default="complement", description="The kind of expression: a complement."
     )
-    of: Expression = Field(description="The region that is left out.")
+    of: Expression = Field(description="The region to invert.")
 
 
 class Grown(_Algebra):
-    """Every pixel within a distance of a region, or the pixels further than that inside it.
+    """A region enlarged (``grow``) or reduced (``shrink``) by a distance.
 
     Percentages are of the source frame's shorter side.
     """
 
     kind: Literal["grow", "shrink"] = Field(
-        default="grow", description="Larger or smaller than the region."
+        default="grow", description="`grow` enlarges the region, `shrink` reduces it."
     )
     of: Expression = Field(description="The region.")
     by: Length = Field(
@@ -422,18 +422,19 @@ class Grown(_Algebra):
     @model_validator(mode="after")
     def _by_something(self) -> Grown:
         if self.by.value < 0:
-            raise refusal("G203", f"`{self.kind}` is {self.by}", "It must be at least 0.")
+            message = invalid_value(str(self.by), self.kind, "a length of at least 0")
+            raise refusal("G203", message, "")
         return self
 
 
 class During(_Algebra):
-    """A region on some source frames; on the others it is empty."""
+    """A region on a range of source frames; it is empty on all others."""
 
     kind: Literal["during"] = Field(
-        default="during", description="Kind of expression: on some frames only."
+        default="during", description="The kind of expression: a region on some frames only."
     )
     of: Expression = Field(description="The region.")
-    frames: FrameRange = Field(description="The source frames.")
+    frames: FrameRange = Field(description="The range of source frames.")
 
 
 Expression = Annotated[
@@ -456,7 +457,7 @@ AnyRegion: TypeAlias = Expression | Referable
 """An operand of a region's operators."""
 
 MAX_DEPTH = 50
-"""How deep an expression may nest."""
+"""The deepest nesting of an expression."""
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
@@ -478,7 +479,7 @@ def walk(expression: Expression) -> Iterator[Expression]:
 
 
 def height(expression: Expression) -> int:
-    """How many levels an expression has; a source has one."""
+    """The number of levels of an expression; a source has one."""
     levels, row = 0, [expression]
     while row:
         levels += 1
@@ -487,7 +488,7 @@ def height(expression: Expression) -> int:
 
 
 def references(expression: Expression) -> list[Reference]:
-    """The names an expression uses, in order."""
+    """The references in an expression, in order."""
     return [node for node in walk(expression) if isinstance(node, Reference)]
 
 

@@ -15,9 +15,9 @@ class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
     profile: Literal["auto", "videograin", "demo"]
-    """Where settings that are not given come from: `videograin` (the constants of the VideoGrain
-    paper's own code), `demo` (those tuned on the demo model), or `auto`, the default: `demo` for
-    the demo model, `videograin` for all others."""
+    """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
+    code), `demo` (tuned on the demo model), or `auto`, the default: `demo` for the demo model,
+    `videograin` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float
@@ -31,11 +31,11 @@ class AttentionSettings(TypedDict, total=False):
     the demo model and `clip` for all others."""
     until: float
     """Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps
-    these are the first 15; half a step counts as one, and any share but 0% is at least one
+    these are the first 15. Halves are rounded up, and any share above 0% is at least one
     step."""
     until_timestep: float
-    """Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated, whatever
-    `until` says; for schedulers with unevenly spaced steps."""
+    """Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated,
+    regardless of `until`; for schedulers with unevenly spaced steps."""
     decay: float
     """Exponent p of the schedule: the strength is (t / T)^p."""
     levels: Sequence[int] | Literal["all"]
@@ -44,14 +44,14 @@ class AttentionSettings(TypedDict, total=False):
     """Whether an edit's words are encoded by themselves (`isolated`) or within the prompt
     (`in_context`)."""
     unbound: float
-    """How far edited regions are pushed away from the prompt's tokens that no edit binds
+    """How strongly edited regions are pushed away from the prompt's tokens that no edit binds
     (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:
-    1 as far as from other edits' words, as in the paper's code; 0 not at all. A lower value fits
-    the edit better to its surroundings, and lets more of them leak into it."""
+    1 is as strong as for other edits' words, as in the paper's code; 0 disables it. Lower values
+    fit the edit better to its surroundings, but let more of them leak into it."""
     resize: Literal["nearest", "area", "any"]
     """Which latent tokens belong to a region: those whose centre is in it (`nearest`), those
-    with at least a share of their pixels in it (`area`), or those with any pixel in it (`any`,
-    for parts so small that they vanish at coarse levels)."""
+    with at least the share `threshold` of their pixels in it (`area`), or those with any pixel
+    in it (`any`, for parts so small that they vanish at coarse levels)."""
     threshold: float
     """The share of a token's pixels that `resize area` requires."""
 
@@ -72,28 +72,29 @@ class InjectSettings(TypedDict, total=False):
     """The settings of ``inject``."""
 
     features: float
-    """Share of the sampling steps, from the first, at which residual blocks of the decoder
-    output the source clip's features; counted as `attention { until }` is."""
+    """Share of the sampling steps, from the first, in which the decoder's residual blocks output
+    the source clip's features; rounded like `until` of `attention`."""
     self: float
-    """Share of the sampling steps, from the first, at which the decoder's self-attention has the
-    queries and keys of the source clip."""
+    """Share of the sampling steps, from the first, in which the decoder's self-attention uses
+    the queries and keys of the source clip."""
     feature_levels: Sequence[int] | Literal["all"] | None
-    """Levels of the decoder, 0 being the finest, all of whose residual blocks are replaced."""
+    """Levels of the decoder, 0 being the finest, in which the features of all residual blocks
+    are replaced."""
     self_levels: Sequence[int] | Literal["all"] | None
-    """Levels of the decoder all of whose self-attention is replaced."""
+    """Levels of the decoder in which all self-attention is replaced."""
 
 
 class ContextSettings(TypedDict, total=False):
     """The settings of ``context``."""
 
     frames: int
-    """How many frames the networks see at once, key frames included."""
+    """How many frames the model processes at once, key frames included."""
     overlap: int
-    """How many frames a window shares with the next one, at least; `overlap` and `keys` together
-    are less than `frames`."""
+    """The least number of frames that a window shares with the next one; `overlap` and `keys`
+    together are less than `frames`."""
     keys: int
-    """How many key frames, spread from the first to the last frame of the clip, every window
-    sees besides its own, so that distant frames look alike; a single one is the first frame."""
+    """How many key frames, evenly spaced from the first to the last frame of the clip, are added
+    to every window, so that distant frames look alike; a single one is the first frame."""
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -122,8 +123,8 @@ class ControlSettings(TypedDict, total=False):
     """A folder or hub id of the detector: for `depth` a depth model of transformers, for the
     others weights of controlnet_aux."""
     clip: str | PurePath | None
-    """A video or folder of control images made by other means, one for each source frame;
-    nothing is detected then."""
+    """A video or folder of ready-made control images, one for each source frame; they are used
+    instead of detection."""
     scale: float
     """Scale of the ControlNet's output."""
     start: float
@@ -136,41 +137,40 @@ class BlendSettings(TypedDict, total=False):
     """The settings of ``blend``."""
 
     space: Literal["latents", "pixels", "both", "none"]
-    """Where the source is put back outside the edited regions: in the `latents` after every
-    step; in the `pixels` at the end, where they are then bit-identical to the source; in `both`;
-    or in `none`."""
+    """How the source is restored outside the edited regions: its `latents` after every step; its
+    `pixels` at the end, which are then bit-identical to the source; `both`; or `none`."""
     feather: str | None
-    """How far outside the edited regions the edit fades out, in source pixels or percent of the
-    frame's shorter side; a hard edge by default."""
+    """Distance over which the edit fades out around the edited regions, in source pixels or
+    percent of the frame's shorter side; a hard edge by default."""
     start: float
-    """Share of the sampling steps before the source's latents are first put back outside the
-    edited regions: with 25% of 40 steps, the first 10 steps are free."""
+    """Share of the sampling steps before the source's latents are first restored outside the
+    edited regions: with 25% of 40 steps, the first 10 steps are not blended."""
 
 
 class MaskOptions(TypedDict, total=False):
     """The settings of ``masks``."""
 
     invert: bool
-    """The region is where the masks are black, or do not match `index` or `colour`."""
+    """Select the pixels that are black, or that do not match `index` or `colour`."""
     threshold: float
     """For images, videos and arrays: the share of full white from which a pixel is in the
     region; 50% is 128 of 255."""
     index: int | None
-    """The region is where masks have this value: the index of a palette (as in DAVIS), a grey
-    value or an array's number; in a COCO data set, objects with this track, instance or else
+    """Select the pixels with this value: the index of a palette (as in DAVIS), a grey value or
+    an array's number. In a COCO data set, select objects by their track, instance or else
     category id; in YouTube-VIS, the object with this `id`."""
     colour: str | None
-    """For images and videos: the region is where masks have exactly this colour, such as
-    `"#800000"`."""
+    """For images and videos: select the pixels with exactly this colour, such as `"#800000"`."""
     array: str | None
     """The name of the array in an `.npz` file that has several."""
     first: int
     """The number of the mask of source frame 0; may be negative."""
     in_order: bool
-    """The *k*-th mask, by number, belongs to source frame *k*, whatever its own number is."""
+    """Match masks to source frames by order, not by number: the first mask belongs to frame
+    0."""
     scaled: bool
     """Scale masks of another size to the source frame's size, instead of reporting an error."""
     resize: Literal["nearest", "area", "any"]
-    """Which pixels are in the region where masks are scaled, by `scaled` or with the clip: those
-    whose centre is in it (`nearest`), those with at least half of their area in it (`area`), or
-    those with any of it (`any`, for thin objects)."""
+    """Which pixels of a scaled mask are selected (masks are scaled by `scaled`, or with the
+    clip): those whose centre is in the region (`nearest`), those with at least half of their
+    area in it (`area`), or those that touch it (`any`, for thin objects)."""

@@ -1,4 +1,4 @@
-"""What a model's field declares to the language: keyword, kind, range, default and meaning.
+"""Read a field's declaration for the language: keyword, kind, range, default and meaning.
 
 A setting is declared once, as a field of its block's model:
 
@@ -24,19 +24,19 @@ from grainspec.model.nodes import Node
 
 
 class InText(NamedTuple):
-    """What a field's type and name do not say about its form in the language.
+    """Details of a field's form in the language that its type and name do not give.
 
     It goes into the field's ``Annotated``.
     """
 
     keyword: str = ""
-    """Its word; by default the field's alias or name."""
+    """The keyword; by default the field's alias or name."""
     kind: str = ""
-    """The kind of its value; by default the one of its type (see :data:`KIND_OF_TYPE`)."""
+    """The kind of value; by default that of its type (see :data:`KIND_OF_TYPE`)."""
     head: bool = False
     """Whether it is written before the block's brace."""
     absent: str = ""
-    """What holds where it is left out, for a field whose default is None."""
+    """The effect of omitting it, for a field whose default is None."""
 
 
 HEAD = InText(head=True)
@@ -51,7 +51,7 @@ KIND_OF_TYPE = {
     "Length": "length",
     "Box": "box",
 }
-"""The kind of a setting's value by the name of its type; a ``Literal`` is a ``choice``."""
+"""The kind of value by the name of its type; a ``Literal`` is a ``choice``."""
 
 
 class Declaration(NamedTuple):
@@ -62,17 +62,17 @@ class Declaration(NamedTuple):
     key: str
     """The key in JSON."""
     keyword: str
-    """The word in the language."""
+    """The keyword in the language."""
     kind: str
     """How its value is written; :mod:`grainspec.text.kinds` has a row for each kind."""
     choices: tuple[str, ...]
-    """The words that it takes, for a ``choice``."""
+    """The allowed words, for a ``choice``."""
     low: float | None
     high: float | None
     above: bool
     """Whether ``low`` itself is excluded."""
     default: Any
-    """None where it has no value by default."""
+    """None if it has no default."""
     required: bool
     optional: bool
     """Whether it may be None."""
@@ -118,7 +118,7 @@ def head_of(model: type[Node]) -> Declaration | None:
 
 
 def bounds_of(info: FieldInfo) -> tuple[float | None, float | None, bool]:
-    """The lowest and the highest value of a field, and whether the lowest itself is excluded."""
+    """The lowest and the highest value of a field, and whether the lowest is excluded."""
     low: float | None = None
     high: float | None = None
     above = False
@@ -183,7 +183,7 @@ def _spread(marks: Any) -> Iterator[Any]:
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
-    """A type without ``| None`` and ``Annotated`` around it, and whether it had ``| None``."""
+    """Strip ``Annotated`` and ``| None`` from a type; also whether it had ``| None``."""
     optional = False
     while True:
         if get_origin(annotation) is Annotated:

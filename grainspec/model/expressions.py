@@ -101,7 +101,7 @@ __all__ = [
 
 
 def named(name: str) -> Reference:
-    """Another region of the spec, by its name.
+    """A reference to another region of the spec, by its name.
 
     >>> REST | named("left")
     Union(items=(Rest(), Reference(name='left')))
@@ -112,8 +112,8 @@ def named(name: str) -> Reference:
 def masks(path: str | PurePath, **options: Unpack[MaskOptions]) -> MaskFiles:
     """Masks in files; white is the region unless an option says otherwise.
 
-    The options are named as in the language, but for ``first``, which is its ``from``: a word that
-    Python reserves. :class:`~grainspec.model.algebra.MaskFiles` describes them.
+    The options have the names of the language, except ``first``, which is ``from`` there: Python
+    reserves that word. :class:`~grainspec.model.algebra.MaskFiles` describes them.
 
     >>> masks("masks/left")
     MaskFiles(path='masks/left')
@@ -124,7 +124,7 @@ def masks(path: str | PurePath, **options: Unpack[MaskOptions]) -> MaskFiles:
 
 
 def path_text(path: str | PurePath) -> str:
-    """A path as a spec holds it."""
+    """A path as the text that a spec stores."""
     return path.as_posix() if isinstance(path, PurePath) else path
 
 
@@ -138,7 +138,7 @@ def box(x0: str, y0: str, x1: str, y1: str) -> Box:
 
 
 def ellipse(x0: str, y0: str, x1: str, y1: str) -> Box:
-    """An ellipse by the sides that it touches: left, top, right, bottom.
+    """An ellipse by the sides of its bounding box: left, top, right, bottom.
 
     >>> ellipse("10%", "20%", "30%", "60%").kind
     'ellipse'

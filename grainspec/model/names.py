@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from grainspec.model.declaration import InText
 from grainspec.model.statements import STATEMENTS
-from grainspec.model.validation import refusal
+from grainspec.model.validation import refusal, short
 
 RESERVED = frozenset(
     {*STATEMENTS, "rest", "all", "of", "class", "instance", "part", "grow", "shrink", "during"}
@@ -18,7 +18,7 @@ RESERVED = frozenset(
 """Keywords, which cannot be names."""
 
 _PATTERN = r"^[^\W\d][\w\u0300-\u036f]*$"
-"""As NAME in the grammar. Accents may be combining marks; names are stored composed (NFC)."""
+"""The same as NAME in the grammar. Combining accents are allowed; names are stored as NFC."""
 
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, for which texts have no escape."""
@@ -28,7 +28,7 @@ def _name(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if not re.fullmatch(_PATTERN[1:-1], text):
         cure = "Use letters, digits and `_`, beginning with a letter or `_`."
-        raise refusal("G202", f"invalid name {text!r}", cure)
+        raise refusal("G202", f"invalid name `{short(text)}`", cure)
     if text in RESERVED:
         message = f"`{text}` is a keyword and cannot be a name"
         raise refusal("G202", message, f"Choose another name, such as `my_{text}`.")
@@ -52,7 +52,7 @@ Name = Annotated[
     AfterValidator(_name),
 ]
 WRITABLE = AfterValidator(_writable)
-"""Restricts a ``str`` field to what can be written between quotes; goes after its limits."""
+"""Restricts a ``str`` field to text that can be written in quotes; goes after its limits."""
 
 PathText = Annotated[str, Field(min_length=1), WRITABLE, InText(kind="path")]
 """A file, folder or glob; relative paths start at the spec's folder."""

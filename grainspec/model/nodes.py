@@ -14,8 +14,8 @@ from grainspec.diagnostics.span import Span
 class Node(BaseModel):
     """Base of all records of a spec: frozen, strict about fields and types, compared by content.
 
-    Values are not converted: ``"20"`` and ``True`` are not numbers. But a whole number may stand
-    for a decimal one, a list for a tuple, and NumPy's numbers are numbers.
+    Values are not converted: ``"20"`` and ``True`` are not numbers. Three conversions are lossless
+    and therefore allowed: int to float, list to tuple, and NumPy's numbers to Python's.
 
     The place where a node was written is not part of its content: specs with the same content are
     equal, whether they come from text, JSON or Python.
@@ -35,7 +35,7 @@ class Node(BaseModel):
         return {name: _plain(value) for name, value in fields.items()}
 
     def located(self, span: Span | None, /, **fields: Span) -> Self:
-        """This node, knowing its own span and those of some of its fields."""
+        """Return this node after storing its span and the spans of some of its fields."""
         if span is not None:
             self._spans[""] = span
         self._spans.update(fields)
@@ -58,7 +58,7 @@ class Node(BaseModel):
         return self._spans.get("")
 
     def span_of(self, field: str) -> Span | None:
-        """Where a field was written, or else the node."""
+        """Where a field was written; if that is unknown, where the node was."""
         return self._spans.get(field) or self.span
 
     def __eq__(self, other: object) -> bool:
@@ -78,7 +78,7 @@ class Node(BaseModel):
 
 
 def _plain(value: Any) -> Any:
-    """Lists as tuples, NumPy's numbers as Python's: the same value in the type that models have."""
+    """Convert lists to tuples and NumPy's numbers to Python's, as the models require."""
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple):

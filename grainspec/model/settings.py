@@ -16,7 +16,7 @@ from grainspec.model.declaration import HEAD, InText
 from grainspec.model.names import WRITABLE, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
-from grainspec.model.validation import refusal
+from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
 
@@ -25,7 +25,7 @@ DEMO = "demo"
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
-"""A number from 0 to 1, written as such."""
+"""A number from 0 to 1, written as a number."""
 Percent = Annotated[float, Field(ge=0, le=1), InText(kind="percent")]
 """A number from 0 to 1, written as a percentage."""
 PositivePercent = Annotated[float, Field(gt=0, le=1), InText(kind="percent")]
@@ -78,10 +78,10 @@ class Video(Node):
         description="The first and the last source frame, both included, counted from 0.",
     )
     step: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=1, description="Take every n-th of these frames."
+        default=1, description="Use every n-th of these frames."
     )
     size: Annotated[Size | None, InText(absent="the model's own")] = Field(
-        default=None, description="Width and height to work at, in pixels."
+        default=None, description="Width and height of the edited clip, in pixels."
     )
     crop: Annotated[Box | None, InText(absent="no crop")] = Field(
         default=None, description="A box that each frame is cropped to first."
@@ -91,14 +91,14 @@ class Video(Node):
     @classmethod
     def _crop_is_a_still_box(cls, crop: Box | None) -> Box | None:
         if crop is not None and crop.kind != "box":
-            raise ValueError("`crop` must be a box")
+            raise unfit("G202", "a box", f"{crop.kind}(…)")
         if crop is not None and crop.keyframes[0].frame is not None:
             raise ValueError("`crop` cannot move: give one box without `@ frame`")
         return crop
 
 
 class Modulation(Node):
-    """How strongly attention is modulated, when, and over which frames: every setting has a value.
+    """The settings of ``attention`` with a value for each: how strongly, when and on which frames.
 
     >>> PROFILES["videograin"].until, PROFILES["demo"].until
     (0.3, 0.6)
@@ -124,13 +124,13 @@ class Modulation(Node):
     )
     until: Percent = Field(
         description="Share of the sampling steps, from the first, that are modulated. With 30% of "
-        "50 steps these are the first 15; half a step counts as one, and any share but 0% is at "
+        "50 steps these are the first 15. Halves are rounded up, and any share above 0% is at "
         "least one step."
     )
     until_timestep: Timestep = Field(
         default=0.0,
         description="Diffusion timestep, from 0 to T (usually 1000), below which nothing is "
-        "modulated, whatever `until` says; for schedulers with unevenly spaced steps.",
+        "modulated, regardless of `until`; for schedulers with unevenly spaced steps.",
     )
     decay: Decay = Field(description="Exponent p of the schedule: the strength is (t / T)^p.")
     levels: Levels = Field(
@@ -142,17 +142,17 @@ class Modulation(Node):
         "prompt (`in_context`)."
     )
     unbound: Share = Field(
-        description="How far edited regions are pushed away from the prompt's tokens that no edit "
-        "binds (articles, words about the rest, the start and end tokens), as a share of the "
-        "edit's `repel`: 1 as far as from other edits' words, as in the paper's code; 0 not at "
-        "all. A lower value fits the edit better to its surroundings, and lets more of them leak "
-        "into it."
+        description="How strongly edited regions are pushed away from the prompt's tokens that no "
+        "edit binds (articles, words about the rest, the start and end tokens), as a share of the "
+        "edit's `repel`: 1 is as strong as for other edits' words, as in the paper's code; 0 "
+        "disables it. Lower values fit the edit better to its surroundings, but let more of them "
+        "leak into it."
     )
     resize: ResizeRule = Field(
         default="nearest",
         description="Which latent tokens belong to a region: those whose centre is in it "
-        "(`nearest`), those with at least a share of their pixels in it (`area`), or those with "
-        "any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+        "(`nearest`), those with at least the share `threshold` of their pixels in it (`area`), or "
+        "those with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent = Field(
         default=0.5, description="The share of a token's pixels that `resize area` requires."
@@ -167,22 +167,22 @@ PROFILES = {
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
 }
-"""The settings of each profile: the constants of the VideoGrain paper's own code, and those tuned
-on the demo model."""
+"""The settings of each profile: the constants of the VideoGrain paper's code, and settings tuned on
+the demo model."""
 
 
 class Profiled(Node):
-    """The base of :class:`~grainspec.model.partial.Attention`: a profile, and what it leads to."""
+    """The base of :class:`~grainspec.model.partial.Attention`: a profile that supplies defaults."""
 
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
-        description="Where settings that are not given come from: `videograin` (the constants of "
-        "the VideoGrain paper's own code), `demo` (those tuned on the demo model), or `auto`, the "
-        "default: `demo` for the demo model, `videograin` for all others.",
+        description="The defaults of all other settings: `videograin` (the constants of the "
+        "VideoGrain paper's code), `demo` (tuned on the demo model), or `auto`, the default: "
+        "`demo` for the demo model, `videograin` for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
-        """The settings for a model: those given here, and the profile's for all others."""
+        """The complete settings for a model: those given here, and the profile's for the rest."""
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
@@ -218,14 +218,14 @@ class Sampler(Node):
 
 
 class Control(Node):
-    """Something of the source clip that a ControlNet preserves in the edit.
+    """A property of the source clip, such as depth, that a ControlNet preserves in the edit.
 
-    ``kind`` says what is detected in every frame, and which ControlNet is the default; ``clip`` is
-    a video or folder of control images made by other means, one for each source frame.
+    ``kind`` is what is detected in every frame; it also decides the default ControlNet. ``clip`` is
+    a video or folder of ready-made control images, one for each source frame.
     """
 
     kind: Annotated[ControlKind, HEAD] = Field(
-        description="What is detected in every frame, and which ControlNet is the default."
+        description="What is detected in every frame; it also decides the default ControlNet."
     )
     net: Annotated[
         ModelName | None,
@@ -246,8 +246,8 @@ class Control(Node):
     )
     clip: Annotated[PathText | None, InText(absent="detected")] = Field(
         default=None,
-        description="A video or folder of control images made by other means, one for each source "
-        "frame; nothing is detected then.",
+        description="A video or folder of ready-made control images, one for each source frame; "
+        "they are used instead of detection.",
     )
     scale: Annotated[float, Field(ge=0, le=10)] = Field(
         default=1.0, description="Scale of the ControlNet's output."
@@ -265,29 +265,29 @@ class Control(Node):
 
 
 class Blend(Node):
-    """How edited and unedited parts are joined.
+    """How the edited regions and the source are combined.
 
-    In ``latents``, the source's latents are put back outside the edited regions after every step;
-    in ``pixels``, its pixels at the end, which makes them bit-identical to the source.
+    With ``latents``, the source's latents are restored outside the edited regions after every step.
+    With ``pixels``, its pixels are restored at the end, so they are bit-identical to the source.
     """
 
     space: BlendSpace = Field(
         default="latents",
-        description="Where the source is put back outside the edited regions: in the `latents` "
-        "after every step; in the `pixels` at the end, where they are then bit-identical to the "
-        "source; in `both`; or in `none`.",
+        description="How the source is restored outside the edited regions: its `latents` after "
+        "every step; its `pixels` at the end, which are then bit-identical to the source; `both`; "
+        "or `none`.",
     )
     feather: Annotated[Length | None, InText(absent="0")] = Field(
         default=None,
-        description="How far outside the edited regions the edit fades out, in source pixels or "
-        "percent of the frame's shorter side; a hard edge by default.",
+        description="Distance over which the edit fades out around the edited regions, in source "
+        "pixels or percent of the frame's shorter side; a hard edge by default.",
     )
 
     start: Percent = Field(
         default=0.0,
         alias="from",
-        description="Share of the sampling steps before the source's latents are first put back "
-        "outside the edited regions: with 25% of 40 steps, the first 10 steps are free.",
+        description="Share of the sampling steps before the source's latents are first restored "
+        "outside the edited regions: with 25% of 40 steps, the first 10 steps are not blended.",
     )
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -296,14 +296,15 @@ class Blend(Node):
     @classmethod
     def _not_inwards(cls, feather: Length | None) -> Length | None:
         if feather is not None and feather.value < 0:
-            raise ValueError("`feather` cannot be negative")
+            raise unfit("G202", "a length of at least 0", str(feather))
         return feather
 
 
 class Flow(Node):
-    """Attention along the paths of optical flow, after self-attention: what moves stays the same.
+    """Attention along the paths of optical flow, after self-attention, so that moving objects keep
+    their appearance.
 
-    Off where a spec has no ``flow``. As in FLATTEN (ICLR 2024); VideoGrain has it at level 0.
+    It is off unless a spec has ``flow``. As in FLATTEN (ICLR 2024); VideoGrain uses it at level 0.
     """
 
     levels: Levels = Field(
@@ -327,59 +328,60 @@ class Flow(Node):
 
 
 class Inject(Node):
-    """Features of the source clip in place of the edit's own: its structure and poses stay.
+    """Replace features of the edit by those of the source clip, to preserve structure and poses.
 
-    Off where a spec has no ``inject``. Plug-and-Play (Tumanyan et al., CVPR 2023); the defaults are
-    its constants. VideoGrain's code has at most 10 of 50 steps for edits of several regions.
+    It is off unless a spec has ``inject``. As in Plug-and-Play (Tumanyan et al., CVPR 2023), whose
+    constants are the defaults. VideoGrain's code injects in at most 10 of 50 steps when an edit has
+    several regions.
     """
 
     features: Percent = Field(
         default=0.8,
-        description="Share of the sampling steps, from the first, at which residual blocks of the "
-        "decoder output the source clip's features; counted as `attention { until }` is.",
+        description="Share of the sampling steps, from the first, in which the decoder's residual "
+        "blocks output the source clip's features; rounded like `until` of `attention`.",
     )
     self_: Percent = Field(
         default=0.5,
         alias="self",
-        description="Share of the sampling steps, from the first, at which the decoder's "
-        "self-attention has the queries and keys of the source clip.",
+        description="Share of the sampling steps, from the first, in which the decoder's "
+        "self-attention uses the queries and keys of the source clip.",
     )
     feature_levels: Annotated[
         Levels | None, InText(absent="the second block of the coarsest level with attention")
     ] = Field(
         default=None,
-        description="Levels of the decoder, 0 being the finest, all of whose residual blocks are "
-        "replaced.",
+        description="Levels of the decoder, 0 being the finest, in which the features of all "
+        "residual blocks are replaced.",
     )
     self_levels: Annotated[Levels | None, InText(absent="all from that block on")] = Field(
         default=None,
-        description="Levels of the decoder all of whose self-attention is replaced.",
+        description="Levels of the decoder in which all self-attention is replaced.",
     )
 
     model_config = ConfigDict(serialize_by_alias=True)
 
 
 class Context(Node):
-    """How many frames of a long clip the networks see at once.
+    """How many frames of a long clip the model processes at once.
 
-    Off where a spec has no ``context``: they see all. Otherwise a clip of more than ``frames``
+    Without ``context`` it processes all frames at once. With it, a clip of more than ``frames``
     frames is processed in windows (:func:`grainspec.plan.windows.frame_windows`), so that memory
     does not grow with its length. MultiDiffusion (2302.08113) does the same over space.
     """
 
     frames: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=16, description="How many frames the networks see at once, key frames included."
+        default=16, description="How many frames the model processes at once, key frames included."
     )
     overlap: FrameCount = Field(
         default=4,
-        description="How many frames a window shares with the next one, at least; `overlap` and "
-        "`keys` together are less than `frames`.",
+        description="The least number of frames that a window shares with the next one; `overlap` "
+        "and `keys` together are less than `frames`.",
     )
     keys: FrameCount = Field(
         default=2,
-        description="How many key frames, spread from the first to the last frame of the clip, "
-        "every window sees besides its own, so that distant frames look alike; a single one is "
-        "the first frame.",
+        description="How many key frames, evenly spaced from the first to the last frame of the "
+        "clip, are added to every window, so that distant frames look alike; a single one is the "
+        "first frame.",
     )
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from grainspec.diagnostics import refuse
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import decimal_text
-from grainspec.model.validation import made
+from grainspec.model.validation import made, python_text, short
 
 MAX_FRAME = 10_000_000
 FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
@@ -36,12 +36,15 @@ class Length(Node):
         """Read ``'61%'`` or ``'40px'``."""
         match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", str(text))
         if not match:
-            cure = "Write percent, such as '61%', or pixels, such as '40px'."
-            raise refuse("G202", f"invalid length {text!r}", cure)
+            number = str(text).strip()
+            plain = re.fullmatch(r"[+-]?(\d+(\.\d+)?|\.\d+)", number)
+            cure = f'Write `"{number}%"` or `"{number}px"`.' if plain else ""
+            expected = 'percent of the frame, such as `"61%"`, or source pixels, such as `"40px"`'
+            raise refuse("G202", f"invalid length `{short(python_text(text))}`: {expected}", cure)
         return made(cls, value=float(match[1]), unit=match[2])
 
     def pixels(self, extent: int) -> float:
-        """In source pixels, of a frame ``extent`` pixels wide (or high)."""
+        """The length in source pixels, for a frame that is ``extent`` pixels wide (or high)."""
         return self.value * extent / 100 if self.unit == "%" else self.value
 
     def __str__(self) -> str:
@@ -68,10 +71,10 @@ class FrameRange(Node):
 
 
 class Keyframe(Node):
-    """A box at a source frame; ``frame`` is None for a box that never moves."""
+    """A box at a source frame; ``frame`` is None for a box that does not move."""
 
     frame: FrameNumber | None = Field(
-        default=None, description="The source frame; null for a box that never moves."
+        default=None, description="The source frame; null for a box that does not move."
     )
     x0: Length = Field(description="The left side.")
     y0: Length = Field(description="The top side.")
@@ -97,10 +100,10 @@ class Point(Node):
 
 
 class Outline(Node):
-    """A polygon's points at a source frame; ``frame`` is None for one that never moves."""
+    """A polygon's points at a source frame; ``frame`` is None if it does not move."""
 
     frame: FrameNumber | None = Field(
-        default=None, description="The source frame; null for a polygon that never moves."
+        default=None, description="The source frame; null for a polygon that does not move."
     )
     points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)] = Field(
         description="The corners, in order."

@@ -1,7 +1,7 @@
 """The edit spec: what to edit, where and how strongly, as immutable Pydantic models.
 
-The text of a ``.grain`` file, the Python builder and the JSON document are three ways to write
-down one :class:`EditSpec`. Here are its statements about regions, its variants and the whole; its
+The text of a ``.grain`` file, the Python builder and the JSON document are three ways to write one
+:class:`EditSpec`. This file has the statements about regions, variants and the spec itself; the
 blocks of settings are in :mod:`grainspec.model.settings`.
 """
 
@@ -46,7 +46,7 @@ from grainspec.model.settings import (
     given,
 )
 from grainspec.model.shapes import FrameRange
-from grainspec.model.validation import made, refusal
+from grainspec.model.validation import made, refusal, unfit
 
 __all__ = [
     "BLOCKS",
@@ -113,18 +113,18 @@ class Region(Operators, Node):
     ('left', Difference(items=(Rest(), Reference(name='left'))))
     """
 
-    name: Name = Field(description="Its name.")
-    expression: Expression = Field(description="Where it is.")
+    name: Name = Field(description="The name of the region.")
+    expression: Expression = Field(description="The expression that selects its pixels.")
 
     def _reference(self) -> Reference:
-        """This region in an expression."""
+        """The reference to this region, for use in expressions."""
         return made(Reference, name=self.name)
 
     @field_validator("expression")
     @classmethod
     def _not_too_deep(cls, expression: Expression) -> Expression:
         if height(expression) > MAX_DEPTH:
-            cure = "Define a part of it as a region of its own."
+            cure = "Define a part of it as a separate region."
             message = f"the expression is nested more than {MAX_DEPTH} levels deep"
             raise refusal("G004", message, cure)
         return expression
@@ -133,15 +133,16 @@ class Region(Operators, Node):
 class Edit(Node):
     """Bind words of the target prompt to a region.
 
-    ``verb`` is ``edit`` for changing what is there and ``add`` for something new on ``owner``.
-    ``grain`` says whether the region is a whole class, one instance or a part; it may be left out
-    where it carries no information (ground, sky).
+    ``verb`` is ``edit`` to change what is there, or ``add`` to put something new on ``owner``.
+    ``grain`` says whether the region is a whole class, one instance or a part; omit it where none
+    of these applies (ground, sky).
     """
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
     verb: Annotated[Literal["edit", "add"], HEAD] = Field(
-        default="edit", description="`edit` changes what is there, `add` puts something new on it."
+        default="edit",
+        description="`edit` changes what is in the region, `add` puts something new there.",
     )
     grain: Annotated[Grain | None, HEAD] = Field(
         default=None, description="Whether the region is a whole class, one instance or a part."
@@ -156,8 +157,7 @@ class Edit(Node):
     weight: Weight = Field(
         default=1.0,
         description="How strongly the region is attracted to its words and its own features; 1 is "
-        "the strength that `attention` gives. A strength is never more than 1, whatever the "
-        "weights.",
+        "the strength set in `attention`. Strengths are clamped to 1.",
     )
     repel: Annotated[Weight | None, InText(absent="`weight`")] = Field(
         default=None,
@@ -174,34 +174,34 @@ class Edit(Node):
 
     @property
     def repulsion(self) -> float:
-        """``repel``, or ``weight`` where that is not given."""
+        """``repel``, or ``weight`` if ``repel`` is not given."""
         return self.weight if self.repel is None else self.repel
 
 
 class Keep(Node):
-    """A region that must not change, as all that no edit names."""
+    """A region that must not change, like everything outside the edited regions."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
     verb: Literal["keep"] = Field(default="keep", description="The kind of statement.")
-    region: Name = Field(description="The region. It must not change.")
+    region: Name = Field(description="The region that must not change.")
 
 
 class Free(Node):
-    """A region that may change though no edit names it, apart from the other regions."""
+    """A region that may change although no edit names it."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
     verb: Literal["free"] = Field(default="free", description="The kind of statement.")
-    region: Name = Field(description="The region. It may change though no edit names it.")
+    region: Name = Field(description="The region that may change.")
 
     @property
     def grain(self) -> None:
-        """None: it is neither class, instance nor part."""
+        """Always None: it is neither class, instance nor part."""
 
     @property
     def owner(self) -> None:
-        """None: it belongs to nothing."""
+        """Always None: it has no owner."""
 
 
 class Without(Node):
@@ -210,7 +210,7 @@ class Without(Node):
     model_config = ConfigDict(json_schema_extra=lambda schema: require("verb", schema))
 
     verb: Literal["without"] = Field(default="without", description="The kind of statement.")
-    region: Name = Field(description="The region. The spec's statement about it is ignored.")
+    region: Name = Field(description="The region whose statement in the spec is ignored.")
 
 
 Statement = Annotated[Edit | Keep | Free, Field(discriminator="verb")]
@@ -224,15 +224,16 @@ class Variant(Node):
     not given are the spec's, as are clip, model, source prompt, regions and all other blocks.
     """
 
-    name: Name = Field(description="Its name.")
+    name: Name = Field(description="The name of the variant.")
     target: Prompt | None = Field(
-        default=None, description="What this edit's clip shows; null for the spec's own."
+        default=None, description="What the edited clip shows; null for the spec's target."
     )
     negative: Text | None = Field(
-        default=None, description="What it must not show; null for the spec's own."
+        default=None,
+        description="What the edited clip must not show; null for the spec's negative prompt.",
     )
     edits: tuple[Change, ...] = Field(
-        default=(), description="Statements about regions, which replace the spec's own."
+        default=(), description="Statements about regions; they replace the spec's."
     )
     attention: Attention = Field(
         default=Attention(), description="Settings of `attention` that differ from the spec's."
@@ -243,10 +244,10 @@ class Variant(Node):
 
 
 class EditSpec(Node):
-    """A whole edit: the clip, the prompts, the regions, and what becomes of them.
+    """An edit: the clip, the prompts, the regions, the statements about them, and the settings.
 
     With ``variants`` it is several edits of one clip, and need not be an edit itself: see
-    :meth:`as_variant`. Specs are immutable, and compared by content.
+    :meth:`as_variant`. Specs are immutable and compared by content.
 
     >>> from grainspec import parse
     >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
@@ -269,12 +270,12 @@ class EditSpec(Node):
     target: Text = Field(
         default="",
         description="What the edited clip shows, including the words of every edit; may be empty "
-        "only where every variant has a target of its own.",
+        "only if every variant has its own target.",
     )
     negative: Text = Field(default="", description="What the edited clip must not show.")
     regions: tuple[Region, ...] = Field(default=(), description="The named regions.")
     edits: tuple[Statement, ...] = Field(
-        default=(), description="What the regions become: `edit`, `add`, `keep` and `free`."
+        default=(), description="The statements about regions: `edit`, `add`, `keep` and `free`."
     )
     attention: Attention = Field(
         default=Attention(), description="How strongly attention is modulated, when and where."
@@ -283,16 +284,16 @@ class EditSpec(Node):
         default=None, description="Attention along the paths of optical flow; null for none."
     )
     inject: Inject | None = Field(
-        default=None, description="Features of the source clip in the edit; null for none."
+        default=None, description="Injection of the source clip's features; null for none."
     )
     context: Context | None = Field(
         default=None, description="Windows over long clips; null for the whole clip at once."
     )
     sampler: Sampler = Field(default=Sampler(), description="How the edit is sampled.")
     controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = Field(
-        default=(), description="What of the clip ControlNets preserve."
+        default=(), description="Properties of the source clip that ControlNets preserve."
     )
-    blend: Blend = Field(default=Blend(), description="How edited and unedited parts are joined.")
+    blend: Blend = Field(default=Blend(), description="How edited regions and source are combined.")
     variants: Annotated[tuple[Variant, ...], Field(max_length=MAX_VARIANTS)] = Field(
         default=(), description="Other edits of the same clip."
     )
@@ -301,18 +302,18 @@ class EditSpec(Node):
     @classmethod
     def _version_is_a_number(cls, version: object) -> object:
         if isinstance(version, bool):  # Python takes true for 1
-            raise ValueError("the version is a number")
+            raise unfit("G202", "`1`")
         return version
 
     _folder: Path | None = PrivateAttr(default=None)
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the file that it was read from, where its relative paths start."""
+        """The folder of the file that it was read from; relative paths start there."""
         return self._folder
 
     def in_folder(self, folder: Path) -> EditSpec:
-        """This spec, knowing the folder of its file."""
+        """Return this spec after storing the folder of its file."""
         self._folder = folder
         return self
 
@@ -330,7 +331,7 @@ class EditSpec(Node):
 
     @property
     def changes(self) -> tuple[Edit, ...]:
-        """The statements that bind words: ``edit`` and ``add``."""
+        """The statements that bind words to regions: ``edit`` and ``add``."""
         return tuple(edit for edit in self.edits if isinstance(edit, Edit))
 
     @property
@@ -340,7 +341,7 @@ class EditSpec(Node):
 
     @property
     def modulation(self) -> Modulation:
-        """The settings of attention: those given, and the profile's for all others."""
+        """The complete settings of attention: those given, and the profile's for the rest."""
         return self.attention.settled(self.model)
 
     @property
@@ -353,7 +354,7 @@ class EditSpec(Node):
         return self.replaced({}, variants=()) if self.variants else self
 
     def as_variant(self, name: str) -> EditSpec:
-        """This spec with a variant's changes, as a spec without variants.
+        """Apply a variant's changes; the result is a spec without variants.
 
         Raises KeyError for an unknown name.
 
@@ -385,7 +386,7 @@ class EditSpec(Node):
 
 
 def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[Statement, ...]:
-    """The statements about regions after a variant's ``changes``, which replace those before."""
+    """The statements about regions after a variant's ``changes`` have replaced some of them."""
     replacing: dict[str, list[Statement]] = {change.region: [] for change in changes}
     for change in changes:
         if not isinstance(change, Without):
@@ -401,7 +402,7 @@ def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[
 
 
 class Block(NamedTuple):
-    """A statement with a block of settings: its model, and where a spec holds it."""
+    """A statement with a block of settings: its model, and its field in a spec."""
 
     model: type[Node]
     field: str
@@ -416,7 +417,7 @@ class Block(NamedTuple):
 
     @property
     def off(self) -> bool:
-        """Whether it has no effect, not even its defaults', unless it is written."""
+        """Whether it has no effect unless it is written, not even that of its defaults."""
         return EditSpec.model_fields[self.field].default is None
 
 

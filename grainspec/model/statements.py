@@ -1,4 +1,4 @@
-"""The statements of the language: the word of each, how often it may occur, and what it says."""
+"""The statements of the language: keyword, how often each may occur, and meaning."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Literal, NamedTuple
 
 
 class StatementWord(NamedTuple):
-    """One kind of statement, by the word that begins it."""
+    """One kind of statement, identified by the keyword that begins it."""
 
     word: str
     form: str
     """How it is written, for the reference."""
     times: Literal["once", "at most once", "any number"]
     in_variant: Literal["yes", "no", "only"]
-    """Whether a variant may contain it; ``only`` for what nothing but a variant contains."""
+    """Whether a variant may contain it; ``only`` if nothing but a variant may."""
     meaning: str
 
 
@@ -67,7 +67,7 @@ STATEMENT_WORDS = tuple(
             "free REGION, …",
             "any number",
             "yes",
-            "regions that may change though no edit names them",
+            "regions that may change although no edit names them",
         ),
         (
             "attention",
@@ -88,14 +88,14 @@ STATEMENT_WORDS = tuple(
             "inject { … }",
             "at most once",
             "no",
-            "[features of the source clip](#inject) in the edit; off by default",
+            "[injection of the source clip's features](#inject); off by default",
         ),
         (
             "context",
             "context { … }",
             "at most once",
             "no",
-            "[long clips](#context) in windows; off by default",
+            "[windows over long clips](#context); off by default",
         ),
         (
             "sampler",
@@ -109,14 +109,14 @@ STATEMENT_WORDS = tuple(
             "control KIND { … }",
             "any number",
             "no",
-            "what of the clip a [ControlNet](#control-kind) preserves",
+            "a property of the clip that a [ControlNet](#control-kind) preserves",
         ),
         (
             "blend",
             "blend { … }",
             "at most once",
             "no",
-            "how edited and unedited parts are [joined](#blend)",
+            "how edited regions and source are [combined](#blend)",
         ),
         (
             "variant",
@@ -139,7 +139,7 @@ STATEMENTS = tuple(statement.word for statement in STATEMENT_WORDS)
 """The word that begins each statement."""
 
 SHARED = frozenset(statement.word for statement in STATEMENT_WORDS if statement.in_variant == "no")
-"""Statements that a variant cannot contain: what they say is the same for all."""
+"""Statements that a variant cannot contain: they apply to all variants."""
 
 ONCE = frozenset(statement.word for statement in STATEMENT_WORDS if statement.times != "any number")
 """Statements that may occur only once, or once in each variant."""

@@ -1,8 +1,8 @@
 """The formatter: the canonical layout of a ``.grain`` file.
 
-It moves words and changes none. Each statement is on a line of its own, those of a variant are
-indented, with at most one empty line between them; the `=` of neighbouring regions and the `->` of
-neighbouring edits are aligned; comments stay beside their statements.
+It changes only white space. Each statement is on its own line, with at most one empty line between
+statements; those of a variant are indented. The `=` of neighbouring regions and the `->` of
+neighbouring edits are aligned. Comments stay beside their statements.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Line:
     tokens: list[Token]
     last_row: int
     open: bool
-    """Whether more of the statement is to come."""
+    """Whether the statement is not yet complete."""
     inside: bool
     """Whether it is in a variant."""
     pad: int = 0
@@ -47,7 +47,7 @@ class _Line:
 
     @property
     def group(self) -> str:
-        """Neighbouring lines of one group are aligned, also across comments."""
+        """The group of the line; its neighbours of the same group are aligned with it."""
         kind = self.tokens[0].type
         return "edits" if kind in _EDITS else kind
 
@@ -138,7 +138,7 @@ def _blocks(lines: list[_Line]) -> list[list[_Line]]:
 
 
 def _align(block: list[_Line]) -> None:
-    """Align the signs of neighbouring statements of a kind."""
+    """Align the signs of neighbouring statements of the same kind."""
     run: list[_Line] = []
     group = ""
     for line in [*block, None]:

@@ -1,4 +1,4 @@
-"""Highlighting for editors and web pages: a Pygments lexer, and a TextMate grammar like it.
+"""Highlighting for editors and web pages: a Pygments lexer and an equivalent TextMate grammar.
 
 The lexer is registered with Pygments as ``grain``. The TextMate grammar, for VS Code, Sublime Text
 and others, is in ``grammar/grain.tmLanguage.json``, which ``python -m grainspec.generate`` writes.
@@ -62,7 +62,7 @@ _groups: Any = bygroups  # which has no types
 
 
 class GrainLexer(RegexLexer):
-    """Pygments' lexer for ``.grain`` files; anything that is not in the language is an error."""
+    """The Pygments lexer for ``.grain`` files; text outside the language is an error token."""
 
     name = "Grain"
     aliases: ClassVar = ["grain"]
@@ -124,7 +124,7 @@ class GrainLexer(RegexLexer):
 
 
 def textmate_grammar() -> dict[str, Any]:
-    """The TextMate grammar, with the scopes that themes know."""
+    """The TextMate grammar, with the standard scopes that themes use."""
     anywhere = [
         {"name": "comment.line.number-sign.grain", "match": _COMMENT},
         {"name": "invalid.illegal.unclosed.grain", "match": _UNCLOSED},

@@ -1,6 +1,6 @@
 """The kinds of values that settings take: how each is read, written and described.
 
-A setting's kind is the one of its field (see :mod:`grainspec.model.declaration`).
+The field of a setting declares its kind (see :mod:`grainspec.model.declaration`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from lark import Token, Tree
 
 from grainspec.model.algebra import Box, Polygon
-from grainspec.model.declaration import Declaration
+from grainspec.model.declaration import Declaration, fields_of
+from grainspec.model.expected import limit_text, one_of, range_words
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
 from grainspec.model.settings import MAX_LEVEL, Size
-from grainspec.model.shapes import FrameRange, Keyframe, Length, Outline
+from grainspec.model.shapes import MAX_FRAME, FrameRange, Keyframe, Length, Outline
 
 Word = Token | Tree[Token]
 MAX_DIGITS = 30
@@ -23,7 +24,7 @@ _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"})
 
 
 class Mismatch(Exception):
-    """A word is not of the kind that a setting takes; the message says what is expected."""
+    """A word is not of the kind that a setting takes; the message is what to write instead."""
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -40,7 +41,7 @@ def integer_of(token: Token) -> int:
     if not re.fullmatch(r"[+-]?\d+", text):
         raise Mismatch
     if len(text) > MAX_DIGITS:
-        raise Mismatch("a number of at most 30 digits")
+        raise Mismatch
     return int(text)
 
 
@@ -56,7 +57,7 @@ def _token(terminal: str, read: Callable[[Token], Any]) -> Callable[[Word], Any]
 
 
 def _whole(digits: str) -> int:
-    """A whole number; one beyond all ranges may lose digits, but stays beyond them."""
+    """A whole number; digits of numbers that exceed every range may be cut."""
     sign = -1 if digits.startswith("-") else 1
     return sign * int(digits.lstrip("-0")[:MAX_DIGITS] or "0")
 
@@ -83,9 +84,9 @@ def _levels(word: Word) -> Any:
     if isinstance(word, Token) and word.type == "RANGE":
         first, last = map(_whole, str(word).split(".."))
         if last < first:
-            raise Mismatch(f"the lower level first, as `{last}..{first}`")
+            raise Mismatch(f"Write `{last}..{first}`.")
         if first < 0 or last > MAX_LEVEL:
-            return (first if first < 0 else last,)  # which the model refuses, once
+            return (first if first < 0 else last,)  # out of range: the model reports it once
         return tuple(range(first, last + 1))
     if isinstance(word, Token) and word.type == "NUMBER":
         return (integer_of(word),)
@@ -127,7 +128,7 @@ def shape_text(shape: Box | Polygon) -> str:
 
 
 def _inside(key: Keyframe | Outline) -> str:
-    """What is in a shape's parentheses."""
+    """The text between a shape's parentheses."""
     if isinstance(key, Keyframe):
         return f"{key.x0}, {key.y0}, {key.x1}, {key.y1}"
     return ", ".join(f"{point.x} {point.y}" for point in key.points)
@@ -146,7 +147,7 @@ class Kind(NamedTuple):
     read: Callable[[Word], Any]
     write: Callable[[Any], str]
     expected: str
-    """How an error asks for it."""
+    """What errors say that it takes."""
     values: str
     """What the reference says it takes."""
     python: str
@@ -154,6 +155,8 @@ class Kind(NamedTuple):
     many: bool = False
     """Whether it takes all the words up to the next setting."""
 
+
+_SIDES = range_words(fields_of(Size)["width"])
 
 KINDS = {
     "whole": Kind(
@@ -166,19 +169,19 @@ KINDS = {
     "decimal": Kind(
         read=_token("NUMBER", number_of),
         write=decimal_text,
-        expected="a plain number{range}, such as `0.5`",
+        expected="a number{range}",
         values="number{range}",
         python="float",
     ),
     "percent": Kind(
         read=_token("PERCENT", share_of_percent),
         write=percent_text,
-        expected="a percentage, such as `30%`",
+        expected="a percentage{range}",
         values="percentage{range}",
         python="float",
     ),
     "choice": Kind(
-        read=_plain, write=str, expected="one of {choices}", values="{choices}", python="{literal}"
+        read=_plain, write=str, expected="{choices}", values="{choices}", python="{literal}"
     ),
     "text": Kind(
         read=_token("STRING", lambda token: token),
@@ -197,21 +200,21 @@ KINDS = {
     "frames": Kind(
         read=_token("RANGE", _range),
         write=range_text,
-        expected="a range of frames, first and last, such as `0..30`",
+        expected=f"the first and the last frame, from 0 to {MAX_FRAME}, such as `0..30`",
         values="`0..30`",
         python="tuple[int, int]",
     ),
     "size": Kind(
         read=_token("SIZE", _size),
         write=lambda size: f"{size.width}x{size.height}",
-        expected="a size, width by height, such as `512x512`",
+        expected=f"width and height{_SIDES}, such as `512x512`",
         values="`512x512`",
         python="tuple[int, int]",
     ),
     "length": Kind(
         read=_length,
         write=str,
-        expected="a length in source pixels or percent of the frame's shorter side, such as `12px`",
+        expected="source pixels or percent of the frame's shorter side, such as `12px` or `2%`",
         values="`12px`, `2%`",
         python="str",
     ),
@@ -225,7 +228,7 @@ KINDS = {
     "levels": Kind(
         read=_levels,
         write=_levels_text,
-        expected="`all`, or levels by number, 0 the finest, such as `1 2` or `1..3`",
+        expected="`all`, or level numbers{range}, such as `1 2` or `1..3`",
         values="`all`, `1 2`, `1..3`",
         python='Sequence[int] | Literal["all"]',
         many=True,
@@ -234,7 +237,7 @@ KINDS = {
         read=_plain, write=lambda value: "", expected="", values="no value", python="bool"
     ),
 }
-"""Every kind by its name, as :attr:`Declaration.kind` has it."""
+"""Every kind by its name, which is the value of :attr:`Declaration.kind`."""
 
 
 def read_value(word: Word, declaration: Declaration) -> Any:
@@ -253,26 +256,22 @@ def expected_value(declaration: Declaration) -> str:
     >>> expected_value(settings_of(Sampler)["steps"])
     'a whole number from 1 to 1000'
     """
-    return _filled(KINDS[declaration.kind].expected, declaration, " from {} to {}")
+    return KINDS[declaration.kind].expected.format(
+        range=range_words(declaration, _shown_as(declaration)), choices=one_of(declaration.choices)
+    )
 
 
 def values_text(declaration: Declaration) -> str:
     """What a setting takes, for the reference."""
-    return _filled(KINDS[declaration.kind].values, declaration, ", {} to {}")
-
-
-def _filled(text: str, declaration: Declaration, pattern: str) -> str:
     limits = ""
     if declaration.low is not None and declaration.high is not None:
-        show = percent_text if declaration.kind == "percent" else decimal_text
-        low, high = (_limit_text(limit, show) for limit in (declaration.low, declaration.high))
-        if declaration.above:
-            pattern = pattern.replace("from {} to", "more than {} and at most")
-            pattern = pattern.replace(", {} to", ", more than {}, at most")
-        limits = pattern.format(low, high)
+        show = _shown_as(declaration)
+        low, high = limit_text(declaration.low, show), limit_text(declaration.high, show)
+        limits = f", more than {low}, at most {high}" if declaration.above else f", {low} to {high}"
     listed = ", ".join(f"`{choice}`" for choice in declaration.choices)
-    return text.format(range=limits, choices=listed)
+    return KINDS[declaration.kind].values.format(range=limits, choices=listed)
 
 
-def _limit_text(limit: float, show: Callable[[float], str]) -> str:
-    return str(limit) if isinstance(limit, int) and show is decimal_text else show(limit)
+def _shown_as(declaration: Declaration) -> Callable[[float], str]:
+    """How the limits of a setting are written."""
+    return percent_text if declaration.kind == "percent" else decimal_text

@@ -1,4 +1,4 @@
-"""Single values of a spec, changed from outside its file: ``attention.self=0.5``."""
+"""Change single values of a spec from outside its file: ``attention.self=0.5``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from grainspec.expect import expect_spec
 from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.spec import BLOCKS, Edit, EditSpec
-from grainspec.model.validation import findings_of
+from grainspec.model.validation import Written, findings_of
+from grainspec.text.kinds import KINDS, expected_value
 from grainspec.text.settings import read_settings
 from grainspec.text.tokens import grammar
 
@@ -28,29 +29,29 @@ PATH = "--set"
 _TEXTS = ("target", "source", "negative", "model")
 _TEXT_KINDS = ("text", "path")
 _FOR_FILES = ("box",)
-"""Kinds of values that only a file can have."""
+"""Kinds of values that can be set only in a file."""
 
 
 def _known(word: str) -> dict[str, Declaration]:
-    """What can be set of a block: its settings, and what is before its brace."""
+    """The values of a block that can be set: its settings, and the one before its brace."""
     fields = fields_of(BLOCKS[word].model)
     return {name: field for name, field in fields.items() if field.kind not in _FOR_FILES}
 
 
 def _known_of_edit() -> dict[str, Declaration]:
-    """What can be set of an edit."""
+    """The values of an edit that can be set."""
     return {"phrase": fields_of(Edit)["phrase"], **settings_of(Edit)}
 
 
 def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
-    """A spec with single values changed, each given as ``NAME=VALUE``.
+    """Change single values of a spec, each given as ``NAME=VALUE``.
 
     NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
     ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a region, such as
     ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
     quotes. A setting of a block that is off, such as ``flow``, turns it on.
-    Variants stay as they are: choose one first. Raises GrainError (G2..) for values that cannot be
-    read; :func:`grainspec.check` says whether the new spec makes sense.
+    Variants are not changed: choose one first. Raises GrainError (G2..) for values that cannot be
+    read; :func:`grainspec.check` reports whether the new spec makes sense.
 
     >>> from grainspec import parse
     >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
@@ -115,14 +116,14 @@ def _changed(node: Changed, key: str, known: dict[str, Declaration], setting: st
 
 
 def _text(value: str) -> str:
-    """A text without the quotes around it, if it has any."""
+    """A text without its surrounding quotes, if any."""
     value = value.strip()
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
     return value[1:-1] if quoted else value
 
 
 def _read(setting: str, key: str, known: dict[str, Declaration]) -> tuple[str, Any]:
-    """The key and the value of a setting, read as in a block; its place is kept."""
+    """Read a setting as in a block: its key and its value, with their places."""
     start, value = setting.index(".") + 1, setting.index("=") + 1
     words: list[Token | Tree[Token]] = [_word(key, "NAME", start + 1)]
     for token in grammar().lex(" " * value + setting[value:].replace("\n", " ")):
@@ -132,7 +133,7 @@ def _read(setting: str, key: str, known: dict[str, Declaration]) -> tuple[str, A
     if findings:
         raise GrainError(findings, source=setting, path=PATH)
     if len(found) > 1:
-        cure = "Give each a `--set` of its own."
+        cure = "Write one `--set` for each value."
         raise _wrong(setting, "G202", f"`{setting}` sets several values", cure)
     ((name, given),) = found.items()
     return name, given.value
@@ -159,11 +160,21 @@ def _with(node: Changed, key: str, value: Any, setting: str) -> Changed:
     try:
         changed = model(**{**fields, key: value})
     except ValidationError as error:
-        findings = findings_of(error, model, lambda _: place)
+        written = _written(model, key, setting, place)
+        findings = findings_of(error, model, lambda path: written if path else Written(place))
         raise GrainError(findings, source=setting, path=PATH) from error
     return changed.located(node.span, **node.spans).located(
         None, **{key: replace(place, path=f"{PATH} {setting}")}
     )
+
+
+def _written(model: type[Node], key: str, setting: str, place: Span) -> Written:
+    """How a value is written after `--set`."""
+    declared = next((field for field in fields_of(model).values() if field.key == key), None)
+    if declared is None or declared.kind not in KINDS:
+        return Written(place)
+    text = _text(setting.partition("=")[2])
+    return Written(place, declared.keyword, text, expected_value(declared))
 
 
 def _wrong(setting: str, code: str, message: str, cure: str, length: int = 0) -> GrainError:

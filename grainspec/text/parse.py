@@ -1,4 +1,4 @@
-"""Text to spec: :func:`parse` raises for errors, :func:`parse_all` returns all findings."""
+"""Text to spec: :func:`parse` raises errors, :func:`parse_all` returns all findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from grainspec.model.spec import (
     Without,
 )
 from grainspec.model.statements import ONCE
-from grainspec.model.validation import findings_of
+from grainspec.model.validation import Written, findings_of
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.tokens import Statement, span_of, statements
@@ -49,8 +49,8 @@ class Parsed:
 def parse(text: str, *, path: str | None = None) -> EditSpec:
     """Read a spec from the text of a ``.grain`` file.
 
-    Raises :class:`grainspec.GrainError` with all findings if there is an error among them.
-    It reads no other file: see :func:`grainspec.check`.
+    Raises :class:`grainspec.GrainError` with all findings if one of them is an error.
+    It reads no other file; :func:`grainspec.check` does.
 
     >>> spec = parse('''
     ... grain 1
@@ -69,7 +69,7 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
 
 
 def parse_all(text: str) -> Parsed:
-    """Read a spec, and report every finding rather than raise.
+    """Read a spec and return every finding instead of raising an error.
 
     >>> parsed = parse_all('grain 1 video "c" target "a bear" region r = al edit r -> "cat"')
     >>> parsed.spec is None, [finding.code for finding in parsed.diagnostics]
@@ -109,17 +109,17 @@ def _unreadable(text: str) -> Diagnostic | None:
 
 @dataclass
 class _Scope:
-    """What a file says outside its variants, or one of them by itself."""
+    """The statements of a file outside its variants, or those of one variant."""
 
     once: dict[str, Any] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
     edits: list[Any] = field(default_factory=list)
     head: tuple[Setting, Span] | None = None
-    """A variant's name, and where its head is."""
+    """A variant's name, and the place of its head."""
 
 
 class _Reader(RegionReader):
-    """Collects the statements, with one method for each kind, and one for all with a block."""
+    """Collects the statements; one method reads all blocks, and one each other kind."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _Reader(RegionReader):
         self.scope = self.whole
         self.regions: list[Region] = []
         self.several: dict[str, list[Node]] = {}
-        """Blocks of which there may be several, by the spec's fields."""
+        """Blocks that may be repeated, by the spec's fields."""
         self.unread: set[str] = set()
 
     @property
@@ -151,7 +151,7 @@ class _Reader(RegionReader):
             head = Setting(str(name), span_of(name)), statement.span
             self.variants[statement.variant] = _Scope(head=head)
             return
-        # The content of a variant whose head could not be read is read into a scope of no use.
+        # If a variant's head could not be read, its content goes into a scope that is discarded.
         self.scope = (
             self.variants.get(statement.variant, _Scope()) if statement.variant else self.whole
         )
@@ -171,7 +171,7 @@ class _Reader(RegionReader):
             getattr(self, f"_{tree.data}")(tree, statement.span)
 
     def assemble(self) -> EditSpec:
-        """The whole spec, with placeholders for what is missing, so that the rest is checked."""
+        """Make the spec, with placeholders for missing parts, so that the rest can be checked."""
         once, spans = self.whole.once, self.whole.spans
         if "grain" not in spans and "grain" not in self.unread:
             cure = f"Begin the file with `grain {VERSION}`."
@@ -201,7 +201,7 @@ class _Reader(RegionReader):
             name, span = scope.head
             if len(made) == MAX_VARIANTS:
                 message = f"more than {MAX_VARIANTS} variants"
-                self.report("G203", message, "Move the others to a file of their own.", span)
+                self.report("G203", message, "Move the others to another file.", span)
                 self.unread.add("variant")
                 break
             said = {key: value for key, value in scope.once.items() if value is not None}
@@ -236,7 +236,7 @@ class _Reader(RegionReader):
         self._text(str(which), text, span_of(words))
 
     def _text(self, field: str, text: str, span: Span) -> None:
-        """Read one of the spec's own texts, which its model validates."""
+        """Read a prompt or the model's name, and validate it as the spec's model does."""
         self.scope.spans[field] = span
         info = EditSpec.model_fields[field]
         try:
@@ -244,12 +244,12 @@ class _Reader(RegionReader):
                 text
             )
         except ValidationError as error:
-            self.findings += findings_of(error, None, lambda _: span, what=field)
+            self.findings += findings_of(error, None, lambda _: Written(span), what=field)
 
     # --- blocks of settings ----------------------------------------------------------------------
 
     def _block(self, keyword: str, tree: Tree[Token], span: Span) -> None:
-        """A statement with a block: what is before its brace, and its settings."""
+        """Read a statement with a block: the value before its brace, and its settings."""
         block = BLOCKS[keyword]
         model = block.model
         if self.scope is not self.whole and block.in_variant:
@@ -274,7 +274,7 @@ class _Reader(RegionReader):
     def _head(
         self, keyword: str, head: Declaration, tree: Tree[Token], given: dict[str, Setting]
     ) -> bool:
-        """Read what is before a block's brace; False where that is a mistake."""
+        """Read the value before a block's brace; return False if it is invalid."""
         word = tree.children[0] if tree.children else None
         if not isinstance(word, Token):
             return True

@@ -1,4 +1,4 @@
-"""Spec to text: the canonical form, one statement a line, without defaults."""
+"""Spec to text: the canonical form, one statement per line, without default values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from grainspec.model.spec import BLOCKS, DEMO, Change, Edit, EditSpec, Variant
 from grainspec.text.format import format_text
 from grainspec.text.kinds import KINDS, quoted, range_text, shape_text
 
-# How tightly an expression holds together; the same order as in the grammar.
+# Precedence of operators, lowest first; the same order as in the grammar.
 _UNION, _INTERSECTION, _DIFFERENCE, _TERM, _ATOM = range(5)
 
 
@@ -65,7 +65,7 @@ def dumps(spec: EditSpec) -> str:
 
 
 def _prompts(node: Node, *names: str) -> list[str]:
-    """The prompts of a spec, or those that a variant replaces, even by an empty one."""
+    """The prompts of a spec, or those that a variant replaces, including by an empty text."""
     default = type(node).model_fields
     return [
         f"{name} {quoted(getattr(node, name))}"
@@ -100,7 +100,7 @@ def _edit(edit: Change) -> str:
 
 
 def _blocks(node: EditSpec | Variant, words: list[str]) -> list[str]:
-    """The blocks of these statements that differ from what holds without them."""
+    """The blocks of these statements whose settings differ from the defaults."""
     lines = []
     for word in words:
         field = BLOCKS[word].field
@@ -137,7 +137,7 @@ def _written(node: Node) -> list[str]:
 
 
 def expression_text(expression: Expression, outer: int = _UNION) -> str:
-    """A region expression, with the parentheses that it needs inside one that binds as ``outer``.
+    """A region expression, with the parentheses that it needs inside one of precedence ``outer``.
 
     >>> from grainspec import ALL, REST
     >>> expression_text(ALL - (REST | ALL))
@@ -195,4 +195,4 @@ _WRITERS: dict[type[Node], Callable[[Any, int], str]] = {
     Intersection: _operation("&", _INTERSECTION),
     Difference: _operation("-", _DIFFERENCE),
 }
-"""How each kind of expression is written, given what is around it."""
+"""How each kind of expression is written, given the precedence of the expression around it."""

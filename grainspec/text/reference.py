@@ -1,7 +1,7 @@
-"""The tables of the reference, ``grammar/README.md``, from the declarations.
+"""Generate the tables of the reference, ``grammar/README.md``, from the declarations.
 
 A table is between ``<!-- settings: flow -->`` and ``<!-- end -->``. ``python -m
-grainspec.generate`` writes it and leaves the text around it as it is.
+grainspec.generate`` writes it and does not change the text around it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MARKED = re.compile(r"(<!-- ([a-z]+)(?:: ([a-z]+))? -->\n).*?(<!-- end -->)", r
 
 
 def with_tables(page: str) -> str:
-    """The page with its tables as the declarations are now."""
+    """Replace the tables of a page by current ones."""
     return _MARKED.sub(
         lambda marked: f"{marked[1]}{_table(marked[2], marked[3])}\n{marked[4]}", page
     )

@@ -1,8 +1,10 @@
-"""Region expressions: from a parse tree to the spec's own records."""
+"""Region expressions: from a parse tree to the records of a spec."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from lark import Token, Tree
@@ -25,24 +27,16 @@ from grainspec.model.algebra import (
     Rest,
     Union,
 )
-from grainspec.model.declaration import Declaration, settings_of
+from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import Keyframe, Length, Outline, Point
-from grainspec.model.validation import findings_of
-from grainspec.text.kinds import (
-    KINDS,
-    Mismatch,
-    Word,
-    expected_value,
-    integer_of,
-    number_of,
-    read_value,
-)
+from grainspec.model.validation import Written, findings_of, invalid_value, short
+from grainspec.text.kinds import Word, expected_value, number_of
 from grainspec.text.settings import (
     Setting,
     duplicate,
-    invalid_value,
     read_settings,
+    value_of,
     word_span,
     words_text,
 )
@@ -51,7 +45,7 @@ from grainspec.text.tokens import span_of
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 _SHAPES = ("box", "ellipse", "polygon")
 _SOURCES = ("masks", *_SHAPES)
-_LENGTHS = "Write percent of the frame, such as `61%`, or pixels, such as `40px`."
+_LENGTHS = "percent of the frame, such as `61%`, or source pixels, such as `40px`"
 _PLAIN: dict[str, type[Rest | All]] = {"rest": Rest, "all": All}
 _OPERATORS: dict[str, type[Union | Intersection | Difference]] = {
     "union": Union,
@@ -61,7 +55,7 @@ _OPERATORS: dict[str, type[Union | Intersection | Difference]] = {
 
 
 class RegionReader:
-    """Reads expressions and settings; mistakes become findings, and values with one None."""
+    """Reads expressions and settings; a mistake becomes a finding, and its value None."""
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
@@ -73,11 +67,12 @@ class RegionReader:
     def make(
         self, model: type[Any], span: Span, given: dict[str, Setting], **fields: Any
     ) -> Any | None:
-        """Build a node; what its model rejects becomes findings at the settings at fault.
+        """Build a node; values that its model rejects become findings at their places.
 
-        Rejected settings are then left out, so that the rest can still be checked.
+        Rejected settings are then omitted, so that the rest can still be checked.
         """
         values = {name: setting.value for name, setting in given.items()}
+        written = {name: setting.written for name, setting in given.items()}
         spans = {name: setting.span for name, setting in given.items()}
         try:
             node: Node = model(**values, **fields)
@@ -85,7 +80,7 @@ class RegionReader:
             self.findings += findings_of(
                 error,
                 model,
-                lambda path: spans.get(str(path[0]), span) if path else span,
+                lambda path: written.get(str(path[0]) if path else "", Written(span)),
             )
             refused = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
             if not refused or not refused <= set(given):
@@ -98,7 +93,7 @@ class RegionReader:
         return node.located(span, **spans)
 
     def string(self, token: Token) -> str:
-        """What a STRING says: without its quotes, with its escapes resolved."""
+        """The text of a STRING, without quotes and with its escapes resolved."""
 
         def unescape(match: re.Match[str]) -> str:
             if match[1] not in _ESCAPES:
@@ -143,7 +138,7 @@ class RegionReader:
         return _OPERATORS[kind](items=items).located(span)
 
     def _modified(self, part: Tree[Token], span: Span) -> Expression | None:
-        """A region with a modifier after it: grown, shrunk, or on some frames only."""
+        """A region with a modifier: grown, shrunk, or only on some frames."""
         of = self.expression(part.children[0])
         if of is None:
             return None
@@ -153,14 +148,11 @@ class RegionReader:
             if length is None:
                 return None
             return self.make(Grown, span, {}, kind=str(kind), of=of, by=length)
-        word = token_of(part.children[1])
-        try:
-            frames = KINDS["frames"].read(word)
-        except ValidationError as error:
-            where = span_of(word)
-            self.findings += findings_of(error, None, lambda _: where, what="during")
+        frames = value_of([part.children[1]], "during", fields_of(During)["frames"])
+        if isinstance(frames, Diagnostic):
+            self.findings.append(frames)
             return None
-        return self.make(During, span, {}, of=of, frames=frames)
+        return self.make(During, span, {}, of=of, frames=frames.value)
 
     def _source(self, call: Tree[Token]) -> Expression | None:
         name = str(call.children[0])
@@ -196,9 +188,9 @@ class RegionReader:
     def _mask_option(
         self, words: list[Word], given: dict[str, Setting], places: dict[str, Span]
     ) -> bool:
-        """Read one option of `masks(…)` into ``given``; False where that is a mistake.
+        """Read one option of `masks(…)` into ``given``; return False if it is invalid.
 
-        ``places`` are those of the options so far, by their words.
+        ``places`` are the places of the previous options, by keyword.
         """
         key, *values = words
         name = words_text([key])
@@ -224,8 +216,7 @@ class RegionReader:
     def _option_value(
         self, name: str, where: Span, values: list[Word], declaration: Declaration
     ) -> Setting | None:
-        """The value of an option of `masks(…)`; None where that is a mistake."""
-        expected = expected_value(declaration)
+        """The value of an option of `masks(…)`; None if it is invalid."""
         if declaration.kind == "flag":
             if values:
                 cure = f"Write `{name}` alone, and a comma before the next option."
@@ -233,17 +224,19 @@ class RegionReader:
                 return None
             return Setting(True, where)
         if not values:
-            self.report("G204", f"`{name}` has no value", f"Expected {expected}.", where)
+            cure = f"Expected {expected_value(declaration)}."
+            self.report("G204", f"`{name}` has no value", cure, where)
             return None
-        place = word_span(values[0]).to(word_span(values[-1]))
-        try:
-            if len(values) > 1:
-                raise Mismatch(f"{expected}, and a comma before the next option")
-            return self.resolved(Setting(read_value(values[0], declaration), place))
-        except Mismatch as mismatch:
-            cure = f"Expected {str(mismatch) or expected}."
-            self.report("G202", invalid_value(values, name), cure, place)
+        if len(values) > 1:
+            place = word_span(values[0]).to(word_span(values[-1]))
+            message = invalid_value(words_text(values), name, expected_value(declaration))
+            self.report("G202", message, "Write a comma before the next option.", place)
             return None
+        read = value_of(values, name, declaration)
+        if isinstance(read, Setting):
+            return self.resolved(read)
+        self.findings.append(read)
+        return None
 
     def settings(
         self, block: Tree[Token] | None, known: dict[str, Declaration]
@@ -256,14 +249,15 @@ class RegionReader:
     def resolved(self, setting: Setting) -> Setting | None:
         """A setting with its final value: a text for a STRING token, a box for a call."""
         if isinstance(setting.value, Token):
-            return Setting(self.string(setting.value), setting.span)
+            return replace(setting, value=self.string(setting.value))
         if isinstance(setting.value, Tree):
             box = self._box(setting.value, setting.span)
-            return Setting(box, box.span or setting.span) if box is not None else None
+            place = box.span or setting.span if box is not None else setting.span
+            return replace(setting, value=box, span=place) if box is not None else None
         return setting
 
     def _box(self, call: Tree[Token], span: Span) -> Box | None:
-        """A box in a setting, where no other region can be."""
+        """A box in a setting; no other region is allowed there."""
         name = token_of(call.children[0])
         if str(name) != "box":
             cure = "Write `box(10%, 0%, 90%, 100%)`."
@@ -295,7 +289,7 @@ class RegionReader:
                 return None
             model = Outline if kind == "polygon" else Keyframe
             where = span_of(frame) if frame else word_span(call)
-            key = self.make(model, where, {}, frame=number, **points)
+            key = self.make(model, where, {"frame": number} if number else {}, **points)
             if key is None:
                 return None
             keys.append(key)
@@ -303,16 +297,14 @@ class RegionReader:
             return self.make(Polygon, span, {}, keyframes=tuple(keys))
         return self.make(Box, span, {}, kind=kind, keyframes=tuple(keys))
 
-    def _frame(self, frame: Token | None) -> int | None:
+    def _frame(self, frame: Token | None) -> Setting | None:
         if frame is None:
             return None
-        try:
-            return integer_of(frame)
-        except Mismatch:
-            self.report(
-                "G202", f"invalid frame `{frame}`", "Frames are whole numbers.", span_of(frame)
-            )
-            return None
+        read = value_of([frame], "frame", fields_of(Keyframe)["frame"])
+        if isinstance(read, Setting):
+            return read
+        self.findings.append(read)
+        return None
 
     def _sides(self, call: Tree[Token]) -> dict[str, Any] | None:
         """The four sides of a box or an ellipse."""
@@ -332,7 +324,7 @@ class RegionReader:
         for argument in arguments:
             corners.append(self._length(argument))
             if corners[-1] is None:
-                return None  # one finding is enough: the others are of the same kind
+                return None  # one finding is enough: the others would be of the same kind
         return dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
 
     def _points(self, call: Tree[Token]) -> dict[str, Any] | None:
@@ -360,24 +352,24 @@ class RegionReader:
         words = argument.children if isinstance(argument, Tree) else [argument]
         if len(words) == 1:
             return self._word_length(words[0])
-        message = f"invalid length `{words_text(words)}`"
-        self.report("G202", message, _LENGTHS, word_span(words[0]))
+        self.report("G202", _invalid_length(words), "", word_span(words[0]))
         return None
 
     def _word_length(self, word: Tree[Token] | Token) -> Length | None:
         where = word_span(word)
-        if isinstance(word, Token):
-            if word.type in {"PERCENT", "PIXELS"}:
-                unit = "%" if word.type == "PERCENT" else "px"
-                return self.make(
-                    Length, where, {"value": Setting(number_of(word), where)}, unit=unit
-                )
-            if word.type == "NUMBER":
-                cure = f"Write `{word}%` of the frame or `{word}px`."
-                self.report("G202", f"`{word}` has no unit", cure, where)
-                return None
-        self.report("G202", f"invalid length `{words_text([word])}`", _LENGTHS, where)
+        if isinstance(word, Token) and word.type in {"PERCENT", "PIXELS"}:
+            unit = "%" if word.type == "PERCENT" else "px"
+            value = Setting(number_of(word), where, "length", str(word))
+            return self.make(Length, where, {"value": value}, unit=unit)
+        number = isinstance(word, Token) and word.type == "NUMBER"
+        cure = f"Write `{word}%` or `{word}px`." if number else ""
+        self.report("G202", _invalid_length([word]), cure, where)
         return None
+
+
+def _invalid_length(words: Iterable[Word]) -> str:
+    """The message about words that are not a length."""
+    return f"invalid length `{short(words_text(words))}`: {_LENGTHS}"
 
 
 def token_of(part: Tree[Token] | Token) -> Token:

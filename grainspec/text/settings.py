@@ -1,9 +1,9 @@
-"""The settings of a block `{ … }`: from its words to values."""
+"""The settings of a block `{ … }`: from words to values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lark import Token, Tree
@@ -12,21 +12,33 @@ from pydantic import ValidationError
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.declaration import Declaration
-from grainspec.model.validation import findings_of
+from grainspec.model.validation import Written, findings_of, invalid_value
+from grainspec.text.cures import cure_of_value
 from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_value
 from grainspec.text.tokens import span_of
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting's value and where it is written."""
+    """A setting's value, and how it is written."""
 
     value: Any
     span: Span
+    name: str = ""
+    """Its keyword, for messages."""
+    text: str = ""
+    """The words of the value."""
+    expected: str = ""
+    """What it takes, in words."""
+
+    @property
+    def written(self) -> Written:
+        """How it is written, for findings about its value."""
+        return Written(self.span, self.name, self.text, self.expected)
 
 
 def word_span(word: Word) -> Span:
-    """Where a word of a block is."""
+    """The place of a word of a block."""
     if isinstance(word, Token):
         return span_of(word)
     meta = word.meta
@@ -34,7 +46,7 @@ def word_span(word: Word) -> Span:
 
 
 def words_text(words: Iterable[Word]) -> str:
-    """Some words of a text again, for messages.
+    """Words as text, for messages.
 
     >>> words_text([Token("NUMBER", "1"), Tree("all", [])])
     '1 all'
@@ -52,14 +64,30 @@ def _word_text(word: Word) -> str:
     return words_text(word.children) or str(word.data)
 
 
-def invalid_value(words: Iterable[Word], name: str) -> str:
-    """What is wrong with words that are not of a setting's kind."""
-    text = words_text(words)
-    return f"invalid value `{text if len(text) <= 40 else text[:37] + '…'}` for `{name}`"
+def value_of(words: list[Word], name: str, declaration: Declaration) -> Setting | Diagnostic:
+    """Read the words of a setting's value; a mistake is returned as a finding."""
+    expected, text = expected_value(declaration), words_text(words)
+    where = word_span(words[0]).to(word_span(words[-1]))
+    try:
+        return Setting(_joined(declaration, words), where, name, text, expected)
+    except Mismatch as mismatch:
+        cure = str(mismatch) or cure_of_value(words, declaration)
+        return Diagnostic("G202", invalid_value(text, name, expected), cure, where)
+    except ValidationError as error:
+        return finding_of_record(error, Written(where, name, text, expected))
+
+
+def finding_of_record(error: ValidationError, written: Written) -> Diagnostic:
+    """One finding about a word that stands for a record, such as `0..30` or `512x512`."""
+    first = findings_of(error, None, lambda _: written)[0]
+    if first.code == "G203":
+        return first
+    message = invalid_value(written.text, written.name, first.message)
+    return replace(first, message=message)
 
 
 def duplicate(name: str, first: Span) -> str:
-    """What is wrong with the second of a setting or statement that may occur once."""
+    """The message about the second occurrence of a setting or statement that may occur once."""
     return f"duplicate `{name}`; first given in line {first.line}"
 
 
@@ -68,7 +96,7 @@ def read_settings(
 ) -> dict[str, Setting]:
     """Read a block's words as ``known`` settings, by the keys of the model.
 
-    Mistakes become findings and are left out.
+    Invalid settings become findings and are omitted.
     """
     words: list[Word] = list(block.children) if block else []
     found: dict[str, Setting] = {}
@@ -101,7 +129,7 @@ def _is_setting(word: Word, known: dict[str, Declaration]) -> bool:
 def _end_of_value(
     words: list[Word], start: int, declaration: Declaration, known: dict[str, Declaration]
 ) -> int:
-    """Where the value that begins at ``start`` ends: before the next setting."""
+    """The end of the value that begins at ``start``: before the next setting."""
     end = start
     while end < len(words) and (KINDS[declaration.kind].many or end == start):
         if _is_setting(words[end], known) and not _fits(words[end], declaration):
@@ -118,23 +146,19 @@ def _read(
     first: Span | None,
     findings: list[Diagnostic],
 ) -> Setting | None:
-    """One setting's value; None where that is a mistake, which becomes a finding."""
-    expected = expected_value(declaration)
+    """Read a setting's value; an invalid one becomes a finding, and the result is None."""
     if not values:
-        finding = Diagnostic("G204", f"`{name}` has no value", f"Expected {expected}.", span)
+        cure = f"Expected {expected_value(declaration)}."
+        finding = Diagnostic("G204", f"`{name}` has no value", cure, span)
         findings.append(finding)
         return None
     if first is not None:
         findings.append(Diagnostic("G204", duplicate(name, first), "Remove one of them.", span))
         return None
-    where = word_span(values[0]).to(word_span(values[-1]))
-    try:
-        return Setting(_joined(declaration, values), where)
-    except Mismatch as mismatch:
-        cure = f"Expected {str(mismatch) or expected}."
-        findings.append(Diagnostic("G202", invalid_value(values, name), cure, where))
-    except ValidationError as error:
-        findings += findings_of(error, None, lambda _: where, what=name)
+    read = value_of(values, name, declaration)
+    if isinstance(read, Setting):
+        return read
+    findings.append(read)
     return None
 
 

@@ -1,6 +1,6 @@
 """Text to statements: the lexer, and one parse tree per statement.
 
-Statements are parsed one by one, so that a mistake in one does not hide those in others.
+Statements are parsed separately, so that an error in one does not hide errors in others.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _INSTEAD = {
     ";": "Remove it.",
     ".": "Write a range without spaces, such as `0..30`.",
 }
-"""What to write for signs of other languages and of word processors."""
+"""What to write instead of signs from other languages and word processors."""
 
 
 @cache
@@ -89,18 +89,18 @@ def grammar() -> Lark:
 
 
 def span_of(token: Token) -> Span:
-    """Where a token is."""
+    """The place of a token."""
     return Span(token.line or 1, token.column or 1, token.end_line or 1, token.end_column or 1)
 
 
 def span_between(first: Token, last: Token) -> Span:
-    """From the start of one token to the end of another."""
+    """The span from the start of one token to the end of another."""
     return span_of(first).to(span_of(last))
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement's parse tree, the stretch of text it came from, and its variant.
+    """One statement: its parse tree, its span in the text, and its variant.
 
     ``variant`` counts variants from 1 and is 0 outside them; a variant's head belongs to it.
     """
@@ -111,10 +111,10 @@ class Statement:
 
 
 def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Iterator[Statement]:
-    """The statements of ``text``; those that cannot be parsed become findings and are left out.
+    """Yield the statements of ``text``; those that cannot be parsed become findings.
 
-    Their keywords are added to ``unread``, in the second variant as ``2.target``, with the names of
-    the regions that they would define.
+    Keywords of statements that cannot be parsed are added to ``unread`` (``2.target`` in the second
+    variant), with the names of the regions that they would define.
     """
     return _Statements(text, findings, unread).all()
 
@@ -154,7 +154,7 @@ class _Statements:
             self.unread.add("variant")
 
     def one(self) -> Iterator[Statement]:
-        """The statement that begins here; of a variant, its head and the brace."""
+        """Read the statement that begins here; for a variant, its head and the brace."""
         start, failed = self.position, len(self.findings)
         first = self.tokens[start]
         if first.type in _SHARED and self.open:
@@ -181,7 +181,7 @@ class _Statements:
         return {str(token) for token in self.tokens[start : self.position] if token.type == "NAME"}
 
     def enter(self, first: Token, tree: Tree[Token] | None) -> Tree[Token] | None:
-        """Move past the brace after a variant's name, from where parsing its head has ended."""
+        """Move past the brace after a variant's name, beginning at the end of its parsed head."""
         brace = self.position
         while tree is None and brace < len(self.tokens):
             if self.tokens[brace].type in _STARTERS and _begins_line(self.tokens, brace):
@@ -242,7 +242,7 @@ class _Statements:
             behind = 0 if token.type in _JOINERS else behind + (token.type in _MODIFIERS)
             if len(brackets) + sum(brackets) + row + behind > MAX_DEPTH:
                 message = f"the expression is nested more than {MAX_DEPTH} levels deep"
-                cure = "Define a part of it as a region of its own."
+                cure = "Define a part of it as a separate region."
                 self.findings.append(Diagnostic("G004", message, cure, span_of(token)))
                 self.position = position
                 self.skip(braces)
@@ -351,7 +351,7 @@ def _unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diag
 
 
 def _meant(token: Token, before: Token, expected: list[str]) -> str:
-    """What to write instead of a sign or word that other languages have here, if known."""
+    """What to write instead of a sign or word of another language, if known."""
     text = str(token)
     if str(before) == "not" and token.type == "NAME":
         return f"Write `~{text}`."

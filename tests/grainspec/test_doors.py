@@ -146,7 +146,7 @@ def test_blending_can_begin_late() -> None:
     assert built.build() == spec
     with pytest.raises(GrainError, match="G202.*invalid value `0.25` for `from`"):
         parse(f"{text}blend {{ from 0.25 }}")
-    with pytest.raises(GrainError, match="G203.*from 0 to 1"):
+    with pytest.raises(GrainError, match="G203.*`125%` for `from`: a percentage from 0% to 100%"):
         parse(f"{text}blend {{ from 125% }}")
 
 
@@ -213,16 +213,22 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").attention(levels=()), "G203.*empty"),
         (
             lambda: Builder("c").attention(until="50%"),
-            "G202.*is 50%. Expected a number, such as 0.5",
+            r'G202.*`"50%"` for `until`: a number from 0 to 1\. Write `0\.5`\.',
         ),  # type: ignore[arg-type]
-        (lambda: Builder("c").attention(levels="1..3"), "G202.*`levels` is 1..3"),  # type: ignore[arg-type]
-        (lambda: Builder("c").attention(levels=3), "G202.*`levels` is 3"),  # type: ignore[arg-type]
-        (lambda: Builder("c").attention(profile="paper"), "G202.*'auto', 'videograin' or 'demo'"),  # type: ignore[arg-type]
+        (
+            lambda: Builder("c").attention(levels="1..3"),
+            r'G202.*`"1\.\.3"` for `levels`: `"all"`, or a list of whole numbers from 0 to 15',
+        ),  # type: ignore[arg-type]
+        (lambda: Builder("c").attention(levels=3), r"G202.*`3` for `levels`: .* Write `\[3\]`"),  # type: ignore[arg-type]
+        (
+            lambda: Builder("c").attention(profile="paper"),
+            'G202.*`"paper"` for `profile`: one of `"auto"`, `"videograin"`, `"demo"`',
+        ),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
         (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]
         (lambda: Builder("c").keep(["l"]), "G202.*names as separate arguments"),  # type: ignore[arg-type]
         (lambda: Builder("c").variant("v", Builder("d")), r"G205.*Changes\(\)"),  # type: ignore[arg-type]
-        (lambda: polygon(("1%", "2%"), ("3%", "4%")), "G203.*has 2. Give at least 3"),
+        (lambda: polygon(("1%", "2%"), ("3%", "4%")), "G203.*has 2 items. Give at least 3"),
     ],
 )
 def test_python_is_refused_as_text_is(build: Callable[[], object], words: str) -> None:
@@ -291,6 +297,65 @@ def test_schema_and_door_agree(changed: dict[str, Any], pointer: str | None) -> 
         from_json(json.dumps(document))
     (finding,) = raised.value.diagnostics
     assert (finding.code, finding.message.startswith(str(pointer))) == ("G009", True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message", "cure"),
+    [
+        (
+            {"sampler": {"steps": "20"}},
+            '/sampler/steps: invalid value `"20"` for `steps`: a whole number from 1 to 1000',
+            "Write `20`, without quotes.",
+        ),
+        (
+            {"attention": {"until": "30%"}},
+            '/attention/until: invalid value `"30%"` for `until`: a number from 0 to 1',
+            "Write `0.3`.",
+        ),
+        (
+            {"version": True},
+            "/version: invalid value `true` for `version`: `1`",
+            "",
+        ),
+        (
+            {"attention": {"levels": 3}},
+            '/attention/levels: invalid value `3` for `levels`: `"all"`, or a list of whole numbers '
+            "from 0 to 15",
+            "Write `[3]`.",
+        ),
+        (
+            {"blend": {"feather": 5}},
+            "/blend/feather: invalid value `5` for `feather`: an object with `value` and `unit`",
+            "",
+        ),
+        (
+            {"edits": [{"verb": "edti", "region": "r"}]},
+            '/edits/0: invalid value `"edti"` for `verb`: one of `"edit"`, `"add"`, `"keep"`, `"free"`',
+            'Did you mean `"edit"`?',
+        ),
+    ],
+)
+def test_invalid_values_of_documents(changed: dict[str, Any], message: str, cure: str) -> None:
+    with pytest.raises(GrainError) as raised:
+        from_json(json.dumps(DOCUMENT | changed))
+    (finding,) = raised.value.diagnostics
+    assert (finding.message, finding.cure) == (message, cure)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("size 10x10", "invalid value `10x10` for `size`: width and height from 16 to 8192"),
+        ("frames 5..2", "invalid value `5..2` for `frames`: the last frame (2) comes before the"),
+        ("step two", "invalid value `two` for `step`: a whole number from 1 to 10000"),
+    ],
+)
+def test_one_invalid_value_is_one_error(setting: str, message: str) -> None:
+    text = f'grain 1 video "c" {{ {setting} }} target "a bear" region r = all edit r -> "bear"'
+    with pytest.raises(GrainError) as raised:
+        parse(text)
+    (finding,) = raised.value.diagnostics
+    assert finding.message.startswith(message)
 
 
 @pytest.mark.parametrize(

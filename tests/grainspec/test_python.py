@@ -202,7 +202,7 @@ def test_regions_combine_as_their_names_do() -> None:
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: Builder("c").edit(masks("m"), "a"), r'G205.*.*left = region\("left"'),
+        (lambda: Builder("c").edit(masks("m"), "a"), r'G205.*.*area = region\("area", …\)`, and write `\.edit\(area, …\)`'),
         (lambda: Builder("c").edit(3, "a"), r'G202.*`edit` expects a region, not the number 3.*"left"'),
         (lambda: Builder("c").keep(Path("m/left")), r'G202.*the path m/left.*masks\("m/left"\)'),
         (lambda: Builder("c").keep(["left"]), r'G202.*a list.*`\.keep\("left", "right"\)`'),
@@ -285,15 +285,15 @@ def test_what_is_no_spec_says_what_is(value: Any, cure: str) -> None:
         (lambda: SMALL @ "3", '`"3"` for `frame`', "`3`"),
         (lambda: ALL.during("1", 3), '`"1"` for', "`1`"),
         (lambda: Changes().sampler(seed="1"), '`"1"` for `seed`', "`1`"),
-        (lambda: STEP.attention(until="50%"), "`until` is 50%", "a number, such as 0.5"),
-        (lambda: STEP.sampler(steps=True), "`steps` is True", "a whole number"),
-        (lambda: STEP.edit("left", "bear", weight=True), "`weight` is True", "a number"),
-        (lambda: STEP.sampler(steps=20.0), "`steps` is 20.0", "a whole number"),
-        (lambda: masks("m", invert=1), "`invert` is 1", "true or false"),
-        (lambda: masks("m", scaled="yes"), "`scaled` is yes", "true or false"),
-        (lambda: box("0.6", "0%", "9%", "9%"), "0.6", "'61%'"),
-        (lambda: box(0.6, "0%", "9%", "9%"), "0.6", "'61%'"),
-        (lambda: STEP.source(3).build(), "`source` is 3", "a text"),
+        (lambda: STEP.attention(until="50%"), 'invalid value `"50%"` for `until`: a number from 0 to 1', "Write `0.5`."),
+        (lambda: STEP.sampler(steps=True), "invalid value `True` for `steps`: a whole number from 1 to 1000", ""),
+        (lambda: STEP.edit("left", "bear", weight=True), "invalid value `True` for `weight`: a number from 0 to 4", ""),
+        (lambda: STEP.sampler(steps=20.0), "invalid value `20.0` for `steps`: a whole number from 1 to 1000", "Write `20`."),
+        (lambda: masks("m", invert=1), "invalid value `1` for `invert`: true or false", ""),
+        (lambda: masks("m", scaled="yes"), 'invalid value `"yes"` for `scaled`: true or false', ""),
+        (lambda: box("0.6", "0%", "9%", "9%"), 'invalid length `"0.6"`: percent of the frame, such as `"61%"`', '`"0.6%"`'),
+        (lambda: box(0.6, "0%", "9%", "9%"), 'invalid length `0.6`: percent of the frame, such as `"61%"`', '`"0.6%"`'),
+        (lambda: STEP.source(3).build(), "invalid value `3` for `source`: a text", ""),
     ],
 )  # fmt: skip
 def test_values_are_not_converted(build: Callable[[], object], message: str, cure: str) -> None:
@@ -301,6 +301,7 @@ def test_values_are_not_converted(build: Callable[[], object], message: str, cur
     assert finding.code == "G202"
     assert message in finding.message
     assert cure in finding.cure
+    assert bool(cure) == bool(finding.cure)
 
 
 def test_the_same_value_in_another_type_is_taken() -> None:

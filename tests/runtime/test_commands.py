@@ -213,7 +213,7 @@ def test_values_that_are_set_wrong(grain: Grain, example: Path) -> None:
     said = grain("plan", example, "--set", "attention.self=2")
     assert said.code == 1
     assert "--set:1:16" in said.err
-    assert "It must be from 0 to 1." in said.err
+    assert "invalid value `2` for `self`: a number from 0 to 1" in said.err
     said = grain("plan", example, "--set", "left.phrase=dog", "--format", "json")
     assert said.codes == ["G104"]
 

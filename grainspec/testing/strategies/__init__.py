@@ -1,5 +1,5 @@
 """Hypothesis strategies: words, regions, specs, plans, and specs with a known fault.
 
-Strategies are made once and kept, and draw as little as they can: what Hypothesis needs for a draw
-is most of what an example costs.
+Strategies are made once and cached, and draw as little as possible: most of the time for an example
+is Hypothesis's own work for each draw.
 """

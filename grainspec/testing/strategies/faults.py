@@ -25,7 +25,7 @@ from grainspec.testing.strategies.specs import specs
 from grainspec.text.printer import dumps
 
 _NEW = "a_region_of_its_own"
-"""A region name that no strategy draws: those have at most eight characters."""
+"""A region name that no strategy draws: drawn names have at most eight characters."""
 _OTHER = "another_of_its_own"
 
 
@@ -54,9 +54,9 @@ def faulty_texts(codes: Collection[str] | None = None) -> st.SearchStrategy[tupl
     Raises KeyError for an unknown code.
 
     >>> from hypothesis import find
-    >>> text, code = find(faulty_texts(["G202"]), lambda made: "frames 12" in made[0])
+    >>> text, code = find(faulty_texts(["G007"]), lambda made: True)
     >>> print(text.splitlines()[-1])
-    attention { frames 12 }
+    target "another target"
     """
     every = {**SPEC_FAULTS, **TEXT_FAULTS}
     known = [code for code in sorted(every if codes is None else codes) if every[code]]
@@ -92,7 +92,7 @@ SpecFault = Callable[[EditSpec], EditSpec]
 """From a valid spec to one with a single fault."""
 
 SPEC_FAULTS: dict[str, SpecFault] = {}
-"""How to spoil a valid spec, by the code of the error that it causes."""
+"""A function that puts a fault into a valid spec, by the code of the error that it causes."""
 
 
 def _as(code: str) -> Callable[[SpecFault], SpecFault]:
@@ -184,7 +184,7 @@ def _ending(line: str) -> TextFault:
 
 
 def _settings(written: Callable[[Declaration], str | None]) -> tuple[TextFault, ...]:
-    """One fault for every setting of a block that the text does not have, where there is one."""
+    """One fault for each setting of each block that the text does not have, if possible."""
     return tuple(
         _ending(f"{word} {{ {fault} }}")
         for word, block in BLOCKS.items()
@@ -203,7 +203,7 @@ _WRONG_KIND = {
     "text": "12",
     "path": "12",
 }
-"""A value that is not of a kind, by the kind."""
+"""For each kind, a value of another kind."""
 
 
 def _misspelt(declared: Declaration) -> str:
@@ -240,4 +240,4 @@ TEXT_FAULTS: dict[str, tuple[TextFault, ...]] = {
     "G204": _settings(_without_value),
     "G205": (_ending(f"region {_NEW} = bax(10%, 10%, 20%, 20%)"),),
 }
-"""How to spoil a text without settings, by the code of the error that it causes."""
+"""Functions that put a fault into a text without settings, by the code of the error."""

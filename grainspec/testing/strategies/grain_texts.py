@@ -14,9 +14,9 @@ from grainspec.text.printer import dumps
 @cache
 @st.composite
 def grain_texts(draw: st.DrawFn, *, settings: bool = True) -> str:
-    """Valid ``.grain`` text, with other white space, line ends and comments than ``grain fmt``'s.
+    """Valid ``.grain`` text whose white space, line ends and comments differ from ``grain fmt``'s.
 
-    Without ``settings`` it has no variants, and no blocks but ``video``, ``control`` and
+    Without ``settings`` it has no variants, and its only blocks are ``video``, ``control`` and
     ``blend``.
 
     >>> from hypothesis import find

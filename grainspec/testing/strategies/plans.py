@@ -21,7 +21,7 @@ from grainspec.testing.strategies.specs import specs
 def layouts(
     draw: st.DrawFn, edits: Sequence[str], *, side: int = 64, frames: int | None = None
 ) -> Layout:
-    """Layouts of boxes that may overlap and may be empty on a frame, one region per name.
+    """Layouts with one region per name: boxes that may overlap or be empty on a frame.
 
     They have ``frames`` frames, or one to four.
 
@@ -43,7 +43,7 @@ def layouts(
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
-    """A spec, a layout of its edits with parts carved out, and the plan compiled from both.
+    """A spec, a layout of its edits after carving out parts, and the plan compiled from both.
 
     >>> from hypothesis import given, settings
     >>> @settings(max_examples=5)

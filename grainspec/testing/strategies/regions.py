@@ -37,7 +37,7 @@ from grainspec.testing.strategies.words import texts
 
 @cache
 def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
-    """Lengths of a unit between two values, round or not.
+    """Lengths between two values in one unit.
 
     >>> from hypothesis import find
     >>> find(lengths("px", 5, 50), lambda length: length.value > 7).unit
@@ -49,15 +49,15 @@ def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
 
 
 _UNITS = (("%", 100), ("px", 500))
-"""The units of lengths, and about how long a side of the frame is in them."""
+"""The units of lengths, each with the approximate length of a frame's side in it."""
 
 _MOMENTS: tuple[tuple[int | None, ...], ...] = ((None,), (0,), (0, 1), (None,), (3, 20, 40))
-"""The frames of a shape's keyframes: a single None where it does not move."""
+"""The frames of a shape's keyframes: a single None if it does not move."""
 
 
 @cache
 def boxes(moving: bool | None = None) -> st.SearchStrategy[Box]:
-    """Boxes and, if they may move, ellipses, with area, still or with keyframes.
+    """Boxes with a positive area, with or without keyframes; also ellipses if they may move.
 
     >>> from hypothesis import find
     >>> [key.frame for key in find(boxes(), lambda box: len(box.keyframes) > 1).keyframes]
@@ -84,7 +84,7 @@ def _boxes(draw: st.DrawFn, forms: st.SearchStrategy[Any]) -> Box:
 @cache
 @st.composite
 def polygons(draw: st.DrawFn) -> Polygon:
-    """Polygons of three to five points, still or with keyframes.
+    """Polygons of three to five points, with or without keyframes.
 
     >>> from hypothesis import find
     >>> len(find(polygons(), lambda polygon: True).keyframes[0].points)
@@ -111,7 +111,7 @@ def _spans() -> st.SearchStrategy[FrameRange]:
 @cache
 @st.composite
 def mask_files(draw: st.DrawFn) -> MaskFiles:
-    """Masks with any of their options; there need be no such files.
+    """Masks with any of their options; the files need not exist.
 
     >>> from hypothesis import find
     >>> find(mask_files(), lambda masks: masks.in_order)
@@ -137,7 +137,7 @@ _MASK_OPTIONS = settings(
     colour=None,
     first=st.integers(-MAX_FRAME, MAX_FRAME),
 )
-"""Options besides those of which only one may be given."""
+"""Options that do not exclude each other."""
 
 
 def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
@@ -154,13 +154,13 @@ ORDER = st.integers(0, 119)
 """Which of the names comes first."""
 
 _ANY = "some_region"
-"""The placeholder for names in expressions that are not yet filled in."""
+"""The placeholder for names that are filled in later."""
 
 
 def filled_in(expression: Expression, order: int, names: Sequence[str]) -> Expression:
-    """The expression with names wherever it refers to a region, in turn from the one at ``order``.
+    """Replace the placeholders of an expression by ``names`` in turn, beginning at ``order``.
 
-    Where there are no names it refers to ``all``.
+    Without names, ``all`` replaces them.
     """
     turn = islice(cycle(names), order % max(len(names), 1), None)
 
@@ -177,13 +177,13 @@ def filled_in(expression: Expression, order: int, names: Sequence[str]) -> Expre
 
 
 _DEEPEST = 4
-"""Levels of operators in a strategy's expressions; the language allows more."""
+"""The deepest nesting of drawn expressions; the language allows more."""
 
 
 @cache
 @st.composite
 def unfilled(draw: st.DrawFn, deep: int = 0) -> Expression:
-    """Expressions in which one name is a placeholder for all."""
+    """Expressions in which every reference is the placeholder."""
     smaller = unfilled(deep + 1)
     kind = draw(_SIMPLE if deep == _DEEPEST else _KINDS)
     if kind == "name":

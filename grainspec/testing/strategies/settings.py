@@ -1,4 +1,4 @@
-"""Blocks of settings, each setting with values of its own kind and range."""
+"""Blocks of settings, each setting with values of its kind and in its range."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def settings(
 ) -> st.SearchStrategy[dict[str, Any]]:
     """Some of a block's settings, by the keys of its model.
 
-    ``own`` has strategies for settings that need one of their own, named as in the builder, and
-    None for those to leave out. What is before the brace is left out, too, unless it has one.
-    No level is above ``max_level``.
+    ``own`` replaces the strategies of single settings, named as in the builder; None omits one. The
+    value before the brace is omitted unless ``own`` has a strategy for it. Levels are at most
+    ``max_level``.
 
     >>> from grainspec.model.settings import Sampler
     >>> from hypothesis import find
@@ -41,7 +41,7 @@ def settings(
 
 
 def values(declared: Declaration, max_level: int = MAX_LEVEL) -> st.SearchStrategy[Any]:
-    """Values of a setting, the simplest of which is its default where it has one.
+    """Values of a setting; the simplest is its default, if it has one.
 
     >>> from grainspec.model.declaration import settings_of
     >>> from grainspec.model.settings import Sampler
@@ -78,4 +78,4 @@ _VALUES: dict[str, Callable[[Declaration], st.SearchStrategy[Any]]] = {
         lambda first: FrameRange(first=first, last=first + 30)
     ),
 }
-"""Strategies by the kind of a setting; a ``size`` and a ``box`` are given where they are needed."""
+"""Strategies by the kind of setting; callers supply their own for ``size`` and ``box``."""

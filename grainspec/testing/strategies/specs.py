@@ -46,7 +46,7 @@ Statements = tuple[Edit | Keep | Free, ...]
 def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> EditSpec:
     """Valid specs: every name is defined, every phrase is in the target prompt.
 
-    None of them names a level above ``max_level`` or has more than so many ``variants``.
+    Levels are at most ``max_level``, and there are at most ``variants`` variants.
 
     >>> from grainspec import check
     >>> from hypothesis import given, settings
@@ -56,7 +56,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
     ...     assert not any(finding.is_error for finding in check(spec))
     >>> has_no_error()
     """
-    # All that is drawn for a region is drawn together, so that Hypothesis can leave it out.
+    # Everything about a region is drawn together, so that Hypothesis can remove it when shrinking.
     drawn = draw(_REGIONS)
     known = [name for name, *_ in drawn]
     regions = tuple(
@@ -87,7 +87,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
 
 @dataclass(frozen=True)
 class _Claim:
-    """A statement about a region, before it is known which region it is."""
+    """A statement about a region that is chosen later."""
 
     form: Any
     turn: int = 0
@@ -122,7 +122,7 @@ _EDITS = [
     ("part", "edit", True),
     ("part", "add", True),
 ]
-"""An edit's grain, its verb and whether it has an owner."""
+"""For each form of edit: its grain, its verb, and whether it has an owner."""
 _FORMS: st.SearchStrategy[Any] = st.sampled_from(
     [
         *product(
@@ -137,8 +137,8 @@ _FORMS: st.SearchStrategy[Any] = st.sampled_from(
         )
     ]
 )
-"""In which turn a statement comes, and what it is: none, keep, free or an edit, of which there are
-its grain, its verb, whether it has an owner and whether it has a repulsion of its own."""
+"""A statement's order, and its form: None, ``Keep``, ``Free``, or an edit. An edit is its
+grain, its verb, whether it has an owner, and whether it has its own ``repel``."""
 
 _REGIONS = st.lists(
     st.tuples(names(), unfilled(), ORDER, _claims()),
@@ -186,7 +186,7 @@ def _statements(
 
 
 def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Variant:
-    """A variant with a target of its own, without the spec's edits that would not fit it."""
+    """A variant with its own target, without the spec's edits that do not fit that target."""
     target, edits = _statements(draw, draw(_CLAIMS), [region.name for region in spec.regions])
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]

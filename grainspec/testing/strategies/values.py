@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 _FRACTIONS = 9973
-"""How many parts, a prime, a range is divided into for numbers that are not round."""
+"""How many steps a range is divided into for numbers that are not round; a prime."""
 
 
 @cache
 def numbers(low: float, high: float, simplest: float = 0) -> st.SearchStrategy[float]:
-    """Numbers in a range, in one draw: round to hundredths, and others."""
+    """Numbers in a range, with a single draw: multiples of 0.01, and others."""
     least, most = math.ceil(low * 100), math.floor(high * 100)
     many = most - least + 1 + _FRACTIONS
     first = min(max(0, round(simplest * 100) - least), most - least)

@@ -14,7 +14,7 @@ from grainspec.model.names import RESERVED
 
 @cache
 def names() -> st.SearchStrategy[str]:
-    """Names a region can have.
+    """Valid names of regions.
 
     >>> from hypothesis import find
     >>> find(names(), lambda name: len(name) > 3).isidentifier()
@@ -39,7 +39,7 @@ def _is_name(text: str) -> bool:
 
 @cache
 def texts(least: int = 0) -> st.SearchStrategy[str]:
-    """Prompts and paths: any text of ``least`` characters without control ones and surrogates.
+    """Prompts and paths: at least ``least`` characters, no control characters or surrogates.
 
     >>> from hypothesis import find
     >>> find(texts(), lambda text: "x" in text)
@@ -52,7 +52,7 @@ def texts(least: int = 0) -> st.SearchStrategy[str]:
 @cache
 @st.composite
 def prompts(draw: st.DrawFn, phrases: int = 3) -> tuple[str, tuple[str, ...]]:
-    """A prompt and some phrases of it, at most so many, that edits can bind.
+    """A prompt, and at most ``phrases`` phrases in it that edits can bind.
 
     Phrases have one or two words, and each may occur in the prompt twice.
 
@@ -82,7 +82,7 @@ FIRST = st.integers(0, len(_NOUNS) - 1)
 
 
 def prompt_of(looks: Sequence[Look], first: int) -> tuple[str, tuple[str, ...]]:
-    """The prompt and its phrases, each of a look and a noun of its own."""
+    """A prompt and its phrases; each phrase has its own noun."""
     phrases = [
         f"{look} {_NOUNS[(first + index) % len(_NOUNS)]}".strip()
         for index, (look, _) in enumerate(looks)

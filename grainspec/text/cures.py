@@ -1,0 +1,72 @@
+"""What to write instead of a value of another kind, where that is certain."""
+
+from __future__ import annotations
+
+from lark import Token
+from pydantic import ValidationError
+
+from grainspec.diagnostics import closest
+from grainspec.model.declaration import Declaration
+from grainspec.model.expected import in_range, takes_shares
+from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
+from grainspec.text.kinds import KINDS, Mismatch, Word, number_of, quoted, read_value
+from grainspec.text.tokens import grammar
+
+
+def cure_of_value(words: list[Word], declaration: Declaration) -> str:
+    """A cure for words that a setting does not take; empty if none is certain.
+
+    >>> from grainspec.model.declaration import settings_of
+    >>> from grainspec.model.spec import BLOCKS
+    >>> settings = settings_of(BLOCKS["attention"].model)
+    >>> cure_of_value([Token("NUMBER", "0.3")], settings["until"])
+    'Write `30%`.'
+    >>> cure_of_value([Token("PERCENT", "50%")], settings["self"])
+    'Write `0.5`.'
+    """
+    if len(words) != 1 or not isinstance(words[0], Token):
+        return ""
+    word = words[0]
+    if word.type == "STRING":
+        inside = str(word)[1:-1].strip()
+        return f"Write `{inside}`, without quotes." if _is_value(inside, declaration) else ""
+    if word.type == "NAME" and declaration.choices:
+        near = closest(str(word), declaration.choices)
+        return f"Did you mean `{near}`?" if near else ""
+    if word.type == "NAME" and declaration.kind in {"text", "path"}:
+        return f"Write `{quoted(str(word))}`."
+    if word.type not in {"NUMBER", "PERCENT"}:
+        return ""
+    if declaration.kind == "length":
+        return f"Write `{word}px` or `{word}%`."
+    number = _converted(word, declaration)
+    return f"Write `{number}`." if number else ""
+
+
+def _converted(word: Token, declaration: Declaration) -> str:
+    """A number or percentage in the form that a setting takes; empty if it is not in its range."""
+    kind = KINDS[declaration.kind]
+    if word.type == "PERCENT" and takes_shares(declaration):
+        value = share_of_percent(str(word))
+        return kind.write(value) if in_range(declaration, value) else ""
+    value = number_of(word)
+    if word.type != "NUMBER" or not in_range(declaration, value):
+        is_percent = word.type == "NUMBER" and declaration.kind == "percent" and 2 <= value <= 100
+        return f"{decimal_text(value)}%" if is_percent else ""
+    if declaration.kind == "percent" and value != 1:  # 1 may be 1% or 100%
+        return percent_text(value)
+    if declaration.kind in {"whole", "levels"} and value.is_integer():
+        return str(int(value))
+    return ""
+
+
+def _is_value(text: str, declaration: Declaration) -> bool:
+    """Whether a text is a single word that the setting takes."""
+    tokens = list(grammar().lex(text))
+    if len(tokens) != 1 or declaration.kind == "flag":
+        return False
+    try:
+        read_value(tokens[0], declaration)
+    except (Mismatch, ValidationError):
+        return False
+    return declaration.kind not in {"text", "path"}
