@@ -203,7 +203,7 @@ class MaskFiles(_Algebra):
     )
     invert: bool = Field(
         default=False,
-        description="The region is where the masks are black, or do not match `index` or `colour`.",
+        description="Select the pixels that are black, or that do not match `index` or `colour`.",
     )
     threshold: Annotated[float, Field(gt=0, le=1), InText(kind="percent")] = Field(
         default=0.5,
@@ -212,14 +212,14 @@ class MaskFiles(_Algebra):
     )
     index: Annotated[Annotated[int, Field(ge=0, le=65535)] | None, InText(absent="none")] = Field(
         default=None,
-        description="The region is where masks have this value: the index of a palette (as in "
-        "DAVIS), a grey value or an array's number; in a COCO data set, objects with this track, "
+        description="Select the pixels with this value: the index of a palette (as in DAVIS), a "
+        "grey value or an array's number. In a COCO data set, select objects by their track, "
         "instance or else category id; in YouTube-VIS, the object with this `id`.",
     )
     colour: Annotated[_Colour | None, InText(absent="none")] = Field(
         default=None,
-        description="For images and videos: the region is where masks have exactly this colour, "
-        'such as `"#800000"`.',
+        description="For images and videos: select the pixels with exactly this colour, such as "
+        '`"#800000"`.',
     )
     array: Annotated[PathText | None, InText(kind="text", absent="the only one")] = Field(
         default=None,
@@ -240,9 +240,9 @@ class MaskFiles(_Algebra):
     )
     resize: ResizeRule = Field(
         default="nearest",
-        description="Which pixels are in the region where masks are scaled, by `scaled` or with "
-        "the clip: those whose centre is in it (`nearest`), those with at least half of their area "
-        "in it (`area`), or those with any of it (`any`, for thin objects).",
+        description="Which pixels of a scaled mask are selected (masks are scaled by `scaled`, or "
+        "with the clip): those whose centre is in the region (`nearest`), those with at least half "
+        "of their area in it (`area`), or those that touch it (`any`, for thin objects).",
     )
 
     @model_validator(mode="after")

@@ -31,11 +31,11 @@ class AttentionSettings(TypedDict, total=False):
     the demo model and `clip` for all others."""
     until: float
     """Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps
-    these are the first 15; half a step counts as one, and any share but 0% is at least one
+    these are the first 15. Halves are rounded up, and any share above 0% is at least one
     step."""
     until_timestep: float
-    """Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated, whatever
-    `until` says; for schedulers with unevenly spaced steps."""
+    """Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated,
+    regardless of `until`; for schedulers with unevenly spaced steps."""
     decay: float
     """Exponent p of the schedule: the strength is (t / T)^p."""
     levels: Sequence[int] | Literal["all"]
@@ -44,14 +44,14 @@ class AttentionSettings(TypedDict, total=False):
     """Whether an edit's words are encoded by themselves (`isolated`) or within the prompt
     (`in_context`)."""
     unbound: float
-    """How far edited regions are pushed away from the prompt's tokens that no edit binds
+    """How strongly edited regions are pushed away from the prompt's tokens that no edit binds
     (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:
-    1 as far as from other edits' words, as in the paper's code; 0 not at all. A lower value fits
-    the edit better to its surroundings, and lets more of them leak into it."""
+    1 is as strong as for other edits' words, as in the paper's code; 0 disables it. Lower values
+    fit the edit better to its surroundings, but let more of them leak into it."""
     resize: Literal["nearest", "area", "any"]
     """Which latent tokens belong to a region: those whose centre is in it (`nearest`), those
-    with at least a share of their pixels in it (`area`), or those with any pixel in it (`any`,
-    for parts so small that they vanish at coarse levels)."""
+    with at least the share `threshold` of their pixels in it (`area`), or those with any pixel
+    in it (`any`, for parts so small that they vanish at coarse levels)."""
     threshold: float
     """The share of a token's pixels that `resize area` requires."""
 
@@ -151,17 +151,16 @@ class MaskOptions(TypedDict, total=False):
     """The settings of ``masks``."""
 
     invert: bool
-    """The region is where the masks are black, or do not match `index` or `colour`."""
+    """Select the pixels that are black, or that do not match `index` or `colour`."""
     threshold: float
     """For images, videos and arrays: the share of full white from which a pixel is in the
     region; 50% is 128 of 255."""
     index: int | None
-    """The region is where masks have this value: the index of a palette (as in DAVIS), a grey
-    value or an array's number; in a COCO data set, objects with this track, instance or else
+    """Select the pixels with this value: the index of a palette (as in DAVIS), a grey value or
+    an array's number. In a COCO data set, select objects by their track, instance or else
     category id; in YouTube-VIS, the object with this `id`."""
     colour: str | None
-    """For images and videos: the region is where masks have exactly this colour, such as
-    `"#800000"`."""
+    """For images and videos: select the pixels with exactly this colour, such as `"#800000"`."""
     array: str | None
     """The name of the array in an `.npz` file that has several."""
     first: int
@@ -172,6 +171,6 @@ class MaskOptions(TypedDict, total=False):
     scaled: bool
     """Scale masks of another size to the source frame's size, instead of reporting an error."""
     resize: Literal["nearest", "area", "any"]
-    """Which pixels are in the region where masks are scaled, by `scaled` or with the clip: those
-    whose centre is in it (`nearest`), those with at least half of their area in it (`area`), or
-    those with any of it (`any`, for thin objects)."""
+    """Which pixels of a scaled mask are selected (masks are scaled by `scaled`, or with the
+    clip): those whose centre is in the region (`nearest`), those with at least half of their
+    area in it (`area`), or those that touch it (`any`, for thin objects)."""

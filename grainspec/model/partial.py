@@ -66,14 +66,14 @@ class Attention(Profiled):
         default=None,
         description=
             "Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps "
-            "these are the first 15; half a step counts as one, and any share but 0% is at least "
-            "one step.",
+            "these are the first 15. Halves are rounded up, and any share above 0% is at least one "
+            "step.",
     )
     until_timestep: Timestep | None = Field(
         default=None,
         description=
             "Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated, "
-            "whatever `until` says; for schedulers with unevenly spaced steps.",
+            "regardless of `until`; for schedulers with unevenly spaced steps.",
     )
     decay: Decay | None = Field(
         default=None,
@@ -94,18 +94,18 @@ class Attention(Profiled):
     unbound: Share | None = Field(
         default=None,
         description=
-            "How far edited regions are pushed away from the prompt's tokens that no edit binds "
-            "(articles, words about the rest, the start and end tokens), as a share of the edit's "
-            "`repel`: 1 as far as from other edits' words, as in the paper's code; 0 not at all. A "
-            "lower value fits the edit better to its surroundings, and lets more of them leak into "
-            "it.",
+            "How strongly edited regions are pushed away from the prompt's tokens that no edit "
+            "binds (articles, words about the rest, the start and end tokens), as a share of the "
+            "edit's `repel`: 1 is as strong as for other edits' words, as in the paper's code; 0 "
+            "disables it. Lower values fit the edit better to its surroundings, but let more of "
+            "them leak into it.",
     )
     resize: ResizeRule | None = Field(
         default=None,
         description=
             "Which latent tokens belong to a region: those whose centre is in it (`nearest`), "
-            "those with at least a share of their pixels in it (`area`), or those with any pixel "
-            "in it (`any`, for parts so small that they vanish at coarse levels).",
+            "those with at least the share `threshold` of their pixels in it (`area`), or those "
+            "with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent | None = Field(
         default=None,

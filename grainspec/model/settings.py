@@ -124,13 +124,13 @@ class Modulation(Node):
     )
     until: Percent = Field(
         description="Share of the sampling steps, from the first, that are modulated. With 30% of "
-        "50 steps these are the first 15; half a step counts as one, and any share but 0% is at "
+        "50 steps these are the first 15. Halves are rounded up, and any share above 0% is at "
         "least one step."
     )
     until_timestep: Timestep = Field(
         default=0.0,
         description="Diffusion timestep, from 0 to T (usually 1000), below which nothing is "
-        "modulated, whatever `until` says; for schedulers with unevenly spaced steps.",
+        "modulated, regardless of `until`; for schedulers with unevenly spaced steps.",
     )
     decay: Decay = Field(description="Exponent p of the schedule: the strength is (t / T)^p.")
     levels: Levels = Field(
@@ -142,17 +142,17 @@ class Modulation(Node):
         "prompt (`in_context`)."
     )
     unbound: Share = Field(
-        description="How far edited regions are pushed away from the prompt's tokens that no edit "
-        "binds (articles, words about the rest, the start and end tokens), as a share of the "
-        "edit's `repel`: 1 as far as from other edits' words, as in the paper's code; 0 not at "
-        "all. A lower value fits the edit better to its surroundings, and lets more of them leak "
-        "into it."
+        description="How strongly edited regions are pushed away from the prompt's tokens that no "
+        "edit binds (articles, words about the rest, the start and end tokens), as a share of the "
+        "edit's `repel`: 1 is as strong as for other edits' words, as in the paper's code; 0 "
+        "disables it. Lower values fit the edit better to its surroundings, but let more of them "
+        "leak into it."
     )
     resize: ResizeRule = Field(
         default="nearest",
         description="Which latent tokens belong to a region: those whose centre is in it "
-        "(`nearest`), those with at least a share of their pixels in it (`area`), or those with "
-        "any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+        "(`nearest`), those with at least the share `threshold` of their pixels in it (`area`), or "
+        "those with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent = Field(
         default=0.5, description="The share of a token's pixels that `resize area` requires."

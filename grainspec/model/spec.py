@@ -125,7 +125,7 @@ class Region(Operators, Node):
     @classmethod
     def _not_too_deep(cls, expression: Expression) -> Expression:
         if height(expression) > MAX_DEPTH:
-            cure = "Define a part of it as a region of its own."
+            cure = "Define a part of it as a separate region."
             message = f"the expression is nested more than {MAX_DEPTH} levels deep"
             raise refusal("G004", message, cure)
         return expression

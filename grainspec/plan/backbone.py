@@ -14,6 +14,10 @@ Tokenize = Callable[[str], Sequence[CharSpan]]
 input; special tokens and padding have an empty span."""
 
 
+Timesteps = Callable[[int, SamplerMethod], list[float]]
+"""From a number of steps and a sampler to the timesteps of a run, from the noisiest."""
+
+
 def frame_groups(count: int, per_latent: int) -> list[range]:
     """Group frames as causal video VAEs do: frame 0, then ``per_latent`` at a time.
 
@@ -63,6 +67,8 @@ class Backbone:
     """Frames per latent frame after the first, in causal video VAEs."""
     steps_offset: int = 1
     """The last timestep of a DDIM run."""
+    schedule: Timesteps | None = None
+    """The timesteps of the model's own schedule; None means those of :func:`leading_timesteps`."""
     attended: tuple[int, ...] | None = None
     """The levels at which the denoiser has attention; None means all."""
 
@@ -77,6 +83,8 @@ class Backbone:
 
     def timesteps(self, steps: int, method: SamplerMethod = "ddim") -> list[float]:
         """The diffusion timesteps of a sampling run, from the noisiest to the cleanest."""
+        if self.schedule is not None:
+            return self.schedule(steps, method)
         return leading_timesteps(steps, self.training_steps, self.steps_offset, method)
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:

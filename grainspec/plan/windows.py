@@ -83,10 +83,13 @@ def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
     Areas, strengths and scope are those within these frames: in ``sparse_causal``, for example, the
     first frame is the first of them, and the previous frame is the previous one among them.
 
+    Where latent frames stand for several frames, ``frames`` count latent frames and must be all.
     Raises ValueError if ``frames`` is empty, not ascending or out of range, or if latent frames
     stand for several frames.
     """
     chosen = list(frames)
+    if chosen == list(range(len(plan.groups))) and plan.frames_per_latent != 1:
+        return plan
     if plan.frames_per_latent != 1:
         raise ValueError("a plan whose latent frames stand for several frames cannot be divided")
     if (

@@ -133,7 +133,7 @@ def _read(setting: str, key: str, known: dict[str, Declaration]) -> tuple[str, A
     if findings:
         raise GrainError(findings, source=setting, path=PATH)
     if len(found) > 1:
-        cure = "Give each a `--set` of its own."
+        cure = "Write one `--set` for each value."
         raise _wrong(setting, "G202", f"`{setting}` sets several values", cure)
     ((name, given),) = found.items()
     return name, given.value

@@ -201,7 +201,7 @@ class _Reader(RegionReader):
             name, span = scope.head
             if len(made) == MAX_VARIANTS:
                 message = f"more than {MAX_VARIANTS} variants"
-                self.report("G203", message, "Move the others to a file of their own.", span)
+                self.report("G203", message, "Move the others to another file.", span)
                 self.unread.add("variant")
                 break
             said = {key: value for key, value in scope.once.items() if value is not None}

@@ -243,7 +243,7 @@ class _Statements:
             behind = 0 if token.type in _JOINERS else behind + (token.type in _MODIFIERS)
             if len(brackets) + sum(brackets) + row + behind > MAX_DEPTH:
                 message = f"the expression is nested more than {MAX_DEPTH} levels deep"
-                cure = "Define a part of it as a region of its own."
+                cure = "Define a part of it as a separate region."
                 self.findings.append(Diagnostic("G004", message, cure, span_of(token)))
                 self.position = position
                 self.skip(braces)

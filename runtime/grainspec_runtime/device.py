@@ -30,6 +30,8 @@ def known_device(name: str | None) -> str | None:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise click.BadParameter(f"{name}: {reason}", param_hint="--device") from error
+        gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        here = ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
+        message = f"torch has no device `{name}` on this machine; it has {', '.join(here)}"
+        raise click.BadParameter(message, param_hint="--device") from error
     return name

@@ -288,7 +288,7 @@ def test_texts_may_be_quoted_and_findings_name_the_setting() -> None:
         ("sampler.steps=20.0", "G202", "Write `20`."),
         ("attention.until=0.3", "G202", "Write `30%`."),
         ("sampler.steps=@", "G202", "invalid value `@` for `steps`: a whole number from 1 to 1000"),
-        ("attention.self=1 cross 1", "G202", "Give each a `--set`"),
+        ("attention.self=1 cross 1", "G202", "Write one `--set` for each value"),
         (
             "attention.profile=paper",
             "G202",

@@ -112,6 +112,7 @@ def test_latent_frames_of_several_are_not_taken_apart() -> None:
     spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
     layout = Layout.of({"r": np.ones((5, 40, 40), bool)})
     plan = compile_plan(spec, layout, word_backbone(levels=2, frames_per_latent=4)).plan
+    assert plan_of_frames(plan, range(len(plan.groups))) is plan
     with pytest.raises(ValueError, match="several"):
         plan_of_frames(plan, [0])
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.editing.edit import edit
+from grainspec_runtime.editing.options import EditorSettings, RunOptions
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.models.options import LoadOptions
@@ -113,6 +115,49 @@ def test_a_session_is_used_inside_its_block(editor: Editor, tmp_path: Path) -> N
             edit(session, elsewhere)
     with pytest.raises(RuntimeError, match="not open"):
         edit(session, prepared)
+    with pytest.raises(RuntimeError, match="open a new one"), session:
+        pass
+
+
+def test_an_editors_arguments_are_the_options_fields() -> None:
+    fields = {**get_type_hints(RunOptions)}
+    assert EditorSettings.__annotations__.keys() == (
+        RunOptions.__dataclass_fields__.keys() | LoadOptions.__dataclass_fields__.keys()
+    )
+    for name, kind in fields.items():
+        assert get_type_hints(EditorSettings)[name] == kind
+    for name, field in LoadOptions.__dataclass_fields__.items():
+        declared = EditorSettings.__annotations__[name]
+        assert getattr(declared, "__forward_arg__", declared) == field.type
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"steps": 3}, TypeError, "unknown option `steps`: use one of `process`"),
+        ({"offload": "disk"}, ValueError, "unknown offload `disk`: use `model` or `sequential`"),
+        ({"dtype": "float16"}, TypeError, r"such as `torch\.float16`"),
+        ({"backend": "magic"}, ValueError, "unknown backend `magic`: use one of `auto`, `triton`"),
+        (
+            {"process": "magic"},
+            ValueError,
+            "unknown process `magic`: use one of `invert_and_sample`",
+        ),
+        ({"study": True, "compile": True}, ValueError, "`study` does not work with `compile`"),
+    ],
+)
+def test_options_that_do_not_exist(arguments: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Editor(**arguments)
+
+
+def test_the_editor_expects_prepared_specs(editor: Editor) -> None:
+    spec = shortened("part")
+    for wrong in (spec, [spec], [], prepare(spec, EXAMPLES)):
+        with pytest.raises(GrainError, match="expects prepared specs"):
+            editor.session(wrong)
+    with pytest.raises(GrainError, match="expects prepared specs.*EditSpec"):
+        editor.run_prepared(spec)  # type: ignore[arg-type]
 
 
 def test_only_edits_of_one_clip_run_together(editor: Editor) -> None:

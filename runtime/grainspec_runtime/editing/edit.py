@@ -188,7 +188,7 @@ class _EditAttention:
             paths = guiding_paths(self._flow, self._motion, plan, window.frames)
         rule = self._cross_rule(plan, checkpoint.device) if self._cross_rule else None
         return checkpoint.attention(
-            len(plan.frames),
+            len(plan.groups),
             plan.attention,
             plan=plan,
             backend=options.backend,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, refuse
 from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.editing.edit import edit
-from grainspec_runtime.editing.options import RunOptions
+from grainspec_runtime.editing.options import EditorSettings, RunOptions
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.editing.stages import StageProgress
@@ -22,6 +22,20 @@ from grainspec_runtime.prepare import Prepared, prepare
 
 def _silent(stage: str, done: int, total: int) -> None:
     """Ignore progress."""
+
+
+def _expect_prepared(prepared: object) -> Sequence[Prepared]:
+    """Return the same prepared specs; raises GrainError (G202) for anything else."""
+    listed = isinstance(prepared, list | tuple)
+    if isinstance(prepared, list | tuple) and prepared:
+        wrong = next((value for value in prepared if not isinstance(value, Prepared)), None)
+        if wrong is None:
+            return prepared
+        listed, prepared = False, wrong
+    message = "the editor expects prepared specs, and got "
+    message += "none" if listed else f"a value of type {type(prepared).__name__}"
+    cure = "Prepare them: `prepare(spec, base)` gives one, `prepare_variants(…)` a list."
+    raise refuse("G202", message, cure)
 
 
 class Editor:
@@ -39,7 +53,8 @@ class Editor:
     Inversions are cached, and so is the state of a run while it lasts: the same run resumes after
     an interruption, with a bit-identical result.
 
-    Raises ValueError for options that cannot be combined, TypeError for an unknown option.
+    Raises ValueError for options that are unknown or cannot be combined, TypeError for an argument
+    that is unknown or of the wrong type.
     """
 
     def __init__(
@@ -48,11 +63,15 @@ class Editor:
         *,
         options: RunOptions | None = None,
         loading: LoadOptions | None = None,
-        **settings: Any,
+        **settings: Unpack[EditorSettings],
     ) -> None:
+        unknown = sorted(settings.keys() - EditorSettings.__annotations__.keys())
+        if unknown:
+            known = ", ".join(f"`{name}`" for name in EditorSettings.__annotations__)
+            raise TypeError(f"unknown option `{unknown[0]}`: use one of {known}")
         names = RunOptions.__dataclass_fields__
-        run = {name: value for name, value in settings.items() if name in names}
-        load = {name: value for name, value in settings.items() if name not in names}
+        run: dict[str, Any] = {name: v for name, v in settings.items() if name in names}
+        load: dict[str, Any] = {name: v for name, v in settings.items() if name not in names}
         if (options and run) or (loading and load):
             listed = ", ".join(f"`{name}`" for name in settings)
             raise TypeError(f"pass {listed} either by name or in `options` or `loading`, not both")
@@ -65,7 +84,7 @@ class Editor:
             raise ValueError("`study` does not work with `compile`; remove `compile`")
 
     def run(
-        self, spec: EditSpec, *, base: Path | None = None, progress: StageProgress = _silent
+        self, spec: EditSpec, *, base: str | Path = ".", progress: StageProgress = _silent
     ) -> EditResult:
         """Edit a spec's clip.
 
@@ -77,7 +96,7 @@ class Editor:
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
-        prepared = prepare(spec, base or Path(), embeddings=self.loading.embeddings)
+        prepared = prepare(spec, Path(base), embeddings=self.loading.embeddings)
         return self.run_prepared(prepared, progress=progress)
 
     def run_prepared(self, prepared: Prepared, *, progress: StageProgress = _silent) -> EditResult:
@@ -108,7 +127,7 @@ class Editor:
 
         Raises ValueError unless all edits have the same clip, model and controls.
         """
-        first = prepared[0]
+        first, *_ = _expect_prepared(prepared)
         session = ClipSession(
             lambda: self.checkpoint(first.base),
             first,

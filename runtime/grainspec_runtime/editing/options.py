@@ -1,10 +1,17 @@
-"""Options of a run."""
+"""Options of a run, and the arguments of an editor."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
-from grainspec_runtime.processes.registry import DEFAULT
+import torch
+
+from grainspec_runtime.attention import NAMES
+from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.models.options import Offload
+from grainspec_runtime.processes.registry import DEFAULT, PROCESSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,15 @@ class RunOptions:
     reconstruct: bool = False
     study: bool = False
 
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("process", self.process, tuple(PROCESSES)),
+            ("backend", self.backend, ("auto", *NAMES)),
+        ):
+            if value not in known:
+                choices = ", ".join(f"`{choice}`" for choice in known)
+                raise ValueError(f"unknown {name} `{value}`: use one of {choices}")
+
     @property
     def look_up(self) -> bool:
         """Whether to use cached inversions."""
@@ -35,3 +51,22 @@ class RunOptions:
     def resumes(self) -> bool:
         """Whether to resume an interrupted run; a study has to record every step."""
         return self.look_up and not self.study
+
+
+class EditorSettings(TypedDict, total=False):
+    """The fields of :class:`RunOptions` and :class:`LoadOptions`, as an editor's arguments."""
+
+    process: str
+    backend: str
+    use_cache: bool
+    fresh: bool
+    reconstruct: bool
+    study: bool
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+    offload: Offload | None
+    vae_slicing: bool
+    vae_tiling: bool
+    compile: bool
+    loras: Sequence[Lora]
+    embeddings: Sequence[Embedding]

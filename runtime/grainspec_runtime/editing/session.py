@@ -73,6 +73,8 @@ class ClipSession:
         self._findings: list[Diagnostic] = []
 
     def __enter__(self) -> Self:
+        if self._loaded is not None:
+            raise RuntimeError("a session is entered once: open a new one for another `with`")
         if self.options.use_cache:
             cache_limit()  # an invalid limit is reported now
         with self.stages.stage("load model"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from grainspec_runtime.models.additions import Embedding, Lora, digest
 
@@ -36,6 +36,13 @@ class LoadOptions:
     compile: bool = False
     loras: Sequence[Lora] = ()
     embeddings: Sequence[Embedding] = ()
+
+    def __post_init__(self) -> None:
+        if self.offload not in (None, *get_args(Offload)):
+            raise ValueError(f"unknown offload `{self.offload}`: use `model` or `sequential`")
+        if isinstance(self.dtype, str):
+            message = f"`dtype` is the text {self.dtype!r}: pass a dtype of torch, "
+            raise TypeError(message + "such as `torch.float16`")
 
     def additions(self) -> dict[str, Any]:
         """Describe LoRAs and textual inversions as JSON values, identified by content."""

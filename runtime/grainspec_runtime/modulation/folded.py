@@ -70,8 +70,8 @@ class FoldedAttention:
         }
         self._plan: PlanTensors | None = None
         if plan is not None:
-            if len(plan.frames) != frames:
-                message = f"the plan is for {len(plan.frames)} frames, but the clip has {frames}"
+            if len(plan.groups) != frames:
+                message = f"the plan is for {len(plan.groups)} frames, but the clip has {frames}"
                 raise fail("G404", message, "Compile the plan for this clip.")
             self._plan = PlanTensors(
                 plan,

@@ -18,12 +18,12 @@ class AttentionLayer:
 
     name: the name of its module in diffusers. level: index of the plan's level whose grid of latent
     tokens it has. kind: ``self`` for attention to latent tokens, ``cross`` for attention to text
-    tokens.
+    tokens, ``joint`` for attention of both to both.
     """
 
     name: str
     level: int
-    kind: Literal["self", "cross"]
+    kind: Literal["self", "cross", "joint"]
 
 
 class Attention(Protocol):

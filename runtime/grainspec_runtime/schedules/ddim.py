@@ -25,7 +25,7 @@ from grainspec.model.spec import Sampler, SamplerMethod
 from grainspec_runtime.models.locate import read_json
 from grainspec_runtime.schedules.schedule import Rates
 
-_CLASSES: dict[str, Any] = {
+_CLASSES: dict[SamplerMethod, Any] = {
     "dpmpp": DPMSolverMultistepScheduler,
     "unipc": UniPCMultistepScheduler,
     "deis": DEISMultistepScheduler,
@@ -37,6 +37,11 @@ class DdimSchedule:
     """The schedule of a checkpoint, from its DDIM scheduler."""
 
     scheduler: DDIMScheduler
+
+    @property
+    def methods(self) -> tuple[SamplerMethod, ...]:
+        """DDIM, and the faster solvers of the same equation."""
+        return ("ddim", *_CLASSES)
 
     def solver(self, sampler: Sampler, device: torch.device) -> Any:
         """Return the spec's solver on this schedule, with its timesteps set."""

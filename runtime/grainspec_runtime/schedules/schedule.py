@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from grainspec.model.spec import Sampler
+from grainspec.model.spec import Sampler, SamplerMethod
 
 
 class Rates(NamedTuple):
@@ -24,6 +24,10 @@ class Rates(NamedTuple):
 
 class Schedule(Protocol):
     """A checkpoint's noise schedule."""
+
+    @property
+    def methods(self) -> tuple[SamplerMethod, ...]:
+        """The samplers that a spec can choose on this schedule."""
 
     def solver(self, sampler: Sampler, device: torch.device) -> Any:
         """Return a diffusers scheduler for a sampler, with its timesteps set, noisiest first."""

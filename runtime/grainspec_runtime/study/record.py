@@ -102,7 +102,7 @@ class StudyRecorder:
         device: torch.device | str = "cpu",
     ) -> None:
         self.plan = plan
-        self.frames = len(plan.frames)
+        self.frames = len(plan.groups)
         scale = weights or [1.0] * self.frames
         self._weights_F11 = torch.tensor(scale, device=device)[:, None, None]
         self._words_TE = torch.from_numpy(plan.words_ET.T.astype("float32")).to(device)
