@@ -106,8 +106,9 @@ assert not loaded, loaded
         (lambda: LEFT ^ RIGHT, "(left | right) - (left & right)"),
         (lambda: LEFT < RIGHT, "left - right"),
         (lambda: ALL >= LEFT >= RIGHT, "left - right"),
-        (lambda: "left" | REST, "named('left')"),
-        (lambda: REST - Path("masks/left"), "named('left')"),
+        (lambda: "left" | REST, 'write `named("left")`'),
+        (lambda: REST - Path("masks/left"), 'write `masks("masks/left")`'),
+        (lambda: REST & "the left", 'such as `named("left")`'),
     ],
 )
 def test_other_operators_name_the_right_one(combine: Callable[[], object], cure: str) -> None:
@@ -324,3 +325,70 @@ def test_a_region_is_a_record_as_any_other() -> None:
     assert Region(name="left", expression=masks("masks/left")) == LEFT
     assert LEFT != RIGHT
     assert repr(LEFT).startswith("Region(name='left'")
+
+
+# --- cures can be pasted -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "message", "cure"),
+    [
+        (
+            lambda: Builder("c").blend(feather=-4),  # type: ignore[arg-type]
+            'invalid value `-4` for `feather`: a length as text, such as `"12px"` or `"2%"`',
+            "",
+        ),
+        (
+            lambda: Builder("c").blend(feather=2.5),  # type: ignore[arg-type]
+            'invalid value `2.5` for `feather`: a length as text, such as `"12px"` or `"2%"`',
+            'Write `"2.5px"` or `"2.5%"`.',
+        ),
+        (
+            lambda: Builder("c").blend(feather="-4px"),
+            "invalid value `-4px` for `feather`: a length of at least 0",
+            "Remove the minus sign.",
+        ),
+        (
+            lambda: Builder("c").blend(from_=0.25),  # type: ignore[call-arg]
+            "unknown setting `from_`",
+            "Write `start`.",
+        ),
+        (
+            lambda: Builder("c").control("pose", from_=0.25),  # type: ignore[call-arg]
+            "unknown setting `from_`",
+            "Write `start`.",
+        ),
+        (lambda: masks("m", from_=1), "unknown setting `from_`", "Write `first`."),  # type: ignore[call-arg]
+        (
+            lambda: Builder("c").attention(self_=1),  # type: ignore[call-arg]
+            "unknown setting `self_`",
+            "Write `self`.",
+        ),
+        (
+            lambda: Builder("c").blend(start=1.2),
+            "invalid value `1.2` for `start`: a number from 0 to 1",
+            "",
+        ),
+        (
+            lambda: Builder("c").attention(cross=float("inf")),
+            "invalid value `inf` for `cross`: a number from 0 to 1",
+            "",
+        ),
+        (
+            lambda: LEFT & "right",  # type: ignore[operator]
+            '`"right"` is not a region expression',
+            'For the region of this name write `named("right")`.',
+        ),
+    ],
+)
+def test_cures_are_python_that_can_be_pasted(
+    build: Callable[[], object], message: str, cure: str
+) -> None:
+    finding = refused(build)
+    assert (finding.message, finding.cure) == (message, cure)
+
+
+def test_a_negative_length_has_a_cure_in_text() -> None:
+    text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+    finding = refused(lambda: parse(f"{text} blend {{ feather -4px }}"))
+    assert finding.cure == "Remove the minus sign."
