@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
+from grainspec.expect import expect_text
 from grainspec.model.declaration import Declaration, head_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.rules import ONCE
@@ -62,7 +63,7 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
     >>> spec.changes[0].phrase
     'green robot'
     """
-    parsed = parse_all(text)
+    parsed = parse_all(expect_text(text, "parse"))
     if parsed.spec is None:
         raise GrainError(parsed.diagnostics, source=parsed.source, path=path)
     return parsed.spec
@@ -75,7 +76,7 @@ def parse_all(text: str) -> Parsed:
     >>> parsed.spec is None, [finding.code for finding in parsed.diagnostics]
     (True, ['G101', 'G104'])
     """
-    text = text.removeprefix("\ufeff")
+    text = expect_text(text, "parse_all").removeprefix("\ufeff")
     reader = _Reader()
     unreadable = _unreadable(text)
     if unreadable:

@@ -392,3 +392,91 @@ def test_a_negative_length_has_a_cure_in_text() -> None:
     text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
     finding = refused(lambda: parse(f"{text} blend {{ feather -4px }}"))
     assert finding.cure == "Remove the minus sign."
+
+
+# --- values of other types, and calls that are repeated ------------------------------------------
+
+TEXT = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+
+
+@pytest.mark.parametrize(
+    ("build", "message", "cure"),
+    [
+        (lambda: parse(5), "`parse` expects a text, not the number 5", "parse(text)"),  # type: ignore[arg-type]
+        (
+            lambda: parse(Path("edit.grain")),  # type: ignore[arg-type]
+            "`parse` expects a text, not the path edit.grain",
+            "grainspec.load",
+        ),
+        (
+            lambda: parse(parse(TEXT)),  # type: ignore[arg-type]
+            "`parse` expects a text, not an EditSpec",
+            "a spec already",
+        ),
+        (
+            lambda: grainspec.parse_all(None),  # type: ignore[arg-type]
+            "`parse_all` expects a text, not None",
+            "parse_all(text)",
+        ),
+        (
+            lambda: grainspec.from_json(5),  # type: ignore[arg-type]
+            "`from_json` expects a text, not the number 5",
+            "from_json(text)",
+        ),
+        (
+            lambda: grainspec.from_json({}),  # type: ignore[arg-type]
+            "`from_json` expects a text, not a dict",
+            "json.dumps",
+        ),
+        (
+            lambda: grainspec.from_json(b"{}"),  # type: ignore[arg-type]
+            "`from_json` expects a text, not a bytes",
+            "decode",
+        ),
+        (
+            lambda: grainspec.load(5),  # type: ignore[arg-type]
+            "`load` expects a path, not the number 5",
+            'load("edit.grain")',
+        ),
+        (
+            lambda: grainspec.override(parse(TEXT), 5),  # type: ignore[arg-type]
+            "`override` expects settings as texts, not the number 5",
+            '["sampler.steps=30"]',
+        ),
+        (
+            lambda: grainspec.override(parse(TEXT), [("sampler.steps", 5)]),  # type: ignore[list-item]
+            "`override` expects settings as texts, not a tuple",
+            '["sampler.steps=30"]',
+        ),
+    ],
+)
+def test_values_of_other_types_are_reported_in_the_users_line(
+    build: Callable[[], object], message: str, cure: str
+) -> None:
+    finding = refused(build)
+    assert (finding.code, finding.message) == ("G202", message)
+    assert cure in finding.cure
+    assert finding.span is not None
+    assert finding.span.path == __file__
+
+
+def test_a_single_text_is_one_override() -> None:
+    spec = parse(TEXT)
+    changed = grainspec.override(spec, "sampler.steps=3")
+    assert changed == grainspec.override(spec, ["sampler.steps=3"])
+    assert changed.sampler.steps == 3
+
+
+def test_the_complement_of_a_builder_is_the_one_of_its_last_region() -> None:
+    assert ~named("left") == ~STEP
+    assert refused(lambda: ~Builder("c")).code == "G205"
+
+
+def test_a_repeated_statement_replaces_the_first_and_says_so() -> None:
+    twice = STEP.sampler(steps=5).sampler(guidance=2).target("a cat").target("a dog")
+    assert twice._fields["sampler"] == Sampler(guidance=2)
+    assert twice._fields["target"] == "a dog"
+    for once in ("target", "negative", "model", "source", "attention", "flow", "inject"):
+        assert "A second call replaces the first" in getattr(Builder, once).__doc__, once
+    for once in ("context", "sampler", "blend"):
+        assert "A second call replaces the first" in getattr(Builder, once).__doc__, once
