@@ -120,7 +120,7 @@ def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
     kept = any(isinstance(edit, Keep) for edit in spec.edits)
     if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
         message = (
-            "with `from 100%` the source is never put back, so `keep` has no effect in latents"
+            "with `from 100%` the source is never restored, so `keep` has no effect in latents"
         )
         cure = "Write a lower percentage, or `space pixels` without `from`."
         yield Diagnostic("G111", message, cure, blend.span_of("from") or blend.span)

@@ -437,7 +437,7 @@ def test_settings_of_blend_that_are_off_need_no_space() -> None:
         ("space pixels", []),
     ],
 )
-def test_keep_where_the_source_is_never_put_back(settings: str, codes: list[str]) -> None:
+def test_keep_where_the_source_is_never_restored(settings: str, codes: list[str]) -> None:
     text = f"{BEAR}region s = box(0%, 0%, 9%, 9%) keep s\nblend {{ {settings} }}"
     findings = parse_all(text).diagnostics
     assert [finding.code for finding in findings] == codes
