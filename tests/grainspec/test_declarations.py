@@ -137,7 +137,7 @@ def sample(declared: Declaration) -> tuple[str, Any]:
         return choice, choice
     return {
         "whole": ("3", 3),
-        "decimal": ("0.5", 0.5),
+        "decimal": ("0.25", 0.25) if declared.default == 0.5 else ("0.5", 0.5),
         "percent": ("75%", 0.75),
         "text": ('"t"', "t"),
         "path": ('"t"', "t"),
