@@ -57,6 +57,7 @@ from grainspec.model.arguments import (
 from grainspec.model.declaration import fields_of
 from grainspec.model.expressions import (
     Box,
+    Complement,
     Expression,
     FrameRange,
     Length,
@@ -129,11 +130,17 @@ class _Statements:
     _edits: tuple[Change, ...]
 
     def target(self, prompt: str) -> Self:
-        """What the edited clip shows, including the words of every edit."""
+        """What the edited clip shows, including the words of every edit.
+
+        A second call replaces the first.
+        """
         return self._with("target", prompt)
 
     def negative(self, prompt: str) -> Self:
-        """What the edited clip must not show."""
+        """What the edited clip must not show.
+
+        A second call replaces the first.
+        """
         return self._with("negative", prompt)
 
     def edit(
@@ -196,7 +203,10 @@ class _Statements:
         return self._and(*(made(Free, region=self._name("free", region)) for region in regions))
 
     def attention(self, /, **settings: Unpack[AttentionSettings]) -> Self:
-        """``attention PROFILE { … }``: percentages as numbers, such as ``until=0.3``."""
+        """``attention PROFILE { … }``: percentages as numbers, such as ``until=0.3``.
+
+        A second call replaces the first, with all its settings.
+        """
         return self._with("attention", made(Attention, **_keys(Attention, settings)))
 
     def _bound(
@@ -236,7 +246,10 @@ class Changes(_Statements):
         return self._and(*(made(Without, region=name) for name in names))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Changes:
-        """``sampler METHOD { … }``: settings that are not given keep the spec's values."""
+        """``sampler METHOD { … }``: settings that are not given keep the spec's values.
+
+        A second call replaces the first, with all its settings.
+        """
         return self._with("sampler", made(SamplerChange, **_keys(SamplerChange, settings)))
 
 
@@ -296,11 +309,17 @@ class Builder(_Statements):
     _place: Span | None = field(default_factory=caller, repr=False, compare=False)
 
     def model(self, name: str) -> Builder:
-        """``demo``, a folder in diffusers' format, or a hub id."""
+        """``demo``, a folder in diffusers' format, or a hub id.
+
+        A second call replaces the first.
+        """
         return self._with("model", name)
 
     def source(self, prompt: str) -> Builder:
-        """What the clip shows."""
+        """What the clip shows.
+
+        A second call replaces the first.
+        """
         return self._with("source", prompt)
 
     @overload
@@ -339,20 +358,36 @@ class Builder(_Statements):
             raise refuse("G205", "the builder has no region yet", cure)
         return self._regions[-1]._reference()
 
+    def __invert__(self) -> Complement:
+        """Everything but the region that was named last."""
+        return ~operand(self)
+
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
-        """``flow { … }``: attention along the paths of optical flow."""
+        """``flow { … }``: attention along the paths of optical flow.
+
+        A second call replaces the first, with all its settings.
+        """
         return self._with("flow", made(Flow, **_keys(Flow, settings)))
 
     def inject(self, /, **settings: Unpack[InjectSettings]) -> Builder:
-        """``inject { … }``: injection of the source clip's features; percentages as numbers."""
+        """``inject { … }``: injection of the source clip's features; percentages as numbers.
+
+        A second call replaces the first, with all its settings.
+        """
         return self._with("inject", made(Inject, **_keys(Inject, settings)))
 
     def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
-        """``context { … }``: how many frames the model processes at once."""
+        """``context { … }``: how many frames the model processes at once.
+
+        A second call replaces the first, with all its settings.
+        """
         return self._with("context", made(Context, **_keys(Context, settings)))
 
     def sampler(self, /, **settings: Unpack[SamplerSettings]) -> Builder:
-        """``sampler METHOD { … }``: how the edit is sampled."""
+        """``sampler METHOD { … }``: how the edit is sampled.
+
+        A second call replaces the first, with all its settings.
+        """
         return self._with("sampler", made(Sampler, **_keys(Sampler, settings)))
 
     def control(self, kind: ControlKind, **settings: Unpack[ControlSettings]) -> Builder:
@@ -363,7 +398,10 @@ class Builder(_Statements):
     def blend(
         self, space: BlendSpace | None = None, /, **settings: Unpack[BlendSettings]
     ) -> Builder:
-        """``blend { … }``: how edited regions and source are combined; feather as ``"12px"``."""
+        """``blend { … }``: how edited regions and source are combined; feather as ``"12px"``.
+
+        A second call replaces the first, with all its settings.
+        """
         if space is not None:
             settings["space"] = space
         return self._with("blend", made(Blend, **_keys(Blend, settings)))

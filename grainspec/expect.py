@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from collections.abc import Iterable
+from os import PathLike, fspath
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 from grainspec.diagnostics import refuse
@@ -34,6 +36,56 @@ def expect_spec(value: object, function: str) -> EditSpec:
     cures["PurePath"] = "Read the file with `grainspec.load`."
     cure = cures.get(kind, "Get one from `grainspec.load`, `parse` or `Builder(…).build()`.")
     raise refuse("G202", f"`{function}` expects an EditSpec, not {_kind(value)}", cure)
+
+
+def expect_text(value: object, function: str) -> str:
+    """Return the same text; raises GrainError (G202) for any other value, such as a path.
+
+    >>> from grainspec import GrainError
+    >>> try:
+    ...     expect_text(5, "parse")
+    ... except GrainError as error:
+    ...     print(error.diagnostics[0].message)
+    `parse` expects a text, not the number 5
+    """
+    if isinstance(value, str):
+        return value
+    cure = f"Give it the text itself: `{function}(text)`."
+    if isinstance(value, PurePath):
+        cure = "Read the file with `grainspec.load`."
+    elif isinstance(value, EditSpec):
+        cure = "It is a spec already: use it as it is."
+    elif isinstance(value, bytes | bytearray):
+        cure = 'Decode it first: `.decode("utf-8")`.'
+    elif isinstance(value, dict) and function == "from_json":
+        cure = "Write it as a document first: `from_json(json.dumps(document))`."
+    raise refuse("G202", f"`{function}` expects a text, not {_kind(value)}", cure)
+
+
+def expect_path(value: object, function: str) -> Path:
+    """Return a path; raises GrainError (G202) for a value that is neither a path nor a text."""
+    if isinstance(value, str | PathLike):
+        path = fspath(value)
+        if isinstance(path, str):
+            return Path(path)
+    cure = f'Write the file\'s path: `{function}("edit.grain")`.'
+    raise refuse("G202", f"`{function}` expects a path, not {_kind(value)}", cure)
+
+
+def expect_settings(value: object, function: str) -> list[str]:
+    """Return settings such as ``sampler.steps=3`` as a list; a single text is one setting.
+
+    Raises GrainError (G202) for anything else.
+    """
+    if isinstance(value, str):
+        return [value]
+    settings: list[str] = []
+    for setting in value if isinstance(value, Iterable) else [value]:
+        if not isinstance(setting, str):
+            message = f"`{function}` expects settings as texts, not {_kind(setting)}"
+            raise refuse("G202", message, 'Write `["sampler.steps=30"]`.')
+        settings.append(setting)
+    return settings
 
 
 def region_name(value: object, statement: str) -> str:

@@ -13,16 +13,7 @@ from pathlib import Path
 from grainspec.model.algebra import MaskFiles
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.nodes import Node
-from grainspec.model.settings import (
-    Blend,
-    Context,
-    Control,
-    Flow,
-    Inject,
-    Modulation,
-    Profiled,
-    Sampler,
-)
+from grainspec.model.settings import Modulation, Sampler
 from grainspec.text.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -127,27 +118,24 @@ from pathlib import PurePath
 from typing import Literal, TypedDict
 '''
 
-_MODELS: dict[str, tuple[str, type[Node]]] = {
-    "AttentionSettings": ("attention", Profiled),
-    "FlowSettings": ("flow", Flow),
-    "InjectSettings": ("inject", Inject),
-    "ContextSettings": ("context", Context),
-    "SamplerSettings": ("sampler", Sampler),
-    "ControlSettings": ("control", Control),
-    "BlendSettings": ("blend", Blend),
-    "MaskOptions": ("masks", MaskFiles),
-}
-
 
 def arguments_text(_: str) -> str:
     """The content of ``model/arguments.py``."""
+    from grainspec.model.spec import BLOCKS
+
+    # The builder itself takes the settings of `video`.
+    classes = [
+        (f"{word.title()}Settings", word, block.model)
+        for word, block in BLOCKS.items()
+        if word != "video"
+    ]
     text = _ARGUMENTS.format(note=_NOTE)
-    for name, (word, model) in _MODELS.items():
-        declared = {**fields_of(model), **(fields_of(Modulation) if model is Profiled else {})}
+    for name, word, model in [*classes, ("MaskOptions", "masks", MaskFiles)]:
         text += (
             f'\n\nclass {name}(TypedDict, total=False):\n    """The settings of ``{word}``."""\n\n'
         )
-        text += "".join(_argument(field) for field in declared.values() if _is_argument(field))
+        declared = fields_of(model).values()
+        text += "".join(_argument(field) for field in declared if _is_argument(field))
     return text
 
 
@@ -159,7 +147,7 @@ def _is_argument(declared: Declaration) -> bool:
 def _argument(declared: Declaration) -> str:
     literal = f"Literal[{', '.join(map(_quoted, declared.choices))}]"
     python = KINDS[declared.kind].python.format(literal=literal)
-    none = " | None" if declared.optional and not declared.head else ""
+    none = " | None" if declared.absent and not declared.head else ""
     meaning = _wrapped(f'"""{declared.description}"""', 4)
     return f"    {declared.argument}: {python}{none}\n{meaning}\n"
 
@@ -182,7 +170,8 @@ def _quoted(text: str) -> str:
 
 # --- all of them ---------------------------------------------------------------------------------
 
-# These import the spec only when they are called: it needs a current `model/partial.py`.
+# These, like `arguments_text`, import the spec only when they are called: it needs a current
+# `model/partial.py`.
 
 
 def _schema(_: str) -> str:

@@ -11,7 +11,7 @@ from pydantic_core import from_json as json_value
 
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.expect import expect_spec
+from grainspec.expect import expect_spec, expect_text
 from grainspec.model.spec import EditSpec
 from grainspec.model.validation import JSON, Written, details_of, findings_of
 
@@ -44,7 +44,7 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
     ... }''').changes
     (Edit(region='r', phrase='bear'),)
     """
-    text = text.removeprefix("\ufeff")
+    text = expect_text(text, "from_json").removeprefix("\ufeff")
     if _depth(text) > MAX_DEPTH:
         finding = Diagnostic("G004", f"the document is nested more than {MAX_DEPTH} levels deep")
         raise GrainError([finding], path=path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from grainspec.diagnostics import fail
+from grainspec.expect import expect_path
 from grainspec.json_format import from_json
 from grainspec.model.spec import EditSpec
 from grainspec.text.parse import parse
@@ -23,7 +24,7 @@ def load(path: str | Path) -> EditSpec:
     ...     load(file).target
     'a bear'
     """
-    path = Path(path)
+    path = expect_path(path, "load")
     text = read_text(path)
     if path.suffix == ".json":
         return from_json(text, path=str(path)).in_folder(path.parent)

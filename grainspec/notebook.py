@@ -225,6 +225,19 @@ def _label_strip(plan: MaskPlan, level: PlanLevel) -> npt.NDArray[np.uint8]:
 # --- errors --------------------------------------------------------------------------------------
 
 
+def error_lines(error: GrainError) -> list[str]:
+    """Show a raised error as in a terminal, in lines with ANSI colours."""
+    from rich.console import Console
+
+    from grainspec.diagnostics.render import render
+
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="standard")
+    with console.capture() as shown:
+        text = render(error.diagnostics, source=error.source, path=error.path)
+        console.print(text, soft_wrap=True)
+    return shown.get().rstrip("\n").split("\n")
+
+
 def error_html(error: GrainError) -> str:
     """Show an error as in a terminal: the source line, a caret and the cure."""
     from rich.console import Console

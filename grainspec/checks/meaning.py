@@ -90,7 +90,7 @@ def _edits(
 
 
 def _sampling(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `sampler` and `control` against each other."""
+    """Check settings of `sampler`, `control` and `blend` against each other."""
     sampler = spec.sampler
     if sampler.eta and sampler.method != "ddim":
         message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
@@ -101,6 +101,29 @@ def _sampling(spec: EditSpec) -> Iterator[Diagnostic]:
             message = f"the control starts at {start} of the steps and ends at {until}"
             cure = "`from` must be smaller than `until`."
             yield Diagnostic("G203", message, cure, control.span_of("until") or control.span)
+    yield from _blending(spec)
+
+
+_BLENDED = {"feather": ("latents", "pixels", "both"), "from": ("latents", "both")}
+"""The settings of `blend` that need certain kinds of `space`."""
+
+
+def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
+    """Check settings of `blend` that have no effect."""
+    blend = spec.blend
+    values = {"feather": blend.feather and blend.feather.value, "from": blend.start}
+    for setting, spaces in _BLENDED.items():
+        if values[setting] and blend.space not in spaces:
+            message = f"`{setting}` has no effect with `space {blend.space}`"
+            cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
+            yield Diagnostic("G203", message, cure, blend.span_of(setting) or blend.span)
+    kept = any(isinstance(edit, Keep) for edit in spec.edits)
+    if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
+        message = (
+            "with `from 100%` the source is never restored, so `keep` has no effect in latents"
+        )
+        cure = "Write a lower percentage, or `space pixels` without `from`."
+        yield Diagnostic("G111", message, cure, blend.span_of("from") or blend.span)
 
 
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:

@@ -110,6 +110,10 @@ class GrainError(Exception):
             import_module("grainspec.notebook").error_html(self)
         )  # by name: no circle of imports
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows for a raised error, instead of a traceback."""
+        return list(import_module("grainspec.notebook").error_lines(self))
+
 
 def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:
     """Make an error with one finding, to be raised."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import (
     Annotated,
     Any,
@@ -40,7 +41,7 @@ from grainspec.model.shapes import (
     Sides,
     around,
 )
-from grainspec.model.validation import invalid_value, made, refusal, unfit
+from grainspec.model.validation import invalid_value, made, python_text, refusal, short, unfit
 
 
 class Operators:
@@ -161,8 +162,13 @@ def operand(other: object) -> Expression:
         return other  # type: ignore[return-value]
     if isinstance(other, Referable):
         return other._reference()
-    cure = "For another region write `named('left')`, which is `Reference(name='left')`."
-    raise refuse("G205", f"{other!r} is not a region expression", cure)
+    cure = 'Write a region, such as `named("left")` or `masks("masks/left")`.'
+    if isinstance(other, str) and other.isidentifier():
+        cure = f'For the region of this name write `named("{other}")`.'
+    elif isinstance(other, PurePath):
+        cure = f'For masks in files write `masks("{other.as_posix()}")`.'
+    shown = short(python_text(other))
+    raise refuse("G205", f"`{shown}` is not a region expression", cure)
 
 
 def _file_number(number: int) -> int:

@@ -20,7 +20,7 @@ IN_PYTHON = {
     "levels": '`"all"`, or a list of whole numbers{range}',
     "frames": "the first and the last frame, such as `(0, 30)`",
     "size": "width and height, such as `(512, 512)`",
-    "length": 'a length as text, such as `"12px"`',
+    "length": 'a length as text, such as `"12px"` or `"2%"`',
     "box": 'a box, such as `box("10%", "0%", "90%", "100%")`',
 }
 """The values of each kind of setting in Python; ``{range}`` is the setting's range."""

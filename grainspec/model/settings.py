@@ -296,7 +296,7 @@ class Blend(Node):
     @classmethod
     def _not_inwards(cls, feather: Length | None) -> Length | None:
         if feather is not None and feather.value < 0:
-            raise unfit("G202", "a length of at least 0", str(feather))
+            raise unfit("G202", "a length of at least 0", str(feather), "Remove the minus sign.")
         return feather
 
 

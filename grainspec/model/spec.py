@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -46,6 +46,7 @@ from grainspec.model.settings import (
     given,
 )
 from grainspec.model.shapes import FrameRange
+from grainspec.model.statements import Times
 from grainspec.model.validation import made, refusal, unfit
 
 __all__ = [
@@ -402,13 +403,17 @@ def _overridden(edits: Sequence[Statement], changes: Sequence[Change]) -> tuple[
 
 
 class Block(NamedTuple):
-    """A statement with a block of settings: its model, and its field in a spec."""
+    """A statement with a block of settings; what else is known of it follows from its field."""
 
     model: type[Node]
     field: str
-    """The field of :class:`EditSpec`."""
-    in_variant: type[Node] | None = None
-    """The model of the same block in a variant."""
+    """The field of :class:`EditSpec`, and of :class:`Variant` if a variant may contain it."""
+
+    @property
+    def in_variant(self) -> type[Node] | None:
+        """The model of the same block in a variant."""
+        info = Variant.model_fields.get(self.field)
+        return cast(type[Node], info.annotation) if info else None
 
     @property
     def several(self) -> bool:
@@ -420,14 +425,21 @@ class Block(NamedTuple):
         """Whether it has no effect unless it is written, not even that of its defaults."""
         return EditSpec.model_fields[self.field].default is None
 
+    @property
+    def times(self) -> Times:
+        """How often a spec may have it."""
+        if self.several:
+            return "any number"
+        return "once" if EditSpec.model_fields[self.field].is_required() else "at most once"
+
 
 BLOCKS = {
     "video": Block(Video, "video"),
-    "attention": Block(Attention, "attention", Attention),
+    "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),
     "context": Block(Context, "context"),
-    "sampler": Block(Sampler, "sampler", SamplerChange),
+    "sampler": Block(Sampler, "sampler"),
     "control": Block(Control, "controls"),
     "blend": Block(Blend, "blend"),
 }

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from grainspec.diagnostics import Diagnostic, GrainError, closest, suggestion
 from grainspec.diagnostics.span import Span, caller
-from grainspec.model.declaration import Declaration
+from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.expected import (
     IN_JSON,
     IN_PYTHON,
@@ -95,12 +95,12 @@ def refusal(code: str, message: str, cure: str) -> PydanticCustomError:
     )
 
 
-def unfit(code: str, expected: str, text: str = "") -> PydanticCustomError:
+def unfit(code: str, expected: str, text: str = "", cure: str = "") -> PydanticCustomError:
     """An error for a field's validator to raise: the value is not what is ``expected``.
 
     ``text`` is the value in messages, if its literal in Python is not readable.
     """
-    context = {"code": code, "expected": expected, "text": text}
+    context = {"code": code, "expected": expected, "text": text, "cure": cure}
     return PydanticCustomError(_UNFIT, "{expected}", context)
 
 
@@ -192,6 +192,11 @@ class _Rejected(NamedTuple):
             return str(getattr(declared, self.door.name))
         return path[-1].rstrip("_") if path else self.what
 
+    @property
+    def key(self) -> str:
+        """The field as the user wrote it."""
+        return str(self.detail["loc"][-1])
+
     def invalid(self, code: str, expected: str) -> Diagnostic:
         """The finding that the value is not what is expected."""
         declared = self.declared
@@ -210,7 +215,7 @@ def _finding(rejected: _Rejected) -> Diagnostic:
     if kind == _UNFIT:
         text = rejected.written.text or context["text"] or rejected.text
         message = invalid_value(text, name, context["expected"])
-        return Diagnostic(context["code"], message, "", span)
+        return Diagnostic(context["code"], message, context["cure"], span)
     for side, words in _SIDES.items():
         if side in context:
             return rejected.invalid("G203", f"{words} {limit_text(context[side])}")
@@ -235,10 +240,7 @@ def _finding(rejected: _Rejected) -> Diagnostic:
     if kind == "missing":
         return Diagnostic("G204", f"`{name}` is missing", "", span)
     if kind == "extra_forbidden":
-        model, path = rejected.model, rejected.detail["loc"]
-        fields = model.model_fields.items() if model and len(path) == 1 else ()
-        cure = suggestion(str(path[-1]), [info.alias or field for field, info in fields])
-        return Diagnostic("G201", f"unknown setting `{path[-1]}`", cure, span)
+        return Diagnostic("G201", f"unknown setting `{rejected.key}`", _known(rejected), span)
     if kind == "value_error":
         return Diagnostic("G202", str(context["error"]), "", span)
     return _of_length(rejected) or Diagnostic(
@@ -298,6 +300,8 @@ def _cure(value: Any, declared: Declaration | None, door: Door, kind: str) -> st
         return f"Write `{number}`." if "%" in value else f"Write `{number}`, without quotes."
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
+    if declared.kind == "length" and door is PYTHON and value >= 0:
+        return f'Write `"{decimal_text(value)}px"` or `"{decimal_text(value)}%"`.'
     if declared.kind in _WHOLE and float(value).is_integer() and in_range(declared, value):
         return f"Write `[{int(value)}]`." if kind == "tuple_type" else f"Write `{int(value)}`."
     if declared.kind == "percent" and 2 <= value <= 100:
@@ -320,6 +324,18 @@ def number_in(text: str, declared: Declaration) -> str:
     if declared.kind in _WHOLE and "." in text:
         return ""
     return text if in_range(declared, float(text)) else ""
+
+
+def _known(rejected: _Rejected) -> str:
+    """The setting that an unknown one stands for, or the known ones."""
+    if rejected.model is None or len(rejected.detail["loc"]) > 1:
+        return suggestion(rejected.key, [])
+    fields, word = fields_of(rejected.model).values(), rejected.key.rstrip("_")
+    names = [str(getattr(field, rejected.door.name)) for field in fields]
+    for name, field in zip(names, fields, strict=True):
+        if word in (field.field, field.key, field.keyword):  # `from_`, for `start`
+            return f"Write `{name}`."
+    return suggestion(rejected.key, names)
 
 
 def _nearest(word: Any, choices: Iterable[str], door: Door) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
-from grainspec.expect import expect_spec
+from grainspec.expect import expect_settings, expect_spec
 from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.spec import BLOCKS, Edit, EditSpec
@@ -43,7 +43,7 @@ def _known_of_edit() -> dict[str, Declaration]:
     return {"phrase": fields_of(Edit)["phrase"], **settings_of(Edit)}
 
 
-def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
+def override(spec: EditSpec, settings: str | Iterable[str]) -> EditSpec:
     """Change single values of a spec, each given as ``NAME=VALUE``.
 
     NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
@@ -60,7 +60,7 @@ def override(spec: EditSpec, settings: Iterable[str]) -> EditSpec:
     (0.5, 2.0)
     """
     spec = expect_spec(spec, "override")
-    for setting in settings:
+    for setting in expect_settings(settings, "override"):
         spec = _override(spec, setting)
     return spec
 

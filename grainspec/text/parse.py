@@ -12,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
+from grainspec.expect import expect_text
 from grainspec.model.declaration import Declaration, head_of, settings_of
 from grainspec.model.nodes import Node
+from grainspec.model.rules import ONCE
 from grainspec.model.spec import (
     BLOCKS,
     MAX_CONTROLS,
@@ -27,7 +29,6 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
-from grainspec.model.statements import ONCE
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
@@ -62,7 +63,7 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
     >>> spec.changes[0].phrase
     'green robot'
     """
-    parsed = parse_all(text)
+    parsed = parse_all(expect_text(text, "parse"))
     if parsed.spec is None:
         raise GrainError(parsed.diagnostics, source=parsed.source, path=path)
     return parsed.spec
@@ -75,7 +76,7 @@ def parse_all(text: str) -> Parsed:
     >>> parsed.spec is None, [finding.code for finding in parsed.diagnostics]
     (True, ['G101', 'G104'])
     """
-    text = text.removeprefix("\ufeff")
+    text = expect_text(text, "parse_all").removeprefix("\ufeff")
     reader = _Reader()
     unreadable = _unreadable(text)
     if unreadable:
@@ -162,7 +163,7 @@ class _Reader(RegionReader):
             spans = self.scope.spans
             if keyword in spans:
                 message = duplicate(keyword, spans[keyword])
-                self.report("G007", message, "Remove one of them.", statement.span)
+                self.add_finding("G007", message, "Remove one of them.", statement.span)
                 return
             spans[keyword] = statement.span
         if keyword in BLOCKS:
@@ -176,12 +177,12 @@ class _Reader(RegionReader):
         if "grain" not in spans and "grain" not in self.unread:
             cure = f"Begin the file with `grain {VERSION}`."
             first = Span(1, 1, 1, 2)
-            self.report(
+            self.add_finding(
                 "G005", "missing `grain` statement with the version of the language", cure, first
             )
         if "video" not in spans and "video" not in self.unread:
             message = "missing `video` statement"
-            self.report("G008", message, 'Add one, such as `video "clip.mp4"`.', None)
+            self.add_finding("G008", message, 'Add one, such as `video "clip.mp4"`.', None)
         said = {name: value for name, value in once.items() if value is not None}
         said.pop("grain", None)
         said.setdefault("video", Video(path="?"))
@@ -201,7 +202,7 @@ class _Reader(RegionReader):
             name, span = scope.head
             if len(made) == MAX_VARIANTS:
                 message = f"more than {MAX_VARIANTS} variants"
-                self.report("G203", message, "Move the others to another file.", span)
+                self.add_finding("G203", message, "Move the others to another file.", span)
                 self.unread.add("variant")
                 break
             said = {key: value for key, value in scope.once.items() if value is not None}
@@ -218,7 +219,9 @@ class _Reader(RegionReader):
         version = token_of(tree.children[0])
         if str(version) != str(VERSION):
             message = f"unknown version {version} of the language"
-            self.report("G005", message, f"This release reads `grain {VERSION}`.", span_of(version))
+            self.add_finding(
+                "G005", message, f"This release reads `grain {VERSION}`.", span_of(version)
+            )
         self.scope.once["grain"] = VERSION
 
     def _model(self, tree: Tree[Token], span: Span) -> None:
@@ -231,7 +234,7 @@ class _Reader(RegionReader):
         text = self.string(words)
         if which == "target" and not text.strip():
             cure = "Describe the whole edited clip, with every edit's words in it."
-            self.report("G203", "the target prompt is empty", cure, span_of(words))
+            self.add_finding("G203", "the target prompt is empty", cure, span_of(words))
             return
         self._text(str(which), text, span_of(words))
 
@@ -267,7 +270,7 @@ class _Reader(RegionReader):
             nodes = self.several.setdefault(block.field, [])
             if len(nodes) == MAX_CONTROLS:
                 message = f"more than {MAX_CONTROLS} `{keyword}` statements"
-                self.report("G203", message, "Remove the others.", span)
+                self.add_finding("G203", message, "Remove the others.", span)
             else:
                 nodes.append(node)
 
@@ -286,7 +289,7 @@ class _Reader(RegionReader):
             what = keyword if head.field == "kind" else f"{keyword} {head.field}"
             listed = ", ".join(f"`{choice}`" for choice in head.choices)
             cure = suggestion(str(word), head.choices) or f"Expected one of {listed}."
-            self.report("G202", f"unknown {what} `{word}`", cure, span_of(word))
+            self.add_finding("G202", f"unknown {what} `{word}`", cure, span_of(word))
             return False
         return True
 
@@ -296,7 +299,7 @@ class _Reader(RegionReader):
         if braces and isinstance(inside, Token) and str(inside) in head.choices:
             where = word_span(braces.children.pop(0))
             cure = f"Write `{keyword} {inside} {{ … }}`."
-            self.report("G201", f"`{inside}` is not a setting", cure, where)
+            self.add_finding("G201", f"`{inside}` is not a setting", cure, where)
 
     # --- regions and edits -----------------------------------------------------------------------
 

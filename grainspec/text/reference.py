@@ -14,9 +14,10 @@ from grainspec.model.algebra import MaskFiles
 from grainspec.model.declaration import Declaration, settings_of
 from grainspec.model.names import RESERVED
 from grainspec.model.nodes import Node
+from grainspec.model.rules import STATEMENT_RULES
 from grainspec.model.settings import PROFILES
 from grainspec.model.spec import BLOCKS, Edit
-from grainspec.model.statements import STATEMENT_WORDS, STATEMENTS
+from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS, values_text
 
 _MARKED = re.compile(r"(<!-- ([a-z]+)(?:: ([a-z]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -48,11 +49,11 @@ def _statements() -> str:
     rows = [
         (
             f"`{statement.form}`",
-            statement.times,
-            _IN_VARIANT[statement.in_variant],
+            statement.times or "",
+            _IN_VARIANT[statement.in_variant or "no"],
             statement.meaning,
         )
-        for statement in STATEMENT_WORDS
+        for statement in STATEMENT_RULES
     ]
     return _rows(("statement", "how often", "in a variant", "meaning"), rows)
 

@@ -60,7 +60,7 @@ class RegionReader:
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
 
-    def report(self, code: str, message: str, cure: str, span: Span | None) -> None:
+    def add_finding(self, code: str, message: str, cure: str, span: Span | None) -> None:
         """Add a finding."""
         self.findings.append(Diagnostic(code, message, cure, span))
 
@@ -97,7 +97,7 @@ class RegionReader:
 
         def unescape(match: re.Match[str]) -> str:
             if match[1] not in _ESCAPES:
-                self.report(
+                self.add_finding(
                     "G003",
                     f"unknown escape `\\{match[1]}`",
                     r"The escapes are `\"`, `\\`, `\n` and `\t`.",
@@ -161,7 +161,9 @@ class RegionReader:
         if name in _SHAPES:
             return self.shape([(None, call)], word_span(call))
         where = span_of(token_of(call.children[0]))
-        self.report("G205", f"unknown region source `{name}`", suggestion(name, _SOURCES), where)
+        self.add_finding(
+            "G205", f"unknown region source `{name}`", suggestion(name, _SOURCES), where
+        )
         return None
 
     def _masks(self, call: Tree[Token]) -> MaskFiles | None:
@@ -171,13 +173,13 @@ class RegionReader:
             option = words[0][1]
             cure = f'Options follow the path with commas between them: `masks("…", {option})`.'
             where = word_span(option)
-            self.report("G205", f"missing comma before `{option}`", cure, where)
+            self.add_finding("G205", f"missing comma before `{option}`", cure, where)
             return None
         if not words or len(words[0]) != 1 or getattr(words[0][0], "type", "") != "STRING":
             cure = (
                 'Write `masks("folder")`, or `masks("folder", invert)` where black is the region.'
             )
-            self.report("G205", "`masks` needs a folder, a glob or a file first", cure, span)
+            self.add_finding("G205", "`masks` needs a folder, a glob or a file first", cure, span)
             return None
         path = token_of(words[0][0])
         given = {"path": Setting(self.string(path), span_of(path))}
@@ -201,10 +203,10 @@ class RegionReader:
             near = closest(name, options)
             cure = suggestion(name, [near]) + " " if near else ""
             cure += "The options are " + ", ".join(f"`{option}`" for option in options) + "."
-            self.report("G205", f"unknown option `{name}` of `masks`", cure, where)
+            self.add_finding("G205", f"unknown option `{name}` of `masks`", cure, where)
             return False
         if name in places:
-            self.report("G204", duplicate(name, places[name]), "Remove one of them.", where)
+            self.add_finding("G204", duplicate(name, places[name]), "Remove one of them.", where)
             return False
         setting = self._option_value(name, where, values, declaration)
         if setting is None:
@@ -220,17 +222,17 @@ class RegionReader:
         if declaration.kind == "flag":
             if values:
                 cure = f"Write `{name}` alone, and a comma before the next option."
-                self.report("G202", f"`{name}` takes no value", cure, word_span(values[0]))
+                self.add_finding("G202", f"`{name}` takes no value", cure, word_span(values[0]))
                 return None
             return Setting(True, where)
         if not values:
             cure = f"Expected {expected_value(declaration)}."
-            self.report("G204", f"`{name}` has no value", cure, where)
+            self.add_finding("G204", f"`{name}` has no value", cure, where)
             return None
         if len(values) > 1:
             place = word_span(values[0]).to(word_span(values[-1]))
             message = invalid_value(words_text(values), name, expected_value(declaration))
-            self.report("G202", message, "Write a comma before the next option.", place)
+            self.add_finding("G202", message, "Write a comma before the next option.", place)
             return None
         read = value_of(values, name, declaration)
         if isinstance(read, Setting):
@@ -261,7 +263,7 @@ class RegionReader:
         name = token_of(call.children[0])
         if str(name) != "box":
             cure = "Write `box(10%, 0%, 90%, 100%)`."
-            self.report("G205", f"`{name}` is not a box", cure, span_of(name))
+            self.add_finding("G205", f"`{name}` is not a box", cure, span_of(name))
             return None
         box = self.shape([(None, call)], span)
         return box if isinstance(box, Box) else None
@@ -277,11 +279,11 @@ class RegionReader:
             if str(name) not in _SHAPES:
                 message = f"`{name}` cannot have keyframes"
                 cure = f"Only {', '.join(f'`{shape}(…) @ frame`' for shape in _SHAPES)} can."
-                self.report("G205", message, cure, span_of(name))
+                self.add_finding("G205", message, cure, span_of(name))
                 return None
             if str(name) != kind:
                 message = f"a `{name}` among the keyframes of a `{kind}`"
-                self.report("G205", message, "Use one shape for all keyframes.", span_of(name))
+                self.add_finding("G205", message, "Use one shape for all keyframes.", span_of(name))
                 return None
             number = self._frame(frame)
             points = self._points(call) if kind == "polygon" else self._sides(call)
@@ -312,13 +314,13 @@ class RegionReader:
         if any(isinstance(given, Tree) and len(given.children) > 1 for given in arguments):
             cure = f"Write `{name}(10%, 20%, 30%, 60%)`."
             where = word_span(call)
-            self.report("G205", "missing commas between the sides", cure, where)
+            self.add_finding("G205", "missing commas between the sides", cure, where)
             return None
         if len(arguments) != 4:
             where = word_span(call)
             cure = f"Give left, top, right and bottom: `{name}(10%, 20%, 30%, 60%)`."
             which = "a box" if str(name) == "box" else "an ellipse"
-            self.report("G205", f"{which} has 4 sides; this has {len(arguments)}", cure, where)
+            self.add_finding("G205", f"{which} has 4 sides; this has {len(arguments)}", cure, where)
             return None
         corners = []
         for argument in arguments:
@@ -335,7 +337,7 @@ class RegionReader:
             where = word_span(words[0])
             if len(words) != 2:
                 cure = "Give x and y of each: `polygon(50% 10%, 70% 40%, 30% 40%)`."
-                self.report("G205", "a point needs two lengths", cure, where)
+                self.add_finding("G205", "a point needs two lengths", cure, where)
                 return None
             x, y = (self._word_length(word) for word in words)
             if x is None or y is None:
@@ -344,7 +346,7 @@ class RegionReader:
         if len(points) < 3:
             cure = "Give x and y of each: `polygon(50% 10%, 70% 40%, 30% 40%)`."
             message = f"a polygon has at least 3 points; this has {len(points)}"
-            self.report("G205", message, cure, word_span(call))
+            self.add_finding("G205", message, cure, word_span(call))
             return None
         return {"points": tuple(points)}
 
@@ -352,7 +354,7 @@ class RegionReader:
         words = argument.children if isinstance(argument, Tree) else [argument]
         if len(words) == 1:
             return self._word_length(words[0])
-        self.report("G202", _invalid_length(words), "", word_span(words[0]))
+        self.add_finding("G202", _invalid_length(words), "", word_span(words[0]))
         return None
 
     def _word_length(self, word: Tree[Token] | Token) -> Length | None:
@@ -363,7 +365,7 @@ class RegionReader:
             return self.make(Length, where, {"value": value}, unit=unit)
         number = isinstance(word, Token) and word.type == "NUMBER"
         cure = f"Write `{word}%` or `{word}px`." if number else ""
-        self.report("G202", _invalid_length([word]), cure, where)
+        self.add_finding("G202", _invalid_length([word]), cure, where)
         return None
 
 

@@ -19,7 +19,8 @@ from grainspec.diagnostics import Diagnostic, closest
 from grainspec.diagnostics.span import Span
 from grainspec.model.algebra import MAX_DEPTH
 from grainspec.model.names import RESERVED
-from grainspec.model.statements import SHARED, STATEMENTS
+from grainspec.model.rules import SHARED
+from grainspec.model.statements import STATEMENTS
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
 _SHARED = frozenset(word.upper() for word in SHARED)

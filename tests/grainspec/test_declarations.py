@@ -17,9 +17,10 @@ from grainspec.model.algebra import Expression, MaskFiles
 from grainspec.model.declaration import Declaration, fields_of, head_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
+from grainspec.model.rules import ONCE, SHARED, STATEMENT_RULES
 from grainspec.model.settings import Modulation, Sampler
 from grainspec.model.spec import BLOCKS, Edit, EditSpec, Variant
-from grainspec.model.statements import ONCE, STATEMENT_WORDS, STATEMENTS
+from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS
 from grainspec.text.printer import _WRITERS
 
@@ -110,13 +111,23 @@ def test_what_a_variant_leaves_out_is_what_the_spec_declares() -> None:
 
 
 def test_statements_and_blocks_agree() -> None:
-    words = {statement.word: statement for statement in STATEMENT_WORDS}
+    words = {statement.word: statement for statement in STATEMENT_RULES}
     for word, block in BLOCKS.items():
         assert block.several == (word not in ONCE)
         assert (words[word].in_variant == "yes") == (block.in_variant is not None)
         assert (block.field in Variant.model_fields) == (block.in_variant is not None)
+    assert set(STATEMENTS) - ONCE == {
+        *("region", "edit", "add", "keep", "free", "control", "variant", "without")
+    }
+    assert set(STATEMENTS) - SHARED == {
+        *("target", "negative", "edit", "add", "keep", "free", "attention", "sampler", "without")
+    }
     grammar = (ROOT / "grammar" / "grain.lark").read_text(encoding="utf-8")
     assert not [word for word in STATEMENTS if f'"{word}"' not in grammar]
+    assert not [word for word in BLOCKS if word != "video" and not hasattr(Builder, word)]
+    assert not [word for word in BLOCKS if word not in STATEMENTS]
+    page = (ROOT / "grammar" / "README.md").read_text(encoding="utf-8")
+    assert not [word for word in BLOCKS if f"<!-- settings: {word} -->" not in page]
 
 
 def test_every_expression_can_be_written() -> None:

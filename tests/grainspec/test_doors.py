@@ -21,6 +21,7 @@ from grainspec import (
     EditSpec,
     GrainError,
     box,
+    check,
     dumps,
     ellipse,
     from_json,
@@ -30,6 +31,7 @@ from grainspec import (
     named,
     override,
     parse,
+    parse_all,
     polygon,
     to_json,
 )
@@ -205,7 +207,7 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: moving(SMALL @ 0, ellipse("0%", "0%", "9%", "9%") @ 1), "G205.*one kind"),
         (lambda: moving(), "G205"),
         (lambda: moving(ALL), "G205"),  # type: ignore[type-var]
-        (lambda: ALL | "left", r"G205.*named\('left'\).*Reference"),  # type: ignore[operator]
+        (lambda: ALL | "left", r'G205: `"left"` is not a region expression. .*`named\("left"\)`'),  # type: ignore[operator]
         (lambda: Builder("c").region("a", "left"), "G205.*named"),  # type: ignore[arg-type]
         (lambda: named("keep"), "G202.*my_keep"),
         (lambda: Builder("c").region("2x", ALL), "G202.*invalid name"),
@@ -381,3 +383,65 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.grain").write_bytes(b"grain 1 \xe9")
     with pytest.raises(GrainError, match="G006"):
         load(tmp_path / "latin.grain")
+
+
+BEAR = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "document"),
+    [
+        ("space none from 25%", {"space": "none", "start": 0.25}, {"space": "none", "from": 0.25}),
+        (
+            "space pixels from 25%",
+            {"space": "pixels", "start": 0.25},
+            {"space": "pixels", "from": 0.25},
+        ),
+        (
+            "space none feather 4px",
+            {"space": "none", "feather": "4px"},
+            {"space": "none", "feather": {"value": 4, "unit": "px"}},
+        ),
+    ],
+)
+def test_settings_of_blend_without_effect_are_errors(
+    settings: str, arguments: dict[str, Any], document: dict[str, Any]
+) -> None:
+    space, setting = settings.split()[1:3]
+    expected = f"G203.*`{setting}` has no effect with `space {space}`. Remove `{setting}`, or"
+    builder = Builder("c").target("a bear").region("r", ALL).edit("r", "bear")
+    words = settings.split()
+    overrides = [f"blend.{words[0]}={words[1]}", f"blend.{words[2]}={words[3]}"]
+    for build in (
+        lambda: parse(f"{BEAR}blend {{ {settings} }}"),
+        lambda: builder.blend(**arguments).build(),
+        lambda: from_json(json.dumps(DOCUMENT | {"blend": document})),
+    ):
+        with pytest.raises(GrainError, match=expected):
+            build()
+    (finding,) = check(override(parse(BEAR), overrides))
+    assert (finding.code, finding.is_error) == ("G203", True)
+
+
+def test_settings_of_blend_that_are_off_need_no_space() -> None:
+    assert parse(f"{BEAR}blend {{ space none from 0% feather 0px }}").blend.space == "none"
+    assert parse(f"{BEAR}blend {{ space pixels feather 4px }}").blend.space == "pixels"
+
+
+@pytest.mark.parametrize(
+    ("settings", "codes"),
+    [
+        ("from 100%", ["G111"]),
+        ("from 100% space both", ["G111"]),
+        ("from 99%", []),
+        ("space pixels", []),
+    ],
+)
+def test_keep_where_the_source_is_never_restored(settings: str, codes: list[str]) -> None:
+    text = f"{BEAR}region s = box(0%, 0%, 9%, 9%) keep s\nblend {{ {settings} }}"
+    findings = parse_all(text).diagnostics
+    assert [finding.code for finding in findings] == codes
+    for finding in findings:
+        assert finding.span is not None
+        assert finding.span.line == 3
+        assert "`keep` has no effect in latents" in finding.message

@@ -196,3 +196,29 @@ def test_an_error_as_text_names_its_file() -> None:
     assert str(raised.value).startswith("line 2, column ")
     several = GrainError([Diagnostic("G301", "no video"), Diagnostic("G304", "no masks")], path="a")
     assert str(several) == "G301: no video\nG304: no masks"
+
+
+def test_a_raised_error_shows_its_frame_instead_of_a_traceback() -> None:
+    with pytest.raises(GrainError) as raised:
+        grainspec.parse('grain 1 video "c" target "a bear"\nregion r = al edit r -> "bear"')
+    lines = raised.value._render_traceback_()
+    assert all("\n" not in line for line in lines)
+    plain = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
+    assert plain[0] == "error[G101]: unknown region `al`"
+    assert plain[1:5] == [
+        " --> <text>:2:12",
+        "  |",
+        '2 | region r = al edit r -> "bear"',
+        "  |            ^^",
+    ]
+    assert "Traceback" not in "".join(lines)
+
+
+def test_a_raised_error_of_python_shows_the_users_line() -> None:
+    with pytest.raises(GrainError) as raised:
+        Builder("c").sampler(steps=0)
+    text = "\n".join(raised.value._render_traceback_())
+    assert f"{__file__}:" in text
+    assert "Builder(" in text
+    hostile = fail("G101", "unknown region `\x1b]0;x\x07`")
+    assert "\x1b]" not in "".join(hostile._render_traceback_())

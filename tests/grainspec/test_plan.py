@@ -1,15 +1,16 @@
+"""Compiling a plan: its labels, words and strengths, its facts, and what differs between two."""
+
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quarters import SPEC, compiled, quarters
 
 from grainspec import GrainError, dumps, parse, parse_all
 from grainspec.model.spec import PROFILES, EditSpec
@@ -18,41 +19,10 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
-from grainspec.plan.save import load_plan, save_plan
 from grainspec.regions.layout import Layout
 from grainspec.testing import layouts, plans, word_backbone
 
 Sample = tuple[EditSpec, Layout, MaskPlan]
-
-SPEC = parse(
-    """
-    grain 1
-    video "c"
-    model "owner/name"
-    target "a robot and a bear before trees and more trees"
-    region left = all
-    region right = all
-    region trees = all
-    edit left -> "robot"
-    edit right -> "bear" { weight 0.5 repel 2 }
-    edit trees -> "trees"
-    """
-)
-
-
-def quarters() -> Layout:
-    """Left quarter, right quarter, and the half between; the last row of pixels is nobody's."""
-    masks = {}
-    for name, start, end in (("left", 0, 16), ("right", 48, 64), ("trees", 16, 48)):
-        mask = np.zeros((2, 64, 64), bool)
-        mask[:, :48, start:end] = True
-        masks[name] = mask
-    return Layout.of(masks)
-
-
-def compiled(text: str = "") -> MaskPlan:
-    spec = SPEC if not text else parse(text)
-    return compile_plan(spec, quarters(), word_backbone(levels=2)).plan
 
 
 def test_labels_words_and_strengths_of_a_known_layout() -> None:
@@ -204,69 +174,6 @@ def test_flipping_frames_and_pixels_flips_the_plan(layout: Layout, scope: str) -
 def test_compiling_again_gives_the_same_plan(sample: Sample) -> None:
     spec, layout, plan = sample
     assert compile_plan(spec, layout, word_backbone(levels=2)).plan == plan
-
-
-@given(sample=plans())
-def test_saving_is_a_round_trip(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> None:
-    _, _, plan = sample
-    path = tmp_path_factory.mktemp("plan") / "p.safetensors"
-    save_plan(plan, path)
-    loaded = load_plan(path)
-    assert loaded == plan
-    assert loaded.header() == plan.header()
-    for name, array in plan.arrays().items():
-        assert loaded.arrays()[name].dtype == array.dtype
-        assert (loaded.arrays()[name] == array).all()
-
-
-def test_files_that_are_no_plan_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "p.safetensors"
-    with pytest.raises(GrainError, match="G405"):
-        load_plan(path)
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(GrainError, match="G405"):
-        load_plan(path)
-    save_plan(compiled(), path)
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
-    path.write_bytes(bytes(content))
-    with pytest.raises(GrainError, match="checksum of the plan .* does not match its contents"):
-        load_plan(path)
-    path.write_bytes(bytes(content[:-100]))
-    with pytest.raises(GrainError, match="G405"):
-        load_plan(path)
-
-
-def test_plans_with_content_that_no_compiler_makes_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "p.safetensors"
-    plan = compiled()
-    level = plan.levels[0]
-    broken: list[MaskPlan] = [
-        replace(plan, training_steps=0),
-        replace(plan, key_frames_FK=plan.key_frames_FK + 5),
-        replace(plan, words_ET=~plan.words_ET),
-        replace(plan, members_CE=~plan.members_CE),
-        replace(plan, edited_FHW=plan.edited_FHW[:, :2]),
-        replace(plan, edits=(replace(plan.edits[0], weight=float("nan")), *plan.edits[1:])),
-    ]
-    for change in (
-        {"labels_FHW": level.labels_FHW + 9},
-        {"labels_FHW": level.labels_FHW.astype(np.int64)},
-        {"cross_repel_FC": level.cross_repel_FC + np.float32(np.inf)},
-        {"self_attract_FC": level.self_attract_FC - 1},
-        {"self_repel_FC": level.self_repel_FC[:, :1]},
-    ):
-        broken.append(replace(plan, levels=(replace(level, **change), *plan.levels[1:])))  # type: ignore[arg-type]
-    for one in broken:
-        save_plan(replace(one, _cache={}), path)
-        with pytest.raises(GrainError, match="G405"):
-            load_plan(path)
-    metadata = {"format": "grainspec.plan.3", "plan": json.dumps(plan.header())}
-    odd = {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}
-    head = json.dumps({"__metadata__": metadata, "members": odd}).encode()
-    path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
-    with pytest.raises(GrainError, match="G405"):
-        load_plan(path)
 
 
 def test_a_cell_is_edited_if_half_of_it_is_or_its_centre() -> None:

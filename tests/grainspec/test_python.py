@@ -106,8 +106,9 @@ assert not loaded, loaded
         (lambda: LEFT ^ RIGHT, "(left | right) - (left & right)"),
         (lambda: LEFT < RIGHT, "left - right"),
         (lambda: ALL >= LEFT >= RIGHT, "left - right"),
-        (lambda: "left" | REST, "named('left')"),
-        (lambda: REST - Path("masks/left"), "named('left')"),
+        (lambda: "left" | REST, 'write `named("left")`'),
+        (lambda: REST - Path("masks/left"), 'write `masks("masks/left")`'),
+        (lambda: REST & "the left", 'such as `named("left")`'),
     ],
 )
 def test_other_operators_name_the_right_one(combine: Callable[[], object], cure: str) -> None:
@@ -324,3 +325,158 @@ def test_a_region_is_a_record_as_any_other() -> None:
     assert Region(name="left", expression=masks("masks/left")) == LEFT
     assert LEFT != RIGHT
     assert repr(LEFT).startswith("Region(name='left'")
+
+
+# --- cures can be pasted -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "message", "cure"),
+    [
+        (
+            lambda: Builder("c").blend(feather=-4),  # type: ignore[arg-type]
+            'invalid value `-4` for `feather`: a length as text, such as `"12px"` or `"2%"`',
+            "",
+        ),
+        (
+            lambda: Builder("c").blend(feather=2.5),  # type: ignore[arg-type]
+            'invalid value `2.5` for `feather`: a length as text, such as `"12px"` or `"2%"`',
+            'Write `"2.5px"` or `"2.5%"`.',
+        ),
+        (
+            lambda: Builder("c").blend(feather="-4px"),
+            "invalid value `-4px` for `feather`: a length of at least 0",
+            "Remove the minus sign.",
+        ),
+        (
+            lambda: Builder("c").blend(from_=0.25),  # type: ignore[call-arg]
+            "unknown setting `from_`",
+            "Write `start`.",
+        ),
+        (
+            lambda: Builder("c").control("pose", from_=0.25),  # type: ignore[call-arg]
+            "unknown setting `from_`",
+            "Write `start`.",
+        ),
+        (lambda: masks("m", from_=1), "unknown setting `from_`", "Write `first`."),  # type: ignore[call-arg]
+        (
+            lambda: Builder("c").attention(self_=1),  # type: ignore[call-arg]
+            "unknown setting `self_`",
+            "Write `self`.",
+        ),
+        (
+            lambda: Builder("c").blend(start=1.2),
+            "invalid value `1.2` for `start`: a number from 0 to 1",
+            "",
+        ),
+        (
+            lambda: Builder("c").attention(cross=float("inf")),
+            "invalid value `inf` for `cross`: a number from 0 to 1",
+            "",
+        ),
+        (
+            lambda: LEFT & "right",  # type: ignore[operator]
+            '`"right"` is not a region expression',
+            'For the region of this name write `named("right")`.',
+        ),
+    ],
+)
+def test_cures_are_python_that_can_be_pasted(
+    build: Callable[[], object], message: str, cure: str
+) -> None:
+    finding = refused(build)
+    assert (finding.message, finding.cure) == (message, cure)
+
+
+def test_a_negative_length_has_a_cure_in_text() -> None:
+    text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+    finding = refused(lambda: parse(f"{text} blend {{ feather -4px }}"))
+    assert finding.cure == "Remove the minus sign."
+
+
+# --- values of other types, and calls that are repeated ------------------------------------------
+
+TEXT = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+
+
+@pytest.mark.parametrize(
+    ("build", "message", "cure"),
+    [
+        (lambda: parse(5), "`parse` expects a text, not the number 5", "parse(text)"),  # type: ignore[arg-type]
+        (
+            lambda: parse(Path("edit.grain")),  # type: ignore[arg-type]
+            "`parse` expects a text, not the path edit.grain",
+            "grainspec.load",
+        ),
+        (
+            lambda: parse(parse(TEXT)),  # type: ignore[arg-type]
+            "`parse` expects a text, not an EditSpec",
+            "a spec already",
+        ),
+        (
+            lambda: grainspec.parse_all(None),  # type: ignore[arg-type]
+            "`parse_all` expects a text, not None",
+            "parse_all(text)",
+        ),
+        (
+            lambda: grainspec.from_json(5),  # type: ignore[arg-type]
+            "`from_json` expects a text, not the number 5",
+            "from_json(text)",
+        ),
+        (
+            lambda: grainspec.from_json({}),  # type: ignore[arg-type]
+            "`from_json` expects a text, not a dict",
+            "json.dumps",
+        ),
+        (
+            lambda: grainspec.from_json(b"{}"),  # type: ignore[arg-type]
+            "`from_json` expects a text, not a bytes",
+            "decode",
+        ),
+        (
+            lambda: grainspec.load(5),  # type: ignore[arg-type]
+            "`load` expects a path, not the number 5",
+            'load("edit.grain")',
+        ),
+        (
+            lambda: grainspec.override(parse(TEXT), 5),  # type: ignore[arg-type]
+            "`override` expects settings as texts, not the number 5",
+            '["sampler.steps=30"]',
+        ),
+        (
+            lambda: grainspec.override(parse(TEXT), [("sampler.steps", 5)]),  # type: ignore[list-item]
+            "`override` expects settings as texts, not a tuple",
+            '["sampler.steps=30"]',
+        ),
+    ],
+)
+def test_values_of_other_types_are_reported_in_the_users_line(
+    build: Callable[[], object], message: str, cure: str
+) -> None:
+    finding = refused(build)
+    assert (finding.code, finding.message) == ("G202", message)
+    assert cure in finding.cure
+    assert finding.span is not None
+    assert finding.span.path == __file__
+
+
+def test_a_single_text_is_one_override() -> None:
+    spec = parse(TEXT)
+    changed = grainspec.override(spec, "sampler.steps=3")
+    assert changed == grainspec.override(spec, ["sampler.steps=3"])
+    assert changed.sampler.steps == 3
+
+
+def test_the_complement_of_a_builder_is_the_one_of_its_last_region() -> None:
+    assert ~named("left") == ~STEP
+    assert refused(lambda: ~Builder("c")).code == "G205"
+
+
+def test_a_repeated_statement_replaces_the_first_and_says_so() -> None:
+    twice = STEP.sampler(steps=5).sampler(guidance=2).target("a cat").target("a dog")
+    assert twice._fields["sampler"] == Sampler(guidance=2)
+    assert twice._fields["target"] == "a dog"
+    for once in ("target", "negative", "model", "source", "attention", "flow", "inject"):
+        assert "A second call replaces the first" in getattr(Builder, once).__doc__, once
+    for once in ("context", "sampler", "blend"):
+        assert "A second call replaces the first" in getattr(Builder, once).__doc__, once

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -11,23 +11,22 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from grainspec.model.spec import (
+    BLOCKS,
     MAX_LEVEL,
     MAX_WEIGHT,
     Attention,
     Blend,
-    Context,
+    Block,
     Control,
     ControlKind,
     Edit,
     EditSpec,
     Flow,
     Free,
-    Inject,
     Keep,
     Profile,
     Region,
     Sampler,
-    SamplerChange,
     SamplerMethod,
     Size,
     Variant,
@@ -72,13 +71,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
         negative=draw(texts()),
         regions=regions,
         edits=edits,
-        attention=Attention.model_validate(draw(_attention(max_level))),
-        flow=draw(_flow(max_level)),
-        inject=draw(_inject(max_level)),
-        context=draw(_CONTEXT),
-        sampler=Sampler.model_validate(draw(_sampler())),
-        controls=tuple(draw(_CONTROLS)),
-        blend=Blend.model_validate(draw(_BLEND)),
+        **{field: draw(strategy) for field, strategy in _blocks(max_level).items()},
     )
     named = draw(st.lists(names(), max_size=variants, unique=True)) if variants else []
     made = tuple(_variant(draw, name, spec, max_level) for name in named)
@@ -195,8 +188,7 @@ def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Vari
         target=target,
         negative=draw(st.sampled_from([None, "", "blurry"])),
         edits=(*edits, *left),
-        attention=Attention.model_validate(draw(_attention(max_level))),
-        sampler=SamplerChange.model_validate(draw(_sampler())),
+        **{field: draw(strategy) for field, strategy in _blocks_of_variant(max_level).items()},
     )
 
 
@@ -210,24 +202,48 @@ _CLIP = settings(
 )
 
 
-_CONTROLS = st.lists(
-    st.tuples(
-        st.sampled_from(get_args(ControlKind)),
-        settings(Control, start=numbers(0, 0.5), until=numbers(0.6, 1, 1)),
-    ).map(lambda drawn: Control.model_validate({"kind": drawn[0], **drawn[1]})),
-    max_size=1,
-)
-_CONTEXT = st.none() | st.builds(
-    lambda overlap, keys, own: Context(frames=overlap + keys + own, overlap=overlap, keys=keys),
-    st.sampled_from([4, 0, 1, 2]),
-    st.sampled_from([2, 0, 1, 3]),
-    st.integers(1, 12),
-)
-_BLEND = settings(Blend)
+# --- blocks of settings --------------------------------------------------------------------------
+
+Settings = st.SearchStrategy[dict[str, Any]]
 
 
 @cache
-def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
+def _blocks(max_level: int) -> dict[str, st.SearchStrategy[Any]]:
+    """The blocks of a spec but its clip, by their fields."""
+    blocks = {}
+    for word, block in BLOCKS.items():
+        if word == "video":
+            continue
+        blocks[block.field] = _nodes(block, _settings(word, max_level))
+    return blocks
+
+
+def _nodes(block: Block, drawn: Settings) -> st.SearchStrategy[Any]:
+    """What a spec holds of a block with these settings."""
+    made = drawn.map(block.model.model_validate)
+    if block.several:
+        return st.lists(made, max_size=1).map(lambda nodes: tuple(nodes))
+    return st.none() | made if block.off else made
+
+
+@cache
+def _blocks_of_variant(max_level: int) -> dict[str, st.SearchStrategy[Any]]:
+    """The blocks of a variant, by their fields."""
+    return {
+        block.field: _settings(word, max_level).map(block.in_variant.model_validate)
+        for word, block in BLOCKS.items()
+        if block.in_variant
+    }
+
+
+@cache
+def _settings(word: str, max_level: int) -> Settings:
+    """The settings of a block: any in their ranges, or those that fit each other."""
+    special = _SPECIAL.get(word)
+    return special(max_level) if special else settings(BLOCKS[word].model, max_level)
+
+
+def _attention(max_level: int) -> Settings:
     return settings(
         Attention,
         max_level,
@@ -237,20 +253,52 @@ def _attention(max_level: int) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-@cache
-def _flow(max_level: int) -> st.SearchStrategy[Flow | None]:
+def _flow(max_level: int) -> Settings:
     dis = settings(Flow, max_level, method=None, weights=None)
     raft = settings(Flow, max_level, method=None).map(lambda drawn: {**drawn, "method": "raft"})
-    return st.none() | (dis | raft).map(Flow.model_validate)
+    return dis | raft
 
 
-@cache
-def _inject(max_level: int) -> st.SearchStrategy[Inject | None]:
-    return st.none() | settings(Inject, max_level).map(Inject.model_validate)
+def _context(_: int) -> Settings:
+    return st.builds(
+        lambda overlap, keys, own: {
+            "frames": overlap + keys + own,
+            "overlap": overlap,
+            "keys": keys,
+        },
+        st.sampled_from([4, 0, 1, 2]),
+        st.sampled_from([2, 0, 1, 3]),
+        st.integers(1, 12),
+    )
 
 
-@cache
-def _sampler() -> st.SearchStrategy[dict[str, Any]]:
+def _sampler(_: int) -> Settings:
     method = st.sampled_from(get_args(SamplerMethod))
     # No `eta`, which only one of the methods takes.
     return settings(Sampler, method=method, steps=st.integers(1, 60), eta=None)
+
+
+def _control(_: int) -> Settings:
+    return st.tuples(
+        st.sampled_from(get_args(ControlKind)),
+        settings(Control, start=numbers(0, 0.5), until=numbers(0.6, 1, 1)),
+    ).map(lambda drawn: {"kind": drawn[0], **drawn[1]})
+
+
+def _blend(_: int) -> Settings:
+    return st.one_of(  # `from` is about latents, and without a space nothing has an effect
+        settings(Blend, space=st.sampled_from(["latents", "both"])),
+        settings(Blend, space=st.just("pixels"), start=None),
+        settings(Blend, space=st.just("none"), start=None, feather=None),
+    )
+
+
+_SPECIAL: dict[str, Callable[[int], Settings]] = {
+    "attention": _attention,
+    "flow": _flow,
+    "context": _context,
+    "sampler": _sampler,
+    "control": _control,
+    "blend": _blend,
+}
+"""The blocks whose settings depend on each other, or which have a word before the brace."""
