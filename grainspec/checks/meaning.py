@@ -116,7 +116,7 @@ def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
         if values[setting] and blend.space not in spaces:
             message = f"`{setting}` has no effect with `space {blend.space}`"
             cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
-            yield Diagnostic("G203", message, cure, blend.span_of(setting) or blend.span)
+            yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
     kept = any(isinstance(edit, Keep) for edit in spec.edits)
     if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
         message = (

@@ -64,7 +64,7 @@ ERRORS: dict[str, str] = {
 
 WARNINGS: dict[str, str] = {
     "G103": "a region is not used",
-    "G111": "a statement has no effect",
+    "G111": "a statement or setting has no effect",
     "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
     "G316": "a part extends beyond its owner",

@@ -11,7 +11,6 @@ from grainspec.model.declaration import Declaration, settings_of
 from grainspec.model.expressions import ALL, Box, Difference, Keyframe, Length, Reference
 from grainspec.model.spec import (
     BLOCKS,
-    Blend,
     Edit,
     EditSpec,
     Free,
@@ -165,11 +164,6 @@ def _edited_twice(spec: EditSpec) -> EditSpec:
 def _nothing_to_leave_out(spec: EditSpec) -> EditSpec:
     variant = Variant(name=_OTHER, edits=(Without(region=_NEW),))
     return _with(spec, (_region(),)).model_copy(update={"variants": (variant,)})
-
-
-@_as("G203")
-def _setting_without_effect(spec: EditSpec) -> EditSpec:
-    return spec.model_copy(update={"blend": Blend.model_validate({"space": "none", "from": 0.5})})
 
 
 @_as("G309")
