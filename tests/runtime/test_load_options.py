@@ -39,9 +39,9 @@ def test_parts_that_come_and_go_compute_the_same(tiny_model: Path) -> None:
 @GPU
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_offloading_from_a_gpu(tiny_model: Path, offload: str) -> None:
-    assert_same(
-        road(tiny_model, device="cuda", offload=offload, dtype=torch.float32), road(tiny_model)
-    )
+    settings = {"device": "cuda", "dtype": torch.float32}  # where convolutions round as on no CPU
+    plain = tuple(tensor.cpu() for tensor in road(tiny_model, **settings))
+    assert_same(road(tiny_model, offload=offload, **settings), plain)
     checkpoint = loaded(tiny_model, device="cuda", offload=offload)
     assert {part.device.type for part in checkpoint.unet.parameters()} <= {"cpu", "meta"}
 

@@ -56,6 +56,8 @@ def sample(
     windows = window_count(attention)
     generator = torch.Generator().manual_seed(seed)
     finished, x = 0, trajectory[-1].to(checkpoint.device)
+    if edited_F1hw is not None:
+        edited_F1hw = edited_F1hw.to(x.device)
     if begin is not None:
         finished, x = begin[0], restored(begin[1], scheduler, generator, x.device)
 
