@@ -83,23 +83,17 @@ def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
     Areas, strengths and scope are those within these frames: in ``sparse_causal``, for example, the
     first frame is the first of them, and the previous frame is the previous one among them.
 
-    Where latent frames stand for several frames, ``frames`` count latent frames and must be all.
+    ``frames`` count latent frames; where those stand for several frames, they must be all.
     Raises ValueError if ``frames`` is empty, not ascending or out of range, or if latent frames
-    stand for several frames.
+    that stand for several frames would be divided.
     """
-    chosen = list(frames)
-    if chosen == list(range(len(plan.groups))) and plan.frames_per_latent != 1:
+    chosen, count = list(frames), len(plan.groups)
+    if not chosen or chosen != sorted(set(chosen)) or not 0 <= chosen[0] <= chosen[-1] < count:
+        raise ValueError(f"frames must be numbers from 0 to {count - 1}, in order")
+    if len(chosen) == count:
         return plan
     if plan.frames_per_latent != 1:
         raise ValueError("a plan whose latent frames stand for several frames cannot be divided")
-    if (
-        not chosen
-        or chosen != sorted(set(chosen))
-        or not 0 <= chosen[0] <= chosen[-1] < len(plan.frames)
-    ):
-        raise ValueError(f"frames must be numbers from 0 to {len(plan.frames) - 1}, in order")
-    if len(chosen) == len(plan.frames):
-        return plan
     labels = [level.labels_FHW[chosen] for level in plan.levels]
     classes = np.unique(np.concatenate([[NO_CLASS], *map(np.unique, labels)]))
     renumbered = np.zeros(len(plan.members_CE), labels_dtype(len(classes)))

@@ -17,7 +17,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.text.override import override
-from grainspec_runtime.backbones.registry import check_model, describe
+from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
 from grainspec_runtime.models.additions import Embedding
@@ -117,9 +117,9 @@ def _prepare(
     if sibling is None:
         findings += check_files(spec, base)
         _raise_errors(findings)
-        span = spec.span_of("model")
-        backbone = describe(spec.model, base, embeddings=embeddings, span=span)
-        check_model(spec, base)
+        model, family = find_model(spec.model, base, spec.span_of("model"))
+        backbone = family.describe(model, embeddings)
+        family.check(spec, base, model)
     else:
         backbone = sibling.backbone
     if spec.sampler.steps >= backbone.training_steps:

@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
-from grainspec.model.spec import EditSpec, Size
+from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family
@@ -91,12 +91,6 @@ def native_size(model: str, base: Path) -> Size | None:
         return family.native_size(located)
     except (GrainError, ImportError):
         return None
-
-
-def check_model(spec: EditSpec, base: Path) -> None:
-    """Raise GrainError if a spec uses something that its model does not support."""
-    located, family = find_model(spec.model, base, spec.span_of("model"))
-    family.check(spec, base, located)
 
 
 def load_checkpoint(

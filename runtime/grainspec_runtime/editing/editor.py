@@ -26,14 +26,13 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 def _expect_prepared(prepared: object) -> Sequence[Prepared]:
     """Return the same prepared specs; raises GrainError (G202) for anything else."""
-    listed = isinstance(prepared, list | tuple)
-    if isinstance(prepared, list | tuple) and prepared:
+    wrong = prepared
+    if isinstance(prepared, list | tuple):
         wrong = next((value for value in prepared if not isinstance(value, Prepared)), None)
-        if wrong is None:
+        if prepared and wrong is None:
             return prepared
-        listed, prepared = False, wrong
-    message = "the editor expects prepared specs, and got "
-    message += "none" if listed else f"a value of type {type(prepared).__name__}"
+    what = "none" if wrong is None else f"a value of type {type(wrong).__name__}"
+    message = f"the editor expects prepared specs, and got {what}"
     cure = "Prepare them: `prepare(spec, base)` gives one, `prepare_variants(…)` a list."
     raise refuse("G202", message, cure)
 

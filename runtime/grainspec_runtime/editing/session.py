@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Self
 
 import torch
@@ -117,10 +117,9 @@ class ClipSession:
     def keep_unfinished(self, state: resume.UnfinishedRun) -> None:
         """Keep the state of an unfinished run until the session ends."""
         self._unfinished.append(state)
-        if self.options.use_cache:
-            self._held.enter_context(using(resume.KIND, state.key))
+        self.hold(using(resume.KIND, state.key))
 
-    def hold(self, holding: Any) -> None:
+    def hold(self, holding: AbstractContextManager[None]) -> None:
         """Enter a context manager until the session ends, if the cache is used."""
         if self.options.use_cache:
             self._held.enter_context(holding)

@@ -61,10 +61,10 @@ def sample(
     if begin is not None:
         finished, x = begin[0], restored(begin[1], scheduler, generator, x.device)
 
-    def report(step: int, windows_done: int) -> None:
+    def show(step: int, windows_done: int) -> None:
         progress(step * windows + windows_done, steps * windows)
 
-    report(finished, 0)
+    show(finished, 0)
     with checkpoint.installed(attention):
         for step, t in enumerate(scheduler.timesteps):
             if step < finished:
@@ -74,7 +74,7 @@ def sample(
             predict = functools.partial(
                 denoiser, passes, t, conditioning, attention, step=step, steps=steps
             )
-            output = predict(window_done=functools.partial(report, step))
+            output = predict(window_done=functools.partial(show, step))
             if guided:
                 unconditional, conditional = output.chunk(2)
                 output = unconditional + guidance * (conditional - unconditional)
@@ -91,5 +91,5 @@ def sample(
             # the memory order of a saved state: convolutions round differently in another order
             x = x.contiguous()
             keep(step + 1, state_of(x, scheduler, generator))
-            report(step + 1, 0)
+            show(step + 1, 0)
     return x
