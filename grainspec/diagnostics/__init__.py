@@ -2,7 +2,9 @@
 
 from grainspec.diagnostics.diagnostic import (
     Diagnostic,
+    Fix,
     GrainError,
+    Related,
     closest,
     fail,
     reason_of,
@@ -13,7 +15,9 @@ from grainspec.diagnostics.diagnostic import (
 
 __all__ = [
     "Diagnostic",
+    "Fix",
     "GrainError",
+    "Related",
     "closest",
     "fail",
     "reason_of",

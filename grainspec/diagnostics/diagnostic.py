@@ -17,8 +17,38 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """A correction that is certain: write ``text`` in place of the source text at ``span``.
+
+    An empty span inserts; an empty text deletes.
+    """
+
+    span: Span
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The correction as JSON values: the place, and ``text``."""
+        return {**_place(self.span), "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that explains a finding, such as where a name was given first."""
+
+    span: Span
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The place and what it is, as JSON values."""
+        return {**_place(self.span), "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One finding: a stable code, a sentence that says what is wrong, and one that says what to do.
+
+    ``fixes`` are edits of the source text that correct the mistake when all are applied; they are
+    given only where the correction is certain. ``related`` are places that explain it.
 
     >>> finding = Diagnostic("G101", "unknown region `lefft`", "Did you mean `left`?")
     >>> finding.severity, str(finding)
@@ -29,6 +59,8 @@ class Diagnostic:
     message: str
     cure: str = ""
     span: Span | None = None
+    fixes: tuple[Fix, ...] = ()
+    related: tuple[Related, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -49,10 +81,11 @@ class Diagnostic:
             "cure": self.cure,
         }
         if self.span:
-            fields["line"], fields["column"] = self.span.line, self.span.column
-            fields["end_line"], fields["end_column"] = self.span.end_line, self.span.end_column
-            if self.span.path:
-                fields["path"] = self.span.path
+            fields |= _place(self.span)
+        if self.fixes:
+            fields["fixes"] = [fix.as_json() for fix in self.fixes]
+        if self.related:
+            fields["related"] = [place.as_json() for place in self.related]
         return fields
 
     def __str__(self) -> str:
@@ -66,6 +99,17 @@ class Diagnostic:
         """Code, message and cure."""
         cure = f". {self.cure}" if self.cure else ""
         return f"{self.code}: {self.message}{cure}"
+
+
+def _place(span: Span) -> dict[str, Any]:
+    """A span as JSON values; lines and columns are counted from 1, the end column is exclusive."""
+    place: dict[str, Any] = {
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }
+    return place | {"path": span.path} if span.path else place
 
 
 class GrainError(Exception):
@@ -115,9 +159,17 @@ class GrainError(Exception):
         return list(import_module("grainspec.notebook").error_lines(self))
 
 
-def fail(code: str, message: str, cure: str = "", span: Span | None = None) -> GrainError:
+def fail(
+    code: str,
+    message: str,
+    cure: str = "",
+    span: Span | None = None,
+    *,
+    fixes: Iterable[Fix] = (),
+    related: Iterable[Related] = (),
+) -> GrainError:
     """Make an error with one finding, to be raised."""
-    return GrainError([Diagnostic(code, message, cure, span)])
+    return GrainError([Diagnostic(code, message, cure, span, tuple(fixes), tuple(related))])
 
 
 def refuse(code: str, message: str, cure: str = "") -> GrainError:

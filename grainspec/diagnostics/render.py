@@ -8,7 +8,8 @@ from linecache import getlines
 from rich.cells import cell_len
 from rich.text import Text
 
-from grainspec.diagnostics.diagnostic import UNSAFE, Diagnostic, visible
+from grainspec.diagnostics.diagnostic import UNSAFE, Diagnostic, Related, visible
+from grainspec.diagnostics.span import Span
 
 _LONGEST_LINE = 160
 
@@ -35,21 +36,28 @@ def _render_one(diagnostic: Diagnostic, lines: list[str], path: str | None) -> T
         text.append(f"\n{' ' * gutter}--> ", "blue")
         text.append(f"{visible(path or '<text>')}:{span.line}:{span.column}")
         if 0 < span.line <= len(lines):
-            _append_excerpt(text, lines[span.line - 1], diagnostic, gutter, colour)
+            _append_excerpt(text, lines[span.line - 1], span, "^", gutter, colour)
     elif path:
         text.append("\n --> ", "blue")
         text.append(visible(path))
+    for related in diagnostic.related:
+        _append_related(text, related, lines)
     if diagnostic.cure:
         text.append("\n  = ", "blue")
         text.append(visible(diagnostic.cure))
     return text
 
 
-def _append_excerpt(
-    text: Text, line: str, diagnostic: Diagnostic, gutter: int, colour: str
-) -> None:
-    span = diagnostic.span
-    assert span is not None
+def _append_related(text: Text, related: Related, lines: list[str]) -> None:
+    span = related.span
+    if span.path:
+        lines = getlines(span.path)
+    if 0 < span.line <= len(lines):
+        _append_excerpt(text, lines[span.line - 1], span, "-", len(str(span.line)), "blue")
+        text.append(f" {visible(related.message)}", "blue")
+
+
+def _append_excerpt(text: Text, line: str, span: Span, mark: str, gutter: int, colour: str) -> None:
     line = line.rstrip("\r\n")
     start = min(span.column - 1, len(line))
     end = span.end_column - 1 if span.end_line == span.line else len(line)
@@ -64,4 +72,4 @@ def _append_excerpt(
     text.append(shown)
     text.append(f"\n{' ' * gutter} | ", "blue")
     text.append(" " * cell_len(before))
-    text.append("^" * max(1, cell_len(marked)), f"bold {colour}")
+    text.append(mark * max(1, cell_len(marked)), f"bold {colour}")
