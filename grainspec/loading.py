@@ -7,7 +7,9 @@ from pathlib import Path
 from grainspec.diagnostics import fail
 from grainspec.expect import expect_path
 from grainspec.json_format import from_json
+from grainspec.limits import MAX_SPEC_BYTES
 from grainspec.model.spec import EditSpec
+from grainspec.regular_file import TooLarge, read_bytes
 from grainspec.text.parse import parse
 
 
@@ -32,12 +34,18 @@ def load(path: str | Path) -> EditSpec:
 
 
 def read_text(path: Path) -> str:
-    """A file's text; raises GrainError G311 if it cannot be read, G006 if it is not UTF-8."""
+    """A spec's text; raises GrainError G311 if it cannot be read, G006 if it is no text of a spec.
+
+    Only regular files are read, and only so much as a spec may have.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, MAX_SPEC_BYTES).decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}"
         raise fail("G006", message, "Save it as UTF-8.") from error
+    except TooLarge as error:
+        raise fail("G006", f"{path} is too large: {error}", "Is this the spec?") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G311", message, "Check the path.") from error
