@@ -46,7 +46,7 @@ def require_regular(path: Path) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file to read bytes; raise OSError for anything else, without waiting for it."""
+    """Open a regular file to read bytes; raise OSError for anything else, without waiting."""
     descriptor = os.open(path, _WITHOUT_WAITING)
     try:
         _require(os.fstat(descriptor).st_mode, path)

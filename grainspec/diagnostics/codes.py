@@ -1,7 +1,7 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs. A code never gets another meaning.
+regions, G4.. plans, G5.. models and runs, G9.. grainspec itself. A code never gets another meaning.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ ERRORS: dict[str, str] = {
     "G313": "a part lies outside its owner",
     "G314": "the model does not support the video's size or number of frames",
     "G317": "a folder does not contain a complete run",
+    "G346": "a glob of masks leads elsewhere, or matches too many files",
+    "G349": "the current folder does not exist",
     "G402": "an edit's words exceed the text encoder's token limit",
     "G404": "the plan does not match the model or the clip",
     "G405": "a plan file cannot be read",
@@ -60,6 +62,7 @@ ERRORS: dict[str, str] = {
     "G506": "out of memory",
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
+    "G900": "an internal error",
 }
 
 WARNINGS: dict[str, str] = {
