@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grainspec.clip.crop import FrameCrop, frame_crop, frame_numbers
+from grainspec.clip.crop import FrameCrop, NativeSize, frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import (
@@ -64,11 +64,14 @@ class Bound:
         return Bound(self.facts, self.crop, self.regions, edits, tuple(warnings))
 
 
-def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
+def bind_regions(
+    spec: EditSpec, base: Path, *, default_size: Size | NativeSize | None = None
+) -> Bound:
     """Compute the pixels of every region on the frames of the clip, cropped and scaled.
 
-    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none. Raises
-    GrainError with all errors of masks and regions; the result has the warnings.
+    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none, as in
+    :func:`grainspec.clip.crop.frame_crop`. Raises GrainError with all errors of masks and regions;
+    the result has the warnings.
     """
     video = spec.video
     facts = probe(
@@ -124,6 +127,9 @@ class _Binder:
         if errors:
             raise GrainError(errors)
         bits = self.bits[(slice(None), *self.inside)]
+        if any(self.crop.padding):  # padding belongs to no region
+            left, above, right, below = self.crop.padding
+            bits = np.pad(bits, ((0, 0), (above, below), (left, right)))
         return Layout(tuple(self.index), bits, tuple(self.frames))
 
     def _reach(self) -> int:
