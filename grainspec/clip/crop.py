@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.clip.images import composited
@@ -13,6 +13,7 @@ from grainspec.model.expressions import ResizeRule
 from grainspec.model.spec import Size, Video
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL import Image
 
 
@@ -85,6 +86,23 @@ class FrameCrop:
         left, above, _, _ = self.padding
         return slice(above, above + self.height), slice(left, left + self.width)
 
+    def unpadded(self, frames_FHW3: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Edited frames, or a mask of them, without padding; the same array if there is none."""
+        if not any(self.padding):
+            return frames_FHW3
+        import numpy as np
+
+        return np.ascontiguousarray(frames_FHW3[(slice(None), *self.inside)])
+
+    def padded(self, frames_FHW3: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Frames with padding: their border pixels, repeated."""
+        if not any(self.padding):
+            return frames_FHW3
+        import numpy as np
+
+        left, above, right, below = self.padding
+        return np.pad(frames_FHW3, ((0, 0), (above, below), (left, right), (0, 0)), mode="edge")
+
     @property
     def scale(self) -> tuple[float, float]:
         """Cropped pixels per source pixel: horizontally, vertically."""
@@ -123,9 +141,7 @@ class FrameCrop:
         import numpy as np
         from PIL import Image
 
-        left, above, right, below = self.padding
-        sides = ((above, below), (left, right), (0, 0))
-        return Image.fromarray(np.pad(np.asarray(scaled), sides, mode="edge"))
+        return Image.fromarray(self.padded(np.asarray(scaled)[None])[0])
 
     def mask(self, image: Image.Image, rule: ResizeRule = "nearest") -> Image.Image:
         """Crop and scale a source mask, without padding."""
