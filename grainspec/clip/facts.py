@@ -211,7 +211,8 @@ class _Counted:
         if self.shown + self.hidden < self.promised:
             lost = f"it has {self.shown + self.hidden} of {self.promised} frames"
         elif self.end + _SHORTER < self.stated:
-            lost = f"it ends after {self.end:.2f} of {self.stated:.2f} s"
+            end = f"{self.end:.2f} of {self.stated:.2f} s"
+            lost = f"it ends after frame {self.shown - 1}, at {end}"
         if lost:
             cure = "Copy or export the file again, or edit the frames that are there: "
             cure += f"`frames 0..{self.shown - 1}`."
