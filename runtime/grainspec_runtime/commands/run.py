@@ -114,6 +114,7 @@ def run(
 
         from grainspec_runtime.runs.write import (
             check_writable,
+            claimed_runs,
             finished_run,
             manifest_of,
             save_comparison,
@@ -121,7 +122,8 @@ def run(
         )
 
         places = [output / one.variant if one.variant else output for one in prepared]
-        for place in {output, *places}:
+        folders = list(dict.fromkeys([output, *places]))
+        for place in folders:
             check_writable(place)
 
         from transformers.utils import logging
@@ -142,6 +144,7 @@ def run(
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with (
+            claimed_runs(folders),
             progress_bars(format_) as progress,
             editor.session(prepared, progress=progress) as session,
         ):
