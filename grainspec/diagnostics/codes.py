@@ -64,12 +64,15 @@ ERRORS: dict[str, str] = {
     "G506": "out of memory",
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
+    "G519": "a depth model does not fit the control",
     "G900": "an internal error",
 }
 
 WARNINGS: dict[str, str] = {
     "G103": "a region is not used",
     "G111": "a statement or setting has no effect",
+    "G115": "a prompt has syntax of another tool",
+    "G116": "a prompt has invisible characters",
     "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
     "G316": "a part extends beyond its owner",
@@ -83,6 +86,10 @@ WARNINGS: dict[str, str] = {
     "G510": "the demo model does not know a word",
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
+    "G518": "a run may not fit in memory",
+    "G520": "it is unknown whether a depth model predicts depth or its inverse",
+    "G521": "a text token covers more than an edit's words",
+    "G522": "a word in angle brackets is not loaded",
 }
 
 

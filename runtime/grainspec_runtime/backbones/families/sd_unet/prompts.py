@@ -55,23 +55,32 @@ def encode_target(
 ) -> EncodedPrompt:
     """Encode a plan's target prompt.
 
-    With isolated phrases, the words of each edit are encoded by themselves, and replace the same
-    words in the encoded prompt; all other words are encoded within the whole prompt. This covers
-    both text encoders of SDXL, whose embeddings are concatenated along C. The pooled embedding is
-    always that of the whole prompt.
+    With isolated phrases, the words of each edit, as they are written in the prompt, are encoded by
+    themselves, and replace the same words in the encoded prompt; all other words are encoded within
+    the whole prompt, and so are words that are other tokens by themselves (G521). This covers both
+    text encoders of SDXL, whose embeddings are concatenated along C. The pooled embedding is always
+    that of the whole prompt.
     """
     whole = encode_prompt(pipe, plan.target, device=device, clip_skip=clip_skip)
     if plan.attention.phrases == "in_context":
         return whole
     words = whole.words.clone()
-    for edit in plan.edits:
-        if not edit.tokens:
-            continue  # `free` has no words
-        alone = encode_prompt(pipe, edit.phrase, device=device, clip_skip=clip_skip).words
-        for positions in edit.tokens:
+    for edit in plan.edits:  # `free` has no words
+        for (start, end), positions in zip(edit.spans, edit.tokens, strict=True):
+            phrase = plan.target[start:end]
             count = len(positions)
+            if not _has_tokens(pipe, phrase, count):
+                continue
+            alone = encode_prompt(pipe, phrase, device=device, clip_skip=clip_skip).words
             words[:, list(positions)] = alone[:, 1 : 1 + count]  # position 0 is the start token
     return replace(whole, words=words)
+
+
+def _has_tokens(pipe: DiffusionPipeline, text: str, count: int) -> bool:
+    """Whether a text is this many tokens by itself, besides the start and the end token."""
+    if hasattr(pipe, "maybe_convert_prompt"):  # textual inversions of several tokens
+        text = pipe.maybe_convert_prompt(text, pipe.tokenizer)
+    return len(pipe.tokenizer(text, truncation=True).input_ids) == count + 2
 
 
 def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) -> dict[str, Any]:
