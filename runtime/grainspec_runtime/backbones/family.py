@@ -78,7 +78,7 @@ class Family(Protocol):
         """Return whether this family can apply plans to a diffusers pipeline of the user."""
 
     def apply(
-        self, plan: MaskPlan, pipe: Any, *, backend: str
+        self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
     ) -> AbstractContextManager[Attention]:
         """Apply a plan to a pipeline of this family; see ``grainspec_runtime.plan_applied``."""
 

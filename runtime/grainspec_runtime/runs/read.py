@@ -18,9 +18,12 @@ from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
+from grainspec_runtime.whole_folder import is_left_over, restored
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
 MEASURES = "measures.json"
+COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
+"""Files next to the folders of a spec's variants."""
 _MOST = 16_000_000
 """The largest manifest that is read, in bytes; real ones have some thousands."""
 
@@ -51,14 +54,24 @@ class Measured:
     reason: str = ""
 
 
+def is_kept(entry: Path) -> bool:
+    """Whether an entry of a run's folder stays when the run is replaced: variants' runs do."""
+    return entry.name in COMPARISON or _is_run(entry)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and not is_left_over(folder)
+
+
 def runs_in(folder: Path) -> list[Path]:
     """Return ``folder`` itself if it is a run, otherwise the runs of variants inside it.
 
     Raises GrainError (G317) if there are none.
     """
+    restored(folder, keeps=is_kept, last=MANIFEST)
     if (folder / MANIFEST).is_file():
         return [folder]
-    inside = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+    inside = sorted(filter(_is_run, folder.iterdir())) if folder.is_dir() else []
     if not inside:
         message = f"{folder} is not the folder of a run: it has no {MANIFEST}"
         raise fail("G317", message, "Name a folder that `grain run` wrote.")
@@ -70,6 +83,7 @@ def read_run(folder: Path) -> Run:
 
     Raises GrainError: G317 if the run is incomplete, or the code of a fault in its clip or plan.
     """
+    restored(folder, keeps=is_kept, last=MANIFEST)
     manifest = _json_object(folder / MANIFEST)
     for name in (PLAN, EDITED):
         if not (folder / name).is_file():

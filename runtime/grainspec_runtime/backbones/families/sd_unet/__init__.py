@@ -75,12 +75,12 @@ class StableDiffusionUNets:
         return hasattr(pipe, "unet")
 
     def apply(
-        self, plan: MaskPlan, pipe: Any, *, backend: str
+        self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
     ) -> AbstractContextManager[Attention]:
         """Apply a plan to calls of a pipeline inside the block."""
         from grainspec_runtime.backbones.families.sd_unet.apply import plan_applied
 
-        return plan_applied(plan, pipe, backend=backend)
+        return plan_applied(plan, pipe, backend=backend, trust_embeds=trust_embeds)
 
 
 FAMILY: Family = StableDiffusionUNets()
