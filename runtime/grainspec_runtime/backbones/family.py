@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Size
+from grainspec.clip.crop import NativeSize
+from grainspec.model.spec import Control, EditSpec, Inject, Modulation
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.models.additions import Embedding
@@ -59,8 +60,8 @@ class Family(Protocol):
         components do not fit together, G508 if textual inversions do not fit.
         """
 
-    def native_size(self, model: ModelFolder) -> Size:
-        """Return the frame size that the model was trained on."""
+    def native_size(self, model: ModelFolder) -> NativeSize:
+        """Return the frame size that the model was trained on, and what sides are multiples of."""
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
         """Raise GrainError if a spec uses something that this model does not support."""

@@ -150,7 +150,7 @@ def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) ->
     facts: dict[str, Any] = {
         "picture": str(output),
         "frames": list(layout.frames),
-        "size": [bound.crop.width, bound.crop.height],
+        "size": list(bound.crop.size),
         "regions": [
             {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
             for i, name in enumerate(layout.names)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from grainspec.clip.crop import frame_crop
+from grainspec.clip.crop import FrameCrop, frame_crop
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import EditSpec, Size
@@ -41,6 +41,8 @@ class Run:
     """The pixels that the sampler was free to change."""
     plan: MaskPlan
     manifest: dict[str, Any]
+    crop: FrameCrop
+    """How the source's frames became the plan's; the clips above are without its padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,18 @@ def read_run(folder: Path) -> Run:
         message = f"{folder / MANIFEST} is not a valid manifest: {reason}"
         raise fail("G317", message, "Run its spec again.") from error
     plan = load_plan(folder / PLAN)
+    clip = base / spec.video.path
+    crop = _crop(clip, spec, plan)
     return Run(
         folder=folder,
         variant=variant,
         target=plan.target,
-        source=_source(base / spec.video.path, spec, plan),
-        edited=_edited(folder / EDITED, plan),
-        edited_FHW=free_pixels(plan),
+        source=crop.unpadded(decode_frames(clip, plan.frames, crop)),
+        edited=_edited(folder / EDITED, plan, crop),
+        edited_FHW=crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        crop=crop,
     )
 
 
@@ -144,7 +149,7 @@ def _json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
+def _crop(path: Path, spec: EditSpec, plan: MaskPlan) -> FrameCrop:
     try:
         facts = probe(path, needed=plan.frames[-1])
     except GrainError as error:
@@ -152,12 +157,12 @@ def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
         cure = f"Put the source clip back where it was during the run: {path}."
         raise fail(first.code, first.message, cure) from error
     size = Size(width=plan.width, height=plan.height)
-    return decode_frames(path, plan.frames, frame_crop(spec.video, facts, size))
+    return frame_crop(spec.video, facts, size)
 
 
-def _edited(path: Path, plan: MaskPlan) -> Frames:
+def _edited(path: Path, plan: MaskPlan, crop: FrameCrop) -> Frames:
     facts = probe(path)
-    count, width, height = len(plan.frames), plan.width, plan.height
+    count, width, height = len(plan.frames), crop.width, crop.height
     if (facts.frames, facts.width, facts.height) != (count, width, height):
         message = (
             f"{path} does not match the run's plan: it has {facts.frames} frames of "

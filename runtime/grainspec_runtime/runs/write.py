@@ -101,7 +101,7 @@ def save_run(
         if result.reconstruction:
             back = side_by_side(result.source, result.reconstruction.frames)
             encode_video(back, place / "reconstruction.mp4", fps=result.fps)
-        marked = overlay(result.source, prepared.bound.edits)
+        marked = overlay(result.source, prepared.bound.shown)
         overlay_picture(result).save(place / "overlay.png")
         sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
             place / "overview.png"
@@ -110,7 +110,8 @@ def save_run(
         (place / spec_file).write_text(spec_text, encoding="utf-8")
         save_plan(prepared.plan, place / "plan.safetensors")
         if result.study:
-            clips = result.source, result.edited
+            padded = prepared.bound.crop.padded  # the study's maps are of padded frames
+            clips = padded(result.source), padded(result.edited)
             save_study(result.study, prepared.plan, *clips, place, fps=result.fps)
         manifest = manifest_of(result, arguments)
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
@@ -128,9 +129,10 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
         target=plan.target,
         source=result.source,
         edited=result.edited,
-        edited_FHW=free_pixels(plan),
+        edited_FHW=result.prepared.bound.crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        crop=result.prepared.bound.crop,
     )
 
 
@@ -166,7 +168,7 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
 def overlay_picture(result: EditResult) -> Image.Image:
     """Draw the regions on the first frame, with a legend of their edits."""
     prepared = result.prepared
-    layout = prepared.bound.edits
+    layout = prepared.bound.shown
     picture = enlarged(overlay(result.source[:1], layout.at([0])), 384)[0]
     lines = legend(meanings(prepared.spec, layout), picture.shape[1])
     return Image.fromarray(np.concatenate([picture, np.asarray(lines)]))
