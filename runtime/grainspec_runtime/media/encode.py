@@ -93,7 +93,7 @@ def _write(
     options: dict[str, str],
     sound: Sound | None,
 ) -> None:
-    times = fps if isinstance(fps, FrameTimes) else FrameTimes.even(shape[0], fps)
+    times = FrameTimes.of(shape[0], fps)
     place = str(path) if isinstance(path, Path) else path
     bare = {"fflags": "+bitexact"}  # else Matroska gives every file an identity of its own
     with ExitStack() as held:
@@ -129,6 +129,7 @@ def _video_stream(
     for name, value in tags.items():
         setattr(context, name, value)
     if times.rate is None:
+        context.max_b_frames = 0  # they would make MP4's durations wrong
         context.time_base = stream.time_base = times.base
     return stream
 

@@ -1,4 +1,4 @@
-"""The sound of a clip: copied into a written video, or encoded anew where the container needs it."""
+"""The sound of a clip: copied into a written video, or encoded anew if its container needs it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import av
 
 from grainspec.clip.container import open_container
+from grainspec.clip.facts import still_images
 
 _IN_MP4 = {"aac", "ac3", "alac", "eac3", "mp3", "opus"}
 """What players expect in MP4; FFmpeg would write more."""
@@ -41,7 +42,7 @@ def sound_of(path: Path, start: Fraction, end: Fraction) -> Sound | None:
 
     Raises SoundLost if the file cannot be read.
     """
-    if path.is_dir():
+    if still_images(path) is not None:
         return None
     with _readable(), open_container(path) as container:
         if not container.streams.audio:
@@ -96,8 +97,9 @@ class SoundWriter:
             self._next = next(self._packets, None)
 
     def _track(self, stream: Any, copied: Any) -> _Copied | _Encoded:
-        codec = stream.codec_context.codec
-        if codec.canonical_name in copied:
+        if stream.codec_context is None:
+            raise SoundLost("its codec is unknown")
+        if stream.codec_context.codec.canonical_name in copied:
             return _Copied(self._target.add_stream_from_template(stream))
         return _Encoded(self._target, stream.codec_context)
 
