@@ -17,9 +17,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from grainspec.clip.container import open_container
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.media.sound import Sound, SoundWriter
+from grainspec_runtime.media.sound import Sound, SoundWriter, opened
 from grainspec_runtime.media.times import FrameTimes
 
 _RGB, _BT709, _BT601 = 0, 1, 6  # FFmpeg's numbers of matrices; 1 also of primaries and transfers
@@ -101,8 +100,7 @@ def _write(
         stream = _video_stream(file, codec, shape, times, tags, options)
         tracks = None
         if sound:
-            source = held.enter_context(open_container(sound.path))
-            tracks = SoundWriter(sound, source, file)
+            tracks = SoundWriter(sound, held.enter_context(opened(sound)), file)
         for packet in _timed(stream, pictures, times):
             if tracks:
                 tracks.write_until(packet.dts * packet.time_base)

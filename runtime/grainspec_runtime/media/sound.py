@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -68,8 +68,20 @@ def _readable() -> Iterator[None]:
         raise SoundLost(getattr(error, "strerror", None) or str(error)) from error
 
 
+@contextmanager
+def opened(sound: Sound) -> Iterator[Any]:
+    """Open the file of a sound for a :class:`SoundWriter`; raises SoundLost."""
+    with ExitStack() as held:
+        with _readable():
+            container = held.enter_context(open_container(sound.path))
+        yield container
+
+
 class SoundWriter:
-    """Adds a sound's streams to a container that is about to be written, and then its packets."""
+    """Adds a sound's streams to a container that is about to be written, and then its packets.
+
+    ``source`` is the file of the sound, opened.
+    """
 
     def __init__(self, sound: Sound, source: Any, target: Any) -> None:
         self._sound = sound
@@ -126,8 +138,8 @@ class _Copied:
         if packet.pts is None or packet.dts is None:
             return
         base = packet.time_base
-        begins = packet.pts * base
-        if begins + (packet.duration or 0) * base <= start - before or begins >= end:
+        begins, lasts = packet.pts * base, (packet.duration or 0) * base
+        if begins + lasts <= start - before or begins + lasts / 2 >= end:
             return
         if not before and begins < start - _ROUNDED:
             return
