@@ -80,6 +80,10 @@ class Video(Node):
     step: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1, description="Use every n-th of these frames."
     )
+    fps: Annotated[float | None, Field(ge=0.1, le=1000), InText(absent="8")] = Field(
+        default=None,
+        description="For images: how many of them are one second. A video file has its own rate.",
+    )
     size: Annotated[
         Size | None, InText(absent="the clip's aspect, as many pixels as the model was trained on")
     ] = Field(default=None, description="Width and height of the edited clip, in pixels.")

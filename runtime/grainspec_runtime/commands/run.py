@@ -151,7 +151,7 @@ def run(
             for one, place in zip(prepared, places, strict=True):
                 result = edit(session, one, finished=partial(finished_run, place))
                 if not result.was_finished:
-                    save_run(
+                    result = save_run(
                         result,
                         place,
                         spec_text=file.text,
