@@ -94,7 +94,6 @@ WARNINGS: dict[str, str] = {
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
     "G518": "a run may not fit in memory",
-    "G520": "it is unknown whether a depth model predicts depth or its inverse",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
 }
