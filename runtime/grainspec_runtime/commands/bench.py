@@ -15,7 +15,7 @@ from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.device import known_device
-from grainspec_runtime.runs.write import check_writable
+from grainspec_runtime.runs.write import check_writable, claimed_runs
 
 CASES, QUICK_CASES = 120, 24
 STEPS, QUICK_STEPS = 20, 15
@@ -116,7 +116,7 @@ def bench(
     check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
     job = Job(split, methods, steps, out, devices, threads=max(1, cores // workers))
-    with progress_bars(format_) as progress:
+    with claimed_runs([out]), progress_bars(format_) as progress:
         results = run_bench(
             count, job, workers=workers, progress=lambda done, total: progress("cases", done, total)
         )

@@ -114,6 +114,7 @@ def run(
 
         from grainspec_runtime.runs.write import (
             check_writable,
+            claimed_runs,
             finished_run,
             manifest_of,
             save_comparison,
@@ -121,7 +122,8 @@ def run(
         )
 
         places = [output / one.variant if one.variant else output for one in prepared]
-        for place in {output, *places}:
+        folders = list(dict.fromkeys([output, *places]))
+        for place in folders:
             check_writable(place)
 
         from transformers.utils import logging
@@ -142,13 +144,14 @@ def run(
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with (
+            claimed_runs(folders),
             progress_bars(format_) as progress,
             editor.session(prepared, progress=progress) as session,
         ):
             for one, place in zip(prepared, places, strict=True):
                 result = edit(session, one, finished=partial(finished_run, place))
                 if not result.was_finished:
-                    save_run(
+                    result = save_run(
                         result,
                         place,
                         spec_text=file.text,

@@ -29,6 +29,7 @@ DEFAULTS: dict[ControlKind, str] = {
     "lineart": "lllyasviel/control_v11p_sd15_lineart",
     "softedge": "lllyasviel/control_v11p_sd15_softedge",
     "normal": "lllyasviel/control_v11p_sd15_normalbae",
+    "zoe": "lllyasviel/control_v11f1p_sd15_depth",  # trained on depth of MiDaS, LeReS and ZoeDepth
 }
 """The ControlNets if a spec names none; all are for Stable Diffusion 1.5."""
 DEMO_NETS: dict[ControlKind, str] = {"pose": str(DEMO_FOLDER / "controlnet")}

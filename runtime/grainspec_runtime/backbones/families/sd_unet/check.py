@@ -20,7 +20,7 @@ def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
 
     width = text_width(read_json(model.folder / "unet" / "config.json"))
     for control in spec.controls:
-        check_annotator(control, spec.model)
+        check_annotator(control, base, spec.model)
         check_net(control, base, spec.model, width)
 
 
