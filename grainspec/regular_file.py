@@ -9,8 +9,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from grainspec.limits import MAX_JSON_BYTES, MAX_JSON_NODES, MAX_JSON_VALUES
 
@@ -45,7 +46,7 @@ def require_regular(path: Path) -> None:
     _require(path.stat().st_mode, path)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file to read bytes; raise OSError for anything else, without waiting."""
     descriptor = os.open(path, _WITHOUT_WAITING)
     try:

@@ -196,7 +196,7 @@ def _(folder: Path) -> None:
 @odd("clip: names with control characters")
 def _(folder: Path) -> None:
     (folder / "clip").mkdir()
-    for number, sign in enumerate(["\x1b]0;x\x07", "\u202e", "\n", "[/red]"]):
+    for number, sign in enumerate(["\x1b]0;x\x07", "\u202e", "\n", "[red]"]):
         content = image(pixels()[number][: 48 - number], "PNG")
         (folder / "clip" / f"{sign}{number}.png").write_bytes(content)
     _spec(folder, "clip")

@@ -223,7 +223,7 @@ def _(folder: Path) -> None:
 @odd("masks: names with control characters")
 def _(folder: Path) -> None:
     (folder / "m").mkdir()
-    for sign in ("\x1b]0;x\x07", "\u202e", "[/red]"):
+    for sign in ("\x1b]0;x\x07", "\u202e", "[red]"):
         (folder / "m" / f"{sign}0.png").write_bytes(b"")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from grainspec.diagnostics import fail
+from grainspec.regular_file import open_regular, require_regular
 
 _OF_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
 """The text encoder of SDXL for each tensor name in a file."""
@@ -164,7 +165,7 @@ def add_words(tokenizer: Any, words: Sequence[NewWord]) -> None:
 
 def digest(path: Path) -> str:
     """Compute a hash of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -175,6 +176,7 @@ def _shapes(path: Path, kind: str) -> dict[str, tuple[int, ...]]:
         cure = "Other formats (.bin, .pt, .ckpt) are not loaded, because they can run any program."
         raise fail("G508", message, cure)
     try:
+        require_regular(path)
         with safe_open(str(path), framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
