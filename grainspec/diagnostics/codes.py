@@ -60,6 +60,10 @@ ERRORS: dict[str, str] = {
     "G506": "out of memory",
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
+    "G524": "the model is distilled and cannot be inverted",
+    "G527": "a file is not a checkpoint",
+    "G528": "a model's configuration is not accepted",
+    "G529": "a package's version is not supported",
 }
 
 WARNINGS: dict[str, str] = {
@@ -73,6 +77,8 @@ WARNINGS: dict[str, str] = {
     "G510": "the demo model does not know a word",
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
+    "G525": "the model may not suit editing",
+    "G526": "a LoRA fits the model only in part",
 }
 
 
