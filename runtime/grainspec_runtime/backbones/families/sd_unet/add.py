@@ -74,11 +74,12 @@ def _layers_with(pipe: Any, name: str) -> dict[str, int]:
 
 def _unused(file: LoraFile, layers: Mapping[str, int]) -> list[Diagnostic]:
     """Return a warning if a LoRA has modules that no layer of the model took."""
-    used = {part: min(layers.get(part, 0), count) for part, count in file.counts.items()}
-    total, taken = file.counts.total(), sum(used.values())
+    counts = file.counts
+    used = {part: min(layers.get(part, 0), count) for part, count in counts.items()}
+    total, taken = counts.total(), sum(used.values())
     if taken == total:
         return []
-    parts = ", ".join(f"{part} {used[part]} of {count}" for part, count in file.counts.items())
+    parts = ", ".join(f"{part} {used[part]} of {counts[part]}" for part in sorted(used))
     ranks = " and ".join(map(str, file.ranks)) or "unknown"
     message = (
         f"the LoRA {file.path} fits the model in part: the model has layers for {taken} of its "
