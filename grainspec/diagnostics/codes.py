@@ -71,6 +71,10 @@ ERRORS: dict[str, str] = {
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
     "G519": "a depth model does not fit the control",
+    "G524": "the model is distilled and cannot be inverted",
+    "G527": "a file is not a checkpoint",
+    "G528": "a model's configuration is not accepted",
+    "G529": "a package's version is not supported",
     "G900": "an internal error",
 }
 
@@ -96,6 +100,8 @@ WARNINGS: dict[str, str] = {
     "G518": "a run may not fit in memory",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
+    "G525": "the model may not suit editing",
+    "G526": "a LoRA fits the model only in part",
 }
 
 
