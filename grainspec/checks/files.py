@@ -1,4 +1,4 @@
-"""Checks of the files that a spec names: the clip, masks and control clips. No clip is decoded."""
+"""Checks of the files that a spec names: the clip, masks and control clips."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from grainspec.checks.clip_frames import broken_frame, check_frames, check_numbering
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import Diagnostic, GrainError
@@ -40,6 +41,8 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
     except GrainError as error:
         findings += error.diagnostics
         frames = list(range(facts.frames))
+    findings += check_frames(video, base / video.path, facts, frames)
+    findings += check_numbering(spec, base / video.path, facts)
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):
             if isinstance(source, MaskFiles) and wanted:
@@ -76,6 +79,8 @@ def _control(
             f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
         )
         yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
+    else:
+        yield from broken_frame(base / control.clip, frames, span)
 
 
 def _sources(

@@ -188,7 +188,7 @@ _FileNumber = Annotated[
     Field(json_schema_extra={"minimum": -MAX_FRAME, "maximum": MAX_FRAME}),
     AfterValidator(_file_number),
 ]
-_Colour = Annotated[
+Colour = Annotated[
     str, Field(json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"}), AfterValidator(_colour)
 ]
 
@@ -222,7 +222,7 @@ class MaskFiles(_Algebra):
         "grey value or an array's number. In a COCO data set, select objects by their track, "
         "instance or else category id; in YouTube-VIS, the object with this `id`.",
     )
-    colour: Annotated[_Colour | None, InText(absent="none")] = Field(
+    colour: Annotated[Colour | None, InText(absent="none")] = Field(
         default=None,
         description="For images and videos: select the pixels with exactly this colour, such as "
         '`"#800000"`.',

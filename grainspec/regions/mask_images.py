@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from grainspec.clip.facts import numbered_images
 from grainspec.diagnostics import fail
 from grainspec.model.expressions import MaskFiles
+from grainspec.regions.globs import Astray, files_of, is_glob
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,6 +58,9 @@ def mask_files(source: MaskFiles, base: Path) -> dict[int, Path]:
     place = base / source.path
     try:
         paths = _paths(source.path, base)
+    except Astray as error:
+        cure = "Name the folder before the first wildcard, such as `../shared/left/*.png`."
+        raise fail("G346", f"the masks {place}: {error}", cure, source.span) from error
     except (OSError, ValueError) as error:  # such as a name that is too long
         message = f"{place} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G304", message, "Check the path.", source.span) from error
@@ -89,10 +92,7 @@ def _paths(written: str, base: Path) -> list[Path] | None:
         return list(place.iterdir())
     if place.is_file():
         return [place]
-    if not any(sign in written for sign in "*?["):
-        return None
-    pattern = Path(glob.escape(str(base))) / written
-    return [Path(name) for name in glob.glob(str(pattern), recursive=True)]
+    return files_of(written, base) if is_glob(written) else None
 
 
 class Pixels:

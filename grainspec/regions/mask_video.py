@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grainspec.clip.facts import probe
+from grainspec.clip.video import BrokenFrame, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.expressions import MaskFiles
 from grainspec.regions.mask_images import Pixels
@@ -39,18 +40,20 @@ class VideoMasks:
         pixels = Pixels(self.source, self.place)
         wanted = set(numbers)
         try:
-            with av.open(str(self.place.absolute())) as container:
-                for number, frame in enumerate(container.decode(video=0)):
+            with open_video(self.place) as reader:
+                for number, frame in enumerate(reader.frames()):
                     if number in wanted:
                         wanted.remove(number)
-                        turned = getattr(frame, "rotation", 0)
-                        shown: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
-                        image = shown.rotate(turned, expand=True)
-                        if self.source.colour is None:
+                        image = reader.picture(frame)
+                        if self.source.colour is None and image.mode == "RGB":
                             image = image.convert("L")
                         yield pixels.of(image, self.title(number))
                     if not wanted:
                         break
+        except BrokenFrame as error:
+            message = f"frame {error.number} of the masks {self.place} cannot be decoded: {error}"
+            cure = "Check that a video player can play it to the end."
+            raise fail("G308", message, cure, self.source.span) from error
         except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             message = f"the masks {self.place} cannot be decoded: {reason}"

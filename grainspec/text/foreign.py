@@ -45,7 +45,7 @@ def _square(number: str) -> str | None:
 
 STATEMENTS_OF_OTHERS: dict[str, str] = {
     **dict.fromkeys(
-        "prompt positive positive_prompt prompts text target_prompt edit_prompt edited_prompt".split(),
+        "prompt positive positive_prompt prompts text target_prompt edit_prompt".split(),
         "target",
     ),
     **dict.fromkeys(
@@ -149,8 +149,7 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
 WITHOUT_EQUAL: dict[str, str] = {
     **dict.fromkeys(
         "strength denoise denoising_strength".split(),
-        "Every edit is sampled from the inverted clip. How far it may depart from the source is set "
-        "by `blend`, `inject` and `control`.",
+        "How far an edit may depart from the source is set by `blend`, `inject` and `control`.",
     ),
     **dict.fromkeys(
         "lora loras lora_path lora_scale".split(), "Give a LoRA to `grain run` with `--lora PATH`."

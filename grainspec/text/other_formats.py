@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
@@ -22,7 +23,7 @@ def other_format(text: str, findings: Sequence[Diagnostic]) -> Diagnostic | None
     if line.lstrip().startswith(("{", "[")):
         cure = "Give the file a name that ends in `.json`, such as `edit.json`."
         return Diagnostic("G013", "the file contains JSON", cure, _first(number, start, 1))
-    for number, (line, following) in enumerate(zip(lines, lines[1:], strict=False), 1):
+    for number, (line, following) in enumerate(pairwise(lines), 1):
         head = _YAML_HEAD.match(line)
         if head and re.match(rf"{head['margin']} +(- )?[\w\"']|{head['margin']}- ", following):
             cure = 'Write statements such as `video "clip.mp4"` and `edit left -> "green robot"`; '

@@ -113,6 +113,8 @@ class RegionReader:
             shown = " and ".join(f"`{escape}`" for escape in unknown[:3])
             message = f"unknown escape {shown}"
             cure = r"The escapes are `\"`, `\\`, `\n` and `\t`."
+            if all(escape[1] in "()[]{}" for escape in unknown):
+                cure = "Write brackets without a backslash."
             fixes = (Fix(span_of(token), text),)
             self.findings.append(Diagnostic("G003", message, cure, span_of(token), fixes))
         return _KNOWN_OR_ANY.sub(lambda match: _ESCAPES.get(match[1], match[1]), str(token)[1:-1])

@@ -14,6 +14,7 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.declaration import Declaration
 from grainspec.model.validation import Written, findings_of, invalid_value
 from grainspec.text.cures import cure_of_value
+from grainspec.text.foreign import WITHOUT_EQUAL
 from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_value
 from grainspec.text.spans import span_of
 
@@ -115,7 +116,7 @@ def read_settings(
         position += 1
         if not _is_setting(key, known):
             shown = str(key) if isinstance(key, Token) else words_text([key])
-            cure = suggestion(shown, known)
+            cure = WITHOUT_EQUAL.get(shown.lower()) or suggestion(shown, known)
             findings.append(Diagnostic("G201", f"unknown setting `{shown}`", cure, word_span(key)))
             while position < len(words) and not _is_setting(words[position], known):
                 position += 1

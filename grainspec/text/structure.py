@@ -213,7 +213,7 @@ def _in_blocks(text: str) -> Iterator[Correction]:
     """Signs between settings: `{ weight: 1.2, repel = 0.5 }`, `masks("m", invert=true)`."""
     brackets: list[str] = []
     tokens = _lex(text)
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in pairwise(tokens):
         if before.type in {"LPAR", "LBRACE"}:
             brackets.append(str(before))
         elif before.type in {"RPAR", "RBRACE"} and brackets:

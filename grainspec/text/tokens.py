@@ -60,7 +60,7 @@ class Statement:
 
 
 def statements(text: str, unread: set[str]) -> Iterator[Statement]:
-    """Yield the statements of ``text``; those that cannot be parsed have findings instead of a tree.
+    """Yield the statements of ``text``; those that cannot be parsed have no tree.
 
     Keywords of statements that cannot be parsed are added to ``unread`` (``2.target`` in the second
     variant), with the names of the regions that they would define.

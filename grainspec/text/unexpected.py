@@ -12,6 +12,7 @@ from grainspec.diagnostics import Diagnostic, Related, closest
 from grainspec.model.names import RESERVED
 from grainspec.model.rules import SHARED
 from grainspec.model.statements import STATEMENTS
+from grainspec.text.foreign import WITHOUT_EQUAL
 from grainspec.text.spans import after, span_of
 
 _NUMBERS = frozenset({"NUMBER", "PERCENT"})
@@ -72,6 +73,7 @@ def no_statement(token: Token) -> Diagnostic:
     near = closest(str(token), STATEMENTS)
     words = _listed(STATEMENTS, "or")
     cure = f"Did you mean `{near}`?" if near else f"Statements begin with {words}."
+    cure = WITHOUT_EQUAL.get(str(token).lower(), cure)
     return Diagnostic("G001", f"unknown statement `{short(token)}`", cure, span_of(token))
 
 
