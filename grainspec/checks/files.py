@@ -43,7 +43,8 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):
             if isinstance(source, MaskFiles) and wanted:
-                findings += check_masks(source, base, facts, wanted)
+                clip = base / video.path
+                findings += check_masks(source, base, facts, wanted, clip=clip)
             elif isinstance(source, Box | Polygon):
                 findings += _check_shape(source, facts, wanted)
             elif isinstance(source, During) and source.frames.first >= facts.frames:

@@ -5,12 +5,12 @@ A clip is a video file, or a folder of images whose names end in the frame numbe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 
@@ -32,18 +32,22 @@ class ClipFacts:
     rotation: int = 0
 
 
-def frame_number(path: Path) -> int | None:
-    """The last number in a file's name: ``left_00012.png`` is frame 12."""
-    numbers = re.findall(r"\d+", path.stem)
-    return int(numbers[-1][-15:]) if numbers else None
+def numbered_images(paths: Iterable[Path], span: Span | None = None) -> Iterator[tuple[int, Path]]:
+    """Image files with their frame numbers, sorted by name; files without a number are skipped.
 
-
-def numbered_images(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
-    """Image files with their frame numbers, sorted by name; files without a number are skipped."""
-    for path in sorted(paths):
-        number = frame_number(path)
-        if path.suffix.lower() in IMAGE_SUFFIXES and number is not None:
-            yield number, path
+    Raises GrainError (G322) if several numbers in the names could be the frame number.
+    """
+    images = [path for path in sorted(paths) if path.suffix.lower() in IMAGE_SUFFIXES]
+    numbered = [path for path in images if has_number(path.name)]
+    try:
+        found = number_names([path.name for path in numbered])
+    except AmbiguousNumbers as error:
+        if len(numbered) == 1:  # a clip of one frame: its number does not matter
+            yield error.candidates[-1].values[0], numbered[0]
+            return
+        cure = "Name the frames 00000.png, 00001.png, …, without other numbers that vary."
+        raise fail("G322", error.message, cure, span) from error
+    yield from zip(found.values if found else (), numbered, strict=bool(found))
 
 
 def probe(path: Path, *, needed: int | None = None, span: Span | None = None) -> ClipFacts:
@@ -70,7 +74,7 @@ def _probe_folder(path: Path, span: Span | None) -> ClipFacts:
     from PIL import Image
 
     images: dict[int, Path] = {}
-    for number, image_path in numbered_images(path.iterdir()):
+    for number, image_path in numbered_images(path.iterdir(), span):
         if number in images:
             names = f"{images[number].name} and {image_path.name}"
             message = f"{names} in {path} have the same frame number"
