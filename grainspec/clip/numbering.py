@@ -141,9 +141,12 @@ def _candidates(names: Sequence[str]) -> list[Numbering]:
     words = [[*_WORD.finditer(stem)] for stem in stems]
     fewest = min(map(len, words), default=0)
     found: dict[tuple[int, ...], Numbering] = {}
-    for place in [*range(fewest), *range(-fewest, 0)]:
-        for one in _in_column([row[place] for row in words], stems):
-            found.setdefault(one.values, one)
+    for places in (range(-fewest, 0), range(fewest)):  # from the end, else from the beginning
+        for place in places:
+            for one in _in_column([row[place] for row in words], stems):
+                found.setdefault(one.values, one)
+        if any(len({*values}) > 1 for values in found):
+            break
     return list(found.values())
 
 

@@ -235,6 +235,14 @@ def _json(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def has_labelme(path: Path) -> bool:
+    """Whether a file is one of LabelMe's."""
+    try:
+        return is_labelme(_json(path))
+    except _BROKEN:
+        return False
+
+
 def _of_text_file(path: Path, shape: tuple[int, int]) -> Labels:
     """The objects of one frame's file."""
     if path.suffix.lower() == ".json":

@@ -96,7 +96,8 @@ def _open_folder(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
     from grainspec.regions.mask_images import ImageMasks, image_paths, named_files, numbered
 
     files = named_files(source, base)
-    if images := image_paths(files):
+    images = image_paths(files)
+    if images and not _has_labels_beside(images, files):
         _refuse_options(source, "images", ("threshold", "index", "colour", "alpha"))
         return ImageMasks(source, base / source.path, images)
     kinds = {path.suffix.lower() for path in files}
@@ -115,6 +116,18 @@ def _open_folder(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
         refuse_unread(source, path)
     message = f"{base / source.path} contains no images with a frame number in their names"
     raise fail("G304", message, "Name the masks 00000.png, 00001.png, ….", source.span)
+
+
+def _has_labels_beside(images: Sequence[Path], files: Sequence[Path]) -> bool:
+    """Whether the images are pictures that LabelMe's documents of the same names lie beside."""
+    stems = {path.stem for path in images}
+    beside = (path for path in files if path.suffix.lower() == ".json" and path.stem in stems)
+    first = next(beside, None)
+    if first is None:
+        return False
+    from grainspec.regions.mask_labels import has_labelme
+
+    return has_labelme(first)
 
 
 def _refuse_options(source: MaskFiles, kind: str, allowed: Sequence[str]) -> None:

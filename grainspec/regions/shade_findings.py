@@ -41,7 +41,7 @@ def shade_findings(
 
 
 def _share(shades: Shades) -> str:
-    return f"{max(0.01, shades.soft / max(1, shades.pixels)):.0%}"
+    return f"{max(0.01, max(shades.soft, shades.grey) / max(1, shades.pixels)):.0%}"
 
 
 def _selection(shades: Shades, select: Callable[[int], str] | None, bright: bool) -> str:

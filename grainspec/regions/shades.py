@@ -22,8 +22,8 @@ greys; or nothing that is bright enough."""
 
 _NEAR = 32 / 256
 """Shades this close to black or white count as noise of black or white."""
-_BLOCK = 8
-"""Grey pixels within about this many pixels of both black and white are an edge."""
+_EDGE = 1 / 120
+"""Grey pixels so close to both black and white, in shares of the shorter side, are an edge."""
 _SOLID = 0.2
 """A value with this share of its pixels inside areas of it is an object's, not an edge's."""
 _MANY_VALUES = 4096
@@ -37,7 +37,7 @@ class Shades:
         self.lossy = lossy
         self.counts: Counter[int] = Counter()
         self.solid: Counter[int] = Counter()
-        self.soft = self.bright = self.pixels = 0
+        self.grey = self.soft = self.bright = self.pixels = 0
 
     def add_image(self, image: Image.Image) -> None:
         """Count the values of an 8-bit grey image; NumPy is only needed for unusual ones."""
@@ -72,6 +72,7 @@ class Shades:
                 continue
             self.pixels += count
             self.bright += count * (2 * value >= self.white)
+            self.grey += count * (not self._near_black(value) and not self._near_white(value))
             if value in self.counts or len(self.counts) < _MANY_VALUES:
                 self.counts[value] += count
 
@@ -94,16 +95,22 @@ class Shades:
         if not self.lossy and self._has_labels():
             return "labels"
         of_frame, of_region = self.soft / self.pixels, self.soft / self.bright
-        if of_frame > 0.05 or of_region > 1:
+        if of_frame > 0.05 or (of_frame > 0.005 and of_region > 1):
             return "greys"
-        return "soft" if of_frame > 0.01 or of_region > 0.2 else "binary"
+        if self.grey > 0.25 * self.pixels:
+            return "greys"  # a picture is full of edges
+        return "soft" if of_frame > 0.01 or (of_frame > 0.002 and of_region > 0.2) else "binary"
 
     def _has_labels(self) -> bool:
         """Whether three or more values have areas of their own that are not noise.
 
         Compression makes noise at both ends: a bit brighter than black and a bit darker than white.
         """
-        areas = [v for v, count in self.counts.items() if self.solid[v] >= _SOLID * count]
+        areas = {
+            self.white if self._near_white(value) else value
+            for value, count in self.counts.items()
+            if self.solid[value] >= _SOLID * count
+        }
         inner = [value for value in self.values if 0 < value < self.white]
         ends = {self._near_white(v) for v in inner if self._near_white(v) or self._near_black(v)}
         noise = len(ends) == 2 and all(self._near_white(v) or self._near_black(v) for v in areas)
@@ -146,17 +153,20 @@ def _soft_pixels(values_HW: npt.NDArray[Any], white: int) -> int:
     grey = ~(dark | light)
     if not grey.any():
         return 0
-    edge = _near(_blocks(dark, "any")) & _near(_blocks(light, "any"))
-    return int(_blocks(grey, "count")[~edge].sum(dtype=np.int64))
+    block = max(4, round(_EDGE * min(values_HW.shape)))
+    edge = _near(_blocks(dark, block, "any")) & _near(_blocks(light, block, "any"))
+    return int(_blocks(grey, block, "count")[~edge].sum(dtype=np.int64))
 
 
-def _blocks(mask_HW: npt.NDArray[np.bool_], what: Literal["any", "count"]) -> npt.NDArray[Any]:
+def _blocks(
+    mask_HW: npt.NDArray[np.bool_], block: int, what: Literal["any", "count"]
+) -> npt.NDArray[Any]:
     """Whether any pixel of each block is set, or how many are."""
     import numpy as np
 
-    high, wide = (-side % _BLOCK for side in mask_HW.shape)
+    high, wide = (-side % block for side in mask_HW.shape)
     padded = np.pad(mask_HW, ((0, high), (0, wide)))
-    blocks = padded.reshape(padded.shape[0] // _BLOCK, _BLOCK, padded.shape[1] // _BLOCK, _BLOCK)
+    blocks = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block)
     return np.asarray(blocks.any(axis=(1, 3)) if what == "any" else blocks.sum(axis=(1, 3)))
 
 
