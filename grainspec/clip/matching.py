@@ -35,16 +35,30 @@ def match_frames(
     time, and those with as many frames by number. Returns None if neither is the same.
     """
     by_number = tuple(frames)
-    if same_rate(clip, facts, other, own):
+    if own.frames == facts.frames and same_rate(clip, facts, other, own):
+        return Match(by_number, "number")
+    times, own_times = timestamps(clip), timestamps(other)
+    if not times or not own_times or _same_times(times, own_times, facts.fps):
         return Match(by_number, "doubtful" if own.frames > facts.frames else "number")
-    apart = own.frames / own.fps - facts.frames / facts.fps
-    if abs(apart) <= 1.5 / min(own.fps, facts.fps):
-        times, own_times = timestamps(clip), timestamps(other)
-        if times and own_times and frames[-1] < len(times):
-            slack = Fraction(1, 4) / Fraction(max(own.fps, facts.fps)).limit_denominator(1001)
-            shown = (bisect_right(own_times, times[frame] + slack) - 1 for frame in frames)
-            return Match(tuple(max(0, number) for number in shown), "time")
+    longest = max(_apart(times, facts), _apart(own_times, own))
+    durations = times[-1] + _apart(times, facts), own_times[-1] + _apart(own_times, own)
+    if abs(durations[0] - durations[1]) <= Fraction(3, 2) * longest and frames[-1] < len(times):
+        slack = min(_apart(times, facts), _apart(own_times, own)) / 4
+        shown = (bisect_right(own_times, times[frame] + slack) - 1 for frame in frames)
+        return Match(tuple(shown), "time")
     return Match(by_number, "doubtful") if own.frames == facts.frames else None
+
+
+def _same_times(times: Sequence[Fraction], own: Sequence[Fraction], fps: float) -> bool:
+    """Whether frames of the same number are shown at the same time, as long as both clips last."""
+    return all(abs(one - two) * 2 < 1 / fps for one, two in zip(times, own, strict=False))
+
+
+def _apart(times: Sequence[Fraction], facts: ClipFacts) -> Fraction:
+    """The mean time between frames."""
+    if len(times) > 1:
+        return times[-1] / (len(times) - 1)
+    return 1 / Fraction(facts.fps).limit_denominator(1001)
 
 
 def same_rate(clip: Path, facts: ClipFacts, other: Path, own: ClipFacts) -> bool:

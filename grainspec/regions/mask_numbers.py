@@ -129,7 +129,7 @@ def _evenly_spaced(numbers: Sequence[int]) -> bool:
 def _without(source: MaskFiles, frames: Sequence[int], present: Sequence[int]) -> list[str]:
     """Region expressions that are empty on the frames without masks."""
     plain = source.model_fields_set <= {"kind", "path"}
-    masks = f'masks("{source.path}")' if plain else f'masks("{source.path}", …)'
+    masks = f'masks("{source.path}")' if plain else "masks(…)"
     ways = [f"{masks[:-1]}, missing empty)"]
     ranges: list[list[int]] = []
     known = {*present}

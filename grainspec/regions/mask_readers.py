@@ -112,10 +112,25 @@ def _open_folder(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
 
         _refuse_options(source, "LabelMe or YOLO files", ("index", "label"))
         return LabelMasks.of_folder(source, base / source.path, files, facts)
+    if documents := [path for path in files if path.suffix.lower() in CVAT_SUFFIXES]:
+        return _only_document(source, documents, facts)
     for path in files:
         refuse_unread(source, path)
     message = f"{base / source.path} contains no images with a frame number in their names"
     raise fail("G304", message, "Name the masks 00000.png, 00001.png, ….", source.span)
+
+
+def _only_document(source: MaskFiles, paths: Sequence[Path], facts: ClipFacts) -> MaskReader:
+    """The reader of the only XML document of a folder; several are those of Pascal VOC, if any."""
+    from grainspec.regions.mask_labels import LabelMasks
+
+    _refuse_options(source, "CVAT XML", ("index", "label"))
+    reader = LabelMasks.of_file(source, paths[0], facts)
+    if len(paths) > 1:
+        message = f"{source.path} contains {len(paths)} XML documents"
+        cure = f"Name one of them, such as {paths[0].name}."
+        raise fail("G304", message, cure, source.span)
+    return reader
 
 
 def _has_labels_beside(images: Sequence[Path], files: Sequence[Path]) -> bool:
