@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, mod
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.names import WRITABLE, PathText
+from grainspec.model.names import IN_HOME, WRITABLE, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
@@ -44,7 +44,7 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
-ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
+ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE, IN_HOME]
 
 Profile = Literal["auto", "videograin", "demo"]
 PhraseContext = Literal["isolated", "in_context"]

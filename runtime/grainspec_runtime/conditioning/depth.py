@@ -25,8 +25,8 @@ from PIL import Image
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import Control, ControlKind
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
-from grainspec_runtime.models.locate import read_json
 
 Depths = npt.NDArray[np.float32]
 Predicts = Literal["inverse", "metric"]
