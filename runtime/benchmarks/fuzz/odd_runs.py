@@ -70,7 +70,7 @@ _changed("negative timesteps", "run.json", lambda run: run | {"timesteps": [-5.0
 _changed(
     "texts for numbers",
     "run.json",
-    lambda run: {key: "x" for key in run} | {"spec": run["spec"], "base": run["base"]},
+    lambda run: dict.fromkeys(run, "x") | {"spec": run["spec"], "base": run["base"]},
 )
 _changed("1,000,000 brackets", "run.json", lambda run: "[" * 1_000_000)
 _changed(
