@@ -16,8 +16,10 @@ MAX_SECONDS = 2.0
 """Longer steps are findings, by the processor's time: other programs may hold a case up."""
 MAX_GROWTH = 1 << 30
 """Cases whose memory grows by more bytes are findings."""
-HUNG_SECONDS = 30.0
-"""A worker that says nothing for so long is stopped: a case that waits takes no processor time."""
+BUSY_SECONDS = 10.0
+"""A worker that computes for so long, in the processor's time, is stopped."""
+WAITING_SECONDS = 60.0
+"""A worker that says nothing for so long, and hardly computes, is stopped: it waits for ever."""
 
 
 _STEPS: list[float] = []
@@ -90,6 +92,6 @@ BAD = {
     "traceback": "an exception that is not a finding with a code",
     "slow": f"more than {MAX_SECONDS:g} s",
     "large": f"memory grew by more than {MAX_GROWTH >> 20} MB",
-    "hung": f"no answer in {HUNG_SECONDS:g} s",
+    "hung": f"no answer after {BUSY_SECONDS:g} s of computing or {WAITING_SECONDS:g} s of waiting",
     "died": "the process ended",
 }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from queue import Queue
 from threading import Lock
 
-from case import HUNG_SECONDS, Fuzzer, Result
+from case import BUSY_SECONDS, WAITING_SECONDS, Fuzzer, Result
 
 
 def results(
@@ -33,7 +36,7 @@ def results(
                 answer = worker.ask(index)
                 if isinstance(answer, str):
                     name = fuzzer.name(seed, index)
-                    done.put(Result(index, name, answer, HUNG_SECONDS, 0, worker.ending))
+                    done.put(Result(index, name, answer, BUSY_SECONDS, 0, worker.ending))
                     worker = _Worker(command)
                 else:
                     done.put(answer)
@@ -55,6 +58,8 @@ class _Worker:
             [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.ending = ""
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
 
     def ask(self, index: int) -> Result | str:
         assert self.process.stdin is not None
@@ -64,11 +69,23 @@ class _Worker:
             self.process.stdin.flush()
         except BrokenPipeError:
             return self._died()
-        if not select.select([self.process.stdout], [], [], HUNG_SECONDS)[0]:
-            self.stop()
-            return "hung"
+        started, before = time.monotonic(), self._computed()
+        while not select.select([self.process.stdout], [], [], 1.0)[0]:
+            waited, computed = time.monotonic() - started, self._computed() - before
+            idle = waited > WAITING_SECONDS and computed < waited / 100
+            if computed > BUSY_SECONDS or idle or waited > 20 * WAITING_SECONDS:
+                self.stop()
+                return "hung"
         line = self.process.stdout.readline()
         return Result(**json.loads(line)) if line else self._died()
+
+    def _computed(self) -> float:
+        """The processor's time of the worker, in seconds; 0 where that cannot be known."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _died(self) -> str:
         self.ending = f"exit code {self.process.wait()}"

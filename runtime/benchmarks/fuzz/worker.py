@@ -29,6 +29,8 @@ def work(fuzzer: Fuzzer, seed: int, keep: Path | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_ADDRESSES, resource.RLIM_INFINITY))
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers.write("\n")  # ready: all is imported
+    answers.flush()
     for line in sys.stdin:
         result = tried(fuzzer, seed, int(line), keep)
         answers.write(json.dumps(result.as_json()) + "\n")
