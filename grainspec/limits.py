@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+MAX_SECONDS = 2
+"""Seconds of a processor for one file, until it is refused."""
+MAX_GROWTH = 1 << 30
+"""Bytes by which memory grows for one file, until it is refused."""
+
 MAX_SPEC_BYTES = 8_000_000
-"""A spec's file; its text is limited to 2,000,000 characters."""
+"""A spec's file; its text is limited further."""
 MAX_JSON_BYTES = 1 << 26
 """A JSON file: annotations, or a file in a run's folder."""
 MAX_JSON_NODES = 2_000_000
@@ -16,6 +21,8 @@ MAX_FILES = 200_000
 """Files in a folder of frames or masks, and entries that a glob looks at."""
 MAX_POINTS = 20_000
 """Points of the polygons on one frame of an annotation file."""
+MAX_RECORD_BYTES = 16_000_000
+"""A JSON file in a run's folder; usual ones have some thousands."""
 MAX_ARRAY_BYTES = 1 << 36
 """An array in an `.npy` file, which is read frame by frame."""
 MAX_ARCHIVED_BYTES = 1 << 29

@@ -10,10 +10,11 @@ import json
 import os
 import stat
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from grainspec.limits import MAX_JSON_BYTES, MAX_JSON_NODES, MAX_JSON_VALUES
+from grainspec.limits import MAX_FILES, MAX_JSON_BYTES, MAX_JSON_NODES, MAX_JSON_VALUES
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -39,6 +40,14 @@ def regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):  # such as a name that is too long, or one with a null character
         return False
+
+
+def files_in(folder: Path, most: int = MAX_FILES) -> list[Path]:
+    """What is in a folder; raises OSError if it cannot be read, TooLarge for too many files."""
+    found = list(islice(folder.iterdir(), most + 1))
+    if len(found) > most:
+        raise TooLarge(f"it has more than {most:,} files")
+    return found
 
 
 def require_regular(path: Path) -> None:

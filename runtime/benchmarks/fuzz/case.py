@@ -9,13 +9,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from grainspec.limits import MAX_GROWTH, MAX_SECONDS
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_SECONDS = 2.0
-"""Longer steps are findings, by the processor's time: other programs may hold a case up."""
-MAX_GROWTH = 1 << 30
-"""Cases whose memory grows by more bytes are findings."""
 BUSY_SECONDS = 10.0
 """A worker that computes for so long, in the processor's time, is stopped."""
 WAITING_SECONDS = 60.0

@@ -14,7 +14,9 @@ import time
 import traceback
 from pathlib import Path
 
-from case import MAX_GROWTH, MAX_SECONDS, Fuzzer, Result, longest_step
+from case import Fuzzer, Result, longest_step
+
+from grainspec.limits import MAX_GROWTH, MAX_SECONDS
 
 _MOST_ADDRESSES = 24 << 30
 """So that a runaway case fails here, and does not take the machine along."""

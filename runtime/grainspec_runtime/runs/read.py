@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from grainspec.clip.crop import FrameCrop, frame_crop
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
+from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
@@ -25,8 +26,6 @@ MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
 MEASURES = "measures.json"
 COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
 """Files next to the folders of a spec's variants."""
-_MOST = 16_000_000
-"""The largest manifest that is read, in bytes; real ones have some thousands."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _is_object(value: object) -> bool:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        value = read_json(path, most=_MOST, bounded=True)
+        value = read_json(path, most=MAX_RECORD_BYTES, bounded=True)
         if not isinstance(value, dict):
             raise ValueError("the file is not a JSON object")
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
+from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regular_file import read_json
 from grainspec_runtime.media.decode import Frames
@@ -22,8 +23,6 @@ from grainspec_runtime.study.record import Study
 NUMBERS, MAPS = "study.json", "attention.safetensors"
 ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS = "attention.png", "attention.mp4", "segments.png"
 STUDY_FILES = frozenset({NUMBERS, MAPS, ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS})
-
-_MOST = 16_000_000
 
 
 def save_study(
@@ -100,7 +99,7 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
                     for kind in ("words_inside", "tokens_inside")
                 },
             }
-            for edit in read_json(path, most=_MOST, bounded=True)["edits"]
+            for edit in read_json(path, most=MAX_RECORD_BYTES, bounded=True)["edits"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"cannot read {path}: {str(error).splitlines()[0] if str(error) else error!r}"
