@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,49 +45,64 @@ def test_there_are_at_least_sixty_oddities() -> None:
 
 
 BROKEN = """
-import sys, time
-import specs
+import os, sys, time
+sys.path.insert(0, FUZZ)
+import pool
+from case import Fuzzer, step
+from worker import work
+
+pool.WAITING_SECONDS, pool.BUSY_SECONDS = 2.0, 4.0
 
 def run(seed, index, folder):
     if index == 1:
+        (folder / "file").write_text("x")
         raise ValueError("wrong")
     if index == 2:
-        import os
         os._exit(3)
     if index == 3:
         time.sleep(99)
     if index == 4:
-        step(lambda: sum(range(10 ** 9)))()
+        step(lambda: sum(range(10 ** 12)))()
     if index == 5:
-        bytearray(1200 << 20)
+        return "fine" if len(b"x" * (1200 << 20)) else ""
+    if index == 6:
+        step(lambda: busy(2.2))()
     return "fine"
 
-from case import step
-import pool
-pool.WAITING_SECONDS = 1.0
-pool.BUSY_SECONDS = 3.0
-specs.FUZZER = specs.Fuzzer(run, lambda seed, index: f"case: {index}")
-import runpy
-sys.argv[0] = "fuzz"
-runpy.run_path(PLACE, run_name="__main__")
+def busy(seconds):
+    started = time.process_time()
+    while time.process_time() - started < seconds:
+        pass
+
+fuzzer = Fuzzer(run, lambda seed, index: f"case {index}")
+if "--worker" in sys.argv:
+    work(fuzzer, 0, KEPT)
+else:
+    for result in pool.results(fuzzer, range(8), [__file__, "--worker"], seed=0, workers=2):
+        print(result.index, result.outcome)
 """
 
 
 def test_what_goes_wrong_is_found(tmp_path: Path) -> None:
     """Each way of going wrong, by a fuzzer that does it."""
     program = tmp_path / "broken.py"
-    program.write_text(BROKEN.replace("PLACE", repr(str(FUZZ / "__main__.py"))))
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import sys; sys.path.insert(0, {str(FUZZ)!r})\n"
-            f"import pathlib; exec(pathlib.Path({str(program)!r}).read_text())",
-            *["specs", "--count", "6", "--keep", str(tmp_path / "kept")],
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
+    head = (
+        f"from pathlib import Path\nFUZZ, KEPT = {str(FUZZ)!r}, Path({str(tmp_path / 'kept')!r})\n"
     )
-    assert done.returncode == 1, done.stderr
-    assert re.findall(r"^ +(\d)  (\w+)", done.stdout, re.MULTILINE)
+    program.write_text(head + BROKEN)
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, check=False
+    )
+    assert sorted(done.stdout.splitlines()) == [
+        "0 fine",
+        "1 traceback",
+        "2 died",
+        "3 hung",
+        "4 hung",
+        "5 large",
+        "6 slow",
+        "7 fine",
+    ], done.stderr
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["1", "5", "6"]
+    assert (tmp_path / "kept" / "1" / "file").exists()
+    assert "ValueError: wrong" in (tmp_path / "kept" / "1" / "FINDING.txt").read_text()
