@@ -24,7 +24,9 @@ def reserved(unet: nn.Module) -> Iterator[None]:
     with _lock:
         if unet in _in_use:
             message = "a plan is already applied to this UNet"
-            cure = "Leave the other `with plan_applied(…)` first: a UNet follows one plan at a time."
+            cure = (
+                "Leave the other `with plan_applied(…)` first: a UNet follows one plan at a time."
+            )
             raise fail("G413", message, cure)
         _in_use.add(unet)
     try:
@@ -43,9 +45,7 @@ def check_caller(pipe: Any) -> None:
     caller = _calling_pipeline()
     if caller is None or caller is pipe:
         return
-    message = (
-        f"the UNet is called by another {type(caller).__name__} than the plan is applied to"
-    )
+    message = f"the UNet is called by another {type(caller).__name__} than the plan is applied to"
     raise fail("G413", message, "Apply the plan to the pipeline that you call.")
 
 

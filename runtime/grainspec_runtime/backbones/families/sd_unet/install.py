@@ -102,9 +102,7 @@ class Installation:
         return self._norms.in_place() if self._attention.norm == "clip" else nullcontext()
 
 
-def installed(
-    unet: UNet2DConditionModel, attention: Attention
-) -> AbstractContextManager[None]:
+def installed(unet: UNet2DConditionModel, attention: Attention) -> AbstractContextManager[None]:
     """Compute all attention of ``unet`` with ``attention`` inside the block.
 
     ``attention.norm`` sets the scope of group norms. At the end the UNet's own processors and norms
