@@ -15,12 +15,14 @@ from pathlib import Path
 from grainspec.clip.colours import PRIMARIES, TRANSFERS
 from grainspec.clip.container import NotAContainer, not_supported
 from grainspec.clip.images import TooManyPixels, open_image, shown_size, unreadable
+from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
+_IMAGES_FPS = 8.0
 _STATED_DURATION = frozenset({"matroska", "flv", "asf"})
 """Containers whose header has the duration; of others, FFmpeg estimates it from the file."""
 _SHORTER = 0.5
@@ -47,28 +49,32 @@ class ClipFacts:
     pixel_aspect: Fraction = Fraction(1)
 
 
-def frame_number(path: Path) -> int | None:
-    """The last number in a file's name: ``left_00012.png`` is frame 12."""
-    numbers = re.findall(r"\d+", path.stem)
-    return int(numbers[-1][-15:]) if numbers else None
+def numbered_images(paths: Iterable[Path], span: Span | None = None) -> Iterator[tuple[int, Path]]:
+    """Image files with their frame numbers, sorted by name; files without a number are skipped.
+
+    Raises GrainError (G322) if several numbers in the names could be the frame number.
+    """
+    images = [path for path in sorted(paths) if path.suffix.lower() in IMAGE_SUFFIXES]
+    numbered = [path for path in images if has_number(path.name)]
+    try:
+        found = number_names([path.name for path in numbered])
+    except AmbiguousNumbers as error:
+        if len(numbered) == 1:  # a clip of one frame: its number does not matter
+            yield error.candidates[-1].values[0], numbered[0]
+            return
+        cure = "Name the frames 00000.png, 00001.png, …, without other numbers that vary."
+        raise fail("G322", error.message, cure, span) from error
+    yield from zip(found.values if found else (), numbered, strict=bool(found))
 
 
-def numbered_images(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
-    """Image files with their frame numbers, sorted by name; files without a number are skipped."""
-    for path in sorted(paths):
-        number = frame_number(path)
-        if path.suffix.lower() in IMAGE_SUFFIXES and number is not None:
-            yield number, path
-
-
-def still_images(path: Path) -> list[tuple[int, Path]] | None:
+def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]] | None:
     """The images of a clip with their numbers, in the order of its frames; None if it is a video.
 
     Frames are counted from 0, whatever the number of the first image is. An image that moves (APNG)
-    is a video.
+    is a video. Raises GrainError (G322) if several numbers in the names could be the frame number.
     """
     if path.is_dir():
-        return sorted(numbered_images(path.iterdir()))
+        return sorted(numbered_images(path.iterdir(), span))
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return None
     try:
@@ -80,8 +86,10 @@ def still_images(path: Path) -> list[tuple[int, Path]] | None:
         return None
 
 
-def probe(path: Path, *, needed: int | None = None, span: Span | None = None) -> ClipFacts:
-    """Read the facts of a clip.
+def probe(
+    path: Path, *, needed: int | None = None, fps: float | None = None, span: Span | None = None
+) -> ClipFacts:
+    """Read the facts of a clip; ``fps`` is the frame rate of images, 8 if not given.
 
     Frames of a file are counted by reading its packets, up to frame ``needed`` if given, so that
     truncated files are detected. Raises GrainError: G301 if the clip does not exist, G302 if it
@@ -95,13 +103,15 @@ def probe(path: Path, *, needed: int | None = None, span: Span | None = None) ->
         raise fail("G301", f"the video {path} does not exist", "Check the path.", span)
     if path.is_file() and path.stat().st_size == 0:
         raise fail("G302", f"{path} is empty", "Copy the file again.", span)
-    images = still_images(path)
+    images = still_images(path, span)
     if images is None:
         return _probe_file(path, needed, span)
-    return _probe_images(path, images, span)
+    return _probe_images(path, images, fps or _IMAGES_FPS, span)
 
 
-def _probe_images(path: Path, images: list[tuple[int, Path]], span: Span | None) -> ClipFacts:
+def _probe_images(
+    path: Path, images: list[tuple[int, Path]], fps: float, span: Span | None
+) -> ClipFacts:
     if not images:
         message = f"{path} contains no numbered images"
         raise fail("G302", message, "Name the frames 00000.png, 00001.png, ….", span)
@@ -121,7 +131,7 @@ def _probe_images(path: Path, images: list[tuple[int, Path]], span: Span | None)
             message = f"{other} has a different size than the frames before it: "
             message += f"{size[0]}x{size[1]}, not {width}x{height}"
             raise fail("G302", message, "All frames must have the same size.", span)
-    return ClipFacts(len(images), width, height, 8.0, first=first)
+    return ClipFacts(len(images), width, height, fps, first=first)
 
 
 def _size_of(path: Path, span: Span | None) -> tuple[int, int]:

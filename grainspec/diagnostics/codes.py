@@ -21,6 +21,9 @@ ERRORS: dict[str, str] = {
     "G008": "a required statement is missing",
     "G009": "the JSON document does not match the schema",
     "G010": "a statement is not allowed in a variant, or only in a variant",
+    "G011": "a bracket is not closed",
+    "G012": "a path contains a backslash",
+    "G013": "the file is JSON or YAML, not a spec in the .grain language",
     "G101": "unknown region",
     "G102": "two regions or two variants have the same name",
     "G104": "an edit's words are not in the target prompt",
@@ -49,6 +52,11 @@ ERRORS: dict[str, str] = {
     "G313": "a part lies outside its owner",
     "G314": "the model does not support the video's size or number of frames",
     "G317": "a folder does not contain a complete run",
+    "G320": "the shades or objects of masks are ambiguous",
+    "G322": "the frame numbers in file names are ambiguous",
+    "G323": "masks are in a format that is not read",
+    "G325": "an index selects what several objects have in common",
+    "G326": "a mask video does not match the clip",
     "G330": "a file is not a video, or not one in a supported container",
     "G340": "another run is writing the output folder",
     "G346": "a glob of masks leads elsewhere, or matches too many files",
@@ -71,6 +79,10 @@ ERRORS: dict[str, str] = {
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
     "G519": "a depth model does not fit the control",
+    "G524": "the model is distilled and cannot be inverted",
+    "G527": "a file is not a checkpoint",
+    "G528": "a model's configuration is not accepted",
+    "G529": "a package's version is not supported",
     "G900": "an internal error",
 }
 
@@ -82,6 +94,8 @@ WARNINGS: dict[str, str] = {
     "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
     "G316": "a part extends beyond its owner",
+    "G321": "masks are partly grey",
+    "G324": "masks are not matched to frames by number, or their count or rate differs",
     "G333": "frames of the video are transparent",
     "G334": "the video is HDR",
     "G335": "a crop takes a part of a region",
@@ -94,9 +108,10 @@ WARNINGS: dict[str, str] = {
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
     "G518": "a run may not fit in memory",
-    "G520": "it is unknown whether a depth model predicts depth or its inverse",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
+    "G525": "the model may not suit editing",
+    "G526": "a LoRA fits the model only in part",
 }
 
 
