@@ -11,6 +11,7 @@ from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
 from grainspec.checks.model import check_model
 from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
+from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.json_format import from_json
 from grainspec.loading import read_text
@@ -72,6 +73,6 @@ def findings_in(file: Path, *, look_at_files: bool) -> tuple[str | None, list[Di
             return source, list(parsed.diagnostics)
         spec, findings = parsed.spec, list(parsed.diagnostics)
     if look_at_files:
-        findings += check_files(spec, file.parent)
+        findings += check_files(spec, file.parent, Waiting("reading frame"))
         findings += check_model(spec, file.parent)
     return source, findings

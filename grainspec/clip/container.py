@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grainspec.clip.images import MAX_PIXELS
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.regular_file import regular
@@ -40,6 +41,7 @@ _OPTIONS = {
     "format_whitelist": ",".join(DEMUXERS),
     "protocol_whitelist": "file",
     "enable_drefs": "0",  # an MOV can name another file that has its frames
+    "max_pixels": str(MAX_PIXELS),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
+from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
@@ -118,7 +119,7 @@ def _prepare(
     findings = check_meaning(spec, one_of_several=bool(whole.variants))
     _raise_errors(findings)
     if sibling is None:
-        findings += check_files(spec, base)
+        findings += check_files(spec, base, Waiting("reading frame"))
         _raise_errors(findings)
         model, family = find_model(spec.model, base, spec.span_of("model"))
         findings += family.review(model, loras)
