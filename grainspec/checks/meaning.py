@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
+from grainspec.checks.phrases import check_phrases
+from grainspec.checks.prompts import check_prompts
+from grainspec.checks.sampling import check_sampling
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.model.expressions import Box, references, uses_rest, walk
+from grainspec.model.settings import given
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
-from grainspec.words import bind_phrases, nearest_words, occurrences
 
 MAX_GUESSES = 20
-"""The number of unknown names, and of unknown words, that get a suggestion; finding one is slow."""
+"""The number of unknown names that get a suggestion; finding one is slow."""
 MAX_OF_VARIANTS = 100
 """After this many findings about variants, further variants are not checked."""
 
@@ -33,6 +36,7 @@ def check_meaning(
         *_circles(spec),
         *([] if unknown or one_of_several else _unused_regions(spec, absent)),
         *_flat_boxes(spec),
+        *check_prompts(spec),
         *_edits(whole, absent, is_base=bool(spec.variants)),
         *_variants(spec),
     ]
@@ -47,7 +51,9 @@ def check_meaning(
         own = {entry.removeprefix(f"{number}.") for entry in absent}
         lost = frozenset(entry for entry in own if "." not in entry)
         differs = (
-            variant.target is not None or bool(variant.edits) or not (spec.target and spec.changes)
+            variant.target is not None
+            or bool(variant.edits or given(variant.sampler))
+            or not (spec.target and spec.changes)
         )
         for finding in _edits(spec.as_variant(name), lost) if differs else ():
             if (finding.code, finding.message, finding.span) not in known:
@@ -61,7 +67,8 @@ def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagno
     span = finding.span
     edit = next((e for e in spec.changes if span and e.span_of("phrase") == span), None)
     if finding.code not in {"G104", "G105"} or edit is None or variant.target is None:
-        return Diagnostic(finding.code, message, finding.cure, span or variant.span)
+        place = span or variant.span
+        return Diagnostic(finding.code, message, finding.cure, place, finding.fixes)
     # The spec's own edit does not fit the variant's target; the user corrects it in the variant.
     line = f" (line {span.line})" if span else ""
     cure = f"The edit of `{edit.region}`{line} applies to this variant too. "
@@ -78,52 +85,15 @@ def _edits(
     """
     yield from _circular_owners(spec)
     yield from _contradictions(spec)
-    yield from _sampling(spec)
+    yield from check_sampling(spec)
     if spec.target:
-        yield from _phrases(spec)
+        yield from check_phrases(spec)
     elif not is_base and "target" not in absent:
         cure = 'Describe the edited clip: `target "a green robot on grass"`.'
         yield Diagnostic("G008", "the `target` statement is missing", cure, spec.span)
     if not spec.changes and not is_base and not absent:
         cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
         yield Diagnostic("G108", "the spec has no edit", cure, spec.span)
-
-
-def _sampling(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `sampler`, `control` and `blend` against each other."""
-    sampler = spec.sampler
-    if sampler.eta and sampler.method != "ddim":
-        message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
-        yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
-    for control in spec.controls:
-        if control.start >= control.until:
-            start, until = f"{100 * control.start:g}%", f"{100 * control.until:g}%"
-            message = f"the control starts at {start} of the steps and ends at {until}"
-            cure = "`from` must be smaller than `until`."
-            yield Diagnostic("G203", message, cure, control.span_of("until") or control.span)
-    yield from _blending(spec)
-
-
-_BLENDED = {"feather": ("latents", "pixels", "both"), "from": ("latents", "both")}
-"""The settings of `blend` that need certain kinds of `space`."""
-
-
-def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `blend` that have no effect."""
-    blend = spec.blend
-    values = {"feather": blend.feather and blend.feather.value, "from": blend.start}
-    for setting, spaces in _BLENDED.items():
-        if values[setting] and blend.space not in spaces:
-            message = f"`{setting}` has no effect with `space {blend.space}`"
-            cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
-            yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
-    kept = any(isinstance(edit, Keep) for edit in spec.edits)
-    if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
-        message = (
-            "with `from 100%` the source is never restored, so `keep` has no effect in latents"
-        )
-        cure = "Write a lower percentage, or `space pixels` without `from`."
-        yield Diagnostic("G111", message, cure, blend.span_of("from") or blend.span)
 
 
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -290,24 +260,3 @@ def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
             message = f"`{edit.region}` is its own owner"
             cure = "After `of`, name the object that the part belongs to."
             yield Diagnostic("G109", message, cure, edit.span_of("owner"))
-
-
-def _phrases(spec: EditSpec) -> Iterator[Diagnostic]:
-    changes = spec.changes
-    guesses = iter(range(MAX_GUESSES))
-    places = bind_phrases([edit.phrase for edit in changes], spec.target)
-    for edit, spans in zip(changes, places, strict=True):
-        span = edit.span_of("phrase")
-        if spans:
-            continue
-        if not occurrences(edit.phrase, spec.target):
-            near = None
-            if next(guesses, None) is not None:
-                near = nearest_words(edit.phrase, spec.target)
-            cure = f"Did you mean “{near}”?" if near else "Add these words to `target`."
-            message = f"“{edit.phrase}” is not in the target prompt"
-            yield Diagnostic("G104", message, cure, span)
-        else:
-            message = f"“{edit.phrase}” is already used by another edit"
-            cure = "Use other words, or write one edit of both regions, joined with `|`."
-            yield Diagnostic("G105", message, cure, span)

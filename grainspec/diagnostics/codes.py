@@ -1,7 +1,7 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs. A code never gets another meaning.
+regions, G4.. plans, G5.. models and runs, G9.. grainspec itself. A code never gets another meaning.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ ERRORS: dict[str, str] = {
     "G008": "a required statement is missing",
     "G009": "the JSON document does not match the schema",
     "G010": "a statement is not allowed in a variant, or only in a variant",
+    "G011": "a bracket is not closed",
+    "G012": "a path contains a backslash",
+    "G013": "the file is JSON or YAML, not a spec in the .grain language",
     "G101": "unknown region",
     "G102": "two regions or two variants have the same name",
     "G104": "an edit's words are not in the target prompt",
@@ -49,11 +52,24 @@ ERRORS: dict[str, str] = {
     "G313": "a part lies outside its owner",
     "G314": "the model does not support the video's size or number of frames",
     "G317": "a folder does not contain a complete run",
+    "G320": "the shades or objects of masks are ambiguous",
+    "G322": "the frame numbers in file names are ambiguous",
+    "G323": "masks are in a format that is not read",
+    "G325": "an index selects what several objects have in common",
+    "G326": "a mask video does not match the clip",
     "G330": "a file is not a video, or not one in a supported container",
     "G340": "another run is writing the output folder",
+    "G346": "a glob of masks leads elsewhere, or matches too many files",
+    "G349": "the current folder does not exist",
     "G402": "an edit's words exceed the text encoder's token limit",
     "G404": "the plan does not match the model or the clip",
     "G405": "a plan file cannot be read",
+    "G410": "a plan would replace the attention of another method",
+    "G411": "a pipeline's embeddings cannot be compared with the plan's target",
+    "G412": "the noise level of a pipeline's step is not known",
+    "G413": "a UNet is already in use",
+    "G414": "a pipeline runs its UNet in a way that a plan does not support",
+    "G415": "a pipeline's UNet was replaced under a plan",
     "G501": "a required package is not installed",
     "G502": "the model's folder is missing or incomplete",
     "G503": "the model cannot be downloaded",
@@ -62,14 +78,24 @@ ERRORS: dict[str, str] = {
     "G506": "out of memory",
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
+    "G519": "a depth model does not fit the control",
+    "G524": "the model is distilled and cannot be inverted",
+    "G527": "a file is not a checkpoint",
+    "G528": "a model's configuration is not accepted",
+    "G529": "a package's version is not supported",
+    "G900": "an internal error",
 }
 
 WARNINGS: dict[str, str] = {
     "G103": "a region is not used",
     "G111": "a statement or setting has no effect",
+    "G115": "a prompt has syntax of another tool",
+    "G116": "a prompt has invisible characters",
     "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
     "G316": "a part extends beyond its owner",
+    "G321": "masks are partly grey",
+    "G324": "masks are not matched to frames by number, or their count or rate differs",
     "G333": "frames of the video are transparent",
     "G334": "the video is HDR",
     "G335": "a crop takes a part of a region",
@@ -77,9 +103,15 @@ WARNINGS: dict[str, str] = {
     "G341": "the edited clip loses its sound",
     "G401": "a region is too small for a level of the model",
     "G403": "a prompt exceeds the text encoder's token limit",
+    "G416": "a plan modulated no step",
     "G510": "the demo model does not know a word",
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
+    "G518": "a run may not fit in memory",
+    "G521": "a text token covers more than an edit's words",
+    "G522": "a word in angle brackets is not loaded",
+    "G525": "the model may not suit editing",
+    "G526": "a LoRA fits the model only in part",
 }
 
 

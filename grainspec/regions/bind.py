@@ -222,7 +222,8 @@ class _Binder:
 
     def _masks(self, source: MaskFiles, at: Sequence[int]) -> Mask:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
-        images = open_masks(source, self.base, self.facts, [self.frames[i] for i in at])
+        frames, clip = [self.frames[i] for i in at], self.base / self.spec.video.path
+        images = open_masks(source, self.base, self.facts, frames, clip=clip)
         for number, image in enumerate(images):
             result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result

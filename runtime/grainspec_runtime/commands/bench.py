@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
@@ -138,8 +138,8 @@ def bench(
     if format_ == "json":
         print_json(about)
         return
-    print(tables(summary, chosen))
-    print(f"wrote {out}: open {out / 'index.html'} to see every clip")
+    say(tables(summary, chosen))
+    say(f"wrote {out}: open {out / 'index.html'} to see every clip")
 
 
 def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound
@@ -107,7 +107,7 @@ def show(
         shown = _facts(output, bound, layout, plan)
         print_json({**shown, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
-        print(f"wrote {output}")
+        say(f"wrote {output}")
 
 
 def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Frames:

@@ -90,7 +90,7 @@ def edit(
         warnings=(*prepared.warnings, *session.take_findings()),
         device=str(checkpoint.device),
         dtype=str(checkpoint.dtype).removeprefix("torch."),
-        model_folder=str(checkpoint.folder.resolve()),
+        model_folder=str((checkpoint.file or checkpoint.folder).resolve()),
         controls=tuple(map(prepared.bound.crop.unpadded, session.pictures)),
         reconstruction=reconstruction,
         options=session.recorded_options,

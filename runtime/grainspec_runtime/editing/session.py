@@ -85,6 +85,7 @@ class ClipSession:
             cache_limit()  # an invalid limit is reported now
         with self.stages.stage("load model"):
             self.checkpoint = self._loaded = self._load()
+        self._findings += self.checkpoint.findings
         self._read_clip()
         self._prepare_process()
         self._open = True
