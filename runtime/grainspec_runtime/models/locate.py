@@ -38,6 +38,20 @@ def locate(model: str, base: Path, *, span: Span | None = None) -> ModelFolder:
     return ModelFolder(model, folder, read_json(folder / "model_index.json", span), span)
 
 
+def local_folder(model: str, base: Path) -> Path | None:
+    """Return the folder of a model that can be read without a download; None if there is none.
+
+    >>> local_folder("owner/name", Path("/"))
+    """
+    if model == DEMO:
+        return DEMO_FOLDER
+    try:
+        folder = base / Path(model).expanduser()
+        return folder if folder.is_dir() else None
+    except (RuntimeError, OSError):  # no such user; a name longer than file names can be
+        return None
+
+
 def find_weights(
     model: ModelFolder, base: Path, weighted: Sequence[str], parts: Iterable[str]
 ) -> ModelFolder:

@@ -45,11 +45,13 @@ class StableDiffusionUNets:
         },
     }
 
-    def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
+    def describe(
+        self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
+    ) -> Backbone:
         """Read the facts that the compiler needs from configuration files."""
         from grainspec_runtime.backbones.families.sd_unet.describe import describe
 
-        return describe(model, embeddings, self.parts[model.pipeline])
+        return describe(model, embeddings, self.parts[model.pipeline], outlined=outlined)
 
     def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on."""

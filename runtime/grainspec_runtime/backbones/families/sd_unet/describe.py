@@ -16,13 +16,19 @@ from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
 from grainspec_runtime.models.additions import Embedding, add_words, new_word
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.locate import read_json
-from grainspec_runtime.models.tokenize import token_spans
+from grainspec_runtime.models.tokenize import token_spans, word_tokens
 
 
-def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterable[str]) -> Backbone:
+def describe(
+    model: ModelFolder,
+    embeddings: Sequence[Embedding],
+    parts: Iterable[str],
+    *,
+    outlined: bool = False,
+) -> Backbone:
     """Describe a Stable Diffusion checkpoint with these components, its ``parts``.
 
-    ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 if
+    ``outlined`` reads JSON only: a token is then a word. ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 if
     files are missing or broken, G504 if the architecture is not supported, G507 if components do
     not fit together, G508 if textual inversions do not fit the model.
     """
@@ -36,12 +42,11 @@ def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterabl
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", span)
     unet = configs["unet"]
     attended = _attended_levels(unet, model.name, span)
-    tokenizers = [
-        _tokenizer(folder / part, model.name, span)
-        for part in parts
-        if part.startswith("tokenizer")
-    ]
+    folders = [folder / part for part in parts if part.startswith("tokenizer")]
+    tokenizers = [] if outlined else [_tokenizer(path, model.name, span) for path in folders]
     lengths = [tokenizer.model_max_length for tokenizer in tokenizers]
+    if outlined:
+        lengths = [_length(read_json(path / "tokenizer_config.json", span)) for path in folders]
     check_fit(model.name, configs, scheduler, lengths, span)
     words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
     for tokenizer in tokenizers:
@@ -55,7 +60,7 @@ def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterabl
         training_steps=int(scheduler.get("num_train_timesteps", 1000)),
         native_size=native,
         steps_offset=int(scheduler.get("steps_offset", 1)),
-        tokenize=_tokenize(tokenizers, model.name, span),
+        tokenize=word_tokens(lengths[0]) if outlined else _tokenize(tokenizers, model.name, span),
         attended=attended,
     )
 
@@ -124,6 +129,12 @@ def _tokenizer(folder: Path, model: str, span: Span | None) -> Any:
     except (OSError, ValueError, TypeError) as error:
         message = f"the {folder.name} of {model} is missing or broken"
         raise fail("G502", message, "Check that the model's download is complete.", span) from error
+
+
+def _length(tokenizer: Mapping[str, Any]) -> int:
+    """Return the number of tokens that a tokenizer with this configuration gives."""
+    length = tokenizer.get("model_max_length", 77)
+    return int(length) if isinstance(length, int) and 0 < length < 10_000 else 77
 
 
 def _tokenize(
