@@ -33,6 +33,10 @@ class KnownModel(Protocol):
     def backbone(self) -> Backbone:
         """The facts that the compiler needs."""
 
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """The warnings about the model itself."""
+
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
 
@@ -82,6 +86,7 @@ def checked(
     known = None
     with _collected(findings):
         known = model()
+        findings += known.warnings if known and bound is None else ()
     if _broken(findings):
         return Checked(tuple(findings))
     result = compiled(spec, base, known, bound)
@@ -152,25 +157,27 @@ def check_all(spec: EditSpec, base: Path, *, regions: bool = True) -> Report:
     """
     from grainspec.checks.files import check_files
 
-    findings = check_files(spec, base)
-    if _broken(findings) or not regions:
-        return Report(tuple(findings))
     notes = []
-    size = _bytes_needed(spec, base)
+    size = _bytes_needed(spec, base) if regions else 0
     if size > MAX_BYTES:
-        note = "the regions of this clip need "
-        note += f"{size / 1e9:.1f} GB, so only `grain plan` computes them"
-        return Report(tuple(findings), (note,))
+        needs = f"the regions of this clip need {size / 1e9:.1f} GB"
+        notes.append(f"{needs}, so only `grain plan` computes them")
+        regions = False
+    findings = check_files(spec, base, masks=not regions)
+    known = None
     with _collected(findings):
         known = outlined_model(spec, base)
-        if known is None:
-            note = f"{spec.model} is not in a local folder, so what depends on the model is not "
-            notes.append(note + "checked: its sizes, levels and text tokens")
-        bound: Bound | None = None
-        for variant in _variants(spec):
-            result = compiled(variant, base, known, bound)
-            bound = bound or result.bound
-            findings += [finding for finding in result.findings if finding not in findings]
+        if known is not None:
+            findings += known.warnings
+        else:
+            notes.append(f"{spec.model} is not on this machine, so the model was not checked")
+    if _broken(findings) or not regions:
+        return Report(tuple(findings), tuple(notes))
+    bound: Bound | None = None
+    for variant in _variants(spec):
+        result = compiled(variant, base, known, bound)
+        bound = bound or result.bound
+        findings += [finding for finding in result.findings if finding not in findings]
     if spec.controls:
         notes.append("the networks of `control` are checked by `grain plan`")
     return Report(tuple(findings), tuple(notes))
@@ -190,8 +197,11 @@ def _bytes_needed(spec: EditSpec, base: Path) -> int:
     from grainspec.clip.facts import probe
 
     video = spec.video
-    facts = probe(base / video.path, needed=video.frames.last if video.frames else None)
-    crop, frames = frame_crop(video, facts), frame_numbers(video, facts)
+    try:
+        facts = probe(base / video.path, needed=video.frames.last if video.frames else None)
+        crop, frames = frame_crop(video, facts), frame_numbers(video, facts)
+    except GrainError:  # which `check_files` reports
+        return 0
     most = max((len(variant.claims) for variant in _variants(spec)), default=0)
     return len(frames) * crop.width * crop.height * (most + 4)
 

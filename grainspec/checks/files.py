@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from grainspec.checks.clip_frames import broken_frame, check_frames, check_numbering
+from grainspec.checks.sound import check_sound
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import Diagnostic, GrainError
@@ -23,13 +24,17 @@ from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
 
 
-def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """Check the files that ``spec`` names; relative paths start at ``base``."""
+def check_files(spec: EditSpec, base: Path, *, masks: bool = True) -> list[Diagnostic]:
+    """Check the files that ``spec`` names; relative paths start at ``base``.
+
+    ``masks`` is False if the regions are computed anyway, which checks their masks.
+    """
     video = spec.video
     try:
         facts = probe(
             base / video.path,
             needed=video.frames.last if video.frames else None,
+            fps=video.fps,
             span=video.span_of("path"),
         )
         frame_crop(video, facts)
@@ -42,11 +47,12 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
         findings += error.diagnostics
         frames = list(range(facts.frames))
     findings += check_frames(video, base / video.path, facts, frames)
+    findings += check_sound(video, base / video.path)
     findings += check_numbering(spec, base / video.path, facts)
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):
             if isinstance(source, MaskFiles) and wanted:
-                findings += check_masks(source, base, facts, wanted)
+                findings += [] if not masks else check_masks(source, base, facts, wanted)
             elif isinstance(source, Box | Polygon):
                 findings += _check_shape(source, facts, wanted)
             elif isinstance(source, During) and source.frames.first >= facts.frames:

@@ -45,7 +45,7 @@ class Result:
 @click.command
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--fix", is_flag=True, help="Correct the mistakes whose correction is certain.")
-@click.option("--no-files", is_flag=True, help="Do not check the video, the masks and the regions.")
+@click.option("--no-files", is_flag=True, help="Do not check the video, the masks and the model.")
 @click.option("--no-regions", is_flag=True, help="Check files, but not the pixels of regions.")
 @format_option
 def check(
@@ -53,10 +53,9 @@ def check(
 ) -> None:
     """Find mistakes in specs, without loading a model.
 
-    Checks syntax, names, words, values, the video and the masks; computes the regions, and reports
-    those that are empty, overlap, or are too small for the model. Of the model it reads the
-    configuration, if it is in a local folder. Exits with 1 if there is an error, with 0 if there are
-    only warnings.
+    Checks syntax, names, words, values, the video, the masks and the model's files. It computes the
+    regions, and reports those that are empty, overlap, or are too small for the model. Nothing is
+    downloaded. Exits with 1 if there is an error, and with 0 if there are only warnings.
 
     FILES are .grain or .json files, or `-` for standard input, whose paths start at the current
     folder. With --fix, files are rewritten, and the corrected text of standard input is printed.

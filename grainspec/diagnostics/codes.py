@@ -1,7 +1,7 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs. A code never gets another meaning.
+regions, G4.. plans, G5.. models and runs, G9.. grainspec itself. A code never gets another meaning.
 """
 
 from __future__ import annotations
@@ -74,6 +74,10 @@ ERRORS: dict[str, str] = {
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
     "G519": "a depth model does not fit the control",
+    "G524": "the model is distilled and cannot be inverted",
+    "G527": "a file is not a checkpoint",
+    "G528": "a model's configuration is not accepted",
+    "G529": "a package's version is not supported",
     "G900": "an internal error",
 }
 
@@ -97,9 +101,10 @@ WARNINGS: dict[str, str] = {
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
     "G518": "a run may not fit in memory",
-    "G520": "it is unknown whether a depth model predicts depth or its inverse",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
+    "G525": "the model may not suit editing",
+    "G526": "a LoRA fits the model only in part",
 }
 
 

@@ -12,9 +12,9 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family
 from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.locate import local_folder
+from grainspec_runtime.models.hub import NotCached
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Known:
     folder: ModelFolder
     family: Family
     backbone: Backbone
+    warnings: tuple[Diagnostic, ...] = ()
     outlined: bool = False
     """Whether nothing but JSON was read, and nothing else may be."""
 
@@ -46,18 +47,30 @@ class Known:
         return []
 
 
-def known(spec: EditSpec, base: Path, embeddings: Sequence[Embedding] = ()) -> Known:
-    """Find and describe the model of a spec, and its tokenizer."""
+def known(
+    spec: EditSpec,
+    base: Path,
+    embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
+) -> Known:
+    """Find and describe the model of a spec, and its tokenizer.
+
+    ``embeddings`` and ``loras`` are those that it will be loaded with.
+    """
     folder, family = find_model(spec.model, base, spec.span_of("model"))
-    return Known(folder, family, family.describe(folder, embeddings))
+    warnings = tuple(family.review(folder, loras))
+    return Known(folder, family, family.describe(folder, embeddings), warnings)
 
 
 def outlined(spec: EditSpec, base: Path) -> Known | None:
-    """Describe the model of a spec by JSON only; None if it is not in a local folder.
+    """Describe the model of a spec by JSON only; None if it is not on this machine.
 
     ``grain check`` finds this function by the entry point in ``grainspec.models``.
     """
-    if not local_folder(spec.model, base):
+    try:
+        folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+    except (ImportError, NotCached):
         return None
-    folder, family = find_model(spec.model, base, spec.span_of("model"))
-    return Known(folder, family, family.describe(folder, outlined=True), outlined=True)
+    warnings = () if spec.model == DEMO else tuple(family.review(folder))
+    backbone = family.describe(folder, outlined=True)
+    return Known(folder, family, backbone, warnings, outlined=True)

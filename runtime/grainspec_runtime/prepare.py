@@ -16,7 +16,7 @@ from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.regions.bind import Bound
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,16 @@ def prepare(
     *,
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
 ) -> Prepared:
     """Check a spec and its files, bind its regions, and compile its plan.
 
     Relative paths start at ``base``. Variants of the spec are ignored. ``sets`` are overrides, as
-    for :func:`grainspec.override`; ``embeddings`` are textual inversions that the model will be
+    for :func:`grainspec.override`; ``embeddings`` and ``loras`` are those that the model will be
     loaded with. Raises GrainError with all errors.
     """
     spec = expect_spec(spec, "prepare")
-    return _prepare(spec, base, sets, embeddings, None, None)
+    return _prepare(spec, base, sets, embeddings, loras, None, None)
 
 
 def prepare_variants(
@@ -89,6 +90,7 @@ def prepare_variants(
     *,
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
 ) -> list[Prepared]:
     """Prepare variants of a spec; files are checked and regions are bound once for all.
 
@@ -99,7 +101,7 @@ def prepare_variants(
     prepared: list[Prepared] = []
     for name in names:
         sibling = prepared[0] if prepared else None
-        prepared.append(_prepare(spec, base, sets, embeddings, name, sibling))
+        prepared.append(_prepare(spec, base, sets, embeddings, loras, name, sibling))
     return prepared
 
 
@@ -108,6 +110,7 @@ def _prepare(
     base: Path,
     sets: Sequence[str],
     embeddings: Sequence[Embedding],
+    loras: Sequence[Lora],
     variant: str | None,
     sibling: Prepared | None,
 ) -> Prepared:
@@ -115,7 +118,7 @@ def _prepare(
     spec = override(whole.as_variant(variant) if variant else whole.without_variants(), sets)
 
     def model() -> Known:
-        return sibling.model if sibling else known(spec, base, embeddings)
+        return sibling.model if sibling else known(spec, base, embeddings, loras)
 
     result = checked(
         spec,
