@@ -71,7 +71,7 @@ def check(
     failed = False
     results = []
     for file in files:
-        result = _check_one(file, fix=fix, files=not no_files, regions=not no_regions)
+        result = findings_in(file, fix=fix, files=not no_files, regions=not no_regions)
         failed = failed or result.errors > 0
         if format_ == "json":
             results.append(_as_json(file, result, fix=fix))
@@ -83,7 +83,9 @@ def check(
         sys.exit(1)
 
 
-def _check_one(file: Path, *, fix: bool, files: bool, regions: bool) -> Result:
+def findings_in(
+    file: Path, *, fix: bool = False, files: bool = True, regions: bool = True
+) -> Result:
     """Check one file, after correcting it if ``fix``."""
     try:
         source = read_stdin() if file == STDIN else read_text(file)
@@ -96,12 +98,12 @@ def _check_one(file: Path, *, fix: bool, files: bool, regions: bool) -> Result:
         if fixed.text != source and file != STDIN:
             _write(file)
         source = fixed.text
-    result = findings_in(file, source, files=files, regions=regions)
+    result = _findings_of(file, source, files=files, regions=regions)
     result.corrected = corrected
     return result
 
 
-def findings_in(file: Path, source: str, *, files: bool = True, regions: bool = True) -> Result:
+def _findings_of(file: Path, source: str, *, files: bool = True, regions: bool = True) -> Result:
     """Check the text of a spec file without a model."""
     if file.suffix == ".json":
         try:
