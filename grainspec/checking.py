@@ -163,7 +163,7 @@ def check_all(spec: EditSpec, base: Path, *, regions: bool = True) -> Report:
         needs = f"the regions of this clip need {size / 1e9:.1f} GB"
         notes.append(f"{needs}, so only `grain plan` computes them")
         regions = False
-    findings = check_files(spec, base, masks=not regions)
+    findings = check_files(spec, base)
     known = None
     with _collected(findings):
         known = outlined_model(spec, base)
@@ -198,7 +198,8 @@ def _bytes_needed(spec: EditSpec, base: Path) -> int:
 
     video = spec.video
     try:
-        facts = probe(base / video.path, needed=video.frames.last if video.frames else None)
+        needed = video.frames.last if video.frames else None
+        facts = probe(base / video.path, needed=needed, fps=video.fps)
         crop, frames = frame_crop(video, facts), frame_numbers(video, facts)
     except GrainError:  # which `check_files` reports
         return 0

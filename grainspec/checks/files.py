@@ -10,6 +10,7 @@ from grainspec.checks.clip_frames import broken_frame, check_frames, check_numbe
 from grainspec.checks.sound import check_sound
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.matching import match_frames, rates
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.expressions import (
     Box,
@@ -24,11 +25,8 @@ from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
 
 
-def check_files(spec: EditSpec, base: Path, *, masks: bool = True) -> list[Diagnostic]:
-    """Check the files that ``spec`` names; relative paths start at ``base``.
-
-    ``masks`` is False if the regions are computed anyway, which checks their masks.
-    """
+def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
+    """Check the files that ``spec`` names; relative paths start at ``base``."""
     video = spec.video
     try:
         facts = probe(
@@ -41,6 +39,7 @@ def check_files(spec: EditSpec, base: Path, *, masks: bool = True) -> list[Diagn
     except GrainError as error:
         return list(error.diagnostics)
     findings: list[Diagnostic] = []
+    clip = base / video.path
     try:
         frames = frame_numbers(video, facts)
     except GrainError as error:
@@ -52,7 +51,7 @@ def check_files(spec: EditSpec, base: Path, *, masks: bool = True) -> list[Diagn
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):
             if isinstance(source, MaskFiles) and wanted:
-                findings += [] if not masks else check_masks(source, base, facts, wanted)
+                findings += check_masks(source, base, facts, wanted, clip=clip)
             elif isinstance(source, Box | Polygon):
                 findings += _check_shape(source, facts, wanted)
             elif isinstance(source, During) and source.frames.first >= facts.frames:
@@ -60,27 +59,41 @@ def check_files(spec: EditSpec, base: Path, *, masks: bool = True) -> list[Diagn
                 cure = f"The video has frames 0 to {facts.frames - 1}."
                 findings.append(Diagnostic("G303", message, cure, source.span))
     findings += [
-        finding for control in spec.controls for finding in _control(control, base, facts, frames)
+        finding
+        for control in spec.controls
+        for finding in _control(control, base, clip, facts, frames)
     ]
     return findings
 
 
 def _control(
-    control: Control, base: Path, facts: ClipFacts, frames: Sequence[int]
+    control: Control, base: Path, clip: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> Iterator[Diagnostic]:
-    """Check that a control's own clip has the source's frames and aspect ratio."""
+    """Check that a control's own clip has the source's frames, rate and aspect ratio."""
     if control.clip is None:
         return
     span = control.span_of("clip")
     try:
-        own = probe(base / control.clip, needed=frames[-1], span=span)
+        own = probe(base / control.clip, span=span)
     except GrainError as error:
         yield from error.diagnostics
         return
-    if own.frames <= frames[-1]:
+    match = match_frames(clip, facts, base / control.clip, own, frames)
+    if match is None:
+        message = f"{control.clip} has {rates(facts, own)}: they do not match"
+        cure = f"Export it again with {facts.frames} frames, as the clip has."
+        yield Diagnostic("G326", message, cure, span)
+    elif own.frames <= match.numbers[-1]:
         message = f"{control.clip} has {own.frames} frames; the edit needs frame {frames[-1]}"
         yield Diagnostic("G303", message, "It needs one frame per frame of the clip.", span)
-    elif abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
+    elif match.how != "number":
+        how = (
+            "its frames are used by time" if match.how == "time" else "frame k is used for frame k"
+        )
+        cure = "Export it again with the frames of the clip if that is wrong."
+        message = f"{control.clip} has {rates(facts, own)}: {how}"
+        yield Diagnostic("G324", message, cure, span)
+    if abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
         message = (
             f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from grainspec.checks.phrases import check_phrases
@@ -68,8 +69,7 @@ def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagno
     span = finding.span
     edit = next((e for e in spec.changes if span and e.span_of("phrase") == span), None)
     if finding.code not in {"G104", "G105"} or edit is None or variant.target is None:
-        place = span or variant.span
-        return Diagnostic(finding.code, message, finding.cure, place, finding.fixes)
+        return replace(finding, message=message, span=span or variant.span)
     # The spec's own edit does not fit the variant's target; the user corrects it in the variant.
     line = f" (line {span.line})" if span else ""
     cure = f"The edit of `{edit.region}`{line} applies to this variant too. "

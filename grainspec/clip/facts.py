@@ -15,6 +15,7 @@ from pathlib import Path
 from grainspec.clip.colours import PRIMARIES, TRANSFERS
 from grainspec.clip.container import NotAContainer, not_supported
 from grainspec.clip.images import open_image, shown_size, unreadable
+from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
@@ -48,28 +49,32 @@ class ClipFacts:
     pixel_aspect: Fraction = Fraction(1)
 
 
-def frame_number(path: Path) -> int | None:
-    """The last number in a file's name: ``left_00012.png`` is frame 12."""
-    numbers = re.findall(r"\d+", path.stem)
-    return int(numbers[-1][-15:]) if numbers else None
+def numbered_images(paths: Iterable[Path], span: Span | None = None) -> Iterator[tuple[int, Path]]:
+    """Image files with their frame numbers, sorted by name; files without a number are skipped.
+
+    Raises GrainError (G322) if several numbers in the names could be the frame number.
+    """
+    images = [path for path in sorted(paths) if path.suffix.lower() in IMAGE_SUFFIXES]
+    numbered = [path for path in images if has_number(path.name)]
+    try:
+        found = number_names([path.name for path in numbered])
+    except AmbiguousNumbers as error:
+        if len(numbered) == 1:  # a clip of one frame: its number does not matter
+            yield error.candidates[-1].values[0], numbered[0]
+            return
+        cure = "Name the frames 00000.png, 00001.png, …, without other numbers that vary."
+        raise fail("G322", error.message, cure, span) from error
+    yield from zip(found.values if found else (), numbered, strict=bool(found))
 
 
-def numbered_images(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
-    """Image files with their frame numbers, sorted by name; files without a number are skipped."""
-    for path in sorted(paths):
-        number = frame_number(path)
-        if path.suffix.lower() in IMAGE_SUFFIXES and number is not None:
-            yield number, path
-
-
-def still_images(path: Path) -> list[tuple[int, Path]] | None:
+def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]] | None:
     """The images of a clip with their numbers, in the order of its frames; None if it is a video.
 
     Frames are counted from 0, whatever the number of the first image is. An image that moves (APNG)
-    is a video.
+    is a video. Raises GrainError (G322) if several numbers in the names could be the frame number.
     """
     if path.is_dir():
-        return sorted(numbered_images(path.iterdir()))
+        return sorted(numbered_images(path.iterdir(), span))
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return None
     try:
@@ -96,7 +101,7 @@ def probe(
         raise fail("G301", f"the video {path} does not exist", "Check the path.", span)
     if path.is_file() and path.stat().st_size == 0:
         raise fail("G302", f"{path} is empty", "Copy the file again.", span)
-    images = still_images(path)
+    images = still_images(path, span)
     if images is None:
         return _probe_file(path, needed, span)
     return _probe_images(path, images, fps or _IMAGES_FPS, span)
