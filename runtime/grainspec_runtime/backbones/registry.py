@@ -21,7 +21,7 @@ from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.hub import NotCached
+from grainspec_runtime.models.hub import NotCached, is_remote
 from grainspec_runtime.models.locate import REAL_MODEL_LINE, find_weights, locate
 from grainspec_runtime.models.options import LoadOptions
 
@@ -104,12 +104,16 @@ def check_model(spec: EditSpec, base: Path) -> Sequence[Diagnostic]:
     Nothing is downloaded and no weights are read: of a model of the hub only what is in the local
     cache is checked. Returns errors and warnings.
     """
+    remote = is_remote(spec.model, base)
     try:
         located, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+        remote = remote or located.assumed
         return family.review(located)
     except (ImportError, NotCached):
         return []
     except GrainError as error:
+        if remote and error.diagnostics[0].code == "G502":
+            return []  # the cache has only a part of the configuration
         return error.diagnostics
 
 
