@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -14,7 +14,7 @@ from grainspec_runtime.backbones.family import Family
 from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.hub import NotCached
+from grainspec_runtime.models.hub import NotCached, is_remote
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,16 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
 
     ``grain check`` finds this function by the entry point in ``grainspec.models``.
     """
+    remote = is_remote(spec.model, base)
     try:
         folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+        remote = remote or folder.assumed
+        warnings = () if spec.model == DEMO else tuple(family.review(folder))
+        backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):
         return None
-    warnings = () if spec.model == DEMO else tuple(family.review(folder))
-    backbone = family.describe(folder, outlined=True)
+    except GrainError as error:
+        if remote and error.diagnostics[0].code == "G502":
+            return None  # the cache has only a part of the configuration
+        raise
     return Known(folder, family, backbone, warnings, outlined=True)
