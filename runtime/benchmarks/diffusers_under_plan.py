@@ -141,7 +141,7 @@ def _same_randomness(arguments: list[Any]) -> Iterator[None]:
         if isinstance(generator, torch.Generator)
     ]
     states = [generator.get_state() for generator in generators]
-    shared = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    shared = torch.get_rng_state(), random.getstate(), np.random.get_state()
     try:
         yield
     finally:
@@ -149,7 +149,7 @@ def _same_randomness(arguments: list[Any]) -> Iterator[None]:
             generator.set_state(state)
         torch.set_rng_state(shared[0])
         random.setstate(shared[1])
-        np.random.set_state(shared[2])  # noqa: NPY002
+        np.random.set_state(shared[2])
 
 
 def zero_plan(pipe: Any, target: str, frames: int, rows: int, columns: int) -> MaskPlan:
