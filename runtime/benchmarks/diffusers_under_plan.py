@@ -10,7 +10,8 @@ a coded reason; anything else is printed, and the exit status is then 1.
 
 Tests that load the tokenizer of `hf-internal-testing/tiny-random-clip` get the demo's in its place,
 so that no network is needed; those that compare with stored pictures then fail in both runs and
-are not counted. Use the release of diffusers that is nearest to the installed one.
+are not counted. Use the release of diffusers that is nearest to the installed one; its tests need
+the package `parameterized`.
 """
 
 from __future__ import annotations
