@@ -11,7 +11,7 @@ a coded reason; anything else is printed, and the exit status is then 1.
 Tests that load the tokenizer of `hf-internal-testing/tiny-random-clip` get the demo's in its place,
 so that no network is needed; those that compare with stored pictures then fail in both runs and
 are not counted. Use the release of diffusers that is nearest to the installed one; its tests need
-the package `parameterized`.
+the packages `parameterized` and `requests-mock`.
 """
 
 from __future__ import annotations
@@ -210,9 +210,11 @@ def run(checkout: Path, tests: list[str], words: str, outcomes: Outcomes) -> Out
     for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
         del sys.modules[name]  # they hold options that were added to the last run's parser
     paths = [str(checkout / "tests" / "pipelines" / test) for test in tests]
-    options = ["-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["-q", "--no-header", "-rE", "-p", "no:cacheprovider", "-p", "no:xdist"]
     options += ["-c", os.devnull, f"--rootdir={checkout}", "-W", "ignore", "-k", words]
-    pytest.main([*options, *paths], plugins=[outcomes])
+    status = pytest.main([*options, *paths], plugins=[outcomes])
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        sys.exit(f"the tests could not be run (pytest ended with {status})")
     return outcomes
 
 

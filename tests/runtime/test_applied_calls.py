@@ -69,9 +69,9 @@ OTHER = "a red robot and a yellow bear on grass"
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "one of two": (
         {"prompt": [TARGET, OTHER], "num_images_per_prompt": 1},
-        "another prompt, or other embeddings, than the plan's target for 1 of 2",
+        "another prompt, or other embeddings, than the plan's target in 1 of 2 images",
     ),
-    "all": ({"prompt": OTHER}, "another prompt, or other embeddings.* for 2 of 2"),
+    "all": ({"prompt": OTHER}, "another prompt, or other embeddings.* in 2 of 2 images"),
     "in the negative": (
         {"prompt": OTHER, "negative_prompt": TARGET},
         "the plan's target as its negative prompt, and another prompt",
