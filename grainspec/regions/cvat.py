@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
@@ -30,7 +29,7 @@ class NotCvat(ValueError):
         super().__init__(f"its outermost element is `{root[:40]}`, not `annotations`")
 
 
-def labels_of_cvat(path: Path) -> Labels:
+def labels_of_cvat(document: bytes) -> Labels:
     """The objects of a CVAT document.
 
     Raises NotCvat for other XML, ValueError for documents that are broken.
@@ -42,8 +41,7 @@ def labels_of_cvat(path: Path) -> Labels:
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
-        with path.open("rb") as stream:
-            parser.ParseFile(stream)
+        parser.Parse(document, True)
     except expat.ExpatError as error:
         raise ValueError(f"it is not XML: {error}") from error
     except (KeyError, TypeError, OverflowError) as error:
