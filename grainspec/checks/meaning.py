@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
+from grainspec.checks.phrases import check_phrases
+from grainspec.checks.prompts import check_prompts
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.model.expressions import Box, references, uses_rest, walk
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
-from grainspec.words import bind_phrases, nearest_words, occurrences
 
 MAX_GUESSES = 20
-"""The number of unknown names, and of unknown words, that get a suggestion; finding one is slow."""
+"""The number of unknown names that get a suggestion; finding one is slow."""
 MAX_OF_VARIANTS = 100
 """After this many findings about variants, further variants are not checked."""
 
@@ -33,6 +34,7 @@ def check_meaning(
         *_circles(spec),
         *([] if unknown or one_of_several else _unused_regions(spec, absent)),
         *_flat_boxes(spec),
+        *check_prompts(spec),
         *_edits(whole, absent, is_base=bool(spec.variants)),
         *_variants(spec),
     ]
@@ -61,7 +63,8 @@ def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagno
     span = finding.span
     edit = next((e for e in spec.changes if span and e.span_of("phrase") == span), None)
     if finding.code not in {"G104", "G105"} or edit is None or variant.target is None:
-        return Diagnostic(finding.code, message, finding.cure, span or variant.span)
+        place = span or variant.span
+        return Diagnostic(finding.code, message, finding.cure, place, finding.fixes)
     # The spec's own edit does not fit the variant's target; the user corrects it in the variant.
     line = f" (line {span.line})" if span else ""
     cure = f"The edit of `{edit.region}`{line} applies to this variant too. "
@@ -80,7 +83,7 @@ def _edits(
     yield from _contradictions(spec)
     yield from _sampling(spec)
     if spec.target:
-        yield from _phrases(spec)
+        yield from check_phrases(spec)
     elif not is_base and "target" not in absent:
         cure = 'Describe the edited clip: `target "a green robot on grass"`.'
         yield Diagnostic("G008", "the `target` statement is missing", cure, spec.span)
@@ -290,24 +293,3 @@ def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
             message = f"`{edit.region}` is its own owner"
             cure = "After `of`, name the object that the part belongs to."
             yield Diagnostic("G109", message, cure, edit.span_of("owner"))
-
-
-def _phrases(spec: EditSpec) -> Iterator[Diagnostic]:
-    changes = spec.changes
-    guesses = iter(range(MAX_GUESSES))
-    places = bind_phrases([edit.phrase for edit in changes], spec.target)
-    for edit, spans in zip(changes, places, strict=True):
-        span = edit.span_of("phrase")
-        if spans:
-            continue
-        if not occurrences(edit.phrase, spec.target):
-            near = None
-            if next(guesses, None) is not None:
-                near = nearest_words(edit.phrase, spec.target)
-            cure = f"Did you mean “{near}”?" if near else "Add these words to `target`."
-            message = f"“{edit.phrase}” is not in the target prompt"
-            yield Diagnostic("G104", message, cure, span)
-        else:
-            message = f"“{edit.phrase}” is already used by another edit"
-            cure = "Use other words, or write one edit of both regions, joined with `|`."
-            yield Diagnostic("G105", message, cure, span)

@@ -9,7 +9,7 @@ import click
 
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
-from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
 from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.json_format import from_json
 from grainspec.loading import read_text
@@ -46,7 +46,7 @@ def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
         counts = [counted(errors, "error")] * (errors > 0)
         counts += [counted(warnings, "warning")] * (warnings > 0)
         verdict = f"{visible(str(file))}: {', '.join(counts) or 'fine'}"
-        print(verdict, file=sys.stderr if errors else sys.stdout)
+        say(verdict, err=errors > 0)
     if format_ == "json":
         print_json({"files": results})
     if failed:

@@ -188,7 +188,7 @@ _FileNumber = Annotated[
     Field(json_schema_extra={"minimum": -MAX_FRAME, "maximum": MAX_FRAME}),
     AfterValidator(_file_number),
 ]
-_Colour = Annotated[
+Colour = Annotated[
     str, Field(json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"}), AfterValidator(_colour)
 ]
 
@@ -227,7 +227,7 @@ class MaskFiles(_Algebra):
         "grey value or an array's number. In labels, select the object with this track, instance "
         "or object id; in YouTube-VIS, with this `id`; where no object has an id, the category.",
     )
-    colour: Annotated[_Colour | None, InText(absent="none")] = Field(
+    colour: Annotated[Colour | None, InText(absent="none")] = Field(
         default=None,
         description="For images and videos: select the pixels with exactly this colour, such as "
         '`"#800000"`.',

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from grainspec.model.algebra import Box
+from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
 from grainspec.model.names import WRITABLE, PathText
 from grainspec.model.nodes import Node
@@ -54,6 +54,7 @@ SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
 FlowMethod = Literal["dis", "raft"]
+Fit = Literal["crop", "pad"]
 
 
 class Size(Node):
@@ -66,8 +67,7 @@ class Size(Node):
 class Video(Node):
     """The source clip: a video file, or a folder of numbered frames.
 
-    Each chosen frame is cropped to ``crop``, scaled until it covers ``size``, then cropped to
-    ``size`` around its centre.
+    Each chosen frame is cropped to ``crop``, then scaled and fitted to ``size`` as ``fit`` says.
     """
 
     path: Annotated[PathText, HEAD] = Field(
@@ -80,11 +80,21 @@ class Video(Node):
     step: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1, description="Use every n-th of these frames."
     )
-    size: Annotated[Size | None, InText(absent="the model's own")] = Field(
-        default=None, description="Width and height of the edited clip, in pixels."
-    )
+    size: Annotated[
+        Size | None, InText(absent="the clip's aspect, as many pixels as the model was trained on")
+    ] = Field(default=None, description="Width and height of the edited clip, in pixels.")
     crop: Annotated[Box | None, InText(absent="no crop")] = Field(
         default=None, description="A box that each frame is cropped to first."
+    )
+    fit: Fit = Field(
+        default="crop",
+        description="How a frame of another aspect fits `size`: scaled until it covers `size`, and "
+        "cropped around its centre (`crop`); or scaled until it lies inside `size`, and surrounded "
+        "by its repeated border pixels, which the result is without (`pad`).",
+    )
+    alpha: Annotated[Colour | None, InText(absent="black, with a warning")] = Field(
+        default=None,
+        description='The colour behind transparent pixels, such as `"#ffffff"`.',
     )
 
     @field_validator("crop")

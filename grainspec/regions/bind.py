@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grainspec.clip.crop import FrameCrop, frame_crop, frame_numbers
+from grainspec.clip.crop import FrameCrop, NativeSize, frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import (
@@ -31,6 +31,7 @@ from grainspec.model.expressions import (
 )
 from grainspec.model.expressions import Union as UnionOf
 from grainspec.model.spec import Edit, EditSpec, Free, Keep, Size
+from grainspec.regions.cropped import Uncropped, cropped, whole_frame
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
@@ -42,33 +43,45 @@ class Bound:
 
     ``regions`` has every named region as written; ``edits`` has one region per edit, in the order
     of ``spec.claims``, with parts cut to their owners and subtracted from what they cover.
+    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it.
     """
 
     def __init__(
         self,
+        spec: EditSpec,
         facts: ClipFacts,
         crop: FrameCrop,
         regions: Layout,
-        edits: Layout,
-        warnings: tuple[Diagnostic, ...],
+        uncropped: Uncropped | None,
     ) -> None:
         self.facts = facts
         self.crop = crop
         self.regions = regions
-        self.edits = edits
-        self.warnings = warnings
+        self.uncropped = uncropped
+        findings = cropped(spec, crop, uncropped) if uncropped else []
+        if any(finding.is_error for finding in findings):
+            raise GrainError(findings)
+        self.edits, warnings = carve(spec, regions)
+        self.warnings = (*findings, *warnings)
+
+    @property
+    def shown(self) -> Layout:
+        """The regions of the edits without the padding of ``fit pad``: those of the result."""
+        return self.edits.inside(self.crop.inside)
 
     def carved(self, spec: EditSpec) -> Bound:
         """Bind another spec of the same clip and regions, such as a variant."""
-        edits, warnings = carve(spec, self.regions)
-        return Bound(self.facts, self.crop, self.regions, edits, tuple(warnings))
+        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped)
 
 
-def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
+def bind_regions(
+    spec: EditSpec, base: Path, *, default_size: Size | NativeSize | None = None
+) -> Bound:
     """Compute the pixels of every region on the frames of the clip, cropped and scaled.
 
-    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none. Raises
-    GrainError with all errors of masks and regions; the result has the warnings.
+    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none, as in
+    :func:`grainspec.clip.crop.frame_crop`. Raises GrainError with all errors of masks and regions;
+    the result has the warnings.
     """
     video = spec.video
     facts = probe(
@@ -81,10 +94,12 @@ def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None
         message = f"the spec has {len(spec.regions)} regions, more than the {MAX_REGIONS} allowed"
         raise fail("G203", message, "Remove or join regions.")
     crop = frame_crop(video, facts, default_size)
-    binder = _Binder(spec, base, facts, crop, frames)
-    regions = binder.bind_all()
-    edits, warnings = carve(spec, regions)
-    return Bound(facts, crop, regions, edits, tuple(warnings))
+    regions = _Binder(spec, base, facts, crop, frames).bind_all()
+    whole = whole_frame(crop, facts)
+    if whole is None:
+        return Bound(spec, facts, crop, regions, None)
+    uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
+    return Bound(spec, facts, crop, regions, uncropped)
 
 
 class _Binder:
@@ -124,6 +139,9 @@ class _Binder:
         if errors:
             raise GrainError(errors)
         bits = self.bits[(slice(None), *self.inside)]
+        if any(self.crop.padding):  # padding belongs to no region
+            left, above, right, below = self.crop.padding
+            bits = np.pad(bits, ((0, 0), (above, below), (left, right)))
         return Layout(tuple(self.index), bits, tuple(self.frames))
 
     def _reach(self) -> int:

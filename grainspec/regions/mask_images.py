@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import glob
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from grainspec.clip.facts import IMAGE_SUFFIXES, ClipFacts
+from grainspec.clip.images import open_image, unreadable, upright
 from grainspec.clip.numbering import AmbiguousNumbers, glob_of, has_number, number_names
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import MaskFiles
+from grainspec.regions.globs import Astray, files_of, is_glob
 from grainspec.regions.pixels import Pixels
 
 if TYPE_CHECKING:
     from PIL import Image
-
-_UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, OverflowError, struct.error)
-"""What Pillow raises for broken images."""
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-"""How an image of each orientation in EXIF is turned, as in `ImageOps.exif_transpose`."""
 
 
 class ImageMasks:
@@ -52,17 +38,15 @@ class ImageMasks:
 
     def read(self, numbers: Sequence[int]) -> Iterator[Image.Image]:
         """Read the masks with these numbers, with the values 0 and 255."""
-        from PIL import Image
-
         for number in numbers:
             try:
-                with Image.open(self.files[number]) as opened:
-                    chosen = self.pixels.of(opened, self.title(number))
-                    turned = _UPRIGHT.get(opened.getexif().get(_ORIENTATION, 1))
-            except (*_UNREADABLE, Image.DecompressionBombError) as error:
+                with open_image(self.files[number]) as opened:
+                    kind = opened.format
+                    chosen = self.pixels.of(upright(opened), self.title(number), kind)
+            except unreadable() as error:
                 message = f"{self.title(number)} cannot be read as an image"
                 raise fail("G308", message, "Save it again as PNG.", self.source.span) from error
-            yield chosen.transpose(Image.Transpose[turned]) if turned else chosen
+            yield chosen
 
     def findings(self) -> list[Diagnostic]:
         """What is doubtful about all masks together; raises GrainError for what is wrong."""
@@ -81,6 +65,9 @@ def named_files(source: MaskFiles, base: Path) -> list[Path]:
     place = base / source.path
     try:
         paths = _paths(source.path, base)
+    except Astray as error:
+        cure = "Name the folder before the first wildcard, such as `../shared/left/*.png`."
+        raise fail("G346", f"the masks {place}: {error}", cure, source.span) from error
     except (OSError, ValueError) as error:  # such as a name that is too long
         message = f"{place} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G304", message, "Check the path.", source.span) from error
@@ -101,10 +88,7 @@ def _paths(written: str, base: Path) -> list[Path] | None:
         return list(place.iterdir())
     if place.is_file():
         return [place]
-    if not any(sign in written for sign in "*?["):
-        return None
-    pattern = Path(glob.escape(str(base))) / written
-    return [Path(name) for name in glob.glob(str(pattern), recursive=True)]
+    return files_of(written, base) if is_glob(written) else None
 
 
 def image_paths(paths: Iterable[Path]) -> list[Path]:

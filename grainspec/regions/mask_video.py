@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grainspec.clip.container import open_container
 from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.video import BrokenFrame, open_video
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import MaskFiles
 from grainspec.regions.pixels import Pixels
@@ -46,17 +46,18 @@ class VideoMasks:
 
         times = Counter(numbers)
         try:
-            with open_container(self.place) as container:
-                self.pixels.lossy = container.streams.video[0].codec_context.name not in _LOSSLESS
-                for number, frame in enumerate(container.decode(video=0)):
+            with open_video(self.place) as reader:
+                self.pixels.lossy = reader.stream.codec_context.name not in _LOSSLESS
+                for number, frame in enumerate(reader.frames()):
                     if number in times:
-                        turned = getattr(frame, "rotation", 0)
-                        shown: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
-                        image = shown.rotate(turned, expand=True)
-                        chosen = self.pixels.of(image, self.title(number))
+                        chosen = self.pixels.of(reader.picture(frame), self.title(number))
                         yield from [chosen] * times.pop(number)
                     if not times:
                         break
+        except BrokenFrame as error:
+            message = f"frame {error.number} of the masks {self.place} cannot be decoded: {error}"
+            cure = "Check that a video player can play it to the end."
+            raise fail("G308", message, cure, self.source.span) from error
         except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             message = f"the masks {self.place} cannot be decoded: {reason}"

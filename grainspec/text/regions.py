@@ -97,12 +97,10 @@ class RegionReader:
 
         def unescape(match: re.Match[str]) -> str:
             if match[1] not in _ESCAPES:
-                self.add_finding(
-                    "G003",
-                    f"unknown escape `\\{match[1]}`",
-                    r"The escapes are `\"`, `\\`, `\n` and `\t`.",
-                    span_of(token),
-                )
+                cure = r"The escapes are `\"`, `\\`, `\n` and `\t`."
+                if match[1] in "()[]{}":
+                    cure = f"Write `{match[1]}`: brackets need no backslash."
+                self.add_finding("G003", f"unknown escape `\\{match[1]}`", cure, span_of(token))
             return _ESCAPES.get(match[1], match[1])
 
         return re.sub(r"\\(.)", unescape, str(token)[1:-1], flags=re.DOTALL)

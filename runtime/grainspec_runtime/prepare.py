@@ -131,7 +131,7 @@ def _prepare(
         cure = f"Use at most `steps {most}`; 50 is usual."
         raise fail("G203", message, cure, spec.sampler.span_of("steps"))
     if sibling is None:
-        bound = bind_regions(spec, base, default_size=backbone.native_size)
+        bound = bind_regions(spec, base, default_size=backbone.native)
     else:
         bound = sibling.bound.carved(spec)
     compiled = compile_plan(spec, bound.edits, backbone)

@@ -199,6 +199,7 @@ _CLIP = settings(
     step=st.integers(1, 4),
     size=st.just(Size(width=512, height=384)),
     crop=boxes(moving=False),
+    alpha=st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}"),
 )
 
 

@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Size
+from grainspec.clip.crop import NativeSize
+from grainspec.model.spec import Control, EditSpec, Inject, Modulation
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.models.additions import Embedding
@@ -59,8 +60,8 @@ class Family(Protocol):
         components do not fit together, G508 if textual inversions do not fit.
         """
 
-    def native_size(self, model: ModelFolder) -> Size:
-        """Return the frame size that the model was trained on."""
+    def native_size(self, model: ModelFolder) -> NativeSize:
+        """Return the frame size that the model was trained on, and what sides are multiples of."""
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
         """Raise GrainError if a spec uses something that this model does not support."""
@@ -77,7 +78,7 @@ class Family(Protocol):
         """Return whether this family can apply plans to a diffusers pipeline of the user."""
 
     def apply(
-        self, plan: MaskPlan, pipe: Any, *, backend: str
+        self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
     ) -> AbstractContextManager[Attention]:
         """Apply a plan to a pipeline of this family; see ``grainspec_runtime.plan_applied``."""
 

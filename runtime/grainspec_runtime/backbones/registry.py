@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
-from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family
@@ -84,7 +84,7 @@ def describe(
     return family.describe(located, embeddings)
 
 
-def native_size(model: str, base: Path) -> Size | None:
+def native_size(model: str, base: Path) -> NativeSize | None:
     """Return the frame size that a model was trained on; None if the model is not available."""
     try:
         located, family = find_model(model, base)

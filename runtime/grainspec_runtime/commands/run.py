@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
@@ -114,6 +114,7 @@ def run(
 
         from grainspec_runtime.runs.write import (
             check_writable,
+            claimed_runs,
             finished_run,
             manifest_of,
             save_comparison,
@@ -121,7 +122,8 @@ def run(
         )
 
         places = [output / one.variant if one.variant else output for one in prepared]
-        for place in {output, *places}:
+        folders = list(dict.fromkeys([output, *places]))
+        for place in folders:
             check_writable(place)
 
         from transformers.utils import logging
@@ -142,6 +144,7 @@ def run(
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with (
+            claimed_runs(folders),
             progress_bars(format_) as progress,
             editor.session(prepared, progress=progress) as session,
         ):
@@ -169,23 +172,23 @@ def run(
         return
     for result, place in zip(results, places, strict=True):
         if result.was_finished:
-            print(f"kept {place}: already finished by the interrupted run")
+            say(f"kept {place}: already finished by the interrupted run")
             continue
         total = sum(result.seconds.values())
         cached = ", inversion from the cache" if result.inversion_cached else ""
-        print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
+        say(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
         if result.resumed_at:
             steps = result.prepared.spec.sampler.steps
-            print(f"resumed an interrupted run after step {result.resumed_at} of {steps}")
+            say(f"resumed an interrupted run after step {result.resumed_at} of {steps}")
         if result.reconstruction:
             back = result.reconstruction
-            print(
+            say(
                 f"reconstruction PSNR: {back.psnr:.1f} dB; "
                 f"the VAE's round trip alone has {back.vae_psnr:.1f} dB"
             )
-        print(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
+        say(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
-        print(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
+        say(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
 
 
 def _prepared(

@@ -9,7 +9,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound
@@ -105,7 +105,7 @@ def show(
         shown = _facts(output, bound, layout, plan)
         print_json({**shown, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
-        print(f"wrote {output}")
+        say(f"wrote {output}")
 
 
 def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Frames:
@@ -150,7 +150,7 @@ def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) ->
     facts: dict[str, Any] = {
         "picture": str(output),
         "frames": list(layout.frames),
-        "size": [bound.crop.width, bound.crop.height],
+        "size": list(bound.crop.size),
         "regions": [
             {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
             for i, name in enumerate(layout.names)

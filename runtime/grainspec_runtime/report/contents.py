@@ -132,7 +132,7 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
 
 
 def _clips(run: Run, fps: float) -> list[MediaItem]:
-    marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]))
+    marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]).inside(run.crop.inside))
     return [
         MediaItem("Source", _clip_uri(run.source, fps)),
         MediaItem("Edit", _clip_uri(run.edited, fps)),

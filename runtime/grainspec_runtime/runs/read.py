@@ -11,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from grainspec.clip.crop import frame_crop
+from grainspec.clip.crop import FrameCrop, frame_crop
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
+from grainspec_runtime.whole_folder import is_left_over, restored
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
 MEASURES = "measures.json"
+COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
+"""Files next to the folders of a spec's variants."""
 _MOST = 16_000_000
 """The largest manifest that is read, in bytes; real ones have some thousands."""
 
@@ -38,6 +41,8 @@ class Run:
     """The pixels that the sampler was free to change."""
     plan: MaskPlan
     manifest: dict[str, Any]
+    crop: FrameCrop
+    """How the source's frames became the plan's; the clips above are without its padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,24 @@ class Measured:
     reason: str = ""
 
 
+def is_kept(entry: Path) -> bool:
+    """Whether an entry of a run's folder stays when the run is replaced: variants' runs do."""
+    return entry.name in COMPARISON or _is_run(entry)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and not is_left_over(folder)
+
+
 def runs_in(folder: Path) -> list[Path]:
     """Return ``folder`` itself if it is a run, otherwise the runs of variants inside it.
 
     Raises GrainError (G317) if there are none.
     """
+    restored(folder, keeps=is_kept, last=MANIFEST)
     if (folder / MANIFEST).is_file():
         return [folder]
-    inside = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+    inside = sorted(filter(_is_run, folder.iterdir())) if folder.is_dir() else []
     if not inside:
         message = f"{folder} is not the folder of a run: it has no {MANIFEST}"
         raise fail("G317", message, "Name a folder that `grain run` wrote.")
@@ -68,6 +83,7 @@ def read_run(folder: Path) -> Run:
 
     Raises GrainError: G317 if the run is incomplete, or the code of a fault in its clip or plan.
     """
+    restored(folder, keeps=is_kept, last=MANIFEST)
     manifest = _json_object(folder / MANIFEST)
     for name in (PLAN, EDITED):
         if not (folder / name).is_file():
@@ -83,15 +99,18 @@ def read_run(folder: Path) -> Run:
         message = f"{folder / MANIFEST} is not a valid manifest: {reason}"
         raise fail("G317", message, "Run its spec again.") from error
     plan = load_plan(folder / PLAN)
+    clip = base / spec.video.path
+    crop = _crop(clip, spec, plan)
     return Run(
         folder=folder,
         variant=variant,
         target=plan.target,
-        source=_source(base / spec.video.path, spec, plan),
-        edited=_edited(folder / EDITED, plan),
-        edited_FHW=free_pixels(plan),
+        source=crop.unpadded(decode_frames(clip, plan.frames, crop)),
+        edited=_edited(folder / EDITED, plan, crop),
+        edited_FHW=crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        crop=crop,
     )
 
 
@@ -130,7 +149,7 @@ def _json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
+def _crop(path: Path, spec: EditSpec, plan: MaskPlan) -> FrameCrop:
     try:
         facts = probe(path, needed=plan.frames[-1])
     except GrainError as error:
@@ -138,12 +157,12 @@ def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
         cure = f"Put the source clip back where it was during the run: {path}."
         raise fail(first.code, first.message, cure) from error
     size = Size(width=plan.width, height=plan.height)
-    return decode_frames(path, plan.frames, frame_crop(spec.video, facts, size))
+    return frame_crop(spec.video, facts, size)
 
 
-def _edited(path: Path, plan: MaskPlan) -> Frames:
+def _edited(path: Path, plan: MaskPlan, crop: FrameCrop) -> Frames:
     facts = probe(path)
-    count, width, height = len(plan.frames), plan.width, plan.height
+    count, width, height = len(plan.frames), crop.width, crop.height
     if (facts.frames, facts.width, facts.height) != (count, width, height):
         message = (
             f"{path} does not match the run's plan: it has {facts.frames} frames of "

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
-import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import REPORT, report_page
-from grainspec_runtime.runs.read import MANIFEST, Run, free_pixels, read_run
+from grainspec_runtime.runs.read import COMPARISON, MANIFEST, Run, free_pixels, is_kept, read_run
 from grainspec_runtime.study.save import STUDY_FILES, save_study
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
-from grainspec_runtime.whole_folder import whole_folder
+from grainspec_runtime.whole_folder import claimed, is_left_over, whole_folder
 
 _FILES = frozenset(
     {
@@ -47,37 +46,39 @@ _FILES = frozenset(
         MANIFEST,
     }
 )
-_COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
-"""Files next to the folders of a spec's variants."""
 _CURE = "Choose another folder: `-o FOLDER`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
 
-def check_writable(folder: Path, own: Collection[str] = _FILES | _COMPARISON) -> None:
+def check_writable(folder: Path, own: Collection[str] = _FILES | COMPARISON) -> None:
     """Raise GrainError (G310) if a run cannot be written to ``folder``.
 
     The files of an earlier run are replaced. A folder with anything else is not touched: only files
     named ``own`` and subfolders with runs of variants are allowed.
     """
-    folder = folder.resolve()
-    if folder.exists():
-        if not folder.is_dir():
-            raise fail("G310", f"{folder} is a file, not a folder", _CURE)
+    if folder.exists() and not folder.is_dir():
+        raise fail("G310", f"{folder} is a file, not a folder", _CURE)
+    with claimed(folder, keeps=is_kept, last=MANIFEST):  # permissions tell less than writing does
         foreign = sorted(
             path.name
-            for path in folder.iterdir()
-            if path.name not in own and not (path / MANIFEST).is_file()
+            for path in (folder.iterdir() if folder.exists() else ())
+            if path.name not in own and not is_kept(path) and not is_left_over(path)
         )
-        if foreign:
-            message = f"{folder} contains files that are not from a grain run, such as {foreign[0]}"
-            raise fail("G310", message, _CURE)
-    place = folder if folder.exists() else folder.parent
-    while not place.exists():
-        place = place.parent
-    try:  # permissions are not enough: a disk may be full or read-only
-        os.rmdir(tempfile.mkdtemp(prefix=".grain", dir=place))
-    except OSError as error:
-        raise fail("G310", f"{place} is not writable: {error.strerror}", _CURE) from error
+    if foreign:
+        message = f"{folder} contains files that are not from a grain run, such as {foreign[0]}"
+        raise fail("G310", message, _CURE)
+
+
+@contextmanager
+def claimed_runs(folders: Iterable[Path]) -> Iterator[None]:
+    """Keep other processes from writing these folders of runs inside the block.
+
+    Raises GrainError (G340) if another process is writing one of them.
+    """
+    with ExitStack() as held:
+        for folder in folders:
+            held.enter_context(claimed(folder, keeps=is_kept, last=MANIFEST))
+        yield
 
 
 def save_run(
@@ -89,7 +90,7 @@ def save_run(
     """
     check_writable(folder)
     prepared = result.prepared
-    with whole_folder(folder, stale=_FILES, last=MANIFEST) as place:
+    with whole_folder(folder, keeps=is_kept, last=MANIFEST) as place:
         encode_video(result.edited, place / "edited.mp4", fps=result.fps)
         encode_lossless(result.edited, place / "edited.mkv", fps=result.fps)
         encode_video(
@@ -100,7 +101,7 @@ def save_run(
         if result.reconstruction:
             back = side_by_side(result.source, result.reconstruction.frames)
             encode_video(back, place / "reconstruction.mp4", fps=result.fps)
-        marked = overlay(result.source, prepared.bound.edits)
+        marked = overlay(result.source, prepared.bound.shown)
         overlay_picture(result).save(place / "overlay.png")
         sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
             place / "overview.png"
@@ -109,7 +110,8 @@ def save_run(
         (place / spec_file).write_text(spec_text, encoding="utf-8")
         save_plan(prepared.plan, place / "plan.safetensors")
         if result.study:
-            clips = result.source, result.edited
+            padded = prepared.bound.crop.padded  # the study's maps are of padded frames
+            clips = padded(result.source), padded(result.edited)
             save_study(result.study, prepared.plan, *clips, place, fps=result.fps)
         manifest = manifest_of(result, arguments)
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
@@ -127,9 +129,10 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
         target=plan.target,
         source=result.source,
         edited=result.edited,
-        edited_FHW=free_pixels(plan),
+        edited_FHW=result.prepared.bound.crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        crop=result.prepared.bound.crop,
     )
 
 
@@ -165,7 +168,7 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
 def overlay_picture(result: EditResult) -> Image.Image:
     """Draw the regions on the first frame, with a legend of their edits."""
     prepared = result.prepared
-    layout = prepared.bound.edits
+    layout = prepared.bound.shown
     picture = enlarged(overlay(result.source[:1], layout.at([0])), 384)[0]
     lines = legend(meanings(prepared.spec, layout), picture.shape[1])
     return Image.fromarray(np.concatenate([picture, np.asarray(lines)]))

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grainspec.model.spec import EditSpec, Size
+from grainspec.clip.crop import NativeSize
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, Family
@@ -50,7 +51,7 @@ class StableDiffusionUNets:
 
         return describe(model, embeddings, self.parts[model.pipeline])
 
-    def native_size(self, model: ModelFolder) -> Size:
+    def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on."""
         from grainspec_runtime.backbones.families.sd_unet.describe import native_size
 
@@ -74,12 +75,12 @@ class StableDiffusionUNets:
         return hasattr(pipe, "unet")
 
     def apply(
-        self, plan: MaskPlan, pipe: Any, *, backend: str
+        self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
     ) -> AbstractContextManager[Attention]:
         """Apply a plan to calls of a pipeline inside the block."""
         from grainspec_runtime.backbones.families.sd_unet.apply import plan_applied
 
-        return plan_applied(plan, pipe, backend=backend)
+        return plan_applied(plan, pipe, backend=backend, trust_embeds=trust_embeds)
 
 
 FAMILY: Family = StableDiffusionUNets()

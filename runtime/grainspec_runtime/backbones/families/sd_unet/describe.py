@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Size
@@ -68,10 +69,11 @@ def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def native_size(model: ModelFolder) -> Size:
-    """Return the frame size that a checkpoint was trained on."""
+def native_size(model: ModelFolder) -> NativeSize:
+    """Return the frame size that a checkpoint was trained on, and what sides are multiples of."""
     unet, vae = (read_json(model.folder / part / "config.json") for part in ("unet", "vae"))
-    return _sizes(unet, vae)[1]
+    per_latent, native = _sizes(unet, vae)
+    return NativeSize(native, per_latent)
 
 
 def text_width(unet: Mapping[str, Any]) -> int:
