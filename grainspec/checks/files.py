@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from grainspec.checks.clip_frames import broken_frame, check_frames, check_numbering
+from grainspec.checks.sound import check_sound
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.clip.matching import match_frames, rates
@@ -31,6 +32,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
         facts = probe(
             base / video.path,
             needed=video.frames.last if video.frames else None,
+            fps=video.fps,
             span=video.span_of("path"),
         )
         frame_crop(video, facts)
@@ -44,6 +46,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
         findings += error.diagnostics
         frames = list(range(facts.frames))
     findings += check_frames(video, base / video.path, facts, frames)
+    findings += check_sound(video, base / video.path)
     findings += check_numbering(spec, base / video.path, facts)
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):

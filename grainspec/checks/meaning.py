@@ -7,8 +7,10 @@ from graphlib import CycleError, TopologicalSorter
 
 from grainspec.checks.phrases import check_phrases
 from grainspec.checks.prompts import check_prompts
+from grainspec.checks.sampling import check_sampling
 from grainspec.diagnostics import Diagnostic, suggestion
 from grainspec.model.expressions import Box, references, uses_rest, walk
+from grainspec.model.settings import given
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
 
 MAX_GUESSES = 20
@@ -49,7 +51,9 @@ def check_meaning(
         own = {entry.removeprefix(f"{number}.") for entry in absent}
         lost = frozenset(entry for entry in own if "." not in entry)
         differs = (
-            variant.target is not None or bool(variant.edits) or not (spec.target and spec.changes)
+            variant.target is not None
+            or bool(variant.edits or given(variant.sampler))
+            or not (spec.target and spec.changes)
         )
         for finding in _edits(spec.as_variant(name), lost) if differs else ():
             if (finding.code, finding.message, finding.span) not in known:
@@ -81,7 +85,7 @@ def _edits(
     """
     yield from _circular_owners(spec)
     yield from _contradictions(spec)
-    yield from _sampling(spec)
+    yield from check_sampling(spec)
     if spec.target:
         yield from check_phrases(spec)
     elif not is_base and "target" not in absent:
@@ -90,43 +94,6 @@ def _edits(
     if not spec.changes and not is_base and not absent:
         cure = 'Add an edit, such as `edit instance left -> "green robot"`.'
         yield Diagnostic("G108", "the spec has no edit", cure, spec.span)
-
-
-def _sampling(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `sampler`, `control` and `blend` against each other."""
-    sampler = spec.sampler
-    if sampler.eta and sampler.method != "ddim":
-        message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
-        yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
-    for control in spec.controls:
-        if control.start >= control.until:
-            start, until = f"{100 * control.start:g}%", f"{100 * control.until:g}%"
-            message = f"the control starts at {start} of the steps and ends at {until}"
-            cure = "`from` must be smaller than `until`."
-            yield Diagnostic("G203", message, cure, control.span_of("until") or control.span)
-    yield from _blending(spec)
-
-
-_BLENDED = {"feather": ("latents", "pixels", "both"), "from": ("latents", "both")}
-"""The settings of `blend` that need certain kinds of `space`."""
-
-
-def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `blend` that have no effect."""
-    blend = spec.blend
-    values = {"feather": blend.feather and blend.feather.value, "from": blend.start}
-    for setting, spaces in _BLENDED.items():
-        if values[setting] and blend.space not in spaces:
-            message = f"`{setting}` has no effect with `space {blend.space}`"
-            cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
-            yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
-    kept = any(isinstance(edit, Keep) for edit in spec.edits)
-    if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
-        message = (
-            "with `from 100%` the source is never restored, so `keep` has no effect in latents"
-        )
-        cure = "Write a lower percentage, or `space pixels` without `from`."
-        yield Diagnostic("G111", message, cure, blend.span_of("from") or blend.span)
 
 
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:

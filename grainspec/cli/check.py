@@ -9,6 +9,7 @@ import click
 
 from grainspec.checks.files import check_files
 from grainspec.checks.meaning import check_meaning
+from grainspec.checks.model import check_model
 from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
 from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.json_format import from_json
@@ -18,13 +19,13 @@ from grainspec.text.parse import parse_all
 
 @click.command
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--no-files", is_flag=True, help="Do not check the video and the masks.")
+@click.option("--no-files", is_flag=True, help="Do not check the video, the masks and the model.")
 @format_option
 def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
     """Find mistakes in specs, without loading a model.
 
-    Checks syntax, names, words, values, the video and the masks. Exits with 1 if there is an error,
-    and with 0 if there are only warnings.
+    Checks syntax, names, words, values, the video, the masks and the model's files. Exits with 1 if
+    there is an error, and with 0 if there are only warnings.
 
     \b
     Examples:
@@ -72,4 +73,5 @@ def findings_in(file: Path, *, look_at_files: bool) -> tuple[str | None, list[Di
         spec, findings = parsed.spec, list(parsed.diagnostics)
     if look_at_files:
         findings += check_files(spec, file.parent)
+        findings += check_model(spec, file.parent)
     return source, findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,8 +62,10 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     url = str(path.absolute())
     try:
         container = av.open(url, "r", options=_OPTIONS)
-    except av.ArgumentError as error:  # FFmpeg's answer if a format is not on the list
-        raise NotAContainer("its format is not supported") from error
+    except av.FFmpegError as error:
+        if error.errno == errno.EINVAL:  # FFmpeg's answer if a format is not on the list
+            raise NotAContainer("it is not in a supported container") from error
+        raise
     with container:
         yield container
 
@@ -70,5 +73,5 @@ def open_container(path: Path) -> Iterator[InputContainer]:
 def not_supported(path: Path, error: NotAContainer, span: Span | None) -> Exception:
     """The error (G330) for a file that :func:`open_container` refuses."""
     kinds = ", ".join(DEMUXERS.values())
-    cure = f"These are read: {kinds}. `ffmpeg -i INPUT -crf 12 clip.mp4` converts others."
-    return fail("G330", f"{path} cannot be opened as a video: {error}", cure, span)
+    cure = f"Name the video itself; playlists are not followed. Containers that are read: {kinds}."
+    return fail("G330", f"{path} is not opened as a video: {error}", cure, span)

@@ -42,6 +42,8 @@ class NativeSize:
         area = self.size.width * self.size.height
         if wide * self.size.height == high * self.size.width:
             return self.size.width, self.size.height
+        if wide < high:
+            return self.of_aspect(high, wide)[::-1]
         unit, aspect = self.multiple, wide / high
 
         def lost(width: int, height: int) -> tuple[float, float]:

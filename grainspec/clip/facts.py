@@ -22,6 +22,7 @@ from grainspec.diagnostics.span import Span
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
+_IMAGES_FPS = 8.0
 _STATED_DURATION = frozenset({"matroska", "flv", "asf"})
 """Containers whose header has the duration; of others, FFmpeg estimates it from the file."""
 _SHORTER = 0.5
@@ -70,7 +71,7 @@ def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]]
     """The images of a clip with their numbers, in the order of its frames; None if it is a video.
 
     Frames are counted from 0, whatever the number of the first image is. An image that moves (APNG)
-    is a video. Raises GrainError (G322) for ambiguous numbers.
+    is a video. Raises GrainError (G322) if several numbers in the names could be the frame number.
     """
     if path.is_dir():
         return sorted(numbered_images(path.iterdir(), span))
@@ -83,8 +84,10 @@ def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]]
         return None
 
 
-def probe(path: Path, *, needed: int | None = None, span: Span | None = None) -> ClipFacts:
-    """Read the facts of a clip.
+def probe(
+    path: Path, *, needed: int | None = None, fps: float | None = None, span: Span | None = None
+) -> ClipFacts:
+    """Read the facts of a clip; ``fps`` is the frame rate of images, 8 if not given.
 
     Frames of a file are counted by reading its packets, up to frame ``needed`` if given, so that
     truncated files are detected. Raises GrainError: G301 if the clip does not exist, G302 if it
@@ -101,10 +104,12 @@ def probe(path: Path, *, needed: int | None = None, span: Span | None = None) ->
     images = still_images(path, span)
     if images is None:
         return _probe_file(path, needed, span)
-    return _probe_images(path, images, span)
+    return _probe_images(path, images, fps or _IMAGES_FPS, span)
 
 
-def _probe_images(path: Path, images: list[tuple[int, Path]], span: Span | None) -> ClipFacts:
+def _probe_images(
+    path: Path, images: list[tuple[int, Path]], fps: float, span: Span | None
+) -> ClipFacts:
     if not images:
         message = f"{path} contains no numbered images"
         raise fail("G302", message, "Name the frames 00000.png, 00001.png, ….", span)
@@ -124,7 +129,7 @@ def _probe_images(path: Path, images: list[tuple[int, Path]], span: Span | None)
             message = f"{other} has a different size than the frames before it: "
             message += f"{size[0]}x{size[1]}, not {width}x{height}"
             raise fail("G302", message, "All frames must have the same size.", span)
-    return ClipFacts(len(images), width, height, 8.0, first=first)
+    return ClipFacts(len(images), width, height, fps, first=first)
 
 
 def _size_of(path: Path, span: Span | None) -> tuple[int, int]:
@@ -216,7 +221,8 @@ class _Counted:
         if self.shown + self.hidden < self.promised:
             lost = f"it has {self.shown + self.hidden} of {self.promised} frames"
         elif self.end + _SHORTER < self.stated:
-            lost = f"it ends after {self.end:.2f} of {self.stated:.2f} s"
+            end = f"{self.end:.2f} of {self.stated:.2f} s"
+            lost = f"it ends after frame {self.shown - 1}, at {end}"
         if lost:
             cure = "Copy or export the file again, or edit the frames that are there: "
             cure += f"`frames 0..{self.shown - 1}`."

@@ -21,6 +21,9 @@ ERRORS: dict[str, str] = {
     "G008": "a required statement is missing",
     "G009": "the JSON document does not match the schema",
     "G010": "a statement is not allowed in a variant, or only in a variant",
+    "G011": "a bracket is not closed",
+    "G012": "a path contains a backslash",
+    "G013": "the file is JSON or YAML, not a spec in the .grain language",
     "G101": "unknown region",
     "G102": "two regions or two variants have the same name",
     "G104": "an edit's words are not in the target prompt",
@@ -76,6 +79,10 @@ ERRORS: dict[str, str] = {
     "G507": "the components of a model do not match",
     "G508": "a LoRA or textual inversion cannot be used",
     "G519": "a depth model does not fit the control",
+    "G524": "the model is distilled and cannot be inverted",
+    "G527": "a file is not a checkpoint",
+    "G528": "a model's configuration is not accepted",
+    "G529": "a package's version is not supported",
     "G900": "an internal error",
 }
 
@@ -101,9 +108,10 @@ WARNINGS: dict[str, str] = {
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
     "G518": "a run may not fit in memory",
-    "G520": "it is unknown whether a depth model predicts depth or its inverse",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
+    "G525": "the model may not suit editing",
+    "G526": "a LoRA fits the model only in part",
 }
 
 

@@ -120,8 +120,15 @@ class ControlSettings(TypedDict, total=False):
     net: str | None
     """A ControlNet's folder or hub id."""
     annotator: str | None
-    """A folder or hub id of the detector: for `depth` a depth model of transformers, for the
-    others weights of controlnet_aux."""
+    """A folder or hub id of the detector: for `depth` and `zoe` a depth model of transformers,
+    for the others weights of controlnet_aux."""
+    keypoints: Literal["body", "hands", "face", "full"]
+    """For `pose`: which joints of people are detected: those of the body, the `hands` or the
+    `face` as well, or all of them (`full`)."""
+    depth_values: Literal["auto", "inverse", "metric"]
+    """For `depth` and `zoe`: what the annotator predicts: `inverse` (large values are near),
+    `metric` (distances, large values are far), or `auto`: what its configuration says. Near is
+    bright in the control images either way."""
     clip: str | PurePath | None
     """A video or folder of ready-made control images, one for each source frame; they are used
     instead of detection."""

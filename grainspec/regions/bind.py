@@ -87,6 +87,7 @@ def bind_regions(
     facts = probe(
         base / video.path,
         needed=video.frames.last if video.frames else None,
+        fps=video.fps,
         span=video.span_of("path"),
     )
     frames = frame_numbers(video, facts)

@@ -9,13 +9,14 @@ from typing import Any
 from lark import Token, Tree
 from pydantic import ValidationError
 
-from grainspec.diagnostics import Diagnostic, suggestion
+from grainspec.diagnostics import Diagnostic, Fix, Related, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.declaration import Declaration
 from grainspec.model.validation import Written, findings_of, invalid_value
 from grainspec.text.cures import cure_of_value
+from grainspec.text.foreign import WITHOUT_EQUAL
 from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_value
-from grainspec.text.tokens import span_of
+from grainspec.text.spans import span_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Setting:
     """The words of the value."""
     expected: str = ""
     """What it takes, in words."""
+    kind: str = ""
+    """The kind of its value, as declared."""
 
     @property
     def written(self) -> Written:
@@ -69,10 +72,13 @@ def value_of(words: list[Word], name: str, declaration: Declaration) -> Setting 
     expected, text = expected_value(declaration), words_text(words)
     where = word_span(words[0]).to(word_span(words[-1]))
     try:
-        return Setting(_joined(declaration, words), where, name, text, expected)
+        value = _joined(declaration, words)
+        return Setting(value, where, name, text, expected, declaration.kind)
     except Mismatch as mismatch:
-        cure = str(mismatch) or cure_of_value(words, declaration)
-        return Diagnostic("G202", invalid_value(text, name, expected), cure, where)
+        cure, certain = cure_of_value(words, declaration)
+        fixes = (Fix(where, certain),) if certain else ()
+        message = invalid_value(text, name, expected)
+        return Diagnostic("G202", message, str(mismatch) or cure, where, fixes)
     except ValidationError as error:
         return finding_of_record(error, Written(where, name, text, expected))
 
@@ -86,9 +92,12 @@ def finding_of_record(error: ValidationError, written: Written) -> Diagnostic:
     return replace(first, message=message)
 
 
-def duplicate(name: str, first: Span) -> str:
-    """The message about the second occurrence of a setting or statement that may occur once."""
-    return f"duplicate `{name}`; first given in line {first.line}"
+def duplicate(code: str, name: str, first: Span, span: Span) -> Diagnostic:
+    """A finding about the second occurrence of a setting or statement that may occur once."""
+    message = f"duplicate `{name}`; first given in line {first.line}"
+    return Diagnostic(
+        code, message, "Remove one of them.", span, related=(Related(first, "first given here"),)
+    )
 
 
 def read_settings(
@@ -107,7 +116,7 @@ def read_settings(
         position += 1
         if not _is_setting(key, known):
             shown = str(key) if isinstance(key, Token) else words_text([key])
-            cure = suggestion(shown, known)
+            cure = WITHOUT_EQUAL.get(shown.lower()) or suggestion(shown, known)
             findings.append(Diagnostic("G201", f"unknown setting `{shown}`", cure, word_span(key)))
             while position < len(words) and not _is_setting(words[position], known):
                 position += 1
@@ -153,7 +162,7 @@ def _read(
         findings.append(finding)
         return None
     if first is not None:
-        findings.append(Diagnostic("G204", duplicate(name, first), "Remove one of them.", span))
+        findings.append(duplicate("G204", name, first, span))
         return None
     read = value_of(values, name, declaration)
     if isinstance(read, Setting):

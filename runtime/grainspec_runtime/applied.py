@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from diffusers import DiffusionPipeline
@@ -61,19 +62,17 @@ def plan_applied(
     Raises GrainError on entering: G504 if the pipeline or its UNet is of another kind, G404 if its
     tokenizer is, G410 for attention processors that compute something else (IP-Adapter), G412 for
     an unknown kind of scheduler, G413 if the UNet already follows a plan. From the pipeline's call:
-    G404 if the number of images, their size, or the prompt differs from the plan's, G410 to G412
-    also for what was set inside the block, G411 for embeddings that cannot be compared, G413 for a
-    call by another pipeline that shares the UNet, G414 for attention masks and gradient
-    checkpointing. On leaving: G415 if the pipeline's UNet was replaced inside the block. A call of
-    which no step was modulated gives a RuntimeWarning (G416).
+    G404 if the number of images, their size, or the prompt differs from the plan's, G410 and G412
+    for what was set inside the block, G411 for embeddings that cannot be compared, G413 for a call
+    by another pipeline that shares the UNet, G414 for attention masks and for gradients. On
+    leaving: G415 if the pipeline's UNet was replaced inside the block. A call of which no step was
+    modulated gives a RuntimeWarning (G416).
     """
     for family in families():
         if family.owns(pipe):
-
-            def enter() -> AbstractContextManager[Attention]:
-                return family.apply(plan, pipe, backend=backend, trust_embeds=trust_embeds)
-
-            return _Block(enter)
+            return _Block(
+                partial(family.apply, plan, pipe, backend=backend, trust_embeds=trust_embeds)
+            )
     names = ", ".join(family.name for family in families())
     message = f"a plan cannot be applied to {type(pipe).__name__}: its denoiser is not supported"
     raise fail("G504", message, f"Use a pipeline of {names}.")

@@ -20,7 +20,7 @@ from grainspec.text.override import override
 from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.demo.checks import unknown_words
 from grainspec_runtime.flow.guide import check_flow
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,16 @@ def prepare(
     *,
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
 ) -> Prepared:
     """Check a spec and its files, bind its regions, and compile its plan.
 
     Relative paths start at ``base``. Variants of the spec are ignored. ``sets`` are overrides, as
-    for :func:`grainspec.override`; ``embeddings`` are textual inversions that the model will be
+    for :func:`grainspec.override`; ``embeddings`` and ``loras`` are those that the model will be
     loaded with. Raises GrainError with all errors.
     """
     spec = expect_spec(spec, "prepare")
-    return _prepare(spec, base, sets, embeddings, None, None)
+    return _prepare(spec, base, sets, embeddings, loras, None, None)
 
 
 def prepare_variants(
@@ -88,6 +89,7 @@ def prepare_variants(
     *,
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
 ) -> list[Prepared]:
     """Prepare variants of a spec; files are checked and regions are bound once for all.
 
@@ -98,7 +100,7 @@ def prepare_variants(
     prepared: list[Prepared] = []
     for name in names:
         sibling = prepared[0] if prepared else None
-        prepared.append(_prepare(spec, base, sets, embeddings, name, sibling))
+        prepared.append(_prepare(spec, base, sets, embeddings, loras, name, sibling))
     return prepared
 
 
@@ -107,6 +109,7 @@ def _prepare(
     base: Path,
     sets: Sequence[str],
     embeddings: Sequence[Embedding],
+    loras: Sequence[Lora],
     variant: str | None,
     sibling: Prepared | None,
 ) -> Prepared:
@@ -118,6 +121,7 @@ def _prepare(
         findings += check_files(spec, base)
         _raise_errors(findings)
         model, family = find_model(spec.model, base, spec.span_of("model"))
+        findings += family.review(model, loras)
         backbone = family.describe(model, embeddings)
         family.check(spec, base, model)
     else:

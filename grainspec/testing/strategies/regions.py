@@ -32,7 +32,7 @@ from grainspec.model.expressions import (
 )
 from grainspec.testing.strategies.settings import settings
 from grainspec.testing.strategies.values import numbers
-from grainspec.testing.strategies.words import texts
+from grainspec.testing.strategies.words import paths, texts
 
 
 @cache
@@ -119,7 +119,7 @@ def mask_files(draw: st.DrawFn) -> MaskFiles:
     """
     pixels, options = draw(_MASK_PIXELS), draw(_MASK_OPTIONS)
     values = {name: draw(strategy) for name, strategy in pixels.items()}
-    return MaskFiles(path=draw(texts(1)), **values, **options)
+    return MaskFiles(path=draw(paths()), **values, **options)
 
 
 _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from grainspec.clip.crop import NativeSize
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import Control, EditSpec, Inject, Modulation
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
 
@@ -57,7 +58,16 @@ class Family(Protocol):
 
         ``embeddings`` are textual inversions that the model will be loaded with. Raises GrainError:
         G502 if files are missing or broken, G504 if the architecture is not supported, G507 if
-        components do not fit together, G508 if textual inversions do not fit.
+        components do not fit together, G508 if textual inversions do not fit, G524 if the model is
+        distilled, G528 if a configuration is not accepted.
+        """
+
+    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+        """Check a checkpoint and LoRAs by their files; return the warnings.
+
+        ``grain check`` calls it, so it loads no tokenizer and downloads nothing. Raises GrainError
+        as :meth:`describe` does for what files tell without a tokenizer, and G508 for LoRAs that
+        are for another kind of model.
         """
 
     def native_size(self, model: ModelFolder) -> NativeSize:
@@ -92,7 +102,15 @@ class Checkpoint(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder that the model was loaded from."""
+        """The folder that the model, or at least its configuration, was loaded from."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file of its weights, whose configuration is ``folder``; None if all is there."""
+
+    @property
+    def findings(self) -> Sequence[Diagnostic]:
+        """Warnings from loading it."""
 
     @property
     def device(self) -> torch.device:

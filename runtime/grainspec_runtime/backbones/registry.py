@@ -13,13 +13,15 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from grainspec.clip.crop import NativeSize
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.span import Span
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.hub import NotCached
 from grainspec_runtime.models.locate import REAL_MODEL_LINE, find_weights, locate
 from grainspec_runtime.models.options import LoadOptions
 
@@ -53,10 +55,10 @@ def family_of(model: ModelFolder) -> Family:
         cure = f"Use a checkpoint of {families()[0].name}: `{REAL_MODEL_LINE}`."
         raise fail("G504", message, cure, model.span)
     for part, wanted in family.parts[model.pipeline].items():
-        entry = model.index.get(part)
-        actual = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+        library, actual = _class_of(model.index.get(part))
         # several tokenizer classes read the same files
-        if actual != wanted and not (actual and part.startswith("tokenizer")):
+        right = actual == wanted or (actual and part.startswith("tokenizer"))
+        if not right or library not in _LIBRARIES:
             has = f"is a {actual}" if actual else "is missing"
             message = f"the {part} of {model.name} {has}; this release supports {wanted}"
             cure = f"Use a checkpoint with the components of {family.name}."
@@ -64,12 +66,24 @@ def family_of(model: ModelFolder) -> Family:
     return family
 
 
-def find_model(model: str, base: Path, span: Span | None = None) -> tuple[ModelFolder, Family]:
+_LIBRARIES = ("diffusers", "transformers")
+
+
+def _class_of(entry: object) -> tuple[str | None, str | None]:
+    """Return library and class of a component, as an index names them: ``["diffusers", "…"]``."""
+    if isinstance(entry, list) and len(entry) == 2 and all(isinstance(it, str) for it in entry):
+        return entry[0], entry[1]
+    return None, None
+
+
+def find_model(
+    model: str, base: Path, span: Span | None = None, *, online: bool = True
+) -> tuple[ModelFolder, Family]:
     """Find a model's folder and family from its configuration.
 
     Raises GrainError as :func:`grainspec_runtime.models.locate.locate` and :func:`family_of` do.
     """
-    located = locate(model, base, span=span)
+    located = locate(model, base, span=span, online=online)
     return located, family_of(located)
 
 
@@ -84,6 +98,21 @@ def describe(
     return family.describe(located, embeddings)
 
 
+def check_model(spec: EditSpec, base: Path) -> Sequence[Diagnostic]:
+    """Check the model that a spec names by its files, for ``grain check``.
+
+    Nothing is downloaded and no weights are read: of a model of the hub only what is in the local
+    cache is checked. Returns errors and warnings.
+    """
+    try:
+        located, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+        return family.review(located)
+    except (ImportError, NotCached):
+        return []
+    except GrainError as error:
+        return error.diagnostics
+
+
 def native_size(model: str, base: Path) -> NativeSize | None:
     """Return the frame size that a model was trained on; None if the model is not available."""
     try:
@@ -96,7 +125,9 @@ def native_size(model: str, base: Path) -> NativeSize | None:
 def load_checkpoint(
     model: str, base: Path, options: LoadOptions | None = None, *, span: Span | None = None
 ) -> Checkpoint:
-    """Load ``demo``, a folder in diffusers' format or a hub id, from safetensors weights only.
+    """Load ``demo``, a folder in diffusers' format, a single file or a hub id.
+
+    Only safetensors weights are loaded.
 
     Raises GrainError as :func:`find_model` and :meth:`Family.load` do.
     """

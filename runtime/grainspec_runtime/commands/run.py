@@ -14,7 +14,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 
@@ -101,8 +101,8 @@ def run(
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
-        _, embeddings = loading.additions()
-        prepared = _prepared(file, variants, embeddings)
+        loras, embeddings = loading.additions()
+        prepared = _prepared(file, variants, embeddings, loras)
         shown: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
@@ -151,7 +151,7 @@ def run(
             for one, place in zip(prepared, places, strict=True):
                 result = edit(session, one, finished=partial(finished_run, place))
                 if not result.was_finished:
-                    save_run(
+                    result = save_run(
                         result,
                         place,
                         spec_text=file.text,
@@ -192,13 +192,18 @@ def run(
 
 
 def _prepared(
-    file: SpecFile, variants: tuple[str, ...], embeddings: Sequence[Embedding]
+    file: SpecFile,
+    variants: tuple[str, ...],
+    embeddings: Sequence[Embedding],
+    loras: Sequence[Lora],
 ) -> list[Prepared]:
     """Prepare the named variants, each once, or the spec itself if none is named."""
     if ALL in variants and file.whole.variants:
         variants = file.whole.variant_names
     file.check_choice(*variants)
     if not variants:
-        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings)]
+        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings, loras=loras)]
     names = tuple(dict.fromkeys(variants))
-    return prepare_variants(file.whole, names, file.base, sets=file.sets, embeddings=embeddings)
+    return prepare_variants(
+        file.whole, names, file.base, sets=file.sets, embeddings=embeddings, loras=loras
+    )

@@ -19,8 +19,9 @@ from torch import Tensor
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control, ControlKind
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
-from grainspec_runtime.models.locate import DEMO_FOLDER, read_json
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 DEFAULTS: dict[ControlKind, str] = {
     "canny": "lllyasviel/control_v11p_sd15_canny",
@@ -29,6 +30,7 @@ DEFAULTS: dict[ControlKind, str] = {
     "lineart": "lllyasviel/control_v11p_sd15_lineart",
     "softedge": "lllyasviel/control_v11p_sd15_softedge",
     "normal": "lllyasviel/control_v11p_sd15_normalbae",
+    "zoe": "lllyasviel/control_v11f1p_sd15_depth",  # trained on depth of MiDaS, LeReS and ZoeDepth
 }
 """The ControlNets if a spec names none; all are for Stable Diffusion 1.5."""
 DEMO_NETS: dict[ControlKind, str] = {"pose": str(DEMO_FOLDER / "controlnet")}

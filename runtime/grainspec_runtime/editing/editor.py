@@ -95,7 +95,8 @@ class Editor:
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
-        prepared = prepare(spec, Path(base), embeddings=self.loading.embeddings)
+        loading = self.loading
+        prepared = prepare(spec, Path(base), embeddings=loading.embeddings, loras=loading.loras)
         return self.run_prepared(prepared, progress=progress)
 
     def run_prepared(self, prepared: Prepared, *, progress: StageProgress = _silent) -> EditResult:
@@ -140,8 +141,8 @@ class Editor:
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """Return the model, loaded on first use; a relative path starts at ``base``."""
-        folder = base / self.model
-        place = str(folder.resolve()) if folder.is_dir() else self.model
+        path = base / self.model
+        place = str(path.resolve()) if path.exists() else self.model
         if self._checkpoint is None or self._place != place:
             self._place = place
             self._checkpoint = load_checkpoint(self.model, base, self.loading)

@@ -14,9 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from grainspec.diagnostics import fail
+from grainspec_runtime.models.lora_file import read_addition, read_lora
 
 _OF_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
 """The text encoder of SDXL for each tensor name in a file."""
@@ -86,14 +85,7 @@ def check_lora(lora: Lora) -> None:
     G508: the file does not exist, is not a safetensors file, or does not contain a LoRA. G501:
     peft, which diffusers needs to load LoRAs, is not installed.
     """
-    names = _shapes(lora.path, "LoRA")
-    if not any("lora" in name for name in names):
-        message = (
-            f"{lora.path} does not contain a LoRA: "
-            f"none of its {len(names)} tensors has `lora` in its name"
-        )
-        cure = f"If it is a textual inversion, load it with `--embedding {lora.path}`."
-        raise fail("G508", message, cure)
+    read_lora(lora.path)
     if find_spec("peft") is None:
         cure = "Install it with: pip install 'grainspec[runtime]'"
         raise fail("G501", "LoRAs require the package peft, which is not installed", cure)
@@ -105,7 +97,7 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
     Raises GrainError (G508) if the file cannot be read, is not a textual inversion, or is for
     another kind of model.
     """
-    shapes = _shapes(embedding.path, "textual inversion")
+    shapes = read_addition(embedding.path, "textual inversion").shapes
     if len(widths) > 1:
         tensors = {encoder: name for name, encoder in _OF_ENCODERS.items() if name in shapes}
     else:
@@ -166,17 +158,3 @@ def digest(path: Path) -> str:
     """Compute a hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _shapes(path: Path, kind: str) -> dict[str, tuple[int, ...]]:
-    """Read the shape of every tensor in a safetensors file, and nothing else."""
-    if path.suffix != ".safetensors":
-        message = f"{path} is not a safetensors file"
-        cure = "Other formats (.bin, .pt, .ckpt) are not loaded, because they can run any program."
-        raise fail("G508", message, cure)
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        message = f"the {kind} {path} cannot be read: {error}"
-        raise fail("G508", message, "Check the path, and that the download is complete.") from error

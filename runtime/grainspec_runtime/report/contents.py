@@ -12,12 +12,12 @@ from typing import Any, TypeGuard
 
 from PIL import Image
 
-from grainspec.clip.facts import probe
 from grainspec.plan.facts import facts
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
-from grainspec_runtime.runs.read import EDITED, Measured, Run, read_measures, read_run
+from grainspec_runtime.media.times import FrameTimes
+from grainspec_runtime.runs.read import Measured, Run, read_measures, read_run
 from grainspec_runtime.study.save import ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS, read_study
 from grainspec_runtime.views.dense import dense_pictures
 from grainspec_runtime.views.levels import at_level
@@ -85,13 +85,12 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
     """
     run = run or read_run(folder)
     plan, manifest = run.plan, run.manifest
-    fps = probe(folder / EDITED).fps
     contents = ReportedRun(
         name=run.folder.resolve().name,
         variant=run.variant,
         target=run.target,
-        summary=_summary(plan, manifest, fps),
-        clips=[*_clips(run, fps), *_pictures(folder, _MORE_CLIPS)],
+        summary=_summary(plan, manifest, run.times),
+        clips=[*_clips(run), *_pictures(folder, _MORE_CLIPS)],
         edits=[
             EditRow(
                 index % 8,
@@ -131,22 +130,23 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
     return contents
 
 
-def _clips(run: Run, fps: float) -> list[MediaItem]:
+def _clips(run: Run) -> list[MediaItem]:
     marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]).inside(run.crop.inside))
     return [
-        MediaItem("Source", _clip_uri(run.source, fps)),
-        MediaItem("Edit", _clip_uri(run.edited, fps)),
-        MediaItem("Regions", _clip_uri(marked, fps), "at the model's finest attention level"),
+        MediaItem("Source", _clip_uri(run.source, run.times)),
+        MediaItem("Edit", _clip_uri(run.edited, run.times)),
+        MediaItem("Regions", _clip_uri(marked, run.times), "at the model's finest attention level"),
     ]
 
 
-def _summary(plan: MaskPlan, manifest: dict[str, Any], fps: float) -> Rows:
+def _summary(plan: MaskPlan, manifest: dict[str, Any], times: FrameTimes) -> Rows:
     seconds = manifest.get("seconds")
-    times = seconds.values() if isinstance(seconds, dict) else ()
-    took = sum(filter(_is_number, times))
+    stages = seconds.values() if isinstance(seconds, dict) else ()
+    took = sum(filter(_is_number, stages))
+    rate = f"{times.fps:.3g} fps" + ("" if times.rate else " on average, varying")
     rows = [
         ("Model", _text(manifest.get("model"))),
-        ("Clip", f"{len(plan.frames)} frames, {plan.width} × {plan.height}, {fps:.3g} fps"),
+        ("Clip", f"{len(plan.frames)} frames, {plan.width} × {plan.height}, {rate}"),
         ("Device", " ".join(_text(manifest.get(name)) for name in ("device", "dtype"))),
         ("Time", f"{took:.0f} s" if took else ""),
     ]
@@ -242,9 +242,9 @@ def _pictures(folder: Path, named: dict[str, str]) -> list[MediaItem]:
     return shown
 
 
-def _clip_uri(frames: Frames, fps: float) -> str:
+def _clip_uri(frames: Frames, times: FrameTimes) -> str:
     buffer = BytesIO()
-    encode_video(enlarged(frames, _LEAST), buffer, fps=fps, crf=_QUALITY, container="mp4")
+    encode_video(enlarged(frames, _LEAST), buffer, fps=times, crf=_QUALITY, container="mp4")
     return _uri(buffer.getvalue(), "video/mp4")
 
 

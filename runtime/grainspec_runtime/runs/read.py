@@ -18,6 +18,7 @@ from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
+from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.whole_folder import is_left_over, restored
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
@@ -41,6 +42,7 @@ class Run:
     """The pixels that the sampler was free to change."""
     plan: MaskPlan
     manifest: dict[str, Any]
+    times: FrameTimes
     crop: FrameCrop
     """How the source's frames became the plan's; the clips above are without its padding."""
 
@@ -110,6 +112,7 @@ def read_run(folder: Path) -> Run:
         edited_FHW=crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        times=_times(folder / EDITED, plan),
         crop=crop,
     )
 
@@ -151,7 +154,7 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def _crop(path: Path, spec: EditSpec, plan: MaskPlan) -> FrameCrop:
     try:
-        facts = probe(path, needed=plan.frames[-1])
+        facts = probe(path, needed=plan.frames[-1], fps=spec.video.fps)
     except GrainError as error:
         first = error.diagnostics[0]
         cure = f"Put the source clip back where it was during the run: {path}."
@@ -171,6 +174,10 @@ def _edited(path: Path, plan: MaskPlan, crop: FrameCrop) -> Frames:
         cure = "Run its spec again."
         raise fail("G317", message, cure)
     return decode_lossless(path, count)
+
+
+def _times(path: Path, plan: MaskPlan) -> FrameTimes:
+    return clip_times(path, range(len(plan.frames)), step=1, fps=probe(path).fps)
 
 
 def free_pixels(plan: MaskPlan) -> npt.NDArray[np.bool_]:

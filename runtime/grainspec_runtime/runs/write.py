@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,36 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
+from grainspec_runtime.media.sound import SoundLost
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import REPORT, report_page
-from grainspec_runtime.runs.read import COMPARISON, MANIFEST, Run, free_pixels, is_kept, read_run
+from grainspec_runtime.runs.read import (
+    COMPARISON,
+    EDITED,
+    MANIFEST,
+    Run,
+    free_pixels,
+    is_kept,
+    read_run,
+)
 from grainspec_runtime.study.save import STUDY_FILES, save_study
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
 from grainspec_runtime.whole_folder import claimed, is_left_over, whole_folder
 
+EDITED_MP4 = "edited.mp4"
 _FILES = frozenset(
     {
-        "edited.mp4",
-        "edited.mkv",
+        EDITED_MP4,
+        EDITED,
         "side_by_side.mp4",
         "overlay.png",
         "overview.png",
@@ -83,24 +96,22 @@ def claimed_runs(folders: Iterable[Path]) -> Iterator[None]:
 
 def save_run(
     result: EditResult, folder: Path, *, spec_text: str, spec_name: str, arguments: list[str]
-) -> None:
-    """Write a run's folder, whole or not at all.
+) -> EditResult:
+    """Write a run's folder, whole or not at all; return the result with warnings about writing it.
 
     ``spec_text`` is the spec as the user wrote it; the suffix of ``spec_name`` is its format.
     """
     check_writable(folder)
     prepared = result.prepared
     with whole_folder(folder, keeps=is_kept, last=MANIFEST) as place:
-        encode_video(result.edited, place / "edited.mp4", fps=result.fps)
-        encode_lossless(result.edited, place / "edited.mkv", fps=result.fps)
-        encode_video(
-            side_by_side(result.source, result.edited), place / "side_by_side.mp4", fps=result.fps
-        )
+        result = _save_edited(result, place)
+        both = side_by_side(result.source, result.edited)
+        encode_video(both, place / "side_by_side.mp4", fps=result.times)
         if result.controls:
-            encode_video(side_by_side(*result.controls), place / "controls.mp4", fps=result.fps)
+            encode_video(side_by_side(*result.controls), place / "controls.mp4", fps=result.times)
         if result.reconstruction:
             back = side_by_side(result.source, result.reconstruction.frames)
-            encode_video(back, place / "reconstruction.mp4", fps=result.fps)
+            encode_video(back, place / "reconstruction.mp4", fps=result.times)
         marked = overlay(result.source, prepared.bound.shown)
         overlay_picture(result).save(place / "overlay.png")
         sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
@@ -112,12 +123,26 @@ def save_run(
         if result.study:
             padded = prepared.bound.crop.padded  # the study's maps are of padded frames
             clips = padded(result.source), padded(result.edited)
-            save_study(result.study, prepared.plan, *clips, place, fps=result.fps)
+            save_study(result.study, prepared.plan, *clips, place, fps=result.times)
         manifest = manifest_of(result, arguments)
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (place / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="replace")
         page = report_page([contents_of(place, as_run(result, folder, manifest))])
         (place / REPORT).write_text(page, encoding="utf-8", errors="replace")
+    return result
+
+
+def _save_edited(result: EditResult, folder: Path) -> EditResult:
+    """Write the edited clip, without sound if that cannot be read, and with a warning then."""
+    try:
+        encode_video(result.edited, folder / EDITED_MP4, fps=result.times, sound=result.sound)
+        encode_lossless(result.edited, folder / EDITED, fps=result.times, sound=result.sound)
+    except SoundLost as lost:
+        video = result.prepared.spec.video
+        finding = sound_lost(video.path, str(lost), video.span_of("path"))
+        result = replace(result, sound=None, warnings=(*result.warnings, finding))
+        return _save_edited(result, folder)
+    return result
 
 
 def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
@@ -132,6 +157,7 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
         edited_FHW=result.prepared.bound.crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        times=result.times,
         crop=result.prepared.bound.crop,
     )
 
@@ -153,11 +179,11 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
     The runs are already in subfolders with the names of the variants. Raises OSError if a file
     cannot be written.
     """
-    source, fps = results[0].source, results[0].fps
+    source, times = results[0].source, results[0].times
     edited = {str(result.prepared.variant): result.edited for result in results}
     with whole_file(folder / "variants.mp4") as partial:
         clips = side_by_side(source, *edited.values())
-        encode_video(clips, partial, fps=fps, container="mp4")
+        encode_video(clips, partial, fps=times, container="mp4")
     with whole_file(folder / "variants.png") as partial:
         sheet({"source": source, **edited}).save(partial, format="PNG")
     runs = [contents_of(folder / str(result.prepared.variant)) for result in results]
@@ -196,7 +222,9 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             "height": facts.height,
             "fps": facts.fps,
             "edited_size": [prepared.plan.width, prepared.plan.height],
+            "sound": result.sound is not None,
         },
+        "frame_times": None if result.times.rate else _seconds(result.times),
         "plan": prepared.plan.digest,
         "windows": len(prepared.windows),
         "timesteps": prepared.timesteps,
@@ -213,6 +241,11 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             **{name: _version(name) for name in _PACKAGES},
         },
     }
+
+
+def _seconds(times: FrameTimes) -> list[float]:
+    """Return when each frame begins, and when the last one ends, in seconds."""
+    return [round(float(time), 6) for time in (*times.starts, times.end)]
 
 
 def _reconstruction_of(result: EditResult) -> dict[str, float] | None:

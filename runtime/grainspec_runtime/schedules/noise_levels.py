@@ -40,12 +40,13 @@ def kind_of_timesteps(scheduler: Any) -> Kind:
     """
     config = scheduler.config
     names = {parent.__name__ for parent in type(scheduler).__mro__}
-    if names & _FLOW or config.get("use_flow_sigmas"):
+    of_ddpm = hasattr(scheduler, "alphas_cumprod")
+    if names & _FLOW or (of_ddpm and config.get("use_flow_sigmas")):
         return "flow"
     continuous = config.get("timestep_type") == "continuous"
     if names & _LOG_SIGMA or (continuous and config.get("prediction_type") == "v_prediction"):
         return "log sigma"
-    if hasattr(scheduler, "alphas_cumprod"):
+    if of_ddpm:
         return "discrete"
     message = f"the timesteps of {type(scheduler).__name__} are no noise levels that a plan knows"
     cure = "Use a scheduler with DDPM's timesteps, one of EDM's, or a FlowMatch scheduler."

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.study.pictures import attention_clip, attention_picture, segments_picture
 from grainspec_runtime.study.record import Study
 
@@ -25,7 +26,13 @@ _MOST = 16_000_000
 
 
 def save_study(
-    study: Study, plan: MaskPlan, source: Frames, edited: Frames, folder: Path, *, fps: float
+    study: Study,
+    plan: MaskPlan,
+    source: Frames,
+    edited: Frames,
+    folder: Path,
+    *,
+    fps: float | FrameTimes,
 ) -> None:
     """Write a study into a folder; raises OSError if it cannot be written.
 
@@ -39,7 +46,7 @@ def save_study(
         "with": study.maps[1].astype(np.float16),
         **{f"segments.{k}": labels.astype(np.uint8) for k, labels in study.segments.items()},
     }
-    save_file(arrays, folder / MAPS)
+    (folder / MAPS).write_bytes(save(arrays))
     attention_picture(study, plan, edited).save(folder / ATTENTION_PICTURE)
     encode_video(attention_clip(study, plan, edited), folder / ATTENTION_VIDEO, fps=fps)
     if study.segments:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.crop import NativeSize
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, Family
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
 
@@ -51,6 +52,12 @@ class StableDiffusionUNets:
 
         return describe(model, embeddings, self.parts[model.pipeline])
 
+    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+        """Check a checkpoint and LoRAs by their files; return the warnings."""
+        from grainspec_runtime.backbones.families.sd_unet.review import review
+
+        return review(model, self.parts[model.pipeline], loras)
+
     def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on."""
         from grainspec_runtime.backbones.families.sd_unet.describe import native_size
@@ -58,9 +65,14 @@ class StableDiffusionUNets:
         return native_size(model)
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
-        """Raise GrainError for controls and injection that the UNet does not support."""
-        from grainspec_runtime.backbones.families.sd_unet.check import check_controls, check_inject
+        """Raise GrainError for a sampler, controls or injection that the model does not support."""
+        from grainspec_runtime.backbones.families.sd_unet.check import (
+            check_controls,
+            check_inject,
+            check_sampler,
+        )
 
+        check_sampler(spec, model)
         check_controls(spec, base, model)
         check_inject(spec, model)
 

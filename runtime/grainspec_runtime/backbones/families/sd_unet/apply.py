@@ -93,9 +93,10 @@ class _Following:
         self._in_place.close()
         inputs = dict(kwargs)
         check_caller(self._pipe)
-        self._check_gradients()
         _check_masks(inputs)
         sample, words = inputs["sample"], inputs["encoder_hidden_states"]
+        if torch.is_grad_enabled():
+            self._check_gradients(sample, words)
         self._check_sample(sample)
         if self._steps.begins_run():
             self.end_run()
@@ -122,11 +123,11 @@ class _Following:
             warnings.warn(str(Diagnostic("G416", message, cure)), RuntimeWarning, stacklevel=4)
         self._calls = self._modulated = 0
 
-    def _check_gradients(self) -> None:
-        if torch.is_grad_enabled() and self._unet.is_gradient_checkpointing:
-            message = "gradient checkpointing runs the UNet's layers again, without the plan"
-            cure = "Call `pipe.unet.disable_gradient_checkpointing()`, or use `torch.no_grad()`."
-            raise fail("G414", message, cure)
+    def _check_gradients(self, *inputs: Tensor) -> None:
+        """Raise GrainError (G414) where gradients of the UNet seem to be wanted."""
+        if self._unet.training or any(part.requires_grad for part in inputs):
+            message = "a plan's attention has no gradients"
+            raise fail("G414", message, "Call the pipeline under `torch.no_grad()`, as it does.")
 
     def _check_sample(self, sample: Tensor) -> None:
         plan, frames = self._plan, self._attention.frames

@@ -32,7 +32,10 @@ def check_processor(layer: str, module: Attention) -> None:
         f"a plan would replace the attention of {kind.__name__}, the processor of the UNet's layer "
         f"`{layer}`, by its own"
     )
-    cure = "Restore diffusers' processors with `pipe.unet.set_default_attn_processor()`."
+    cure = (
+        "Set diffusers' own: `pipe.unet.set_attn_processor(AttnProcessor2_0())`, from "
+        "`diffusers.models.attention_processor`."
+    )
     if "IPAdapter" in kind.__name__:
         cure = "Remove the adapter with `pipe.unload_ip_adapter()`."
     raise fail("G410", message, cure)
