@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from grainspec.limits import MAX_PIXELS
 from grainspec.regions.labels import MAX_FRAMES, Labelled, Labels, file_name
 from grainspec.regions.layout import Mask
 from grainspec.regions.shapes import fill_polygon
-
-MAX_PIXELS = 1 << 28
 
 _IDS = ("track_id", "instance_id", "object_id")
 """Where exports have the number that an object keeps over the frames; in CVAT's, as attributes."""

@@ -19,17 +19,12 @@ from PIL import Image
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion
+from grainspec.limits import MAX_ARCHIVED_BYTES, MAX_ARRAY_BYTES, MAX_PIXELS
 from grainspec.model.expressions import MaskFiles
 from grainspec.regions.pixels import cutoff
 from grainspec.regions.shade_findings import listed, shade_findings
 from grainspec.regions.shades import Shades
-
-MAX_MAPPED_BYTES = 1 << 36
-"""Largest array in an ``.npy`` file, which is read frame by frame."""
-MAX_LOADED_BYTES = 1 << 32
-"""Largest array in an ``.npz`` archive, which is read as a whole."""
-MAX_PIXELS = 1 << 28
-"""Largest frame."""
+from grainspec.regular_file import open_regular
 
 _UNREADABLE = (
     OSError,
@@ -183,8 +178,8 @@ class ArrayMasks(_Arrays):
         return f'`numpy.save("{name}", {load} > {least})`; then name that file.'
 
     def _mapped(self) -> npt.NDArray[Any]:
-        with self.place.open("rb") as stream:
-            chosen = self._check_header(stream, MAX_MAPPED_BYTES)
+        with open_regular(self.place) as stream:
+            chosen = self._check_header(stream, MAX_ARRAY_BYTES)
         return np.asanyarray(npy.open_memmap(self.place, mode="r")[chosen])
 
     def _archived(self) -> npt.NDArray[Any]:
@@ -192,7 +187,7 @@ class ArrayMasks(_Arrays):
             member = self._member([name for name in archive.namelist() if name.endswith(".npy")])
             self.member = member.removesuffix(".npy")
             with archive.open(member) as stream:
-                chosen = self._check_header(stream, MAX_LOADED_BYTES)
+                chosen = self._check_header(stream, MAX_ARCHIVED_BYTES)
             with archive.open(member) as stream:
                 return np.asarray(npy.read_array(stream, allow_pickle=False)[chosen])
 
@@ -249,14 +244,14 @@ class ArrayFiles(_Arrays):
     def _frame(self, number: int) -> npt.NDArray[Any]:
         path = self.files[number]
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 shape, dtype = _header(stream)
                 self._check_type(dtype)
                 chosen = _without_channel(shape, 3)
                 if min(shape, default=0) < 1 or (len(shape) != 2 and chosen == ()):
                     message = f"{self.title(number)} has the shape {list(shape)}"
                     raise self._fail("G308", message, "The shape must be [height, width].")
-                self._check_size(_without(shape, chosen), dtype, MAX_LOADED_BYTES)
+                self._check_size(_without(shape, chosen), dtype, MAX_ARCHIVED_BYTES)
                 stream.seek(0)
                 return np.asarray(npy.read_array(stream, allow_pickle=False)[chosen])
         except _UNREADABLE as error:

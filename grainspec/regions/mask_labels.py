@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,15 +13,18 @@ from PIL import Image
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, GrainError, fail, visible
+from grainspec.limits import MAX_JSON_BYTES, MAX_PIXELS, MAX_POINTS
 from grainspec.model.expressions import MaskFiles
-from grainspec.regions.coco import MAX_PIXELS, labels_of_coco
+from grainspec.regions.coco import labels_of_coco
 from grainspec.regions.cvat import NotCvat, labels_of_cvat
 from grainspec.regions.draw import draw
 from grainspec.regions.labelme import is_labelme, labels_of_labelme
-from grainspec.regions.labels import MAX_BYTES, Labelled, Labels
+from grainspec.regions.labels import Labelled, Labels
 from grainspec.regions.mask_images import numbered
+from grainspec.regions.mask_size import require_size
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.yolo import labels_of_yolo
+from grainspec.regular_file import read_bytes, read_json
 
 _BROKEN = (OSError, ValueError, TypeError, OverflowError, RecursionError)
 _FORMS = {
@@ -65,13 +67,19 @@ class LabelMasks:
         shape = facts.height, facts.width
         if place.suffix.lower() == ".xml":
             try:
-                return cls(source, place, "CVAT XML", labels_of_cvat(_checked(place)), shape)
+                return cls(
+                    source,
+                    place,
+                    "CVAT XML",
+                    labels_of_cvat(read_bytes(place, MAX_JSON_BYTES)),
+                    shape,
+                )
             except NotCvat as error:
                 raise _other_xml(source, place, error) from error
             except _BROKEN as error:
                 raise _unreadable(source, f"the masks {place}", "CVAT XML", error) from error
         try:
-            document = _json(place)
+            document = read_json(place)
             if is_labelme(document):
                 return cls.of_folder(source, place, [place], facts)
             return cls(source, place, "COCO JSON", labels_of_coco(document), shape)
@@ -111,6 +119,8 @@ class LabelMasks:
             found = self.objects.get(frame, [])
             try:
                 shape = _shape_of(self.labels.sizes[frame], found) or self.shape
+                require_size(self.source, shape[::-1], self.shape[::-1], self.title(number))
+                _require_few_points(found)
                 mask = np.zeros(shape, np.bool_)
                 for one in found:
                     mask |= draw(one.segmentation, shape)
@@ -221,24 +231,17 @@ def _shape_of(size: Any, objects: Sequence[Labelled]) -> tuple[int, int] | None:
     return size[0], size[1]
 
 
-def _checked(path: Path) -> Path:
-    """The path of a file that is not too large to be read."""
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MB")
-    return path
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(_checked(path).read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+def _require_few_points(objects: Sequence[Labelled]) -> None:
+    outlines = [one.segmentation for one in objects if isinstance(one.segmentation, list)]
+    points = sum(len(ring) // 2 for rings in outlines for ring in rings if isinstance(ring, list))
+    if points > MAX_POINTS:
+        raise ValueError(f"its outlines have {points:,} points, more than {MAX_POINTS:,}")
 
 
 def has_labelme(path: Path) -> bool:
     """Whether a file is one of LabelMe's."""
     try:
-        return is_labelme(_json(path))
+        return is_labelme(read_json(path))
     except _BROKEN:
         return False
 
@@ -246,8 +249,8 @@ def has_labelme(path: Path) -> bool:
 def _of_text_file(path: Path, shape: tuple[int, int]) -> Labels:
     """The objects of one frame's file."""
     if path.suffix.lower() == ".json":
-        return labels_of_labelme([_json(path)])
-    return labels_of_yolo([_checked(path).read_text(encoding="utf-8")], shape)
+        return labels_of_labelme([read_json(path)])
+    return labels_of_yolo([read_bytes(path, MAX_JSON_BYTES).decode()], shape)
 
 
 def _unreadable(source: MaskFiles, title: str, kind: str, error: Exception) -> GrainError:

@@ -141,7 +141,9 @@ def _prepare(
     compiled = compile_plan(spec, bound.edits, backbone)
     if spec.flow:
         check_flow(spec.flow, base, compiled.plan)
-    findings += [*bound.warnings, *compiled.warnings]
+    # Warnings about masks are found by both, the check of files and binding.
+    more = (*bound.warnings, *compiled.warnings)
+    findings += [finding for finding in more if finding not in findings]
     if spec.model == DEMO:
         findings += unknown_words(spec)
     return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
