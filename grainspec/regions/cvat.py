@@ -43,11 +43,11 @@ def labels_of_cvat(content: bytes) -> Labels:
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(content, True)
+        return reader.labels()
     except expat.ExpatError as error:
         raise ValueError(f"it is not XML: {error}") from error
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"a shape is broken: {error!r}") from error
-    return reader.labels()
 
 
 def _refuse_doctype(*_: Any) -> None:
