@@ -92,7 +92,9 @@ def checked(
     if _broken(findings):
         return Checked(tuple(findings))
     result = compiled(spec, base, known, bound)
-    return replace(result, findings=(*findings, *result.findings))
+    # Warnings about masks are found by both, the check of files and binding.
+    more = [finding for finding in result.findings if finding not in findings]
+    return replace(result, findings=(*findings, *more))
 
 
 def compiled(

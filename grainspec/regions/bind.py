@@ -44,7 +44,8 @@ class Bound:
 
     ``regions`` has every named region as written; ``edits`` has one region per edit, in the order
     of ``spec.claims``, with parts cut to their owners and subtracted from what they cover.
-    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it.
+    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it, and ``of_masks``
+    the warnings about mask files.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Bound:
         crop: FrameCrop,
         regions: Layout,
         uncropped: Uncropped | None,
+        of_masks: Sequence[Diagnostic] = (),
     ) -> None:
         self.facts = facts
         self.crop = crop
@@ -63,7 +65,8 @@ class Bound:
         if any(finding.is_error for finding in findings):
             raise GrainError(findings)
         self.edits, warnings = carve(spec, regions)
-        self.warnings = (*findings, *warnings)
+        self.of_masks = of_masks
+        self.warnings = (*of_masks, *findings, *warnings)
 
     @property
     def shown(self) -> Layout:
@@ -72,7 +75,7 @@ class Bound:
 
     def carved(self, spec: EditSpec) -> Bound:
         """Bind another spec of the same clip and regions, such as a variant."""
-        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped)
+        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped, self.of_masks)
 
 
 def bind_regions(
@@ -96,12 +99,13 @@ def bind_regions(
         message = f"the spec has {len(spec.regions)} regions, more than the {MAX_REGIONS} allowed"
         raise fail("G203", message, "Remove or join regions.")
     crop = frame_crop(video, facts, default_size)
-    regions = _Binder(spec, base, facts, crop, frames).bind_all()
+    binder = _Binder(spec, base, facts, crop, frames)
+    regions = binder.bind_all()
     whole = whole_frame(crop, facts)
-    if whole is None:
-        return Bound(spec, facts, crop, regions, None)
-    uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
-    return Bound(spec, facts, crop, regions, uncropped)
+    uncropped = None
+    if whole is not None:
+        uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
+    return Bound(spec, facts, crop, regions, uncropped, binder.warnings)
 
 
 class _Binder:
@@ -112,6 +116,7 @@ class _Binder:
         self.base = base
         self.facts = facts
         self.frames = frames
+        self.warnings: list[Diagnostic] = []
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
@@ -224,7 +229,7 @@ class _Binder:
     def _masks(self, source: MaskFiles, at: Sequence[int]) -> Mask:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
         frames, clip = [self.frames[i] for i in at], self.base / self.spec.video.path
-        images = open_masks(source, self.base, self.facts, frames, clip=clip)
+        images = open_masks(source, self.base, self.facts, frames, clip=clip, report=self.warnings)
         for number, image in enumerate(images):
             result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
