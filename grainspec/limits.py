@@ -15,8 +15,8 @@ MAX_JSON_NODES = 2_000_000
 """Objects and lists in a JSON file; each takes far more memory than its two characters."""
 MAX_JSON_VALUES = 8_000_000
 """Values in a JSON file."""
-MAX_PIXELS = 1 << 26
-"""Pixels of one image, one frame or one mask: 8192x8192."""
+MAX_PIXELS = 50_000_000
+"""Pixels of one image, one frame or one mask; 8K video has 33 million."""
 MAX_FILES = 200_000
 """Files in a folder of frames or masks, and entries that a glob looks at."""
 MAX_POINTS = 20_000

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112
 """The EXIF tag that says how a viewer rotates and mirrors an image: 1 to 8, 1 being not at all."""
 
-
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 """What a file may be, whatever its name says: for some others, Pillow would run Ghostscript.
 
@@ -23,6 +25,10 @@ Phones' MPO is read as JPEG.
 """
 _LARGEST = 1 << 29
 """Bytes of the largest file that is searched for a tag behind its pixels."""
+
+
+class TooManyPixels(ValueError):
+    """An image has more than ``MAX_PIXELS``."""
 
 
 def unreadable() -> tuple[type[Exception], ...]:
@@ -38,10 +44,11 @@ def open_image(path: Path) -> Image.Image:
     from PIL import Image
 
     require_regular(path)
-    image = Image.open(path, formats=_FORMATS)
+    with _quietly():
+        image = Image.open(path, formats=_FORMATS)
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise ValueError(f"{image.width}x{image.height} pixels are too many")
+        raise TooManyPixels(f"{image.width}x{image.height} pixels are too many")
     return image
 
 
@@ -54,7 +61,8 @@ def shown_size(image: Image.Image) -> tuple[int, int]:
 def upright(image: Image.Image) -> Image.Image:
     """The image as a viewer shows it: rotated and mirrored as its EXIF orientation says."""
     orientation(image)
-    image.load()  # Pillow rotates TIFF files by itself, and then removes their tag
+    with _quietly():
+        image.load()  # Pillow rotates TIFF files by itself, and then removes their tag
     turn = _turns().get(orientation(image))
     return image if turn is None else image.transpose(turn)
 
@@ -62,11 +70,13 @@ def upright(image: Image.Image) -> Image.Image:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of an image, 1 to 8; 1 if it has none or a wrong one."""
     if image.format == "TIFF":
-        image.load()
+        with _quietly():
+            image.load()
     elif image.format == "PNG" and "exif" not in image.info and not _tagged_behind(image):
         return 1  # without this, Pillow decodes a PNG to look for a tag behind its pixels
     try:
-        tag = image.getexif().get(_ORIENTATION, 1)
+        with _quietly():
+            tag = image.getexif().get(_ORIENTATION, 1)
     except unreadable():  # a broken tag: viewers ignore it
         return 1
     return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
@@ -89,6 +99,14 @@ def transparency(image: Image.Image) -> float:
     histogram = image.convert("RGBA").getchannel("A").histogram()
     opaque = sum(level * count for level, count in enumerate(histogram)) / 255
     return 1 - opaque / (image.width * image.height)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Drop Pillow's warnings about odd tags: what cannot be read raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,16 @@ def save_plan(plan: MaskPlan, path: str | Path) -> None:
     metadata = {"format": _FORMAT, "plan": json.dumps(plan.header()), "digest": plan.digest}
     arrays = {name: np.ascontiguousarray(array) for name, array in plan.arrays().items()}
     with whole_file(Path(path)) as partial:
-        partial.write_bytes(save(arrays, metadata=metadata))
+        partial.write_bytes(_in_order(save(arrays, metadata=metadata)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """Sort the header of a safetensors file: the library writes metadata in a random order."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays after it are aligned
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
 def load_plan(path: str | Path) -> MaskPlan:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 from xml.parsers import expat
 
+from grainspec.limits import MAX_JSON_NODES
 from grainspec.regions.labels import MAX_FRAMES, Ellipse, Labelled, Labels, PlacedRuns, file_name
 
 _AREAS = {"polygon", "box", "mask", "ellipse"}
@@ -29,7 +30,7 @@ class NotCvat(ValueError):
         super().__init__(f"its outermost element is `{root[:40]}`, not `annotations`")
 
 
-def labels_of_cvat(document: bytes) -> Labels:
+def labels_of_cvat(content: bytes) -> Labels:
     """The objects of a CVAT document.
 
     Raises NotCvat for other XML, ValueError for documents that are broken.
@@ -41,12 +42,12 @@ def labels_of_cvat(document: bytes) -> Labels:
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
-        parser.Parse(document, True)
+        parser.Parse(content, True)
+        return reader.labels()
     except expat.ExpatError as error:
         raise ValueError(f"it is not XML: {error}") from error
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"a shape is broken: {error!r}") from error
-    return reader.labels()
 
 
 def _refuse_doctype(*_: Any) -> None:
@@ -58,6 +59,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.path: list[str] = []
+        self.elements = 0
         self.meta: dict[str, str] = {}
         self.images: list[dict[str, str]] = []
         self.track: dict[str, str] = {}
@@ -67,8 +69,9 @@ class _Reader:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if not self.path and name != "annotations":
             raise NotCvat(name)
-        if len(self.path) > 50:
-            raise ValueError("it is nested too deeply")
+        self.elements += 1
+        if len(self.path) > 50 or self.elements > MAX_JSON_NODES:
+            raise ValueError("it is nested too deeply, or has too many elements")
         self.path.append(name)
         if name == "image":
             self.images.append(attributes)

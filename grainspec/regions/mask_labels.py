@@ -133,14 +133,15 @@ class LabelMasks:
         G325 if an index selects what several objects share, G320 if nothing was selected.
         """
         used = [found for frame in sorted(self.used) for found in self.objects.get(frame, [])]
-        by_number = self.source.index is not None and _have_numbers(self.labels.objects)
-        if self.source.label is not None or by_number or _count(used) < 2:
+        if self.source.label is not None or _count(used) < 2:
             return []
         if self.source.index is not None:
-            message = f"`index {self.source.index}` selects the category "
-            message += f"{_label(used[0]) or self.source.index}, which several objects have"
-            cure = f"{_all_of(used)} selects all of them. For one of them, export the number that "
-            cure += "it keeps over the frames, as `track_id`."
+            message = f"`index {self.source.index}` selects what several objects in {self.place} "
+            message += f"have: {_names(used)}"
+            cure = f"{_all_of(used)} selects those of a category."
+            if not _have_numbers(used):
+                cure += " For one object, export the number that it keeps over the frames, as "
+                cure += "`track_id`."
             raise fail("G325", message, cure, self.source.span_of("index"))
         message = f"the masks in {self.place} have several objects: {_names(used)}"
         raise fail("G320", message, _choice(used), self.source.span)
@@ -153,10 +154,10 @@ class LabelMasks:
     def _selected(self) -> list[Labelled]:
         index, label, objects = self.source.index, self.source.label, self.labels.objects
         if label is not None:
-            return [one for one in objects if label in {one.label, str(one.category)}]
+            objects = [one for one in objects if label in {one.label, str(one.category)}]
         if index is None:
             return objects
-        if _have_numbers(objects):
+        if _have_numbers(self.labels.objects):
             return [one for one in objects if one.number == index]
         if objects and all(one.category is None for one in objects):
             message = f"`index` does not apply: the objects of {self.place} have no numbers"
@@ -177,25 +178,25 @@ def _label(found: Labelled) -> str:
 def _count(objects: Sequence[Labelled]) -> int:
     """How many objects there are; without numbers, those of one frame or of other categories."""
     seen: Counter[tuple[int, str]] = Counter()
-    several: set[object] = set()
+    several: set[tuple[str, str, int]] = set()
     for found in objects:
         if found.number is not None:
-            several.add(found.number)
+            several.add((_label(found), "number", found.number))
             continue
         seen[found.frame, _label(found)] += 1
-        several.add((_label(found), seen[found.frame, _label(found)]))
+        several.add((_label(found), "place", seen[found.frame, _label(found)]))
     return len(several)
 
 
 def _names(objects: Sequence[Labelled]) -> str:
     """The distinct objects, by the options that select them."""
-    numbers = {one.number: _label(one) for one in objects if one.number is not None}
+    numbered = sorted({(one.number, _label(one)) for one in objects if one.number is not None})
     names = [
-        f"`index {number}`" + f" ({visible(numbers[number])})" * bool(numbers[number])
-        for number in sorted(numbers)
+        f"`index {number}`" + f" ({visible(label)})" * bool(label) for number, label in numbered
     ]
     labels = sorted({_label(one) for one in objects if one.number is None})
-    return listed(names + [f"{label or 'objects without a category'}" for label in labels])
+    several = (visible(label) or "objects without a category" for label in labels)
+    return listed([*names, *several])
 
 
 def _choice(objects: Sequence[Labelled]) -> str:
