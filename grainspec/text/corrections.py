@@ -19,10 +19,12 @@ from grainspec.text.spans import Lines
 from grainspec.text.structure import ALONE, STRUCTURE
 from grainspec.text.tokens import Statement
 
-MAX_LENGTH = 20_000
+MAX_LENGTH = 2_000
 """Longer statements are not corrected: every rule reads them again."""
 MAX_STATEMENTS = 50
 """The number of statements for which corrections are sought."""
+MAX_CORRECTED = 6_000
+"""Characters of all statements for which corrections are sought: a second, whatever they are."""
 _SHOWN = 100
 
 Reads = Callable[[str], bool]
