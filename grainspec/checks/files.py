@@ -92,15 +92,16 @@ def _control(
         message = f"{control.clip} has {rates(facts, own)}: they do not match"
         cure = f"Export it again with {facts.frames} frames, as the clip has."
         yield Diagnostic("G326", message, cure, span)
-    elif own.frames <= match.numbers[-1]:
+        return
+    if own.frames <= match.numbers[-1]:
         message = f"{control.clip} has {own.frames} frames; the edit needs frame {frames[-1]}"
         yield Diagnostic("G303", message, "It needs one frame per frame of the clip.", span)
-    elif match.how != "number":
-        how = (
-            "its frames are used by time" if match.how == "time" else "frame k is used for frame k"
-        )
-        cure = "Export it again with the frames of the clip if that is wrong."
+        return
+    if match.how != "number":
+        how = "its frames are used by time"
+        how = how if match.how == "time" else "its frame k is used for frame k"
         message = f"{control.clip} has {rates(facts, own)}: {how}"
+        cure = "If that is wrong, export it again with the frames of the clip."
         yield Diagnostic("G324", message, cure, span)
     if abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
         message = (
@@ -108,7 +109,7 @@ def _control(
         )
         yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
     elif match is not None and match.numbers[-1] < own.frames:
-        yield from broken_frame(base / control.clip, match.numbers, span)
+        yield from broken_frame(base / control.clip, sorted({*match.numbers}), span)
 
 
 def _sources(

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grainspec.clip.images import MAX_PIXELS
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
+from grainspec.limits import MAX_PIXELS
 from grainspec.regular_file import regular
 
 if TYPE_CHECKING:

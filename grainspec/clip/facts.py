@@ -19,6 +19,7 @@ from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
+from grainspec.regular_file import files_in
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -74,7 +75,15 @@ def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]]
     is a video. Raises GrainError (G322) if several numbers in the names could be the frame number.
     """
     if path.is_dir():
-        return sorted(numbered_images(path.iterdir(), span))
+        try:
+            files = files_in(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            message = f"the folder {path} cannot be read: {reason}"
+            raise fail(
+                "G302", message, "Put the frames into a folder of their own.", span
+            ) from error
+        return sorted(numbered_images(files, span))
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return None
     try:
@@ -155,8 +164,9 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
             counted = _Counted.of(reader, needed)
     except NotAContainer as error:
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            message = f"{path} cannot be read as an image"
-            raise fail("G302", message, "Save it again as PNG.", span) from error
+            message = f"{path} cannot be read as an image, nor as a video"
+            cure = "Save it, or all of its frames in a folder of their own, as PNG."
+            raise fail("G302", message, cure, span) from error
         raise not_supported(path, error, span) from error
     except BrokenFrame as error:
         raise damaged(path, error, span) from error

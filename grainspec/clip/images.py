@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grainspec.regular_file import regular
+from grainspec.limits import MAX_PIXELS
+from grainspec.regular_file import read_bytes, require_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112
 """The EXIF tag that says how a viewer rotates and mirrors an image: 1 to 8, 1 being not at all."""
 
-MAX_PIXELS = 50_000_000
-"""Images and frames with more pixels are not decoded."""
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""What a file may be, whatever its name says: for some others, Pillow would run Ghostscript.
+
+Phones' MPO is read as JPEG.
+"""
+_LARGEST = 1 << 29
+"""Bytes of the largest file that is searched for a tag behind its pixels."""
 
 
 class TooManyPixels(ValueError):
@@ -37,10 +43,9 @@ def open_image(path: Path) -> Image.Image:
     """Open an image file without decoding it; raise what :func:`unreadable` lists."""
     from PIL import Image
 
-    if not regular(path):
-        raise OSError(f"{path} is not a regular file")
+    require_regular(path)
     with _quietly():
-        image = Image.open(path)
+        image = Image.open(path, formats=_FORMATS)
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise TooManyPixels(f"{image.width}x{image.height} pixels are too many")
@@ -118,8 +123,8 @@ def _tagged_behind(image: Image.Image) -> bool:
     """Whether the file of a PNG has an EXIF tag anywhere."""
     name = getattr(image, "filename", "")
     try:
-        return b"eXIf" in Path(name).read_bytes() if name else False
-    except OSError:
+        return b"eXIf" in read_bytes(Path(name), _LARGEST) if name else False
+    except (OSError, ValueError):
         return False
 
 

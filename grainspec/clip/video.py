@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.colours import ColourTags, frame_picture
 from grainspec.clip.container import open_container
-from grainspec.clip.images import MAX_PIXELS
+from grainspec.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.container import InputContainer
