@@ -14,7 +14,7 @@ from lark import Token
 
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.text.spans import Lines
-from grainspec.text.tokens import grammar, statements
+from grainspec.text.tokens import collector_paused, grammar, statements
 
 WIDTH = 100
 """Longer statements are broken before a word, where possible."""
@@ -69,7 +69,8 @@ def format_text(text: str, *, path: str | None = None) -> str:
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     findings: list[Diagnostic] = []
-    lines = _lines(text, findings)
+    with collector_paused():
+        lines = _lines(text, findings)
     if findings:
         raise GrainError(findings, source=text, path=path)
     blocks = _blocks(lines)

@@ -36,7 +36,7 @@ from grainspec.text.other_formats import other_format
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
-from grainspec.text.tokens import Statement, statements
+from grainspec.text.tokens import Statement, collector_paused, statements
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
@@ -81,6 +81,11 @@ def parse_all(text: str) -> Parsed:
     (True, ['G101', 'G104'])
     """
     text = expect_text(text, "parse_all").removeprefix("\ufeff")
+    with collector_paused():
+        return _parsed(text)
+
+
+def _parsed(text: str) -> Parsed:
     reader = _Reader()
     unreadable = _unreadable(text)
     if unreadable:
