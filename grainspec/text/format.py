@@ -156,9 +156,10 @@ def _align(block: list[_Line]) -> None:
                 for line, sign in signed
                 if sign is not None and "COMMENT" not in {t.type for t in line.tokens[:sign]}
             }
+            widest = max(widths.values(), default=0)
             for member in run:
                 if id(member) in widths:
-                    member.pad = max(widths.values()) - widths[id(member)]
+                    member.pad = widest - widths[id(member)]
             run = []
         if line is not None:
             run.append(line)

@@ -118,7 +118,7 @@ def _parsed(text: str) -> Parsed:
 
 
 class _Readable:
-    """Whether a statement, in a variant or not, is read without findings."""
+    """Whether a statement, in a variant or not, is read without findings but certain ones."""
 
     def __init__(self, variant: int) -> None:
         self.variant = variant
@@ -131,7 +131,7 @@ class _Readable:
         reader = _Reader()
         for statement in statements(text, set()):
             reader.read(statement)
-            if reader.findings:
+            if not all(finding.fixes for finding in reader.findings):
                 return False
         return True
 

@@ -20,12 +20,19 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.algebra import MAX_DEPTH
+from grainspec.model.declaration import settings_of
 from grainspec.model.rules import SHARED
+from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
+from grainspec.text.foreign import STATEMENTS_OF_OTHERS, WITHOUT_EQUAL
 from grainspec.text.spans import span_between, span_of
 from grainspec.text.unexpected import ends_early, no_statement, not_in_variant, short, unexpected
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
+_LIKE_KEYWORDS = frozenset(
+    {*STATEMENTS, *STATEMENTS_OF_OTHERS, *WITHOUT_EQUAL}
+    | {word for block in BLOCKS.values() for word in settings_of(block.model)}
+)
 _SHARED = frozenset(word.upper() for word in SHARED)
 _JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
 _MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
@@ -265,6 +272,7 @@ class _Statements:
     def skip(self, brackets: Sequence[tuple[Token, int]] = (), *, of: Token | None = None) -> None:
         """Move to the next keyword that begins a line, or to the end of the variant.
 
+        Words that begin a statement in other tools, and settings outside braces, count as keywords.
         ``brackets`` are those open at the mistake. After an unknown word, ``of``, any word that
         begins a line no further in is a statement too.
         """
@@ -275,7 +283,8 @@ class _Statements:
             if _begins_line(self.tokens, self.position):
                 if token.type in _STARTERS:
                     break
-                if token.type == "NAME" and (token.column or 1) <= column and not braces:
+                near = (token.column or 1) <= column or str(token).lower() in _LIKE_KEYWORDS
+                if token.type == "NAME" and near and not braces:
                     break
             if token.type == "RBRACE" and self.open and not braces:
                 break
