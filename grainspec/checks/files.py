@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from grainspec.checks.clip_frames import broken_frame, check_frames, check_numbering
+from grainspec.checks.clip_frames import (
+    Progress,
+    broken_frame,
+    check_frames,
+    check_numbering,
+    no_progress,
+)
 from grainspec.checks.sound import check_sound
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
@@ -25,8 +31,11 @@ from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
 
 
-def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """Check the files that ``spec`` names; relative paths start at ``base``."""
+def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) -> list[Diagnostic]:
+    """Check the files that ``spec`` names; relative paths start at ``base``.
+
+    ``progress`` is called while the clip's frames are decoded.
+    """
     video = spec.video
     try:
         facts = probe(
@@ -45,7 +54,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
     except GrainError as error:
         findings += error.diagnostics
         frames = list(range(facts.frames))
-    findings += check_frames(video, base / video.path, facts, frames)
+    findings += check_frames(video, base / video.path, facts, frames, progress)
     findings += check_sound(video, base / video.path)
     findings += check_numbering(spec, base / video.path, facts)
     for region in spec.regions:

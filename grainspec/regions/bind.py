@@ -35,6 +35,7 @@ from grainspec.regions.cropped import Uncropped, cropped, whole_frame
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
+from grainspec.regions.polarity import inversion, inverted_masks
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 
 
@@ -315,7 +316,9 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
             errors.append(_empty(edit, "parts cover all of the region `{}`"))
     if errors:
         raise GrainError(errors)
-    warnings += _overlaps(changes, masks)
+    inverted = inverted_masks(spec, changes, masks)
+    warnings += [inversion(spec, inverted)] if inverted else []
+    warnings += _overlaps(changes, masks, {edit.region for edit in inverted})
     for keep in spec.edits:
         if isinstance(keep, Keep):
             kept = regions.mask(keep.region)
@@ -348,10 +351,14 @@ def _extent(line: Mask) -> tuple[int, int]:
     return int(at[0]), int(at[-1]) + 1
 
 
-def _overlaps(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> list[Diagnostic]:
+def _overlaps(
+    changes: Sequence[Edit | Free], masks: dict[str, Mask], inverted: set[str]
+) -> list[Diagnostic]:
     findings = []
     for index, edit in enumerate(changes):
         for other in changes[index + 1 :]:
+            if {edit.region, other.region} <= inverted:
+                continue
             shared = masks[edit.region] & masks[other.region]
             smaller = min(masks[edit.region].sum(), masks[other.region].sum())
             if shared.sum() > 0.02 * smaller:

@@ -13,6 +13,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import MaskFiles
 from grainspec.regions.globs import Astray, files_of, is_glob
 from grainspec.regions.pixels import Pixels
+from grainspec.regular_file import files_in
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,7 +86,7 @@ def named_files(source: MaskFiles, base: Path) -> list[Path]:
 def _paths(written: str, base: Path) -> list[Path] | None:
     place = base / written
     if place.is_dir():
-        return list(place.iterdir())
+        return files_in(place)
     if place.is_file():
         return [place]
     return files_of(written, base) if is_glob(written) else None

@@ -13,15 +13,15 @@ from PIL import Image
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, GrainError, fail, visible
-from grainspec.limits import MAX_JSON_BYTES, MAX_PIXELS, MAX_POINTS
+from grainspec.limits import MAX_JSON_BYTES, MAX_PIXELS
 from grainspec.model.expressions import MaskFiles
+from grainspec.regions.claims import require_size
 from grainspec.regions.coco import labels_of_coco
 from grainspec.regions.cvat import NotCvat, labels_of_cvat
 from grainspec.regions.draw import draw
 from grainspec.regions.labelme import is_labelme, labels_of_labelme
 from grainspec.regions.labels import Labelled, Labels
 from grainspec.regions.mask_images import numbered
-from grainspec.regions.mask_size import require_size
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.yolo import labels_of_yolo
 from grainspec.regular_file import read_bytes, read_json
@@ -119,8 +119,7 @@ class LabelMasks:
             found = self.objects.get(frame, [])
             try:
                 shape = _shape_of(self.labels.sizes[frame], found) or self.shape
-                require_size(self.source, shape[::-1], self.shape[::-1], self.title(number))
-                _require_few_points(found)
+                require_size(self.source, self.title(number), shape[::-1], self.shape[::-1])
                 mask = np.zeros(shape, np.bool_)
                 for one in found:
                     mask |= draw(one.segmentation, shape)
@@ -232,13 +231,6 @@ def _shape_of(size: Any, objects: Sequence[Labelled]) -> tuple[int, int] | None:
     return size[0], size[1]
 
 
-def _require_few_points(objects: Sequence[Labelled]) -> None:
-    outlines = [one.segmentation for one in objects if isinstance(one.segmentation, list)]
-    points = sum(len(ring) // 2 for rings in outlines for ring in rings if isinstance(ring, list))
-    if points > MAX_POINTS:
-        raise ValueError(f"its outlines have {points:,} points, more than {MAX_POINTS:,}")
-
-
 def has_labelme(path: Path) -> bool:
     """Whether a file is one of LabelMe's."""
     try:
@@ -251,7 +243,7 @@ def _of_text_file(path: Path, shape: tuple[int, int]) -> Labels:
     """The objects of one frame's file."""
     if path.suffix.lower() == ".json":
         return labels_of_labelme([read_json(path)])
-    return labels_of_yolo([read_bytes(path, MAX_JSON_BYTES).decode()], shape)
+    return labels_of_yolo([read_bytes(path, MAX_JSON_BYTES).decode("utf-8")], shape)
 
 
 def _unreadable(source: MaskFiles, title: str, kind: str, error: Exception) -> GrainError:

@@ -15,9 +15,9 @@ from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.model.expressions import MaskFiles
+from grainspec.regions.claims import require_size
 from grainspec.regions.mask_numbers import mask_numbers
 from grainspec.regions.mask_readers import MaskReader, open_reader
-from grainspec.regions.mask_size import require_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +55,7 @@ def open_masks(
 
             image = ImageOps.invert(image)
         if image.size != size:
-            require_size(source, image.size, size, reader.title(number or 0))
+            require_size(source, reader.title(number or 0), image.size, size)
             image = resize_mask(image, size, source.resize)
         marked = marked or cast(tuple[int, int], image.getextrema())[1] == 255
         yield image
