@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from safetensors.numpy import save_file
 
-from grainspec import GrainError
+from grainspec import GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.registry import describe, find_model
+from grainspec_runtime.backbones.registry import check_model, describe, find_model
 from grainspec_runtime.models.address import HubAddress, read_address
 from grainspec_runtime.models.locate import locate
 
@@ -127,3 +128,25 @@ def test_a_clone_without_its_files(tiny_sd: Path, tmp_path: Path) -> None:
     (clone / "vae" / "config.json").write_text(pointer)
     with pytest.raises(GrainError, match=r"G502: .*Git LFS pointer.*git lfs pull"):
         describe("clone", tmp_path)
+
+
+def test_check_says_nothing_of_what_is_only_partly_cached(
+    tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    spec = parse(
+        'grain 1 video "c" model "owner/name" target "a bear" region r = all edit r -> "bear"'
+    )
+    assert check_model(spec, tmp_path) == []
+    repository = tmp_path / "models--owner--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    snapshot = repository / "snapshots" / "abc"
+    (snapshot / "unet").mkdir(parents=True)
+    assert check_model(spec, tmp_path) == []
+    shutil.copy(tiny_sd / "model_index.json", snapshot)
+    assert check_model(spec, tmp_path) == []
+    shutil.copytree(tiny_sd, snapshot, dirs_exist_ok=True)
+    assert check_model(spec, tmp_path) == []
+    (snapshot / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    assert [finding.code for finding in check_model(spec, tmp_path)] == ["G504"]

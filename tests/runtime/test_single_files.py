@@ -11,13 +11,14 @@ import torch
 from clips import ClipFolder
 from command import Grain
 from huggingface_hub import constants
+from model_findings import check_model
 from safetensors.torch import load_file, save_file
-from single_files import save_single_file
+from single_files import rewrite, save_single_file
 from tiny_runs import loaded, noise, plan_for, sampled
 
 from grainspec import GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.registry import check_model, describe, find_model
+from grainspec_runtime.backbones.registry import describe, find_model
 from grainspec_runtime.models.locate import locate
 
 SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -84,7 +85,7 @@ def test_its_cache_entries_are_its_own(tiny_sd: Path, single_files: Path, tmp_pa
     before = fingerprint(tmp_path / "mine", file)
     assert before == fingerprint(tmp_path / "mine", file)
     tensors = load_file(file)
-    save_file({**tensors, "more": torch.zeros(1)}, file)
+    rewrite(file, {**tensors, "more": torch.zeros(1)})
     assert fingerprint(tmp_path / "mine", file) != before
 
 
@@ -141,9 +142,9 @@ def test_what_a_file_says_of_its_schedule(
     file = with_configuration(tiny_sd, single_files, tmp_path)
     assert loaded(file).scheduler.config.prediction_type == "epsilon"
     tensors = load_file(file)
-    save_file({**tensors, "v_pred": torch.tensor([])}, file)
+    rewrite(file, {**tensors, "v_pred": torch.tensor([])})
     assert loaded(file).scheduler.config.prediction_type == "v_prediction"
-    save_file({**tensors, "ztsnr": torch.tensor([])}, file)
+    rewrite(file, {**tensors, "ztsnr": torch.tensor([])})
     assert loaded(file).scheduler.config.rescale_betas_zero_snr
     assert "zero terminal SNR" in fault(file, tmp_path).message
 
@@ -166,7 +167,7 @@ def test_weights_that_are_missing_are_named(
     tensors = load_file(file)
     for start in ("model.diffusion_model.middle", "first_stage_model.decoder", "cond"):
         lost = max(name for name in tensors if name.startswith(start) and "weight" in name)
-        save_file({k: v for k, v in tensors.items() if k != lost}, file)
+        rewrite(file, {k: v for k, v in tensors.items() if k != lost})
         with pytest.raises(GrainError, match="G502"):
             loaded(file)
 
@@ -187,7 +188,7 @@ def test_inpainting_models_are_refused(
     tensors = load_file(file)
     first = "model.diffusion_model.input_blocks.0.0.weight"
     tensors[first] = torch.zeros(tensors[first].shape[0], channels, 3, 3)
-    save_file(tensors, file)
+    rewrite(file, tensors)
     finding = fault(file, tmp_path)
     assert (finding.code, finding.cure.split()[0]) == ("G507", "Inpainting,")
     assert f"has {channels} input channels" in finding.message

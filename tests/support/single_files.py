@@ -50,6 +50,12 @@ def save_single_file(folder: Path, path: Path, *, openclip: bool = False) -> Pat
     return path
 
 
+def rewrite(file: Path, tensors: Tensors) -> None:
+    """Replace a safetensors file, from which ``tensors`` may still be mapped into memory."""
+    save_file(tensors, file.with_suffix(".new"))
+    file.with_suffix(".new").replace(file)
+
+
 def _weights(folder: Path) -> tuple[Tensors, dict[str, int]]:
     return (
         load_file(next(folder.glob("*.safetensors"))),

@@ -103,8 +103,12 @@ class DepthAnnotator:
         self.kind = control.kind
         folder = _folder(control, base, ["*.json", "*.safetensors"])
         try:
-            model: Any = AutoModelForDepthEstimation.from_pretrained(folder, use_safetensors=True)
-            self.processor: Any = AutoImageProcessor.from_pretrained(folder)
+            model: Any = AutoModelForDepthEstimation.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False
+            )
+            self.processor: Any = AutoImageProcessor.from_pretrained(
+                folder, trust_remote_code=False
+            )
         except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
             message = f"cannot load the depth model `{_name(control)}`: {reason_of(error)}"
             cure = "Check the folder or your network connection, or provide your own control "

@@ -44,10 +44,11 @@ class Editor:
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
         result.edited.shape      # (8, 96, 96, 3)
 
-    ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, or a hub id. It is
-    loaded when the first spec has passed all checks. All other arguments are those of
-    :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two as values, ``options``
-    and ``loading``. If you prepare specs yourself, use the same ``embeddings`` there.
+    ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, a checkpoint in one
+    safetensors file, or a hub id. It is loaded when the first spec has passed all checks. All other
+    arguments are those of :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two
+    as values, ``options`` and ``loading``. If you prepare specs yourself, use the same
+    ``embeddings`` and ``loras`` there.
 
     Inversions are cached, and so is the state of a run while it lasts: the same run resumes after
     an interruption, with a bit-identical result.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import fail
+from grainspec.regular_file import open_regular
 from grainspec_runtime.models.lora_file import read_addition, read_lora
 
 _OF_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
@@ -105,6 +106,8 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
     if set(tensors) != set(widths):
         expected = "the tensors `clip_l` and `clip_g`" if len(widths) > 1 else "a single tensor"
         names = ", ".join(f"`{name}`" for name in sorted(shapes)[:4]) or "no tensors"
+        if len(widths) == 1 and set(_OF_ENCODERS) <= set(shapes):
+            names += ", as those for Stable Diffusion XL do"
         message = (
             f"{embedding.path} is not a textual inversion for this model: "
             f"expected {expected}, but it contains {names}"
@@ -117,7 +120,8 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
         if width != widths[encoder] or len(shape) > 2 or not 1 <= count <= _MAX_VECTORS:
             message = (
                 f"{embedding.path} is for another model: its tensor `{name}` has the shape "
-                f"{list(shape)}, but the {encoder} has vectors of width {widths[encoder]}"
+                f"{list(shape)}{_kind(width)}, but the {encoder} has vectors of width "
+                f"{widths[encoder]}{_kind(widths[encoder])}"
             )
             raise fail("G508", message, _OTHER_INVERSION)
         counts.add(count)
@@ -133,6 +137,12 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
         cure = f"Choose another word: `--embedding WORD={embedding.path}`."
         raise fail("G508", message, cure)
     return NewWord(embedding.path, word, counts.pop(), tensors)
+
+
+def _kind(width: int) -> str:
+    """Return whose text encoder has vectors of this width, in brackets; empty if not known."""
+    kinds = {768: "1.x", 1024: "2.x", 1280: "XL"}
+    return f" (Stable Diffusion {kinds[width]})" if width in kinds else ""
 
 
 _MAX_VECTORS = 75
@@ -156,5 +166,5 @@ def add_words(tokenizer: Any, words: Sequence[NewWord]) -> None:
 
 def digest(path: Path) -> str:
     """Compute a hash of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -69,6 +69,16 @@ def folder_of(
     return place
 
 
+def is_remote(name: str, base: Path) -> bool:
+    """Return whether a name is a hub id or the hub's address of a model, and no existing path."""
+    if _existing(base, Path(name)):
+        return False
+    try:
+        return isinstance(read_address(name, "the model"), HubAddress)
+    except GrainError:
+        return False
+
+
 def _existing(base: Path, path: Path) -> Path | None:
     try:
         place = base / path.expanduser()

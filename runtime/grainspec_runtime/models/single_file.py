@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.span import Span
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.file_kinds import CheckpointKind, identify
@@ -43,6 +43,8 @@ def locate_file(
     own = path.with_suffix("")
     assumed = not (own / INDEX).is_file()
     folder = _published(path, kind, patterns, span, online) if assumed else own
+    if assumed and not online and not (folder / INDEX).is_file():
+        raise NotCached([Diagnostic("G503", f"the configuration of {path} is not cached")])
     return ModelFolder(name, folder, read_json(folder / INDEX, span), span, header, assumed)
 
 
