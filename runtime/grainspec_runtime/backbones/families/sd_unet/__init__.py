@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.family import Checkpoint, Family
+from grainspec_runtime.backbones.family import Checkpoint, Family, MemoryEstimates
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
@@ -62,6 +62,13 @@ class StableDiffusionUNets:
 
         check_controls(spec, base, model)
         check_inject(spec, model)
+
+    def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
+        """Estimate the memory of a model before it is loaded."""
+        from grainspec_runtime.backbones.families.sd_unet.memory import UNetMemory
+
+        weighted = {part: None for part in self.parts[model.pipeline] if part in self.weighted}
+        return UNetMemory.of_folder(model, weighted, itemsize=itemsize)
 
     def load(self, model: ModelFolder, options: LoadOptions) -> Checkpoint:
         """Load a checkpoint as a stock pipeline."""
