@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from grainspec.model.algebra import Box
+from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.names import WRITABLE, PathText
+from grainspec.model.names import IN_HOME, WRITABLE, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
@@ -44,7 +44,7 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
-ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
+ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE, IN_HOME]
 
 Profile = Literal["auto", "videograin", "demo"]
 PhraseContext = Literal["isolated", "in_context"]
@@ -56,6 +56,7 @@ Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
 FlowMethod = Literal["dis", "raft"]
+Fit = Literal["crop", "pad"]
 
 
 class Size(Node):
@@ -68,8 +69,7 @@ class Size(Node):
 class Video(Node):
     """The source clip: a video file, or a folder of numbered frames.
 
-    Each chosen frame is cropped to ``crop``, scaled until it covers ``size``, then cropped to
-    ``size`` around its centre.
+    Each chosen frame is cropped to ``crop``, then scaled and fitted to ``size`` as ``fit`` says.
     """
 
     path: Annotated[PathText, HEAD] = Field(
@@ -82,11 +82,25 @@ class Video(Node):
     step: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1, description="Use every n-th of these frames."
     )
-    size: Annotated[Size | None, InText(absent="the model's own")] = Field(
-        default=None, description="Width and height of the edited clip, in pixels."
+    fps: Annotated[float | None, Field(ge=0.1, le=1000), InText(absent="8")] = Field(
+        default=None,
+        description="For images: how many of them are one second. A video file has its own rate.",
     )
+    size: Annotated[
+        Size | None, InText(absent="the clip's aspect, as many pixels as the model was trained on")
+    ] = Field(default=None, description="Width and height of the edited clip, in pixels.")
     crop: Annotated[Box | None, InText(absent="no crop")] = Field(
         default=None, description="A box that each frame is cropped to first."
+    )
+    fit: Fit = Field(
+        default="crop",
+        description="How a frame of another aspect fits `size`: scaled until it covers `size`, and "
+        "cropped around its centre (`crop`); or scaled until it lies inside `size`, and surrounded "
+        "by its repeated border pixels, which the result is without (`pad`).",
+    )
+    alpha: Annotated[Colour | None, InText(absent="black, with a warning")] = Field(
+        default=None,
+        description='The colour behind transparent pixels, such as `"#ffffff"`.',
     )
 
     @field_validator("crop")

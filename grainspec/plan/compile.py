@@ -87,11 +87,23 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     )
     warnings = (
         *unread_words(spec, backbone),
-        *unloaded_words(spec, backbone),
-        *shared_tokens(spec, edits, backbone),
+        *(unloaded_words(spec, backbone) if backbone.exact_tokens else ()),
+        *(shared_tokens(spec, edits, backbone) if backbone.exact_tokens else ()),
         *_vanishing(spec, layout, plan),
     )
     return Compiled(plan, warnings)
+
+
+def check_steps(spec: EditSpec, backbone: Backbone) -> None:
+    """Raise GrainError (G203) for more sampling steps than the model was trained with."""
+    if spec.sampler.steps >= backbone.training_steps:
+        most = backbone.training_steps - 1
+        message = (
+            f"invalid value `{spec.sampler.steps}` for `steps`: "
+            f"the model was trained with {backbone.training_steps} timesteps"
+        )
+        cure = f"Use at most `steps {most}`; 50 is usual."
+        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
 
 
 def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:

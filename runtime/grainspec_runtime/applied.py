@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
 
 from diffusers import DiffusionPipeline
 
@@ -13,14 +16,18 @@ from grainspec_runtime.modulation.layers import Attention
 
 
 def plan_applied(
-    plan: MaskPlan, pipe: DiffusionPipeline, *, backend: str = "auto"
+    plan: MaskPlan,
+    pipe: DiffusionPipeline,
+    *,
+    backend: str = "auto",
+    trust_embeds: bool = False,
 ) -> AbstractContextManager[Attention]:
     """Apply a plan to the calls of a Stable Diffusion pipeline inside the block.
 
     ``pipe`` is a ``StableDiffusionPipeline``, a ``StableDiffusionXLPipeline``, or one of their
-    image-to-image or ControlNet pipelines, with any scheduler, LoRA or offloading. Call it with
-    ``prompt=plan.target``, one image per frame of the plan, and the plan's size. With a plan of one
-    frame this is text-to-image with every phrase in its region:
+    image-to-image, inpainting or ControlNet pipelines. Call it with ``prompt=plan.target``, one
+    image per frame of the plan, and the plan's size. With a plan of one frame this is text-to-image
+    with every phrase in its region:
 
         with plan_applied(plan, pipe):
             images = pipe(
@@ -31,16 +38,60 @@ def plan_applied(
             ).images
 
     Attention between frames and the scope of group norms follow the plan. The conditional pass of
-    guidance is modulated, at the steps and timesteps of the pipeline's own scheduler. If the plan
-    isolates phrases, their embeddings replace those of the same words in the prompt, in both
-    encoders of SDXL. At the end the pipeline is restored, whatever is raised inside.
+    guidance is modulated; without guidance, the only pass. If the plan isolates phrases, their
+    embeddings replace those of the same words in the prompt, in both encoders of SDXL.
 
-    Raises GrainError: G504 if the pipeline is of another kind; G404, from the pipeline's call, if
-    the batch size, the image size, the number of text tokens or the prompt differs from the plan's.
+    *Steps.* `until 30%` counts the steps that a call makes: an image-to-image call with
+    `strength=0.5` at 50 steps makes 25, of which 8 are modulated. How strongly follows the noise
+    level alone, ξ(t) = (t / T)^decay, so the same call is modulated more weakly than one from pure
+    noise. t is the scheduler's timestep; with a scheduler of EDM or of flow matching, whose
+    timesteps are other quantities, it is the timestep of Stable Diffusion's schedule at the same
+    noise-to-signal ratio.
+
+    *Embeddings.* The embeddings of the conditional pass are compared with those of ``plan.target``
+    from the pipeline's own encoders, whether they come from ``prompt`` or ``prompt_embeds``. With
+    ``trust_embeds=True`` they are taken for the target's without comparing: for weighted prompts,
+    or a pipeline without text encoders.
+
+    *The pipeline* is changed only while its UNet runs. LoRAs, FreeU, attention slicing, fused
+    projections, offloading and ``torch.compile`` may be set before the block or inside it, and stay
+    set after it; ``save_pretrained`` inside saves the plain model. Processors that only save memory
+    have no effect on the plan's attention, whose memory ``backend`` decides. A UNet follows one
+    plan at a time, from one thread at a time. The returned block may be entered again.
+
+    Raises GrainError on entering: G504 if the pipeline or its UNet is of another kind, G404 if its
+    tokenizer is, G410 for attention processors that compute something else (IP-Adapter), G412 for
+    an unknown kind of scheduler, G413 if the UNet already follows a plan. From the pipeline's call:
+    G404 if the number of images, their size, or the prompt differs from the plan's, G410 and G412
+    for what was set inside the block, G411 for embeddings that cannot be compared, G413 for a call
+    by another pipeline that shares the UNet, G414 for attention masks and for gradients. On
+    leaving: G415 if the pipeline's UNet was replaced inside the block. A call of which no step was
+    modulated gives a RuntimeWarning (G416).
     """
     for family in families():
         if family.owns(pipe):
-            return family.apply(plan, pipe, backend=backend)
+            return _Block(
+                partial(family.apply, plan, pipe, backend=backend, trust_embeds=trust_embeds)
+            )
     names = ", ".join(family.name for family in families())
     message = f"a plan cannot be applied to {type(pipe).__name__}: its denoiser is not supported"
     raise fail("G504", message, f"Use a pipeline of {names}.")
+
+
+class _Block(AbstractContextManager[Attention]):
+    """A context manager that can be entered again after it was left."""
+
+    def __init__(self, enter: Callable[[], AbstractContextManager[Attention]]) -> None:
+        self._enter = enter
+        self._open: AbstractContextManager[Attention] | None = None
+
+    def __enter__(self) -> Attention:
+        block = self._enter()
+        attention = block.__enter__()
+        self._open = block
+        return attention
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        assert self._open is not None
+        block, self._open = self._open, None
+        return block.__exit__(*raised)

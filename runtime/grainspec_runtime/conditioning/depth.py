@@ -25,8 +25,8 @@ from PIL import Image
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import Control, ControlKind
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
-from grainspec_runtime.models.locate import read_json
 
 Depths = npt.NDArray[np.float32]
 Predicts = Literal["inverse", "metric"]
@@ -103,8 +103,12 @@ class DepthAnnotator:
         self.kind = control.kind
         folder = _folder(control, base, ["*.json", "*.safetensors"])
         try:
-            model: Any = AutoModelForDepthEstimation.from_pretrained(folder, use_safetensors=True)
-            self.processor: Any = AutoImageProcessor.from_pretrained(folder)
+            model: Any = AutoModelForDepthEstimation.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False
+            )
+            self.processor: Any = AutoImageProcessor.from_pretrained(
+                folder, trust_remote_code=False
+            )
         except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
             message = f"cannot load the depth model `{_name(control)}`: {reason_of(error)}"
             cure = "Check the folder or your network connection, or provide your own control "

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.backbones.family import MemoryEstimates
-from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.device import best_device, gpu_memory, main_memory, may_have_gpu
 from grainspec_runtime.memory.savings import (
     of_denoiser,
@@ -83,8 +82,7 @@ def needs_of(prepared: Prepared, loading: LoadOptions | None = None) -> Needs:
     device = _device(loading)
     kind = device if isinstance(device, str) else device.type
     spec = prepared.spec
-    model, family = find_model(spec.model, prepared.base, spec.span_of("model"))
-    memory = family.memory(model, itemsize=_itemsize(loading, kind))
+    memory = _estimates(prepared, _itemsize(loading, kind))
     active = _activations(prepared, memory, loading)
     data = _data(prepared, memory)
     weights = memory.weights()
@@ -131,9 +129,8 @@ def memory_warnings(
 
 def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: bool) -> str:
     spec, plan = prepared.spec, prepared.plan
-    model, family = find_model(spec.model, prepared.base)
     itemsize = _itemsize(loading, needs.device.partition(":")[0])
-    memory = family.memory(model, itemsize=itemsize)
+    memory = _estimates(prepared, itemsize)
     active = _activations(prepared, memory, loading)
     if on_device or not needs.device_parts:
         is_vae = active["vae"] >= active["denoiser"]
@@ -149,6 +146,10 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
             savings += of_weights(memory, loading, of_vae=is_vae, full=itemsize == 4)
         return savings_text(savings)
     return "Use fewer frames, fewer `steps` or a smaller `size`."
+
+
+def _estimates(prepared: Prepared, itemsize: int) -> MemoryEstimates:
+    return prepared.model.family.memory(prepared.model.folder, itemsize=itemsize)
 
 
 def _passes(prepared: Prepared) -> int:

@@ -73,12 +73,28 @@ class FoldedAttention:
             if len(plan.groups) != frames:
                 message = f"the plan is for {len(plan.groups)} frames, but the clip has {frames}"
                 raise fail("G404", message, "Compile the plan for this clip.")
-            self._plan = PlanTensors(
-                plan,
-                device=device,
-                key_frames_FK=None if self.full else self.key_frames_FK,
-                sort_by_class=backend == "triton" or torch.device(device).type == "cuda",
-            )
+            self._plan = self._plan_tensors(plan)
+
+    def _plan_tensors(self, plan: MaskPlan) -> PlanTensors:
+        device = self.key_frames_FK.device
+        return PlanTensors(
+            plan,
+            device=device,
+            key_frames_FK=None if self.full else self.key_frames_FK,
+            sort_by_class=self.backend == "triton" or device.type == "cuda",
+        )
+
+    def to(self, device: torch.device) -> None:
+        """Move to a device, where the denoiser was moved; then :meth:`begin_step` comes next."""
+        if device == self.key_frames_FK.device:
+            return
+        self.key_frames_FK = self.key_frames_FK.to(device)
+        self._paths = {
+            level: tuple(table.to(device) for table in tables)
+            for level, tables in self._paths.items()
+        }
+        if self._plan is not None:
+            self._plan = self._plan_tensors(self._plan.plan)
 
     @property
     def modulated(self) -> bool:

@@ -5,28 +5,43 @@ from __future__ import annotations
 import re
 
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 
+from grainspec.diagnostics import fail
 from grainspec_runtime.modulation.layers import AttentionLayer
 
-_PLACE = re.compile(r"(down_blocks|up_blocks)\.(\d+)\.|(mid_block)\.")
+_PLACE = re.compile(
+    r"(?:(?P<side>down_blocks|up_blocks)\.(?P<block>\d+)|mid_block)"
+    r"\.attentions\.\d+\.transformer_blocks\.\d+\.attn[12]"
+)
 
 
 def attention_layers(unet: UNet2DConditionModel) -> dict[str, AttentionLayer]:
-    """Map the name of each processor in ``unet.attn_processors`` to its attention layer.
+    """Map the name of each attention module of a UNet to its layer.
 
     Levels are numbered from 0, the finest. Down block ``i`` is at level ``i``, the middle block at
-    the coarsest level, and up block ``i`` at the coarsest level minus ``i``.
+    the coarsest level, and up block ``i`` at the coarsest level minus ``i``. A layer attends to
+    text (``cross``) if its keys are projected from text, whatever its name.
+
+    Raises GrainError (G504) for attention elsewhere than in the transformer blocks of Stable
+    Diffusion: in residual blocks, over added keys, or between latents and objects.
     """
     coarsest = len(unet.config.block_out_channels) - 1
-    return {name: _layer(name, coarsest) for name in unet.attn_processors}
+    return {
+        name: _layer(name, module, coarsest)
+        for name, module in unet.named_modules()
+        if isinstance(module, Attention)
+    }
 
 
-def _layer(processor: str, coarsest: int) -> AttentionLayer:
-    place = _PLACE.match(processor)
-    assert place is not None, processor  # diffusers' UNet has these three kinds of blocks
-    if place[3]:
-        level = coarsest
-    else:
-        level = int(place[2]) if place[1] == "down_blocks" else coarsest - int(place[2])
-    kind = "cross" if ".attn2." in processor else "self"
-    return AttentionLayer(processor.removesuffix(".processor"), level, kind)  # type: ignore[arg-type]
+def _layer(name: str, module: Attention, coarsest: int) -> AttentionLayer:
+    place = _PLACE.fullmatch(name)
+    if place is None:
+        message = f"a plan does not reach the attention of the UNet's layer `{name}`"
+        cure = "Use a UNet with the blocks of Stable Diffusion 1.x, 2.x or XL."
+        raise fail("G504", message, cure)
+    level = coarsest
+    if place["side"]:
+        block = int(place["block"])
+        level = block if place["side"] == "down_blocks" else coarsest - block
+    return AttentionLayer(name, level, "cross" if module.is_cross_attention else "self")

@@ -7,14 +7,15 @@ are those that torch holds at once, fitted to what it allocates for networks of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from grainspec.model.spec import Inject
 from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers, injected_layers
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.locate import read_json
 from grainspec_runtime.models.weights import weight_count
 
 VAE_BATCH = 4
@@ -48,7 +49,8 @@ class UNetMemory:
         is_xl = "text_encoder_2" in weighted
         vae_itemsize = 4 if itemsize == 2 and is_xl and vae.get("force_upcast", True) else itemsize
         sizes = {part: vae_itemsize if part == "vae" else itemsize for part in weighted}
-        parts = {part: size * weight_count(folder / part) for part, size in sizes.items()}
+        counts = _counts(model, sizes)
+        parts = {part: size * counts[part] for part, size in sizes.items()}
         return cls(unet, vae, parts, itemsize, vae_itemsize)
 
     @property
@@ -130,6 +132,26 @@ class UNetMemory:
             levels.append((channels, rows * columns, "CrossAttn" in kind))
             rows, columns = (rows + 1) // 2, (columns + 1) // 2
         return levels
+
+
+_IN_ONE_FILE = {
+    "unet": ("model.diffusion_model.",),
+    "vae": ("first_stage_model.",),
+    "text_encoder": ("cond_stage_model.", "conditioner.embedders.0."),
+    "text_encoder_2": ("conditioner.embedders.1.",),
+}
+"""How the names of a component's tensors begin in a checkpoint in one file."""
+
+
+def _counts(model: ModelFolder, parts: Iterable[str]) -> dict[str, int]:
+    """Count the weights of components."""
+    if model.file is None:
+        return {part: weight_count(model.folder / part) for part in parts}
+    shapes = model.file.shapes
+    return {
+        part: sum(prod(shapes[name]) for name in shapes if name.startswith(_IN_ONE_FILE[part]))
+        for part in parts
+    }
 
 
 def kept_of_attention(unet: Config, layers: InjectedLayers, rows: int, columns: int) -> int:

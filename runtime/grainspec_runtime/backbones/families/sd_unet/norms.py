@@ -8,7 +8,7 @@ convolution. The norms before attention keep statistics per frame, there and her
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
 from diffusers import UNet2DConditionModel
@@ -55,23 +55,42 @@ class ClipNorm(nn.Module):
         return normed.transpose(1, 2).flatten(0, 1)
 
 
-@contextmanager
-def norms_over_clip(unet: UNet2DConditionModel, clip: HasFrames) -> Iterator[None]:
-    """Compute the group norms of ``unet`` over all frames of ``clip`` inside the block.
+class ClipNorms:
+    """The group norms of a UNet over all frames of ``clip``, to be put in place and taken out.
 
-    The number of frames is read whenever the UNet runs. At the end the UNet's own norms are
-    restored, whatever is raised inside.
+    The number of frames is read whenever the UNet runs.
     """
-    places: list[tuple[nn.Module, str, nn.GroupNorm]] = []
-    for module in unet.modules():
-        if isinstance(module, ResnetBlock2D):
-            places += [(module, name, getattr(module, name)) for name in ("norm1", "norm2")]
-    places.append((unet, "conv_norm_out", unet.conv_norm_out))
-    places = [place for place in places if isinstance(place[2], nn.GroupNorm)]
-    try:
-        for owner, name, norm in places:
-            setattr(owner, name, ClipNorm(norm, clip).train(norm.training))
-        yield
-    finally:
-        for owner, name, norm in places:
-            setattr(owner, name, norm)
+
+    def __init__(self, unet: UNet2DConditionModel, clip: HasFrames) -> None:
+        owners = [
+            (module, name)
+            for module in unet.modules()
+            if isinstance(module, ResnetBlock2D)
+            for name in ("norm1", "norm2")
+        ]
+        owners.append((unet, "conv_norm_out"))
+        self._places = [
+            (owner, name, ClipNorm(norm, clip).train(norm.training))
+            for owner, name in owners
+            if isinstance(norm := getattr(owner, name), nn.GroupNorm)
+        ]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Take statistics over the clip inside the block.
+
+        At the end the UNet's own norms are restored, whatever is raised inside.
+        """
+        try:
+            for owner, name, over_clip in self._places:
+                over_clip.norm = getattr(owner, name)
+                setattr(owner, name, over_clip)
+            yield
+        finally:
+            for owner, name, over_clip in self._places:
+                setattr(owner, name, over_clip.norm)
+
+
+def norms_over_clip(unet: UNet2DConditionModel, clip: HasFrames) -> AbstractContextManager[None]:
+    """Compute the group norms of ``unet`` over all frames of ``clip`` inside the block."""
+    return ClipNorms(unet, clip).in_place()

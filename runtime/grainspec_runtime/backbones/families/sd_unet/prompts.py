@@ -1,6 +1,6 @@
 """Encode prompts: embeddings of tokens and, for SDXL, of the whole text.
 
-Dimensions: T tokens, C width of the text, D width of the pooled embedding, P passes.
+Dimensions: T text tokens, C width of the text, D width of the pooled embedding, P passes.
 """
 
 from __future__ import annotations
@@ -25,21 +25,27 @@ class EncodedPrompt:
 
 @torch.no_grad()
 def encode_prompt(
-    pipe: DiffusionPipeline, text: str, *, device: torch.device, clip_skip: int | None = None
+    pipe: DiffusionPipeline,
+    text: str,
+    *,
+    device: torch.device,
+    clip_skip: int | None = None,
+    lora_scale: float | None = None,
 ) -> EncodedPrompt:
     """Encode a prompt with the pipeline's own ``encode_prompt``.
 
     For SDXL, the penultimate states of both encoders are concatenated along C, and the pooled
     embedding is the second encoder's. An empty text is encoded as zeros if the checkpoint was
     trained that way (``force_zeros_for_empty_prompt``), as diffusers does for a missing negative
-    prompt.
+    prompt. ``lora_scale`` scales the LoRAs of the text encoders.
     """
+    given = {"clip_skip": clip_skip, "lora_scale": lora_scale}
     words, _, *pooled = pipe.encode_prompt(
         text,
         device=device,
         num_images_per_prompt=1,
         do_classifier_free_guidance=False,
-        clip_skip=clip_skip,
+        **{name: value for name, value in given.items() if value is not None},
     )
     if not text and pooled and pipe.config.get("force_zeros_for_empty_prompt"):
         return EncodedPrompt(torch.zeros_like(words), torch.zeros_like(pooled[0]))
@@ -47,33 +53,45 @@ def encode_prompt(
 
 
 def encode_target(
-    pipe: DiffusionPipeline,
-    plan: MaskPlan,
-    *,
-    device: torch.device,
-    clip_skip: int | None = None,
+    pipe: DiffusionPipeline, plan: MaskPlan, *, device: torch.device
 ) -> EncodedPrompt:
-    """Encode a plan's target prompt.
+    """Encode a plan's target prompt, with isolated phrases if the plan isolates them.
 
-    With isolated phrases, the words of each edit, as they are written in the prompt, are encoded by
-    themselves, and replace the same words in the encoded prompt; all other words are encoded within
-    the whole prompt, and so are words that are other tokens by themselves (G521). This covers both
-    text encoders of SDXL, whose embeddings are concatenated along C. The pooled embedding is always
-    that of the whole prompt.
+    The pooled embedding is always that of the whole prompt.
     """
-    whole = encode_prompt(pipe, plan.target, device=device, clip_skip=clip_skip)
+    whole = encode_prompt(pipe, plan.target, device=device)
     if plan.attention.phrases == "in_context":
         return whole
     words = whole.words.clone()
+    return replace(whole, words=isolate_phrases(pipe, plan, words, device=device))
+
+
+def isolate_phrases(
+    pipe: DiffusionPipeline,
+    plan: MaskPlan,
+    words_1TC: Tensor,
+    *,
+    device: torch.device,
+    clip_skip: int | None = None,
+    lora_scale: float | None = None,
+) -> Tensor:
+    """Replace the words of each edit in an encoded target prompt, in place, and return it.
+
+    The words of an edit, as they are written in the prompt, are encoded by themselves; all others
+    stay encoded within the whole prompt, and so do words that are other tokens by themselves
+    (G521). This covers both text encoders of SDXL, whose embeddings are concatenated along C.
+    """
     for edit in plan.edits:  # `free` has no words
         for (start, end), positions in zip(edit.spans, edit.tokens, strict=True):
             phrase = plan.target[start:end]
             count = len(positions)
             if not _has_tokens(pipe, phrase, count):
                 continue
-            alone = encode_prompt(pipe, phrase, device=device, clip_skip=clip_skip).words
-            words[:, list(positions)] = alone[:, 1 : 1 + count]  # position 0 is the start token
-    return replace(whole, words=words)
+            alone = encode_prompt(
+                pipe, phrase, device=device, clip_skip=clip_skip, lora_scale=lora_scale
+            ).words
+            words_1TC[:, list(positions)] = alone[:, 1 : 1 + count]  # 0 is the start token
+    return words_1TC
 
 
 def _has_tokens(pipe: DiffusionPipeline, text: str, count: int) -> bool:
