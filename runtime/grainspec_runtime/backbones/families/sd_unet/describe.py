@@ -65,6 +65,7 @@ def describe(
         steps_offset=int(scheduler.get("steps_offset", 1)),
         tokenize=word_tokens(lengths[0]) if outlined else _tokenize(tokenizers, model.name, span),
         attended=attended_levels(unet, model.name, span),
+        exact_tokens=not outlined,
     )
 
 
