@@ -9,10 +9,12 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from grainspec.limits import MAX_JSON_BYTES, MAX_JSON_NODES, MAX_JSON_VALUES
+from grainspec.limits import MAX_FILES, MAX_JSON_BYTES, MAX_JSON_NODES, MAX_JSON_VALUES
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -40,12 +42,20 @@ def regular(path: Path) -> bool:
         return False
 
 
+def files_in(folder: Path, most: int = MAX_FILES) -> list[Path]:
+    """What is in a folder; raises OSError if it cannot be read, TooLarge for too many files."""
+    found = list(islice(folder.iterdir(), most + 1))
+    if len(found) > most:
+        raise TooLarge(f"it has more than {most:,} files")
+    return found
+
+
 def require_regular(path: Path) -> None:
     """Raise OSError unless ``path`` is a regular file: for libraries that open files by name."""
     _require(path.stat().st_mode, path)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file to read bytes; raise OSError for anything else, without waiting."""
     descriptor = os.open(path, _WITHOUT_WAITING)
     try:

@@ -6,7 +6,7 @@ Frames up to the last one that is used are decoded, but not scaled or kept.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from grainspec.clip.colours import HDR, has_alpha
@@ -27,13 +27,25 @@ _TO_SDR = (
 )
 
 
+Progress = Callable[[int, int], None]
+"""Called with the number of frames that are read, and of those that will be."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show no progress."""
+
+
 def check_frames(
-    video: Video, path: Path, facts: ClipFacts, frames: Sequence[int]
+    video: Video,
+    path: Path,
+    facts: ClipFacts,
+    frames: Sequence[int],
+    progress: Progress = no_progress,
 ) -> list[Diagnostic]:
     """Check the frames of a clip that an edit uses, by decoding them."""
     findings = []
     try:
-        shares = list(_transparency(path, frames, video.span_of("path")))
+        shares = list(_transparency(path, frames, video.span_of("path"), progress))
     except GrainError as error:
         return list(error.diagnostics)
     clear = [number for number, share in shares if share > _INVISIBLE]
@@ -58,7 +70,7 @@ def check_frames(
 def broken_frame(path: Path, frames: Sequence[int], span: Span | None) -> list[Diagnostic]:
     """Find the first frame of a clip that cannot be decoded, up to the last of ``frames``."""
     try:
-        for _ in _transparency(path, frames, span):
+        for _ in _transparency(path, frames, span, no_progress):
             pass
     except GrainError as error:
         return list(error.diagnostics)
@@ -89,14 +101,14 @@ def _frame_numbers(spec: EditSpec) -> bool:
 
 
 def _transparency(
-    path: Path, frames: Sequence[int], span: Span | None
+    path: Path, frames: Sequence[int], span: Span | None, progress: Progress
 ) -> Iterator[tuple[int, float]]:
     """How transparent each of these frames is; raises GrainError (G302) for broken ones."""
     images = still_images(path)
     if images is None:
-        yield from _of_video(path, frames, span)
+        yield from _of_video(path, frames, span, progress)
         return
-    for number in frames:
+    for done, number in enumerate(frames, start=1):
         place = images[number][1]
         try:
             with open_image(place) as image:
@@ -104,22 +116,28 @@ def _transparency(
         except unreadable() as error:
             message = f"{place}, frame {number}, cannot be read as an image: {error}"
             raise fail("G302", message, "Save it again.", span) from error
+        progress(done, len(frames))
         yield number, share
 
 
-def _of_video(path: Path, frames: Sequence[int], span: Span | None) -> Iterator[tuple[int, float]]:
-    used, count = set(frames), 0
+def _of_video(
+    path: Path, frames: Sequence[int], span: Span | None, progress: Progress
+) -> Iterator[tuple[int, float]]:
+    used, count, last = set(frames), 0, frames[-1]
     try:
         with open_video(path) as reader:
             for number, frame in enumerate(reader.frames()):
                 count += 1
+                progress(count, last + 1)
                 if number in used and has_alpha(frame):
                     yield number, transparency(reader.picture(frame))
-                if number >= frames[-1]:
+                if number >= last:
                     return
     except BrokenFrame as error:
         raise damaged(path, error, span, frames[0]) from error
-    message = f"only {count} of {frames[-1] + 1} frames of {path} can be decoded"
+    finally:
+        progress(last + 1, last + 1)
+    message = f"only {count} of {last + 1} frames of {path} can be decoded"
     cure = "Copy or export the file again."
     if count > frames[0]:
         cure = f"{cure[:-1]}, or write `frames {frames[0]}..{count - 1}`."

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from grainspec.checks.clip_frames import broken_frame, check_frames, check_numbering
+from grainspec.checks.clip_frames import (
+    Progress,
+    broken_frame,
+    check_frames,
+    check_numbering,
+    no_progress,
+)
 from grainspec.checks.sound import check_sound
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
@@ -25,8 +31,11 @@ from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
 
 
-def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """Check the files that ``spec`` names; relative paths start at ``base``."""
+def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) -> list[Diagnostic]:
+    """Check the files that ``spec`` names; relative paths start at ``base``.
+
+    ``progress`` is called while the clip's frames are decoded.
+    """
     video = spec.video
     try:
         facts = probe(
@@ -45,7 +54,7 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
     except GrainError as error:
         findings += error.diagnostics
         frames = list(range(facts.frames))
-    findings += check_frames(video, base / video.path, facts, frames)
+    findings += check_frames(video, base / video.path, facts, frames, progress)
     findings += check_sound(video, base / video.path)
     findings += check_numbering(spec, base / video.path, facts)
     for region in spec.regions:
@@ -83,15 +92,16 @@ def _control(
         message = f"{control.clip} has {rates(facts, own)}: they do not match"
         cure = f"Export it again with {facts.frames} frames, as the clip has."
         yield Diagnostic("G326", message, cure, span)
-    elif own.frames <= match.numbers[-1]:
+        return
+    if own.frames <= match.numbers[-1]:
         message = f"{control.clip} has {own.frames} frames; the edit needs frame {frames[-1]}"
         yield Diagnostic("G303", message, "It needs one frame per frame of the clip.", span)
-    elif match.how != "number":
-        how = (
-            "its frames are used by time" if match.how == "time" else "frame k is used for frame k"
-        )
-        cure = "Export it again with the frames of the clip if that is wrong."
+        return
+    if match.how != "number":
+        how = "its frames are used by time"
+        how = how if match.how == "time" else "its frame k is used for frame k"
         message = f"{control.clip} has {rates(facts, own)}: {how}"
+        cure = "If that is wrong, export it again with the frames of the clip."
         yield Diagnostic("G324", message, cure, span)
     if abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
         message = (
@@ -99,7 +109,7 @@ def _control(
         )
         yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
     else:
-        yield from broken_frame(base / control.clip, frames, span)
+        yield from broken_frame(base / control.clip, sorted({*match.numbers}), span)
 
 
 def _sources(

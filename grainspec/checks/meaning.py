@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from grainspec.checks.phrases import check_phrases
 from grainspec.checks.prompts import check_prompts
 from grainspec.checks.sampling import check_sampling
-from grainspec.diagnostics import Diagnostic, suggestion
+from grainspec.diagnostics import Diagnostic, Related, suggestion
+from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Box, references, uses_rest, walk
 from grainspec.model.settings import given
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
@@ -67,8 +69,7 @@ def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagno
     span = finding.span
     edit = next((e for e in spec.changes if span and e.span_of("phrase") == span), None)
     if finding.code not in {"G104", "G105"} or edit is None or variant.target is None:
-        place = span or variant.span
-        return Diagnostic(finding.code, message, finding.cure, place, finding.fixes)
+        return replace(finding, message=message, span=span or variant.span)
     # The spec's own edit does not fit the variant's target; the user corrects it in the variant.
     line = f" (line {span.line})" if span else ""
     cure = f"The edit of `{edit.region}`{line} applies to this variant too. "
@@ -97,15 +98,22 @@ def _edits(
 
 
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
-    first: dict[str, int | None] = {}
+    first: dict[str, Span | None] = {}
     edited = {edit.region for edit in spec.edits}
     names = {region.name for region in spec.regions}
     for variant in spec.variants:
         if variant.name in first:
-            message = f"duplicate variant `{variant.name}`{_first_in(first[variant.name])}"
-            yield Diagnostic("G102", message, "Rename one of them.", variant.span_of("name"))
+            place = first[variant.name]
+            message = f"duplicate variant `{variant.name}`{_first_in(place)}"
+            yield Diagnostic(
+                "G102",
+                message,
+                "Rename one of them.",
+                variant.span_of("name"),
+                related=_related(place, "first defined here"),
+            )
         else:
-            first[variant.name] = variant.span.line if variant.span else None
+            first[variant.name] = variant.span_of("name")
         for change in variant.edits:
             known = change.region in names
             if isinstance(change, Without) and known and change.region not in edited:
@@ -116,17 +124,29 @@ def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
 
 
 def _duplicate_regions(spec: EditSpec) -> Iterator[Diagnostic]:
-    first: dict[str, int | None] = {}
+    first: dict[str, Span | None] = {}
     for region in spec.regions:
         if region.name in first:
-            message = f"duplicate region `{region.name}`{_first_in(first[region.name])}"
-            yield Diagnostic("G102", message, "Rename one of them.", region.span_of("name"))
+            place = first[region.name]
+            message = f"duplicate region `{region.name}`{_first_in(place)}"
+            yield Diagnostic(
+                "G102",
+                message,
+                "Rename one of them.",
+                region.span_of("name"),
+                related=_related(place, "first defined here"),
+            )
         else:
-            first[region.name] = region.span.line if region.span else None
+            first[region.name] = region.span_of("name")
 
 
-def _first_in(line: int | None) -> str:
-    return f"; first defined in line {line}" if line else ""
+def _first_in(place: Span | None) -> str:
+    return f"; first defined in line {place.line}" if place else ""
+
+
+def _related(place: Span | None, message: str) -> tuple[Related, ...]:
+    """A second place of a finding, if it is known."""
+    return (Related(place, message),) if place else ()
 
 
 def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
@@ -168,8 +188,14 @@ def _circles(spec: EditSpec) -> Iterator[Diagnostic]:
         message = f"the regions {named} are defined in terms of each other"
         if len(circle) == 1:
             message = f"the region {named} is defined in terms of itself"
-        span = next(r.span for r in spec.regions if r.name in circle)
-        yield Diagnostic("G106", message, "Define one of them by masks or a shape.", span)
+        first, *others = (region for region in spec.regions if region.name in circle)
+        related = tuple(
+            Related(place, f"`{region.name}` is defined here")
+            for region in others[:6]
+            if (place := region.span_of("name"))
+        )
+        cure = "Define one of them by masks or a shape."
+        yield Diagnostic("G106", message, cure, first.span, related=related)
 
 
 def _circular_owners(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -181,10 +207,14 @@ def _circular_owners(spec: EditSpec) -> Iterator[Diagnostic]:
     circle = _circle(owners)
     if circle:
         message = f"{_all_of(circle)} are parts of each other"
-        span = next(edit.span_of("owner") for edit in spec.changes if edit.region in circle)
-        yield Diagnostic(
-            "G109", message, "After `of`, name the object that the part belongs to.", span
+        first, *others = (edit for edit in spec.changes if edit.region in circle)
+        related = tuple(
+            Related(place, f"`{edit.region}` is a part of `{edit.owner}` here")
+            for edit in others[:6]
+            if (place := edit.span_of("owner"))
         )
+        cure = "After `of`, name the object that the part belongs to."
+        yield Diagnostic("G109", message, cure, first.span_of("owner"), related=related)
 
 
 def _circle(uses: dict[str, set[str]]) -> list[str]:
@@ -237,25 +267,28 @@ def _flat_boxes(spec: EditSpec) -> Iterator[Diagnostic]:
 
 
 def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
-    kept = {edit.region for edit in spec.edits if isinstance(edit, Keep)}
-    seen: dict[str, str] = {}
+    kept = {edit.region: edit.span_of("region") for edit in spec.edits if isinstance(edit, Keep)}
+    seen: dict[str, tuple[str, Span | None]] = {}
     for edit in spec.claims:
         span = edit.span_of("region")
         state = "free" if isinstance(edit, Free) else "edited"
         if edit.region in kept:
             message = f"`{edit.region}` is both kept and {state}"
             cure = f"Remove the `keep` or the {'`free`' if state == 'free' else 'edit'}."
-            yield Diagnostic("G107", message, cure, span)
+            related = _related(kept[edit.region], "kept here")
+            yield Diagnostic("G107", message, cure, span, related=related)
         if edit.region in seen:
-            before = seen[edit.region]
+            before, place = seen[edit.region]
             message = f"`{edit.region}` is {state} twice"
             cure = "Put all words into one edit, or define a second region."
             if state == "free":
                 cure = "Remove one of the two statements."
             if before != state:
                 message = f"`{edit.region}` is both {before} and {state}"
-            yield Diagnostic("G109", message, cure, span)
-        seen[edit.region] = state
+            related = _related(place, f"first {before} here")
+            yield Diagnostic("G109", message, cure, span, related=related)
+        else:
+            seen[edit.region] = state, span
         if edit.owner == edit.region:
             message = f"`{edit.region}` is its own owner"
             cure = "After `of`, name the object that the part belongs to."

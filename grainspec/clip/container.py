@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
+from grainspec.limits import MAX_PIXELS
 from grainspec.regular_file import regular
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _OPTIONS = {
     "format_whitelist": ",".join(DEMUXERS),
     "protocol_whitelist": "file",
     "enable_drefs": "0",  # an MOV can name another file that has its frames
+    "max_pixels": str(MAX_PIXELS),
 }
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from grainspec.clip.colours import PRIMARIES, TRANSFERS
 from grainspec.clip.container import NotAContainer, not_supported
-from grainspec.clip.images import open_image, shown_size, unreadable
+from grainspec.clip.images import TooManyPixels, open_image, shown_size, unreadable
 from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
+from grainspec.regular_file import files_in
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -74,12 +75,22 @@ def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]]
     is a video. Raises GrainError (G322) if several numbers in the names could be the frame number.
     """
     if path.is_dir():
-        return sorted(numbered_images(path.iterdir(), span))
+        try:
+            files = files_in(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            message = f"the folder {path} cannot be read: {reason}"
+            raise fail(
+                "G302", message, "Put the frames into a folder of their own.", span
+            ) from error
+        return sorted(numbered_images(files, span))
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return None
     try:
         with open_image(path) as image:
             return [(0, path)] if getattr(image, "n_frames", 1) == 1 else None
+    except TooManyPixels:
+        return [(0, path)]  # said when it is opened
     except unreadable():
         return None
 
@@ -137,7 +148,8 @@ def _size_of(path: Path, span: Span | None) -> tuple[int, int]:
         with open_image(path) as image:
             return shown_size(image)
     except unreadable() as error:
-        raise fail("G302", f"{path} cannot be read as an image", "", span) from error
+        reason = f": {error}" if isinstance(error, TooManyPixels) else ""
+        raise fail("G302", f"{path} cannot be read as an image{reason}", "", span) from error
 
 
 def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
@@ -151,6 +163,9 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
         with open_video(path) as reader:
             counted = _Counted.of(reader, needed)
     except NotAContainer as error:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            message = f"{path} cannot be read as an image"
+            raise fail("G302", message, "Save it again as PNG.", span) from error
         raise not_supported(path, error, span) from error
     except BrokenFrame as error:
         raise damaged(path, error, span) from error

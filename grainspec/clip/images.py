@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grainspec.regular_file import regular
+from grainspec.limits import MAX_PIXELS
+from grainspec.regular_file import read_bytes, require_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -14,8 +18,17 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112
 """The EXIF tag that says how a viewer rotates and mirrors an image: 1 to 8, 1 being not at all."""
 
-MAX_PIXELS = 8192 * 8192
-"""Images and frames with more pixels are not decoded."""
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""What a file may be, whatever its name says: for some others, Pillow would run Ghostscript.
+
+Phones' MPO is read as JPEG.
+"""
+_LARGEST = 1 << 29
+"""Bytes of the largest file that is searched for a tag behind its pixels."""
+
+
+class TooManyPixels(ValueError):
+    """An image has more than ``MAX_PIXELS``."""
 
 
 def unreadable() -> tuple[type[Exception], ...]:
@@ -30,12 +43,12 @@ def open_image(path: Path) -> Image.Image:
     """Open an image file without decoding it; raise what :func:`unreadable` lists."""
     from PIL import Image
 
-    if not regular(path):
-        raise OSError(f"{path} is not a regular file")
-    image = Image.open(path)
+    require_regular(path)
+    with _quietly():
+        image = Image.open(path, formats=_FORMATS)
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise ValueError(f"{image.width}x{image.height} pixels are too many")
+        raise TooManyPixels(f"{image.width}x{image.height} pixels are too many")
     return image
 
 
@@ -48,7 +61,8 @@ def shown_size(image: Image.Image) -> tuple[int, int]:
 def upright(image: Image.Image) -> Image.Image:
     """The image as a viewer shows it: rotated and mirrored as its EXIF orientation says."""
     orientation(image)
-    image.load()  # Pillow rotates TIFF files by itself, and then removes their tag
+    with _quietly():
+        image.load()  # Pillow rotates TIFF files by itself, and then removes their tag
     turn = _turns().get(orientation(image))
     return image if turn is None else image.transpose(turn)
 
@@ -56,11 +70,13 @@ def upright(image: Image.Image) -> Image.Image:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of an image, 1 to 8; 1 if it has none or a wrong one."""
     if image.format == "TIFF":
-        image.load()
+        with _quietly():
+            image.load()
     elif image.format == "PNG" and "exif" not in image.info and not _tagged_behind(image):
         return 1  # without this, Pillow decodes a PNG to look for a tag behind its pixels
     try:
-        tag = image.getexif().get(_ORIENTATION, 1)
+        with _quietly():
+            tag = image.getexif().get(_ORIENTATION, 1)
     except unreadable():  # a broken tag: viewers ignore it
         return 1
     return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
@@ -85,6 +101,14 @@ def transparency(image: Image.Image) -> float:
     return 1 - opaque / (image.width * image.height)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Drop Pillow's warnings about odd tags: what cannot be read raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it."""
     if not image.mode.startswith("I;16"):
@@ -99,8 +123,8 @@ def _tagged_behind(image: Image.Image) -> bool:
     """Whether the file of a PNG has an EXIF tag anywhere."""
     name = getattr(image, "filename", "")
     try:
-        return b"eXIf" in Path(name).read_bytes() if name else False
-    except OSError:
+        return b"eXIf" in read_bytes(Path(name), _LARGEST) if name else False
+    except (OSError, ValueError):
         return False
 
 

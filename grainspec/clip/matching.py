@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from grainspec.clip.facts import ClipFacts
+from grainspec.clip.facts import IMAGE_SUFFIXES, ClipFacts
 from grainspec.clip.timing import timestamps
 
 
@@ -37,7 +37,8 @@ def match_frames(
     by_number = tuple(frames)
     if own.frames == facts.frames and same_rate(clip, facts, other, own):
         return Match(by_number, "number")
-    times, own_times = timestamps(clip), timestamps(other)
+    times = timestamps(clip) if _is_timed(clip) else None
+    own_times = timestamps(other) if _is_timed(other) else None
     if not times or not own_times or _same_times(times, own_times, facts.fps):
         return Match(by_number, "doubtful" if own.frames > facts.frames else "number")
     longest = max(_apart(times, facts), _apart(own_times, own))
@@ -63,9 +64,13 @@ def _apart(times: Sequence[Fraction], facts: ClipFacts) -> Fraction:
 
 def same_rate(clip: Path, facts: ClipFacts, other: Path, own: ClipFacts) -> bool:
     """Whether two clips have the same frame rate, as far as is known."""
-    if clip.is_dir() or other.is_dir():
+    if not (_is_timed(clip) and _is_timed(other)):
         return True
     return abs(own.fps - facts.fps) <= 0.005 * facts.fps
+
+
+def _is_timed(path: Path) -> bool:
+    return not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES
 
 
 def rates(facts: ClipFacts, own: ClipFacts) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.colours import ColourTags, frame_picture
 from grainspec.clip.container import open_container
-from grainspec.clip.images import MAX_PIXELS
+from grainspec.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -52,6 +52,8 @@ class VideoReader:
 
     def __init__(self, container: InputContainer) -> None:
         self.stream = container.streams.video[0]
+        if self.stream.codec_context is None:
+            raise ValueError("its codec is not supported")
         self.tags = ColourTags.of(container)
         self.pixel_aspect = pixel_aspect(self.stream.sample_aspect_ratio)
         self.container = container
@@ -77,9 +79,7 @@ class VideoReader:
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """The packets of the stream, in the order of the file; those with data only."""
-        for packet in self.container.demux(self.stream):
-            if packet.size > 0:
-                yield packet
+        return (packet for packet in self._demuxed() if packet.size > 0)
 
     def shown_size(self, frame: VideoFrame) -> tuple[int, int]:
         """Width and height in which a player shows a frame."""
@@ -115,7 +115,15 @@ class VideoReader:
             return
         context.options = _STRICT
         self.stream.thread_type = "AUTO"
-        yield from self.container.decode(self.stream)
+        for packet in self._demuxed():
+            yield from packet.decode()
+
+    def _demuxed(self) -> Iterator[Packet[VideoStream]]:
+        """The packets of the stream, at the end one without data, which ends the decoder."""
+        try:
+            yield from self.container.demux(self.stream)
+        except IndexError:  # PyAV's at the end of a file in which another stream begins late
+            return
 
     def _with_alpha(self, decoder: str) -> Iterator[VideoFrame]:
         """FFmpeg's own decoders of VP8 and VP9 drop transparency; libvpx's do not."""
@@ -125,7 +133,7 @@ class VideoReader:
         context = av.CodecContext.create(decoder, "r")
         assert isinstance(context, VideoCodecContext)
         context.options = _STRICT
-        for packet in self.container.demux(self.stream):
+        for packet in self._demuxed():
             yield from context.decode(packet if packet.size else None)
 
 
@@ -134,7 +142,7 @@ def open_video(path: Path) -> Iterator[VideoReader]:
     """Open a video file to decode it.
 
     Raises what :func:`grainspec.clip.container.open_container` raises, and ValueError for a file
-    without a video stream.
+    without a video stream that can be decoded.
     """
     with open_container(path) as container:
         if not container.streams.video:

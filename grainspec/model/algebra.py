@@ -235,7 +235,7 @@ class MaskFiles(_Algebra):
     label: Annotated[PathText | None, InText(kind="text", absent="none")] = Field(
         default=None,
         description="For labels: select all objects of this category, by its name, or its number "
-        "if it has no name.",
+        "if it has no name; with `index`, the one with this number.",
     )
     alpha: bool = Field(
         default=False,
@@ -274,7 +274,7 @@ class MaskFiles(_Algebra):
     def _one_way_to_choose_pixels(self) -> Self:
         ways = ("threshold", "index", "colour", "label", "alpha")
         used = [way for way in ways if getattr(self, way) != type(self).model_fields[way].default]
-        if len(used) > 1 and used != ["threshold", "alpha"]:
+        if len(used) > 1 and used not in (["threshold", "alpha"], ["index", "label"]):
             message = f"`{used[0]}` and `{used[1]}` exclude each other"
             cure = "Both select the pixels of the region: keep one of them."
             raise refusal("G205", message, cure)

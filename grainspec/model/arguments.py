@@ -170,7 +170,7 @@ class MaskOptions(TypedDict, total=False):
     """For images and videos: select the pixels with exactly this colour, such as `"#800000"`."""
     label: str | None
     """For labels: select all objects of this category, by its name, or its number if it has no
-    name."""
+    name; with `index`, the one with this number."""
     alpha: bool
     """For images: select the pixels that are opaque; their colours do not matter."""
     array: str | None

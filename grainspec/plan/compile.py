@@ -94,6 +94,18 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     return Compiled(plan, warnings)
 
 
+def check_steps(spec: EditSpec, backbone: Backbone) -> None:
+    """Raise GrainError (G203) for more sampling steps than the model was trained with."""
+    if spec.sampler.steps >= backbone.training_steps:
+        most = backbone.training_steps - 1
+        message = (
+            f"invalid value `{spec.sampler.steps}` for `steps`: "
+            f"the model was trained with {backbone.training_steps} timesteps"
+        )
+        cure = f"Use at most `steps {most}`; 50 is usual."
+        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
+
+
 def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:
     unit = backbone.pixels_per_latent
     if width % unit or height % unit:

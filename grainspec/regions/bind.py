@@ -35,6 +35,7 @@ from grainspec.regions.cropped import Uncropped, cropped, whole_frame
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
+from grainspec.regions.polarity import inversion, inverted_masks
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 
 
@@ -43,7 +44,8 @@ class Bound:
 
     ``regions`` has every named region as written; ``edits`` has one region per edit, in the order
     of ``spec.claims``, with parts cut to their owners and subtracted from what they cover.
-    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it.
+    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it, and ``of_masks``
+    the warnings about mask files.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Bound:
         crop: FrameCrop,
         regions: Layout,
         uncropped: Uncropped | None,
+        of_masks: Sequence[Diagnostic] = (),
     ) -> None:
         self.facts = facts
         self.crop = crop
@@ -62,7 +65,8 @@ class Bound:
         if any(finding.is_error for finding in findings):
             raise GrainError(findings)
         self.edits, warnings = carve(spec, regions)
-        self.warnings = (*findings, *warnings)
+        self.of_masks = of_masks
+        self.warnings = (*of_masks, *findings, *warnings)
 
     @property
     def shown(self) -> Layout:
@@ -71,7 +75,7 @@ class Bound:
 
     def carved(self, spec: EditSpec) -> Bound:
         """Bind another spec of the same clip and regions, such as a variant."""
-        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped)
+        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped, self.of_masks)
 
 
 def bind_regions(
@@ -95,12 +99,13 @@ def bind_regions(
         message = f"the spec has {len(spec.regions)} regions, more than the {MAX_REGIONS} allowed"
         raise fail("G203", message, "Remove or join regions.")
     crop = frame_crop(video, facts, default_size)
-    regions = _Binder(spec, base, facts, crop, frames).bind_all()
+    binder = _Binder(spec, base, facts, crop, frames)
+    regions = binder.bind_all()
     whole = whole_frame(crop, facts)
-    if whole is None:
-        return Bound(spec, facts, crop, regions, None)
-    uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
-    return Bound(spec, facts, crop, regions, uncropped)
+    uncropped = None
+    if whole is not None:
+        uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
+    return Bound(spec, facts, crop, regions, uncropped, binder.warnings)
 
 
 class _Binder:
@@ -111,6 +116,7 @@ class _Binder:
         self.base = base
         self.facts = facts
         self.frames = frames
+        self.warnings: list[Diagnostic] = []
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
@@ -223,7 +229,7 @@ class _Binder:
     def _masks(self, source: MaskFiles, at: Sequence[int]) -> Mask:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
         frames, clip = [self.frames[i] for i in at], self.base / self.spec.video.path
-        images = open_masks(source, self.base, self.facts, frames, clip=clip)
+        images = open_masks(source, self.base, self.facts, frames, clip=clip, report=self.warnings)
         for number, image in enumerate(images):
             result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
@@ -310,7 +316,9 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
             errors.append(_empty(edit, "parts cover all of the region `{}`"))
     if errors:
         raise GrainError(errors)
-    warnings += _overlaps(changes, masks)
+    inverted = inverted_masks(spec, changes, masks)
+    warnings += [inversion(spec, inverted)] if inverted else []
+    warnings += _overlaps(changes, masks, {edit.region for edit in inverted})
     for keep in spec.edits:
         if isinstance(keep, Keep):
             kept = regions.mask(keep.region)
@@ -343,10 +351,14 @@ def _extent(line: Mask) -> tuple[int, int]:
     return int(at[0]), int(at[-1]) + 1
 
 
-def _overlaps(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> list[Diagnostic]:
+def _overlaps(
+    changes: Sequence[Edit | Free], masks: dict[str, Mask], inverted: set[str]
+) -> list[Diagnostic]:
     findings = []
     for index, edit in enumerate(changes):
         for other in changes[index + 1 :]:
+            if {edit.region, other.region} <= inverted:
+                continue
             shared = masks[edit.region] & masks[other.region]
             smaller = min(masks[edit.region].sum(), masks[other.region].sum())
             if shared.sum() > 0.02 * smaller:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from grainspec.limits import MAX_PIXELS
+from grainspec.regions.claims import require_few_points, require_few_runs
 from grainspec.regions.labels import MAX_FRAMES, Labelled, Labels, file_name
 from grainspec.regions.layout import Mask
 from grainspec.regions.shapes import fill_polygon
-
-MAX_PIXELS = 1 << 28
 
 _IDS = ("track_id", "instance_id", "object_id")
 """Where exports have the number that an object keeps over the frames; in CVAT's, as attributes."""
@@ -136,6 +136,7 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
            [0, 1, 0]])
     """
     if isinstance(segmentation, list):
+        require_few_points(sum(len(ring) for ring in segmentation if isinstance(ring, list)))
         mask = np.zeros(shape, np.bool_)
         for ring in segmentation:
             mask |= fill_polygon(shape, _points(ring))
@@ -149,6 +150,8 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
         raise ValueError(f"it is {width}x{height}")
     if height * width > MAX_PIXELS:
         raise ValueError(f"it has more than {MAX_PIXELS} pixels")
+    if isinstance(counts, list | str):
+        require_few_runs(counts, height * width)
     runs = _expand(counts) if isinstance(counts, str) else _checked(counts)
     if sum(runs) != height * width:
         raise ValueError(f"its runs add up to {sum(runs)} pixels, not {height * width}")

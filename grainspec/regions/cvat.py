@@ -10,10 +10,10 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from grainspec.limits import MAX_JSON_NODES
 from grainspec.regions.labels import MAX_FRAMES, Ellipse, Labelled, Labels, PlacedRuns, file_name
 
 _AREAS = {"polygon", "box", "mask", "ellipse"}
@@ -30,7 +30,7 @@ class NotCvat(ValueError):
         super().__init__(f"its outermost element is `{root[:40]}`, not `annotations`")
 
 
-def labels_of_cvat(path: Path) -> Labels:
+def labels_of_cvat(content: bytes) -> Labels:
     """The objects of a CVAT document.
 
     Raises NotCvat for other XML, ValueError for documents that are broken.
@@ -42,13 +42,12 @@ def labels_of_cvat(path: Path) -> Labels:
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
-        with path.open("rb") as stream:
-            parser.ParseFile(stream)
+        parser.Parse(content, True)
+        return reader.labels()
     except expat.ExpatError as error:
         raise ValueError(f"it is not XML: {error}") from error
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"a shape is broken: {error!r}") from error
-    return reader.labels()
 
 
 def _refuse_doctype(*_: Any) -> None:
@@ -60,6 +59,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.path: list[str] = []
+        self.elements = 0
         self.meta: dict[str, str] = {}
         self.images: list[dict[str, str]] = []
         self.track: dict[str, str] = {}
@@ -69,8 +69,9 @@ class _Reader:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if not self.path and name != "annotations":
             raise NotCvat(name)
-        if len(self.path) > 50:
-            raise ValueError("it is nested too deeply")
+        self.elements += 1
+        if len(self.path) > 50 or self.elements > MAX_JSON_NODES:
+            raise ValueError("it is nested too deeply, or has too many elements")
         self.path.append(name)
         if name == "image":
             self.images.append(attributes)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 
-MAX_BYTES = 1 << 30
 MAX_FRAMES = 1_000_000
 
 

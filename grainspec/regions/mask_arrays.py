@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +19,13 @@ from PIL import Image
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion
+from grainspec.limits import MAX_ARCHIVED_BYTES, MAX_ARRAY_BYTES, MAX_PIXELS
 from grainspec.model.expressions import MaskFiles
+from grainspec.regions.claims import require_short_list, require_size
 from grainspec.regions.pixels import cutoff
 from grainspec.regions.shade_findings import listed, shade_findings
 from grainspec.regions.shades import Shades
-
-MAX_MAPPED_BYTES = 1 << 36
-"""Largest array in an ``.npy`` file, which is read frame by frame."""
-MAX_LOADED_BYTES = 1 << 32
-"""Largest array in an ``.npz`` archive, which is read as a whole."""
-MAX_PIXELS = 1 << 28
-"""Largest frame."""
+from grainspec.regular_file import open_regular
 
 _UNREADABLE = (
     OSError,
@@ -56,9 +52,10 @@ class _Arrays:
     uncounted: bool
     numbers: Sequence[int]
 
-    def __init__(self, source: MaskFiles, place: Path) -> None:
+    def __init__(self, source: MaskFiles, place: Path, clip: tuple[int, int]) -> None:
         self.source = source
         self.place = place
+        self.clip = clip
         self.shades: Shades | None = None
         self.values: set[int] = set()
 
@@ -148,8 +145,11 @@ class _Arrays:
             cure = "Use bool or integers: `numpy.save(path, masks.astype(int))`."
             raise self._fail("G308", message, cure)
 
-    def _check_size(self, shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> None:
+    def _check_size(
+        self, title: str, shape: tuple[int, ...], dtype: np.dtype[Any], most: int
+    ) -> None:
         """Check the size before anything is loaded; raise GrainError."""
+        require_size(self.source, title, (shape[-1], shape[-2]), self.clip)
         if prod(shape) * dtype.itemsize > most or shape[-2] * shape[-1] > MAX_PIXELS:
             message = f"the masks {self.place} are too large: {list(shape)} of {dtype}"
             cure = "Save them as bool in an `.npy` file, or as images."
@@ -160,12 +160,12 @@ class _Arrays:
 
 
 class ArrayMasks(_Arrays):
-    """The frames of an array as masks, numbered from 0."""
+    """The frames of an array as masks, numbered from 0; ``clip`` is the clip's size."""
 
     uncounted = True
 
-    def __init__(self, source: MaskFiles, place: Path) -> None:
-        super().__init__(source, place)
+    def __init__(self, source: MaskFiles, place: Path, clip: tuple[int, int]) -> None:
+        super().__init__(source, place, clip)
         self.member = ""
         try:
             self.array = self._archived() if place.suffix.lower() == ".npz" else self._mapped()
@@ -183,16 +183,21 @@ class ArrayMasks(_Arrays):
         return f'`numpy.save("{name}", {load} > {least})`; then name that file.'
 
     def _mapped(self) -> npt.NDArray[Any]:
-        with self.place.open("rb") as stream:
-            chosen = self._check_header(stream, MAX_MAPPED_BYTES)
+        with open_regular(self.place) as stream:
+            chosen = self._check_header(stream, MAX_ARRAY_BYTES)
         return np.asanyarray(npy.open_memmap(self.place, mode="r")[chosen])
 
     def _archived(self) -> npt.NDArray[Any]:
-        with zipfile.ZipFile(self.place) as archive:
+        with open_regular(self.place) as file:
+            require_short_list(file)
+            return self._archived_in(file)
+
+    def _archived_in(self, file: BinaryIO) -> npt.NDArray[Any]:
+        with zipfile.ZipFile(file) as archive:
             member = self._member([name for name in archive.namelist() if name.endswith(".npy")])
             self.member = member.removesuffix(".npy")
             with archive.open(member) as stream:
-                chosen = self._check_header(stream, MAX_LOADED_BYTES)
+                chosen = self._check_header(stream, MAX_ARCHIVED_BYTES)
             with archive.open(member) as stream:
                 return np.asarray(npy.read_array(stream, allow_pickle=False)[chosen])
 
@@ -218,7 +223,8 @@ class ArrayMasks(_Arrays):
         if min(shape, default=0) < 1 or (len(shape) != 3 and chosen == ()):
             message = f"the masks {self.place} have the shape {list(shape)}"
             raise self._fail("G308", message, self._shape_cure(shape))
-        self._check_size(_without(shape, chosen), dtype, most)
+        title = f"a frame of the masks {self.place}"
+        self._check_size(title, _without(shape, chosen), dtype, most)
         return chosen
 
     def _shape_cure(self, shape: tuple[int, ...]) -> str:
@@ -237,8 +243,10 @@ class ArrayFiles(_Arrays):
 
     uncounted = False
 
-    def __init__(self, source: MaskFiles, place: Path, files: Mapping[int, Path]) -> None:
-        super().__init__(source, place)
+    def __init__(
+        self, source: MaskFiles, place: Path, clip: tuple[int, int], files: Mapping[int, Path]
+    ) -> None:
+        super().__init__(source, place, clip)
         self.files = files
         self.numbers = sorted(files)
 
@@ -249,14 +257,15 @@ class ArrayFiles(_Arrays):
     def _frame(self, number: int) -> npt.NDArray[Any]:
         path = self.files[number]
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 shape, dtype = _header(stream)
                 self._check_type(dtype)
                 chosen = _without_channel(shape, 3)
                 if min(shape, default=0) < 1 or (len(shape) != 2 and chosen == ()):
                     message = f"{self.title(number)} has the shape {list(shape)}"
                     raise self._fail("G308", message, "The shape must be [height, width].")
-                self._check_size(_without(shape, chosen), dtype, MAX_LOADED_BYTES)
+                size = _without(shape, chosen)
+                self._check_size(self.title(number), size, dtype, MAX_ARCHIVED_BYTES)
                 stream.seek(0)
                 return np.asarray(npy.read_array(stream, allow_pickle=False)[chosen])
         except _UNREADABLE as error:

@@ -13,6 +13,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import MaskFiles
 from grainspec.regions.globs import Astray, files_of, is_glob
 from grainspec.regions.pixels import Pixels
+from grainspec.regular_file import files_in
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,7 +42,8 @@ class ImageMasks:
         for number in numbers:
             try:
                 with open_image(self.files[number]) as opened:
-                    chosen = self.pixels.of(upright(opened), self.title(number))
+                    kind = opened.format
+                    chosen = self.pixels.of(upright(opened), self.title(number), kind)
             except unreadable() as error:
                 message = f"{self.title(number)} cannot be read as an image"
                 raise fail("G308", message, "Save it again as PNG.", self.source.span) from error
@@ -84,7 +86,7 @@ def named_files(source: MaskFiles, base: Path) -> list[Path]:
 def _paths(written: str, base: Path) -> list[Path] | None:
     place = base / written
     if place.is_dir():
-        return list(place.iterdir())
+        return files_in(place)
     if place.is_file():
         return [place]
     return files_of(written, base) if is_glob(written) else None
@@ -107,7 +109,7 @@ def numbered(source: MaskFiles, paths: Sequence[Path]) -> dict[int, Path]:
     names = [path.name for path in paths]
     pattern = source.path if "*" in source.path else None
     try:
-        numbering = number_names(names, pattern)
+        numbering = number_names(names, pattern) if names else None
     except AmbiguousNumbers as error:
         if not (source.in_order and error.same_order):
             raise fail(
@@ -115,8 +117,8 @@ def numbered(source: MaskFiles, paths: Sequence[Path]) -> dict[int, Path]:
             ) from error
         numbering = error.candidates[-1]
     if numbering is None:
-        shown = f"such as {names[0]} and {names[-1]} " if names else ""
-        message = f"the names {shown}in {source.path} have no frame number in the same place"
+        shown = f", such as {names[0]} and {names[-1]}," if names else ""
+        message = f"the names{shown} in {source.path} have no frame number in the same place"
         cure = "Name the masks 00000.png, 00001.png, …, or write a glob that matches only these."
         raise fail("G304", message, cure, source.span)
     files: dict[int, Path] = {}
@@ -152,4 +154,4 @@ def _beside(source: MaskFiles, file: Path, pattern: str | None) -> str | None:
         return None
     path = PurePath(source.path)
     folder = path if file.parent.name == path.name else path.parent
-    return (folder / pattern).as_posix()
+    return None if is_glob(folder.as_posix()) else (folder / pattern).as_posix()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,15 +13,18 @@ from PIL import Image
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, GrainError, fail, visible
+from grainspec.limits import MAX_JSON_BYTES, MAX_PIXELS
 from grainspec.model.expressions import MaskFiles
-from grainspec.regions.coco import MAX_PIXELS, labels_of_coco
+from grainspec.regions.claims import require_size
+from grainspec.regions.coco import labels_of_coco
 from grainspec.regions.cvat import NotCvat, labels_of_cvat
 from grainspec.regions.draw import draw
 from grainspec.regions.labelme import is_labelme, labels_of_labelme
-from grainspec.regions.labels import MAX_BYTES, Labelled, Labels
+from grainspec.regions.labels import Labelled, Labels
 from grainspec.regions.mask_images import numbered
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.yolo import labels_of_yolo
+from grainspec.regular_file import read_bytes, read_json
 
 _BROKEN = (OSError, ValueError, TypeError, OverflowError, RecursionError)
 _FORMS = {
@@ -65,13 +67,19 @@ class LabelMasks:
         shape = facts.height, facts.width
         if place.suffix.lower() == ".xml":
             try:
-                return cls(source, place, "CVAT XML", labels_of_cvat(_checked(place)), shape)
+                return cls(
+                    source,
+                    place,
+                    "CVAT XML",
+                    labels_of_cvat(read_bytes(place, MAX_JSON_BYTES)),
+                    shape,
+                )
             except NotCvat as error:
                 raise _other_xml(source, place, error) from error
             except _BROKEN as error:
                 raise _unreadable(source, f"the masks {place}", "CVAT XML", error) from error
         try:
-            document = _json(place)
+            document = read_json(place)
             if is_labelme(document):
                 return cls.of_folder(source, place, [place], facts)
             return cls(source, place, "COCO JSON", labels_of_coco(document), shape)
@@ -111,6 +119,7 @@ class LabelMasks:
             found = self.objects.get(frame, [])
             try:
                 shape = _shape_of(self.labels.sizes[frame], found) or self.shape
+                require_size(self.source, self.title(number), shape[::-1], self.shape[::-1])
                 mask = np.zeros(shape, np.bool_)
                 for one in found:
                     mask |= draw(one.segmentation, shape)
@@ -124,14 +133,15 @@ class LabelMasks:
         G325 if an index selects what several objects share, G320 if nothing was selected.
         """
         used = [found for frame in sorted(self.used) for found in self.objects.get(frame, [])]
-        by_number = self.source.index is not None and _have_numbers(self.labels.objects)
-        if self.source.label is not None or by_number or _count(used) < 2:
+        if self.source.label is not None or _count(used) < 2:
             return []
         if self.source.index is not None:
-            message = f"`index {self.source.index}` selects the category "
-            message += f"{_label(used[0]) or self.source.index}, which several objects have"
-            cure = f"{_all_of(used)} selects all of them. For one of them, export the number that "
-            cure += "it keeps over the frames, as `track_id`."
+            message = f"`index {self.source.index}` selects what several objects in {self.place} "
+            message += f"have: {_names(used)}"
+            cure = f"{_all_of(used)} selects those of a category."
+            if not _have_numbers(used):
+                cure += " For one object, export the number that it keeps over the frames, as "
+                cure += "`track_id`."
             raise fail("G325", message, cure, self.source.span_of("index"))
         message = f"the masks in {self.place} have several objects: {_names(used)}"
         raise fail("G320", message, _choice(used), self.source.span)
@@ -144,10 +154,10 @@ class LabelMasks:
     def _selected(self) -> list[Labelled]:
         index, label, objects = self.source.index, self.source.label, self.labels.objects
         if label is not None:
-            return [one for one in objects if label in {one.label, str(one.category)}]
+            objects = [one for one in objects if label in {one.label, str(one.category)}]
         if index is None:
             return objects
-        if _have_numbers(objects):
+        if _have_numbers(self.labels.objects):
             return [one for one in objects if one.number == index]
         if objects and all(one.category is None for one in objects):
             message = f"`index` does not apply: the objects of {self.place} have no numbers"
@@ -168,25 +178,25 @@ def _label(found: Labelled) -> str:
 def _count(objects: Sequence[Labelled]) -> int:
     """How many objects there are; without numbers, those of one frame or of other categories."""
     seen: Counter[tuple[int, str]] = Counter()
-    several: set[object] = set()
+    several: set[tuple[str, str, int]] = set()
     for found in objects:
         if found.number is not None:
-            several.add(found.number)
+            several.add((_label(found), "number", found.number))
             continue
         seen[found.frame, _label(found)] += 1
-        several.add((_label(found), seen[found.frame, _label(found)]))
+        several.add((_label(found), "place", seen[found.frame, _label(found)]))
     return len(several)
 
 
 def _names(objects: Sequence[Labelled]) -> str:
     """The distinct objects, by the options that select them."""
-    numbers = {one.number: _label(one) for one in objects if one.number is not None}
+    numbered = sorted({(one.number, _label(one)) for one in objects if one.number is not None})
     names = [
-        f"`index {number}`" + f" ({visible(numbers[number])})" * bool(numbers[number])
-        for number in sorted(numbers)
+        f"`index {number}`" + f" ({visible(label)})" * bool(label) for number, label in numbered
     ]
     labels = sorted({_label(one) for one in objects if one.number is None})
-    return listed(names + [f"{label or 'objects without a category'}" for label in labels])
+    several = (visible(label) or "objects without a category" for label in labels)
+    return listed([*names, *several])
 
 
 def _choice(objects: Sequence[Labelled]) -> str:
@@ -221,24 +231,10 @@ def _shape_of(size: Any, objects: Sequence[Labelled]) -> tuple[int, int] | None:
     return size[0], size[1]
 
 
-def _checked(path: Path) -> Path:
-    """The path of a file that is not too large to be read."""
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MB")
-    return path
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(_checked(path).read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
 def has_labelme(path: Path) -> bool:
     """Whether a file is one of LabelMe's."""
     try:
-        return is_labelme(_json(path))
+        return is_labelme(read_json(path))
     except _BROKEN:
         return False
 
@@ -246,8 +242,8 @@ def has_labelme(path: Path) -> bool:
 def _of_text_file(path: Path, shape: tuple[int, int]) -> Labels:
     """The objects of one frame's file."""
     if path.suffix.lower() == ".json":
-        return labels_of_labelme([_json(path)])
-    return labels_of_yolo([_checked(path).read_text(encoding="utf-8")], shape)
+        return labels_of_labelme([read_json(path)])
+    return labels_of_yolo([read_bytes(path, MAX_JSON_BYTES).decode("utf-8")], shape)
 
 
 def _unreadable(source: MaskFiles, title: str, kind: str, error: Exception) -> GrainError:

@@ -83,7 +83,7 @@ def open_reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
 
         member = ("array",) if suffix == ".npz" else ()
         _refuse_options(source, f"an `{suffix}` file", ("threshold", "index", *member))
-        return ArrayMasks(source, place)
+        return ArrayMasks(source, place, (facts.width, facts.height))
     from grainspec.regions.mask_labels import LabelMasks
 
     kind = "CVAT XML" if suffix in CVAT_SUFFIXES else "COCO JSON"
@@ -106,7 +106,8 @@ def _open_folder(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
 
         _refuse_options(source, "`.npy` files", ("threshold", "index"))
         arrays = [path for path in files if path.suffix.lower() == ".npy"]
-        return ArrayFiles(source, base / source.path, numbered(source, arrays))
+        size = facts.width, facts.height
+        return ArrayFiles(source, base / source.path, size, numbered(source, arrays))
     if kinds & {".json", ".txt"}:
         from grainspec.regions.mask_labels import LabelMasks
 

@@ -15,14 +15,12 @@ from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.model.expressions import MaskFiles
+from grainspec.regions.claims import require_size
 from grainspec.regions.mask_numbers import mask_numbers
 from grainspec.regions.mask_readers import MaskReader, open_reader
 
 if TYPE_CHECKING:
     from PIL import Image
-
-_ASPECT = 0.02
-"""Aspect ratios that differ by less are the same, rounded to whole pixels or blocks of a codec."""
 
 
 def open_masks(
@@ -57,8 +55,8 @@ def open_masks(
 
             image = ImageOps.invert(image)
         if image.size != size:
-            title = reader.title(number or 0)
-            image = _scaled(source, image, title, size)
+            require_size(source, reader.title(number or 0), image.size, size)
+            image = resize_mask(image, size, source.resize)
         marked = marked or cast(tuple[int, int], image.getextrema())[1] == 255
         yield image
     report += reader.findings()
@@ -88,31 +86,6 @@ def _empty(size: tuple[int, int]) -> Image.Image:
     from PIL import Image
 
     return Image.new("L", size)
-
-
-def _scaled(
-    source: MaskFiles, image: Image.Image, title: str, size: tuple[int, int]
-) -> Image.Image:
-    """A mask scaled to the source frames; raise GrainError (G306) if that is wrong or not said."""
-    (wide, high), (width, height) = image.size, size
-    message = f"{title} is {wide}x{high}, the video {width}x{height}"
-    if _same_aspect(image.size, size):
-        if source.scaled:
-            return resize_mask(image, size, source.resize)
-        cure = "Masks must have the size of the source frames, before `crop` and `size`. "
-        raise fail("G306", message, cure + "`masks(…, scaled)` scales them.", source.span)
-    message += ", of another aspect ratio"
-    if _same_aspect((high, wide), size):
-        cure = f"The masks lie on their side: rotate them to {width}x{height}."
-    else:
-        cure = "Scaling would shift them against the frames. Draw or export them on the whole "
-        cure += f"source frames, {width}x{height}, without cropping or padding."
-    raise fail("G306", message, cure, source.span)
-
-
-def _same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    across, down = size[0] * other[1], size[1] * other[0]
-    return abs(across - down) <= max(_ASPECT * down, sum(other))  # a side may be rounded by 1
 
 
 def _nothing_marked(source: MaskFiles, reader: MaskReader, place: Path) -> tuple[str, str]:

@@ -38,10 +38,13 @@ class Pixels:
         self.opaque = source.alpha
         self.values: set[int] = set()
 
-    def of(self, image: Image.Image, title: str) -> Image.Image:
-        """255 inside the region and 0 outside; raise GrainError (G308) for ambiguous images."""
+    def of(self, image: Image.Image, title: str, kind: str | None = None) -> Image.Image:
+        """255 inside the region and 0 outside; raise GrainError (G308) for ambiguous images.
+
+        ``kind`` is Pillow's name of the file's format.
+        """
         source = self.source
-        self.lossy = self.lossy or image.format in LOSSY_FORMATS
+        self.lossy = self.lossy or kind in LOSSY_FORMATS
         if source.alpha:
             return self._of_alpha(image, title)
         if source.index is not None:

@@ -6,13 +6,17 @@ without a finding; then they replace the findings of the parser, each with its c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from grainspec.diagnostics import Diagnostic, Fix
+from grainspec.model.statements import STATEMENTS
 from grainspec.text.draft import Change, Correction, Draft, Rule
+from grainspec.text.foreign import STATEMENTS_OF_OTHERS
 from grainspec.text.notation import SIGNS
 from grainspec.text.spans import Lines
-from grainspec.text.structure import STRUCTURE
+from grainspec.text.structure import ALONE, STRUCTURE
 from grainspec.text.tokens import Statement
 
 MAX_LENGTH = 20_000
@@ -39,7 +43,7 @@ def corrected(
     if draft is None:
         return None
     return [
-        _finding(correction, draft, statement, lines, findings[0].code)
+        _finding(correction, draft, statement, lines, findings[0])
         for correction in draft.corrections
     ]
 
@@ -55,12 +59,44 @@ def _attempts() -> Iterator[Sequence[Rule]]:
 def _draft(written: str, rules: Sequence[Rule], reads: Reads) -> Draft | None:
     draft = Draft(written)
     for rule in rules:
-        corrections = _merged(rule(draft.text))
-        if corrections and draft.text.strip():
-            draft.correct(corrections)
+        found = [
+            correction
+            for start, part in _parts(draft.text)
+            for correction in _moved(rule(part), start)
+        ]
+        if found:
+            draft.correct(_merged(found))
     if draft.corrections and draft.is_sound and reads(draft.text):
         return draft
     return None
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """The text in parts that begin with a keyword, each with its offset.
+
+    A mistake can hide that a statement ends, and the next one is then read as a part of it.
+    """
+    starts = [0]
+    for match in _KEYWORD.finditer(text):
+        inside = text[starts[-1] : match.start(1)]
+        if match.start(1) and inside.count("{") == inside.count("}"):
+            starts.append(match.start(1))
+    for start, end in pairwise([*starts, len(text)]):
+        if text[start:end].strip():
+            yield start, text[start:end]
+
+
+def _moved(corrections: Iterable[Correction], by: int) -> Iterator[Correction]:
+    for correction in corrections:
+        changes = (
+            Change(change.start + by, change.end + by, change.text) for change in correction.changes
+        )
+        yield correction._replace(changes=tuple(changes))
+
+
+_WORDS = "|".join([*STATEMENTS, *STATEMENTS_OF_OTHERS, *ALONE])
+_KEYWORD = re.compile(rf"(?m)^[ \t]*((?:-[ \t]*)?(?:{_WORDS})\b)")
+"""A word that begins a statement, here or elsewhere, at the start of a line."""
 
 
 def _merged(corrections: Sequence[Correction]) -> list[Correction]:
@@ -74,17 +110,17 @@ def _merged(corrections: Sequence[Correction]) -> list[Correction]:
 
 
 def _finding(
-    correction: Correction, draft: Draft, statement: Statement, lines: Lines, code: str
+    correction: Correction, draft: Draft, statement: Statement, lines: Lines, first: Diagnostic
 ) -> Diagnostic:
     changes = [
         Change(change.start + statement.start, change.end + statement.start, change.text)
         for change in correction.changes
     ]
     start, end = _visible(lines.text, changes)
-    code = correction.code or code
+    code = correction.code or first.code
     fixes = tuple(Fix(lines.span(change.start, change.end), change.text) for change in changes)
     cure = correction.cure or _cure(correction, draft.text)
-    return Diagnostic(code, correction.message, cure, lines.span(start, end), fixes)
+    return Diagnostic(code, correction.message, cure, lines.span(start, end), fixes, first.related)
 
 
 def _visible(text: str, changes: Sequence[Change]) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
+from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_STATEMENTS, corrected
 from grainspec.text.other_formats import other_format
@@ -97,6 +98,9 @@ def parse_all(text: str) -> Parsed:
         better = corrected(text, lines, statement, found, _Readable(statement.variant))
         if better is not None:
             reader.findings[before:] = better
+            keywords = {fix.text for finding in better for fix in finding.fixes} & set(STATEMENTS)
+            inside = f"{statement.variant}." if statement.variant else ""
+            reader.unread |= {inside + keyword for keyword in keywords}
     spec = reader.assemble()
     other = other_format(text, reader.findings)
     if other:
@@ -378,7 +382,7 @@ class _Reader(RegionReader):
             message = "an edit needs words: what the region becomes"
             cure = "Write words of `target`. To leave the region as it is, write "
             cure += f"`keep {region}`; to let it change without words, `free {region}`."
-            self.add_finding("G203", message, cure, span_of(phrase))
+            self.add_finding("G203", message, cure, span)
             return
         edit = self.make(Edit, span, given, verb=verb, grain=grain)
         if edit:

@@ -16,7 +16,8 @@ from grainspec.model.validation import Written, findings_of, invalid_value
 from grainspec.text.cures import cure_of_value
 from grainspec.text.foreign import WITHOUT_EQUAL
 from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_value
-from grainspec.text.spans import span_of
+from grainspec.text.spans import span_between, span_of
+from grainspec.text.unexpected import in_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,10 @@ def read_settings(
         position += 1
         if not _is_setting(key, known):
             shown = str(key) if isinstance(key, Token) else words_text([key])
+            time = _time(words[position - 2], key) if position > 1 else None
+            if time:
+                findings.append(time)
+                continue
             cure = WITHOUT_EQUAL.get(shown.lower()) or suggestion(shown, known)
             findings.append(Diagnostic("G201", f"unknown setting `{shown}`", cure, word_span(key)))
             while position < len(words) and not _is_setting(words[position], known):
@@ -129,6 +134,15 @@ def read_settings(
             keys[str(key)] = word_span(key)
             found[declaration.key] = setting
     return found
+
+
+def _time(before: Word, unit: Word) -> Diagnostic | None:
+    """A finding about a number with a unit of time, which is read as two words."""
+    if not isinstance(before, Token) or not isinstance(unit, Token):
+        return None
+    if before.end_pos is None or before.end_pos != unit.start_pos:
+        return None
+    return in_seconds(f"{before}{unit}", span_between(before, unit))
 
 
 def _is_setting(word: Word, known: dict[str, Declaration]) -> bool:

@@ -115,7 +115,7 @@ def _setting_alone(text: str) -> Iterator[Correction]:
     """A setting that is written as a statement: `steps 50` for `sampler { steps 50 }`."""
     tokens = _lex(text)
     first, word = tokens[0], str(tokens[0]).lower()
-    block = _BLOCK_OF.get(word)
+    block = ALONE.get(word)
     if first.type != "NAME" or block is None:
         return
     keyword = word if word in _SETTINGS[block] else SETTINGS_OF_OTHERS[block][word].keyword
@@ -146,11 +146,12 @@ _WORDS = RESERVED | {
 }
 _WORDS |= {word for block in BLOCKS.values() for word in _choices(block.model)}
 """All words of the language."""
-_ALONE = ("sampler",)
-"""Blocks whose settings are written as statements elsewhere, and that need no other word."""
-_BLOCK_OF = {
-    word: block for block in _ALONE for word in [*_SETTINGS[block], *SETTINGS_OF_OTHERS[block]]
+ALONE = {
+    word: block
+    for block in ("sampler",)
+    for word in [*_SETTINGS[block], *SETTINGS_OF_OTHERS[block]]
 }
+"""Settings that are written as statements elsewhere, each with its block."""
 
 
 def _order(text: str) -> Iterator[Correction]:
@@ -198,16 +199,22 @@ def _separators(text: str) -> Iterator[Correction]:
 
 
 def _arrow(tokens: list[Token]) -> Iterator[Correction]:
-    phrase = next((i for i, token in enumerate(tokens) if token.type == "STRING"), 0)
-    if phrase < 2 or any(token.type == "_ARROW" for token in tokens):
+    """A sign or word in place of the arrow, and an arrow that is missing."""
+    verb = tokens[0]
+    if any(token.type == "_ARROW" for token in tokens):
         return
-    sign, verb = tokens[phrase - 1], tokens[0]
-    if _is(sign, ":", "=", ",", "to", "into", "as"):
-        change = Change(_at(tokens[phrase - 2])[1], _at(tokens[phrase])[0], " -> ")
-        yield Correction(f"`{verb}` needs `->` before the words, not `{sign}`", (change,))
-    elif sign.type == "NAME":
-        change = _inserted(_at(sign)[1], " ->")
-        yield Correction(f"`->` is missing after `{sign}`", (change,))
+    for index in range(2, len(tokens) - 1):
+        sign, following = tokens[index], tokens[index + 1]
+        if _is(sign, ":", "=", ",", "to", "into", "as"):
+            change = Change(_at(tokens[index - 1])[1], _at(following)[0], " -> ")
+            yield Correction(f"`{verb}` needs `->` before the words, not `{sign}`", (change,))
+            return
+        if sign.type == "STRING":
+            break
+    phrase = next((i for i, token in enumerate(tokens) if token.type == "STRING"), 0)
+    if phrase >= 2 and tokens[phrase - 1].type == "NAME":
+        change = _inserted(_at(tokens[phrase - 1])[1], " ->")
+        yield Correction(f"`->` is missing after `{tokens[phrase - 1]}`", (change,))
 
 
 def _in_blocks(text: str) -> Iterator[Correction]:
@@ -352,7 +359,7 @@ def _unquoted(text: str) -> Iterator[Correction]:
         return
     inside = text[slice(*spot)]
     bare = inside.strip()
-    if not bare or '"' in bare or "\n" in bare or bare[0] in "“'‘{":
+    if not bare or '"' in bare or "\n" in bare or bare[0] in "“”«'‘`{:=>":
         return
     start = spot[0] + inside.index(bare)
     message = f"texts and paths are written in quotes: `{bare}`"
@@ -471,7 +478,7 @@ _FOLLOWS = frozenset({"AT", "VBAR", "AMPERSAND", "GROW", "SHRINK", "DURING", "LB
 
 
 STRUCTURE: tuple[Rule, ...] = tuple(
-    (lambda text, rule=rule: list(rule(text)))  # type: ignore[misc]
+    (lambda text, rule=rule: list(rule(text)) if _lex(text) else [])  # type: ignore[misc]
     for rule in (
         _upper_case,
         _first_word,

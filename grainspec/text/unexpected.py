@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -9,6 +10,7 @@ from lark import Token
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic, Related, closest
+from grainspec.diagnostics.span import Span
 from grainspec.model.names import RESERVED
 from grainspec.model.rules import SHARED
 from grainspec.model.statements import STATEMENTS
@@ -87,10 +89,27 @@ def _strange(token: Token) -> Diagnostic | None:
         shown = f"`{short(token)}`" if sign.isascii() else named_sign(sign)
         message = f"{shown} is not in the language"
         cure = _INSTEAD.get(sign, "" if sign.isascii() else "Remove it.")
+        if _TIME.fullmatch(token):
+            return in_seconds(str(token), span_of(token))
         if sign.isdigit():
             cure = "Numbers look like `2`, `0.5`, `30%`, `40px`, `0..30` or `512x512`."
         return Diagnostic("G003", message, cure, span_of(token))
     return None
+
+
+_TIME = re.compile(r"(?:\d+\.\.)?(?P<seconds>\d+(?:\.\d+)?)(?:s|secs?|seconds?)")
+
+
+def in_seconds(text: str, span: Span) -> Diagnostic | None:
+    """A finding about a time where frames are counted; None for anything else."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    first, seconds = text.partition("..")[0] if ".." in text else "", match["seconds"]
+    frame = round(24 * float(seconds))
+    frames = f"{first}..{frame}" if first else f"{frame}"
+    cure = f"Write frame numbers: `{frames}` if the clip has 24 frames per second."
+    return Diagnostic("G202", f"`{text}` is a time, and frames are numbers", cure, span)
 
 
 def named_sign(sign: str) -> str:

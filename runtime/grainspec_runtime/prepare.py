@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.checks.files import check_files
-from grainspec.checks.meaning import check_meaning
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.checking import checked
+from grainspec.cli.waiting import Waiting
+from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
-from grainspec.model.spec import DEMO, EditSpec
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows
-from grainspec.regions.bind import Bound, bind_regions
+from grainspec.regions.bind import Bound
 from grainspec.text.override import override
-from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.demo.checks import unknown_words
-from grainspec_runtime.flow.guide import check_flow
+from grainspec_runtime.known import Known, known
 from grainspec_runtime.models.additions import Embedding, Lora
 
 
@@ -32,11 +29,16 @@ class Prepared:
 
     spec: EditSpec
     base: Path
-    backbone: Backbone
+    model: Known
     bound: Bound
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
     variant: str | None = None
+
+    @property
+    def backbone(self) -> Backbone:
+        """The facts of the model that the compiler needs."""
+        return self.model.backbone
 
     @property
     def windows(self) -> tuple[FrameWindow, ...]:
@@ -115,38 +117,20 @@ def _prepare(
 ) -> Prepared:
     """Prepare a spec or one of its variants; ``sibling`` is a variant prepared before."""
     spec = override(whole.as_variant(variant) if variant else whole.without_variants(), sets)
-    findings = check_meaning(spec, one_of_several=bool(whole.variants))
-    _raise_errors(findings)
-    if sibling is None:
-        findings += check_files(spec, base)
-        _raise_errors(findings)
-        model, family = find_model(spec.model, base, spec.span_of("model"))
-        findings += family.review(model, loras)
-        backbone = family.describe(model, embeddings)
-        family.check(spec, base, model)
-    else:
-        backbone = sibling.backbone
-    if spec.sampler.steps >= backbone.training_steps:
-        most = backbone.training_steps - 1
-        message = (
-            f"invalid value `{spec.sampler.steps}` for `steps`: "
-            f"the model was trained with {backbone.training_steps} timesteps"
-        )
-        cure = f"Use at most `steps {most}`; 50 is usual."
-        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
-    if sibling is None:
-        bound = bind_regions(spec, base, default_size=backbone.native)
-    else:
-        bound = sibling.bound.carved(spec)
-    compiled = compile_plan(spec, bound.edits, backbone)
-    if spec.flow:
-        check_flow(spec.flow, base, compiled.plan)
-    findings += [*bound.warnings, *compiled.warnings]
-    if spec.model == DEMO:
-        findings += unknown_words(spec)
-    return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
 
+    def model() -> Known:
+        return sibling.model if sibling else known(spec, base, embeddings, loras)
 
-def _raise_errors(findings: list[Diagnostic]) -> None:
-    if any(finding.is_error for finding in findings):
-        raise GrainError(findings)
+    result = checked(
+        spec,
+        base,
+        model,
+        one_of_several=bool(whole.variants),
+        bound=sibling.bound if sibling else None,
+        progress=Waiting("reading frame"),
+    )
+    result.raise_errors()
+    assert result.bound is not None
+    assert result.plan is not None
+    assert isinstance(result.model, Known)
+    return Prepared(spec, base, result.model, result.bound, result.plan, result.findings, variant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from itertools import cycle
@@ -14,6 +15,8 @@ from films import quarters, write_film
 from PIL import Image
 
 from grainspec import Diagnostic, GrainError, check, parse
+from grainspec.checks.files import check_files
+from grainspec.cli.waiting import Waiting
 from grainspec.clip.facts import probe
 from grainspec.clip.timing import timestamps
 from grainspec.regular_file import regular
@@ -192,3 +195,29 @@ def test_times_are_those_of_the_frames_that_are_shown(tmp_path: Path) -> None:
     assert times is not None
     with av.open(str(path)) as container:
         assert len(times) == len(list(container.decode(video=0)))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_long_checks_say_how_far_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    shown, piped = Terminal(), io.StringIO()
+    lines = [Waiting("reading frame", stream) for stream in (shown, piped)]
+    for number in range(1, 5):
+        clock[0] += 0.6
+        for line in lines:
+            line(number, 4)
+    assert shown.getvalue() == "\rreading frame 2 of 4\rreading frame 3 of 4\r" + " " * 20 + "\r"
+    assert piped.getvalue() == ""
+
+
+def test_frames_are_counted_while_they_are_checked(tmp_path: Path) -> None:
+    write_film(tmp_path / "v.mp4", noise(6))
+    calls: list[tuple[int, int]] = []
+    spec = parse(SPEC.format("v.mp4", "frames 1..3"))
+    assert check_files(spec, tmp_path, lambda done, total: calls.append((done, total))) == []
+    assert calls[:4] == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -95,10 +95,10 @@ def test_texts_in_another_encoding_are_refused(tmp_path: Path) -> None:
     text = ALL["G005"].right.text
     path = tmp_path / "edit.grain"
     path.write_bytes(text.encode("utf-16"))
-    _, findings = findings_in(path, look_at_files=False)
+    findings = findings_in(path, files=False).findings
     assert [finding.code for finding in findings] == ["G006"]
     path.write_text(path.read_bytes().decode("utf-16"), encoding="utf-8")
-    assert findings_in(path, look_at_files=False)[1] == []
+    assert findings_in(path, files=False).findings == []
 
 
 @pytest.mark.parametrize("code", ["G104", "g104", " G104 "])

@@ -89,15 +89,34 @@ def test_a_shared_index_is_an_error(clip: ClipFolder, one: np.ndarray, other: np
     coco(clip.root, BOTH, lambda n: {"category_id": 1})
     finding = refused(clip, 'masks("m.json", index 1)')
     assert finding.code == "G325"
-    assert "the category man" in finding.message
-    (source,) = (text for text in cured('masks("m.json")', finding))
-    assert source == 'masks("m.json", label "man")'
+    assert "several objects" in finding.message
+    assert finding.message.endswith(": man")
+    (source,) = cured('masks("m.json", index 1)', finding)
+    assert source == 'masks("m.json", index 1, label "man")'
+    assert (region(clip, source) == one | other).all()
+    source = 'masks("m.json", label "man")'
     assert (region(clip, source) == one | other).all()
     assert findings(clip, source) == []
     finding = refused(clip, 'masks("m.json")')
     assert cured('masks("m.json")', finding) == [source]
     coco(clip.root, {1: ONE}, lambda n: {"category_id": 1})
     assert (region(clip, 'masks("m.json")') == one).all()
+
+
+def test_numbers_that_count_within_a_category(
+    clip: ClipFolder, one: np.ndarray, other: np.ndarray
+) -> None:
+    coco(clip.root, BOTH, lambda n: {"category_id": n, "instance_id": 1})
+    finding = refused(clip, 'masks("m.json")')
+    assert "`index 1` (dog) and `index 1` (man)" in finding.message
+    finding = refused(clip, 'masks("m.json", index 1)')
+    assert finding.code == "G325"
+    (source,) = cured('masks("m.json", index 1)', finding)
+    assert source == 'masks("m.json", index 1, label "man")'
+    assert (region(clip, source) == one).all()
+    assert (region(clip, 'masks("m.json", label "dog", index 1)') == other).all()
+    assert findings(clip, source) == []
+    assert "`index 1` (dog)" in refused(clip, 'masks("m.json", label "cat")').cure
 
 
 def test_objects_without_any_number(clip: ClipFolder) -> None:

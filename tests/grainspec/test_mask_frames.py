@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -124,11 +125,14 @@ def test_mask_videos_of_another_duration_are_refused(videos: Videos) -> None:
     assert findings(videos, source, FILE) == []
 
 
-@pytest.mark.parametrize("kind", ["m.mkv", "m.npy"])
+@pytest.mark.parametrize("kind", ["m.mkv", "m.npy", "m.json"])
 def test_more_masks_than_frames_are_doubtful(videos: Videos, kind: str) -> None:
     masks = videos.boxes(6)
     if kind == "m.npy":
         np.save(videos.root / kind, np.stack(masks))
+    elif kind == "m.json":
+        boxes = [[2 + i, 8, 18 + i, 8, 18 + i, 40, 2 + i, 40] for i in range(6)]
+        (videos.root / kind).write_text(json.dumps([[box] for box in boxes]))
     else:
         videos.write(kind, masks, 30)
     source = f'masks("{kind}")'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from clips import ClipFolder
@@ -138,6 +140,25 @@ def test_in_order_is_not_proposed_for_random_numbers(clip: ClipFolder) -> None:
     assert "in_order" not in refused(clip, 'masks("m")').cure
     write(clip, "regular", [f"{n}.png" for n in (10, 20, 30, 40)])
     assert "in_order" in refused(clip, 'masks("regular")').cure
+
+
+def test_names_without_numbers_are_an_error(clip: ClipFolder) -> None:
+    for name in ("a", "b"):
+        Image.new("L", (64, 48)).save(clip.root / f"{name}.png")
+        np.save(clip.root / f"{name}.npy", np.ones((48, 64), bool))
+    for source in ("[ab].png", "[ab].npy"):
+        assert refused(clip, f'masks("{source}")').code == "G304"
+    write(clip, "m", [f"{name}.png" for name in HASHES[:4]])
+    assert refused(clip, 'masks("m")').code == "G304"
+
+
+def test_a_large_folder_is_numbered_quickly() -> None:
+    names = [f"shot02_{n:06}-{n * 7919 % 65536:04x}_1080p.png" for n in range(50_000)]
+    start = time.perf_counter()
+    numbering = number_names(names)
+    assert numbering is not None
+    assert numbering.values == tuple(range(50_000))
+    assert time.perf_counter() - start < 5
 
 
 def test_hidden_files_are_no_masks(clip: ClipFolder) -> None:

@@ -69,9 +69,9 @@ OTHER = "a red robot and a yellow bear on grass"
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "one of two": (
         {"prompt": [TARGET, OTHER], "num_images_per_prompt": 1},
-        "another prompt, or other embeddings, than the plan's target for 1 of 2",
+        "another prompt, or other embeddings, than the plan's target in 1 of 2 images",
     ),
-    "all": ({"prompt": OTHER}, "another prompt, or other embeddings.* for 2 of 2"),
+    "all": ({"prompt": OTHER}, "another prompt, or other embeddings.* in 2 of 2 images"),
     "in the negative": (
         {"prompt": OTHER, "negative_prompt": TARGET},
         "the plan's target as its negative prompt, and another prompt",
@@ -320,7 +320,6 @@ def test_other_schedulers_are_told(plan: MaskPlan, tiny_sd: Path) -> None:
         call(pipe)
         time = torch.tensor(600.0)
         words = pipe.encode_prompt(TARGET, "cpu", FRAMES, False)[0]
-        pipe._guidance_scale = 1.0
         with torch.no_grad(), pytest.raises(GrainError, match="G412.*timestep 600"):
             pipe.unet(noise(), time, words)
 
@@ -347,12 +346,25 @@ def test_steps_begin_anew_in_each_run(pipe: DiffusionPipeline) -> None:
     pipe.scheduler.set_timesteps(4)
     steps, times = RunSteps(pipe), [float(time) for time in pipe.scheduler.timesteps]
     pipe._num_timesteps = 3
-    assert [steps.at(time) for time in times[1:]] == [(0, 3), (1, 3), (2, 3)]
+    assert [steps.at(t, in_call=True) for t in times[1:]] == [(0, 3), (1, 3), (2, 3)]
     pipe._num_timesteps = 4
-    assert [steps.at(time) for time in times] == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert [steps.at(t, in_call=True) for t in times] == [(0, 4), (1, 4), (2, 4), (3, 4)]
     pipe.scheduler.set_timesteps(4)
     pipe._num_timesteps = 2
-    assert [steps.at(time) for time in times[2:]] == [(0, 2), (1, 2)]
+    assert [steps.at(t, in_call=True) for t in times[2:]] == [(0, 2), (1, 2)]
+
+
+def test_a_loop_of_the_user_follows_a_plan(tiny_sd: Path) -> None:
+    """It need not have as many steps as the last call, nor its guidance."""
+    plan, pipe = plan_for(tiny_sd, "until 50%"), stock(tiny_sd)
+    words = pipe.encode_prompt(TARGET, "cpu", FRAMES, False)[0]
+    with torch.no_grad(), plan_applied(plan, pipe) as attention:
+        call(pipe)
+        shares = Shares(pipe, attention)
+        pipe.scheduler.set_timesteps(8)
+        for time in pipe.scheduler.timesteps:
+            pipe.unet(noise(), time, words)
+    assert shares.modulated() == (4, 8)
 
 
 BLOCKS: dict[str, dict[str, Any]] = {

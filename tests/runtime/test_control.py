@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -21,6 +22,8 @@ from PIL import Image
 from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, stock
 
 from grainspec import EditSpec, GrainError, parse
+from grainspec.clip.crop import FrameCrop
+from grainspec.clip.facts import probe
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Control
 from grainspec_runtime import Editor
@@ -31,6 +34,7 @@ from grainspec_runtime.bench.methods import OURS
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.conditioning.depth import DepthAnnotator, predicts_of
 from grainspec_runtime.conditioning.nets import load_controls
+from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.pose import pose_picture
 from grainspec_runtime.demo.render import render
@@ -151,6 +155,33 @@ def test_a_clip_of_another_size_is_scaled(tiny_sd: Path, net: Path, tmp_path: Pa
     (depth,) = result.controls
     assert depth[0, 0, 0, 0] == pytest.approx(128, abs=3)  # the crop's left edge
     assert depth[0, 0, -1, 0] == pytest.approx(254, abs=3)
+
+
+def test_a_clip_of_another_rate_is_matched_by_time(tmp_path: Path) -> None:
+    """A control clip with every frame twice, at twice the rate: frame k is its frame 2k."""
+    for name, times, fps in (("clip.mp4", 1, 8), ("double.mp4", 2, 16)):
+        shades = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(8) for _ in range(times)]
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=fps)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            for shade in shades:
+                frame = av.VideoFrame.from_ndarray(shade, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    facts = probe(tmp_path / "clip.mp4")
+    crop = FrameCrop((0, 0, 64, 64), 64, 64)
+    pictures = control_pictures(
+        Control(kind="canny", clip="double.mp4"),
+        np.empty((3, 64, 64, 3), np.uint8),
+        base=tmp_path,
+        clip=tmp_path / "clip.mp4",
+        model=SD15,
+        frames=[2, 3, 6],
+        crop=crop,
+        facts=facts,
+        device=CPU,
+    )
+    assert [round(float(picture.mean()) / 20) for picture in pictures] == [2, 3, 6]
 
 
 # --- what looks for things ---

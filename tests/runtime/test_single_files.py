@@ -11,13 +11,14 @@ import torch
 from clips import ClipFolder
 from command import Grain
 from huggingface_hub import constants
+from model_findings import check_model
 from safetensors.torch import load_file, save_file
 from single_files import rewrite, save_single_file
 from tiny_runs import loaded, noise, plan_for, sampled
 
 from grainspec import GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.registry import check_model, describe, find_model
+from grainspec_runtime.backbones.registry import describe, find_model
 from grainspec_runtime.models.locate import locate
 
 SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_findings import check_model
 from transformers import PreTrainedModel
 
 from grainspec import GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.registry import check_model, describe, load_checkpoint
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.models.config import MAX_BYTES
 from grainspec_runtime.models.options import LoadOptions
 

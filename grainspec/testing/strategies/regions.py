@@ -129,6 +129,7 @@ _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         {"index": st.integers(0, 65535)},
         {"colour": st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")},
         {"label": texts(1)},
+        {"label": texts(1), "index": st.integers(0, 65535)},
         {"alpha": st.just(True)},
         {"alpha": st.just(True), "threshold": numbers(0.01, 1)},
     ]

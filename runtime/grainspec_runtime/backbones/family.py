@@ -53,10 +53,14 @@ class Family(Protocol):
     def weighted(self) -> Sequence[str]:
         """The components that have weights."""
 
-    def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
+    def describe(
+        self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
+    ) -> Backbone:
         """Read the facts that the compiler needs from configuration files.
 
-        ``embeddings`` are textual inversions that the model will be loaded with. Raises GrainError:
+        ``embeddings`` are textual inversions that the model will be loaded with. ``outlined`` reads
+        JSON only, with no library of models: the tokens of a text are then its words, of which a
+        tokenizer makes at least one each. Raises GrainError:
         G502 if files are missing or broken, G504 if the architecture is not supported, G507 if
         components do not fit together, G508 if textual inversions do not fit, G524 if the model is
         distilled, G528 if a configuration is not accepted.

@@ -13,15 +13,13 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from grainspec.clip.crop import NativeSize
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
-from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.hub import NotCached, is_remote
 from grainspec_runtime.models.locate import REAL_MODEL_LINE, find_weights, locate
 from grainspec_runtime.models.options import LoadOptions
 
@@ -96,25 +94,6 @@ def describe(
     """
     located, family = find_model(model, base, span)
     return family.describe(located, embeddings)
-
-
-def check_model(spec: EditSpec, base: Path) -> Sequence[Diagnostic]:
-    """Check the model that a spec names by its files, for ``grain check``.
-
-    Nothing is downloaded and no weights are read: of a model of the hub only what is in the local
-    cache is checked. Returns errors and warnings.
-    """
-    remote = is_remote(spec.model, base)
-    try:
-        located, family = find_model(spec.model, base, spec.span_of("model"), online=False)
-        remote = remote or located.assumed
-        return family.review(located)
-    except (ImportError, NotCached):
-        return []
-    except GrainError as error:
-        if remote and error.diagnostics[0].code == "G502":
-            return []  # the cache has only a part of the configuration
-        return error.diagnostics
 
 
 def native_size(model: str, base: Path) -> NativeSize | None:

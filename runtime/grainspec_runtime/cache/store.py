@@ -20,6 +20,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, reason_of
 from grainspec.file_lock import remove_abandoned
+from grainspec.regular_file import require_regular
 from grainspec.whole_file import PARTIAL, whole_file
 from grainspec_runtime.cache.folder import cache_folder
 from grainspec_runtime.cache.limit import cache_limit
@@ -107,6 +108,7 @@ def entries(warn: Warn) -> list[Entry]:
     listed = []
     for kind, path in _files():
         try:
+            require_regular(path)
             with safe_open(path, "pt") as file:
                 about = {**(file.metadata() or {})}
             facts = path.stat()

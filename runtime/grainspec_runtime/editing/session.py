@@ -179,6 +179,7 @@ class ClipSession:
                         control,
                         self.frames,
                         base=first.base,
+                        clip=first.base / first.spec.video.path,
                         model=first.spec.model,
                         frames=first.plan.frames,
                         crop=first.bound.crop,

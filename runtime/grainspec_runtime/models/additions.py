@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import fail
+from grainspec.regular_file import open_regular
 from grainspec_runtime.models.lora_file import read_addition, read_lora
 
 _OF_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
@@ -165,5 +166,5 @@ def add_words(tokenizer: Any, words: Sequence[NewWord]) -> None:
 
 def digest(path: Path) -> str:
     """Compute a hash of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,6 +16,7 @@ from PIL import Image
 
 from grainspec.plan.facts import facts
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regular_file import TooLarge, read_bytes
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.media.times import FrameTimes
@@ -29,6 +32,8 @@ _LEAST = 288
 _QUALITY = 19
 _LARGEST = 50_000_000
 """Larger images and clips in a run's folder, in bytes, are not embedded."""
+_LONGEST_SPEC = 1_000_000
+"""A longer spec, in bytes, is not shown."""
 
 _MORE_CLIPS = {
     "controls.mp4": "Control images",
@@ -203,8 +208,8 @@ def _timesteps(manifest: dict[str, Any]) -> list[float]:
 def _spec_text(folder: Path) -> str:
     for name in ("spec.grain", "spec.json"):
         path = folder / name
-        if path.is_file() and path.stat().st_size < 1_000_000:
-            return path.read_text(encoding="utf-8", errors="replace")
+        with contextlib.suppress(OSError, TooLarge):
+            return read_bytes(path, _LONGEST_SPEC).decode("utf-8", "replace")
     return ""
 
 
@@ -216,10 +221,8 @@ def _text(value: object) -> str:
         return value
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         numbers = [item for item in value if isinstance(item, int)]
-        if len(numbers) == len(value) > 4 and numbers == list(
-            range(numbers[0], numbers[-1] + 1, max(1, numbers[1] - numbers[0]))
-        ):
-            step = numbers[1] - numbers[0]
+        step = numbers[1] - numbers[0] if len(numbers) == len(value) > 4 else 0
+        if step > 0 and all(later - earlier == step for earlier, later in pairwise(numbers)):
             return f"{numbers[0]} to {numbers[-1]}" + (f" by {step}" if step > 1 else "")
         return " ".join(map(str, value))
     return json.dumps(value, ensure_ascii=False)
@@ -234,8 +237,8 @@ def _pictures(folder: Path, named: dict[str, str]) -> list[MediaItem]:
     shown = []
     for name, title in named.items():
         path = folder / name
-        if path.is_file() and path.stat().st_size <= _LARGEST:
-            content = path.read_bytes()
+        with contextlib.suppress(OSError, TooLarge):
+            content = read_bytes(path, _LARGEST)
             kind = "video/mp4" if name.endswith(".mp4") else "image/png"
             if content[:8] == b"\x89PNG\r\n\x1a\n" or content[4:8] == b"ftyp":
                 shown.append(MediaItem(title, _uri(content, kind)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from pydantic import ValidationError
 from grainspec.clip.crop import FrameCrop, frame_crop
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
+from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
+from grainspec.regular_file import read_json
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
 from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.whole_folder import is_left_over, restored
@@ -25,8 +26,6 @@ MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
 MEASURES = "measures.json"
 COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
 """Files next to the folders of a spec's variants."""
-_MOST = 16_000_000
-"""The largest manifest that is read, in bytes; real ones have some thousands."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def read_run(folder: Path) -> Run:
     Raises GrainError: G317 if the run is incomplete, or the code of a fault in its clip or plan.
     """
     restored(folder, keeps=is_kept, last=MANIFEST)
-    manifest = _json_object(folder / MANIFEST)
+    manifest = read_manifest(folder)
     for name in (PLAN, EDITED):
         if not (folder / name).is_file():
             message = f"the run {folder} is incomplete: {name} is missing"
@@ -117,19 +116,24 @@ def read_run(folder: Path) -> Run:
     )
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a run's manifest; raises GrainError (G317) if it is no object, or has wild numbers."""
+    return _json_object(folder / MANIFEST)
+
+
 def read_measures(folder: Path) -> list[Measured]:
     """Read the metrics that ``grain measure`` saved in a run's folder; empty if there are none.
 
     Raises GrainError (G317) if the file cannot be read.
     """
     path = folder / MEASURES
-    if not path.is_file():
+    if not path.exists():
         return []
     measured = []
     saved = _json_object(path).get("measures")
     for entry in filter(_is_object, saved if isinstance(saved, list) else []):
         title, value = str(entry.get("title", "")), entry.get("value")
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
             value = None
         measured.append(Measured(title, value, str(entry.get("reason", ""))))
     return measured
@@ -141,12 +145,10 @@ def _is_object(value: object) -> bool:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST:
-            raise ValueError("the file is too large")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path, most=MAX_RECORD_BYTES, bounded=True)
         if not isinstance(value, dict):
             raise ValueError("the file is not a JSON object")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         message = f"cannot read {path}: {error}".splitlines()[0]
         raise fail("G317", message, "Run its spec again.") from error
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -33,6 +34,7 @@ from grainspec_runtime.runs.read import (
     Run,
     free_pixels,
     is_kept,
+    read_manifest,
     read_run,
 )
 from grainspec_runtime.study.save import STUDY_FILES, save_study
@@ -165,11 +167,10 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
 def finished_run(folder: Path, run_key: str) -> Frames | None:
     """Return the edited frames of a run's folder if it is complete and has this key, else None."""
     try:
-        with (folder / MANIFEST).open(encoding="utf-8") as file:
-            if json.load(file).get("run_key") != run_key:
-                return None
+        if read_manifest(folder).get("run_key") != run_key:
+            return None
         return read_run(folder).edited
-    except (GrainError, OSError, ValueError, AttributeError, RecursionError):
+    except (GrainError, OSError, ValueError):
         return None
 
 
@@ -248,9 +249,12 @@ def _seconds(times: FrameTimes) -> list[float]:
     return [round(float(time), 6) for time in (*times.starts, times.end)]
 
 
-def _reconstruction_of(result: EditResult) -> dict[str, float] | None:
+def _reconstruction_of(result: EditResult) -> dict[str, float | None] | None:
     back = result.reconstruction
-    return {"psnr": back.psnr, "vae_psnr": back.vae_psnr} if back else None
+    if back is None:
+        return None
+    values = {"psnr": back.psnr, "vae_psnr": back.vae_psnr}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def peak_memory() -> int | None:

@@ -11,7 +11,9 @@ import numpy as np
 from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
+from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regular_file import read_json
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.media.times import FrameTimes
@@ -21,8 +23,6 @@ from grainspec_runtime.study.record import Study
 NUMBERS, MAPS = "study.json", "attention.safetensors"
 ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS = "attention.png", "attention.mp4", "segments.png"
 STUDY_FILES = frozenset({NUMBERS, MAPS, ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS})
-
-_MOST = 16_000_000
 
 
 def save_study(
@@ -87,11 +87,9 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
     Raises GrainError (G317) if the file cannot be read.
     """
     path = folder / NUMBERS
-    if not path.is_file():
+    if not path.exists():
         return []
     try:
-        if path.stat().st_size > _MOST:
-            raise ValueError("the file is too large")
         return [
             {
                 "region": str(edit["region"]),
@@ -101,9 +99,9 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
                     for kind in ("words_inside", "tokens_inside")
                 },
             }
-            for edit in json.loads(path.read_text(encoding="utf-8"))["edits"]
+            for edit in read_json(path, most=MAX_RECORD_BYTES, bounded=True)["edits"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"cannot read {path}: {str(error).splitlines()[0] if str(error) else error!r}"
         raise fail("G317", message, "Run its spec again with `--study`.") from error
 
@@ -111,6 +109,6 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
 def _share(value: object) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, (int, float)):
-        raise TypeError(f"invalid share {value!r}: expected a number or null")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise TypeError(f"invalid share {value!r}: expected a number from 0 to 1, or null")
     return float(value)

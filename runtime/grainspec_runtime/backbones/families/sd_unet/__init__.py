@@ -46,11 +46,13 @@ class StableDiffusionUNets:
         },
     }
 
-    def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
+    def describe(
+        self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
+    ) -> Backbone:
         """Read the facts that the compiler needs from configuration files."""
         from grainspec_runtime.backbones.families.sd_unet.describe import describe
 
-        return describe(model, embeddings, self.parts[model.pipeline])
+        return describe(model, embeddings, self.parts[model.pipeline], outlined=outlined)
 
     def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
         """Check a checkpoint and LoRAs by their files; return the warnings."""

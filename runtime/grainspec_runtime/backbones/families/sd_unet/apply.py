@@ -21,7 +21,7 @@ from grainspec.diagnostics import Diagnostic, fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.calls import around_calls, is_followed
 from grainspec_runtime.backbones.families.sd_unet.check_pipeline import check_words, unet_of
-from grainspec_runtime.backbones.families.sd_unet.in_use import OneThread, check_caller, reserved
+from grainspec_runtime.backbones.families.sd_unet.in_use import OneThread, in_call_of, reserved
 from grainspec_runtime.backbones.families.sd_unet.install import Installation
 from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
 from grainspec_runtime.backbones.families.sd_unet.steps import RunSteps
@@ -92,19 +92,19 @@ class _Following:
         self._thread.enter()
         self._in_place.close()
         inputs = dict(kwargs)
-        check_caller(self._pipe)
+        in_call = in_call_of(self._pipe)
         _check_masks(inputs)
         sample, words = inputs["sample"], inputs["encoder_hidden_states"]
         if torch.is_grad_enabled():
             self._check_gradients(sample, words)
-        self._check_sample(sample)
+        self._check_sample(sample, in_call=in_call)
         if self._steps.begins_run():
             self.end_run()
             self._words.begin_run()
         self._words.check(words)
         self._installation.check()
         self._attention.to(sample.device)
-        self._set_step(inputs["timestep"])
+        self._set_step(inputs["timestep"], in_call=in_call)
         if self._plan.attention.phrases == "isolated":
             inputs["encoder_hidden_states"] = self._words.with_phrases(words)
         self._in_place.enter_context(self._installation.in_place())
@@ -129,11 +129,9 @@ class _Following:
             message = "a plan's attention has no gradients"
             raise fail("G414", message, "Call the pipeline under `torch.no_grad()`, as it does.")
 
-    def _check_sample(self, sample: Tensor) -> None:
+    def _check_sample(self, sample: Tensor, *, in_call: bool) -> None:
         plan, frames = self._plan, self._attention.frames
-        guided = getattr(self._pipe, "do_classifier_free_guidance", None)
-        if guided is None:  # a loop of the user, and no call of the pipeline before
-            guided = len(sample) == 2 * frames
+        guided = self._pipe.do_classifier_free_guidance if in_call else len(sample) > frames
         passes = 2 if guided else 1
         if len(sample) != passes * frames:
             made = len(sample) / passes
@@ -152,10 +150,10 @@ class _Following:
             cure = f"Call it with `width={plan.width}, height={plan.height}`."
             raise fail("G404", message, cure)
 
-    def _set_step(self, timestep: Tensor | float) -> None:
+    def _set_step(self, timestep: Tensor | float, *, in_call: bool) -> None:
         at = float(timestep if not isinstance(timestep, Tensor) else timestep.flatten()[0])
         level = ddpm_timestep(self._pipe.scheduler, at, self._plan.training_steps)
-        self._attention.begin_step(*self._steps.at(at), level)
+        self._attention.begin_step(*self._steps.at(at, in_call=in_call), level)
         self._calls += 1
         self._modulated += self._attention.modulated
 

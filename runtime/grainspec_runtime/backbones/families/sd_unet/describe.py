@@ -21,29 +21,35 @@ from grainspec_runtime.backbones.families.sd_unet.configs import (
 )
 from grainspec_runtime.backbones.families.sd_unet.fit import check_prompt_lengths
 from grainspec_runtime.models.additions import Embedding, add_words, new_word
-from grainspec_runtime.models.config import number_in
+from grainspec_runtime.models.config import number_in, read_json
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.tokenize import token_spans
+from grainspec_runtime.models.tokenize import token_spans, word_tokens
 
 
-def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterable[str]) -> Backbone:
+def describe(
+    model: ModelFolder,
+    embeddings: Sequence[Embedding],
+    parts: Iterable[str],
+    *,
+    outlined: bool = False,
+) -> Backbone:
     """Describe a Stable Diffusion checkpoint with these components, its ``parts``.
 
-    ``embeddings`` are textual inversions that it will be loaded with. Raises GrainError: G502 if
-    files are missing or broken, G504 if the architecture is not supported, G507 if components do
-    not fit together, G508 if textual inversions do not fit the model, G524 if it is distilled, G528
-    if a configuration is not accepted.
+    ``embeddings`` are textual inversions that it will be loaded with. ``outlined`` reads JSON only:
+    a token is then a word. Raises GrainError: G502 if files are missing or broken, G504 if the
+    architecture is not supported, G507 if components do not fit together, G508 if textual
+    inversions do not fit the model, G524 if it is distilled, G528 if a configuration is not
+    accepted.
     """
     folder, span = model.folder, model.span
     parts = list(parts)
     configs, scheduler = checked_configs(model, parts)
     unet = configs["unet"]
-    tokenizers = [
-        _tokenizer(folder / part, model.name, span)
-        for part in parts
-        if part.startswith("tokenizer")
-    ]
+    folders = [folder / part for part in parts if part.startswith("tokenizer")]
+    tokenizers = [] if outlined else [_tokenizer(path, model.name, span) for path in folders]
     lengths = [tokenizer.model_max_length for tokenizer in tokenizers]
+    if outlined:
+        lengths = [_length(path, span) for path in folders]
     check_prompt_lengths(model.name, configs, lengths, span)
     words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
     for tokenizer in tokenizers:
@@ -57,7 +63,7 @@ def describe(model: ModelFolder, embeddings: Sequence[Embedding], parts: Iterabl
         training_steps=number_in(scheduler, "num_train_timesteps", 1000),
         native_size=native,
         steps_offset=number_in(scheduler, "steps_offset", 1),
-        tokenize=_tokenize(tokenizers, model.name, span),
+        tokenize=word_tokens(lengths[0]) if outlined else _tokenize(tokenizers, model.name, span),
         attended=attended_levels(unet, model.name, span),
     )
 
@@ -90,6 +96,12 @@ _FEWEST_TOKENS = 3
 """Tokens of the shortest prompt: its begin, a word, its end."""
 _TOKENIZER_BYTES = 32 << 20
 """Bytes of the largest file of a tokenizer; those of CLIP's have 2 MB."""
+
+
+def _length(folder: Path, span: Span | None) -> int:
+    """Return the number of tokens that the tokenizer in a folder gives, from its configuration."""
+    length = read_json(folder / "tokenizer_config.json", span).get("model_max_length", 77)
+    return int(length) if isinstance(length, int) and 0 < length < 10_000 else 77
 
 
 def _tokenize(

@@ -36,15 +36,15 @@ def reserved(unet: nn.Module) -> Iterator[None]:
             _in_use.discard(unet)
 
 
-def check_caller(pipe: Any) -> None:
-    """Raise GrainError (G413) if the UNet is called by another pipeline that shares it.
+def in_call_of(pipe: Any) -> bool:
+    """Return whether a pipeline is calling its UNet; False for loops of the user.
 
-    A plan follows the scheduler and the guidance of its own pipeline. Loops of the user, outside
-    of any pipeline, may call the UNet too.
+    Raises GrainError (G413) if another pipeline that shares the UNet is calling it: a plan follows
+    the scheduler and the guidance of its own pipeline.
     """
     caller = _calling_pipeline()
     if caller is None or caller is pipe:
-        return
+        return caller is pipe
     message = f"the UNet is called by another {type(caller).__name__} than the plan is applied to"
     raise fail("G413", message, "Apply the plan to the pipeline that you call.")
 

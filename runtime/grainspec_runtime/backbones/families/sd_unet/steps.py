@@ -28,10 +28,13 @@ class RunSteps:
         """Return whether the scheduler's timesteps were set since the last call of :meth:`at`."""
         return self._pipe.scheduler.timesteps is not self._timesteps
 
-    def at(self, timestep: float) -> tuple[int, int]:
+    def at(self, timestep: float, *, in_call: bool) -> tuple[int, int]:
         """Return the index of the run's step at a timestep, and the number of its steps.
 
-        Solvers of second order call the UNet several times at a timestep; these count as one step.
+        In a call of the pipeline, it says how many there are; a loop of the user is taken to go on
+        to the last. Solvers of second order call the UNet several times at a timestep; these count
+        as one step.
+
         Raises GrainError (G412) if the timestep is not one of the scheduler's.
         """
         if self.begins_run():
@@ -41,7 +44,9 @@ class RunSteps:
         place = self._place(timestep)
         time = self._scheduler_steps[place]
         if time not in self._run:  # a new run, or one that begins earlier than the last one did
-            self._run = list(dict.fromkeys(self._scheduler_steps[place : self._end(place)]))
+            self._run = list(
+                dict.fromkeys(self._scheduler_steps[place : self._end(place, in_call)])
+            )
         return self._run.index(time), len(self._run)
 
     def _place(self, timestep: float) -> int:
@@ -55,7 +60,7 @@ class RunSteps:
             raise fail("G412", message, "Call the pipeline that the plan is applied to.")
         return place
 
-    def _end(self, first: int) -> int | None:
-        """Return where a run stops that begins at an index; pipelines say how many steps it has."""
-        count = getattr(self._pipe, "num_timesteps", None)
+    def _end(self, first: int, in_call: bool) -> int | None:
+        """Return where a run stops that begins at an index; None at the last timestep."""
+        count = getattr(self._pipe, "num_timesteps", None) if in_call else None
         return None if count is None else first + int(count)

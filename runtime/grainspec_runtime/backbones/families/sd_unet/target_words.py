@@ -105,9 +105,8 @@ class TargetWords:
         frames = len(self._plan.frames)
         conditional, other = words[-frames:], words[:-frames]
         wrong = sum(not _alike(row[None], target) for row in conditional)
-        what = (
-            f"another prompt, or other embeddings, than the plan's target for {wrong} of {frames}"
-        )
+        where = f"in {wrong} of {frames} images"
+        what = f"another prompt, or other embeddings, than the plan's target {where}"
         if len(other) and _alike(other, target):
             what = "the plan's target as its negative prompt, and another prompt"
         elif self._differs_in_second(conditional, target):
