@@ -112,7 +112,9 @@ def __dir__() -> list[str]:
 
 
 def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]:
-    """Return all findings about a spec, and about its files if their folder ``base`` is given.
+    """Return all findings about a spec; with ``base``, the folder of its files, about these too.
+
+    With ``base`` the regions are computed, and the findings are those of ``grain check``.
 
     >>> import grainspec
     >>> spec = grainspec.parse(
@@ -126,9 +128,9 @@ def check(spec: EditSpec, *, base: str | Path | None = None) -> list[Diagnostic]
 
     findings = check_meaning(expect_spec(spec, "check"))
     if base is not None and not any(finding.is_error for finding in findings):
-        from grainspec.checks.files import check_files
+        from grainspec.checking import check_all
 
-        findings += check_files(spec, Path(base))
+        findings += check_all(spec, Path(base)).findings
     return findings
 
 

@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any, Self, TypeAlias, Unpack, overload
+from typing import Any, Literal, Self, TypeAlias, Unpack, overload
 
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import GrainError, fail, refuse
@@ -258,7 +258,8 @@ class Builder(_Statements):
     """Builds an :class:`EditSpec`; its methods have the names of the language's statements.
 
     ``video`` is a file or a folder of frames, ``frames`` the first and the last source frame,
-    ``size`` width and height in pixels. Errors name the line of Python at fault.
+    ``size`` width and height in pixels; ``fit`` and ``alpha`` are as in the language. Errors name
+    the line of Python at fault.
 
     >>> from grainspec import ALL, REST, box, ellipse, masks, moving, named
     >>> EYES = box("4%", "2%", "9%", "6%")
@@ -278,16 +279,11 @@ class Builder(_Statements):
     ...     .class_("men", "two robots")
     ...     .part("gloves", "golden gloves", of="men", weight=1.5)
     ...     .add("eyes", "sunglasses", of="men")
-    ...     .edit("hall", "flooded arena")
-    ...     .keep("lamp")
-    ...     .free("floor")
+    ...     .edit("hall", "flooded arena").keep("lamp").free("floor")
     ...     .attention(profile="videograin", self=0.5, until=0.4)
-    ...     .flow(levels=[0, 1])
-    ...     .inject(features=0.4, self=0.2)
-    ...     .context(frames=24)
+    ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
-    ...     .control("depth", scale=0.8)
-    ...     .blend(feather="8px")
+    ...     .control("depth", scale=0.8).blend(feather="8px")
     ...     .variant("one", Changes().target("a robot").instance("left", "robot").without(
     ...         "men", "gloves", "eyes", "hall"))
     ...     .build()
@@ -301,6 +297,8 @@ class Builder(_Statements):
     step: int = 1
     size: tuple[int, int] | None = None
     crop: Box | None = None
+    fit: Literal["crop", "pad"] = "crop"
+    alpha: str | None = None
     _fields: dict[str, Any] = field(default_factory=dict)
     _regions: tuple[Region, ...] = ()
     _edits: tuple[Any, ...] = ()
@@ -427,6 +425,8 @@ class Builder(_Statements):
             step=self.step,
             size=None if self.size is None else made(Size, width=width, height=height),
             crop=self.crop,
+            fit=self.fit,
+            alpha=self.alpha,
         )
         spec = made(
             EditSpec,

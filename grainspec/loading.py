@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import IO, Any
 
 from grainspec.diagnostics import fail
 from grainspec.expect import expect_path
 from grainspec.json_format import from_json
+from grainspec.limits import MAX_SPEC_BYTES
 from grainspec.model.spec import EditSpec
+from grainspec.regular_file import TooLarge, read_bytes
 from grainspec.text.parse import parse
 
 
@@ -32,12 +36,40 @@ def load(path: str | Path) -> EditSpec:
 
 
 def read_text(path: Path) -> str:
-    """A file's text; raises GrainError G311 if it cannot be read, G006 if it is not UTF-8."""
+    """A spec's text; raises GrainError G311 if it cannot be read, G006 if it is no text of a spec.
+
+    Only regular files are read, and only so much as a spec may have.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}"
-        raise fail("G006", message, "Save it as UTF-8.") from error
+        content = read_bytes(path, MAX_SPEC_BYTES)
+    except TooLarge as error:
+        raise fail("G006", f"{path} is too large: {error}", "Is this the spec?") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G311", message, "Check the path.") from error
+    return _decoded(content, str(path))
+
+
+def read_stdin() -> str:
+    """The text on standard input; raises GrainError as :func:`read_text` does."""
+    name = "standard input"
+    if sys.stdin is None or sys.stdin.closed:
+        raise fail("G311", f"{name} is closed", "Name a file.")
+    stream: IO[Any] = getattr(sys.stdin, "buffer", sys.stdin)  # a caller may have put text there
+    try:
+        text = stream.read(MAX_SPEC_BYTES + 1)
+    except OSError as error:  # such as a folder
+        raise fail("G311", f"{name} cannot be read: {error.strerror}", "Name a file.") from error
+    if len(text) > MAX_SPEC_BYTES:
+        message = f"{name} is too large: it has more than {MAX_SPEC_BYTES / 1e6:.0f} MB"
+        raise fail("G006", message, "Is this the spec?")
+    return text if isinstance(text, str) else _decoded(text, name)
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{name} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}"
+        raise fail("G006", message, "Save it as UTF-8.") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")

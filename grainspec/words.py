@@ -4,59 +4,99 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
+
+from grainspec.scripts import (
+    INVISIBLE,
+    SPACE_FREE,
+    ZERO_WIDTH_SPACE,
+    begins_word,
+    ends_word,
+    folded,
+    is_mark,
+    is_space_free,
+    joined,
+)
 
 CharSpan = tuple[int, int]
 """Start and end of a range of characters; the end is exclusive."""
 
+_GAP = rf"[\s{ZERO_WIDTH_SPACE}]"
+
 
 def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
-    """Every place where ``phrase`` occurs in ``prompt`` as whole words, ignoring case.
+    """Every place where ``phrase`` occurs in ``prompt`` as whole words.
+
+    Case does not matter, nor does anything else that :func:`grainspec.scripts.folded` ignores. In
+    scripts without spaces between words, a phrase may begin and end anywhere between two letters.
 
     >>> occurrences("Polar Bear", "a polar  bear and two polar bears")
     [(2, 13)]
+    >>> occurrences("绿色机器人", "一个绿色机器人和一个人")
+    [(2, 7)]
     """
-    words = unicodedata.normalize("NFC", phrase).split()
-    if not words:
-        return []
-    text, places = _composed(prompt)
-    letter = rf"[\w{_marks(text)}{_marks(phrase)}]"
-    before = f"(?<!{letter})" if re.match(letter, words[0]) else ""
-    after = f"(?!{letter})" if re.search(f"{letter}$", words[-1]) else ""
-    pattern = before + r"\s+".join(map(re.escape, words)) + after
+    text, places = folded(prompt)
     return [
-        (places[match.start()][0], places[match.end() - 1][1])
-        for match in re.finditer(pattern, text, re.IGNORECASE)
+        (places[start][0], places[end - 1][1])
+        for start, end in _matches(phrase, prompt)
+        if begins_word(text, start) and ends_word(text, end)
     ]
 
 
-@lru_cache(maxsize=8)  # all phrases of a spec are searched in one prompt
-def _composed(text: str) -> tuple[str, list[CharSpan]]:
-    """The text in composed form (NFC), and the span of each of its characters in the original."""
-    if unicodedata.is_normalized("NFC", text):
-        return text, [(at, at + 1) for at in range(len(text))]
-    composed: list[str] = []
-    places: list[CharSpan] = []
-    starts = [at for at, sign in enumerate(text) if at == 0 or not _continues(sign)]
-    for start, end in pairwise([*starts, len(text)]):
-        letters = unicodedata.normalize("NFC", text[start:end])
-        composed.append(letters)
-        places += [(start, end)] * len(letters)
-    return "".join(composed), places
+def longer_words(phrase: str, prompt: str) -> list[str]:
+    """The words of ``prompt`` that ``phrase`` is only a part of, each once.
+
+    >>> longer_words("man", "Spiderman and a woman and Spiderman")
+    ['Spiderman', 'woman']
+    """
+    text, places = folded(prompt)
+    words: dict[str, None] = {}
+    for start, end in _matches(phrase, prompt):
+        while not begins_word(text, start):
+            start -= 1
+        while end < len(text) and joined(text[end - 1], text[end]):
+            end += 1
+        words[prompt[places[start][0] : places[end - 1][1]]] = None
+    return list(words)
 
 
-def _continues(sign: str) -> bool:
-    """Whether a character may combine with the one before: marks, Hangul vowels and finals."""
-    return unicodedata.category(sign).startswith("M") or "\u1160" <= sign <= "\u11ff"
+def _matches(phrase: str, prompt: str) -> Iterator[CharSpan]:
+    """The spans in the folded prompt that have the letters of ``phrase``; they do not overlap."""
+    pattern = _pattern(folded(phrase).text.strip())
+    text, places = folded(prompt)
+    position = 0
+    while pattern and (match := pattern.search(text, position)):
+        start, end = match.span()
+        whole = (start == 0 or places[start - 1] != places[start]) and (
+            end == len(text) or places[end - 1] != places[end]
+        )
+        if whole:
+            yield start, end
+        free = whole and begins_word(text, start) and ends_word(text, end)
+        position = end if free else start + 1
 
 
-@lru_cache(maxsize=8)
-def _marks(text: str) -> str:
-    """The combining marks of a text, for a character class of a regular expression."""
-    return "".join({sign for sign in text if unicodedata.category(sign).startswith("M")})
+@lru_cache(maxsize=512)
+def _pattern(letters: str) -> re.Pattern[str] | None:
+    """A pattern for folded letters; None if there are none.
+
+    White space matches any white space, and none between letters of scripts without spaces.
+    """
+    words = re.findall(rf"(?:(?!{_GAP}).)+", letters, re.DOTALL)
+    if not words:
+        return None
+    parts = []
+    before = ""
+    for word in words:
+        for index, letter in enumerate(word):
+            if before:
+                loose = is_space_free(before) and is_space_free(letter)
+                gap = f"{_GAP}*" if loose else f"{_GAP}+" if index == 0 else f"{ZERO_WIDTH_SPACE}*"
+                parts.append(gap)
+            parts.append(re.escape(letter))
+            before = letter
+    return re.compile("".join(parts))
 
 
 def bind_phrases(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
@@ -78,18 +118,33 @@ def bind_phrases(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
 
 
 def nearest_words(phrase: str, prompt: str) -> str | None:
-    """The words of ``prompt`` that are most similar to ``phrase``, or None.
+    """The text of ``prompt`` that is most similar to ``phrase``, as it is written there, or None.
 
     >>> nearest_words("cherry tree", "a bear before cherry trees")
     'cherry trees'
+    >>> nearest_words("mans hat", "a man’s hat on grass")
+    'man’s hat'
     """
-    words = re.findall(r"\w[\w'-]*", prompt)[:400]
-    count = len(phrase.split())
+    words = _words(prompt)[:400]
+    count = len(_words(phrase))
     runs = {
-        " ".join(words[start : start + length])
-        for length in {count, count + 1, max(1, count - 1)}
+        prompt[words[start][0] : words[start + length - 1][1]]
+        for length in {count, count + 1, max(1, count - 1)} - {0}
         for start in range(len(words) - length + 1)
     }
-    folded = {run.casefold(): run for run in sorted(runs)}
-    near = difflib.get_close_matches(phrase.casefold(), folded, n=1, cutoff=0.55)
-    return folded[near[0]] if near else None
+    texts = {
+        folded(run).text: " ".join(run.split())
+        for run in sorted(runs)
+        if not re.search(r'["\\]', run)
+    }
+    near = difflib.get_close_matches(folded(phrase).text, texts, n=1, cutoff=0.55)
+    return texts[near[0]] if near else None
+
+
+def _words(text: str) -> list[CharSpan]:
+    """The words of a text; in scripts without spaces, its letters."""
+    marks = "".join({sign for sign in text if is_mark(sign)})
+    more = f"[{marks}{INVISIBLE}]*"
+    letter = rf"(?![{SPACE_FREE}])[\w]"
+    word = rf"{letter}(?:{letter}|[{marks}{INVISIBLE}'’‘‑‐-])*"
+    return [match.span() for match in re.finditer(rf"[{SPACE_FREE}]{more}|{word}", text)]

@@ -1,4 +1,4 @@
-"""Checks of the files that a spec names: the clip, masks and control clips. No clip is decoded."""
+"""Checks of the files that a spec names: the clip, masks and control clips."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from grainspec.checks.clip_frames import (
+    Progress,
+    broken_frame,
+    check_frames,
+    check_numbering,
+    no_progress,
+)
+from grainspec.checks.sound import check_sound
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.matching import match_frames, rates
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.expressions import (
     Box,
@@ -22,28 +31,36 @@ from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
 
 
-def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """Check the files that ``spec`` names; relative paths start at ``base``."""
+def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) -> list[Diagnostic]:
+    """Check the files that ``spec`` names; relative paths start at ``base``.
+
+    ``progress`` is called while the clip's frames are decoded.
+    """
     video = spec.video
     try:
         facts = probe(
             base / video.path,
             needed=video.frames.last if video.frames else None,
+            fps=video.fps,
             span=video.span_of("path"),
         )
         frame_crop(video, facts)
     except GrainError as error:
         return list(error.diagnostics)
     findings: list[Diagnostic] = []
+    clip = base / video.path
     try:
         frames = frame_numbers(video, facts)
     except GrainError as error:
         findings += error.diagnostics
         frames = list(range(facts.frames))
+    findings += check_frames(video, base / video.path, facts, frames, progress)
+    findings += check_sound(video, base / video.path)
+    findings += check_numbering(spec, base / video.path, facts)
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):
             if isinstance(source, MaskFiles) and wanted:
-                findings += check_masks(source, base, facts, wanted)
+                findings += check_masks(source, base, facts, wanted, clip=clip)
             elif isinstance(source, Box | Polygon):
                 findings += _check_shape(source, facts, wanted)
             elif isinstance(source, During) and source.frames.first >= facts.frames:
@@ -51,31 +68,48 @@ def check_files(spec: EditSpec, base: Path) -> list[Diagnostic]:
                 cure = f"The video has frames 0 to {facts.frames - 1}."
                 findings.append(Diagnostic("G303", message, cure, source.span))
     findings += [
-        finding for control in spec.controls for finding in _control(control, base, facts, frames)
+        finding
+        for control in spec.controls
+        for finding in _control(control, base, clip, facts, frames)
     ]
     return findings
 
 
 def _control(
-    control: Control, base: Path, facts: ClipFacts, frames: Sequence[int]
+    control: Control, base: Path, clip: Path, facts: ClipFacts, frames: Sequence[int]
 ) -> Iterator[Diagnostic]:
-    """Check that a control's own clip has the source's frames and aspect ratio."""
+    """Check that a control's own clip has the source's frames, rate and aspect ratio."""
     if control.clip is None:
         return
     span = control.span_of("clip")
     try:
-        own = probe(base / control.clip, needed=frames[-1], span=span)
+        own = probe(base / control.clip, span=span)
     except GrainError as error:
         yield from error.diagnostics
         return
-    if own.frames <= frames[-1]:
+    match = match_frames(clip, facts, base / control.clip, own, frames)
+    if match is None:
+        message = f"{control.clip} has {rates(facts, own)}: they do not match"
+        cure = f"Export it again with {facts.frames} frames, as the clip has."
+        yield Diagnostic("G326", message, cure, span)
+        return
+    if own.frames <= match.numbers[-1]:
         message = f"{control.clip} has {own.frames} frames; the edit needs frame {frames[-1]}"
         yield Diagnostic("G303", message, "It needs one frame per frame of the clip.", span)
-    elif abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
+        return
+    if match.how != "number":
+        how = "its frames are used by time"
+        how = how if match.how == "time" else "its frame k is used for frame k"
+        message = f"{control.clip} has {rates(facts, own)}: {how}"
+        cure = "If that is wrong, export it again with the frames of the clip."
+        yield Diagnostic("G324", message, cure, span)
+    if abs(own.width * facts.height - own.height * facts.width) > 0.02 * own.width * facts.height:
         message = (
             f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
         )
         yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
+    else:
+        yield from broken_frame(base / control.clip, sorted({*match.numbers}), span)
 
 
 def _sources(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from grainspec.diagnostics import Diagnostic, suggestion
+from grainspec.checks.phrases import check_phrases
+from grainspec.checks.prompts import check_prompts
+from grainspec.checks.sampling import check_sampling
+from grainspec.diagnostics import Diagnostic, Related, suggestion
+from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Box, references, uses_rest, walk
+from grainspec.model.settings import given
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
-from grainspec.words import bind_phrases, nearest_words, occurrences
 
 MAX_GUESSES = 20
-"""The number of unknown names, and of unknown words, that get a suggestion; finding one is slow."""
+"""The number of unknown names that get a suggestion; finding one is slow."""
 MAX_OF_VARIANTS = 100
 """After this many findings about variants, further variants are not checked."""
 
@@ -33,6 +38,7 @@ def check_meaning(
         *_circles(spec),
         *([] if unknown or one_of_several else _unused_regions(spec, absent)),
         *_flat_boxes(spec),
+        *check_prompts(spec),
         *_edits(whole, absent, is_base=bool(spec.variants)),
         *_variants(spec),
     ]
@@ -47,7 +53,9 @@ def check_meaning(
         own = {entry.removeprefix(f"{number}.") for entry in absent}
         lost = frozenset(entry for entry in own if "." not in entry)
         differs = (
-            variant.target is not None or bool(variant.edits) or not (spec.target and spec.changes)
+            variant.target is not None
+            or bool(variant.edits or given(variant.sampler))
+            or not (spec.target and spec.changes)
         )
         for finding in _edits(spec.as_variant(name), lost) if differs else ():
             if (finding.code, finding.message, finding.span) not in known:
@@ -61,7 +69,7 @@ def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagno
     span = finding.span
     edit = next((e for e in spec.changes if span and e.span_of("phrase") == span), None)
     if finding.code not in {"G104", "G105"} or edit is None or variant.target is None:
-        return Diagnostic(finding.code, message, finding.cure, span or variant.span)
+        return replace(finding, message=message, span=span or variant.span)
     # The spec's own edit does not fit the variant's target; the user corrects it in the variant.
     line = f" (line {span.line})" if span else ""
     cure = f"The edit of `{edit.region}`{line} applies to this variant too. "
@@ -78,9 +86,9 @@ def _edits(
     """
     yield from _circular_owners(spec)
     yield from _contradictions(spec)
-    yield from _sampling(spec)
+    yield from check_sampling(spec)
     if spec.target:
-        yield from _phrases(spec)
+        yield from check_phrases(spec)
     elif not is_base and "target" not in absent:
         cure = 'Describe the edited clip: `target "a green robot on grass"`.'
         yield Diagnostic("G008", "the `target` statement is missing", cure, spec.span)
@@ -89,53 +97,23 @@ def _edits(
         yield Diagnostic("G108", "the spec has no edit", cure, spec.span)
 
 
-def _sampling(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `sampler`, `control` and `blend` against each other."""
-    sampler = spec.sampler
-    if sampler.eta and sampler.method != "ddim":
-        message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
-        yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
-    for control in spec.controls:
-        if control.start >= control.until:
-            start, until = f"{100 * control.start:g}%", f"{100 * control.until:g}%"
-            message = f"the control starts at {start} of the steps and ends at {until}"
-            cure = "`from` must be smaller than `until`."
-            yield Diagnostic("G203", message, cure, control.span_of("until") or control.span)
-    yield from _blending(spec)
-
-
-_BLENDED = {"feather": ("latents", "pixels", "both"), "from": ("latents", "both")}
-"""The settings of `blend` that need certain kinds of `space`."""
-
-
-def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings of `blend` that have no effect."""
-    blend = spec.blend
-    values = {"feather": blend.feather and blend.feather.value, "from": blend.start}
-    for setting, spaces in _BLENDED.items():
-        if values[setting] and blend.space not in spaces:
-            message = f"`{setting}` has no effect with `space {blend.space}`"
-            cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
-            yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
-    kept = any(isinstance(edit, Keep) for edit in spec.edits)
-    if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
-        message = (
-            "with `from 100%` the source is never restored, so `keep` has no effect in latents"
-        )
-        cure = "Write a lower percentage, or `space pixels` without `from`."
-        yield Diagnostic("G111", message, cure, blend.span_of("from") or blend.span)
-
-
 def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
-    first: dict[str, int | None] = {}
+    first: dict[str, Span | None] = {}
     edited = {edit.region for edit in spec.edits}
     names = {region.name for region in spec.regions}
     for variant in spec.variants:
         if variant.name in first:
-            message = f"duplicate variant `{variant.name}`{_first_in(first[variant.name])}"
-            yield Diagnostic("G102", message, "Rename one of them.", variant.span_of("name"))
+            place = first[variant.name]
+            message = f"duplicate variant `{variant.name}`{_first_in(place)}"
+            yield Diagnostic(
+                "G102",
+                message,
+                "Rename one of them.",
+                variant.span_of("name"),
+                related=_related(place, "first defined here"),
+            )
         else:
-            first[variant.name] = variant.span.line if variant.span else None
+            first[variant.name] = variant.span_of("name")
         for change in variant.edits:
             known = change.region in names
             if isinstance(change, Without) and known and change.region not in edited:
@@ -146,17 +124,29 @@ def _variants(spec: EditSpec) -> Iterator[Diagnostic]:
 
 
 def _duplicate_regions(spec: EditSpec) -> Iterator[Diagnostic]:
-    first: dict[str, int | None] = {}
+    first: dict[str, Span | None] = {}
     for region in spec.regions:
         if region.name in first:
-            message = f"duplicate region `{region.name}`{_first_in(first[region.name])}"
-            yield Diagnostic("G102", message, "Rename one of them.", region.span_of("name"))
+            place = first[region.name]
+            message = f"duplicate region `{region.name}`{_first_in(place)}"
+            yield Diagnostic(
+                "G102",
+                message,
+                "Rename one of them.",
+                region.span_of("name"),
+                related=_related(place, "first defined here"),
+            )
         else:
-            first[region.name] = region.span.line if region.span else None
+            first[region.name] = region.span_of("name")
 
 
-def _first_in(line: int | None) -> str:
-    return f"; first defined in line {line}" if line else ""
+def _first_in(place: Span | None) -> str:
+    return f"; first defined in line {place.line}" if place else ""
+
+
+def _related(place: Span | None, message: str) -> tuple[Related, ...]:
+    """A second place of a finding, if it is known."""
+    return (Related(place, message),) if place else ()
 
 
 def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
@@ -198,8 +188,14 @@ def _circles(spec: EditSpec) -> Iterator[Diagnostic]:
         message = f"the regions {named} are defined in terms of each other"
         if len(circle) == 1:
             message = f"the region {named} is defined in terms of itself"
-        span = next(r.span for r in spec.regions if r.name in circle)
-        yield Diagnostic("G106", message, "Define one of them by masks or a shape.", span)
+        first, *others = (region for region in spec.regions if region.name in circle)
+        related = tuple(
+            Related(place, f"`{region.name}` is defined here")
+            for region in others[:6]
+            if (place := region.span_of("name"))
+        )
+        cure = "Define one of them by masks or a shape."
+        yield Diagnostic("G106", message, cure, first.span, related=related)
 
 
 def _circular_owners(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -211,10 +207,14 @@ def _circular_owners(spec: EditSpec) -> Iterator[Diagnostic]:
     circle = _circle(owners)
     if circle:
         message = f"{_all_of(circle)} are parts of each other"
-        span = next(edit.span_of("owner") for edit in spec.changes if edit.region in circle)
-        yield Diagnostic(
-            "G109", message, "After `of`, name the object that the part belongs to.", span
+        first, *others = (edit for edit in spec.changes if edit.region in circle)
+        related = tuple(
+            Related(place, f"`{edit.region}` is a part of `{edit.owner}` here")
+            for edit in others[:6]
+            if (place := edit.span_of("owner"))
         )
+        cure = "After `of`, name the object that the part belongs to."
+        yield Diagnostic("G109", message, cure, first.span_of("owner"), related=related)
 
 
 def _circle(uses: dict[str, set[str]]) -> list[str]:
@@ -267,47 +267,29 @@ def _flat_boxes(spec: EditSpec) -> Iterator[Diagnostic]:
 
 
 def _contradictions(spec: EditSpec) -> Iterator[Diagnostic]:
-    kept = {edit.region for edit in spec.edits if isinstance(edit, Keep)}
-    seen: dict[str, str] = {}
+    kept = {edit.region: edit.span_of("region") for edit in spec.edits if isinstance(edit, Keep)}
+    seen: dict[str, tuple[str, Span | None]] = {}
     for edit in spec.claims:
         span = edit.span_of("region")
         state = "free" if isinstance(edit, Free) else "edited"
         if edit.region in kept:
             message = f"`{edit.region}` is both kept and {state}"
             cure = f"Remove the `keep` or the {'`free`' if state == 'free' else 'edit'}."
-            yield Diagnostic("G107", message, cure, span)
+            related = _related(kept[edit.region], "kept here")
+            yield Diagnostic("G107", message, cure, span, related=related)
         if edit.region in seen:
-            before = seen[edit.region]
+            before, place = seen[edit.region]
             message = f"`{edit.region}` is {state} twice"
             cure = "Put all words into one edit, or define a second region."
             if state == "free":
                 cure = "Remove one of the two statements."
             if before != state:
                 message = f"`{edit.region}` is both {before} and {state}"
-            yield Diagnostic("G109", message, cure, span)
-        seen[edit.region] = state
+            related = _related(place, f"first {before} here")
+            yield Diagnostic("G109", message, cure, span, related=related)
+        else:
+            seen[edit.region] = state, span
         if edit.owner == edit.region:
             message = f"`{edit.region}` is its own owner"
             cure = "After `of`, name the object that the part belongs to."
             yield Diagnostic("G109", message, cure, edit.span_of("owner"))
-
-
-def _phrases(spec: EditSpec) -> Iterator[Diagnostic]:
-    changes = spec.changes
-    guesses = iter(range(MAX_GUESSES))
-    places = bind_phrases([edit.phrase for edit in changes], spec.target)
-    for edit, spans in zip(changes, places, strict=True):
-        span = edit.span_of("phrase")
-        if spans:
-            continue
-        if not occurrences(edit.phrase, spec.target):
-            near = None
-            if next(guesses, None) is not None:
-                near = nearest_words(edit.phrase, spec.target)
-            cure = f"Did you mean “{near}”?" if near else "Add these words to `target`."
-            message = f"“{edit.phrase}” is not in the target prompt"
-            yield Diagnostic("G104", message, cure, span)
-        else:
-            message = f"“{edit.phrase}” is already used by another edit"
-            cure = "Use other words, or write one edit of both regions, joined with `|`."
-            yield Diagnostic("G105", message, cure, span)

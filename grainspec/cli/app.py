@@ -1,26 +1,31 @@
-"""The entry point of ``grain``: the list of commands, error output and exit codes."""
+"""The entry point of ``grain``: the list of commands."""
 
 from __future__ import annotations
 
 import io
-import signal
 import sys
 from functools import cache
 from itertools import pairwise
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 import grainspec
 from grainspec.cli.check import check
+from grainspec.cli.ending import (
+    OK,
+    flush_output,
+    report_ending,
+    signals_restored,
+    unfinished_files_removed,
+)
 from grainspec.cli.explain import explain
 from grainspec.cli.fmt import fmt
-from grainspec.cli.output import Format, print_findings
+from grainspec.cli.output import Format
 from grainspec.cli.test import test
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import GrainError
 
-OK, FOUND_ERRORS, USAGE, INTERRUPTED = 0, 1, 2, 130
+_WRITE_NOTHING = frozenset({"check", "explain"})
 
 
 @cache
@@ -50,6 +55,8 @@ class _Commands(click.Group):
         if name and not name.startswith("-") and self.get_command(ctx, name) is None:
             cure = grainspec.diagnostics.suggestion(name, self.list_commands(ctx))
             ctx.fail(f"unknown command `{name}`. {cure}")
+        if name not in _WRITE_NOTHING:
+            unfinished_files_removed()
         return super().resolve_command(ctx, args)
 
 
@@ -77,6 +84,14 @@ def app() -> None:
       grain show edit.grain      draw the regions on the frames
       grain plan edit.grain      show how attention would be modulated
       grain run edit.grain       edit the video
+
+    \b
+    Exit codes:
+      0    done; there may have been warnings
+      1    there are errors, which are printed with their codes
+      2    the command line is wrong
+      70   an internal error (G900), which is a bug in grainspec
+      130  interrupted
     """
 
 
@@ -86,34 +101,30 @@ app.add_command(fmt)
 app.add_command(test)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    """Raise an exception on SIGTERM, so that unfinished files are removed."""
-    raise KeyboardInterrupt
-
-
 def main() -> NoReturn:
-    """Run the command line; never returns."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run the command line; never returns.
+
+    Whatever is raised becomes a message and an exit code, and no traceback: see ``ending.py``.
+    """
+    with signals_restored():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
     _replace_unencodable()
     try:
-        code = app(standalone_mode=False)
-    except GrainError as error:
-        print_findings(
-            error.diagnostics, source=error.source, path=error.path, format=_format_asked()
-        )
-        code = FOUND_ERRORS
-    except click.ClickException as error:
-        error.show()
-        code = USAGE
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        code = INTERRUPTED
-    except ModuleNotFoundError as error:
-        code = _not_installed(error)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = OK
-    sys.exit(code if isinstance(code, int) else OK)
+        code = app(prog_name="grain", standalone_mode=False)
+        flush_output()
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException as error:
+        code = report_ending(error, _format_asked())
+    try:
+        flush_output()
+    except (BrokenPipeError, GrainError) as error:
+        code = code or report_ending(error, "text")
+    return code if isinstance(code, int) else OK
 
 
 def _replace_unencodable() -> None:
@@ -121,17 +132,6 @@ def _replace_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def _not_installed(error: ModuleNotFoundError) -> int:
-    """Report a missing package; re-raise if it is one of our own modules, which is a bug."""
-    package = (error.name or "").split(".")[0]
-    if package in {"", "grainspec", "grainspec_runtime"}:
-        raise error
-    cure = "Install it with `pip install 'grainspec[runtime]'`."
-    finding = Diagnostic("G501", f"this command requires {package}, which is not installed", cure)
-    print_findings([finding], format=_format_asked())
-    return FOUND_ERRORS
 
 
 def _format_asked() -> Format:

@@ -3,73 +3,171 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
-from grainspec.checks.files import check_files
+from grainspec.checking import check_all
 from grainspec.checks.meaning import check_meaning
-from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
-from grainspec.diagnostics import Diagnostic, GrainError, visible
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
+from grainspec.cli.waiting import Waiting
+from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.diagnostics.fixing import fix_text
 from grainspec.json_format import from_json
-from grainspec.loading import read_text
+from grainspec.loading import read_stdin, read_text
 from grainspec.text.parse import parse_all
+from grainspec.whole_file import whole_file
+
+STDIN = Path("-")
+SHOWN = 100
+"""The number of findings that are printed for one file; JSON has all."""
+
+
+@dataclass
+class Result:
+    """What was found in one file."""
+
+    source: str | None
+    findings: list[Diagnostic]
+    notes: Sequence[str] = ()
+    """What was not checked."""
+    corrected: list[Diagnostic] = field(default_factory=list)
+    """The mistakes that `--fix` corrected."""
+
+    @property
+    def errors(self) -> int:
+        """The number of errors."""
+        return sum(finding.is_error for finding in self.findings)
 
 
 @click.command
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--no-files", is_flag=True, help="Do not check the video and the masks.")
+@click.option("--fix", is_flag=True, help="Correct the mistakes whose correction is certain.")
+@click.option("--no-files", is_flag=True, help="Do not check the video, the masks and the model.")
+@click.option("--no-regions", is_flag=True, help="Check files, but not the pixels of regions.")
 @format_option
-def check(files: tuple[Path, ...], no_files: bool, format_: Format) -> None:
+def check(
+    files: tuple[Path, ...], fix: bool, no_files: bool, no_regions: bool, format_: Format
+) -> None:
     """Find mistakes in specs, without loading a model.
 
-    Checks syntax, names, words, values, the video and the masks. Exits with 1 if there is an error,
-    and with 0 if there are only warnings.
+    Checks syntax, names, words, values, the video, the masks and the model's files. It computes the
+    regions, and reports those that are empty, overlap, or are too small for the model. Nothing is
+    downloaded. Exits with 1 if there is an error, and with 0 if there are only warnings.
+
+    FILES are .grain or .json files, or `-` for standard input, whose paths start at the current
+    folder. With --fix, files are rewritten, and the corrected text of standard input is printed.
 
     \b
     Examples:
       grain check edit.grain
+      grain check edit.grain --fix
       grain check examples/*.grain --format json
+      grain check --no-regions edit.grain       faster: no region is computed
+      cat edit.grain | grain check -
     """
     failed = False
     results = []
     for file in files:
-        source, findings = findings_in(file, look_at_files=not no_files)
-        errors = sum(finding.is_error for finding in findings)
-        failed = failed or errors > 0
+        result = findings_in(file, fix=fix, files=not no_files, regions=not no_regions)
+        failed = failed or result.errors > 0
         if format_ == "json":
-            diagnostics = [finding.as_json() for finding in findings]
-            results.append({"path": str(file), "diagnostics": diagnostics})
-            continue
-        print_findings(findings, source=source, path=str(file))
-        warnings = len(findings) - errors
-        counts = [counted(errors, "error")] * (errors > 0)
-        counts += [counted(warnings, "warning")] * (warnings > 0)
-        verdict = f"{visible(str(file))}: {', '.join(counts) or 'fine'}"
-        print(verdict, file=sys.stderr if errors else sys.stdout)
+            results.append(_as_json(file, result, fix=fix))
+        else:
+            _print(file, result, fix=fix)
     if format_ == "json":
         print_json({"files": results})
     if failed:
         sys.exit(1)
 
 
-def findings_in(file: Path, *, look_at_files: bool) -> tuple[str | None, list[Diagnostic]]:
-    """Check a spec file without a model; return its text and all findings."""
+def findings_in(
+    file: Path, *, fix: bool = False, files: bool = True, regions: bool = True
+) -> Result:
+    """Check one file, after correcting it if ``fix``."""
     try:
-        source = read_text(file)
+        source = read_stdin() if file == STDIN else read_text(file)
     except GrainError as error:
-        return None, list(error.diagnostics)
+        return Result(None, list(error.diagnostics))
+    corrected: list[Diagnostic] = []
+    if fix and file.suffix != ".json":
+        fixed = fix_text(source, lambda text: parse_all(text).diagnostics)
+        corrected = list(fixed.corrected)
+        if fixed.text != source and file != STDIN:
+            _write(file)
+        source = fixed.text
+    result = _findings_of(file, source, files=files, regions=regions)
+    result.corrected = corrected
+    return result
+
+
+def _findings_of(file: Path, source: str, *, files: bool = True, regions: bool = True) -> Result:
+    """Check the text of a spec file without a model."""
     if file.suffix == ".json":
         try:
             spec = from_json(source)
         except GrainError as error:
-            return source, list(error.diagnostics)
+            return Result(source, list(error.diagnostics))
         findings = check_meaning(spec)
     else:
         parsed = parse_all(source)
         if parsed.spec is None:
-            return source, list(parsed.diagnostics)
-        spec, findings = parsed.spec, list(parsed.diagnostics)
-    if look_at_files:
-        findings += check_files(spec, file.parent)
-    return source, findings
+            return Result(parsed.source, list(parsed.diagnostics))
+        spec, findings, source = parsed.spec, list(parsed.diagnostics), parsed.source
+    if not files:
+        return Result(source, findings)
+    base = Path() if file == STDIN else file.parent
+    report = check_all(spec, base, regions=regions, progress=Waiting("reading frame"))
+    return Result(source, [*findings, *report.findings], report.notes)
+
+
+def _write(file: Path) -> None:
+    """Correct a file, whole or not at all; its line ends, its byte order mark and mode stay."""
+    place = file.resolve()
+    try:
+        with place.open(encoding="utf-8", newline="") as opened:
+            text = opened.read()
+        mark = "\ufeff" * text.startswith("\ufeff")
+        fixed = fix_text(text.removeprefix(mark), lambda text: parse_all(text).diagnostics)
+        with whole_file(place) as partial:
+            partial.write_text(mark + fixed.text, encoding="utf-8", newline="")
+            partial.chmod(place.stat().st_mode)
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror}"
+        raise fail("G310", message, "Check the permissions and the disk's free space.") from error
+
+
+def _as_json(file: Path, result: Result, *, fix: bool) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "path": str(file),
+        "diagnostics": [finding.as_json() for finding in result.findings],
+        "notes": list(result.notes),
+    }
+    if fix:
+        value["fixed"] = [finding.as_json() for finding in result.corrected]
+    if fix and file == STDIN:
+        value["text"] = result.source
+    return value
+
+
+def _print(file: Path, result: Result, *, fix: bool) -> None:
+    name = "standard input" if file == STDIN else str(file)
+    if fix and file == STDIN and result.source is not None:
+        say(result.source, end="")
+    for finding in result.corrected:
+        place = f"{name}:{finding.span.line}" if finding.span else name
+        say(f"{place}: corrected: {finding.message}", err=True)
+    print_findings(result.findings[:SHOWN], source=result.source, path=name)
+    more = len(result.findings) - SHOWN
+    if more > 0:
+        say(f"\n… and {counted(more, 'more finding')}", err=True)
+    errors, warnings = result.errors, len(result.findings) - result.errors
+    counts = [counted(errors, "error")] * (errors > 0)
+    counts += [counted(warnings, "warning")] * (warnings > 0)
+    counts += [f"{len(result.corrected)} corrected"] * bool(result.corrected)
+    for note in result.notes:
+        say(f"{name}: {note}", err=True)
+    say(f"{name}: {', '.join(counts) or 'fine'}", err=errors > 0 or (fix and file == STDIN))

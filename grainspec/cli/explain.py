@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 88
 """The maximum width of prose; longer lines are hard to read on any terminal."""
 
+SHORTEST_LINE = 20
+"""The width on terminals that say they have less, or none."""
+
 _CALLED = {
     "grain": "a spec",
     "json": "a spec as JSON",
@@ -114,7 +117,7 @@ def _show(console: Console, explanation: Explanation) -> None:
     head.append(f"{severity}[{explanation.code}]", f"bold {_COLOURS[severity]}")
     head.append(f": {explanation.title}\n", "bold")
     console.print(head, soft_wrap=True)
-    width = min(console.width, LONGEST_LINE)
+    width = min(max(console.width, SHORTEST_LINE), LONGEST_LINE)
     paragraphs = [
         textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False)
         for paragraph in explanation.text.split("\n\n")

@@ -9,9 +9,17 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
-from grainspec.diagnostics import Diagnostic, GrainError, fail
-from grainspec.loading import read_text
+from grainspec.cli.output import (
+    Format,
+    counted,
+    format_option,
+    print_findings,
+    print_json,
+    print_text,
+    say,
+)
+from grainspec.diagnostics import Diagnostic, GrainError, fail, visible
+from grainspec.loading import read_stdin, read_text
 from grainspec.text.format import format_text
 from grainspec.whole_file import whole_file
 
@@ -43,7 +51,7 @@ def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> No
     broken: list[dict[str, object]] = []
     for path in _files(paths):
         try:
-            text = sys.stdin.read() if path == _STDIN else read_text(path)
+            text = read_stdin() if path == _STDIN else read_text(path)
             wanted = format_text(text, path=str(path))
         except GrainError as error:
             broken.append(_broken(path, error, format_))
@@ -55,7 +63,7 @@ def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> No
                 _print_diff(path, text, wanted)
         elif not check:
             if path == _STDIN:
-                sys.stdout.write(wanted)
+                print_text(wanted)
             elif wanted != text:
                 _write(path, wanted)
     if format_ == "json":
@@ -63,9 +71,9 @@ def fmt(paths: tuple[Path, ...], check: bool, diff: bool, format_: Format) -> No
     elif _STDIN not in paths:
         verb = "would be reformatted" if check or diff else "reformatted"
         for path in changed:
-            print(f"{path}: {verb}", file=sys.stderr)
+            say(f"{visible(str(path))}: {verb}", err=True)
         if not changed and not broken:
-            print("all files are formatted already", file=sys.stderr)
+            say("all files are formatted already", err=True)
     if broken or (changed and (check or diff)):
         sys.exit(1)
 
@@ -85,7 +93,7 @@ def _broken(path: Path, error: GrainError, format: Format) -> dict[str, object]:
     findings: list[Diagnostic] = list(error.diagnostics)
     if format == "text":
         print_findings(findings, source=error.source, path=str(path))
-        print(f"{path}: {counted(len(findings), 'error')}, not changed", file=sys.stderr)
+        say(f"{visible(str(path))}: {counted(len(findings), 'error')}, not changed", err=True)
     return {"path": str(path), "diagnostics": [finding.as_json() for finding in findings]}
 
 
@@ -97,7 +105,7 @@ def _print_diff(path: Path, text: str, wanted: str) -> None:
     old, new = text.splitlines(), wanted.splitlines()
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in difflib.unified_diff(old, new, str(path), f"{path}, formatted", lineterm=""):
-        console.print(Text(line, style=colours.get(line[0], "")))
+        console.print(Text(visible(line), style=colours.get(line[0], "")))
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,8 @@
-"""The output of commands: findings on stderr for people, JSON on stdout for programs."""
+"""The output of commands: findings on stderr for people, JSON on stdout for programs.
+
+Every command prints through this module, because what it prints may contain names, prompts and
+messages from anyone's files, and a terminal obeys control characters.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, visible
+from grainspec.diagnostics.diagnostic import UNSAFE
 
 Format = Literal["text", "json"]
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -49,9 +54,24 @@ def print_findings(
     console.print(render(findings, source=source, path=path))
 
 
+def say(text: str, *, err: bool = False, end: str = "\n") -> None:
+    r"""Print lines, on stderr if ``err``; control characters become escapes, as ``\x1b``."""
+    lines = "\n".join(map(visible, text.split("\n")))
+    print(lines, file=sys.stderr if err else sys.stdout, end=end)
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is, for programs; on a terminal, control characters become escapes."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        say(text, end="")
+    else:
+        print(text, end="")
+
+
 def print_json(value: dict[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON object on stdout; characters that control a terminal become its escapes."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    print("\n".join(UNSAFE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", line) for line in lines))
 
 
 def counted(count: int, word: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
 from grainspec.diagnostics import GrainError, visible
 
 
@@ -37,6 +37,7 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
       grain test examples/*.grain --examples 100 --seed 7
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from grainspec.testing.invariants import INVARIANTS
@@ -47,7 +48,7 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
     for file in files:
         try:
             with Progress(console=console, transient=True) as bars:
-                bar = bars.add_task(visible(file.name), total=None)
+                bar = bars.add_task(escape(visible(file.name)), total=None)
                 result = try_file(
                     file,
                     examples=examples,
@@ -67,12 +68,12 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
         if format_ == "text":
             cases = f"{counted(result.cases, 'case')}, {counted(len(INVARIANTS), 'invariant')}"
             verdict = counted(len(result.failures), "failure") if result.failures else "all hold"
-            print(f"{visible(str(file))}: {cases}: {verdict}")
+            say(f"{visible(str(file))}: {cases}: {verdict}")
             for failure in result.failures:
-                print(f"  {visible(str(failure))}")
+                say(f"  {visible(str(failure))}")
             if result.failures:
                 again = f"--examples {examples} --seed {seed}"
-                print(f"  Reproduce with: grain test {visible(str(file))} {again}")
+                say(f"  Reproduce with: grain test {visible(str(file))} {again}")
     if format_ == "json":
         print_json({"files": results})
     if failed:

@@ -188,7 +188,7 @@ _FileNumber = Annotated[
     Field(json_schema_extra={"minimum": -MAX_FRAME, "maximum": MAX_FRAME}),
     AfterValidator(_file_number),
 ]
-_Colour = Annotated[
+Colour = Annotated[
     str, Field(json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"}), AfterValidator(_colour)
 ]
 
@@ -196,36 +196,50 @@ _Colour = Annotated[
 class MaskFiles(_Algebra):
     """Masks in files; white pixels are in the region.
 
-    ``path`` is a folder of images, a glob such as ``masks/left_*.png`` or a single image: the last
-    number in an image's name is its frame. Or it is a video (.mp4 .mkv .mov .avi .webm), an array
-    ``[F, H, W]`` (.npy .npz) or a COCO file (.json), whose k-th frame is the source's k-th frame.
+    ``path`` is a folder of images, a glob such as ``masks/left_*.png`` or a single image: the
+    number that varies in their names is the frame. Or it is a video (.mp4 .mkv .mov .avi .webm), an
+    array ``[F, H, W]`` (.npy .npz), a folder of arrays ``[H, W]``, or what a labelling tool wrote:
+    COCO (.json), CVAT (.xml), or a folder of LabelMe or YOLO files.
     """
 
     kind: Annotated[Literal["masks"], HEAD] = Field(
         default="masks", description="The kind of expression: mask files."
     )
     path: Annotated[PathText, HEAD] = Field(
-        description="A folder of images, a glob, an image, a video, an array or a COCO file."
+        description="A folder of images, arrays or labels, a glob, an image, a video, an array, or "
+        "a COCO or CVAT file."
     )
     invert: bool = Field(
         default=False,
-        description="Select the pixels that are black, or that do not match `index` or `colour`.",
+        description="Select the pixels that are black, or that do not match the other options.",
     )
-    threshold: Annotated[float, Field(gt=0, le=1), InText(kind="percent")] = Field(
-        default=0.5,
+    threshold: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        InText(kind="percent", absent="50%, of masks that are black and white"),
+    ] = Field(
+        default=None,
         description="For images, videos and arrays: the share of full white from which a pixel is "
-        "in the region; 50% is 128 of 255.",
+        "in the region; 50% is 128 of 255. With it, masks may have any shades of grey.",
     )
     index: Annotated[Annotated[int, Field(ge=0, le=65535)] | None, InText(absent="none")] = Field(
         default=None,
         description="Select the pixels with this value: the index of a palette (as in DAVIS), a "
-        "grey value or an array's number. In a COCO data set, select objects by their track, "
-        "instance or else category id; in YouTube-VIS, the object with this `id`.",
+        "grey value or an array's number. In labels, select the object with this track, instance "
+        "or object id; in YouTube-VIS, with this `id`; where no object has an id, the category.",
     )
-    colour: Annotated[_Colour | None, InText(absent="none")] = Field(
+    colour: Annotated[Colour | None, InText(absent="none")] = Field(
         default=None,
         description="For images and videos: select the pixels with exactly this colour, such as "
         '`"#800000"`.',
+    )
+    label: Annotated[PathText | None, InText(kind="text", absent="none")] = Field(
+        default=None,
+        description="For labels: select all objects of this category, by its name, or its number "
+        "if it has no name; with `index`, the one with this number.",
+    )
+    alpha: bool = Field(
+        default=False,
+        description="For images: select the pixels that are opaque; their colours do not matter.",
     )
     array: Annotated[PathText | None, InText(kind="text", absent="the only one")] = Field(
         default=None,
@@ -236,13 +250,18 @@ class MaskFiles(_Algebra):
     )
     in_order: bool = Field(
         default=False,
-        description="Match masks to source frames by order, not by number: the first mask "
+        description="Match masks to source frames by order, not by number or time: the first mask "
         "belongs to frame 0.",
+    )
+    missing: Literal["refuse", "empty"] = Field(
+        default="refuse",
+        description="What holds for a frame without a mask: it is an error (`refuse`), or the "
+        "region is `empty` there.",
     )
     scaled: bool = Field(
         default=False,
-        description="Scale masks of another size to the source frame's size, instead of reporting "
-        "an error.",
+        description="Scale masks of another size, but of the same aspect ratio, to the source "
+        "frame's size, instead of reporting an error.",
     )
     resize: ResizeRule = Field(
         default="nearest",
@@ -253,9 +272,9 @@ class MaskFiles(_Algebra):
 
     @model_validator(mode="after")
     def _one_way_to_choose_pixels(self) -> Self:
-        ways = ("threshold", "index", "colour")
+        ways = ("threshold", "index", "colour", "label", "alpha")
         used = [way for way in ways if getattr(self, way) != type(self).model_fields[way].default]
-        if len(used) > 1:
+        if len(used) > 1 and used not in (["threshold", "alpha"], ["index", "label"]):
             message = f"`{used[0]}` and `{used[1]}` exclude each other"
             cure = "Both select the pixels of the region: keep one of them."
             raise refusal("G205", message, cure)

@@ -120,8 +120,15 @@ class ControlSettings(TypedDict, total=False):
     net: str | None
     """A ControlNet's folder or hub id."""
     annotator: str | None
-    """A folder or hub id of the detector: for `depth` a depth model of transformers, for the
-    others weights of controlnet_aux."""
+    """A folder or hub id of the detector: for `depth` and `zoe` a depth model of transformers,
+    for the others weights of controlnet_aux."""
+    keypoints: Literal["body", "hands", "face", "full"]
+    """For `pose`: which joints of people are detected: those of the body, the `hands` or the
+    `face` as well, or all of them (`full`)."""
+    depth_values: Literal["auto", "inverse", "metric"]
+    """For `depth` and `zoe`: what the annotator predicts: `inverse` (large values are near),
+    `metric` (distances, large values are far), or `auto`: what its configuration says. Near is
+    bright in the control images either way."""
     clip: str | PurePath | None
     """A video or folder of ready-made control images, one for each source frame; they are used
     instead of detection."""
@@ -151,25 +158,34 @@ class MaskOptions(TypedDict, total=False):
     """The settings of ``masks``."""
 
     invert: bool
-    """Select the pixels that are black, or that do not match `index` or `colour`."""
-    threshold: float
+    """Select the pixels that are black, or that do not match the other options."""
+    threshold: float | None
     """For images, videos and arrays: the share of full white from which a pixel is in the
-    region; 50% is 128 of 255."""
+    region; 50% is 128 of 255. With it, masks may have any shades of grey."""
     index: int | None
     """Select the pixels with this value: the index of a palette (as in DAVIS), a grey value or
-    an array's number. In a COCO data set, select objects by their track, instance or else
-    category id; in YouTube-VIS, the object with this `id`."""
+    an array's number. In labels, select the object with this track, instance or object id; in
+    YouTube-VIS, with this `id`; where no object has an id, the category."""
     colour: str | None
     """For images and videos: select the pixels with exactly this colour, such as `"#800000"`."""
+    label: str | None
+    """For labels: select all objects of this category, by its name, or its number if it has no
+    name; with `index`, the one with this number."""
+    alpha: bool
+    """For images: select the pixels that are opaque; their colours do not matter."""
     array: str | None
     """The name of the array in an `.npz` file that has several."""
     first: int
     """The number of the mask of source frame 0; may be negative."""
     in_order: bool
-    """Match masks to source frames by order, not by number: the first mask belongs to frame
-    0."""
+    """Match masks to source frames by order, not by number or time: the first mask belongs to
+    frame 0."""
+    missing: Literal["refuse", "empty"]
+    """What holds for a frame without a mask: it is an error (`refuse`), or the region is `empty`
+    there."""
     scaled: bool
-    """Scale masks of another size to the source frame's size, instead of reporting an error."""
+    """Scale masks of another size, but of the same aspect ratio, to the source frame's size,
+    instead of reporting an error."""
     resize: Literal["nearest", "area", "any"]
     """Which pixels of a scaled mask are selected (masks are scaled by `scaled`, or with the
     clip): those whose centre is in the region (`nearest`), those with at least half of their

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from typing import Annotated
@@ -19,6 +20,8 @@ RESERVED = frozenset(
 
 _PATTERN = r"^[^\W\d][\w\u0300-\u036f]*$"
 """The same as NAME in the grammar. Combining accents are allowed; names are stored as NFC."""
+
+_TWO_LINES = re.compile(r"[\t\n]")
 
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, for which texts have no escape."""
@@ -43,6 +46,18 @@ def _writable(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    """A path as files are opened with it: `~` is the user's home folder, as in a shell."""
+    found = _TWO_LINES.search(text)
+    if found:
+        message = f"invalid character U+{ord(found[0]):04X} in a path"
+        raise refusal("G202", message, "Write `/` between folders.")
+    if not text.startswith("~"):
+        return text
+    expanded = os.path.expanduser(text)
+    return expanded.replace("\\", "/") if os.sep == "\\" else expanded
+
+
 Name = Annotated[
     str,
     Field(
@@ -54,5 +69,8 @@ Name = Annotated[
 WRITABLE = AfterValidator(_writable)
 """Restricts a ``str`` field to text that can be written in quotes; goes after its limits."""
 
-PathText = Annotated[str, Field(min_length=1), WRITABLE, InText(kind="path")]
-"""A file, folder or glob; relative paths start at the spec's folder."""
+IN_HOME = AfterValidator(_path)
+"""Expands `~`; restricts a ``str`` field to text that can be a path."""
+
+PathText = Annotated[str, Field(min_length=1), WRITABLE, IN_HOME, InText(kind="path")]
+"""A file, folder or glob; relative paths start at the spec's folder, `~` is the home folder."""

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from grainspec.model.algebra import Box
+from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.names import WRITABLE, PathText
+from grainspec.model.names import IN_HOME, WRITABLE, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
@@ -44,16 +44,19 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
-ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE]
+ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE, IN_HOME]
 
 Profile = Literal["auto", "videograin", "demo"]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
-ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal"]
+ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe"]
+Keypoints = Literal["body", "hands", "face", "full"]
+DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
 FlowMethod = Literal["dis", "raft"]
+Fit = Literal["crop", "pad"]
 
 
 class Size(Node):
@@ -66,8 +69,7 @@ class Size(Node):
 class Video(Node):
     """The source clip: a video file, or a folder of numbered frames.
 
-    Each chosen frame is cropped to ``crop``, scaled until it covers ``size``, then cropped to
-    ``size`` around its centre.
+    Each chosen frame is cropped to ``crop``, then scaled and fitted to ``size`` as ``fit`` says.
     """
 
     path: Annotated[PathText, HEAD] = Field(
@@ -80,11 +82,25 @@ class Video(Node):
     step: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1, description="Use every n-th of these frames."
     )
-    size: Annotated[Size | None, InText(absent="the model's own")] = Field(
-        default=None, description="Width and height of the edited clip, in pixels."
+    fps: Annotated[float | None, Field(ge=0.1, le=1000), InText(absent="8")] = Field(
+        default=None,
+        description="For images: how many of them are one second. A video file has its own rate.",
     )
+    size: Annotated[
+        Size | None, InText(absent="the clip's aspect, as many pixels as the model was trained on")
+    ] = Field(default=None, description="Width and height of the edited clip, in pixels.")
     crop: Annotated[Box | None, InText(absent="no crop")] = Field(
         default=None, description="A box that each frame is cropped to first."
+    )
+    fit: Fit = Field(
+        default="crop",
+        description="How a frame of another aspect fits `size`: scaled until it covers `size`, and "
+        "cropped around its centre (`crop`); or scaled until it lies inside `size`, and surrounded "
+        "by its repeated border pixels, which the result is without (`pad`).",
+    )
+    alpha: Annotated[Colour | None, InText(absent="black, with a warning")] = Field(
+        default=None,
+        description='The colour behind transparent pixels, such as `"#ffffff"`.',
     )
 
     @field_validator("crop")
@@ -236,13 +252,24 @@ class Control(Node):
     annotator: Annotated[
         ModelName | None,
         InText(
-            absent="MiDaS for `depth`, `lllyasviel/Annotators` for the others; for `pose` the demo "
-            "model's own"
+            absent="MiDaS for `depth`, ZoeDepth for `zoe`, `lllyasviel/Annotators` for the others; "
+            "for `pose` the demo model's own"
         ),
     ] = Field(
         default=None,
-        description="A folder or hub id of the detector: for `depth` a depth model of "
+        description="A folder or hub id of the detector: for `depth` and `zoe` a depth model of "
         "transformers, for the others weights of controlnet_aux.",
+    )
+    keypoints: Keypoints = Field(
+        default="body",
+        description="For `pose`: which joints of people are detected: those of the body, the "
+        "`hands` or the `face` as well, or all of them (`full`).",
+    )
+    depth_values: DepthValues = Field(
+        default="auto",
+        description="For `depth` and `zoe`: what the annotator predicts: `inverse` (large values "
+        "are near), `metric` (distances, large values are far), or `auto`: what its configuration "
+        "says. Near is bright in the control images either way.",
     )
     clip: Annotated[PathText | None, InText(absent="detected")] = Field(
         default=None,

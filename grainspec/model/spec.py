@@ -264,8 +264,8 @@ class EditSpec(Node):
     video: Video = Field(description="The source clip.")
     model: ModelName = Field(
         default=DEMO,
-        description="A folder or hub id of a Stable Diffusion checkpoint, or `demo` for the "
-        "embedded model.",
+        description="A folder, a safetensors file or the hub id of a Stable Diffusion checkpoint, "
+        "or `demo` for the embedded model.",
     )
     source: Text = Field(default="", description="What the clip shows.")
     target: Text = Field(

@@ -33,8 +33,8 @@ STATEMENT_WORDS = tuple(
         (
             "model",
             "model NAME",
-            "`demo` (the embedded model, the default), or in quotes a folder or hub id of "
-            "a Stable Diffusion checkpoint",
+            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion checkpoint: "
+            "see [model](#model)",
             "at most once",
             "no",
         ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from grainspec.clip.crop import NativeSize
 from grainspec.model.spec import SamplerMethod, Size
 from grainspec.words import CharSpan
 
@@ -71,6 +72,11 @@ class Backbone:
     """The timesteps of the model's own schedule; None means those of :func:`leading_timesteps`."""
     attended: tuple[int, ...] | None = None
     """The levels at which the denoiser has attention; None means all."""
+
+    @property
+    def native(self) -> NativeSize:
+        """The frame size that it was trained on, from which the size of other aspects follows."""
+        return NativeSize(self.native_size, self.pixels_per_latent)
 
     @property
     def attended_levels(self) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,11 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, class_counts, key_frames
 from grainspec.plan.strengths import labels_dtype, level_of
+from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.regions.layout import Bits, Layout
 from grainspec.regions.parts import covered
+from grainspec.scripts import is_blank
 from grainspec.words import CharSpan, bind_phrases
 
 
@@ -84,7 +85,25 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         edited_FHW=(share_claimed(layout.bits_FHW, groups, grids[0]) >= 0.5) | (sampled[0] != 0),
         levels=levels,
     )
-    return Compiled(plan, (*_unread_words(spec, backbone), *_vanishing(spec, layout, plan)))
+    warnings = (
+        *unread_words(spec, backbone),
+        *unloaded_words(spec, backbone),
+        *shared_tokens(spec, edits, backbone),
+        *_vanishing(spec, layout, plan),
+    )
+    return Compiled(plan, warnings)
+
+
+def check_steps(spec: EditSpec, backbone: Backbone) -> None:
+    """Raise GrainError (G203) for more sampling steps than the model was trained with."""
+    if spec.sampler.steps >= backbone.training_steps:
+        most = backbone.training_steps - 1
+        message = (
+            f"invalid value `{spec.sampler.steps}` for `steps`: "
+            f"the model was trained with {backbone.training_steps} timesteps"
+        )
+        cure = f"Use at most `steps {most}`; 50 is usual."
+        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
 
 
 def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:
@@ -137,7 +156,7 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
             continue
         tokens = [_tokens_of(span, places) for span in spans]
         last_read = max((end for _, end in places), default=0)
-        if any(end > last_read for _, end in spans) or not all(tokens):
+        if any(_last_letter(spec.target, span) >= last_read for span in spans) or not all(tokens):
             message = (
                 f"“{edit.phrase}” is beyond the {backbone.max_tokens} text tokens "
                 f"that {backbone.name} reads"
@@ -167,6 +186,17 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
     return tuple(planned)
 
 
+def _last_letter(text: str, span: CharSpan) -> int:
+    """The index of a span's last visible character without combining marks.
+
+    Tokenizers give no place to what they normalise away.
+    """
+    start, end = span
+    while end - 1 > start and is_blank(text[end - 1]):
+        end -= 1
+    return end - 1
+
+
 def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
     start, end = span
     return tuple(
@@ -194,25 +224,6 @@ def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
     positions = np.arange(count, dtype=classes.dtype)
     return np.asarray((classes[:, None] >> positions) & classes.dtype.type(1) != 0)
-
-
-def _unread_words(spec: EditSpec, backbone: Backbone) -> list[Diagnostic]:
-    """Warn about the ends of prompts that exceed the text encoder's token limit."""
-    findings = []
-    for name in ("source", "target", "negative"):
-        text = getattr(spec, name)
-        read = max((end for _, end in backbone.tokenize(text)), default=0)
-        words = [
-            match[0]
-            for match in re.finditer(r"\S+", text)
-            if re.search(r"\w", text[max(read, match.start()) : match.end()])
-        ]
-        if words:
-            shown = " ".join(words[:4]) + " …" * (len(words) > 4)
-            message = f"“{shown}”, at the end of `{name}`, has no effect"
-            cure = f"{backbone.name} reads {backbone.max_tokens} text tokens; shorten the prompt."
-            findings.append(Diagnostic("G403", message, cure, spec.span_of(name)))
-    return findings
 
 
 def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:

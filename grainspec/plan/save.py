@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
+from grainspec.model.shapes import MAX_FRAME
 from grainspec.model.spec import MAX_WEIGHT, Modulation
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
+from grainspec.regular_file import require_regular
 from grainspec.whole_file import whole_file
 
 _FORMAT = "grainspec.plan.4"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 """Errors that NumPy and safetensors raise for broken files."""
+_MAX_STEPS = 1_000_000
+_MAX_CELL = 64
+"""More pixels than any VAE puts into a side of one latent token."""
 _TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")
 
 
@@ -44,12 +50,22 @@ def save_plan(plan: MaskPlan, path: str | Path) -> None:
     metadata = {"format": _FORMAT, "plan": json.dumps(plan.header()), "digest": plan.digest}
     arrays = {name: np.ascontiguousarray(array) for name, array in plan.arrays().items()}
     with whole_file(Path(path)) as partial:
-        partial.write_bytes(save(arrays, metadata=metadata))
+        partial.write_bytes(_in_order(save(arrays, metadata=metadata)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """Sort the header of a safetensors file: the library writes metadata in a random order."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays after it are aligned
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
 def load_plan(path: str | Path) -> MaskPlan:
     """Load a plan; raise GrainError (G405) if the file is not a plan or is damaged."""
     try:
+        require_regular(Path(path))
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
@@ -101,8 +117,12 @@ def _validate(plan: MaskPlan) -> None:
         len(plan.frames) > 0 and edits > 0 and len(plan.levels) > 0,
         "it has no frames, edits or levels",
     )
-    _expect(plan.training_steps > 0, "training_steps is not positive")
-    _expect(plan.width > 0 and plan.height > 0, "width or height is not positive")
+    _expect(0 < plan.training_steps <= _MAX_STEPS, "training_steps is out of range")
+    ordered = plan.frames == tuple(sorted(set(plan.frames))) and plan.frames[0] >= 0
+    _expect(ordered and plan.frames[-1] <= MAX_FRAME, "the frames are not in ascending order")
+    rows, columns = (*plan.edited_FHW.shape, 0, 0)[1:3]
+    fits = 0 < plan.height <= rows * _MAX_CELL and 0 < plan.width <= columns * _MAX_CELL
+    _expect(fits, "width or height does not match the labels")
     _has(plan.members_CE, "members", (np.bool_,), (classes, edits))
     _expect(classes > 0 and not plan.members_CE[0].any(), "the first class is not empty")
     _has(plan.words_ET, "words", (np.bool_,), (edits, None))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grainspec.clip.crop import FrameCrop, frame_crop, frame_numbers
+from grainspec.clip.crop import FrameCrop, NativeSize, frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import (
@@ -31,9 +31,11 @@ from grainspec.model.expressions import (
 )
 from grainspec.model.expressions import Union as UnionOf
 from grainspec.model.spec import Edit, EditSpec, Free, Keep, Size
+from grainspec.regions.cropped import Uncropped, cropped, whole_frame
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
+from grainspec.regions.polarity import inversion, inverted_masks
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 
 
@@ -42,38 +44,54 @@ class Bound:
 
     ``regions`` has every named region as written; ``edits`` has one region per edit, in the order
     of ``spec.claims``, with parts cut to their owners and subtracted from what they cover.
+    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it, and ``of_masks``
+    the warnings about mask files.
     """
 
     def __init__(
         self,
+        spec: EditSpec,
         facts: ClipFacts,
         crop: FrameCrop,
         regions: Layout,
-        edits: Layout,
-        warnings: tuple[Diagnostic, ...],
+        uncropped: Uncropped | None,
+        of_masks: Sequence[Diagnostic] = (),
     ) -> None:
         self.facts = facts
         self.crop = crop
         self.regions = regions
-        self.edits = edits
-        self.warnings = warnings
+        self.uncropped = uncropped
+        findings = cropped(spec, crop, uncropped) if uncropped else []
+        if any(finding.is_error for finding in findings):
+            raise GrainError(findings)
+        self.edits, warnings = carve(spec, regions)
+        self.of_masks = of_masks
+        self.warnings = (*of_masks, *findings, *warnings)
+
+    @property
+    def shown(self) -> Layout:
+        """The regions of the edits without the padding of ``fit pad``: those of the result."""
+        return self.edits.inside(self.crop.inside)
 
     def carved(self, spec: EditSpec) -> Bound:
         """Bind another spec of the same clip and regions, such as a variant."""
-        edits, warnings = carve(spec, self.regions)
-        return Bound(self.facts, self.crop, self.regions, edits, tuple(warnings))
+        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped, self.of_masks)
 
 
-def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None) -> Bound:
+def bind_regions(
+    spec: EditSpec, base: Path, *, default_size: Size | NativeSize | None = None
+) -> Bound:
     """Compute the pixels of every region on the frames of the clip, cropped and scaled.
 
-    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none. Raises
-    GrainError with all errors of masks and regions; the result has the warnings.
+    Relative paths start at ``base``. ``default_size`` is the size if the spec gives none, as in
+    :func:`grainspec.clip.crop.frame_crop`. Raises GrainError with all errors of masks and regions;
+    the result has the warnings.
     """
     video = spec.video
     facts = probe(
         base / video.path,
         needed=video.frames.last if video.frames else None,
+        fps=video.fps,
         span=video.span_of("path"),
     )
     frames = frame_numbers(video, facts)
@@ -83,8 +101,11 @@ def bind_regions(spec: EditSpec, base: Path, *, default_size: Size | None = None
     crop = frame_crop(video, facts, default_size)
     binder = _Binder(spec, base, facts, crop, frames)
     regions = binder.bind_all()
-    edits, warnings = carve(spec, regions)
-    return Bound(facts, crop, regions, edits, tuple(warnings))
+    whole = whole_frame(crop, facts)
+    uncropped = None
+    if whole is not None:
+        uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
+    return Bound(spec, facts, crop, regions, uncropped, binder.warnings)
 
 
 class _Binder:
@@ -95,6 +116,7 @@ class _Binder:
         self.base = base
         self.facts = facts
         self.frames = frames
+        self.warnings: list[Diagnostic] = []
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
@@ -124,6 +146,9 @@ class _Binder:
         if errors:
             raise GrainError(errors)
         bits = self.bits[(slice(None), *self.inside)]
+        if any(self.crop.padding):  # padding belongs to no region
+            left, above, right, below = self.crop.padding
+            bits = np.pad(bits, ((0, 0), (above, below), (left, right)))
         return Layout(tuple(self.index), bits, tuple(self.frames))
 
     def _reach(self) -> int:
@@ -203,7 +228,8 @@ class _Binder:
 
     def _masks(self, source: MaskFiles, at: Sequence[int]) -> Mask:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
-        images = open_masks(source, self.base, self.facts, [self.frames[i] for i in at])
+        frames, clip = [self.frames[i] for i in at], self.base / self.spec.video.path
+        images = open_masks(source, self.base, self.facts, frames, clip=clip, report=self.warnings)
         for number, image in enumerate(images):
             result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
@@ -290,7 +316,9 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
             errors.append(_empty(edit, "parts cover all of the region `{}`"))
     if errors:
         raise GrainError(errors)
-    warnings += _overlaps(changes, masks)
+    inverted = inverted_masks(spec, changes, masks)
+    warnings += [inversion(spec, inverted)] if inverted else []
+    warnings += _overlaps(changes, masks, {edit.region for edit in inverted})
     for keep in spec.edits:
         if isinstance(keep, Keep):
             kept = regions.mask(keep.region)
@@ -323,10 +351,14 @@ def _extent(line: Mask) -> tuple[int, int]:
     return int(at[0]), int(at[-1]) + 1
 
 
-def _overlaps(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> list[Diagnostic]:
+def _overlaps(
+    changes: Sequence[Edit | Free], masks: dict[str, Mask], inverted: set[str]
+) -> list[Diagnostic]:
     findings = []
     for index, edit in enumerate(changes):
         for other in changes[index + 1 :]:
+            if {edit.region, other.region} <= inverted:
+                continue
             shared = masks[edit.region] & masks[other.region]
             smaller = min(masks[edit.region].sum(), masks[other.region].sum())
             if shared.sum() > 0.02 * smaller:

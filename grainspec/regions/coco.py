@@ -4,116 +4,71 @@ Four forms are supported:
 
 - a list with one segmentation per frame, null for none,
 - an object with such a list under ``segmentations``,
-- a COCO dataset, whose images are the frames, in the order of the numbers in their file names,
+- a COCO dataset, whose images are the frames, numbered by their file names,
 - a YouTube-VIS dataset of one video, whose annotations have such lists.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grainspec.clip.facts import frame_number
+from grainspec.limits import MAX_PIXELS
+from grainspec.regions.claims import require_few_points, require_few_runs
+from grainspec.regions.labels import MAX_FRAMES, Labelled, Labels, file_name
 from grainspec.regions.layout import Mask
 from grainspec.regions.shapes import fill_polygon
 
-MAX_BYTES = 1 << 30
-MAX_PIXELS = 1 << 28
-MAX_FRAMES = 1_000_000
+_IDS = ("track_id", "instance_id", "object_id")
+"""Where exports have the number that an object keeps over the frames; in CVAT's, as attributes."""
 
 
-@dataclass
-class CocoFrame:
-    """The segmentations of a frame, in the form that :func:`decode` takes.
-
-    ``size`` is the frame's height and width in the document, not yet validated.
-    """
-
-    segmentations: list[Any] = field(default_factory=list)
-    size: Any = None
-
-
-def frame_size(frame: CocoFrame) -> tuple[int, int] | None:
-    """Height and width of a frame's masks; None for polygons without a size."""
-    size = frame.size
-    for segmentation in frame.segmentations:
-        if size is None and isinstance(segmentation, dict):
-            size = segmentation.get("size")
-    if size is None:
-        return None
-    if (
-        not isinstance(size, list)
-        or len(size) != 2
-        or not all(isinstance(side, int) and side > 0 for side in size)
-    ):
-        raise ValueError("`size` must be [height, width]")
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"it has more than {MAX_PIXELS} pixels")
-    return size[0], size[1]
-
-
-def read_coco(path: Path, *, index: int | None = None) -> list[CocoFrame]:
-    """Read the segmentations of every frame.
-
-    ``index`` selects objects: in YouTube-VIS by the annotation's ``id``, otherwise by its
-    ``track_id``, ``instance_id`` or ``category_id``, the first of these that it has. Raises
-    ValueError for documents of another form.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MB")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+def labels_of_coco(document: Any) -> Labels:
+    """The objects of a COCO document; raise ValueError for documents of another form."""
     if isinstance(document, dict) and "annotations" in document and "images" in document:
-        return _of_data_set(document, index)
+        return _of_data_set(document)
     if isinstance(document, dict) and "annotations" in document and "videos" in document:
-        return _of_video(document, index)
+        return _of_video(document)
     if isinstance(document, dict) and "segmentations" in document:
         document = document["segmentations"]
     if not isinstance(document, list):
         raise ValueError("it is neither a list with one segmentation per frame nor a COCO dataset")
-    if index is not None:
-        raise ValueError("`index` does not apply: it has one segmentation per frame")
     if not document:
         raise ValueError("it has no frames")
-    frames = [CocoFrame() for _ in document]
     images = [entry.get("image_id") for entry in document if isinstance(entry, dict)]
     images = [image for image in images if isinstance(image, int | str)]
     if len(set(images)) < len(images):
         raise ValueError("several entries have the same image_id; use a dataset with its `images`")
-    for frame, entry in zip(frames, document, strict=True):
+    labels = Labels(sizes=[None] * len(document))
+    for frame, entry in enumerate(document):
         if isinstance(entry, dict) and "segmentation" in entry:
             entry = entry["segmentation"]
         if entry is not None:
-            frame.segmentations.append(entry)
-    return frames
+            labels.objects.append(Labelled(frame, entry))
+    return labels
 
 
-def _of_data_set(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
+def _of_data_set(document: dict[str, Any]) -> Labels:
     try:
-        images = sorted(document["images"], key=_place_of_image)
-        place = {image["id"]: number for number, image in enumerate(images)}
+        images = document["images"]
+        names = [file_name(str(image.get("file_name", ""))) for image in images]
         sizes = [[image.get("height"), image.get("width")] for image in images]
-        frames = [CocoFrame(size=None if None in size else size) for size in sizes]
+        labels = Labels(sizes=[None if None in size else size for size in sizes])
+        place = {image["id"]: frame for frame, image in enumerate(images)}
+        named = _categories(document)
         for annotation in document["annotations"]:
-            keys = ("track_id", "instance_id", "category_id")
-            known = next((annotation[key] for key in keys if key in annotation), None)
-            if index is None or known == index:
-                frame = frames[place[annotation["image_id"]]]
-                frame.segmentations.append(annotation["segmentation"])
+            frame, segmentation = place[annotation["image_id"]], annotation["segmentation"]
+            labels.objects.append(_labelled(annotation, frame, segmentation, named))
+        labels.number_by_names(names)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its images and annotations do not match: {error!r}") from error
-    if not frames:
+    if not images:
         raise ValueError("it has no images")
-    return frames
+    return labels
 
 
-def _of_video(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
+def _of_video(document: dict[str, Any]) -> Labels:
     """The frames of YouTube-VIS, where each annotation is an object with one mask per frame."""
     try:
         videos = document["videos"]
@@ -124,25 +79,53 @@ def _of_video(document: dict[str, Any], index: int | None) -> list[CocoFrame]:
         count = video.get("length") or len(video["file_names"])
         if not isinstance(count, int) or not 0 < count <= MAX_FRAMES:
             raise ValueError(f"its video has {count} frames")
-        frames = [CocoFrame(size=None if None in size else size) for _ in range(count)]
+        labels = Labels(sizes=[None if None in size else size] * count)
+        named = _categories(document)
         for annotation in document["annotations"]:
-            if annotation["video_id"] != video["id"] or index not in {None, annotation["id"]}:
+            if annotation["video_id"] != video["id"]:
                 continue
             masks = annotation["segmentations"]
             if len(masks) != count:
                 raise ValueError(f"object {annotation['id']} has {len(masks)} masks, not {count}")
-            for frame, mask in zip(frames, masks, strict=True):
+            for frame, mask in enumerate(masks):
                 if mask is not None:
-                    frame.segmentations.append(mask)
+                    found = _labelled(annotation, frame, mask, named, annotation["id"])
+                    labels.objects.append(found)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its video and annotations do not match: {error!r}") from error
-    return frames
+    return labels
 
 
-def _place_of_image(image: dict[str, Any]) -> tuple[int, str]:
-    name = str(image.get("file_name", ""))
-    number = frame_number(Path(name))
-    return -1 if number is None else number, name
+def _categories(document: dict[str, Any]) -> dict[Any, str]:
+    return {entry["id"]: str(entry.get("name", "")) for entry in document.get("categories") or []}
+
+
+def _labelled(
+    annotation: dict[str, Any],
+    frame: int,
+    segmentation: Any,
+    named: dict[Any, str],
+    number: Any = None,
+) -> Labelled:
+    """An annotation as an object; ``number`` is its id, by default as exports have it."""
+    attributes = annotation.get("attributes")
+    places = [annotation, attributes if isinstance(attributes, dict) else {}]
+    ids = [place[key] for place in places for key in _IDS if place.get(key) is not None]
+    number = number if number is not None else next(iter(ids), None)
+    category = annotation.get("category_id")
+    return Labelled(
+        frame,
+        segmentation,
+        number=_whole(number),
+        category=_whole(category),
+        label=named.get(category, ""),
+    )
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
 def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
@@ -153,6 +136,7 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
            [0, 1, 0]])
     """
     if isinstance(segmentation, list):
+        require_few_points(sum(len(ring) for ring in segmentation if isinstance(ring, list)))
         mask = np.zeros(shape, np.bool_)
         for ring in segmentation:
             mask |= fill_polygon(shape, _points(ring))
@@ -166,6 +150,8 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
         raise ValueError(f"it is {width}x{height}")
     if height * width > MAX_PIXELS:
         raise ValueError(f"it has more than {MAX_PIXELS} pixels")
+    if isinstance(counts, list | str):
+        require_few_runs(counts, height * width)
     runs = _expand(counts) if isinstance(counts, str) else _checked(counts)
     if sum(runs) != height * width:
         raise ValueError(f"its runs add up to {sum(runs)} pixels, not {height * width}")

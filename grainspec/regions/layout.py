@@ -68,6 +68,10 @@ class Layout:
         chosen = list(indices)
         return Layout(self.names, self.bits_FHW[chosen], tuple(self.frames[i] for i in chosen))
 
+    def inside(self, part: tuple[slice, slice]) -> Layout:
+        """The layout of these rows and columns."""
+        return Layout(self.names, self.bits_FHW[(slice(None), *part)], self.frames)
+
     def areas(self) -> npt.NDArray[np.int64]:
         """The number of pixels of every region on every frame, ``[F, regions]``."""
         return np.stack([self.mask(name).sum(axis=(1, 2)) for name in self.names], axis=1)

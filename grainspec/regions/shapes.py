@@ -6,9 +6,10 @@ Coordinates are in pixels, x to the right and y down; the centre of the first pi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from grainspec.regions.layout import Mask
 
@@ -48,14 +49,34 @@ def fill_polygon(shape: tuple[int, int], points: Sequence[tuple[float, float]]) 
            [1, 1, 0, 0],
            [1, 0, 0, 0]])
     """
-    x, y = _centres(shape)
-    inside = np.zeros(shape, np.bool_)
-    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
-        rows = np.flatnonzero((y < y0) != (y < y1))
-        if len(rows):
+    _, y = _centres(shape)
+    corners = np.array(points, np.float64)
+    following = np.roll(corners, -1, axis=0)
+    low = np.searchsorted(y, np.minimum(corners[:, 1], following[:, 1]))
+    crossed = np.searchsorted(y, np.maximum(corners[:, 1], following[:, 1])) - low  # rows
+    changes = np.zeros((shape[0], shape[1] + 1), np.uint8)
+    for edges in _batches(crossed):
+        count = crossed[edges]
+        edge = np.repeat(edges, count)
+        rows = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count - low[edges], count)
+        (x0, y0), (x1, y1) = corners[edge].T, following[edge].T
+        with np.errstate(over="ignore", invalid="ignore"):  # corners may be anywhere
             crossing = x0 + (y[rows] - y0) * (x1 - x0) / (y1 - y0)
-            inside[rows] ^= x[None] >= crossing[:, None]
-    return inside
+        at = np.maximum(np.fmin(np.ceil(crossing - 0.5), shape[1]), 0)  # the first centre behind it
+        np.add.at(changes, (rows, at.astype(np.intp)), np.uint8(1))  # only even or odd matters
+    return np.asarray(np.bitwise_xor.accumulate(changes & 1, axis=1)[:, :-1].astype(np.bool_))
+
+
+_BATCH = 1 << 18
+"""Crossings of edges and rows that are computed at once."""
+
+
+def _batches(crossed: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.intp]]:
+    """The edges that cross a row, in batches of at most ``_BATCH`` crossings or one edge."""
+    edges = np.flatnonzero(crossed)
+    batch = np.cumsum(crossed[edges]) // _BATCH
+    for number in np.unique(batch):
+        yield edges[batch == number]
 
 
 def grow(mask: Mask, radius: float) -> Mask:

@@ -13,34 +13,38 @@ from grainspec.text.kinds import KINDS, Mismatch, Word, number_of, quoted, read_
 from grainspec.text.tokens import grammar
 
 
-def cure_of_value(words: list[Word], declaration: Declaration) -> str:
-    """A cure for words that a setting does not take; empty if none is certain.
+def cure_of_value(words: list[Word], declaration: Declaration) -> tuple[str, str]:
+    """A cure for words that a setting does not take, and the text to write if that is certain.
+
+    Both are empty if there is none.
 
     >>> from grainspec.model.declaration import settings_of
     >>> from grainspec.model.spec import BLOCKS
     >>> settings = settings_of(BLOCKS["attention"].model)
     >>> cure_of_value([Token("NUMBER", "0.3")], settings["until"])
-    'Write `30%`.'
+    ('Write `30%`.', '30%')
     >>> cure_of_value([Token("PERCENT", "50%")], settings["self"])
-    'Write `0.5`.'
+    ('Write `0.5`.', '0.5')
     """
     if len(words) != 1 or not isinstance(words[0], Token):
-        return ""
+        return "", ""
     word = words[0]
     if word.type == "STRING":
         inside = str(word)[1:-1].strip()
-        return f"Write `{inside}`, without quotes." if _is_value(inside, declaration) else ""
+        fits = _is_value(inside, declaration)
+        return (f"Write `{inside}`, without quotes.", inside) if fits else ("", "")
     if word.type == "NAME" and declaration.choices:
         near = closest(str(word), declaration.choices)
-        return f"Did you mean `{near}`?" if near else ""
+        return (f"Did you mean `{near}`?" if near else "", "")
     if word.type == "NAME" and declaration.kind in {"text", "path"}:
-        return f"Write `{quoted(str(word))}`."
+        text = quoted(str(word))
+        return f"Write `{text}`.", text
     if word.type not in {"NUMBER", "PERCENT"}:
-        return ""
+        return "", ""
     if declaration.kind == "length":
-        return f"Write `{word}px` or `{word}%`."
+        return f"Write `{word}px` or `{word}%`.", ""
     number = _converted(word, declaration)
-    return f"Write `{number}`." if number else ""
+    return (f"Write `{number}`.", number) if number else ("", "")
 
 
 def _converted(word: Token, declaration: Declaration) -> str:

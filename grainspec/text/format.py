@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lark import Token
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.text.spans import Lines
 from grainspec.text.tokens import grammar, statements
 
 WIDTH = 100
@@ -79,10 +80,12 @@ def format_text(text: str, *, path: str | None = None) -> str:
 
 def _lines(text: str, findings: list[Diagnostic]) -> list[_Line]:
     """Statements and comments in order; syntax errors become findings."""
-    spans = [statement.span for statement in statements(text, findings, set())]
+    ends = set()
+    for statement in statements(text, set()):
+        findings += statement.findings
+        ends.add((statement.span.end_line, statement.span.end_column))
     if findings:
         return []
-    ends = {(span.end_line, span.end_column) for span in spans}
     lines: list[_Line] = []
     inside = False
     for token in sorted([*grammar().lex(text), *_comments(text)], key=_place):
@@ -109,11 +112,12 @@ def _lines(text: str, findings: list[Diagnostic]) -> list[_Line]:
 
 
 def _comments(text: str) -> list[Token]:
+    lines = Lines(text)
     found = []
     for match in _COMMENTS.finditer(text):
         if match[1]:
-            row = text.count("\n", 0, match.start()) + 1
-            column = match.start() - text.rfind("\n", 0, match.start())
+            place = lines.span(*match.span(1))
+            row, column = place.line, place.column
             found.append(Token("COMMENT", match[1].rstrip(), line=row, column=column, end_line=row))
     return found
 

@@ -10,7 +10,7 @@ from lark import Token, Tree
 from pydantic import TypeAdapter, ValidationError
 
 from grainspec.checks.meaning import check_meaning
-from grainspec.diagnostics import Diagnostic, GrainError, suggestion
+from grainspec.diagnostics import Diagnostic, Fix, GrainError, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.expect import expect_text
 from grainspec.model.declaration import Declaration, head_of, settings_of
@@ -29,10 +29,14 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
+from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
+from grainspec.text.corrections import MAX_STATEMENTS, corrected
+from grainspec.text.other_formats import other_format
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
-from grainspec.text.tokens import Statement, span_of, statements
+from grainspec.text.spans import Lines, span_of
+from grainspec.text.tokens import Statement, statements
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
@@ -81,14 +85,50 @@ def parse_all(text: str) -> Parsed:
     unreadable = _unreadable(text)
     if unreadable:
         return Parsed(None, (unreadable,), text)
-    for statement in statements(text, reader.findings, reader.unread):
+    lines: Lines | None = None
+    correctable = MAX_STATEMENTS
+    for statement in statements(text, reader.unread):
+        before = len(reader.findings)
         reader.read(statement)
+        if len(reader.findings) == before or not correctable:
+            continue
+        correctable -= 1
+        lines = lines or Lines(text)
+        found = reader.findings[before:]
+        better = corrected(text, lines, statement, found, _Readable(statement.variant))
+        if better is not None:
+            reader.findings[before:] = better
+            keywords = {fix.text for finding in better for fix in finding.fixes} & set(STATEMENTS)
+            inside = f"{statement.variant}." if statement.variant else ""
+            reader.unread |= {inside + keyword for keyword in keywords}
     spec = reader.assemble()
+    other = other_format(text, reader.findings)
+    if other:
+        return Parsed(None, (other,), text)
     findings = list(reader.findings)
     findings += check_meaning(spec, absent=reader.absent)
     findings.sort(key=_place)
     broken = any(finding.is_error for finding in findings)
     return Parsed(None if broken else spec, tuple(findings), text)
+
+
+class _Readable:
+    """Whether a statement, in a variant or not, is read without findings."""
+
+    def __init__(self, variant: int) -> None:
+        self.variant = variant
+
+    def __call__(self, text: str) -> bool:
+        if text.startswith("variant"):
+            text += "\n}"
+        elif self.variant:
+            text = f"variant v {{\n{text}\n}}"
+        reader = _Reader()
+        for statement in statements(text, set()):
+            reader.read(statement)
+            if reader.findings:
+                return False
+        return True
 
 
 def _place(finding: Diagnostic) -> tuple[int, int]:
@@ -145,8 +185,11 @@ class _Reader(RegionReader):
         return frozenset(found)
 
     def read(self, statement: Statement) -> None:
-        """Read one statement."""
+        """Read one statement, or take over the findings about it."""
+        self.findings += statement.findings
         tree = statement.tree
+        if tree is None:
+            return
         if tree.data == "variant":
             name = token_of(tree.children[0])
             head = Setting(str(name), span_of(name)), statement.span
@@ -162,8 +205,7 @@ class _Reader(RegionReader):
         if keyword in ONCE:
             spans = self.scope.spans
             if keyword in spans:
-                message = duplicate(keyword, spans[keyword])
-                self.add_finding("G007", message, "Remove one of them.", statement.span)
+                self.findings.append(duplicate("G007", keyword, spans[keyword], statement.span))
                 return
             spans[keyword] = statement.span
         if keyword in BLOCKS:
@@ -175,11 +217,10 @@ class _Reader(RegionReader):
         """Make the spec, with placeholders for missing parts, so that the rest can be checked."""
         once, spans = self.whole.once, self.whole.spans
         if "grain" not in spans and "grain" not in self.unread:
+            message = "missing `grain` statement with the version of the language"
             cure = f"Begin the file with `grain {VERSION}`."
-            first = Span(1, 1, 1, 2)
-            self.add_finding(
-                "G005", "missing `grain` statement with the version of the language", cure, first
-            )
+            fix = Fix(Span(1, 1, 1, 1), f"grain {VERSION}\n")
+            self.findings.append(Diagnostic("G005", message, cure, Span(1, 1, 1, 2), (fix,)))
         if "video" not in spans and "video" not in self.unread:
             message = "missing `video` statement"
             self.add_finding("G008", message, 'Add one, such as `video "clip.mp4"`.', None)
@@ -226,7 +267,7 @@ class _Reader(RegionReader):
 
     def _model(self, tree: Tree[Token], span: Span) -> None:
         name = token_of(tree.children[0])
-        text = self.string(name) if name.type == "STRING" else str(name)
+        text = self.path(name) if name.type == "STRING" else str(name)
         self._text("model", text, span_of(name))
 
     def _prompt(self, tree: Tree[Token], span: Span) -> None:
@@ -282,7 +323,8 @@ class _Reader(RegionReader):
         if not isinstance(word, Token):
             return True
         if not head.choices:
-            given[head.key] = Setting(self.string(word), span_of(word))
+            read = self.path if head.kind == "path" else self.string
+            given[head.key] = Setting(read(word), span_of(word))
         elif str(word) in head.choices:
             given[head.key] = Setting(str(word), span_of(word))
         else:
@@ -335,6 +377,13 @@ class _Reader(RegionReader):
         if len(names) > 1:
             given["owner"] = Setting(str(names[1]), span_of(names[1]))
         given["phrase"] = Setting(self.string(phrase), span_of(phrase))
+        if not given["phrase"].value.strip():
+            region = names[0]
+            message = "an edit needs words: what the region becomes"
+            cure = "Write words of `target`. To leave the region as it is, write "
+            cure += f"`keep {region}`; to let it change without words, `free {region}`."
+            self.add_finding("G203", message, cure, span)
+            return
         edit = self.make(Edit, span, given, verb=verb, grain=grain)
         if edit:
             self.scope.edits.append(edit)

@@ -10,7 +10,7 @@ from typing import Any
 from lark import Token, Tree
 from pydantic import ValidationError
 
-from grainspec.diagnostics import Diagnostic, closest, suggestion
+from grainspec.diagnostics import Diagnostic, Fix, closest, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.algebra import (
     All,
@@ -29,6 +29,7 @@ from grainspec.model.algebra import (
 )
 from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.nodes import Node
+from grainspec.model.numbers import percent_text
 from grainspec.model.shapes import Keyframe, Length, Outline, Point
 from grainspec.model.validation import Written, findings_of, invalid_value, short
 from grainspec.text.kinds import Word, expected_value, number_of
@@ -40,9 +41,14 @@ from grainspec.text.settings import (
     word_span,
     words_text,
 )
-from grainspec.text.tokens import span_of
+from grainspec.text.spans import span_of
 
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
+_KNOWN_OR_ANY = re.compile(r"\\(.)", re.DOTALL)
+_KNOWN_ESCAPE = re.compile(r'\\["\\nt]')
+_UNKNOWN_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_DOUBLED = re.compile(r"\\\\")
+_WINDOWS = re.compile(r'\\(?=[^"\\])')
 _SHAPES = ("box", "ellipse", "polygon")
 _SOURCES = ("masks", *_SHAPES)
 _LENGTHS = "percent of the frame, such as `61%`, or source pixels, such as `40px`"
@@ -52,6 +58,11 @@ _OPERATORS: dict[str, type[Union | Intersection | Difference]] = {
     "intersection": Intersection,
     "difference": Difference,
 }
+
+
+def _plain(escaped: str) -> str:
+    r"""What was meant by an unknown escape: `\(`, as in other tools' prompts, is a plain `(`."""
+    return escaped if not escaped.isalnum() else f"\\\\{escaped}"
 
 
 class RegionReader:
@@ -94,18 +105,31 @@ class RegionReader:
 
     def string(self, token: Token) -> str:
         """The text of a STRING, without quotes and with its escapes resolved."""
+        unknown = list(dict.fromkeys(_UNKNOWN_ESCAPE.findall(_KNOWN_ESCAPE.sub("", str(token)))))
+        if unknown:
+            text = _KNOWN_OR_ANY.sub(
+                lambda m: m[0] if m[1] in _ESCAPES else _plain(m[1]), str(token)
+            )
+            shown = " and ".join(f"`{escape}`" for escape in unknown[:3])
+            message = f"unknown escape {shown}"
+            cure = r"The escapes are `\"`, `\\`, `\n` and `\t`."
+            if all(escape[1] in "()[]{}" for escape in unknown):
+                cure = "Write brackets without a backslash."
+            fixes = (Fix(span_of(token), text),)
+            self.findings.append(Diagnostic("G003", message, cure, span_of(token), fixes))
+        return _KNOWN_OR_ANY.sub(lambda match: _ESCAPES.get(match[1], match[1]), str(token)[1:-1])
 
-        def unescape(match: re.Match[str]) -> str:
-            if match[1] not in _ESCAPES:
-                self.add_finding(
-                    "G003",
-                    f"unknown escape `\\{match[1]}`",
-                    r"The escapes are `\"`, `\\`, `\n` and `\t`.",
-                    span_of(token),
-                )
-            return _ESCAPES.get(match[1], match[1])
-
-        return re.sub(r"\\(.)", unescape, str(token)[1:-1], flags=re.DOTALL)
+    def path(self, token: Token) -> str:
+        r"""The path in a STRING; a `\` before a letter is that of Windows, not an escape."""
+        written = str(token)
+        if _WINDOWS.search(_DOUBLED.sub("", written)):
+            slashes = _WINDOWS.sub("/", _DOUBLED.sub("/", written))
+            message = "a path has `/` between folders, not `\\`"
+            cure = f"Write `{slashes}`."
+            fixes = (Fix(span_of(token), slashes),)
+            self.findings.append(Diagnostic("G012", message, cure, span_of(token), fixes))
+            return slashes[1:-1]
+        return self.string(token)
 
     def expression(self, part: Tree[Token] | Token) -> Expression | None:
         """A region expression."""
@@ -182,7 +206,7 @@ class RegionReader:
             self.add_finding("G205", "`masks` needs a folder, a glob or a file first", cure, span)
             return None
         path = token_of(words[0][0])
-        given = {"path": Setting(self.string(path), span_of(path))}
+        given = {"path": Setting(self.path(path), span_of(path))}
         places: dict[str, Span] = {}
         options = [self._mask_option(argument, given, places) for argument in words[1:]]
         return self.make(MaskFiles, span, given) if all(options) else None
@@ -206,7 +230,7 @@ class RegionReader:
             self.add_finding("G205", f"unknown option `{name}` of `masks`", cure, where)
             return False
         if name in places:
-            self.add_finding("G204", duplicate(name, places[name]), "Remove one of them.", where)
+            self.findings.append(duplicate("G204", name, places[name], where))
             return False
         setting = self._option_value(name, where, values, declaration)
         if setting is None:
@@ -251,7 +275,8 @@ class RegionReader:
     def resolved(self, setting: Setting) -> Setting | None:
         """A setting with its final value: a text for a STRING token, a box for a call."""
         if isinstance(setting.value, Token):
-            return replace(setting, value=self.string(setting.value))
+            read = self.path if setting.kind == "path" else self.string
+            return replace(setting, value=read(setting.value))
         if isinstance(setting.value, Tree):
             box = self._box(setting.value, setting.span)
             place = box.span or setting.span if box is not None else setting.span
@@ -322,6 +347,10 @@ class RegionReader:
             which = "a box" if str(name) == "box" else "an ellipse"
             self.add_finding("G205", f"{which} has 4 sides; this has {len(arguments)}", cure, where)
             return None
+        shares = _as_shares(arguments)
+        if shares:
+            self.findings.append(shares)
+            return None
         corners = []
         for argument in arguments:
             corners.append(self._length(argument))
@@ -367,6 +396,22 @@ class RegionReader:
         cure = f"Write `{word}%` or `{word}px`." if number else ""
         self.add_finding("G202", _invalid_length([word]), cure, where)
         return None
+
+
+def _as_shares(sides: list[Tree[Token] | Token]) -> Diagnostic | None:
+    """A finding about sides that are all written as shares of the frame, from 0 to 1."""
+    words = [side.children[0] if isinstance(side, Tree) else side for side in sides]
+    numbers = [word for word in words if isinstance(word, Token) and word.type == "NUMBER"]
+    if len(numbers) < len(words) or not all(0 <= number_of(number) <= 1 for number in numbers):
+        return None
+    if {number_of(number) for number in numbers} <= {0.0, 1.0}:
+        return None  # perhaps pixels
+    percents = [percent_text(number_of(number)) for number in numbers]
+    fixes = [Fix(span_of(number), text) for number, text in zip(numbers, percents, strict=True)]
+    message = f"the sides are written as shares of the frame: `{', '.join(map(str, numbers))}`"
+    cure = f"Write them in percent: `{', '.join(percents)}`."
+    place = span_of(numbers[0]).to(span_of(numbers[-1]))
+    return Diagnostic("G202", message, cure, place, tuple(fixes))
 
 
 def _invalid_length(words: Iterable[Word]) -> str:

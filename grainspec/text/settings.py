@@ -9,13 +9,15 @@ from typing import Any
 from lark import Token, Tree
 from pydantic import ValidationError
 
-from grainspec.diagnostics import Diagnostic, suggestion
+from grainspec.diagnostics import Diagnostic, Fix, Related, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.declaration import Declaration
 from grainspec.model.validation import Written, findings_of, invalid_value
 from grainspec.text.cures import cure_of_value
+from grainspec.text.foreign import WITHOUT_EQUAL
 from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_value
-from grainspec.text.tokens import span_of
+from grainspec.text.spans import span_between, span_of
+from grainspec.text.unexpected import in_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Setting:
     """The words of the value."""
     expected: str = ""
     """What it takes, in words."""
+    kind: str = ""
+    """The kind of its value, as declared."""
 
     @property
     def written(self) -> Written:
@@ -69,10 +73,13 @@ def value_of(words: list[Word], name: str, declaration: Declaration) -> Setting 
     expected, text = expected_value(declaration), words_text(words)
     where = word_span(words[0]).to(word_span(words[-1]))
     try:
-        return Setting(_joined(declaration, words), where, name, text, expected)
+        value = _joined(declaration, words)
+        return Setting(value, where, name, text, expected, declaration.kind)
     except Mismatch as mismatch:
-        cure = str(mismatch) or cure_of_value(words, declaration)
-        return Diagnostic("G202", invalid_value(text, name, expected), cure, where)
+        cure, certain = cure_of_value(words, declaration)
+        fixes = (Fix(where, certain),) if certain else ()
+        message = invalid_value(text, name, expected)
+        return Diagnostic("G202", message, str(mismatch) or cure, where, fixes)
     except ValidationError as error:
         return finding_of_record(error, Written(where, name, text, expected))
 
@@ -86,9 +93,12 @@ def finding_of_record(error: ValidationError, written: Written) -> Diagnostic:
     return replace(first, message=message)
 
 
-def duplicate(name: str, first: Span) -> str:
-    """The message about the second occurrence of a setting or statement that may occur once."""
-    return f"duplicate `{name}`; first given in line {first.line}"
+def duplicate(code: str, name: str, first: Span, span: Span) -> Diagnostic:
+    """A finding about the second occurrence of a setting or statement that may occur once."""
+    message = f"duplicate `{name}`; first given in line {first.line}"
+    return Diagnostic(
+        code, message, "Remove one of them.", span, related=(Related(first, "first given here"),)
+    )
 
 
 def read_settings(
@@ -107,7 +117,11 @@ def read_settings(
         position += 1
         if not _is_setting(key, known):
             shown = str(key) if isinstance(key, Token) else words_text([key])
-            cure = suggestion(shown, known)
+            time = _time(words[position - 2], key) if position > 1 else None
+            if time:
+                findings.append(time)
+                continue
+            cure = WITHOUT_EQUAL.get(shown.lower()) or suggestion(shown, known)
             findings.append(Diagnostic("G201", f"unknown setting `{shown}`", cure, word_span(key)))
             while position < len(words) and not _is_setting(words[position], known):
                 position += 1
@@ -120,6 +134,15 @@ def read_settings(
             keys[str(key)] = word_span(key)
             found[declaration.key] = setting
     return found
+
+
+def _time(before: Word, unit: Word) -> Diagnostic | None:
+    """A finding about a number with a unit of time, which is read as two words."""
+    if not isinstance(before, Token) or not isinstance(unit, Token):
+        return None
+    if before.end_pos is None or before.end_pos != unit.start_pos:
+        return None
+    return in_seconds(f"{before}{unit}", span_between(before, unit))
 
 
 def _is_setting(word: Word, known: dict[str, Declaration]) -> bool:
@@ -153,7 +176,7 @@ def _read(
         findings.append(finding)
         return None
     if first is not None:
-        findings.append(Diagnostic("G204", duplicate(name, first), "Remove one of them.", span))
+        findings.append(duplicate("G204", name, first, span))
         return None
     read = value_of(values, name, declaration)
     if isinstance(read, Setting):

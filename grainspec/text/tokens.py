@@ -5,8 +5,7 @@ Statements are parsed separately, so that an error in one does not hide errors i
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,64 +14,19 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from grainspec.diagnostics import Diagnostic, closest
+from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.algebra import MAX_DEPTH
-from grainspec.model.names import RESERVED
 from grainspec.model.rules import SHARED
 from grainspec.model.statements import STATEMENTS
+from grainspec.text.spans import span_between, span_of
+from grainspec.text.unexpected import ends_early, no_statement, not_in_variant, short, unexpected
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
 _SHARED = frozenset(word.upper() for word in SHARED)
 _JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
 _MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
-_NUMBERS = frozenset({"NUMBER", "PERCENT"})
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
-
-_SPOKEN = {
-    "NAME": "a name",
-    "STRING": "a text in quotes",
-    "NUMBER": "a number",
-    "PERCENT": "a percentage",
-    "PIXELS": "a length in px",
-    "SIZE": "a size",
-    "RANGE": "a range",
-    "EQUAL": "`=`",
-    "COMMA": "`,`",
-    "LPAR": "`(`",
-    "RPAR": "`)`",
-    "LBRACE": "`{`",
-    "RBRACE": "`}`",
-    "VBAR": "`|`",
-    "AMPERSAND": "`&`",
-    "MINUS": "`-`",
-    "TILDE": "`~`",
-    "AT": "`@`",
-    "_ARROW": "`->`",
-    "OF": "`of`",
-    "REST": "`rest`",
-    "ALL": "`all`",
-    "GROW": "`grow`",
-    "SHRINK": "`shrink`",
-    "DURING": "`during`",
-    "CLASS": "`class`",
-    "INSTANCE": "`instance`",
-    "PART": "`part`",
-}
-_WORDS_OF_OTHERS = {"and": "&", "or": "|", "not": "~", "minus": "-", "without": "-", "union": "|"}
-_INSTEAD = {
-    **dict.fromkeys("“”„«»‘’'`", 'Put texts in straight double quotes: `"…"`.'),
-    **dict.fromkeys("→⇒➔", "Write the arrow as `->`."),
-    **dict.fromkeys("×✕", "Write a size with the letter x, such as `512x512`."),
-    **dict.fromkeys("−–—‐", "Write `-`."),
-    "…": "Write a range with two dots, such as `0..30`.",
-    "+": "Write `|` for either of two regions.",
-    "!": "Write `~` for everything else.",
-    ":": "Remove it: settings are written `weight 1.2`.",
-    ";": "Remove it.",
-    ".": "Write a range without spaces, such as `0..30`.",
-}
-"""What to write instead of signs from other languages and word processors."""
 
 
 @cache
@@ -89,43 +43,38 @@ def grammar() -> Lark:
     )
 
 
-def span_of(token: Token) -> Span:
-    """The place of a token."""
-    return Span(token.line or 1, token.column or 1, token.end_line or 1, token.end_column or 1)
-
-
-def span_between(first: Token, last: Token) -> Span:
-    """The span from the start of one token to the end of another."""
-    return span_of(first).to(span_of(last))
-
-
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement: its parse tree, its span in the text, and its variant.
 
-    ``variant`` counts variants from 1 and is 0 outside them; a variant's head belongs to it.
+    A statement that cannot be parsed has ``findings`` and no tree. ``variant`` counts variants from
+    1 and is 0 outside them; a variant's head belongs to it. ``start`` and ``end`` are offsets.
     """
 
-    tree: Tree[Token]
+    tree: Tree[Token] | None
     span: Span
-    variant: int = 0
+    variant: int
+    start: int
+    end: int
+    findings: tuple[Diagnostic, ...] = ()
 
 
-def statements(text: str, findings: list[Diagnostic], unread: set[str]) -> Iterator[Statement]:
-    """Yield the statements of ``text``; those that cannot be parsed become findings.
+def statements(text: str, unread: set[str]) -> Iterator[Statement]:
+    """Yield the statements of ``text``; those that cannot be parsed have no tree.
 
     Keywords of statements that cannot be parsed are added to ``unread`` (``2.target`` in the second
     variant), with the names of the regions that they would define.
     """
-    return _Statements(text, findings, unread).all()
+    return _Statements(text, unread).all()
 
 
 class _Statements:
     """Walks through a text's tokens, statement by statement."""
 
-    def __init__(self, text: str, findings: list[Diagnostic], unread: set[str]) -> None:
+    def __init__(self, text: str, unread: set[str]) -> None:
         self.tokens = list(grammar().lex(text))
-        self.findings = findings
+        self.findings: list[Diagnostic] = []
+        """The findings of the current statement."""
         self.unread = unread
         self.position = 0
         self.variants = 0
@@ -133,37 +82,53 @@ class _Statements:
 
     def all(self) -> Iterator[Statement]:
         while self.position < len(self.tokens):
-            token = self.tokens[self.position]
+            start, token = self.position, self.tokens[self.position]
+            variant = self.variants if self.open else 0
+            tree = None
             if token.type == "RBRACE" and self.open:
                 self.open = None
                 self.position += 1
-            elif token.type not in _STARTERS:
-                start = self.position
-                self.findings.append(_no_statement(token))
-                self.position += 1
-                self.skip()
-                self.unread |= {str(token), *self.names(start)}
-                skipped = [token.type for token in self.tokens[start : self.position]]
-                if skipped.count("LBRACE") > skipped.count("RBRACE") and not self.open:
-                    self.open = token  # a variant, whose word was misspelt
-                    self.variants += 1
+                continue
+            if token.type in _STARTERS:
+                tree, variant = self.one()
             else:
-                yield from self.one()
+                self.unknown(token)
+            yield self.made(tree, start, variant)
         if self.open:
             message, cure = "unclosed variant", "Close it with `}` after its statements."
             self.findings.append(Diagnostic("G001", message, cure, span_of(self.open)))
             self.unread.add("variant")
+            yield self.made(None, len(self.tokens), 0)
 
-    def one(self) -> Iterator[Statement]:
-        """Read the statement that begins here; for a variant, its head and the brace."""
-        start, failed = self.position, len(self.findings)
+    def made(self, tree: Tree[Token] | None, start: int, variant: int) -> Statement:
+        """The statement from a token to the current position, with the findings about it."""
+        findings, self.findings = tuple(self.findings), []
+        last = self.tokens[self.position - 1]
+        first = self.tokens[start] if start < len(self.tokens) else last
+        offsets = first.start_pos or 0, last.end_pos or 0
+        return Statement(tree, span_between(first, last), variant, *offsets, findings)
+
+    def unknown(self, token: Token) -> None:
+        """Report a statement that begins with an unknown word, and move past it."""
+        start = self.position
+        self.findings.append(no_statement(token))
+        self.position += 1
+        self.skip(of=token)
+        self.unread |= {str(token), *self.names(start)}
+        skipped = [token.type for token in self.tokens[start : self.position]]
+        if skipped.count("LBRACE") > skipped.count("RBRACE") and not self.open:
+            self.open = token  # a variant, whose word was misspelt
+            self.variants += 1
+
+    def one(self) -> tuple[Tree[Token] | None, int]:
+        """Read the statement that begins here; for a variant, its head and the brace.
+
+        Returns its tree, None if there are findings, and its variant.
+        """
+        start = self.position
         first = self.tokens[start]
         if first.type in _SHARED and self.open:
-            message = f"`{first}` is not allowed in a variant"
-            cure = f"Variants share {_listed(sorted(SHARED - {'grain', 'variant'}), 'and')}."
-            if first.type == "VARIANT":
-                cure = "Close the variant before it with `}`."
-            self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
+            self.findings.append(not_in_variant(first, self.open))
         if first.type == "WITHOUT" and not self.open:
             message, cure = "`without` is allowed only in a variant", "Remove the edit itself."
             self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
@@ -171,11 +136,11 @@ class _Statements:
         if first.type == "VARIANT":
             tree = self.enter(first, tree)
         variant = self.variants if self.open else 0
-        if len(self.findings) > failed:
+        if self.findings:
             self.unread.add(f"{variant}.{first}" if variant else str(first))
             self.unread |= self.names(start)
-        elif tree:
-            yield Statement(tree, span_between(first, self.tokens[self.position - 1]), variant)
+            return None, variant
+        return tree, variant
 
     def names(self, start: int) -> set[str]:
         """The names in the tokens from ``start`` to the current position."""
@@ -193,7 +158,7 @@ class _Statements:
         if brace == len(self.tokens) or self.tokens[brace].type != "LBRACE":
             if tree:
                 last = self.tokens[self.position - 1]
-                message = f"incomplete statement after `{_short(last)}`"
+                message = f"incomplete statement after `{short(last)}`"
                 self.findings.append(Diagnostic("G001", message, "Expected `{`.", span_of(last)))
             if self.closes_later():
                 self.variants += 1
@@ -220,8 +185,8 @@ class _Statements:
         tokens, position = self.tokens, self.position
         machine = grammar().parse_interactive(start="statement")
         start, head = position, tokens[position].type == "VARIANT"
-        brackets: list[int] = []  # for each open bracket, the consecutive `~` before it
-        braces = 0
+        brackets: list[tuple[Token, int]] = []  # those open, with the consecutive `~` before each
+        deep = 0  # the sum of these
         row = 0  # consecutive `~`
         behind = 0  # modifiers such as `grow` after one region
         while True:
@@ -232,34 +197,40 @@ class _Statements:
                 try:
                     return machine.feed_eof(tokens[position - 1])  # type: ignore[no-any-return, no-untyped-call]
                 except UnexpectedToken:
-                    self.findings.append(_ends_early(machine, tokens[position - 1]))
+                    self.findings.append(
+                        ends_early(machine, tokens[position - 1], [token for token, _ in brackets])
+                    )
                     return None
             token = tokens[position]
-            if token.type in _OPENERS:
-                brackets.append(row)
-            elif token.type in _CLOSERS and brackets:
-                brackets.pop()
             row = row + 1 if token.type == "TILDE" else 0
             behind = 0 if token.type in _JOINERS else behind + (token.type in _MODIFIERS)
-            if len(brackets) + sum(brackets) + row + behind > MAX_DEPTH:
+            if len(brackets) + (token.type in _OPENERS) + deep + row + behind > MAX_DEPTH:
                 message = f"the expression is nested more than {MAX_DEPTH} levels deep"
                 cure = "Define a part of it as a separate region."
                 self.findings.append(Diagnostic("G004", message, cure, span_of(token)))
                 self.position = position
-                self.skip(braces)
+                self.skip(brackets)
                 return None
             try:
                 machine.feed_token(token)
             except UnexpectedToken:
                 self.position = position
                 begins = token.type in _STARTERS and _begins_line(tokens, position)
-                if begins or (token.type == "RBRACE" and self.open and not braces):
-                    self.findings.append(_ends_early(machine, tokens[position - 1]))
+                inside = any(opener.type == "LBRACE" for opener, _ in brackets)
+                if begins or (token.type == "RBRACE" and self.open and not inside):
+                    self.findings.append(
+                        ends_early(machine, tokens[position - 1], [token for token, _ in brackets])
+                    )
                 else:
-                    self.findings.append(_unexpected(machine, token, tokens[position - 1]))
-                    self.skip(braces)
+                    self.findings.append(unexpected(machine, token, tokens[position - 1]))
+                    self.skip(brackets)
                 return None
-            braces += (token.type == "LBRACE") - (token.type == "RBRACE")
+            if token.type in _OPENERS:
+                before = _tildes_before(tokens, position)
+                brackets.append((token, before))
+                deep += before
+            elif token.type in _CLOSERS and brackets:
+                deep -= brackets.pop()[1]
             position += 1
 
     def ends(self, machine: InteractiveParser, position: int, *, head: bool) -> bool:
@@ -272,15 +243,21 @@ class _Statements:
             return _may_end(machine) and kind not in machine.accepts()  # type: ignore[no-untyped-call]
         return _may_begin(machine, self.tokens, position) and _may_end(machine)
 
-    def skip(self, braces: int = 0) -> None:
+    def skip(self, brackets: Sequence[tuple[Token, int]] = (), *, of: Token | None = None) -> None:
         """Move to the next keyword that begins a line, or to the end of the variant.
 
-        ``braces`` is how many are open at the mistake.
+        ``brackets`` are those open at the mistake. After an unknown word, ``of``, any word that
+        begins a line no further in is a statement too.
         """
+        braces = sum(opener.type == "LBRACE" for opener, _ in brackets)
+        column = (of.column or 1) if of and of.type == "NAME" else 0
         while self.position < len(self.tokens):
             token = self.tokens[self.position]
-            if token.type in _STARTERS and _begins_line(self.tokens, self.position):
-                break
+            if _begins_line(self.tokens, self.position):
+                if token.type in _STARTERS:
+                    break
+                if token.type == "NAME" and (token.column or 1) <= column and not braces:
+                    break
             if token.type == "RBRACE" and self.open and not braces:
                 break
             braces += (token.type == "LBRACE") - (token.type == "RBRACE" and braces > 0)
@@ -303,100 +280,9 @@ def _may_begin(machine: InteractiveParser, tokens: list[Token], position: int) -
     return kind in _STARTERS
 
 
-def _no_statement(token: Token) -> Diagnostic:
-    strange = _strange(token)
-    if strange:
-        return strange
-    if token.type == "RBRACE":
-        return Diagnostic("G001", "unmatched `}`", "Remove it.", span_of(token))
-    near = closest(str(token), STATEMENTS)
-    words = _listed(STATEMENTS, "or")
-    cure = f"Did you mean `{near}`?" if near else f"Statements begin with {words}."
-    return Diagnostic("G001", f"unknown statement `{_short(token)}`", cure, span_of(token))
-
-
-def _strange(token: Token) -> Diagnostic | None:
-    """A finding for a token that is not in the language."""
-    if token.type == "UNCLOSED":
-        message, cure = "unclosed text", 'Close it with `"` on the same line.'
-        return Diagnostic("G002", message, cure, span_of(token))
-    if token.type == "WRONG":
-        sign = str(token)[0]
-        shown = f"`{_short(token)}`"
-        if not sign.isascii():
-            named = unicodedata.name(sign, "")
-            shown = f"U+{ord(sign):04X}{f' ({named.lower()})' if named else ''}"
-            shown = f"`{sign}`, {shown}," if sign.isprintable() else f"the character {shown}"
-        message = f"{shown} is not in the language"
-        cure = _INSTEAD.get(sign, "" if sign.isascii() else "Remove it.")
-        if sign.isdigit():
-            cure = "Numbers look like `2`, `0.5`, `30%`, `40px`, `0..30` or `512x512`."
-        return Diagnostic("G003", message, cure, span_of(token))
-    return None
-
-
-def _unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diagnostic:
-    strange = _strange(token)
-    if strange:
-        return strange
-    expected = _expected(machine)
-    message = f"unexpected `{_short(token)}` after `{_short(before)}`"
-    if "a name" in expected and str(token) in RESERVED:
-        message = f"`{token}` is a keyword and cannot be a name"
-        cure = f"Choose another name, such as `my_{token}`."
-        return Diagnostic("G001", message, cure, span_of(token))
-    cure = _meant(token, before, expected)
-    if not cure and expected:
-        cure = f"Expected {_joined(expected, 'or')}."
-    return Diagnostic("G001", message, cure, span_of(token))
-
-
-def _meant(token: Token, before: Token, expected: list[str]) -> str:
-    """What to write instead of a sign or word of another language, if known."""
-    text = str(token)
-    if str(before) == "not" and token.type == "NAME":
-        return f"Write `~{text}`."
-    if text in _WORDS_OF_OTHERS and ("`|`" in expected or "`~`" in expected):
-        return f"Write `{_WORDS_OF_OTHERS[text]}`."
-    if token.type == "STRING" and "`~`" in expected:
-        return f"Write `masks({_short(token)})` for masks in files."
-    if token.type == "STRING" and expected == ["a name"]:
-        return "Write the name without quotes."
-    if token.type == "EQUAL" and "`}`" in expected:
-        return "Remove it: settings are written `weight 1.2`."
-    if token.type == "MINUS" and before.type == "NAME" and "`|`" not in expected:
-        return f"Write names with `_`, such as `{before}_…`."
-    if token.type == "NAME" and expected == ["`{`"]:
-        return f"Put settings in braces: `{{ {text} … }}`."
-    if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"]:
-        return f"Put settings in braces: `{{ {before} {text} … }}`."
-    if token.type == "COMMA" and expected == ["`{`"]:
-        return "Begin a new statement for each edit."
-    return ""
-
-
-def _ends_early(machine: InteractiveParser, last: Token) -> Diagnostic:
-    expected = _expected(machine)
-    message = f"incomplete statement after `{_short(last)}`"
-    cure = f"Expected {_joined(expected, 'or')}." if expected else ""
-    return Diagnostic("G001", message, cure, span_of(last))
-
-
-def _expected(machine: InteractiveParser) -> list[str]:
-    accepted = machine.accepts()  # type: ignore[no-untyped-call]
-    return [spoken for terminal, spoken in _SPOKEN.items() if terminal in accepted]
-
-
-def _listed(words: Iterable[str], last: str) -> str:
-    """Keywords as a list, with ``last`` before the last one: `a`, `b` or `c`."""
-    return _joined([f"`{word}`" for word in words], last)
-
-
-def _joined(parts: list[str], last: str) -> str:
-    *others, final = parts
-    return f"{', '.join(others)} {last} {final}" if others else final
-
-
-def _short(token: Token) -> str:
-    text = str(token)
-    return text if len(text) <= 40 else text[:37] + "…"
+def _tildes_before(tokens: list[Token], position: int) -> int:
+    """The number of consecutive `~` before a token."""
+    count = 0
+    while count < position and tokens[position - 1 - count].type == "TILDE":
+        count += 1
+    return count

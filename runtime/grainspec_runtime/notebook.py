@@ -10,6 +10,7 @@ from PIL import Image
 
 from grainspec.diagnostics import visible
 from grainspec.notebook import card, findings, inline, label, table
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.views.regions import region_sheet
 from grainspec_runtime.views.sheet import enlarged, side_by_side
 
@@ -32,7 +33,7 @@ MAX_BYTES = 2_000_000
 def result_html(result: EditResult) -> str:
     """Show the source and the edited clip as one animated picture, with facts and warnings."""
     spec, frames = result.prepared.spec, result.edited
-    data, width = animation(result.source, result.edited, fps=result.fps)
+    data, width = animation(result.source, result.edited, fps=result.times)
     seconds = sum(result.seconds.values())
     facts = [
         ("target", spec.target),
@@ -47,17 +48,19 @@ def result_html(result: EditResult) -> str:
     return card(f"<div>{title}</div>", clip, table(rows), findings(result.warnings))
 
 
-def animation(source: Frames, edited: Frames, *, fps: float) -> tuple[bytes, int]:
+def animation(source: Frames, edited: Frames, *, fps: float | FrameTimes) -> tuple[bytes, int]:
     """Encode two clips side by side as an animated WebP of at most ``MAX_BYTES``, and its width.
 
     source, edited: uint8 ``[F, H, W, 3]``.
     """
+    durations = FrameTimes.of(len(source), fps).milliseconds()
     every = max(1, -(-len(source) // MAX_FRAMES))
     clips = side_by_side(source[::every], edited[::every], least=1)
+    chosen = [sum(durations[i : i + every]) for i in range(0, len(durations), every)]
     largest, quality = MAX_SIDE, 82
     while True:
         pictures = [_fitted(frame, largest) for frame in clips]
-        data = _encoded(pictures, duration=round(1000 * every / fps), quality=quality)
+        data = _encoded(pictures, durations=chosen, quality=quality)
         if len(data) <= MAX_BYTES or largest < 64:
             return data, pictures[0].width
         largest, quality = largest * 2 // 3, 70
@@ -71,7 +74,7 @@ def _fitted(frame: Frames, largest: int) -> Image.Image:
     return image.resize((round(image.width * factor), round(image.height * factor)))
 
 
-def _encoded(pictures: list[Image.Image], *, duration: int, quality: int) -> bytes:
+def _encoded(pictures: list[Image.Image], *, durations: list[int], quality: int) -> bytes:
     data = io.BytesIO()
     first, *others = pictures
     first.save(
@@ -79,7 +82,7 @@ def _encoded(pictures: list[Image.Image], *, duration: int, quality: int) -> byt
         format="WEBP",
         save_all=True,
         append_images=others,
-        duration=duration,
+        duration=durations,
         loop=0,
         quality=quality,
     )

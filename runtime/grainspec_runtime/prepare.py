@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.checks.files import check_files
-from grainspec.checks.meaning import check_meaning
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.checking import checked
+from grainspec.cli.waiting import Waiting
+from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
-from grainspec.model.spec import DEMO, EditSpec
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows
-from grainspec.regions.bind import Bound, bind_regions
+from grainspec.regions.bind import Bound
 from grainspec.text.override import override
-from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.demo.checks import unknown_words
-from grainspec_runtime.flow.guide import check_flow
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.known import Known, known
+from grainspec_runtime.models.additions import Embedding, Lora
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,16 @@ class Prepared:
 
     spec: EditSpec
     base: Path
-    backbone: Backbone
+    model: Known
     bound: Bound
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
     variant: str | None = None
+
+    @property
+    def backbone(self) -> Backbone:
+        """The facts of the model that the compiler needs."""
+        return self.model.backbone
 
     @property
     def windows(self) -> tuple[FrameWindow, ...]:
@@ -70,15 +72,16 @@ def prepare(
     *,
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
 ) -> Prepared:
     """Check a spec and its files, bind its regions, and compile its plan.
 
     Relative paths start at ``base``. Variants of the spec are ignored. ``sets`` are overrides, as
-    for :func:`grainspec.override`; ``embeddings`` are textual inversions that the model will be
+    for :func:`grainspec.override`; ``embeddings`` and ``loras`` are those that the model will be
     loaded with. Raises GrainError with all errors.
     """
     spec = expect_spec(spec, "prepare")
-    return _prepare(spec, base, sets, embeddings, None, None)
+    return _prepare(spec, base, sets, embeddings, loras, None, None)
 
 
 def prepare_variants(
@@ -88,6 +91,7 @@ def prepare_variants(
     *,
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
 ) -> list[Prepared]:
     """Prepare variants of a spec; files are checked and regions are bound once for all.
 
@@ -98,7 +102,7 @@ def prepare_variants(
     prepared: list[Prepared] = []
     for name in names:
         sibling = prepared[0] if prepared else None
-        prepared.append(_prepare(spec, base, sets, embeddings, name, sibling))
+        prepared.append(_prepare(spec, base, sets, embeddings, loras, name, sibling))
     return prepared
 
 
@@ -107,42 +111,26 @@ def _prepare(
     base: Path,
     sets: Sequence[str],
     embeddings: Sequence[Embedding],
+    loras: Sequence[Lora],
     variant: str | None,
     sibling: Prepared | None,
 ) -> Prepared:
     """Prepare a spec or one of its variants; ``sibling`` is a variant prepared before."""
     spec = override(whole.as_variant(variant) if variant else whole.without_variants(), sets)
-    findings = check_meaning(spec, one_of_several=bool(whole.variants))
-    _raise_errors(findings)
-    if sibling is None:
-        findings += check_files(spec, base)
-        _raise_errors(findings)
-        model, family = find_model(spec.model, base, spec.span_of("model"))
-        backbone = family.describe(model, embeddings)
-        family.check(spec, base, model)
-    else:
-        backbone = sibling.backbone
-    if spec.sampler.steps >= backbone.training_steps:
-        most = backbone.training_steps - 1
-        message = (
-            f"invalid value `{spec.sampler.steps}` for `steps`: "
-            f"the model was trained with {backbone.training_steps} timesteps"
-        )
-        cure = f"Use at most `steps {most}`; 50 is usual."
-        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
-    if sibling is None:
-        bound = bind_regions(spec, base, default_size=backbone.native_size)
-    else:
-        bound = sibling.bound.carved(spec)
-    compiled = compile_plan(spec, bound.edits, backbone)
-    if spec.flow:
-        check_flow(spec.flow, base, compiled.plan)
-    findings += [*bound.warnings, *compiled.warnings]
-    if spec.model == DEMO:
-        findings += unknown_words(spec)
-    return Prepared(spec, base, backbone, bound, compiled.plan, tuple(findings), variant)
 
+    def model() -> Known:
+        return sibling.model if sibling else known(spec, base, embeddings, loras)
 
-def _raise_errors(findings: list[Diagnostic]) -> None:
-    if any(finding.is_error for finding in findings):
-        raise GrainError(findings)
+    result = checked(
+        spec,
+        base,
+        model,
+        one_of_several=bool(whole.variants),
+        bound=sibling.bound if sibling else None,
+        progress=Waiting("reading frame"),
+    )
+    result.raise_errors()
+    assert result.bound is not None
+    assert result.plan is not None
+    assert isinstance(result.model, Known)
+    return Prepared(spec, base, result.model, result.bound, result.plan, result.findings, variant)

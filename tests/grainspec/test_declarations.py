@@ -140,6 +140,8 @@ def sample(declared: Declaration) -> tuple[str, Any]:
     if declared.choices:
         choice = next(choice for choice in declared.choices if choice != declared.default)
         return choice, choice
+    if declared.keyword == "alpha":
+        return '"#00ff00"', "#00ff00"
     return {
         "whole": ("3", 3),
         "decimal": ("0.25", 0.25) if declared.default == 0.5 else ("0.5", 0.5),

@@ -124,7 +124,7 @@ def test_only_variants_need_be_whole() -> None:
         ("target", "G001", "incomplete statement"),
         ('negative "" negative ""', "G007", "duplicate `negative`; first given in line"),
         ("wolf", "G001", "unknown statement `wolf`"),
-        ("edit wolf -> husky", "G001", "unexpected `husky`"),
+        ("edit wolf -> husky", "G001", "written in quotes: `husky`"),
     ],
 )
 def test_mistakes_in_a_variant_are_its_own(inside: str, code: str, words: str) -> None:

@@ -21,6 +21,7 @@ from grainspec import GrainError, parse
 from grainspec_runtime import Editor, plan_applied
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.models.lora_file import read_lora
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare
 
@@ -270,3 +271,123 @@ def test_loras_of_other_models_are_told(tiny_sd: Path, tiny_sdxl: Path, tmp_path
     )
     with pytest.raises(GrainError, match="G508"):
         load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu", loras=[Lora(other)]))
+
+
+def lora_file(path: Path, layers: dict[str, tuple[int, int]], style: str, rank: int = 2) -> Path:
+    """A LoRA with these layers, ``(inputs, outputs)``, in the format of a trainer."""
+    tensors = {}
+    for name, (inputs, outputs) in layers.items():
+        part, _, layer = name.partition(".")
+        prefix = {"unet": "lora_unet_", "text_encoder": "lora_te_"}[part]
+        kohya = prefix + layer.replace(".", "_")
+        names = {
+            "peft": (f"{name}.lora_A.weight", f"{name}.lora_B.weight"),
+            "diffusers": (f"{name}.lora.down.weight", f"{name}.lora.up.weight"),
+            "kohya": (f"{kohya}.lora_down.weight", f"{kohya}.lora_up.weight"),
+        }[style]
+        tensors[names[0]] = torch.ones(rank, inputs)
+        tensors[names[1]] = torch.ones(outputs, rank)
+        if style == "kohya":
+            tensors[f"{kohya}.alpha"] = torch.tensor(float(rank))
+    save_file(tensors, path)
+    return path
+
+
+UNET_LAYER, TEXT_LAYER = (
+    f"unet.{LAYER}",
+    "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+)
+LAYERS = {UNET_LAYER: (16, 8), TEXT_LAYER: (16, 16)}
+
+
+@PEFT
+@pytest.mark.parametrize("style", ["peft", "diffusers", "kohya"])
+def test_a_lora_that_fits_whole(tiny_sd: Path, tmp_path: Path, style: str) -> None:
+    own = style == "diffusers"  # its own format names text encoders otherwise
+    layers = {UNET_LAYER: LAYERS[UNET_LAYER]} if own else LAYERS
+    path = lora_file(tmp_path / "ink.safetensors", layers, style)
+    file = read_lora(path)
+    assert (file.counts.total(), file.ranks) == (len(layers), (2,))
+    checkpoint = loaded(tiny_sd, loras=[Lora(path)])
+    assert checkpoint.findings == ()
+    plain = loaded(tiny_sd)
+    changed = checkpoint.unet.get_submodule(LAYER).weight - plain.unet.get_submodule(LAYER).weight
+    torch.testing.assert_close(changed, torch.full_like(changed, 2.0))
+
+
+@PEFT
+@pytest.mark.parametrize("style", ["peft", "kohya"])
+def test_a_lora_that_fits_in_part_says_how_much(
+    tiny_sd: Path, tmp_path: Path, style: str, grain: Grain
+) -> None:
+    layers = {
+        **LAYERS,
+        UNET_LAYER.replace("blocks.1", "blocks.3"): (16, 16),  # no attention there
+        TEXT_LAYER.replace("layers.0", "layers.5"): (16, 16),
+        TEXT_LAYER.replace("layers.0", "layers.6"): (16, 16),
+    }
+    path = lora_file(tmp_path / "ink.safetensors", layers, style, rank=4)
+    (finding,) = loaded(tiny_sd, loras=[Lora(path)]).findings
+    assert (finding.code, finding.severity) == ("G526", "warning")
+    assert "2 of its 5 modules (UNet 1 of 2, text encoder 1 of 3; rank 4)" in finding.message
+
+    edit_of(tiny_sd, tmp_path)
+    spec = tmp_path / "edit.grain"
+    spec.write_text(edit_text(tiny_sd).replace("<toy>", "robot"))
+    said = grain("run", spec, "-o", tmp_path / "out", "--lora", path, "--device", "cpu")
+    assert said.code == 0
+    assert said.err.count("G526") == 1
+    warned = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    assert "G526" in json.dumps(warned)
+
+
+@PEFT
+@pytest.mark.parametrize("style", ["peft", "kohya"])
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_a_lora_of_which_nothing_fits(tiny_sd: Path, tmp_path: Path, style: str, part: str) -> None:
+    layer = {"unet": UNET_LAYER, "text_encoder": TEXT_LAYER}[part].replace("s.1.", "s.9.")
+    layer = layer.replace("layers.0", "layers.9")
+    path = lora_file(tmp_path / "ink.safetensors", {layer: (16, 8)}, style)
+    with pytest.raises(GrainError, match="G508"):
+        loaded(tiny_sd, loras=[Lora(path)])
+
+
+@pytest.mark.parametrize(
+    ("width", "kind"), [(768, r"768 \(Stable Diffusion 1.x\)"), (2048, r"\(Stable Diffusion XL\)")]
+)
+@pytest.mark.parametrize("style", ["peft", "kohya"])
+def test_the_wrong_base_is_told_before_loading(
+    tiny_sd: Path, tmp_path: Path, width: int, kind: str, style: str
+) -> None:
+    path = lora_file(tmp_path / "ink.safetensors", {UNET_LAYER: (width, 8)}, style)
+    spec = edit_of(tiny_sd, tmp_path)
+    with pytest.raises(GrainError, match=f"G508.*{kind}.*but the model's have 16"):
+        prepare(spec, tmp_path, loras=[Lora(path)])
+
+
+def test_a_lora_of_a_transformer_is_told(tiny_sd: Path, tmp_path: Path) -> None:
+    path = tmp_path / "flux.safetensors"
+    name = "transformer.single_transformer_blocks.0.attn.to_k"
+    save_file({f"{name}.lora_A.weight": torch.ones(2, 4)}, path)
+    with pytest.raises(GrainError, match=r"G508.*diffusion transformer"):
+        prepare(edit_of(tiny_sd, tmp_path), tmp_path, loras=[Lora(path)])
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "word"),
+    [
+        ("lcm-lora-sdv1-5", {}, "lcm"),
+        ("ink", {"ss_output_name": "sdxl_lightning_4step_lora"}, "lightning"),
+        ("ink", {"modelspec.title": "Hyper-SD15 8 steps"}, "Hyper"),
+    ],
+)
+def test_a_lora_that_distils_is_warned_of(
+    tiny_sd: Path, tmp_path: Path, name: str, metadata: dict[str, str], word: str
+) -> None:
+    path = tmp_path / f"{name}.safetensors"
+    save_file({f"{UNET_LAYER}.lora_A.weight": torch.ones(2, 16)}, path, metadata=metadata)
+    spec = parse(edit_text(tiny_sd).replace("<toy>", "robot"))
+    edit_of(tiny_sd, tmp_path)
+    warnings = prepare(spec, tmp_path, loras=[Lora(path)]).warnings
+    (finding,) = [finding for finding in warnings if finding.code == "G525"]
+    assert f"its name contains `{word}" in finding.message

@@ -18,6 +18,7 @@ from command import Grain
 
 from grainspec import EditSpec, GrainError, load
 from grainspec.diagnostics import Diagnostic
+from grainspec.file_lock import locked_file
 from grainspec.model.spec import FrameRange, Size, Video
 from grainspec_runtime import Editor
 from grainspec_runtime.cache.folder import cache_folder
@@ -144,13 +145,16 @@ def test_nothing_goes_that_another_process_uses_until_it_is_killed() -> None:
     assert keys() == []
 
 
-def test_half_written_files_are_swept_away() -> None:
-    old, new = (keep("a").with_name(f".{name}.1.part") for name in ("old", "new"))
-    for path, age in ((old, 7200), (new, 0)):
-        path.write_bytes(b"half")
-        os.utime(path, (time.time() - age,) * 2)
+def test_half_written_files_are_swept_away_unless_they_are_being_written() -> None:
+    dead, alive = (keep("a").with_name(f".{name}.1.part") for name in ("dead", "alive"))
+    dead.write_bytes(b"half")
+    writer = locked_file(alive)
+    assert writer is not None
     keep("b")
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (dead.exists(), alive.exists()) == (False, True)
+    writer.close()
+    keep("c")
+    assert not alive.exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "one bit", "empty", "no safetensors", "no checksum"])

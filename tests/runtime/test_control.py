@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from clips import EXAMPLES
@@ -20,6 +22,8 @@ from PIL import Image
 from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, stock
 
 from grainspec import EditSpec, GrainError, parse
+from grainspec.clip.crop import FrameCrop
+from grainspec.clip.facts import probe
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Control
 from grainspec_runtime import Editor
@@ -28,7 +32,9 @@ from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.methods import OURS
 from grainspec_runtime.conditioning.annotate import annotator
+from grainspec_runtime.conditioning.depth import DepthAnnotator, predicts_of
 from grainspec_runtime.conditioning.nets import load_controls
+from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.pose import pose_picture
 from grainspec_runtime.demo.render import render
@@ -149,6 +155,33 @@ def test_a_clip_of_another_size_is_scaled(tiny_sd: Path, net: Path, tmp_path: Pa
     (depth,) = result.controls
     assert depth[0, 0, 0, 0] == pytest.approx(128, abs=3)  # the crop's left edge
     assert depth[0, 0, -1, 0] == pytest.approx(254, abs=3)
+
+
+def test_a_clip_of_another_rate_is_matched_by_time(tmp_path: Path) -> None:
+    """A control clip with every frame twice, at twice the rate: frame k is its frame 2k."""
+    for name, times, fps in (("clip.mp4", 1, 8), ("double.mp4", 2, 16)):
+        shades = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(8) for _ in range(times)]
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=fps)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            for shade in shades:
+                frame = av.VideoFrame.from_ndarray(shade, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    facts = probe(tmp_path / "clip.mp4")
+    crop = FrameCrop((0, 0, 64, 64), 64, 64)
+    pictures = control_pictures(
+        Control(kind="canny", clip="double.mp4"),
+        np.empty((3, 64, 64, 3), np.uint8),
+        base=tmp_path,
+        clip=tmp_path / "clip.mp4",
+        model=SD15,
+        frames=[2, 3, 6],
+        crop=crop,
+        facts=facts,
+        device=CPU,
+    )
+    assert [round(float(picture.mean()) / 20) for picture in pictures] == [2, 3, 6]
 
 
 # --- what looks for things ---
@@ -310,3 +343,167 @@ def test_clips_that_do_not_do(
     control = f'control canny {{ net "{net}" clip "{tmp_path / "wide"}" }}'
     found = refused(spec_with(control, tiny_sd), monkeypatch)
     assert found.code == "G306"
+
+
+# --- depth: near is bright, whatever a model predicts ---
+
+
+def depth_folder(kind: str, folder: Path, **more: Any) -> Path:
+    """A tiny random depth model of a kind, with its image processor."""
+    import transformers as tf
+
+    torch.manual_seed(0)
+    dino = tf.Dinov2Config(
+        hidden_size=8,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    sizes: dict[str, Any] = {
+        "reassemble_factors": [4, 2, 1, 0.5],
+        "neck_hidden_sizes": [8, 8, 8, 8],
+        "fusion_hidden_size": 8,
+    }
+    size = {"height": 28, "width": 28}
+    model: Any
+    if kind == "depth_anything":
+        config = tf.DepthAnythingConfig(
+            backbone_config=dino, patch_size=14, reassemble_hidden_size=8, head_hidden_size=8, **sizes, **more
+        )  # fmt: skip
+        model = tf.DepthAnythingForDepthEstimation(config)
+        for parameter in model.head.parameters():
+            parameter.data.abs_()  # or a ReLU would make all of it nothing
+    elif kind == "glpn":
+        model = tf.GLPNForDepthEstimation(
+            tf.GLPNConfig(hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1], decoder_hidden_size=8)
+        )  # fmt: skip
+    else:
+        beit = tf.BeitConfig(
+            hidden_size=8,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            intermediate_size=16,
+            image_size=32,
+            patch_size=16,
+            use_relative_position_bias=True,
+            reshape_hidden_states=False,
+            out_features=["stage1", "stage2", "stage3", "stage4"],
+        )
+        config = tf.ZoeDepthConfig(
+            backbone_config=beit, backbone_hidden_size=8, bottleneck_features=8, num_relative_features=8, bin_embedding_dim=8, **sizes
+        )  # fmt: skip
+        model, size = tf.ZoeDepthForDepthEstimation(config), {"height": 32, "width": 32}
+    model.save_pretrained(folder)
+    if kind == "glpn":
+        tf.GLPNImageProcessor(size_divisor=32).save_pretrained(folder)
+    elif kind == "zoedepth":
+        tf.ZoeDepthImageProcessor(size=size, keep_aspect_ratio=False).save_pretrained(folder)
+    else:
+        tf.DPTImageProcessor(size=size).save_pretrained(folder)
+    return folder
+
+
+def predictions(folder: Path, frames: Frames) -> npt.NDArray[np.float32]:
+    made = DepthAnnotator(Control(kind="depth", annotator=str(folder)), Path(), CPU)
+    return np.stack([made._predict(frame) for frame in frames])
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "predicts"),
+    [
+        ("depth_anything", {}, "inverse"),
+        ("depth_anything", {"depth_estimation_type": "metric", "max_depth": 80}, "metric"),
+        ("glpn", {}, "metric"),
+        ("zoedepth", {}, "metric"),
+    ],
+)
+def test_near_is_bright(kind: str, more: dict[str, Any], predicts: str, tmp_path: Path) -> None:
+    folder, frames = depth_folder(kind, tmp_path, **more), pictures()
+    depths = predictions(folder, frames)
+    assert depths.shape == frames.shape[:3]
+    control = Control(kind="depth", annotator=str(folder))
+    found = annotator(control, Path(), SD15, device=CPU)(frames)
+    assert found.shape == frames.shape
+    assert (found.min(), found.max()) == (0, 255)
+    order = np.argsort(depths.ravel() * (1 if predicts == "inverse" else -1), kind="stable")
+    brightness = found[..., 0].ravel()[order].astype(int)
+    assert (np.diff(brightness) >= 0).all()  # from far to near
+    if predicts == "metric":
+        control = Control(kind="zoe", annotator=str(folder))
+        zoe = annotator(control, Path(), SD15, device=CPU)(frames)
+        assert (np.diff(zoe[..., 0].ravel()[order].astype(int)) >= 0).all()
+        assert zoe.min() == 0
+        assert zoe.max() == 255
+        assert (zoe != found).any()
+
+
+@pytest.mark.parametrize(
+    ("config", "predicts"),
+    [
+        ({"model_type": "dpt"}, "inverse"),
+        ({"model_type": "dpt", "backbone_config": {"model_type": "dinov2"}}, "metric"),
+        ({"model_type": "dpt", "backbone_config": {"model_type": "bit"}}, "inverse"),
+        ({"model_type": "depth_pro"}, "inverse"),
+        ({"model_type": "depth_anything"}, "inverse"),
+        ({"model_type": "depth_anything", "depth_estimation_type": "metric"}, "metric"),
+        ({"model_type": "glpn"}, "metric"),
+        ({"model_type": "chmv2"}, None),
+        ({"model_type": ["dpt"]}, None),
+        ({}, None),
+    ],
+)
+def test_what_depth_models_predict(config: dict[str, Any], predicts: str | None) -> None:
+    assert predicts_of(config) == predicts
+
+
+def test_depth_models_that_do_not_do(
+    net: Path, tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    named = f'net "{net}" annotator "{tmp_path}"'
+    path.write_text('{"model_type": "dpt"}')
+    found = refused(spec_with(f"control zoe {{ {named} }}", tiny_sd), monkeypatch)
+    assert found.code == "G519"
+    assert "`control depth {" in found.cure
+    path.write_text('{"model_type": "own"}')
+    found = refused(spec_with(f"control depth {{ {named} }}", tiny_sd), monkeypatch)
+    assert found.code == "G519"
+    assert "`depth_values metric`" in found.cure
+    for chosen in ("metric", "inverse"):
+        control = f"control depth {{ {named} depth_values {chosen} }}"
+        prepare(spec_with(control, tiny_sd), EXAMPLES)
+    missing = f'control depth {{ net "{net}" annotator "{tmp_path / "no"}" }}'
+    assert refused(spec_with(missing, tiny_sd), monkeypatch).code == "G502"
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "asked"),
+    [
+        ("body", {}),
+        ("hands", {"include_hand": True}),
+        ("face", {"include_face": True}),
+        ("full", {"include_hand": True, "include_face": True}),
+    ],
+)
+def test_hands_and_faces(
+    keypoints: Any, asked: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Detector:
+        @classmethod
+        def from_pretrained(cls, place: str) -> Detector:
+            return cls()
+
+        def __call__(self, image: Image.Image, *, detect_resolution: int, image_resolution: int, **more: bool) -> Image.Image:  # fmt: skip
+            assert more == asked
+            return image
+
+    fake: Any = types.ModuleType("controlnet_aux")
+    fake.OpenposeDetector = Detector
+    monkeypatch.setitem(sys.modules, "controlnet_aux", fake)
+    control = Control(kind="pose", keypoints=keypoints)
+    found = annotator(control, Path(), SD15, device=CPU)(pictures())
+    assert np.array_equal(found, pictures())

@@ -140,7 +140,8 @@ def test_it_is_described_without_torch(model: Path) -> None:
 def test_its_description_is_whole(model: Path, backbone: Backbone) -> None:
     assert backbone.name == str(model)
     size = native_size(str(model), Path())
-    assert size == backbone.native_size
+    assert size == backbone.native
+    assert size.size == backbone.native_size
     assert set(backbone.attended_levels) <= set(range(backbone.level_count))
     spans = backbone.tokenize(TARGET)
     assert len(spans) == backbone.max_tokens

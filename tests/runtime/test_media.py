@@ -8,6 +8,16 @@ import av
 import numpy as np
 import pytest
 from clips import EXAMPLES, ClipFolder
+from films import (
+    COLOURS,
+    bars_of,
+    corners,
+    quarters,
+    rotated,
+    write_bars,
+    write_film,
+    write_hdr,
+)
 from PIL import Image
 
 from grainspec import GrainError
@@ -119,6 +129,61 @@ def test_clips_that_lie_on_their_side_are_put_upright(tmp_path: Path) -> None:
     assert bright.shape == (64, 32)
     assert bright[:28].all()  # left became top: turned clockwise
     assert not bright[36:].any()
+
+
+def test_mirrored_and_wide_pixels_are_decoded_as_shown(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "v.mp4", [quarters()] * 3, aspect=Fraction(2))
+    rotated(path, (0, 1, 1, 0))
+    (frame,) = decode.decode_frames(path, [1], FrameCrop((0, 0, 32, 128), 32, 128))
+    assert corners(frame) == "RBGW"
+
+
+def test_photos_are_decoded_upright(tmp_path: Path) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    for number in range(3, 6):
+        Image.fromarray(quarters()).save(tmp_path / f"{number}.jpg", exif=tag)
+    frames = decode.decode_frames(tmp_path, [0, 2], FrameCrop((0, 0, 32, 64), 32, 64))
+    assert [corners(frame) for frame in frames] == ["BRWG", "BRWG"]
+
+
+@pytest.mark.parametrize("matrix", [1, 6, 9])
+def test_both_decoders_follow_the_tags(
+    tmp_path: Path, matrix: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bits, full in ((8, False), (10, True)):
+        path = write_bars(tmp_path / f"{bits}.mkv", matrix=matrix, full=full, bits=bits)
+        whole = FrameCrop((0, 0, 128, 32), 128, 32)
+        one = decode.decode_frames(path, [1], whole)
+        with monkeypatch.context() as patch:
+            patch.setattr(decode, "_decord_reader", lambda path: None)
+            other = decode.decode_frames(path, [1], whole)
+        assert np.abs(bars_of(one[0]) - COLOURS).max() <= 1
+        assert np.abs(bars_of(other[0]) - COLOURS).max() <= 1
+
+
+def test_hdr_is_decoded_to_standard_range(tmp_path: Path) -> None:
+    path = write_hdr(tmp_path / "v.mp4", [0, 0.58, 0.9, 0.3], 16)
+    (frame,) = decode.decode_frames(path, [1], FrameCrop((0, 0, 64, 32), 64, 32))
+    black, white, beyond, _ = bars_of(frame)[:, 0]
+    assert (black, beyond) == (0, 255)
+    assert 225 <= white <= 235
+
+
+def test_transparent_frames_are_put_on_the_stated_colour(tmp_path: Path) -> None:
+    picture = np.dstack([quarters(), np.full((32, 64), 255, np.uint8)])
+    picture[:, 32:, 3] = 0
+    path = write_film(tmp_path / "v.mov", [picture] * 2, codec="png", pix_fmt="rgba")
+    crop = FrameCrop((0, 0, 64, 32), 64, 32, background="#ff00ff")
+    (frame,) = decode.decode_frames(path, [1], crop)
+    assert frame[4, 60].tolist() == [255, 0, 255]
+    assert frame[4, 4].tolist() == [255, 0, 0]
+
+
+def test_playlists_are_not_decoded(tmp_path: Path) -> None:
+    (tmp_path / "v.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nv.ts\n")
+    with pytest.raises(GrainError, match="G330"):
+        decode.decode_frames(tmp_path / "v.m3u8", [0], WHOLE)
 
 
 def test_sixteen_bit_frames_are_scaled(tmp_path: Path) -> None:

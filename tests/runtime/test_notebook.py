@@ -20,6 +20,7 @@ from grainspec import Builder, GrainError
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import Size
 from grainspec_runtime.editing.editor import Editor, EditResult
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.notebook import MAX_BYTES, MAX_FRAMES, MAX_SIDE, animation
 from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.views.regions import region_sheet
@@ -71,7 +72,7 @@ def test_a_result_is_the_clip_before_and_after() -> None:
         prepared,
         source,
         edited,
-        8.0,
+        FrameTimes.even(8, 8),
         {"sample": 2.5},
         False,
         (doubt,),

@@ -32,7 +32,7 @@ from grainspec.model.expressions import (
 )
 from grainspec.testing.strategies.settings import settings
 from grainspec.testing.strategies.values import numbers
-from grainspec.testing.strategies.words import texts
+from grainspec.testing.strategies.words import paths, texts
 
 
 @cache
@@ -119,7 +119,7 @@ def mask_files(draw: st.DrawFn) -> MaskFiles:
     """
     pixels, options = draw(_MASK_PIXELS), draw(_MASK_OPTIONS)
     values = {name: draw(strategy) for name, strategy in pixels.items()}
-    return MaskFiles(path=draw(texts(1)), **values, **options)
+    return MaskFiles(path=draw(paths()), **values, **options)
 
 
 _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
@@ -128,6 +128,10 @@ _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         {"threshold": numbers(0.01, 1)},
         {"index": st.integers(0, 65535)},
         {"colour": st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")},
+        {"label": texts(1)},
+        {"label": texts(1), "index": st.integers(0, 65535)},
+        {"alpha": st.just(True)},
+        {"alpha": st.just(True), "threshold": numbers(0.01, 1)},
     ]
 )
 _MASK_OPTIONS = settings(
@@ -135,6 +139,8 @@ _MASK_OPTIONS = settings(
     threshold=None,
     index=None,
     colour=None,
+    label=None,
+    alpha=None,
     first=st.integers(-MAX_FRAME, MAX_FRAME),
 )
 """Options that do not exclude each other."""

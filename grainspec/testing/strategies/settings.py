@@ -12,7 +12,7 @@ from grainspec.model.nodes import Node
 from grainspec.model.settings import MAX_LEVEL
 from grainspec.model.shapes import FrameRange, Length
 from grainspec.testing.strategies.values import numbers, some
-from grainspec.testing.strategies.words import texts
+from grainspec.testing.strategies.words import paths
 
 
 def settings(
@@ -70,8 +70,8 @@ _VALUES: dict[str, Callable[[Declaration], st.SearchStrategy[Any]]] = {
     "decimal": _numbers,
     "percent": _numbers,
     "choice": lambda declared: st.sampled_from(declared.choices),
-    "text": lambda declared: texts(1),
-    "path": lambda declared: texts(1),
+    "text": lambda declared: paths(),
+    "path": lambda declared: paths(),
     "flag": lambda declared: st.just(True),
     "length": _lengths,
     "frames": lambda declared: st.integers(0, 20).map(

@@ -36,7 +36,7 @@ from grainspec.model.spec import (
 from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, unfilled
 from grainspec.testing.strategies.settings import settings
 from grainspec.testing.strategies.values import numbers
-from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, prompt_of, texts
+from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, paths, prompt_of, texts
 
 Statements = tuple[Edit | Keep | Free, ...]
 
@@ -64,8 +64,8 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
     )
     target, edits = _statements(draw, [claim for *_, claim in drawn], known)
     spec = EditSpec(
-        video=Video(path=draw(texts(1)), **draw(_CLIP)),
-        model=draw(st.sampled_from(["demo", "owner/name", "./folder"]) | texts(1)),
+        video=Video(path=draw(paths()), **draw(_CLIP)),
+        model=draw(st.sampled_from(["demo", "owner/name", "./folder"]) | paths()),
         source=draw(texts()),
         target=target,
         negative=draw(texts()),
@@ -199,6 +199,7 @@ _CLIP = settings(
     step=st.integers(1, 4),
     size=st.just(Size(width=512, height=384)),
     crop=boxes(moving=False),
+    alpha=st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}"),
 )
 
 

@@ -89,3 +89,13 @@ def prompt_of(looks: Sequence[Look], first: int) -> tuple[str, tuple[str, ...]]:
     ]
     again = [phrase for phrase, (_, twice) in zip(phrases, looks, strict=True) if twice]
     return " and ".join([*phrases, *again]), tuple(phrases)
+
+
+def paths() -> st.SearchStrategy[str]:
+    """Paths and names of models: texts on one line.
+
+    >>> from hypothesis import find
+    >>> find(paths(), lambda path: "/" in path)
+    '/'
+    """
+    return texts(1).map(lambda text: text.replace("\t", "/").replace("\n", "/"))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
 from grainspec_runtime.attention.class_order import BLOCK
 from grainspec_runtime.cache.folder import cache_folder
@@ -67,7 +68,7 @@ def tiles_file() -> Path:
 @cache
 def _tiles(path: Path) -> dict[str, Tile]:
     try:
-        entries = json.loads(path.read_text())
+        entries = read_json(path, most=1 << 20, bounded=True)
         tiles = {str(key): Tile(*value) for key, value in entries.items()}
     except FileNotFoundError:
         return {}

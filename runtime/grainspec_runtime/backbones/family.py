@@ -15,10 +15,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Size
+from grainspec.clip.crop import NativeSize
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.spec import Control, EditSpec, Inject, Modulation
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
 
@@ -51,16 +53,29 @@ class Family(Protocol):
     def weighted(self) -> Sequence[str]:
         """The components that have weights."""
 
-    def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
+    def describe(
+        self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
+    ) -> Backbone:
         """Read the facts that the compiler needs from configuration files.
 
-        ``embeddings`` are textual inversions that the model will be loaded with. Raises GrainError:
+        ``embeddings`` are textual inversions that the model will be loaded with. ``outlined`` reads
+        JSON only, with no library of models: the tokens of a text are then its words, of which a
+        tokenizer makes at least one each. Raises GrainError:
         G502 if files are missing or broken, G504 if the architecture is not supported, G507 if
-        components do not fit together, G508 if textual inversions do not fit.
+        components do not fit together, G508 if textual inversions do not fit, G524 if the model is
+        distilled, G528 if a configuration is not accepted.
         """
 
-    def native_size(self, model: ModelFolder) -> Size:
-        """Return the frame size that the model was trained on."""
+    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+        """Check a checkpoint and LoRAs by their files; return the warnings.
+
+        ``grain check`` calls it, so it loads no tokenizer and downloads nothing. Raises GrainError
+        as :meth:`describe` does for what files tell without a tokenizer, and G508 for LoRAs that
+        are for another kind of model.
+        """
+
+    def native_size(self, model: ModelFolder) -> NativeSize:
+        """Return the frame size that the model was trained on, and what sides are multiples of."""
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
         """Raise GrainError if a spec uses something that this model does not support."""
@@ -91,7 +106,15 @@ class Checkpoint(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder that the model was loaded from."""
+        """The folder that the model, or at least its configuration, was loaded from."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file of its weights, whose configuration is ``folder``; None if all is there."""
+
+    @property
+    def findings(self) -> Sequence[Diagnostic]:
+        """Warnings from loading it."""
 
     @property
     def device(self) -> torch.device:

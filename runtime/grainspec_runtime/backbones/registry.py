@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
-from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family
@@ -53,10 +53,10 @@ def family_of(model: ModelFolder) -> Family:
         cure = f"Use a checkpoint of {families()[0].name}: `{REAL_MODEL_LINE}`."
         raise fail("G504", message, cure, model.span)
     for part, wanted in family.parts[model.pipeline].items():
-        entry = model.index.get(part)
-        actual = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+        library, actual = _class_of(model.index.get(part))
         # several tokenizer classes read the same files
-        if actual != wanted and not (actual and part.startswith("tokenizer")):
+        right = actual == wanted or (actual and part.startswith("tokenizer"))
+        if not right or library not in _LIBRARIES:
             has = f"is a {actual}" if actual else "is missing"
             message = f"the {part} of {model.name} {has}; this release supports {wanted}"
             cure = f"Use a checkpoint with the components of {family.name}."
@@ -64,12 +64,24 @@ def family_of(model: ModelFolder) -> Family:
     return family
 
 
-def find_model(model: str, base: Path, span: Span | None = None) -> tuple[ModelFolder, Family]:
+_LIBRARIES = ("diffusers", "transformers")
+
+
+def _class_of(entry: object) -> tuple[str | None, str | None]:
+    """Return library and class of a component, as an index names them: ``["diffusers", "…"]``."""
+    if isinstance(entry, list) and len(entry) == 2 and all(isinstance(it, str) for it in entry):
+        return entry[0], entry[1]
+    return None, None
+
+
+def find_model(
+    model: str, base: Path, span: Span | None = None, *, online: bool = True
+) -> tuple[ModelFolder, Family]:
     """Find a model's folder and family from its configuration.
 
     Raises GrainError as :func:`grainspec_runtime.models.locate.locate` and :func:`family_of` do.
     """
-    located = locate(model, base, span=span)
+    located = locate(model, base, span=span, online=online)
     return located, family_of(located)
 
 
@@ -84,7 +96,7 @@ def describe(
     return family.describe(located, embeddings)
 
 
-def native_size(model: str, base: Path) -> Size | None:
+def native_size(model: str, base: Path) -> NativeSize | None:
     """Return the frame size that a model was trained on; None if the model is not available."""
     try:
         located, family = find_model(model, base)
@@ -96,7 +108,9 @@ def native_size(model: str, base: Path) -> Size | None:
 def load_checkpoint(
     model: str, base: Path, options: LoadOptions | None = None, *, span: Span | None = None
 ) -> Checkpoint:
-    """Load ``demo``, a folder in diffusers' format or a hub id, from safetensors weights only.
+    """Load ``demo``, a folder in diffusers' format, a single file or a hub id.
+
+    Only safetensors weights are loaded.
 
     Raises GrainError as :func:`find_model` and :meth:`Family.load` do.
     """

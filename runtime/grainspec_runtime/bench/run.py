@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
 from grainspec_runtime.bench.cases import Case, Split, make_case, make_cases
 from grainspec_runtime.bench.clips import RenderedCase
@@ -59,8 +60,8 @@ class Job:
         content: Result = {}
         if path.is_file():
             try:
-                content = json.loads(path.read_text())
-            except ValueError:  # foreign, or truncated by a full disk: run again
+                content = read_json(path, bounded=True)
+            except (OSError, ValueError):  # foreign, or truncated by a full disk: run again
                 content = {}
         scores = content.get("scores", {})
         current = {

@@ -7,6 +7,7 @@ import os
 import re
 
 from grainspec.diagnostics import fail
+from grainspec.regular_file import read_bytes
 from grainspec.whole_file import whole_file
 from grainspec_runtime.cache.folder import cache_folder
 
@@ -31,7 +32,7 @@ def cache_limit() -> int:
             message = f"the environment variable {VARIABLE} has an {error}"
             raise fail("G202", message, f"Set a size: `{VARIABLE}=4GB`.") from error
     with contextlib.suppress(OSError, ValueError):
-        return size_in_bytes((cache_folder() / _FILE).read_text(encoding="ascii")[:32])
+        return size_in_bytes(read_bytes(cache_folder() / _FILE, 64).decode("ascii"))
     return DEFAULT_LIMIT
 
 

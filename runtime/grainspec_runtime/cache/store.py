@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -20,19 +19,19 @@ from safetensors.torch import save
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, reason_of
-from grainspec.whole_file import whole_file
+from grainspec.file_lock import remove_abandoned
+from grainspec.regular_file import require_regular
+from grainspec.whole_file import PARTIAL, whole_file
 from grainspec_runtime.cache.folder import cache_folder
 from grainspec_runtime.cache.limit import cache_limit
-from grainspec_runtime.cache.use import in_use, remove_unused
+from grainspec_runtime.cache.use import in_use, remove_unused, remove_unused_locks
 
 KINDS = {"inversion": "inversions", "unfinished": "unfinished"}
 """The kinds of entries, and the folder of each."""
 
 Warn = Callable[[Diagnostic], None]
 
-_CHECKSUM = "checksum"
-_FORGOTTEN = 3600.0
-"""Partial files older than this many seconds are left over from a dead process."""
+_KEY, _CHECKSUM = "key", "checksum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def save_entry(
     """Save tensors, then evict down to the limit; does nothing if the cache is not writable."""
     path = entry_path(kind, key)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {**about, _CHECKSUM: _checksum(on_cpu)}
+    metadata = {**about, _KEY: f"{kind} {key}", _CHECKSUM: _checksum(on_cpu)}
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial:
@@ -73,7 +72,7 @@ def save_entry(
 def load_entry(kind: str, key: str, warn: Warn) -> dict[str, Tensor] | None:
     """Load an entry's tensors onto the CPU; None if there is no such entry.
 
-    A damaged entry is deleted, and ``warn`` receives G512.
+    An entry that is damaged, or that belongs to another key, is deleted; ``warn`` receives G512.
     """
     path = entry_path(kind, key)
     if not path.is_file():
@@ -81,9 +80,13 @@ def load_entry(kind: str, key: str, warn: Warn) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            checksum = (file.metadata() or {}).get(_CHECKSUM)
-        if checksum != _checksum(tensors):
+            metadata = file.metadata() or {}
+        if metadata.get(_KEY) != f"{kind} {key}":
+            raise ValueError("it has the key of another entry, or none")
+        if metadata.get(_CHECKSUM) != _checksum(tensors):
             raise ValueError("its checksum does not match")
+    except FileNotFoundError:  # another process deleted it
+        return None
     except (OSError, SafetensorError, ValueError) as error:
         warn(_damaged(path, error))
         with contextlib.suppress(OSError):
@@ -105,6 +108,7 @@ def entries(warn: Warn) -> list[Entry]:
     listed = []
     for kind, path in _files():
         try:
+            require_regular(path)
             with safe_open(path, "pt") as file:
                 about = {**(file.metadata() or {})}
             facts = path.stat()
@@ -114,6 +118,7 @@ def entries(warn: Warn) -> list[Entry]:
             warn(_damaged(path, error))
             remove_unused(path)
             continue
+        about.pop(_KEY, None)
         about.pop(_CHECKSUM, None)
         listed.append(Entry(kind, path, facts.st_size, facts.st_mtime, about))
     return sorted(listed, key=lambda entry: entry.used)
@@ -137,10 +142,8 @@ def prune(limit: int, *, but: Path | None = None) -> int:
         if path != but and remove_unused(path):
             freed += size
     for folder in KINDS.values():
-        for path in (cache_folder() / folder).glob(".*.part"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _FORGOTTEN:
-                    path.unlink()
+        remove_abandoned((cache_folder() / folder).glob(PARTIAL))
+        remove_unused_locks(cache_folder() / folder)
     return freed
 
 
@@ -155,7 +158,7 @@ def _files() -> list[tuple[str, Path]]:
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
     crc = 0
     for name in sorted(tensors):
-        crc = zlib.crc32(f"{name}{list(tensors[name].shape)}".encode(), crc)
+        crc = zlib.crc32(f"{name}{list(tensors[name].shape)}{tensors[name].dtype}".encode(), crc)
         crc = zlib.crc32(tensors[name].contiguous().numpy().data.cast("B"), crc)
     return f"{crc:08x}"
 

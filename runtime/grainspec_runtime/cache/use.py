@@ -12,10 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]
+from grainspec.file_lock import delete_locked, locked_file
 
 _OURS: list[Path] = []
 
@@ -25,7 +22,7 @@ def in_use(entry: Path) -> Iterator[None]:
     """Protect ``entry`` from eviction inside the block; the entry need not exist yet."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # nothing is evicted from a read-only cache
-            stack.enter_context(_locked(entry))
+            stack.enter_context(_shared(entry))
         _OURS.append(entry)
         try:
             yield
@@ -34,35 +31,46 @@ def in_use(entry: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(entry: Path) -> Iterator[None]:
-    if fcntl is None:
-        yield
-        return
+def _shared(entry: Path) -> Iterator[None]:
     place = _lock_of(entry)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+    file = locked_file(place, shared=True, wait=True)
+    try:
         yield
-        with contextlib.suppress(OSError):  # another process may still use it
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            place.unlink(missing_ok=True)
+    finally:
+        if file:
+            file.close()
+        with contextlib.suppress(OSError):
+            _delete_lock(place)
 
 
 def remove_unused(entry: Path) -> bool:
     """Delete an entry unless it is in use; returns whether it was deleted."""
     if entry in _OURS:
         return False
-    place = _lock_of(entry)
     try:
-        with contextlib.ExitStack() as stack:
-            if fcntl is not None and place.exists():
-                file = stack.enter_context(place.open("a"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = locked_file(_lock_of(entry))
+        if file is None:
+            return False
+        try:
             entry.unlink(missing_ok=True)
-            place.unlink(missing_ok=True)
-    except OSError:  # in use, or not permitted
+        finally:
+            delete_locked(file, _lock_of(entry))
+    except OSError:  # not permitted
         return False
     return True
+
+
+def remove_unused_locks(folder: Path) -> None:
+    """Delete the lock files in a cache folder that nobody holds: those of killed processes."""
+    for place in folder.glob(".*.lock"):
+        with contextlib.suppress(OSError):
+            _delete_lock(place)
+
+
+def _delete_lock(place: Path) -> None:
+    if place.exists() and (file := locked_file(place)):
+        delete_locked(file, place)
 
 
 def _lock_of(entry: Path) -> Path:

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.device import known_device
-from grainspec_runtime.runs.write import check_writable
+from grainspec_runtime.runs.write import check_writable, claimed_runs
 
 CASES, QUICK_CASES = 120, 24
 STEPS, QUICK_STEPS = 20, 15
@@ -116,7 +116,7 @@ def bench(
     check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
     job = Job(split, methods, steps, out, devices, threads=max(1, cores // workers))
-    with progress_bars(format_) as progress:
+    with claimed_runs([out]), progress_bars(format_) as progress:
         results = run_bench(
             count, job, workers=workers, progress=lambda done, total: progress("cases", done, total)
         )
@@ -138,8 +138,8 @@ def bench(
     if format_ == "json":
         print_json(about)
         return
-    print(tables(summary, chosen))
-    print(f"wrote {out}: open {out / 'index.html'} to see every clip")
+    say(tables(summary, chosen))
+    say(f"wrote {out}: open {out / 'index.html'} to see every clip")
 
 
 def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:

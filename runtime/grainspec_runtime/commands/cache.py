@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import click
 
-from grainspec.cli.output import Format, counted, format_option, print_findings, print_json
-from grainspec.diagnostics import Diagnostic, fail, visible
+from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
+from grainspec.diagnostics import Diagnostic, fail
 from grainspec_runtime.cache.limit import size_in_bytes
 
 _WHAT = {"inversion": "inversion", "unfinished": "unfinished run"}
@@ -93,12 +93,12 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
     print_findings(damaged)
     for entry in reversed(listed):
         age = _age(time.time() - entry.used)
-        print(f"{_WHAT[entry.kind]:<15} {shown_size(entry.size):>7}  {age:<11} ", end="")
-        print(visible(", ".join(_description(entry.about))))
+        say(f"{_WHAT[entry.kind]:<15} {shown_size(entry.size):>7}  {age:<11} ", end="")
+        say(", ".join(_description(entry.about)).replace("\n", " "))
     if freed:
-        print(f"freed {shown_size(freed)}")
+        say(f"freed {shown_size(freed)}")
     count = "1 entry" if len(listed) == 1 else f"{len(listed)} entries"
-    print(f"{folder}: {count}, {shown_size(total)} of at most {shown_size(allowed)}")
+    say(f"{folder}: {count}, {shown_size(total)} of at most {shown_size(allowed)}")
 
 
 def _description(about: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import GrainError
 
 
@@ -50,10 +50,10 @@ def doctor(format_: Format) -> None:
         print_json({"can_run": not failed, "findings": [asdict(check) for check in checks]})
     else:
         for check in checks:
-            print(f"{'ok ' if check.fine else 'NO '} {check.what:<22} {check.found}")
+            say(f"{'ok ' if check.fine else 'NO '} {check.what:<22} {check.found}")
             if check.cure:
-                print(f"{'':<27}{check.cure}")
-        print(f"this machine {'cannot' if failed else 'can'} run edits")
+                say(f"{'':<27}{check.cure}")
+        say(f"this machine {'cannot' if failed else 'can'} run edits")
     if failed:
         raise SystemExit(1)
 

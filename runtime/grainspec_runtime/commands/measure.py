@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_findings, print_json
+from grainspec.cli.output import Format, format_option, print_findings, print_json, say
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
@@ -126,8 +126,8 @@ def measure(
         _print_json(measured, used, method, warnings)
     else:
         print_findings(warnings)
-        print(_table(measured))
-        print(f"CLIP: {used or 'none'}; flow: {method}")
+        say(_table(measured))
+        say(f"CLIP: {used or 'none'}; flow: {method}")
     if choice_failed:
         raise SystemExit(1)
 

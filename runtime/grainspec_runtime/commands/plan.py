@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.save import save_plan
@@ -89,7 +89,7 @@ def plan(
         if format_ == "json":
             print_json({"differences": [change.as_json() for change in changes]})
         else:
-            print(differences_text(changes))
+            say(differences_text(changes))
         return
     plan_facts: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
     windows = prepared.windows
@@ -100,15 +100,15 @@ def plan(
         plan_facts["pictures"] = [str(picture) for picture in pictures]
         print_json(plan_facts)
     else:
-        print(facts_text(plan_facts))
+        say(facts_text(plan_facts))
         if len(windows) > 1:
             frames = len(windows[0].frames)
-            print(
+            say(
                 f"\nruns in {len(windows)} windows of {frames} frames; each window sets its "
                 "self-attention strengths by its own areas, not by the clip's areas above"
             )
         for path in [*([output] if output else []), *pictures]:
-            print(f"wrote {path}")
+            say(f"wrote {path}")
 
 
 def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import written
@@ -52,4 +52,4 @@ def report(run: Path, output: Path | None, format_: Format) -> None:
     if format_ == "json":
         print_json({"output": str(output), "runs": [str(folder) for folder in folders]})
     else:
-        print(f"wrote {output}")
+        say(f"wrote {output}")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
 
@@ -101,8 +101,8 @@ def run(
     file = SpecFile.read(spec, sets)
     output = output or Path("runs") / spec.stem
     with file.explained():
-        _, embeddings = loading.additions()
-        prepared = _prepared(file, variants, embeddings)
+        loras, embeddings = loading.additions()
+        prepared = _prepared(file, variants, embeddings, loras)
         shown: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
@@ -114,6 +114,7 @@ def run(
 
         from grainspec_runtime.runs.write import (
             check_writable,
+            claimed_runs,
             finished_run,
             manifest_of,
             save_comparison,
@@ -121,7 +122,8 @@ def run(
         )
 
         places = [output / one.variant if one.variant else output for one in prepared]
-        for place in {output, *places}:
+        folders = list(dict.fromkeys([output, *places]))
+        for place in folders:
             check_writable(place)
 
         from transformers.utils import logging
@@ -142,13 +144,14 @@ def run(
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with (
+            claimed_runs(folders),
             progress_bars(format_) as progress,
             editor.session(prepared, progress=progress) as session,
         ):
             for one, place in zip(prepared, places, strict=True):
                 result = edit(session, one, finished=partial(finished_run, place))
                 if not result.was_finished:
-                    save_run(
+                    result = save_run(
                         result,
                         place,
                         spec_text=file.text,
@@ -169,33 +172,38 @@ def run(
         return
     for result, place in zip(results, places, strict=True):
         if result.was_finished:
-            print(f"kept {place}: already finished by the interrupted run")
+            say(f"kept {place}: already finished by the interrupted run")
             continue
         total = sum(result.seconds.values())
         cached = ", inversion from the cache" if result.inversion_cached else ""
-        print(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
+        say(f"edited {len(result.edited)} frames in {total:.0f} s{cached}")
         if result.resumed_at:
             steps = result.prepared.spec.sampler.steps
-            print(f"resumed an interrupted run after step {result.resumed_at} of {steps}")
+            say(f"resumed an interrupted run after step {result.resumed_at} of {steps}")
         if result.reconstruction:
             back = result.reconstruction
-            print(
+            say(
                 f"reconstruction PSNR: {back.psnr:.1f} dB; "
                 f"the VAE's round trip alone has {back.vae_psnr:.1f} dB"
             )
-        print(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
+        say(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
-        print(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
+        say(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
 
 
 def _prepared(
-    file: SpecFile, variants: tuple[str, ...], embeddings: Sequence[Embedding]
+    file: SpecFile,
+    variants: tuple[str, ...],
+    embeddings: Sequence[Embedding],
+    loras: Sequence[Lora],
 ) -> list[Prepared]:
     """Prepare the named variants, each once, or the spec itself if none is named."""
     if ALL in variants and file.whole.variants:
         variants = file.whole.variant_names
     file.check_choice(*variants)
     if not variants:
-        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings)]
+        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings, loras=loras)]
     names = tuple(dict.fromkeys(variants))
-    return prepare_variants(file.whole, names, file.base, sets=file.sets, embeddings=embeddings)
+    return prepare_variants(
+        file.whole, names, file.base, sets=file.sets, embeddings=embeddings, loras=loras
+    )

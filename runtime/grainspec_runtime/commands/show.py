@@ -9,7 +9,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from grainspec.cli.output import Format, format_option, print_json
+from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound
@@ -18,6 +18,7 @@ from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.views.levels import at_level, vanished_frames
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.regions import bound_regions, edited_and_kept, regions_picture
@@ -98,14 +99,15 @@ def show(
                 drawn.save(partial, format="PNG")
             else:
                 frames = decode_frames(path, layout.frames, bound.crop)
-                fps = bound.facts.fps / chosen.video.step
-                _save_animation(_animation(frames, rows, lines), partial, kind, fps)
+                step, fps = chosen.video.step, bound.facts.fps
+                times = clip_times(path, layout.frames, step=step, fps=fps)
+                _save_animation(_animation(frames, rows, lines), partial, kind, times)
     file.print_findings(warnings, format_)
     if format_ == "json":
         shown = _facts(output, bound, layout, plan)
         print_json({**shown, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
-        print(f"wrote {output}")
+        say(f"wrote {output}")
 
 
 def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Frames:
@@ -116,9 +118,9 @@ def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Fra
     return np.concatenate([clips, np.broadcast_to(strip, (len(clips), *strip.shape))], axis=1)
 
 
-def _save_animation(frames: Frames, path: Path, kind: str, fps: float) -> None:
+def _save_animation(frames: Frames, path: Path, kind: str, times: FrameTimes) -> None:
     if kind == ".mp4":
-        encode_video(frames, path, fps=fps, container="mp4")
+        encode_video(frames, path, fps=times, container="mp4")
         return
     first, *others = (Image.fromarray(frame) for frame in frames)
     first.save(
@@ -126,7 +128,7 @@ def _save_animation(frames: Frames, path: Path, kind: str, fps: float) -> None:
         format="GIF" if kind == ".gif" else "WEBP",
         save_all=True,
         append_images=others,
-        duration=round(1000 / fps),
+        duration=times.milliseconds(10 if kind == ".gif" else 1),
         loop=0,
     )
 
@@ -150,7 +152,7 @@ def _facts(output: Path, bound: Bound, layout: Layout, plan: MaskPlan | None) ->
     facts: dict[str, Any] = {
         "picture": str(output),
         "frames": list(layout.frames),
-        "size": [bound.crop.width, bound.crop.height],
+        "size": list(bound.crop.size),
         "regions": [
             {"name": name, "share_of_frame": [round(float(a), 5) for a in areas[:, i]]}
             for i, name in enumerate(layout.names)

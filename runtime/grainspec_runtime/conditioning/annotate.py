@@ -16,10 +16,10 @@ from PIL import Image
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control
+from grainspec_runtime.conditioning.depth import WEIGHTS, DepthAnnotator, check_depth
 from grainspec_runtime.demo.pose import PoseDetector
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.tensors import to_frames, to_tensor
-from grainspec_runtime.models.hub import download_cure, folder_of
 from grainspec_runtime.models.locate import DEMO_FOLDER
 
 Annotator = Callable[[Frames], Frames]
@@ -32,18 +32,29 @@ _AUX = {
 }
 """The annotator classes of controlnet_aux."""
 _AUX_WEIGHTS = "lllyasviel/Annotators"
-_DEPTH_WEIGHTS = "Intel/dpt-hybrid-midas"
+_KEYPOINTS = {
+    "body": {},
+    "hands": {"include_hand": True},
+    "face": {"include_face": True},
+    "full": {"include_hand": True, "include_face": True},
+}
+"""The arguments of controlnet_aux's OpenposeDetector, whose default is the body alone."""
 _CANNY_LOW, _CANNY_HIGH = 100, 200
 """The thresholds that ControlNets for Canny edges are commonly used with."""
 
 _CURE = 'provide your own control images: `control {} {{ clip "control.mp4" }}`.'
 
 
-def check_annotator(control: Control, model: str) -> None:
-    """Raise GrainError (G501) if a package that the control's kind requires is missing."""
+def check_annotator(control: Control, base: Path, model: str) -> None:
+    """Raise GrainError if a control's annotator cannot be used, as far as this is known early.
+
+    G501: a package is missing; G502, G503, G519: as :func:`check_depth`.
+    """
     if control.clip is None and not _is_demo(control, model):
         if control.kind == "canny":
             _opencv(control)
+        elif control.kind in WEIGHTS:
+            check_depth(control, base)
         elif control.kind in _AUX:
             _controlnet_aux(control)
 
@@ -59,8 +70,8 @@ def annotator(control: Control, base: Path, model: str, *, device: torch.device)
         return _demo_pose(device)
     if control.kind == "canny":
         return _canny(control)
-    if control.kind == "depth":
-        return _depth(control, base, device)
+    if control.kind in WEIGHTS:
+        return DepthAnnotator(control, base, device)
     return _with_controlnet_aux(control, base, device)
 
 
@@ -90,46 +101,6 @@ def _canny(control: Control) -> Annotator:
     return annotate
 
 
-def _depth(control: Control, base: Path, device: torch.device) -> Annotator:
-    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
-
-    name = control.annotator or _DEPTH_WEIGHTS
-    example = f'`control depth {{ annotator "{_DEPTH_WEIGHTS}" }}`'
-    folder = folder_of(
-        name,
-        base,
-        ["*.json", "*.safetensors"],
-        what="the depth model",
-        missing=f"Name an existing folder or a hub id: {example}.",
-        unreachable=download_cure(example),
-        span=control.span_of("annotator") or control.span,
-    )
-    try:
-        model: Any = AutoModelForDepthEstimation.from_pretrained(folder, use_safetensors=True)
-        processor: Any = AutoImageProcessor.from_pretrained(folder)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise _broken("the depth model", name, error, control) from error
-    torch.nn.Module.to(model, device).eval().requires_grad_(False)
-
-    @torch.inference_mode()
-    def annotate(frames: Frames) -> Frames:
-        depths_HW = []
-        for frame in frames:
-            inputs = processor(images=Image.fromarray(frame), return_tensors="pt").to(device)
-            depth_1hw = model(**inputs).predicted_depth.float()
-            size = frame.shape[:2]
-            full_11HW = torch.nn.functional.interpolate(depth_1hw[None], size=size, mode="bicubic")
-            depths_HW.append(full_11HW[0, 0].cpu())
-        depth_FHW = torch.stack(depths_HW)
-        # One scale for the whole clip prevents flicker. The models predict larger values for nearer
-        # points, and ControlNets expect near to be white.
-        low, high = float(depth_FHW.amin()), float(depth_FHW.amax())
-        grey = ((depth_FHW - low) * (255 / (high - low or 1))).round().to(torch.uint8)
-        return grey.numpy()[..., None].repeat(3, axis=3)
-
-    return annotate
-
-
 def _with_controlnet_aux(control: Control, base: Path, device: torch.device) -> Annotator:
     package = _controlnet_aux(control)
     name = control.annotator or _AUX_WEIGHTS
@@ -140,6 +111,7 @@ def _with_controlnet_aux(control: Control, base: Path, device: torch.device) -> 
         raise _broken(f"the {control.kind} annotator", name, error, control) from error
     if hasattr(detector, "to"):
         detector = detector.to(device)
+    keypoints = _KEYPOINTS[control.keypoints] if control.kind == "pose" else {}
 
     def annotate(frames: Frames) -> Frames:
         height, width = frames.shape[1:3]
@@ -149,6 +121,7 @@ def _with_controlnet_aux(control: Control, base: Path, device: torch.device) -> 
                 Image.fromarray(frame),
                 detect_resolution=min(height, width),
                 image_resolution=min(height, width),
+                **keypoints,
             )
             scaled = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
             images.append(np.asarray(scaled))

@@ -19,8 +19,10 @@ from torch import Tensor
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control, ControlKind
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.claims import check_folder
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
-from grainspec_runtime.models.locate import DEMO_FOLDER, read_json
+from grainspec_runtime.models.locate import DEMO_FOLDER
 
 DEFAULTS: dict[ControlKind, str] = {
     "canny": "lllyasviel/control_v11p_sd15_canny",
@@ -29,6 +31,7 @@ DEFAULTS: dict[ControlKind, str] = {
     "lineart": "lllyasviel/control_v11p_sd15_lineart",
     "softedge": "lllyasviel/control_v11p_sd15_softedge",
     "normal": "lllyasviel/control_v11p_sd15_normalbae",
+    "zoe": "lllyasviel/control_v11f1p_sd15_depth",  # trained on depth of MiDaS, LeReS and ZoeDepth
 }
 """The ControlNets if a spec names none; all are for Stable Diffusion 1.5."""
 DEMO_NETS: dict[ControlKind, str] = {"pose": str(DEMO_FOLDER / "controlnet")}
@@ -141,12 +144,13 @@ def load_controls(
     """Load ControlNets with their images, uint8 ``[F, H, W, 3]``; None if there are no controls.
 
     Only safetensors are loaded. Raises GrainError: G502 if weights are missing or broken, G503 if
-    the download fails.
+    the download fails, G528 if a configuration is not accepted.
     """
     parts = []
     for control, frames in zip(controls, pictures, strict=True):
         folder = _folder(control, base, model, _WEIGHTS)
         name = _name(control, model)
+        check_folder(folder, control.span_of("net") or control.span)
         try:
             net = ControlNetModel.from_pretrained(folder, use_safetensors=True)
         except (OSError, SafetensorError, ValueError, RuntimeError) as error:

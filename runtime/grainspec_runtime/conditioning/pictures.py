@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.matching import match_frames
 from grainspec.model.spec import Control
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.media.decode import Frames, decode_frames
@@ -20,6 +22,7 @@ def control_pictures(
     source: Frames,
     *,
     base: Path,
+    clip: Path,
     model: str,
     frames: Sequence[int],
     crop: FrameCrop,
@@ -28,15 +31,19 @@ def control_pictures(
 ) -> Frames:
     """Return the control images for ``source``, uint8 ``[F, H, W, 3]``.
 
-    ``frames`` are the source's frame numbers and ``facts`` its size. A control clip of the user's
-    is cropped and scaled by the same ``crop`` as the source, adjusted to the control clip's own
-    size. Raises GrainError as :func:`annotator` and :func:`decode_frames` do.
+    ``clip`` is the source's file, ``facts`` are its size and rate, ``frames`` its frame numbers. A
+    control clip of the user's is matched to it by number or time, as :func:`match_frames` does, and
+    cropped and scaled by the same ``crop``, adjusted to its own size. Raises GrainError as
+    :func:`annotator` and :func:`decode_frames` do.
     """
     if control.clip is None:
         return annotator(control, base, model, device=device)(source)
     path = base / control.clip
-    own = probe(path, needed=frames[-1], span=control.span_of("clip"))
+    own = probe(path, span=control.span_of("clip"))
+    match = match_frames(clip, facts, path, own, frames)
+    numbers = np.array(match.numbers if match else frames)
     across, down = own.width / facts.width, own.height / facts.height
     left, top, right, bottom = crop.box
     scaled = replace(crop, box=(left * across, top * down, right * across, bottom * down))
-    return decode_frames(path, frames, scaled)
+    decoded = sorted({*numbers.tolist()})
+    return decode_frames(path, decoded, scaled)[np.searchsorted(decoded, numbers)]

@@ -77,20 +77,21 @@ def edit(
         study = attention.study()
         edited = _decoded(session, prepared, sampled.latents)
         if options.reconstruct:
-            reconstruction = _reconstructed(session, job)
+            reconstruction = _reconstructed(session, prepared, job)
     checkpoint = session.checkpoint
     return EditResult(
         prepared=prepared,
-        source=session.frames,
+        source=prepared.bound.crop.unpadded(session.frames),
         edited=edited,
-        fps=session.fps,
+        times=session.times,
+        sound=session.sound,
         seconds=session.stages.take_seconds(),
         inversion_cached=reused,
         warnings=(*prepared.warnings, *session.take_findings()),
         device=str(checkpoint.device),
         dtype=str(checkpoint.dtype).removeprefix("torch."),
-        model_folder=str(checkpoint.folder.resolve()),
-        controls=session.pictures,
+        model_folder=str((checkpoint.file or checkpoint.folder).resolve()),
+        controls=tuple(map(prepared.bound.crop.unpadded, session.pictures)),
         reconstruction=reconstruction,
         options=session.recorded_options,
         run_key=state.key,
@@ -204,14 +205,15 @@ def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frame
         if prepared.spec.blend.space in ("pixels", "both"):
             regions = prepared.bound.edits.bits_FHW != 0
             edited = blended(session.frames, edited, faded(regions, prepared.feather))
-    return edited
+    return prepared.bound.crop.unpadded(edited)
 
 
-def _reconstructed(session: ClipSession, job: Job) -> Reconstruction:
+def _reconstructed(session: ClipSession, prepared: Prepared, job: Job) -> Reconstruction:
     latents = session.process.reconstruct(job, stage=session.stages.stage, warn=session.warn)
-    frames = session.frames
-    reconstructed = session.checkpoint.decode_clip(latents)
-    round_trip = session.checkpoint.decode_clip(session.latents)
+    shown = prepared.bound.crop.unpadded
+    frames = shown(session.frames)
+    reconstructed = shown(session.checkpoint.decode_clip(latents))
+    round_trip = shown(session.checkpoint.decode_clip(session.latents))
     return Reconstruction(
         reconstructed, psnr(frames, reconstructed) or 0.0, psnr(frames, round_trip) or 0.0
     )

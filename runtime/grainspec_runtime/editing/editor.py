@@ -44,10 +44,11 @@ class Editor:
         result = editor.run(grainspec.load("examples/instance.grain"), base=Path("examples"))
         result.edited.shape      # (8, 96, 96, 3)
 
-    ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, or a hub id. It is
-    loaded when the first spec has passed all checks. All other arguments are those of
-    :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two as values, ``options``
-    and ``loading``. If you prepare specs yourself, use the same ``embeddings`` there.
+    ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, a checkpoint in one
+    safetensors file, or a hub id. It is loaded when the first spec has passed all checks. All other
+    arguments are those of :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two
+    as values, ``options`` and ``loading``. If you prepare specs yourself, use the same
+    ``embeddings`` and ``loras`` there.
 
     Inversions are cached, and so is the state of a run while it lasts: the same run resumes after
     an interruption, with a bit-identical result.
@@ -95,7 +96,8 @@ class Editor:
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
-        prepared = prepare(spec, Path(base), embeddings=self.loading.embeddings)
+        loading = self.loading
+        prepared = prepare(spec, Path(base), embeddings=loading.embeddings, loras=loading.loras)
         return self.run_prepared(prepared, progress=progress)
 
     def run_prepared(self, prepared: Prepared, *, progress: StageProgress = _silent) -> EditResult:
@@ -140,8 +142,8 @@ class Editor:
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """Return the model, loaded on first use; a relative path starts at ``base``."""
-        folder = base / self.model
-        place = str(folder.resolve()) if folder.is_dir() else self.model
+        path = base / self.model
+        place = str(path.resolve()) if path.exists() else self.model
         if self._checkpoint is None or self._place != place:
             self._place = place
             self._checkpoint = load_checkpoint(self.model, base, self.loading)

@@ -7,6 +7,8 @@ from importlib import import_module
 
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.media.sound import Sound
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.study.record import Study
 
@@ -35,12 +37,13 @@ class EditResult:
     resumed_at: number of sampling steps taken over from an interrupted run.
     was_finished: the interrupted run had finished this edit and written its folder.
     study: the recorded attention, if it was requested.
+    times: when each frame is shown. sound: the source's sound for these frames, if it can be kept.
     """
 
     prepared: Prepared
     source: Frames
     edited: Frames
-    fps: float
+    times: FrameTimes
     seconds: dict[str, float]
     inversion_cached: bool
     warnings: tuple[Diagnostic, ...]
@@ -54,6 +57,12 @@ class EditResult:
     resumed_at: int = 0
     was_finished: bool = False
     study: Study | None = None
+    sound: Sound | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the edited clip; the mean if they vary."""
+        return self.times.fps
 
     def _repr_html_(self) -> str:
         # by name: avoids a circular import

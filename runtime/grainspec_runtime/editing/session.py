@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 
+from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Flow
 from grainspec_runtime.backbones.family import Checkpoint
@@ -21,6 +23,8 @@ from grainspec_runtime.editing.stages import StageProgress, Stages
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.media.decode import Frames, decode_frames
+from grainspec_runtime.media.sound import Sound, SoundLost, sound_of
+from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.memory import out_of_memory
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
@@ -40,11 +44,14 @@ class ClipSession:
     error; after an error it stays in the cache, so that the same run can resume.
 
     frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: the control images, each
-    like ``frames``. process: makes edits of these latents.
+    like ``frames``. times, sound: when the frames are shown, and what is heard with them. process:
+    makes edits of these latents.
     """
 
     checkpoint: Checkpoint
     frames: Frames
+    times: FrameTimes
+    sound: Sound | None
     latents: torch.Tensor
     pictures: tuple[Frames, ...]
     process: Process
@@ -61,7 +68,6 @@ class ClipSession:
         self.options = options
         self.loading = loading
         self.stages = Stages(progress, self._out_of_memory)
-        self.fps = first.bound.facts.fps / first.spec.video.step
         self.recorded_options = loading.recorded()
         self._load = load
         self._first = first
@@ -79,6 +85,7 @@ class ClipSession:
             cache_limit()  # an invalid limit is reported now
         with self.stages.stage("load model"):
             self.checkpoint = self._loaded = self._load()
+        self._findings += self.checkpoint.findings
         self._read_clip()
         self._prepare_process()
         self._open = True
@@ -144,11 +151,23 @@ class ClipSession:
         with self.stages.stage("read clip"):
             path = first.base / first.spec.video.path
             self.frames = decode_frames(path, first.plan.frames, first.bound.crop)
+            self._read_times(path)
             self.latents = self.checkpoint.encode_clip(self.frames)
             if first.spec.model == DEMO:
                 round_trip = self.checkpoint.decode_clip(self.latents)
                 span = first.spec.video.span_of("path")
                 self._findings += strange_clip(self.frames, round_trip, span)
+
+    def _read_times(self, path: Path) -> None:
+        video, frames = self._first.spec.video, self._first.plan.frames
+        fps = self._first.bound.facts.fps
+        self.times, self.sound = clip_times(path, frames, step=video.step, fps=fps), None
+        if video.step == 1:
+            start = self.times.offset
+            try:
+                self.sound = sound_of(path, start, start + self.times.end)
+            except SoundLost as lost:
+                self.warn(sound_lost(video.path, str(lost), video.span_of("path")))
 
     def _prepare_process(self) -> None:
         first, controls = self._first, None
@@ -160,6 +179,7 @@ class ClipSession:
                         control,
                         self.frames,
                         base=first.base,
+                        clip=first.base / first.spec.video.path,
                         model=first.spec.model,
                         frames=first.plan.frames,
                         crop=first.bound.crop,

@@ -17,6 +17,7 @@ from transformers import CLIPModel, CLIPTokenizerFast
 from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.device import best_device
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.claims import check_folder
 from grainspec_runtime.models.hub import folder_of
 
 DEFAULT = "openai/clip-vit-large-patch14"
@@ -66,13 +67,14 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
     """Load CLIP from a folder or a hub id; only safetensors are read.
 
     Raises GrainError: G502 if the folder is missing, damaged or not a CLIP model, G503 if the
-    download fails.
+    download fails, G528 if its configuration is not accepted.
     """
     folder = folder_of(name, Path(), _FILES, what="CLIP", missing=_CURE, unreachable=_CURE)
     place = torch.device(device) if device else best_device()
+    check_folder(folder)
     try:
         model, loading_info = CLIPModel.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True
+            folder, use_safetensors=True, output_loading_info=True, attn_implementation="sdpa"
         )
         missing = sorted(loading_info["missing_keys"])
         if missing:  # transformers would initialize them at random

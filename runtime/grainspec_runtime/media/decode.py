@@ -10,8 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from grainspec.clip.colours import has_alpha, untagged_matrix
+from grainspec.clip.container import NotAContainer, not_supported, open_container
 from grainspec.clip.crop import FrameCrop
-from grainspec.clip.facts import numbered_images
+from grainspec.clip.facts import damaged, still_images
+from grainspec.clip.images import open_image, unreadable, upright
+from grainspec.clip.video import BrokenFrame, VideoReader, display_matrix, open_video
 from grainspec.diagnostics import fail
 
 Frames = npt.NDArray[np.uint8]
@@ -22,14 +26,15 @@ _DECORD_FORMATS = frozenset({"mp4", "matroska"})
 
 
 def decode_frames(path: Path, frames: Sequence[int], crop: FrameCrop) -> Frames:
-    """Decode frames by number, cropped and scaled to ``window``: uint8 ``[F, H, W, 3]`` RGB.
+    """Decode frames by number, cropped, scaled and padded by ``crop``: uint8 ``[F, H, W, 3]`` RGB.
 
-    ``frames`` must be in ascending order. A folder of images is read with Pillow. A file is read
-    with decord if it is installed and its frame numbers are reliable for the file, otherwise with
-    PyAV. Raises GrainError (G302) for frames that cannot be decoded.
+    ``frames`` must be in ascending order. Images are read with Pillow. A file is read with decord
+    if it is installed and gives the same frames as PyAV, otherwise with PyAV. Raises GrainError:
+    G302 for frames that cannot be decoded, G330 for a file that is not a video.
     """
-    if path.is_dir():
-        pictures = _from_folder(path, frames)
+    images = still_images(path)
+    if images is not None:
+        pictures = _of_images(path, images, frames)
     else:
         reader = _decord_reader(path)
         pictures = _with_decord(reader, path, frames) if reader else _with_pyav(path, frames)
@@ -52,28 +57,25 @@ def decode_lossless(path: Path, count: int) -> Frames:
     return np.stack([np.asarray(picture) for picture in pictures])
 
 
-def _from_folder(path: Path, frames: Sequence[int]) -> Iterator[Image.Image]:
-    images = dict(numbered_images(path.iterdir()))
+def _of_images(
+    path: Path, images: list[tuple[int, Path]], frames: Sequence[int]
+) -> Iterator[Image.Image]:
     for number in frames:
+        if number >= len(images):
+            raise fail("G302", f"{path} has no frame {number}")
+        place = images[number][1]
         try:
-            with Image.open(images[number]) as image:
-                yield _eight_bits(image).convert("RGB")
-        except (OSError, KeyError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise fail("G302", f"cannot read frame {number} of {path}") from error
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it."""
-    if not image.mode.startswith("I;16"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+            with open_image(place) as image:
+                yield upright(image)
+        except unreadable() as error:
+            raise fail("G302", f"cannot read {place}") from error
 
 
 def _decord_reader(path: Path) -> Any | None:
     """Return a decord reader, or None if decord is missing or unreliable for this file.
 
     decord misnumbers the frames of transport streams and of files whose edit list removes frames.
-    It also applies the rotation in a file's metadata by itself.
+    It rotates by itself, and knows no mirroring, transparency, HDR or pixels that are not square.
     """
     try:
         import av
@@ -81,15 +83,27 @@ def _decord_reader(path: Path) -> Any | None:
     except (ImportError, OSError):
         return None
     try:
-        with av.open(str(path.absolute())) as container:
-            first = next(container.decode(video=0), None)
+        with open_container(path) as container:
             known = not _DECORD_FORMATS.isdisjoint(container.format.name.split(","))
-        if not known or first is None or first.rotation:
-            return None
+            if not known or not _ordinary(VideoReader(container)):
+                return None
         reader = decord.VideoReader(str(path.absolute()), num_threads=1)
         return reader if float(reader.get_frame_timestamp(0)[0]) >= 0 else None
-    except (av.FFmpegError, decord.DECORDError, IndexError, OSError):
+    except (av.FFmpegError, decord.DECORDError, IndexError, OSError, ValueError):
         return None  # PyAV reports what is wrong with the file
+
+
+def _ordinary(reader: VideoReader) -> bool:
+    """Whether a player shows the frames of a file as they are stored, and by their tags."""
+    first = next(reader.frames(), None)
+    return (
+        first is not None
+        and display_matrix(first) == (1, 0, 0, 1)
+        and reader.pixel_aspect == 1
+        and reader.tags.plain
+        and not has_alpha(first)
+        and not untagged_matrix(first, reader.tags)
+    )
 
 
 def _with_decord(reader: Any, path: Path, frames: Sequence[int]) -> Iterator[Image.Image]:
@@ -109,12 +123,16 @@ def _with_pyav(path: Path, frames: Sequence[int]) -> Iterator[Image.Image]:
 
     requested = set(frames)
     try:
-        with av.open(str(path.absolute())) as container:
-            for number, frame in enumerate(container.decode(video=0)):
+        with open_video(path) as reader:
+            for number, frame in enumerate(reader.frames()):
                 if number in requested:
-                    image = frame.to_image()  # type: ignore[no-untyped-call]
-                    yield image.rotate(frame.rotation, expand=True)
+                    yield reader.picture(frame)
                 if number >= frames[-1]:
                     return
-    except av.FFmpegError as error:
-        raise fail("G302", f"cannot decode {path}: {error.strerror}") from error
+    except BrokenFrame as error:
+        raise damaged(path, error, None, frames[0]) from error
+    except NotAContainer as error:
+        raise not_supported(path, error, None) from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise fail("G302", f"cannot decode {path}: {reason}") from error

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from grainspec.diagnostics import fail
+from grainspec.regular_file import open_regular
+from grainspec_runtime.models.lora_file import read_addition, read_lora
 
 _OF_ENCODERS = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
 """The text encoder of SDXL for each tensor name in a file."""
@@ -86,14 +86,7 @@ def check_lora(lora: Lora) -> None:
     G508: the file does not exist, is not a safetensors file, or does not contain a LoRA. G501:
     peft, which diffusers needs to load LoRAs, is not installed.
     """
-    names = _shapes(lora.path, "LoRA")
-    if not any("lora" in name for name in names):
-        message = (
-            f"{lora.path} does not contain a LoRA: "
-            f"none of its {len(names)} tensors has `lora` in its name"
-        )
-        cure = f"If it is a textual inversion, load it with `--embedding {lora.path}`."
-        raise fail("G508", message, cure)
+    read_lora(lora.path)
     if find_spec("peft") is None:
         cure = "Install it with: pip install 'grainspec[runtime]'"
         raise fail("G501", "LoRAs require the package peft, which is not installed", cure)
@@ -105,7 +98,7 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
     Raises GrainError (G508) if the file cannot be read, is not a textual inversion, or is for
     another kind of model.
     """
-    shapes = _shapes(embedding.path, "textual inversion")
+    shapes = read_addition(embedding.path, "textual inversion").shapes
     if len(widths) > 1:
         tensors = {encoder: name for name, encoder in _OF_ENCODERS.items() if name in shapes}
     else:
@@ -113,6 +106,8 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
     if set(tensors) != set(widths):
         expected = "the tensors `clip_l` and `clip_g`" if len(widths) > 1 else "a single tensor"
         names = ", ".join(f"`{name}`" for name in sorted(shapes)[:4]) or "no tensors"
+        if len(widths) == 1 and set(_OF_ENCODERS) <= set(shapes):
+            names += ", as those for Stable Diffusion XL do"
         message = (
             f"{embedding.path} is not a textual inversion for this model: "
             f"expected {expected}, but it contains {names}"
@@ -125,7 +120,8 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
         if width != widths[encoder] or len(shape) > 2 or not 1 <= count <= _MAX_VECTORS:
             message = (
                 f"{embedding.path} is for another model: its tensor `{name}` has the shape "
-                f"{list(shape)}, but the {encoder} has vectors of width {widths[encoder]}"
+                f"{list(shape)}{_kind(width)}, but the {encoder} has vectors of width "
+                f"{widths[encoder]}{_kind(widths[encoder])}"
             )
             raise fail("G508", message, _OTHER_INVERSION)
         counts.add(count)
@@ -141,6 +137,12 @@ def new_word(embedding: Embedding, widths: Mapping[str, int]) -> NewWord:
         cure = f"Choose another word: `--embedding WORD={embedding.path}`."
         raise fail("G508", message, cure)
     return NewWord(embedding.path, word, counts.pop(), tensors)
+
+
+def _kind(width: int) -> str:
+    """Return whose text encoder has vectors of this width, in brackets; empty if not known."""
+    kinds = {768: "1.x", 1024: "2.x", 1280: "XL"}
+    return f" (Stable Diffusion {kinds[width]})" if width in kinds else ""
 
 
 _MAX_VECTORS = 75
@@ -164,19 +166,5 @@ def add_words(tokenizer: Any, words: Sequence[NewWord]) -> None:
 
 def digest(path: Path) -> str:
     """Compute a hash of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _shapes(path: Path, kind: str) -> dict[str, tuple[int, ...]]:
-    """Read the shape of every tensor in a safetensors file, and nothing else."""
-    if path.suffix != ".safetensors":
-        message = f"{path} is not a safetensors file"
-        cure = "Other formats (.bin, .pt, .ckpt) are not loaded, because they can run any program."
-        raise fail("G508", message, cure)
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        message = f"the {kind} {path} cannot be read: {error}"
-        raise fail("G508", message, "Check the path, and that the download is complete.") from error

@@ -11,8 +11,8 @@ _SMALL = 1 << 22
 """Files up to this many bytes are identified by their content."""
 
 
-def fingerprint(folder: Path) -> list[object]:
-    """Identify the checkpoint in a folder by its files.
+def fingerprint(folder: Path, weights: Path | None = None) -> list[object]:
+    """Identify the checkpoint in a folder by its files, and by those of ``weights`` elsewhere.
 
     Small files, such as configurations, are identified by their content; weights by path, size and
     date, because reading gigabytes of unchanged files would take as long as the inversion.
@@ -25,6 +25,9 @@ def fingerprint(folder: Path) -> list[object]:
             identity.append([name, digest(file)])
         else:
             identity.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
+    if weights:
+        facts = weights.stat()
+        identity.append([str(weights.resolve()), facts.st_size, facts.st_mtime_ns])
     return identity
 
 

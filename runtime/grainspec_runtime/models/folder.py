@@ -1,4 +1,4 @@
-"""A checkpoint in diffusers' format, before it is loaded."""
+"""A checkpoint before it is loaded."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics.span import Span
+from grainspec_runtime.models.weights import WeightsHeader
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A checkpoint in diffusers' format that is not loaded yet.
+    """A checkpoint that is not loaded yet: in diffusers' format, or a single file.
 
     name: as written in the spec. index: its ``model_index.json``. span: where the spec names it.
+    file: the header of a single-file checkpoint, whose configuration is ``folder``; None if all of
+    the checkpoint is in ``folder``. assumed: whether that configuration is the usual one of such
+    files, because the user gave none.
     """
 
     name: str
     folder: Path
     index: Mapping[str, Any]
     span: Span | None = None
+    file: WeightsHeader | None = None
+    assumed: bool = False
 
     @property
     def pipeline(self) -> str:

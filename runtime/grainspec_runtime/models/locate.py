@@ -1,41 +1,67 @@
-"""Find a model: the embedded demo, a folder, or a hub id. Loads nothing; free of torch."""
+"""Find a model: the embedded demo, a folder, a single file, or a hub id.
+
+Loads no weights; free of torch.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import DEMO
+from grainspec_runtime.models.claims import check_sizes
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.hub import download_cure, folder_of
+from grainspec_runtime.models.hub import download_cure, place_of
+from grainspec_runtime.models.single_file import INDEX, locate_file
+from grainspec_runtime.models.weights import SUFFIX
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
 """The statement that names a real checkpoint, for messages."""
 
-_CONFIGURATION = ("model_index.json", "*/config.json", "scheduler/*.json", "tokenizer*/*")
+_CONFIGURATION = (INDEX, "*/config.json", "scheduler/*.json", "tokenizer*/*")
 
 
-def locate(model: str, base: Path, *, span: Span | None = None) -> ModelFolder:
-    """Find a model in diffusers' format, with at least its configuration.
+def locate(model: str, base: Path, *, span: Span | None = None, online: bool = True) -> ModelFolder:
+    """Find a model with at least its configuration.
 
-    ``model`` is ``demo`` for the embedded model, the path of a folder, absolute or relative to
-    ``base``, or a hub id ``owner/name``, whose configuration is downloaded.
+    ``model`` is ``demo`` for the embedded model, the path of a folder in diffusers' format or of a
+    checkpoint in one safetensors file, absolute or relative to ``base``, or a hub id
+    ``owner/name``, whose configuration is downloaded.
 
     Raises GrainError: G502 if the folder does not exist or is incomplete, G503 if the download
-    fails.
+    fails, G527 if a file is not a checkpoint, G528 if a configuration is not accepted; NotCached if
+    something would have to be downloaded, unless ``online``.
     """
-    folder = _folder(model, base, _CONFIGURATION, span)
-    if not (folder / "model_index.json").is_file():
-        message = f"{folder} is not a model in diffusers' format: it has no model_index.json"
-        cure = "Convert single-file checkpoints with diffusers' `from_single_file`."
-        raise fail("G502", message, cure, span)
-    return ModelFolder(model, folder, read_json(folder / "model_index.json", span), span)
+    place = _place(model, base, _CONFIGURATION, span, online)
+    if place.is_file():
+        return locate_file(model, place, _CONFIGURATION, span, online=online)
+    if not (place / INDEX).is_file():
+        message = f"{place} is not a model in diffusers' format: it has no {INDEX}"
+        raise fail("G502", message, _what_to_name(place), span)
+    return ModelFolder(model, place, read_json(place / INDEX, span), span)
+
+
+def _what_to_name(folder: Path) -> str:
+    """Return the cure for a folder that is not a checkpoint: what to name instead."""
+    below = sorted(path.parent for path in folder.glob(f"snapshots/*/{INDEX}"))
+    below += sorted(path.parent for path in folder.glob(f"*/{INDEX}"))
+    if below:
+        return f'The model is in a folder below: `model "{below[0].as_posix()}"`.'
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if (folder / "config.json").is_file():
+        kind = read_json(folder / "config.json").get("_class_name", "component")
+        return f"It contains one {kind}; name the folder of the checkpoint that it belongs to."
+    if files:
+        return f'To load a checkpoint in one file, name the file: `model "{files[0].as_posix()}"`.'
+    return (
+        "Name a folder in diffusers' format, a checkpoint in one safetensors file, or a hub id: "
+        f"`{REAL_MODEL_LINE}`."
+    )
 
 
 def find_weights(
@@ -44,14 +70,19 @@ def find_weights(
     """Find the weights of a model; those of a hub id are downloaded.
 
     ``weighted`` are the components that may have weights, ``parts`` those that this model has.
-    Raises GrainError (G502) for a component without safetensors weights.
+    Raises GrainError: G502 for a component without safetensors weights, G528 if a configuration
+    claims more than the weights have.
     """
-    folder = _folder(model.name, base, [*_CONFIGURATION, *_weight_files(weighted)], model.span)
-    for part in set(weighted) & set(parts):
-        if not list((folder / part).glob("*.safetensors")):
+    if model.file:
+        return model
+    folder = _place(model.name, base, [*_CONFIGURATION, *_weight_files(weighted)], model.span)
+    present = sorted(set(weighted) & set(parts))
+    for part in present:
+        if not list((folder / part).glob(f"*{SUFFIX}")):
             message = f"{folder / part} has no safetensors weights"
             cure = "Pickle files (.bin) are not loaded, because they can run any program."
             raise fail("G502", message, cure, model.span)
+    check_sizes(folder, present, model.span)
     return replace(model, folder=folder)
 
 
@@ -64,28 +95,19 @@ def _weight_files(weighted: Sequence[str]) -> list[str]:
     ]
 
 
-def _folder(model: str, base: Path, patterns: Sequence[str], span: Span | None) -> Path:
+def _place(
+    model: str, base: Path, patterns: Sequence[str], span: Span | None, online: bool = True
+) -> Path:
     if model == DEMO:
         return DEMO_FOLDER
-    return folder_of(
+    return place_of(
         model,
         base,
         patterns,
         what="the model",
-        missing=f"Write a folder in diffusers' format or a hub id: `{REAL_MODEL_LINE}`.",
+        missing="Write a folder in diffusers' format, a checkpoint in one safetensors file, or a "
+        f"hub id: `{REAL_MODEL_LINE}`.",
         unreachable=download_cure('`model "path/to/model"`'),
         span=span,
+        online=online,
     )
-
-
-def read_json(path: Path, span: Span | None = None) -> dict[str, Any]:
-    """Read a JSON object from a model's folder; raises G502 if the file is missing or broken."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        message = f"{path} is missing or broken"
-        raise fail("G502", message, "Check that the model's download is complete.", span) from error
-    if not isinstance(value, dict):
-        message = f"{path} does not contain a JSON object"
-        raise fail("G502", message, "Check that the model's download is complete.", span)
-    return value

@@ -6,7 +6,27 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from grainspec.plan.backbone import Tokenize
 from grainspec.words import CharSpan
+
+
+def word_tokens(length: int) -> Tokenize:
+    """Return a function that splits a text into the words that CLIP's tokenizers begin with.
+
+    They make at least one token of each. The result has ``length`` spans, with a start and an end.
+
+    >>> word_tokens(6)("a man's 42")
+    [(0, 0), (0, 1), (2, 5), (5, 7), (8, 9), (0, 0)]
+    """
+
+    def tokenize(text: str) -> Sequence[CharSpan]:
+        spans = [match.span() for match in _WORDS.finditer(text)][: length - 2]
+        return [(0, 0), *spans, *[(0, 0)] * (length - 1 - len(spans))]
+
+    return tokenize
+
+
+_WORDS = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 
 
 def token_spans(tokenizer: Any, text: str) -> Sequence[CharSpan]:

@@ -51,7 +51,7 @@ class Inversions:
     def key(self, job: Job) -> str:
         """Return the cache key of a job's trajectory."""
         if self._model is None:
-            self._model = fingerprint(self.checkpoint.folder)
+            self._model = fingerprint(self.checkpoint.folder, self.checkpoint.file)
         facts = {
             "version": _INVERSION_VERSION,
             "model": self._model,

@@ -1,7 +1,8 @@
 """The state between two sampling steps, as named tensors: save and restore it.
 
 It consists of the latents, the history that multistep solvers need, and the state of the random
-generator. The names are those of diffusers' schedulers.
+generator. The names are those of diffusers' solvers, which
+:mod:`grainspec_runtime.schedules.private_state` lists and checks.
 """
 
 from __future__ import annotations
@@ -12,25 +13,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grainspec_runtime.schedules.private_state import state_names
+
 LATENTS = "latents"
-_NUMBERS = ("_step_index", "lower_order_nums", "this_order")
-_LISTS = ("model_outputs", "timestep_list")
-_TENSORS = ("last_sample",)
 
 
 def state_of(latents: Tensor, scheduler: Any, generator: torch.Generator) -> dict[str, Tensor]:
-    """Return the state after a step; tensors are the scheduler's own, not copies."""
+    """Return the state after a step; tensors are the scheduler's own, not copies.
+
+    Raises GrainError (G529) if the scheduler lacks a part of its state.
+    """
+    names = state_names(scheduler, stepped=True)
     state = {LATENTS: latents, "generator": generator.get_state()}
-    for name in _NUMBERS:
-        value = getattr(scheduler, name, None)
-        if value is not None:
-            state[name] = torch.tensor(int(value))
-    for name in _LISTS:
-        for index, item in enumerate(getattr(scheduler, name, ())):
+    for name in names.numbers:
+        state[name] = torch.tensor(int(getattr(scheduler, name)))
+    for name in names.lists:
+        for index, item in enumerate(getattr(scheduler, name)):
             if item is not None:
                 state[f"{name}.{index}"] = torch.as_tensor(item)
-    for name in _TENSORS:
-        if getattr(scheduler, name, None) is not None:
+    for name in names.tensors:
+        if getattr(scheduler, name) is not None:
             state[name] = getattr(scheduler, name)
     return state
 
@@ -43,20 +45,20 @@ def restored(
 ) -> Tensor:
     """Restore a state in a scheduler, whose timesteps are set, and a generator; return the latents.
 
-    Tensors are moved to ``device``.
+    Tensors are moved to ``device``. Raises GrainError (G529) if the scheduler lacks a part of its
+    state, KeyError if the saved state does.
     """
+    names = state_names(scheduler, stepped=False)
     generator.set_state(state["generator"].cpu())
-    for name in _NUMBERS:
-        if name in state:
-            setattr(scheduler, name, int(state[name]))
-    for name in _LISTS:
-        history = list(getattr(scheduler, name, ()))
+    for name in names.numbers:
+        setattr(scheduler, name, int(state[name]))
+    for name in names.lists:
+        history = list(getattr(scheduler, name))
         for index in range(len(history)):
             if f"{name}.{index}" in state:
                 history[index] = state[f"{name}.{index}"].to(device)
-        if history:
-            setattr(scheduler, name, history)
-    for name in _TENSORS:
+        setattr(scheduler, name, history)
+    for name in names.tensors:
         if name in state:
             setattr(scheduler, name, state[name].to(device))
     return state[LATENTS].to(device)

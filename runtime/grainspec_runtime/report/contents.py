@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from PIL import Image
 
-from grainspec.clip.facts import probe
 from grainspec.plan.facts import facts
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regular_file import TooLarge, read_bytes
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
-from grainspec_runtime.runs.read import EDITED, Measured, Run, read_measures, read_run
+from grainspec_runtime.media.times import FrameTimes
+from grainspec_runtime.runs.read import Measured, Run, read_measures, read_run
 from grainspec_runtime.study.save import ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS, read_study
 from grainspec_runtime.views.dense import dense_pictures
 from grainspec_runtime.views.levels import at_level
@@ -29,6 +32,8 @@ _LEAST = 288
 _QUALITY = 19
 _LARGEST = 50_000_000
 """Larger images and clips in a run's folder, in bytes, are not embedded."""
+_LONGEST_SPEC = 1_000_000
+"""A longer spec, in bytes, is not shown."""
 
 _MORE_CLIPS = {
     "controls.mp4": "Control images",
@@ -85,13 +90,12 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
     """
     run = run or read_run(folder)
     plan, manifest = run.plan, run.manifest
-    fps = probe(folder / EDITED).fps
     contents = ReportedRun(
         name=run.folder.resolve().name,
         variant=run.variant,
         target=run.target,
-        summary=_summary(plan, manifest, fps),
-        clips=[*_clips(run, fps), *_pictures(folder, _MORE_CLIPS)],
+        summary=_summary(plan, manifest, run.times),
+        clips=[*_clips(run), *_pictures(folder, _MORE_CLIPS)],
         edits=[
             EditRow(
                 index % 8,
@@ -131,22 +135,23 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
     return contents
 
 
-def _clips(run: Run, fps: float) -> list[MediaItem]:
-    marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]))
+def _clips(run: Run) -> list[MediaItem]:
+    marked = overlay(run.source, at_level(run.plan, run.plan.levels[0]).inside(run.crop.inside))
     return [
-        MediaItem("Source", _clip_uri(run.source, fps)),
-        MediaItem("Edit", _clip_uri(run.edited, fps)),
-        MediaItem("Regions", _clip_uri(marked, fps), "at the model's finest attention level"),
+        MediaItem("Source", _clip_uri(run.source, run.times)),
+        MediaItem("Edit", _clip_uri(run.edited, run.times)),
+        MediaItem("Regions", _clip_uri(marked, run.times), "at the model's finest attention level"),
     ]
 
 
-def _summary(plan: MaskPlan, manifest: dict[str, Any], fps: float) -> Rows:
+def _summary(plan: MaskPlan, manifest: dict[str, Any], times: FrameTimes) -> Rows:
     seconds = manifest.get("seconds")
-    times = seconds.values() if isinstance(seconds, dict) else ()
-    took = sum(filter(_is_number, times))
+    stages = seconds.values() if isinstance(seconds, dict) else ()
+    took = sum(filter(_is_number, stages))
+    rate = f"{times.fps:.3g} fps" + ("" if times.rate else " on average, varying")
     rows = [
         ("Model", _text(manifest.get("model"))),
-        ("Clip", f"{len(plan.frames)} frames, {plan.width} × {plan.height}, {fps:.3g} fps"),
+        ("Clip", f"{len(plan.frames)} frames, {plan.width} × {plan.height}, {rate}"),
         ("Device", " ".join(_text(manifest.get(name)) for name in ("device", "dtype"))),
         ("Time", f"{took:.0f} s" if took else ""),
     ]
@@ -203,8 +208,8 @@ def _timesteps(manifest: dict[str, Any]) -> list[float]:
 def _spec_text(folder: Path) -> str:
     for name in ("spec.grain", "spec.json"):
         path = folder / name
-        if path.is_file() and path.stat().st_size < 1_000_000:
-            return path.read_text(encoding="utf-8", errors="replace")
+        with contextlib.suppress(OSError, TooLarge):
+            return read_bytes(path, _LONGEST_SPEC).decode("utf-8", "replace")
     return ""
 
 
@@ -216,10 +221,8 @@ def _text(value: object) -> str:
         return value
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         numbers = [item for item in value if isinstance(item, int)]
-        if len(numbers) == len(value) > 4 and numbers == list(
-            range(numbers[0], numbers[-1] + 1, max(1, numbers[1] - numbers[0]))
-        ):
-            step = numbers[1] - numbers[0]
+        step = numbers[1] - numbers[0] if len(numbers) == len(value) > 4 else 0
+        if step > 0 and all(later - earlier == step for earlier, later in pairwise(numbers)):
             return f"{numbers[0]} to {numbers[-1]}" + (f" by {step}" if step > 1 else "")
         return " ".join(map(str, value))
     return json.dumps(value, ensure_ascii=False)
@@ -234,17 +237,17 @@ def _pictures(folder: Path, named: dict[str, str]) -> list[MediaItem]:
     shown = []
     for name, title in named.items():
         path = folder / name
-        if path.is_file() and path.stat().st_size <= _LARGEST:
-            content = path.read_bytes()
+        with contextlib.suppress(OSError, TooLarge):
+            content = read_bytes(path, _LARGEST)
             kind = "video/mp4" if name.endswith(".mp4") else "image/png"
             if content[:8] == b"\x89PNG\r\n\x1a\n" or content[4:8] == b"ftyp":
                 shown.append(MediaItem(title, _uri(content, kind)))
     return shown
 
 
-def _clip_uri(frames: Frames, fps: float) -> str:
+def _clip_uri(frames: Frames, times: FrameTimes) -> str:
     buffer = BytesIO()
-    encode_video(enlarged(frames, _LEAST), buffer, fps=fps, crf=_QUALITY, container="mp4")
+    encode_video(enlarged(frames, _LEAST), buffer, fps=times, crf=_QUALITY, container="mp4")
     return _uri(buffer.getvalue(), "video/mp4")
 
 

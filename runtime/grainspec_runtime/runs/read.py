@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,22 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from grainspec.clip.crop import frame_crop
+from grainspec.clip.crop import FrameCrop, frame_crop
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
+from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.model.spec import EditSpec, Size
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan
+from grainspec.regular_file import read_json
 from grainspec_runtime.media.decode import Frames, decode_frames, decode_lossless
+from grainspec_runtime.media.times import FrameTimes, clip_times
+from grainspec_runtime.whole_folder import is_left_over, restored
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
 MEASURES = "measures.json"
-_MOST = 16_000_000
-"""The largest manifest that is read, in bytes; real ones have some thousands."""
+COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
+"""Files next to the folders of a spec's variants."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Run:
     """The pixels that the sampler was free to change."""
     plan: MaskPlan
     manifest: dict[str, Any]
+    times: FrameTimes
+    crop: FrameCrop
+    """How the source's frames became the plan's; the clips above are without its padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,24 @@ class Measured:
     reason: str = ""
 
 
+def is_kept(entry: Path) -> bool:
+    """Whether an entry of a run's folder stays when the run is replaced: variants' runs do."""
+    return entry.name in COMPARISON or _is_run(entry)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and not is_left_over(folder)
+
+
 def runs_in(folder: Path) -> list[Path]:
     """Return ``folder`` itself if it is a run, otherwise the runs of variants inside it.
 
     Raises GrainError (G317) if there are none.
     """
+    restored(folder, keeps=is_kept, last=MANIFEST)
     if (folder / MANIFEST).is_file():
         return [folder]
-    inside = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+    inside = sorted(filter(_is_run, folder.iterdir())) if folder.is_dir() else []
     if not inside:
         message = f"{folder} is not the folder of a run: it has no {MANIFEST}"
         raise fail("G317", message, "Name a folder that `grain run` wrote.")
@@ -68,7 +84,8 @@ def read_run(folder: Path) -> Run:
 
     Raises GrainError: G317 if the run is incomplete, or the code of a fault in its clip or plan.
     """
-    manifest = _json_object(folder / MANIFEST)
+    restored(folder, keeps=is_kept, last=MANIFEST)
+    manifest = read_manifest(folder)
     for name in (PLAN, EDITED):
         if not (folder / name).is_file():
             message = f"the run {folder} is incomplete: {name} is missing"
@@ -83,16 +100,25 @@ def read_run(folder: Path) -> Run:
         message = f"{folder / MANIFEST} is not a valid manifest: {reason}"
         raise fail("G317", message, "Run its spec again.") from error
     plan = load_plan(folder / PLAN)
+    clip = base / spec.video.path
+    crop = _crop(clip, spec, plan)
     return Run(
         folder=folder,
         variant=variant,
         target=plan.target,
-        source=_source(base / spec.video.path, spec, plan),
-        edited=_edited(folder / EDITED, plan),
-        edited_FHW=free_pixels(plan),
+        source=crop.unpadded(decode_frames(clip, plan.frames, crop)),
+        edited=_edited(folder / EDITED, plan, crop),
+        edited_FHW=crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        times=_times(folder / EDITED, plan),
+        crop=crop,
     )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a run's manifest; raises GrainError (G317) if it is no object, or has wild numbers."""
+    return _json_object(folder / MANIFEST)
 
 
 def read_measures(folder: Path) -> list[Measured]:
@@ -101,13 +127,13 @@ def read_measures(folder: Path) -> list[Measured]:
     Raises GrainError (G317) if the file cannot be read.
     """
     path = folder / MEASURES
-    if not path.is_file():
+    if not path.exists():
         return []
     measured = []
     saved = _json_object(path).get("measures")
     for entry in filter(_is_object, saved if isinstance(saved, list) else []):
         title, value = str(entry.get("title", "")), entry.get("value")
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
             value = None
         measured.append(Measured(title, value, str(entry.get("reason", ""))))
     return measured
@@ -119,31 +145,29 @@ def _is_object(value: object) -> bool:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST:
-            raise ValueError("the file is too large")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path, most=MAX_RECORD_BYTES, bounded=True)
         if not isinstance(value, dict):
             raise ValueError("the file is not a JSON object")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         message = f"cannot read {path}: {error}".splitlines()[0]
         raise fail("G317", message, "Run its spec again.") from error
     return value
 
 
-def _source(path: Path, spec: EditSpec, plan: MaskPlan) -> Frames:
+def _crop(path: Path, spec: EditSpec, plan: MaskPlan) -> FrameCrop:
     try:
-        facts = probe(path, needed=plan.frames[-1])
+        facts = probe(path, needed=plan.frames[-1], fps=spec.video.fps)
     except GrainError as error:
         first = error.diagnostics[0]
         cure = f"Put the source clip back where it was during the run: {path}."
         raise fail(first.code, first.message, cure) from error
     size = Size(width=plan.width, height=plan.height)
-    return decode_frames(path, plan.frames, frame_crop(spec.video, facts, size))
+    return frame_crop(spec.video, facts, size)
 
 
-def _edited(path: Path, plan: MaskPlan) -> Frames:
+def _edited(path: Path, plan: MaskPlan, crop: FrameCrop) -> Frames:
     facts = probe(path)
-    count, width, height = len(plan.frames), plan.width, plan.height
+    count, width, height = len(plan.frames), crop.width, crop.height
     if (facts.frames, facts.width, facts.height) != (count, width, height):
         message = (
             f"{path} does not match the run's plan: it has {facts.frames} frames of "
@@ -152,6 +176,10 @@ def _edited(path: Path, plan: MaskPlan) -> Frames:
         cure = "Run its spec again."
         raise fail("G317", message, cure)
     return decode_lossless(path, count)
+
+
+def _times(path: Path, plan: MaskPlan) -> FrameTimes:
+    return clip_times(path, range(len(plan.frames)), step=1, fps=probe(path).fps)
 
 
 def free_pixels(plan: MaskPlan) -> npt.NDArray[np.bool_]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import platform
 import sys
-import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,37 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import GrainError, fail
 from grainspec.plan.save import save_plan
 from grainspec.whole_file import whole_file
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
+from grainspec_runtime.media.sound import SoundLost
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import REPORT, report_page
-from grainspec_runtime.runs.read import MANIFEST, Run, free_pixels, read_run
+from grainspec_runtime.runs.read import (
+    COMPARISON,
+    EDITED,
+    MANIFEST,
+    Run,
+    free_pixels,
+    is_kept,
+    read_manifest,
+    read_run,
+)
 from grainspec_runtime.study.save import STUDY_FILES, save_study
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import enlarged, sheet, side_by_side
-from grainspec_runtime.whole_folder import whole_folder
+from grainspec_runtime.whole_folder import claimed, is_left_over, whole_folder
 
+EDITED_MP4 = "edited.mp4"
 _FILES = frozenset(
     {
-        "edited.mp4",
-        "edited.mkv",
+        EDITED_MP4,
+        EDITED,
         "side_by_side.mp4",
         "overlay.png",
         "overview.png",
@@ -47,60 +61,60 @@ _FILES = frozenset(
         MANIFEST,
     }
 )
-_COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
-"""Files next to the folders of a spec's variants."""
 _CURE = "Choose another folder: `-o FOLDER`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
 
-def check_writable(folder: Path, own: Collection[str] = _FILES | _COMPARISON) -> None:
+def check_writable(folder: Path, own: Collection[str] = _FILES | COMPARISON) -> None:
     """Raise GrainError (G310) if a run cannot be written to ``folder``.
 
     The files of an earlier run are replaced. A folder with anything else is not touched: only files
     named ``own`` and subfolders with runs of variants are allowed.
     """
-    folder = folder.resolve()
-    if folder.exists():
-        if not folder.is_dir():
-            raise fail("G310", f"{folder} is a file, not a folder", _CURE)
+    if folder.exists() and not folder.is_dir():
+        raise fail("G310", f"{folder} is a file, not a folder", _CURE)
+    with claimed(folder, keeps=is_kept, last=MANIFEST):  # permissions tell less than writing does
         foreign = sorted(
             path.name
-            for path in folder.iterdir()
-            if path.name not in own and not (path / MANIFEST).is_file()
+            for path in (folder.iterdir() if folder.exists() else ())
+            if path.name not in own and not is_kept(path) and not is_left_over(path)
         )
-        if foreign:
-            message = f"{folder} contains files that are not from a grain run, such as {foreign[0]}"
-            raise fail("G310", message, _CURE)
-    place = folder if folder.exists() else folder.parent
-    while not place.exists():
-        place = place.parent
-    try:  # permissions are not enough: a disk may be full or read-only
-        os.rmdir(tempfile.mkdtemp(prefix=".grain", dir=place))
-    except OSError as error:
-        raise fail("G310", f"{place} is not writable: {error.strerror}", _CURE) from error
+    if foreign:
+        message = f"{folder} contains files that are not from a grain run, such as {foreign[0]}"
+        raise fail("G310", message, _CURE)
+
+
+@contextmanager
+def claimed_runs(folders: Iterable[Path]) -> Iterator[None]:
+    """Keep other processes from writing these folders of runs inside the block.
+
+    Raises GrainError (G340) if another process is writing one of them.
+    """
+    with ExitStack() as held:
+        for folder in folders:
+            held.enter_context(claimed(folder, keeps=is_kept, last=MANIFEST))
+        yield
 
 
 def save_run(
     result: EditResult, folder: Path, *, spec_text: str, spec_name: str, arguments: list[str]
-) -> None:
-    """Write a run's folder, whole or not at all.
+) -> EditResult:
+    """Write a run's folder, whole or not at all; return the result with warnings about writing it.
 
     ``spec_text`` is the spec as the user wrote it; the suffix of ``spec_name`` is its format.
     """
     check_writable(folder)
     prepared = result.prepared
-    with whole_folder(folder, stale=_FILES, last=MANIFEST) as place:
-        encode_video(result.edited, place / "edited.mp4", fps=result.fps)
-        encode_lossless(result.edited, place / "edited.mkv", fps=result.fps)
-        encode_video(
-            side_by_side(result.source, result.edited), place / "side_by_side.mp4", fps=result.fps
-        )
+    with whole_folder(folder, keeps=is_kept, last=MANIFEST) as place:
+        result = _save_edited(result, place)
+        both = side_by_side(result.source, result.edited)
+        encode_video(both, place / "side_by_side.mp4", fps=result.times)
         if result.controls:
-            encode_video(side_by_side(*result.controls), place / "controls.mp4", fps=result.fps)
+            encode_video(side_by_side(*result.controls), place / "controls.mp4", fps=result.times)
         if result.reconstruction:
             back = side_by_side(result.source, result.reconstruction.frames)
-            encode_video(back, place / "reconstruction.mp4", fps=result.fps)
-        marked = overlay(result.source, prepared.bound.edits)
+            encode_video(back, place / "reconstruction.mp4", fps=result.times)
+        marked = overlay(result.source, prepared.bound.shown)
         overlay_picture(result).save(place / "overlay.png")
         sheet({"source": result.source, "regions": marked, "edit": result.edited}).save(
             place / "overview.png"
@@ -109,13 +123,28 @@ def save_run(
         (place / spec_file).write_text(spec_text, encoding="utf-8")
         save_plan(prepared.plan, place / "plan.safetensors")
         if result.study:
-            clips = result.source, result.edited
-            save_study(result.study, prepared.plan, *clips, place, fps=result.fps)
+            padded = prepared.bound.crop.padded  # the study's maps are of padded frames
+            clips = padded(result.source), padded(result.edited)
+            save_study(result.study, prepared.plan, *clips, place, fps=result.times)
         manifest = manifest_of(result, arguments)
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (place / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="replace")
         page = report_page([contents_of(place, as_run(result, folder, manifest))])
         (place / REPORT).write_text(page, encoding="utf-8", errors="replace")
+    return result
+
+
+def _save_edited(result: EditResult, folder: Path) -> EditResult:
+    """Write the edited clip, without sound if that cannot be read, and with a warning then."""
+    try:
+        encode_video(result.edited, folder / EDITED_MP4, fps=result.times, sound=result.sound)
+        encode_lossless(result.edited, folder / EDITED, fps=result.times, sound=result.sound)
+    except SoundLost as lost:
+        video = result.prepared.spec.video
+        finding = sound_lost(video.path, str(lost), video.span_of("path"))
+        result = replace(result, sound=None, warnings=(*result.warnings, finding))
+        return _save_edited(result, folder)
+    return result
 
 
 def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
@@ -127,20 +156,21 @@ def as_run(result: EditResult, folder: Path, manifest: dict[str, Any]) -> Run:
         target=plan.target,
         source=result.source,
         edited=result.edited,
-        edited_FHW=free_pixels(plan),
+        edited_FHW=result.prepared.bound.crop.unpadded(free_pixels(plan)),
         plan=plan,
         manifest=manifest,
+        times=result.times,
+        crop=result.prepared.bound.crop,
     )
 
 
 def finished_run(folder: Path, run_key: str) -> Frames | None:
     """Return the edited frames of a run's folder if it is complete and has this key, else None."""
     try:
-        with (folder / MANIFEST).open(encoding="utf-8") as file:
-            if json.load(file).get("run_key") != run_key:
-                return None
+        if read_manifest(folder).get("run_key") != run_key:
+            return None
         return read_run(folder).edited
-    except (GrainError, OSError, ValueError, AttributeError, RecursionError):
+    except (GrainError, OSError, ValueError):
         return None
 
 
@@ -150,11 +180,11 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
     The runs are already in subfolders with the names of the variants. Raises OSError if a file
     cannot be written.
     """
-    source, fps = results[0].source, results[0].fps
+    source, times = results[0].source, results[0].times
     edited = {str(result.prepared.variant): result.edited for result in results}
     with whole_file(folder / "variants.mp4") as partial:
         clips = side_by_side(source, *edited.values())
-        encode_video(clips, partial, fps=fps, container="mp4")
+        encode_video(clips, partial, fps=times, container="mp4")
     with whole_file(folder / "variants.png") as partial:
         sheet({"source": source, **edited}).save(partial, format="PNG")
     runs = [contents_of(folder / str(result.prepared.variant)) for result in results]
@@ -165,7 +195,7 @@ def save_comparison(results: Sequence[EditResult], folder: Path) -> None:
 def overlay_picture(result: EditResult) -> Image.Image:
     """Draw the regions on the first frame, with a legend of their edits."""
     prepared = result.prepared
-    layout = prepared.bound.edits
+    layout = prepared.bound.shown
     picture = enlarged(overlay(result.source[:1], layout.at([0])), 384)[0]
     lines = legend(meanings(prepared.spec, layout), picture.shape[1])
     return Image.fromarray(np.concatenate([picture, np.asarray(lines)]))
@@ -193,7 +223,9 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             "height": facts.height,
             "fps": facts.fps,
             "edited_size": [prepared.plan.width, prepared.plan.height],
+            "sound": result.sound is not None,
         },
+        "frame_times": None if result.times.rate else _seconds(result.times),
         "plan": prepared.plan.digest,
         "windows": len(prepared.windows),
         "timesteps": prepared.timesteps,
@@ -212,9 +244,17 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def _reconstruction_of(result: EditResult) -> dict[str, float] | None:
+def _seconds(times: FrameTimes) -> list[float]:
+    """Return when each frame begins, and when the last one ends, in seconds."""
+    return [round(float(time), 6) for time in (*times.starts, times.end)]
+
+
+def _reconstruction_of(result: EditResult) -> dict[str, float | None] | None:
     back = result.reconstruction
-    return {"psnr": back.psnr, "vae_psnr": back.vae_psnr} if back else None
+    if back is None:
+        return None
+    values = {"psnr": back.psnr, "vae_psnr": back.vae_psnr}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def peak_memory() -> int | None:

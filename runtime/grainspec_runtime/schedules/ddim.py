@@ -7,8 +7,10 @@ timesteps of the solver.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,7 +24,8 @@ from torch import Tensor
 
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Sampler, SamplerMethod
-from grainspec_runtime.models.locate import read_json
+from grainspec_runtime.models.config import read_json
+from grainspec_runtime.schedules.private_state import state_names
 from grainspec_runtime.schedules.schedule import Rates
 
 _CLASSES: dict[SamplerMethod, Any] = {
@@ -47,6 +50,7 @@ class DdimSchedule:
         """Return the spec's solver on this schedule, with its timesteps set."""
         scheduler = solver(self.scheduler, sampler.method)
         scheduler.set_timesteps(sampler.steps, device=device)
+        state_names(scheduler, stepped=False)  # before the inversion, which takes long
         return scheduler
 
     def rates(self, t: Tensor, like: Tensor) -> Rates:
@@ -73,21 +77,26 @@ def _rates(alpha_cumprod: Tensor) -> Rates:
     return Rates(alpha_cumprod.sqrt(), (1 - alpha_cumprod).sqrt())
 
 
-def ddim_scheduler(folder: Path, span: Span | None) -> DDIMScheduler:
+def ddim_scheduler(
+    folder: Path, span: Span | None, told: Mapping[str, Any] = MappingProxyType({})
+) -> DDIMScheduler:
     """Make a DDIM scheduler with the noise schedule of a checkpoint, whatever sampler it names.
+
+    ``told`` are settings that the weights say themselves, which count before the configuration.
 
     Settings of DDIM that the checkpoint's own sampler lacks get the values of diffusers' Stable
     Diffusion pipeline. DDIM's defaults are for another model, and clip latents to [-1, 1].
     """
     saved = read_json(folder / "scheduler_config.json", span)
-    return DDIMScheduler.from_pretrained(
-        folder,
-        timestep_spacing="leading",
-        clip_sample=False,
-        thresholding=False,
-        steps_offset=saved.get("steps_offset", 1),
-        set_alpha_to_one=saved.get("set_alpha_to_one", False),
-    )
+    settings = {
+        "timestep_spacing": "leading",
+        "clip_sample": False,
+        "thresholding": False,
+        "steps_offset": saved.get("steps_offset", 1),
+        "set_alpha_to_one": saved.get("set_alpha_to_one", False),
+        **told,
+    }
+    return DDIMScheduler.from_pretrained(folder, **settings)
 
 
 def solver(ddim: DDIMScheduler, method: SamplerMethod) -> Any:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from grainspec.diagnostics import fail
+from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regular_file import read_json
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
+from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.study.pictures import attention_clip, attention_picture, segments_picture
 from grainspec_runtime.study.record import Study
 
@@ -21,11 +24,15 @@ NUMBERS, MAPS = "study.json", "attention.safetensors"
 ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS = "attention.png", "attention.mp4", "segments.png"
 STUDY_FILES = frozenset({NUMBERS, MAPS, ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS})
 
-_MOST = 16_000_000
-
 
 def save_study(
-    study: Study, plan: MaskPlan, source: Frames, edited: Frames, folder: Path, *, fps: float
+    study: Study,
+    plan: MaskPlan,
+    source: Frames,
+    edited: Frames,
+    folder: Path,
+    *,
+    fps: float | FrameTimes,
 ) -> None:
     """Write a study into a folder; raises OSError if it cannot be written.
 
@@ -39,7 +46,7 @@ def save_study(
         "with": study.maps[1].astype(np.float16),
         **{f"segments.{k}": labels.astype(np.uint8) for k, labels in study.segments.items()},
     }
-    save_file(arrays, folder / MAPS)
+    (folder / MAPS).write_bytes(save(arrays))
     attention_picture(study, plan, edited).save(folder / ATTENTION_PICTURE)
     encode_video(attention_clip(study, plan, edited), folder / ATTENTION_VIDEO, fps=fps)
     if study.segments:
@@ -80,11 +87,9 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
     Raises GrainError (G317) if the file cannot be read.
     """
     path = folder / NUMBERS
-    if not path.is_file():
+    if not path.exists():
         return []
     try:
-        if path.stat().st_size > _MOST:
-            raise ValueError("the file is too large")
         return [
             {
                 "region": str(edit["region"]),
@@ -94,9 +99,9 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
                     for kind in ("words_inside", "tokens_inside")
                 },
             }
-            for edit in json.loads(path.read_text(encoding="utf-8"))["edits"]
+            for edit in read_json(path, most=MAX_RECORD_BYTES, bounded=True)["edits"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"cannot read {path}: {str(error).splitlines()[0] if str(error) else error!r}"
         raise fail("G317", message, "Run its spec again with `--study`.") from error
 
@@ -104,6 +109,6 @@ def read_study(folder: Path) -> list[dict[str, Any]]:
 def _share(value: object) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, (int, float)):
-        raise TypeError(f"invalid share {value!r}: expected a number or null")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise TypeError(f"invalid share {value!r}: expected a number from 0 to 1, or null")
     return float(value)

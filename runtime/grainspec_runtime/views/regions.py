@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from grainspec.checks.files import check_files
+from grainspec.cli.waiting import Waiting
 from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError
@@ -48,7 +49,7 @@ def _thinned(spec: EditSpec, base: Path) -> EditSpec:
 
 def bound_regions(spec: EditSpec, base: Path) -> Bound:
     """Bind the regions, at the model's size if that is known; raises GrainError."""
-    findings = check_files(spec, base)
+    findings = check_files(spec, base, Waiting("reading frame"))
     if any(finding.is_error for finding in findings):
         raise GrainError(findings)
     size = None if spec.video.size else native_size(spec.model, base)

@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grainspec.model.spec import EditSpec, Size
+from grainspec.clip.crop import NativeSize
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, Family
-from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
 
@@ -44,22 +46,35 @@ class StableDiffusionUNets:
         },
     }
 
-    def describe(self, model: ModelFolder, embeddings: Sequence[Embedding] = ()) -> Backbone:
+    def describe(
+        self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
+    ) -> Backbone:
         """Read the facts that the compiler needs from configuration files."""
         from grainspec_runtime.backbones.families.sd_unet.describe import describe
 
-        return describe(model, embeddings, self.parts[model.pipeline])
+        return describe(model, embeddings, self.parts[model.pipeline], outlined=outlined)
 
-    def native_size(self, model: ModelFolder) -> Size:
+    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+        """Check a checkpoint and LoRAs by their files; return the warnings."""
+        from grainspec_runtime.backbones.families.sd_unet.review import review
+
+        return review(model, self.parts[model.pipeline], loras)
+
+    def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on."""
         from grainspec_runtime.backbones.families.sd_unet.describe import native_size
 
         return native_size(model)
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
-        """Raise GrainError for controls and injection that the UNet does not support."""
-        from grainspec_runtime.backbones.families.sd_unet.check import check_controls, check_inject
+        """Raise GrainError for a sampler, controls or injection that the model does not support."""
+        from grainspec_runtime.backbones.families.sd_unet.check import (
+            check_controls,
+            check_inject,
+            check_sampler,
+        )
 
+        check_sampler(spec, model)
         check_controls(spec, base, model)
         check_inject(spec, model)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safetensors.torch import load_file
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import Diagnostic, fail
 from grainspec_runtime.models.additions import Embedding, Lora, check_lora, new_word
-
-_OTHER_LORA = "Use a LoRA that was trained for this kind of Stable Diffusion."
+from grainspec_runtime.models.lora_file import OTHER_LORA, LoraFile, read_lora
 
 
 def load_embeddings(pipe: Any, embeddings: Sequence[Embedding]) -> None:
@@ -29,27 +28,61 @@ def load_embeddings(pipe: Any, embeddings: Sequence[Embedding]) -> None:
             )
 
 
-def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> None:
+def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> list[Diagnostic]:
     """Load LoRAs and fuse them into the weights, each multiplied by its scale.
 
-    Raises GrainError (G508) if one does not fit the model, and as :func:`check_lora` does.
+    Returns a warning (G526) for each that has weights for layers that the model lacks. Raises
+    GrainError (G508) if one does not fit the model, and as :func:`check_lora` does.
     """
     if not loras:
-        return
+        return []
+    findings = []
     names = [f"lora{index}" for index in range(len(loras))]
     for name, lora in zip(names, loras, strict=True):
         check_lora(lora)
+        file = read_lora(lora.path)
         try:
             pipe.load_lora_weights(load_file(lora.path), adapter_name=name)  # never pickle
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            reason = str(error).strip().splitlines()[-1].strip() or type(error).__name__
-            message = f"the LoRA {lora.path} does not fit the model: {reason}"
-            raise fail("G508", message, _OTHER_LORA) from error
+        except (ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+            message = f"the LoRA {lora.path} does not fit the model: {reason[0].strip()}"
+            raise fail("G508", message, OTHER_LORA) from error
         if not any(name in adapters for adapters in pipe.get_list_adapters().values()):
             message = (
                 f"the LoRA {lora.path} does not fit the model: no layer of the model has its names"
             )
-            raise fail("G508", message, _OTHER_LORA)
+            raise fail("G508", message, OTHER_LORA)
+        findings += _unused(file, _layers_with(pipe, name))
     pipe.set_adapters(names, [lora.scale for lora in loras])
     pipe.fuse_lora(adapter_names=names)
     pipe.unload_lora_weights()
+    return findings
+
+
+_COMPONENTS = {"unet": "UNet", "text_encoder": "text encoder", "text_encoder_2": "text encoder 2"}
+
+
+def _layers_with(pipe: Any, name: str) -> dict[str, int]:
+    """Count the layers of each component that have weights of the LoRA ``name``."""
+    networks = {part: getattr(pipe, name, None) for name, part in _COMPONENTS.items()}
+    return {
+        part: sum(name in getattr(layer, "lora_A", ()) for layer in network.modules())
+        for part, network in networks.items()
+        if network is not None
+    }
+
+
+def _unused(file: LoraFile, layers: Mapping[str, int]) -> list[Diagnostic]:
+    """Return a warning if a LoRA has modules that no layer of the model took."""
+    counts = file.counts
+    used = {part: min(layers.get(part, 0), count) for part, count in counts.items()}
+    total, taken = counts.total(), sum(used.values())
+    if taken == total:
+        return []
+    parts = ", ".join(f"{part} {used[part]} of {counts[part]}" for part in sorted(used))
+    ranks = " and ".join(map(str, file.ranks)) or "unknown"
+    message = (
+        f"the LoRA {file.path} fits the model in part: the model has layers for {taken} of its "
+        f"{total} modules ({parts}; rank {ranks})"
+    )
+    return [Diagnostic("G526", message, f"The others have no effect. {OTHER_LORA}")]

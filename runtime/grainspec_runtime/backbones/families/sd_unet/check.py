@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from grainspec.diagnostics import fail
 from grainspec.model.spec import EditSpec
+from grainspec_runtime.backbones.families.sd_unet.configs import read_configs, text_width
 from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
-from grainspec_runtime.backbones.families.sd_unet.describe import text_width
+from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.locate import read_json
 
 
 def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
@@ -20,8 +21,20 @@ def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
 
     width = text_width(read_json(model.folder / "unet" / "config.json"))
     for control in spec.controls:
-        check_annotator(control, spec.model)
+        check_annotator(control, base, spec.model)
         check_net(control, base, spec.model, width)
+
+
+def check_sampler(spec: EditSpec, model: ModelFolder) -> None:
+    """Raise GrainError (G504) for a sampler without the model's noise schedule.
+
+    diffusers' DEIS cannot rescale a schedule to end in pure noise; it would follow another one.
+    """
+    _, scheduler = read_configs(model, [])
+    if spec.sampler.method == "deis" and scheduler.get("rescale_betas_zero_snr"):
+        message = f"`deis` does not have the noise schedule of {spec.model}"
+        cure = "The model was trained with zero terminal SNR; use `ddim`, `dpmpp` or `unipc`."
+        raise fail("G504", message, cure, spec.sampler.span_of("method") or spec.sampler.span)
 
 
 def check_inject(spec: EditSpec, model: ModelFolder) -> None:

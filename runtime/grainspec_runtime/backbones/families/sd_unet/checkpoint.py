@@ -22,6 +22,7 @@ from diffusers import (
 )
 from torch import Tensor
 
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import Control, Inject, Modulation
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
@@ -65,6 +66,8 @@ class StableDiffusion:
     pipe: StableDiffusionPipeline | StableDiffusionXLPipeline
     device: torch.device
     dtype: torch.dtype
+    file: Path | None = None
+    findings: tuple[Diagnostic, ...] = ()
 
     @property
     def unet(self) -> UNet2DConditionModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
 
 _CURE = "Use all components of one checkpoint, as it was published."
@@ -17,31 +17,20 @@ def check_fit(
     model: str,
     configs: Mapping[str, Mapping[str, Any]],
     scheduler: Mapping[str, Any],
-    prompt_lengths: Sequence[int],
     span: Span | None = None,
 ) -> None:
-    """Raise GrainError if the components of a checkpoint do not fit together.
+    """Raise GrainError if the networks of a checkpoint do not fit together.
 
-    ``configs`` are those of the UNet, the VAE and the text encoders, by the names of their folders;
-    ``prompt_lengths`` are the numbers of tokens from each tokenizer, in the order of the text
-    encoders. G507: the shapes of two components differ. G504: the UNet or the noise schedule is not
+    ``configs`` are those of the UNet, the VAE and the text encoders, by the names of their folders.
+    G507: the shapes of two components differ. G504: the UNet or the noise schedule is not
     supported.
     """
 
     def misfit(message: str, cure: str = _CURE) -> Exception:
-        return fail("G507", f"the components of {model} do not fit together: {message}", cure, span)
+        return _misfit(model, message, cure, span)
 
     unet, vae = configs["unet"], configs["vae"]
-    encoders = {part: config for part, config in configs.items() if part.startswith("text_encoder")}
-    for (part, config), length in zip(encoders.items(), prompt_lengths, strict=True):
-        longest = config.get("max_position_embeddings", 77)
-        if length > longest:
-            message = f"the tokenizer yields {length} tokens, but the {part} accepts {longest}"
-            cure = f"Set `model_max_length` in its tokenizer_config.json to {longest}."
-            raise misfit(message, cure)
-    if len(set(prompt_lengths)) > 1:
-        counts = " and ".join(map(str, prompt_lengths))
-        raise misfit(f"the tokenizers yield {counts} tokens")
+    encoders = _text_encoders(configs)
     encoded = sum(config.get("hidden_size", 512) for config in encoders.values())
     expected = unet.get("cross_attention_dim", 1280)
     for width in set(expected) if isinstance(expected, list) else {expected}:
@@ -66,6 +55,35 @@ def check_fit(
         types = ", ".join(_PREDICTIONS)
         cure = f"Use a model with DDPM's noise schedule and one of the prediction types {types}."
         raise fail("G504", message, cure, span)
+
+
+def check_prompt_lengths(
+    model: str,
+    configs: Mapping[str, Mapping[str, Any]],
+    lengths: Sequence[int],
+    span: Span | None = None,
+) -> None:
+    """Raise GrainError (G507) if tokenizers yield more tokens than their text encoders accept.
+
+    ``lengths`` are the numbers of tokens from each tokenizer, in the order of the text encoders.
+    """
+    for (part, config), length in zip(_text_encoders(configs).items(), lengths, strict=True):
+        longest = config.get("max_position_embeddings", 77)
+        if length > longest:
+            message = f"the tokenizer yields {length} tokens, but the {part} accepts {longest}"
+            cure = f"Set `model_max_length` in its tokenizer_config.json to {longest}."
+            raise _misfit(model, message, cure, span)
+    if len(set(lengths)) > 1:
+        counts = " and ".join(map(str, lengths))
+        raise _misfit(model, f"the tokenizers yield {counts} tokens", _CURE, span)
+
+
+def _text_encoders(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {part: config for part, config in configs.items() if part.startswith("text_encoder")}
+
+
+def _misfit(model: str, message: str, cure: str, span: Span | None) -> GrainError:
+    return fail("G507", f"the components of {model} do not fit together: {message}", cure, span)
 
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")

@@ -1,4 +1,4 @@
-"""Load a checkpoint's components with ``from_pretrained``, as a stock pipeline."""
+"""Load a checkpoint's components with diffusers' own methods, as a stock pipeline."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from safetensors import SafetensorError
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizerFast
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizerFast,
+    PreTrainedModel,
+)
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
+from grainspec_runtime.backbones.families.sd_unet.load_file import parts_of_file
+from grainspec_runtime.backbones.families.sd_unet.single_file import told_by
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
@@ -34,13 +41,19 @@ _CLASSES: dict[str, Any] = {
 }
 
 
+ATTENTION = "sdpa"
+"""The attention of text encoders, the default of transformers. Without it a model's configuration
+could name another: even one that is downloaded from the hub."""
+
+
 def _whole(model: Any, folder: Path) -> Any:
     """Load a component with all its weights; transformers only warns if some are missing."""
     names = [path.name for path in folder.glob("*.safetensors")]
     variant = "fp16" if all(".fp16" in name for name in names) else None
-    loaded, loading = model.from_pretrained(
-        folder, use_safetensors=True, variant=variant, output_loading_info=True
-    )
+    settings: dict[str, Any] = {"use_safetensors": True, "variant": variant}
+    if issubclass(model, PreTrainedModel):
+        settings |= {"attn_implementation": ATTENTION, "trust_remote_code": False}
+    loaded, loading = model.from_pretrained(folder, output_loading_info=True, **settings)
     missing = sorted(loading["missing_keys"])
     if missing:
         raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
@@ -64,25 +77,25 @@ def load(
     device = torch.device(options.device) if options.device else best_device()
     if options.offload == "sequential" and (options.compile or device.type == "cpu"):
         raise ValueError("sequential offload requires a GPU, and cannot be combined with `compile`")
-    folder, span = model.folder, model.span
+    folder, span, parts = model.folder, model.span, list(parts)
+    networks = [part for part in parts if part in weighted]
     dtype = options.dtype
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.float16
+    scheduler = ddim_scheduler(folder / "scheduler", span, told_by(model))
     try:
-        loaded = {
-            part: _whole(_CLASSES[part], folder / part)
-            if part in weighted
-            else _CLASSES[part].from_pretrained(folder / part)
-            for part in parts
-        }
-        loaded["scheduler"] = ddim_scheduler(folder / "scheduler", span)
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        if model.file:
+            loaded = parts_of_file(model, model.file.path, _tokenizers(folder, parts), scheduler)
+        else:
+            loaded = {part: _whole(_CLASSES[part], folder / part) for part in networks}
+            loaded |= _tokenizers(folder, parts) | {"scheduler": scheduler}
+    except _BROKEN as error:
         reason = reason_of(error)
         message = f"the model {model.name} cannot be loaded: {reason}"
         raise fail("G502", message, "Check that the model's download is complete.", span) from error
     pipe = _pipeline(loaded, model.index)
     load_embeddings(pipe, options.embeddings)
-    fuse_loras(pipe, options.loras)
+    findings = fuse_loras(pipe, options.loras)
     half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
     for part, module in pipe.components.items():
         if isinstance(module, torch.nn.Module):
@@ -91,7 +104,34 @@ def load(
             place = "cpu" if options.offload else device
             torch.nn.Module.to(module, device=place, dtype=kept).eval().requires_grad_(False)
     _apply_options(pipe, options, device)
-    return StableDiffusion(name=model.name, folder=folder, pipe=pipe, device=device, dtype=dtype)
+    return StableDiffusion(
+        name=model.name,
+        folder=folder,
+        pipe=pipe,
+        device=device,
+        dtype=dtype,
+        file=model.file.path if model.file else None,
+        findings=tuple(findings),
+    )
+
+
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+"""What diffusers and transformers raise for a broken checkpoint."""
+
+
+def _tokenizers(folder: Path, parts: Iterable[str]) -> dict[str, Any]:
+    names = [part for part in parts if part.startswith("tokenizer")]
+    return {part: _CLASSES[part].from_pretrained(folder / part) for part in names}
 
 
 def _apply_options(pipe: Any, options: LoadOptions, device: torch.device) -> None:

@@ -77,19 +77,28 @@ def isolate_phrases(
 ) -> Tensor:
     """Replace the words of each edit in an encoded target prompt, in place, and return it.
 
-    The words of an edit are encoded by themselves; all others stay encoded within the whole prompt.
-    This covers both text encoders of SDXL, whose embeddings are concatenated along C.
+    The words of an edit, as they are written in the prompt, are encoded by themselves; all others
+    stay encoded within the whole prompt, and so do words that are other tokens by themselves
+    (G521). This covers both text encoders of SDXL, whose embeddings are concatenated along C.
     """
-    for edit in plan.edits:
-        if not edit.tokens:
-            continue  # `free` has no words
-        alone = encode_prompt(
-            pipe, edit.phrase, device=device, clip_skip=clip_skip, lora_scale=lora_scale
-        ).words
-        for positions in edit.tokens:
+    for edit in plan.edits:  # `free` has no words
+        for (start, end), positions in zip(edit.spans, edit.tokens, strict=True):
+            phrase = plan.target[start:end]
             count = len(positions)
+            if not _has_tokens(pipe, phrase, count):
+                continue
+            alone = encode_prompt(
+                pipe, phrase, device=device, clip_skip=clip_skip, lora_scale=lora_scale
+            ).words
             words_1TC[:, list(positions)] = alone[:, 1 : 1 + count]  # 0 is the start token
     return words_1TC
+
+
+def _has_tokens(pipe: DiffusionPipeline, text: str, count: int) -> bool:
+    """Whether a text is this many tokens by itself, besides the start and the end token."""
+    if hasattr(pipe, "maybe_convert_prompt"):  # textual inversions of several tokens
+        text = pipe.maybe_convert_prompt(text, pipe.tokenizer)
+    return len(pipe.tokenizer(text, truncation=True).input_ids) == count + 2
 
 
 def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Checks of the settings of `sampler`, `control` and `blend` against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.spec import DEMO, Control, EditSpec, Keep
+
+
+def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
+    """Check settings that contradict each other (G203), or have no effect (G111)."""
+    sampler = spec.sampler
+    if sampler.eta and sampler.method != "ddim":
+        message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
+        yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
+    elif sampler.seed and not sampler.eta:
+        message = f"`seed {sampler.seed}` has no effect: nothing is random with `eta 0`"
+        cure = "Remove it."
+        if sampler.method == "ddim":
+            cure = "Remove it, or write `eta 0.2`, which draws new noise in every step."
+        yield Diagnostic("G111", message, cure, sampler.span_of("seed"))
+    for control in spec.controls:
+        yield from _control(control, spec.model)
+    yield from _blending(spec)
+
+
+_OF_KINDS = {
+    "keypoints": ("pose",),
+    "depth_values": ("depth", "zoe"),
+}
+"""The settings of `control` that certain kinds alone have."""
+_DETECTING = ("annotator", "keypoints", "depth_values")
+"""The settings of `control` that say how its images are made."""
+
+
+def _control(control: Control, model: str) -> Iterator[Diagnostic]:
+    if control.start >= control.until:
+        start, until = f"{100 * control.start:g}%", f"{100 * control.until:g}%"
+        message = f"the control starts at {start} of the steps and ends at {until}"
+        cure = "`from` must be smaller than `until`."
+        yield Diagnostic("G203", message, cure, control.span_of("until") or control.span)
+    for setting in _DETECTING:
+        if getattr(control, setting) == type(control).model_fields[setting].default:
+            continue
+        kinds = _OF_KINDS.get(setting)
+        if kinds and control.kind not in kinds:
+            names = " and ".join(f"`control {kind}`" for kind in kinds)
+            message = f"`{setting}` has no effect with `control {control.kind}`; it is for {names}"
+        elif control.clip is not None:
+            message = f"`{setting}` has no effect with `clip`: its images are used as they are"
+        elif setting == "keypoints" and model == DEMO and control.annotator is None:
+            message = "`keypoints` has no effect with the demo model, which detects bodies only"
+        else:
+            continue
+        yield Diagnostic("G111", message, f"Remove `{setting}`.", control.span_of(setting))
+
+
+_BLENDED = {"feather": ("latents", "pixels", "both"), "from": ("latents", "both")}
+"""The settings of `blend` that need certain kinds of `space`."""
+
+
+def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
+    """Check settings of `blend` that have no effect."""
+    blend = spec.blend
+    values = {"feather": blend.feather and blend.feather.value, "from": blend.start}
+    for setting, spaces in _BLENDED.items():
+        if values[setting] and blend.space not in spaces:
+            message = f"`{setting}` has no effect with `space {blend.space}`"
+            cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
+            yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
+    kept = any(isinstance(edit, Keep) for edit in spec.edits)
+    if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
+        message = (
+            "with `from 100%` the source is never restored, so `keep` has no effect in latents"
+        )
+        cure = "Write a lower percentage, or `space pixels` without `from`."
+        yield Diagnostic("G111", message, cure, blend.span_of("from") or blend.span)

@@ -1,0 +1,506 @@
+"""Statements in the form of other languages: words out of order, brackets, signs between words.
+
+Each rule finds one kind of mistake in a statement's text; the reader of corrections
+(:mod:`grainspec.text.corrections`) keeps only those after which the statement can be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from lark import Token
+
+from grainspec.diagnostics import closest
+from grainspec.model.algebra import MaskFiles
+from grainspec.model.declaration import Declaration, head_of, settings_of
+from grainspec.model.names import RESERVED
+from grainspec.model.nodes import Node
+from grainspec.model.spec import BLOCKS, Edit
+from grainspec.model.statements import STATEMENTS
+from grainspec.text.draft import Change, Correction, Rule
+from grainspec.text.foreign import SETTINGS_OF_OTHERS, STATEMENTS_OF_OTHERS
+from grainspec.text.tokens import grammar
+
+_GRAINS = frozenset({"CLASS", "INSTANCE", "PART"})
+_CLOSING = {"(": ")", "{": "}", "[": "]"}
+_SHAPES = frozenset({"box", "ellipse", "polygon"})
+_OPERATORS = {
+    "and": "&",
+    "or": "|",
+    "not": "~",
+    "minus": "-",
+    "except": "-",
+    "without": "-",
+    "union": "|",
+    "&&": "&",
+    "||": "|",
+    "+": "|",
+    "!": "~",
+    "and not": "-",
+}
+_NAMELESS = "grain video model source target negative attention flow inject context sampler control"
+_SEPARATED = frozenset(f"{_NAMELESS} blend keep free without".split())
+_TEXTS = frozenset("video model source target negative".split())
+
+
+def _lex(text: str) -> list[Token]:
+    return list(grammar().lex(text))
+
+
+def _at(token: Token) -> tuple[int, int]:
+    return token.start_pos or 0, token.end_pos or 0
+
+
+def _written(token: Token, text: str) -> Change:
+    return Change(*_at(token), text)
+
+
+def _inserted(offset: int, text: str) -> Change:
+    return Change(offset, offset, text)
+
+
+def _removed(text: str, before: Token, sign: Token) -> Change:
+    """The removal of a sign, so that a space is left between the words around it."""
+    end = _at(sign)[1]
+    space = "" if text[end : end + 1].isspace() else " "
+    return Change(_at(before)[1], end, space)
+
+
+def _is(token: Token, *signs: str) -> bool:
+    return str(token) in signs
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def _upper_case(text: str) -> Iterator[Correction]:
+    for token in _lex(text):
+        lower = str(token).lower()
+        if token.type == "NAME" and lower != token and lower in _WORDS:
+            message = f"`{token}` is not in lower case, as all words of the language are"
+            yield Correction(message, (_written(token, lower),))
+
+
+def _first_word(text: str) -> Iterator[Correction]:
+    tokens = _lex(text)
+    first = tokens[0]
+    word = str(first).lower()
+    message = f"unknown statement `{first}`"
+    if first.type == "NAME" and word in STATEMENTS_OF_OTHERS:
+        keyword = STATEMENTS_OF_OTHERS[word]
+        yield Correction(message, (_written(first, keyword),), f"Write `{keyword}`.")
+    elif first.type == "NAME":
+        near = closest(word, STATEMENTS)
+        if near:
+            yield Correction(message, (_written(first, near),), f"Did you mean `{near}`?")
+
+
+def _edit_missing(text: str) -> Iterator[Correction]:
+    """A line that begins with the grain of an edit."""
+    for match in re.finditer(r"(?m)^[ \t]*(class|instance|part)\b(?=[^\n]*->)", text):
+        change = _inserted(match.start(1), "edit ")
+        yield Correction(f"`{match[1]}` begins no statement: `edit` is missing", (change,))
+
+
+def _list_items(text: str) -> Iterator[Correction]:
+    """Lines that begin with `-`, as the items of a list in YAML."""
+    for match in re.finditer(rf"(?m)^[ \t]*(-[ \t]*)(?=(?:{'|'.join(STATEMENTS)})\b)", text):
+        change = Change(*match.span(1), "")
+        yield Correction("a statement begins with its keyword, without `-`", (change,))
+
+
+def _setting_alone(text: str) -> Iterator[Correction]:
+    """A setting that is written as a statement: `steps 50` for `sampler { steps 50 }`."""
+    tokens = _lex(text)
+    first, word = tokens[0], str(tokens[0]).lower()
+    block = ALONE.get(word)
+    if first.type != "NAME" or block is None:
+        return
+    keyword = word if word in _SETTINGS[block] else SETTINGS_OF_OTHERS[block][word].keyword
+    changes = [_written(first, f"{block} {{ {keyword}"), _inserted(_at(tokens[-1])[1], " }")]
+    changes += [_removed(text, first, token) for token in tokens[1:2] if _is(token, "=", ":")]
+    message = f"`{first}` is a setting of `{block}`, not a statement"
+    if word not in _SETTINGS[block]:
+        message = f"unknown statement `{first}`"
+    yield Correction(message, tuple(changes))
+
+
+def _choices(model: type[Node]) -> tuple[str, ...]:
+    """The words that can stand before a block's brace."""
+    head = head_of(model)
+    return head.choices if head else ()
+
+
+_SETTINGS: dict[str, dict[str, Declaration]] = {
+    **{word: settings_of(block.model) for word, block in BLOCKS.items()},
+    "edit": settings_of(Edit),
+    "masks": settings_of(MaskFiles),
+}
+_WORDS = RESERVED | {
+    word
+    for settings in _SETTINGS.values()
+    for keyword, declared in settings.items()
+    for word in (keyword, *declared.choices)
+}
+_WORDS |= {word for block in BLOCKS.values() for word in _choices(block.model)}
+"""All words of the language."""
+ALONE = {
+    word: block
+    for block in ("sampler",)
+    for word in [*_SETTINGS[block], *SETTINGS_OF_OTHERS[block]]
+}
+"""Settings that are written as statements elsewhere, each with its block."""
+
+
+def _order(text: str) -> Iterator[Correction]:
+    """The grain after the region: `edit left instance`."""
+    tokens = _lex(text)
+    if len(tokens) > 3 and tokens[0].type in {"EDIT", "ADD"} and tokens[1].type == "NAME":
+        grain = tokens[2]
+        if grain.type in _GRAINS:
+            changes = (
+                _written(tokens[1], str(grain)),
+                _written(grain, str(tokens[1])),
+            )
+            yield Correction(f"`{grain}` goes before the region", changes)
+
+
+def _hyphens(text: str) -> Iterator[Correction]:
+    """Names with a hyphen: `left-man`."""
+    head = re.split(r"->|=|\{", text, maxsplit=1)[0]
+    for match in re.finditer(r"[^\W\d]\w*(?:-\w+)+", head):
+        name = match[0].replace("-", "_")
+        message = f"`{match[0]}` is not a name: a name has letters, digits and `_`"
+        yield Correction(message, (Change(*match.span(), name),))
+
+
+# --- signs between words -------------------------------------------------------------------------
+
+
+def _separators(text: str) -> Iterator[Correction]:
+    """`:` and `=` after keywords, and in place of `->` and `=`; those that are missing."""
+    tokens = _lex(text)
+    first = tokens[0]
+    if str(first) in _SEPARATED and len(tokens) > 2 and _is(tokens[1], ":", "="):
+        message = f"`{first}` is followed by its value, without `{tokens[1]}`"
+        yield Correction(message, (_removed(text, tokens[0], tokens[1]),))
+    elif first.type in {"EDIT", "ADD"}:
+        yield from _arrow(tokens)
+    elif first.type == "REGION" and len(tokens) > 2:
+        sign = tokens[2]
+        if _is(sign, ":", "->", ":="):
+            change = Change(_at(tokens[1])[1], _at(sign)[1], " =")
+            yield Correction(f"a region is defined with `=`, not `{sign}`", (change,))
+        elif sign.type != "EQUAL":
+            change = _inserted(_at(tokens[1])[1], " =")
+            yield Correction(f"`=` is missing after `{tokens[1]}`", (change,))
+
+
+def _arrow(tokens: list[Token]) -> Iterator[Correction]:
+    """A sign or word in place of the arrow, and an arrow that is missing."""
+    verb = tokens[0]
+    if any(token.type == "_ARROW" for token in tokens):
+        return
+    for index in range(2, len(tokens) - 1):
+        sign, following = tokens[index], tokens[index + 1]
+        if _is(sign, ":", "=", ",", "to", "into", "as"):
+            change = Change(_at(tokens[index - 1])[1], _at(following)[0], " -> ")
+            yield Correction(f"`{verb}` needs `->` before the words, not `{sign}`", (change,))
+            return
+        if sign.type == "STRING":
+            break
+    phrase = next((i for i, token in enumerate(tokens) if token.type == "STRING"), 0)
+    if phrase >= 2 and tokens[phrase - 1].type == "NAME":
+        change = _inserted(_at(tokens[phrase - 1])[1], " ->")
+        yield Correction(f"`->` is missing after `{tokens[phrase - 1]}`", (change,))
+
+
+def _in_blocks(text: str) -> Iterator[Correction]:
+    """Signs between settings: `{ weight: 1.2, repel = 0.5 }`, `masks("m", invert=true)`."""
+    brackets: list[str] = []
+    tokens = _lex(text)
+    for before, token in pairwise(tokens):
+        if before.type in {"LPAR", "LBRACE"}:
+            brackets.append(str(before))
+        elif before.type in {"RPAR", "RBRACE"} and brackets:
+            brackets.pop()
+        if not brackets:
+            continue
+        if _is(token, ":", "=") and before.type in {"NAME", "STRING"}:
+            message = f"`{before}` is followed by its value, without `{token}`"
+            yield Correction(message, (_removed(text, before, token),))
+        elif token.type == "COMMA" and brackets[-1] == "{":
+            change = _removed(text, before, token)
+            yield Correction("settings are separated by spaces, not commas", (change,))
+
+
+def _switches(text: str) -> Iterator[Correction]:
+    """Options that take no value: `invert true`, `scaled=false`."""
+    pattern = r"(?P<comma>,\s*)(?P<word>invert|scaled|in_order)\s*[=:]?\s*(?P<value>\w+)\b"
+    for match in re.finditer(pattern, text):
+        value = match["value"].lower()
+        message = f"`{match['word']}` takes no value"
+        if value in {"true", "yes", "on", "1"}:
+            change = Change(match.end("word"), match.end(), "")
+            yield Correction(message, (change,), f"Write `{match['word']}` alone.")
+        elif value in {"false", "no", "off", "0"}:
+            cure = f"Remove it: without `{match['word']}` it is off."
+            yield Correction(message, (Change(*match.span(), ""),), cure)
+
+
+def _commas(text: str) -> Iterator[Correction]:
+    """Arguments without commas between them: `box(10% 20% 30% 60%)`, `masks("m" invert)`."""
+    tokens = _lex(text)
+    call = ""
+    for index, token in enumerate(tokens[:-1]):
+        following = tokens[index + 1]
+        if following.type == "LPAR":
+            call = str(token)
+        lengths = {"PERCENT", "PIXELS", "NUMBER"}
+        sides = call in _SHAPES - {"polygon"} and {token.type, following.type} <= lengths
+        option = call == "masks" and token.type == "STRING" and following.type == "NAME"
+        if sides or option:
+            message = f"commas are missing between the sides of the {call}"
+            if option:
+                message = f"a comma is missing before `{following}`"
+            yield Correction(message, (_inserted(_at(token)[1], ","),))
+        if token.type == "RPAR":
+            call = ""
+
+
+# --- brackets ------------------------------------------------------------------------------------
+
+
+def _square(text: str) -> Iterator[Correction]:
+    """Lists in `[…]`."""
+    tokens = _lex(text)
+    for index, token in enumerate(tokens):
+        if token != "[":
+            continue
+        close = next((i for i in range(index, len(tokens)) if tokens[i] == "]"), None)
+        if close is None:
+            return
+        inside = tokens[index + 1 : close]
+        items = [text[slice(*_at(item))] for item in inside if item.type != "COMMA"]
+        before = str(tokens[index - 1]) if index else ""
+        written = text[_at(token)[0] : _at(tokens[close])[1]]
+        change = Change(_at(token)[0], _at(tokens[close])[1], _list(before, items, inside, tokens))
+        yield Correction(f"lists have no brackets: `{written}`", (change,))
+
+
+def _list(before: str, items: list[str], inside: list[Token], tokens: list[Token]) -> str:
+    """A list in the form that the word before it takes."""
+    if before in _SHAPES or before == "masks":
+        return f"({', '.join(items)})"
+    if before in {"frames", "during"} and len(items) == 2:
+        return "..".join(items)
+    if before == "size" and len(items) == 2:
+        return "x".join(items)
+    if before in {"keep", "free", "without"}:
+        return ", ".join(items)
+    if tokens[0].type == "REGION":
+        return f"({' | '.join(items)})"
+    return " ".join(items)
+
+
+def _mismatched(text: str) -> Iterator[Correction]:
+    """A bracket that is closed by one of another kind."""
+    opened: list[Token] = []
+    for token in _lex(text):
+        if token.type in {"LPAR", "LBRACE"}:
+            opened.append(token)
+        elif token.type in {"RPAR", "RBRACE"}:
+            wanted = _CLOSING[opened.pop()] if opened else ""
+            if wanted and token != wanted:
+                yield Correction(f"`{wanted}` expected, not `{token}`", (_written(token, wanted),))
+
+
+def _outside(text: str) -> Iterator[Correction]:
+    """Settings without braces: `edit left -> "bear" weight 1.2`, `sampler ddim steps 20`."""
+    tokens = _lex(text)
+    known = _SETTINGS.get("edit" if tokens[0].type in {"EDIT", "ADD"} else str(tokens[0]))
+    if known is None or any(token.type == "LBRACE" for token in tokens):
+        return
+    start = 1
+    if tokens[0].type in {"EDIT", "ADD"}:
+        start = next((i + 1 for i, token in enumerate(tokens) if token.type == "STRING"), 0)
+    elif len(tokens) > 1 and not (tokens[1].type == "NAME" and str(tokens[1]) in known):
+        start = 2
+    if start and start < len(tokens) and tokens[start].type == "NAME":
+        changes = (
+            _inserted(_at(tokens[start])[0], "{ "),
+            _inserted(_at(tokens[-1])[1], " }"),
+        )
+        yield Correction(f"settings are written in braces: `{tokens[start]}`", changes)
+
+
+# --- quotes and operators ------------------------------------------------------------------------
+
+
+def _unquoted(text: str) -> Iterator[Correction]:
+    """Texts and paths without quotes."""
+    tokens = _lex(text)
+    first = tokens[0]
+    spot: tuple[int, int] | None = None
+    if str(first) in _TEXTS and len(tokens) > 1:
+        spot = _at(tokens[1])[0], _at(tokens[-1])[1]
+        brace = next((token for token in tokens if token.type == "LBRACE"), None)
+        spot = (spot[0], _at(brace)[0]) if brace else spot
+    elif first.type in {"EDIT", "ADD"}:
+        arrow = next((token for token in tokens if token.type == "_ARROW"), None)
+        brace = next((token for token in tokens if token.type == "LBRACE"), None)
+        if arrow:
+            spot = _at(arrow)[1], _at(brace)[0] if brace else _at(tokens[-1])[1]
+    elif match := re.search(r"\bmasks\(\s*([^\"',()\n]+?)\s*(?=[,)])", text):
+        spot = match.span(1)
+    if spot is None:
+        return
+    inside = text[slice(*spot)]
+    bare = inside.strip()
+    if not bare or '"' in bare or "\n" in bare or bare[0] in "“”«'‘`{:=>":
+        return
+    start = spot[0] + inside.index(bare)
+    message = f"texts and paths are written in quotes: `{bare}`"
+    yield Correction(message, (Change(start, start + len(bare), f'"{bare}"'),))
+
+
+def _operators(text: str) -> Iterator[Correction]:
+    """Operators of other languages between regions."""
+    tokens = _lex(text)
+    if tokens[0].type != "REGION":
+        return
+    pattern = r'"(?:\\.|[^"\\\n])*"|#[^\n]*|&&|\|\||\+|!|\band\s+not\b|\b[A-Za-z]+\b'
+    start = _at(tokens[min(2, len(tokens) - 1)])[1]
+    for match in re.compile(pattern).finditer(text, start):
+        word = " ".join(match[0].split())
+        sign = _OPERATORS.get(word.lower())
+        if sign:
+            end = match.end()
+            while sign == "~" and text[end : end + 1].isspace():
+                end += 1
+            yield Correction(f"`{word}` is not an operator", (Change(match.start(), end, sign),))
+
+
+def _masks_missing(text: str) -> Iterator[Correction]:
+    """A path where a region is expected: `region left = "masks/left"`."""
+    tokens = _lex(text)
+    for index, token in enumerate(tokens):
+        inside = index > 1 and (tokens[index - 1].type == "LPAR" and tokens[index - 2] == "masks")
+        if tokens[0].type == "REGION" and token.type == "STRING" and not inside:
+            change = _written(token, f"masks({token})")
+            yield Correction(f"`{token}` is not a region", (change,))
+
+
+# --- settings of other tools ---------------------------------------------------------------------
+
+
+def _names_of_others(text: str) -> Iterator[Correction]:
+    tokens = _lex(text)
+    block = {"add": "edit", "region": "masks"}.get(str(tokens[0]), str(tokens[0]))
+    known, others = _SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
+    inside = 0
+    for index, token in enumerate(tokens):
+        inside += (token.type in {"LBRACE", "LPAR"}) - (token.type in {"RBRACE", "RPAR"})
+        word = str(token).lower()
+        if not inside or token.type != "NAME" or str(token) in known or word not in others:
+            continue
+        ours = others[word]
+        value = tokens[index + 1] if index + 1 < len(tokens) else None
+        value = tokens[index + 2] if value is not None and _is(value, ":", "=") else value
+        changes = [_written(token, ours.keyword)]
+        cure = f"Write `{ours.keyword}`."
+        if ours.convert and value is not None:
+            converted = ours.convert(str(value))
+            if converted is None:
+                continue
+            changes.append(_written(value, converted))
+            cure = f"Write `{ours.keyword} {converted}`."
+        what = "option" if block == "masks" else "setting"
+        code = "G205" if block == "masks" else "G201"
+        yield Correction(f"unknown {what} `{token}`", tuple(changes), cure, code)
+
+
+def _sides(text: str) -> Iterator[Correction]:
+    """Width and height, first and last frame, as settings of their own."""
+    for one, other, keyword, sign in (
+        ("width", "height", "size", "x"),
+        ("height", "width", "size", "x"),
+        ("start_frame", "end_frame", "frames", ".."),
+        ("first", "last", "frames", ".."),
+        ("start", "end", "frames", ".."),
+    ):
+        pattern = rf"\b{one}\s*[=:]?\s*(\d+)\s*,?\s*{other}\s*[=:]?\s*(\d+)"
+        match = re.search(pattern, text)
+        if match and text.startswith("video"):
+            values = [match[1], match[2]] if one != "height" else [match[2], match[1]]
+            change = Change(*match.span(), f"{keyword} {sign.join(values)}")
+            yield Correction(f"unknown settings `{one}` and `{other}`", (change,))
+            return
+
+
+def _unclosed(text: str) -> Iterator[Correction]:
+    """Brackets that are never closed."""
+    opened: list[Token] = []
+    last: Token | None = None
+    for token in _lex(text):
+        if token.type in {"LPAR", "LBRACE"}:
+            opened.append(token)
+        elif token.type in {"RPAR", "RBRACE"} and opened and _CLOSING[opened[-1]] == token:
+            opened.pop()
+        last = token
+    if opened and last is not None:
+        closing = "".join(
+            (" " if opener == "{" else "") + _CLOSING[opener] for opener in reversed(opened)
+        )
+        where = _at(last)[1]
+        yield Correction(f"`{opened[-1]}` is not closed", (_inserted(where, closing),))
+
+
+def _unclosed_inside(text: str) -> Iterator[Correction]:
+    """A bracket that is not closed before the word or sign that follows it."""
+    tokens = _lex(text)
+    opened: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.type in {"LPAR", "LBRACE"}:
+            opened.append(index)
+        elif token.type in {"RPAR", "RBRACE"} and opened:
+            opened.pop()
+        elif opened and (token.type in _FOLLOWS or _is(token, "->")):
+            change = _inserted(_at(tokens[index - 1])[1], _CLOSING[tokens[opened[-1]]])
+            yield Correction(f"`{tokens[opened[-1]]}` is not closed", (change,))
+            opened.pop()
+
+
+_FOLLOWS = frozenset({"AT", "VBAR", "AMPERSAND", "GROW", "SHRINK", "DURING", "LBRACE"})
+"""What can follow a closed bracket, and does not stand in a call."""
+
+
+STRUCTURE: tuple[Rule, ...] = tuple(
+    (lambda text, rule=rule: list(rule(text)) if _lex(text) else [])  # type: ignore[misc]
+    for rule in (
+        _upper_case,
+        _first_word,
+        _edit_missing,
+        _list_items,
+        _sides,
+        _square,
+        _switches,
+        _separators,
+        _order,
+        _in_blocks,
+        _setting_alone,
+        _names_of_others,
+        _hyphens,
+        _operators,
+        _masks_missing,
+        _unquoted,
+        _mismatched,
+        _commas,
+        _outside,
+        _unclosed,
+        _unclosed_inside,
+    )
+)
+"""The rules, in the order in which they are applied."""

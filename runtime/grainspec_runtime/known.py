@@ -1,0 +1,82 @@
+"""What is known of a model before it is loaded, and what can be wrong with a spec because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.model.spec import DEMO, EditSpec
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.family import Family
+from grainspec_runtime.backbones.registry import find_model
+from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.hub import NotCached, is_remote
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model that is located and described, but not loaded."""
+
+    folder: ModelFolder
+    family: Family
+    backbone: Backbone
+    warnings: tuple[Diagnostic, ...] = ()
+    outlined: bool = False
+    """Whether nothing but JSON was read, and nothing else may be."""
+
+    def check(self, spec: EditSpec, base: Path) -> None:
+        """Raise GrainError if a spec uses something that the model does not support."""
+        if self.outlined:  # networks of controls are found with their own libraries
+            spec = spec.replaced({}, controls=())
+        self.family.check(spec, base, self.folder)
+
+    def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterable[Diagnostic]:
+        """Check optical flow and, for the demo model, words; raises GrainError for errors."""
+        if spec.flow:
+            from grainspec_runtime.flow.guide import check_flow
+
+            check_flow(spec.flow, base, plan)
+        if spec.model == DEMO:
+            from grainspec_runtime.demo.checks import unknown_words
+
+            return unknown_words(spec)
+        return []
+
+
+def known(
+    spec: EditSpec,
+    base: Path,
+    embeddings: Sequence[Embedding] = (),
+    loras: Sequence[Lora] = (),
+) -> Known:
+    """Find and describe the model of a spec, and its tokenizer.
+
+    ``embeddings`` and ``loras`` are those that it will be loaded with.
+    """
+    folder, family = find_model(spec.model, base, spec.span_of("model"))
+    warnings = tuple(family.review(folder, loras))
+    return Known(folder, family, family.describe(folder, embeddings), warnings)
+
+
+def outlined(spec: EditSpec, base: Path) -> Known | None:
+    """Describe the model of a spec by JSON only; None if it is not on this machine.
+
+    ``grain check`` finds this function by the entry point in ``grainspec.models``.
+    """
+    remote = is_remote(spec.model, base)
+    try:
+        folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+        remote = remote or folder.assumed
+        warnings = () if spec.model == DEMO else tuple(family.review(folder))
+        backbone = family.describe(folder, outlined=True)
+    except (ImportError, NotCached):
+        return None
+    except GrainError as error:
+        if remote and error.diagnostics[0].code == "G502":
+            return None  # the cache has only a part of the configuration
+        raise
+    return Known(folder, family, backbone, warnings, outlined=True)

@@ -1,0 +1,223 @@
+"""Clips as players show them: upright, with square pixels, in the right colours."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from films import (
+    COLOURS,
+    bars_of,
+    corners,
+    quarters,
+    rotated,
+    write_bars,
+    write_film,
+    write_hdr,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from grainspec import Diagnostic, check, parse
+from grainspec.clip.crop import FrameCrop
+from grainspec.clip.facts import probe, still_images
+from grainspec.clip.hdr import BT2020, HLG, PQ, to_sdr
+from grainspec.clip.images import open_image, upright
+from grainspec.clip.video import open_video
+
+SPEC = 'grain 1 video "{}" {} target "a bear" region r = box(0%, 0%, 90%, 90%) edit r -> "bear"'
+
+TURNS = {  # the corners of `quarters` as shown, by orientation in EXIF and by display matrix
+    1: ((1, 0, 0, 1), "RGBW"),
+    2: ((-1, 0, 0, 1), "GRWB"),
+    3: ((-1, 0, 0, -1), "WBGR"),
+    4: ((1, 0, 0, -1), "BWRG"),
+    5: ((0, 1, 1, 0), "RBGW"),
+    6: ((0, 1, -1, 0), "BRWG"),
+    7: ((0, -1, -1, 0), "WGBR"),
+    8: ((0, -1, 1, 0), "GWRB"),
+}
+
+
+def first_picture(path: Path, background: str | None = None) -> np.ndarray:
+    """The first frame of a clip, through the crop that leaves it whole."""
+    facts = probe(path)
+    crop = FrameCrop(
+        (0, 0, facts.width, facts.height), facts.width, facts.height, background=background
+    )
+    images = still_images(path)
+    if images is not None:
+        with open_image(images[0][1]) as image:
+            return np.asarray(crop.frame(upright(image)))
+    with open_video(path) as reader:
+        return np.asarray(crop.frame(reader.picture(next(reader.frames()))))
+
+
+def findings(path: Path, settings: str = "") -> list[Diagnostic]:
+    block = f"{{ {settings} }}" if settings else ""
+    return check(parse(SPEC.format(path.name, block)), base=path.parent)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_photos_are_put_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    Image.fromarray(quarters()).save(tmp_path / f"0.{suffix}", exif=tag)
+    facts = probe(tmp_path)
+    assert (facts.width, facts.height) == ((64, 32) if orientation < 5 else (32, 64))
+    picture = first_picture(tmp_path)
+    assert picture.shape[:2] == (facts.height, facts.width)
+    assert corners(picture) == TURNS[orientation][1]
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    Image.fromarray(quarters()).save(tmp_path / "0.png", exif=tag)
+    content = (tmp_path / "0.png").read_bytes()
+    start = content.index(b"eXIf") - 4
+    size = int.from_bytes(content[start : start + 4], "big") + 12
+    chunk, end = content[start : start + size], content.rindex(b"IEND") - 4
+    moved = content[:start] + content[start + size : end] + chunk + content[end:]
+    (tmp_path / "0.png").write_bytes(moved)
+    assert (probe(tmp_path).width, probe(tmp_path).height) == (32, 64)
+    assert corners(first_picture(tmp_path)) == "BRWG"
+
+
+@pytest.mark.parametrize("turn", TURNS.values())
+def test_films_are_rotated_and_mirrored_as_players_do(
+    tmp_path: Path, turn: tuple[tuple[int, ...], str]
+) -> None:
+    matrix, expected = turn
+    path = rotated(write_film(tmp_path / "v.mp4", [quarters()] * 2), matrix)
+    facts = probe(path)
+    assert (facts.width, facts.height) == ((64, 32) if matrix[0] else (32, 64))
+    assert corners(first_picture(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("aspect", "expected"),
+    [
+        (Fraction(2), (128, 32)),  # one side grows, so no pixel is lost
+        (Fraction(8, 9), (64, 36)),
+        (Fraction(640, 639), (64, 32)),  # what rounding a size leaves
+    ],
+)
+def test_pixels_become_square(tmp_path: Path, aspect: Fraction, expected: tuple[int, int]) -> None:
+    path = write_film(tmp_path / "v.mp4", [quarters()] * 2, aspect=aspect)
+    facts = probe(path)
+    assert (facts.width, facts.height) == expected
+    picture = first_picture(path)
+    assert picture.shape[:2] == expected[::-1]
+    assert corners(picture) == "RGBW"
+    facts = probe(rotated(path, (0, 1, -1, 0)))  # pixels are stored, then rotated
+    assert (facts.width, facts.height) == expected[::-1]
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", [1, 6, 9])
+def test_colours_follow_the_tags(tmp_path: Path, matrix: int, full: bool, bits: int) -> None:
+    path = write_bars(tmp_path / "v.mkv", matrix=matrix, full=full, bits=bits)
+    assert np.abs(bars_of(first_picture(path)) - COLOURS).max() <= 1
+
+
+def test_without_tags_large_clips_are_high_definition(tmp_path: Path) -> None:
+    settings = {"full": False, "bits": 8, "tagged": False}
+    small = write_bars(tmp_path / "small.mkv", matrix=6, **settings)
+    large = write_bars(tmp_path / "large.mkv", matrix=1, height=720, **settings)
+    for path in (small, large):
+        assert np.abs(bars_of(first_picture(path)) - COLOURS).max() <= 1
+
+
+def test_hdr_becomes_standard_range(tmp_path: Path) -> None:
+    # BT.2408, table 1: reference white is 58% of PQ and 75% of HLG, black is 0
+    pq = write_hdr(tmp_path / "pq.mp4", [0, 0.58, 0.7518, 0.9], PQ)
+    hlg = write_hdr(tmp_path / "hlg.mkv", [0, 0.75, 1, 0.5], HLG)
+    black, white, peak, beyond = bars_of(first_picture(pq))[:, 0]
+    assert (black, peak, beyond) == (0, 255, 255)
+    assert 225 <= white <= 235
+    assert np.ptp(bars_of(first_picture(pq)), axis=1).max() <= 1  # grey stays grey
+    assert abs(bars_of(first_picture(hlg))[1, 0] - white) <= 2
+    (finding,) = findings(pq)
+    assert (finding.code, probe(pq).transfer) == ("G334", "smpte2084")
+    assert "PQ" in finding.message
+    assert "ffmpeg -i pq.mp4" in finding.cure
+
+
+@given(st.sampled_from([PQ, HLG]), st.lists(st.integers(0, 65535), min_size=2, max_size=20))
+def test_brighter_stays_brighter(transfer: int, values: list[int]) -> None:
+    grey = np.repeat(np.array(sorted(values), np.uint16)[None, :, None], 3, axis=2)
+    shown = to_sdr(grey, transfer, BT2020)[0, :, 0].astype(int)
+    assert (np.diff(shown) >= 0).all()
+
+
+def test_wide_colours_are_brought_to_bt709() -> None:
+    # BT.2087: the red of BT.709 is (0.6274, 0.0691, 0.0164) in linear BT.2020
+    red = np.rint(np.array([[[0.6274, 0.0691, 0.0164]]]) ** (1 / 2.4) * 65535).astype(np.uint16)
+    assert np.abs(to_sdr(red, 1, BT2020)[0, 0].astype(int) - [255, 0, 0]).max() <= 2
+
+
+def _clear() -> np.ndarray:
+    """Red on the left, transparent green on the right."""
+    picture = np.zeros((32, 64, 4), np.uint8)
+    picture[:, :32] = (255, 0, 0, 255)
+    picture[:, 32:] = (0, 255, 0, 0)
+    return picture
+
+
+def _of_palette(path: Path) -> None:
+    image = Image.fromarray(_clear()[..., :3]).quantize(2)
+    green = image.getpixel((60, 5))
+    image.save(path, transparency=green)
+
+
+def _moving(path: Path) -> None:
+    frames = [Image.fromarray(_clear())] * 3
+    changed = _clear()
+    changed[0, 0] = (0, 0, 255, 255)  # equal frames are joined
+    frames[1] = Image.fromarray(changed)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, disposal=2)
+
+
+CLEAR = {
+    "rgba/0.png": lambda path: Image.fromarray(_clear()).save(path),
+    "palette/0.png": _of_palette,
+    "webp/0.webp": lambda path: Image.fromarray(_clear()).save(path, lossless=True),
+    "photo.png": lambda path: Image.fromarray(_clear()).save(path),
+    "moving.gif": _moving,
+    "moving.png": _moving,
+    "vp9.webm": lambda path: write_film(
+        path, [_clear()] * 3, codec="libvpx-vp9", pix_fmt="yuva420p"
+    ),
+    "prores.mov": lambda path: write_film(
+        path, [_clear()] * 3, codec="prores_ks", pix_fmt="yuva444p10le"
+    ),
+    "png.mov": lambda path: write_film(path, [_clear()] * 3, codec="png", pix_fmt="rgba"),
+}
+
+
+@pytest.mark.parametrize("name", CLEAR)
+def test_transparency_is_put_on_a_stated_colour(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    CLEAR[name](path)
+    clip = path if path.parent == tmp_path else path.parent
+    (finding,) = findings(clip)
+    assert (finding.code, finding.is_error) == ("G333", False)
+    assert 'alpha "#000000"' in finding.cure
+    assert findings(clip, 'alpha "#0000ff"') == []
+    for background, expected in ((None, (0, 0, 0)), ("#0000ff", (0, 0, 255))):
+        picture = first_picture(clip, background).astype(int)
+        assert np.abs(picture[16, 60] - expected).max() <= 8
+        assert np.abs(picture[16, 4] - (255, 0, 0)).max() <= 8
+
+
+def test_alpha_without_transparency_is_reported(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "v.mp4", [quarters()] * 2)
+    (finding,) = findings(path, 'alpha "#0000ff"')
+    assert finding.code == "G111"
