@@ -164,8 +164,9 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
             counted = _Counted.of(reader, needed)
     except NotAContainer as error:
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            message = f"{path} cannot be read as an image"
-            raise fail("G302", message, "Save it again as PNG.", span) from error
+            message = f"{path} cannot be read as an image, nor as a video"
+            cure = "Save it, or all of its frames in a folder of their own, as PNG."
+            raise fail("G302", message, cure, span) from error
         raise not_supported(path, error, span) from error
     except BrokenFrame as error:
         raise damaged(path, error, span) from error

@@ -36,7 +36,7 @@ from grainspec.text.other_formats import other_format
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
-from grainspec.text.tokens import Statement, statements
+from grainspec.text.tokens import Statement, collector_paused, statements
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
@@ -81,6 +81,11 @@ def parse_all(text: str) -> Parsed:
     (True, ['G101', 'G104'])
     """
     text = expect_text(text, "parse_all").removeprefix("\ufeff")
+    with collector_paused():
+        return _parsed(text)
+
+
+def _parsed(text: str) -> Parsed:
     reader = _Reader()
     unreadable = _unreadable(text)
     if unreadable:
@@ -113,7 +118,7 @@ def parse_all(text: str) -> Parsed:
 
 
 class _Readable:
-    """Whether a statement, in a variant or not, is read without findings."""
+    """Whether a statement, in a variant or not, is read without findings but certain ones."""
 
     def __init__(self, variant: int) -> None:
         self.variant = variant
@@ -126,7 +131,7 @@ class _Readable:
         reader = _Reader()
         for statement in statements(text, set()):
             reader.read(statement)
-            if reader.findings:
+            if not all(finding.fixes for finding in reader.findings):
                 return False
         return True
 

@@ -34,6 +34,7 @@ import torch
 
 from grainspec import load
 from grainspec.cli import main as grain
+from grainspec.cli.ending import INTERRUPTED
 from grainspec_runtime import Editor
 from grainspec_runtime.cache.store import KINDS
 from grainspec_runtime.editing import resume
@@ -176,7 +177,7 @@ def killed(place: Place, name: str, moment: float, number: int, *, saving: bool)
         time.sleep(0.001)
     time.sleep(moment)
     os.kill(child, number)
-    return ended(child) == -number
+    return ended(child) in (-number, INTERRUPTED)  # `grain` catches SIGTERM to clean up
 
 
 def kill_runs(place: Place, count: int, dice: random.Random) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from clips import EXAMPLES
+from command import Grain
 
 from grainspec import EditSpec, GrainError, load, override, parse
 from grainspec.model.spec import FrameRange, Size, Video
@@ -31,7 +34,7 @@ from grainspec_runtime.prepare import prepare, prepare_variants
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert import invert
 from grainspec_runtime.runs.write import check_writable, save_run
-from grainspec_runtime.whole_folder import whole_folder
+from grainspec_runtime.whole_folder import claimed, whole_folder
 
 SIZE = Size(width=64, height=64)
 
@@ -326,6 +329,38 @@ def test_an_earlier_run_is_replaced_and_nothing_else(result: EditResult, tmp_pat
     with pytest.raises(GrainError, match="such as b"):
         check_writable(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "run"]
+
+
+def test_equal_results_are_equal_files(result: EditResult, tmp_path: Path) -> None:
+    saved = []
+    for name in ("one", "other"):
+        out = tmp_path / name
+        save_run(result, out, spec_text="", spec_name="a.grain", arguments=[])
+        saved.append({path.name: path.read_bytes() for path in out.iterdir()})
+    one, other = saved
+    assert one.keys() == other.keys()
+    # run.json states the peak memory, and report.html shows it
+    assert {name for name in one if one[name] != other[name]} <= {"run.json", "report.html"}
+
+
+def test_a_run_waits_for_no_other_in_its_folder(tmp_path: Path, grain: Grain) -> None:
+    """It stops before it loads a model, and says which process is there."""
+    out, held, done = tmp_path / "out", threading.Event(), threading.Event()
+
+    def write() -> None:
+        with claimed(out):
+            held.set()
+            done.wait(60)
+
+    other = threading.Thread(target=write)
+    other.start()
+    held.wait(60)
+    said = grain("run", EXAMPLES / "instance.grain", "-o", out)
+    done.set()
+    other.join()
+    assert said.code == 1
+    assert f"another run is writing {out}: process {os.getpid()}" in said.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_goes_where_a_link_leads(result: EditResult, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class _Copied:
             return
         base = packet.time_base
         begins, lasts = packet.pts * base, (packet.duration or 0) * base
-        if begins + lasts <= start - before or begins + lasts / 2 >= end:
+        if begins + lasts <= start - before or begins >= end:
             return
         if not before and begins < start - _ROUNDED:
             return
