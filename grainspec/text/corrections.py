@@ -23,6 +23,8 @@ MAX_LENGTH = 2_000
 """Longer statements are not corrected: every rule reads them again."""
 MAX_STATEMENTS = 50
 """The number of statements for which corrections are sought."""
+MAX_CORRECTED = 6_000
+"""Characters of all statements for which corrections are sought: a second, whatever they are."""
 _OF_NOTATION = frozenset("G001 G002 G003 G011 G201 G202 G203 G204 G205".split())
 """The codes of findings that can be due to another notation."""
 _SHOWN = 100

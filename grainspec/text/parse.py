@@ -31,7 +31,7 @@ from grainspec.model.spec import (
 )
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
-from grainspec.text.corrections import MAX_STATEMENTS, corrected
+from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
 from grainspec.text.other_formats import other_format
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
@@ -91,13 +91,14 @@ def _parsed(text: str) -> Parsed:
     if unreadable:
         return Parsed(None, (unreadable,), text)
     lines: Lines | None = None
-    correctable = MAX_STATEMENTS
+    correctable, characters = MAX_STATEMENTS, MAX_CORRECTED
     for statement in statements(text, reader.unread):
         before = len(reader.findings)
         reader.read(statement)
-        if len(reader.findings) == before or not correctable:
+        if len(reader.findings) == before or not correctable or characters < 0:
             continue
         correctable -= 1
+        characters -= min(statement.end - statement.start, MAX_LENGTH)
         lines = lines or Lines(text)
         found = reader.findings[before:]
         better = corrected(text, lines, statement, found, _Readable(statement.variant))
