@@ -14,7 +14,7 @@ from pathlib import Path
 
 from grainspec.clip.colours import PRIMARIES, TRANSFERS
 from grainspec.clip.container import NotAContainer, not_supported
-from grainspec.clip.images import TooManyPixels, open_image, shown_size, unreadable
+from grainspec.clip.images import TooManyPixels, is_still, open_image, shown_size, unreadable
 from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
@@ -88,7 +88,7 @@ def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]]
         return None
     try:
         with open_image(path) as image:
-            return [(0, path)] if getattr(image, "n_frames", 1) == 1 else None
+            return [(0, path)] if is_still(image) else None
     except TooManyPixels:
         return [(0, path)]  # said when it is opened
     except unreadable():

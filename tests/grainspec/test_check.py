@@ -26,7 +26,8 @@ REGIONS = {
     "empty": 'region left = masks("left") & masks("right")\nregion right = masks("right")',
     "overlapping": 'region left = masks("left") | box(0%, 0%, 80%, 100%)\nregion right = masks("right")',
     "too small": 'region left = box(0px, 0px, 2px, 2px)\nregion right = masks("right")',
-    "on some frames": 'region left = masks("left") during 0..1\nregion right = masks("right")',
+    "on some frames": "region left = box(0%, 0%, 50%, 100%) @ 0, box(0%, 150%, 50%, 250%) @ 3\n"
+    'region right = masks("right")',
     "right": 'region left = masks("left")\nregion right = masks("right")',
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,14 +288,9 @@ def test_the_published_models_fit_together(name: str) -> None:
     unet, encoders = TRUE[name]
     scheduler = {"_class_name": "EulerDiscreteScheduler", "prediction_type": "epsilon"}
     configs = {"unet": unet, "vae": {"latent_channels": 4}, **encoders}
-    check_fit(name, configs, scheduler, [77] * len(encoders))
+    check_fit(name, configs, scheduler)
     with pytest.raises(GrainError, match="G507"):
-        check_fit(
-            name,
-            {**configs, "unet": {**unet, "cross_attention_dim": 1280}},
-            scheduler,
-            [77] * len(encoders),
-        )
+        check_fit(name, {**configs, "unet": {**unet, "cross_attention_dim": 1280}}, scheduler)
 
 
 def test_tokenizers_that_disagree_are_refused(tiny_sdxl: Path, tmp_path: Path) -> None:
@@ -305,3 +301,17 @@ def test_tokenizers_that_disagree_are_refused(tiny_sdxl: Path, tmp_path: Path) -
     file.write_text(json.dumps(rules))
     with pytest.raises(GrainError, match="G504.*different tokens"):
         describe(str(model), Path()).tokenize("a green robot")
+
+
+def test_words_that_are_other_tokens_by_themselves_are_encoded_within_the_prompt(
+    tiny_sd: Path,
+) -> None:
+    checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd)
+    plan = replace(plan, attention=plan.attention.replaced({}, phrases="isolated"))
+    whole = checkpoint.encode_prompt(plan.target).words
+    assert not torch.equal(checkpoint.encode_target(plan).words, whole)
+    more = [  # as if the last token were split in two within the prompt
+        replace(edit, tokens=tuple((*tokens, tokens[-1] + 1) for tokens in edit.tokens))
+        for edit in plan.edits
+    ]
+    assert torch.equal(checkpoint.encode_target(replace(plan, edits=tuple(more))).words, whole)

@@ -81,7 +81,6 @@ def needs_of(prepared: Prepared, loading: LoadOptions | None = None) -> Needs:
     loading = loading or LoadOptions()
     device = _device(loading)
     kind = device if isinstance(device, str) else device.type
-    spec = prepared.spec
     memory = _estimates(prepared, _itemsize(loading, kind))
     active = _activations(prepared, memory, loading)
     data = _data(prepared, memory)
