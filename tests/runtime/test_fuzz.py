@@ -44,6 +44,27 @@ def test_there_are_at_least_sixty_oddities() -> None:
     assert "def odd" not in source
 
 
+UNSPOILT = """
+import tempfile
+from pathlib import Path
+import examine, files, materials
+
+for kind in dict.fromkeys(files._KINDS):
+    folder = Path(tempfile.mkdtemp())
+    files.written(folder, files._good(kind))
+    print(kind, files.tried(kind, folder))
+"""
+
+
+def test_what_is_spoilt_was_right() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNSPOILT], cwd=FUZZ, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) > 30
+    assert [line for line in lines if not line.endswith(" fine")] == []
+
+
 BROKEN = """
 import os, sys, time
 sys.path.insert(0, FUZZ)
