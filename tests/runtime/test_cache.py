@@ -206,7 +206,7 @@ def test_the_command_lists_and_makes_room(grain: Grain) -> None:
     lines = said.out.splitlines()
     assert lines[0].startswith("unfinished run")
     assert lines[0].endswith("just now    wolf\\x1b[31m.mp4, after step 7 of 50, target “a pig”")
-    assert lines[1].startswith("inversion        4.1 kB  2 hours ago a.mp4")
+    assert lines[1].startswith("inversion        4.2 kB  2 hours ago a.mp4")
     found = grain("cache", "--format", "json").json
     assert [entry["about"]["clip"] for entry in found["entries"]] == ["a.mp4", "wolf\x1b[31m.mp4"]
     assert found["bytes"] == sum(entry["bytes"] for entry in found["entries"])
