@@ -52,12 +52,13 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
         spec = EditSpec.model_validate_json(text, strict=True)
     except ValidationError as error:
         findings = []
+        value = json_value(text) if any(detail["loc"] for detail in error.errors()) else None
         for detail, found in zip(
             details_of(error),
             findings_of(error, EditSpec, lambda _: Written(), what="the document", door=JSON),
             strict=True,
         ):
-            place = _pointer(detail["loc"], text)
+            place = _pointer(detail["loc"], value)
             message = f"{place}: {found.message}" if place else found.message
             findings.append(Diagnostic("G009", message, found.cure))
         raise GrainError(findings, path=path) from error
@@ -99,13 +100,12 @@ def schema_text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _pointer(place: tuple[int | str, ...], text: str) -> str:
-    """Convert the location of a Pydantic error to a JSON pointer.
+def _pointer(place: tuple[int | str, ...], value: Any) -> str:
+    """Convert the location of a Pydantic error to a JSON pointer; ``value`` is the document.
 
     Pydantic's locations also contain the kinds of records, which are not steps in the document.
     """
     steps = []
-    value = json_value(text) if place else None
     for index, part in enumerate(place):
         if isinstance(value, dict) and part not in value and index < len(place) - 1:
             continue

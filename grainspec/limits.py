@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 MAX_SECONDS = 2
-"""Seconds of a processor for one file, until it is refused."""
+"""Seconds of a processor for one file that is no spec, until it is refused."""
+MAX_SPEC_SECONDS = 10
+"""Seconds of a processor for the largest spec; smaller ones take less in proportion."""
 MAX_GROWTH = 1 << 30
 """Bytes by which memory grows for one file, until it is refused."""
 

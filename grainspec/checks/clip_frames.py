@@ -60,7 +60,7 @@ def check_frames(
     if facts.transfer in HDR:
         message = f"{video.path} is HDR ({HDR[facts.transfer]})"
         cure = (
-            "The edit is SDR: light above 203 cd/m² is compressed, as in ITU-R BT.2390. To choose "
+            "The edit is SDR: its highlights are compressed, as in ITU-R BT.2390. To choose "
             f"otherwise, convert the clip first: `{_TO_SDR.format(shlex.quote(video.path))}`."
         )
         findings.append(Diagnostic("G334", message, cure, video.span_of("path")))

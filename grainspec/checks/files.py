@@ -108,7 +108,7 @@ def _control(
             f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
         )
         yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
-    else:
+    elif match is not None and match.numbers[-1] < own.frames:
         yield from broken_frame(base / control.clip, sorted({*match.numbers}), span)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from grainspec.clip.colours import PRIMARIES, TRANSFERS
 from grainspec.clip.container import NotAContainer, not_supported
-from grainspec.clip.images import TooManyPixels, open_image, shown_size, unreadable
+from grainspec.clip.images import TooManyPixels, is_still, open_image, shown_size, unreadable
 from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
@@ -88,7 +88,7 @@ def still_images(path: Path, span: Span | None = None) -> list[tuple[int, Path]]
         return None
     try:
         with open_image(path) as image:
-            return [(0, path)] if getattr(image, "n_frames", 1) == 1 else None
+            return [(0, path)] if is_still(image) else None
     except TooManyPixels:
         return [(0, path)]  # said when it is opened
     except unreadable():
@@ -164,8 +164,9 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
             counted = _Counted.of(reader, needed)
     except NotAContainer as error:
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            message = f"{path} cannot be read as an image"
-            raise fail("G302", message, "Save it again as PNG.", span) from error
+            message = f"{path} cannot be read as an image, nor as a video"
+            cure = "Save it, or all of its frames in a folder of their own, as PNG."
+            raise fail("G302", message, cure, span) from error
         raise not_supported(path, error, span) from error
     except BrokenFrame as error:
         raise damaged(path, error, span) from error

@@ -5,9 +5,9 @@ Four steps, on display-referred light as ITU-R BT.2390 describes them:
 1. The signal becomes light in cd/m²: PQ by its EOTF (BT.2100, table 4); HLG by its inverse OETF and
    the OOTF of a display of 1000 cd/m² (BT.2100, table 5); SDR by gamma 2.4 (BT.1886), its white
    being the 203 cd/m² of HDR's reference white (BT.2408).
-2. HDR light above 203 cd/m² is rolled off: the EETF of BT.2390-11, section 5.4.1, applied to the
-   largest of a pixel's three components, so that hues stay. The source's peak is taken to be
-   1000 cd/m²; brighter light is white.
+2. HDR light is rolled off to a peak of 203 cd/m²: the EETF of BT.2390-11, section 5.4.1, applied to
+   the largest of a pixel's three components, so that hues stay. Light below some 90 cd/m² keeps its
+   value. The source's peak is taken to be 1000 cd/m²; brighter light is white.
 3. The primaries become BT.709's (BT.2087); what lies outside its gamut is clipped.
 4. Light becomes an 8-bit signal, by the inverse of BT.1886.
 

@@ -36,7 +36,8 @@ def unreadable() -> tuple[type[Exception], ...]:
     from PIL import Image
 
     broken = (OSError, EOFError, SyntaxError, ValueError, OverflowError, struct.error)
-    return (*broken, Image.DecompressionBombError)
+    inside = (TypeError, KeyError, IndexError, ZeroDivisionError)  # of Pillow's own readers
+    return (*broken, *inside, Image.DecompressionBombError)
 
 
 def open_image(path: Path) -> Image.Image:
@@ -50,6 +51,12 @@ def open_image(path: Path) -> Image.Image:
         image.close()
         raise TooManyPixels(f"{image.width}x{image.height} pixels are too many")
     return image
+
+
+def is_still(image: Image.Image) -> bool:
+    """Whether a file has one picture, not several as an animation or a document of pages has."""
+    with _quietly():
+        return getattr(image, "n_frames", 1) == 1
 
 
 def shown_size(image: Image.Image) -> tuple[int, int]:

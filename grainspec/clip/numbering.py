@@ -116,7 +116,7 @@ def number_names(names: Sequence[str], pattern: str | None = None) -> Numbering 
 
 def has_number(name: str) -> bool:
     """Whether a file name has a digit before its suffix; hidden files have no frame number."""
-    return not name.startswith(".") and bool(_DIGITS.search(PurePath(name).stem))
+    return not name.startswith(".") and bool(_DIGITS.search(_stem(name)))
 
 
 def looks_counted(numbers: Sequence[int]) -> bool:
@@ -134,13 +134,16 @@ def looks_counted(numbers: Sequence[int]) -> bool:
 
 def _candidates(names: Sequence[str]) -> list[Numbering]:
     """The numbers that stand in the same place of every name, each reading once."""
-    stems = [PurePath(name).stem for name in names]
-    runs = [[*_DIGITS.finditer(stem)] for stem in stems]
-    if all(len(found) == 1 for found in runs):
-        return [_numbering([found[0].span() for found in runs], stems)]
-    words = [[*_WORD.finditer(stem)] for stem in stems]
-    fewest = min(map(len, words), default=0)
+    stems = [_stem(name) for name in names]
+    runs = [[run.span() for run in _DIGITS.finditer(stem)] for stem in stems]
+    if all(len(spans) == 1 for spans in runs):
+        return [_numbering([spans[0] for spans in runs], stems)]
     found: dict[tuple[int, ...], Numbering] = {}
+    if _differ_in_digits(stems):
+        columns = [_numbering(places, stems) for places in zip(*runs, strict=True)]
+        return list({one.values: one for one in columns}.values())
+    words = [[word.span() for word in _WORD.finditer(stem)] for stem in stems]
+    fewest = min(map(len, words), default=0)
     for places in (range(-fewest, 0), range(fewest)):  # from the end, else from the beginning
         for place in places:
             for one in _in_column([row[place] for row in words], stems):
@@ -150,19 +153,28 @@ def _candidates(names: Sequence[str]) -> list[Numbering]:
     return list(found.values())
 
 
-def _in_column(words: Sequence[re.Match[str]], stems: Sequence[str]) -> Iterator[Numbering]:
+def _differ_in_digits(texts: Sequence[str]) -> bool:
+    """Whether texts are equal but for their digits, and for upper and lower case."""
+    first = _DIGITS.sub("0", texts[0]).casefold() if texts else ""
+    return all(_DIGITS.sub("0", text).casefold() == first for text in texts)
+
+
+def _in_column(words: Sequence[tuple[int, int]], stems: Sequence[str]) -> Iterator[Numbering]:
     """The numbers of a column of words that differ in their digits only."""
-    if len({_DIGITS.sub("0", word[0]).casefold() for word in words}) > 1:
+    texts = [stem[slice(*word)] for stem, word in zip(stems, words, strict=True)]
+    if not _differ_in_digits(texts):
         return
     spans = [
-        [
-            (word.start() + run.start(), word.start() + run.end())
-            for run in _DIGITS.finditer(word[0])
-        ]
-        for word in words
+        [(start + run.start(), start + run.end()) for run in _DIGITS.finditer(text)]
+        for text, (start, _) in zip(texts, words, strict=True)
     ]
     for places in zip(*spans, strict=True):
         yield _numbering(places, stems)
+
+
+def _stem(name: str) -> str:
+    """A file name without its suffix."""
+    return name.rpartition(".")[0] or name
 
 
 def _numbering(places: Sequence[tuple[int, int]], stems: Sequence[str]) -> Numbering:

@@ -25,7 +25,8 @@ class Node(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
     )
 
-    _spans: dict[str, Span] = PrivateAttr(default_factory=dict)
+    _spans: Mapping[str, Span] | None = PrivateAttr(default=None)
+    """None, not an empty mapping: a long text has a hundred thousand nodes."""
 
     @model_validator(mode="before")
     @classmethod
@@ -36,30 +37,31 @@ class Node(BaseModel):
 
     def located(self, span: Span | None, /, **fields: Span) -> Self:
         """Return this node after storing its span and the spans of some of its fields."""
+        spans = {**(self._spans or {}), **fields}
         if span is not None:
-            self._spans[""] = span
-        self._spans.update(fields)
+            spans[""] = span
+        self._spans = spans
         return self
 
     def replaced(self, spans: Mapping[str, Span], /, **fields: Any) -> Self:
         """A copy with some fields replaced by valid values; ``spans`` adds places."""
         node = self.model_copy(update=fields)
-        node._spans = {**self._spans, **spans}
+        node._spans = {**(self._spans or {}), **spans}
         return node
 
     @property
     def spans(self) -> Mapping[str, Span]:
         """The known places of the node's fields."""
-        return {field: span for field, span in self._spans.items() if field}
+        return {field: span for field, span in (self._spans or {}).items() if field}
 
     @property
     def span(self) -> Span | None:
         """Where the node was written, if known."""
-        return self._spans.get("")
+        return (self._spans or {}).get("")
 
     def span_of(self, field: str) -> Span | None:
         """Where a field was written; if that is unknown, where the node was."""
-        return self._spans.get(field) or self.span
+        return (self._spans or {}).get(field) or self.span
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

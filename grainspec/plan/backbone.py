@@ -78,6 +78,9 @@ class Backbone:
         """The frame size that it was trained on, from which the size of other aspects follows."""
         return NativeSize(self.native_size, self.pixels_per_latent)
 
+    exact_tokens: bool = True
+    """Whether ``tokenize`` is the model's own tokenizer; otherwise it counts words, at least."""
+
     @property
     def attended_levels(self) -> tuple[int, ...]:
         """The numbers of the levels that have attention to modulate."""

@@ -87,8 +87,8 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     )
     warnings = (
         *unread_words(spec, backbone),
-        *unloaded_words(spec, backbone),
-        *shared_tokens(spec, edits, backbone),
+        *(unloaded_words(spec, backbone) if backbone.exact_tokens else ()),
+        *(shared_tokens(spec, edits, backbone) if backbone.exact_tokens else ()),
         *_vanishing(spec, layout, plan),
     )
     return Compiled(plan, warnings)

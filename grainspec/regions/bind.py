@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from grainspec.model.expressions import (
 )
 from grainspec.model.expressions import Union as UnionOf
 from grainspec.model.spec import Edit, EditSpec, Free, Keep, Size
+from grainspec.regions.absent import MaskNotes
 from grainspec.regions.cropped import Uncropped, cropped, whole_frame
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
@@ -44,8 +46,8 @@ class Bound:
 
     ``regions`` has every named region as written; ``edits`` has one region per edit, in the order
     of ``spec.claims``, with parts cut to their owners and subtracted from what they cover.
-    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it, and ``of_masks``
-    the warnings about mask files.
+    ``uncropped`` has the regions of the whole frame, if ``crop`` takes much of it, and ``notes``
+    what was noticed about mask files.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Bound:
         crop: FrameCrop,
         regions: Layout,
         uncropped: Uncropped | None,
-        of_masks: Sequence[Diagnostic] = (),
+        notes: MaskNotes,
     ) -> None:
         self.facts = facts
         self.crop = crop
@@ -64,9 +66,9 @@ class Bound:
         findings = cropped(spec, crop, uncropped) if uncropped else []
         if any(finding.is_error for finding in findings):
             raise GrainError(findings)
-        self.edits, warnings = carve(spec, regions)
-        self.of_masks = of_masks
-        self.warnings = (*of_masks, *findings, *warnings)
+        self.edits, warnings = carve(spec, regions, notes.absent)
+        self.notes = notes
+        self.warnings = (*notes.warnings, *findings, *warnings)
 
     @property
     def shown(self) -> Layout:
@@ -75,7 +77,7 @@ class Bound:
 
     def carved(self, spec: EditSpec) -> Bound:
         """Bind another spec of the same clip and regions, such as a variant."""
-        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped, self.of_masks)
+        return Bound(spec, self.facts, self.crop, self.regions, self.uncropped, self.notes)
 
 
 def bind_regions(
@@ -105,7 +107,7 @@ def bind_regions(
     uncropped = None
     if whole is not None:
         uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
-    return Bound(spec, facts, crop, regions, uncropped, binder.warnings)
+    return Bound(spec, facts, crop, regions, uncropped, binder.notes)
 
 
 class _Binder:
@@ -116,7 +118,7 @@ class _Binder:
         self.base = base
         self.facts = facts
         self.frames = frames
-        self.warnings: list[Diagnostic] = []
+        self.notes = MaskNotes()
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
@@ -142,6 +144,7 @@ class _Binder:
                 errors += error.diagnostics
                 broken.add(name)
                 continue
+            self.notes.note(name, expression, self.frames)
             self.bits |= mask.astype(self.dtype) << self.dtype(self.index[name])
         if errors:
             raise GrainError(errors)
@@ -228,8 +231,15 @@ class _Binder:
 
     def _masks(self, source: MaskFiles, at: Sequence[int]) -> Mask:
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
-        frames, clip = [self.frames[i] for i in at], self.base / self.spec.video.path
-        images = open_masks(source, self.base, self.facts, frames, clip=clip, report=self.warnings)
+        images = open_masks(
+            source,
+            self.base,
+            self.facts,
+            [self.frames[i] for i in at],
+            clip=self.base / self.spec.video.path,
+            report=self.notes.warnings,
+            missing=self.notes.missing.setdefault(source, set()),
+        )
         for number, image in enumerate(images):
             result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
@@ -262,13 +272,16 @@ class _Binder:
         return distance * sum(self.crop.scale) / 2
 
 
-def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
+def carve(
+    spec: EditSpec, regions: Layout, absent: Mapping[str, Set[int]] = MappingProxyType({})
+) -> tuple[Layout, list[Diagnostic]]:
     """Compute one region per edit, in which a part has its pixels to itself.
 
     A changed part is cut to its owner; an added part may extend beyond it, as a hat does. Both take
     their pixels from every edit that is not a part, whether it is the owner or not, and from the
     parts that they belong to. Kept regions are then subtracted from all. Returns the layout of the
-    edits, and warnings. Raises GrainError for empty regions, and for parts far from their owner.
+    edits, and warnings, but none about the frames in ``absent``, on which the spec says that a
+    region is empty. Raises GrainError for empty regions, and for parts far from their owner.
     """
     errors: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
@@ -299,8 +312,9 @@ def carve(spec: EditSpec, regions: Layout) -> tuple[Layout, list[Diagnostic]]:
                 errors.append(_outside(edit))
                 continue
         masks[edit.region] = mask
+        stated = {*absent.get(edit.region, ()), *absent.get(edit.owner or "", ())}
         empty = [regions.frames[i] for i in np.flatnonzero(~mask.any(axis=(1, 2)))]
-        if empty:
+        if empty := [frame for frame in empty if frame not in stated]:
             shown = ", ".join(map(str, empty[:8])) + ", …" * (len(empty) > 8)
             message = f"`{edit.region}` is empty on frame{'s' * (len(empty) > 1)} {shown}"
             cure = "Nothing is edited there. This is correct if the object is not visible."

@@ -31,11 +31,13 @@ def open_masks(
     *,
     clip: Path | None = None,
     report: list[Diagnostic] | None = None,
+    missing: set[int] | None = None,
 ) -> Iterator[Image.Image]:
     """Read the masks of ``frames``, in order, as 8-bit grey images: 255 inside the region.
 
     The images have the clip's size. Relative paths start at ``base``; ``clip`` is the clip itself,
-    for its frame rate. Warnings are appended to ``report``. Raises GrainError: G304 if there are no
+    for its frame rate. Warnings are appended to ``report``, and frames without a mask where that is
+    allowed to ``missing``. Raises GrainError: G304 if there are no
     masks, G322 if their frame numbers are ambiguous, G323 for a format that is not read, G205 for
     an option that does not apply to this kind of file, G305 for a missing mask, G326 if a video
     does not match the clip, G308 for a mask that cannot be read, G306 for one of another size, and
@@ -45,6 +47,9 @@ def open_masks(
     place = base / source.path
     reader = open_reader(source, base, facts)
     numbers = mask_numbers(source, reader, facts, frames, clip, report)
+    if missing is not None:
+        pairs = zip(frames, numbers, strict=True)
+        missing |= {frame for frame, number in pairs if number is None}
     size = facts.width, facts.height
     images = reader.read([number for number in numbers if number is not None])
     marked = False

@@ -19,10 +19,14 @@ from grainspec.text.spans import Lines
 from grainspec.text.structure import ALONE, STRUCTURE
 from grainspec.text.tokens import Statement
 
-MAX_LENGTH = 20_000
+MAX_LENGTH = 2_000
 """Longer statements are not corrected: every rule reads them again."""
 MAX_STATEMENTS = 50
 """The number of statements for which corrections are sought."""
+MAX_CORRECTED = 6_000
+"""Characters of all statements for which corrections are sought: a second, whatever they are."""
+_OF_NOTATION = frozenset("G001 G002 G003 G011 G201 G202 G203 G204 G205".split())
+"""The codes of findings that can be due to another notation."""
 _SHOWN = 100
 
 Reads = Callable[[str], bool]
@@ -37,7 +41,7 @@ def corrected(
     ``findings`` are those of the parser; their first one gives the code.
     """
     written = text[statement.start : statement.end]
-    if not written or len(written) > MAX_LENGTH:
+    if not written or len(written) > MAX_LENGTH or findings[0].code not in _OF_NOTATION:
         return None
     draft = next(filter(None, (_draft(written, rules, reads) for rules in _attempts())), None)
     if draft is None:

@@ -14,7 +14,7 @@ from lark import Token
 
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.text.spans import Lines
-from grainspec.text.tokens import grammar, statements
+from grainspec.text.tokens import collector_paused, grammar, statements
 
 WIDTH = 100
 """Longer statements are broken before a word, where possible."""
@@ -69,7 +69,8 @@ def format_text(text: str, *, path: str | None = None) -> str:
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     findings: list[Diagnostic] = []
-    lines = _lines(text, findings)
+    with collector_paused():
+        lines = _lines(text, findings)
     if findings:
         raise GrainError(findings, source=text, path=path)
     blocks = _blocks(lines)
@@ -155,9 +156,10 @@ def _align(block: list[_Line]) -> None:
                 for line, sign in signed
                 if sign is not None and "COMMENT" not in {t.type for t in line.tokens[:sign]}
             }
+            widest = max(widths.values(), default=0)
             for member in run:
                 if id(member) in widths:
-                    member.pad = max(widths.values()) - widths[id(member)]
+                    member.pad = widest - widths[id(member)]
             run = []
         if line is not None:
             run.append(line)

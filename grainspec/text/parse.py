@@ -31,12 +31,12 @@ from grainspec.model.spec import (
 )
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
-from grainspec.text.corrections import MAX_STATEMENTS, corrected
+from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
 from grainspec.text.other_formats import other_format
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
-from grainspec.text.tokens import Statement, statements
+from grainspec.text.tokens import Statement, collector_paused, statements
 
 VERSION = 1
 MAX_CHARACTERS = 2_000_000
@@ -81,18 +81,24 @@ def parse_all(text: str) -> Parsed:
     (True, ['G101', 'G104'])
     """
     text = expect_text(text, "parse_all").removeprefix("\ufeff")
+    with collector_paused():
+        return _parsed(text)
+
+
+def _parsed(text: str) -> Parsed:
     reader = _Reader()
     unreadable = _unreadable(text)
     if unreadable:
         return Parsed(None, (unreadable,), text)
     lines: Lines | None = None
-    correctable = MAX_STATEMENTS
+    correctable, characters = MAX_STATEMENTS, MAX_CORRECTED
     for statement in statements(text, reader.unread):
         before = len(reader.findings)
         reader.read(statement)
-        if len(reader.findings) == before or not correctable:
+        if len(reader.findings) == before or not correctable or characters < 0:
             continue
         correctable -= 1
+        characters -= min(statement.end - statement.start, MAX_LENGTH)
         lines = lines or Lines(text)
         found = reader.findings[before:]
         better = corrected(text, lines, statement, found, _Readable(statement.variant))
@@ -113,7 +119,7 @@ def parse_all(text: str) -> Parsed:
 
 
 class _Readable:
-    """Whether a statement, in a variant or not, is read without findings."""
+    """Whether a statement, in a variant or not, is read without findings but certain ones."""
 
     def __init__(self, variant: int) -> None:
         self.variant = variant
@@ -126,7 +132,7 @@ class _Readable:
         reader = _Reader()
         for statement in statements(text, set()):
             reader.read(statement)
-            if reader.findings:
+            if not all(finding.fixes for finding in reader.findings):
                 return False
         return True
 

@@ -170,7 +170,7 @@ def _order(text: str) -> Iterator[Correction]:
 def _hyphens(text: str) -> Iterator[Correction]:
     """Names with a hyphen: `left-man`."""
     head = re.split(r"->|=|\{", text, maxsplit=1)[0]
-    for match in re.finditer(r"[^\W\d]\w*(?:-\w+)+", head):
+    for match in re.finditer(r"\b[^\W\d]\w*(?:-\w+)+", head):
         name = match[0].replace("-", "_")
         message = f"`{match[0]}` is not a name: a name has letters, digits and `_`"
         yield Correction(message, (Change(*match.span(), name),))

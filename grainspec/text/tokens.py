@@ -5,24 +5,34 @@ Statements are parsed separately, so that an error in one does not hide errors i
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedToken
+from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.algebra import MAX_DEPTH
+from grainspec.model.declaration import settings_of
 from grainspec.model.rules import SHARED
+from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
+from grainspec.text.foreign import STATEMENTS_OF_OTHERS, WITHOUT_EQUAL
 from grainspec.text.spans import span_between, span_of
 from grainspec.text.unexpected import ends_early, no_statement, not_in_variant, short, unexpected
 
 _STARTERS = frozenset(word.upper() for word in STATEMENTS)  # their terminals in the grammar
+_LIKE_KEYWORDS = frozenset(
+    {*STATEMENTS, *STATEMENTS_OF_OTHERS, *WITHOUT_EQUAL}
+    | {word for block in BLOCKS.values() for word in settings_of(block.model)}
+)
 _SHARED = frozenset(word.upper() for word in SHARED)
 _JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
 _MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
@@ -41,6 +51,22 @@ def grammar() -> Lark:
         maybe_placeholders=False,
         propagate_positions=True,
     )
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause Python's garbage collector: parsing makes a million objects and hardly any garbage.
+
+    With it, half of the time for a long text is spent in walking through those objects again and
+    again.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +272,7 @@ class _Statements:
     def skip(self, brackets: Sequence[tuple[Token, int]] = (), *, of: Token | None = None) -> None:
         """Move to the next keyword that begins a line, or to the end of the variant.
 
+        Words that begin a statement in other tools, and settings outside braces, count as keywords.
         ``brackets`` are those open at the mistake. After an unknown word, ``of``, any word that
         begins a line no further in is a statement too.
         """
@@ -256,7 +283,8 @@ class _Statements:
             if _begins_line(self.tokens, self.position):
                 if token.type in _STARTERS:
                     break
-                if token.type == "NAME" and (token.column or 1) <= column and not braces:
+                near = (token.column or 1) <= column or str(token).lower() in _LIKE_KEYWORDS
+                if token.type == "NAME" and near and not braces:
                     break
             if token.type == "RBRACE" and self.open and not braces:
                 break
@@ -272,11 +300,19 @@ def _may_end(machine: InteractiveParser) -> bool:
     return "$END" in machine.choices()  # type: ignore[no-untyped-call]
 
 
+def _takes_name(machine: InteractiveParser) -> bool:
+    """Whether a name can follow; quick where the parser's table says so without a reduction."""
+    action = machine.choices().get("NAME")  # type: ignore[no-untyped-call]
+    if action is None or action[0] is Shift:
+        return action is not None
+    return "NAME" in machine.accepts()  # type: ignore[no-untyped-call]
+
+
 def _may_begin(machine: InteractiveParser, tokens: list[Token], position: int) -> bool:
     """Whether a token begins a statement: a keyword, or a name that fits nowhere else."""
     kind = tokens[position].type
     if kind == "NAME" and _begins_line(tokens, position):
-        return "NAME" not in machine.accepts()  # type: ignore[no-untyped-call]
+        return not _takes_name(machine)
     return kind in _STARTERS
 
 

@@ -2,9 +2,9 @@
 
     python runtime/benchmarks/language.py
 
-Measures whether the time to parse and check grows linearly with the length of the text, the time of
-`grain check` compared with importing Lark and pydantic, and the time to bind five folders of masks
-to regions.
+Measures whether the time to parse and check grows linearly with the length of the text, whatever is
+long in it, the time of `grain check` with and without regions compared with importing Lark and
+pydantic, and the time to bind five folders of masks to regions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from grainspec import bind, parse, parse_all
+from grainspec import bind, from_json, parse, parse_all, to_json
 from grainspec.text.format import format_text
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "instance.grain"
@@ -44,6 +44,17 @@ def text_of(statements: int) -> str:
         for index in range(count)
     ]
     return "\n".join(["grain 1", 'video "c.mp4"', f'target "{target}"', *regions, *edits, ""])
+
+
+def keyframes(count: int) -> str:
+    """A spec with one box of this many keyframes."""
+    boxes = (f"box({index % 90}.25%, 2%, 95%, 40%) @ {index}" for index in range(count))
+    return f'grain 1\nvideo "c"\ntarget "bear"\nregion r = {", ".join(boxes)}\nedit r -> "bear"\n'
+
+
+def mistakes(count: int) -> str:
+    """A spec with this many statements in the notation of another language."""
+    return 'grain 1\nvideo "c"\ntarget "bear"\nregion r = all\n' + "edit r => 'bear';\n" * count
 
 
 def best(run: Callable[[], object], repeats: int) -> float:
@@ -80,7 +91,7 @@ def mask_folders(root: Path, frames: int, side: int) -> str:
 
 
 def main() -> None:
-    """Measure and print all three."""
+    """Measure and print all of them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -99,11 +110,21 @@ def main() -> None:
             f"{statements:6} statements ({len(text) / 1000:4.0f} kB): parse and check "
             f"{read:6.3f} s ({1e6 * read / statements:4.0f} us each), format {formatting:6.3f} s"
         )
+    for name, make in (("keyframes", keyframes), ("mistakes", mistakes)):
+        for count in (5_000, 20_000):
+            text = make(count)
+            read = best(lambda text=text: parse_all(text), 1)  # type: ignore[misc]
+            print(f"{count:6} {name} ({len(text) / 1000:4.0f} kB): parse and check {read:6.3f} s")
+    spec = parse(keyframes(20_000))
+    document = to_json(spec)
+    print(f" 20000 keyframes as JSON: {best(lambda: from_json(document), 1):.3f} s")
     check = best(in_a_process("-m", "grainspec", "check", str(EXAMPLE)), arguments.repeats)
     bare = best(in_a_process("-c", "import lark, pydantic"), arguments.repeats)
     print(
         f"grain check {EXAMPLE.name}: {check:.3f} s, {check / bare:.1f} x importing lark, pydantic"
     )
+    faster = ["-m", "grainspec", "check", "--no-regions", str(EXAMPLE)]
+    print(f"… with --no-regions: {best(in_a_process(*faster), arguments.repeats):.3f} s")
     with tempfile.TemporaryDirectory() as folder:
         spec = parse(mask_folders(Path(folder), arguments.frames, arguments.side))
         seconds = best(lambda: bind(spec, base=folder), arguments.repeats)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,3 +39,48 @@ def known_device(name: str | None) -> str | None:
         message = f"torch has no device `{name}` on this machine; it has {', '.join(here)}"
         raise click.BadParameter(message, param_hint="--device") from error
     return name
+
+
+def may_have_gpu() -> bool:
+    """Return whether the machine may have a GPU that torch can use; this does not import torch."""
+    places = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    return not sys.platform.startswith("linux") or any(os.path.exists(place) for place in places)
+
+
+def main_memory() -> int | None:
+    """Return the bytes of main memory that this process can still use; None if that is unknown.
+
+    A limit of the container (cgroup 2) counts too.
+    """
+    try:
+        meminfo = Path("/proc/meminfo").read_text()
+    except OSError:
+        return _installed_memory()
+    found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo)
+    free = int(found[1]) * 1024 if found else None
+    try:
+        limit, used = (
+            Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current")
+        )
+    except OSError:
+        return free
+    if limit == "max" or free is None:
+        return free
+    return max(0, min(free, int(limit) - int(used)))
+
+
+def _installed_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on this system
+        return None
+
+
+def gpu_memory(device: torch.device) -> int | None:
+    """Return the bytes of memory that are free on a CUDA device; None for others."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free)

@@ -95,6 +95,15 @@ def test_images_that_claim_to_be_huge_are_refused(tmp_path: Path, name: str) -> 
     assert finding.code in {"G302", "G330"}
 
 
+def test_moving_images_that_are_not_read_are_refused(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(picture) for picture in noise(3)]
+    for name in ("v.webp", "v.tif"):
+        pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+        (finding,) = findings(tmp_path / name)
+        assert finding.code == "G302"
+        assert "in a folder" in finding.cure
+
+
 def test_half_a_file_is_truncated(tmp_path: Path) -> None:
     path = write_film(tmp_path / "v.mkv", noise(80))
     content = path.read_bytes()

@@ -10,13 +10,14 @@ import av
 import numpy as np
 import pytest
 from clips import ClipFolder
-from mask_sources import cured, findings, refused, region, spec_of, warned
+from mask_sources import all_findings, cured, findings, refused, region, spec_of, warned
 
 from grainspec import parse
 from grainspec.checks.files import check_files
 
 SIZE = (64, 48)
 FILE = 'video "clip.mp4"'
+SMALL = 'video "clip" { size 64x48 }'
 
 
 class Videos(ClipFolder):
@@ -182,7 +183,23 @@ def test_missing_masks_and_both_cures(clip: ClipFolder, gone: list[int], options
         found = region(clip, text)
         assert (found[kept] == masks[kept]).all()
         assert not found[gone].any()
-        assert findings(clip, text) == []
+        assert all_findings(clip, text, SMALL) == []
+        assert all_findings(clip, f"({text}) grow 2px & all", SMALL) == []
+
+
+def test_other_empty_frames_are_still_a_warning(clip: ClipFolder) -> None:
+    masks = [clip.mask(3, 5, 20, 31)] * 4
+    masks[1] = masks[1] & False
+    clip.write_masks("m", masks)
+    (clip.root / "m" / "00003.png").unlink()
+    for source in (
+        'masks("m", missing empty)',
+        'masks("m") during 0..2',
+        'masks("m", missing empty) | box(0%, 0%, 9%, 9%) during 0..0',
+        'masks("m", missing empty) - box(0%, 0%, 9%, 9%) during 0..1',
+    ):
+        (finding,) = all_findings(clip, source, SMALL)
+        assert (finding.code, finding.message) == ("G315", "`left` is empty on frame 1")
 
 
 def test_missing_means_empty_only_where_some_are_there(clip: ClipFolder) -> None:

@@ -154,11 +154,11 @@ def test_names_without_numbers_are_an_error(clip: ClipFolder) -> None:
 
 def test_a_large_folder_is_numbered_quickly() -> None:
     names = [f"shot02_{n:06}-{n * 7919 % 65536:04x}_1080p.png" for n in range(50_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     numbering = number_names(names)
     assert numbering is not None
     assert numbering.values == tuple(range(50_000))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5  # about 1
 
 
 def test_hidden_files_are_no_masks(clip: ClipFolder) -> None:

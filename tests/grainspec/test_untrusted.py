@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -166,6 +168,17 @@ def test_single_values(name: str, equals: str, value: str) -> None:
         lambda n: "".join(f"region r{i} = r{i + 1}\n" for i in range(n // 20)),
         lambda n: "".join(f'edit r{i} -> "bare"\n' for i in range(n // 20)),
         lambda n: "keep " + ", ".join(f"r{i}" for i in range(n // 10)),
+        lambda n: "region r = " + "not " * n + "all",
+        lambda n: "region r = " + "all and " * n + "all",
+        lambda n: "region r = [" * (n // 10),
+        lambda n: "sampler { " + "steps = 5, " * (n // 10) + "}",
+        lambda n: "prompt “x”\n" * (n // 10),
+        lambda n: "edit r => 'x';\n" * (n // 10),
+        lambda n: "edit r -> “" + "x" * n,
+        lambda n: "// " + "x" * n,
+        lambda n: 'region r = masks("' + "\\q" * n + '")',
+        lambda n: "a:\n  b:\n" * (n // 10),
+        lambda n: "{" + '"a": [' * n,
     ],
 )
 @pytest.mark.timeout(30)
@@ -173,3 +186,78 @@ def test_size_alone_is_no_danger(make: Callable[[int], str]) -> None:
     parsed = parse_all(HEAD + make(20_000))
     assert parsed.spec is None
     assert parsed.diagnostics
+
+
+LONG: dict[str, Callable[[int], str]] = {
+    "keyframes": lambda n: (
+        "region r = " + ", ".join(f"box({i % 90}.25%, 2%, 95%, 40%) @ {i}" for i in range(n))
+    ),
+    "regions": lambda n: "\n".join(f"region r{i} = r{i + 1}" for i in range(n)),
+    "a union": lambda n: "region r = " + " | ".join(["all"] * n),
+    "edits": lambda n: 'edit r -> "bear"\n' * n,
+    "unknown statements": lambda n: 'vidoe "x"\n' * n,
+    "signs of others": lambda n: "edit r => “bear”;\n" * n,
+    "settings": lambda n: "sampler { " + "stesp 5 " * n + "}",
+    "comments": lambda n: "# nothing\n" * n + "keep r",
+    "unclosed brackets": lambda n: 'region r = masks("a"\n' * n,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_time_grows_linearly(name: str) -> None:
+    """Four times the text takes four times as long; ten times would be a sign of quadratic time."""
+
+    def seconds(count: int) -> float:
+        text = HEAD + LONG[name](count)
+        start = time.process_time()
+        parse_all(text)
+        with contextlib.suppress(GrainError):
+            format_text(text)
+        return time.process_time() - start
+
+    seconds(100)
+    short = min(seconds(1000) for _ in range(2))
+    assert seconds(4000) < 10 * short + 0.2
+
+
+def test_twenty_thousand_keyframes() -> None:
+    text = HEAD + LONG["keyframes"](20_000) + '\nedit r -> "bear"\n'
+    start = time.process_time()
+    parsed = parse_all(text)
+    assert time.process_time() - start < 10  # 3 s on an idle core
+    assert parsed.spec is not None
+    document = to_json(parsed.spec)
+    start = time.process_time()
+    assert from_json(document) == parsed.spec
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("region r = " + "(" * 100_000 + "all", "G004"),
+        ("region r = " + "~" * 100_000 + "all", "G004"),
+        ("region r = " + "not " * 100_000 + "all", "G001"),
+        ("region r = all" + " grow 1px" * 100_000, "G004"),
+        ("region " + "r" * 1_000_000 + " = all", "G203"),
+        ('negative "' + "x" * 1_000_000 + '"', "G203"),
+        ('region r = masks("' + "x/" * 500_000 + '")', ""),
+        ("variant v {\n" * 50_000, "G010"),
+        ("sampler {" * 100_000, "G001"),
+    ],
+    ids=lambda value: value if len(value) < 10 else f"{value[:14]}…",
+)
+def test_deep_nesting_and_long_names_have_codes(text: str, code: str) -> None:
+    found = {finding.code for finding in parse_all(HEAD + text).diagnostics}
+    assert not code or code in found
+
+
+def test_errors_in_a_long_document_take_linear_time() -> None:
+    spec = parse(HEAD + 'region r = all\nedit r -> "bear"')
+    document = json.loads(to_json(spec))
+    document["regions"] = [{"name": 5, "expression": {"kind": "all"}}] * 20_000
+    start = time.process_time()
+    with pytest.raises(GrainError) as raised:
+        from_json(json.dumps(document))
+    assert len(raised.value.diagnostics) == 20_000
+    assert time.process_time() - start < 10

@@ -26,7 +26,6 @@ from torch import Tensor
 from grainspec import GrainError
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime import plan_applied
-from grainspec_runtime.backbones.families.sd_unet.in_use import OneThread
 from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm
 
 
@@ -283,32 +282,52 @@ def test_a_block_may_be_entered_again(plan: MaskPlan, pipe: DiffusionPipeline) -
         assert torch.equal(call(pipe), first)
 
 
-def test_another_thread_may_call_and_two_at_once_may_not(
-    plan: MaskPlan, pipe: DiffusionPipeline
-) -> None:
-    found: list[Any] = []
+def test_another_thread_may_call(plan: MaskPlan, pipe: DiffusionPipeline) -> None:
+    found: list[Tensor] = []
     with plan_applied(plan, pipe):
         worker = threading.Thread(target=lambda: found.append(call(pipe)))
         worker.start()
         worker.join()
         assert torch.equal(found[0], call(pipe))
-    guard = OneThread()
-    guard.enter()
 
-    def second() -> None:
-        try:
-            guard.enter()
-        except GrainError as error:
-            found.append(error.diagnostics[0].code)
-        guard.leave()  # not this thread's to leave
 
-    for _ in range(2):
-        worker = threading.Thread(target=second)
+def test_two_threads_at_once_are_told_and_the_first_goes_on(
+    plan: MaskPlan, pipe: DiffusionPipeline, loop: Callable[[Tensor], Tensor]
+) -> None:
+    within, go_on, found = threading.Event(), threading.Event(), []
+
+    def wait(*_: Any) -> None:
+        within.set()
+        assert go_on.wait(60)
+
+    def run() -> None:
+        with torch.no_grad():
+            found.append(loop(noise(FRAMES)))
+
+    with torch.no_grad(), plan_applied(plan, pipe):
+        expected = loop(noise(FRAMES))
+        hook = pipe.unet.mid_block.register_forward_hook(wait)
+        worker = threading.Thread(target=run)
         worker.start()
+        assert within.wait(60)
+        with pytest.raises(GrainError, match="G413.*two threads"):
+            loop(noise(FRAMES))
+        go_on.set()
         worker.join()
-    assert found[1:] == ["G413", "G413"]
-    guard.leave()
-    guard.enter()
+        hook.remove()
+        assert torch.equal(found[0], expected)
+        assert torch.equal(loop(noise(FRAMES)), expected)
+
+
+def test_the_scale_of_loras_counts(plan: MaskPlan, pipe: DiffusionPipeline, tiny_sd: Path) -> None:
+    still = plan_for(tiny_sd, "cross 0 self 0 frames each norm each phrases in_context")
+    add_lora(pipe)
+    full = call(pipe)
+    given = {"cross_attention_kwargs": {"scale": 0.3}}
+    less = call(pipe, **given)
+    assert not torch.allclose(less, full, atol=1e-4)
+    with plan_applied(still, pipe):
+        torch.testing.assert_close(call(pipe, **given), less, atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture

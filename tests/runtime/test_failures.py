@@ -16,7 +16,7 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.memory import (
+from grainspec_runtime.memory.out_of_memory import (
     is_out_of_memory,
     out_of_memory,
 )

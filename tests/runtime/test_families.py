@@ -137,6 +137,18 @@ def test_it_is_described_without_torch(model: Path) -> None:
     subprocess.run([sys.executable, "-c", source], check=True)
 
 
+def test_it_is_reviewed_without_its_tokenizer(model: Path) -> None:
+    source = (
+        "import sys; from pathlib import Path\n"
+        "from grainspec_runtime.backbones.registry import find_model\n"
+        f"found, family = find_model({str(model)!r}, Path())\n"
+        "assert family.review(found) == []\n"
+        "heavy = {'torch', 'diffusers', 'transformers', 'tokenizers', 'huggingface_hub'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", source], check=True)
+
+
 def test_its_description_is_whole(model: Path, backbone: Backbone) -> None:
     assert backbone.name == str(model)
     size = native_size(str(model), Path())

@@ -23,14 +23,15 @@ from grainspec.model.spec import Control, Inject, Size
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers, injected_layers
-from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures, kept_of_attention
+from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures
 from grainspec_runtime.backbones.families.sd_unet.install import installed
+from grainspec_runtime.backbones.families.sd_unet.memory import kept_of_attention
 from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm
 from grainspec_runtime.conditioning.nets import load_controls
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance, caption
 from grainspec_runtime.editing import resume
-from grainspec_runtime.memory import out_of_memory
+from grainspec_runtime.memory.out_of_memory import out_of_memory
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import AttentionLayer
 from grainspec_runtime.prepare import prepare
@@ -423,7 +424,7 @@ def test_memory_is_one_steps_features_whatever_the_steps(
     sampled(Denoiser(checkpoint), inject, trajectory, ["", TARGET], guidance=5)
     [features] = made
     layers = injected_layers(inject, checkpoint.unet.config)
-    attention = 4 * FRAMES * kept_of_attention(checkpoint.unet, layers, 8, 8)
+    attention = 4 * FRAMES * kept_of_attention(checkpoint.unet.config, layers, 8, 8)
     at_most = max(features.held)
     assert features.size == 0
     assert len(features.held) == (2 if inject.self_ == 0.5 else 4)
@@ -446,7 +447,7 @@ def test_when_memory_runs_out_it_is_among_what_to_lower(tiny_sd: Path) -> None:
         return out_of_memory(stage, plan, checkpoint, error, inject=inject).diagnostics[0].cure
 
     layers = injected_layers(Inject(), checkpoint.unet.config)
-    size = 4 * FRAMES * kept_of_attention(checkpoint.unet, layers, 64, 64)
+    size = 4 * FRAMES * kept_of_attention(checkpoint.unet.config, layers, 64, 64)
     assert f"`inject {{ self 0% }}` saves about {size / 1e6:.0f} MB" in cure("sample", Inject())
     assert "inject" not in cure("invert", Inject())
     assert "inject" not in cure("sample", Inject(self=0))

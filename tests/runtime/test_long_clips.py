@@ -28,7 +28,7 @@ from grainspec_runtime.backbones.families.sd_unet.prompts import repeated
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.trajectories import trajectories
-from grainspec_runtime.memory import out_of_memory
+from grainspec_runtime.memory.out_of_memory import out_of_memory
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import WindowedAttention, clip_attention

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
+from model_findings import check_model
 from safetensors.numpy import save_file
 
 from grainspec import GrainError, parse
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.registry import check_model, describe, find_model
+from grainspec_runtime.backbones.registry import describe, find_model
 from grainspec_runtime.models.address import HubAddress, read_address
 from grainspec_runtime.models.locate import locate
 

@@ -160,6 +160,14 @@ def test_what_cannot_be_told_of_2_is_said(
     assert spec_of(file, tmp_path) == []  # its own configuration says it
 
 
+def test_two_sets_of_weights_are_said(tiny_sd: Path, single_files: Path, tmp_path: Path) -> None:
+    file = with_configuration(tiny_sd, single_files, tmp_path)
+    tensors = load_file(file)
+    rewrite(file, {**tensors, **{f"model_ema.{i}": torch.zeros(1) for i in range(200)}})
+    finding = fault(file, tmp_path)
+    assert (finding.code, "EMA" in finding.message) == ("G525", True)
+
+
 def test_weights_that_are_missing_are_named(
     tiny_model: Path, single_files: Path, tmp_path: Path
 ) -> None:

@@ -98,6 +98,8 @@ def test_an_index_names_no_other_library(copy: Path, library: str) -> None:
         ("text_encoder", {"vocab_size": 9_999_999}),
         ("text_encoder", {"num_hidden_layers": 1000}),
         ("text_encoder", {"max_position_embeddings": 65_000}),
+        ("text_encoder", {"hidden_size": [16]}),
+        ("vae", {"block_out_channels": [[8]]}),
         ("scheduler", {"num_train_timesteps": 10**11}),
         ("scheduler", {"steps_offset": "one"}),
     ],
@@ -130,6 +132,29 @@ def test_files_that_are_too_large_or_too_deep(copy: Path) -> None:
     (copy / "tokenizer" / "tokenizer.json").write_bytes(b" " * (33 << 20))
     with pytest.raises(GrainError, match="G528"):
         describe(str(copy), Path())
+
+
+@pytest.mark.parametrize(
+    ("place", "settings"),
+    [
+        ("tokenizer/tokenizer.json", {"normalizer": ""}),
+        ("tokenizer/tokenizer.json", {"model": [1, 2]}),
+        ("tokenizer/tokenizer_config.json", {"model_max_length": -1}),
+        ("tokenizer/tokenizer_config.json", {"model_max_length": [77]}),
+        ("scheduler/scheduler_config.json", {"beta_schedule": [1]}),
+        ("scheduler/scheduler_config.json", {"trained_betas": "linear"}),
+        ("scheduler/scheduler_config.json", {"beta_end": "linear"}),
+        ("text_encoder/config.json", {"initializer_range": "x"}),
+        ("vae/config.json", {"block_out_channels": None}),
+        ("unet/config.json", {"norm_num_groups": 0}),
+    ],
+)
+def test_settings_of_the_wrong_type(copy: Path, place: str, settings: dict[str, Any]) -> None:
+    """No traceback of a library, whichever notices it."""
+    change(copy / place, **settings)
+    with pytest.raises(GrainError, match="G502|G507|G528"):
+        describe(str(copy), Path())
+        load_checkpoint(str(copy), Path(), LoadOptions(device="cpu"))
 
 
 def test_pipes_are_not_read(copy: Path) -> None:

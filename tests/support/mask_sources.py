@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from clips import ClipFolder
 
+import grainspec
 from grainspec import GrainError, parse
 from grainspec.checks.files import check_files
 from grainspec.diagnostics import Diagnostic
@@ -25,6 +26,11 @@ def spec_of(clip: ClipFolder, source: str, video: str = WHOLE) -> str:
 def region(clip: ClipFolder, source: str, video: str = WHOLE) -> np.ndarray:
     """The pixels of a region of masks, ``[F, H, W]``; raises GrainError."""
     return bind_regions(parse(spec_of(clip, source, video)), clip.root).regions.mask("left")
+
+
+def all_findings(clip: ClipFolder, source: str, video: str = WHOLE) -> list[Diagnostic]:
+    """What `grain check` says about a spec with a region of masks, regions included."""
+    return grainspec.check(parse(spec_of(clip, source, video)), base=clip.root)
 
 
 def findings(clip: ClipFolder, source: str, video: str = WHOLE) -> list[Diagnostic]:

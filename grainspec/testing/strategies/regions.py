@@ -32,7 +32,7 @@ from grainspec.model.expressions import (
 )
 from grainspec.testing.strategies.settings import settings
 from grainspec.testing.strategies.values import numbers
-from grainspec.testing.strategies.words import paths, texts
+from grainspec.testing.strategies.words import paths
 
 
 @cache
@@ -128,8 +128,8 @@ _MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         {"threshold": numbers(0.01, 1)},
         {"index": st.integers(0, 65535)},
         {"colour": st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")},
-        {"label": texts(1)},
-        {"label": texts(1), "index": st.integers(0, 65535)},
+        {"label": paths()},
+        {"label": paths(), "index": st.integers(0, 65535)},
         {"alpha": st.just(True)},
         {"alpha": st.just(True), "threshold": numbers(0.01, 1)},
     ]

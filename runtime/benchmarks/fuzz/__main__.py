@@ -6,10 +6,11 @@
     python runtime/benchmarks/fuzz specs --seed 7 --from 1234 --count 1 --keep findings
 
 `specs` are mutated specs (text and JSON), `files` mutated clips, masks, annotations, plans and run
-folders, `oddities` bombs and odd files that are listed by name. Each case is checked, bound, compiled
-and decoded as far as it goes. What may come of it: a result, or findings with codes. What may not: a
-traceback, two seconds of a processor, a gigabyte of memory. Case N of a seed is the same everywhere:
-`--from N --count 1` repeats it, `--from N` continues. Findings are kept in a folder with their files.
+folders, `oddities` bombs and odd files that are listed by name. Each case is checked, bound,
+compiled and decoded as far as it goes. What may come of it: a result, or findings with codes. What
+may not: a traceback, two seconds of a processor, a gigabyte of memory. Case N of a seed is the same
+everywhere: `--from N --count 1` repeats it, `--from N` continues. Findings are kept in a folder
+with their files.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ def main() -> int:
 
 
 def _line(result: Result) -> str:
-    growth = f"+{result.growth / 2**20:.0f} MB"
-    return f"{result.index:>6}  {result.outcome:<10} {result.seconds:5.2f} s {growth:>9}  {result.name}"
+    cost = f"{result.seconds:5.2f} s {f'+{result.growth >> 20} MB':>9}"
+    return f"{result.index:>6}  {result.outcome:<10} {cost}  {result.name}"
 
 
 def _table(listed: Iterable[Result]) -> str:
@@ -86,7 +87,8 @@ def _table(listed: Iterable[Result]) -> str:
     for name, group in sorted(groups.items()):
         outcomes = [result.outcome for result in group]
         lines.append(
-            f"{name:<30} {len(group):>5} {outcomes.count('fine'):>5} {outcomes.count('refused'):>8} "
+            f"{name:<30} {len(group):>5} "
+            f"{outcomes.count('fine'):>5} {outcomes.count('refused'):>8} "
             f"{sum(map(outcomes.count, BAD)):>9} {max(r.seconds for r in group):>6.2f} s "
             f"{max(r.growth for r in group) >> 20:>4} MB"
         )

@@ -14,7 +14,7 @@ from grainspec.limits import MAX_GROWTH, MAX_SECONDS
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 90.0
 """A worker that computes for so long, in the processor's time, is stopped."""
 WAITING_SECONDS = 60.0
 """A worker that says nothing for so long, and hardly computes, is stopped: it waits for ever."""
@@ -54,12 +54,14 @@ class Fuzzer:
 
     ``run`` makes case ``index`` of a seed in an empty folder, and tries it; it returns a word for
     the table (``fine``, ``refused``) and raises for what must not happen. ``count`` is the number
-    of cases if it is fixed. ``name`` says what a case is.
+    of cases if it is fixed, ``most_seconds`` what a step of a case may take. ``name`` says what a
+    case is.
     """
 
     run: Callable[[int, int, Path], str]
     name: Callable[[int, int], str]
     count: int | None = None
+    most_seconds: Callable[[int], float] = lambda index: MAX_SECONDS
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Result:
 
 BAD = {
     "traceback": "an exception that is not a finding with a code",
-    "slow": f"more than {MAX_SECONDS:g} s",
+    "slow": "a step took too many seconds",
     "large": f"memory grew by more than {MAX_GROWTH >> 20} MB",
     "hung": f"no answer after {BUSY_SECONDS:g} s of computing or {WAITING_SECONDS:g} s of waiting",
     "died": "the process ended",

@@ -28,10 +28,11 @@ _PLAYLISTS = {
     "HLS playlist": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n",
     "HLS playlist of a device": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///dev/zero\n",
     "concat script": b"ffconcat version 1.0\nfile /dev/zero\n",
-    "DASH manifest": b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">'
+    "DASH manifest": b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011">'
     b"<Period><AdaptationSet><Representation id='1'><BaseURL>http://127.0.0.1:9/</BaseURL>"
     b"</Representation></AdaptationSet></Period></MPD>",
-    "SDP session": b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 9 RTP/AVP 96\r\n",
+    "SDP session": b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\n"
+    b"t=0 0\r\nm=video 9 RTP/AVP 96\r\n",
     "ffmetadata": b";FFMETADATA1\ntitle=x\n",
     "subtitles": b"1\n00:00:00,000 --> 00:00:09,000\nx\n",
     "text": b"hello\n" * 1000,
@@ -210,12 +211,12 @@ def _(folder: Path) -> None:
     _spec(folder, "clip")
 
 
-@odd("clip: 30,000 frames of one pixel")
+@odd("clip: 5,000 frames of one pixel")
 def _(folder: Path) -> None:
     (folder / "clip").mkdir()
     pixel = image(np.zeros((1, 1, 3), np.uint8), "PNG")
     (folder / "clip" / "00000.png").write_bytes(pixel)
-    for number in range(1, 30_000):
+    for number in range(1, 5_000):
         os.link(folder / "clip" / "00000.png", folder / "clip" / f"{number:05}.png")
     _spec(folder, "clip")
 

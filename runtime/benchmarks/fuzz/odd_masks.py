@@ -217,7 +217,7 @@ def _(folder: Path) -> None:
 def _(folder: Path) -> None:
     (folder / "m").mkdir()
     for number in range(100_000):
-        os.mknod(folder / "m" / f"{number}.txt")
+        os.mknod(folder / "m" / f"{number}.tmp")
 
 
 @odd("masks: names with control characters")

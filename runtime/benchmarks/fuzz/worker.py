@@ -16,7 +16,7 @@ from pathlib import Path
 
 from case import Fuzzer, Result, longest_step
 
-from grainspec.limits import MAX_GROWTH, MAX_SECONDS
+from grainspec.limits import MAX_GROWTH
 
 _MOST_ADDRESSES = 24 << 30
 """So that a runaway case fails here, and does not take the machine along."""
@@ -58,7 +58,7 @@ def tried(fuzzer: Fuzzer, seed: int, index: int, keep: Path | None = None) -> Re
     growth = max(0, _peak() - before)
     if outcome != "traceback" and growth > MAX_GROWTH:
         outcome = "large"
-    elif outcome != "traceback" and seconds > MAX_SECONDS:
+    elif outcome != "traceback" and seconds > fuzzer.most_seconds(index):
         outcome = "slow"
     with contextlib.suppress(OSError):
         os.chdir("/")

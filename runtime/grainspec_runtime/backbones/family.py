@@ -80,6 +80,13 @@ class Family(Protocol):
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
         """Raise GrainError if a spec uses something that this model does not support."""
 
+    def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
+        """Estimate the memory of a model before it is loaded, from its files.
+
+        ``itemsize`` is the bytes of a number in the precision that it will be loaded in. Weights
+        that are not downloaded yet count as 0.
+        """
+
     def load(self, model: ModelFolder, options: LoadOptions) -> Checkpoint:
         """Load a model from safetensors weights.
 
@@ -251,6 +258,12 @@ class MemoryEstimates(Protocol):
 
     def vae_frame(self, *, height: int, width: int) -> int:
         """Bytes of the VAE's activations for one frame; sizes in pixels."""
+
+    def control_frame(self, *, passes: int, height: int, width: int) -> int:
+        """Bytes of a ControlNet's outputs for one frame; sizes in pixels."""
+
+    def latent_frame(self, *, height: int, width: int) -> int:
+        """Bytes of a frame's latents in float32; sizes in pixels."""
 
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
         """Bytes of the source's queries and keys that are stored for one frame during a step."""

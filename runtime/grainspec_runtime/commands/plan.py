@@ -19,6 +19,7 @@ from grainspec_runtime.commands.spec_file import (
     variant_option,
     written,
 )
+from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.views.dense import dense_pictures
@@ -56,7 +57,8 @@ def plan(
 ) -> None:
     """Compile a spec to a mask plan, and show its text tokens, areas, strengths and schedule.
 
-    Only the model's configuration and tokenizer are read; no weights are loaded.
+    Only the model's configuration and tokenizer are read; no weights are loaded. The memory that a
+    run needs is estimated; if there is less, a warning says what to lower.
 
     \b
     Examples:
@@ -71,11 +73,13 @@ def plan(
     with file.explained():
         loaded = [Embedding.read(text) for text in embeddings]
         prepared = file.prepared(variant, loaded)
+        needs = needs_of(prepared)
+    warnings = [*prepared.warnings, *memory_warnings(prepared, needs)]
     if output:
         with written(output):
             save_plan(prepared.plan, output)
     pictures = _write_dense(prepared, dense) if dense else []
-    file.print_findings(prepared.warnings, format_)
+    file.print_findings(warnings, format_)
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
         with other.explained():
@@ -92,11 +96,12 @@ def plan(
             say(differences_text(changes))
         return
     plan_facts: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
+    plan_facts["memory"] = needs.as_json()
     windows = prepared.windows
     if len(windows) > 1:
         plan_facts["windows"] = [{"frames": w.frames, "weights": w.weights} for w in windows]
     if format_ == "json":
-        plan_facts["diagnostics"] = [warning.as_json() for warning in prepared.warnings]
+        plan_facts["diagnostics"] = [warning.as_json() for warning in warnings]
         plan_facts["pictures"] = [str(picture) for picture in pictures]
         print_json(plan_facts)
     else:
@@ -107,6 +112,7 @@ def plan(
                 f"\nruns in {len(windows)} windows of {frames} frames; each window sets its "
                 "self-attention strengths by its own areas, not by the clip's areas above"
             )
+        say(f"\n{needs}")
         for path in [*([output] if output else []), *pictures]:
             say(f"wrote {path}")
 

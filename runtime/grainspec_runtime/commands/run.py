@@ -14,6 +14,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
+from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 
@@ -111,6 +112,9 @@ def run(
             shown.update(findings)
 
         print_new(warning for one in prepared for warning in one.warnings)
+        options = loading.options()
+        needs = needs_of(prepared[0], options)
+        print_new(memory_warnings(prepared[0], needs, options))
 
         from grainspec_runtime.runs.write import (
             check_writable,
@@ -135,7 +139,7 @@ def run(
         logging.disable_progress_bar()
         editor = Editor(
             prepared[0].spec.model,
-            loading=loading.options(),
+            loading=options,
             use_cache=not no_cache,
             reconstruct=reconstruct,
             fresh=fresh,
@@ -164,7 +168,7 @@ def run(
                     save_comparison(results, output)
     print_new(warning for result in results for warning in result.warnings)
     manifests = [
-        {"output": str(place), **manifest_of(result, arguments)}
+        {"output": str(place), **manifest_of(result, arguments), "memory": needs.as_json()}
         for result, place in zip(results, places, strict=True)
     ]
     if format_ == "json":

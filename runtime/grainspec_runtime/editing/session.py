@@ -25,7 +25,7 @@ from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.sound import Sound, SoundLost, sound_of
 from grainspec_runtime.media.times import FrameTimes, clip_times
-from grainspec_runtime.memory import out_of_memory
+from grainspec_runtime.memory.out_of_memory import out_of_memory
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from grainspec_runtime.memory import is_out_of_memory
+from grainspec_runtime.memory.out_of_memory import is_out_of_memory
 from grainspec_runtime.processes.process import Progress
 
 StageProgress = Callable[[str, int, int], None]

@@ -21,6 +21,8 @@ _RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 8
 _BEFORE = Fraction(1, 20)
 """How much earlier in seconds packets begin, for decoders to settle; MP4 says what to skip."""
 
+_LONG = Fraction(1, 20)
+"""Packets that last longer, as those of FLAC, are left out if most of one is after the end."""
 _ROUNDED = Fraction(1, 500)
 
 
@@ -139,7 +141,9 @@ class _Copied:
             return
         base = packet.time_base
         begins, lasts = packet.pts * base, (packet.duration or 0) * base
-        if begins + lasts <= start - before or begins + lasts / 2 >= end:
+        if begins + lasts <= start - before or begins >= end:
+            return
+        if lasts > _LONG and begins + lasts / 2 >= end:
             return
         if not before and begins < start - _ROUNDED:
             return

@@ -45,6 +45,18 @@ LIMITS = {
 }
 """The largest value of each setting that sizes something, far above those of real models."""
 
+_LISTS = {
+    "attention_head_dim",
+    "block_out_channels",
+    "conditioning_embedding_out_channels",
+    "cross_attention_dim",
+    "layers_per_block",
+    "num_attention_heads",
+    "sample_size",
+    "transformer_layers_per_block",
+}
+"""Settings that may be a list, with a number for every level."""
+
 MAX_BLOCKS = 16
 """The most levels that a UNet or a VAE may have: every level halves the size."""
 
@@ -122,9 +134,10 @@ def _settings(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_numbers(path: Path, name: str, value: Any, span: Span | None) -> None:
-    """Check that a setting is a number in range, or a list of such, nested once at most."""
-    numbers = value if isinstance(value, list) else [value]
-    numbers = [n for item in numbers for n in (item if isinstance(item, list) else [item])]
+    """Check that a setting is a number in range, or a list of such."""
+    numbers = value if isinstance(value, list) and name in _LISTS else [value]
+    if name == "transformer_layers_per_block":  # a list for every layer of a level
+        numbers = [n for item in numbers for n in (item if isinstance(item, list) else [item])]
     most = LIMITS[name]
     for number in numbers or [None]:
         whole = isinstance(number, int) and not isinstance(number, bool)
@@ -136,6 +149,12 @@ def _check_numbers(path: Path, name: str, value: Any, span: Span | None) -> None
 def _shown(value: Any) -> str:
     text = json.dumps(value) if not isinstance(value, int) or abs(value) < 10**18 else "huge"
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def number_in(config: Mapping[str, Any], name: str, default: int) -> int:
+    """Return a setting that is one number; ``default`` if it is missing or null."""
+    value = config.get(name)
+    return default if value is None else int(value)
 
 
 def numbers_in(config: Mapping[str, Any], name: str) -> list[int]:

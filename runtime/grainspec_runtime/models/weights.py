@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -97,3 +98,15 @@ def read_header(path: Path) -> WeightsHeader:
             return WeightsHeader(path, shapes, dict(file.metadata() or {}))
     except (OSError, SafetensorError, ValueError) as error:
         raise UnreadableWeights(f"cannot be read: {error}", _CHECK_DOWNLOAD) from error
+
+
+def weight_count(folder: Path) -> int:
+    """Count the numbers in a component's safetensors files, from their headers; 0 without files."""
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    total = 0
+    for file in [file for file in files if ".fp16." not in file.name] or files:
+        try:
+            total += sum(map(prod, read_header(file).shapes.values()))
+        except UnreadableWeights:
+            continue  # loading it reports what is wrong
+    return total

@@ -16,7 +16,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.family import Checkpoint, Family
+from grainspec_runtime.backbones.family import Checkpoint, Family, MemoryEstimates
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
@@ -77,6 +77,13 @@ class StableDiffusionUNets:
         check_sampler(spec, model)
         check_controls(spec, base, model)
         check_inject(spec, model)
+
+    def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
+        """Estimate the memory of a model before it is loaded."""
+        from grainspec_runtime.backbones.families.sd_unet.memory import UNetMemory
+
+        weighted = {part: None for part in self.parts[model.pipeline] if part in self.weighted}
+        return UNetMemory.of_folder(model, weighted, itemsize=itemsize)
 
     def load(self, model: ModelFolder, options: LoadOptions) -> Checkpoint:
         """Load a checkpoint as a stock pipeline."""

@@ -47,12 +47,13 @@ def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> list[Diagnostic]:
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             message = f"the LoRA {lora.path} does not fit the model: {reason[0].strip()}"
             raise fail("G508", message, OTHER_LORA) from error
-        if not any(name in adapters for adapters in pipe.get_list_adapters().values()):
+        layers = _layers_with(pipe, name)
+        if not any(layers.values()):
             message = (
                 f"the LoRA {lora.path} does not fit the model: no layer of the model has its names"
             )
             raise fail("G508", message, OTHER_LORA)
-        findings += _unused(file, _layers_with(pipe, name))
+        findings += _unused(file, layers)
     pipe.set_adapters(names, [lora.scale for lora in loras])
     pipe.fuse_lora(adapter_names=names)
     pipe.unload_lora_weights()

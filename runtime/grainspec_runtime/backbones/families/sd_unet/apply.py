@@ -55,7 +55,7 @@ def plan_applied(
     followed = pipe.unet
     with ExitStack() as stack:
         stack.enter_context(reserved(unet))
-        stack.callback(following.after)  # if a call was interrupted from outside
+        stack.callback(following.take_out)  # if a call was interrupted from outside
         stack.enter_context(around_calls(followed, _ARGUMENTS, following))
         yield attention
         following.end_run()
@@ -90,7 +90,7 @@ class _Following:
     def before(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Check a call's arguments, set the step, insert phrases, and put the plan in place."""
         self._thread.enter()
-        self._in_place.close()
+        self.take_out()
         inputs = dict(kwargs)
         in_call = in_call_of(self._pipe)
         _check_masks(inputs)
@@ -111,9 +111,14 @@ class _Following:
         return inputs
 
     def after(self) -> None:
-        """Take the plan out."""
+        """Take the plan out at the end of a call."""
+        if self._thread.is_here():
+            self.take_out()
+            self._thread.leave()
+
+    def take_out(self) -> None:
+        """Take the plan out, if a call left it in place."""
         self._in_place.close()
-        self._thread.leave()
 
     def end_run(self) -> None:
         """Warn if the plan modulated no step of the run before."""

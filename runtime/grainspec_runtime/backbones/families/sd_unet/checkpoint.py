@@ -28,7 +28,7 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
 from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures
 from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.memory import UNetMemory
+from grainspec_runtime.backbones.families.sd_unet.memory import VAE_BATCH, UNetMemory
 from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
 from grainspec_runtime.backbones.families.sd_unet.prompts import (
     EncodedPrompt,
@@ -44,9 +44,6 @@ from grainspec_runtime.media.tensors import refuse_nan, to_frames, to_tensor
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, CrossAttentionRule
 from grainspec_runtime.schedules.ddim import DdimSchedule
-
-VAE_BATCH = 4
-"""Number of frames that the VAE processes at once, so that its memory is bounded."""
 
 _FULL_PRECISION_FRAMES = 16 * VAE_BATCH
 """Number of frames that are held in float32 at once, which takes four times the memory of 8-bit
@@ -98,7 +95,14 @@ class StableDiffusion:
     @property
     def memory(self) -> UNetMemory:
         """The memory that its components need, estimated from their sizes."""
-        return UNetMemory(self.pipe, self.dtype, vae_batch=VAE_BATCH)
+        sizes = {
+            name: sum(weight.numel() * weight.element_size() for weight in part.parameters())
+            for name, part in self.pipe.components.items()
+            if isinstance(part, torch.nn.Module)
+        }
+        return UNetMemory(
+            self.unet.config, self.vae.config, sizes, self.dtype.itemsize, self.vae.dtype.itemsize
+        )
 
     @property
     def pixels_per_latent(self) -> int:

@@ -11,7 +11,7 @@ from grainspec.model.spec import Size
 from grainspec_runtime.backbones.families.sd_unet.distilled import refuse_distilled
 from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
 from grainspec_runtime.backbones.families.sd_unet.single_file import check_file, told_by
-from grainspec_runtime.models.config import read_json
+from grainspec_runtime.models.config import number_in, numbers_in, read_json
 from grainspec_runtime.models.folder import ModelFolder
 
 Configs = dict[str, dict[str, Any]]
@@ -50,7 +50,7 @@ def checked_configs(model: ModelFolder, parts: Iterable[str]) -> tuple[Configs, 
 def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Return the width of each text encoder, from the configurations of a model's components."""
     return {
-        part: int(config.get("hidden_size", 512))
+        part: number_in(config, "hidden_size", 512)
         for part, config in configs.items()
         if part.startswith("text_encoder")
     }
@@ -58,17 +58,21 @@ def text_widths(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 def text_width(unet: Mapping[str, Any]) -> int:
     """Return the width of text embeddings that a UNet with this configuration expects."""
-    width = unet.get("cross_attention_dim", 1280)
-    return int(width[0] if isinstance(width, list) else width)
+    return next(iter(numbers_in(unet, "cross_attention_dim")), 1280)
 
 
-def sizes(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> tuple[int, Size]:
-    """Return the width in pixels of one latent, and the native frame size."""
-    per_latent = 2 ** (len(vae.get("block_out_channels", _ONE_LEVEL)) - 1)
-    sample = unet.get("sample_size") or 64
+def sizes(model: ModelFolder, configs: Mapping[str, Mapping[str, Any]]) -> tuple[int, Size]:
+    """Return the width in pixels of one latent, and the native frame size; raises G528."""
+    per_latent = 2 ** (len(configs["vae"].get("block_out_channels") or _ONE_LEVEL) - 1)
+    sample = configs["unet"].get("sample_size") or 64
     height, *rest = sample if isinstance(sample, list) else [sample]
     width = rest[0] if rest else height
-    return per_latent, Size(width=width * per_latent, height=height * per_latent)
+    try:
+        return per_latent, Size(width=width * per_latent, height=height * per_latent)
+    except ValueError as error:
+        message = f"the UNet of {model.name} has `sample_size` {sample}, {per_latent} pixels each"
+        cure = "Use the configuration that was published with the model."
+        raise fail("G528", message, cure, model.span) from error
 
 
 _ONE_LEVEL = (64,)

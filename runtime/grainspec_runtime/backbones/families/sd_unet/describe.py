@@ -21,7 +21,7 @@ from grainspec_runtime.backbones.families.sd_unet.configs import (
 )
 from grainspec_runtime.backbones.families.sd_unet.fit import check_prompt_lengths
 from grainspec_runtime.models.additions import Embedding, add_words, new_word
-from grainspec_runtime.models.config import read_json
+from grainspec_runtime.models.config import number_in, read_json
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.tokenize import token_spans, word_tokens
 
@@ -54,24 +54,25 @@ def describe(
     words = [new_word(embedding, text_widths(configs)) for embedding in embeddings]
     for tokenizer in tokenizers:
         add_words(tokenizer, words)
-    per_latent, native = sizes(unet, configs["vae"])
+    per_latent, native = sizes(model, configs)
     return Backbone(
         name=model.name,
         pixels_per_latent=per_latent,
         level_count=len(unet.get("down_block_types", DOWN_BLOCKS)),
         max_tokens=lengths[0],
-        training_steps=int(scheduler.get("num_train_timesteps", 1000)),
+        training_steps=number_in(scheduler, "num_train_timesteps", 1000),
         native_size=native,
-        steps_offset=int(scheduler.get("steps_offset", 1)),
+        steps_offset=number_in(scheduler, "steps_offset", 1),
         tokenize=word_tokens(lengths[0]) if outlined else _tokenize(tokenizers, model.name, span),
         attended=attended_levels(unet, model.name, span),
+        exact_tokens=not outlined,
     )
 
 
 def native_size(model: ModelFolder) -> NativeSize:
     """Return the frame size that a checkpoint was trained on, and what sides are multiples of."""
     configs, _ = read_configs(model, ("unet", "vae"))
-    per_latent, native = sizes(configs["unet"], configs["vae"])
+    per_latent, native = sizes(model, configs)
     return NativeSize(native, per_latent)
 
 
@@ -83,12 +84,17 @@ def _tokenizer(folder: Path, model: str, span: Span | None) -> Any:
             message = f"{path} is larger than {_TOKENIZER_BYTES >> 20} MB, the most that is read"
             raise fail("G528", message, "Use the tokenizer that was published.", span)
     try:
-        return CLIPTokenizerFast.from_pretrained(folder)
-    except (OSError, ValueError, TypeError) as error:
+        tokenizer = CLIPTokenizerFast.from_pretrained(folder)
+        if not tokenizer.model_max_length >= _FEWEST_TOKENS:
+            raise ValueError(f"`model_max_length` is {tokenizer.model_max_length}")
+        return tokenizer
+    except Exception as error:  # the package tokenizers raises plain exceptions
         message = f"the {folder.name} of {model} is missing or broken"
         raise fail("G502", message, "Check that the model's download is complete.", span) from error
 
 
+_FEWEST_TOKENS = 3
+"""Tokens of the shortest prompt: its begin, a word, its end."""
 _TOKENIZER_BYTES = 32 << 20
 """Bytes of the largest file of a tokenizer; those of CLIP's have 2 MB."""
 

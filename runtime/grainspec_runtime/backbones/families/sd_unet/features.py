@@ -113,20 +113,6 @@ class UNetFeatures:
             place.tapped.stored = None
 
 
-def kept_of_attention(
-    unet: UNet2DConditionModel, layers: InjectedLayers, rows: int, columns: int
-) -> int:
-    """Count the numbers in a frame's queries and keys, for latents of this size."""
-    total = 0
-    blocks = len(unet.up_blocks)
-    for name in layers.attention:
-        level = blocks - 1 - int(name.split(".")[1])
-        tokens = -(-rows // 2**level) * -(-columns // 2**level)
-        inside = InjectedLayers((), (name,))
-        total += sum(2 * a.to_q.out_features * tokens for a in _self_attentions(unet, inside))
-    return total
-
-
 def _place(owner: nn.Module, name: str) -> _Place:
     return _Place(owner, name, _Tapped(getattr(owner, name)).train(owner.training))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
+from grainspec_runtime.models.config import number_in
 
 _CURE = "Use all components of one checkpoint, as it was published."
 _TIME_IDS = 6
@@ -31,7 +32,7 @@ def check_fit(
 
     unet, vae = configs["unet"], configs["vae"]
     encoders = _text_encoders(configs)
-    encoded = sum(config.get("hidden_size", 512) for config in encoders.values())
+    encoded = sum(number_in(config, "hidden_size", 512) for config in encoders.values())
     expected = unet.get("cross_attention_dim", 1280)
     for width in set(expected) if isinstance(expected, list) else {expected}:
         if width != encoded:
@@ -68,7 +69,7 @@ def check_prompt_lengths(
     ``lengths`` are the numbers of tokens from each tokenizer, in the order of the text encoders.
     """
     for (part, config), length in zip(_text_encoders(configs).items(), lengths, strict=True):
-        longest = config.get("max_position_embeddings", 77)
+        longest = number_in(config, "max_position_embeddings", 77)
         if length > longest:
             message = f"the tokenizer yields {length} tokens, but the {part} accepts {longest}"
             cure = f"Set `model_max_length` in its tokenizer_config.json to {longest}."
@@ -103,8 +104,8 @@ def _check_pooled(
         raise fail("G504", message, "Use a Stable Diffusion 1.x, 2.x or XL checkpoint.", span)
     if pooling is None:
         return
-    pooled = pooling.get("projection_dim", 512)
-    added = unet.get("addition_time_embed_dim", 256) * _TIME_IDS + pooled
+    pooled = number_in(pooling, "projection_dim", 512)
+    added = number_in(unet, "addition_time_embed_dim", 256) * _TIME_IDS + pooled
     expected = unet.get("projection_class_embeddings_input_dim")
     if added != expected:
         raise misfit(

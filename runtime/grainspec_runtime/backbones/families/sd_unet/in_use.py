@@ -75,8 +75,11 @@ class OneThread:
                 raise fail("G413", message, "Call the pipeline from one thread after the other.")
             self._caller = here
 
+    def is_here(self) -> bool:
+        """Return whether a call of this thread is under way, and was not refused."""
+        return self._caller == threading.get_ident()
+
     def leave(self) -> None:
-        """End a call of this thread; another's goes on."""
+        """End this thread's call."""
         with _lock:
-            if self._caller == threading.get_ident():
-                self._caller = None
+            self._caller = None

@@ -13,7 +13,6 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from safetensors import SafetensorError
 from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -21,7 +20,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from grainspec.diagnostics import fail, reason_of
+from grainspec.diagnostics import GrainError, fail, reason_of
 from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.families.sd_unet.load_file import parts_of_file
@@ -82,14 +81,17 @@ def load(
     dtype = options.dtype
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.float16
-    scheduler = ddim_scheduler(folder / "scheduler", span, told_by(model))
     try:
+        scheduler = ddim_scheduler(folder / "scheduler", span, told_by(model))
         if model.file:
             loaded = parts_of_file(model, model.file.path, _tokenizers(folder, parts), scheduler)
         else:
             loaded = {part: _whole(_CLASSES[part], folder / part) for part in networks}
             loaded |= _tokenizers(folder, parts) | {"scheduler": scheduler}
-    except _BROKEN as error:
+    except GrainError:
+        raise
+    except Exception as error:
+        # For a broken checkpoint diffusers, transformers and tokenizers raise dozens of types.
         reason = reason_of(error)
         message = f"the model {model.name} cannot be loaded: {reason}"
         raise fail("G502", message, "Check that the model's download is complete.", span) from error
@@ -113,20 +115,6 @@ def load(
         file=model.file.path if model.file else None,
         findings=tuple(findings),
     )
-
-
-_BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SafetensorError,
-    TypeError,
-    ValueError,
-)
-"""What diffusers and transformers raise for a broken checkpoint."""
 
 
 def _tokenizers(folder: Path, parts: Iterable[str]) -> dict[str, Any]:

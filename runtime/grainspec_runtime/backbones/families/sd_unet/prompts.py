@@ -96,9 +96,11 @@ def isolate_phrases(
 
 def _has_tokens(pipe: DiffusionPipeline, text: str, count: int) -> bool:
     """Whether a text is this many tokens by itself, besides the start and the end token."""
+    # SDXL's refiner has the second tokenizer only
+    tokenizer = pipe.tokenizer_2 if pipe.tokenizer is None else pipe.tokenizer
     if hasattr(pipe, "maybe_convert_prompt"):  # textual inversions of several tokens
-        text = pipe.maybe_convert_prompt(text, pipe.tokenizer)
-    return len(pipe.tokenizer(text, truncation=True).input_ids) == count + 2
+        text = pipe.maybe_convert_prompt(text, tokenizer)
+    return len(tokenizer(text, truncation=True).input_ids) == count + 2
 
 
 def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) -> dict[str, Any]:

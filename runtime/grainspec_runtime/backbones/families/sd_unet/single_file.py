@@ -57,7 +57,24 @@ def check_file(
 
 
 def file_doubts(model: ModelFolder, scheduler: Mapping[str, Any]) -> list[Diagnostic]:
-    """Return a warning (G525) if the file does not tell what the UNet predicts."""
+    """Return warnings (G525) if a file leaves open what to load, or what its UNet predicts."""
+    if not model.file:
+        return []
+    if sum(name.startswith("model_ema.") for name in model.file.shapes) > _MANY:
+        message = (
+            f"{model.name} has two sets of weights, and those of training are used, "
+            "not their average (EMA)"
+        )
+        cure = "Use the file with the average alone, which is often named `emaonly`."
+        return [Diagnostic("G525", message, cure, model.span), *_unsaid(model, scheduler)]
+    return _unsaid(model, scheduler)
+
+
+_MANY = 100
+"""More tensors of averaged weights than this are a whole UNet, as in diffusers' conversion."""
+
+
+def _unsaid(model: ModelFolder, scheduler: Mapping[str, Any]) -> list[Diagnostic]:
     if not (model.file and model.assumed and model.file.has(_SD2)) or told_by(model):
         return []
     kind = scheduler.get("prediction_type", "epsilon")

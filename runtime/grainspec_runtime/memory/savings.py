@@ -1,4 +1,4 @@
-"""Explain out-of-memory errors: what reduces memory, and by how much.
+"""What reduces the memory of a run, and by how much. Free of torch.
 
 The estimates come from the model family
 (:class:`grainspec_runtime.backbones.family.MemoryEstimates`).
@@ -6,18 +6,14 @@ The estimates come from the model family
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-
-from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import Context, Inject
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.family import Checkpoint, MemoryEstimates
+from grainspec_runtime.backbones.family import MemoryEstimates
 from grainspec_runtime.models.options import LoadOptions
 
-_VAE_STAGES = ("read clip", "decode")
 _SMALLER = 0.75
 
 
@@ -29,65 +25,19 @@ class Saving:
     size: float
 
     def __str__(self) -> str:
-        return f"{self.how} saves about {_shown(self.size)}"
+        return f"{self.how} saves about {shown(self.size)}"
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that a device or the machine is out of memory.
-
-    >>> is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
-    True
-    >>> is_out_of_memory(RuntimeError("shapes do not fit"))
-    False
-    """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and bool(
-        re.search(r"out of memory|can't allocate memory", str(error))
-    )
+def savings_text(savings: Iterable[Saving]) -> str:
+    """The cure that lists savings, the largest first."""
+    useful = sorted((saving for saving in savings if saving.size > 0), key=lambda s: -s.size)
+    return f"Use one of these: {'; '.join(map(str, useful))}." if useful else ""
 
 
-def out_of_memory(
-    stage: str,
-    plan: MaskPlan,
-    checkpoint: Checkpoint | None,
-    error: BaseException,
-    *,
-    loading: LoadOptions | None = None,
-    inject: Inject | None = None,
-    context: Context | None = None,
-) -> GrainError:
-    """Return the error (G506) for a stage that ran out of memory, with everything that helps.
-
-    ``checkpoint`` is None if the model was still loading; ``inject`` and ``context`` are the
-    spec's.
-    """
-    frames = len(plan.groups)
-    what = f"{frames} frame{'s' * (frames > 1)} of {plan.width}x{plan.height}"
-    request = re.search(r"allocate ([\d.]+ ?\w+)", str(error))
-    detail = f" ({request[1]} more requested)" if request else ""
-    if checkpoint is None:
-        message = f"out of memory while loading the model{detail}"
-        cure = "Use `--dtype float16`, `--offload model` or `--offload sequential`."
-        return fail("G506", message, cure)
-    device, dtype = checkpoint.device, str(checkpoint.dtype).removeprefix("torch.")
-    message = f"out of memory on {device} in the stage “{stage}”: {what}, {dtype}{detail}"
-    loading, memory = loading or LoadOptions(), checkpoint.memory
-    if stage in _VAE_STAGES:
-        savings = _of_vae(plan, memory, loading)
-    else:
-        savings = _of_denoiser(plan, memory, context, passes=2 if stage == "sample" else 1)
-        if stage == "sample" and inject:
-            savings.append(_of_injection(plan, memory, inject, context))
-    if checkpoint.device.type != "cpu":  # on a CPU there is nowhere to move weights to
-        savings += _of_weights(stage, memory, loading, full=checkpoint.dtype == torch.float32)
-    savings = sorted((saving for saving in savings if saving.size > 0), key=lambda s: -s.size)
-    return fail("G506", message, f"Use one of these: {'; '.join(map(str, savings))}.")
-
-
-def _of_denoiser(
+def of_denoiser(
     plan: MaskPlan, memory: MemoryEstimates, context: Context | None, *, passes: int
 ) -> list[Saving]:
+    """Savings on the denoiser's activations: smaller frames, or fewer at once."""
     clip = len(plan.groups)
     frames = min(clip, context.frames) if context else clip
     per_frame = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
@@ -105,15 +55,17 @@ def _of_denoiser(
     return savings
 
 
-def _of_injection(
+def of_injection(
     plan: MaskPlan, memory: MemoryEstimates, inject: Inject, context: Context | None
 ) -> Saving:
+    """What `inject` without attention saves."""
     frames = min(len(plan.groups), context.frames) if context else len(plan.groups)
     per_frame = memory.injected_frame(inject, height=plan.height, width=plan.width)
     return Saving("`inject { self 0% }`", frames * per_frame)
 
 
-def _of_vae(plan: MaskPlan, memory: MemoryEstimates, loading: LoadOptions) -> list[Saving]:
+def of_vae(plan: MaskPlan, memory: MemoryEstimates, loading: LoadOptions) -> list[Saving]:
+    """Savings on the VAE's activations."""
     per_frame = memory.vae_frame(height=plan.height, width=plan.width)
     at_once = 1 if loading.vae_slicing else min(memory.vae_batch, len(plan.groups))
     savings = [_smaller(plan, memory, per_frame * at_once)]
@@ -126,12 +78,12 @@ def _of_vae(plan: MaskPlan, memory: MemoryEstimates, loading: LoadOptions) -> li
     return savings
 
 
-def _of_weights(
-    stage: str, memory: MemoryEstimates, loading: LoadOptions, *, full: bool
+def of_weights(
+    memory: MemoryEstimates, loading: LoadOptions, *, of_vae: bool, full: bool
 ) -> list[Saving]:
-    """Savings on weights; ``full`` means that they are in float32."""
+    """Savings on weights, while the VAE or the denoiser works; ``full``: they are in float32."""
     sizes = memory.weights()
-    works = sizes["vae"] if stage in _VAE_STAGES else memory.denoiser_weights()
+    works = sizes["vae"] if of_vae else memory.denoiser_weights()
     whole, savings = sum(sizes.values()), []
     if loading.offload is None:
         savings.append(Saving("`--offload model`", whole - works))
@@ -151,10 +103,10 @@ def _smaller(plan: MaskPlan, memory: MemoryEstimates, size: float) -> Saving:
     return Saving(f"`video {{ size {sides[0]}x{sides[1]} }}`", size * share)
 
 
-def _shown(size: float) -> str:
+def shown(size: float) -> str:
     """Format a number of bytes.
 
-    >>> _shown(3_435_973_837), _shown(52_000_000), _shown(400)
+    >>> shown(3_435_973_837), shown(52_000_000), shown(400)
     ('3.4 GB', '52 MB', 'less than 1 MB')
     """
     if size >= 1e9:
