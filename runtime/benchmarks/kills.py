@@ -166,10 +166,7 @@ def timed(place: Place, name: str) -> tuple[float, float]:
 
 
 def killed(place: Place, name: str, moment: float, number: int, *, saving: bool) -> bool:
-    """Kill a run after ``moment`` seconds, of saving if so; returns whether it was still running.
-
-    Whether it samples or saves then is a matter of chance.
-    """
+    """Kill a run after ``moment`` seconds, of saving if so; returns whether that ended it."""
     child = start(place, name)
     while saving and not (place.out.parent / ".edit.grain-new").exists():
         if os.waitpid(child, os.WNOHANG) != (0, 0):
@@ -181,26 +178,37 @@ def killed(place: Place, name: str, moment: float, number: int, *, saving: bool)
 
 
 def kill_runs(place: Place, count: int, dice: random.Random) -> None:
-    """Kill ``count`` runs, half of them while they save."""
+    """Kill ``count`` runs, half of them while they save; one that ends earlier does not count."""
     whole, began_saving = timed(place, "new")
     finish(place, "old")
-    found = {"old": 0, "new": 0}
-    for trial in range(count):
+    lasting = {False: whole, True: whole - began_saving}  # by whether only saving counts
+    found, missed = {"old": 0, "new": 0}, 0
+    while sum(found.values()) < count:
         before = place.edit_in(place.out)
         wanted = "new" if before == "old" else "old"
         number = dice.choice([signal.SIGKILL, signal.SIGTERM])
-        saving = trial % 2 == 0
-        moment = dice.uniform(0, (whole - began_saving) if saving else whole)
-        was_running = killed(place, wanted, moment, number, saving=saving)
+        saving = sum(found.values()) % 2 == 0
+        moment = dice.uniform(0, lasting[saving])
+        was_killed = killed(place, wanted, moment, number, saving=saving)
         restored(place.out, keeps=is_kept, last=MANIFEST)
         after = place.edit_in(place.out)
-        found["new" if after == wanted else "old"] += was_running
+        if was_killed:
+            found["new" if after == wanted else "old"] += 1
+        else:
+            assert after == wanted
+            missed += 1
+        lasting[saving] *= 1.1 if was_killed else 0.8  # the machine may be busier or less busy now
         finish(place, wanted)
         assert place.edit_in(place.out) == wanted
         place.check_nothing_left()
-        print(f"\r{trial + 1} of {count} runs killed", end="", file=sys.stderr, flush=True)
+        print(
+            f"\r{sum(found.values())} of {count} runs killed", end="", file=sys.stderr, flush=True
+        )
     print(file=sys.stderr)
-    print(f"{count} of {count} killed runs left a whole result: {found}")
+    print(
+        f"{count} runs killed; each left a whole result: {found}. {missed} more ended before the "
+        "signal."
+    )
 
 
 def kill_at_operations(place: Place) -> None:
