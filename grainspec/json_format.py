@@ -12,6 +12,7 @@ from pydantic_core import from_json as json_value
 from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.expect import expect_spec, expect_text
+from grainspec.limits import MAX_SPEC_BYTES, MAX_SPEC_VALUES
 from grainspec.model.spec import EditSpec
 from grainspec.model.validation import JSON, Written, details_of, findings_of
 
@@ -45,6 +46,9 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
     (Edit(region='r', phrase='bear'),)
     """
     text = expect_text(text, "from_json").removeprefix("\ufeff")
+    if len(text) > MAX_SPEC_BYTES or text.count(",") > MAX_SPEC_VALUES:
+        message = f"the document has more than {MAX_SPEC_VALUES:,} values, or is too large"
+        raise GrainError([Diagnostic("G006", message, "Is this the spec?")], path=path)
     if _depth(text) > MAX_DEPTH:
         finding = Diagnostic("G004", f"the document is nested more than {MAX_DEPTH} levels deep")
         raise GrainError([finding], path=path)

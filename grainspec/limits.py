@@ -9,8 +9,12 @@ MAX_SPEC_SECONDS = 20
 MAX_GROWTH = 1 << 30
 """Bytes by which memory grows for one file, until it is refused."""
 
-MAX_SPEC_BYTES = 8_000_000
+MAX_SPEC_BYTES = 32_000_000
 """A spec's file; its text is limited further."""
+MAX_SPEC_CHARACTERS = 2_000_000
+"""A spec's text."""
+MAX_SPEC_VALUES = 500_000
+"""Values in a spec as JSON."""
 MAX_JSON_BYTES = 1 << 26
 """A JSON file: annotations, or a file in a run's folder."""
 MAX_JSON_NODES = 2_000_000

@@ -142,9 +142,16 @@ def findings_of(
     ]
 
 
+MAX_ERRORS = 20_000
+"""A document with more errors is no spec."""
+
+
 def details_of(error: ValidationError) -> list[ErrorDetails]:
-    """The errors, without lists that are too short only because their items are invalid."""
-    details = error.errors()
+    """The errors, without lists that are too short only because their items are invalid.
+
+    Only the first ``MAX_ERRORS`` are told.
+    """
+    details = error.errors()[:MAX_ERRORS]
     inner = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
     return [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
 

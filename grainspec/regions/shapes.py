@@ -96,25 +96,26 @@ def grow(mask: Mask, radius: float) -> Mask:
     """
     if radius < 0:
         return ~grow(~mask, -radius)
-    height = mask.shape[-2]
+    height, width = mask.shape[-2:]
+    away = _rows_away(mask)
     grown = mask.copy()
-    for up in range(min(math.floor(radius), height - 1) + 1):
-        wide = _widen(mask, math.floor(math.sqrt(radius * radius - up * up)))
-        grown[..., : height - up, :] |= wide[..., up:, :]
-        grown[..., up:, :] |= wide[..., : height - up, :]
+    rows = np.arange(min(math.floor(radius), height - 1) + 1)
+    reach = np.floor(np.sqrt(radius * radius - rows * rows))  # to the sides, by rows away
+    for aside in range(int(min(reach[0], width - 1)) + 1):
+        near = away < np.count_nonzero(reach >= aside)
+        grown[..., : width - aside] |= near[..., aside:]
+        grown[..., aside:] |= near[..., : width - aside]
     return grown
 
 
-def _widen(mask: Mask, reach: int) -> Mask:
-    """Add every pixel at most ``reach`` pixels from the region in the same row."""
-    width = mask.shape[-1]
-    reach = min(reach, width - 1)
-    count = np.zeros((*mask.shape[:-1], width + 1), np.int32)
-    np.cumsum(mask, axis=-1, out=count[..., 1:])
-    at = np.arange(width)
-    return np.asarray(
-        count[..., np.minimum(at + reach + 1, width)] > count[..., np.maximum(at - reach, 0)]
-    )
+def _rows_away(mask: Mask) -> npt.NDArray[np.int32]:
+    """How many rows each pixel is from the region's nearest pixel in its column."""
+    height = mask.shape[-2]
+    rows = np.arange(height, dtype=np.int32)[:, None]
+    far = np.int32(1 << 30)
+    above = np.maximum.accumulate(np.where(mask, rows, -far), axis=-2)
+    below = np.minimum.accumulate(np.where(mask, rows, far)[..., ::-1, :], axis=-2)[..., ::-1, :]
+    return np.minimum(rows - above, below - rows)
 
 
 def _centres(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lark import Token
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.text.readable import unreadable
 from grainspec.text.spans import Lines
 from grainspec.text.tokens import collector_paused, grammar, statements
 
@@ -68,7 +69,10 @@ def format_text(text: str, *, path: str | None = None) -> str:
     <BLANKLINE>
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    findings: list[Diagnostic] = []
+    finding = unreadable(text)
+    findings = [finding] if finding else []
+    if findings:
+        raise GrainError(findings, source=text, path=path)
     with collector_paused():
         lines = _lines(text, findings)
     if findings:

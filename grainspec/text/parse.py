@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -33,13 +32,13 @@ from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
 from grainspec.text.other_formats import other_format
+from grainspec.text.readable import unreadable
 from grainspec.text.regions import RegionReader, token_of
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
 from grainspec.text.tokens import Statement, collector_paused, statements
 
 VERSION = 1
-MAX_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,8 @@ def parse_all(text: str) -> Parsed:
 
 def _parsed(text: str) -> Parsed:
     reader = _Reader()
-    unreadable = _unreadable(text)
-    if unreadable:
-        return Parsed(None, (unreadable,), text)
+    if finding := unreadable(text):
+        return Parsed(None, (finding,), text)
     lines: Lines | None = None
     correctable, characters = MAX_STATEMENTS, MAX_CORRECTED
     for statement in statements(text, reader.unread):
@@ -139,19 +137,6 @@ class _Readable:
 
 def _place(finding: Diagnostic) -> tuple[int, int]:
     return (finding.span.line, finding.span.column) if finding.span else (1 << 30, 0)
-
-
-def _unreadable(text: str) -> Diagnostic | None:
-    if len(text) > MAX_CHARACTERS:
-        message = f"the text has {len(text)} characters, more than {MAX_CHARACTERS}"
-        return Diagnostic("G006", message, "Split it into several files.")
-    for number, line in enumerate(text.split("\n"), 1):
-        bad = re.search(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]", line)
-        if bad:
-            message = f"invalid character U+{ord(bad[0]):04X}"
-            span = Span(number, bad.start() + 1, number, bad.end() + 1)
-            return Diagnostic("G006", message, "Save the file as plain UTF-8 text.", span)
-    return None
 
 
 @dataclass

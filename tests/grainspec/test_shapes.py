@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -196,3 +197,19 @@ def test_what_lies_beside_a_crop_counts(left: int, top: int, grown: str, size: s
     x, y = int(left / scale), int(top / scale)
     expected = whole[:, y : y + found.shape[1], x : x + found.shape[2]]
     assert (found == expected).all()
+
+
+def test_growing_keeps_its_rule_at_exact_distances() -> None:
+    """Pixel by pixel: within the radius, row by row as it is defined."""
+    rng = np.random.default_rng(0)
+    for case in range(150):
+        mask = rng.random((int(rng.integers(1, 12)), int(rng.integers(1, 12)))) < 0.1
+        radius = float(rng.choice([rng.uniform(0, 9), math.sqrt(rng.integers(0, 150)), case % 5]))
+        wanted = np.zeros_like(mask)
+        for y, x in np.argwhere(mask):
+            for down, across in np.ndindex(mask.shape):
+                rows = abs(down - y)
+                if rows <= radius and abs(across - x) <= math.sqrt(radius * radius - rows * rows):
+                    wanted[down, across] = True
+        assert (grow(mask, radius) == wanted).all(), (radius, mask)
+        assert (grow(~mask, -radius) == ~wanted).all()

@@ -272,3 +272,18 @@ def test_corrections_are_sought_for_a_bounded_length(start: str, sign: str) -> N
         before = time.process_time()
         assert parse_all(text).diagnostics
         assert time.process_time() - before < 6
+
+
+def test_documents_of_any_length() -> None:
+    keys = ",".join(f'"key{index}":0' for index in range(40_000))
+    for text, code in ((f"{{{keys}}}", "G009"), ("[" + "0," * 4_000_000 + "0]", "G006")):
+        with pytest.raises(GrainError) as raised:
+            from_json(text)
+        assert {finding.code for finding in raised.value.diagnostics} == {code}
+        assert len(raised.value.diagnostics) <= 20_000
+
+
+@pytest.mark.parametrize("sign", ["\x1f", "\x1c", "\x00", "\x7f"])
+def test_formatting_refuses_what_cannot_be_read(sign: str) -> None:
+    with pytest.raises(GrainError, match="G006"):
+        format_text(HEAD + f"sampler{sign}{{ steps 3 }}\n")
