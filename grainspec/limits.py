@@ -4,7 +4,7 @@ from __future__ import annotations
 
 MAX_SECONDS = 2
 """Seconds of a processor for one file that is no spec, until it is refused."""
-MAX_SPEC_SECONDS = 10
+MAX_SPEC_SECONDS = 20
 """Seconds of a processor for the largest spec; smaller ones take less in proportion."""
 MAX_GROWTH = 1 << 30
 """Bytes by which memory grows for one file, until it is refused."""

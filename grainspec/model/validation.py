@@ -30,6 +30,9 @@ from grainspec.model.expected import (
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import decimal_text, share_of_percent
 
+MAX_FINDINGS = 1000
+"""Mistakes that are described one by one; nobody reads more."""
+
 Made = TypeVar("Made", bound=Node)
 Path = tuple[int | str, ...]
 
@@ -143,10 +146,14 @@ def findings_of(
 
 
 def details_of(error: ValidationError) -> list[ErrorDetails]:
-    """The errors, without lists that are too short only because their items are invalid."""
+    """The errors, without lists that are too short only because their items are invalid.
+
+    At most ``MAX_FINDINGS``.
+    """
     details = error.errors()
     inner = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
-    return [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
+    found = [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
+    return found[:MAX_FINDINGS]
 
 
 class _Rejected(NamedTuple):

@@ -13,15 +13,22 @@ from itertools import pairwise
 from lark import Token
 
 from grainspec.diagnostics import closest
-from grainspec.model.algebra import MaskFiles
-from grainspec.model.declaration import Declaration, head_of, settings_of
+from grainspec.model.declaration import head_of
 from grainspec.model.names import RESERVED
 from grainspec.model.nodes import Node
-from grainspec.model.spec import BLOCKS, Edit
+from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
+from grainspec.text.brackets import (
+    SETTINGS,
+    mismatched,
+    outside,
+    square,
+    unclosed,
+    unclosed_inside,
+)
 from grainspec.text.draft import Change, Correction, Rule
 from grainspec.text.foreign import SETTINGS_OF_OTHERS, STATEMENTS_OF_OTHERS
-from grainspec.text.tokens import grammar
+from grainspec.text.token_changes import inserted, is_sign, lexed, offsets, removed, replaced
 
 _GRAINS = frozenset({"CLASS", "INSTANCE", "PART"})
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
@@ -45,62 +52,35 @@ _SEPARATED = frozenset(f"{_NAMELESS} blend keep free without".split())
 _TEXTS = frozenset("video model source target negative".split())
 
 
-def _lex(text: str) -> list[Token]:
-    return list(grammar().lex(text))
-
-
-def _at(token: Token) -> tuple[int, int]:
-    return token.start_pos or 0, token.end_pos or 0
-
-
-def _written(token: Token, text: str) -> Change:
-    return Change(*_at(token), text)
-
-
-def _inserted(offset: int, text: str) -> Change:
-    return Change(offset, offset, text)
-
-
-def _removed(text: str, before: Token, sign: Token) -> Change:
-    """The removal of a sign, so that a space is left between the words around it."""
-    end = _at(sign)[1]
-    space = "" if text[end : end + 1].isspace() else " "
-    return Change(_at(before)[1], end, space)
-
-
-def _is(token: Token, *signs: str) -> bool:
-    return str(token) in signs
-
-
 # --- words ---------------------------------------------------------------------------------------
 
 
 def _upper_case(text: str) -> Iterator[Correction]:
-    for token in _lex(text):
+    for token in lexed(text):
         lower = str(token).lower()
         if token.type == "NAME" and lower != token and lower in _WORDS:
             message = f"`{token}` is not in lower case, as all words of the language are"
-            yield Correction(message, (_written(token, lower),))
+            yield Correction(message, (replaced(token, lower),))
 
 
 def _first_word(text: str) -> Iterator[Correction]:
-    tokens = _lex(text)
+    tokens = lexed(text)
     first = tokens[0]
     word = str(first).lower()
     message = f"unknown statement `{first}`"
     if first.type == "NAME" and word in STATEMENTS_OF_OTHERS:
         keyword = STATEMENTS_OF_OTHERS[word]
-        yield Correction(message, (_written(first, keyword),), f"Write `{keyword}`.")
+        yield Correction(message, (replaced(first, keyword),), f"Write `{keyword}`.")
     elif first.type == "NAME":
         near = closest(word, STATEMENTS)
         if near:
-            yield Correction(message, (_written(first, near),), f"Did you mean `{near}`?")
+            yield Correction(message, (replaced(first, near),), f"Did you mean `{near}`?")
 
 
 def _edit_missing(text: str) -> Iterator[Correction]:
     """A line that begins with the grain of an edit."""
     for match in re.finditer(r"(?m)^[ \t]*(class|instance|part)\b(?=[^\n]*->)", text):
-        change = _inserted(match.start(1), "edit ")
+        change = inserted(match.start(1), "edit ")
         yield Correction(f"`{match[1]}` begins no statement: `edit` is missing", (change,))
 
 
@@ -113,16 +93,16 @@ def _list_items(text: str) -> Iterator[Correction]:
 
 def _setting_alone(text: str) -> Iterator[Correction]:
     """A setting that is written as a statement: `steps 50` for `sampler { steps 50 }`."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     first, word = tokens[0], str(tokens[0]).lower()
     block = ALONE.get(word)
     if first.type != "NAME" or block is None:
         return
-    keyword = word if word in _SETTINGS[block] else SETTINGS_OF_OTHERS[block][word].keyword
-    changes = [_written(first, f"{block} {{ {keyword}"), _inserted(_at(tokens[-1])[1], " }")]
-    changes += [_removed(text, first, token) for token in tokens[1:2] if _is(token, "=", ":")]
+    keyword = word if word in SETTINGS[block] else SETTINGS_OF_OTHERS[block][word].keyword
+    changes = [replaced(first, f"{block} {{ {keyword}"), inserted(offsets(tokens[-1])[1], " }")]
+    changes += [removed(text, first, token) for token in tokens[1:2] if is_sign(token, "=", ":")]
     message = f"`{first}` is a setting of `{block}`, not a statement"
-    if word not in _SETTINGS[block]:
+    if word not in SETTINGS[block]:
         message = f"unknown statement `{first}`"
     yield Correction(message, tuple(changes))
 
@@ -133,36 +113,29 @@ def _choices(model: type[Node]) -> tuple[str, ...]:
     return head.choices if head else ()
 
 
-_SETTINGS: dict[str, dict[str, Declaration]] = {
-    **{word: settings_of(block.model) for word, block in BLOCKS.items()},
-    "edit": settings_of(Edit),
-    "masks": settings_of(MaskFiles),
-}
 _WORDS = RESERVED | {
     word
-    for settings in _SETTINGS.values()
+    for settings in SETTINGS.values()
     for keyword, declared in settings.items()
     for word in (keyword, *declared.choices)
 }
 _WORDS |= {word for block in BLOCKS.values() for word in _choices(block.model)}
 """All words of the language."""
 ALONE = {
-    word: block
-    for block in ("sampler",)
-    for word in [*_SETTINGS[block], *SETTINGS_OF_OTHERS[block]]
+    word: block for block in ("sampler",) for word in [*SETTINGS[block], *SETTINGS_OF_OTHERS[block]]
 }
 """Settings that are written as statements elsewhere, each with its block."""
 
 
 def _order(text: str) -> Iterator[Correction]:
     """The grain after the region: `edit left instance`."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     if len(tokens) > 3 and tokens[0].type in {"EDIT", "ADD"} and tokens[1].type == "NAME":
         grain = tokens[2]
         if grain.type in _GRAINS:
             changes = (
-                _written(tokens[1], str(grain)),
-                _written(grain, str(tokens[1])),
+                replaced(tokens[1], str(grain)),
+                replaced(grain, str(tokens[1])),
             )
             yield Correction(f"`{grain}` goes before the region", changes)
 
@@ -181,20 +154,20 @@ def _hyphens(text: str) -> Iterator[Correction]:
 
 def _separators(text: str) -> Iterator[Correction]:
     """`:` and `=` after keywords, and in place of `->` and `=`; those that are missing."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     first = tokens[0]
-    if str(first) in _SEPARATED and len(tokens) > 2 and _is(tokens[1], ":", "="):
+    if str(first) in _SEPARATED and len(tokens) > 2 and is_sign(tokens[1], ":", "="):
         message = f"`{first}` is followed by its value, without `{tokens[1]}`"
-        yield Correction(message, (_removed(text, tokens[0], tokens[1]),))
+        yield Correction(message, (removed(text, tokens[0], tokens[1]),))
     elif first.type in {"EDIT", "ADD"}:
         yield from _arrow(tokens)
     elif first.type == "REGION" and len(tokens) > 2:
         sign = tokens[2]
-        if _is(sign, ":", "->", ":="):
-            change = Change(_at(tokens[1])[1], _at(sign)[1], " =")
+        if is_sign(sign, ":", "->", ":="):
+            change = Change(offsets(tokens[1])[1], offsets(sign)[1], " =")
             yield Correction(f"a region is defined with `=`, not `{sign}`", (change,))
         elif sign.type != "EQUAL":
-            change = _inserted(_at(tokens[1])[1], " =")
+            change = inserted(offsets(tokens[1])[1], " =")
             yield Correction(f"`=` is missing after `{tokens[1]}`", (change,))
 
 
@@ -205,22 +178,22 @@ def _arrow(tokens: list[Token]) -> Iterator[Correction]:
         return
     for index in range(2, len(tokens) - 1):
         sign, following = tokens[index], tokens[index + 1]
-        if _is(sign, ":", "=", ",", "to", "into", "as"):
-            change = Change(_at(tokens[index - 1])[1], _at(following)[0], " -> ")
+        if is_sign(sign, ":", "=", ",", "to", "into", "as"):
+            change = Change(offsets(tokens[index - 1])[1], offsets(following)[0], " -> ")
             yield Correction(f"`{verb}` needs `->` before the words, not `{sign}`", (change,))
             return
         if sign.type == "STRING":
             break
     phrase = next((i for i, token in enumerate(tokens) if token.type == "STRING"), 0)
     if phrase >= 2 and tokens[phrase - 1].type == "NAME":
-        change = _inserted(_at(tokens[phrase - 1])[1], " ->")
+        change = inserted(offsets(tokens[phrase - 1])[1], " ->")
         yield Correction(f"`->` is missing after `{tokens[phrase - 1]}`", (change,))
 
 
 def _in_blocks(text: str) -> Iterator[Correction]:
     """Signs between settings: `{ weight: 1.2, repel = 0.5 }`, `masks("m", invert=true)`."""
     brackets: list[str] = []
-    tokens = _lex(text)
+    tokens = lexed(text)
     for before, token in pairwise(tokens):
         if before.type in {"LPAR", "LBRACE"}:
             brackets.append(str(before))
@@ -228,11 +201,11 @@ def _in_blocks(text: str) -> Iterator[Correction]:
             brackets.pop()
         if not brackets:
             continue
-        if _is(token, ":", "=") and before.type in {"NAME", "STRING"}:
+        if is_sign(token, ":", "=") and before.type in {"NAME", "STRING"}:
             message = f"`{before}` is followed by its value, without `{token}`"
-            yield Correction(message, (_removed(text, before, token),))
+            yield Correction(message, (removed(text, before, token),))
         elif token.type == "COMMA" and brackets[-1] == "{":
-            change = _removed(text, before, token)
+            change = removed(text, before, token)
             yield Correction("settings are separated by spaces, not commas", (change,))
 
 
@@ -252,7 +225,7 @@ def _switches(text: str) -> Iterator[Correction]:
 
 def _commas(text: str) -> Iterator[Correction]:
     """Arguments without commas between them: `box(10% 20% 30% 60%)`, `masks("m" invert)`."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     call = ""
     for index, token in enumerate(tokens[:-1]):
         following = tokens[index + 1]
@@ -265,75 +238,9 @@ def _commas(text: str) -> Iterator[Correction]:
             message = f"commas are missing between the sides of the {call}"
             if option:
                 message = f"a comma is missing before `{following}`"
-            yield Correction(message, (_inserted(_at(token)[1], ","),))
+            yield Correction(message, (inserted(offsets(token)[1], ","),))
         if token.type == "RPAR":
             call = ""
-
-
-# --- brackets ------------------------------------------------------------------------------------
-
-
-def _square(text: str) -> Iterator[Correction]:
-    """Lists in `[…]`."""
-    tokens = _lex(text)
-    for index, token in enumerate(tokens):
-        if token != "[":
-            continue
-        close = next((i for i in range(index, len(tokens)) if tokens[i] == "]"), None)
-        if close is None:
-            return
-        inside = tokens[index + 1 : close]
-        items = [text[slice(*_at(item))] for item in inside if item.type != "COMMA"]
-        before = str(tokens[index - 1]) if index else ""
-        written = text[_at(token)[0] : _at(tokens[close])[1]]
-        change = Change(_at(token)[0], _at(tokens[close])[1], _list(before, items, inside, tokens))
-        yield Correction(f"lists have no brackets: `{written}`", (change,))
-
-
-def _list(before: str, items: list[str], inside: list[Token], tokens: list[Token]) -> str:
-    """A list in the form that the word before it takes."""
-    if before in _SHAPES or before == "masks":
-        return f"({', '.join(items)})"
-    if before in {"frames", "during"} and len(items) == 2:
-        return "..".join(items)
-    if before == "size" and len(items) == 2:
-        return "x".join(items)
-    if before in {"keep", "free", "without"}:
-        return ", ".join(items)
-    if tokens[0].type == "REGION":
-        return f"({' | '.join(items)})"
-    return " ".join(items)
-
-
-def _mismatched(text: str) -> Iterator[Correction]:
-    """A bracket that is closed by one of another kind."""
-    opened: list[Token] = []
-    for token in _lex(text):
-        if token.type in {"LPAR", "LBRACE"}:
-            opened.append(token)
-        elif token.type in {"RPAR", "RBRACE"}:
-            wanted = _CLOSING[opened.pop()] if opened else ""
-            if wanted and token != wanted:
-                yield Correction(f"`{wanted}` expected, not `{token}`", (_written(token, wanted),))
-
-
-def _outside(text: str) -> Iterator[Correction]:
-    """Settings without braces: `edit left -> "bear" weight 1.2`, `sampler ddim steps 20`."""
-    tokens = _lex(text)
-    known = _SETTINGS.get("edit" if tokens[0].type in {"EDIT", "ADD"} else str(tokens[0]))
-    if known is None or any(token.type == "LBRACE" for token in tokens):
-        return
-    start = 1
-    if tokens[0].type in {"EDIT", "ADD"}:
-        start = next((i + 1 for i, token in enumerate(tokens) if token.type == "STRING"), 0)
-    elif len(tokens) > 1 and not (tokens[1].type == "NAME" and str(tokens[1]) in known):
-        start = 2
-    if start and start < len(tokens) and tokens[start].type == "NAME":
-        changes = (
-            _inserted(_at(tokens[start])[0], "{ "),
-            _inserted(_at(tokens[-1])[1], " }"),
-        )
-        yield Correction(f"settings are written in braces: `{tokens[start]}`", changes)
 
 
 # --- quotes and operators ------------------------------------------------------------------------
@@ -341,18 +248,18 @@ def _outside(text: str) -> Iterator[Correction]:
 
 def _unquoted(text: str) -> Iterator[Correction]:
     """Texts and paths without quotes."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     first = tokens[0]
     spot: tuple[int, int] | None = None
     if str(first) in _TEXTS and len(tokens) > 1:
-        spot = _at(tokens[1])[0], _at(tokens[-1])[1]
+        spot = offsets(tokens[1])[0], offsets(tokens[-1])[1]
         brace = next((token for token in tokens if token.type == "LBRACE"), None)
-        spot = (spot[0], _at(brace)[0]) if brace else spot
+        spot = (spot[0], offsets(brace)[0]) if brace else spot
     elif first.type in {"EDIT", "ADD"}:
         arrow = next((token for token in tokens if token.type == "_ARROW"), None)
         brace = next((token for token in tokens if token.type == "LBRACE"), None)
         if arrow:
-            spot = _at(arrow)[1], _at(brace)[0] if brace else _at(tokens[-1])[1]
+            spot = offsets(arrow)[1], offsets(brace)[0] if brace else offsets(tokens[-1])[1]
     elif match := re.search(r"\bmasks\(\s*([^\"',()\n]+?)\s*(?=[,)])", text):
         spot = match.span(1)
     if spot is None:
@@ -368,11 +275,11 @@ def _unquoted(text: str) -> Iterator[Correction]:
 
 def _operators(text: str) -> Iterator[Correction]:
     """Operators of other languages between regions."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     if tokens[0].type != "REGION":
         return
     pattern = r'"(?:\\.|[^"\\\n])*"|#[^\n]*|&&|\|\||\+|!|\band\s+not\b|\b[A-Za-z]+\b'
-    start = _at(tokens[min(2, len(tokens) - 1)])[1]
+    start = offsets(tokens[min(2, len(tokens) - 1)])[1]
     for match in re.compile(pattern).finditer(text, start):
         word = " ".join(match[0].split())
         sign = _OPERATORS.get(word.lower())
@@ -385,11 +292,11 @@ def _operators(text: str) -> Iterator[Correction]:
 
 def _masks_missing(text: str) -> Iterator[Correction]:
     """A path where a region is expected: `region left = "masks/left"`."""
-    tokens = _lex(text)
+    tokens = lexed(text)
     for index, token in enumerate(tokens):
         inside = index > 1 and (tokens[index - 1].type == "LPAR" and tokens[index - 2] == "masks")
         if tokens[0].type == "REGION" and token.type == "STRING" and not inside:
-            change = _written(token, f"masks({token})")
+            change = replaced(token, f"masks({token})")
             yield Correction(f"`{token}` is not a region", (change,))
 
 
@@ -397,9 +304,9 @@ def _masks_missing(text: str) -> Iterator[Correction]:
 
 
 def _names_of_others(text: str) -> Iterator[Correction]:
-    tokens = _lex(text)
+    tokens = lexed(text)
     block = {"add": "edit", "region": "masks"}.get(str(tokens[0]), str(tokens[0]))
-    known, others = _SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
+    known, others = SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
     inside = 0
     for index, token in enumerate(tokens):
         inside += (token.type in {"LBRACE", "LPAR"}) - (token.type in {"RBRACE", "RPAR"})
@@ -408,14 +315,14 @@ def _names_of_others(text: str) -> Iterator[Correction]:
             continue
         ours = others[word]
         value = tokens[index + 1] if index + 1 < len(tokens) else None
-        value = tokens[index + 2] if value is not None and _is(value, ":", "=") else value
-        changes = [_written(token, ours.keyword)]
+        value = tokens[index + 2] if value is not None and is_sign(value, ":", "=") else value
+        changes = [replaced(token, ours.keyword)]
         cure = f"Write `{ours.keyword}`."
         if ours.convert and value is not None:
             converted = ours.convert(str(value))
             if converted is None:
                 continue
-            changes.append(_written(value, converted))
+            changes.append(replaced(value, converted))
             cure = f"Write `{ours.keyword} {converted}`."
         what = "option" if block == "masks" else "setting"
         code = "G205" if block == "masks" else "G201"
@@ -440,52 +347,15 @@ def _sides(text: str) -> Iterator[Correction]:
             return
 
 
-def _unclosed(text: str) -> Iterator[Correction]:
-    """Brackets that are never closed."""
-    opened: list[Token] = []
-    last: Token | None = None
-    for token in _lex(text):
-        if token.type in {"LPAR", "LBRACE"}:
-            opened.append(token)
-        elif token.type in {"RPAR", "RBRACE"} and opened and _CLOSING[opened[-1]] == token:
-            opened.pop()
-        last = token
-    if opened and last is not None:
-        closing = "".join(
-            (" " if opener == "{" else "") + _CLOSING[opener] for opener in reversed(opened)
-        )
-        where = _at(last)[1]
-        yield Correction(f"`{opened[-1]}` is not closed", (_inserted(where, closing),))
-
-
-def _unclosed_inside(text: str) -> Iterator[Correction]:
-    """A bracket that is not closed before the word or sign that follows it."""
-    tokens = _lex(text)
-    opened: list[int] = []
-    for index, token in enumerate(tokens):
-        if token.type in {"LPAR", "LBRACE"}:
-            opened.append(index)
-        elif token.type in {"RPAR", "RBRACE"} and opened:
-            opened.pop()
-        elif opened and (token.type in _FOLLOWS or _is(token, "->")):
-            change = _inserted(_at(tokens[index - 1])[1], _CLOSING[tokens[opened[-1]]])
-            yield Correction(f"`{tokens[opened[-1]]}` is not closed", (change,))
-            opened.pop()
-
-
-_FOLLOWS = frozenset({"AT", "VBAR", "AMPERSAND", "GROW", "SHRINK", "DURING", "LBRACE"})
-"""What can follow a closed bracket, and does not stand in a call."""
-
-
 STRUCTURE: tuple[Rule, ...] = tuple(
-    (lambda text, rule=rule: list(rule(text)) if _lex(text) else [])  # type: ignore[misc]
+    (lambda text, rule=rule: list(rule(text)) if lexed(text) else [])  # type: ignore[misc]
     for rule in (
         _upper_case,
         _first_word,
         _edit_missing,
         _list_items,
         _sides,
-        _square,
+        square,
         _switches,
         _separators,
         _order,
@@ -496,11 +366,11 @@ STRUCTURE: tuple[Rule, ...] = tuple(
         _operators,
         _masks_missing,
         _unquoted,
-        _mismatched,
+        mismatched,
         _commas,
-        _outside,
-        _unclosed,
-        _unclosed_inside,
+        outside,
+        unclosed,
+        unclosed_inside,
     )
 )
 """The rules, in the order in which they are applied."""

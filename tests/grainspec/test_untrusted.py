@@ -261,3 +261,14 @@ def test_errors_in_a_long_document_take_linear_time() -> None:
         from_json(json.dumps(document))
     assert len(raised.value.diagnostics) == 20_000
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("sign", ["a", "a-", "-", "( ", "=", "“", "1 ", '"', "masks(", "//"])
+@pytest.mark.parametrize("start", ["region r = ", "edit r -> ", "attention { ", "edit "])
+def test_corrections_are_sought_for_a_bounded_length(start: str, sign: str) -> None:
+    """Statements that cannot be read, long or many: the time for each is that of reading them."""
+    line = start + sign * 1500 + "\n"
+    for text in (HEAD + line * 12, HEAD + start + sign * 9000):
+        before = time.process_time()
+        assert parse_all(text).diagnostics
+        assert time.process_time() - before < 6

@@ -139,8 +139,8 @@ def write_hdr(path: Path, signal: Sequence[float], transfer: int) -> Path:
         context.color_primaries, context.color_range = 9, 1
         names = {16: "smpte2084", 18: "arib-std-b67"}
         stream.options = {
-            "x265-params": f"log-level=none:lossless=1:colorprim=bt2020:transfer={names[transfer]}"
-            ":colormatrix=bt2020nc"
+            "x265-params": "log-level=none:pools=1:frame-threads=1:lossless=1:colorprim=bt2020:"
+            f"transfer={names[transfer]}:colormatrix=bt2020nc"
         }
         for _ in range(2):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb48le")

@@ -62,7 +62,8 @@ def main() -> int:
                 print(_line(result), flush=True)
                 print(result.detail, end="", file=sys.stderr)
     except KeyboardInterrupt:
-        print("interrupted")
+        done = {result.index for result in listed}
+        print(f"interrupted; continue with --from {next(i for i in indices if i not in done)}")
     print(_table(listed))
     bad = sorted(result.index for result in listed if result.is_bad)
     print(

@@ -45,9 +45,19 @@ def run(seed: int, index: int, folder: Path) -> str:
             files[name] = changed.encode("utf-8", "surrogatepass")
         else:
             files[name] = changed_bytes(rng, files[name])
+    written(folder, files)
+    return tried(kind, folder)
+
+
+def written(folder: Path, files: Files) -> None:
+    """Write a case's files."""
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content.replace(BASE.encode(), str(folder).encode()))
+
+
+def tried(kind: str, folder: Path) -> str:
+    """Try what reads a case's files."""
     return _of_run(folder) if kind == RUN else examine.whole(folder / "edit.grain")
 
 

@@ -88,7 +88,7 @@ IMAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "JPEG",
         {
             "exif": b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03"
-            b"\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+            b"\x00\x00\x00\x01\x00\x03\x00\x00\x00\x00\x00\x00"
         },
     ),
     "webp": ("WEBP", {"lossless": True}),
@@ -236,6 +236,44 @@ def _coco(kind: str) -> Files:
     return _masks('"m.json"', {"m.json": json.dumps(forms[kind]).encode()})
 
 
+def _corners() -> list[tuple[float, float]]:
+    """The left half's outline."""
+    return [(0, 0), (WIDTH / 2, 0), (WIDTH / 2, HEIGHT), (0, HEIGHT)]
+
+
+def _cvat() -> Files:
+    points = ";".join(f"{x},{y}" for x, y in _corners())
+    shapes = "".join(
+        f'<polygon frame="{n}" outside="0" occluded="0" keyframe="1" points="{points}"/>'
+        for n in range(FRAMES)
+    )
+    head = "<meta><task><size>4</size><original_size><width>64</width><height>48</height>"
+    head += "</original_size></task></meta>"
+    text = f'<?xml version="1.0"?><annotations><version>1.1</version>{head}'
+    text += f'<track id="0" label="man">{shapes}</track></annotations>'
+    return _masks('"m.xml"', {"m.xml": text.encode()})
+
+
+def _labelme() -> Files:
+    shape = {"label": "man", "points": _corners(), "shape_type": "polygon", "group_id": None}
+    one = {"version": "5", "shapes": [shape], "imageHeight": HEIGHT, "imageWidth": WIDTH}
+    return _masks('"m"', {f"m/{n:05}.json": json.dumps(one).encode() for n in range(FRAMES)})
+
+
+def _yolo() -> Files:
+    line = "0 " + " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in _corners()) + "\n"
+    return _masks('"m"', {f"m/{n:05}.txt": line.encode() for n in range(FRAMES)})
+
+
+def _arrays() -> Files:
+    files = {}
+    for number, mask in enumerate(region()):
+        stream = io.BytesIO()
+        np.save(stream, mask)
+        files[f"m/{number:05}.npy"] = stream.getvalue()
+    return _masks('"m"', files)
+
+
 def _mask_video() -> Files:
     return _masks('"m.mkv"', {"m.mkv": _mask_mkv()})
 
@@ -309,6 +347,10 @@ MATERIALS: dict[str, Callable[[], Files]] = {
     "masks .npy, uint8": lambda: _npy("uint8"),
     "masks .npy, other order": lambda: _npy(">i4", "F"),
     "masks .npz": _npz,
+    "masks .npy, a folder": _arrays,
+    "masks, CVAT": _cvat,
+    "masks, LabelMe": _labelme,
+    "masks, YOLO": _yolo,
     **{
         f"masks, COCO {kind}": lambda kind=kind: _coco(kind)
         for kind in ("list", "compressed", "dataset", "video")
