@@ -14,12 +14,16 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.expect import expect_spec, expect_text
 from grainspec.limits import MAX_SPEC_BYTES, MAX_SPEC_VALUES
 from grainspec.model.spec import EditSpec
-from grainspec.model.validation import JSON, Written, details_of, findings_of
+from grainspec.model.validation import JSON, MAX_FINDINGS, Written, details_of, findings_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "https://raw.githubusercontent.com/grainspec/grainspec/main/grammar/grain.schema.json"
 MAX_DEPTH = 200
 """The deepest nesting of a document; each level of a region expression takes two of them."""
+MAX_MEMBERS = 100_000
+"""The most members of one list or object."""
+_SHORT = 2 * MAX_MEMBERS
+"""Characters of a document that cannot have too many members."""
 
 
 def to_json(spec: EditSpec) -> str:
@@ -52,19 +56,26 @@ def from_json(text: str, *, path: str | None = None) -> EditSpec:
     if _depth(text) > MAX_DEPTH:
         finding = Diagnostic("G004", f"the document is nested more than {MAX_DEPTH} levels deep")
         raise GrainError([finding], path=path)
+    if len(text) > _SHORT and _members(text) > MAX_MEMBERS:
+        message = f"a list or an object of the document has more than {MAX_MEMBERS:,} members"
+        raise GrainError([Diagnostic("G009", message)], path=path)
     try:
         spec = EditSpec.model_validate_json(text, strict=True)
     except ValidationError as error:
         findings = []
-        value = json_value(text) if any(detail["loc"] for detail in error.errors()) else None
+        details = details_of(error)
+        value = json_value(text) if any(detail["loc"] for detail in details) else None
         for detail, found in zip(
-            details_of(error),
+            details,
             findings_of(error, EditSpec, lambda _: Written(), what="the document", door=JSON),
             strict=True,
         ):
             place = _pointer(detail["loc"], value)
             message = f"{place}: {found.message}" if place else found.message
             findings.append(Diagnostic("G009", message, found.cure))
+        more = error.error_count() - len(details)
+        if more > 0 and len(details) == MAX_FINDINGS:
+            findings.append(Diagnostic("G009", f"the document has {more:,} more mistakes"))
         raise GrainError(findings, path=path) from error
     findings = check_meaning(spec)
     if any(finding.is_error for finding in findings):
@@ -122,6 +133,21 @@ def _pointer(place: tuple[int | str, ...], value: Any) -> str:
         else:
             value = value.get(part) if isinstance(value, dict) else None
     return "".join(f"/{step}" for step in steps)
+
+
+def _members(text: str) -> int:
+    """The number of members of the largest list or object; 0 if the text is not JSON."""
+    try:
+        waiting, most = [json_value(text)], 0
+    except ValueError:
+        return 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            most = max(most, len(value))
+            members = value.values() if isinstance(value, dict) else value
+            waiting += [member for member in members if isinstance(member, dict | list)]
+    return most
 
 
 def _depth(text: str) -> int:

@@ -30,6 +30,9 @@ from grainspec.model.expected import (
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import decimal_text, share_of_percent
 
+MAX_FINDINGS = 1000
+"""Mistakes that are described one by one; nobody reads more."""
+
 Made = TypeVar("Made", bound=Node)
 Path = tuple[int | str, ...]
 
@@ -142,18 +145,15 @@ def findings_of(
     ]
 
 
-MAX_ERRORS = 20_000
-"""A document with more errors is no spec."""
-
-
 def details_of(error: ValidationError) -> list[ErrorDetails]:
     """The errors, without lists that are too short only because their items are invalid.
 
-    Only the first ``MAX_ERRORS`` are told.
+    At most ``MAX_FINDINGS``.
     """
-    details = error.errors()[:MAX_ERRORS]
+    details = error.errors()
     inner = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
-    return [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
+    found = [d for d in details if d["type"] != "too_short" or d["loc"] not in inner]
+    return found[:MAX_FINDINGS]
 
 
 class _Rejected(NamedTuple):
