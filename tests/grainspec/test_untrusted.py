@@ -259,7 +259,8 @@ def test_errors_in_a_long_document_take_linear_time() -> None:
     start = time.process_time()
     with pytest.raises(GrainError) as raised:
         from_json(json.dumps(document))
-    assert len(raised.value.diagnostics) == 20_000
+    assert len(raised.value.diagnostics) == 1_001
+    assert "19,000 more mistakes" in raised.value.diagnostics[-1].message
     assert time.process_time() - start < 10
 
 
