@@ -164,11 +164,6 @@ def check_all(
     from grainspec.checks.files import check_files
 
     notes = []
-    size = _bytes_needed(spec, base) if regions else 0
-    if size > MAX_BYTES:
-        needs = f"the regions of this clip need {size / 1e9:.1f} GB"
-        notes.append(f"{needs}, so only `grain plan` computes them")
-        regions = False
     findings = check_files(spec, base, progress)
     known = None
     with _collected(findings):
@@ -178,6 +173,11 @@ def check_all(
         else:
             notes.append(f"{spec.model} is not on this machine, so the model was not checked")
     if _broken(findings) or not regions:
+        return Report(tuple(findings), tuple(notes))
+    size = _bytes_needed(spec, base, known)
+    if size > MAX_BYTES:
+        needs = f"the regions of this clip need {size / 1e9:.1f} GB"
+        notes.append(f"{needs}, so only `grain plan` computes them")
         return Report(tuple(findings), tuple(notes))
     bound: Bound | None = None
     for variant in _variants(spec):
@@ -197,7 +197,7 @@ def _variants(spec: EditSpec) -> Iterator[EditSpec]:
         yield spec.as_variant(name)
 
 
-def _bytes_needed(spec: EditSpec, base: Path) -> int:
+def _bytes_needed(spec: EditSpec, base: Path, known: KnownModel | None) -> int:
     """About how much memory the regions of a spec need."""
     from grainspec.clip.crop import frame_crop, frame_numbers
     from grainspec.clip.facts import probe
@@ -206,7 +206,8 @@ def _bytes_needed(spec: EditSpec, base: Path) -> int:
     try:
         needed = video.frames.last if video.frames else None
         facts = probe(base / video.path, needed=needed, fps=video.fps)
-        crop, frames = frame_crop(video, facts), frame_numbers(video, facts)
+        crop = frame_crop(video, facts, known.backbone.native if known else None)
+        frames = frame_numbers(video, facts)
     except GrainError:  # which `check_files` reports
         return 0
     most = max((len(variant.claims) for variant in _variants(spec)), default=0)
