@@ -306,7 +306,8 @@ _RULES: tuple[tuple[re.Pattern[str], Read], ...] = tuple(
             _keyword,
         ),
         (
-            r"(?<!ratio)(?<!scale)(?<!version)(?<=[^\W\d_])[:：](?P<weight>[01]?\.\d{1,2})"
+            r"(?<!ratio)(?<!scale)(?<!version)(?<!aspect)(?<!gamma)"
+            r"(?<=[^\W\d_])[:：](?P<weight>[01]?\.\d{1,2})"
             r"(?=[\s,;]|\.?\s*$)",
             re.IGNORECASE,
             _bare_weight,

@@ -64,7 +64,7 @@ ORDINARY = [
     "a man [1]", "a photo [sic]", "a sign [EXIT]", "a man -- tall -- walks", "pre--war", "a --- b",
     "a dog :) :( ;-)", "<3 love", "¯\\_(ツ)_/¯", "(•_•) >⌐■-■", "( ͡° ͜ʖ ͡°)", "a_b __ c",
     "#1 fan of #cats in #ff0000", "see http://a.b", "a man; dog: cat", "AT&T", "R&B AND",
-    "at 12:30 in 16:9, ratio:1.85, f/1.8", "see (12:30", "John:3.16", "a (hat: 1.2 m) man", ":( at:2",
+    "at 12:30 in 16:9, ratio:1.85, aspect:1.85, f/1.8", "see (12:30", "John:3.16", "a (hat: 1.2 m) man", ":( at:2",
     "<toy> on grass", "he said: (2)", "a man’s (old) hat [2]", "一个（绿色）机器人",
 ]  # fmt: skip
 
