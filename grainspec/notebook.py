@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Sequence
 from html import escape
 from importlib.metadata import entry_points
@@ -131,7 +132,7 @@ def _regions(spec: EditSpec) -> str:
     if drawing is None:
         return note("To see the regions here, install the extra: pip install 'grainspec[runtime]'")
     try:
-        if not (base / spec.video.path).exists():
+        if not os.path.exists(base / spec.video.path):
             return note(
                 f"The regions are not shown: the clip {base / spec.video.path} does not exist."
             )

@@ -55,7 +55,8 @@ _STACKERS = frozenset("\u1039\u17d2\u1a60")
 
 _PARTICLES = re.compile(
     "(들)?(이|가|은|는|을|를|의|도|만|에|에서|에게|에게서|한테|께|께서|와|과|랑|이랑|하고|로|으로"
-    "|로서|으로서|부터|까지|처럼|보다|마다|조차|나|이나|이고|이며|인|입니다|이다)?"
+    "|로서|으로서|부터|로부터|으로부터|에게로|에게로부터|까지|까지도|처럼|만큼|대로|밖에|보다|마다|조차"
+    "|나|이나|이고|이며|인|라는|이라는|입니다|이다|이었다|였다)?"
 )
 """Korean particles, which are written onto the word that they follow."""
 
@@ -139,7 +140,7 @@ def ends_word(text: str, end: int) -> bool:
         return True
     if not "가" <= text[end - 1] <= "힣":
         return False
-    for size in range(1, 6):  # the longest particles have five syllables with 들
+    for size in range(1, 7):  # the longest particles have six syllables with 들
         after = end + size
         if after > len(text) or not _PARTICLES.fullmatch(text, end, after):
             continue

@@ -8,7 +8,7 @@ and the Dynamic Prompts extension. Ordinary punctuation is left alone: `a man (i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 _GONE = "\0"
@@ -27,13 +27,18 @@ class Replacement(NamedTuple):
 class ForeignPart(NamedTuple):
     """Syntax of another tool in a text.
 
-    ``replacements`` correct it; they are empty where it is not certain what to write.
+    ``replacements`` correct it; they are empty where the words to write are not known. Without
+    ``certain``, the characters may also be ordinary text. ``advice`` says what grainspec has
+    instead: for ``words``, if an edit has just these, and for any words of the target if empty.
     """
 
     start: int
     end: int
     cure: str
     replacements: tuple[Replacement, ...] = ()
+    certain: bool = True
+    words: str = ""
+    advice: str = ""
 
 
 Read = Callable[[re.Match[str]], ForeignPart]
@@ -62,15 +67,33 @@ def foreign_parts(text: str) -> list[ForeignPart]:
 
 
 def without_foreign_syntax(text: str) -> str:
-    """Return a text with the syntax of other tools corrected, where that is certain.
+    """Return a text with the syntax of other tools corrected, where the words are known.
 
     >>> without_foreign_syntax("((green robot)) AND a (hat:0.8)")
     'green robot and a hat'
     """
-    corrections = [change for part in foreign_parts(text) for change in part.replacements]
-    for start, end, instead in sorted(corrections, reverse=True):
+    return corrected(text, foreign_parts(text))
+
+
+def corrected(text: str, parts: Iterable[ForeignPart]) -> str:
+    """Return a text with these parts of it corrected."""
+    changes = [change for part in parts for change in part.replacements]
+    for start, end, instead in sorted(changes, reverse=True):
         text = text[:start] + instead + text[end:]
     return text
+
+
+def words_only(text: str) -> str:
+    """Return a corrected text, with ``"`` instead of syntax that has no known words.
+
+    >>> words_only("a (red:1.2) hat <lora:ink:0.8>")
+    'a red hat "'
+    """
+    parts = [
+        part if part.replacements else part._replace(replacements=(Replacement(*part[:2], '"'),))
+        for part in foreign_parts(text)
+    ]
+    return corrected(text, parts)
 
 
 def _plain(match: re.Match[str]) -> str:
@@ -78,29 +101,38 @@ def _plain(match: re.Match[str]) -> str:
     return match["words"].replace(_GONE, "").strip()
 
 
-def _unwrapped(match: re.Match[str], cure: str) -> ForeignPart:
+def _unwrapped(match: re.Match[str], words: str, weight: str) -> ForeignPart:
     """Correct syntax around ``words`` by removing what is before and after them."""
     start, end = match.span()
     first, last = match.span("words")
     around = (Replacement(start, first, ""), Replacement(last, end, ""))
     kept = tuple(change for change in around if change.start < change.end)
-    return ForeignPart(start, end, cure, kept)
+    edit = f'`edit … -> "{words}" {{ weight {weight} }}`'
+    advice = f"Words are weighted by their edit: {edit}."
+    return ForeignPart(start, end, f"Write “{words}”.", kept, True, words, advice)
 
 
 def _weight(match: re.Match[str]) -> ForeignPart:
-    words, weight = _plain(match), match["weight"]
-    number = f"{min(max(float(weight), 0), 4):g}"
-    return _unwrapped(match, _as_edit(words, number))
+    first = match.start("words")
+    brackets = [first + at for at, sign in enumerate(match["words"]) if sign in _BRACKETS]
+    weight = f"{min(max(float(match['weight']), 0), 4):g}"
+    part = _unwrapped(match, re.sub(f"[{_BRACKETS}]", "", _plain(match)), weight)
+    inner = tuple(Replacement(at, at + 1, "") for at in brackets)
+    return part._replace(replacements=part.replacements + inner)
+
+
+def _bare_weight(match: re.Match[str]) -> ForeignPart:
+    weight = match["weight"]
+    advice = f"Words are weighted by their edit: `{{ weight {float(weight):g} }}`."
+    return ForeignPart(*match.span(), f"Remove “{match[0]}”.", advice=advice)
 
 
 def _emphasis(match: re.Match[str]) -> ForeignPart:
     weaker = match[0].startswith("[") or match[0].endswith("-")
-    return _unwrapped(match, _as_edit(_plain(match), "0.8" if weaker else "1.2"))
-
-
-def _as_edit(words: str, weight: str) -> str:
-    edit = f'`edit … -> "{words}" {{ weight {weight} }}`'
-    return f"Write “{words}”. Words are weighted by their edit: {edit}."
+    part = _unwrapped(match, _plain(match), "0.8" if weaker else "1.2")
+    # One pair of these brackets may also be an author's own.
+    single = match[0][0] in "[{" and match[0][1] not in "[{"
+    return part._replace(certain=not single)
 
 
 def _schedule(match: re.Match[str]) -> ForeignPart:
@@ -138,17 +170,33 @@ def _embedding(match: re.Match[str]) -> ForeignPart:
 
 
 def _keyword(match: re.Match[str]) -> ForeignPart:
-    where = match.span("word")
-    edits = "Regions keep objects apart: write an `edit` for each object."
+    where = match.start("word"), match.end("scale")
+    advice = "Regions keep objects apart: write an `edit` for each object."
     if match["word"] == "AND":
-        return ForeignPart(*where, f"Write “and”. {edits}", (Replacement(*where, "and"),))
+        changes = (Replacement(*where, "and"),)
+        return ForeignPart(*where, "Write “and”.", changes, advice=advice)
     start, end = match.span()
     inside = start > 0 and end < len(match.string)
+    certain = match["word"] != "BREAK" or _separates(match)
     if not inside or match.string[start - 1] in ",.;":
-        return ForeignPart(
-            *where, f"Remove it. {edits}", (Replacement(start, end, " " if inside else ""),)
-        )
-    return ForeignPart(*where, f"Write a comma instead. {edits}", (Replacement(start, end, ", "),))
+        cure, instead = "Remove it.", " " if inside else ""
+    else:
+        cure, instead = "Write a comma instead.", ", "
+    return ForeignPart(
+        *where, cure, (Replacement(start, end, instead),), certain=certain, advice=advice
+    )
+
+
+def _separates(match: re.Match[str]) -> bool:
+    """Whether a keyword stands between clauses; “a BREAK in the clouds” is ordinary text."""
+    before, after = match.string[: match.start("word")], match.string[match.end("scale") :]
+    if re.search(r"(?:^|\n|[^\w\s]\s)\s*$", before) or re.match(r"\s*(?:$|\n|,)", after):
+        return True
+    if match.string.count("BREAK") > 1:
+        return True
+    article = re.compile(r"(?:an?|the)\b", re.IGNORECASE)
+    own = article.fullmatch(before.split()[-1])
+    return own is None and article.match(after.lstrip()) is not None
 
 
 _FLAGS = {
@@ -172,13 +220,13 @@ def _flag(match: re.Match[str]) -> ForeignPart:
 
 
 def _parts_weight(match: re.Match[str]) -> ForeignPart:
-    cure = "Write a comma. The strength of words is that of their edit: `{ weight 1.2 }`."
-    return ForeignPart(*match.span(), cure)
+    advice = "The strength of words is that of their edit: `{ weight 1.2 }`."
+    return ForeignPart(*match.span(), "Write a comma.", advice=advice)
 
 
 def _conjunction(match: re.Match[str]) -> ForeignPart:
-    cure = "Write one prompt. Regions keep objects apart: write an `edit` for each object."
-    return ForeignPart(*match.span(), cure)
+    advice = "Regions keep objects apart: write an `edit` for each object."
+    return ForeignPart(*match.span(), "Write one prompt.", advice=advice)
 
 
 def _escape(match: re.Match[str]) -> ForeignPart:
@@ -192,6 +240,7 @@ def _comment(match: re.Match[str]) -> ForeignPart:
     return ForeignPart(*match.span(), cure)
 
 
+_BRACKETS = "()（）"
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _FLAG = "|".join([*_FLAGS, *_MORE_FLAGS.split()])
 _RULES: tuple[tuple[re.Pattern[str], Read], ...] = tuple(
@@ -210,7 +259,19 @@ _RULES: tuple[tuple[re.Pattern[str], Read], ...] = tuple(
         (rf"\[[^\[\]()]*:\s*{_NUMBER}%?\s*\]", 0, _schedule),
         (r"(?:\)|\")\.(?:and|blend|swap)\([^()]*\)", 0, _conjunction),
         (
-            rf"\((?P<words>[^()]*[^()\d\s])\s*:\s*(?P<weight>{_NUMBER})\s*\)",
+            rf"[(（](?P<words>[^()（）]*[^()（）\d\s])\s*[:：]\s*(?P<weight>{_NUMBER})\s*[)）]",
+            0,
+            _weight,
+        ),
+        (
+            rf"[(（](?P<words>(?:[^()（）]|[(（][^()（）]*[)）])*[^()（）\d\s])\s*[:：]\s*"
+            rf"(?P<weight>{_NUMBER})\s*[)）]",
+            0,
+            _weight,
+        ),
+        (
+            r"(?<![:;=-])[(（](?P<words>[^()（）]{0,200}[^()（）\d\s])[:：](?P<weight>\d*\.\d+)"
+            r"(?=[\s,;]|\.?\s*$)(?![^()（）]{0,200}[)）])",
             0,
             _weight,
         ),
@@ -239,9 +300,17 @@ _RULES: tuple[tuple[re.Pattern[str], Read], ...] = tuple(
         (
             r"(?P<before>(?:(?<=[^\W\d_A-Z])|(?<=[^\w\s]))\s+|^\s*)"
             r"(?P<word>BREAK|ADDCOMM|ADDBASE|ADDROW|ADDCOL|AND)(?![\w-])"
+            rf"(?P<scale>(?::\s*{_NUMBER}(?!\S))?)"
             r"(?P<after>[\s,]+(?=[^\WA-Z_]|[^\w\s]|A\b|An\b)|\s*$)",
             0,
             _keyword,
+        ),
+        (
+            r"(?<!ratio)(?<!scale)(?<!version)(?<!aspect)(?<!gamma)"
+            r"(?<=[^\W\d_])[:：](?P<weight>[01]?\.\d{1,2})"
+            r"(?=[\s,;]|\.?\s*$)",
+            re.IGNORECASE,
+            _bare_weight,
         ),
     )
 )

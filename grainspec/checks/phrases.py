@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grainspec.checks.foreign_syntax import foreign_parts, without_foreign_syntax
-from grainspec.checks.prompts import fixes_inside
+from grainspec.checks.foreign_syntax import foreign_parts, without_foreign_syntax, words_only
+from grainspec.checks.prompts import breaking, fixes_inside, inside, shown
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import Edit, EditSpec
 from grainspec.words import bind_phrases, longer_words, nearest_words, occurrences
@@ -27,7 +27,24 @@ def check_phrases(spec: EditSpec) -> Iterator[Diagnostic]:
             cure = "Use other words, or write one edit of both regions, joined with `|`."
             yield Diagnostic("G105", message, cure, edit.span_of("phrase"))
         else:
-            yield _not_in_target(edit, spec.target, guess=next(guesses, None) is not None)
+            guess = next(guesses, None) is not None
+            broken = _broken(edit, spec) if guess else None
+            yield broken or _not_in_target(edit, spec.target, guess=guess)
+
+
+def _broken(edit: Edit, spec: EditSpec) -> Diagnostic | None:
+    """The finding for words that syntax of other tools keeps apart in the prompt."""
+    phrase, target = edit.phrase, spec.target
+    parts = breaking(phrase, target, foreign_parts(target))
+    if not parts:
+        return None
+    first = parts[0]
+    syntax = f"“{shown(target, first)}” in it is syntax of other tools"
+    message = f"“{phrase}” is not in the target prompt: {syntax}"
+    written = spec.span_of("target")
+    span = inside(written, target, first.start, first.end) or edit.span_of("phrase")
+    changes = [change for part in parts if part.certain for change in part.replacements]
+    return Diagnostic("G104", message, first.cure, span, fixes_inside(written, target, changes))
 
 
 def _not_in_target(edit: Edit, target: str, *, guess: bool) -> Diagnostic:
@@ -47,6 +64,6 @@ def _not_in_target(edit: Edit, target: str, *, guess: bool) -> Diagnostic:
         if len(phrase.split()) == 1:
             cure = f"Write “{longer[0]}” here, or “{phrase}” as a word of its own in `target`."
         return Diagnostic("G104", message, cure, span)
-    near = nearest_words(phrase, target) if guess else None
+    near = nearest_words(phrase, words_only(target)) if guess else None
     cure = f"Did you mean “{near}”?" if near else "Add these words to `target`."
     return Diagnostic("G104", message, cure, span)

@@ -4,58 +4,115 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from grainspec.checks.foreign_syntax import Replacement, foreign_parts
+from grainspec.checks.foreign_syntax import (
+    ForeignPart,
+    Replacement,
+    corrected,
+    foreign_parts,
+    without_foreign_syntax,
+)
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.diagnostic import Fix
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Edit, EditSpec, Variant
-from grainspec.scripts import INVISIBLE, ZERO_WIDTH_SPACE, is_space_free
+from grainspec.scripts import INVISIBLE, ZERO_WIDTH_SPACE, folded, is_space_free
 from grainspec.words import occurrences
 
 PROMPTS = ("source", "target", "negative")
 
 
 class _Text(NamedTuple):
-    """A text for the text encoder: what messages call it, and where it was written."""
+    """A text for the text encoder: what messages call it, and where it was written.
+
+    ``phrases`` are the words of the edits that it may hold; it has none if edits do not concern it.
+    """
 
     name: str
     text: str
     span: Span | None
+    phrases: tuple[str, ...] = ()
 
 
 def check_prompts(spec: EditSpec) -> Iterator[Diagnostic]:
     """Check the prompts and phrases of a spec and of its variants."""
-    for text in _texts(spec, spec.edits, spec.target):
-        yield from _findings(text)
+    phrases = tuple(edit.phrase for edit in spec.changes)
+    parts = foreign_parts(spec.target)
+    # What breaks the words of an edit is in the finding about that edit (G104).
+    broken = [part for words in phrases[:100] for part in breaking(words, spec.target, parts)]
+    for text in _texts(spec, spec.edits, spec.target, phrases):
+        yield from _findings(text, broken if text.name == "`target`" else ())
     for variant in spec.variants:
         target = spec.target if variant.target is None else variant.target
-        for text in _texts(variant, variant.edits, target):
+        own = tuple(edit.phrase for edit in variant.edits if isinstance(edit, Edit))
+        for text in _texts(variant, variant.edits, target, (*own, *phrases)):
             name = f"{text.name} of variant `{variant.name}`"
             yield from _findings(text._replace(name=name))
 
 
-def _texts(node: EditSpec | Variant, edits: Iterable[object], target: str) -> Iterator[_Text]:
+def _texts(
+    node: EditSpec | Variant, edits: Iterable[object], target: str, phrases: tuple[str, ...]
+) -> Iterator[_Text]:
     for name in PROMPTS:
         if getattr(node, name, None):
-            yield _Text(f"`{name}`", getattr(node, name), node.span_of(name))
+            concerned = phrases if name == "target" else ()
+            yield _Text(f"`{name}`", getattr(node, name), node.span_of(name), concerned)
     for edit in edits:
         # Words that are not in the target have a finding of their own (G104).
         if isinstance(edit, Edit) and occurrences(edit.phrase, target):
-            yield _Text(f"the edit of `{edit.region}`", edit.phrase, edit.span_of("phrase"))
+            name, span = f"the edit of `{edit.region}`", edit.span_of("phrase")
+            yield _Text(name, edit.phrase, span, (edit.phrase,))
 
 
-def _findings(text: _Text) -> Iterator[Diagnostic]:
+def _findings(text: _Text, broken: Collection[ForeignPart] = ()) -> Iterator[Diagnostic]:
+    """The findings about a text, except parts that have a finding already."""
     for part in foreign_parts(text.text):
-        shown = " ".join(text.text[part.start : part.end].split())
-        shown = shown if len(shown) <= 60 else shown[:59] + "…"
-        message = f"“{shown}” in {text.name} is syntax of other tools, and plain text here"
+        if part in broken:
+            continue
+        message = f"“{shown(text.text, part)}” in {text.name} is syntax of other tools"
+        message += ", and plain text here"
         span = inside(text.span, text.text, part.start, part.end) or text.span
-        fixes = fixes_inside(text.span, text.text, part.replacements)
-        yield Diagnostic("G115", message, part.cure, span, fixes)
+        fixes = fixes_inside(text.span, text.text, part.replacements if part.certain else ())
+        cure = _cure(part, text)
+        yield Diagnostic("G115", message, cure, span, fixes)
     yield from _invisible(text)
+
+
+def _cure(part: ForeignPart, text: _Text) -> str:
+    """What to write; with the advice about edits only where an edit has the words."""
+    if not part.words:
+        return f"{part.cure} {part.advice}" if part.advice and text.phrases else part.cure
+    if any(_letters(part.words) == _letters(phrase) for phrase in text.phrases):
+        return f"{part.cure} {part.advice}"
+    if text.phrases:
+        return f"{part.cure} Only the words of an edit have a weight."
+    return f"{part.cure} Words of {text.name} have no weights."
+
+
+@lru_cache(maxsize=4096)
+def _letters(phrase: str) -> str:
+    return " ".join(folded(without_foreign_syntax(phrase)).text.split())
+
+
+def shown(text: str, part: ForeignPart) -> str:
+    """The part as messages quote it: in one line, and not long."""
+    quoted = " ".join(text[part.start : part.end].split())
+    return quoted if len(quoted) <= 60 else quoted[:59] + "…"
+
+
+def breaking(phrase: str, text: str, parts: Sequence[ForeignPart]) -> list[ForeignPart]:
+    """The parts of a prompt without which it would have the words of an edit."""
+    mended = corrected(text, parts)
+    if mended == text or occurrences(phrase, text) or not occurrences(phrase, mended):
+        return []
+    return [
+        part
+        for part in parts
+        if not occurrences(phrase, corrected(text, [other for other in parts if other != part]))
+    ] or list(parts)
 
 
 def inside(span: Span | None, text: str, start: int, end: int) -> Span | None:

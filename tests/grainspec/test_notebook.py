@@ -136,6 +136,9 @@ def test_why_regions_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         drawing(monkeypatch, no(error))
         assert words in Pieces(spec._repr_html_()).text
+    for path in ("no.mp4", "n" * 900 + ".mp4"):  # the second is no name that a file can have
+        absent = grainspec.parse(f'grain 1 video "{path}" target "a" region r = all edit r -> "a"')
+        assert "does not exist" in Pieces(absent._repr_html_()).text
     elsewhere = grainspec.parse((EXAMPLES / "instance.grain").read_text())
     assert "the clip clips/two_men.mp4 does not exist" in Pieces(
         elsewhere._repr_html_()

@@ -14,7 +14,8 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from grainspec_runtime.demo import dataset, pose, world
+from grainspec import parse
+from grainspec_runtime.demo import checks, dataset, pose, world
 from grainspec_runtime.demo import render as render_module
 from grainspec_runtime.demo.figures import part_box
 from grainspec_runtime.demo.judge import Judge
@@ -44,9 +45,26 @@ TWO = world.Scene(
 )
 
 
-@pytest.mark.parametrize("module", [world, pose, render_module])
+@pytest.mark.parametrize("module", [checks, world, pose, render_module])
 def test_examples_in_docstrings(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a gru\u0308ner robot", "“grüner”"),
+        ("หุ่นยนต์ robot", "“หุ่นยนต์”"),
+        ("हरा रोबोट", "“हरा”, “रोबोट”"),
+        ("စက်ရုပ် 2", "“စက်ရုပ်”"),
+        ("رَجُل", "“رَجُل”"),
+        ("می\u200cخواهم", "“می\u200cخواهم”"),
+    ],
+)
+def test_unknown_words_are_whole(prompt: str, words: str) -> None:
+    spec = parse(f'grain 1 video "c" target "{prompt}" region r = all edit r -> "{prompt}"')
+    [warning] = checks.unknown_words(spec)
+    assert f"not on {words}" in warning.message
 
 
 def test_masks_cover_what_was_drawn() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from moving import Motion, Moving, card, moving, translation, walk, zoom
 from safetensors.torch import save_file
 
 from grainspec import GrainError
+from grainspec.model.spec import Flow
+from grainspec_runtime.flow import guide
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
@@ -242,6 +245,15 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setattr(builtins, "__import__", missing)
 
 
+@pytest.mark.parametrize("name", ["none.safetensors", "a" * 5000])
+def test_weights_that_do_not_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guide, "find_spec", lambda module: module)
+    plan: Any = SimpleNamespace(levels=())
+    flow = Flow(levels="all", method="raft", weights=name)
+    with pytest.raises(GrainError, match=r"G502.*do not exist"):
+        guide.check_flow(flow, Path(), plan)
+
+
 class TestRaft:
     @pytest.fixture(autouse=True)
     def _torchvision(self) -> None:
@@ -280,7 +292,13 @@ class TestRaft:
         broken, other = tmp_path / "broken.safetensors", tmp_path / "other.safetensors"
         broken.write_bytes(b"no weights")
         save_file({"weight": torch.zeros(2)}, other)
-        for path in (tmp_path / "nowhere.safetensors", tmp_path, broken, other):
+        for path in (
+            tmp_path / "nowhere.safetensors",
+            tmp_path / ("a" * 5000),
+            tmp_path,
+            broken,
+            other,
+        ):
             with pytest.raises(GrainError, match=r"G502.*RAFT|G502.*safetensors"):
                 estimate_flow(frames, "raft", weights=path)
 

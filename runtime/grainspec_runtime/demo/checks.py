@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic, closest
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec
+from grainspec.scripts import INVISIBLE, ZERO_WIDTH_SPACE, is_mark
 from grainspec_runtime.demo.world import VOCABULARY
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.locate import REAL_MODEL_LINE
@@ -25,8 +27,7 @@ def unknown_words(spec: EditSpec) -> list[Diagnostic]:
     ]
     warnings = []
     for text, span in prompts:
-        words = dict.fromkeys(re.findall(r"[^\W\d_]+", text.lower()))
-        unknown = [word for word in words if word not in VOCABULARY]
+        unknown = [word for word in dict.fromkeys(_words(text)) if word not in VOCABULARY]
         if unknown:
             shown = ", ".join(f"“{word}”" for word in unknown[:8])
             near = [known for word in unknown if (known := closest(word, VOCABULARY))]
@@ -35,6 +36,18 @@ def unknown_words(spec: EditSpec) -> list[Diagnostic]:
             cure = f"For real clips and words, use a real checkpoint: {REAL_MODEL_LINE}"
             warnings.append(Diagnostic("G510", message, cure, span))
     return warnings
+
+
+def _words(text: str) -> list[str]:
+    """The words of a prompt, each with its combining marks.
+
+    >>> _words("a gru\u0308ner robot, हरा रोबोट")
+    ['a', 'grüner', 'robot', 'हरा', 'रोबोट']
+    """
+    text = unicodedata.normalize("NFC", text.lower())
+    marks = "".join({sign for sign in text if is_mark(sign)})
+    more = rf"[^\W\d_]|(?!{ZERO_WIDTH_SPACE})[{marks}{INVISIBLE}]"
+    return re.findall(rf"[^\W\d_](?:{more})*", text)
 
 
 def strange_clip(frames: Frames, decoded: Frames, span: Span | None) -> list[Diagnostic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ def check_flow(flow: Flow, base: Path, plan: MaskPlan) -> None:
     if find_spec(module) is None:
         message = f"`flow {{ method {flow.method} }}` requires {package}, which is not installed"
         raise fail("G501", message, f"Install it with: pip install {package}", flow.span)
-    if flow.weights is not None and not (base / flow.weights).exists():
+    if flow.weights is not None and not os.path.exists(base / flow.weights):
         message = f"the weights of `flow` do not exist: {base / flow.weights}"
         raise fail("G502", message, "Check the path.", flow.span_of("weights"))
 

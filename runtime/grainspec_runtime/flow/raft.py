@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ def _networks() -> Any:
 
 def _from_file(weights: Path) -> Any:
     networks = _networks()
-    files = sorted(weights.glob("*.safetensors")) if weights.is_dir() else [weights]
-    if len(files) != 1 or not files[0].is_file():
-        if weights.is_dir():
+    files = sorted(weights.glob("*.safetensors")) if os.path.isdir(weights) else [weights]
+    if len(files) != 1 or not os.path.isfile(files[0]):
+        if os.path.isdir(weights):
             problem = f"the folder has {len(files)} safetensors files; expected 1"
         else:
             problem = "the file does not exist"
