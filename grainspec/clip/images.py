@@ -47,6 +47,8 @@ def open_image(path: Path) -> Image.Image:
     require_regular(path)
     with _quietly():
         image = Image.open(path, formats=_FORMATS)
+    if image.format == "TIFF":
+        image.filename = ""  # with it, Pillow maps the pixels, and turns them wrongly by EXIF
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise TooManyPixels(f"{image.width}x{image.height} pixels are too many")

@@ -74,6 +74,36 @@ def test_photos_are_put_upright(tmp_path: Path, orientation: int, suffix: str) -
     assert corners(picture) == TURNS[orientation][1]
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_tiff_files_of_all_modes_are_put_upright(
+    tmp_path: Path, orientation: int, mode: str
+) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    levels = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64) * 31
+    grey = Image.fromarray((levels >> 8).astype(np.uint8))
+    stored = Image.fromarray(levels) if mode == "I;16" else grey.convert(mode)
+    stored.save(tmp_path / "plain.tif")
+    stored.save(tmp_path / "turned.tif", exif=tag)
+    at = [(y, x) for y in (0, -1) for x in (0, -1)]
+    with open_image(tmp_path / "plain.tif") as plain:
+        values = np.asarray(plain)
+        expected = [values[at["RGBW".index(name)]] for name in TURNS[orientation][1]]
+    with open_image(tmp_path / "turned.tif") as opened:
+        shown = upright(opened)
+        assert shown.size == ((64, 32) if orientation < 5 else (32, 64))
+        assert np.array_equal([np.asarray(shown)[place] for place in at], expected)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_images_with_32_bit_values_are_refused(tmp_path: Path, kind: type) -> None:
+    Image.fromarray(np.ones((32, 64), kind)).save(tmp_path / "0.tif")
+    (finding,) = findings(tmp_path)
+    assert (finding.code, "32-bit" in finding.message) == ("G302", True)
+    assert "8 or 16 bits" in finding.cure
+
+
 def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
     tag = Image.Exif()
     tag[0x0112] = 6
