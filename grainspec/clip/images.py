@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grainspec.clip.profiles import in_srgb
 from grainspec.limits import MAX_PIXELS
 from grainspec.regular_file import read_bytes, require_regular
 
@@ -92,9 +93,10 @@ def orientation(image: Image.Image) -> int:
 
 
 def composited(image: Image.Image, background: str | None) -> Image.Image:
-    """The image in RGB, on ``background`` (``#rrggbb``, black by default) where transparent."""
+    """The image in sRGB, on ``background`` (``#rrggbb``, black by default) where transparent."""
     from PIL import Image
 
+    image = in_srgb(image)
     if image.has_transparency_data:
         below = Image.new("RGBA", image.size, background or "#000000")
         return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from films import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from grainspec import Diagnostic, check, parse
 from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import probe, still_images
-from grainspec.clip.hdr import BT2020, HLG, PQ, to_sdr
+from grainspec.clip.hdr import _TO_BT709, BT2020, HLG, P3_D65, PQ, to_sdr
 from grainspec.clip.images import open_image, upright
 from grainspec.clip.video import open_video
 
@@ -94,6 +95,50 @@ def test_tiff_files_of_all_modes_are_put_upright(
         shown = upright(opened)
         assert shown.size == ((64, 32) if orientation < 5 else (32, 64))
         assert np.array_equal([np.asarray(shown)[place] for place in at], expected)
+
+
+def p3_profile() -> bytes:
+    """The profile of sRGB with the primaries of Display P3, adapted to D50."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    content = bytearray(profile.replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be")))
+    colours = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
+    for name, values in colours.items():
+        entry = profile.index(name)
+        at = int.from_bytes(profile[entry + 4 : entry + 8], "big")
+        content[at + 8 : at + 20] = struct.pack(">3i", *(round(v * 65536) for v in values))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_photos_with_a_colour_profile_are_shown_in_srgb(tmp_path: Path, mode: str) -> None:
+    stored = Image.new("RGB", (32, 32), (204, 102, 51)).convert(mode)
+    stored.save(tmp_path / "0.png", icc_profile=p3_profile())
+    linear = (np.array([204, 102, 51]) / 255 + 0.055) / 1.055
+    light = np.array(_TO_BT709[P3_D65]) @ linear**2.4
+    expected = (1.055 * light ** (1 / 2.4) - 0.055) * 255
+    assert abs(first_picture(tmp_path)[0, 0] - expected).max() <= 2
+    assert abs(expected - [204, 102, 51]).max() > 10
+
+
+def test_transparency_and_a_colour_profile_go_together(tmp_path: Path) -> None:
+    Image.new("RGBA", (32, 32), (255, 255, 255, 51)).save(
+        tmp_path / "0.png", icc_profile=p3_profile()
+    )
+    assert first_picture(tmp_path, "#000000")[0, 0].tolist() == [51, 51, 51]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_other_profiles_change_nothing(tmp_path: Path, mode: str) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    stored = Image.fromarray(quarters()).convert(mode)
+    for profile in (srgb, lab, p3_profile()[:300], b"nothing", b""):
+        stored.save(tmp_path / "0.png", icc_profile=profile)
+        assert np.array_equal(first_picture(tmp_path), stored.convert("RGB"))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
