@@ -6,6 +6,7 @@ import struct
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from films import (
@@ -25,7 +26,7 @@ from PIL import Image, ImageCms
 from grainspec import Diagnostic, check, parse
 from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import probe, still_images
-from grainspec.clip.hdr import _TO_BT709, BT2020, HLG, P3_D65, PQ, to_sdr
+from grainspec.clip.hdr import _TO_BT709, BT2020, HLG, P3_D65, P3_DCI, PQ, to_sdr
 from grainspec.clip.images import open_image, upright
 from grainspec.clip.video import open_video
 
@@ -296,3 +297,54 @@ def test_alpha_without_transparency_is_reported(tmp_path: Path) -> None:
     path = write_film(tmp_path / "v.mp4", [quarters()] * 2)
     (finding,) = findings(path, 'alpha "#0000ff"')
     assert finding.code == "G111"
+
+
+def write_tagged(path: Path, matrix: int, transfer: int, primaries: int) -> Path:
+    """Bars of white and of a red in FFV1, which keeps the picture whatever its tags are."""
+    picture = np.full((32, 64, 3), 255, np.uint8)
+    picture[:, 32:] = 200, 60, 40
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv444p"
+        context = stream.codec_context
+        context.colorspace, context.color_trc = matrix, transfer
+        context.color_primaries, context.color_range = primaries, 1
+        for _ in range(2):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            file.mux(stream.encode(frame.reformat(format="yuv444p", dst_colorspace=1)))
+        file.mux(stream.encode())
+    return path
+
+
+TAGS = {
+    (8, 1, 1): "the matrix YCgCo",
+    (14, 16, 9): "the matrix ICtCp",
+    (1, 8, 1): "the transfer function linear",
+    (9, 9, 9): "the transfer function logarithmic",
+}
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_colours_that_are_not_decoded_are_refused(
+    tmp_path: Path, tags: tuple[int, int, int]
+) -> None:
+    (finding,) = findings(write_tagged(tmp_path / "v.mkv", *tags))
+    assert finding.code == "G302"
+    assert TAGS[tags] in finding.message
+    assert "BT.709" in finding.cure
+
+
+@pytest.mark.parametrize("transfer", [1, 4, 6, 13, 14])
+def test_ordinary_colours_are_fine(tmp_path: Path, transfer: int) -> None:
+    assert findings(write_tagged(tmp_path / "v.mkv", 1, transfer, 1)) == []
+
+
+def test_the_primaries_of_cinemas_are_converted(tmp_path: Path) -> None:
+    path = write_tagged(tmp_path / "v.mkv", 1, 1, P3_DCI)
+    assert findings(path) == []
+    picture = first_picture(path)
+    assert picture[5, 5].min() >= 254  # white stays white
+    light = np.array(_TO_BT709[P3_DCI]) @ (np.array([200, 60, 40]) / 255) ** 2.4
+    expected = np.clip(light, 0, 1) ** (1 / 2.4) * 255
+    assert abs(picture[5, 60] - expected).max() <= 3
+    assert abs(expected - [200, 60, 40]).max() > 10
