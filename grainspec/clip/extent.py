@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _INDEX_ENTRY = 16
+_MOST_CHUNKS = 64
+"""Chunks of an AVI among which its index is looked for; mostly it is the fourth or so."""
 _LARGEST_INDEX = 1 << 26
 """Bytes of an AVI's index that are read: some days of frames."""
 
@@ -32,7 +34,8 @@ def empty_frames(path: Path, stream: int) -> int:
     with path.open("rb") as file:
         if file.read(12)[8:] != b"AVI ":
             return 0
-        while len(head := file.read(8)) == 8:
+        for _ in range(_MOST_CHUNKS):
+            head = file.read(8)
             size = int.from_bytes(head[4:], "little")
             if head[:4] == b"idx1":
                 return _empty_entries(file.read(min(size, _LARGEST_INDEX)), b"%02d" % stream)

@@ -31,7 +31,7 @@ _STATED_DURATION = frozenset({"matroska", "flv", "asf", "mxf"})
 """Containers whose header has the duration; of others, FFmpeg estimates it from the file."""
 _SHORTER = 0.5
 """Seconds by which a file may be shorter than its header says."""
-_SHORTER_IF_CUT = 1.5
+_SHORTER_IF_CUT = 0.5
 """Frames by which a file may be shorter if it surely ends early: what is cut may be its index."""
 
 
