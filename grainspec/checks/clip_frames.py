@@ -45,6 +45,7 @@ def check_frames(
     """Check the frames of a clip that an edit uses, by decoding them."""
     findings = []
     try:
+        _require_known_colours(path, video)
         shares = list(_transparency(path, frames, video.span_of("path"), progress))
     except GrainError as error:
         return list(error.diagnostics)
@@ -65,6 +66,17 @@ def check_frames(
         )
         findings.append(Diagnostic("G334", message, cure, video.span_of("path")))
     return findings
+
+
+def _require_known_colours(path: Path, video: Video) -> None:
+    """Raise GrainError (G302) if a clip's colours would be decoded wrongly."""
+    if still_images(path) is not None:
+        return
+    with open_video(path) as reader:
+        unknown = reader.tags.not_read
+    if unknown:
+        message = f"{video.path} has {unknown}, which is not decoded"
+        raise fail("G302", message, "Export it again in BT.709.", video.span_of("path"))
 
 
 def broken_frame(path: Path, frames: Sequence[int], span: Span | None) -> list[Diagnostic]:

@@ -18,8 +18,24 @@ _BT601, _BT709 = 5, 1
 
 TRANSFERS = {1: "bt709", 6: "smpte170m", 13: "iec61966-2-1", 16: "smpte2084", 18: "arib-std-b67"}
 """FFmpeg's names of transfer functions: BT.709, BT.601, sRGB, PQ, HLG."""
-PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
-"""FFmpeg's names of primaries; the last is P3 with the white point D65."""
+PRIMARIES = {
+    1: "bt709",
+    5: "bt470bg",
+    6: "smpte170m",
+    9: "bt2020",
+    11: "smpte431",
+    12: "smpte432",
+}
+"""FFmpeg's names of primaries; the last two are P3 with the white points of cinemas and D65."""
+_MATRICES_NOT_READ = {
+    8: "YCgCo",
+    11: "YDzDx",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+_TRANSFERS_NOT_READ = {8: "linear", 9: "logarithmic (100:1)", 10: "logarithmic (316:1)"}
 HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
@@ -49,10 +65,17 @@ class ColourTags:
         """Whether the transfer and the primaries are those of ordinary SDR video."""
         from grainspec.clip import hdr
 
-        return self.transfer not in (hdr.PQ, hdr.HLG) and self.primaries not in (
-            hdr.BT2020,
-            hdr.P3_D65,
-        )
+        wide = self.primaries in (hdr.BT2020, hdr.P3_DCI, hdr.P3_D65)
+        return self.transfer not in (hdr.PQ, hdr.HLG) and not wide
+
+    @property
+    def not_read(self) -> str:
+        """What of the tags is not decoded, such as "the matrix YCgCo"; "" if all is."""
+        if matrix := _MATRICES_NOT_READ.get(self.matrix):
+            return f"the matrix {matrix}"
+        if transfer := _TRANSFERS_NOT_READ.get(self.transfer):
+            return f"the transfer function {transfer}"
+        return ""
 
 
 def has_alpha(frame: VideoFrame) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from grainspec.clip.colours import PRIMARIES, TRANSFERS
 from grainspec.clip.container import NotAContainer, not_supported
+from grainspec.clip.extent import empty_frames, ends_early
 from grainspec.clip.images import TooManyPixels, is_still, open_image, shown_size, unreadable
 from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
@@ -23,11 +24,15 @@ from grainspec.regular_file import files_in
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
+_DEEP = frozenset({"F", "I"})
+"""Pillow's modes of images with 32-bit values."""
 _IMAGES_FPS = 8.0
-_STATED_DURATION = frozenset({"matroska", "flv", "asf"})
+_STATED_DURATION = frozenset({"matroska", "flv", "asf", "mxf"})
 """Containers whose header has the duration; of others, FFmpeg estimates it from the file."""
 _SHORTER = 0.5
 """Seconds by which a file may be shorter than its header says."""
+_SHORTER_IF_CUT = 0.5
+"""Frames by which a file may be shorter if it surely ends early: what is cut may be its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,15 @@ def _probe_images(
 def _size_of(path: Path, span: Span | None) -> tuple[int, int]:
     try:
         with open_image(path) as image:
-            return shown_size(image)
+            deep = image.mode in _DEEP and image.format != "PNG"
+            size = shown_size(image)
     except unreadable() as error:
         reason = f": {error}" if isinstance(error, TooManyPixels) else ""
         raise fail("G302", f"{path} cannot be read as an image{reason}", "", span) from error
+    if deep:
+        message = f"{path} has 32-bit values, of which black and white are not known"
+        raise fail("G302", message, "Save it with 8 or 16 bits per channel.", span)
+    return size
 
 
 def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
@@ -161,7 +171,7 @@ def _probe_file(path: Path, needed: int | None, span: Span | None) -> ClipFacts:
             width, height = reader.shown_size(first) if first is not None else (0, 0)
             tags = reader.tags
         with open_video(path) as reader:
-            counted = _Counted.of(reader, needed)
+            counted = _Counted.of(reader, path, needed)
     except NotAContainer as error:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             message = f"{path} cannot be read as an image, nor as a video"
@@ -202,8 +212,10 @@ def damaged(path: Path, error: BrokenFrame, span: Span | None, first: int = 0) -
 class _Counted:
     """What a file's packets say, without decoding them.
 
-    ``shown`` frames are displayed, ``hidden`` ones removed by the file's edit list; the last one
-    ends at ``end`` seconds. The header states ``promised`` frames and ``stated`` seconds, or 0.
+    ``shown`` frames are displayed, ``hidden`` ones removed by the file's edit list, ``empty`` ones
+    repeat the frame before; the last one ends at ``end`` seconds. The header states ``promised``
+    frames and ``stated`` seconds, or 0. The file may be ``shorter`` by so many seconds; one of raw
+    frames is ``torn`` if it ends within one.
     """
 
     shown: int
@@ -212,33 +224,48 @@ class _Counted:
     promised: int
     stated: float
     rate: float
+    empty: int = 0
+    shorter: float = _SHORTER
+    torn: bool = False
 
     @classmethod
-    def of(cls, reader: VideoReader, needed: int | None) -> _Counted:
+    def of(cls, reader: VideoReader, path: Path, needed: int | None) -> _Counted:
         """Count frames. Stop once frame ``needed`` exists, and then trust the header's count."""
         stream, promised = reader.stream, reader.stream.frames
         rate = float(stream.average_rate or 25)
-        shown = hidden = 0
+        shown = hidden = places = read = 0
         end, enough = 0.0, False
         for packet in reader.packets():
             hidden += packet.is_discard
             shown += not packet.is_discard
+            read = (packet.pos or 0) + packet.size
+            if packet.dts is not None:
+                places = packet.dts + 1
             if packet.pts is not None:
                 end = max(end, float(packet.pts * packet.time_base) + 1 / rate)
             enough = needed is not None and shown > needed
             if enough and promised:
                 return cls(max(shown, promised - hidden), hidden, end, promised, 0.0, rate)
         stated = 0.0 if enough else _stated_seconds(reader)
-        return cls(shown, hidden, end, promised, stated, rate)
+        kind, empty = reader.container.format.name, 0
+        if kind == "avi":  # its times are the numbers of the frames
+            skipped = max(0, places - shown - hidden)
+            empty = max(skipped, empty_frames(path, stream.index))
+        shorter = _SHORTER_IF_CUT / rate if ends_early(path) else _SHORTER
+        shorter = min(shorter, _SHORTER)
+        torn = kind == "yuv4mpegpipe" and not enough and read < path.stat().st_size
+        return cls(shown, hidden, end, promised, stated, rate, empty, shorter, torn)
 
     def require_whole(self, path: Path, span: Span | None) -> None:
         """Raise GrainError (G302) if the file ends before its header says."""
         lost = ""
-        if self.shown + self.hidden < self.promised:
+        if self.shown + self.hidden + self.empty < self.promised:
             lost = f"it has {self.shown + self.hidden} of {self.promised} frames"
-        elif self.end + _SHORTER < self.stated:
+        elif self.end + self.shorter < self.stated:
             end = f"{self.end:.2f} of {self.stated:.2f} s"
             lost = f"it ends after frame {self.shown - 1}, at {end}"
+        elif self.torn:
+            lost = f"it ends within frame {self.shown}"
         if lost:
             cure = "Copy or export the file again, or edit the frames that are there: "
             cure += f"`frames 0..{self.shown - 1}`."

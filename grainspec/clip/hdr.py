@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 PQ, HLG = 16, 18
 """FFmpeg's numbers of the two HDR transfer functions (ITU-T H.273)."""
-BT2020, P3_D65 = 9, 12
+BT2020, P3_DCI, P3_D65 = 9, 11, 12
 """FFmpeg's numbers of the wide primaries that are converted."""
 
 WHITE = 203.0
@@ -39,13 +39,18 @@ _TO_BT709 = {
         [-0.124550, 1.132900, -0.008349],
         [-0.018151, -0.100579, 1.118730],
     ],
+    P3_DCI: [
+        [1.157516, -0.154962, -0.002554],
+        [-0.041500, 1.045568, -0.004068],
+        [-0.018050, -0.078578, 1.096628],
+    ],
     P3_D65: [
         [1.224940, -0.224940, 0.0],
         [-0.042057, 1.042057, 0.0],
         [-0.019638, -0.078636, 1.098274],
     ],
 }
-"""From linear RGB with these primaries to linear RGB with BT.709's."""
+"""From linear RGB with these primaries to BT.709's; white stays white (Bradford)."""
 
 
 def to_sdr(

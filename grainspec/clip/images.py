@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grainspec.clip.profiles import in_srgb
 from grainspec.limits import MAX_PIXELS
 from grainspec.regular_file import read_bytes, require_regular
 
@@ -47,6 +48,8 @@ def open_image(path: Path) -> Image.Image:
     require_regular(path)
     with _quietly():
         image = Image.open(path, formats=_FORMATS)
+    if image.format == "TIFF":
+        image.filename = ""  # with it, Pillow maps the pixels, and turns them wrongly by EXIF
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise TooManyPixels(f"{image.width}x{image.height} pixels are too many")
@@ -90,9 +93,10 @@ def orientation(image: Image.Image) -> int:
 
 
 def composited(image: Image.Image, background: str | None) -> Image.Image:
-    """The image in RGB, on ``background`` (``#rrggbb``, black by default) where transparent."""
+    """The image in sRGB, on ``background`` (``#rrggbb``, black by default) where transparent."""
     from PIL import Image
 
+    image = in_srgb(image)
     if image.has_transparency_data:
         below = Image.new("RGBA", image.size, background or "#000000")
         return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")

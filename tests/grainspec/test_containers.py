@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
 
@@ -230,3 +231,73 @@ def test_frames_are_counted_while_they_are_checked(tmp_path: Path) -> None:
     spec = parse(SPEC.format("v.mp4", "frames 1..3"))
     assert check_files(spec, tmp_path, lambda done, total: calls.append((done, total))) == []
     assert calls[:4] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 2, 4, 5, 8], [0, 1, 2, 3]])
+def test_an_avi_with_empty_frames_is_whole(tmp_path: Path, kept: list[int]) -> None:
+    path = tmp_path / "v.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", 8)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        for number in kept:
+            frame = av.VideoFrame.from_ndarray(noise(1)[0], format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 8)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert findings(path) == []
+    if kept[-1] == 3:  # two more, as a capture whose last frames were dropped
+        path.write_bytes(with_empty_frames(path.read_bytes(), 2))
+        assert findings(path) == []
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"idx1") * 2 // 3])
+    (finding,) = findings(path)
+    assert finding.code == "G302"
+
+
+def with_empty_frames(avi: bytes, more: int) -> bytes:
+    """An AVI to whose end empty frames are added: in its chunks, its index and its header."""
+    entries = b"00dc" + bytes(12)
+    at = avi.index(b"idx1")
+    size = int.from_bytes(avi[at + 4 : at + 8], "little")
+    index = avi[at + 8 : at + 8 + size] + entries * more
+    movi = avi.index(b"movi") - 4
+    moved = int.from_bytes(avi[movi : movi + 4], "little") + 8 * more
+    content = bytearray(avi[:at] + (b"00dc" + bytes(4)) * more)
+    content[movi : movi + 4] = moved.to_bytes(4, "little")
+    for place in (avi.index(b"avih") + 24, avi.index(b"strh") + 40):
+        frames = int.from_bytes(avi[place : place + 4], "little")
+        content[place : place + 4] = (frames + more).to_bytes(4, "little")
+    return bytes(content) + b"idx1" + len(index).to_bytes(4, "little") + index
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.webm"])
+def test_a_matroska_file_cut_by_some_frames_is_truncated(tmp_path: Path, name: str) -> None:
+    codec = "libvpx-vp9" if name == "v.webm" else "libx264"
+    path = write_film(tmp_path / name, noise(24), codec=codec)
+    content = path.read_bytes()
+    assert findings(path) == []
+    for left in (len(content) * 21 // 24, len(content) - 1000):  # some frames less, one less
+        path.write_bytes(content[:left])
+        (finding,) = findings(path)
+        assert (finding.code, finding.is_error) == ("G302", True)
+    path.write_bytes(content[:-10])  # a part of its index is missing, but no frame
+    assert findings(path) == []
+
+
+def test_half_an_mxf_file_is_truncated(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "v.mxf", noise(40), codec="mpeg2video", rate=25)
+    content = path.read_bytes()
+    assert findings(path) == []
+    path.write_bytes(content[: len(content) // 2])
+    (finding,) = findings(path)
+    assert "truncated" in finding.message
+
+
+def test_a_y4m_file_that_ends_within_a_frame_is_truncated(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "v.y4m", noise(4), codec="rawvideo")
+    content = path.read_bytes()
+    assert findings(path) == []
+    path.write_bytes(content[:-100])
+    (finding,) = findings(path)
+    assert "ends within frame 3" in finding.message
+    assert findings(path, "frames 0..2") == []

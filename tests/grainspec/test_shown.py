@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from films import (
@@ -19,12 +21,12 @@ from films import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from grainspec import Diagnostic, check, parse
 from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import probe, still_images
-from grainspec.clip.hdr import BT2020, HLG, PQ, to_sdr
+from grainspec.clip.hdr import _TO_BT709, BT2020, HLG, P3_D65, P3_DCI, PQ, to_sdr
 from grainspec.clip.images import open_image, upright
 from grainspec.clip.video import open_video
 
@@ -72,6 +74,80 @@ def test_photos_are_put_upright(tmp_path: Path, orientation: int, suffix: str) -
     picture = first_picture(tmp_path)
     assert picture.shape[:2] == (facts.height, facts.width)
     assert corners(picture) == TURNS[orientation][1]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_tiff_files_of_all_modes_are_put_upright(
+    tmp_path: Path, orientation: int, mode: str
+) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    levels = np.arange(32 * 64, dtype=np.uint16).reshape(32, 64) * 31
+    grey = Image.fromarray((levels >> 8).astype(np.uint8))
+    stored = Image.fromarray(levels) if mode == "I;16" else grey.convert(mode)
+    stored.save(tmp_path / "plain.tif")
+    stored.save(tmp_path / "turned.tif", exif=tag)
+    at = [(y, x) for y in (0, -1) for x in (0, -1)]
+    with open_image(tmp_path / "plain.tif") as plain:
+        values = np.asarray(plain)
+        expected = [values[at["RGBW".index(name)]] for name in TURNS[orientation][1]]
+    with open_image(tmp_path / "turned.tif") as opened:
+        shown = upright(opened)
+        assert shown.size == ((64, 32) if orientation < 5 else (32, 64))
+        assert np.array_equal([np.asarray(shown)[place] for place in at], expected)
+
+
+def p3_profile() -> bytes:
+    """The profile of sRGB with the primaries of Display P3, adapted to D50."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    content = bytearray(profile.replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be")))
+    colours = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
+    for name, values in colours.items():
+        entry = profile.index(name)
+        at = int.from_bytes(profile[entry + 4 : entry + 8], "big")
+        content[at + 8 : at + 20] = struct.pack(">3i", *(round(v * 65536) for v in values))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_photos_with_a_colour_profile_are_shown_in_srgb(tmp_path: Path, mode: str) -> None:
+    stored = Image.new("RGB", (32, 32), (204, 102, 51)).convert(mode)
+    stored.save(tmp_path / "0.png", icc_profile=p3_profile())
+    linear = (np.array([204, 102, 51]) / 255 + 0.055) / 1.055
+    light = np.array(_TO_BT709[P3_D65]) @ linear**2.4
+    expected = (1.055 * light ** (1 / 2.4) - 0.055) * 255
+    assert abs(first_picture(tmp_path)[0, 0] - expected).max() <= 2
+    assert abs(expected - [204, 102, 51]).max() > 10
+
+
+def test_transparency_and_a_colour_profile_go_together(tmp_path: Path) -> None:
+    Image.new("RGBA", (32, 32), (255, 255, 255, 51)).save(
+        tmp_path / "0.png", icc_profile=p3_profile()
+    )
+    assert first_picture(tmp_path, "#000000")[0, 0].tolist() == [51, 51, 51]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_other_profiles_change_nothing(tmp_path: Path, mode: str) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    stored = Image.fromarray(quarters()).convert(mode)
+    for profile in (srgb, lab, p3_profile()[:300], b"nothing", b""):
+        stored.save(tmp_path / "0.png", icc_profile=profile)
+        assert np.array_equal(first_picture(tmp_path), stored.convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_images_with_32_bit_values_are_refused(tmp_path: Path, kind: type) -> None:
+    Image.fromarray(np.ones((32, 64), kind)).save(tmp_path / "0.tif")
+    (finding,) = findings(tmp_path)
+    assert (finding.code, "32-bit" in finding.message) == ("G302", True)
+    assert "8 or 16 bits" in finding.cure
 
 
 def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
@@ -221,3 +297,54 @@ def test_alpha_without_transparency_is_reported(tmp_path: Path) -> None:
     path = write_film(tmp_path / "v.mp4", [quarters()] * 2)
     (finding,) = findings(path, 'alpha "#0000ff"')
     assert finding.code == "G111"
+
+
+def write_tagged(path: Path, matrix: int, transfer: int, primaries: int) -> Path:
+    """Bars of white and of a red in FFV1, which keeps the picture whatever its tags are."""
+    picture = np.full((32, 64, 3), 255, np.uint8)
+    picture[:, 32:] = 200, 60, 40
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv444p"
+        context = stream.codec_context
+        context.colorspace, context.color_trc = matrix, transfer
+        context.color_primaries, context.color_range = primaries, 1
+        for _ in range(2):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            file.mux(stream.encode(frame.reformat(format="yuv444p", dst_colorspace=1)))
+        file.mux(stream.encode())
+    return path
+
+
+TAGS = {
+    (8, 1, 1): "the matrix YCgCo",
+    (14, 16, 9): "the matrix ICtCp",
+    (1, 8, 1): "the transfer function linear",
+    (9, 9, 9): "the transfer function logarithmic",
+}
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_colours_that_are_not_decoded_are_refused(
+    tmp_path: Path, tags: tuple[int, int, int]
+) -> None:
+    (finding,) = findings(write_tagged(tmp_path / "v.mkv", *tags))
+    assert finding.code == "G302"
+    assert TAGS[tags] in finding.message
+    assert "BT.709" in finding.cure
+
+
+@pytest.mark.parametrize("transfer", [1, 4, 6, 13, 14])
+def test_ordinary_colours_are_fine(tmp_path: Path, transfer: int) -> None:
+    assert findings(write_tagged(tmp_path / "v.mkv", 1, transfer, 1)) == []
+
+
+def test_the_primaries_of_cinemas_are_converted(tmp_path: Path) -> None:
+    path = write_tagged(tmp_path / "v.mkv", 1, 1, P3_DCI)
+    assert findings(path) == []
+    picture = first_picture(path)
+    assert picture[5, 5].min() >= 254  # white stays white
+    light = np.array(_TO_BT709[P3_DCI]) @ (np.array([200, 60, 40]) / 255) ** 2.4
+    expected = np.clip(light, 0, 1) ** (1 / 2.4) * 255
+    assert abs(picture[5, 60] - expected).max() <= 3
+    assert abs(expected - [200, 60, 40]).max() > 10

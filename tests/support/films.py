@@ -60,10 +60,11 @@ def write_film(
     pix_fmt: str = "yuv420p",
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
+    rate: int = 8,
 ) -> Path:
-    """Encode RGB or RGBA pictures at 8 frames per second; ``aspect`` is that of a pixel."""
+    """Encode RGB or RGBA pictures; ``aspect`` is that of a pixel."""
     with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=8)
+        stream = file.add_stream(codec, rate=rate)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.options = pix_fmt, options or {}
         if aspect is not None:
