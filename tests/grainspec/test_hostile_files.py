@@ -198,6 +198,17 @@ def test_a_glob_that_strays_is_coded(clip: ClipFolder) -> None:
         assert [found.code for found in check_files(spec, clip.root)] == ["G346"]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("suffix", ["", ".png", ".mp4", ".npy", ".json", ".xml"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a socket"])
+def test_masks_that_are_no_files_are_told(clip: ClipFolder, kind: str, suffix: str) -> None:
+    NOT_FILES[kind](clip.root / f"x{suffix}")
+    text = clip.spec_text(regions=f'region left = masks("x{suffix}")\nregion right = all')
+    (found,) = check_files(parse(text), clip.root)
+    assert found.code == "G304"
+    assert found.message.endswith("not a regular file")
+
+
 def header(shape: str) -> bytes:
     text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
