@@ -24,7 +24,9 @@ MAX_JSON_VALUES = 8_000_000
 MAX_PIXELS = 50_000_000
 """Pixels of one image, one frame or one mask; 8K video has 33 million."""
 MAX_FILES = 200_000
-"""Files in a folder of frames or masks, and entries that a glob looks at."""
+"""Files in a folder of frames or masks, and names that a glob looks at in one folder."""
+MAX_WALKED = 50_000
+"""Names that a glob looks at in several folders, which takes far longer."""
 MAX_POINTS = 20_000
 """Points of the polygons on one frame of an annotation file."""
 MAX_RECORD_BYTES = 16_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set
 from graphlib import TopologicalSorter
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,7 +38,7 @@ from grainspec.regions.cropped import Uncropped, cropped, whole_frame
 from grainspec.regions.layout import MAX_REGIONS, Layout, Mask, bits_dtype
 from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
-from grainspec.regions.polarity import inversion, inverted_masks
+from grainspec.regions.polarity import explained, inversion, inverted_masks, surrounds
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 
 
@@ -320,7 +321,7 @@ def carve(
             cure = "Nothing is edited there. This is correct if the object is not visible."
             warnings.append(Diagnostic("G315", message, cure, edit.span_of("region")))
     if errors:
-        raise GrainError(errors)
+        raise GrainError(explained(spec, regions, errors))
     whole = dict(masks)
     for part, behind in covered((edit.region, edit.grain, edit.owner) for edit in changes).items():
         for other in behind:
@@ -332,7 +333,7 @@ def carve(
         raise GrainError(errors)
     inverted = inverted_masks(spec, changes, masks)
     warnings += [inversion(spec, inverted)] if inverted else []
-    warnings += _overlaps(changes, masks, {edit.region for edit in inverted})
+    warnings += _overlaps(spec, changes, masks, {edit.region for edit in inverted})
     for keep in spec.edits:
         if isinstance(keep, Keep):
             kept = regions.mask(keep.region)
@@ -343,7 +344,7 @@ def carve(
         if not masks[edit.region].any():
             errors.append(_empty(edit, "kept regions cover all of the region `{}`"))
     if errors:
-        raise GrainError(errors)
+        raise GrainError(explained(spec, regions, errors))
     return Layout.of(masks, regions.frames), warnings
 
 
@@ -366,23 +367,38 @@ def _extent(line: Mask) -> tuple[int, int]:
 
 
 def _overlaps(
-    changes: Sequence[Edit | Free], masks: dict[str, Mask], inverted: set[str]
+    spec: EditSpec, changes: Sequence[Edit | Free], masks: dict[str, Mask], inverted: set[str]
 ) -> list[Diagnostic]:
     findings = []
-    for index, edit in enumerate(changes):
-        for other in changes[index + 1 :]:
-            if {edit.region, other.region} <= inverted:
-                continue
-            shared = masks[edit.region] & masks[other.region]
-            smaller = min(masks[edit.region].sum(), masks[other.region].sum())
-            if shared.sum() > 0.02 * smaller:
-                share = shared.sum() / smaller
-                message = f"`{edit.region}` and `{other.region}` overlap "
-                message += f"in {share:.0%} of the smaller one"
-                cure = "Both edits act there. If one object is in front, subtract it: "
-                cure += f"`region {edit.region} = … - {other.region}`."
-                findings.append(Diagnostic("G312", message, cure, other.span_of("region")))
+    for pair in combinations(changes, 2):
+        one, other = (edit.region for edit in pair)
+        if {one, other} <= inverted:
+            continue
+        shared = (masks[one] & masks[other]).sum()
+        smaller, larger = sorted((one, other), key=lambda name: int(masks[name].sum()))
+        if shared > 0.02 * masks[smaller].sum():
+            share = shared / masks[smaller].sum()
+            if shared == masks[larger].sum():
+                message, cure = _same(spec, one, other)
+            else:
+                message = f"`{one}` and `{other}` overlap in {share:.0%} of the smaller one"
+                behind, front = (one, other) if share < 1 else (larger, smaller)
+                cure = surrounds(spec, larger, masks[larger], share)
+                cure += "Both edits act there. If one object is in front, subtract it: "
+                cure += f"`region {behind} = … - {front}`."
+            findings.append(Diagnostic("G312", message, cure, pair[1].span_of("region")))
     return findings
+
+
+def _same(spec: EditSpec, one: str, other: str) -> tuple[str, str]:
+    """The message and the cure for two regions of the same pixels."""
+    sources = [spec.region(name).expression for name in (one, other)]
+    if not all(isinstance(source, MaskFiles) for source in sources):
+        cure = "Both edits act there. Give each its own region, or remove one of them."
+        return f"`{one}` and `{other}` are the same pixels", cure
+    cure = f"Both edits act there. Write the masks of its own object in `region {other}`, "
+    cure += "such as another folder, or another `index` of the same masks; or remove one edit."
+    return f"`{one}` and `{other}` have the same masks", cure
 
 
 _NOWHERE = "the region `{}` is empty on every frame"

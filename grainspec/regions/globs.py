@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fnmatch import translate
 from pathlib import Path
 
-from grainspec.limits import MAX_FILES
+from grainspec.limits import MAX_FILES, MAX_WALKED
 
 _WILD = re.compile(r"[*?\[]")
 
@@ -26,21 +26,28 @@ def is_glob(written: str) -> bool:
     return bool(_WILD.search(written))
 
 
-def files_of(written: str, base: Path, *, most: int = MAX_FILES) -> list[Path]:
+def files_of(written: str, base: Path, *, most: int | None = None) -> list[Path]:
     """The files that a glob matches; relative ones start at ``base``.
 
     ``*``, ``?`` and ``[…]`` match within a name, ``**`` any number of folders; none matches a name
     that begins with a dot. ``**`` follows no links to folders, the others only such as stay below
     the folder that the glob names before its first wildcard. Raises Astray for ``..`` after a
-    wildcard, and after looking at ``most`` names.
+    wildcard, and after looking at ``most`` names: as many as a folder may have, fewer for several.
     """
     names = list(Path(written).parts)
     first = next((i for i, name in enumerate(names) if _WILD.search(name)), len(names))
     if ".." in names[first:]:
         raise Astray("`..` stands after a wildcard")
     folder = base.joinpath(*names[:first])
+    if most is None:
+        most = MAX_WALKED if _walks(names[first:]) else MAX_FILES
     search = _Search(Path(os.path.realpath(folder)), most)
     return [path for path in search.matches(folder, names[first:]) if path.is_file()]
+
+
+def _walks(names: list[str]) -> bool:
+    """Whether names with wildcards lead into several folders."""
+    return "**" in names or any(_WILD.search(name) for name in names[:-1])
 
 
 class _Search:

@@ -13,7 +13,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import MaskFiles
 from grainspec.regions.globs import Astray, files_of, is_glob
 from grainspec.regions.pixels import Pixels
-from grainspec.regular_file import files_in
+from grainspec.regular_file import files_in, require_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -89,7 +89,11 @@ def _paths(written: str, base: Path) -> list[Path] | None:
         return files_in(place)
     if place.is_file():
         return [place]
-    return files_of(written, base) if is_glob(written) else None
+    if is_glob(written):
+        return files_of(written, base)
+    if place.exists():
+        require_regular(place)  # it is none: this says what it is
+    return None
 
 
 def image_paths(paths: Iterable[Path]) -> list[Path]:

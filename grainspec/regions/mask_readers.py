@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -72,7 +73,8 @@ def open_reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
     if is_folder or is_glob or suffix not in read:
         return _open_folder(source, base, facts)
     if not is_file:
-        raise fail("G304", f"the mask file {place} does not exist", "Check the path.", source.span)
+        fault = "is not a regular file" if os.path.exists(place) else "does not exist"
+        raise fail("G304", f"the mask file {place} {fault}", "Check the path.", source.span)
     if suffix in VIDEO_SUFFIXES:
         from grainspec.regions.mask_video import VideoMasks
 

@@ -15,6 +15,7 @@ from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
+from grainspec_runtime.models.locate import check_local_weights
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def known(
     """
     folder, family = find_model(spec.model, base, spec.span_of("model"))
     warnings = tuple(family.review(folder, loras))
+    check_local_weights(folder, base, family.weighted, family.parts[folder.pipeline])
     return Known(folder, family, family.describe(folder, embeddings), warnings)
 
 
@@ -72,6 +74,7 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
         folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
         remote = remote or folder.assumed
         warnings = () if spec.model == DEMO else tuple(family.review(folder))
+        check_local_weights(folder, base, family.weighted, family.parts[folder.pipeline])
         backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):
         return None

@@ -131,6 +131,97 @@ def test_inverted_masks(grain: Grain, clip: ClipFolder) -> None:
     assert grain("check", path, "--format", "json").codes == []
 
 
+MEN = """region left = masks("left")
+region right = masks("right")
+region ground = masks("ground")
+region trees = rest"""
+MEN_EDITS = """edit instance left -> "green robot"
+edit instance right -> "yellow bear"
+edit trees -> "cherry trees"
+keep ground"""
+MEN_TARGET = 'target "a green robot and a yellow bear before cherry trees"'
+
+
+def two_men(clip: ClipFolder, *inverted: str, **parts: str) -> Path:
+    """A spec over two men on the ground before trees; some of the masks are inverted."""
+    boxes = {"left": (4, 4, 20, 40), "right": (30, 4, 56, 40), "ground": (0, 40, 64, 48)}
+    for name, box in boxes.items():
+        mask = clip.mask(*box)
+        clip.write_masks(name, [~mask if name in inverted else mask] * 4)
+    usual = {"target": MEN_TARGET, "regions": MEN, "edits": MEN_EDITS}
+    return written(clip, **usual | parts)
+
+
+def only_finding(grain: Grain, path: Path) -> dict[str, str]:
+    (finding,) = grain("check", path, "--format", "json").json["files"][0]["diagnostics"]
+    return dict(finding)
+
+
+@pytest.mark.parametrize("inverted", [("left", "right"), ("left", "right", "ground")])
+@pytest.mark.parametrize("trees", ['edit trees -> "cherry trees"', "keep trees"])
+def test_inverted_masks_that_leave_nothing(
+    grain: Grain, clip: ClipFolder, inverted: tuple[str, ...], trees: str
+) -> None:
+    path = two_men(clip, *inverted, edits=MEN_EDITS.replace('edit trees -> "cherry trees"', trees))
+    finding = only_finding(grain, path)
+    assert finding["code"] == "G307"
+    assert "`trees` is empty on every frame: the masks of `left`" in finding["message"]
+    assert finding["message"].endswith("cover each other, and seem to be inverted")
+    pasted = path.read_text()
+    for name in inverted:
+        assert f'masks("{name}", invert)' in finding["cure"]
+        pasted = pasted.replace(f'masks("{name}")', f'masks("{name}", invert)')
+    path.write_text(pasted)
+    assert grain("check", path, "--format", "json").codes == []
+
+
+def test_one_inverted_mask(grain: Grain, clip: ClipFolder) -> None:
+    path = two_men(clip, "left")
+    finding = only_finding(grain, path)
+    assert finding["code"] == "G312"
+    assert '`masks("left", invert)`' in finding["cure"]
+    assert "`region left = … - right`" in finding["cure"]
+    path.write_text(path.read_text().replace('masks("left")', 'masks("left", invert)'))
+    assert grain("check", path, "--format", "json").codes == []
+
+
+def test_one_mask_that_is_inverted_by_mistake(grain: Grain, clip: ClipFolder) -> None:
+    path = two_men(clip, regions=MEN.replace('masks("right")', 'masks("right", invert)'))
+    finding = only_finding(grain, path)
+    assert "remove `invert` from its masks" in finding["cure"]
+    assert "`region right = … - left`" in finding["cure"]  # not the one inside
+    path.write_text(path.read_text().replace(", invert", ""))
+    assert grain("check", path, "--format", "json").codes == []
+
+
+def test_options_of_inverted_masks_are_kept(grain: Grain, clip: ClipFolder) -> None:
+    path = two_men(clip, "left", regions=MEN.replace('("left")', '("left", threshold 40%)'))
+    assert '`masks("left", …, invert)`' in only_finding(grain, path)["cure"]
+
+
+def test_a_small_region_inside_is_not_called_inverted(grain: Grain, clip: ClipFolder) -> None:
+    path = two_men(clip)
+    clip.write_masks("right", [clip.mask(4, 4, 10, 20)] * 4)
+    finding = only_finding(grain, path)
+    assert "overlap in 100% of the smaller one" in finding["message"]
+    assert "invert" not in finding["cure"]
+
+
+def test_edits_with_the_same_masks(grain: Grain, clip: ClipFolder) -> None:
+    path = two_men(clip, regions=MEN.replace('"right"', '"left"'))
+    finding = only_finding(grain, path)
+    assert (finding["code"], finding["message"]) == (
+        "G312",
+        "`left` and `right` have the same masks",
+    )
+    assert "in `region right`" in finding["cure"]
+    assert "subtract" not in finding["cure"]
+    path.write_text(path.read_text().replace('right = masks("left")', 'right = masks("right")'))
+    assert grain("check", path, "--format", "json").codes == []
+    path = two_men(clip, regions=MEN.replace('masks("right")', "left"))
+    assert only_finding(grain, path)["message"] == "`left` and `right` are the same pixels"
+
+
 def test_large_regions_are_not_called_inverted() -> None:
     left, right = np.zeros((2, 8, 8), bool), np.zeros((2, 8, 8), bool)
     left[:, :, :6], right[:, :, 2:] = True, True

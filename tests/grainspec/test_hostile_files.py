@@ -20,7 +20,8 @@ from command import Grain
 from grainspec import GrainError, parse
 from grainspec.checks.files import check_files
 from grainspec.cli.check import findings_in
-from grainspec.limits import MAX_POINTS, MAX_SPEC_BYTES
+from grainspec.limits import MAX_FILES, MAX_POINTS, MAX_SPEC_BYTES, MAX_WALKED
+from grainspec.regions import globs
 from grainspec.regions.claims import require_short_list
 from grainspec.regions.coco import decode
 from grainspec.regions.globs import Astray, files_of
@@ -190,12 +191,32 @@ def test_globs_do_not_stray(tree: Path) -> None:
         files_of("out" + "/*" * 20 + ".png", tree)
 
 
+def test_globs_of_several_folders_stop_earlier(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(globs, "MAX_WALKED", 1)
+    assert len(files_of("m/b/*.png", tree)) == 2  # one folder: as many as a folder may have
+    for written in ("m/*/*.png", "m/**", "m/**/1.png"):
+        with pytest.raises(Astray, match="more than 1 files"):
+            files_of(written, tree)
+    assert MAX_WALKED < MAX_FILES
+
+
 def test_a_glob_that_strays_is_coded(clip: ClipFolder) -> None:
     for written in ("*/../left/*.png", "**/../left/*.png"):
         spec = parse(
             clip.spec_text(regions=f'region left = masks("{written}")\nregion right = all')
         )
         assert [found.code for found in check_files(spec, clip.root)] == ["G346"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("suffix", ["", ".png", ".mp4", ".npy", ".json", ".xml"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a socket"])
+def test_masks_that_are_no_files_are_told(clip: ClipFolder, kind: str, suffix: str) -> None:
+    NOT_FILES[kind](clip.root / f"x{suffix}")
+    text = clip.spec_text(regions=f'region left = masks("x{suffix}")\nregion right = all')
+    (found,) = check_files(parse(text), clip.root)
+    assert found.code == "G304"
+    assert found.message.endswith("not a regular file")
 
 
 def header(shape: str) -> bytes:

@@ -196,7 +196,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "frames": (
         {"num_images_per_prompt": 1, "latents": noise(1)},
         "for 2 frames, but the pipeline makes 1",
-        "`num_images_per_prompt=2`",
+        "`prompt=plan.target, num_images_per_prompt=2`",
     ),
     "size": (
         {"width": 128, "latents": None},
@@ -218,6 +218,17 @@ def test_calls_that_are_not_the_plans_are_told(tiny_model: Path, name: str) -> N
     assert found.code == "G404"
     assert cure in found.cure
     assert torch.equal(call(pipe), before)
+
+
+def test_a_list_of_prompts_makes_too_many_images(tiny_sd: Path) -> None:
+    pipe, plan = stock(tiny_sd), plan_for(tiny_sd, frames=1)
+    called = {"prompt": [plan.target] * 2, "num_images_per_prompt": 1}
+    with pytest.raises(GrainError, match="for 1 frame, but the pipeline makes 2") as raised:
+        under(plan, pipe, **called)
+    cure = raised.value.diagnostics[0].cure
+    assert "one prompt, `prompt=plan.target, num_images_per_prompt=1`" in cure
+    pasted = {"prompt": plan.target, "num_images_per_prompt": 1, "latents": noise(1)}
+    assert len(under(plan, pipe, **pasted)) == 1
 
 
 def test_another_prompt_in_a_later_call_is_told(tiny_sd: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from clips import ClipFolder
+from command import Grain
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
@@ -107,6 +109,27 @@ def test_models_that_are_not_whole(tiny_sd: Path, tmp_path: Path) -> None:
         save_file(tensors, weights, metadata={"format": "pt"})
         with pytest.raises(GrainError, match="G502"):
             load_checkpoint(f"poor {part}", tmp_path, LoadOptions(device="cpu"))
+
+
+@pytest.mark.parametrize("left", ["nothing", "a pickle"])
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_weights_that_are_not_there_are_told_before_loading(
+    grain: Grain, tiny_sd: Path, clip: ClipFolder, part: str, left: str
+) -> None:
+    model = Path(shutil.copytree(tiny_sd, clip.root / "mine"))
+    path = clip.root / "edit.grain"
+    path.write_text(clip.spec_text(source='model "mine"'))
+    assert "G502" not in grain("check", path, "--format", "json").codes
+    (weights,) = (model / part).glob("*.safetensors")
+    kept = weights.rename(weights.with_suffix(".bin"))
+    if left == "nothing":
+        kept.unlink()
+    said = grain("check", path, "--format", "json")
+    (finding,) = [one for one in said.json["files"][0]["diagnostics"] if one["code"] == "G502"]
+    assert (finding["line"], said.code) == (3, 1)
+    assert finding["message"] == f"{model / part} has no safetensors weights"
+    assert f"{model / part} has no safetensors weights" in grain("plan", path).err
+    assert "has no safetensors weights" in grain("run", path, "-o", clip.root / "out").err
 
 
 def test_dtypes(tiny_sd: Path) -> None:

@@ -15,7 +15,7 @@ from grainspec.model.spec import DEMO
 from grainspec_runtime.models.claims import check_sizes
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.hub import download_cure, place_of
+from grainspec_runtime.models.hub import download_cure, is_remote, place_of
 from grainspec_runtime.models.single_file import INDEX, locate_file
 from grainspec_runtime.models.weights import SUFFIX
 
@@ -77,13 +77,28 @@ def find_weights(
         return model
     folder = _place(model.name, base, [*_CONFIGURATION, *_weight_files(weighted)], model.span)
     present = sorted(set(weighted) & set(parts))
-    for part in present:
+    _require_weights(folder, present, model.span)
+    check_sizes(folder, present, model.span)
+    return replace(model, folder=folder)
+
+
+def check_local_weights(
+    model: ModelFolder, base: Path, weighted: Sequence[str], parts: Iterable[str]
+) -> None:
+    """Raise GrainError (G502) if a folder lacks weights; those of a hub id may not be here yet.
+
+    The arguments are those of :func:`find_weights`.
+    """
+    if not model.file and not is_remote(model.name, base):
+        _require_weights(model.folder, sorted(set(weighted) & set(parts)), model.span)
+
+
+def _require_weights(folder: Path, parts: Iterable[str], span: Span | None) -> None:
+    for part in parts:
         if not list((folder / part).glob(f"*{SUFFIX}")):
             message = f"{folder / part} has no safetensors weights"
             cure = "Pickle files (.bin) are not loaded, because they can run any program."
-            raise fail("G502", message, cure, model.span)
-    check_sizes(folder, present, model.span)
-    return replace(model, folder=folder)
+            raise fail("G502", message, cure, span)
 
 
 def _weight_files(weighted: Sequence[str]) -> list[str]:

@@ -71,7 +71,8 @@ class FoldedAttention:
         self._plan: PlanTensors | None = None
         if plan is not None:
             if len(plan.groups) != frames:
-                message = f"the plan is for {len(plan.groups)} frames, but the clip has {frames}"
+                counted = f"{len(plan.groups)} frame{'s' * (len(plan.groups) > 1)}"
+                message = f"the plan is for {counted}, but the clip has {frames}"
                 raise fail("G404", message, "Compile the plan for this clip.")
             self._plan = self._plan_tensors(plan)
 

@@ -140,10 +140,12 @@ class _Following:
         passes = 2 if guided else 1
         if len(sample) != passes * frames:
             made = len(sample) / passes
-            message = f"the plan is for {frames} frames, but the pipeline makes {made:g}"
+            counted = f"{frames} frame{'s' * (frames > 1)}"
+            message = f"the plan is for {counted}, but the pipeline makes {made:g}"
             cure = (
-                f"Call it with `num_images_per_prompt={frames}`, and as a pipeline that has "
-                "one unconditional and one conditional pass."
+                f"Call it with one prompt, `prompt=plan.target, num_images_per_prompt={frames}`, "
+                "and as a pipeline that has one unconditional and one conditional pass. Each "
+                "prompt or embedding of a list makes `num_images_per_prompt` images."
             )
             raise fail("G404", message, cure)
         if tuple(sample.shape[-2:]) != plan.edited_FHW.shape[1:]:
