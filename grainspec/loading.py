@@ -47,11 +47,16 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise fail("G311", message, "Check the path.") from error
-    return _decoded(content, str(path))
+    return plain_lines(_as_written(content, str(path)))
 
 
 def read_stdin() -> str:
     """The text on standard input; raises GrainError as :func:`read_text` does."""
+    return plain_lines(stdin_as_written())
+
+
+def stdin_as_written() -> str:
+    """The text on standard input, with its line ends and its byte order mark."""
     name = "standard input"
     if sys.stdin is None or sys.stdin.closed:
         raise fail("G311", f"{name} is closed", "Name a file.")
@@ -63,13 +68,17 @@ def read_stdin() -> str:
     if len(text) > MAX_SPEC_BYTES:
         message = f"{name} is too large: it has more than {MAX_SPEC_BYTES / 1e6:.0f} MB"
         raise fail("G006", message, "Is this the spec?")
-    return text if isinstance(text, str) else _decoded(text, name)
+    return text if isinstance(text, str) else _as_written(text, name)
 
 
-def _decoded(content: bytes, name: str) -> str:
+def plain_lines(text: str) -> str:
+    """A text without byte order mark, with `\\n` at the end of each line."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _as_written(content: bytes, name: str) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"{name} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}"
         raise fail("G006", message, "Save it as UTF-8.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")

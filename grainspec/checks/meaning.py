@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from grainspec.checks.phrases import check_phrases
 from grainspec.checks.prompts import check_prompts
 from grainspec.checks.sampling import check_sampling
-from grainspec.diagnostics import Diagnostic, Related, suggestion
+from grainspec.diagnostics import Diagnostic, Fix, Related, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Box, references, uses_rest, walk
 from grainspec.model.settings import given
@@ -152,21 +152,28 @@ def _related(place: Span | None, message: str) -> tuple[Related, ...]:
 def _unknown_names(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
     known = {region.name for region in spec.regions}
     used = [
-        (reference.name, reference.span)
+        (reference.name, reference.span, region.name)
         for region in spec.regions
         for reference in references(region.expression)
     ]
     for edit in _all_edits(spec):
-        used.append((edit.region, edit.span_of("region")))
+        used.append((edit.region, edit.span_of("region"), ""))
         if isinstance(edit, Edit) and edit.owner is not None:
-            used.append((edit.owner, edit.span_of("owner")))
+            used.append((edit.owner, edit.span_of("owner"), ""))
     guesses = iter(range(MAX_GUESSES))
     known_or_absent = known | absent
-    for name, span in used:
-        if name not in known_or_absent:
+    for name, span, defined in used:
+        if name in known_or_absent:
+            continue
+        if defined and name.lower() in {"rest", "all"}:
+            keyword = name.lower()
+            fixes = (Fix(span, keyword),) if span else ()
+            message = f"unknown region `{name}`"
+            yield Diagnostic("G101", message, f"Write `{keyword}`, in lower case.", span, fixes)
+        else:
             cure = f'Define it: `region {name} = masks("…")`.'
             if next(guesses, None) is not None:
-                cure = suggestion(name, sorted(known)) or cure
+                cure = suggestion(name, sorted(known - {defined})) or cure
             yield Diagnostic("G101", f"unknown region `{name}`", cure, span)
 
 

@@ -12,12 +12,20 @@ import click
 
 from grainspec.checking import check_all
 from grainspec.checks.meaning import check_meaning
-from grainspec.cli.output import Format, counted, format_option, print_findings, print_json, say
+from grainspec.cli.output import (
+    Format,
+    counted,
+    format_option,
+    print_findings,
+    print_json,
+    print_text,
+    say,
+)
 from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.fixing import fix_text
 from grainspec.json_format import from_json
-from grainspec.loading import read_stdin, read_text
+from grainspec.loading import plain_lines, read_text, stdin_as_written
 from grainspec.text.parse import parse_all
 from grainspec.whole_file import whole_file
 
@@ -36,6 +44,8 @@ class Result:
     """What was not checked."""
     corrected: list[Diagnostic] = field(default_factory=list)
     """The mistakes that `--fix` corrected."""
+    written: str = ""
+    """The corrected text of standard input, with its own line ends and byte order mark."""
 
     @property
     def errors(self) -> int:
@@ -59,7 +69,8 @@ def check(
     downloaded. Exits with 1 if there is an error, and with 0 if there are only warnings.
 
     FILES are .grain or .json files, or `-` for standard input, whose paths start at the current
-    folder. With --fix, files are rewritten, and the corrected text of standard input is printed.
+    folder. With --fix, .grain files are rewritten, and the corrected text of standard input is
+    printed.
 
     \b
     Examples:
@@ -89,24 +100,39 @@ def findings_in(
 ) -> Result:
     """Check one file, after correcting it if ``fix``."""
     try:
-        source = read_stdin() if file == STDIN else read_text(file)
+        source = stdin_as_written() if file == STDIN else read_text(file)
     except GrainError as error:
         return Result(None, list(error.diagnostics))
     corrected: list[Diagnostic] = []
-    if fix and file.suffix != ".json":
-        fixed = fix_text(source, lambda text: parse_all(text).diagnostics)
-        corrected = list(fixed.corrected)
-        if fixed.text != source and file != STDIN:
+    written, is_json = source, _is_json(file, source)
+    if fix and not is_json:
+        mark, text = _mark_and_text(source)
+        fixed = fix_text(text, lambda text: parse_all(text).diagnostics)
+        corrected, written = list(fixed.corrected), mark + fixed.text
+        if fixed.text != text and file != STDIN:
             _write(file)
-        source = fixed.text
-    result = _findings_of(file, source, files=files, regions=regions)
-    result.corrected = corrected
+    result = _findings_of(file, plain_lines(written), files=files, regions=regions)
+    result.corrected, result.written = corrected, written
+    if fix and is_json:
+        result.notes = [*result.notes, "not corrected: JSON is only checked"]
     return result
+
+
+def _is_json(file: Path, source: str) -> bool:
+    """Whether a text is read as JSON: by its name, or by its first sign on standard input."""
+    if file == STDIN:
+        return _mark_and_text(source)[1].lstrip().startswith("{")
+    return file.suffix == ".json"
+
+
+def _mark_and_text(text: str) -> tuple[str, str]:
+    """The byte order mark of a text, if it has one, and the rest."""
+    return "\ufeff" * text.startswith("\ufeff"), text.removeprefix("\ufeff")
 
 
 def _findings_of(file: Path, source: str, *, files: bool = True, regions: bool = True) -> Result:
     """Check the text of a spec file without a model."""
-    if file.suffix == ".json":
+    if _is_json(file, source):
         try:
             spec = from_json(source)
         except GrainError as error:
@@ -130,8 +156,8 @@ def _write(file: Path) -> None:
     try:
         with place.open(encoding="utf-8", newline="") as opened:
             text = opened.read()
-        mark = "\ufeff" * text.startswith("\ufeff")
-        fixed = fix_text(text.removeprefix(mark), lambda text: parse_all(text).diagnostics)
+        mark, text = _mark_and_text(text)
+        fixed = fix_text(text, lambda text: parse_all(text).diagnostics)
         with whole_file(place) as partial:
             partial.write_text(mark + fixed.text, encoding="utf-8", newline="")
             partial.chmod(place.stat().st_mode)
@@ -149,14 +175,14 @@ def _as_json(file: Path, result: Result, *, fix: bool) -> dict[str, Any]:
     if fix:
         value["fixed"] = [finding.as_json() for finding in result.corrected]
     if fix and file == STDIN:
-        value["text"] = result.source
+        value["text"] = result.written
     return value
 
 
 def _print(file: Path, result: Result, *, fix: bool) -> None:
     name = "standard input" if file == STDIN else str(file)
     if fix and file == STDIN and result.source is not None:
-        say(result.source, end="")
+        print_text(result.written)
     for finding in result.corrected:
         place = f"{name}:{finding.span.line}" if finding.span else name
         say(f"{place}: corrected: {finding.message}", err=True)

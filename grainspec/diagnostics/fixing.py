@@ -23,8 +23,8 @@ class Fixed(NamedTuple):
 def fix_text(text: str, check: Callable[[str], Sequence[Diagnostic]]) -> Fixed:
     """Apply the fixes of a text's findings until none is left, or none helps.
 
-    ``check`` gives the findings of a text. A round that leaves more errors than there were is taken
-    back.
+    ``check`` gives the findings of a text. A round that leaves more errors than there were, or
+    more statements that stand twice, is taken back.
     """
     corrected: list[Diagnostic] = []
     findings = check(text)
@@ -33,7 +33,7 @@ def fix_text(text: str, check: Callable[[str], Sequence[Diagnostic]]) -> Fixed:
         if not applied or better == text:
             break
         after = check(better)
-        if _errors(after) > _errors(findings):
+        if _errors(after) > _errors(findings) or _doubled(after) > _doubled(findings):
             break
         text, findings = better, after
         corrected += applied
@@ -42,6 +42,10 @@ def fix_text(text: str, check: Callable[[str], Sequence[Diagnostic]]) -> Fixed:
 
 def _errors(findings: Iterable[Diagnostic]) -> int:
     return sum(finding.is_error for finding in findings)
+
+
+def _doubled(findings: Iterable[Diagnostic]) -> int:
+    return sum(finding.code == "G007" for finding in findings)
 
 
 def apply_fixes(text: str, findings: Iterable[Diagnostic]) -> tuple[str, list[Diagnostic]]:

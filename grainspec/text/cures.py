@@ -57,7 +57,8 @@ def _converted(word: Token, declaration: Declaration) -> str:
     if word.type != "NUMBER" or not in_range(declaration, value):
         is_percent = word.type == "NUMBER" and declaration.kind == "percent" and 2 <= value <= 100
         return f"{decimal_text(value)}%" if is_percent else ""
-    if declaration.kind == "percent" and value != 1:  # 1 may be 1% or 100%
+    certain = value != 1 or "." in word or declaration.keyword == "until"  # 1 may be 1% or 100%
+    if declaration.kind == "percent" and certain:
         return percent_text(value)
     if declaration.kind in {"whole", "levels"} and value.is_integer():
         return str(int(value))

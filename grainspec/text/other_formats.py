@@ -10,6 +10,8 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 
 _YAML_HEAD = re.compile(r"^(?P<margin> *)(?P<key>[\w-]+):[ \t]*(?:[|>][-+]?)?(?:#.*)?$")
+_BEFORE = re.compile(r"\s*(?:(?:#|//).*|---\s*)?")
+"""Lines that can stand before the first one: empty ones, comments, and YAML's `---`."""
 _SYNTAX = frozenset({"G001", "G002", "G003", "G005", "G008", "G011"})
 
 
@@ -18,7 +20,8 @@ def other_format(text: str, findings: Sequence[Diagnostic]) -> Diagnostic | None
     if not any(finding.code in _SYNTAX for finding in findings):
         return None
     lines = text.split("\n")
-    number, line = next(((n, x) for n, x in enumerate(lines, 1) if x.strip()), (1, ""))
+    written = ((n, x) for n, x in enumerate(lines, 1) if not _BEFORE.fullmatch(x))
+    number, line = next(written, (1, ""))
     start = len(line) - len(line.lstrip())
     if line.lstrip().startswith(("{", "[")):
         cure = "Give the file a name that ends in `.json`, such as `edit.json`."

@@ -31,6 +31,7 @@ from grainspec.model.spec import (
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
+from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
 from grainspec.text.regions import RegionReader, token_of
@@ -90,9 +91,13 @@ def _parsed(text: str) -> Parsed:
         return Parsed(None, (finding,), text)
     lines: Lines | None = None
     correctable, characters = MAX_STATEMENTS, MAX_CORRECTED
+    loose: list[Loose] = []
+    blocks: dict[tuple[int, str], Statement] = {}
     for statement in statements(text, reader.unread):
         before = len(reader.findings)
         reader.read(statement)
+        if statement.tree is not None and statement.tree.data in BLOCKS_OF_LOOSE:
+            blocks.setdefault((statement.variant, str(statement.tree.data)), statement)
         if len(reader.findings) == before or not correctable or characters < 0:
             continue
         correctable -= 1
@@ -102,9 +107,13 @@ def _parsed(text: str) -> Parsed:
         better = corrected(text, lines, statement, found, _Readable(statement.variant))
         if better is not None:
             reader.findings[before:] = better
+            loose += loose_settings(text, statement, better)
             keywords = {fix.text for finding in better for fix in finding.fixes} & set(STATEMENTS)
             inside = f"{statement.variant}." if statement.variant else ""
             reader.unread |= {inside + keyword for keyword in keywords}
+    if loose:
+        changed = settled(text, loose, blocks, reader.unread)
+        reader.findings = [changed.get(finding, finding) for finding in reader.findings]
     spec = reader.assemble()
     other = other_format(text, reader.findings)
     if other:

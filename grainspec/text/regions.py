@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -125,8 +125,11 @@ class RegionReader:
         if _WINDOWS.search(_DOUBLED.sub("", written)):
             slashes = _WINDOWS.sub("/", _DOUBLED.sub("/", written))
             message = "a path has `/` between folders, not `\\`"
+            shared = written.startswith('"\\\\') and not written.startswith('"\\\\?')
+            slashes = f'"/{slashes[1:]}' if shared else slashes
             cure = f"Write `{slashes}`."
-            fixes = (Fix(span_of(token), slashes),)
+            # The path of a shared folder is right only on Windows.
+            fixes = () if shared else (Fix(span_of(token), slashes),)
             self.findings.append(Diagnostic("G012", message, cure, span_of(token), fixes))
             return slashes[1:-1]
         return self.string(token)
@@ -347,7 +350,7 @@ class RegionReader:
             which = "a box" if str(name) == "box" else "an ellipse"
             self.add_finding("G205", f"{which} has 4 sides; this has {len(arguments)}", cure, where)
             return None
-        shares = _as_shares(arguments)
+        shares = _as_shares(arguments, "sides", each=1)
         if shares:
             self.findings.append(shares)
             return None
@@ -360,6 +363,10 @@ class RegionReader:
 
     def _points(self, call: Tree[Token]) -> dict[str, Any] | None:
         """The points of a polygon."""
+        shares = _as_shares(call.children[1:], "points", each=2)
+        if shares:
+            self.findings.append(shares)
+            return None
         points = []
         for argument in call.children[1:]:
             words = argument.children if isinstance(argument, Tree) else [argument]
@@ -398,20 +405,34 @@ class RegionReader:
         return None
 
 
-def _as_shares(sides: list[Tree[Token] | Token]) -> Diagnostic | None:
-    """A finding about sides that are all written as shares of the frame, from 0 to 1."""
-    words = [side.children[0] if isinstance(side, Tree) else side for side in sides]
+def _as_shares(
+    arguments: Sequence[Tree[Token] | Token], what: str, *, each: int
+) -> Diagnostic | None:
+    """A finding about sides or points that are all written as shares of the frame.
+
+    Shares are from 0 to 1, or a little outside the frame. ``each`` is the number of lengths in an
+    argument.
+    """
+    groups = [part.children if isinstance(part, Tree) else [part] for part in arguments]
+    words = [word for group in groups for word in group]
     numbers = [word for word in words if isinstance(word, Token) and word.type == "NUMBER"]
-    if len(numbers) < len(words) or not all(0 <= number_of(number) <= 1 for number in numbers):
+    if len(numbers) < len(words) or not all(len(group) == each for group in groups):
         return None
-    if {number_of(number) for number in numbers} <= {0.0, 1.0}:
-        return None  # perhaps pixels
-    percents = [percent_text(number_of(number)) for number in numbers]
+    values = [number_of(number) for number in numbers]
+    if not values or not all(-0.5 <= value <= 1.5 for value in values):
+        return None
+    percents = [percent_text(value) for value in values]
     fixes = [Fix(span_of(number), text) for number, text in zip(numbers, percents, strict=True)]
-    message = f"the sides are written as shares of the frame: `{', '.join(map(str, numbers))}`"
-    cure = f"Write them in percent: `{', '.join(percents)}`."
+    written = _grouped(list(map(str, numbers)), each)
+    message = f"the {what} are written as shares of the frame: `{written}`"
+    cure = f"Write them in percent: `{_grouped(percents, each)}`."
     place = span_of(numbers[0]).to(span_of(numbers[-1]))
     return Diagnostic("G202", message, cure, place, tuple(fixes))
+
+
+def _grouped(texts: list[str], each: int) -> str:
+    """Lengths as the arguments of a shape, ``each`` in one."""
+    return ", ".join(" ".join(texts[at : at + each]) for at in range(0, len(texts), each))
 
 
 def _invalid_length(words: Iterable[Word]) -> str:

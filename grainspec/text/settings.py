@@ -90,6 +90,9 @@ def finding_of_record(error: ValidationError, written: Written) -> Diagnostic:
     if first.code == "G203":
         return first
     message = invalid_value(written.text, written.name, first.message)
+    start, dots, end = written.text.partition("..")
+    if dots and start.isdecimal() and end.isdecimal() and int(end) < int(start):
+        return replace(first, message=message, cure=f"Write `{end}..{start}`.")
     return replace(first, message=message)
 
 

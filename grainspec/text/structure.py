@@ -16,6 +16,7 @@ from grainspec.diagnostics import closest
 from grainspec.model.declaration import head_of
 from grainspec.model.names import RESERVED
 from grainspec.model.nodes import Node
+from grainspec.model.numbers import percent_text
 from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.brackets import (
@@ -56,9 +57,12 @@ _TEXTS = frozenset("video model source target negative".split())
 
 
 def _upper_case(text: str) -> Iterator[Correction]:
-    for token in lexed(text):
+    tokens = lexed(text)
+    for index, token in enumerate(tokens):
         lower = str(token).lower()
-        if token.type == "NAME" and lower != token and lower in _WORDS:
+        called = index + 1 < len(tokens) and tokens[index + 1].type == "LPAR"
+        word = lower in _WORDS or (called and lower in {"masks", *_SHAPES})
+        if token.type == "NAME" and lower != token and word:
             message = f"`{token}` is not in lower case, as all words of the language are"
             yield Correction(message, (replaced(token, lower),))
 
@@ -209,6 +213,27 @@ def _in_blocks(text: str) -> Iterator[Correction]:
             yield Correction("settings are separated by spaces, not commas", (change,))
 
 
+def _quoted_keys(text: str) -> Iterator[Correction]:
+    """Settings as the keys of JSON: `{ "cross": 1 }`."""
+    tokens = lexed(text)
+    known = SETTINGS.get("edit" if tokens[0].type in {"EDIT", "ADD"} else str(tokens[0]), {})
+    for key, sign in pairwise(tokens):
+        word = str(key).strip('"')
+        if key.type == "STRING" and is_sign(sign, ":") and word in known:
+            change = Change(offsets(key)[0], offsets(sign)[1], word)
+            yield Correction(f"settings have no quotes and no colon: `{key}:`", (change,))
+
+
+def _growth(text: str) -> Iterator[Correction]:
+    """How far a region grows as a share of the frame: `grow 0.02`."""
+    for word, number in pairwise(lexed(text)):
+        if word.type not in {"GROW", "SHRINK"} or number.type != "NUMBER":
+            continue
+        if 0 < float(number) < 1:
+            change = replaced(number, percent_text(float(number)))
+            yield Correction(f"`{number}` is written as a share of the frame", (change,))
+
+
 def _switches(text: str) -> Iterator[Correction]:
     """Options that take no value: `invert true`, `scaled=false`."""
     pattern = r"(?P<comma>,\s*)(?P<word>invert|scaled|in_order)\s*[=:]?\s*(?P<value>\w+)\b"
@@ -271,6 +296,23 @@ def _unquoted(text: str) -> Iterator[Correction]:
     start = spot[0] + inside.index(bare)
     message = f"texts and paths are written in quotes: `{bare}`"
     yield Correction(message, (Change(start, start + len(bare), f'"{bare}"'),))
+
+
+def _folder_end(text: str) -> Iterator[Correction]:
+    r"""A path that ends in `\`, which escapes the quote: `masks("masks\left\")`."""
+    tokens = lexed(text)
+    for index, token in enumerate(tokens):
+        in_masks = index > 1 and tokens[index - 1].type == "LPAR" and tokens[index - 2] == "masks"
+        if token.type != "UNCLOSED" or not (in_masks or (index == 1 and tokens[0] == "video")):
+            continue
+        match = re.match(r'"([^"\n]*\\)"(?=\s*(?:[,){]|$))', str(token))
+        if match is None or match[1].startswith("\\\\"):
+            continue
+        slashes = re.sub(r"\\+", "/", match[1]).removesuffix("/")
+        start = offsets(token)[0]
+        change = Change(start, start + match.end(), f'"{slashes}"')
+        message, cure = "a path has `/` between folders, not `\\`", f'Write `"{slashes}"`.'
+        yield Correction(message, (change,), cure, "G012")
 
 
 def _operators(text: str) -> Iterator[Correction]:
@@ -356,6 +398,8 @@ STRUCTURE: tuple[Rule, ...] = tuple(
         _list_items,
         _sides,
         square,
+        _quoted_keys,
+        _growth,
         _switches,
         _separators,
         _order,
@@ -365,6 +409,7 @@ STRUCTURE: tuple[Rule, ...] = tuple(
         _hyphens,
         _operators,
         _masks_missing,
+        _folder_end,
         _unquoted,
         mismatched,
         _commas,

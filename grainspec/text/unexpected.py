@@ -11,10 +11,12 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from grainspec.diagnostics import Diagnostic, Related, closest
 from grainspec.diagnostics.span import Span
+from grainspec.model.declaration import settings_of
 from grainspec.model.names import RESERVED
 from grainspec.model.rules import SHARED
+from grainspec.model.spec import BLOCKS, Edit
 from grainspec.model.statements import STATEMENTS
-from grainspec.text.foreign import WITHOUT_EQUAL
+from grainspec.text.foreign import SETTINGS_OF_OTHERS, STATEMENTS_OF_OTHERS, WITHOUT_EQUAL
 from grainspec.text.spans import after, span_of
 
 _NUMBERS = frozenset({"NUMBER", "PERCENT"})
@@ -50,6 +52,9 @@ _SPOKEN = {
 }
 _CLOSING = {"(": ")", "{": "}"}
 _WORDS_OF_OTHERS = {"and": "&", "or": "|", "not": "~", "minus": "-", "without": "-", "union": "|"}
+_ONE_REGION = (
+    "An edit has one region: define `region both = {0} | right` with your names, and edit `both`."
+)
 _INSTEAD = {
     **dict.fromkeys("“”„«»‘’'`", 'Put texts in straight double quotes: `"…"`.'),
     **dict.fromkeys("→⇒➔", "Write the arrow as `->`."),
@@ -72,11 +77,35 @@ def no_statement(token: Token) -> Diagnostic:
         return strange
     if token.type == "RBRACE":
         return Diagnostic("G001", "unmatched `}`", "Remove it.", span_of(token))
+    word = str(token).lower()
+    blocks = [] if word in WITHOUT_EQUAL else _blocks_of(word)
+    if token.type == "NAME" and blocks:
+        message = f"`{short(token)}` is a setting of {_listed(blocks, 'and')}, not a statement"
+        return Diagnostic("G001", message, _in_braces(str(token), blocks), span_of(token))
     near = closest(str(token), STATEMENTS)
     words = _listed(STATEMENTS, "or")
     cure = f"Did you mean `{near}`?" if near else f"Statements begin with {words}."
     cure = WITHOUT_EQUAL.get(str(token).lower(), cure)
     return Diagnostic("G001", f"unknown statement `{short(token)}`", cure, span_of(token))
+
+
+def _blocks_of(word: str) -> list[str]:
+    """The statements that have a setting of this name, here or in other tools."""
+    if word in STATEMENTS_OF_OTHERS:
+        return []
+    settings = {name: settings_of(block.model) for name, block in BLOCKS.items()}
+    settings["edit"] = settings_of(Edit)
+    ours = [name for name, known in settings.items() if word in known]
+    others = [name for name in settings if word in SETTINGS_OF_OTHERS.get(name, {})]
+    return ours or (others if len(others) == 1 else [])
+
+
+def _in_braces(word: str, blocks: list[str]) -> str:
+    name = blocks[0]
+    ours = SETTINGS_OF_OTHERS.get(name, {}).get(word.lower())
+    keyword = ours.keyword if ours else word
+    start = {"video": 'video "…"', "edit": 'edit … -> "…"', "control": "control …"}.get(name, name)
+    return f"Write it in braces there: `{start} {{ {keyword} … }}`."
 
 
 def _strange(token: Token) -> Diagnostic | None:
@@ -128,6 +157,9 @@ def named_sign(sign: str) -> str:
 def unexpected(machine: InteractiveParser, token: Token, before: Token) -> Diagnostic:
     """A finding about a token that does not fit after ``before``."""
     strange = _strange(token)
+    if strange and token == "[" and before.type in {"EDIT", "CLASS", "INSTANCE"}:
+        message = f"unexpected `[` after `{short(before)}`"
+        return Diagnostic("G001", message, _ONE_REGION.format("left"), span_of(token))
     if strange:
         return strange
     expected = _expected(machine)
@@ -161,6 +193,8 @@ def _meant(token: Token, before: Token, expected: list[str]) -> str:
         return f"Put settings in braces: `{{ {text} … }}`."
     if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"]:
         return f"Put settings in braces: `{{ {before} {text} … }}`."
+    if token.type in {"COMMA", "VBAR", "AMPERSAND"} and "`->`" in expected:
+        return _ONE_REGION.format(before)
     if token.type == "COMMA" and expected == ["`{`"]:
         return "Begin a new statement for each edit."
     return ""

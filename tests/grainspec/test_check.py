@@ -13,6 +13,7 @@ from command import Grain
 
 import grainspec
 from grainspec.checking import MAX_BYTES, check_all
+from grainspec.json_format import to_json
 from grainspec.regions.polarity import seem_inverted
 
 
@@ -242,7 +243,7 @@ def test_fix_corrects_the_file(grain: Grain, clip: ClipFolder) -> None:
     path.chmod(0o640)
     said = grain("check", "--fix", path)
     assert said.code == 1
-    assert "unknown statement `fps`" in said.err
+    assert "`fps` is a setting of `video`, not a statement" in said.err
     assert "corrected: `=>` is not an arrow" in said.err
     assert "1 error, 8 corrected" in said.err
     right = (
@@ -284,3 +285,35 @@ def test_standard_input(grain: Grain, clip: ClipFolder, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     (file,) = grain("check", "--fix", "-", "--format", "json").json["files"]
     assert file["text"] == clip.spec_text()
+
+
+def test_standard_input_keeps_its_line_ends(
+    grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clip.root)
+    right = "\ufeff" + clip.spec_text(edits='edit left\t-> "green robot"\n').replace("\n", "\r\n")
+    wrong = io.BytesIO(right.replace("->", "=>").encode())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(wrong))
+    (file,) = grain("check", "--fix", "-", "--no-files", "--format", "json").json["files"]
+    assert file["text"] == right
+    wrong.seek(0)
+    assert grain("check", "--fix", "-", "--no-files").out == right
+
+
+def test_json_on_standard_input(
+    grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clip.root)
+    spec = grainspec.parse(clip.spec_text())
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n" + to_json(spec)))
+    assert grain("check", "-").out == "standard input: fine\n"
+
+
+def test_json_is_not_corrected(grain: Grain, clip: ClipFolder) -> None:
+    path = clip.root / "edit.json"
+    path.write_text(to_json(grainspec.parse(clip.spec_text())))
+    before = path.read_bytes()
+    said = grain("check", "--fix", path)
+    assert (said.code, said.out) == (0, f"{path}: fine\n")
+    assert "not corrected: JSON is only checked" in said.err
+    assert path.read_bytes() == before

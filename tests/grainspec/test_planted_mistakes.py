@@ -507,6 +507,96 @@ KINDS = [
         'video "clip.mp4" { frames 0..48 }',
         "0..48",
     ),
+    Mistake(
+        REGION,
+        "region left  = BOX(0%, 0%, 40%, 100%)",
+        "G205",
+        "`BOX` is not in lower case, as all words of the language are",
+        "BOX",
+        REGION,
+    ),
+    Mistake(
+        REGION,
+        "region left  = REST",
+        "G101",
+        "unknown region `REST`",
+        "REST",
+        "region left  = rest",
+    ),
+    Mistake(
+        REGION,
+        "region left  = right grow 0.02",
+        "G001",
+        "`0.02` is written as a share of the frame",
+        "0.02",
+        "region left  = right grow 2%",
+    ),
+    Mistake(
+        REGION,
+        "region left  = polygon(0.1 0.2, 0.4 0.2, 0.4 0.9)",
+        "G202",
+        "the points are written as shares of the frame: `0.1 0.2, 0.4 0.2, 0.4 0.9`",
+        "0.1 0.2, 0.4 0.2, 0.4 0.9",
+        "region left  = polygon(10% 20%, 40% 20%, 40% 90%)",
+    ),
+    Mistake(
+        REGION,
+        "region left  = box(-0.1, 0.2, 1.1, 0.9)",
+        "G202",
+        "the sides are written as shares of the frame: `-0.1, 0.2, 1.1, 0.9`",
+        "-0.1, 0.2, 1.1, 0.9",
+        "region left  = box(-10%, 20%, 110%, 90%)",
+    ),
+    Mistake(
+        REGION,
+        "region left  = box(0, 0, 1, 1)",
+        "G202",
+        "the sides are written as shares of the frame: `0, 0, 1, 1`",
+        "0, 0, 1, 1",
+        "region left  = box(0%, 0%, 100%, 100%)",
+    ),
+    Mistake(
+        REGION,
+        'region left  = masks("masks\\left\\", invert)',
+        "G012",
+        "a path has `/` between folders, not `\\`",
+        '"masks\\left\\"',
+        'region left  = masks("masks/left", invert)',
+    ),
+    Mistake(
+        VIDEO,
+        'video "\\\\nas\\new\\clip.mp4"',
+        "G012",
+        "a path has `/` between folders, not `\\`",
+        '"\\\\nas\\new\\clip.mp4"',
+        'video "//nas/new/clip.mp4"',
+        '"//nas/new/clip.mp4"',
+    ),
+    Mistake(
+        MORE,
+        "attention { until 1.0 }",
+        "G202",
+        "invalid value `1.0` for `until`: a percentage from 0% to 100%",
+        "1.0",
+        "attention { until 100% }",
+    ),
+    Mistake(
+        MORE,
+        "attention { until 1 }",
+        "G202",
+        "invalid value `1` for `until`: a percentage from 0% to 100%",
+        "1",
+        "attention { until 100% }",
+    ),
+    Mistake(
+        VIDEO,
+        'video "clip.mp4" { frames 7..0 }',
+        "G202",
+        "invalid value `7..0` for `frames`: the last frame (0) comes before the first (7)",
+        "7..0",
+        'video "clip.mp4" { frames 0..7 }',
+        "0..7",
+    ),
 ]
 
 
@@ -631,3 +721,44 @@ def test_fixes_keep_line_ends() -> None:
         "`EDIT` is not in lower case, as all words of the language are",
         "`=>` is not an arrow",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "cure"),
+    [
+        ("resolution 512x512", "`resolution` is a setting of `video`", 'video "…" { size … }'),
+        ("size 96x96", "`size` is a setting of `video`", 'video "…" { size … }'),
+        ("frames 0..3", "`frames` is a setting of `video`, `attention` and `context`", "video"),
+        ("weight 120%", "`weight` is a setting of `edit`", 'edit … -> "…" { weight … }'),
+        ("until 0.3", "`until` is a setting of `attention` and `control`", "attention { until … }"),
+        ('edit left, right -> "hat"', "unexpected `,` after `left`", "both = left | right"),
+        ('edit [left, right] -> "hat"', "unexpected `[` after `edit`", "both = left | right"),
+    ],
+)
+def test_what_belongs_elsewhere_is_told_its_place(line: str, message: str, cure: str) -> None:
+    (finding,) = findings(f"{GOOD}{line}\n")
+    assert finding.message.startswith(message)
+    assert cure in finding.cure
+    assert not finding.fixes
+
+
+def test_a_region_is_not_suggested_for_itself() -> None:
+    finding = findings(GOOD + "region trees = tree\n")[0]
+    assert finding.message == "unknown region `tree`"
+    assert finding.cure == "There are `left`, `right`."
+
+
+@pytest.mark.parametrize(
+    "text", ['# mine\n\n{"grain": 1}\n', '---\n{"grain": 1}\n', "# a\n---\nvideo:\n  path: c\n"]
+)
+def test_comments_before_other_formats(text: str) -> None:
+    (finding,) = findings(text)
+    assert finding.code == "G013"
+    assert fix_text(text, lambda text: parse_all(text).diagnostics).text == text
+
+
+def test_settings_as_keys_of_json() -> None:
+    text = GOOD + 'attention { "cross": 1, "self": 0.3 }\n'
+    fixed = fix_text(text, lambda text: parse_all(text).diagnostics)
+    assert fixed.text == GOOD + "attention { cross 1 self 0.3 }\n"
+    assert [finding.code for finding in fixed.left if finding.is_error] == []
