@@ -102,19 +102,16 @@ class Shades:
         return "soft" if of_frame > 0.01 or (of_frame > 0.002 and of_region > 0.2) else "binary"
 
     def _has_labels(self) -> bool:
-        """Whether three or more values have areas of their own that are not noise.
+        """Whether three or more values are those of objects, and not noise.
 
+        A value is an object's if it has areas of its own; white also as the line around objects.
         Compression makes noise at both ends: a bit brighter than black and a bit darker than white.
         """
-        areas = {
-            self.white if self._near_white(value) else value
-            for value, count in self.counts.items()
-            if self.solid[value] >= _SOLID * count
-        }
+        areas = {v for v, count in self.counts.items() if self.solid[v] >= _SOLID * count}
         inner = [value for value in self.values if 0 < value < self.white]
         ends = {self._near_white(v) for v in inner if self._near_white(v) or self._near_black(v)}
         noise = len(ends) == 2 and all(self._near_white(v) or self._near_black(v) for v in areas)
-        return len(areas) > 2 and not noise
+        return len(areas | ({self.white} & {*self.counts})) > 2 and not noise
 
     def _near_black(self, value: int) -> bool:
         return value < _NEAR * self.white
