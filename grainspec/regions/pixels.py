@@ -34,6 +34,8 @@ class Pixels:
         self.shades: Shades | None = None
         self.colours: Counter[Rgb] = Counter()
         self.entries: dict[int, Rgb] = {}
+        self.alike: tuple[int, ...] = ()
+        self.chosen: Rgb | None = None
         self.has_index = True
         self.opaque = source.alpha
         self.values: set[int] = set()
@@ -70,6 +72,14 @@ class Pixels:
         if self.opaque:
             message = f"`alpha` does not apply: the masks in {self.place} are opaque everywhere"
             raise fail("G308", message, "Remove `alpha`.", self.source.span_of("alpha"))
+        if self.alike:
+            shown = listed([f"`index {entry}`" for entry in self.alike])
+            colour = hex_of(self.entries[self.alike[0]])
+            message = f"palette entries of the masks in {self.place} have the same colour "
+            message += f"(`{colour}`): {shown}"
+            cure = f"Select the object's: `masks(…, index {max(self.alike)})`. If the region is "
+            cure += f'all of the colour, write `masks(…, colour "{colour}")`.'
+            raise fail("G320", message, cure, self.source.span)
         if self.colours:
             raise self._coloured()
         if self.shades is None:
@@ -118,6 +128,8 @@ class Pixels:
         from PIL import Image
 
         if image.mode in {"P", "L"}:
+            if image.mode == "P":
+                self._require_same_colour(image, index, title)
             # The bytes of a palette image are its indices; converting would lose them.
             plain = Image.frombytes("L", image.size, image.tobytes())
             self.values |= {value for value, count in enumerate(plain.histogram()) if count}
@@ -181,11 +193,25 @@ class Pixels:
         return bool(found)
 
     def _count_entries(self, image: Image.Image) -> None:
-        palette = image.getpalette("RGB") or []
-        for _, index in image.getcolors(256) or []:
-            rgb = palette[3 * cast(int, index) : 3 * cast(int, index) + 3]
-            if len(rgb) == 3:
-                self.entries[cast(int, index)] = (rgb[0], rgb[1], rgb[2])
+        used = _used_entries(image)
+        self.entries |= used
+        entries_of: dict[Rgb, list[int]] = {}
+        for index, rgb in sorted(used.items()):
+            entries_of.setdefault(rgb, []).append(index)
+        twice = (tuple(entries) for entries in entries_of.values() if len(entries) > 1)
+        self.alike = self.alike or next(twice, ())
+
+    def _require_same_colour(self, image: Image.Image, index: int, title: str) -> None:
+        """Refuse palettes in which another entry has the colour that ``index`` had before."""
+        used = _used_entries(image)
+        other = next((entry for entry, rgb in used.items() if rgb == self.chosen), index)
+        if other != index and used.get(index) != self.chosen:
+            colour = hex_of(used[other])
+            message = f"in {title}, the colour `{colour}` of `index {index}` is that of entry "
+            message += f"{other}: the palettes of the masks differ"
+            cure = f'Select by colour: `masks("{self.source.path}", colour "{colour}")`.'
+            raise fail("G308", message, cure, self.source.span_of("index"))
+        self.chosen = self.chosen or used.get(index)
 
     def _index_of(self, value: int) -> str:
         """The option that selects a shade of grey: in a palette, by its entry."""
@@ -195,6 +221,17 @@ class Pixels:
     def _coloured(self) -> GrainError:
         entries = self.entries if self.has_index else {}
         return coloured(self.source, self.place, self.colours, entries, lossy=self.lossy)
+
+
+def _used_entries(image: Image.Image) -> dict[int, Rgb]:
+    """The colours of a palette's entries that occur in an image."""
+    palette = image.getpalette("RGB") or []
+    entries: dict[int, Rgb] = {}
+    for _, index in image.getcolors(256) or []:
+        rgb = palette[3 * cast(int, index) : 3 * cast(int, index) + 3]
+        if len(rgb) == 3:
+            entries[cast(int, index)] = (rgb[0], rgb[1], rgb[2])
+    return entries
 
 
 def _as_colour(value: int) -> str:

@@ -178,6 +178,48 @@ def test_palettes_are_selected_by_entry(
     assert (region(big, source) == objects[0]).all()
 
 
+@pytest.mark.parametrize("colour", [(255, 255, 255), (128, 0, 0)])
+def test_palette_entries_of_one_colour(
+    big: ClipFolder,
+    objects: tuple[list[np.ndarray], list[np.ndarray]],
+    colour: tuple[int, int, int],
+) -> None:
+    images = greys(*objects, 0, 1, 2)
+    for image in images:
+        image.putpalette([0, 0, 0, *colour, *colour])
+    save(big, images)
+    finding = refused(big, 'masks("m")')
+    assert (finding.code, "`index 1` and `index 2`" in finding.message) == ("G320", True)
+    entry, both = cured('masks("m")', finding)
+    assert (region(big, entry) == objects[1]).all()
+    assert (region(big, both) == np.add(*objects)).all()
+
+
+def test_palettes_whose_entries_change_places(
+    big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
+) -> None:
+    images = [*greys(*objects, 0, 1, 2)[:2], greys(*objects, 0, 2, 1)[2]]
+    for image, (one, other) in zip(images, [(RED, GREEN), (RED, GREEN), (GREEN, RED)], strict=True):
+        image.putpalette([0, 0, 0, *one, *other])
+    save(big, images)
+    finding = refused(big, 'masks("m", index 1)')
+    assert (finding.code, "entry 2" in finding.message) == ("G308", True)
+    (source,) = cured("masks()", finding)
+    assert (region(big, source) == objects[0]).all()
+    assert findings(big, 'masks("m", index 1)', 'video "clip" { frames 0..1 }') == []
+
+
+def test_ids_may_have_other_colours_on_other_frames(
+    big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
+) -> None:
+    images = greys(*objects, 0, 1, 2)
+    for number, image in enumerate(images):
+        image.putpalette([0, 0, 0, 10 * number + 90, 40, 0, 0, 10 * number + 90, 40])
+    save(big, images)
+    assert (region(big, 'masks("m", index 1)') == objects[0]).all()
+    assert findings(big, 'masks("m", index 1)') == []
+
+
 def test_a_palette_of_black_and_white_is_a_mask(
     big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
 ) -> None:
