@@ -67,8 +67,11 @@ class Pixels:
         """What is doubtful about all images together; raise GrainError for what is wrong."""
         if self.largest == 1 and cutoff(self.source, 255) > 1 and not self.source.alpha:
             message = f"the masks in {self.place} contain only 0 and 1, which are both nearly black"
-            cure = "Save them with 0 and 255, or write `masks(…, index 1)`."
-            raise fail("G308", message, cure, self.source.span)
+            cure = "Save them with 0 and 255"
+            if not self.lossy:
+                option = self._index_of(1) if self.has_index else _as_colour(1)
+                cure += f", or write `masks(…, {option})`"
+            raise fail("G308", message, f"{cure}.", self.source.span)
         if self.opaque:
             message = f"`alpha` does not apply: the masks in {self.place} are opaque everywhere"
             raise fail("G308", message, "Remove `alpha`.", self.source.span_of("alpha"))
@@ -84,6 +87,14 @@ class Pixels:
             raise self._coloured()
         if self.shades is None:
             return []
+        noise = self.largest and not self.shades.bright and self.shades.verdict() == "binary"
+        if noise and self.lossy and not self.source.invert:
+            values = listed(list(map(str, self.shades.values)))
+            message = f"the region is empty: the masks in {self.place} have the values {values}, "
+            message += "all nearly black"
+            cure = "Compression mixes values that are so close. Save the masks as grey PNG: with 0 "
+            cure += "and 255, or with ids, and then select the object's with `index`."
+            raise fail("G307", message, cure, self.source.span)
         selects = self._index_of if self.has_index else _as_colour
         unselectable = self.lossy or self.source.alpha
         return shade_findings(
@@ -144,6 +155,14 @@ class Pixels:
             return Image.fromarray((values == index).astype(np.uint8) * 255)
         message = f"`index` does not apply: {title} has colours ({image.mode})"
         cure = 'Select a colour, such as `colour "#800000"`, or save it with a palette.'
+        if self.lossy:
+            message = f"`index` does not apply: compression has changed the values of {title}"
+            cure = f"Save the masks as grey PNG, then select the object's with `index {index}`."
+        elif index < 256 and image.mode == "RGB" and not colours_of(image, lossy=False):
+            shown = hex_of((index, index, index))
+            cure = (
+                f'Select the grey by its colour: `masks("{self.source.path}", colour "{shown}")`.'
+            )
         raise fail("G308", message, cure, self.source.span)
 
     def _of_colour(self, image: Image.Image, colour: str, title: str) -> Image.Image:

@@ -350,6 +350,44 @@ def test_videos(big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarra
     assert region(big, source).any()
 
 
+def test_index_selects_from_videos_that_are_grey(
+    big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
+) -> None:
+    ids = [np.asarray(image) for image in greys(*objects, 0, 1, 2)]
+    write_video(big.root / "m.mkv", ids, "ffv1")
+    for number in (0, 1):
+        chosen = region(big, f'masks("m.mkv", index {number + 1})')
+        assert (chosen == objects[number]).all()
+    finding = refused(big, 'masks("m.mkv")')
+    assert (finding.code, "0, 1 and 2" in finding.message) == ("G320", True)
+    (source,) = cured('masks("m.mkv")', finding)
+    assert (source, (region(big, source) == objects[0]).all()) == ('masks("m.mkv", index 1)', True)
+
+
+def test_ids_in_compressed_videos(
+    big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
+) -> None:
+    write_video(big.root / "m.mp4", [np.asarray(i) for i in greys(*objects, 0, 1, 2)], "libx264")
+    for source in ('masks("m.mp4")', 'masks("m.mp4", index 1)'):
+        finding = refused(big, source)
+        assert "grey PNG" in finding.cure
+        assert "masks(…" not in finding.cure
+    finding = refused(big, 'masks("m.mp4")')
+    assert (finding.code, "the values 0" in finding.message) == ("G307", True)
+
+
+def test_index_on_grey_pictures_with_colours(
+    big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
+) -> None:
+    save(big, [image.convert("RGB") for image in greys(*objects, 0, 1, 2)])
+    finding = refused(big, 'masks("m", index 1)')
+    (source,) = cured("masks()", finding)
+    assert (region(big, source) == objects[0]).all()
+    save(big, [image.convert("RGB") for image in greys(*objects, 0, 1, 0)])
+    (source,) = cured('masks("m")', refused(big, 'masks("m")'))
+    assert (region(big, source) == objects[0]).all()
+
+
 def test_all_frames_are_judged_together(
     big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
 ) -> None:
