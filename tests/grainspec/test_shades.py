@@ -364,6 +364,22 @@ def test_index_selects_from_videos_that_are_grey(
     assert (source, (region(big, source) == objects[0]).all()) == ('masks("m.mkv", index 1)', True)
 
 
+@pytest.mark.parametrize("grey", [90, 128, 200])
+@pytest.mark.parametrize("suffix", ["mp4", "jpg"])
+def test_a_small_grey_object_in_compressed_masks(big: ClipFolder, grey: int, suffix: str) -> None:
+    small = [big.mask(120, 50 + i, 132, 62 + i) for i in range(3)]
+    images = greys([big.mask(20, 20, 100, 100)] * 3, small, 0, 255, grey)
+    if suffix == "mp4":
+        write_video(big.root / "m.mp4", [np.asarray(image) for image in images], "libx264")
+    else:
+        save(big, images, "jpg")
+    source = 'masks("m.mp4")' if suffix == "mp4" else 'masks("m")'
+    finding = warned(big, source)
+    assert finding.code == "G321"
+    (said,) = cured(source, finding)
+    assert findings(big, said) == []
+
+
 def test_ids_in_compressed_videos(
     big: ClipFolder, objects: tuple[list[np.ndarray], list[np.ndarray]]
 ) -> None:
