@@ -97,7 +97,8 @@ def check_numbering(spec: EditSpec, path: Path, facts: ClipFacts) -> list[Diagno
     images = still_images(path) or []
     names = " and ".join(f"frame {k} is {image.name}" for k, (_, image) in enumerate(images[:2]))
     message = f"frames are counted from 0: in {video.path}, {names}"
-    cure = f"If the spec means the numbers of the files, subtract {facts.first} from each."
+    cure = f"If the spec means the numbers of the files, subtract {facts.first} from each. Masks "
+    cure += "that have the files' numbers keep these."
     return [Diagnostic("G336", message, cure, video.span_of("frames" if video.frames else "path"))]
 
 

@@ -12,6 +12,9 @@ from typing import Literal
 from grainspec.clip.facts import IMAGE_SUFFIXES, ClipFacts
 from grainspec.clip.timing import timestamps
 
+_NEARLY = 0.05
+"""Clips of as many frames whose rates differ by less were made of the same frames."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -37,6 +40,8 @@ def match_frames(
     by_number = tuple(frames)
     if own.frames == facts.frames and same_rate(clip, facts, other, own):
         return Match(by_number, "number")
+    if own.frames == facts.frames and abs(own.fps - facts.fps) < _NEARLY * facts.fps:
+        return Match(by_number, "doubtful")  # such as PAL's 25 for film's 23.976
     times = timestamps(clip) if _is_timed(clip) else None
     own_times = timestamps(other) if _is_timed(other) else None
     if not times or not own_times or _same_times(times, own_times, facts.fps):

@@ -192,6 +192,8 @@ Colour = Annotated[
     str, Field(json_schema_extra={"pattern": "^#[0-9a-fA-F]{6}$"}), AfterValidator(_colour)
 ]
 
+_MaskIndex = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
 
 class MaskFiles(_Algebra):
     """Masks in files; white pixels are in the region.
@@ -221,7 +223,7 @@ class MaskFiles(_Algebra):
         description="For images, videos and arrays: the share of full white from which a pixel is "
         "in the region; 50% is 128 of 255. With it, masks may have any shades of grey.",
     )
-    index: Annotated[Annotated[int, Field(ge=0, le=65535)] | None, InText(absent="none")] = Field(
+    index: Annotated[_MaskIndex | None, InText(absent="none")] = Field(
         default=None,
         description="Select the pixels with this value: the index of a palette (as in DAVIS), a "
         "grey value or an array's number. In labels, select the object with this track, instance "

@@ -58,14 +58,29 @@ def _of_data_set(document: dict[str, Any]) -> Labels:
         place = {image["id"]: frame for frame, image in enumerate(images)}
         named = _categories(document)
         for annotation in document["annotations"]:
-            frame, segmentation = place[annotation["image_id"]], annotation["segmentation"]
-            labels.objects.append(_labelled(annotation, frame, segmentation, named))
+            image = annotation["image_id"]
+            if image not in place:
+                raise ValueError(f"an annotation has the image_id {image}, which no image has")
+            segmentation = _outlines(annotation)
+            labels.objects.append(_labelled(annotation, place[image], segmentation, named))
         labels.number_by_names(names)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its images and annotations do not match: {error!r}") from error
+    except KeyError as error:
+        raise ValueError(f"an image or annotation has no `{error.args[0]}`") from error
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"its images and annotations are not COCO's: {error}") from error
     if not images:
         raise ValueError("it has no images")
     return labels
+
+
+def _outlines(annotation: dict[str, Any]) -> Any:
+    """What outlines an object; None if it has a box only."""
+    found = annotation.get("segmentation")
+    box: Any = annotation.get("bbox")
+    boxed = isinstance(box, list) and len(box) == 4 and all(isinstance(n, int | float) for n in box)
+    if found or not boxed:
+        return annotation["segmentation"]
+    return None if box[2] * box[3] > 0 else []
 
 
 def _of_video(document: dict[str, Any]) -> Labels:

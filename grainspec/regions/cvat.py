@@ -46,8 +46,10 @@ def labels_of_cvat(content: bytes) -> Labels:
         return reader.labels()
     except expat.ExpatError as error:
         raise ValueError(f"it is not XML: {error}") from error
-    except (KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"a shape is broken: {error!r}") from error
+    except KeyError as error:
+        raise ValueError(f"a shape or frame has no `{error.args[0]}`") from error
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"a shape is broken: {error}") from error
 
 
 def _refuse_doctype(*_: Any) -> None:
@@ -128,6 +130,10 @@ class _Reader:
         width, height = self.meta.get("width"), self.meta.get("height")
         size = [int(height), int(width)] if width and height else None
         place = {number: index for index, number in enumerate(numbers)}
+        for shape in self.shapes:
+            if shape.frame not in place:
+                message = f"a shape is on frame {shape.frame}, and the task has only the frames "
+                raise ValueError(message + ", ".join(map(str, numbers[:3])) + ", …")
         objects = [replace(shape, frame=place[shape.frame]) for shape in self.shapes]
         return Labels(sizes=[size] * len(numbers), objects=objects, numbers=numbers)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
+from grainspec.diagnostics import visible
 
 MAX_FRAMES = 1_000_000
+
+_HASH = re.compile(r"(?<![^\W_])(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,}(?![^\W_])", re.IGNORECASE)
+"""Eight or more hex digits, of which some are letters and some are not."""
 
 
 class Ellipse(NamedTuple):
@@ -52,13 +57,15 @@ class Labels:
 
     ``numbers`` are the frames' numbers, in ascending order; without them, frames are numbered by
     their place. ``sizes`` are each frame's height and width, not yet checked; None if the document
-    gives none. ``by_order`` says why frames with names have no numbers.
+    gives none. ``by_order`` says why frames with names have no numbers; ``random`` is one of these
+    names if they are hashes, so that their order means nothing.
     """
 
     sizes: list[Any]
     objects: list[Labelled] = field(default_factory=list)
     numbers: Sequence[int] | None = None
     by_order: str = ""
+    random: str = ""
 
     def number_by_names(self, names: Sequence[str]) -> None:
         """Number and sort the frames by the names of their images, else sort them by name.
@@ -66,6 +73,9 @@ class Labels:
         Raises ValueError if two have the same number.
         """
         numbers = self._numbers_in(names)
+        hashes = [name for name in names if _HASH.search(name)]
+        if self.by_order and 2 * len(hashes) > len(names) > 1:
+            self.random = visible(hashes[0])
         order: Sequence[int | str] = numbers or names
         ranked = sorted(range(len(names)), key=order.__getitem__)
         place = {index: frame for frame, index in enumerate(ranked)}

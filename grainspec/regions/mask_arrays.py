@@ -42,6 +42,8 @@ _UNREADABLE = (
     zlib.error,
 )
 """What NumPy and zipfile raise for broken files."""
+_FEW = 24
+"""So many different numbers can be those of objects."""
 
 
 class _Arrays:
@@ -78,7 +80,7 @@ class _Arrays:
             if index is not None:
                 self.values |= {*np.unique(frame).tolist()}
             elif self.shades:
-                self.shades.add(frame)
+                self.shades.add(frame.astype(np.uint8) if frame.dtype.kind == "f" else frame)
             inside = frame >= least if index is None else frame == index
             yield Image.fromarray(inside.astype(np.uint8) * 255)
 
@@ -98,6 +100,7 @@ class _Arrays:
         Numbers with fractions are shares from 0 to 1, and need a threshold.
         """
         kinds: set[str] = set()
+        values: set[float] = set()
         low = high = np.float64(0)
         highest = 1
         for number in self.numbers:
@@ -109,13 +112,16 @@ class _Arrays:
             low, high = np.minimum(low, frame.min()), np.maximum(high, frame.max())
             if frame.dtype.kind in "iu":
                 highest = int(np.iinfo(frame.dtype).max)
+            elif frame.dtype.kind == "f" and len(values) <= _FEW:
+                values |= {*np.unique(frame)[: _FEW + 1].tolist()}
         if "f" in kinds:
-            self._refuse_fractions(float(low), float(high))
+            if self.source.threshold is not None or not values <= {0, 1} or high > 1 or low < 0:
+                self._refuse_fractions(float(low), float(high), values)
             return 1
         return next(min(white, highest) for white in (1, 255, highest) if high <= white)
 
-    def _refuse_fractions(self, low: float, high: float) -> None:
-        """Refuse logits, other numbers with fractions, and probabilities without a threshold."""
+    def _refuse_fractions(self, low: float, high: float, values: set[float]) -> None:
+        """Refuse logits, ids, other fractions, and probabilities without a threshold."""
         about = f"the masks {self.place} have numbers with fractions, from {low:.4g} to {high:.4g}"
         if not (np.isfinite(low) and np.isfinite(high)):
             raise self._fail(
@@ -125,6 +131,12 @@ class _Arrays:
             if self.source.threshold is None:
                 cure = "If they are probabilities, write `masks(…, threshold 50%)`, or save bool: "
                 raise self._fail("G308", about, cure + self._bool("0.5"))
+        elif low >= 0 and len(values) <= _FEW and _are_ids(values):
+            first = int(min(values - {0}))
+            about = f"the masks {self.place} have the type float, and the values "
+            about += listed([f"{value:.0f}" for value in sorted(values)])
+            cure = f"If they are ids, save integers: `{self._integers()}`; then select the "
+            raise self._fail("G308", about, f"{cure}object's with `index {first}`.")
         elif low >= 0 and high <= 255:
             raise self._fail("G308", about, f"Save bool: {self._bool(127)}")
         else:
@@ -132,6 +144,10 @@ class _Arrays:
 
     def _bool(self, least: object) -> str:
         """The line of NumPy that saves bool, for pasting."""
+        raise NotImplementedError
+
+    def _integers(self) -> str:
+        """NumPy that saves whole numbers, for pasting."""
         raise NotImplementedError
 
     def _check_type(self, dtype: np.dtype[Any]) -> None:
@@ -181,6 +197,11 @@ class ArrayMasks(_Arrays):
         name = f"{self.source.path.removesuffix(self.place.suffix)}_bool.npy"
         load = f'numpy.load("{self.source.path}"){member}'
         return f'`numpy.save("{name}", {load} > {least})`; then name that file.'
+
+    def _integers(self) -> str:
+        member = f'["{self.member}"]' if self.member else ""
+        name = f"{self.source.path.removesuffix(self.place.suffix)}_ids.npy"
+        return f'numpy.save("{name}", numpy.load("{self.source.path}"){member}.astype(int))'
 
     def _mapped(self) -> npt.NDArray[Any]:
         with open_regular(self.place) as stream:
@@ -273,6 +294,15 @@ class ArrayFiles(_Arrays):
 
     def _bool(self, least: object) -> str:
         return f"`numpy.save(path, numpy.load(path) > {least})` for each file."
+
+    def _integers(self) -> str:
+        return "numpy.save(path, numpy.load(path).astype(int))"
+
+
+def _are_ids(values: set[float]) -> bool:
+    """Whether numbers of a type with fractions are whole, and not the two of a mask."""
+    several = len(values) > 2 or 1 < max(values) < 128
+    return several and all(value == int(value) for value in values)
 
 
 def _without_channel(shape: tuple[int, ...], axes: int) -> tuple[Any, ...]:

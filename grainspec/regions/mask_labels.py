@@ -48,6 +48,11 @@ class LabelMasks:
     ) -> None:
         self.source, self.place, self.kind, self.labels = source, place, kind, labels
         self.shape = shape
+        if labels.random and not source.in_order:
+            message = f"the names of the images in {place} are random, such as {labels.random}: "
+            message += "which frames they are is unknown"
+            cure = "Export them with the frames' numbers in the names, such as 00000.jpg."
+            raise fail("G322", message, cure, source.span)
         numbers = labels.numbers
         self.numbers: Sequence[int] = range(len(labels.sizes)) if numbers is None else numbers
         self.uncounted = numbers is None
@@ -122,6 +127,8 @@ class LabelMasks:
                 require_size(self.source, self.title(number), shape[::-1], self.shape[::-1])
                 mask = np.zeros(shape, np.bool_)
                 for one in found:
+                    if one.segmentation is None:
+                        raise ValueError("an object has a box only; export segmentations")
                     mask |= draw(one.segmentation, shape)
             except (ValueError, TypeError, OverflowError) as error:
                 raise _unreadable(self.source, self.title(number), self.kind, error) from error
@@ -130,8 +137,10 @@ class LabelMasks:
     def findings(self) -> list[Diagnostic]:
         """Raise GrainError for a region of several objects that no option names.
 
-        G325 if an index selects what several objects share, G320 if nothing was selected.
+        G325 if an index selects what several objects share, G320 if nothing was selected, G308 for
+        frames on which the selected object may be one without a number.
         """
+        self._refuse_unnumbered()
         used = [found for frame in sorted(self.used) for found in self.objects.get(frame, [])]
         if self.source.label is not None or _count(used) < 2:
             return []
@@ -150,6 +159,20 @@ class LabelMasks:
         """A sentence with the objects that could be selected."""
         objects = self.labels.objects
         return f"The masks have the objects {_names(objects)}." if objects else ""
+
+    def _refuse_unnumbered(self) -> None:
+        """Refuse frames without the selected number, but with such an object without a number."""
+        chosen = {_label(found) for several in self.objects.values() for found in several}
+        if self.source.index is None or not _have_numbers(self.labels.objects):
+            return
+        for found in self.labels.objects:
+            empty = found.frame in self.used and found.frame not in self.objects
+            if empty and found.number is None and _label(found) in chosen:
+                message = f"{self.title(self.numbers[found.frame])} has an object without a number"
+                name = visible(_label(found))
+                message += f" (`{name}`), and none with `index {self.source.index}`"
+                cure = "Export the number of each object on all frames, as `track_id`."
+                raise fail("G308", message, cure, self.source.span_of("index"))
 
     def _selected(self) -> list[Labelled]:
         index, label, objects = self.source.index, self.source.label, self.labels.objects

@@ -35,7 +35,8 @@ def mask_numbers(
     elif reader.facts and clip and not source.first:
         wanted = [*_of_video(source, reader, reader.facts, facts, frames, clip, report)]
     else:
-        wanted = [frame + source.first for frame in frames]
+        first = facts.first if _of_files(source, reader, facts) else source.first
+        wanted = [frame + first for frame in frames]
         report += _doubts(source, reader, facts, clip)
     known = there if isinstance(there, range) else {*there}
     found = [number if number in known else None for number in wanted]
@@ -44,7 +45,29 @@ def mask_numbers(
         return found
     missing = next(frame for frame, number in zip(frames, found, strict=True) if number is None)
     message = f"frame {missing} has no mask in {reader.place}"
-    raise fail("G305", message, _cure(source, there, frames, present), source.span)
+    cure = _cure(source, there, frames, present)
+    if _like_files(source, reader, facts) and "`from" not in cure:
+        cure += f" If they have the numbers of the clip's files, write `from {facts.first}`."
+    raise fail("G305", message, cure, source.span)
+
+
+def _of_files(source: MaskFiles, reader: MaskReader, facts: ClipFacts) -> bool:
+    """Whether masks have the numbers of the files of a clip that does not begin at 0.
+
+    Then some number is beyond the last frame, as frames are counted from 0, and all are a file's.
+    """
+    there = reader.numbers
+    return _like_files(source, reader, facts) and there[-1] >= facts.frames
+
+
+def _like_files(source: MaskFiles, reader: MaskReader, facts: ClipFacts) -> bool:
+    """Whether the numbers of masks can be those of a clip's files."""
+    if not facts.first or source.first or source.in_order:
+        return False
+    there = reader.numbers
+    if reader.facts or reader.uncounted or reader.by_order or not there:
+        return False
+    return facts.first <= there[0] and there[-1] < facts.first + facts.frames
 
 
 def _of_video(
@@ -79,6 +102,12 @@ def _doubts(
 ) -> list[Diagnostic]:
     """Warn if masks without numbers of their own may not be the clip's."""
     count = len(reader.numbers)
+    if _like_files(source, reader, facts) and not _of_files(source, reader, facts):
+        message = f"the masks in {reader.place} are numbered {reader.numbers[0]} to "
+        message += f"{reader.numbers[-1]}, and the files of the clip {facts.first} to "
+        message += f"{facts.first + facts.frames - 1}: mask k is used for frame k, counted from 0"
+        cure = f"If masks have the numbers of the clip's files, write `from {facts.first}`."
+        return [Diagnostic("G324", message, cure, source.span)]
     if reader.facts and clip and not same_rate(clip, facts, reader.place, reader.facts):
         message = f"the masks {reader.place} have {rates(facts, reader.facts)}"
         message += ": they are matched by number"

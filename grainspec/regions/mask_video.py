@@ -50,7 +50,10 @@ class VideoMasks:
                 self.pixels.lossy = reader.stream.codec_context.name not in _LOSSLESS
                 for number, frame in enumerate(reader.frames()):
                     if number in times:
-                        chosen = self.pixels.of(reader.picture(frame), self.title(number))
+                        picture = reader.picture(frame)
+                        if frame.format.name == "gray":
+                            picture = picture.getchannel(0)
+                        chosen = self.pixels.of(picture, self.title(number))
                         yield from [chosen] * times.pop(number)
                     if not times:
                         break

@@ -34,6 +34,8 @@ class Pixels:
         self.shades: Shades | None = None
         self.colours: Counter[Rgb] = Counter()
         self.entries: dict[int, Rgb] = {}
+        self.alike: tuple[int, ...] = ()
+        self.chosen: Rgb | None = None
         self.has_index = True
         self.opaque = source.alpha
         self.values: set[int] = set()
@@ -65,15 +67,34 @@ class Pixels:
         """What is doubtful about all images together; raise GrainError for what is wrong."""
         if self.largest == 1 and cutoff(self.source, 255) > 1 and not self.source.alpha:
             message = f"the masks in {self.place} contain only 0 and 1, which are both nearly black"
-            cure = "Save them with 0 and 255, or write `masks(…, index 1)`."
-            raise fail("G308", message, cure, self.source.span)
+            cure = "Save them with 0 and 255"
+            if not self.lossy:
+                option = self._index_of(1) if self.has_index else _as_colour(1)
+                cure += f", or write `masks(…, {option})`"
+            raise fail("G308", message, f"{cure}.", self.source.span)
         if self.opaque:
             message = f"`alpha` does not apply: the masks in {self.place} are opaque everywhere"
             raise fail("G308", message, "Remove `alpha`.", self.source.span_of("alpha"))
+        if self.alike:
+            shown = listed([f"`index {entry}`" for entry in self.alike])
+            colour = hex_of(self.entries[self.alike[0]])
+            message = f"palette entries of the masks in {self.place} have the same colour "
+            message += f"(`{colour}`): {shown}"
+            cure = f"Select the object's: `masks(…, index {max(self.alike)})`. If the region is "
+            cure += f'all of the colour, write `masks(…, colour "{colour}")`.'
+            raise fail("G320", message, cure, self.source.span)
         if self.colours:
             raise self._coloured()
         if self.shades is None:
             return []
+        noise = self.largest and not self.shades.bright and self.shades.verdict() == "binary"
+        if noise and self.lossy and not self.source.invert:
+            values = listed(list(map(str, self.shades.values)))
+            message = f"the region is empty: the masks in {self.place} have the values {values}, "
+            message += "all nearly black"
+            cure = "Compression mixes values that are so close. Save the masks as grey PNG: with 0 "
+            cure += "and 255, or with ids, and then select the object's with `index`."
+            raise fail("G307", message, cure, self.source.span)
         selects = self._index_of if self.has_index else _as_colour
         unselectable = self.lossy or self.source.alpha
         return shade_findings(
@@ -118,6 +139,8 @@ class Pixels:
         from PIL import Image
 
         if image.mode in {"P", "L"}:
+            if image.mode == "P":
+                self._require_same_colour(image, index, title)
             # The bytes of a palette image are its indices; converting would lose them.
             plain = Image.frombytes("L", image.size, image.tobytes())
             self.values |= {value for value, count in enumerate(plain.histogram()) if count}
@@ -132,6 +155,14 @@ class Pixels:
             return Image.fromarray((values == index).astype(np.uint8) * 255)
         message = f"`index` does not apply: {title} has colours ({image.mode})"
         cure = 'Select a colour, such as `colour "#800000"`, or save it with a palette.'
+        if self.lossy:
+            message = f"`index` does not apply: compression has changed the values of {title}"
+            cure = f"Save the masks as grey PNG, then select the object's with `index {index}`."
+        elif index < 256 and image.mode == "RGB" and not colours_of(image, lossy=False):
+            shown = hex_of((index, index, index))
+            cure = (
+                f'Select the grey by its colour: `masks("{self.source.path}", colour "{shown}")`.'
+            )
         raise fail("G308", message, cure, self.source.span)
 
     def _of_colour(self, image: Image.Image, colour: str, title: str) -> Image.Image:
@@ -181,11 +212,25 @@ class Pixels:
         return bool(found)
 
     def _count_entries(self, image: Image.Image) -> None:
-        palette = image.getpalette("RGB") or []
-        for _, index in image.getcolors(256) or []:
-            rgb = palette[3 * cast(int, index) : 3 * cast(int, index) + 3]
-            if len(rgb) == 3:
-                self.entries[cast(int, index)] = (rgb[0], rgb[1], rgb[2])
+        used = _used_entries(image)
+        self.entries |= used
+        entries_of: dict[Rgb, list[int]] = {}
+        for index, rgb in sorted(used.items()):
+            entries_of.setdefault(rgb, []).append(index)
+        twice = (tuple(entries) for entries in entries_of.values() if len(entries) > 1)
+        self.alike = self.alike or next(twice, ())
+
+    def _require_same_colour(self, image: Image.Image, index: int, title: str) -> None:
+        """Refuse palettes in which another entry has the colour that ``index`` had before."""
+        used = _used_entries(image)
+        other = next((entry for entry, rgb in used.items() if rgb == self.chosen), index)
+        if other != index and used.get(index) != self.chosen:
+            colour = hex_of(used[other])
+            message = f"in {title}, the colour `{colour}` of `index {index}` is that of entry "
+            message += f"{other}: the palettes of the masks differ"
+            cure = f'Select by colour: `masks("{self.source.path}", colour "{colour}")`.'
+            raise fail("G308", message, cure, self.source.span_of("index"))
+        self.chosen = self.chosen or used.get(index)
 
     def _index_of(self, value: int) -> str:
         """The option that selects a shade of grey: in a palette, by its entry."""
@@ -195,6 +240,17 @@ class Pixels:
     def _coloured(self) -> GrainError:
         entries = self.entries if self.has_index else {}
         return coloured(self.source, self.place, self.colours, entries, lossy=self.lossy)
+
+
+def _used_entries(image: Image.Image) -> dict[int, Rgb]:
+    """The colours of a palette's entries that occur in an image."""
+    palette = image.getpalette("RGB") or []
+    entries: dict[int, Rgb] = {}
+    for _, index in image.getcolors(256) or []:
+        rgb = palette[3 * cast(int, index) : 3 * cast(int, index) + 3]
+        if len(rgb) == 3:
+            entries[cast(int, index)] = (rgb[0], rgb[1], rgb[2])
+    return entries
 
 
 def _as_colour(value: int) -> str:

@@ -27,6 +27,10 @@ _EDGE = 1 / 120
 _SOLID = 0.2
 """A value with this share of its pixels inside areas of it is an object's, not an edge's."""
 _MANY_VALUES = 4096
+_LEVEL = 6 / 256
+"""Compression changes the grey of an object by less from one pixel to the next."""
+_PLATEAU = 16
+"""So many pixels in a frame with level grey around them are an object, not an edge."""
 
 
 class Shades:
@@ -38,6 +42,7 @@ class Shades:
         self.counts: Counter[int] = Counter()
         self.solid: Counter[int] = Counter()
         self.grey = self.soft = self.bright = self.pixels = 0
+        self.plateau = 0
 
     def add_image(self, image: Image.Image) -> None:
         """Count the values of an 8-bit grey image; NumPy is only needed for unusual ones."""
@@ -65,6 +70,8 @@ class Shades:
             pairs = zip(solid_values.tolist(), solid_counts.tolist(), strict=True)
             self.solid.update(dict(pairs))
         self.soft += _soft_pixels(values_HW, self.white)
+        if self.lossy:
+            self.plateau = max(self.plateau, _level_grey(values_HW, self.white))
 
     def _count(self, pairs: Iterable[tuple[int, int]]) -> None:
         for value, count in pairs:
@@ -99,22 +106,21 @@ class Shades:
             return "greys"
         if self.grey > 0.25 * self.pixels:
             return "greys"  # a picture is full of edges
+        if self.plateau >= _PLATEAU:
+            return "soft"
         return "soft" if of_frame > 0.01 or (of_frame > 0.002 and of_region > 0.2) else "binary"
 
     def _has_labels(self) -> bool:
-        """Whether three or more values have areas of their own that are not noise.
+        """Whether three or more values are those of objects, and not noise.
 
+        A value is an object's if it has areas of its own; white also as the line around objects.
         Compression makes noise at both ends: a bit brighter than black and a bit darker than white.
         """
-        areas = {
-            self.white if self._near_white(value) else value
-            for value, count in self.counts.items()
-            if self.solid[value] >= _SOLID * count
-        }
+        areas = {v for v, count in self.counts.items() if self.solid[v] >= _SOLID * count}
         inner = [value for value in self.values if 0 < value < self.white]
         ends = {self._near_white(v) for v in inner if self._near_white(v) or self._near_black(v)}
         noise = len(ends) == 2 and all(self._near_white(v) or self._near_black(v) for v in areas)
-        return len(areas) > 2 and not noise
+        return len(areas | ({self.white} & {*self.counts})) > 2 and not noise
 
     def _near_black(self, value: int) -> bool:
         return value < _NEAR * self.white
@@ -143,6 +149,21 @@ def _constant(values_HW: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     column = values_HW[1:] == values_HW[:-1]
     rows = row[1:-1] & row[:-2] & row[2:]
     return np.asarray(rows & column[1:, 1:-1] & column[:-1, 1:-1])
+
+
+def _level_grey(values_HW: npt.NDArray[Any], white: int) -> int:
+    """How many grey pixels differ little from their eight neighbours."""
+    import numpy as np
+
+    inner = values_HW[1:-1, 1:-1]
+    grey = (inner >= _NEAR * white) & (inner < (1 - _NEAR) * white)
+    ys, xs = np.nonzero(grey)
+    own = inner[ys, xs].astype(np.int64)
+    level = np.ones(len(own), np.bool_)
+    for y in range(3):
+        for x in range(3):
+            level &= np.abs(values_HW[ys + y, xs + x] - own) <= _LEVEL * white
+    return int(level.sum())
 
 
 def _soft_pixels(values_HW: npt.NDArray[Any], white: int) -> int:

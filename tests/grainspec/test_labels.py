@@ -154,6 +154,61 @@ def test_coco_without_numbers_is_bound_by_order(clip: ClipFolder, one: np.ndarra
     assert "both frame 1" in refused(clip, 'masks("m.json")').message
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["0" * 32, "9e3779b97f4a7c15f39cc0605cedc835", "3c6ef372fe94f82b", "daa66d2c7ddf7441"],
+        ["5f1c2a90-aa", "c3d4e5f6-bb", "1a2b3c4d-cc", "0f9e8d7c-dd"],
+    ],
+)
+def test_random_names_have_no_order(clip: ClipFolder, one: np.ndarray, names: list[str]) -> None:
+    coco(clip.root, {1: ONE}, lambda n: {}, [f"{name}.jpg" for name in names])
+    finding = refused(clip, 'masks("m.json")')
+    assert (finding.code, "random" in finding.message) == ("G322", True)
+    assert "in_order" not in finding.cure
+    assert region(clip, 'masks("m.json", in_order)').any()
+
+
+@pytest.mark.parametrize("outlines", [{"segmentation": []}, {}, {"segmentation": None}])
+def test_coco_with_boxes_only(clip: ClipFolder, one: np.ndarray, outlines: dict[str, Any]) -> None:
+    coco(clip.root, {1: ONE}, lambda n: {"category_id": 1})
+    document = json.loads((clip.root / "m.json").read_text())
+    document["annotations"][2] |= {"bbox": [3, 4, 20, 20]}
+    del document["annotations"][2]["segmentation"]
+    document["annotations"][2] |= outlines
+    (clip.root / "m.json").write_text(json.dumps(document))
+    finding = refused(clip, 'masks("m.json")')
+    assert (finding.code, "box only; export segmentations" in finding.message) == ("G308", True)
+    seen = region(clip, 'masks("m.json")', 'video "clip" { frames 0..1 }')
+    assert (seen == one[:2]).all()
+
+
+@pytest.mark.parametrize(("key", "value"), [("image_id", 7), ("segmentation", None)])
+def test_broken_annotations_are_said_in_words(clip: ClipFolder, key: str, value: Any) -> None:
+    coco(clip.root, {1: ONE}, lambda n: {})
+    document = json.loads((clip.root / "m.json").read_text())
+    document["annotations"][0][key] = value
+    if value is None:
+        del document["annotations"][0][key]
+    (clip.root / "m.json").write_text(json.dumps(document))
+    finding = refused(clip, 'masks("m.json")')
+    assert (finding.code, key in finding.message) == ("G308", True)
+    assert "Error" not in finding.message
+
+
+def test_numbers_that_some_annotations_lack(clip: ClipFolder, one: np.ndarray) -> None:
+    coco(clip.root, BOTH, lambda n: {"category_id": n, "track_id": n})
+    document = json.loads((clip.root / "m.json").read_text())
+    del document["annotations"][2]["track_id"]
+    (clip.root / "m.json").write_text(json.dumps(document))
+    finding = refused(clip, 'masks("m.json", index 1)')
+    assert (finding.code, "frame 2" in finding.message) == ("G308", True)
+    assert "without a number" in finding.message
+    assert region(clip, 'masks("m.json", index 2)').any()
+    seen = region(clip, 'masks("m.json", index 1)', 'video "clip" { frames 0..1 }')
+    assert (seen == one[:2]).all()
+
+
 def labelme(root: Path, objects: dict[str, list[tuple[int, int, int, int]]], **more: Any) -> None:
     (root / "m").mkdir(exist_ok=True)
     for i in range(4):
@@ -314,6 +369,12 @@ def test_cvat_of_every_nth_frame(tmp_path: Path, one: np.ndarray) -> None:
     assert refused(clip, 'masks("m.xml", index 0)').code == "G305"
     (clip.root / "m.xml").write_text(cvat_video(lambda n, i: polygon(n, i, 3 * i)))
     assert "interpolated" in refused(clip, 'masks("m.xml", index 0)').message
+    beside = cvat_video(lambda n, i: polygon(n, i, 2 + 3 * i - (i == 3)), meta)
+    (clip.root / "m.xml").write_text(beside)
+    finding = refused(clip, 'masks("m.xml", index 0)', video)
+    assert "a shape is on frame 10, and the task has only the frames 2, 5, 8, …" in finding.message
+    (clip.root / "m.xml").write_text(beside.replace(' points="', ' pts="'))
+    assert "a shape or frame has no `points`" in refused(clip, 'masks("m.xml", index 0)').message
 
 
 def test_cvat_for_images(clip: ClipFolder, one: np.ndarray) -> None:

@@ -80,7 +80,6 @@ def paste(root: Path, cure: str) -> str:
         (lambda m: np.where(m, 0.4, -0.1).astype(np.float32), "> 0"),
         (lambda m: np.where(m, 240.0, 3.0), "> 127"),
         (lambda m: np.where(m, 0.9, 0.2).astype(np.float16), "> 0.5"),
-        (lambda m: m.astype(float), "> 0.5"),
     ],
 )
 def test_numbers_with_fractions(
@@ -163,3 +162,47 @@ def test_what_is_wrong_with_an_array_a_frame(clip: ClipFolder, masks: np.ndarray
     assert says(np.ones((24, 24), bool)).startswith("G306")
     (clip.root / "m" / "0.npy").write_bytes(b"no array")
     assert refused(clip, 'masks("m")').code == "G308"
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("folder", [False, True])
+def test_fractions_that_are_0_or_1_are_masks(
+    clip: ClipFolder, masks: np.ndarray, kind: type, folder: bool
+) -> None:
+    source = 'masks("m")' if folder else 'masks("m.npy")'
+    _save(clip, masks.astype(kind), folder)
+    assert (region(clip, source) == masks).all()
+    assert findings(clip, source) == []
+    _save(clip, np.where(masks, 1, 0.25).astype(kind), folder)
+    assert refused(clip, source).code == "G308"
+
+
+@pytest.mark.parametrize("name", ["m.npy", "m.npz"])
+def test_ids_saved_as_fractions(clip: ClipFolder, masks: np.ndarray, name: str) -> None:
+    other = ~masks & np.roll(masks, 20, axis=-1)
+    (np.save if name == "m.npy" else np.savez)(clip.root / name, masks * 1.0 + other * 2.0)
+    finding = refused(clip, f'masks("{name}")')
+    assert (finding.code, "0, 1 and 2" in finding.message) == ("G308", True)
+    assert paste(clip.root, finding.cure) == "m_ids.npy"
+    (option,) = re.findall(r"`(index \d+)`", finding.cure)
+    assert (region(clip, f'masks("m_ids.npy", {option})') == masks).all()
+
+
+def test_large_ids(clip: ClipFolder, masks: np.ndarray) -> None:
+    other = ~masks & np.roll(masks, 20, axis=-1)
+    np.save(clip.root / "m.npy", (masks * 70_000 + other * 2_000_000_000).astype(np.uint32))
+    (source,) = cured('masks("m.npy")', refused(clip, 'masks("m.npy")'))
+    assert source == 'masks("m.npy", index 70000)'
+    assert (region(clip, source) == masks).all()
+    assert (region(clip, 'masks("m.npy", index 2000000000)') == other).all()
+    np.save(clip.root / "m.npy", masks.astype(np.uint8))
+    assert refused(clip, 'masks("m.npy", index 70000)').code == "G307"
+
+
+def _save(clip: ClipFolder, masks: np.ndarray, folder: bool) -> None:
+    if not folder:
+        np.save(clip.root / "m.npy", masks)
+        return
+    (clip.root / "m").mkdir(exist_ok=True)
+    for number, mask in enumerate(masks):
+        np.save(clip.root / "m" / f"{number:05}.npy", mask)

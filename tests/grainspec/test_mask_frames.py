@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from clips import ClipFolder
 from mask_sources import all_findings, cured, findings, refused, region, spec_of, warned
+from PIL import Image
 
+import grainspec
 from grainspec import parse
 from grainspec.checks.files import check_files
+from grainspec.regions.bind import bind_regions
 
 SIZE = (64, 48)
 FILE = 'video "clip.mp4"'
@@ -113,6 +116,19 @@ def test_as_many_masks_at_another_rate_are_doubtful(videos: Videos) -> None:
     (source,) = cured('masks("m.mkv")', finding)
     assert findings(videos, source, FILE) == []
     assert warned(videos, 'masks("m.mkv", from -1, missing empty)', FILE).code == "G324"
+
+
+@pytest.mark.parametrize("rate", [25, Fraction(24000, 1001), Fraction(47, 2)])
+def test_as_many_masks_at_nearly_the_same_rate_are_matched_by_number(
+    videos: Videos, rate: Fraction | int
+) -> None:
+    masks = videos.boxes(20)
+    videos.write("clip.mp4", masks, Fraction(24000, 1001) if rate == 25 else 24)
+    videos.write("m.mkv", masks, rate)
+    assert (region(videos, 'masks("m.mkv")', FILE) == masks).all()
+    found = findings(videos, 'masks("m.mkv")', FILE)
+    assert {one.code for one in found} <= {"G324"}
+    assert not any("by time" in one.message for one in found)
 
 
 def test_mask_videos_of_another_duration_are_refused(videos: Videos) -> None:
@@ -225,3 +241,81 @@ def test_masks_of_the_same_aspect_are_scaled(clip: ClipFolder, size: tuple[int, 
     finding = refused(clip, 'masks("m.npy")')
     assert "aspect ratio" not in finding.message
     assert region(clip, 'masks("m.npy", scaled)').all()
+
+
+@pytest.mark.parametrize("kind", ["png", "json"])
+@pytest.mark.parametrize(
+    ("numbers", "video"),
+    [
+        (range(1, 9), "frames 0..7"),
+        (range(1, 9), "frames 2..4"),
+        (range(1, 9), "frames 7..7"),
+        (range(1001, 1009), "frames 2..4"),
+    ],
+)
+def test_masks_numbered_as_the_files_of_the_clip(
+    videos: Videos, numbers: range, video: str, kind: str
+) -> None:
+    masks = _clip_from(videos, numbers)
+    _write_masks(videos, masks, numbers, kind)
+    source = f'masks("{"m" if kind == "png" else "m.json"}")'
+    low, high = (int(number) for number in video.split()[1].split(".."))
+    whole = f'video "from" {{ {video} }}'
+    assert (region(videos, source, whole) == masks[low : high + 1]).all()
+    assert [one for one in findings(videos, source, whole) if one.code != "G336"] == []
+    stored = grainspec.from_json(grainspec.to_json(parse(spec_of(videos, source, whole))))
+    bound = bind_regions(stored, videos.root).regions.mask("left")
+    assert (bound == masks[low : high + 1]).all()
+    said = f"{source[:-1]}, from {numbers[0]})"
+    assert (region(videos, said, whole) == masks[low : high + 1]).all()
+    empty = f"{source[:-1]}, missing empty)"
+    assert (region(videos, empty, whole) == masks[low : high + 1]).all()
+    seen = region(videos, f"{source} during {low}..{low}", whole)
+    assert (seen[0] == masks[low]).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "json"])
+def test_masks_that_may_have_the_numbers_of_the_files(videos: Videos, kind: str) -> None:
+    masks = _clip_from(videos, range(1, 9))
+    _write_masks(videos, masks[:7], range(1, 8), kind)
+    source, video = f'masks("{"m" if kind == "png" else "m.json"}")', 'video "from" { frames 2..4 }'
+    (finding,) = (one for one in findings(videos, source, video) if one.code != "G336")
+    assert (finding.code, finding.is_error) == ("G324", False)
+    assert (region(videos, source, video) == masks[1:4]).all()
+    (of_files,) = cured(source, finding)
+    assert (region(videos, of_files, video) == masks[2:5]).all()
+    assert [one for one in findings(videos, of_files, video) if one.code != "G336"] == []
+    finding = next(one for one in findings(videos, source, 'video "from"') if one.is_error)
+    assert (finding.code, "`from 1`" in finding.cure) == ("G305", True)
+    (only,) = findings(videos, f"{source[:-1]}, missing empty)", 'video "from"')
+    assert (only.code, "`from 1`" in only.cure) == ("G324", True)
+
+
+def test_masks_counted_from_0_of_a_clip_that_begins_at_1(videos: Videos) -> None:
+    masks = _clip_from(videos, range(1, 9))
+    _write_masks(videos, masks, range(8), "png")
+    video = 'video "from" { frames 2..4 }'
+    assert (region(videos, 'masks("m")', video) == masks[2:5]).all()
+    assert [one for one in findings(videos, 'masks("m")', video) if one.code != "G336"] == []
+
+
+def _clip_from(videos: Videos, numbers: range) -> list[np.ndarray]:
+    (videos.root / "from").mkdir()
+    for number in numbers:
+        Image.new("RGB", SIZE).save(videos.root / "from" / f"{number:04}.png")
+    return videos.boxes(len(numbers))
+
+
+def _write_masks(videos: Videos, masks: list[np.ndarray], numbers: range, kind: str) -> None:
+    if kind == "png":
+        (videos.root / "m").mkdir()
+        for number, mask in zip(numbers, masks, strict=True):
+            Image.fromarray(mask.astype(np.uint8) * 255).save(videos.root / "m" / f"{number}.png")
+        return
+    images = [{"id": k, "file_name": f"{k:04}.png", "height": 48, "width": 64} for k in numbers]
+    outlines = [
+        {"image_id": k, "segmentation": [[2 + i, 8, 18 + i, 8, 18 + i, 40, 2 + i, 40]]}
+        for i, k in enumerate(numbers)
+    ]
+    document = {"images": images, "annotations": outlines[: len(masks)]}
+    (videos.root / "m.json").write_text(json.dumps(document))
