@@ -80,7 +80,7 @@ def named_files(source: MaskFiles, base: Path) -> list[Path]:
             "Check the path. A glob such as `masks/*.png` is also possible.",
             source.span,
         )
-    return sorted(paths)
+    return sorted(paths, key=str)  # as texts: paths compare slowly
 
 
 def _paths(written: str, base: Path) -> list[Path] | None:
