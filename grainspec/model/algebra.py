@@ -207,7 +207,7 @@ class MaskFiles(_Algebra):
     kind: Annotated[Literal["masks"], HEAD] = Field(
         default="masks", description="The kind of expression: mask files."
     )
-    path: Annotated[PathText, HEAD] = Field(
+    path: Annotated[PathText, InText(kind="path", head=True)] = Field(
         description="A folder of images, arrays or labels, a glob, an image, a video, an array, or "
         "a COCO or CVAT file."
     )

@@ -48,6 +48,7 @@ def _writable(text: str) -> str:
 
 def _path(text: str) -> str:
     """A path as files are opened with it: `~` is the user's home folder, as in a shell."""
+    text = _writable(text)
     found = _TWO_LINES.search(text)
     if found:
         message = f"invalid character U+{ord(found[0]):04X} in a path"
@@ -70,7 +71,10 @@ WRITABLE = AfterValidator(_writable)
 """Restricts a ``str`` field to text that can be written in quotes; goes after its limits."""
 
 IN_HOME = AfterValidator(_path)
-"""Expands `~`; restricts a ``str`` field to text that can be a path."""
+"""Expands `~`; restricts a ``str`` field to text that can be a path, and be written in quotes.
 
-PathText = Annotated[str, Field(min_length=1), WRITABLE, IN_HOME, InText(kind="path")]
+Instead of ``WRITABLE``: before 2.12, Pydantic calls only the last of two such validators.
+"""
+
+PathText = Annotated[str, Field(min_length=1), IN_HOME, InText(kind="path")]
 """A file, folder or glob; relative paths start at the spec's folder, `~` is the home folder."""

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, mod
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.names import IN_HOME, WRITABLE, PathText
+from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
@@ -44,7 +44,8 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
-ModelName = Annotated[str, Field(min_length=1, max_length=1_000), WRITABLE, IN_HOME]
+ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
+_RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
 Profile = Literal["auto", "videograin", "demo"]
 PhraseContext = Literal["isolated", "in_context"]
@@ -72,7 +73,7 @@ class Video(Node):
     Each chosen frame is cropped to ``crop``, then scaled and fitted to ``size`` as ``fit`` says.
     """
 
-    path: Annotated[PathText, HEAD] = Field(
+    path: Annotated[PathText, InText(kind="path", head=True)] = Field(
         description="The clip: a video file, or a folder of numbered images."
     )
     frames: Annotated[FrameRange | None, InText(absent="all")] = Field(
@@ -271,7 +272,7 @@ class Control(Node):
         "are near), `metric` (distances, large values are far), or `auto`: what its configuration "
         "says. Near is bright in the control images either way.",
     )
-    clip: Annotated[PathText | None, InText(absent="detected")] = Field(
+    clip: Annotated[PathText | None, InText(kind="path", absent="detected")] = Field(
         default=None,
         description="A video or folder of ready-made control images, one for each source frame; "
         "they are used instead of detection.",
@@ -342,7 +343,7 @@ class Flow(Node):
         description="How the source clip's optical flow is estimated: `dis` (OpenCV), or `raft` "
         "(torchvision, which must be installed).",
     )
-    weights: Annotated[PathText | None, InText(absent="torchvision's, downloaded")] = Field(
+    weights: _RaftWeights = Field(
         default=None,
         description="For `raft`: a safetensors file of torchvision's RAFT, or a folder with one.",
     )

@@ -33,6 +33,7 @@ REGIONS = {
 }
 
 
+@pytest.mark.needs_runtime  # `plan` is the runtime's
 @pytest.mark.parametrize(
     ("kind", "codes"),
     [

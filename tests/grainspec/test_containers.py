@@ -84,7 +84,8 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["large.gif", "large.png"])
 def test_images_that_claim_to_be_huge_are_refused(tmp_path: Path, name: str) -> None:
-    pictures = [Image.new("P", (16, 16), index) for index in (0, 1)]
+    mode = "P" if name.endswith("gif") else "L"
+    pictures = [Image.new(mode, (16, 16), index) for index in (0, 1)]
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
     content = bytearray((tmp_path / name).read_bytes())
     if name.endswith("gif"):

@@ -145,6 +145,7 @@ def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.needs_runtime  # the list of commands
 @pytest.mark.parametrize(
     "environment",
     [
@@ -235,6 +236,7 @@ def test_checking_dies_of_sigterm_even_in_a_library(tmp_path: Path) -> None:
     assert started.wait(timeout=20) == -signal.SIGTERM
 
 
+@pytest.mark.needs_runtime  # the list of commands
 def test_exit_codes_are_in_the_help(grain: Grain) -> None:
     said = grain("--help").out
     assert all(f"  {code} " in said for code in (0, 1, 2, 70, 130))
