@@ -37,9 +37,10 @@ def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) ->
     ``progress`` is called while the clip's frames are decoded.
     """
     video = spec.video
+    clip = base / video.path
     try:
         facts = probe(
-            base / video.path,
+            clip,
             needed=video.frames.last if video.frames else None,
             fps=video.fps,
             span=video.span_of("path"),
@@ -48,15 +49,14 @@ def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) ->
     except GrainError as error:
         return list(error.diagnostics)
     findings: list[Diagnostic] = []
-    clip = base / video.path
     try:
         frames = frame_numbers(video, facts)
     except GrainError as error:
         findings += error.diagnostics
         frames = list(range(facts.frames))
-    findings += check_frames(video, base / video.path, facts, frames, progress)
-    findings += check_sound(video, base / video.path)
-    findings += check_numbering(spec, base / video.path, facts)
+    findings += check_frames(video, clip, facts, frames, progress)
+    findings += check_sound(video, clip)
+    findings += check_numbering(spec, clip, facts)
     for region in spec.regions:
         for source, wanted in _sources(region.expression, frames):
             if isinstance(source, MaskFiles) and wanted:
@@ -108,7 +108,7 @@ def _control(
             f"{control.clip} is {own.width}x{own.height}, the clip {facts.width}x{facts.height}"
         )
         yield Diagnostic("G306", message, "Both must have the same aspect ratio.", span)
-    elif match is not None and match.numbers[-1] < own.frames:
+    else:
         yield from broken_frame(base / control.clip, sorted({*match.numbers}), span)
 
 

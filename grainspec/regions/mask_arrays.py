@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -46,7 +47,7 @@ _FEW = 24
 """So many different numbers can be those of objects."""
 
 
-class _Arrays:
+class _Arrays(ABC):
     """Masks in arrays, by their numbers; :meth:`_frame` loads one, ``[H, W]``."""
 
     facts: ClipFacts | None = None
@@ -61,8 +62,9 @@ class _Arrays:
         self.shades: Shades | None = None
         self.values: set[int] = set()
 
+    @abstractmethod
     def _frame(self, number: int) -> npt.NDArray[Any]:
-        raise NotImplementedError
+        """The values of one frame, ``[H, W]``."""
 
     def title(self, number: int) -> str:
         """The name of a mask in messages."""
@@ -142,13 +144,13 @@ class _Arrays:
         else:
             raise self._fail("G308", about, f"If they are logits, save bool: {self._bool(0)}")
 
+    @abstractmethod
     def _bool(self, least: object) -> str:
         """The line of NumPy that saves bool, for pasting."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _integers(self) -> str:
         """NumPy that saves whole numbers, for pasting."""
-        raise NotImplementedError
 
     def _check_type(self, dtype: np.dtype[Any]) -> None:
         """Check the type before anything is loaded; raise GrainError."""

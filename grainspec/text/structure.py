@@ -85,7 +85,7 @@ def _edit_missing(text: str) -> Iterator[Correction]:
     """A line that begins with the grain of an edit."""
     for match in re.finditer(r"(?m)^[ \t]*(class|instance|part)\b(?=[^\n]*->)", text):
         change = inserted(match.start(1), "edit ")
-        yield Correction(f"`{match[1]}` begins no statement: `edit` is missing", (change,))
+        yield Correction(f"unknown statement `{match[1]}`: `edit` is missing", (change,))
 
 
 def _list_items(text: str) -> Iterator[Correction]:

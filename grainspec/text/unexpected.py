@@ -71,7 +71,7 @@ _INSTEAD = {
 
 
 def no_statement(token: Token) -> Diagnostic:
-    """A finding about a token that begins no statement."""
+    """A finding about an unknown statement."""
     strange = _strange(token)
     if strange:
         return strange

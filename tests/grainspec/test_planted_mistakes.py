@@ -286,7 +286,7 @@ KINDS = [
         EDIT,
         'instance left -> "green robot"',
         "G001",
-        "`instance` begins no statement: `edit` is missing",
+        "unknown statement `instance`: `edit` is missing",
         "",
         'edit instance left -> "green robot"',
     ),

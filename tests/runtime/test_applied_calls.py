@@ -24,7 +24,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from PIL import Image
-from tiny_runs import FRAMES, TARGET, noise, plan_for, stock
+from tiny_runs import FRAMES, TARGET, call, noise, plan_for, stock
 from torch import Tensor
 
 from grainspec import GrainError
@@ -33,19 +33,6 @@ from grainspec_runtime import plan_applied
 from grainspec_runtime.backbones.families.sd_unet.layers import attention_layers
 from grainspec_runtime.backbones.families.sd_unet.steps import RunSteps
 from grainspec_runtime.modulation.folded import FoldedAttention
-
-
-def call(pipe: DiffusionPipeline, **changes: Any) -> Tensor:
-    settings = {
-        "prompt": TARGET,
-        "latents": noise(FRAMES),
-        "num_images_per_prompt": FRAMES,
-        "num_inference_steps": 2,
-        "height": 64,
-        "width": 64,
-        "output_type": "latent",
-    }
-    return pipe(**(settings | changes)).images
 
 
 @pytest.fixture(scope="module")

@@ -20,26 +20,13 @@ from diffusers.models.attention_processor import (
     XFormersAttnProcessor,
 )
 from peft import LoraConfig
-from tiny_runs import FRAMES, TARGET, noise, plan_for, stock
+from tiny_runs import FRAMES, TARGET, call, noise, plan_for, stock
 from torch import Tensor
 
 from grainspec import GrainError
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime import plan_applied
 from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm
-
-
-def call(pipe: DiffusionPipeline, **changes: Any) -> Tensor:
-    settings = {
-        "prompt": TARGET,
-        "latents": noise(FRAMES),
-        "num_images_per_prompt": FRAMES,
-        "num_inference_steps": 2,
-        "height": 64,
-        "width": 64,
-        "output_type": "latent",
-    }
-    return pipe(**(settings | changes)).images
 
 
 @pytest.fixture

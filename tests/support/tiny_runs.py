@@ -59,6 +59,20 @@ def stock(model: Path) -> DiffusionPipeline:
     return pipe
 
 
+def call(pipe: DiffusionPipeline, **changes: Any) -> Tensor:
+    """Two steps of a pipeline with the target; ``changes`` are other arguments of the call."""
+    settings = {
+        "prompt": TARGET,
+        "latents": noise(FRAMES),
+        "num_images_per_prompt": FRAMES,
+        "num_inference_steps": 2,
+        "height": 64,
+        "width": 64,
+        "output_type": "latent",
+    }
+    return pipe(**(settings | changes)).images
+
+
 def noise(frames: int = FRAMES, size: int = 64) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(frames, 4, size // 8, size // 8, generator=generator)

@@ -81,16 +81,19 @@ def isolate_phrases(
     stay encoded within the whole prompt, and so do words that are other tokens by themselves
     (G521). This covers both text encoders of SDXL, whose embeddings are concatenated along C.
     """
+    encoded: dict[str, Tensor] = {}  # a phrase may occur several times
     for edit in plan.edits:  # `free` has no words
         for (start, end), positions in zip(edit.spans, edit.tokens, strict=True):
             phrase = plan.target[start:end]
             count = len(positions)
             if not _has_tokens(pipe, phrase, count):
                 continue
-            alone = encode_prompt(
-                pipe, phrase, device=device, clip_skip=clip_skip, lora_scale=lora_scale
-            ).words
-            words_1TC[:, list(positions)] = alone[:, 1 : 1 + count]  # 0 is the start token
+            if phrase not in encoded:
+                encoded[phrase] = encode_prompt(
+                    pipe, phrase, device=device, clip_skip=clip_skip, lora_scale=lora_scale
+                ).words
+            # position 0 is the start token
+            words_1TC[:, list(positions)] = encoded[phrase][:, 1 : 1 + count]
     return words_1TC
 
 
