@@ -69,9 +69,10 @@ def write_film(
         stream.pix_fmt, stream.options = pix_fmt, options or {}
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
-        for picture in pictures:
+        for index, picture in enumerate(pictures):
             layout = "rgb24" if picture.shape[2] == 3 else "rgba"
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=layout)
+            frame.pts, frame.time_base = index, Fraction(1, rate)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
     return path
@@ -141,11 +142,13 @@ def write_hdr(path: Path, signal: Sequence[float], transfer: int) -> Path:
         names = {16: "smpte2084", 18: "arib-std-b67"}
         stream.options = {
             "x265-params": "log-level=none:pools=1:frame-threads=1:lossless=1:colorprim=bt2020:"
-            f"transfer={names[transfer]}:colormatrix=bt2020nc"
+            f"transfer={names[transfer]}:colormatrix=bt2020nc:bframes=0"
         }
-        for _ in range(2):
+        for index in range(2):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb48le")
             frame = frame.reformat(format="yuv420p10le", dst_colorspace=9)
+            # without a time, x265 now and then gives a packet that Matroska refuses
+            frame.pts, frame.time_base = index, Fraction(1, 8)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
     return path
