@@ -40,7 +40,7 @@ def test(files: tuple[Path, ...], examples: int, seed: int, format_: Format) -> 
     from rich.markup import escape
     from rich.progress import Progress
 
-    from grainspec.testing.invariants import INVARIANTS
+    from grainspec.testing import INVARIANTS
     from grainspec.testing.run import try_file
 
     failed, results = False, []

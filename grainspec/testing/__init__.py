@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grainspec.testing.backbone import word_backbone
-    from grainspec.testing.invariants import INVARIANTS, Broken, Case, check_plan
+    from grainspec.testing.broken import Broken
+    from grainspec.testing.case import Case, Compiler
+    from grainspec.testing.check import check_case, check_plan
+    from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
@@ -40,8 +43,11 @@ __all__ = [
     "INVARIANTS",
     "Broken",
     "Case",
+    "Compiler",
     "FileResult",
+    "Invariant",
     "boxes",
+    "check_case",
     "check_file",
     "check_plan",
     "check_region_source",
@@ -49,6 +55,7 @@ __all__ = [
     "faulty_specs",
     "faulty_texts",
     "grain_texts",
+    "invariant",
     "layouts",
     "lengths",
     "mask_files",
@@ -64,7 +71,10 @@ __all__ = [
 
 _HOMES = {
     "backbone": ("word_backbone",),
-    "invariants": ("INVARIANTS", "Broken", "Case", "check_plan"),
+    "broken": ("Broken",),
+    "case": ("Case", "Compiler"),
+    "check": ("check_case", "check_plan"),
+    "invariants": ("INVARIANTS", "Invariant", "invariant"),
     "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),

@@ -16,7 +16,9 @@ from grainspec.plan.backbone import Backbone
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout, Mask
 from grainspec.testing.backbone import word_backbone
-from grainspec.testing.invariants import INVARIANTS, Broken, Case, Compiler, compiled
+from grainspec.testing.broken import Broken
+from grainspec.testing.case import Case, Compiler, compiled
+from grainspec.testing.invariants import INVARIANTS
 
 Progress = Callable[[int, int], None]
 """A function that is called with the number of finished cases and the number of all cases."""
@@ -121,7 +123,7 @@ def try_file(
             title = ", ".join(filter(None, [name, changes]))
             seen = {failure.broken.invariant for failure in result.failures}
             plan = compiler(case_spec, layout, backbone)
-            case = Case(case_spec, layout, backbone, plan, kept_FHW, compiler)
+            case = Case(case_spec, layout, backbone, plan, kept_FHW, compiler=compiler)
             for broken in _broken(case):
                 if broken.invariant not in seen:
                     result.failures.append(Failure(title, broken))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grainspec.regions.layout import Mask
-from grainspec.testing.invariants import Broken
+from grainspec.testing.broken import Broken
 
 Frames = npt.NDArray[np.uint8]
 RegionSource = Callable[[Frames], Mask]
@@ -36,7 +36,7 @@ def check_region_source(
     >>> check_region_source(lambda frames: frames[..., 0] > 128, frames)
     >>> check_region_source(lambda frames: np.roll(frames[..., 0] > 128, 1, axis=2), frames)
     Traceback (most recent call last):
-    grainspec.testing.invariants.Broken: mirror: the mask of a mirrored frame is not the mirrored \
+    grainspec.testing.broken.Broken: mirror: the mask of a mirrored frame is not the mirrored \
 mask (frame 0, pixel 0,2)
     """
     unknown = set(properties) - set(PROPERTIES)

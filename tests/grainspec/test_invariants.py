@@ -23,6 +23,7 @@ from grainspec.testing import (
     INVARIANTS,
     Broken,
     Case,
+    check_case,
     check_file,
     check_plan,
     check_region_source,
@@ -30,16 +31,14 @@ from grainspec.testing import (
     try_file,
     word_backbone,
 )
-from grainspec.testing.invariants import Compiler, compiled
+from grainspec.testing.case import Compiler, compiled
 
 BACKBONE = word_backbone(levels=2)
-Sample = tuple[EditSpec, Layout, MaskPlan]
 
 
 @given(plans())
-def test_they_hold_of_the_compiler(sample: Sample) -> None:
-    spec, layout, plan = sample
-    check_plan(spec, layout, BACKBONE, plan=plan)
+def test_they_hold_of_the_compiler(case: Case) -> None:
+    check_case(case)
 
 
 # --- broken compilers ---
@@ -202,8 +201,8 @@ def samples() -> list[Worked]:
 
     @settings(max_examples=60, derandomize=True, phases=[Phase.generate], database=None)
     @given(plans())
-    def collect(sample: Sample) -> None:
-        found.append(sample[:2])
+    def collect(case: Case) -> None:
+        found.append((case.spec, case.layout))
 
     collect()
     return [(*one, dense_levels(*one, BACKBONE)) for one in (*found, *written())]

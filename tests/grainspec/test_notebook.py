@@ -19,10 +19,8 @@ from grainspec import ALL, Builder, GrainError, notebook
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.spec import EditSpec
 from grainspec.plan.compile import compile_plan
-from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import bind_regions
-from grainspec.regions.layout import Layout
-from grainspec.testing import plans, specs, word_backbone
+from grainspec.testing import Case, plans, specs, word_backbone
 
 VOID = {"img", "br"}
 
@@ -155,8 +153,8 @@ def test_the_drawing_is_registered() -> None:
 
 
 @given(plans())
-def test_a_plan_shows_every_edit_and_level(sample: tuple[EditSpec, Layout, MaskPlan]) -> None:
-    plan = sample[2]
+def test_a_plan_shows_every_edit_and_level(case: Case) -> None:
+    plan = case.plan
     pieces = stands_by_itself(plan._repr_html_(), 400_000)
     assert plan.digest[:12] in pieces.text
     assert len(pieces.sources) == len(plan.levels)

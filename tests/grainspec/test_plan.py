@@ -20,9 +20,7 @@ from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, key_frames
 from grainspec.regions.layout import Layout
-from grainspec.testing import layouts, plans, word_backbone
-
-Sample = tuple[EditSpec, Layout, MaskPlan]
+from grainspec.testing import Case, layouts, plans, word_backbone
 
 
 def test_labels_words_and_strengths_of_a_known_layout() -> None:
@@ -95,8 +93,8 @@ def test_the_schedule() -> None:
 
 
 @given(plans())
-def test_every_pair_is_positive_or_negative_and_relations_are_sound(sample: Sample) -> None:
-    _, layout, plan = sample
+def test_every_pair_is_positive_or_negative_and_relations_are_sound(case: Case) -> None:
+    layout, plan = case.layout, case.plan
     relation = plan.self_relation_CC
     assert relation.dtype == np.bool_
     assert (relation == relation.T).all()
@@ -116,8 +114,8 @@ def test_every_pair_is_positive_or_negative_and_relations_are_sound(sample: Samp
 
 
 @given(plans(), st.floats(0, 1000))
-def test_strengths_are_within_bounds(sample: Sample, timestep: float) -> None:
-    spec, _, plan = sample
+def test_strengths_are_within_bounds(case: Case, timestep: float) -> None:
+    spec, plan = case.spec, case.plan
     for level in plan.levels:
         for table, weight in (
             (level.cross_attract_FC, spec.modulation.cross),
@@ -134,8 +132,8 @@ def test_strengths_are_within_bounds(sample: Sample, timestep: float) -> None:
 
 
 @given(plans(), st.randoms(use_true_random=False))
-def test_renaming_regions_changes_nothing_but_names(sample: Sample, rng: object) -> None:
-    spec, layout, plan = sample
+def test_renaming_regions_changes_nothing_but_names(case: Case, rng: object) -> None:
+    spec, layout, plan = case.spec, case.layout, case.plan
     fresh = {name: f"renamed_{i}" for i, name in enumerate(layout.names)}
     owners = {edit.owner for edit in spec.changes if edit.owner}
     fresh |= {name: f"owner_{i}" for i, name in enumerate(sorted(owners - fresh.keys()))}
@@ -151,7 +149,7 @@ def test_renaming_regions_changes_nothing_but_names(sample: Sample, rng: object)
         }
     )
     renamed = Layout(tuple(fresh[n] for n in layout.names), layout.bits_FHW, layout.frames)
-    other = compile_plan(changed, renamed, word_backbone(levels=2)).plan
+    other = compile_plan(changed, renamed, case.backbone).plan
     for name, array in plan.arrays().items():
         assert (array == other.arrays()[name]).all()
 
@@ -171,9 +169,8 @@ def test_flipping_frames_and_pixels_flips_the_plan(layout: Layout, scope: str) -
 
 
 @given(plans())
-def test_compiling_again_gives_the_same_plan(sample: Sample) -> None:
-    spec, layout, plan = sample
-    assert compile_plan(spec, layout, word_backbone(levels=2)).plan == plan
+def test_compiling_again_gives_the_same_plan(case: Case) -> None:
+    assert compile_plan(case.spec, case.layout, case.backbone).plan == case.plan
 
 
 def test_a_cell_is_edited_if_half_of_it_is_or_its_centre() -> None:

@@ -12,18 +12,14 @@ from hypothesis import given
 from quarters import compiled
 
 from grainspec import GrainError
-from grainspec.model.spec import EditSpec
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import load_plan, save_plan
-from grainspec.regions.layout import Layout
-from grainspec.testing import plans
-
-Sample = tuple[EditSpec, Layout, MaskPlan]
+from grainspec.testing import Case, plans
 
 
-@given(sample=plans())
-def test_saving_is_a_round_trip(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> None:
-    _, _, plan = sample
+@given(case=plans())
+def test_saving_is_a_round_trip(case: Case, tmp_path_factory: pytest.TempPathFactory) -> None:
+    plan = case.plan
     path = tmp_path_factory.mktemp("plan") / "p.safetensors"
     save_plan(plan, path)
     loaded = load_plan(path)

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import Edit, EditSpec
+from grainspec.model.spec import Edit
 from grainspec.plan.compile import compile_plan
-from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import carve
 from grainspec.regions.layout import Layout
 from grainspec.testing.backbone import word_backbone
+from grainspec.testing.case import Case
 from grainspec.testing.strategies.specs import specs
 
 
@@ -42,15 +42,14 @@ def layouts(
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
+def plans(draw: st.DrawFn) -> Case:
     """A spec, a layout of its edits after carving out parts, and the plan compiled from both.
 
     >>> from hypothesis import given, settings
     >>> @settings(max_examples=5)
     ... @given(plans())
-    ... def has_every_edit(made):
-    ...     spec, layout, plan = made
-    ...     assert [edit.region for edit in plan.edits] == list(layout.names)
+    ... def has_every_edit(case):
+    ...     assert [edit.region for edit in case.plan.edits] == list(case.layout.names)
     >>> has_every_edit()
     """
     spec = draw(specs(max_level=1, variants=0))
@@ -64,4 +63,5 @@ def plans(draw: st.DrawFn) -> tuple[EditSpec, Layout, MaskPlan]:
         )
         spec = spec.model_copy(update={"edits": edits})
         layout = Layout.of({edit.region: regions.mask(edit.region) for edit in edits})
-    return spec, layout, compile_plan(spec, layout, word_backbone(levels=2)).plan
+    backbone = word_backbone(levels=2)
+    return Case(spec, layout, backbone, compile_plan(spec, layout, backbone).plan, regions=regions)

@@ -1,0 +1,23 @@
+"""The invariants of mask plans, by name; a failure names the region, frame, level and latent token.
+
+An invariant takes a :class:`grainspec.testing.Case` and raises :class:`grainspec.testing.Broken`.
+Some check the plan by itself. Others compile again after a change that must change the plan in a
+known way. Together, the files of this package are the definition of a correct plan; they use none
+of the compiler's functions.
+"""
+
+from __future__ import annotations
+
+# The order of these imports is the order of checking.
+# isort: off
+from grainspec.testing.invariants import relations as relations
+from grainspec.testing.invariants import words as words
+from grainspec.testing.invariants import strengths as strengths
+from grainspec.testing.invariants import schedule as schedule
+from grainspec.testing.invariants import repeated as repeated
+from grainspec.testing.invariants import transformed as transformed
+
+# isort: on
+from grainspec.testing.invariants.registry import INVARIANTS, Invariant, invariant
+
+__all__ = ["INVARIANTS", "Invariant", "invariant"]
