@@ -138,7 +138,13 @@ def test_every_public_name_has_an_example() -> None:
         for name in dir(kind):
             if not name.startswith("_") and callable(getattr(kind, name)):
                 assert f".{name}(" in shown, name
-    for name in set(grainspec.testing.__all__) - {"INVARIANTS", "Case", "Compiler", "FileResult", "Invariant"}:
+    for name in set(grainspec.testing.__all__) - {
+        "INVARIANTS",
+        "Case",
+        "Compiler",
+        "FileResult",
+        "Invariant",
+    }:
         assert ">>> " in str(getattr(grainspec.testing, name).__doc__), name
 
 

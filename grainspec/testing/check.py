@@ -43,6 +43,14 @@ def check_case(case: Case, invariants: Collection[str] | None = None) -> None:
     """Check a case against these invariants, or against all; raise Broken for the first violated.
 
     Raises ValueError for names that are not in ``INVARIANTS``.
+
+    >>> from hypothesis import given, settings
+    >>> from grainspec.testing import plans
+    >>> @settings(max_examples=5)
+    ... @given(plans())
+    ... def pairs_are_right(case):
+    ...     check_case(case, ["pairs", "words"])
+    >>> pairs_are_right()
     """
     for check in chosen(invariants):
         check(case)

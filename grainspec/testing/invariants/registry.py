@@ -16,6 +16,7 @@ INVARIANTS: dict[str, Invariant] = {}
 def invariant(name: str) -> Callable[[Invariant], Invariant]:
     """Declare a function as the invariant ``name``, which every check then includes.
 
+    >>> from grainspec.testing import Broken
     >>> @invariant("one edit")
     ... def one_edit(case):
     ...     if len(case.plan.edits) != 1:
