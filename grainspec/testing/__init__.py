@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from grainspec.testing.case import Case, Compiler
     from grainspec.testing.check import check_case, check_plan
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
+    from grainspec.testing.reading.check import check_words
+    from grainspec.testing.reading.phrases import read_phrases
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
@@ -51,6 +53,7 @@ __all__ = [
     "check_file",
     "check_plan",
     "check_region_source",
+    "check_words",
     "expressions",
     "faulty_specs",
     "faulty_texts",
@@ -63,6 +66,7 @@ __all__ = [
     "plans",
     "polygons",
     "prompts",
+    "read_phrases",
     "specs",
     "texts",
     "try_file",
@@ -75,6 +79,8 @@ _HOMES = {
     "case": ("Case", "Compiler"),
     "check": ("check_case", "check_plan"),
     "invariants": ("INVARIANTS", "Invariant", "invariant"),
+    "reading.check": ("check_words",),
+    "reading.phrases": ("read_phrases",),
     "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
