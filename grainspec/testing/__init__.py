@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from grainspec.testing.case import Case, Compiler
     from grainspec.testing.check import check_case, check_plan
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
+    from grainspec.testing.regions import REGION_PROPERTIES, check_regions
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
@@ -36,21 +37,25 @@ if TYPE_CHECKING:
         mask_files,
         polygons,
     )
+    from grainspec.testing.strategies.scenes import Scene, scenes
     from grainspec.testing.strategies.specs import specs
     from grainspec.testing.strategies.words import names, prompts, texts
 
 __all__ = [
     "INVARIANTS",
+    "REGION_PROPERTIES",
     "Broken",
     "Case",
     "Compiler",
     "FileResult",
     "Invariant",
+    "Scene",
     "boxes",
     "check_case",
     "check_file",
     "check_plan",
     "check_region_source",
+    "check_regions",
     "expressions",
     "faulty_specs",
     "faulty_texts",
@@ -63,6 +68,7 @@ __all__ = [
     "plans",
     "polygons",
     "prompts",
+    "scenes",
     "specs",
     "texts",
     "try_file",
@@ -75,12 +81,14 @@ _HOMES = {
     "case": ("Case", "Compiler"),
     "check": ("check_case", "check_plan"),
     "invariants": ("INVARIANTS", "Invariant", "invariant"),
+    "regions": ("REGION_PROPERTIES", "check_regions"),
     "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
     "strategies.plans": ("layouts", "plans"),
     "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),
     "strategies.grain_texts": ("grain_texts",),
+    "strategies.scenes": ("Scene", "scenes"),
     "strategies.specs": ("specs",),
     "strategies.words": ("names", "prompts", "texts"),
 }
