@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
     from grainspec.testing.reading.check import check_words
     from grainspec.testing.reading.phrases import read_phrases
+    from grainspec.testing.regions import REGION_PROPERTIES, check_regions
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
@@ -38,21 +39,25 @@ if TYPE_CHECKING:
         mask_files,
         polygons,
     )
+    from grainspec.testing.strategies.scenes import Scene, scenes
     from grainspec.testing.strategies.specs import specs
     from grainspec.testing.strategies.words import names, prompts, texts
 
 __all__ = [
     "INVARIANTS",
+    "REGION_PROPERTIES",
     "Broken",
     "Case",
     "Compiler",
     "FileResult",
     "Invariant",
+    "Scene",
     "boxes",
     "check_case",
     "check_file",
     "check_plan",
     "check_region_source",
+    "check_regions",
     "check_words",
     "expressions",
     "faulty_specs",
@@ -67,6 +72,7 @@ __all__ = [
     "polygons",
     "prompts",
     "read_phrases",
+    "scenes",
     "specs",
     "texts",
     "try_file",
@@ -81,12 +87,14 @@ _HOMES = {
     "invariants": ("INVARIANTS", "Invariant", "invariant"),
     "reading.check": ("check_words",),
     "reading.phrases": ("read_phrases",),
+    "regions": ("REGION_PROPERTIES", "check_regions"),
     "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
     "strategies.plans": ("layouts", "plans"),
     "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),
     "strategies.grain_texts": ("grain_texts",),
+    "strategies.scenes": ("Scene", "scenes"),
     "strategies.specs": ("specs",),
     "strategies.words": ("names", "prompts", "texts"),
 }
