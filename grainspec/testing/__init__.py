@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from grainspec.testing.broken import Broken
     from grainspec.testing.case import Case, Compiler
     from grainspec.testing.check import check_case, check_plan
+    from grainspec.testing.drawn_clips import DrawnClip, drawn_clip
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
+    from grainspec.testing.strategies.clips import clips
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
     from grainspec.testing.strategies.plans import layouts, plans
@@ -44,6 +46,7 @@ __all__ = [
     "Broken",
     "Case",
     "Compiler",
+    "DrawnClip",
     "FileResult",
     "Invariant",
     "boxes",
@@ -51,6 +54,8 @@ __all__ = [
     "check_file",
     "check_plan",
     "check_region_source",
+    "clips",
+    "drawn_clip",
     "expressions",
     "faulty_specs",
     "faulty_texts",
@@ -74,9 +79,11 @@ _HOMES = {
     "broken": ("Broken",),
     "case": ("Case", "Compiler"),
     "check": ("check_case", "check_plan"),
+    "drawn_clips": ("DrawnClip", "drawn_clip"),
     "invariants": ("INVARIANTS", "Invariant", "invariant"),
     "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
+    "strategies.clips": ("clips",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
     "strategies.plans": ("layouts", "plans"),
     "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),

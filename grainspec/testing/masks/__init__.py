@@ -1,0 +1,1 @@
+"""Mask files that are drawn and read back."""
