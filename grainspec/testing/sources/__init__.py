@@ -1,7 +1,7 @@
 """Test your own region sources: a tracker, a segmenter, a script that draws masks.
 
-``check.py`` has :func:`check_region_source`, ``properties.py`` what is tested, ``recipes.py`` which
-of these properties suit which kind of source, ``causes.py`` what names the cause of wrong masks.
+``check.py`` has :func:`check_region_source`, ``properties.py`` what is tested, and ``recipes.py``
+which of these properties suit which kind of source.
 """
 
 from grainspec.testing.sources.calls import RegionSource

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
+from grainspec.testing.causes import cause
 from grainspec.testing.sources.calls import Calls, Frames
-from grainspec.testing.sources.causes import cause
 
 _SAME = 0.98
 """The least agreement of two calls with the same clip, where masks need not be exact."""
