@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from grainspec.testing.broken import Broken
     from grainspec.testing.case import Case, Compiler
     from grainspec.testing.check import check_case, check_plan
+    from grainspec.testing.drawn_clips import DrawnClip, drawn_clip
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
+    from grainspec.testing.masks import check_masks
     from grainspec.testing.reading.check import check_words
     from grainspec.testing.reading.phrases import read_phrases
     from grainspec.testing.regions import REGION_PROPERTIES, check_regions
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
+    from grainspec.testing.strategies.clips import clips
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
     from grainspec.testing.strategies.plans import layouts, plans
@@ -49,16 +52,20 @@ __all__ = [
     "Broken",
     "Case",
     "Compiler",
+    "DrawnClip",
     "FileResult",
     "Invariant",
     "Scene",
     "boxes",
     "check_case",
     "check_file",
+    "check_masks",
     "check_plan",
     "check_region_source",
     "check_regions",
     "check_words",
+    "clips",
+    "drawn_clip",
     "expressions",
     "faulty_specs",
     "faulty_texts",
@@ -84,12 +91,15 @@ _HOMES = {
     "broken": ("Broken",),
     "case": ("Case", "Compiler"),
     "check": ("check_case", "check_plan"),
+    "drawn_clips": ("DrawnClip", "drawn_clip"),
     "invariants": ("INVARIANTS", "Invariant", "invariant"),
     "reading.check": ("check_words",),
     "reading.phrases": ("read_phrases",),
     "regions": ("REGION_PROPERTIES", "check_regions"),
     "run": ("FileResult", "check_file", "try_file"),
+    "masks": ("check_masks",),
     "sources": ("check_region_source",),
+    "strategies.clips": ("clips",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
     "strategies.plans": ("layouts", "plans"),
     "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),
