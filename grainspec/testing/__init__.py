@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
-    from grainspec.testing.strategies.plans import layouts, plans
+    from grainspec.testing.strategies.backbones import backbones
+    from grainspec.testing.strategies.layouts import layouts
+    from grainspec.testing.strategies.plans import plans
     from grainspec.testing.strategies.regions import (
         boxes,
         expressions,
@@ -46,6 +48,7 @@ __all__ = [
     "Compiler",
     "FileResult",
     "Invariant",
+    "backbones",
     "boxes",
     "check_case",
     "check_file",
@@ -78,7 +81,9 @@ _HOMES = {
     "run": ("FileResult", "check_file", "try_file"),
     "sources": ("check_region_source",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
-    "strategies.plans": ("layouts", "plans"),
+    "strategies.backbones": ("backbones",),
+    "strategies.layouts": ("layouts",),
+    "strategies.plans": ("plans",),
     "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),
     "strategies.grain_texts": ("grain_texts",),
     "strategies.specs": ("specs",),
