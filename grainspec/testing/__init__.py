@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from grainspec.testing.regions import REGION_PROPERTIES, check_regions
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
+    from grainspec.testing.strategies.backbones import backbones
     from grainspec.testing.strategies.clips import clips
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
-    from grainspec.testing.strategies.plans import layouts, plans
+    from grainspec.testing.strategies.layouts import layouts
+    from grainspec.testing.strategies.plans import plans
     from grainspec.testing.strategies.regions import (
         boxes,
         expressions,
@@ -56,6 +58,7 @@ __all__ = [
     "FileResult",
     "Invariant",
     "Scene",
+    "backbones",
     "boxes",
     "check_case",
     "check_file",
@@ -101,7 +104,9 @@ _HOMES = {
     "sources": ("check_region_source",),
     "strategies.clips": ("clips",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
-    "strategies.plans": ("layouts", "plans"),
+    "strategies.backbones": ("backbones",),
+    "strategies.layouts": ("layouts",),
+    "strategies.plans": ("plans",),
     "strategies.regions": ("boxes", "expressions", "lengths", "mask_files", "polygons"),
     "strategies.grain_texts": ("grain_texts",),
     "strategies.scenes": ("Scene", "scenes"),
