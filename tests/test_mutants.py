@@ -178,6 +178,10 @@ class Broken(AssertionError):
 def crash():
     assert fake.crash() == 2 and fake.both() == 3
 
+def passed_on():
+    if fake.crash() != 2:
+        raise Broken("the check raised ValueError") from ValueError()
+
 def named():
     if fake.named() != 1 or fake.both() != 3:
         raise ExceptionGroup("both", [ValueError(), Broken("not the number")])
@@ -196,7 +200,7 @@ def killed():
     if fake.killed() != 7:
         os._exit(3)
 
-main([("c", crash), ("v", vague), ("n", named), ("h", hangs), ("k", killed)], "fake")
+main([("c", crash), ("v", vague), ("p", passed_on), ("n", named), ("h", hangs), ("k", killed)], "fake")
 """
 
 TESTS = """

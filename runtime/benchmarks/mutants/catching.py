@@ -1,8 +1,9 @@
 """Run the public checks on a mutated tree, in a process of its own; say what catches the mutant.
 
 The outcome is ``named`` if a check raises :class:`grainspec.testing.Broken` for a property,
-``crash`` if checks raise other errors only, and ``survived`` if none does. After a crash the other
-checks still run, since one of them may name the cause.
+``crash`` if checks raise other errors only, and ``survived`` if none does. An error that a property
+only passes on, as its cause, is a crash too. After a crash the other checks still run, since one of
+them may name the mistake.
 """
 
 from __future__ import annotations
@@ -29,11 +30,22 @@ def caught(checks: Sequence[Check]) -> dict[str, str]:
             if isinstance(error, KeyboardInterrupt):
                 raise
             for part in _parts(error):
-                property_ = getattr(part, "invariant", None)
-                if property_ and property_ not in UNNAMED:
-                    return _outcome("named", name, property_, part)
+                if names_property(part):
+                    return _outcome("named", name, _property(part) or "", part)
             crash = crash or _outcome("crash", name, type(error).__name__, error)
     return crash or {"outcome": "survived"}
+
+
+def names_property(error: BaseException) -> bool:
+    """Whether an error is a broken property, and not a crash that was given a property's name."""
+    name, cause = _property(error), error.__cause__
+    if name is None or name in UNNAMED:
+        return False
+    return cause is None or type(cause).__name__ == "GrainError" or names_property(cause)
+
+
+def _property(error: BaseException) -> str | None:
+    return getattr(error, "invariant", None)  # Broken has it; its module may be broken by a mutant
 
 
 def _outcome(outcome: str, check: str, by: str, error: BaseException) -> dict[str, str]:

@@ -22,6 +22,8 @@ OPTIONS = ("-m", "not slow and not needs_runtime", "-p", "no:randomly", "--hypot
 def test_files(tree: Path, group: str) -> list[str]:
     """All test files of the light package, in the order for a group of modules."""
     first = [f"tests/grainspec/test_{name}.py" for name in FIRST.get(group, "").split()]
-    others = sorted(path.relative_to(tree).as_posix() for path in tree.glob("tests/grainspec/test_*.py"))
+    others = sorted(
+        path.relative_to(tree).as_posix() for path in tree.glob("tests/grainspec/test_*.py")
+    )
     files = dict.fromkeys([*first, *others, *ALSO])
     return [file for file in files if (tree / file.partition("::")[0]).exists()]

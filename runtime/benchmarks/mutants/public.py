@@ -16,17 +16,24 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from catching import Check, main
+from catching import Check, main, names_property
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from grainspec.testing import check_case, check_file, plans
 
+MOST_CRASHES = 20
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-def draws(strategy: st.SearchStrategy[Any], count: int) -> Callable[..., Callable[[], None]]:
-    """A decorator that runs a check on values of a strategy, always the same ones."""
+def draws(
+    strategy: st.SearchStrategy[Any], count: int
+) -> Callable[[Callable[[Any], object]], Callable[[], None]]:
+    """A decorator that runs a check on values of a strategy, always the same ones.
+
+    As with Hypothesis's own reports, a crash on one value does not hide a broken property of a
+    later one.
+    """
     fixed = settings(
         max_examples=count,
         derandomize=True,
@@ -36,7 +43,26 @@ def draws(strategy: st.SearchStrategy[Any], count: int) -> Callable[..., Callabl
         report_multiple_bugs=False,
         suppress_health_check=[*HealthCheck],
     )
-    return lambda check: fixed(given(strategy)(check))
+
+    def decorated(check: Callable[[Any], object]) -> Callable[[], None]:
+        def run() -> None:
+            crashes: list[Exception] = []
+
+            def tried(value: Any) -> None:
+                try:
+                    check(value)
+                except Exception as error:
+                    if names_property(error) or len(crashes) >= MOST_CRASHES:
+                        raise
+                    crashes.append(error)
+
+            fixed(given(strategy)(tried))()
+            if crashes:
+                raise crashes[0]
+
+        return run
+
+    return decorated
 
 
 @draws(plans(), 200)
