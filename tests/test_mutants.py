@@ -222,7 +222,7 @@ def test_outcomes_are_told_apart(tmp_path: Path) -> None:
     (root / "test_fake.py").write_text(TESTS)
     made = [m for m in mutants(root, {"fake": ("fake/*.py",)}) if "+" not in m.after]
     tree = Tree(root, tmp_path / "copy", folders=["fake"])
-    usual = unmutated(tree, ["test_fake.py"])
+    usual = unmutated([tree], ["test_fake.py"])
     assert usual.failing == ("test_fake.py::test_fails_anyway",)
     assert usual.limits.public == 60
     tree.tests = [f"--deselect={name}" for name in usual.failing]

@@ -108,7 +108,7 @@ def _round(options: argparse.Namespace, chosen: list[Mutant], skipped: list[Muta
     started = time.monotonic()
     with trees(partial(Tree, ROOT), min(options.jobs, len(todo))) as copies:
         if todo:
-            usual = _usual(document["usual"], copies[0], options)
+            usual = _usual(document["usual"], copies, options)
             print(f"without a mutant: {json.dumps(usual.as_json())}", flush=True)
             skip = [f"--deselect={name}" for name in usual.failing]
             for tree in copies:
@@ -131,12 +131,15 @@ def _round(options: argparse.Namespace, chosen: list[Mutant], skipped: list[Muta
         print(f"\nequivalent, not counted: {mutant.id}\n{mutant.diff()}", end="")
 
 
-def _usual(kept: dict[str, Any] | None, tree: Tree, options: argparse.Namespace) -> Unmutated:
+def _usual(
+    kept: dict[str, Any] | None, copies: list[Tree], options: argparse.Namespace
+) -> Unmutated:
     """What the tree does without a mutant, as kept from an earlier run, or measured."""
     if kept and (kept["tests"] or options.no_tests) and not options.retry:
         return Unmutated(kept["public"], kept["tests"], tuple(kept["failing"]))
-    tree.tests = OPTIONS
-    return unmutated(tree, [] if options.no_tests else test_files(tree.place, ""))
+    for tree in copies:
+        tree.tests = OPTIONS
+    return unmutated(copies, [] if options.no_tests else test_files(copies[0].place, ""))
 
 
 def _sample(jobs: int) -> int:

@@ -47,20 +47,28 @@ class Unmutated:
         return {"public": self.public, "tests": self.tests, "failing": list(self.failing)}
 
 
-def unmutated(tree: Tree, files: Sequence[str]) -> Unmutated:
+def unmutated(copies: Sequence[Tree], files: Sequence[str]) -> Unmutated:
     """Run everything without a mutant; raise SystemExit if the public checks find fault.
 
-    Without ``files``, no tests run.
+    The files are shared out among the copies; their seconds are added. Without files, no tests run.
     """
-    public = tree.try_public(None)
+    public = copies[0].try_public(None)
     if public["outcome"] != "survived":
         raise SystemExit(f"the public checks fail without any mutant: {json.dumps(public)}")
     if not files:
         return Unmutated(public["seconds"], None)
-    ran = tree.run_tests(files, None)
-    if ran.code not in {0, 1}:
-        raise SystemExit(f"pytest fails without any mutant:\n{ran.output[-3000:]}")
-    return Unmutated(public["seconds"], round(ran.seconds, 1), tuple(failed_tests(ran.output)))
+    shares = [(tree, files[first :: len(copies)]) for first, tree in enumerate(copies)]
+    with ThreadPoolExecutor(len(copies)) as threads:
+        runs = [
+            *threads.map(
+                lambda pair: pair[0].run_tests(pair[1], None), [pair for pair in shares if pair[1]]
+            )
+        ]
+    for ran in runs:
+        if ran.code not in {0, 1}:
+            raise SystemExit(f"pytest fails without any mutant:\n{ran.output[-3000:]}")
+    failing = tuple(name for ran in runs for name in failed_tests(ran.output))
+    return Unmutated(public["seconds"], round(sum(ran.seconds for ran in runs), 1), failing)
 
 
 def tried(
