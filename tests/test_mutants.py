@@ -19,7 +19,7 @@ from operators import edits  # noqa: E402
 from source import Source  # noqa: E402
 from tables import survived, table  # noqa: E402
 from tree import Limits, Tree  # noqa: E402
-from trying import results, unmutated  # noqa: E402
+from trying import Result, finished, results, unmutated  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +244,20 @@ def test_outcomes_are_told_apart(tmp_path: Path) -> None:
     assert outcome("tested") == ("survived", "", "caught")
     assert outcome("missed") == ("survived", "", "survived")
     assert (tmp_path / "copy" / "fake" / "__init__.py").read_text() == PACKAGE
+
+
+def test_an_interrupted_run_continues(made: list[Mutant]) -> None:
+    def result(mutant: Mutant, public: str, tests: str | None) -> Result:
+        outcomes = {"public": {"outcome": public}, "tests": tests and {"outcome": tests}}
+        return mutant.as_json() | outcomes
+
+    outcomes = [("named", None), ("crash", None), ("survived", None), ("survived", "caught")]
+    kept = [result(m, *pair) for m, pair in zip(made[:4], outcomes, strict=True)]
+    chosen = made[:6]
+    assert finished(kept, chosen, tests=True, retry=False) == [kept[0], kept[1], kept[3]]
+    assert finished(kept, chosen, tests=False, retry=False) == kept
+    assert finished(kept, chosen, tests=True, retry=True) == kept[:1]
+    assert finished(kept, made[1:2], tests=True, retry=False) == kept[1:2]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

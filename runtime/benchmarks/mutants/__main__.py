@@ -37,7 +37,7 @@ from mutant import SHARES, Mutant, drawn, found, listed, mutants
 from project_tests import OPTIONS, test_files
 from tables import caught_by, one_line, survived, table
 from tree import Limits, Tree
-from trying import Result, Unmutated, results, save, trees, unmutated
+from trying import Unmutated, finished, results, save, trees, unmutated
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE_LIMITS = Limits(public=60, tests=60)
@@ -96,14 +96,7 @@ def _round(options: argparse.Namespace, chosen: list[Mutant], skipped: list[Muta
     document: dict[str, Any] = {"usual": None, "results": []}
     if options.out and options.out.exists():
         document = json.loads(options.out.read_text(encoding="utf-8"))
-    ids = {mutant.id for mutant in chosen}
-    done: list[Result] = [
-        result
-        for result in document["results"]
-        if result["id"] in ids
-        and not (options.retry and result["public"]["outcome"] != "named")
-        and (options.no_tests or result["tests"] or result["public"]["outcome"] != "survived")
-    ]
+    done = finished(document["results"], chosen, tests=not options.no_tests, retry=options.retry)
     todo = [mutant for mutant in chosen if mutant.id not in {result["id"] for result in done}]
     started = time.monotonic()
     with trees(partial(Tree, ROOT), min(options.jobs, len(todo))) as copies:

@@ -118,6 +118,23 @@ def results(
             stopped.set()
 
 
+def finished(
+    kept: Sequence[Result], mutants: Sequence[Mutant], *, tests: bool, retry: bool
+) -> list[Result]:
+    """The kept results of these mutants, without those that lack tests, or are to be tried again.
+
+    ``retry``: try again those that no property named.
+    """
+    ids = {mutant.id for mutant in mutants}
+    return [
+        result
+        for result in kept
+        if result["id"] in ids
+        and not (retry and result["public"]["outcome"] != "named")
+        and not (tests and not result["tests"] and result["public"]["outcome"] == "survived")
+    ]
+
+
 def save(path: Path, document: dict[str, Any]) -> None:
     """Write results whole or not at all."""
     partial = path.with_name(f"{path.name}.part")
