@@ -529,9 +529,18 @@ PATCHES: dict[str, tuple[str, Patch]] = {
 @pytest.mark.parametrize("title", PATCHES)
 def test_broken_functions_are_named(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, patch = PATCHES[title]
-    for module in ("derived", "saved", "shown", "transformed", "windows"):  # check all of them
+    for module in (
+        "compared",
+        "derived",
+        "saved",
+        "shown",
+        "transformed",
+        "windows",
+    ):  # check all of them
         where = f"grainspec.testing.invariants.{module}"
-        monkeypatch.setattr(f"{where}.chosen", lambda case, items, count: list(items))
+        monkeypatch.setattr(
+            f"{where}.chosen", lambda case, items, count: list(items), raising=False
+        )
         monkeypatch.setattr(f"{where}.now_and_then", lambda *_: True, raising=False)
     monkeypatch.setattr("grainspec.testing.invariants.sometimes.RESULTS", {})
     original = resolve_name(f"grainspec.{patch.where}")

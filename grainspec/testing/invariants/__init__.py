@@ -22,6 +22,7 @@ from grainspec.testing.invariants import repeated as repeated
 from grainspec.testing.invariants import saved as saved
 from grainspec.testing.invariants import unsafe as unsafe
 from grainspec.testing.invariants import shown as shown
+from grainspec.testing.invariants import compared as compared
 from grainspec.testing.invariants import answers as answers
 from grainspec.testing.invariants import windows as windows
 from grainspec.testing.invariants import transformed as transformed

@@ -33,13 +33,15 @@ def plan_by_hand() -> MaskPlan:
 
 
 def _level(index: int, labels: list[list[int]]) -> PlanLevel:
-    tables = [np.array([[0, first, 0.5], [0, 0.25, first]], np.float32) for first in (1, 0.75, 2)]
+    tables = [
+        np.array([[0, first, 0.5], [0, 0.25, first]], np.float32) for first in (1, 0.75, 2, 0.375)
+    ]
     return PlanLevel(
         index=index,
         labels_FHW=np.array([labels, labels[::-1]], np.uint8),
         cross_attract_FC=tables[0],
         cross_repel_FC=tables[1],
         self_attract_FC=tables[2],
-        self_repel_FC=tables[0] / 2,
+        self_repel_FC=tables[3],
         modulated=index == 0,
     )
