@@ -114,7 +114,7 @@ _LOOKS: dict[str, Callable[[int], Written]] = {
     "quoted": lambda n: (f'"{_NOUNS[n]}"', f"“{_NOUNS[n]}”"),
     "digit": lambda n: (f"{_NOUNS[n]} 2", f"{_NOUNS[n]} 2"),
     "long": lambda n: (f"mega{_NOUNS[n]}ish", f"mega{_NOUNS[n]}ish"),
-    "within": lambda n: (_NOUNS[n], f"{_NOUNS[n]}s {_NOUNS[n]}"),
+    "within": lambda n: (_NOUNS[n], f"{_NOUNS[n].title()}s {_NOUNS[n]}"),
     "wide": lambda n: (_NOUNS[n], _wide(_NOUNS[n])),
     "invisible": lambda n: (_NOUNS[n], f"{_NOUNS[n][:2]}\u00ad{_NOUNS[n][2:]}"),
     "Chinese": lambda n: (f"红{_CHINESE[n]}", f"一个红{_CHINESE[n]}和"),
@@ -140,13 +140,13 @@ def prompt_of(looks: Sequence[Look], first: int) -> tuple[str, tuple[str, ...]]:
     """A prompt and its phrases; each phrase has its own noun, or is longer than the one before.
 
     >>> prompt_of([("", False), ("longer", True), ("capital", False)], 0)
-    ('robot and big robot and CAT and big robot', ('robot', 'big robot', 'Cat'))
+    ('robot and big Robot and CAT and big Robot', ('robot', 'big Robot', 'Cat'))
     """
     between, first = divmod(first, len(_NOUNS))
     written: list[Written] = []
     for index, (look, _) in enumerate(looks):
         if look == "longer" and index and looks[index - 1][0] == "":
-            longer = f"big {written[-1][0]}"
+            longer = f"big {written[-1][0].title()}"
             written.append((longer, longer))
         else:
             written.append(_LOOKS[look]((first + index) % len(_NOUNS)))
