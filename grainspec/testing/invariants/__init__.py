@@ -13,6 +13,7 @@ from __future__ import annotations
 from grainspec.testing.invariants import structure as structure
 from grainspec.testing.invariants import relations as relations
 from grainspec.testing.invariants import words as words
+from grainspec.testing.invariants import prompts as prompts
 from grainspec.testing.invariants import strengths as strengths
 from grainspec.testing.invariants import schedule as schedule
 from grainspec.testing.invariants import repeated as repeated
