@@ -8,9 +8,6 @@ pixels of a cell. Shapes: F frames, G latent frames, N latent tokens of a latent
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from grainspec.testing.case import Case
 
 Grid = tuple[int, int]
