@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from zlib import crc32
 
 from grainspec.plan.backbone import Backbone
 from grainspec.regions.layout import Layout
@@ -17,6 +18,17 @@ def small(case: Case) -> Layout:
     side = case.backbone.pixels_per_latent
     bits, frames = case.layout.bits_FHW, case.layout.frames
     return Layout(case.layout.names, bits[:1, :side, :side], frames[:1])
+
+
+def turn(case: Case) -> int:
+    """A number that a case determines: what is slow to check of every case takes turns."""
+    named = (
+        case.spec.target,
+        case.layout.names,
+        case.spec.attention,
+        int(case.layout.bits_FHW.sum()),
+    )
+    return crc32(repr(named).encode())
 
 
 def in_pieces(backbone: Backbone, length: int, text: str) -> Backbone:
