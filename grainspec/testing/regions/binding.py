@@ -11,7 +11,6 @@ import numpy as np
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.expressions import (
-    ALL,
     REST,
     Complement,
     During,
@@ -212,9 +211,12 @@ class Binding:
         """The spec with more regions, and with `all` as the only thing that is edited."""
         taken = {region.name for region in self.spec.regions}
         names = (name for n in range(2 * _MOST_REGIONS) if (name := f"x{n}") not in taken)
-        uncounted = self._uses_rest or any(REST in nodes_of(node) for node in nodes)
-        wrapped = map(_uncounted, (*nodes, ALL)) if uncounted else (*nodes, ALL)
-        more = [Region(name=next(names), expression=node) for node in wrapped]
+        everywhere = Region(name=next(names), expression=_EVERYWHERE)
+        counted = not self._uses_rest and not any(REST in nodes_of(node) for node in nodes)
+        if not counted:  # `rest` counts no region that uses it, also through another
+            nodes = [Intersection(items=(node, Reference(name=everywhere.name))) for node in nodes]
+        more = [Region(name=next(names), expression=node) for node in nodes]
+        more.append(everywhere)
         regions = (*self.spec.regions, *more)
         edits = (Free(region=more[-1].name),)
         return self.spec.model_copy(
@@ -226,9 +228,8 @@ class Binding:
         return len(without_rest(self.spec)) < len(self.spec.regions)
 
 
-def _uncounted(node: Expression) -> Expression:
-    """An expression of the same pixels that `rest` does not count, because it uses `rest`."""
-    return Intersection(items=(node, Union(items=(REST, Complement(of=REST)))))
+_EVERYWHERE = Union(items=(REST, Complement(of=REST)))
+"""All pixels, by an expression that uses `rest`."""
 
 
 def is_shallow(node: Expression, least: int = 0) -> bool:
