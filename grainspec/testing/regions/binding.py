@@ -24,6 +24,7 @@ from grainspec.model.expressions import (
 from grainspec.model.spec import EditSpec, Free, Region, Video
 from grainspec.regions.bind import Bound
 from grainspec.regions.layout import Layout, Mask
+from grainspec.testing.broken import Broken
 from grainspec.testing.regions.extent import Extent
 from grainspec.testing.regions.grid import Grid, Placed, grid_of, placed
 from grainspec.testing.regions.mask_pictures import pictures
@@ -68,7 +69,7 @@ class Binding:
     def outcome(self) -> Bound | GrainError:
         """What binding returns or raises."""
         try:
-            return self.bind(self.spec, self.base)
+            return self._bound(self.spec)
         except GrainError as error:
             return error
 
@@ -84,7 +85,7 @@ class Binding:
             return self.outcome
         if not self.room:
             raise self.outcome
-        return self.bind(self._with((), self.spec.video), self.base)
+        return self._helped((), self.spec.video)
 
     @cached_property
     def regions(self) -> Layout:
@@ -205,7 +206,26 @@ class Binding:
         return masks
 
     def _layout(self, nodes: Sequence[Expression], video: Video) -> Layout:
-        return self.bind(self._with(nodes, video), self.base).regions
+        return self._helped(nodes, video).regions
+
+    def _helped(self, nodes: Sequence[Expression], video: Video) -> Bound:
+        """Bind the spec with more regions, and without its own statements."""
+        try:
+            return self._bound(self._with(nodes, video))
+        except GrainError as error:
+            if {finding.code for finding in error.diagnostics} <= {"G307", "G313", "G203"}:
+                message = f"a spec that edits the whole frame is refused: {error}"
+                raise Broken("binding", message) from error
+            raise
+
+    def _bound(self, spec: EditSpec) -> Bound:
+        try:
+            return self.bind(spec, self.base)
+        except (GrainError, Broken):
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise Broken("binding", f"binding raises {kind}: {error}") from error
 
     def _with(self, nodes: Sequence[Expression], video: Video) -> EditSpec:
         """The spec with more regions, and with `all` as the only thing that is edited."""

@@ -43,7 +43,15 @@ class Scene(NamedTuple):
 Clip = tuple[int, int, int]
 """Frames, width and height."""
 
-_CLIPS: tuple[Clip, ...] = ((4, 40, 34), (1, 34, 18), (7, 27, 36), (12, 36, 21))
+_CLIPS: tuple[Clip, ...] = (
+    (4, 40, 34),
+    (1, 34, 18),
+    (7, 27, 36),
+    (12, 36, 21),
+    (4, 40, 34),
+    (1, 320, 24),
+    (2, 24, 288),
+)
 _NOUNS = "robot bear cat alien penguin man tree hill river cloud lamp boat".split()
 
 
@@ -86,7 +94,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     return Scene(spec, clip_folder(*clip))
 
 
-_FORMS = st.sampled_from(["edit", "free", "part", "part of", "add", "keep", "none", "edit"])
+_FORMS = st.sampled_from(["edit", "free", "part of", "part", "add", "part of", "keep", "none"])
 _SMALL = ("part", "part of", "add", "keep")
 """Statements about regions that are mostly small, so that they do not cover all others."""
 
@@ -94,9 +102,11 @@ _SMALL = ("part", "part of", "add", "keep")
 def _expression(
     draw: st.DrawFn, clip: Clip, known: tuple[str, ...], form: str, deepest: int
 ) -> Expression:
-    kind = draw(st.integers(0, 3))
+    kind = draw(st.integers(0, 4))
     if form in _SMALL and kind:
         return draw(_middles(clip, 2))
+    if kind in (1, 2) and form != "none":
+        return draw(_sometimes(clip, known))
     expression = draw(_expressions(clip, known, deepest))
     return Union(items=(expression, draw(_middles(clip, 7)))) if kind else expression
 
@@ -107,7 +117,7 @@ def _statements(draw: st.DrawFn, forms: Sequence[str]) -> tuple[Any, ...]:
     owners: list[str] = []
     for number, form in enumerate(forms):
         name = f"r{number}"
-        owner = draw(st.sampled_from(owners)) if form in ("part of", "add") else None
+        owner = draw(st.sampled_from([*owners, owners[-1]])) if form in ("part of", "add") else None
         if form in ("free", "keep"):
             made.append((Free if form == "free" else Keep)(region=name))
         elif form != "none":
@@ -245,7 +255,7 @@ _MASKS = st.builds(
     st.sampled_from(["nearest", "area", "any"]),
 )
 _RADII = st.sampled_from(
-    [_px(2), _px(1), _px(0), _px(1.5), _px(3), _px(2.3), _px(5), _px(9)]
+    [_px(2), _px(1), _px(0), _px(1.5), _px(3), _px(2.3), _px(5), _px(9), _px(45)]
     + [Length(value=value, unit="%") for value in (5.0, 12.5, 7.3)]
 )
 
@@ -297,6 +307,49 @@ def _middles(clip: Clip, largest: int) -> st.SearchStrategy[Expression]:
     places = st.integers(width // 4, width // 2), st.integers(height // 4, height // 2)
     kinds = st.sampled_from(["box", "ellipse"])
     return st.tuples(*places, st.integers(max(1, largest - 3), largest), kinds).map(box)
+
+
+@cache
+def _sometimes(clip: Clip, known: tuple[str, ...]) -> st.SearchStrategy[Expression]:
+    """Regions that are empty on some frames, mostly because they say so."""
+    frames = clip[0]
+    middles = _middles(clip, 7)
+
+    @st.composite
+    def shown(draw: st.DrawFn) -> Any:
+        kind = draw(st.sampled_from(["during", "during", "gaps", "leaves", "name"]))
+        if kind == "gaps":
+            return MaskFiles(path="gaps", missing="empty")
+        if kind == "name" and known:
+            return Reference(name=draw(st.sampled_from(known)))
+        box = draw(middles)
+        if kind == "leaves" and isinstance(box, Box):
+            key = box.keyframes[0]
+            away = _key([_px(900), key.y0, _px(950), key.y1], frames // 2 + 1)
+            still = key.model_copy(update={"frame": 0})
+            return box.model_copy(update={"keyframes": (still, away)})
+        first = draw(st.integers(0, frames - 1))
+        return During(of=box, frames=FrameRange(first=first, last=max(first, frames // 2)))
+
+    @st.composite
+    def sometimes(draw: st.DrawFn) -> Any:
+        one, other = draw(shown()), draw(st.one_of(shown(), middles))
+        return draw(
+            st.sampled_from(
+                [
+                    one,
+                    Union(items=(one, other)),
+                    Intersection(items=(other, one)),
+                    Difference(items=(one, other)),
+                    Difference(items=(ALL, one)),
+                    Complement(of=one),
+                    Grown(of=one, by=_px(2)),
+                    During(of=one, frames=FrameRange(first=0, last=max(0, frames - 2))),
+                ]
+            )
+        )
+
+    return sometimes()
 
 
 def _sides(draw: st.DrawFn, width: int, height: int) -> list[Length]:
