@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from grainspec.testing.check import check_case, check_plan
     from grainspec.testing.drawn_clips import DrawnClip, drawn_clip
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
-    from grainspec.testing.masks import check_masks
+    from grainspec.testing.masks import check_mask_findings, check_masks
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
     from grainspec.testing.strategies.clips import clips
@@ -53,6 +53,7 @@ __all__ = [
     "boxes",
     "check_case",
     "check_file",
+    "check_mask_findings",
     "check_masks",
     "check_plan",
     "check_region_source",
@@ -84,7 +85,7 @@ _HOMES = {
     "drawn_clips": ("DrawnClip", "drawn_clip"),
     "invariants": ("INVARIANTS", "Invariant", "invariant"),
     "run": ("FileResult", "check_file", "try_file"),
-    "masks": ("check_masks",),
+    "masks": ("check_mask_findings", "check_masks"),
     "sources": ("check_region_source",),
     "strategies.clips": ("clips",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),
