@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
     from grainspec.testing.run import FileResult, check_file, try_file
     from grainspec.testing.sources import check_region_source
+    from grainspec.testing.strategies.backbones import backbones
     from grainspec.testing.strategies.faults import faulty_specs, faulty_texts
     from grainspec.testing.strategies.grain_texts import grain_texts
-    from grainspec.testing.strategies.backbones import backbones
     from grainspec.testing.strategies.layouts import layouts
     from grainspec.testing.strategies.plans import plans
     from grainspec.testing.strategies.regions import (
