@@ -11,9 +11,7 @@ from grainspec.diagnostics import GrainError
 from grainspec.model.expressions import ALL
 from grainspec.model.spec import EditSpec, Free, Keep, Region, Sampler, Video
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.compile import compile_plan
-from grainspec.regions.bind import carve
-from grainspec.regions.layout import Layout, Mask
+from grainspec.regions.layout import Layout
 from grainspec.testing.case import Case
 from grainspec.testing.strategies.backbones import read_backbone
 from grainspec.testing.strategies.blocks import read_block
@@ -67,18 +65,9 @@ def plans(
     kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
     regions = layout_of(canvas, shapes, owners, kept)
     try:
-        layout, _ = carve(spec, regions)
+        return Case.of(spec, regions, backbone)
     except GrainError:  # a region that parts or kept regions cover, or a part beside its owner
-        regions = with_room(spec, regions)
-        layout, _ = carve(spec, regions)
-    return Case(
-        spec,
-        layout,
-        backbone,
-        compile_plan(spec, layout, backbone).plan,
-        kept=_union(regions, kept),
-        regions=regions,
-    )
+        return Case.of(spec, with_room(spec, regions), backbone)
 
 
 _CROWDS = (*(0,) * 60, 4, 12, 30, 58)
@@ -136,10 +125,3 @@ def with_room(spec: EditSpec, regions: Layout) -> Layout:
             masks[region][0] |= strips == number
             region = owners.get(region)
     return Layout.of(masks, regions.frames)
-
-
-def _union(regions: Layout, names: Sequence[str]) -> Mask:
-    union = np.zeros(regions.bits_FHW.shape, np.bool_)
-    for name in names:
-        union |= regions.mask(name)
-    return union

@@ -228,6 +228,13 @@ def _variants(most: int) -> st.SearchStrategy[list[_DrawnVariant]]:
     return st.lists(_drawn_variant(), max_size=most)
 
 
+@st.composite
+def variants(draw: st.DrawFn) -> Variant:
+    """Variants of a spec that is drawn, too."""
+    spec, drawn = draw(specs(variants=0)), draw(_drawn_variant())
+    return _variant(draw, drawn.name, drawn, spec, tuple(range(MAX_LEVEL + 1)))
+
+
 def _variant(
     draw: st.DrawFn, name: str, drawn: _DrawnVariant, spec: EditSpec, levels: tuple[int, ...]
 ) -> Variant:
