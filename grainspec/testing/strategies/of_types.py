@@ -65,6 +65,10 @@ def _frames(rolls: Rolls) -> FrameRange:
     return FrameRange(first=first, last=first + rolls.upto(100))
 
 
+def _size(rolls: Rolls) -> Size:
+    return Size(width=rolls.whole(16, 512), height=rolls.whole(16, 512))
+
+
 _SAMPLER = settings(Sampler, (), steps=lambda rolls: 1 + rolls.upto(59))
 
 _STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
@@ -88,9 +92,7 @@ _STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
     "Grown": lambda: _operation("grow") | _operation("shrink"),
     "During": lambda: _operation("during"),
     # settings
-    "Size": lambda: _read(
-        lambda rolls: Size(width=rolls.whole(16, 512), height=rolls.whole(16, 512))
-    ),
+    "Size": lambda: _read(_size),
     "Video": lambda: _read(lambda rolls: Video.model_validate({"path": "clip", **CLIP(rolls)})),
     "Modulation": lambda: of_type(Attention).map(lambda attention: attention.settled(DEMO)),
     "SamplerChange": lambda: _read(lambda rolls: SamplerChange.model_validate(_SAMPLER(rolls))),
@@ -101,9 +103,7 @@ _STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
     },
     # statements
     "EditSpec": specs,
-    "Region": lambda: st.builds(
-        lambda name, of: Region(name=name, expression=of), names(), expressions()
-    ),
+    "Region": lambda: st.builds(Region, name=names(), expression=expressions()),
     "Edit": lambda: specs(variants=0).map(lambda spec: spec.changes[-1]),
     "Keep": lambda: names().map(lambda name: Keep(region=name)),
     "Free": lambda: names().map(lambda name: Free(region=name)),
