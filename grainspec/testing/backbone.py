@@ -17,8 +17,12 @@ def word_backbone(
     max_tokens: int = 77,
     native: int = 512,
     frames_per_latent: int = 1,
+    attended: tuple[int, ...] | None = None,
 ) -> Backbone:
     """Make a backbone with one text token per word, between a start and an end token.
+
+    The arguments are those of :class:`~grainspec.plan.backbone.Backbone`; ``native`` is the width
+    and height of ``native_size``.
 
     >>> word_backbone().tokenize("a polar bear")[:5]
     [(0, 0), (0, 1), (2, 7), (8, 12), (0, 0)]
@@ -38,4 +42,5 @@ def word_backbone(
         native_size=Size(width=native, height=native),
         tokenize=tokenize,
         frames_per_latent=frames_per_latent,
+        attended=attended,
     )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -339,14 +340,15 @@ def test_the_command(grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyP
     clip.write_masks("right", [clip.mask(40, 0, 64, 48)] * 4)
     from grainspec.testing import run
 
-    def broken(path: Path, **options: object) -> object:
-        return try_file(path, examples=2, compiler=MUTANTS["masks of the frame before"])
+    def broken(path: Path, **options: Any) -> object:
+        options |= {"examples": 2, "compiler": MUTANTS["masks of the frame before"]}
+        return try_file(path, **options)
 
     monkeypatch.setattr(run, "try_file", broken)
     said = grain("test", path)
     assert said.code == 1
     assert "regions: the token is " in said.out
-    assert f"Reproduce with: grain test {path} --examples 20 --seed 0" in said.out
+    assert f"reproduce with: grain test {path} --seed 0 --case 0\n" in said.out
     (clip.root / "bad.grain").write_text("grain 1")
     said = grain("test", clip.root / "bad.grain", "--format", "json")
     assert (said.code, "G008" in said.codes) == (1, True)
