@@ -16,7 +16,7 @@ from command import Grain
 from hypothesis import Phase, given, settings
 from oracle import Dense, dense_levels, difference
 
-from grainspec import EditSpec, GrainError, parse
+from grainspec import EditSpec, parse
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.regions.layout import Layout
@@ -33,6 +33,7 @@ from grainspec.testing import (
     word_backbone,
 )
 from grainspec.testing.case import Compiler, compiled
+from grainspec.testing.check import violations
 
 BACKBONE = word_backbone(levels=2)
 
@@ -245,13 +246,7 @@ def broken_by(mutant: Compiler, samples: list[Worked]) -> set[str]:
     for spec, layout, levels in samples:
         plan = mutant(spec, layout, BACKBONE)
         case = Case(spec, layout, BACKBONE, plan, compiler=mutant)
-        for name, invariant in INVARIANTS.items():
-            try:
-                invariant(case)
-            except Broken:
-                found.add(name)
-            except GrainError:  # what was saved cannot be loaded
-                found.add("saving")
+        found |= {broken.invariant for broken in violations(case)}
         if difference(plan, spec, levels):
             found.add("oracle")
     return found
