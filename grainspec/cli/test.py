@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 @click.option(
     "--examples",
     type=click.IntRange(0, 10_000),
-    default=20,
-    show_default=True,
-    help="Number of random changes to test, per spec and per variant.",
+    metavar="N",
+    help="Number of random changes to test, per spec and per variant. Default: 20 in all.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random changes.")
 @click.option(
@@ -60,7 +59,7 @@ if TYPE_CHECKING:
 @format_option
 def test(
     files: tuple[Path, ...],
-    examples: int,
+    examples: int | None,
     seed: int,
     case: int | None,
     variant: str | None,

@@ -38,8 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     files = "Specs to test without --grain: glob patterns, from the folder of the configuration."
     parser.addini("grain_files", files, type="linelist", default=[])
-    parser.addini("grain_examples", "Number of random changes of each spec.", default="20")
-    parser.addini("grain_seed", "Seed of the random changes of specs.", default="0")
+    parser.addini("grain_examples", "Number of random changes of each spec.", default="")
+    parser.addini("grain_seed", "Seed of the random changes of specs.", default="")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -95,15 +95,15 @@ class GrainItem(pytest.Item):
         result = try_file(
             path,
             examples=self._number("grain_examples"),
-            seed=self._number("grain_seed"),
+            seed=self._number("grain_seed") or 0,
             variant=self.variant,
         )
         if result.failures:
             raise _Failed("\n\n".join(failure.explained() for failure in result.failures))
 
-    def _number(self, name: str) -> int:
-        option = self.config.getoption(name)
-        return int(self.config.getini(name) if option is None else option)
+    def _number(self, name: str) -> int | None:
+        option, setting = self.config.getoption(name), self.config.getini(name)
+        return option if option is not None else int(setting) if setting else None
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The violated invariants and the mistakes of the spec as text; other errors as usual."""

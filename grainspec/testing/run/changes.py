@@ -39,9 +39,11 @@ Change = Callable[[Trial], Trial]
 
 _VIEWS = 2
 """How many sizes and crops the cases of one file have; each reads the masks again."""
-_CELLS = (3, 12)
+_CELLS = (3, 10)
 """The least and the largest number of latent tokens along a side of a changed clip."""
 _CUTS = 2
+_FRAMES = 6
+"""About how many frames a changed clip has at most."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _shortened(rng: random.Random, checker: Checker, per: int, trial: Trial) -> 
     step = rng.choice([1, 1, 2])
     numbers = numbers[rng.randrange(len(numbers)) :: step]
     groups = (len(numbers) - 1) // per
-    numbers = numbers[: 1 + per * rng.randint(0, min(groups, 8))]
+    numbers = numbers[: 1 + per * rng.randint(0, min(groups, max(1, _FRAMES // per)))]
     return replace(trial, spec=trial.spec.replaced({}, video=with_frames(video, numbers)))
 
 

@@ -25,6 +25,7 @@ from grainspec.text.printer import dumps
 Progress = Callable[[int, int], None]
 """A function that is called with the number of finished cases and the number of all cases."""
 
+_EXAMPLES = 20
 _SHRUNK = 3
 """How many failures of a file are shrunk; the others are most often of the same cause."""
 
@@ -118,7 +119,7 @@ def check_file(
     *,
     compiler: Compiler = compiled,
     backbone: Backbone | None = None,
-    examples: int = 20,
+    examples: int | None = None,
     seed: int = 0,
     invariants: Collection[str] | None = None,
     case: int | None = None,
@@ -166,7 +167,7 @@ def try_file(
     *,
     compiler: Compiler = compiled,
     backbone: Backbone | None = None,
-    examples: int = 20,
+    examples: int | None = None,
     seed: int = 0,
     invariants: Collection[str] | None = None,
     case: int | None = None,
@@ -176,7 +177,7 @@ def try_file(
 ) -> FileResult:
     """Test a spec, each of its variants, and ``examples`` random changes of each.
 
-    A change is of settings, weights, frames, size and crop of the clip, and cuts of regions by
+    By default there are about 20 random changes in all, shared among the variants. A change is of settings, weights, frames, size and crop of the clip, and cuts of regions by
     boxes. It follows from ``seed``, the variant and the number of the case; ``case`` tests the one
     with this number, 0 being the spec as it is, ``variant`` only this variant.
 
@@ -209,6 +210,8 @@ def try_file(
         backbone=backbone,
         invariants=invariants,
     )
+    if examples is None:
+        examples = max(1, _EXAMPLES // len(edits))
     numbers = range(examples + 1) if case is None else [case]
     seen: set[str] = set()
     for name, spec in edits.items():
