@@ -28,9 +28,7 @@ class StandIn:
         return word_backbone(**asdict(self))
 
     def __str__(self) -> str:
-        usual = asdict(StandIn())
-        written = [f"{n}={v!r}" for n, v in asdict(self).items() if v != usual[n]]
-        return f"word_backbone({', '.join(written)})"
+        return repr(self.backbone())
 
 
 def stand_in(spec: EditSpec, width: int, height: int) -> StandIn:
