@@ -17,7 +17,7 @@ from grainspec.cli.output import (
     print_json,
     say,
 )
-from grainspec.diagnostics import GrainError, fail, suggestion, visible
+from grainspec.diagnostics import GrainError, closest, fail, suggestion, visible
 from grainspec.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -134,25 +134,40 @@ def test(
 
 def _known(invariants: tuple[str, ...]) -> None:
     """Raise a usage error for names that no invariant has."""
-    from grainspec.testing import INVARIANTS
+    from grainspec.testing import INVARIANTS, REGION_PROPERTIES
 
+    known = [*dict.fromkeys([*INVARIANTS, *REGION_PROPERTIES])]
     for name in invariants:
-        if name not in INVARIANTS:
-            cure = suggestion(name, INVARIANTS)
-            message = f"unknown invariant `{name}`. {cure} There are: {', '.join(INVARIANTS)}."
+        if name not in known:
+            near = suggestion(name, known) if closest(name, known) else ""
+            message = f"unknown invariant `{name}`. {near} There are: {', '.join(known)}."
             raise click.UsageError(" ".join(message.split()))
 
 
 def _print_invariants(names: tuple[str, ...], format_: Format) -> None:
-    from grainspec.testing.sentences import sentences
+    from grainspec.testing.sentences import region_sentences, sentences
 
-    shown = {name: text for name, text in sentences().items() if name in names or not names}
+    shown = {
+        title: {name: text for name, text in table.items() if name in names or not names}
+        for title, table in (("plans", sentences()), ("regions", region_sentences()))
+    }
     if format_ == "json":
-        print_json({"invariants": [{"name": n, "description": text} for n, text in shown.items()]})
+        print_json(
+            {
+                "invariants": [
+                    {"name": name, "of": title, "description": text}
+                    for title, table in shown.items()
+                    for name, text in table.items()
+                ]
+            }
+        )
         return
-    width = max(map(len, shown))
-    for name, text in shown.items():
-        say(f"{name:{width}}  {text}")
+    width = max(len(name) for table in shown.values() for name in table)
+    for title, table in shown.items():
+        if table:
+            say(f"of {title}:")
+        for name, text in table.items():
+            say(f"  {name:{width}}  {text}")
 
 
 def _tested(file: Path, console: Console, options: dict[str, Any]) -> FileResult:
@@ -177,7 +192,10 @@ def _tested(file: Path, console: Console, options: dict[str, Any]) -> FileResult
 def _print(result: FileResult) -> None:
     cases = counted(result.cases, "case")
     verdict = counted(len(result.failures), "failure") if result.failures else "all hold"
-    say(f"{result.path}: {cases}, {counted(len(result.invariants), 'invariant')}: {verdict}")
+    checks = (
+        f"{len(result.invariants)} invariants of plans, {len(result.region_properties)} of regions"
+    )
+    say(f"{result.path}: {cases}, {checks}: {verdict}")
     for failure in result.failures:
         say("")
         say(indent(failure.explained(), "  "))

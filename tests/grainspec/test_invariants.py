@@ -22,6 +22,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.regions.layout import Layout
 from grainspec.testing import (
     INVARIANTS,
+    REGION_PROPERTIES,
     Broken,
     Case,
     check_case,
@@ -327,7 +328,8 @@ def test_the_command(grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyP
     said = grain("test", path, "--examples", 3)
     assert (said.code, said.out) == (
         0,
-        f"{path}: 4 cases, {len(INVARIANTS)} invariants: all hold\n",
+        f"{path}: 4 cases, {len(INVARIANTS)} invariants of plans, "
+        f"{len(REGION_PROPERTIES)} of regions: all hold\n",
     )
     found = grain("test", path, "--examples", 3, "--format", "json").json["files"][0]
     assert (found["cases"], found["failures"]) == (4, [])

@@ -15,6 +15,8 @@ from grainspec.regions.layout import Layout
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, Compiler, compile_with, compiled
 from grainspec.testing.check import violations
+from grainspec.testing.regions import check_regions
+from grainspec.testing.run.properties import Properties, properties
 from grainspec.testing.run.regions import ClipRegions, kept_pixels
 from grainspec.testing.run.stand_in import StandIn, stand_in
 
@@ -40,10 +42,10 @@ class Checker:
         *,
         compiler: Compiler = compiled,
         backbone: Backbone | None = None,
-        invariants: Collection[str] | None = None,
+        names: Properties | None = None,
     ) -> None:
         self.base, self.compiler, self.given = base, compiler, backbone
-        self.invariants = invariants
+        self.names = names or properties()
         self.clip = ClipRegions(spec, base, backbone.native if backbone else None)
 
     def again(self, spec: EditSpec) -> Checker:
@@ -53,7 +55,7 @@ class Checker:
             self.base,
             compiler=self.compiler,
             backbone=self.given,
-            invariants=self.invariants,
+            names=self.names,
         )
 
     def layouts(self, trial: Trial) -> tuple[Layout, Layout]:
@@ -92,13 +94,41 @@ class Checker:
             return
         kept = kept_pixels(trial.spec, regions)
         case = Case(trial.spec, layout, backbone, plan, kept, regions, self.compiler)
-        yield from violations(case, self.invariants if invariants is None else invariants)
+        yield from violations(case, self.names.plans if invariants is None else invariants)
+
+    def regions_broken(self, spec: EditSpec, names: Collection[str]) -> Broken | None:
+        """The first violated one of these properties of regions.
+
+        Raises GrainError for mistakes in the spec or its files.
+        """
+        try:
+            check_regions(spec, self.base, properties=names)
+        except GrainError:
+            raise
+        except Broken as broken:
+            return broken
+        except Exception as error:
+            broken = Broken(
+                "binding", f"binding the regions raised {type(error).__name__}: {error}"
+            )
+            broken.__cause__ = error
+            return broken
+        return None
+
+    def region_broken(self, spec: EditSpec, name: str) -> Broken | None:
+        """How a spec violates a property of regions; None if it does not, or is not valid."""
+        names = self.names.regions if name == "binding" else [name]
+        try:
+            broken = self.regions_broken(spec, names)
+        except GrainError:
+            return None
+        return broken if broken and broken.invariant == name else None
 
     def broken(self, trial: Trial, invariant: str) -> Broken | None:
         """How a trial violates an invariant; None if it does not, or is no valid trial."""
         if any(finding.is_error for finding in check_meaning(trial.spec)):
             return None
-        names = self.invariants if invariant == "compiling" else [invariant]
+        names = self.names.plans if invariant == "compiling" else [invariant]
         try:
             for broken in self.violations(trial, names):
                 if broken.invariant == invariant:

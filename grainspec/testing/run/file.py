@@ -15,9 +15,9 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Compiler, compiled
-from grainspec.testing.check import chosen
 from grainspec.testing.run.cases import Checker, Trial
 from grainspec.testing.run.changes import FileCase, file_case
+from grainspec.testing.run.properties import properties
 from grainspec.testing.run.shrink import smallest
 from grainspec.text.parse import parse
 from grainspec.text.printer import dumps
@@ -29,6 +29,9 @@ _EXAMPLES = 20
 _SHRUNK = 3
 """How many failures of a file are shrunk; the others are most often of the same cause."""
 
+_OF_STATEMENTS = {"errors", "carving", "warnings"}
+"""The properties of regions that depend on the statements about them."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -36,7 +39,8 @@ class Failure:
 
     ``variant`` and ``number`` say which case violated it first; ``changes`` are the lines of that
     case's spec which are not in the file. ``spec`` is the text of the smallest spec, and
-    ``backbone`` the Python expression of its backbone if it is not the usual one.
+    ``backbone`` the Python expression of its backbone if it is not the usual one. ``of_regions``:
+    a property of regions is violated, before any plan.
     """
 
     variant: str
@@ -46,6 +50,7 @@ class Failure:
     spec: str
     backbone: str
     command: str
+    of_regions: bool = False
 
     def __str__(self) -> str:
         return f"{self.case}: {self.broken}"
@@ -76,6 +81,7 @@ class Failure:
         """The failure as JSON values."""
         return {
             "invariant": self.broken.invariant,
+            "of": "regions" if self.of_regions else "plan",
             "case": self.case,
             "variant": self.variant or None,
             "number": self.number,
@@ -100,6 +106,7 @@ class FileResult:
     cases: int = 0
     failures: list[Failure] = field(default_factory=list)
     invariants: tuple[str, ...] = ()
+    region_properties: tuple[str, ...] = ()
     tested: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -110,6 +117,7 @@ class FileResult:
             "seed": self.seed,
             "cases": self.cases,
             "invariants": list(self.invariants),
+            "region_properties": list(self.region_properties),
             "failures": [failure.as_json() for failure in self.failures],
         }
 
@@ -177,18 +185,20 @@ def try_file(
 ) -> FileResult:
     """Test a spec, each of its variants, and ``examples`` random changes of each.
 
-    By default there are about 20 random changes in all, shared among the variants. A change is of settings, weights, frames, size and crop of the clip, and cuts of regions by
-    boxes. It follows from ``seed``, the variant and the number of the case; ``case`` tests the one
-    with this number, 0 being the spec as it is, ``variant`` only this variant.
+    By default there are about 20 random changes in all, shared among the variants. A change is of
+    settings, weights, frames, size and crop of the clip, and cuts of regions by boxes. It follows
+    from ``seed``, the variant and the number of the case; ``case`` tests the one with this number,
+    0 being the spec as it is, ``variant`` only this variant.
 
     Plans are compiled for ``backbone``, such as ``outlined_model(spec, base).backbone`` of
     :mod:`grainspec.checking`, which must support the spec. Without one, they are compiled for
     :func:`word_backbone` with whatever levels, text tokens and frame size the spec asks for, and
     random changes also change the backbone.
 
-    ``invariants`` are the names of those to check, or None for all; with ``first``, only the first
-    failure is searched for. Raises GrainError for mistakes in the spec or its files, ValueError
-    for unknown invariants and variants.
+    The regions are checked by :func:`check_regions`, as they are. ``invariants`` are the names of
+    those to check, of plans and of regions, or None for all; with ``first``, only the first failure
+    is searched for. Raises GrainError for mistakes in the spec or its files, ValueError for unknown
+    invariants and variants.
 
     >>> FileResult("edit.grain", seed=0).as_json()["failures"]
     []
@@ -201,31 +211,24 @@ def try_file(
             known = ", ".join(filter(None, edits)) or "none"
             raise ValueError(f"unknown variant {variant}; there are: {known}")
         edits = {variant: edits[variant]}
-    names = tuple(chosen(invariants))
-    result = FileResult(str(path), seed, invariants=names, tested=tuple(edits))
+    names = properties(invariants)
+    result = FileResult(str(path), seed, 0, [], *names, tuple(edits))
     checker = Checker(
-        next(iter(edits.values())),
-        path.parent,
-        compiler=compiler,
-        backbone=backbone,
-        invariants=invariants,
+        next(iter(edits.values())), path.parent, compiler=compiler, backbone=backbone, names=names
     )
     if examples is None:
         examples = max(1, _EXAMPLES // len(edits))
     numbers = range(examples + 1) if case is None else [case]
-    seen: set[str] = set()
     for name, spec in edits.items():
         for number in numbers:
-            file = file_case(checker, spec, name, number, seed)
-            for broken in _violations(checker, file):
-                if broken.invariant not in seen:
-                    seen.add(broken.invariant)
-                    result.failures.append(_failure(result, checker, spec, file, broken))
-                    if first:
-                        result.seconds = time.monotonic() - start
-                        return result
+            for failure in _failures(result, checker, spec, name, number):
+                result.failures.append(failure)
+                if first:
+                    break
             result.cases += 1
             progress(result.cases, len(edits) * len(numbers))
+            if first and result.failures:
+                break
     result.seconds = time.monotonic() - start
     return result
 
@@ -236,23 +239,48 @@ def edits_of(spec: EditSpec) -> dict[str, EditSpec]:
     return edits | {name: spec.as_variant(name) for name in spec.variant_names}
 
 
-def _violations(checker: Checker, file: FileCase) -> Iterator[Broken]:
-    return checker.violations(file.trial, valid=file.number > 0)
+def _failures(
+    result: FileResult, checker: Checker, spec: EditSpec, variant: str, number: int
+) -> Iterator[Failure]:
+    """The properties that a case violates, and no case before it."""
+    seen = {(failure.of_regions, failure.broken.invariant) for failure in result.failures}
+    if number == 0:
+        names = checker.names.regions
+        if variant != result.tested[0]:  # the same regions, but other statements about them
+            names = tuple(name for name in names if name in _OF_STATEMENTS)
+        broken = checker.regions_broken(spec, names) if names else None
+        if broken is not None and (True, broken.invariant) not in seen:
+            yield _failure(result, checker, spec, FileCase(variant, 0, Trial(spec)), broken, True)
+    if not checker.names.plans:
+        return
+    file = file_case(checker, spec, variant, number, result.seed)
+    for broken in checker.violations(file.trial, valid=number > 0):
+        if (False, broken.invariant) not in seen:
+            seen.add((False, broken.invariant))
+            yield _failure(result, checker, spec, file, broken, False)
 
 
 def _failure(
-    result: FileResult, checker: Checker, spec: EditSpec, file: FileCase, broken: Broken
+    result: FileResult,
+    checker: Checker,
+    spec: EditSpec,
+    file: FileCase,
+    broken: Broken,
+    of_regions: bool,
 ) -> Failure:
     """Shrink a failing case, and check that the text of the result fails by itself."""
     trial, found = file.trial, broken
+
+    def violates(checker: Checker, trial: Trial) -> Broken | None:
+        if of_regions:
+            return checker.region_broken(trial.spec, broken.invariant)
+        return checker.broken(trial, broken.invariant)
+
     if len(result.failures) < _SHRUNK:
         trial, found = smallest(
-            trial,
-            broken,
-            lambda trial: checker.broken(trial, broken.invariant),
-            checker.clip.facts,
+            trial, broken, lambda trial: violates(checker, trial), checker.clip.facts
         )
-        again = _read_again(checker, trial, broken.invariant)
+        again = _read_again(checker, trial, violates)
         if again is None:  # text or files make a difference: show the case itself
             trial, found = file.trial, broken
         else:
@@ -265,17 +293,20 @@ def _failure(
         spec=dumps(trial.spec),
         backbone=str(trial.stand_in or ""),
         command=_command(result.path, result.seed, file),
+        of_regions=of_regions,
     )
 
 
-def _read_again(checker: Checker, trial: Trial, invariant: str) -> Broken | None:
-    """How a trial violates an invariant when its text is read and its files are read anew."""
+def _read_again(
+    checker: Checker, trial: Trial, violates: Callable[[Checker, Trial], Broken | None]
+) -> Broken | None:
+    """How a trial fails when its text is read and its files are read anew."""
     try:
         spec = parse(dumps(trial.spec))
         anew = checker.again(spec)
     except GrainError:
         return None
-    return anew.broken(Trial(spec, trial.stand_in), invariant)
+    return violates(anew, Trial(spec, trial.stand_in))
 
 
 def _changed_lines(spec: EditSpec, changed: EditSpec) -> Iterator[str]:

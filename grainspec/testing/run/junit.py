@@ -25,15 +25,16 @@ def junit_xml(results: Sequence[FileResult | Refused]) -> str:
     These names are the same for every seed and number of cases. A file with mistakes has a single
     test case with an error.
 
-    >>> print(junit_xml([FileResult("edit.grain", 0, 21, [], ("pairs",), ("",), 1.5)]))
+    >>> print(junit_xml([FileResult("edit.grain", 0, 21, [], ("pairs",), ("crop",), ("",), 1.5)]))
     <?xml version="1.0" encoding="utf-8"?>
-    <testsuites name="grain test" tests="1" failures="0" errors="0" time="1.500">
-      <testsuite name="edit.grain" tests="1" failures="0" errors="0" time="1.500">
+    <testsuites name="grain test" tests="2" failures="0" errors="0" time="1.500">
+      <testsuite name="edit.grain" tests="2" failures="0" errors="0" time="1.500">
         <properties>
           <property name="seed" value="0" />
           <property name="cases" value="21" />
         </properties>
         <testcase classname="edit.grain" name="pairs" />
+        <testcase classname="edit.grain" name="regions: crop" />
       </testsuite>
     </testsuites>
     """
@@ -53,15 +54,21 @@ def _suite(result: FileResult) -> ElementTree.Element:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (("seed", result.seed), ("cases", result.cases)):
         ElementTree.SubElement(properties, "property", name=name, value=str(value))
-    failures = {(found.variant, found.broken.invariant): found for found in result.failures}
-    names = dict.fromkeys((*result.invariants, *(name for _, name in failures)))
+    failures = {
+        (found.variant, found.of_regions, found.broken.invariant): found
+        for found in result.failures
+    }
+    names = [(False, name) for name in result.invariants]
+    names += [(True, name) for name in result.region_properties]
+    names = [*dict.fromkeys([*names, *((kind, name) for _, kind, name in failures)])]
     for variant in result.tested:
-        for name in names:
-            title = f"{name} [{variant}]" if variant else name
+        for of_regions, name in names:
+            title = f"regions: {name}" if of_regions else name
+            title = f"{title} [{variant}]" if variant else title
             case = ElementTree.SubElement(
                 suite, "testcase", classname=_plain(result.path), name=title
             )
-            if found := failures.get((variant, name)):
+            if found := failures.get((variant, of_regions, name)):
                 failure = ElementTree.SubElement(
                     case, "failure", type=name, message=_plain(str(found))
                 )
