@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from functools import partial
@@ -46,6 +47,7 @@ SAMPLE_LIMITS = Limits(public=60, tests=60)
 def main() -> int:
     """Do what the options say; the exit code is 1 if a listed mutant is not what the list says."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave no copies behind
     if options.show:
         return _show(options.show)
     if options.sample:

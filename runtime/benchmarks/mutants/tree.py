@@ -55,6 +55,7 @@ class Tree:
     """The arguments of pytest: test files in the order of running, and options."""
     folders: Sequence[str] = ("grainspec", "runtime")
     """What is compiled in advance."""
+    _running: subprocess.Popen[bytes] | None = None
     _answer: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,6 +134,7 @@ class Tree:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._running = process
         if sys.platform == "linux":
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
@@ -143,10 +145,16 @@ class Tree:
         except subprocess.TimeoutExpired:
             code, output = None, b""
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            self.stop()
             process.wait()
+            self._running = None
         return Ran(code, time.monotonic() - started, output.decode(errors="replace"))
+
+    def stop(self) -> None:
+        """Kill what runs in the copy, and all that it started."""
+        if self._running is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._running.pid, signal.SIGKILL)
 
 
 def failed_tests(output: str) -> list[str]:

@@ -116,6 +116,8 @@ def results(
                     yield result
         finally:
             stopped.set()
+            for tree in copies:
+                tree.stop()
 
 
 def finished(
