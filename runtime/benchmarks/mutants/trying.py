@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -16,17 +17,23 @@ from queue import SimpleQueue
 from typing import Any
 
 from mutant import Mutant
-from tree import Limits, Tree, failed_tests
+from tree import Limits, Tree, copied, failed_tests
 
 Result = dict[str, Any]
 """A mutant as JSON values with ``public`` and ``tests``: what came of both, and seconds."""
 
 
 @contextmanager
-def trees(make: Callable[[Path], Tree], count: int) -> Iterator[list[Tree]]:
+def trees(root: Path, count: int, compiled: str = "grainspec") -> Iterator[list[Tree]]:
     """Copies of a tree, in folders that are removed in the end."""
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
-        yield [make(Path(folder) / str(number)) for number in range(count)]
+        places = [Path(folder) / str(number) for number in range(count)]
+        for place in places:
+            if place == places[0]:
+                copied(root, place, compiled)
+            else:
+                shutil.copytree(places[0], place, symlinks=True)
+        yield [Tree(place) for place in places]
 
 
 @dataclass(frozen=True)
