@@ -53,7 +53,9 @@ def cropped(spec: EditSpec, crop: FrameCrop, uncropped: Uncropped) -> list[Diagn
             continue
         mask = regions.mask(name)
         total, kept = mask.sum(axis=(1, 2)), (mask & inside_HW).sum(axis=(1, 2))
-        lost = 1 - kept.sum() / max(1, total.sum())
+        if not total.any():  # empty anyway
+            continue
+        lost = 1 - kept.sum() / total.sum()
         if lost < _WORTH_SAYING:
             continue
         named, region = _cause(spec), spec.region(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 # The order of these imports is the order of checking.
 # isort: off
+from grainspec.testing.invariants import structure as structure
 from grainspec.testing.invariants import relations as relations
 from grainspec.testing.invariants import words as words
 from grainspec.testing.invariants import strengths as strengths
