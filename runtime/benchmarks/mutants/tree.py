@@ -78,11 +78,14 @@ class Tree:
         finally:
             path.write_bytes(mutant.source.data)
 
-    def try_public(self, limit: float | None) -> dict[str, Any]:
-        """Run the public checks: the outcome, what caught the mutant, and seconds."""
+    def try_public(self, group: str, limit: float | None) -> dict[str, Any]:
+        """Run the public checks, those for a group of modules first.
+
+        Returns the outcome, what caught the mutant, and seconds.
+        """
         answer = self.place / ".answer.json"
         answer.unlink(missing_ok=True)
-        ran = self.run([str(PUBLIC), str(answer)], limit)
+        ran = self.run([str(PUBLIC), str(answer), group], limit)
         if ran.code is None:
             result = {"outcome": "timeout"}
         elif ran.code == 0 and answer.exists():

@@ -59,7 +59,7 @@ def unmutated(copies: Sequence[Tree], files: Sequence[str]) -> Unmutated:
 
     The files are shared out among the copies; their seconds are added. Without files, no tests run.
     """
-    public = copies[0].try_public(None)
+    public = copies[0].try_public("", None)
     if public["outcome"] != "survived":
         raise SystemExit(f"the public checks fail without any mutant: {json.dumps(public)}")
     if not files:
@@ -83,10 +83,11 @@ def tried(
 ) -> Result:
     """Try a mutant on the public checks, and on the tests if it survives those."""
     with tree.mutated(mutant):
-        result = mutant.as_json() | {"public": tree.try_public(limits.public), "tests": None}
-        if files and result["public"]["outcome"] == "survived":
+        public = tree.try_public(mutant.group, limits.public)
+        result = mutant.as_json() | {"public": public, "tests": None}
+        if files and public["outcome"] == "survived":
             result["tests"] = tree.try_tests(files(mutant.group), limits.tests)
-        if "survived" in {(result["tests"] or result["public"])["outcome"]}:
+        if "survived" in {(result["tests"] or public)["outcome"]}:
             result["diff"] = mutant.diff()
     return result
 
