@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -21,6 +22,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
 from grainspec.regions.layout import Layout
 from grainspec.testing import (
     INVARIANTS,
+    REGION_PROPERTIES,
     Broken,
     Case,
     check_case,
@@ -325,7 +327,8 @@ def test_the_command(grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyP
     said = grain("test", path, "--examples", 3)
     assert (said.code, said.out) == (
         0,
-        f"{path}: 4 cases, {len(INVARIANTS)} invariants: all hold\n",
+        f"{path}: 4 cases, {len(INVARIANTS)} invariants of plans, "
+        f"{len(REGION_PROPERTIES)} of regions: all hold\n",
     )
     found = grain("test", path, "--examples", 3, "--format", "json").json["files"][0]
     assert (found["cases"], found["failures"]) == (4, [])
@@ -333,14 +336,15 @@ def test_the_command(grain: Grain, clip: ClipFolder, monkeypatch: pytest.MonkeyP
     clip.write_masks("right", [clip.mask(40, 0, 64, 48)] * 4)
     from grainspec.testing import run
 
-    def broken(path: Path, **options: object) -> object:
-        return try_file(path, examples=2, compiler=MUTANTS["masks of the frame before"])
+    def broken(path: Path, **options: Any) -> object:
+        options |= {"examples": 2, "compiler": MUTANTS["masks of the frame before"]}
+        return try_file(path, **options)
 
     monkeypatch.setattr(run, "try_file", broken)
     said = grain("test", path)
     assert said.code == 1
     assert "regions: the token is " in said.out
-    assert f"Reproduce with: grain test {path} --examples 20 --seed 0" in said.out
+    assert f"reproduce with: grain test {path} --seed 0 --case 0\n" in said.out
     (clip.root / "bad.grain").write_text("grain 1")
     said = grain("test", clip.root / "bad.grain", "--format", "json")
     assert (said.code, "G008" in said.codes) == (1, True)
