@@ -12,7 +12,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
 from grainspec.testing.invariants.registry import invariant
-from grainspec.testing.invariants.shown import mean_strengths, timesteps_of
+from grainspec.testing.invariants.shown import mean_strengths, require_words, timesteps_of
 from grainspec.testing.invariants.sometimes import chosen, now_and_then
 from grainspec.testing.invariants.structure import TABLES
 
@@ -46,14 +46,10 @@ def _listed(found: Sequence[Difference]) -> str:
 
 def _require_text(differing: Sequence[Difference], text: str) -> None:
     """The text has a line for each difference, under the name of its edit; so has its JSON."""
-    if not differing and text != "no difference":
-        raise Broken("differences", f"the text of no difference is {text!r}")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
     expected = [_line(one) for one in differing if one.region is None]
     for region in dict.fromkeys(one.region for one in differing if one.region is not None):
         expected += [region, *(_line(one) for one in differing if one.region == region)]
-    if differing and lines != expected:
-        raise Broken("differences", f"the text has the lines {lines}, not {expected}")
+    require_words("differences", text, expected or ["no difference"])
     for difference in differing:
         if difference.as_json() != {name: getattr(difference, name) for name in _NAMES}:
             raise Broken("differences", f"as JSON it is {difference.as_json()}")

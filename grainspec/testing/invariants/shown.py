@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -121,11 +121,23 @@ def mean_strengths(
 
 
 def _text(plan: MaskPlan, shown: dict[str, Any]) -> None:
-    """The text has the numbers of the facts, line by line."""
-    actual = [" ".join(line.split()) for line in facts_text(shown).splitlines() if line.strip()]
-    for line, expected in zip_longest(actual, _lines(plan, shown)):
-        if line != expected:
-            raise Broken("facts", f"the text has the line “{line}”, not “{expected}”")
+    """The text has the numbers of the facts, in their order."""
+    require_words("facts", facts_text(shown), _lines(plan, shown))
+
+
+def require_words(name: str, text: str, lines: Iterable[str]) -> None:
+    """Require a text to have the words of these lines, whatever the white space between them.
+
+    Prompts may contain line ends themselves.
+    """
+    actual, expected = text.split(), " ".join(lines).split()
+    for place, (word, wanted) in enumerate(zip_longest(actual, expected)):
+        if word != wanted:
+            around = (
+                " ".join(words[max(0, place - 4) : place + 4]) for words in (actual, expected)
+            )
+            message = "the text says “{}”, not “{}”".format(*around)
+            raise Broken(name, message)
 
 
 def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
@@ -145,14 +157,14 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
         f"decay {attention.decay:g}, frames {attention.frames}, norm {attention.norm}, "
         f"phrases {attention.phrases}, unbound {attention.unbound:g}"
     )
-    yield " ".join(f"target: “{plan.target}”".split())
+    yield f"target: “{plan.target}”"
     for planned, edit in zip(plan.edits, shown["edits"], strict=True):
         title = [planned.verb, planned.grain or "", planned.region]
         title += ["of", planned.owner] if planned.owner else []
         if planned.tokens:
             positions = ["+".join(str(token) for token in tokens) for tokens in planned.tokens]
             title += ["→", f"“{planned.phrase}”", f"(text tokens {', '.join(positions)})"]
-        yield " ".join(" ".join(title).split())
+        yield " ".join(title)
         yield "attraction / repulsion, first step → last modulated step"
         yield "level grid patches area cross self"
         for level in edit["levels"]:
