@@ -39,8 +39,8 @@ def register() -> None:
     >>> from grainspec import EditSpec
     >>> from hypothesis import find, strategies as st
     >>> register()
-    >>> find(st.from_type(EditSpec), lambda spec: spec.negative == "blurry").negative
-    'blurry'
+    >>> find(st.from_type(EditSpec), lambda spec: spec.source == "").source
+    ''
     """
     for name in TYPES:
         if name in sys.modules:
