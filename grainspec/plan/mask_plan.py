@@ -88,7 +88,8 @@ class MaskPlan(ShownByRepr):
     words_ET: bool ``[E, T]``, the text tokens of each edit's phrase.
     key_frames_FK: int ``[F, K]``, the frames that each frame attends to.
     edited_FHW: bool at the latent's resolution, True where the latent may change: where edits have
-    at least half of the pixels of a latent pixel, or the pixel at its centre.
+    at least half of the pixels of a latent pixel, or its latent token (with `resize nearest`: the
+    pixel at its centre).
     """
 
     target: str

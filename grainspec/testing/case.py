@@ -30,7 +30,7 @@ def compiled(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
 def compile_with(
     compiler: Compiler, spec: EditSpec, layout: Layout, backbone: Backbone
 ) -> MaskPlan:
-    """Compile; raise Broken("compiling") if the compiler raises another error than GrainError."""
+    """Compile; raise Broken("compiling", …) for errors of the compiler other than GrainError."""
     try:
         return compiler(spec, layout, backbone)
     except (GrainError, Broken):
