@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec
 from grainspec.plan.compile import check_steps, compile_plan
 from grainspec.regions.layout import Layout
@@ -45,6 +46,12 @@ def _refused(case: Case, code: str, why: str, spec: EditSpec, layout: Layout) ->
     raise Broken("refusals", f"{why} is not refused")
 
 
+def _require_place(case: Case, finding: Diagnostic, span: Span | None) -> None:
+    """grainspec's compiler says where in the text the setting is."""
+    if case.compiler is compiled and finding.span != span:
+        raise Broken("refusals", f"{finding.code} is placed at {finding.span}, not {span}")
+
+
 def _sizes(case: Case) -> None:
     side, bits = case.backbone.pixels_per_latent, case.layout.bits_FHW
     if side == 1:
@@ -56,6 +63,7 @@ def _sizes(case: Case) -> None:
         height, width = other.shape[1:]
         why = f"a size of {width}x{height} pixels, with {side} to a latent pixel,"
         finding = _refused(case, "G314", why, case.spec, layout)
+        _require_place(case, finding, case.spec.video.span_of("size"))
         if f"{width}x{height}" not in finding.message:
             raise Broken("refusals", f"the message does not name {width}x{height}: {finding}")
         if case.compiler is compiled:
@@ -77,6 +85,9 @@ def _frames(case: Case) -> None:
         layout = case.layout.at([*range(count), *([count - 1] * more)])
         why = f"a clip of {count + more} frames, with {per} to a latent frame,"
         finding = _refused(case, "G314", why, case.spec, layout)
+        _require_place(case, finding, case.spec.video.span_of("frames"))
+        if f" {count + more} frames" not in finding.message:
+            raise Broken("refusals", f"the message does not name {count + more} frames: {finding}")
         if case.compiler is compiled:
             numbers = [int(number) for number in re.findall(r"\d+", finding.cure)]
             if numbers != [per, count, count + per]:
@@ -93,6 +104,7 @@ def _levels(case: Case) -> None:
         spec = case.spec.model_copy(update={"attention": attention})
         why = f"level {level} of a model with attention at {sorted(attended)}"
         finding = _refused(case, "G404", why, spec, case.layout)
+        _require_place(case, finding, spec.attention.span_of("levels"))
         if f"level {level}" not in finding.message:
             raise Broken("refusals", f"the message does not name level {level}: {finding}")
         missing = level >= backbone.level_count
@@ -130,6 +142,10 @@ def warnings(case: Case) -> None:
         return
     found = compile_plan(case.spec, case.layout, case.backbone).warnings
     actual = [_named(finding) for finding in found if finding.code == "G401"]
+    places = {claim.region: claim.span_of("region") for claim in case.spec.claims}
+    for finding in found:
+        if finding.code == "G401" and finding.span != places[_named(finding)[0]]:
+            raise Broken("warnings", f"{finding} is placed at {finding.span}")
     wanted = [*_vanishing(case)]
     for region, levels, grid in [one for one in wanted if one not in actual]:
         message = f"the region has no token at the levels {levels}, the first being {grid}; "

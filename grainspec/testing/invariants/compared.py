@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,23 +11,34 @@ from grainspec.plan.diff import Difference, differences, differences_text
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
+from grainspec.testing.invariants.by_hand import plan_by_hand
 from grainspec.testing.invariants.registry import invariant
-from grainspec.testing.invariants.shown import mean_strengths, require_words, timesteps_of
-from grainspec.testing.invariants.sometimes import chosen, now_and_then
+from grainspec.testing.invariants.shown import mean_strengths, timesteps_of
+from grainspec.testing.invariants.sometimes import chosen, now_and_then, once
 from grainspec.testing.invariants.structure import TABLES
+
+Changed = tuple[str, MaskPlan, list[Difference]]
+"""What was changed, the changed plan, and its differences."""
 
 
 @invariant("differences")
 def shown_differences(case: Case) -> None:
     """A plan has no difference to itself, and exactly the changed one to a changed plan.
 
-    One change is made to a plan, and none to every second one.
+    One change is made to every second case, and all to a plan by hand.
     """
-    if not now_and_then(case, 2):
-        return
-    plan = case.plan
+    once("differences", _by_hand)
+    if now_and_then(case, 2):
+        _differences(case.plan, chosen(case, _CHANGES, 1))
+
+
+def _by_hand() -> None:
+    _differences(plan_by_hand(), _CHANGES)
+
+
+def _differences(plan: MaskPlan, changes: Iterable[Callable[[MaskPlan], Changed]]) -> None:
     times = timesteps_of(plan)
-    for change in chosen(case, _CHANGES, 1):
+    for change in changes:
         changed, other, expected = change(plan)
         actual = differences(plan, other, old_timesteps=times, new_timesteps=times)
         if [_values(one) for one in actual] != [_values(one) for one in expected]:
@@ -46,10 +57,12 @@ def _listed(found: Sequence[Difference]) -> str:
 
 def _require_text(differing: Sequence[Difference], text: str) -> None:
     """The text has a line for each difference, under the name of its edit; so has its JSON."""
-    expected = [_line(one) for one in differing if one.region is None]
+    lines = [_line(one) for one in differing if one.region is None]
     for region in dict.fromkeys(one.region for one in differing if one.region is not None):
-        expected += [region, *(_line(one) for one in differing if one.region == region)]
-    require_words("differences", text, expected or ["no difference"])
+        lines += ["", region, *(f"  {_line(one)}" for one in differing if one.region == region)]
+    expected = "\n".join(lines).strip("\n") or "no difference"
+    if text != expected:
+        raise Broken("differences", f"the text is {text!r}, not {expected!r}")
     for difference in differing:
         if difference.as_json() != {name: getattr(difference, name) for name in _NAMES}:
             raise Broken("differences", f"as JSON it is {difference.as_json()}")
@@ -77,10 +90,6 @@ def _shown(value: object) -> str:
         case str():
             return f"“{value}”"
     return str(value)
-
-
-Changed = tuple[str, MaskPlan, list[Difference]]
-"""What was changed, the changed plan, and its differences."""
 
 
 def _nothing(plan: MaskPlan) -> Changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -12,17 +13,32 @@ from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
+from grainspec.testing.invariants.by_hand import plan_by_hand
 from grainspec.testing.invariants.registry import invariant
-from grainspec.testing.invariants.sometimes import now_and_then
+from grainspec.testing.invariants.sometimes import now_and_then, once
 from grainspec.testing.invariants.structure import TABLES
 
 
 @invariant("facts")
 def shown_facts(case: Case) -> None:
-    """The facts that `grain plan` shows are those of the plan; checked of every second case."""
-    if not now_and_then(case, 2):
-        return
-    plan = case.plan
+    """The facts that `grain plan` shows are those of the plan.
+
+    They are checked of every second case, and of three plans by hand.
+    """
+    once("facts", _by_hand)
+    if now_and_then(case, 2):
+        _facts(case.plan)
+
+
+def _by_hand() -> None:
+    """A plan whose first level is modulated; at one step; and at none."""
+    plan = plan_by_hand()
+    for until in (plan.attention.until, 0.01, 0.0):
+        attention = plan.attention.model_copy(update={"until": until})
+        _facts(replace(plan, attention=attention, _cache={}))
+
+
+def _facts(plan: MaskPlan) -> None:
     times = timesteps_of(plan)
     shown = facts(plan, timesteps=times)
     _require(shown, _header(plan, times))
@@ -122,10 +138,10 @@ def mean_strengths(
 
 def _text(plan: MaskPlan, shown: dict[str, Any]) -> None:
     """The text has the numbers of the facts, in their order."""
-    require_words("facts", facts_text(shown), _lines(plan, shown))
+    _require_words("facts", facts_text(shown), _lines(plan, shown))
 
 
-def require_words(name: str, text: str, lines: Iterable[str]) -> None:
+def _require_words(name: str, text: str, lines: Iterable[str]) -> None:
     """Require a text to have the words of these lines, whatever the white space between them.
 
     Prompts may contain line ends themselves.
