@@ -20,7 +20,7 @@ from catching import Check, main, names_property
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from grainspec.testing import check_case, check_file, plans
+from grainspec.testing import check_case, check_file, check_words, plans
 
 MOST_CRASHES = 20
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -72,6 +72,7 @@ def drawn_plans(case: Any) -> None:
 
 
 CHECKS: list[Check] = [
+    ("words", check_words),
     ("plans", drawn_plans),
     *(
         (path.name, partial(check_file, path, examples=10))
