@@ -85,9 +85,9 @@ def _violation(name: str, check: Invariant, case: Case) -> Broken | None:
     except Exception as error:
         if type(error).__module__.startswith("hypothesis."):
             raise  # such as `assume` in an invariant of a user
-        broken = Broken(name, f"the check raised {type(error).__name__}: {error}")
-        broken.__cause__ = error
-        return broken
+        raised = Broken(name, f"the check raised {type(error).__name__}: {error}")
+        raised.__cause__ = error
+        return raised
     return None
 
 

@@ -202,7 +202,10 @@ def dense_levels(spec: EditSpec, layout: Layout, backbone: Backbone) -> list[Den
 
 
 def difference(plan: MaskPlan, spec: EditSpec, levels: list[Dense]) -> str:
-    """Where a plan departs from a spec's levels, in words; empty where it does not."""
+    """Where a plan departs from a spec's levels, in words; empty where it does not.
+
+    The backbone has attention at every level.
+    """
     if [level.index for level in plan.levels] != list(range(len(levels))):
         return f"levels {[level.index for level in plan.levels]}"
     for level, expected in zip(plan.levels, levels, strict=True):
