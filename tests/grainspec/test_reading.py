@@ -107,8 +107,11 @@ def longest_last(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
     [
         (by_pattern("{}"), r"“bear” in “a bear, the bear and bears” is at 2 to 6 and 12 to 16 and"),
         (by_pattern(r"\b{}\b", 0), "“r2d2” in “R2D2 and R2D22” is nowhere, not at 0 to 4"),
-        (by_pattern(r"\b{}\b"), "is nowhere"),
-        (longest_last, "“polar bear” beside “bear” in “a polar bear” is nowhere"),
+        (by_pattern(r"\b{}\b"), r"“\\u200b” in “a\\u200bbear” is at 1 to 2, not nowhere"),
+        (
+            longest_last,
+            "“bear” beside “polar bear” in “a bear and a polar bear” is at 2 to 6 and 19",
+        ),
         (lambda phrases, prompt: [], "0 phrases are bound, not 1"),
         (lambda phrases, prompt: bind_phrases(phrases, prompt)[::-1], "beside"),
         (lambda phrases, prompt: 1 / 0, "binding “bear” in “bear” raised ZeroDivisionError"),
@@ -165,8 +168,9 @@ def test_every_look_alike_is_needed(sign: str) -> None:
         return
     less = {key: plain for key, plain in scripts._LOOK_ALIKES.items() if key != ord(sign)}
     with patched(scripts, _LOOK_ALIKES=less):
-        assert all(name.startswith(code(sign)) for name in broken_examples())
-        assert broken_examples()
+        found = broken_examples()
+    assert any(name.startswith(code(sign)) for name in found)
+    assert all("looks like" in name for name in found)
     other = '"' if scripts._LOOK_ALIKES[ord(sign)] != '"' else "-"
     with patched(scripts, _LOOK_ALIKES={**scripts._LOOK_ALIKES, ord(sign): other}):
         assert any(name.startswith(code(sign)) for name in broken_examples())
@@ -198,8 +202,8 @@ def test_every_script_without_spaces_is_needed(first: str, last: str) -> None:
     less = without(scripts.SPACE_FREE, first, last)
     with patched(scripts, _SPACE_FREE=re.compile(f"[{less}]")):
         found = broken_examples()
-    assert found
-    assert all("is of a script without spaces" in name for name in found)
+    named = [name for name in found if "is of a script without spaces" in name]
+    assert any(first <= chr(int(name[2:].split()[0], 16)) <= last for name in named)
     if (after := chr(ord(last) + 1)).isalnum():
         with patched(scripts, _SPACE_FREE=re.compile(f"[{scripts.SPACE_FREE}{after}]")):
             found = broken_examples()
@@ -225,7 +229,7 @@ def test_every_invisible_character_is_needed(first: str, last: str) -> None:
 def test_every_particle_is_needed() -> None:
     _, one_of = re.findall(r"\(([^)]*)\)\?", scripts._PARTICLES.pattern)
     particles = one_of.split("|")
-    assert len(particles) == 49
+    assert len(particles) == 50
     for particle in particles:
         rest = "|".join(other for other in particles if other != particle)
         with patched(scripts, _PARTICLES=re.compile(f"(들)?({rest})?")):
@@ -253,7 +257,7 @@ FIND, LONGER, NEAREST, MATCHES = (
 )
 WRONG_WORDS: dict[str, tuple[dict[str, object], str]] = {
     "the first place only": ({"occurrences": first_only}, "words: “bear” in"),
-    "any place": ({"begins_word": lambda text, start: True}, "words: “man” in “Spiderman"),
+    "any place": ({"begins_word": lambda text, start: True}, "words: “b” in “b bb b ab ba”"),
     "any end": ({"ends_word": lambda text, end: True}, "words: “bear” in .* bears”"),
     "half a letter": (
         {
@@ -351,10 +355,10 @@ def others(name: str) -> Callable[..., object]:
     return wrong
 
 
-def always(name: str) -> Callable[..., object]:
+def always(name: str, max_tokens: int) -> Callable[..., object]:
     true = getattr(compiling, name)
     spec = parse('grain 1 video "c" source "a <b>" target "a <b> c" region r = all edit r -> "a"')
-    backbone = word_backbone(max_tokens=4)
+    backbone = word_backbone(max_tokens=max_tokens)
 
     def wrong(*rest: object) -> object:
         return [*true(*rest), *true(spec, backbone)]
@@ -386,10 +390,16 @@ WRONG_TOKENS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "about another prompt's brackets": (
         {"unloaded_words": others("unloaded_words")},
-        "prompt warnings: G5",
+        "prompt warnings: .*G522",
     ),
-    "the end of each prompt": ({"unread_words": always("unread_words")}, "prompt warnings: G403"),
-    "brackets everywhere": ({"unloaded_words": always("unloaded_words")}, "prompt warnings: G522"),
+    "the end of each prompt": (
+        {"unread_words": always("unread_words", 4)},
+        "prompt warnings: .*G403: .* without a reason",
+    ),
+    "brackets everywhere": (
+        {"unloaded_words": always("unloaded_words", 77)},
+        "prompt warnings: .*G522: .* without a reason",
+    ),
 }
 
 
