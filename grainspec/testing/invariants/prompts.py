@@ -14,7 +14,14 @@ from grainspec.plan.compile import compile_plan
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compile_with, compiled
 from grainspec.testing.invariants.registry import invariant
-from grainspec.testing.invariants.tokenizers import cut_short, in_pieces, matching, small, turn
+from grainspec.testing.invariants.tokenizers import (
+    cut_short,
+    in_pieces,
+    matching,
+    skipping,
+    small,
+    turn,
+)
 from grainspec.testing.invariants.words import phrases_of, tokens_of
 from grainspec.testing.reading.phrases import read_phrases
 from grainspec.testing.reading.signs import is_blank
@@ -50,6 +57,8 @@ def refused_words(case: Case) -> None:
     half = sorted(bound)[len(bound) // 2] if bound else 0
     for count in (needed, needed - 1, (half, 0, needed - 2)[number // 2 % 3]):
         _compare_errors(case, spec, cut_short(backbone, max(0, count)))
+    if spans:
+        _compare_errors(case, spec, skipping(backbone, spans[number % len(spans)]))
     unknown = "zeppelin"
     while read_phrases([unknown], spec.target)[0]:
         unknown += "s"
