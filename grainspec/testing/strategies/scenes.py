@@ -104,7 +104,9 @@ def _expression(
 ) -> Expression:
     kind = draw(st.integers(0, 4))
     if form in _SMALL and kind:
-        return draw(_middles(clip, 2))
+        return draw(_middles(clip, 2) if kind < 3 else _anywhere(clip))
+    if kind == 4:
+        return draw(_middles(clip, 4) | _anywhere(clip))
     if kind in (1, 2) and form != "none":
         return draw(_sometimes(clip, known))
     expression = draw(_expressions(clip, known, deepest))
@@ -307,6 +309,19 @@ def _middles(clip: Clip, largest: int) -> st.SearchStrategy[Expression]:
     places = st.integers(width // 4, width // 2), st.integers(height // 4, height // 2)
     kinds = st.sampled_from(["box", "ellipse"])
     return st.tuples(*places, st.integers(max(1, largest - 3), largest), kinds).map(box)
+
+
+@cache
+def _anywhere(clip: Clip) -> st.SearchStrategy[Expression]:
+    """Small boxes anywhere in the frame, near each other or not."""
+    _, width, height = clip
+    places = st.integers(0, width - 3), st.integers(0, height - 3)
+
+    def box(place: tuple[int, int, int, int]) -> Box:
+        x, y, wide, high = place
+        return _box("box", [_px(side) for side in (x, y, x + wide, y + high)], None)
+
+    return st.tuples(*places, st.integers(1, 6), st.integers(1, 6)).map(box)
 
 
 @cache
