@@ -133,6 +133,11 @@ def coco_cases() -> dict[str, Case]:
             ),
             ONE,
         ),
+        "COCO, no number on a frame that is not used": good(
+            _coco(_TRACK, ", index 1", change=_without("track_id", 2)),
+            ONE[:2],
+            video='"../clip" frames 0..1',
+        ),
         "COCO, a box only": doubtful(
             "G308",
             _coco(_TRACK, ", index 1", change=_with(1, segmentation=[], bbox=[3, 4, 9, 9])),
@@ -166,6 +171,18 @@ def coco_cases() -> dict[str, Case]:
             "G322",
             _coco(_TRACK, ", index 1", names=["5f1c2a90.png", "c3d4e5f6.png", "1a2b3c4d.png"]),
             "are random, such as 5f1c2a90",
+        ),
+        "COCO, a random name of two": doubtful(
+            "G324",
+            _coco(_TRACK, ", index 1", names=["5f1c2a90.png", "clip.png"]),
+            "by order",
+            video='"../clip" frames 0..1',
+        ),
+        "COCO, one random name": doubtful(
+            "G324",
+            _coco(_TRACK, ", index 1", names=["5f1c2a90.png"]),
+            "by order",
+            video='"../clip" frames 0..0',
         ),
         "COCO, other numbers": doubtful(
             "G305", _coco(_TRACK, ", index 1", names=["1.png", "2.png", "3.png"]), "`from 1`"
