@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-import grainspec
 from grainspec.diagnostics import GrainError
+from grainspec.regions.bind import bind_regions
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.causes import cause
 from grainspec.testing.masks.formats import FORMATS
 from grainspec.testing.masks.written import Written, write_clip
+from grainspec.text.parse import parse
 
 _ALLOWED = frozenset({"G315", "G335"})
 """Warnings that follow from what is drawn: frames without the object, a crop."""
@@ -60,7 +61,7 @@ def _compare(name: str, written: Written, drawn: Mask, place: Path) -> None:
     text = f'grain 1 {written.video} target "a bear" region r = {written.region} edit r -> "bear"'
     where: dict[str, object] = {"format": name, "region": written.region}
     try:
-        bound = grainspec.bind(grainspec.parse(text), base=place)
+        bound = bind_regions(parse(text), place)
     except GrainError as error:
         (finding, *_) = error.diagnostics
         if finding.code == "G307" and not drawn.any():
