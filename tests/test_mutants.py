@@ -18,8 +18,8 @@ from mutant import GROUPS, Known, Mutant, drawn, found, listed, mutants  # noqa:
 from operators import edits  # noqa: E402
 from source import Source  # noqa: E402
 from tables import survived, table  # noqa: E402
-from tree import Limits, Tree  # noqa: E402
-from trying import Result, finished, results, unmutated  # noqa: E402
+from tree import Limits  # noqa: E402
+from trying import Result, finished, results, trees, unmutated  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -221,18 +221,20 @@ def test_outcomes_are_told_apart(tmp_path: Path) -> None:
     (root / "fake" / "__init__.py").write_text(PACKAGE)
     (root / "test_fake.py").write_text(TESTS)
     made = [m for m in mutants(root, {"fake": ("fake/*.py",)}) if "+" not in m.after]
-    tree = Tree(root, tmp_path / "copy", folders=["fake"])
-    usual = unmutated([tree], ["test_fake.py"])
+    names = "named crash both hangs killed tested missed".split()
+    chosen = [next(m for m in made if m.before.startswith(f"def {name}()")) for name in names]
+    with trees(root, 2, compiled="fake") as copies:
+        usual = unmutated(copies, ["test_fake.py"])
+        for tree in copies:
+            tree.tests = [f"--deselect={name}" for name in usual.failing]
+        all_results = list(results(chosen, copies, Limits(4, 60), lambda group: ["test_fake.py"]))
+        assert (copies[0].place / "fake" / "__init__.py").read_text() == PACKAGE
+    assert not copies[0].place.exists()
     assert usual.failing == ("test_fake.py::test_fails_anyway",)
     assert usual.limits.public == 60
-    tree.tests = [f"--deselect={name}" for name in usual.failing]
 
     def outcome(name: str) -> tuple[str, str, str | None]:
-        more = [m for m in made if m.before.startswith(f"def {name}()")][:1]
-        (result,) = results(more, [tree], Limits(3, 60), lambda group: ["test_fake.py"])
-        assert result["before"] == more[0].before
-        assert ("diff" in result) == (result in survived([result]))
-        assert table([result]).count("\n") == 2
+        (result,) = (r for r in all_results if r["before"].startswith(f"def {name}()"))
         tests = result["tests"] and result["tests"]["outcome"]
         return result["public"]["outcome"], result["public"].get("by", ""), tests
 
@@ -243,7 +245,10 @@ def test_outcomes_are_told_apart(tmp_path: Path) -> None:
     assert outcome("killed") == ("crash", "exit", None)
     assert outcome("tested") == ("survived", "", "caught")
     assert outcome("missed") == ("survived", "", "survived")
-    assert (tmp_path / "copy" / "fake" / "__init__.py").read_text() == PACKAGE
+    assert [result["before"].split("()")[0] for result in survived(all_results)] == ["def missed"]
+    assert "+def missed(): return" in survived(all_results)[0]["diff"]
+    last = table(all_results).splitlines()[-1]
+    assert last == "| fake | 7 | 2 (29%) | 2 | 1 | 5 (71%) | 6 (86%) | 1 |"
 
 
 def test_an_interrupted_run_continues(made: list[Mutant]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from grainspec.testing.check import check_case, check_plan
     from grainspec.testing.drawn_clips import DrawnClip, drawn_clip
     from grainspec.testing.invariants import INVARIANTS, Invariant, invariant
-    from grainspec.testing.masks import check_masks
+    from grainspec.testing.masks import check_mask_findings, check_masks
     from grainspec.testing.reading.check import check_words
     from grainspec.testing.reading.phrases import read_phrases
     from grainspec.testing.regions import REGION_PROPERTIES, check_regions
@@ -62,6 +62,7 @@ __all__ = [
     "boxes",
     "check_case",
     "check_file",
+    "check_mask_findings",
     "check_masks",
     "check_plan",
     "check_region_source",
@@ -100,7 +101,7 @@ _HOMES = {
     "reading.phrases": ("read_phrases",),
     "regions": ("REGION_PROPERTIES", "check_regions"),
     "run": ("FileResult", "check_file", "try_file"),
-    "masks": ("check_masks",),
+    "masks": ("check_mask_findings", "check_masks"),
     "sources": ("check_region_source",),
     "strategies.clips": ("clips",),
     "strategies.faults": ("faulty_texts", "faulty_specs"),

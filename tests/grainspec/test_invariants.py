@@ -47,10 +47,10 @@ Worked = tuple[EditSpec, Layout, list[Dense]]
 
 @pytest.fixture(scope="module")
 def samples() -> list[Worked]:
-    """Sixty generated cases, always the same, and some by hand, each worked out the slow way."""
+    """Twenty generated cases, always the same, and some by hand, each worked out the slow way."""
     found: list[tuple[EditSpec, Layout]] = []
 
-    @settings(max_examples=60, derandomize=True, phases=[Phase.generate], database=None)
+    @settings(max_examples=20, derandomize=True, phases=[Phase.generate], database=None)
     @given(plans())
     def collect(case: Case) -> None:
         found.append((case.spec, case.layout))
@@ -105,8 +105,7 @@ def broken_by(mutant: Compiler, samples: list[Worked]) -> set[str]:
 def test_broken_compilers_are_caught(name: str, samples: list[Worked]) -> None:
     found = broken_by(MUTANTS[name], samples)
     assert "oracle" in found
-    if name not in {"resize rule ignored"}:  # which looks like another rule that is kept well
-        assert found - {"oracle"}
+    assert found - {"oracle"}
 
 
 def test_the_real_compiler_is_not(samples: list[Worked]) -> None:

@@ -16,6 +16,7 @@ from grainspec.testing.invariants import classes as classes
 from grainspec.testing.invariants import relations as relations
 from grainspec.testing.invariants import blend as blend
 from grainspec.testing.invariants import words as words
+from grainspec.testing.invariants import prompts as prompts
 from grainspec.testing.invariants import strengths as strengths
 from grainspec.testing.invariants import schedule as schedule
 from grainspec.testing.invariants import repeated as repeated

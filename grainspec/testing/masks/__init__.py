@@ -2,10 +2,12 @@
 
 ``check.py`` has :func:`check_masks`, ``formats.py`` the table of what it writes. The modules beside
 them write one kind of file each. They are a second reading of the formats, and share no code with
-``grainspec/regions``.
+``grainspec/regions``. ``doubts/`` has :func:`check_mask_findings`.
 """
 
 from grainspec.testing.masks.check import check_masks
+from grainspec.testing.masks.doubts.check import check_mask_findings
+from grainspec.testing.masks.doubts.table import CASES
 from grainspec.testing.masks.formats import FORMATS
 
-__all__ = ["FORMATS", "check_masks"]
+__all__ = ["CASES", "FORMATS", "check_mask_findings", "check_masks"]

@@ -10,15 +10,7 @@ import numpy as np
 
 from grainspec.regions.layout import Mask
 from grainspec.testing.masks.images import ids, least, levels
-from grainspec.testing.masks.written import (
-    CLIP,
-    Values,
-    Writer,
-    Written,
-    beside,
-    places,
-    write_clip,
-)
+from grainspec.testing.masks.written import CLIP, Values, Writer, Written, beside, turns, write_clip
 
 
 def _npy(values: Callable[[Mask], Values], options: str = "") -> Writer:
@@ -116,8 +108,8 @@ def _fractions(share: str, kind: type[np.floating], *, invert: bool = False) -> 
         if edge < float(Fraction(share) / 100):  # rounded down by this type
             edge = np.nextafter(edge, kind(1))
         below = np.nextafter(edge, kind(0))
-        inside = np.where(places(masks) % 2, edge, kind(1))
-        outside = np.where(places(masks) % 2, below, kind(0))
+        last = turns(masks) % 3 == 2
+        inside, outside = np.where(last, kind(1), edge), np.where(last, kind(0), below)
         drawn = ~masks if invert else masks
         return np.where(drawn, inside, outside).astype(kind)
 
@@ -127,7 +119,7 @@ def _fractions(share: str, kind: type[np.floating], *, invert: bool = False) -> 
 def _signed(masks: Mask) -> Values:
     """An index beside its negative, and a number that has the same last bits."""
     others = np.array([-5, 4, 6, 5 + 256, 5 + 65536, 5 + 2**32])
-    return np.asarray(np.where(masks, 5, others[places(masks) % len(others)]))
+    return np.asarray(np.where(masks, 5, others[turns(masks) % len(others)]))
 
 
 def array_formats() -> dict[str, Writer]:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import re
-import shutil
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
-import grainspec
 from grainspec.diagnostics import GrainError
+from grainspec.regions.bind import bind_regions
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.causes import cause
 from grainspec.testing.masks.formats import FORMATS
 from grainspec.testing.masks.written import Written, write_clip
+from grainspec.text.parse import parse
 
 _ALLOWED = frozenset({"G315", "G335"})
 """Warnings that follow from what is drawn: frames without the object, a crop."""
 
 
-def check_masks(masks: Mask, folder: str | Path, formats: Collection[str] | None = None) -> None:
+def check_masks(
+    masks: Mask, folder: str | Path | None = None, formats: Collection[str] | None = None
+) -> None:
     """Write masks in every format, and require that they are read as drawn.
 
-    ``masks``, bool ``[F, H, W]``, are written to ``folder`` in all formats of
+    ``masks``, bool ``[F, H, W]``, are written in all formats of
     ``grainspec.testing.masks.FORMATS``, or in those that ``formats`` names, bound with
-    :func:`grainspec.bind`, and compared pixel by pixel. Raises :class:`grainspec.testing.Broken`
-    for the first format that is read differently, is refused, or is read with a warning, and
-    ValueError for masks that cannot be drawn in all formats.
+    :func:`grainspec.bind`, and compared pixel by pixel. The files are written below ``folder``, or
+    in a temporary one, and removed. Raises :class:`grainspec.testing.Broken` for the first format
+    that is read differently, is refused, or is read with a warning, and ValueError for masks that
+    cannot be drawn in all formats.
 
-    >>> import tempfile
     >>> import numpy as np
     >>> masks = np.zeros((2, 12, 16), bool)
     >>> masks[0, 2:7, 3:9] = masks[1, 4:9, 5:14] = True
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     check_masks(masks, folder, ["PNG, 8-bit grey", "COCO, compressed run lengths"])
+    >>> check_masks(masks, formats=["PNG, 8-bit grey", "COCO, compressed run lengths"])
     """
     if masks.dtype != np.bool_ or masks.ndim != 3 or min(masks.shape) < 1:
         raise ValueError(f"the masks are {masks.dtype} {masks.shape}, not bool [F, H, W]")
@@ -44,18 +45,15 @@ def check_masks(masks: Mask, folder: str | Path, formats: Collection[str] | None
     if unknown := {*(formats or ())} - {*FORMATS}:
         known = "grainspec.testing.masks.FORMATS lists them"
         raise ValueError(f"unknown formats {sorted(unknown)}; {known}")
-    folder = Path(folder)
-    if not (folder / "clip").exists():
-        write_clip(folder, len(masks), masks)
-    for name, write in FORMATS.items():
-        if formats is not None and name not in formats:
-            continue
-        place = folder / re.sub(r"\W+", "_", name)
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        written = write(place, masks)
-        _compare(name, written, masks if written.drawn is None else written.drawn, place)
-        shutil.rmtree(place)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        write_clip(Path(place), len(masks), masks)
+        for number, (name, write) in enumerate(FORMATS.items()):
+            if formats is None or name in formats:
+                inner = Path(place) / str(number)
+                inner.mkdir()
+                written = write(inner, masks)
+                drawn = masks if written.drawn is None else written.drawn
+                _compare(name, written, drawn, inner)
 
 
 def _compare(name: str, written: Written, drawn: Mask, place: Path) -> None:
@@ -63,7 +61,7 @@ def _compare(name: str, written: Written, drawn: Mask, place: Path) -> None:
     text = f'grain 1 {written.video} target "a bear" region r = {written.region} edit r -> "bear"'
     where: dict[str, object] = {"format": name, "region": written.region}
     try:
-        bound = grainspec.bind(grainspec.parse(text), base=place)
+        bound = bind_regions(parse(text), place)
     except GrainError as error:
         (finding, *_) = error.diagnostics
         if finding.code == "G307" and not drawn.any():

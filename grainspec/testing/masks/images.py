@@ -18,6 +18,7 @@ from grainspec.testing.masks.written import (
     Written,
     folder_of,
     places,
+    turns,
     white,
     write_clip,
 )
@@ -31,9 +32,10 @@ def least(share: Fraction, most: int) -> int:
 
 
 def levels(masks: Mask, first: int, most: int) -> Values:
-    """Values from ``first`` to ``most`` inside, and lower ones outside; both ends occur."""
-    place = places(masks)
-    inside, outside = first + place % (most - first + 1), first - 1 - place % first
+    """Values from ``first`` to ``most`` inside, and lower ones outside, mostly those in between."""
+    turn = turns(masks)
+    away = np.where(turn % 3 == 2, turn, 0)
+    inside, outside = first + away % (most - first + 1), first - 1 - away % first
     return np.asarray(np.where(masks, inside, outside))
 
 
@@ -102,7 +104,7 @@ def _middle_of_16_bits(folder: Path, masks: Mask) -> Written:
 def ids(masks: Mask, index: int, most: int) -> Values:
     """The index inside, and others outside, among them those next to it."""
     others = [n for n in (index - 1, index + 1, 0, 1, most) if 0 <= n <= most and n != index]
-    chosen = np.array(others)[places(masks) % len(others)]
+    chosen = np.array(others)[turns(masks) % len(others)]
     return np.asarray(np.where(masks, index, chosen))
 
 
@@ -143,7 +145,7 @@ def _near_colours(colour: tuple[int, int, int]) -> list[tuple[int, int, int]]:
 def coloured(masks: Mask, colour: tuple[int, int, int]) -> Values:
     """The colour inside, uint8 ``[F, H, W, 3]``, and others that are near to it outside."""
     near = np.array(_near_colours(colour), np.uint8)
-    return np.where(masks[..., None], np.array(colour, np.uint8), near[places(masks) % len(near)])
+    return np.where(masks[..., None], np.array(colour, np.uint8), near[turns(masks) % len(near)])
 
 
 def _colour(written: str, mode: str = "RGB", *, invert: bool = False) -> Writer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from grainspec.testing.reading import signs as kinds
@@ -93,8 +93,7 @@ def longer_words_of(phrase: str, prompt: str) -> list[str]:
 
 def _end_of_phrase(phrase: str, text: Sequence[Letter], at: int) -> int | None:
     """The number of the letter after the phrase, if its letters stand from number ``at`` on."""
-    wanted = list(_signs(phrase))
-    rest = iter(wanted)
+    wanted = _signs(phrase)
     number, matched, before = at, 0, ""
     while matched < len(wanted):
         if number == len(text):
@@ -103,7 +102,7 @@ def _end_of_phrase(phrase: str, text: Sequence[Letter], at: int) -> int | None:
         for index, sign in enumerate(letter.signs):
             if matched == len(wanted):
                 return None  # the phrase ends within a letter
-            needed, begins_word = next(rest)
+            needed, begins_word = wanted[matched]
             if sign != needed:
                 return None
             gap_is_free = kinds.is_without_spaces(before or sign) and kinds.is_without_spaces(sign)
@@ -118,8 +117,11 @@ def _end_of_phrase(phrase: str, text: Sequence[Letter], at: int) -> int | None:
     return number if wanted else None
 
 
-def _signs(phrase: str) -> Iterator[tuple[str, bool]]:
+@lru_cache(maxsize=256)
+def _signs(phrase: str) -> Sequence[tuple[str, bool]]:
     """The signs of a phrase, each with whether a space stands before it."""
-    for letter in letters(phrase):
-        for index, sign in enumerate(letter.signs):
-            yield sign, index == 0 and letter.after_space
+    return [
+        (sign, index == 0 and letter.after_space)
+        for letter in letters(phrase)
+        for index, sign in enumerate(letter.signs)
+    ]

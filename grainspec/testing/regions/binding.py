@@ -11,7 +11,6 @@ import numpy as np
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.expressions import (
-    ALL,
     REST,
     Complement,
     During,
@@ -25,6 +24,7 @@ from grainspec.model.expressions import (
 from grainspec.model.spec import EditSpec, Free, Region, Video
 from grainspec.regions.bind import Bound
 from grainspec.regions.layout import Layout, Mask
+from grainspec.testing.broken import Broken
 from grainspec.testing.regions.extent import Extent
 from grainspec.testing.regions.grid import Grid, Placed, grid_of, placed
 from grainspec.testing.regions.mask_pictures import pictures
@@ -69,7 +69,7 @@ class Binding:
     def outcome(self) -> Bound | GrainError:
         """What binding returns or raises."""
         try:
-            return self.bind(self.spec, self.base)
+            return self._bound(self.spec)
         except GrainError as error:
             return error
 
@@ -85,7 +85,7 @@ class Binding:
             return self.outcome
         if not self.room:
             raise self.outcome
-        return self.bind(self._with((), self.spec.video), self.base)
+        return self._helped((), self.spec.video)
 
     @cached_property
     def regions(self) -> Layout:
@@ -206,15 +206,37 @@ class Binding:
         return masks
 
     def _layout(self, nodes: Sequence[Expression], video: Video) -> Layout:
-        return self.bind(self._with(nodes, video), self.base).regions
+        return self._helped(nodes, video).regions
+
+    def _helped(self, nodes: Sequence[Expression], video: Video) -> Bound:
+        """Bind the spec with more regions, and without its own statements."""
+        try:
+            return self._bound(self._with(nodes, video))
+        except GrainError as error:
+            if {finding.code for finding in error.diagnostics} <= {"G307", "G313", "G203"}:
+                message = f"a spec that edits the whole frame is refused: {error}"
+                raise Broken("binding", message) from error
+            raise
+
+    def _bound(self, spec: EditSpec) -> Bound:
+        try:
+            return self.bind(spec, self.base)
+        except (GrainError, Broken):
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise Broken("binding", f"binding raises {kind}: {error}") from error
 
     def _with(self, nodes: Sequence[Expression], video: Video) -> EditSpec:
         """The spec with more regions, and with `all` as the only thing that is edited."""
         taken = {region.name for region in self.spec.regions}
         names = (name for n in range(2 * _MOST_REGIONS) if (name := f"x{n}") not in taken)
-        uncounted = self._uses_rest or any(REST in nodes_of(node) for node in nodes)
-        wrapped = map(_uncounted, (*nodes, ALL)) if uncounted else (*nodes, ALL)
-        more = [Region(name=next(names), expression=node) for node in wrapped]
+        everywhere = Region(name=next(names), expression=_EVERYWHERE)
+        counted = not self._uses_rest and not any(REST in nodes_of(node) for node in nodes)
+        if not counted:  # `rest` counts no region that uses it, also through another
+            nodes = [Intersection(items=(node, Reference(name=everywhere.name))) for node in nodes]
+        more = [Region(name=next(names), expression=node) for node in nodes]
+        more.append(everywhere)
         regions = (*self.spec.regions, *more)
         edits = (Free(region=more[-1].name),)
         return self.spec.model_copy(
@@ -226,9 +248,8 @@ class Binding:
         return len(without_rest(self.spec)) < len(self.spec.regions)
 
 
-def _uncounted(node: Expression) -> Expression:
-    """An expression of the same pixels that `rest` does not count, because it uses `rest`."""
-    return Intersection(items=(node, Union(items=(REST, Complement(of=REST)))))
+_EVERYWHERE = Union(items=(REST, Complement(of=REST)))
+"""All pixels, by an expression that uses `rest`."""
 
 
 def is_shallow(node: Expression, least: int = 0) -> bool:

@@ -74,11 +74,11 @@ def _cuts(binding: Binding) -> list[Cut]:
 def _cut(binding: Binding, region: str, mask: Mask, inside: Mask) -> Cut:
     total = mask.sum(axis=(1, 2)).astype(int)
     kept = (mask & inside).sum(axis=(1, 2)).astype(int)
-    lost = 1 - int(kept.sum()) / int(total.sum())
+    lost = int((total - kept).sum()) / int(total.sum())
     frames = [
         frame
         for frame, has, keeps in zip(binding.frames, total, kept, strict=True)
-        if 20 * (has - keeps) > has
+        if has > keeps and 20 * (has - keeps) >= has
     ]
     return Cut(region, lost, not kept.any(), frames)
 

@@ -40,7 +40,11 @@ def doors(binding: Binding) -> None:
         extra += "_"
     lines = [f"region {name} = {text(node)}" for name, node in regions]
     if len(regions) <= 31 and not taken & set(other.values()):
-        lines += [f"region {other[n]} = {text(node, brackets=True)}" for n, node in regions]
+        lines += [
+            f"region {other[name]} = {written}"
+            for name, node in regions
+            if (written := text(node, brackets=True)) != text(node)
+        ]
     used = [line.split()[1] for line in lines]
     lines += [f"region {extra} = all", f'edit {extra} -> "bear"', f"keep {', '.join(used)}"]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from grainspec.diagnostics import GrainError
 from grainspec.regions.layout import Layout, Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.regions.binding import Binding
@@ -39,6 +40,20 @@ def layout(binding: Binding) -> None:
             raise Broken("layout", f"the areas are {made.areas().tolist()}, not {areas.tolist()}")
         _require_parts(made)
     _require_refusals(seeds[0])
+    _require_few(binding)
+
+
+def _require_few(binding: Binding) -> None:
+    """Binding refuses specs of more than 64 regions (G203), and no others."""
+    many = binding.spec.model_copy(update={"regions": binding.spec.regions[:1] * 65})
+    try:
+        binding.bind(many, binding.base)
+    except GrainError as error:
+        if [finding.code for finding in error.diagnostics] == ["G203"]:
+            return
+    except Exception as error:
+        raise Broken("layout", f"binding 65 regions raises {type(error).__name__}") from error
+    raise Broken("layout", "65 regions are not refused (G203)")
 
 
 def _varied(mask: Mask, number: int) -> Mask:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from grainspec.plan.backbone import Backbone
 from grainspec.testing.backbone import word_backbone
-from grainspec.testing.strategies.values import Rolls, some_bytes
+from grainspec.testing.strategies.values import BYTES, Rolls
 
 
 def backbones() -> st.SearchStrategy[Backbone]:
@@ -19,16 +19,16 @@ def backbones() -> st.SearchStrategy[Backbone]:
     >>> find(backbones(), lambda backbone: backbone.frames_per_latent > 1)
     word_backbone(levels=1, frames_per_latent=2)
     """
-    return some_bytes(6).map(lambda drawn: read_backbone(Rolls(drawn)))
+    return BYTES.map(lambda drawn: read_backbone(Rolls(drawn)))
 
 
 def read_backbone(rolls: Rolls) -> Backbone:
     """Read a backbone."""
     levels = rolls.of((1, 2, 2, 3, 4))
-    some = [level for level in range(levels) if rolls.of((False, True))]
+    some = [level for level in range(levels) if rolls.upto(1)]
     return word_backbone(
         levels=levels,
         pixels_per_latent=rolls.of((8, 8, 4, 5, 16)),
         frames_per_latent=rolls.of((1, 1, 1, 2, 4)),
-        attended=tuple(some) if some and rolls.of((False, True)) else None,
+        attended=tuple(some) if some and rolls.upto(1) else None,
     )

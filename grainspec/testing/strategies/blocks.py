@@ -24,21 +24,17 @@ from grainspec.model.spec import (
 )
 from grainspec.testing.strategies.regions import read_box
 from grainspec.testing.strategies.settings import Settings, settings
-from grainspec.testing.strategies.values import Rolls, some_bytes
+from grainspec.testing.strategies.values import BYTES, Rolls
 
 Levels = tuple[int, ...]
 
-_BYTES = 32
-"""The number of bytes that a block is read from."""
 _OFTEN = {"attention": (0, 1, 1, 1, 1)}
 
 
-def blocks(
-    draw: st.DrawFn, levels: Levels, words: Collection[str] = BLOCKS.keys()
-) -> dict[str, Any]:
-    """Draw some of a spec's blocks but its clip, by their fields; ``words`` are those to choose."""
-    chosen = [word for word in BLOCKS if word in words and word != "video"]
-    return _drawn(draw, levels, chosen, lambda block: block.model)
+def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
+    """Draw some of a spec's blocks but its clip, by their fields."""
+    words = [word for word in BLOCKS if word != "video"]
+    return _drawn(draw, levels, words, lambda block: block.model)
 
 
 def blocks_of_variant(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
@@ -50,17 +46,22 @@ def blocks_of_variant(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
 def _drawn(
     draw: st.DrawFn, levels: Levels, words: Collection[str], model: Callable[[Block], Any]
 ) -> dict[str, Any]:
-    present, drawn = Rolls(draw(some_bytes(len(words)))), {}
+    present, drawn = Rolls(draw(BYTES)), {}
     for word in words:
         block = BLOCKS[word]
         count = present.of((0, 1, 1, 2) if block.several else _OFTEN.get(word, (0, 1)))
         nodes = [
-            model(block).model_validate(_settings(word, levels)(Rolls(draw(some_bytes(_BYTES)))))
+            model(block).model_validate(_settings(word, levels)(Rolls(draw(BYTES))))
             for _ in range(count)
         ]
         if nodes:
             drawn[block.field] = tuple(nodes) if block.several else nodes[0]
     return drawn
+
+
+def read_block(rolls: Rolls, word: str, levels: Levels) -> Any:
+    """Read a block of a spec."""
+    return BLOCKS[word].model.model_validate(_settings(word, levels)(rolls))
 
 
 @cache

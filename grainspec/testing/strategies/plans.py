@@ -9,17 +9,15 @@ from hypothesis import strategies as st
 
 from grainspec.diagnostics import GrainError
 from grainspec.model.expressions import ALL
-from grainspec.model.spec import EditSpec, Free, Keep, Region, Video
+from grainspec.model.spec import EditSpec, Free, Keep, Region, Sampler, Video
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.compile import compile_plan
-from grainspec.regions.bind import carve
-from grainspec.regions.layout import Layout, Mask
+from grainspec.regions.layout import Layout
 from grainspec.testing.case import Case
 from grainspec.testing.strategies.backbones import read_backbone
-from grainspec.testing.strategies.blocks import blocks
-from grainspec.testing.strategies.layouts import SHAPE_BYTES, layout_of, read_canvas
-from grainspec.testing.strategies.specs import regions_with, statements, unique
-from grainspec.testing.strategies.values import Rolls, some_bytes
+from grainspec.testing.strategies.blocks import read_block
+from grainspec.testing.strategies.layouts import layout_of, read_canvas
+from grainspec.testing.strategies.specs import REGIONS, statements, unique
+from grainspec.testing.strategies.values import BYTES, Rolls
 
 
 @st.composite
@@ -46,7 +44,7 @@ def plans(
     ...     assert [edit.region for edit in case.plan.edits] == list(case.layout.names)
     >>> has_every_edit()
     """
-    rolls = Rolls(draw(some_bytes(16)))
+    rolls = Rolls(draw(BYTES))
     if backbone is None:
         backbone = read_backbone(rolls)
     elif not isinstance(backbone, Backbone):
@@ -59,26 +57,17 @@ def plans(
         frames_per_latent=backbone.frames_per_latent,
     )
     if specs is None:
-        spec, shapes = _spec(draw, backbone.attended_levels, rolls.of(_CROWDS))
+        spec, shapes = _spec(draw, rolls, backbone.attended_levels)
     else:
         spec = _at_levels(draw(specs), backbone.attended_levels)
-        shapes = {region.name: draw(some_bytes(SHAPE_BYTES)) for region in spec.regions}
+        shapes = {region.name: Rolls(draw(BYTES)) for region in spec.regions}
     owners = {edit.region: edit.owner for edit in spec.changes if edit.owner}
     kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
     regions = layout_of(canvas, shapes, owners, kept)
     try:
-        layout, _ = carve(spec, regions)
+        return Case.of(spec, regions, backbone)
     except GrainError:  # a region that parts or kept regions cover, or a part beside its owner
-        regions = with_room(spec, regions)
-        layout, _ = carve(spec, regions)
-    return Case(
-        spec,
-        layout,
-        backbone,
-        compile_plan(spec, layout, backbone).plan,
-        kept=_union(regions, kept),
-        regions=regions,
-    )
+        return Case.of(spec, with_room(spec, regions), backbone)
 
 
 _CROWDS = (*(0,) * 60, 4, 12, 30, 58)
@@ -86,21 +75,23 @@ _CROWDS = (*(0,) * 60, 4, 12, 30, 58)
 
 
 def _spec(
-    draw: st.DrawFn, levels: tuple[int, ...], crowd: int
-) -> tuple[EditSpec, dict[str, bytes]]:
-    """A spec with all that a plan depends on, and the bytes of every region's shape."""
-    drawn = draw(regions_with(SHAPE_BYTES))
+    draw: st.DrawFn, rolls: Rolls, levels: tuple[int, ...]
+) -> tuple[EditSpec, dict[str, Rolls]]:
+    """A spec with all that a plan depends on, and what every region's shape is read from."""
+    drawn = draw(REGIONS)
     names = unique([region.name for region in drawn])
     target, edits = statements(draw, [region.claim for region in drawn], names)
-    shapes = {name: region.more for name, region in zip(names, drawn, strict=True)}
-    free = [f"free_{number}" for number in range(crowd)]
-    shapes |= {name: draw(some_bytes(SHAPE_BYTES)) for name in free}
+    shapes = {name: region.rolls for name, region in zip(names, drawn, strict=True)}
+    free = [f"free_{number}" for number in range(rolls.of(_CROWDS))]
+    shapes |= {name: Rolls(draw(BYTES)) for name in free}
     spec = EditSpec(
         video=Video(path="clip"),
         target=target,
         regions=tuple(Region(name=name, expression=ALL) for name in shapes),
         edits=(*edits, *(Free(region=name) for name in free)),
-        **blocks(draw, levels, ("attention", "context", "sampler")),
+        attention=read_block(Rolls(draw(BYTES)), "attention", levels),
+        context=read_block(rolls, "context", levels) if rolls.of((False, True)) else None,
+        sampler=read_block(rolls, "sampler", levels) if rolls.of((False, True)) else Sampler(),
     )
     return spec, shapes
 
@@ -108,7 +99,7 @@ def _spec(
 def _at_levels(spec: EditSpec, levels: Sequence[int]) -> EditSpec:
     """The spec with levels that the backbone attends to."""
     chosen = spec.attention.levels
-    if chosen in (None, "all"):
+    if chosen is None or chosen == "all":
         return spec
     fitting = tuple(levels[level % len(levels)] for level in chosen)
     return spec.model_copy(
@@ -134,10 +125,3 @@ def with_room(spec: EditSpec, regions: Layout) -> Layout:
             masks[region][0] |= strips == number
             region = owners.get(region)
     return Layout.of(masks, regions.frames)
-
-
-def _union(regions: Layout, names: Sequence[str]) -> Mask:
-    union = np.zeros(regions.bits_FHW.shape, np.bool_)
-    for name in names:
-        union |= regions.mask(name)
-    return union

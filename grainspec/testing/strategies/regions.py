@@ -29,7 +29,7 @@ from grainspec.model.expressions import (
     Union,
 )
 from grainspec.testing.strategies.settings import Read, length, settings
-from grainspec.testing.strategies.values import Rolls, some_bytes
+from grainspec.testing.strategies.values import BYTES, Rolls
 
 
 def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
@@ -39,7 +39,7 @@ def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
     >>> find(lengths("px", 5, 50), lambda length: length.value > 7).unit
     'px'
     """
-    return some_bytes(2).map(lambda drawn: length(Rolls(drawn), low, high, [unit]))
+    return BYTES.map(lambda drawn: length(Rolls(drawn), low, high, [unit]))
 
 
 _UNITS = (("%", 100), ("px", 500))
@@ -60,7 +60,7 @@ def boxes(moving: bool | None = None) -> st.SearchStrategy[Box]:
     """
     moments = {None: _MOMENTS, True: _MOVING, False: (_STILL,)}[moving]
     kinds = ("box",) if moving is False else ("box", "ellipse")
-    return some_bytes(28).map(lambda drawn: read_box(Rolls(drawn), kinds, moments))
+    return BYTES.map(lambda drawn: read_box(Rolls(drawn), kinds, moments))
 
 
 def read_box(
@@ -87,7 +87,7 @@ def polygons() -> st.SearchStrategy[Polygon]:
     >>> len(find(polygons(), lambda polygon: True).keyframes[0].points)
     3
     """
-    return some_bytes(64).map(lambda drawn: read_polygon(Rolls(drawn)))
+    return BYTES.map(lambda drawn: read_polygon(Rolls(drawn)))
 
 
 def read_polygon(rolls: Rolls) -> Polygon:
@@ -111,7 +111,7 @@ def mask_files() -> st.SearchStrategy[MaskFiles]:
     >>> find(mask_files(), lambda masks: masks.in_order)
     MaskFiles(path='a', in_order=True)
     """
-    return some_bytes(32).map(lambda drawn: read_masks(Rolls(drawn)))
+    return BYTES.map(lambda drawn: read_masks(Rolls(drawn)))
 
 
 def read_masks(rolls: Rolls) -> MaskFiles:
@@ -159,7 +159,7 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
     >>> find(expressions(["left"]), lambda region: isinstance(region, Reference))
     Reference(name='left')
     """
-    return some_bytes(64).map(lambda drawn: read_expression(Rolls(drawn), known))
+    return BYTES.map(lambda drawn: read_expression(Rolls(drawn), known))
 
 
 _DEEPEST = 4

@@ -43,7 +43,15 @@ class Scene(NamedTuple):
 Clip = tuple[int, int, int]
 """Frames, width and height."""
 
-_CLIPS: tuple[Clip, ...] = ((4, 40, 34), (1, 34, 18), (7, 27, 36), (12, 36, 21))
+_CLIPS: tuple[Clip, ...] = (
+    (4, 40, 34),
+    (1, 34, 18),
+    (7, 27, 36),
+    (12, 36, 21),
+    (4, 40, 34),
+    (1, 320, 24),
+    (2, 24, 288),
+)
 _NOUNS = "robot bear cat alien penguin man tree hill river cloud lamp boat".split()
 
 
@@ -67,15 +75,15 @@ def scenes(draw: st.DrawFn) -> Scene:
     clip = draw(st.sampled_from(_CLIPS))
     count = draw(st.sampled_from([2, 1, 3, 4, 2, 3, 9, 17]))
     names = [f"r{number}" for number in range(count)]
+    forms = ["edit", *(draw(_FORMS) for _ in names[1:5])]
     regions = []
     for number, name in enumerate(names):
-        deepest = 3 if count < 5 else 1
-        regions.append(
-            Region(name=name, expression=draw(_expressions(clip, tuple(names[:number]), deepest)))
-        )
+        form = forms[number] if number < len(forms) else "none"
+        expression = _expression(draw, clip, tuple(names[:number]), form, 3 if count < 5 else 1)
+        regions.append(Region(name=name, expression=expression))
     if count > 1 and draw(st.booleans()):  # the order of regions is not that of their references
         regions.reverse()
-    edits = _statements(draw, names)
+    edits = _statements(draw, forms)
     phrases = [edit.phrase for edit in edits if isinstance(edit, Edit)]
     spec = EditSpec(
         video=draw(_videos(clip)),
@@ -86,16 +94,30 @@ def scenes(draw: st.DrawFn) -> Scene:
     return Scene(spec, clip_folder(*clip))
 
 
-_FORMS = ("edit", "free", "part", "part of", "add", "keep", "none")
+_FORMS = st.sampled_from(["edit", "free", "part of", "part", "add", "part of", "keep", "none"])
+_SMALL = ("part", "part of", "add", "keep")
+"""Statements about regions that are mostly small, so that they do not cover all others."""
 
 
-def _statements(draw: st.DrawFn, names: Sequence[str]) -> tuple[Any, ...]:
-    """Statements about at most five regions; the first is an edit."""
+def _expression(
+    draw: st.DrawFn, clip: Clip, known: tuple[str, ...], form: str, deepest: int
+) -> Expression:
+    kind = draw(st.integers(0, 4))
+    if form in _SMALL and kind:
+        return draw(_middles(clip, 2))
+    if kind in (1, 2) and form != "none":
+        return draw(_sometimes(clip, known))
+    expression = draw(_expressions(clip, known, deepest))
+    return Union(items=(expression, draw(_middles(clip, 7)))) if kind else expression
+
+
+def _statements(draw: st.DrawFn, forms: Sequence[str]) -> tuple[Any, ...]:
+    """Statements about the first regions."""
     made: list[Any] = []
     owners: list[str] = []
-    for number, name in enumerate(names[:5]):
-        form = draw(st.sampled_from(_FORMS)) if number else "edit"
-        owner = draw(st.sampled_from(owners)) if form in ("part of", "add") else None
+    for number, form in enumerate(forms):
+        name = f"r{number}"
+        owner = draw(st.sampled_from([*owners, owners[-1]])) if form in ("part of", "add") else None
         if form in ("free", "keep"):
             made.append((Free if form == "free" else Keep)(region=name))
         elif form != "none":
@@ -136,9 +158,9 @@ def _videos(clip: Clip) -> st.SearchStrategy[Video]:
 
 
 def _crop(draw: st.DrawFn, kind: str, width: int, height: int) -> Box:
-    x0, y0 = draw(st.integers(0, width // 2)), draw(st.integers(0, height // 2))
-    x1 = draw(st.integers(x0 + 6, width)) if x0 + 6 < width else width
-    y1 = draw(st.integers(y0 + 6, height)) if y0 + 6 < height else height
+    x0, y0 = draw(st.integers(0, width // 3)), draw(st.integers(0, height // 3))
+    x1 = draw(st.integers(2 * width // 3, width))
+    y1 = draw(st.integers(2 * height // 3, height))
     sides: list[float] = [x0, y0, x1, y1]
     if kind == "half":
         sides = [side + 0.3 * (place < 2) for place, side in enumerate(sides)]
@@ -228,12 +250,12 @@ _MASKS = st.builds(
             "missing": "empty" if path == "gaps" else "refuse",
         }
     ),
-    st.sampled_from(["blob", "gaps"]),
+    st.sampled_from(["blob", "blob", "gaps"]),
     st.booleans(),
     st.sampled_from(["nearest", "area", "any"]),
 )
 _RADII = st.sampled_from(
-    [_px(2), _px(1), _px(0), _px(1.5), _px(3), _px(2.3), _px(5), _px(9)]
+    [_px(2), _px(1), _px(0), _px(1.5), _px(3), _px(2.3), _px(5), _px(9), _px(45)]
     + [Length(value=value, unit="%") for value in (5.0, 12.5, 7.3)]
 )
 
@@ -267,6 +289,67 @@ def _shapes(clip: Clip, kind: str) -> st.SearchStrategy[Expression]:
         return Box.model_validate({"kind": kind, "keyframes": tuple(keys)})
 
     return shapes()
+
+
+@cache
+def _middles(clip: Clip, largest: int) -> st.SearchStrategy[Expression]:
+    """Boxes and ellipses in the middle of the frame, ``largest`` twelfths of it at most.
+
+    With them, few regions are empty, or cut away by a crop.
+    """
+    _, width, height = clip
+
+    def box(place: tuple[int, int, int, str]) -> Box:
+        x, y, size, kind = place
+        sides = (x, y, x + max(3, size * width // 12), y + max(3, size * height // 12))
+        return _box(kind, [_px(side) for side in sides], None)
+
+    places = st.integers(width // 4, width // 2), st.integers(height // 4, height // 2)
+    kinds = st.sampled_from(["box", "ellipse"])
+    return st.tuples(*places, st.integers(max(1, largest - 3), largest), kinds).map(box)
+
+
+@cache
+def _sometimes(clip: Clip, known: tuple[str, ...]) -> st.SearchStrategy[Expression]:
+    """Regions that are empty on some frames, mostly because they say so."""
+    frames = clip[0]
+    middles = _middles(clip, 7)
+
+    @st.composite
+    def shown(draw: st.DrawFn) -> Any:
+        kind = draw(st.sampled_from(["during", "during", "gaps", "leaves", "name"]))
+        if kind == "gaps":
+            return MaskFiles(path="gaps", missing="empty")
+        if kind == "name" and known:
+            return Reference(name=draw(st.sampled_from(known)))
+        box = draw(middles)
+        if kind == "leaves" and isinstance(box, Box):
+            key = box.keyframes[0]
+            away = _key([_px(900), key.y0, _px(950), key.y1], frames // 2 + 1)
+            still = key.model_copy(update={"frame": 0})
+            return box.model_copy(update={"keyframes": (still, away)})
+        first = draw(st.integers(0, frames - 1))
+        return During(of=box, frames=FrameRange(first=first, last=max(first, frames // 2)))
+
+    @st.composite
+    def sometimes(draw: st.DrawFn) -> Any:
+        one, other = draw(shown()), draw(st.one_of(shown(), middles))
+        return draw(
+            st.sampled_from(
+                [
+                    one,
+                    Union(items=(one, other)),
+                    Intersection(items=(other, one)),
+                    Difference(items=(one, other)),
+                    Difference(items=(ALL, one)),
+                    Complement(of=one),
+                    Grown(of=one, by=_px(2)),
+                    During(of=one, frames=FrameRange(first=0, last=max(0, frames - 2))),
+                ]
+            )
+        )
+
+    return sometimes()
 
 
 def _sides(draw: st.DrawFn, width: int, height: int) -> list[Length]:

@@ -24,7 +24,7 @@ from grainspec.model.spec import (
 )
 from grainspec.testing.strategies.blocks import CLIP, blocks, blocks_of_variant
 from grainspec.testing.strategies.regions import read_expression
-from grainspec.testing.strategies.values import Rolls, some_bytes
+from grainspec.testing.strategies.values import BYTES, Rolls
 from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, paths, prompt_of, texts
 
 Statements = tuple[Edit | Keep | Free, ...]
@@ -44,14 +44,14 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
     ...     assert not any(finding.is_error for finding in check(spec))
     >>> has_no_error()
     """
-    drawn, levels = draw(_REGIONS), tuple(range(max_level + 1))
+    drawn, levels = draw(REGIONS), tuple(range(max_level + 1))
     known = unique([region.name for region in drawn])
     regions = tuple(
-        Region(name=name, expression=read_expression(Rolls(region.more), known[:index]))
+        Region(name=name, expression=read_expression(region.rolls, known[:index]))
         for index, (name, region) in enumerate(zip(known, drawn, strict=True))
     )
     target, edits = statements(draw, [region.claim for region in drawn], known)
-    rolls = Rolls(draw(some_bytes(48)))
+    rolls = Rolls(draw(BYTES))
     spec = EditSpec(
         video=Video.model_validate({**CLIP(rolls), "path": _path(draw, rolls, ("c",))}),
         model=_path(draw, rolls, ("demo", "owner/name", "./folder")),
@@ -146,28 +146,21 @@ def _claim(draw: st.DrawFn, rolls: Rolls) -> Claim:
 class DrawnRegion:
     """All that is drawn about a region: together, so that Hypothesis can remove it.
 
-    ``more``: the bytes of its expression, or of its shape.
+    Its expression or its shape is read from ``rolls``.
     """
 
     name: str
     claim: Claim
-    more: bytes
+    rolls: Rolls
 
 
-@cache
-def regions_with(more: int) -> st.SearchStrategy[list[DrawnRegion]]:
-    """Up to six regions, each with a name, a statement, and this number of bytes."""
-
-    @st.composite
-    def region(draw: st.DrawFn) -> DrawnRegion:
-        rolls = Rolls(draw(some_bytes(12)))
-        claim, name = _claim(draw, rolls), _name(draw, rolls)
-        return DrawnRegion(name, claim, draw(some_bytes(more)))
-
-    return st.lists(region(), min_size=1, max_size=6)
+@st.composite
+def _region(draw: st.DrawFn) -> DrawnRegion:
+    rolls = Rolls(draw(BYTES))
+    return DrawnRegion(claim=_claim(draw, rolls), name=_name(draw, rolls), rolls=rolls)
 
 
-_REGIONS = regions_with(64)
+REGIONS = st.lists(_region(), min_size=1, max_size=6)
 
 _NAMES = ("a", "left", "bear", "x_1", "_", "hat2", "Bär", "猫", "grown", "ß")
 
@@ -225,7 +218,7 @@ class _DrawnVariant:
 
 @st.composite
 def _drawn_variant(draw: st.DrawFn) -> _DrawnVariant:
-    rolls = Rolls(draw(some_bytes(48)))
+    rolls = Rolls(draw(BYTES))
     negative, name = rolls.of((None, "", "blurry")), _name(draw, rolls)
     return _DrawnVariant(name, negative, [_claim(draw, rolls) for _ in range(1 + rolls.upto(4))])
 
@@ -233,6 +226,13 @@ def _drawn_variant(draw: st.DrawFn) -> _DrawnVariant:
 @cache
 def _variants(most: int) -> st.SearchStrategy[list[_DrawnVariant]]:
     return st.lists(_drawn_variant(), max_size=most)
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> Variant:
+    """Variants of a spec that is drawn, too."""
+    spec, drawn = draw(specs(variants=0)), draw(_drawn_variant())
+    return _variant(draw, drawn.name, drawn, spec, tuple(range(MAX_LEVEL + 1)))
 
 
 def _variant(

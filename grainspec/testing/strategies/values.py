@@ -7,7 +7,6 @@ settings is therefore read from a single draw of bytes, which Hypothesis shrinks
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -15,10 +14,8 @@ from hypothesis import strategies as st
 T = TypeVar("T")
 
 
-@cache
-def some_bytes(count: int) -> st.SearchStrategy[bytes]:
-    """Byte strings of this length."""
-    return st.binary(min_size=count, max_size=count)
+BYTES = st.binary(min_size=64, max_size=64)
+"""What values are read from. All have one length: Hypothesis also copies one over another."""
 
 
 class Rolls:

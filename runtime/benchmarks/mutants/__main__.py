@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from functools import partial
@@ -46,6 +47,7 @@ SAMPLE_LIMITS = Limits(public=60, tests=60)
 def main() -> int:
     """Do what the options say; the exit code is 1 if a listed mutant is not what the list says."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave no copies behind
     if options.show:
         return _show(options.show)
     if options.sample:
@@ -99,7 +101,7 @@ def _round(options: argparse.Namespace, chosen: list[Mutant], skipped: list[Muta
     done = finished(document["results"], chosen, tests=not options.no_tests, retry=options.retry)
     todo = [mutant for mutant in chosen if mutant.id not in {result["id"] for result in done}]
     started = time.monotonic()
-    with trees(partial(Tree, ROOT), min(options.jobs, len(todo))) as copies:
+    with trees(ROOT, min(options.jobs, len(todo))) as copies:
         if todo:
             usual = _usual(document["usual"], copies, options)
             print(f"without a mutant: {json.dumps(usual.as_json())}", flush=True)
@@ -141,7 +143,7 @@ def _sample(jobs: int) -> int:
     for entry in gone:
         print(f"{entry.file} has no such line now: update sample.toml\n  {entry.before}")
     bad = bool(gone)
-    with trees(partial(Tree, ROOT), jobs) as copies:
+    with trees(ROOT, jobs) as copies:
         for result in results(chosen, copies, SAMPLE_LIMITS, None):
             print(one_line(result), flush=True)
             if result["public"]["outcome"] != "named":
@@ -158,7 +160,7 @@ def _equivalent(jobs: int) -> int:
     for entry in gone:
         print(f"{entry.file} has no such line now: update equivalent.toml\n  {entry.before}")
     bad = bool(gone)
-    with trees(partial(Tree, ROOT), jobs) as copies:
+    with trees(ROOT, jobs) as copies:
         for tree in copies:
             tree.tests = OPTIONS
         files = partial(test_files, copies[0].place)
@@ -169,4 +171,7 @@ def _equivalent(jobs: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

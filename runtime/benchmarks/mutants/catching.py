@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 Check = tuple[str, Callable[[], object]]
 
@@ -61,16 +62,25 @@ def _parts(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def main(checks: Sequence[Check], package: str) -> None:
-    """Write what catches the mutant to the file in the arguments; ``--times`` prints times."""
+def main(
+    checks: Sequence[Check],
+    package: str,
+    first: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> None:
+    """Write what catches a mutant to a file; the arguments are the file and the mutant's group.
+
+    ``first`` has the checks that run first for a group. With the argument ``--times``, print how
+    long each check takes.
+    """
     home = sys.modules[package].__file__ or ""
     if not Path(home).resolve().is_relative_to(Path.cwd().resolve()):
         sys.exit(f"{package} is imported from {home}, not from the copy in {Path.cwd()}")
     if sys.argv[1:] == ["--times"]:
-        checks = [(name, _timed(name, check)) for name, check in checks]
-        print(caught(checks))
-    else:
-        Path(sys.argv[1]).write_text(json.dumps(caught(checks)), encoding="utf-8")
+        print(caught([(name, _timed(name, check)) for name, check in checks]))
+        return
+    place, group = sys.argv[1:]
+    ordered = sorted(checks, key=lambda check: check[0] not in first.get(group, ()))
+    Path(place).write_text(json.dumps(caught(ordered)), encoding="utf-8")
 
 
 def _timed(name: str, check: Callable[[], object]) -> Callable[[], object]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
@@ -45,29 +45,26 @@ class Limits:
     tests: float
 
 
+def copied(root: Path, place: Path, compiled: str = "grainspec") -> None:
+    """Copy a tree to a new folder, without models' weights, and compile one of its packages."""
+    shutil.copytree(root, place, symlinks=True, ignore=_LEFT_OUT)
+    if (place / "grammar").is_dir():  # where an installed package has it
+        with contextlib.suppress(FileExistsError):
+            (place / "grainspec" / "grammar").symlink_to("../grammar")
+    # By hash: a changed file of the same size and time must not run as it was.
+    compileall.compile_dir(
+        place / compiled, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH
+    )
+
+
 @dataclass
 class Tree:
-    """A copy of the tree at ``root`` in a new folder; it has no models' weights."""
+    """A copy of the tree, in which one command runs at a time."""
 
-    root: Path
     place: Path
     tests: Sequence[str] = ()
-    """The arguments of pytest: test files in the order of running, and options."""
-    folders: Sequence[str] = ("grainspec", "runtime")
-    """What is compiled in advance."""
-    _answer: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        shutil.copytree(self.root, self.place, symlinks=True, ignore=_LEFT_OUT)
-        if (self.place / "grammar").is_dir():  # where an installed package has it
-            with contextlib.suppress(FileExistsError):
-                (self.place / "grainspec" / "grammar").symlink_to("../grammar")
-        for name in self.folders:
-            # By hash: a changed file of the same size and time must not run as it was.
-            compileall.compile_dir(
-                self.place / name, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH
-            )
-        self._answer = self.place / ".answer.json"
+    """Arguments for every run of pytest."""
+    _running: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
@@ -81,14 +78,18 @@ class Tree:
         finally:
             path.write_bytes(mutant.source.data)
 
-    def try_public(self, limit: float | None) -> dict[str, Any]:
-        """Run the public checks: the outcome, what caught the mutant, and seconds."""
-        self._answer.unlink(missing_ok=True)
-        ran = self.run([str(PUBLIC), str(self._answer)], limit)
+    def try_public(self, group: str, limit: float | None) -> dict[str, Any]:
+        """Run the public checks, those for a group of modules first.
+
+        Returns the outcome, what caught the mutant, and seconds.
+        """
+        answer = self.place / ".answer.json"
+        answer.unlink(missing_ok=True)
+        ran = self.run([str(PUBLIC), str(answer), group], limit)
         if ran.code is None:
             result = {"outcome": "timeout"}
-        elif ran.code == 0 and self._answer.exists():
-            result = json.loads(self._answer.read_text(encoding="utf-8"))
+        elif ran.code == 0 and answer.exists():
+            result = json.loads(answer.read_text(encoding="utf-8"))
         else:
             last = (ran.output.strip().splitlines() or ["no output"])[-1]
             result = {"outcome": "crash", "check": "import", "by": "exit", "message": last}
@@ -133,6 +134,7 @@ class Tree:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._running = process
         if sys.platform == "linux":
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
@@ -143,10 +145,16 @@ class Tree:
         except subprocess.TimeoutExpired:
             code, output = None, b""
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            self.stop()
             process.wait()
+            self._running = None
         return Ran(code, time.monotonic() - started, output.decode(errors="replace"))
+
+    def stop(self) -> None:
+        """Kill what runs in the copy, and all that it started."""
+        if self._running is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._running.pid, signal.SIGKILL)
 
 
 def failed_tests(output: str) -> list[str]:

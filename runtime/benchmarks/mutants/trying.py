@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -16,17 +17,23 @@ from queue import SimpleQueue
 from typing import Any
 
 from mutant import Mutant
-from tree import Limits, Tree, failed_tests
+from tree import Limits, Tree, copied, failed_tests
 
 Result = dict[str, Any]
 """A mutant as JSON values with ``public`` and ``tests``: what came of both, and seconds."""
 
 
 @contextmanager
-def trees(make: Callable[[Path], Tree], count: int) -> Iterator[list[Tree]]:
+def trees(root: Path, count: int, compiled: str = "grainspec") -> Iterator[list[Tree]]:
     """Copies of a tree, in folders that are removed in the end."""
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
-        yield [make(Path(folder) / str(number)) for number in range(count)]
+        places = [Path(folder) / str(number) for number in range(count)]
+        for place in places:
+            if place == places[0]:
+                copied(root, place, compiled)
+            else:
+                shutil.copytree(places[0], place, symlinks=True)
+        yield [Tree(place) for place in places]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def unmutated(copies: Sequence[Tree], files: Sequence[str]) -> Unmutated:
 
     The files are shared out among the copies; their seconds are added. Without files, no tests run.
     """
-    public = copies[0].try_public(None)
+    public = copies[0].try_public("", None)
     if public["outcome"] != "survived":
         raise SystemExit(f"the public checks fail without any mutant: {json.dumps(public)}")
     if not files:
@@ -76,10 +83,11 @@ def tried(
 ) -> Result:
     """Try a mutant on the public checks, and on the tests if it survives those."""
     with tree.mutated(mutant):
-        result = mutant.as_json() | {"public": tree.try_public(limits.public), "tests": None}
-        if files and result["public"]["outcome"] == "survived":
+        public = tree.try_public(mutant.group, limits.public)
+        result = mutant.as_json() | {"public": public, "tests": None}
+        if files and public["outcome"] == "survived":
             result["tests"] = tree.try_tests(files(mutant.group), limits.tests)
-        if "survived" in {(result["tests"] or result["public"])["outcome"]}:
+        if "survived" in {(result["tests"] or public)["outcome"]}:
             result["diff"] = mutant.diff()
     return result
 
@@ -116,6 +124,8 @@ def results(
                     yield result
         finally:
             stopped.set()
+            for tree in copies:
+                tree.stop()
 
 
 def finished(

@@ -37,7 +37,10 @@ def signs_of(relation: Tensor, soft: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class ClassOrder:
-    """Indices for one set of labels; worth keeping while the labels stay the same."""
+    """Indices for one set of labels; worth keeping while the labels stay the same.
+
+    All tensors are contiguous, however the labels lie in memory.
+    """
 
     queries_BS: Tensor
     """int32: the query in each slot, or -1 in the slots that fill a class's last block."""
@@ -75,13 +78,14 @@ class ClassOrder:
             relation: bool ``[C, Ck]``.
             soft: bool ``[Ck]``, which only ``signs_BCM`` takes into account; None for none.
         """
+        key_labels_BM = key_labels_BM.long()  # an index of uint8 is a mask; some dtypes are none
         signs_BCM = signs_of(relation, soft)[:, key_labels_BM].transpose(0, 1).contiguous()
         return cls(
             _slots(query_labels_BN, len(relation)),
-            query_labels_BN.int(),
+            query_labels_BN.int().contiguous(),
             *_positive_first(signs_BCM == POSITIVE),
             signs_BCM,
-            key_labels_BM.sort(dim=1, stable=True).indices.int(),
+            key_labels_BM.sort(dim=1, stable=True).indices.int().contiguous(),
             *_tiles(key_labels_BM, relation),
         )
 
@@ -118,7 +122,6 @@ def _positive_first(positive_BCM: Tensor) -> tuple[Tensor, Tensor]:
 def _tiles(labels_BM: Tensor, relation_CK: Tensor) -> tuple[Tensor, Tensor]:
     batch, keys = labels_BM.shape
     classes, key_classes = relation_CK.shape
-    labels_BM = labels_BM.long()
     counts_BK = torch.zeros(batch, key_classes, dtype=torch.long, device=labels_BM.device)
     counts_BK.scatter_add_(1, labels_BM, torch.ones_like(labels_BM))
     starts_BK = counts_BK.cumsum(1) - counts_BK

@@ -12,6 +12,8 @@ from grainspec_runtime.attention.call import AttentionCall
 def prepared(call: AttentionCall) -> AttentionCall:
     """The same call for a kernel: rows aligned, the scale not negative, the class order made.
 
+    The strengths of neighbouring rows are neighbours in memory; those of batch entries need not be.
+
     Head sizes that are no multiple of eight are padded with zeros, so the kernel's output has
     columns to cut off. A call that is prepared already is returned with the same tensors.
     """
@@ -19,8 +21,16 @@ def prepared(call: AttentionCall) -> AttentionCall:
     if scale < 0:  # kernels take the larger product for the larger score
         query, scale = -query, -scale
     query, key, value = (aligned(tensor) for tensor in (query, call.key, call.value))
-    order = call.class_order()
-    return replace(call, query=query, key=key, value=value, scale=scale, order=order)
+    return replace(
+        call,
+        query=query,
+        key=key,
+        value=value,
+        scale=scale,
+        attract=neighbours(call.attract),
+        repel=neighbours(call.repel),
+        order=call.class_order(),
+    )
 
 
 def padded_width(width: int) -> int:
@@ -43,6 +53,11 @@ def aligned(tensor: Tensor) -> Tensor:
     wider = tensor.new_zeros(*tensor.shape[:-1], padded_width(width))
     wider[..., :width] = tensor
     return wider
+
+
+def neighbours(tensor_BN: Tensor) -> Tensor:
+    """The tensor with a last stride of 1; copied where it is another."""
+    return tensor_BN if tensor_BN.stride(-1) == 1 else tensor_BN.contiguous()
 
 
 def strides_of(*tensors: Tensor) -> list[int]:

@@ -1,0 +1,1 @@
+"""Checks of an attention backend against the operator's definition."""

@@ -1,0 +1,1 @@
+"""Checks of a model family against the contract of families."""
