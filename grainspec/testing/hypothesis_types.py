@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -39,8 +40,8 @@ def register() -> None:
     >>> from grainspec import EditSpec
     >>> from hypothesis import find, strategies as st
     >>> register()
-    >>> find(st.from_type(EditSpec), lambda spec: spec.negative == "blurry").negative
-    'blurry'
+    >>> find(st.from_type(EditSpec), lambda spec: spec.source == "").source
+    ''
     """
     for name in TYPES:
         if name in sys.modules:
@@ -71,13 +72,26 @@ class _Importer:
         others = (finder for finder in sys.meta_path if finder is not self)
         specs = (finder.find_spec(name, path, target) for finder in others)
         found = next((spec for spec in specs if spec is not None), None)
-        if found is None or found.loader is None:
-            return found
-        execute = found.loader.exec_module
-
-        def execute_and_register(module: ModuleType) -> None:
-            execute(module)
-            _register(module)
-
-        found.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        if found is not None and found.loader is not None:
+            found.loader = _Registering(found.loader)
         return found
+
+
+class _Registering(Loader):
+    """A module's loader, which also registers its types.
+
+    It is not changed itself: one loader may load several modules, as pytest's does.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        _register(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
