@@ -19,19 +19,20 @@ SPACE_FREE = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Burmese, Shan
     "\u1780-\u17ff"  # Khmer
-    "\u1950-\u19df\u1a20-\u1aaf\uaa80-\uaadf"  # Tai Le, New Tai Lue, Tai Tham, Tai Viet
+    "\u1950-\u19ff\u1a20-\u1aaf\uaa80-\uaadf"  # Tai Le, New Tai Lue, Tai Tham, Tai Viet
     "\u1b00-\u1b7f\ua980-\ua9df"  # Balinese, Javanese
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u303b"  # radicals, ideographic marks
     "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # Japanese kana
     "\u3105-\u312f\u31a0-\u31bf\ua000-\ua4cf"  # Bopomofo, Yi
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Chinese characters
-    "\U00011700-\U0001174f\U00016fe0-\U00018cff\U0001b000-\U0001b2ff\U00020000-\U0003ffff"
+    "\U00011700-\U0001174f\U00016fe0-\U0001b2ff\U00020000-\U0003ffff"
 )
 """Scripts without spaces between words, as ranges for a character class."""
 
 INVISIBLE = (
-    "\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Characters that are not drawn (Unicode: default ignorable), for a character class."""
 
@@ -40,16 +41,17 @@ _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _IGNORED = re.compile(f"(?!{ZERO_WIDTH_SPACE})[{INVISIBLE}]")
 _LOOK_ALIKES = str.maketrans(
     {
-        **dict.fromkeys("‘’‚‛′‵ʹʻʼʽˈ`´＇｀", "'"),
-        **dict.fromkeys("“”„‟«»″‶＂", '"'),
-        **dict.fromkeys("‐‑‒–—―−﹘﹣－", "-"),
+        **dict.fromkeys("‘’‚‛′‵ʹʻʼʽˈ`´", "'"),
+        **dict.fromkeys("“”„‟«»″‶", '"'),
+        **dict.fromkeys("‐‒–—―−", "-"),
         "ı": "i",
-        "İ": "i",
     }
 )
+_DOTTED_I = "i\u0307"
+"""Turkish İ in small letters: Python's ``"İ".lower()``."""
 _LEADING_VOWELS = frozenset("เแโใไເແໂໃໄ")
 """Thai and Lao vowels that are written before their consonant."""
-_FOLLOWING_VOWELS = frozenset("ะาๅะາຳำ")
+_FOLLOWING_VOWELS = frozenset("ะาๅະາ")
 _STACKERS = frozenset("\u1039\u17d2\u1a60")
 """Signs of Burmese, Khmer and Tai Tham that join the next consonant to the one before."""
 
@@ -90,7 +92,7 @@ def _folded_letter(letter: str) -> str:
     """Fold a character with its combining marks; invisible ones become nothing."""
     plain = _IGNORED.sub("", letter).translate(_LOOK_ALIKES)
     plain = unicodedata.normalize("NFKC", plain).casefold().translate(_LOOK_ALIKES)
-    return unicodedata.normalize("NFKC", plain)
+    return unicodedata.normalize("NFKC", plain.replace(_DOTTED_I, "i"))
 
 
 def _continues(sign: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from grainspec.scripts import (
     INVISIBLE,
@@ -83,7 +85,7 @@ def _pattern(letters: str) -> re.Pattern[str] | None:
 
     White space matches any white space, and none between letters of scripts without spaces.
     """
-    words = re.findall(rf"(?:(?!{_GAP}).)+", letters, re.DOTALL)
+    words = _between_gaps(letters)
     if not words:
         return None
     parts = []
@@ -99,6 +101,10 @@ def _pattern(letters: str) -> re.Pattern[str] | None:
     return re.compile("".join(parts))
 
 
+def _between_gaps(letters: str) -> list[str]:
+    return re.findall(rf"(?:(?!{_GAP}).)+", letters, re.DOTALL)
+
+
 def bind_phrases(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
     """Assign words of the prompt to phrases: the spans of each, in the order of ``phrases``.
 
@@ -109,12 +115,17 @@ def bind_phrases(phrases: Sequence[str], prompt: str) -> list[list[CharSpan]]:
     """
     spans: list[list[CharSpan]] = [[] for _ in phrases]
     taken: list[CharSpan] = []
-    for index in sorted(range(len(phrases)), key=lambda i: -len(phrases[i])):
+    for index in sorted(range(len(phrases)), key=lambda i: -_length(phrases[i])):
         for start, end in occurrences(phrases[index], prompt):
             if all(end <= low or high <= start for low, high in taken):
                 spans[index].append((start, end))
         taken += spans[index]
     return spans
+
+
+def _length(phrase: str) -> int:
+    """The number of letters and single spaces, however the phrase is encoded."""
+    return len(" ".join(_between_gaps(folded(phrase).text)))
 
 
 def nearest_words(phrase: str, prompt: str) -> str | None:
@@ -127,11 +138,12 @@ def nearest_words(phrase: str, prompt: str) -> str | None:
     """
     words = _words(prompt)[:400]
     count = len(_words(phrase))
-    runs = {
-        prompt[words[start][0] : words[start + length - 1][1]]
+    spans = {
+        (words[start][0], words[start + length - 1][1])
         for length in {count, count + 1, max(1, count - 1)} - {0}
         for start in range(len(words) - length + 1)
     }
+    runs = {prompt[slice(*span)] for span in spans if _are_whole_words(span, prompt)}
     texts = {
         folded(run).text: " ".join(run.split())
         for run in sorted(runs)
@@ -139,6 +151,13 @@ def nearest_words(phrase: str, prompt: str) -> str | None:
     }
     near = difflib.get_close_matches(folded(phrase).text, texts, n=1, cutoff=0.55)
     return texts[near[0]] if near else None
+
+
+def _are_whole_words(span: CharSpan, prompt: str) -> bool:
+    text, places = folded(prompt)
+    start = bisect_left(places, span[0], key=itemgetter(0))
+    end = bisect_right(places, span[1], key=itemgetter(1))
+    return begins_word(text, start) and ends_word(text, end)
 
 
 def _words(text: str) -> list[CharSpan]:

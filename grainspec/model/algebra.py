@@ -55,7 +55,7 @@ class Operators:
     >>> REST - left
     Difference(items=(Rest(), Reference(name='left')))
     >>> left.grow("4px") & ~named("lake")
-    Intersection(items=(Grown(of=Reference(name='left'), by=Length(4px)), \
+    Intersection(items=(Grown(of=Reference(name='left'), by=Length.parse('4px')), \
 Complement(of=Reference(name='lake'))))
     """
 

@@ -3,7 +3,8 @@
 >>> left, right = masks("masks/left"), masks("masks/right")
 >>> (left | right) - box("40%", "0%", "60%", "100%")
 Difference(items=(Union(items=(MaskFiles(path='masks/left'), MaskFiles(path='masks/right'))), \
-Box(keyframes=(Keyframe(x0=Length(40%), y0=Length(0%), x1=Length(60%), y1=Length(100%)),))))
+Box(keyframes=(Keyframe(x0=Length.parse('40%'), y0=Length.parse('0%'), \
+x1=Length.parse('60%'), y1=Length.parse('100%')),))))
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ def box(x0: str, y0: str, x1: str, y1: str) -> Box:
     """A box by its sides: left, top, right, bottom.
 
     >>> box("10%", "20%", "30%", "64px")
-    Box(keyframes=(Keyframe(x0=Length(10%), y0=Length(20%), x1=Length(30%), y1=Length(64px)),))
+    Box(keyframes=(Keyframe(x0=Length.parse('10%'), y0=Length.parse('20%'), \
+x1=Length.parse('30%'), y1=Length.parse('64px')),))
     """
     return _sides("box", x0, y0, x1, y1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from keyword import iskeyword
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -72,11 +73,19 @@ class Node(BaseModel):
         return hash((type(self), *self.__dict__.values()))
 
     def __repr_args__(self) -> Any:
-        """Only the fields that differ from their defaults, so that a spec's repr stays readable."""
+        """Only the fields that differ from their defaults, as arguments that make the node."""
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if value != field.get_default(call_default_factory=True) or field.is_required():
-                yield name, value
+                key = field.alias or name
+                yield (None, _Spread({key: value})) if iskeyword(key) else (key, value)
+
+
+class _Spread(dict[str, Any]):
+    """Arguments whose names Python reserves, such as ``from``."""
+
+    def __repr__(self) -> str:
+        return f"**{super().__repr__()}"
 
 
 def _plain(value: Any) -> Any:

@@ -33,7 +33,11 @@ class Length(Node):
 
     @classmethod
     def parse(cls, text: str) -> Length:
-        """Read ``'61%'`` or ``'40px'``."""
+        """Read ``'61%'`` or ``'40px'``.
+
+        >>> Length.parse("40px")
+        Length.parse('40px')
+        """
         match = re.fullmatch(r"\s*([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*(%|px)\s*", str(text))
         if not match:
             number = str(text).strip()
@@ -51,7 +55,7 @@ class Length(Node):
         return decimal_text(self.value) + self.unit
 
     def __repr__(self) -> str:
-        return f"Length({self})"
+        return f"Length.parse({str(self)!r})"
 
 
 class FrameRange(Node):

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
 from grainspec.model.names import WRITABLE, Name
@@ -48,6 +49,7 @@ from grainspec.model.settings import (
 from grainspec.model.shapes import FrameRange
 from grainspec.model.statements import Times
 from grainspec.model.validation import made, refusal, unfit
+from grainspec.pasted import ShownByRepr, pasted
 
 __all__ = [
     "BLOCKS",
@@ -244,7 +246,7 @@ class Variant(Node):
     )
 
 
-class EditSpec(Node):
+class EditSpec(ShownByRepr, Node):
     """An edit: the clip, the prompts, the regions, the statements about them, and the settings.
 
     With ``variants`` it is several edits of one clip, and need not be an edit itself: see
@@ -317,6 +319,14 @@ class EditSpec(Node):
         """Return this spec after storing the folder of its file."""
         self._folder = folder
         return self
+
+    def __repr__(self) -> str:
+        """The call of ``parse`` that makes the spec, if it can be written as text."""
+        try:
+            text = import_module("grainspec.text.printer").dumps(self)
+        except (GrainError, TypeError, ValueError, AttributeError):  # a spec that is not valid
+            return super().__repr__()
+        return f"parse({pasted(text)})"
 
     def _repr_html_(self) -> str:
         return str(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from grainspec.clip.crop import NativeSize
 from grainspec.model.spec import SamplerMethod, Size
+from grainspec.pasted import ShownByRepr
 from grainspec.words import CharSpan
 
 Tokenize = Callable[[str], Sequence[CharSpan]]
@@ -50,7 +51,7 @@ def leading_timesteps(
 
 
 @dataclass(frozen=True, slots=True)
-class Backbone:
+class Backbone(ShownByRepr):
     """The properties of a denoiser that the compiler needs.
 
     A level is a grid of latent tokens: level 0 has the size of the latent, level ``i`` half the
@@ -63,12 +64,12 @@ class Backbone:
     max_tokens: int
     training_steps: int
     native_size: Size
-    tokenize: Tokenize
+    tokenize: Tokenize = field(repr=False)
     frames_per_latent: int = 1
     """Frames per latent frame after the first, in causal video VAEs."""
     steps_offset: int = 1
     """The last timestep of a DDIM run."""
-    schedule: Timesteps | None = None
+    schedule: Timesteps | None = field(default=None, repr=False)
     """The timesteps of the model's own schedule; None means those of :func:`leading_timesteps`."""
     attended: tuple[int, ...] | None = None
     """The levels at which the denoiser has attention; None means all."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from grainspec.model.numbers import first_steps
 from grainspec.model.spec import FrameScope, Modulation
+from grainspec.pasted import ShownByRepr
 from grainspec.plan.backbone import frame_groups
 from grainspec.words import CharSpan
 
@@ -47,7 +48,7 @@ class PlannedEdit:
 
 
 @dataclass(frozen=True, eq=False)
-class PlanLevel:
+class PlanLevel(ShownByRepr):
     """One level: a grid of latent tokens.
 
     labels_FHW: the class of every latent token. The strengths, float32 ``[F, C]`` by frame and
@@ -63,6 +64,13 @@ class PlanLevel:
     self_repel_FC: Floats
     modulated: bool = True
 
+    def __repr__(self) -> str:
+        """A summary; the arrays are too long for an expression."""
+        frames, rows, columns = self.labels_FHW.shape
+        grid = f"latent frames {frames}, grid {columns}x{rows}"
+        unused = "" if self.modulated else ", not modulated"
+        return f"<PlanLevel {self.index}: {grid}, classes {self.cross_attract_FC.shape[1]}{unused}>"
+
     @property
     def tokens(self) -> int:
         """Number of latent tokens per frame."""
@@ -70,7 +78,7 @@ class PlanLevel:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskPlan:
+class MaskPlan(ShownByRepr):
     """Positive and negative attention pairs of an edit, for one backbone and clip.
 
     frames are source frame numbers. If latent frames stand for several frames (frames_per_latent),
@@ -80,7 +88,8 @@ class MaskPlan:
     words_ET: bool ``[E, T]``, the text tokens of each edit's phrase.
     key_frames_FK: int ``[F, K]``, the frames that each frame attends to.
     edited_FHW: bool at the latent's resolution, True where the latent may change: where edits have
-    at least half of the pixels of a latent pixel, or the pixel at its centre.
+    at least half of the pixels of a latent pixel, or its latent token (with `resize nearest`: the
+    pixel at its centre).
     """
 
     target: str
@@ -205,6 +214,13 @@ class MaskPlan:
                 sha.update(np.ascontiguousarray(array).tobytes())
             self._cache["digest"] = sha.hexdigest()
         return self._cache["digest"]
+
+    def __repr__(self) -> str:
+        """A summary; the arrays are too long for an expression."""
+        regions = ", ".join(edit.region for edit in self.edits[:8]) + ", …" * (len(self.edits) > 8)
+        size = f"frames {len(self.frames)}, size {self.width}x{self.height}"
+        tables = f"levels {len(self.levels)}, classes {len(self.members_CE)}"
+        return f"<MaskPlan of {regions}: {size}, {tables}, digest {self.digest[:12]}>"
 
     def _repr_html_(self) -> str:
         return str(

@@ -3,8 +3,9 @@
 A latent token stands for a block of pixels: a cell of its grid, on the frames of its group (one
 frame, unless a latent frame stands for several). It belongs to a region
 
-    nearest   if the pixel at the block's centre does, as in the paper's code
-    area      if at least a given share of the block's pixels does
+    nearest   if the pixel at the block's centre does, as in the paper's code; of several frames, on
+              the middle one, the later of two
+    area      if at least a given share of the block's pixels does, up to one part in 10^9
     any       if any of its pixels does, so that small regions are kept
 """
 

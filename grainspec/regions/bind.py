@@ -370,15 +370,16 @@ def _overlaps(
     spec: EditSpec, changes: Sequence[Edit | Free], masks: dict[str, Mask], inverted: set[str]
 ) -> list[Diagnostic]:
     findings = []
+    areas = {name: int(mask.sum()) for name, mask in masks.items()}
     for pair in combinations(changes, 2):
         one, other = (edit.region for edit in pair)
         if {one, other} <= inverted:
             continue
-        shared = (masks[one] & masks[other]).sum()
-        smaller, larger = sorted((one, other), key=lambda name: int(masks[name].sum()))
-        if shared > 0.02 * masks[smaller].sum():
-            share = shared / masks[smaller].sum()
-            if shared == masks[larger].sum():
+        shared = int((masks[one] & masks[other]).sum())
+        smaller, larger = sorted((one, other), key=lambda name: areas[name])
+        if shared > 0.02 * areas[smaller]:
+            share = shared / areas[smaller]
+            if shared == areas[larger]:
                 message, cure = _same(spec, one, other)
             else:
                 message = f"`{one}` and `{other}` overlap in {share:.0%} of the smaller one"

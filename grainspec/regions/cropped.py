@@ -53,8 +53,10 @@ def cropped(spec: EditSpec, crop: FrameCrop, uncropped: Uncropped) -> list[Diagn
             continue
         mask = regions.mask(name)
         total, kept = mask.sum(axis=(1, 2)), (mask & inside_HW).sum(axis=(1, 2))
-        lost = 1 - kept.sum() / max(1, total.sum())
-        if lost < _WORTH_SAYING:
+        if not total.any():  # empty anyway
+            continue
+        loss = total - kept
+        if loss.sum() < _WORTH_SAYING * total.sum():
             continue
         named, region = _cause(spec), spec.region(name)
         related = (Related(region.span, "the region"),) if region.span else ()
@@ -65,8 +67,9 @@ def cropped(spec: EditSpec, crop: FrameCrop, uncropped: Uncropped) -> list[Diagn
                 Diagnostic("G307", message, cure, spec.video.span_of(named), related=related)
             )
             continue
-        frames = [regions.frames[i] for i in np.flatnonzero(kept < total * (1 - _WORTH_SAYING))]
-        message = f"`{named}` cuts {lost:.0%} of `{name}` away, on {_listed(frames)}"
+        cut = (loss > 0) & (loss >= _WORTH_SAYING * total)
+        frames = [regions.frames[i] for i in np.flatnonzero(cut)]
+        message = f"`{named}` cuts {loss.sum() / total.sum():.0%} of `{name}` away, on {_listed(frames)}"
         findings.append(
             Diagnostic("G335", message, cure, spec.video.span_of(named), related=related)
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from grainspec.pasted import ShownByRepr, pasted
+from grainspec.regions.layout_text import layout_text, read_layout
 
 Mask = npt.NDArray[np.bool_]
 Bits = npt.NDArray[np.unsignedinteger]
@@ -23,7 +27,7 @@ def bits_dtype(count: int) -> type[np.unsignedinteger]:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class Layout(ShownByRepr):
     """The regions of a clip.
 
     bits_FHW: unsigned ``[F, H, W]``; bit ``i`` is set where region ``names[i]`` is. frames: the
@@ -58,10 +62,44 @@ class Layout:
             bits |= mask.astype(dtype) << dtype(index)
         return cls(tuple(masks), bits, tuple(frames if frames is not None else range(shape[0])))
 
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """Read a layout that is drawn with letters, as the ``repr`` of a small layout is.
+
+        A letter stands for a block of pixels, and for the regions that they are in; a dot for none.
+        Raises ValueError for other texts.
+
+        >>> layout = Layout.parse('''
+        ... regions left right
+        ... frames 0 2
+        ... block 8 8
+        ... a left
+        ... b left right
+        ...
+        ... ab.
+        ...
+        ... .ab
+        ... ''')
+        >>> layout.bits_FHW.shape, layout.areas().tolist()
+        ((2, 8, 24), [[128, 64], [128, 64]])
+        """
+        names, drawn, frames = read_layout(text)
+        return cls(names, np.array(drawn, bits_dtype(len(names))), frames)
+
     def mask(self, name: str) -> Mask:
         """The pixels of a region, bool ``[F, H, W]``; raise ValueError for an unknown name."""
         index = self.bits_FHW.dtype.type(self.names.index(name))
         return np.asarray((self.bits_FHW >> index) & self.bits_FHW.dtype.type(1) != 0)
+
+    def __repr__(self) -> str:
+        """An expression that makes the layout, if it is small."""
+        text = layout_text(self.names, self.bits_FHW, self.frames)
+        if text is not None:
+            return f"Layout.parse({pasted(text)})"
+        frames, height, width = self.bits_FHW.shape
+        digest = hashlib.sha256(np.ascontiguousarray(self.bits_FHW).tobytes()).hexdigest()[:12]
+        regions = ", ".join(self.names[:8]) + ", …" * (len(self.names) > 8)
+        return f"<Layout of {regions}: frames {frames}, size {width}x{height}, digest {digest}>"
 
     def at(self, indices: Sequence[int]) -> Layout:
         """The layout of some of the frames, by index."""

@@ -28,6 +28,9 @@ def fill_box(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: float)
 def fill_ellipse(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: float) -> Mask:
     """Draw the ellipse that touches the sides of a rectangle, bool ``[H, W]``.
 
+    It has no pixel that the rectangle has not: where it touches the right side or the lower one at
+    the centre of a pixel, that pixel is outside of both.
+
     >>> fill_ellipse((3, 5), 0, 0, 5, 3).astype(int)
     array([[0, 1, 1, 1, 0],
            [1, 1, 1, 1, 1],
@@ -38,7 +41,8 @@ def fill_ellipse(shape: tuple[int, int], x0: float, y0: float, x1: float, y1: fl
     x, y = _centres(shape)
     across = (2 * x - x0 - x1) / (x1 - x0)
     down = (2 * y - y0 - y1) / (y1 - y0)
-    return np.asarray(down[:, None] ** 2 + across[None] ** 2 <= 1)
+    touched = down[:, None] ** 2 + across[None] ** 2 <= 1
+    return np.asarray(touched & fill_box(shape, x0, y0, x1, y1))
 
 
 def fill_polygon(shape: tuple[int, int], points: Sequence[tuple[float, float]]) -> Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from inspect import signature
 
 from grainspec.model.spec import Size
 from grainspec.plan.backbone import Backbone
@@ -17,9 +18,14 @@ def word_backbone(
     max_tokens: int = 77,
     native: int = 512,
     frames_per_latent: int = 1,
+    attended: tuple[int, ...] | None = None,
 ) -> Backbone:
     """Make a backbone with one text token per word, between a start and an end token.
 
+    ``attended`` are the levels with attention, None for all.
+
+    >>> word_backbone(levels=2)
+    word_backbone(levels=2)
     >>> word_backbone().tokenize("a polar bear")[:5]
     [(0, 0), (0, 1), (2, 7), (8, 12), (0, 0)]
     """
@@ -29,7 +35,7 @@ def word_backbone(
         spans = spans[: max_tokens - 1]
         return spans + [(0, 0)] * (max_tokens - len(spans))
 
-    return Backbone(
+    return _WordBackbone(
         name="words",
         pixels_per_latent=pixels_per_latent,
         level_count=levels,
@@ -38,4 +44,24 @@ def word_backbone(
         native_size=Size(width=native, height=native),
         tokenize=tokenize,
         frames_per_latent=frames_per_latent,
+        attended=attended,
     )
+
+
+class _WordBackbone(Backbone):
+    """A backbone that is shown as the call that makes it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        values = {
+            "levels": self.level_count,
+            "pixels_per_latent": self.pixels_per_latent,
+            "max_tokens": self.max_tokens,
+            "native": self.native_size.width,
+            "frames_per_latent": self.frames_per_latent,
+            "attended": self.attended,
+        }
+        defaults = signature(word_backbone).parameters
+        given = [f"{k}={v!r}" for k, v in values.items() if v != defaults[k].default]
+        return f"word_backbone({', '.join(given)})"

@@ -128,6 +128,18 @@ def test_a_region_that_is_cut_away_is_an_error(clip: ClipFolder) -> None:
         bound(clip, "crop box(60%, 0%, 100%, 100%)")
 
 
+def test_a_loss_of_exactly_a_twentieth_is_said(clip: ClipFolder) -> None:
+    clip.write_masks("left", [clip.mask(20, 0, 40, 48)] * 4)
+    (finding,) = bound(clip, "frames 0..0 crop box(21px, 0px, 64px, 48px)").warnings
+    assert finding.message == "`crop` cuts 5% of `left` away, on frame 0"
+
+
+def test_a_region_that_is_empty_anyway_is_not_cut_away(clip: ClipFolder) -> None:
+    regions = 'region right = masks("right")\nregion left = masks("left") & right'
+    with pytest.raises(GrainError, match="G307.*`left` is empty on every frame"):
+        bound(clip, "crop box(25%, 0%, 100%, 100%)", regions)
+
+
 def test_regions_up_to_the_border_lose_nothing(clip: ClipFolder) -> None:
     regions = 'region right = masks("right")\nregion left = rest'
     assert bound(clip, "size 32x64", regions).warnings == ()

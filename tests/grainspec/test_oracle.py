@@ -23,10 +23,10 @@ def cases(draw: st.DrawFn) -> Case:
     backbone = word_backbone(
         levels=2, pixels_per_latent=draw(st.sampled_from([4, 5, 8])), frames_per_latent=per_latent
     )
-    side = backbone.pixels_per_latent * draw(st.integers(2, 5))
+    size = tuple(backbone.pixels_per_latent * draw(st.integers(2, 5)) for _ in range(2))
     names = [edit.region for edit in spec.claims]
     frames = 1 + per_latent * draw(st.integers(0, 2))
-    return spec, draw(layouts(names, side=side, frames=frames)), backbone
+    return spec, draw(layouts(names, size=size, frames=frames)), backbone
 
 
 @settings(max_examples=120)

@@ -154,7 +154,7 @@ def test_renaming_regions_changes_nothing_but_names(case: Case, rng: object) -> 
         assert (array == other.arrays()[name]).all()
 
 
-@given(layouts(["left", "right", "trees"], side=72), st.sampled_from(["each", "full"]))
+@given(layouts(["left", "right", "trees"], size=(72, 54)), st.sampled_from(["each", "full"]))
 def test_flipping_frames_and_pixels_flips_the_plan(layout: Layout, scope: str) -> None:
     """With cells of nine pixels, so that a cell has one pixel in its middle."""
     backbone = word_backbone(levels=1, pixels_per_latent=9)

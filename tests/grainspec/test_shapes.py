@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import ClipFolder
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grainspec import GrainError, ellipse, parse, parse_all, polygon
@@ -35,12 +35,24 @@ def test_polygons_hold_the_pixels_whose_centres_they_hold(
 
 
 @given(numbers, numbers, numbers, numbers)
+@example(0, 0, 1, 1.5)  # touches its lower side at the centre of a pixel, which is not in the box
+@example(0, 0, 2.5, 3)
 def test_a_square_polygon_is_a_box(x0: float, y0: float, x1: float, y1: float) -> None:
     (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     box = fill_box((12, 17), x0, y0, x1, y1)
     assert (fill_polygon((12, 17), corners) == box).all()
     assert not (fill_ellipse((12, 17), x0, y0, x1, y1) & ~box).any()
+
+
+def test_an_ellipse_touches_its_box_as_the_box_has_its_sides() -> None:
+    """The left and the upper side belong to a box, the right and the lower one do not."""
+    assert fill_ellipse((4, 4), 0.5, 0.5, 2.5, 2.5).astype(int).tolist() == [
+        [0, 1, 0, 0],
+        [1, 1, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
 
 
 def test_an_ellipse_has_its_area() -> None:

@@ -69,7 +69,7 @@ def test_weights_fall_off_to_the_ends() -> None:
 def clips(draw: st.DrawFn) -> tuple[EditSpec, Layout, list[int]]:
     spec = draw(specs(max_level=1, variants=0))
     count = draw(st.integers(1, 6))
-    layout = draw(layouts([edit.region for edit in spec.claims], side=40, frames=count))
+    layout = draw(layouts([edit.region for edit in spec.claims], size=(40, 24), frames=count))
     chosen = draw(st.sets(st.integers(0, count - 1), min_size=1))
     return spec, layout, sorted(chosen)
 

@@ -7,15 +7,15 @@ for membership, and every relation is written out in full.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from grainspec.model.spec import Edit, EditSpec
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
 from grainspec.regions.layout import Layout
+from grainspec.testing import read_phrases
 
 
 @dataclass
@@ -101,15 +101,17 @@ def scope_of(scope: str, frame: int, count: int) -> list[int]:
     }[scope]
 
 
-def words_of(edit: Edit, target: str) -> set[int]:
-    """Positions of an edit's words among the prompt's, the start token being number 0."""
-    words = re.findall(r"\w+|[^\w\s]", target.lower())
-    phrase = re.findall(r"\w+|[^\w\s]", edit.phrase.lower())
+def words_of(spec: EditSpec, backbone: Backbone) -> dict[str, set[int]]:
+    """The text tokens that have a letter of an edit's words, by the edit's region."""
+    spans = read_phrases([edit.phrase for edit in spec.changes], spec.target)
     return {
-        start + offset + 1
-        for start in range(len(words) - len(phrase) + 1)
-        if words[start : start + len(phrase)] == phrase
-        for offset in range(len(phrase))
+        edit.region: {
+            token
+            for token, (first, last) in enumerate(backbone.tokenize(spec.target))
+            for start, end in occurrences
+            if set(range(first, last)) & set(range(start, end))
+        }
+        for edit, occurrences in zip(spec.changes, spans, strict=True)
     }
 
 
@@ -137,11 +139,12 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
             attends_NN[query, key] = scope.count(other_frame)
             same_frame[query, key] = frame == other_frame
     edits = {edit.region: edit for edit in spec.changes}
+    words = words_of(spec, backbone)
     cross_NT = np.zeros((total, backbone.max_tokens), bool)
     strengths: dict[str, list[float]] = {name: [] for name in ("ca", "cr", "sa", "sr")}
     for query, (_, mine) in enumerate(tokens):
         for name in mine & edits.keys():
-            for word in words_of(edits[name], spec.target):
+            for word in words[name]:
                 cross_NT[query, word] = True
         area = (self_NN[query] & same_frame[query]).sum() / same_frame[query].sum()
         in_scope = (self_NN[query] * attends_NN[query]).sum() / attends_NN[query].sum()
@@ -155,7 +158,7 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
         strengths["cr"].append(cross * max(repels, default=0))
         strengths["sa"].append(self_ * max(weights + free, default=0))
         strengths["sr"].append(self_ * max(repels + free, default=0))
-    named = {word for edit in spec.changes for word in words_of(edit, spec.target)}
+    named = set().union(*words.values())
     unnamed = [word not in named for word in range(backbone.max_tokens)]
     shares = [spec.modulation.unbound if word else 1.0 for word in unnamed]
     return Dense(
@@ -199,7 +202,10 @@ def dense_levels(spec: EditSpec, layout: Layout, backbone: Backbone) -> list[Den
 
 
 def difference(plan: MaskPlan, spec: EditSpec, levels: list[Dense]) -> str:
-    """Where a plan departs from a spec's levels, in words; empty where it does not."""
+    """Where a plan departs from a spec's levels, in words; empty where it does not.
+
+    The backbone has attention at every level.
+    """
     if [level.index for level in plan.levels] != list(range(len(levels))):
         return f"levels {[level.index for level in plan.levels]}"
     for level, expected in zip(plan.levels, levels, strict=True):

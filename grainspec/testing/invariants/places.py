@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel
-from grainspec.regions.parts import covered
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
+from grainspec.testing.invariants.expected import latent_frames
+from grainspec.testing.invariants.structure import TABLES
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,7 @@ def tokens_of(plan: MaskPlan, level: PlanLevel) -> _Tokens:
     groups = len(level.labels_FHW)
     labels = level.labels_FHW.reshape(groups, -1)
     frame = np.arange(groups)[:, None]
-    tables = {
-        name: getattr(level, f"{name}_FC")[frame, labels]
-        for name in ("cross_attract", "cross_repel", "self_attract", "self_repel")
-    }
+    tables = {name: getattr(level, f"{name}_FC")[frame, labels] for name in TABLES}
     return _Tokens(plan.members_CE[labels], tables)
 
 
@@ -72,10 +70,6 @@ def at_token(
     """The error about a latent token, which names its frame, level, column and row."""
     row, column = divmod(int(token), level.labels_FHW.shape[2])
     place = f"{column},{row}"
-    source = plan.frames[plan.groups[int(frame)][0]]
+    group = latent_frames(len(plan.frames), plan.frames_per_latent)[int(frame)]
+    source = plan.frames[group[0]]
     return Broken(invariant, message, **more, frame=source, level=level.index, token=place)
-
-
-def covered_by_parts(case: Case) -> dict[str, frozenset[str]]:
-    """For every part of a case, the regions that it takes pixels and latent tokens from."""
-    return covered((claim.region, claim.grain, claim.owner) for claim in case.spec.claims)

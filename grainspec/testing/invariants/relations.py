@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
-from grainspec.testing.invariants.places import at_token, covered_by_parts
+from grainspec.testing.invariants.expected import (
+    centres,
+    groups_of,
+    members_by_pixels,
+    pixel_counts,
+    pixel_totals,
+    taken_by_parts,
+)
+from grainspec.testing.invariants.places import at_token
 from grainspec.testing.invariants.registry import invariant
 
 
@@ -19,17 +25,19 @@ def pairs(case: Case) -> None:
     The relation is symmetric. If no regions overlap, it is also transitive.
     """
     plan = case.plan
-    relation = plan.self_relation_CC
-    for first, first_edits in enumerate(plan.members_CE):
-        for second, second_edits in enumerate(plan.members_CE):
-            positive = bool((first_edits & second_edits).any())
-            if relation[first, second] != positive or relation[second, first] != positive:
-                both = first_edits | second_edits
-                names = [e.region for e, m in zip(plan.edits, both, strict=True) if m]
-                kind = "negative" if positive else "positive"
-                message = f"classes {first} and {second} are a {kind} pair"
-                raise Broken("pairs", message, region=" and ".join(names) or "none")
-    if (plan.members_CE.sum(axis=1) <= 1).all():
+    relation, members = plan.self_relation_CC, plan.members_CE
+    positive = np.zeros((len(members), len(members)), np.bool_)
+    for edit in members.T:
+        positive |= np.outer(edit, edit)
+    if relation.shape != positive.shape or relation.dtype != np.bool_:
+        raise Broken("pairs", f"self_relation_CC is {relation.dtype} {relation.shape}")
+    for first, second in np.argwhere((relation != positive) | (relation != relation.T))[:1]:
+        both = members[first] | members[second]
+        names = [e.region for e, m in zip(plan.edits, both, strict=True) if m]
+        kind = "negative" if positive[first, second] else "positive"
+        message = f"classes {first} and {second} are a {kind} pair"
+        raise Broken("pairs", message, region=" and ".join(names) or "none")
+    if (members.sum(axis=1) <= 1).all():
         steps = relation.astype(int) @ relation.astype(int) > 0
         if (steps & ~relation).any():
             raise Broken("pairs", "the relation is not transitive, although no regions overlap")
@@ -39,13 +47,12 @@ def pairs(case: Case) -> None:
 def parts(case: Case) -> None:
     """A part shares no pixel and no latent token with the regions behind it, such as its owner."""
     plan, names = case.plan, case.layout.names
-    for part, behind in covered_by_parts(case).items():
-        for other in behind:
+    for part, behind in taken_by_parts(case.spec.claims).items():
+        for other in sorted(behind):
             both = case.layout.mask(part) & case.layout.mask(other)
             for frame, row, column in np.argwhere(both)[:1]:
-                message = (
-                    f"the part shares the pixel {column},{row} with {other}, which is behind it"
-                )
+                message = f"the part shares the pixel {column},{row} with {other}, "
+                message += "which is behind it"
                 raise Broken("parts", message, region=part, frame=case.layout.frames[frame])
             shared = plan.members_CE[:, names.index(part)] & plan.members_CE[:, names.index(other)]
             for level in plan.levels:
@@ -57,45 +64,42 @@ def parts(case: Case) -> None:
 
 @invariant("regions")
 def regions(case: Case) -> None:
-    """A latent token is in a region if the region has all its pixels, and not if it has none."""
+    """A latent token is in exactly the regions that the spec's `resize` puts it in.
+
+    By `nearest`, those that have the pixel at its centre; by `any`, those that have any of its
+    pixels; by `area`, those that have at least the share `threshold` of them, up to one part in
+    10^9. A token that stands for several frames has the pixels of all, and its centre is on the
+    middle one, the later of two. A token of a part is then in none of the regions behind it.
+    """
     plan = case.plan
-    for index, edit in enumerate(plan.edits):
-        mask = case.layout.mask(edit.region)
-        for level in plan.levels:
-            _, rows, columns = level.labels_FHW.shape
-            for number, group in enumerate(plan.groups):
-                share = _shares(mask[list(group)], rows, columns)
-                inside = plan.members_CE[level.labels_FHW[number], index]
-                wrong = (inside & (share == 0)) | (~inside & (share == 1))
-                for row, column in np.argwhere(wrong)[:1]:
-                    if inside[row, column]:
-                        message = "the token is in the region, which has none of its pixels"
-                    else:
-                        message = "the token is not in the region, which has all of its pixels"
-                    token = int(row) * columns + int(column)
-                    raise at_token(
-                        "regions", message, plan, level, number, token, region=edit.region
-                    )
+    for level, expected in zip(plan.levels, members_by_pixels(case), strict=True):
+        actual = plan.members_CE[level.labels_FHW]
+        for frame, row, column, edit in np.argwhere(actual != expected)[:1]:
+            place = int(frame), int(row), int(column)
+            region = plan.edits[edit].region
+            message = f"the token is {'' if actual[*place, edit] else 'not '}in the region, "
+            message += _reason(
+                case, region, expected.shape[1:3], place, bool(expected[*place, edit])
+            )
+            token = int(row) * expected.shape[2] + int(column)
+            raise at_token("regions", message, plan, level, frame, token, region=region)
 
 
-def _shares(mask_FHW: Mask, rows: int, columns: int) -> npt.NDArray[np.float64]:
-    """The share of the pixels of every cell, over all frames, that are set."""
-    _, height, width = mask_FHW.shape
-    y = [row * height // rows for row in range(rows + 1)]
-    x = [column * width // columns for column in range(columns + 1)]
-    sums = np.zeros((height + 1, width + 1))
-    sums[1:, 1:] = mask_FHW.mean(axis=0).cumsum(axis=0).cumsum(axis=1)
-    corners = sums[np.ix_(y, x)]
-    inside = corners[1:, 1:] - corners[:-1, 1:] - corners[1:, :-1] + corners[:-1, :-1]
-    return np.asarray(np.round(inside / np.outer(np.diff(y), np.diff(x)), 9))
-
-
-@invariant("kept")
-def kept(case: Case) -> None:
-    """No edit has a pixel of a kept region."""
-    if case.kept is None:
-        return
-    for name in case.layout.names:
-        for frame, row, column in np.argwhere(case.layout.mask(name) & case.kept)[:1]:
-            message = f"the edit has the kept pixel {column},{row}"
-            raise Broken("kept", message, region=name, frame=case.layout.frames[frame])
+def _reason(
+    case: Case, region: str, grid: tuple[int, ...], place: tuple[int, int, int], inside: bool
+) -> str:
+    """Why a token is inside a region, or not: its pixels, and the rule."""
+    mask, groups, shape = case.layout.mask(region), groups_of(case), (grid[0], grid[1])
+    count = int(pixel_counts(mask, groups, shape)[place])
+    total = int(pixel_totals(mask.shape[1:], groups, shape)[place])
+    share = {0: "none", total: "all"}.get(count, f"{count} of {total}")
+    reason = f"which has {share} of its pixels"
+    modulation, centre = case.spec.modulation, bool(centres(mask, groups, shape)[place])
+    if 0 < count < total and modulation.resize == "nearest":
+        reason += f"; the pixel at its centre is {'in' if centre else 'outside'} the region"
+    if 0 < count < total and modulation.resize == "area":
+        reason += f"; `threshold` is {modulation.threshold:.6g}"
+    whole = {"nearest": centre, "any": count > 0}.get(
+        modulation.resize, count >= modulation.threshold * total * (1 - 1e-9)
+    )
+    return reason + ("; a part takes the token" if whole and not inside else "")

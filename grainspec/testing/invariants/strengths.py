@@ -1,45 +1,92 @@
-"""How strongly latent tokens are modulated."""
+"""How strongly latent tokens are modulated, and the areas on which that depends."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
-from grainspec.plan.mask_plan import class_counts
+import numpy as np
+import numpy.typing as npt
+
+from grainspec.model.spec import Edit
+from grainspec.plan.mask_plan import PlanLevel
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
+from grainspec.testing.invariants.expected import frames_in_scope, groups_of
 from grainspec.testing.invariants.places import at_token
 from grainspec.testing.invariants.registry import invariant
+
+Table = npt.NDArray[np.float64]
 
 
 @invariant("strengths")
 def strengths(case: Case) -> None:
-    """Strengths are in [0, 1], are 0 outside all regions, and fall as a region's area grows."""
-    plan, modulation = case.plan, case.spec.modulation
-    edits = {edit.region: edit for edit in case.spec.changes}
-    weights: dict[str, list[float]] = {"attract": [], "repel": []}
-    for planned in plan.edits:  # free regions have the weight 1
-        edit = edits.get(planned.region)
-        weights["attract"].append(edit.weight if edit else 1.0)
-        weights["repel"].append(edit.repulsion if edit else 1.0)
-    worded = [planned.region in edits for planned in plan.edits]
+    """Strengths are in [0, 1], are 0 outside all regions, and fall as a region's area grows.
+
+    A token's strength is the setting `cross` or `self`, times the largest weight (for attraction)
+    or repulsion of its edits, times 1 minus the share of tokens that share an edit with it: those
+    of its own frame for cross-attention, those of all frames that its frame attends to for
+    self-attention. Free regions have the weight 1, and none in cross-attention.
+    """
+    plan = case.plan
     for level in plan.levels:
-        counts = class_counts(level.labels_FHW, len(plan.members_CE))
-        areas = counts @ plan.self_relation_CC / level.tokens
-        scope = np.stack([areas[keys].mean(axis=0) for keys in plan.key_frames_FK])
-        for kind, top, share in (
-            ("cross", modulation.cross, areas),
-            ("self", modulation.self_, scope),
-        ):
-            for name, of_edits in weights.items():
-                table = getattr(level, f"{kind}_{name}_FC")
-                values = np.array(of_edits) * (1 if kind == "self" else np.array(worded))
-                most = np.where(plan.members_CE, values, 0).max(axis=1, initial=0)
-                expected = top * most * (1 - share) * plan.members_CE.any(axis=1)
-                away = ~np.isclose(table, expected, atol=1e-6) | (table < 0)
-                for frame, number in np.argwhere(away & (counts > 0))[:1]:
-                    message = f"{kind}_{name} is {table[frame, number]:.4f}"
-                    message += f", not {expected[frame, number]:.4f}"
-                    token = int(np.argmax(level.labels_FHW[frame].ravel() == number))
-                    raise at_token("strengths", message, plan, level, frame, token)
-                if plan.at(plan.training_steps, table).max() > 1:
-                    raise Broken("strengths", f"{kind}_{name} is above 1", level=level.index)
+        labels = level.labels_FHW
+        present = _counts(level, len(plan.members_CE)) > 0
+        for name, expected in _expected(case, level):
+            table = getattr(level, f"{name}_FC")
+            away = ~np.isclose(table, expected, atol=1e-6)
+            for frame, number in np.argwhere(away & present)[:1]:
+                message = f"{name} is {table[frame, number]:.4f}"
+                message += f", not {expected[frame, number]:.4f}"
+                token = int(np.argmax(labels[frame].ravel() == number))
+                raise at_token("strengths", message, plan, level, frame, token)
+            if plan.at(plan.training_steps, table).max() > 1:
+                raise Broken("strengths", f"{name} is above 1", level=level.index)
+
+
+def _expected(case: Case, level: PlanLevel) -> Iterator[tuple[str, Table]]:
+    """The four tables of a level by name, float64 ``[F, C]``."""
+    modulation, members = case.spec.modulation, case.plan.members_CE
+    sharing = members.astype(np.float64) @ members.T > 0
+    own = _counts(level, len(members)) @ sharing / level.labels_FHW[0].size
+    scopes = [frames_in_scope(modulation.frames, frame, len(own)) for frame in range(len(own))]
+    seen = np.stack([own[keys].mean(axis=0) for keys in scopes])
+    for name, top, share, free in (
+        ("cross", modulation.cross, own, 0.0),
+        ("self", modulation.self_, seen, 1.0),
+    ):
+        for kind in ("attract", "repel"):
+            weights = [_weight(claim, kind, free) for claim in case.spec.claims]
+            largest = (members * np.array(weights)).max(axis=1)
+            yield f"{name}_{kind}", top * largest * (1 - share)
+
+
+def _weight(claim: object, kind: str, free: float) -> float:
+    """The weight or the repulsion of an edit."""
+    if not isinstance(claim, Edit):
+        return free
+    return claim.weight if kind == "attract" or claim.repel is None else claim.repel
+
+
+def _counts(level: PlanLevel, classes: int) -> Table:
+    """The number of tokens of every class on every frame, ``[F, C]``."""
+    frames = len(level.labels_FHW)
+    numbers = level.labels_FHW.reshape(frames, -1) + classes * np.arange(frames)[:, None]
+    counts = np.bincount(numbers.ravel(), minlength=frames * classes)
+    return counts.reshape(frames, classes).astype(np.float64)
+
+
+@invariant("areas")
+def areas(case: Case) -> None:
+    """The area of an edit on a frame is the share of the frame's latent tokens that it has."""
+    plan = case.plan
+    for level in plan.levels:
+        expected = plan.members_CE[level.labels_FHW].mean(axis=(1, 2))
+        actual = np.asarray(plan.areas(level))
+        if actual.shape != expected.shape:
+            message = f"the areas have the shape {actual.shape}, not {expected.shape}"
+            raise Broken("areas", message, level=level.index)
+        for frame, edit in np.argwhere(~np.isclose(actual, expected, atol=1e-9))[:1]:
+            message = f"the area is {actual[frame, edit]:.4f}, not {expected[frame, edit]:.4f}"
+            region = plan.edits[edit].region
+            source = plan.frames[groups_of(case)[frame][0]]
+            raise Broken("areas", message, region=region, frame=source, level=level.index)

@@ -1,4 +1,4 @@
-"""Layouts, and the plans compiled from them."""
+"""Specs, layouts and backbones that fit each other, and the plans compiled from them."""
 
 from __future__ import annotations
 
@@ -8,60 +8,120 @@ import numpy as np
 from hypothesis import strategies as st
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import Edit
-from grainspec.plan.compile import compile_plan
-from grainspec.regions.bind import carve
+from grainspec.model.expressions import ALL
+from grainspec.model.spec import EditSpec, Free, Keep, Region, Sampler, Video
+from grainspec.plan.backbone import Backbone
 from grainspec.regions.layout import Layout
-from grainspec.testing.backbone import word_backbone
 from grainspec.testing.case import Case
-from grainspec.testing.strategies.specs import specs
+from grainspec.testing.strategies.backbones import read_backbone
+from grainspec.testing.strategies.blocks import read_block
+from grainspec.testing.strategies.layouts import layout_of, read_canvas
+from grainspec.testing.strategies.specs import REGIONS, statements, unique
+from grainspec.testing.strategies.values import BYTES, Rolls
 
 
 @st.composite
-def layouts(
-    draw: st.DrawFn, edits: Sequence[str], *, side: int = 64, frames: int | None = None
-) -> Layout:
-    """Layouts with one region per name: boxes that may overlap or be empty on a frame.
+def plans(
+    draw: st.DrawFn,
+    *,
+    backbone: Backbone | st.SearchStrategy[Backbone] | None = None,
+    size: tuple[int, int] | None = None,
+    frames: int | None = None,
+    specs: st.SearchStrategy[EditSpec] | None = None,
+) -> Case:
+    """Cases: a spec, the regions before and after carving, a backbone, and the compiled plan.
 
-    They have ``frames`` frames, or one to four.
+    Without ``backbone``, every case has another of :func:`backbones`. ``size`` is the width and
+    height of the frames in pixels, multiples of the backbone's ``pixels_per_latent``; ``frames`` is
+    their number, one plus a multiple of its ``frames_per_latent``. Levels that the backbone does
+    not attend to are replaced in ``specs``, which must be valid and without variants.
 
-    >>> from hypothesis import find
-    >>> find(layouts(["left", "right"]), lambda layout: layout.areas().min() > 0).areas()
-    array([[1, 1]])
-    """
-    count = draw(st.integers(1, 4)) if frames is None else frames
-    masks = {}
-    for name in edits:
-        mask = np.zeros((count, side, side), np.bool_)
-        for frame in range(count):
-            x0, y0 = draw(st.integers(0, side - 1)), draw(st.integers(0, side - 1))
-            wide, high = draw(st.integers(0, side)), draw(st.integers(0, side))
-            mask[frame, y0 : y0 + high, x0 : x0 + wide] = True
-        masks[name] = mask
-    return Layout.of(masks)
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> Case:
-    """A spec, a layout of its edits after carving out parts, and the plan compiled from both.
-
+    >>> from grainspec.testing import word_backbone
     >>> from hypothesis import given, settings
     >>> @settings(max_examples=5)
-    ... @given(plans())
+    ... @given(plans(backbone=word_backbone(levels=2), size=(64, 48)))
     ... def has_every_edit(case):
     ...     assert [edit.region for edit in case.plan.edits] == list(case.layout.names)
     >>> has_every_edit()
     """
-    spec = draw(specs(max_level=1, variants=0))
-    regions = draw(layouts([region.name for region in spec.regions]))
+    rolls = Rolls(draw(BYTES))
+    if backbone is None:
+        backbone = read_backbone(rolls)
+    elif not isinstance(backbone, Backbone):
+        backbone = draw(backbone)
+    canvas = read_canvas(
+        rolls,
+        backbone.pixels_per_latent,
+        size=size,
+        frames=frames,
+        frames_per_latent=backbone.frames_per_latent,
+    )
+    if specs is None:
+        spec, shapes = _spec(draw, rolls, backbone.attended_levels)
+    else:
+        spec = _at_levels(draw(specs), backbone.attended_levels)
+        shapes = {region.name: Rolls(draw(BYTES)) for region in spec.regions}
+    owners = {edit.region: edit.owner for edit in spec.changes if edit.owner}
+    kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
+    regions = layout_of(canvas, shapes, owners, kept)
     try:
-        layout, _ = carve(spec, regions)
-    except GrainError:  # a region with nothing in it, or a part far from its owner
-        alone = {"verb": "edit", "owner": None, "grain": None}
-        edits = tuple(
-            edit.model_copy(update=alone if isinstance(edit, Edit) else {}) for edit in spec.claims
-        )
-        spec = spec.model_copy(update={"edits": edits})
-        layout = Layout.of({edit.region: regions.mask(edit.region) for edit in edits})
-    backbone = word_backbone(levels=2)
-    return Case(spec, layout, backbone, compile_plan(spec, layout, backbone).plan, regions=regions)
+        return Case.of(spec, regions, backbone)
+    except GrainError:  # a region that parts or kept regions cover, or a part beside its owner
+        return Case.of(spec, with_room(spec, regions), backbone)
+
+
+_CROWDS = (*(0,) * 60, 4, 12, 30, 58)
+"""How many regions a spec has besides those with words; 64 are the most."""
+
+
+def _spec(
+    draw: st.DrawFn, rolls: Rolls, levels: tuple[int, ...]
+) -> tuple[EditSpec, dict[str, Rolls]]:
+    """A spec with all that a plan depends on, and what every region's shape is read from."""
+    drawn = draw(REGIONS)
+    names = unique([region.name for region in drawn])
+    target, edits = statements(draw, [region.claim for region in drawn], names)
+    shapes = {name: region.rolls for name, region in zip(names, drawn, strict=True)}
+    free = [f"free_{number}" for number in range(rolls.of(_CROWDS))]
+    shapes |= {name: Rolls(draw(BYTES)) for name in free}
+    spec = EditSpec(
+        video=Video(path="clip"),
+        target=target,
+        regions=tuple(Region(name=name, expression=ALL) for name in shapes),
+        edits=(*edits, *(Free(region=name) for name in free)),
+        attention=read_block(Rolls(draw(BYTES)), "attention", levels),
+        context=read_block(rolls, "context", levels) if rolls.of((False, True)) else None,
+        sampler=read_block(rolls, "sampler", levels) if rolls.of((False, True)) else Sampler(),
+    )
+    return spec, shapes
+
+
+def _at_levels(spec: EditSpec, levels: Sequence[int]) -> EditSpec:
+    """The spec with levels that the backbone attends to."""
+    chosen = spec.attention.levels
+    if chosen is None or chosen == "all":
+        return spec
+    fitting = tuple(levels[level % len(levels)] for level in chosen)
+    return spec.model_copy(
+        update={"attention": spec.attention.model_copy(update={"levels": fitting})}
+    )
+
+
+def with_room(spec: EditSpec, regions: Layout) -> Layout:
+    """The layout with a strip of the first frame for every region with a statement.
+
+    Only the region and its owners have pixels there, so that nothing is left empty by carving.
+    """
+    owners = {edit.region: edit.owner for edit in spec.changes if edit.owner}
+    named = dict.fromkeys(edit.region for edit in spec.edits)
+    masks = {name: regions.mask(name) for name in regions.names}
+    _, height, width = regions.bits_FHW.shape
+    strips = (np.arange(height * width) * len(named) // (height * width)).reshape(height, width)
+    for name in named:
+        masks[name][0] = False
+    for number, name in enumerate(named):
+        region: str | None = name
+        while region is not None:
+            masks[region][0] |= strips == number
+            region = owners.get(region)
+    return Layout.of(masks, regions.frames)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from itertools import cycle, islice, product
 from typing import Any, cast
 
 from hypothesis import strategies as st
@@ -30,12 +28,10 @@ from grainspec.model.expressions import (
     Reference,
     Union,
 )
-from grainspec.testing.strategies.settings import settings
-from grainspec.testing.strategies.values import numbers
-from grainspec.testing.strategies.words import paths
+from grainspec.testing.strategies.settings import Read, length, settings
+from grainspec.testing.strategies.values import BYTES, Rolls
 
 
-@cache
 def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
     """Lengths between two values in one unit.
 
@@ -43,19 +39,18 @@ def lengths(unit: str, low: float, high: float) -> st.SearchStrategy[Length]:
     >>> find(lengths("px", 5, 50), lambda length: length.value > 7).unit
     'px'
     """
-    return numbers(low, high).map(
-        lambda value: Length.model_validate({"value": value, "unit": unit})
-    )
+    return BYTES.map(lambda drawn: length(Rolls(drawn), low, high, [unit]))
 
 
 _UNITS = (("%", 100), ("px", 500))
 """The units of lengths, each with the approximate length of a frame's side in it."""
 
-_MOMENTS: tuple[tuple[int | None, ...], ...] = ((None,), (0,), (0, 1), (None,), (3, 20, 40))
+_STILL: tuple[int | None, ...] = (None,)
+_MOVING: tuple[tuple[int | None, ...], ...] = ((0, 1), (0,), (3, 20, 40))
+_MOMENTS = (_STILL, _STILL, *_MOVING)
 """The frames of a shape's keyframes: a single None if it does not move."""
 
 
-@cache
 def boxes(moving: bool | None = None) -> st.SearchStrategy[Box]:
     """Boxes with a positive area, with or without keyframes; also ellipses if they may move.
 
@@ -63,85 +58,96 @@ def boxes(moving: bool | None = None) -> st.SearchStrategy[Box]:
     >>> [key.frame for key in find(boxes(), lambda box: len(box.keyframes) > 1).keyframes]
     [0, 1]
     """
-    kinds = ["box"] if moving is False else ["box", "ellipse"]
-    moments = [frames for frames in _MOMENTS if moving is None or (frames != (None,)) is moving]
-    return _boxes(st.sampled_from([*product(kinds, _UNITS, moments)]))
+    moments = {None: _MOMENTS, True: _MOVING, False: (_STILL,)}[moving]
+    kinds = ("box",) if moving is False else ("box", "ellipse")
+    return BYTES.map(lambda drawn: read_box(Rolls(drawn), kinds, moments))
 
 
-@st.composite
-def _boxes(draw: st.DrawFn, forms: st.SearchStrategy[Any]) -> Box:
-    kind, (unit, size), moments = draw(forms)
-    corner, extent = lengths(unit, -5, size - 10), numbers(1, size)
+def read_box(
+    rolls: Rolls,
+    kinds: Sequence[str] = ("box", "ellipse"),
+    moments: Sequence[Sequence[int | None]] = _MOMENTS,
+) -> Box:
+    """Read a box or an ellipse with a positive area."""
+    kind, (unit, size) = rolls.of(kinds), rolls.of(_UNITS)
     keys = []
-    for frame in moments:
-        x0, y0 = draw(corner), draw(corner)
-        x1 = Length(value=x0.value + draw(extent), unit=unit)
-        y1 = Length(value=y0.value + draw(extent), unit=unit)
-        keys.append(Keyframe(frame=frame, x0=x0, y0=y0, x1=x1, y1=y1))
+    for frame in rolls.of(moments):
+        x0, y0 = rolls.number(-5, size - 10), rolls.number(-5, size - 10)
+        x1, y1 = x0 + rolls.number(1, size, 1), y0 + rolls.number(1, size, 1)
+        sides = zip(("x0", "y0", "x1", "y1"), (x0, y0, x1, y1), strict=True)
+        drawn = {side: Length.model_validate({"value": v, "unit": unit}) for side, v in sides}
+        keys.append(Keyframe(frame=frame, **drawn))
     return Box.model_validate({"kind": kind, "keyframes": tuple(keys)})
 
 
-@cache
-@st.composite
-def polygons(draw: st.DrawFn) -> Polygon:
+def polygons() -> st.SearchStrategy[Polygon]:
     """Polygons of three to five points, with or without keyframes.
 
     >>> from hypothesis import find
     >>> len(find(polygons(), lambda polygon: True).keyframes[0].points)
     3
     """
-    (unit, size), moments, corners = draw(_OUTLINES)
-    place = lengths(unit, -5, size)
-    keys = []
-    for frame in moments:
-        points = tuple(Point(x=draw(place), y=draw(place)) for _ in range(corners))
-        keys.append(Outline(frame=frame, points=points))
+    return BYTES.map(lambda drawn: read_polygon(Rolls(drawn)))
+
+
+def read_polygon(rolls: Rolls) -> Polygon:
+    """Read a polygon of three to five points."""
+    unit, size = rolls.of(_UNITS)
+    corners, moments = rolls.of((3, 3, 4, 5)), rolls.of(_MOMENTS)
+
+    def point() -> Point:
+        return Point(x=length(rolls, -5, size, [unit]), y=length(rolls, -5, size, [unit]))
+
+    keys = [
+        Outline(frame=frame, points=tuple(point() for _ in range(corners))) for frame in moments
+    ]
     return Polygon(keyframes=tuple(keys))
 
 
-_OUTLINES = st.sampled_from([*product(_UNITS, _MOMENTS, (3, 3, 4, 3, 5))])
-
-
-@cache
-def _spans() -> st.SearchStrategy[FrameRange]:
-    ends = st.tuples(st.integers(0, 20), st.integers(0, 20))
-    return ends.map(lambda pair: FrameRange(first=min(pair), last=max(pair)))
-
-
-@cache
-@st.composite
-def mask_files(draw: st.DrawFn) -> MaskFiles:
+def mask_files() -> st.SearchStrategy[MaskFiles]:
     """Masks with any of their options; the files need not exist.
 
     >>> from hypothesis import find
     >>> find(mask_files(), lambda masks: masks.in_order)
-    MaskFiles(path='0', in_order=True)
+    MaskFiles(path='a', in_order=True)
     """
-    pixels, options = draw(_MASK_PIXELS), draw(_MASK_OPTIONS)
-    values = {name: draw(strategy) for name, strategy in pixels.items()}
-    return MaskFiles(path=draw(paths()), **values, **options)
+    return BYTES.map(lambda drawn: read_masks(Rolls(drawn)))
 
 
-_MASK_PIXELS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
-    [
-        {},
-        {"threshold": numbers(0.01, 1)},
-        {"index": st.integers(0, 65535)},
-        {"colour": st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}")},
-        {"label": paths()},
-        {"label": paths(), "index": st.integers(0, 65535)},
-        {"alpha": st.just(True)},
-        {"alpha": st.just(True), "threshold": numbers(0.01, 1)},
-    ]
+def read_masks(rolls: Rolls) -> MaskFiles:
+    """Read masks in files."""
+    path, options = rolls.text(), _MASK_OPTIONS(rolls)
+    pixels = {name: _PIXEL_VALUES[name](rolls) for name in rolls.of(_MASK_PIXELS)}
+    return MaskFiles.model_validate({"path": path, **options, **pixels})
+
+
+_MASK_PIXELS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("threshold",),
+    ("index",),
+    ("colour",),
+    ("label",),
+    ("label", "index"),
+    ("alpha",),
+    ("alpha", "threshold"),
 )
+"""The options that choose pixels, as they go together."""
+_PIXEL_VALUES: dict[str, Read] = {
+    "threshold": lambda rolls: rolls.number(0.01, 1),
+    "index": lambda rolls: rolls.whole(0, 65535),
+    "colour": lambda rolls: f"#{rolls.upto(0xFFFFFF):06x}",
+    "label": Rolls.text,
+    "alpha": lambda rolls: True,
+}
 _MASK_OPTIONS = settings(
     MaskFiles,
+    (),
     threshold=None,
     index=None,
     colour=None,
     label=None,
     alpha=None,
-    first=st.integers(-MAX_FRAME, MAX_FRAME),
+    first=lambda rolls: rolls.of((1, -1)) * rolls.whole(0, MAX_FRAME),
 )
 """Options that do not exclude each other."""
 
@@ -153,79 +159,50 @@ def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
     >>> find(expressions(["left"]), lambda region: isinstance(region, Reference))
     Reference(name='left')
     """
-    return st.builds(filled_in, unfilled(), ORDER, st.just(known))
-
-
-ORDER = st.integers(0, 119)
-"""Which of the names comes first."""
-
-_ANY = "some_region"
-"""The placeholder for names that are filled in later."""
-
-
-def filled_in(expression: Expression, order: int, names: Sequence[str]) -> Expression:
-    """Replace the placeholders of an expression by ``names`` in turn, beginning at ``order``.
-
-    Without names, ``all`` replaces them.
-    """
-    turn = islice(cycle(names), order % max(len(names), 1), None)
-
-    def fill(node: Expression) -> Expression:
-        if isinstance(node, Reference):
-            return Reference(name=next(turn)) if names else ALL
-        if isinstance(node, Union | Intersection | Difference):
-            return node.model_copy(update={"items": tuple(map(fill, node.items))})
-        if isinstance(node, Complement | Grown | During):
-            return node.model_copy(update={"of": fill(node.of)})
-        return node
-
-    return fill(expression)
+    return BYTES.map(lambda drawn: read_expression(Rolls(drawn), known))
 
 
 _DEEPEST = 4
 """The deepest nesting of drawn expressions; the language allows more."""
 
 
-@cache
-@st.composite
-def unfilled(draw: st.DrawFn, deep: int = 0) -> Expression:
-    """Expressions in which every reference is the placeholder."""
-    smaller = unfilled(deep + 1)
-    kind = draw(_SIMPLE if deep == _DEEPEST else _KINDS)
+def read_expression(rolls: Rolls, known: Sequence[str], deep: int = 0) -> Expression:
+    """Read an expression; it refers to names in ``known``."""
+    kind = rolls.of(_SIMPLE if deep == _DEEPEST else _KINDS)
+    if kind in _SOURCES:
+        return cast(Expression, _SOURCES[kind](rolls))
     if kind == "name":
-        return Reference(name=_ANY)
-    if isinstance(kind, type):
-        items = tuple(draw(smaller) for _ in range(draw(st.sampled_from([2, 2, 3]))))
-        return cast(Expression, kind(items=items))
-    if kind == "invert":
-        return Complement(of=draw(smaller))
+        return Reference(name=rolls.of(known)) if known else ALL
+    return read_operation(rolls, kind, known, deep)
+
+
+def read_operation(rolls: Rolls, kind: str, known: Sequence[str] = (), deep: int = 0) -> Expression:
+    """Read the operands of an operator of this kind, and make the expression."""
+    if kind in _OF_SEVERAL:
+        count = rolls.of((2, 2, 3))
+        items = tuple(read_expression(rolls, known, deep + 1) for _ in range(count))
+        return cast(Expression, _OF_SEVERAL[kind](items=items))
+    inner = read_expression(rolls, known, deep + 1)
+    if kind == "complement":
+        return Complement(of=inner)
     if kind == "during":
-        return During(of=draw(smaller), frames=draw(_spans()))
-    if kind in ("grow", "shrink"):
-        by = draw(lengths(draw(st.sampled_from(["%", "px"])), 0, 20))
-        return Grown.model_validate({"kind": kind, "of": draw(smaller), "by": by})
-    return cast(Expression, draw(_SOURCES[kind]))
+        first, last = sorted((rolls.upto(20), rolls.upto(20)))
+        return During(of=inner, frames=FrameRange(first=first, last=last))
+    by = length(rolls, 0, 20)
+    return Grown.model_validate({"kind": kind, "of": inner, "by": by})
 
 
-_SOURCES: dict[str, st.SearchStrategy[Any]] = {
-    "all": st.just(ALL),
-    "rest": st.just(REST),
-    "box": boxes(),
-    "polygon": polygons(),
-    "masks": mask_files(),
+_SOURCES: dict[str, Read] = {
+    "all": lambda rolls: ALL,
+    "rest": lambda rolls: REST,
+    "box": read_box,
+    "polygon": read_polygon,
+    "masks": read_masks,
 }
-_SIMPLE = st.sampled_from([*_SOURCES, "name"])
-_KINDS: st.SearchStrategy[Any] = st.sampled_from(
-    [
-        *_SOURCES,
-        "name",
-        "name",
-        Union,
-        Intersection,
-        Difference,
-        "invert",
-        "grow",
-        "shrink",
-        "during",
-    ]
-)
+_OF_SEVERAL: dict[str, Any] = {
+    "union": Union,
+    "intersection": Intersection,
+    "difference": Difference,
+}
+_SIMPLE = (*_SOURCES, "name")
+_KINDS = (*_SIMPLE, "name", *_OF_SEVERAL, "complement", "grow", "shrink", "grow", "during")

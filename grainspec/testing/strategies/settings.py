@@ -2,80 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
-
-from hypothesis import strategies as st
 
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.nodes import Node
-from grainspec.model.settings import MAX_LEVEL
 from grainspec.model.shapes import FrameRange, Length
-from grainspec.testing.strategies.values import numbers, some
-from grainspec.testing.strategies.words import paths
+from grainspec.testing.strategies.values import Rolls
+
+Read = Callable[[Rolls], Any]
+"""Reads a value from drawn bytes."""
+
+Settings = Callable[[Rolls], dict[str, Any]]
+"""Reads some settings of a block, by the keys of its model."""
 
 
-def settings(
-    model: type[Node], max_level: int = MAX_LEVEL, **own: st.SearchStrategy[Any] | None
-) -> st.SearchStrategy[dict[str, Any]]:
+def settings(model: type[Node], levels: Sequence[int], **own: Read | None) -> Settings:
     """Some of a block's settings, by the keys of its model.
 
-    ``own`` replaces the strategies of single settings, named as in the builder; None omits one. The
-    value before the brace is omitted unless ``own`` has a strategy for it. Levels are at most
-    ``max_level``.
+    ``own`` replaces how single settings are read, named as in the builder; None omits one. The
+    value before the brace is omitted unless ``own`` has it. ``levels`` are those to choose from.
 
     >>> from grainspec.model.settings import Sampler
-    >>> from hypothesis import find
-    >>> find(settings(Sampler), lambda drawn: "steps" in drawn)
-    {'steps': 1}
+    >>> settings(Sampler, range(4))(Rolls(bytes([5, 0, 1])))
+    {'steps': 1, 'eta': 0.0}
     """
-    drawn = {}
+    reads: dict[str, Read] = {}
     for declared in fields_of(model).values():
         if declared.argument in own:
-            strategy = own[declared.argument]
+            read = own[declared.argument]
         else:
-            strategy = None if declared.head else values(declared, max_level)
-        if strategy is not None:
-            drawn[declared.key] = strategy
-    return some(**drawn)
+            read = None if declared.head else value(declared, tuple(levels))
+        if read is not None:
+            reads[declared.key] = read
+
+    def chosen(rolls: Rolls) -> dict[str, Any]:
+        every = 2 ** len(reads) - 1
+        bits, more, dense = rolls.upto(every), rolls.upto(every), rolls.upto(3)
+        bits = (bits & more, bits, bits | more, bits | more)[dense]
+        return {
+            key: read(rolls) for index, (key, read) in enumerate(reads.items()) if bits >> index & 1
+        }
+
+    return chosen
 
 
-def values(declared: Declaration, max_level: int = MAX_LEVEL) -> st.SearchStrategy[Any]:
-    """Values of a setting; the simplest is its default, if it has one.
+@cache
+def value(declared: Declaration, levels: tuple[int, ...]) -> Read:
+    """How a setting's value is read; the simplest is its default, if it has one.
 
     >>> from grainspec.model.declaration import settings_of
     >>> from grainspec.model.settings import Sampler
-    >>> from hypothesis import find
-    >>> find(values(settings_of(Sampler)["guidance"]), lambda scale: True)
+    >>> value(settings_of(Sampler)["guidance"], ())(Rolls(b""))
     7.5
     """
     if declared.kind == "levels":
-        listed = st.lists(st.integers(0, max_level), min_size=1, max_size=4).map(tuple)
-        return st.just("all") | listed
+        return lambda rolls: _levels(rolls, levels)
     return _VALUES[declared.kind](declared)
 
 
-def _numbers(declared: Declaration) -> st.SearchStrategy[float]:
-    low, high = declared.low or 0, declared.high or 1
-    return numbers(max(low, 0.01) if declared.above else low, high, declared.default or 0)
+def _levels(rolls: Rolls, levels: Sequence[int]) -> str | tuple[int, ...]:
+    if rolls.of((True, False, False)):
+        return "all"
+    return tuple(rolls.of(levels) for _ in range(rolls.of((1, 1, 2, 3))))
 
 
-def _lengths(declared: Declaration) -> st.SearchStrategy[Length]:
-    written = st.tuples(numbers(0, 40), st.sampled_from(["px", "%"]))
-    return written.map(lambda drawn: Length.model_validate({"value": drawn[0], "unit": drawn[1]}))
+def _numbers(declared: Declaration) -> Read:
+    low, high, simplest = declared.low or 0, declared.high or 1, declared.default or 0
+    least = max(low, 0.01) if declared.above else low
+    return lambda rolls: rolls.number(least, high, simplest)
 
 
-_VALUES: dict[str, Callable[[Declaration], st.SearchStrategy[Any]]] = {
-    "whole": lambda declared: st.integers(int(declared.low or 0), int(declared.high or 0)),
+def length(rolls: Rolls, low: float, high: float, units: Sequence[str] = ("px", "%")) -> Length:
+    """Read a length between two values."""
+    return Length.model_validate({"value": rolls.number(low, high), "unit": rolls.of(units)})
+
+
+def _frames(rolls: Rolls) -> FrameRange:
+    first = rolls.upto(20)
+    return FrameRange(first=first, last=first + rolls.of((30, 0, 1)))
+
+
+_VALUES: dict[str, Callable[[Declaration], Read]] = {
+    "whole": lambda declared: (
+        lambda rolls: rolls.whole(int(declared.low or 0), int(declared.high or 0))
+    ),
     "decimal": _numbers,
     "percent": _numbers,
-    "choice": lambda declared: st.sampled_from(declared.choices),
-    "text": lambda declared: paths(),
-    "path": lambda declared: paths(),
-    "flag": lambda declared: st.just(True),
-    "length": _lengths,
-    "frames": lambda declared: st.integers(0, 20).map(
-        lambda first: FrameRange(first=first, last=first + 30)
-    ),
+    "choice": lambda declared: lambda rolls: rolls.of(declared.choices),
+    "text": lambda declared: Rolls.text,
+    "path": lambda declared: Rolls.text,
+    "flag": lambda declared: lambda rolls: True,
+    "length": lambda declared: lambda rolls: length(rolls, 0, 40),
+    "frames": lambda declared: _frames,
 }
-"""Strategies by the kind of setting; callers supply their own for ``size`` and ``box``."""
+"""How values are read, by the kind of setting; callers read ``size`` and ``box`` themselves."""

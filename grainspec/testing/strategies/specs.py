@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 from hypothesis import strategies as st
 
 from grainspec.model.spec import (
-    BLOCKS,
     MAX_LEVEL,
     MAX_WEIGHT,
-    Attention,
-    Blend,
-    Block,
-    Control,
-    ControlKind,
     Edit,
     EditSpec,
-    Flow,
     Free,
     Keep,
-    Profile,
     Region,
-    Sampler,
-    SamplerMethod,
-    Size,
     Variant,
     Video,
     Without,
 )
-from grainspec.testing.strategies.regions import ORDER, boxes, filled_in, unfilled
-from grainspec.testing.strategies.settings import settings
-from grainspec.testing.strategies.values import numbers
+from grainspec.testing.strategies.blocks import CLIP, blocks, blocks_of_variant
+from grainspec.testing.strategies.regions import read_expression
+from grainspec.testing.strategies.values import BYTES, Rolls
 from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, paths, prompt_of, texts
 
 Statements = tuple[Edit | Keep | Free, ...]
@@ -55,31 +44,64 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
     ...     assert not any(finding.is_error for finding in check(spec))
     >>> has_no_error()
     """
-    # Everything about a region is drawn together, so that Hypothesis can remove it when shrinking.
-    drawn = draw(_REGIONS)
-    known = [name for name, *_ in drawn]
+    drawn, levels = draw(REGIONS), tuple(range(max_level + 1))
+    known = unique([region.name for region in drawn])
     regions = tuple(
-        Region(name=name, expression=filled_in(expression, first, known[:index]))
-        for index, (name, expression, first, _) in enumerate(drawn)
+        Region(name=name, expression=read_expression(region.rolls, known[:index]))
+        for index, (name, region) in enumerate(zip(known, drawn, strict=True))
     )
-    target, edits = _statements(draw, [claim for *_, claim in drawn], known)
+    target, edits = statements(draw, [region.claim for region in drawn], known)
+    rolls = Rolls(draw(BYTES))
     spec = EditSpec(
-        video=Video(path=draw(paths()), **draw(_CLIP)),
-        model=draw(st.sampled_from(["demo", "owner/name", "./folder"]) | paths()),
-        source=draw(texts()),
+        video=Video.model_validate({**CLIP(rolls), "path": _path(draw, rolls, ("c",))}),
+        model=_path(draw, rolls, ("demo", "owner/name", "./folder")),
+        source=_text(draw, rolls),
         target=target,
-        negative=draw(texts()),
+        negative=_text(draw, rolls),
         regions=regions,
         edits=edits,
-        **{field: draw(strategy) for field, strategy in _blocks(max_level).items()},
+        **blocks(draw, levels),
     )
-    named = draw(st.lists(names(), max_size=variants, unique=True)) if variants else []
-    made = tuple(_variant(draw, name, spec, max_level) for name in named)
+    if not variants:
+        return spec
+    listed = draw(_variants(variants))
+    named = unique([variant.name for variant in listed])
+    made = tuple(
+        _variant(draw, name, variant, spec, levels)
+        for name, variant in zip(named, listed, strict=True)
+    )
     return spec.model_copy(update={"variants": made})
 
 
+def _text(draw: st.DrawFn, rolls: Rolls) -> str:
+    return draw(texts()) if rolls.of((False, True)) else ""
+
+
+def _path(draw: st.DrawFn, rolls: Rolls, usual: Sequence[str]) -> str:
+    return draw(paths()) if rolls.of((False, False, True)) else rolls.of(usual)
+
+
+def unique(drawn: Sequence[str]) -> list[str]:
+    """Make names unique by numbers at their ends.
+
+    >>> unique(["a", "b", "a", "a"])
+    ['a', 'b', 'a2', 'a3']
+    """
+    made: list[str] = []
+    for name in drawn:
+        number, other = 1, name
+        while other in made:
+            number += 1
+            other = f"{name}{number}"
+        made.append(other)
+    return made
+
+
+# --- a region and its statement ---
+
+
 @dataclass(frozen=True)
-class _Claim:
+class Claim:
     """A statement about a region that is chosen later."""
 
     form: Any
@@ -90,64 +112,70 @@ class _Claim:
     owner: int = 0
 
 
-@cache
-@st.composite
-def _claims(draw: st.DrawFn) -> _Claim:
-    turn, form = draw(_FORMS)
-    if not isinstance(form, tuple):
-        return _Claim(form, turn)
-    weights = numbers(0, MAX_WEIGHT, 1)
-    return _Claim(
-        form,
-        turn,
-        draw(LOOKS),
-        draw(weights),
-        draw(weights) if form[-1] else None,
-        draw(ORDER) if form[2] else 0,
-    )
-
-
 _PLAIN = (None, "edit", False, False)
 _EDITS = [
     ("class", "edit", False),
     ("instance", "edit", False),
     ("part", "edit", False),
     ("part", "edit", True),
+    ("part", "edit", True),
     ("part", "add", True),
 ]
 """For each form of edit: its grain, its verb, and whether it has an owner."""
-_FORMS: st.SearchStrategy[Any] = st.sampled_from(
-    [
-        *product(
-            range(3),
-            [
-                _PLAIN,
-                None,
-                Keep,
-                Free,
-                *((*edit, repels) for repels in (False, True) for edit in _EDITS),
-            ],
-        )
-    ]
-)
-"""A statement's order, and its form: None, ``Keep``, ``Free``, or an edit. An edit is its
-grain, its verb, whether it has an owner, and whether it has its own ``repel``."""
-
-_REGIONS = st.lists(
-    st.tuples(names(), unfilled(), ORDER, _claims()),
-    min_size=1,
-    max_size=5,
-    unique_by=lambda drawn: drawn[0],
-)
+_FORMS: list[Any] = [
+    _PLAIN,
+    None,
+    Keep,
+    Free,
+    *((*edit, repels) for edit, repels in product(_EDITS, (False, True))),
+]
+"""A statement's form: None, ``Keep``, ``Free``, or an edit. An edit is its grain, its verb, whether
+it has an owner, and whether it has its own ``repel``."""
 
 
-def _statements(
-    draw: st.DrawFn, claims: Sequence[_Claim], regions: Sequence[str]
+def _claim(draw: st.DrawFn, rolls: Rolls) -> Claim:
+    form, turn = rolls.of(_FORMS), rolls.upto(2)
+    if not isinstance(form, tuple):
+        return Claim(form, turn)
+    weight, repel = rolls.number(0, MAX_WEIGHT, 1), rolls.number(0, MAX_WEIGHT, 1)
+    owner = rolls.upto(255)
+    return Claim(form, turn, draw(LOOKS), weight, repel if form[-1] else None, owner)
+
+
+@dataclass(frozen=True)
+class DrawnRegion:
+    """All that is drawn about a region: together, so that Hypothesis can remove it.
+
+    Its expression or its shape is read from ``rolls``.
+    """
+
+    name: str
+    claim: Claim
+    rolls: Rolls
+
+
+@st.composite
+def _region(draw: st.DrawFn) -> DrawnRegion:
+    rolls = Rolls(draw(BYTES))
+    return DrawnRegion(claim=_claim(draw, rolls), name=_name(draw, rolls), rolls=rolls)
+
+
+REGIONS = st.lists(_region(), min_size=1, max_size=6)
+
+_NAMES = ("a", "left", "bear", "x_1", "_", "hat2", "Bär", "猫", "grown", "ß")
+
+
+def _name(draw: st.DrawFn, rolls: Rolls) -> str:
+    return draw(names()) if rolls.of((False,) * 5 + (True,)) else rolls.of(_NAMES)
+
+
+def statements(
+    draw: st.DrawFn, claims: Sequence[Claim], regions: Sequence[str]
 ) -> tuple[str, Statements]:
     """A target prompt, and statements about regions: at least one edit, in any order."""
     pairs = sorted(zip(claims, regions, strict=False), key=lambda pair: pair[0].turn)
     if not any(isinstance(claim.form, tuple) for claim, _ in pairs):
-        pairs[0] = (_Claim(_PLAIN), pairs[0][1])
+        pairs[0] = (Claim(_PLAIN), pairs[0][1])
     looks = [claim.look for claim, _ in pairs if isinstance(claim.form, tuple)]
     target, phrases = prompt_of(looks, draw(FIRST))
     unused = iter(phrases)
@@ -178,128 +206,46 @@ def _statements(
     return target, tuple(made)
 
 
-def _variant(draw: st.DrawFn, name: str, spec: EditSpec, max_level: int) -> Variant:
+# --- variants ---
+
+
+@dataclass(frozen=True)
+class _DrawnVariant:
+    name: str
+    negative: str | None
+    claims: list[Claim]
+
+
+@st.composite
+def _drawn_variant(draw: st.DrawFn) -> _DrawnVariant:
+    rolls = Rolls(draw(BYTES))
+    negative, name = rolls.of((None, "", "blurry")), _name(draw, rolls)
+    return _DrawnVariant(name, negative, [_claim(draw, rolls) for _ in range(1 + rolls.upto(4))])
+
+
+@cache
+def _variants(most: int) -> st.SearchStrategy[list[_DrawnVariant]]:
+    return st.lists(_drawn_variant(), max_size=most)
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> Variant:
+    """Variants of a spec that is drawn, too."""
+    spec, drawn = draw(specs(variants=0)), draw(_drawn_variant())
+    return _variant(draw, drawn.name, drawn, spec, tuple(range(MAX_LEVEL + 1)))
+
+
+def _variant(
+    draw: st.DrawFn, name: str, drawn: _DrawnVariant, spec: EditSpec, levels: tuple[int, ...]
+) -> Variant:
     """A variant with its own target, without the spec's edits that do not fit that target."""
-    target, edits = _statements(draw, draw(_CLAIMS), [region.name for region in spec.regions])
+    target, edits = statements(draw, drawn.claims, [region.name for region in spec.regions])
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
     return Variant(
         name=name,
         target=target,
-        negative=draw(st.sampled_from([None, "", "blurry"])),
+        negative=drawn.negative,
         edits=(*edits, *left),
-        **{field: draw(strategy) for field, strategy in _blocks_of_variant(max_level).items()},
+        **blocks_of_variant(draw, levels),
     )
-
-
-_CLAIMS = st.lists(_claims(), min_size=1, max_size=5)
-
-_CLIP = settings(
-    Video,
-    step=st.integers(1, 4),
-    size=st.just(Size(width=512, height=384)),
-    crop=boxes(moving=False),
-    alpha=st.integers(0, 0xFFFFFF).map(lambda n: f"#{n:06x}"),
-)
-
-
-# --- blocks of settings --------------------------------------------------------------------------
-
-Settings = st.SearchStrategy[dict[str, Any]]
-
-
-@cache
-def _blocks(max_level: int) -> dict[str, st.SearchStrategy[Any]]:
-    """The blocks of a spec but its clip, by their fields."""
-    blocks = {}
-    for word, block in BLOCKS.items():
-        if word == "video":
-            continue
-        blocks[block.field] = _nodes(block, _settings(word, max_level))
-    return blocks
-
-
-def _nodes(block: Block, drawn: Settings) -> st.SearchStrategy[Any]:
-    """What a spec holds of a block with these settings."""
-    made = drawn.map(block.model.model_validate)
-    if block.several:
-        return st.lists(made, max_size=1).map(lambda nodes: tuple(nodes))
-    return st.none() | made if block.off else made
-
-
-@cache
-def _blocks_of_variant(max_level: int) -> dict[str, st.SearchStrategy[Any]]:
-    """The blocks of a variant, by their fields."""
-    return {
-        block.field: _settings(word, max_level).map(block.in_variant.model_validate)
-        for word, block in BLOCKS.items()
-        if block.in_variant
-    }
-
-
-@cache
-def _settings(word: str, max_level: int) -> Settings:
-    """The settings of a block: any in their ranges, or those that fit each other."""
-    special = _SPECIAL.get(word)
-    return special(max_level) if special else settings(BLOCKS[word].model, max_level)
-
-
-def _attention(max_level: int) -> Settings:
-    return settings(
-        Attention,
-        max_level,
-        profile=st.sampled_from(get_args(Profile)),
-        until_timestep=numbers(0, 1000),
-        decay=numbers(0, 10),
-    )
-
-
-def _flow(max_level: int) -> Settings:
-    dis = settings(Flow, max_level, method=None, weights=None)
-    raft = settings(Flow, max_level, method=None).map(lambda drawn: {**drawn, "method": "raft"})
-    return dis | raft
-
-
-def _context(_: int) -> Settings:
-    return st.builds(
-        lambda overlap, keys, own: {
-            "frames": overlap + keys + own,
-            "overlap": overlap,
-            "keys": keys,
-        },
-        st.sampled_from([4, 0, 1, 2]),
-        st.sampled_from([2, 0, 1, 3]),
-        st.integers(1, 12),
-    )
-
-
-def _sampler(_: int) -> Settings:
-    method = st.sampled_from(get_args(SamplerMethod))
-    # No `eta`, which only one of the methods takes.
-    return settings(Sampler, method=method, steps=st.integers(1, 60), eta=None)
-
-
-def _control(_: int) -> Settings:
-    return st.tuples(
-        st.sampled_from(get_args(ControlKind)),
-        settings(Control, start=numbers(0, 0.5), until=numbers(0.6, 1, 1)),
-    ).map(lambda drawn: {"kind": drawn[0], **drawn[1]})
-
-
-def _blend(_: int) -> Settings:
-    return st.one_of(  # `from` is about latents, and without a space nothing has an effect
-        settings(Blend, space=st.sampled_from(["latents", "both"])),
-        settings(Blend, space=st.just("pixels"), start=None),
-        settings(Blend, space=st.just("none"), start=None, feather=None),
-    )
-
-
-_SPECIAL: dict[str, Callable[[int], Settings]] = {
-    "attention": _attention,
-    "flow": _flow,
-    "context": _context,
-    "sampler": _sampler,
-    "control": _control,
-    "blend": _blend,
-}
-"""The blocks whose settings depend on each other, or which have a word before the brace."""

@@ -1,44 +1,77 @@
-"""Numbers and choices in as few draws as possible."""
+"""Choices and numbers read from a few drawn bytes.
+
+A draw takes Hypothesis longer than all else that a strategy does. A region, a shape or a block of
+settings is therefore read from a single draw of bytes, which Hypothesis shrinks byte by byte.
+"""
 
 from __future__ import annotations
 
-import math
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
-_FRACTIONS = 9973
-"""How many steps a range is divided into for numbers that are not round; a prime."""
+T = TypeVar("T")
 
 
-@cache
-def numbers(low: float, high: float, simplest: float = 0) -> st.SearchStrategy[float]:
-    """Numbers in a range, with a single draw: multiples of 0.01, and others."""
-    least, most = math.ceil(low * 100), math.floor(high * 100)
-    many = most - least + 1 + _FRACTIONS
-    first = min(max(0, round(simplest * 100) - least), most - least)
-
-    def number(n: int) -> float:
-        n = least + (n + first) % many
-        if n <= most:
-            return n / 100
-        return min(high, low + (high - low) * (n - most) / _FRACTIONS)
-
-    return st.integers(0, many - 1).map(number)
+BYTES = st.binary(min_size=64, max_size=64)
+"""What values are read from. All have one length: Hypothesis also copies one over another."""
 
 
-@cache
-def some(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Some of the settings, chosen by a single number; the simplest choice is none."""
+class Rolls:
+    """Values read from bytes in turn; 0 stands for the simplest, and so do missing bytes.
 
-    @st.composite
-    def chosen(draw: st.DrawFn) -> dict[str, Any]:
-        bits = draw(st.integers(0, 2 ** len(settings) - 1))
-        return {
-            name: draw(setting)
-            for index, (name, setting) in enumerate(settings.items())
-            if bits >> index & 1
-        }
+    >>> rolls = Rolls(bytes([7, 2]))
+    >>> rolls.upto(4), rolls.of("abc"), rolls.of("abc")
+    (2, 'c', 'a')
+    """
 
-    return chosen()
+    __slots__ = ("_left",)
+
+    def __init__(self, data: bytes) -> None:
+        self._left = iter(data)
+
+    def upto(self, most: int) -> int:
+        """A whole number from 0 to ``most``."""
+        value, room = next(self._left, 0), 255
+        while room < most:
+            value, room = value * 256 + next(self._left, 0), room * 256 + 255
+        return value % (most + 1)
+
+    def of(self, options: Sequence[T]) -> T:
+        """One of the options; the first is the simplest."""
+        return options[self.upto(len(options) - 1)]
+
+    def whole(self, low: int, high: int) -> int:
+        """A whole number from ``low`` to ``high``, often near one of them."""
+        reach = high - low
+        kind = self.upto(3)
+        if kind == 0:
+            return low + self.upto(min(15, reach))
+        if kind == 1:
+            return high - self.upto(min(1, reach))
+        return low + self.upto(reach)
+
+    def number(self, low: float, high: float, simplest: float = 0) -> float:
+        """A number in a range: its ends, multiples of 0.01, and others."""
+        first, second = self.upto(255), self.upto(255)
+        if first == 0:
+            return min(high, max(low, simplest))
+        if first <= 16:
+            return low
+        if first <= 32:
+            return high
+        value = low + (high - low) * ((first - 33) * 256 + second) / (223 * 256)
+        return min(high, max(low, value if second % 4 == 3 else round(value, 2)))
+
+    def text(self) -> str:
+        """A text on one line, of at least one character."""
+        letters = [self.of(_LETTERS) for _ in range(self.of((1, 1, 2, 5)))]
+        return "".join(letters)
+
+
+_LETTERS = (
+    *"ax0/. _-~\"'\\#{}()[]@%→“”é\u0301ßΩ中あ🐻𝔘*?",
+    "\u00a0", "\u200b", "\u2028", "\ufeff", "\ue000",
+)  # fmt: skip
+"""Characters that mean something in the language, in paths or in globs, and from other scripts."""

@@ -1,0 +1,61 @@
+"""Backbones whose tokenizers split prompts otherwise, and a small layout to compile with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from zlib import crc32
+
+from grainspec.plan.backbone import Backbone
+from grainspec.regions.layout import Layout
+from grainspec.testing.case import Case
+from grainspec.words import CharSpan
+
+
+def small(case: Case) -> Layout:
+    """One latent pixel of a case's first frame: compiling it costs little."""
+    side = case.backbone.pixels_per_latent
+    bits, frames = case.layout.bits_FHW, case.layout.frames
+    return Layout(case.layout.names, bits[:1, :side, :side], frames[:1])
+
+
+def turn(case: Case) -> int:
+    """A number that a case determines: what is slow to check of every case takes turns."""
+    named = (
+        case.spec.target,
+        case.layout.names,
+        case.spec.attention,
+        int(case.layout.bits_FHW.sum()),
+    )
+    return crc32(repr(named).encode())
+
+
+def in_pieces(backbone: Backbone, length: int, text: str) -> Backbone:
+    """A backbone with a text token for every ``length`` characters, with room for ``text``.
+
+    >>> from grainspec.testing import word_backbone
+    >>> in_pieces(word_backbone(), 2, "bears").tokenize("bears")
+    [(0, 0), (0, 2), (2, 4), (4, 5), (0, 0), (0, 0), (0, 0)]
+    """
+    return matching(backbone, rf"(?s).{{1,{length}}}", len(text) + 2)
+
+
+def matching(backbone: Backbone, pattern: str, max_tokens: int) -> Backbone:
+    """A backbone whose text tokens are what a pattern matches, after a start token."""
+
+    def tokenize(text: str) -> Sequence[CharSpan]:
+        spans = [(0, 0), *(match.span() for match in re.finditer(pattern, text))]
+        return [*spans, *[(0, 0)] * (max_tokens - len(spans))][:max_tokens]
+
+    return replace(backbone, tokenize=tokenize, max_tokens=max_tokens)
+
+
+def cut_short(backbone: Backbone, count: int) -> Backbone:
+    """A backbone that reads only the first ``count`` of its text tokens."""
+
+    def tokenize(text: str) -> Sequence[CharSpan]:
+        spans = list(backbone.tokenize(text))
+        return [*spans[:count], *[(0, 0)] * (len(spans) - count)]
+
+    return replace(backbone, tokenize=tokenize)

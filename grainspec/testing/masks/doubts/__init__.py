@@ -1,0 +1,1 @@
+"""Masks that are doubtful, with the finding that is due, and good ones, which must have none."""

@@ -1,0 +1,54 @@
+"""A case: files of masks that are drawn, and the finding that is due, or that none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from grainspec.regions.layout import Mask
+
+WIDTH, HEIGHT, FRAMES = 160, 120, 3
+"""The clip of all cases: large enough for edges to be a small part of it."""
+
+
+def box(left: int, top: int, right: int, bottom: int) -> Mask:
+    """A box on one frame, bool ``[H, W]``."""
+    found = np.zeros((HEIGHT, WIDTH), np.bool_)
+    found[top:bottom, left:right] = True
+    return found
+
+
+ONE = np.stack([box(20 + 4 * k, 20, 60 + 4 * k, 90) for k in range(FRAMES)])
+OTHER = np.stack([box(90, 30 + 3 * k, 140, 80 + 3 * k) for k in range(FRAMES)])
+"""Two objects that move, bool ``[F, H, W]``."""
+
+Write = Callable[[Path], str]
+"""Writes files into a folder, and returns the spec's regions: an expression, or several that are
+separated by `;`."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is written, the code of the only finding that is due (None for no finding), and words
+    that its message or its cure must have.
+
+    ``region``: what the cured or the accepted region must be, if it is known.
+    """
+
+    write: Write
+    code: str | None = None
+    says: tuple[str, ...] = ()
+    region: Mask | None = None
+
+
+def good(write: Write, region: Mask | None = None) -> Case:
+    """A case that must have no finding."""
+    return Case(write, region=region)
+
+
+def doubtful(code: str, write: Write, *says: str) -> Case:
+    """A case that must have this finding, with these words."""
+    return Case(write, code, says)

@@ -1,0 +1,34 @@
+"""Backbones of different shapes."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from grainspec.plan.backbone import Backbone
+from grainspec.testing.backbone import word_backbone
+from grainspec.testing.strategies.values import BYTES, Rolls
+
+
+def backbones() -> st.SearchStrategy[Backbone]:
+    """Backbones as :func:`grainspec.testing.word_backbone` makes them.
+
+    They have one to four levels, all or some of them with attention; 4, 5, 8 or 16 pixels per
+    latent; and 1, 2 or 4 frames per latent frame.
+
+    >>> from hypothesis import find
+    >>> find(backbones(), lambda backbone: backbone.frames_per_latent > 1)
+    word_backbone(levels=1, frames_per_latent=2)
+    """
+    return BYTES.map(lambda drawn: read_backbone(Rolls(drawn)))
+
+
+def read_backbone(rolls: Rolls) -> Backbone:
+    """Read a backbone."""
+    levels = rolls.of((1, 2, 2, 3, 4))
+    some = [level for level in range(levels) if rolls.upto(1)]
+    return word_backbone(
+        levels=levels,
+        pixels_per_latent=rolls.of((8, 8, 4, 5, 16)),
+        frames_per_latent=rolls.of((1, 1, 1, 2, 4)),
+        attended=tuple(some) if some and rolls.upto(1) else None,
+    )
