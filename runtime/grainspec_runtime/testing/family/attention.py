@@ -17,7 +17,7 @@ from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.testing.broken import Broken
 from grainspec_runtime.modulation.layers import Attend, AttentionLayer
-from grainspec_runtime.testing.family.definition import Pass, cause_of, layer_attention
+from grainspec_runtime.testing.family.definition import Arguments, Pass, cause_of, layer_attention
 from grainspec_runtime.testing.family.loaded import CLOSE
 from grainspec_runtime.testing.family.observe import ByDefinition, Probe, Received
 from grainspec_runtime.testing.family.registry import family_property, require
@@ -224,7 +224,7 @@ def _compare_layer(
 ) -> None:
     q, k, v = (tensor.double().numpy() for tensor in received)
     kind: Any = layer.kind
-    arguments = (plan, layer.level, kind, q, k, v, at)
+    arguments: Arguments = (plan, layer.level, kind, q, k, v, at)
     expected, found = layer_attention(*arguments), out.double().numpy()
     away = np.abs(expected - found)
     if away.max() <= TOLERANCE:

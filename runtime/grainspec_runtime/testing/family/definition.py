@@ -83,6 +83,10 @@ class Reading:
     soft: bool = True
 
 
+Arguments = tuple[MaskPlan, int, Kind, Floats, Floats, Floats, Pass]
+"""Plan, level, kind, query, key, value and step, as :func:`layer_attention` takes them."""
+
+
 def frames_in_scope(scope: FrameScope, frame: int, count: int) -> list[int]:
     """The frames that a frame attends to, in the order of its keys."""
     return {
@@ -247,7 +251,7 @@ CAUSES: dict[str, Reading] = {
 """Mistakes by the words that describe them."""
 
 
-def cause_of(out: Floats, tolerance: float, arguments: tuple[Any, ...]) -> str:
+def cause_of(out: Floats, tolerance: float, arguments: Arguments) -> str:
     """The mistake that explains a result of :func:`layer_attention`; empty if none does.
 
     ``arguments`` are those of :func:`layer_attention`, without a reading.
