@@ -109,9 +109,9 @@ class Checker:
             return broken
         except Exception as error:
             message = f"binding the regions raised {type(error).__name__}: {error}"
-            raised = Broken("binding", message)
-            raised.__cause__ = error
-            return raised
+            crash = Broken("binding", message)
+            crash.__cause__ = error
+            return crash
         return None
 
     def region_broken(self, spec: EditSpec, name: str) -> Broken | None:
