@@ -102,7 +102,12 @@ def _target(plan: MaskPlan) -> Changed:
 
 
 def _frames(plan: MaskPlan) -> Changed:
-    other = replace(plan, frames=tuple(frame + 1 for frame in plan.frames), _cache={})
+    """Other frames have other latent tokens: they are not compared."""
+    frames = tuple(frame + 1 for frame in plan.frames)
+    levels = tuple(
+        replace(level, labels_FHW=level.labels_FHW[:, ::-1, ::-1]) for level in plan.levels
+    )
+    other = replace(plan, frames=frames, levels=levels, _cache={})
     return "other frames", other, [Difference("frames", [*plan.frames], [*other.frames])]
 
 
