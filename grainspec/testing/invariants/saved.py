@@ -41,7 +41,7 @@ def saving(case: Case) -> None:
         for place, change in chosen(case, [*_CHANGES.items()], 1):
             path.write_bytes(change(content))
             _require_refused(path, place)
-        save_plan(loaded, path)
+        save_plan(loaded, plan_file())
         if path.read_bytes() != content:
             raise Broken("saving", "saving the loaded plan gives another file")
         (length,) = struct.unpack("<Q", content[:8])
@@ -60,8 +60,11 @@ def _require_refused(path: Path, place: str) -> None:
 
 
 def plan_file() -> Path:
-    """A file for plans that are saved and loaded at once."""
-    return Path(_folder().name) / f"{get_ident()}.safetensors"
+    """A file for plans that are saved and loaded at once; to replace one takes some file systems
+    longer than all the rest."""
+    path = Path(_folder().name) / f"{get_ident()}.safetensors"
+    path.unlink(missing_ok=True)
+    return path
 
 
 @cache
