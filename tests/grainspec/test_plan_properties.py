@@ -349,6 +349,10 @@ PATCHES: dict[str, tuple[str, Patch]] = {
         "blend",
         Patch("plan.compile.share_claimed", lambda original, *clip: original(*clip) - 1e-6),
     ),
+    "halves that may not change": (
+        "halves",
+        Patch("plan.compile.share_claimed", lambda original, *clip: original(*clip) - 1e-6),
+    ),
     "areas of the clip": (
         "areas",
         Patch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,11 +28,28 @@ def refusals(case: Case) -> None:
     not fill latent frames. G404: levels that it lacks, or that have no attention. G203: as many
     sampling steps as it was trained with, or more.
     """
+    case = replace(case, spec=_with_places(case.spec))
     _sizes(case)
     _frames(case)
     _levels(case)
     if case.compiler is compiled:  # a compiler of a user's need not check the sampler
         _steps(case)
+
+
+def _with_places(spec: EditSpec) -> EditSpec:
+    """The spec as if read from a text: each statement and setting in a line of its own."""
+    video = spec.video.replaced({"size": _line(1), "frames": _line(2)})
+    attention = spec.attention.replaced({"levels": _line(3)})
+    sampler = spec.sampler.replaced({"steps": _line(4)})
+    edits = tuple(
+        edit.replaced({"region": _line(10 + number)}) for number, edit in enumerate(spec.edits)
+    )
+    settings = {"video": video, "attention": attention, "sampler": sampler}
+    return spec.model_copy(update={**settings, "edits": edits})
+
+
+def _line(number: int) -> Span:
+    return Span(number, 1, number, 9)
 
 
 def _refused(case: Case, code: str, why: str, spec: EditSpec, layout: Layout) -> Diagnostic:
@@ -124,6 +142,7 @@ def _steps(case: Case) -> None:
         except GrainError as error:
             said = f"{steps} steps of {most + 1} are refused with {error}"
             (finding,) = error.diagnostics
+            _require_place(case, finding, case.spec.sampler.span_of("steps"))
             if steps <= most or finding.code != "G203" or f"`steps {most}`" not in finding.cure:
                 raise Broken("refusals", said) from error
         else:
@@ -140,9 +159,10 @@ def warnings(case: Case) -> None:
     """
     if case.compiler is not compiled or not now_and_then(case, 2):
         return
-    found = compile_plan(case.spec, case.layout, case.backbone).warnings
+    spec = _with_places(case.spec)
+    found = compile_plan(spec, case.layout, case.backbone).warnings
     actual = [_named(finding) for finding in found if finding.code == "G401"]
-    places = {claim.region: claim.span_of("region") for claim in case.spec.claims}
+    places = {claim.region: claim.span_of("region") for claim in spec.claims}
     for finding in found:
         if finding.code == "G401" and finding.span != places[_named(finding)[0]]:
             raise Broken("warnings", f"{finding} is placed at {finding.span}")
