@@ -105,10 +105,11 @@ _TOKENIZERS = (
     r"(?s).{1,5}",  # across the ends of words
     r"^\w{2}|<\w+>|\w+|[^\w\s]",  # otherwise at the beginning of a text
     r"\s?\w+\s?|[^\w\s]",
+    r"^\w|\w+|[^\w\s]",
     r"\w+|[^\w\s]",
 )
 """Patterns whose matches are text tokens."""
-_INEXACT = 5
+_INEXACT = 6
 """The number of the pattern that only counts words."""
 
 
@@ -116,9 +117,14 @@ def _prompts(spec: EditSpec, number: int) -> dict[str, str]:
     """Prompts with words in angle brackets, and prompts that are too long."""
     long = f"{spec.target} _ <ink> !? _x y'z <a:b> 絵 a\u0301"
     return {
-        "source": (f"{long} " * 4, f"< ink> <ink> <ink> <a<b> {long}")[number // 6 % 2],
-        "negative": ("", "ugly, <bad>", f"{long} " * 3)[number // 12 % 3],
-        "target": f"{spec.target} <ink> . <toy>" if number // 36 % 2 else spec.target,
+        "source": (f"{long} " * 4, f"< ink> <ink> <ink> <a<b> {long}")[number // 7 % 2],
+        "negative": ("", "ugly, <bad>", f"{long} " * 3)[number // 13 % 3],
+        "target": (
+            spec.target,
+            f"{spec.target} <ink> . <toy>",
+            f"{spec.changes[0].phrase} , {spec.target}",  # once more, where tokens may be others
+            f"{spec.changes[-1].phrase}, {spec.target}",
+        )[number // 41 % 4],
     }
 
 
