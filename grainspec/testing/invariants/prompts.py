@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.span import Span
@@ -57,8 +57,10 @@ def refused_words(case: Case) -> None:
     half = sorted(bound)[len(bound) // 2] if bound else 0
     for count in (needed, needed - 1, (half, 0, needed - 2)[number // 2 % 3]):
         _compare_errors(case, spec, cut_short(backbone, max(0, count)))
-    if spans:
-        _compare_errors(case, spec, skipping(backbone, spans[number % len(spans)]))
+    # Words that are in the prompt twice need text tokens at both places.
+    some = [each[0] for _, each in phrases_of(spec) if len(each) > 1] or spans
+    if some:
+        _compare_errors(case, spec, skipping(backbone, some[number % len(some)]))
     unknown = "zeppelin"
     while read_phrases([unknown], spec.target)[0]:
         unknown += "s"
@@ -88,7 +90,7 @@ def prompt_warnings(case: Case) -> None:
     if case.compiler is not compiled or turn(case) % 4 in (1, 2):
         return
     number = turn(case) // 4 % len(_TOKENIZERS)
-    spec = case.spec.model_copy(update=_prompts(case.spec, turn(case) // 4))
+    spec = case.spec.model_copy(update=_texts(case.spec, turn(case) // 4))
     backbone = matching(case.backbone, _TOKENIZERS[number], len(spec.target) + 2)
     backbone = replace(backbone, exact_tokens=number != _INEXACT)
     found = compile_plan(spec, small(case), backbone).warnings
@@ -105,20 +107,28 @@ _TOKENIZERS = (
     r"(?s).{1,5}",  # across the ends of words
     r"^\w{2}|<\w+>|\w+|[^\w\s]",  # otherwise at the beginning of a text
     r"\s?\w+\s?|[^\w\s]",
+    r"^\w|\w+|[^\w\s]",
     r"\w+|[^\w\s]",
 )
 """Patterns whose matches are text tokens."""
-_INEXACT = 5
+_INEXACT = 6
 """The number of the pattern that only counts words."""
 
 
-def _prompts(spec: EditSpec, number: int) -> dict[str, str]:
-    """Prompts with words in angle brackets, and prompts that are too long."""
+def _texts(spec: EditSpec, number: int) -> dict[str, Any]:
+    """Prompts with words in angle brackets, and too long ones; mostly phrases are isolated."""
     long = f"{spec.target} _ <ink> !? _x y'z <a:b> 絵 a\u0301"
+    isolated = spec.attention.model_copy(update={"phrases": "isolated"})
     return {
-        "source": (f"{long} " * 4, f"< ink> <ink> <ink> <a<b> {long}")[number // 6 % 2],
-        "negative": ("", "ugly, <bad>", f"{long} " * 3)[number // 12 % 3],
-        "target": f"{spec.target} <ink> . <toy>" if number // 36 % 2 else spec.target,
+        "source": (f"{long} " * 4, f"< ink> <ink> <ink> <a<b> {long}")[number // 7 % 2],
+        "negative": ("", "ugly, <bad>", f"{long} " * 3)[number // 13 % 3],
+        "target": (
+            spec.target,
+            f"{spec.target} <ink> . <toy>",
+            f"{spec.changes[0].phrase} , {spec.target}",  # once more, where tokens may be others
+            f"{spec.changes[-1].phrase}, {spec.target}",
+        )[number // 41 % 4],
+        "attention": (isolated, isolated, spec.attention)[number // 17 % 3],
     }
 
 
