@@ -322,12 +322,12 @@ def _anywhere(clip: Clip) -> st.SearchStrategy[Expression]:
     _, width, height = clip
     places = st.integers(0, width - 3), st.integers(0, height - 3)
 
-    def box(place: tuple[int, int, int, int, int]) -> Expression:
+    def box(place: tuple[int, int, int, int, Length | None]) -> Expression:
         x, y, wide, high, more = place
         made = _box("box", [_px(side) for side in (x, y, x + wide, y + high)], None)
-        return Grown(of=made, by=_px(more)) if more else made
+        return Grown(of=made, by=more) if more else made
 
-    growth = st.sampled_from([0, 0, 5, 9])
+    growth = st.sampled_from([None, _px(5), Length(value=25, unit="%"), _px(9)])
     return st.tuples(*places, st.integers(1, 6), st.integers(1, 6), growth).map(box)
 
 
