@@ -11,6 +11,7 @@ import numpy as np
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.expressions import (
+    ALL,
     REST,
     Complement,
     During,
@@ -231,8 +232,8 @@ class Binding:
         """The spec with more regions, and with `all` as the only thing that is edited."""
         taken = {region.name for region in self.spec.regions}
         names = (name for n in range(2 * _MOST_REGIONS) if (name := f"x{n}") not in taken)
-        everywhere = Region(name=next(names), expression=_EVERYWHERE)
         counted = not self._uses_rest and not any(REST in nodes_of(node) for node in nodes)
+        everywhere = Region(name=next(names), expression=ALL if counted else _EVERYWHERE)
         if not counted:  # `rest` counts no region that uses it, also through another
             nodes = [Intersection(items=(node, Reference(name=everywhere.name))) for node in nodes]
         more = [Region(name=next(names), expression=node) for node in nodes]

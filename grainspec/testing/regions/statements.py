@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import groupby
 
 import numpy as np
 
@@ -151,7 +152,7 @@ def _require_warnings(binding: Binding) -> None:
     _outside(expected, [finding for finding in found if finding.code == "G316"])
     _empty_frames(binding, expected, [finding for finding in found if finding.code == "G315"])
     _overlaps(binding, expected.apart, [finding for finding in found if finding.code == "G312"])
-    _cut_away(cuts_of(binding), [finding for finding in found if finding.code == "G335"])
+    _cut_away(binding, [finding for finding in found if finding.code == "G335"])
 
 
 def _names(finding: Diagnostic) -> list[str]:
@@ -256,9 +257,9 @@ def _require_overlap(
                 raise Broken("warnings", message, region=pair)
 
 
-def _cut_away(cuts: list[Cut], found: list[Diagnostic]) -> None:
+def _cut_away(binding: Binding, found: list[Diagnostic]) -> None:
     warned = _by_region("G335", found, index=1)
-    for cut in cuts:
+    for cut in cuts_of(binding):
         finding = warned.pop(cut.region, None)
         if cut.lost is None:
             continue
@@ -268,19 +269,34 @@ def _cut_away(cuts: list[Cut], found: list[Diagnostic]) -> None:
             raise Broken("warnings", message, region=cut.region)
         if finding is not None:
             _require_share(finding, cut.lost, cut.region)
-            listed = _frames_of(finding.message)
-            exact = not finding.message.endswith("…")
-            if listed != cut.frames[: len(listed)] or (exact and len(listed) < len(cut.frames)):
-                frames = ", ".join(map(str, cut.frames))
-                message = f"“{finding.message}”: it loses 5% or more on {frames}"
-                raise Broken("warnings", message, region=cut.region)
+            _require_advice(binding, finding, cut)
     for name in warned:
         raise Broken("warnings", "the warning G335 is not true", region=name)
 
 
-def _frames_of(message: str) -> list[int]:
-    """The frames that a message lists, such as `frames 0 to 7 and 12`."""
-    frames: list[int] = []
-    for first, last in re.findall(r"(\d+)(?: to (\d+))?", message.rsplit("frame", 1)[-1]):
-        frames += range(int(first), int(last or first) + 1)
-    return frames
+def _require_advice(binding: Binding, finding: Diagnostic, cut: Cut) -> None:
+    """The warning lists the frames, and names what cuts and what helps."""
+    video = binding.spec.video
+    if not finding.message.endswith(f" on {_listed(cut.frames)}"):
+        message = f"“{finding.message}”: it loses 5% or more on {_listed(cut.frames)}"
+        raise Broken("warnings", message, region=cut.region)
+    pad_helps = video.size is not None and video.fit != "pad"
+    right = (
+        _names(finding)[0] == ("crop" if video.crop is not None else "size"),
+        ("`fit pad`" in finding.cure) == pad_helps,
+        ("`crop`" in finding.cure) == (video.crop is not None),
+    )
+    if not all(right):
+        message = f"“{finding.message}” has the cure “{finding.cure}”"
+        raise Broken("warnings", message, region=cut.region)
+
+
+def _listed(frames: list[int]) -> str:
+    """Frames as a warning lists them, such as `frames 0 to 7 and 12`; at most six ranges."""
+    ranges = []
+    for _, group in groupby(enumerate(frames), lambda pair: pair[1] - pair[0]):
+        run = [frame for _, frame in group]
+        ranges.append(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]))
+    shown = ranges[:6] + ["…"] * (len(ranges) > 6)
+    word = "frames" if len(frames) > 1 else "frame"
+    return f"{word} {' and '.join(filter(None, [', '.join(shown[:-1]), shown[-1]]))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -94,8 +95,8 @@ def scenes(draw: st.DrawFn) -> Scene:
     return Scene(spec, clip_folder(*clip))
 
 
-_FORMS = st.sampled_from(["edit", "free", "part of", "part", "add", "part of", "keep", "none"])
-_SMALL = ("part", "part of", "add", "keep")
+_FORMS = st.sampled_from("edit keep owned free part add owned keep none".split())
+_SMALL = ("part", "owned", "add", "keep")
 """Statements about regions that are mostly small, so that they do not cover all others."""
 
 
@@ -119,14 +120,14 @@ def _statements(draw: st.DrawFn, forms: Sequence[str]) -> tuple[Any, ...]:
     owners: list[str] = []
     for number, form in enumerate(forms):
         name = f"r{number}"
-        owner = draw(st.sampled_from([*owners, owners[-1]])) if form in ("part of", "add") else None
+        owner = draw(st.sampled_from([*owners, owners[-1]])) if form in ("owned", "add") else None
         if form in ("free", "keep"):
             made.append((Free if form == "free" else Keep)(region=name))
         elif form != "none":
             made.append(
                 Edit(
                     verb="add" if form == "add" else "edit",
-                    grain="part" if form in ("part", "part of", "add") else None,
+                    grain="part" if form in ("part", "owned", "add") else None,
                     region=name,
                     owner=owner,
                     phrase=_NOUNS[number],
@@ -147,7 +148,7 @@ def _videos(clip: Clip) -> st.SearchStrategy[Video]:
             first = draw(st.integers(0, frames - 1))
             made["frames"] = FrameRange(first=first, last=draw(st.integers(first, frames - 1)))
         made["step"] = draw(st.sampled_from([1, 1, 2, 1, 3]))
-        crop = draw(st.sampled_from(["none", "whole", "half", "percent", "beyond"]))
+        crop = draw(st.sampled_from(["none", "whole", "half", "whole", "percent", "beyond"]))
         if crop != "none":
             made["crop"] = _crop(draw, crop, width, height)
         size = draw(st.sampled_from(["none", "none", "same", "double", "half", "any"]))
@@ -279,12 +280,14 @@ def _shapes(clip: Clip, kind: str) -> st.SearchStrategy[Expression]:
     def shapes(draw: st.DrawFn) -> Any:
         moments = draw(st.sampled_from(_MOMENTS))
         if kind == "polygon":
-            corners = draw(st.sampled_from([3, 3, 4, 5]))
+            corners = draw(st.sampled_from([3, 5, 4, 3]))
             outlines = []
             for moment in moments:
                 points = tuple(
                     Point(x=draw(_lengths(width)), y=draw(_lengths(height))) for _ in range(corners)
                 )
+                if corners == 5:
+                    points = _star(points, width, height)
                 outlines.append(Outline(frame=moment, points=points))
             return Polygon(keyframes=tuple(outlines))
         keys = [_key(_sides(draw, width, height), moment) for moment in moments]
@@ -301,27 +304,31 @@ def _middles(clip: Clip, largest: int) -> st.SearchStrategy[Expression]:
     """
     _, width, height = clip
 
-    def box(place: tuple[int, int, int, str]) -> Box:
-        x, y, size, kind = place
+    def box(place: tuple[int, int, int, str, float]) -> Box:
+        left, top, size, kind, moved = place
+        x, y = left + moved, top + moved
         sides = (x, y, x + max(3, size * width // 12), y + max(3, size * height // 12))
         return _box(kind, [_px(side) for side in sides], None)
 
     places = st.integers(width // 4, width // 2), st.integers(height // 4, height // 2)
     kinds = st.sampled_from(["box", "ellipse"])
-    return st.tuples(*places, st.integers(max(1, largest - 3), largest), kinds).map(box)
+    sizes = st.integers(max(1, largest - 3), largest)
+    return st.tuples(*places, sizes, kinds, st.sampled_from([0, 0.5])).map(box)
 
 
 @cache
 def _anywhere(clip: Clip) -> st.SearchStrategy[Expression]:
-    """Small boxes anywhere in the frame, near each other or not."""
+    """Small boxes anywhere in the frame, near each other or not; some grow from beside a crop."""
     _, width, height = clip
     places = st.integers(0, width - 3), st.integers(0, height - 3)
 
-    def box(place: tuple[int, int, int, int]) -> Box:
-        x, y, wide, high = place
-        return _box("box", [_px(side) for side in (x, y, x + wide, y + high)], None)
+    def box(place: tuple[int, int, int, int, Length | None]) -> Expression:
+        x, y, wide, high, more = place
+        made = _box("box", [_px(side) for side in (x, y, x + wide, y + high)], None)
+        return Grown(of=made, by=more) if more else made
 
-    return st.tuples(*places, st.integers(1, 6), st.integers(1, 6)).map(box)
+    growth = st.sampled_from([None, _px(5), Length(value=25, unit="%"), _px(9)])
+    return st.tuples(*places, st.integers(1, 6), st.integers(1, 6), growth).map(box)
 
 
 @cache
@@ -369,6 +376,14 @@ def _sides(draw: st.DrawFn, width: int, height: int) -> list[Length]:
     """Left, top, right, bottom; mostly, right is to the right of left."""
     x, y = _in_order(draw, width), _in_order(draw, height)
     return [x[0], y[0], x[1], y[1]]
+
+
+def _star(points: Sequence[Point], width: int, height: int) -> tuple[Point, ...]:
+    """Every second of five points around their centre: a polygon that winds around it twice."""
+    places = [(_place(point.x, width), _place(point.y, height)) for point in points]
+    x, y = (sum(axis) / 5 for axis in zip(*places, strict=True))
+    around = sorted(range(5), key=lambda i: math.atan2(places[i][1] - y, places[i][0] - x))
+    return tuple(points[around[2 * number % 5]] for number in range(5))
 
 
 def _in_order(draw: st.DrawFn, extent: int) -> list[Length]:
