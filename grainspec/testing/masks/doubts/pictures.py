@@ -85,6 +85,13 @@ def _opacity(mode: str, inside: int, outside: int, options: str = "") -> Write:
     return write
 
 
+def _opacities(ground: int, one: int, other: int, options: str) -> Write:
+    """Objects of different opacities."""
+    opacity = objects(ground, one, other)
+    grey = np.full_like(opacity, 90)
+    return images(np.stack([grey, grey, grey, opacity], axis=-1), options)
+
+
 def _mode(mode: str, values: Values, options: str = "") -> Write:
     """Images of 32 bits, which only TIFF has."""
 
@@ -219,6 +226,12 @@ def picture_cases() -> dict[str, Case]:
         "nearly transparent, with alpha": doubtful(
             "G320", _opacity("RGBA", 90, 0, ", alpha"), "0 and 90", "threshold 17%"
         ),
+        "hardly opaque, with alpha": doubtful(
+            "G320", _opacity("RGBA", 3, 0, ", alpha"), "0 and 3", "threshold 1%"
+        ),
+        "three opacities, with alpha": doubtful(
+            "G320", _opacities(0, 130, 255, ", alpha"), "0, 130 and 255", "threshold 50%`."
+        ),
         "no transparency, with alpha": doubtful(
             "G308", images(colour, ", alpha"), "has no transparency", "Remove `alpha`"
         ),
@@ -273,6 +286,12 @@ def picture_cases() -> dict[str, Case]:
         "masks of frames that are not used": good(_numbers([0, 1, 2, 7, 9]), ONE),
         "two numbers that count": doubtful(
             "G322", _names(["f0_t0.png", "f1_t2.png", "f2_t4.png"]), "may be", "m/f*_t?.png"
+        ),
+        "two numbers that count, of other lengths": doubtful(
+            "G322",
+            _names(["f8_t6.png", "f9_t8.png", "f10_t12.png"]),
+            "may be `10` or `12`",
+            "Name the masks 00000.png",
         ),
         "two numbers that count, in order": good(
             _names(["f0_t0.png", "f1_t2.png", "f2_t4.png"], ", in_order"), ONE

@@ -25,7 +25,8 @@ from grainspec.testing.masks.doubts.case import (
 from grainspec.testing.masks.videos import write_video
 from grainspec.testing.masks.written import Values, folder_of
 
-PIXELS = WIDTH * HEIGHT
+PIXELS = FRAMES * WIDTH * HEIGHT
+"""The pixels of all frames, which are judged together."""
 
 
 def images(values: Values, options: str = "", **how: Any) -> Write:
@@ -61,29 +62,25 @@ def _jpeg(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(stream).copy()
 
 
-def _greys(white: Values, places: Values, low: int = 60, high: int = 120) -> Values:
-    """A white area, and grey pixels whose values differ from pixel to pixel.
-
-    The last frame is the same as the first, since all frames are judged together.
-    """
-    picture = np.where(white, 255, 0)
-    rows, columns = np.nonzero(places)
-    picture[rows, columns] = low + (7 * rows + 13 * columns) % (high - low)
-    return np.stack([picture.astype(np.uint8)] * FRAMES)
-
-
 def _first(area: Values, count: int) -> Values:
-    """The first so many pixels of an area."""
-    chosen = np.zeros_like(area)
-    rows, columns = np.nonzero(area)
-    chosen[rows[:count], columns[:count]] = True
+    """The first so many pixels of an area, over all frames, ``[F, H, W]``."""
+    chosen = np.zeros((FRAMES, HEIGHT, WIDTH), np.bool_)
+    for frame in range(FRAMES):
+        rows, columns = np.nonzero(area)
+        share = count // FRAMES + (frame < count % FRAMES)
+        chosen[frame, rows[:share], columns[:share]] = True
     return chosen
 
 
 def _soft(bright: int, grey: int) -> Values:
-    """So many white pixels in one place, and so many grey ones far from them."""
-    white = _first(box(10, 10, 70, 110), bright)
-    return _greys(white, _first(box(90, 10, 150, 110), grey))
+    """So many white pixels in one place, and so many grey ones far from them.
+
+    The greys differ from pixel to pixel, so that none has an area of its own.
+    """
+    picture = np.where(_first(box(10, 10, 70, 110), bright), 255, 0)
+    frames, rows, columns = np.nonzero(_first(box(90, 10, 150, 110), grey))
+    picture[frames, rows, columns] = 60 + (7 * rows + 13 * columns) % 60
+    return picture.astype(np.uint8)
 
 
 def _stripes(period: int) -> Values:
@@ -154,19 +151,19 @@ def shade_cases() -> dict[str, Case]:
         "0, 32, 224 and 255": doubtful("G320", images(_noise_at_the_ends((32, 224)))),
         "0, 31, 223 and 255": doubtful("G320", images(_noise_at_the_ends((31, 223)))),
         "0, 3 and 255": doubtful("G320", images(_noise_at_the_ends((3,))), "0, 3 and 255"),
-        "1% of grey": good(images(_soft(4000, PIXELS // 100))),
+        "1% of grey": good(images(_soft(12000, PIXELS // 100))),
         "a pixel more than 1% of grey": doubtful(
-            "G321", images(_soft(4000, PIXELS // 100 + 1)), "1% of the pixels", "threshold 50%"
+            "G321", images(_soft(12000, PIXELS // 100 + 1)), "1% of the pixels", "threshold 50%"
         ),
-        "5% of grey": doubtful("G321", images(_soft(4000, PIXELS // 20)), "5% of the pixels"),
+        "5% of grey": doubtful("G321", images(_soft(12000, PIXELS // 20)), "5% of the pixels"),
         "a pixel more than 5% of grey": doubtful(
-            "G320", images(_soft(4000, PIXELS // 20 + 1)), "many shades of grey", "threshold 50%"
+            "G320", images(_soft(12000, PIXELS // 20 + 1)), "many shades of grey", "threshold 50%"
         ),
-        "as much grey as white": doubtful("G321", images(_soft(100, 100))),
-        "more grey than white": doubtful("G320", images(_soft(100, 101)), "many shades of grey"),
-        "0.5% of grey, more than white": doubtful("G321", images(_soft(50, PIXELS // 200))),
-        "0.2% of grey": good(images(_soft(100, PIXELS // 500))),
-        "a pixel more than 0.2% of grey": doubtful("G321", images(_soft(100, PIXELS // 500 + 1))),
+        "as much grey as white": doubtful("G321", images(_soft(300, 300))),
+        "more grey than white": doubtful("G320", images(_soft(300, 301)), "many shades of grey"),
+        "0.5% of grey, more than white": doubtful("G321", images(_soft(150, PIXELS // 200))),
+        "0.2% of grey": good(images(_soft(300, PIXELS // 500))),
+        "a pixel more than 0.2% of grey": doubtful("G321", images(_soft(300, PIXELS // 500 + 1))),
         "a fifth of white is grey": good(images(_soft(5 * (PIXELS // 500 + 1), PIXELS // 500 + 1))),
         "more than a fifth of white is grey": doubtful(
             "G321", images(_soft(5 * (PIXELS // 500 + 1) - 1, PIXELS // 500 + 1))
@@ -175,10 +172,10 @@ def shade_cases() -> dict[str, Case]:
         "a third of all pixels is an edge": doubtful("G320", images(_stripes(3)), "many shades"),
         "a grey area of 4x3 pixels": good(images(_patch(4, 3))),
         "a grey area of 5x3 pixels": doubtful("G320", images(_patch(5, 3)), "0, 100 and 255"),
-        "24 areas": doubtful("G320", images(_many(24)), "have the values 40, "),
+        "24 areas": doubtful("G320", images(_many(24)), "have the values 40, ", "105, …"),
         "25 areas": doubtful("G320", images(_many(25)), "many shades of grey"),
-        "many greys, with a threshold": good(images(_soft(100, 3000), ", threshold 50%")),
-        "many greys, with an index": good(images(_soft(100, 3000), ", index 255")),
+        "many greys, with a threshold": good(images(_soft(300, 9000), ", threshold 50%")),
+        "many greys, with an index": good(images(_soft(300, 9000), ", index 255")),
         "255 only": good(images(objects(255, 255, 255))),
         "H.264": good(_video((ONE * 255).astype(np.uint8), "libx264", "m.mp4", "yuv420p")),
         "a grey object in JPEG": doubtful(
