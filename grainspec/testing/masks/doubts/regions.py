@@ -95,6 +95,9 @@ def region_cases() -> dict[str, Case]:
         "during, with an empty frame": doubtful(
             "G315", _regions(_shown(1), form=f"{masks} during 1..2"), "is empty on frame 2"
         ),
+        "during, by a name": good(
+            _regions(ONE, form=f"{masks} during 0..1; bear grow 2px - bear"), _shown(0, 1)
+        ),
         "during, grown": good(_regions(ONE, form=f"({masks} during 0..1) grow 0px"), _shown(0, 1)),
         "during, without another region": good(
             _regions(ONE, form=f"{masks} during 0..1 - box(0%, 0%, 1%, 1%)"), _shown(0, 1)

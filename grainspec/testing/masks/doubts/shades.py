@@ -23,7 +23,7 @@ from grainspec.testing.masks.doubts.case import (
     good,
 )
 from grainspec.testing.masks.videos import write_video
-from grainspec.testing.masks.written import Values, folder_of
+from grainspec.testing.masks.written import Values, folder_of, white
 
 PIXELS = FRAMES * WIDTH * HEIGHT
 """The pixels of all frames, which are judged together."""
@@ -97,6 +97,33 @@ def _patch(wide: int, high: int, value: int = 100) -> Values:
     picture = np.where(box(20, 20, 80, 90), 255, 0)
     picture[box(120, 50, 120 + wide, 50 + high)] = value
     return np.stack([picture.astype(np.uint8)] * FRAMES)
+
+
+def _lossy(values: Values, options: str = "") -> Write:
+    """Save pictures as WebP, exactly; but its values may have been compressed, as in JPEG."""
+
+    def write(folder: Path) -> str:
+        grey = values[..., None].repeat(3, -1) if values.ndim == 3 else values
+        folder_of(folder / "m", grey, "{:05}.webp", lossless=True)
+        return f'masks("m"{options})'
+
+    return write
+
+
+def _uneven_patch(by: int) -> Values:
+    """A grey area of 18x3 pixels, of which every other column is a bit brighter."""
+    values = _patch(18, 3)
+    values[:, :, 1::2][values[:, :, 1::2] == 100] += by
+    return values
+
+
+def _tinted(count: int, blue: int) -> Values:
+    """A white object, of which so many pixels of each frame have a tint."""
+    values = white(ONE)[..., None].repeat(3, -1)
+    for frame, mask in zip(values, ONE, strict=True):
+        rows, columns = np.nonzero(mask)
+        frame[rows[:count], columns[:count]] = 250, 250, blue
+    return np.asarray(values)
 
 
 def _many(count: int) -> Values:
@@ -181,6 +208,17 @@ def shade_cases() -> dict[str, Case]:
         "a grey object in JPEG": doubtful(
             "G321", images(_patch(16, 16), names="{:05}.jpg"), "threshold 50%"
         ),
+        "WebP, a grey area of 17x3 pixels": good(_lossy(_patch(17, 3))),
+        "WebP, a grey area of 18x3 pixels": doubtful("G321", _lossy(_patch(18, 3))),
+        "WebP, 5 levels of difference": doubtful("G321", _lossy(_uneven_patch(5))),
+        "WebP, 6 levels of difference": good(_lossy(_uneven_patch(6))),
+        "WebP, 0 and 31": doubtful("G307", _lossy(objects(0, 31, 0)), "values 0 and 31"),
+        "WebP, 0 and 32": doubtful("G320", _lossy(objects(0, 32, 0)), "threshold 6%"),
+        "WebP, 0 and 31, inverted": good(_lossy(objects(0, 31, 0), ", invert")),
+        "WebP, a tint of 32 levels": good(_lossy(_tinted(9999, 250 - 32))),
+        "WebP, a tint of 33 levels": doubtful("G320", _lossy(_tinted(9999, 250 - 33)), "#fafad9"),
+        "WebP, 19 pixels in colour": good(_lossy(_tinted(19, 0))),
+        "WebP, 20 pixels in colour": doubtful("G320", _lossy(_tinted(20, 0)), "#fafa00"),
         "ids in H.264": doubtful(
             "G307",
             _video(objects(0, 1, 2), "libx264", "m.mp4", "yuv420p"),
