@@ -83,6 +83,15 @@ def _soft(bright: int, grey: int) -> Values:
     return picture.astype(np.uint8)
 
 
+def _band(width: int) -> Values:
+    """Black and white, with a band of greys between them."""
+    column = np.arange(WIDTH)
+    greys = 60 + (np.arange(HEIGHT)[:, None] * 7 + column * 13) % 60
+    picture = np.where(column < 40, 0, np.where(column < 40 + width, greys, 255))
+    picture[100:] = 0
+    return np.stack([picture.astype(np.uint8)] * FRAMES)
+
+
 def _stripes(period: int) -> Values:
     """Columns of black, grey, white and so on; one column of each period is grey."""
     column = np.arange(WIDTH) % period
@@ -199,6 +208,9 @@ def shade_cases() -> dict[str, Case]:
         "a third of all pixels is an edge": doubtful("G320", images(_stripes(3)), "many shades"),
         "a grey area of 4x3 pixels": good(images(_patch(4, 3))),
         "a grey area of 5x3 pixels": doubtful("G320", images(_patch(5, 3)), "0, 100 and 255"),
+        "an edge of 4 pixels": good(images(_band(4))),
+        "an edge of 8 pixels": doubtful("G321", images(_band(8))),
+        "8 areas": doubtful("G320", images(_many(8)), "162, 193, 224 and 255"),
         "24 areas": doubtful("G320", images(_many(24)), "have the values 40, ", "105, …"),
         "25 areas": doubtful("G320", images(_many(25)), "many shades of grey"),
         "many greys, with a threshold": good(images(_soft(300, 9000), ", threshold 50%")),
