@@ -44,6 +44,15 @@ def _bands(count: int) -> Values:
     return np.broadcast_to(row, (FRAMES, HEIGHT, WIDTH, 3)).astype(np.uint8)
 
 
+def _kinds(count: int) -> Values:
+    """So many kinds of colours that are far from each other, each of three that are near."""
+    band = np.arange(WIDTH) * count // WIDTH
+    near = (np.arange(HEIGHT) % 3)[:, None]
+    levels = [64 * (band % 4) + 8, 64 * (band // 4) + 8]
+    row = np.stack([levels[0] + near, levels[1] + 0 * near, 200 + 0 * band + 0 * near], axis=-1)
+    return np.broadcast_to(row, (FRAMES, HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
 def _palette(values: Values, *entries: Rgb, options: str = "", **how: Any) -> Write:
     """Palette images; the palette has these entries."""
 
@@ -184,6 +193,16 @@ def picture_cases() -> dict[str, Case]:
         ),
         "a picture in JPEG": doubtful(
             "G320", images(_bands(60), names="{:05}.jpg"), "pictures with many colours"
+        ),
+        "12 kinds of colours in WebP": doubtful(
+            "G320",
+            images(_kinds(12), names="{:05}.webp", lossless=True),
+            "Compression has changed",
+        ),
+        "13 kinds of colours in WebP": doubtful(
+            "G320",
+            images(_kinds(13), names="{:05}.webp", lossless=True),
+            "pictures with many colours",
         ),
         "a tint in JPEG": good(
             images(colours((250, 250, 240), (0, 0, 0)), names="{:05}.jpg", quality=95)
