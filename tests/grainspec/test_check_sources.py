@@ -203,6 +203,15 @@ def lag(masks: Masks) -> Masks:
     return np.concatenate([masks[:1], masks[:-1]])
 
 
+def boxes(masks: Masks) -> Masks:
+    found = np.zeros_like(masks)
+    for frame, mask in enumerate(masks):
+        if mask.any():
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            found[frame, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return found
+
+
 PLANTED: dict[str, tuple[type[Bug], str]] = {
     "lag": (after(lag), "those of one frame earlier"),
     "lag, rolled": (after(lambda m: np.roll(m, 1, 0)), "those of one frame earlier"),
@@ -246,6 +255,11 @@ PLANTED: dict[str, tuple[type[Bug], str]] = {
     "an axis more": (after(lambda m: m[:, None]), "drop the axis of length 1"),
     "empty": (after(lambda m: m & False), "the mask is empty on every frame"),
     "full": (after(lambda m: m | True), "the mask is full on every frame"),
+    "boxes": (after(boxes), "the masks are boxes around the object"),
+    "all frames": (
+        after(lambda m: m.any(0)[None].repeat(len(m), 0)), "those of all frames together"
+    ),
+    "trail": (after(lambda m: m | lag(m)), "the masks contain those of one frame earlier, too"),
     "lost": (Lost, "the masks are empty"),
     "kept": (Keeps, ""),
 }  # fmt: skip
@@ -319,6 +333,25 @@ def test_clips_without_truth(bug: str, property_: str) -> None:
     with pytest.raises(Broken) as raised:
         check_region_source(source, drawn_clip(5).frames)
     assert raised.value.invariant == property_
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ("left", np.s_[:, :, -1]),
+        ("right", np.s_[:, :, 0]),
+        ("upper", np.s_[:, -1]),
+        ("lower", np.s_[:, 0]),
+    ],
+)
+def test_the_edges_of_the_frame_count(part: str, place: Any) -> None:
+    def cut(frames: np.ndarray) -> Masks:
+        masks = red(frames).copy()
+        masks[place] = False
+        return masks
+
+    with pytest.raises(Broken, match=f"crop: the mask of the {part} part is not the {part} part"):
+        check_region_source(cut)
 
 
 def test_without_truth_a_lag_shows_in_reverse() -> None:

@@ -192,14 +192,22 @@ def _start(trial: Trial, masks: Mask) -> None:
 
 
 def _crop(trial: Trial, masks: Mask) -> None:
-    height, width = trial.frames.shape[1:3]
-    message = "the mask of the {0} half is not the {0} half of the mask"
-    if width > 1:
-        left = slice(width // 2)
-        _changed("crop", message.format("left"), trial, masks, lambda clip: clip[:, :, left])
-    if height > 1:
-        upper = slice(height // 2)
-        _changed("crop", message.format("upper"), trial, masks, lambda clip: clip[:, upper])
+    """Cut the clip through the object, so that it touches the edges of both parts."""
+    known = masks if trial.truth is None else trial.truth
+    largest = known[known.sum(axis=(1, 2)).argmax()]
+    if not largest.any():
+        return
+    row, column = (int(np.median(places)) for places in np.nonzero(largest))
+    parts: dict[str, Change] = {
+        "left": lambda clip: clip[:, :, :column],
+        "right": lambda clip: clip[:, :, column:],
+        "upper": lambda clip: clip[:, :row],
+        "lower": lambda clip: clip[:, row:],
+    }
+    for name, part in parts.items():
+        if part(trial.frames).size:
+            message = f"the mask of the {name} part is not the {name} part of the mask"
+            _changed("crop", message, trial, masks, part)
 
 
 def _size(trial: Trial, masks: Mask) -> None:
@@ -247,9 +255,9 @@ CHECKS: Mapping[str, Callable[[Trial, Mask], None]] = {
     "transpose": _transpose,
     "reversal": _reversal,
     "start": _start,
-    "crop": _crop,
     "size": _size,
     "length": _length,
+    "crop": _crop,
     "calls": _calls,
 }
 """The properties of a clip, in the order of testing."""

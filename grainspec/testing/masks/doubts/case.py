@@ -36,7 +36,8 @@ class Case:
 
     ``code`` is that of the only finding, None for no finding. Its message or its cure must have
     the words ``says``. ``region`` are the pixels of the first region, if they are known. ``video``
-    is the clip, with settings; the default is that of all cases.
+    is the clip, with settings; the default is that of all cases. The last ``kept`` regions are kept
+    instead of edited.
     """
 
     write: Write
@@ -44,6 +45,7 @@ class Case:
     says: tuple[str, ...] = ()
     region: Mask | None = None
     video: str = '"../clip"'
+    kept: int = 0
 
 
 def good(write: Write, region: Mask | None = None, video: str = Case.video) -> Case:
@@ -51,6 +53,6 @@ def good(write: Write, region: Mask | None = None, video: str = Case.video) -> C
     return Case(write, region=region, video=video)
 
 
-def doubtful(code: str, write: Write, *says: str, video: str = Case.video) -> Case:
+def doubtful(code: str, write: Write, *says: str, video: str = Case.video, kept: int = 0) -> Case:
     """A case that must have this finding, with these words."""
-    return Case(write, code, says, video=video)
+    return Case(write, code, says, video=video, kept=kept)
