@@ -140,10 +140,12 @@ def test_every_public_name_has_an_example() -> None:
                 assert f".{name}(" in shown, name
     for name in set(grainspec.testing.__all__) - {
         "INVARIANTS",
+        "REGION_PROPERTIES",
         "Case",
         "Compiler",
         "FileResult",
         "Invariant",
+        "Scene",
     }:
         assert ">>> " in str(getattr(grainspec.testing, name).__doc__), name
 

@@ -203,7 +203,7 @@ def samples() -> list[Worked]:
     found: list[tuple[EditSpec, Layout]] = []
 
     @settings(max_examples=20, derandomize=True, phases=[Phase.generate], database=None)
-    @given(plans())
+    @given(plans(backbone=BACKBONE))
     def collect(case: Case) -> None:
         found.append((case.spec, case.layout))
 

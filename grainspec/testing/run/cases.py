@@ -108,11 +108,10 @@ class Checker:
         except Broken as broken:
             return broken
         except Exception as error:
-            broken = Broken(
-                "binding", f"binding the regions raised {type(error).__name__}: {error}"
-            )
-            broken.__cause__ = error
-            return broken
+            message = f"binding the regions raised {type(error).__name__}: {error}"
+            crash = Broken("binding", message)
+            crash.__cause__ = error
+            return crash
         return None
 
     def region_broken(self, spec: EditSpec, name: str) -> Broken | None:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-import grainspec
+from grainspec.checking import check_all
+from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
+from grainspec.regions.bind import bind_regions
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.masks.doubts.case import FRAMES, HEIGHT, WIDTH, Case
 from grainspec.testing.masks.doubts.table import CASES
 from grainspec.testing.masks.written import write_clip
+from grainspec.text.parse import parse
 
 
 def check_mask_findings(
@@ -46,7 +49,7 @@ def _check(name: str, case: Case, place: Path) -> None:
     where = {"case": name, "region": regions}
     try:
         read, found = _bound(spec, place)
-        checked = grainspec.check(spec, base=place)
+        checked = check_meaning(spec) + list(check_all(spec, place).findings)
     except Exception as error:
         raise Broken("findings", f"{type(error).__name__} was raised: {error}", **where) from error
     codes = [finding.code for finding in found]
@@ -75,13 +78,13 @@ def _spec(regions: str) -> EditSpec:
     statements += [f'edit {word} -> "{word}"' for word in words]
     target = " ".join(words)
     video = f'video "../clip" {{ size {WIDTH}x{HEIGHT} }}'
-    return grainspec.parse(f'grain 1 {video} target "{target}" {" ".join(statements)}')
+    return parse(f'grain 1 {video} target "{target}" {" ".join(statements)}')
 
 
 def _bound(spec: EditSpec, place: Path) -> tuple[Mask | None, Sequence[Diagnostic]]:
     """The first region's pixels, and all findings; None instead of pixels if there is an error."""
     try:
-        bound = grainspec.bind(spec, base=place)
+        bound = bind_regions(spec, place)
     except GrainError as error:
         return None, error.diagnostics
     return bound.regions.mask(spec.regions[0].name), bound.warnings
