@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,42 @@ def test_kept_pixels_and_parts_are_looked_at() -> None:
         kept = np.zeros_like(whole)
         kept[0, 5, 63] = True
         check_plan(spec, layout, BACKBONE, kept=kept)
+
+
+@pytest.mark.slow  # seconds each: Hypothesis runs a failing test some hundred times
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tokens that are a part's and its owner's",
+        "masks of the frame before",
+        "area over all frames",
+    ],
+)
+def test_failures_shrink_to_a_small_case_in_15_seconds(name: str) -> None:
+    smallest: list[Case] = []
+
+    @settings(
+        max_examples=300,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+    )
+    @given(plans(backbone=BACKBONE))
+    def holds(case: Case) -> None:
+        assert case.regions is not None
+        broken = Case.of(case.spec, case.regions, BACKBONE, compiler=MUTANTS[name])
+        smallest[:] = [broken]
+        check_case(broken)
+
+    start = time.process_time()
+    with pytest.raises(Broken):
+        holds()
+    assert time.process_time() - start < 15
+    (case,) = smallest
+    assert case.layout.bits_FHW.size <= 2 * 16 * 8
+    assert len(case.spec.edits) <= 2
 
 
 # --- files ---
