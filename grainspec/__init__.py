@@ -16,6 +16,7 @@ Each name is imported on first use, so that the command ``grain`` starts quickly
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,8 @@ def __getattr__(name: str) -> Any:
         return import_module("grainspec.testing")
     for module, names in _HOMES.items():
         if name in names:
+            if sys.modules.get("hypothesis"):  # in tests, where `from_type` knows grainspec's types
+                import_module("grainspec.testing.hypothesis_types").register()
             return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -20,7 +20,7 @@ from grainspec.model import settings as blocks
 from grainspec.model.expressions import Expression
 from grainspec.regions.layout import Layout
 from grainspec.testing import Case, layouts, plans, word_backbone
-from grainspec.testing.hypothesis_types import TYPES, register
+from grainspec.testing.hypothesis_types import TYPES, register, register_if_used
 
 ROOT = Path(__file__).parents[2]
 FEW = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
@@ -60,12 +60,12 @@ def test_expressions_too(expression: object) -> None:
     assert eval(repr(expression), PASTED) == expression
 
 
-def test_types_are_registered_once_they_are_imported() -> None:
+def test_types_are_registered_once_grainspec_is_used() -> None:
     code = """
 import sys
-from grainspec.testing.hypothesis_types import register
+from grainspec.testing.hypothesis_types import register_if_used
 import hypothesis
-register()
+register_if_used()
 heavy = {"pydantic", "numpy", "lark", "grainspec.model.spec"} & sys.modules.keys()
 assert not heavy, heavy
 from hypothesis import strategies as st, find
@@ -80,7 +80,7 @@ assert find(st.from_type(Layout), lambda layout: True).names == ("left", "right"
 def test_the_entry_point() -> None:
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     module, _, name = points["hypothesis"]["grainspec"].partition(":")
-    assert getattr(import_module(module), name) is register
+    assert getattr(import_module(module), name) is register_if_used
 
 
 # --- values as code ------------------------------------------------------------------------------
