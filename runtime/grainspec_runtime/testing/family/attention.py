@@ -5,7 +5,7 @@ Dimensions: P passes, F frames, N tokens of a frame, T text tokens, H heads, d h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.testing.broken import Broken
 from grainspec_runtime.modulation.layers import Attend, AttentionLayer
+from grainspec_runtime.testing.family.corners import CORNERS, corner_mask, means_of_corners
 from grainspec_runtime.testing.family.definition import Arguments, Pass, cause_of, layer_attention
 from grainspec_runtime.testing.family.loaded import CLOSE
 from grainspec_runtime.testing.family.observe import ByDefinition, Probe, Received
@@ -90,7 +91,8 @@ def layers(subject: Subject) -> None:
             require(
                 text == backbone.max_tokens,
                 name,
-                f"the layer {layer.name} has {text} text tokens, described {backbone.max_tokens}",
+                f"the layer {layer.name} is of the kind cross, but has {text} keys, where there are "
+                f"{backbone.max_tokens} text tokens",
             )
 
 
@@ -107,7 +109,7 @@ def tokens(subject: Subject) -> None:
         # frames take turns, in the unconditional pass and in the other
         for row in (place % frames, frames + place % frames):
             changed = base.clone()
-            changed[row] += 0.02 * noise[row] * _mask(corner, base.shape[-2:])
+            changed[row] += 0.02 * noise[row] * corner_mask(corner, base.shape[-2:])
             for layer, query in _queries(subject, probe, changed).items():
                 away_BN = (query - before[layer]).norm(dim=-1).mean(1)
                 _check_frame(subject, layer, away_BN, row)
@@ -117,19 +119,6 @@ def tokens(subject: Subject) -> None:
 def _queries(subject: Subject, probe: Probe, latents: Tensor) -> dict[AttentionLayer, Tensor]:
     subject.prediction(probe, ("", TARGET), latents=latents)
     return {layer: received.query for layer, received in probe.seen.items()}
-
-
-CORNERS = ("top left", "top right", "bottom left", "bottom right")
-
-
-def _mask(corner: str, size: Sequence[int]) -> Tensor:
-    """1 in a corner of a frame, without the middle row and column of odd sizes."""
-    rows, columns = size
-    mask = torch.zeros(rows, columns)
-    top = slice(rows // 2) if "top" in corner else slice((rows + 1) // 2, None)
-    left = slice(columns // 2) if "left" in corner else slice((columns + 1) // 2, None)
-    mask[top, left] = 1
-    return mask
 
 
 def _check_frame(subject: Subject, layer: AttentionLayer, away_BN: Tensor, row: int) -> None:
@@ -150,12 +139,7 @@ def _check_corner(subject: Subject, layer: AttentionLayer, away_N: Tensor, corne
     rows, columns = subject.backbone.grids(COLUMNS * unit, ROWS * unit)[layer.level]
     if min(rows, columns) < 2 * COLUMNS:  # every token sees the whole frame
         return
-    away_hw = away_N.reshape(rows, columns)
-    means = {
-        each: float((away_hw * mask).sum() / mask.sum())
-        for each in CORNERS
-        for mask in [_mask(each, (rows, columns))]
-    }
+    means = means_of_corners(away_N.reshape(rows, columns))
     found = max(means, key=means.__getitem__)
     others = [mean for each, mean in means.items() if each != found]
     require(
