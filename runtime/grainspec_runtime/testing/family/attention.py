@@ -91,8 +91,8 @@ def layers(subject: Subject) -> None:
             require(
                 text == backbone.max_tokens,
                 name,
-                f"the layer {layer.name} is of the kind cross, but has {text} keys, where there are "
-                f"{backbone.max_tokens} text tokens",
+                f"the layer {layer.name} is of the kind cross, but has {text} keys, where there "
+                f"are {backbone.max_tokens} text tokens",
             )
 
 
