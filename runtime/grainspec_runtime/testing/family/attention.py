@@ -175,7 +175,7 @@ def labels(subject: Subject) -> None:
         attention = subject.attention(plan, plan.attention)
         attention.begin_step(0, STEPS, TIMESTEP)
         for layer, received in _one_of_each(seen):
-            q, k, v = _drawn(received, subject.seed)
+            q, k, v = drawn(received, subject.seed)
             out = _computed(attention, layer, q, k, v)
             _compare_layer(plan, layer, out, (q, k, v), Pass(0, STEPS, TIMESTEP), settings)
 
@@ -189,7 +189,7 @@ def _one_of_each(seen: dict[AttentionLayer, Received]) -> Iterator[tuple[Attenti
             yield layer, received
 
 
-def _drawn(received: Received, seed: int) -> Received:
+def drawn(received: Received, seed: int) -> Received:
     """Queries, keys and values of a layer's shapes, of a normal distribution."""
     generator = torch.Generator().manual_seed(seed)
     q, k, v = (torch.randn(tensor.shape, generator=generator) for tensor in received)
@@ -244,16 +244,16 @@ def conditional(subject: Subject) -> None:
     for attention in (without, with_plan):
         attention.begin_step(0, STEPS, TIMESTEP)
     for layer, received in _one_of_each(probed(subject).seen):
-        drawn = _drawn(received, subject.seed)
-        before = _computed(without, layer, *drawn)
-        after = _computed(with_plan, layer, *drawn)
+        inputs = drawn(received, subject.seed)
+        before = _computed(without, layer, *inputs)
+        after = _computed(with_plan, layer, *inputs)
         require(
             torch.equal(after[:count], before[:count]),
             name,
             "the plan changes the unconditional pass",
             layer=layer.name,
         )
-        alone = _computed(with_plan, layer, *(tensor[count:] for tensor in drawn))
+        alone = _computed(with_plan, layer, *(tensor[count:] for tensor in inputs))
         require(
             torch.allclose(alone, after[count:], atol=CLOSE),
             name,
@@ -281,21 +281,30 @@ def _with(plan: MaskPlan, settings: Modulation) -> MaskPlan:
 @family_property("steps")
 def steps(subject: Subject) -> None:
     """A plan acts at the steps of `until`, as strongly as the schedule says."""
-    plan = subject.plan("until 30% decay 2")
-    attention = subject.attention(plan, plan.attention)
     seen = probed(subject).seen
-    for step, timestep in ((0, 900.0), (2, 700.0), (3, 600.0), (9, 1.0), (1, 800.0)):
-        attention.begin_step(step, STEPS, timestep)
-        for layer, received in list(_one_of_each(seen))[:2]:
-            drawn = _drawn(received, subject.seed)
-            out = _computed(attention, layer, *drawn)
-            at = Pass(step, STEPS, timestep)
-            settings = f"until 30% decay 2, step {step} of {STEPS} at timestep {timestep:g}"
-            try:
-                _compare_layer(plan, layer, out, drawn, at, settings)
-            except Broken as broken:
-                message = str(broken).removeprefix("labels: ").rpartition(" (level")[0]
-                raise Broken("steps", message, **broken.where) from None
+    for until, when in UNTIL.items():
+        plan = subject.plan(f"until {until} decay 2")
+        attention = subject.attention(plan, plan.attention)
+        for step, timestep in when:
+            attention.begin_step(step, STEPS, timestep)
+            for layer, received in list(_one_of_each(seen))[:2]:
+                inputs = drawn(received, subject.seed)
+                out = _computed(attention, layer, *inputs)
+                at = Pass(step, STEPS, timestep)
+                settings = f"until {until} decay 2, step {step} of {STEPS} at {timestep:g}"
+                try:
+                    _compare_layer(plan, layer, out, inputs, at, settings)
+                except Broken as broken:
+                    message = str(broken).removeprefix("labels: ").rpartition(" (level")[0]
+                    raise Broken("steps", message, **broken.where) from None
+
+
+UNTIL = {
+    "30%": ((0, 900.0), (2, 700.0), (3, 600.0), (9, 1.0), (1, 800.0)),
+    "50%": ((4, 500.0), (5, 400.0)),
+    "1%": ((0, 900.0), (1, 800.0)),
+}
+"""Steps and timesteps to look at, the last modulated step and the one after it among them."""
 
 
 @family_property("unmodulated")
