@@ -5,7 +5,7 @@ Dimensions: P passes, F frames, N tokens of a frame, T text tokens, H heads, d h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.testing.broken import Broken
 from grainspec_runtime.modulation.layers import Attend, AttentionLayer
+from grainspec_runtime.testing.family.corners import CORNERS, corner_mask, means_of_corners
 from grainspec_runtime.testing.family.definition import Arguments, Pass, cause_of, layer_attention
 from grainspec_runtime.testing.family.loaded import CLOSE
 from grainspec_runtime.testing.family.observe import ByDefinition, Probe, Received
@@ -90,7 +91,8 @@ def layers(subject: Subject) -> None:
             require(
                 text == backbone.max_tokens,
                 name,
-                f"the layer {layer.name} has {text} text tokens, described {backbone.max_tokens}",
+                f"the layer {layer.name} is of the kind cross, but has {text} keys, where there "
+                f"are {backbone.max_tokens} text tokens",
             )
 
 
@@ -107,7 +109,7 @@ def tokens(subject: Subject) -> None:
         # frames take turns, in the unconditional pass and in the other
         for row in (place % frames, frames + place % frames):
             changed = base.clone()
-            changed[row] += 0.02 * noise[row] * _mask(corner, base.shape[-2:])
+            changed[row] += 0.02 * noise[row] * corner_mask(corner, base.shape[-2:])
             for layer, query in _queries(subject, probe, changed).items():
                 away_BN = (query - before[layer]).norm(dim=-1).mean(1)
                 _check_frame(subject, layer, away_BN, row)
@@ -117,19 +119,6 @@ def tokens(subject: Subject) -> None:
 def _queries(subject: Subject, probe: Probe, latents: Tensor) -> dict[AttentionLayer, Tensor]:
     subject.prediction(probe, ("", TARGET), latents=latents)
     return {layer: received.query for layer, received in probe.seen.items()}
-
-
-CORNERS = ("top left", "top right", "bottom left", "bottom right")
-
-
-def _mask(corner: str, size: Sequence[int]) -> Tensor:
-    """1 in a corner of a frame, without the middle row and column of odd sizes."""
-    rows, columns = size
-    mask = torch.zeros(rows, columns)
-    top = slice(rows // 2) if "top" in corner else slice((rows + 1) // 2, None)
-    left = slice(columns // 2) if "left" in corner else slice((columns + 1) // 2, None)
-    mask[top, left] = 1
-    return mask
 
 
 def _check_frame(subject: Subject, layer: AttentionLayer, away_BN: Tensor, row: int) -> None:
@@ -150,12 +139,7 @@ def _check_corner(subject: Subject, layer: AttentionLayer, away_N: Tensor, corne
     rows, columns = subject.backbone.grids(COLUMNS * unit, ROWS * unit)[layer.level]
     if min(rows, columns) < 2 * COLUMNS:  # every token sees the whole frame
         return
-    away_hw = away_N.reshape(rows, columns)
-    means = {
-        each: float((away_hw * mask).sum() / mask.sum())
-        for each in CORNERS
-        for mask in [_mask(each, (rows, columns))]
-    }
+    means = means_of_corners(away_N.reshape(rows, columns))
     found = max(means, key=means.__getitem__)
     others = [mean for each, mean in means.items() if each != found]
     require(
@@ -191,7 +175,7 @@ def labels(subject: Subject) -> None:
         attention = subject.attention(plan, plan.attention)
         attention.begin_step(0, STEPS, TIMESTEP)
         for layer, received in _one_of_each(seen):
-            q, k, v = _drawn(received, subject.seed)
+            q, k, v = drawn(received, subject.seed)
             out = _computed(attention, layer, q, k, v)
             _compare_layer(plan, layer, out, (q, k, v), Pass(0, STEPS, TIMESTEP), settings)
 
@@ -205,7 +189,7 @@ def _one_of_each(seen: dict[AttentionLayer, Received]) -> Iterator[tuple[Attenti
             yield layer, received
 
 
-def _drawn(received: Received, seed: int) -> Received:
+def drawn(received: Received, seed: int) -> Received:
     """Queries, keys and values of a layer's shapes, of a normal distribution."""
     generator = torch.Generator().manual_seed(seed)
     q, k, v = (torch.randn(tensor.shape, generator=generator) for tensor in received)
@@ -260,16 +244,16 @@ def conditional(subject: Subject) -> None:
     for attention in (without, with_plan):
         attention.begin_step(0, STEPS, TIMESTEP)
     for layer, received in _one_of_each(probed(subject).seen):
-        drawn = _drawn(received, subject.seed)
-        before = _computed(without, layer, *drawn)
-        after = _computed(with_plan, layer, *drawn)
+        inputs = drawn(received, subject.seed)
+        before = _computed(without, layer, *inputs)
+        after = _computed(with_plan, layer, *inputs)
         require(
             torch.equal(after[:count], before[:count]),
             name,
             "the plan changes the unconditional pass",
             layer=layer.name,
         )
-        alone = _computed(with_plan, layer, *(tensor[count:] for tensor in drawn))
+        alone = _computed(with_plan, layer, *(tensor[count:] for tensor in inputs))
         require(
             torch.allclose(alone, after[count:], atol=CLOSE),
             name,
@@ -297,21 +281,30 @@ def _with(plan: MaskPlan, settings: Modulation) -> MaskPlan:
 @family_property("steps")
 def steps(subject: Subject) -> None:
     """A plan acts at the steps of `until`, as strongly as the schedule says."""
-    plan = subject.plan("until 30% decay 2")
-    attention = subject.attention(plan, plan.attention)
     seen = probed(subject).seen
-    for step, timestep in ((0, 900.0), (2, 700.0), (3, 600.0), (9, 1.0), (1, 800.0)):
-        attention.begin_step(step, STEPS, timestep)
-        for layer, received in list(_one_of_each(seen))[:2]:
-            drawn = _drawn(received, subject.seed)
-            out = _computed(attention, layer, *drawn)
-            at = Pass(step, STEPS, timestep)
-            settings = f"until 30% decay 2, step {step} of {STEPS} at timestep {timestep:g}"
-            try:
-                _compare_layer(plan, layer, out, drawn, at, settings)
-            except Broken as broken:
-                message = str(broken).removeprefix("labels: ").rpartition(" (level")[0]
-                raise Broken("steps", message, **broken.where) from None
+    for until, when in UNTIL.items():
+        plan = subject.plan(f"until {until} decay 2")
+        attention = subject.attention(plan, plan.attention)
+        for step, timestep in when:
+            attention.begin_step(step, STEPS, timestep)
+            for layer, received in list(_one_of_each(seen))[:2]:
+                inputs = drawn(received, subject.seed)
+                out = _computed(attention, layer, *inputs)
+                at = Pass(step, STEPS, timestep)
+                settings = f"until {until} decay 2, step {step} of {STEPS} at {timestep:g}"
+                try:
+                    _compare_layer(plan, layer, out, inputs, at, settings)
+                except Broken as broken:
+                    message = str(broken).removeprefix("labels: ").rpartition(" (level")[0]
+                    raise Broken("steps", message, **broken.where) from None
+
+
+UNTIL = {
+    "30%": ((0, 900.0), (2, 700.0), (3, 600.0), (9, 1.0), (1, 800.0)),
+    "50%": ((4, 500.0), (5, 400.0)),
+    "1%": ((0, 900.0), (1, 800.0)),
+}
+"""Steps and timesteps to look at, the last modulated step and the one after it among them."""
 
 
 @family_property("unmodulated")

@@ -12,6 +12,7 @@ from grainspec_runtime.testing.family import (  # isort: skip - in the order of 
     before_loading as before_loading,
     loaded as loaded,
     attention as attention,
+    limits as limits,
     words as words,
     whole as whole,
 )
@@ -55,6 +56,7 @@ def check_family(
     - ``recorder``: a recorder sees every layer, and changes nothing.
     - ``definition``: the whole denoiser under a plan predicts what it does with every layer
       computed by definition.
+    - ``mismatch``, ``paths``: a plan for other frames is refused; motion paths are followed.
     - ``restored``: the denoiser is restored, whatever is raised.
     - ``phrases``: isolated phrases are encoded by themselves, at their text tokens alone.
     - ``pipelines``, ``edits``: a plan on a pipeline of the user, and a whole edit.

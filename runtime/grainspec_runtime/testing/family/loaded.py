@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grainspec.model.spec import Inject, Sampler
+from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.testing.family.corners import CORNERS, corner_mask, most_changed
 from grainspec_runtime.testing.family.registry import family_property, require
 from grainspec_runtime.testing.family.subject import TARGET, Subject, unmodulated
 
@@ -59,6 +62,46 @@ def latents(subject: Subject) -> None:
         name,
         f"decoded frames are {decoded.dtype} {decoded.shape}, the clip uint8 {clip.shape}",
     )
+    _check_places(subject, encoded, decoded)
+
+
+def _check_places(subject: Subject, encoded: Tensor, decoded: Frames) -> None:
+    """Change a corner of a frame, then of a latent frame: nothing else may change more."""
+    name, checkpoint, groups = "latents", subject.checkpoint, subject.backbone.frame_groups
+    unit = subject.backbone.pixels_per_latent
+    for place, corner in enumerate(CORNERS):
+        latent = place % subject.latent_frames
+        frames = groups(subject.frames)[latent]
+        mask = corner_mask(corner, encoded.shape[-2:])
+        clip = subject.clip.copy()
+        pixels = mask.numpy().astype(bool).repeat(unit, 0).repeat(unit, 1)
+        for frame in frames:
+            clip[frame][pixels] = 255 - clip[frame][pixels]
+        away_Fhw = (checkpoint.encode_clip(clip) - encoded).norm(dim=1)
+        most = int(away_Fhw.flatten(1).sum(1).argmax())
+        require(
+            most == latent,
+            name,
+            f"a frame of the clip was changed, of latent frame {latent}, but most changes in "
+            f"latent frame {most}",
+        )
+        found = most_changed(away_Fhw[latent])
+        require(
+            found == corner,
+            name,
+            f"pixels were changed at the {corner}, but latents change most at the {found}",
+        )
+        changed = encoded.clone()
+        changed[latent] += 3 * encoded.std() * mask
+        away_FHW = np.abs(checkpoint.decode_clip(changed).astype(float) - decoded).mean(-1)
+        by_frame = [float(away_FHW[list(group)].mean()) for group in groups(subject.frames)]
+        most = int(np.argmax(by_frame))
+        require(
+            most == latent,
+            name,
+            f"latent frame {latent} was changed, but pixels change most in the frames of latent "
+            f"frame {most}",
+        )
 
 
 @family_property("predictions")

@@ -45,7 +45,7 @@ STEPS, TIMESTEP = 10, 900.0
 SPEC = """
 grain 1 video "clip" {{ size {width}x{height} }} model "{model}" target "{target}"
 region left = box(0%, 0%, 50%, 100%) region right = box(50%, 0%, 100%, 100%)
-edit left -> "green robot" {{ weight 0.5 repel 0.7 }} edit right -> "yellow bear"
+edit left -> "green robot" {{ weight 0.5 repel 0.7 }} edit right -> "yellow bear" {{ weight 2.5 }}
 attention {{ {attention} }} sampler {{ steps 3 }}
 """
 

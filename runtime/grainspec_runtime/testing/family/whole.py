@@ -23,7 +23,7 @@ def pipelines(subject: Subject) -> None:
 
     from grainspec_runtime.applied import plan_applied
 
-    name, plan = "pipelines", subject.plan()
+    name, plan = "pipelines", subject.plan("until 100% decay 1 phrases in_context")
     pipe = DiffusionPipeline.from_pretrained(subject.located.folder)
     pipe.set_progress_bar_config(disable=True)
     owners = [family for family in families() if family.owns(pipe)]
