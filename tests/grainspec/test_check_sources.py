@@ -159,6 +159,15 @@ class OnlyEven(Bug):
         return masks
 
 
+class Several(Bug):
+    """Compares each frame with the next, which a single frame does not have."""
+
+    def change(self, masks: Masks, frames: np.ndarray) -> Masks:
+        if len(frames) < 2:
+            raise IndexError("index 1 is out of bounds")
+        return masks
+
+
 class Cut(Bug):
     """Reads frames in batches of four, and leaves out the rest."""
 
@@ -223,7 +232,8 @@ PLANTED: dict[str, tuple[type[Bug], str]] = {
     "state": (Remembers, ""),
     "buffer": (Buffer, "changed later; return a new array"),
     "overwrites": (Overwrites, "the source changed the frames"),
-    "even sizes": (OnlyEven, "raised ValueError for frames of 95x63, and none for 96x64"),
+    "even sizes": (OnlyEven, "raised ValueError for 8 frames of 95x63, and none for 8 frames of 96x64: cannot"),
+    "several frames": (Several, "raised IndexError for 1 frame of 96x64, and none for 8 frames"),
     "no last frame": (after(lambda m: m[:-1]), "there are 7 masks for 8 frames"),
     "last frame repeated": (
         after(lambda m: np.concatenate([m[:-1], m[-2:-1]]) if len(m) > 1 else m),

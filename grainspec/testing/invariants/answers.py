@@ -15,6 +15,7 @@ from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compile_with, compiled
 from grainspec.testing.invariants.expected import level_grids
 from grainspec.testing.invariants.registry import invariant
+from grainspec.testing.invariants.sometimes import now_and_then
 
 
 @invariant("refusals")
@@ -122,9 +123,10 @@ def _steps(case: Case) -> None:
 def warnings(case: Case) -> None:
     """A region without a latent token at a modulated level is warned about (G401), and no other.
 
-    This is a property of grainspec's compiler; others return no warnings.
+    This is a property of grainspec's compiler; others return no warnings. It is checked of every
+    second case.
     """
-    if case.compiler is not compiled:
+    if case.compiler is not compiled or not now_and_then(case, 2):
         return
     found = compile_plan(case.spec, case.layout, case.backbone).warnings
     actual = [_named(finding) for finding in found if finding.code == "G401"]

@@ -76,10 +76,10 @@ _SIDE = 17
 def many_classes(case: Case) -> None:
     """Plans may have more than 256 classes, whose labels take two bytes.
 
-    Every eighth case is compiled again with nine free regions, of which each token of a grid has
+    One case in sixteen is compiled again with nine free regions, of which each token of a grid has
     another set.
     """
-    if not now_and_then(case, 8):
+    if not now_and_then(case, 16):
         return
     side = case.backbone.pixels_per_latent
     for count in (256, 257):

@@ -14,7 +14,14 @@ from grainspec.plan.compile import compile_plan
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compile_with, compiled
 from grainspec.testing.invariants.registry import invariant
-from grainspec.testing.invariants.tokenizers import cut_short, matching, small, turn
+from grainspec.testing.invariants.tokenizers import (
+    cut_short,
+    in_pieces,
+    matching,
+    skipping,
+    small,
+    turn,
+)
 from grainspec.testing.invariants.words import phrases_of, tokens_of
 from grainspec.testing.reading.phrases import read_phrases
 from grainspec.testing.reading.signs import is_blank
@@ -40,19 +47,22 @@ def refused_words(case: Case) -> None:
     """
     if turn(case) % 4 < 2:
         return
-    spec, backbone = case.spec, case.backbone
+    spec, backbone, number = case.spec, case.backbone, turn(case) // 4
+    if number % 2:
+        backbone = in_pieces(backbone, 1, spec.target)
     places = list(backbone.tokenize(spec.target))
     spans = [span for _, spans in phrases_of(spec) for span in spans]
     bound = [token for span in spans for token in tokens_of(span, places)]
     needed = max(bound, default=0) + 1
     half = sorted(bound)[len(bound) // 2] if bound else 0
-    number = turn(case) // 4
-    for count in (needed, needed - 1, (half, 0, needed - 2)[number % 3]):
+    for count in (needed, needed - 1, (half, 0, needed - 2)[number // 2 % 3]):
         _compare_errors(case, spec, cut_short(backbone, max(0, count)))
+    if spans:
+        _compare_errors(case, spec, skipping(backbone, spans[number % len(spans)]))
     unknown = "zeppelin"
     while read_phrases([unknown], spec.target)[0]:
         unknown += "s"
-    if number % 4 == 0:
+    if number // 2 % 4 == 0:
         _compare_errors(case, spec.model_copy(update={"target": unknown}), backbone)
         return
     changes = list(spec.changes)
@@ -125,16 +135,29 @@ def _compare(
     invariant: str, actual: Sequence[Diagnostic], expected: Sequence[Finding], target: str
 ) -> None:
     """Raise Broken unless the findings are those expected, in this order."""
-    for finding, wanted in zip(actual, expected, strict=False):
-        quoted = all(f"“{text}”" in finding.message + finding.cure for text in wanted.quoted)
-        if (finding.code, finding.span) != (wanted.code, wanted.span) or not (
-            quoted and finding.message.startswith(f"“{wanted.start}”")
-        ):
-            raise Broken(invariant, f"{finding} is reported, not {_shown(wanted)}", prompt=target)
-    for finding in actual[len(expected) :]:
+    rest = list(actual)
+    for wanted in expected:
+        found = next((finding for finding in rest if _is(finding, wanted)), None)
+        if found is None:
+            others = f" but {'; '.join(map(str, rest))}" if rest else ""
+            message = f"{_shown(wanted)} is not reported{others}"
+            raise Broken(invariant, message, prompt=target)
+        rest.remove(found)
+    for finding in rest:
         raise Broken(invariant, f"{finding} is reported without a reason", prompt=target)
-    for wanted in expected[len(actual) :]:
-        raise Broken(invariant, f"{_shown(wanted)} is not reported", prompt=target)
+    if not all(map(_is, actual, expected)):
+        order = " then ".join(map(_shown, expected))
+        raise Broken(invariant, f"the order of findings is not {order}", prompt=target)
+
+
+def _is(finding: Diagnostic, wanted: Finding) -> bool:
+    """Whether a finding is an expected one."""
+    said = finding.message + finding.cure
+    return (
+        (finding.code, finding.span) == (wanted.code, wanted.span)
+        and finding.message.startswith(f"“{wanted.start}”")
+        and all(f"“{text}”" in said for text in wanted.quoted)
+    )
 
 
 def _shown(finding: Finding) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Keep
+from grainspec.model.spec import Free, Keep
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.regions.binding import Binding
@@ -130,8 +130,18 @@ def warnings(binding: Binding) -> None:
     G312: two edits share more than 2% of the smaller one, after parts took their pixels, with the
     share. G315: an edit's region is empty on frames, which are listed, unless `during` or `missing
     empty` says so. G316: more than a quarter of a part lies outside of its owner, with the share.
-    G335: a crop takes 5% or more of an edit's region, with the share and the frames.
+    G335: a crop takes 5% or more of an edit's region, with the share and the frames. It is tested
+    of the spec's own statements, and of the same regions if all of them are free.
     """
+    _require_warnings(binding)
+    seen = [name for name, mask in regions_of(binding).items() if mask.any()]
+    if seen:
+        edits = tuple(Free(region=name) for name in seen)
+        spec = binding.spec.model_copy(update={"edits": edits})
+        _require_warnings(Binding(spec, binding.base, binding.bind))
+
+
+def _require_warnings(binding: Binding) -> None:
     if not binding.bound:
         return
     expected = carved(binding.spec, regions_of(binding))

@@ -129,7 +129,7 @@ def _frame(trial: Trial, masks: Mask) -> None:
     for number in range(len(trial.frames)):
         here = slice(number, number + 1)
         first = None if trial.truth is None else trial.truth[number]
-        alone = trial.calls(trial.frames[here], first)
+        alone = _called("frame", trial, trial.frames[here], first)
         message = "the mask of the frame alone differs from its mask within the clip"
         compare("frame", message, masks[here], alone, trial=trial, first=number)
 
@@ -138,9 +138,25 @@ def _changed(name: str, message: str, trial: Trial, masks: Mask, change: Change)
     """Change the clip, and require the masks to change in the same way."""
     expected = change(masks if trial.truth is None else trial.truth).astype(np.bool_)
     first = None if trial.truth is None else expected[0]
-    actual = trial.calls(np.asarray(change(trial.frames), np.uint8), first)
+    actual = _called(name, trial, np.asarray(change(trial.frames), np.uint8), first)
     others = {other: change(mask).astype(np.bool_) for other, mask in trial.others.items()}
     compare(name, message, expected, actual, trial=trial, others=others)
+
+
+def _called(name: str, trial: Trial, frames: Frames, first: Mask | None) -> Mask:
+    """What the source returns for another clip; raise Broken if it raises an error."""
+    try:
+        return trial.calls(frames, first)
+    except Broken:
+        raise
+    except Exception as error:
+        said = f"the source raised {type(error).__name__} for {_clip(frames)}, and none for "
+        raise Broken(name, f"{said}{_clip(trial.frames)}: {error}") from error
+
+
+def _clip(frames: Frames) -> str:
+    count, height, width = frames.shape[:3]
+    return f"{count} frame{'s' * (count > 1)} of {width}x{height}"
 
 
 def _mirror(trial: Trial, masks: Mask) -> None:
@@ -192,14 +208,7 @@ def _size(trial: Trial, masks: Mask) -> None:
     if min(height, width) < 2:
         return
     message = f"frames of {width - 1}x{height - 1}, a column and a row less, have other masks"
-    try:
-        _changed("size", message, trial, masks, lambda clip: clip[:, :-1, :-1])
-    except (Broken, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        said = f"the source raised {type(error).__name__} for frames of {width - 1}x{height - 1}, "
-        said += f"and none for {width}x{height}: {error}"
-        raise Broken("size", said) from error
+    _changed("size", message, trial, masks, lambda clip: clip[:, :-1, :-1])
 
 
 def _length(trial: Trial, masks: Mask) -> None:
@@ -220,7 +229,7 @@ def _calls(trial: Trial, masks: Mask) -> None:
         turned = trial.frames[::-1, ::-1, ::-1]
         frames, truth = turned, None if trial.truth is None else trial.truth[::-1, ::-1, ::-1]
     if not trial.calls.takes_first or (truth is not None and truth[0].any()):
-        actual = trial.calls(frames, None if truth is None else truth[0])
+        actual = _called("calls", trial, frames, None if truth is None else truth[0])
         if truth is not None:
             compare("calls", "a second clip has wrong masks", truth, actual, trial=trial)
     same = max(_SAME, trial.agreement)

@@ -45,7 +45,7 @@ Clip = tuple[int, int, int]
 
 _CLIPS: tuple[Clip, ...] = (
     (4, 40, 34),
-    (1, 34, 18),
+    (5, 34, 18),
     (7, 27, 36),
     (12, 36, 21),
     (4, 40, 34),
@@ -104,7 +104,9 @@ def _expression(
 ) -> Expression:
     kind = draw(st.integers(0, 4))
     if form in _SMALL and kind:
-        return draw(_middles(clip, 2))
+        return draw(_middles(clip, 2) if kind < 3 else _anywhere(clip))
+    if kind == 4:
+        return draw(_middles(clip, 4) | _anywhere(clip))
     if kind in (1, 2) and form != "none":
         return draw(_sometimes(clip, known))
     expression = draw(_expressions(clip, known, deepest))
@@ -141,10 +143,10 @@ def _videos(clip: Clip) -> st.SearchStrategy[Video]:
     @st.composite
     def videos(draw: st.DrawFn) -> Video:
         made: dict[str, Any] = {"path": "clip"}
-        if draw(st.booleans()):
+        if draw(st.integers(0, 2)) == 1:
             first = draw(st.integers(0, frames - 1))
             made["frames"] = FrameRange(first=first, last=draw(st.integers(first, frames - 1)))
-        made["step"] = draw(st.sampled_from([1, 1, 2, 3]))
+        made["step"] = draw(st.sampled_from([1, 1, 2, 1, 3]))
         crop = draw(st.sampled_from(["none", "whole", "half", "percent", "beyond"]))
         if crop != "none":
             made["crop"] = _crop(draw, crop, width, height)
@@ -310,14 +312,27 @@ def _middles(clip: Clip, largest: int) -> st.SearchStrategy[Expression]:
 
 
 @cache
+def _anywhere(clip: Clip) -> st.SearchStrategy[Expression]:
+    """Small boxes anywhere in the frame, near each other or not."""
+    _, width, height = clip
+    places = st.integers(0, width - 3), st.integers(0, height - 3)
+
+    def box(place: tuple[int, int, int, int]) -> Box:
+        x, y, wide, high = place
+        return _box("box", [_px(side) for side in (x, y, x + wide, y + high)], None)
+
+    return st.tuples(*places, st.integers(1, 6), st.integers(1, 6)).map(box)
+
+
+@cache
 def _sometimes(clip: Clip, known: tuple[str, ...]) -> st.SearchStrategy[Expression]:
     """Regions that are empty on some frames, mostly because they say so."""
-    frames = clip[0]
+    frames, width, height = clip
     middles = _middles(clip, 7)
 
     @st.composite
     def shown(draw: st.DrawFn) -> Any:
-        kind = draw(st.sampled_from(["during", "during", "gaps", "leaves", "name"]))
+        kind = draw(st.sampled_from(["name", "during", "gaps", "leaves", "during"]))
         if kind == "gaps":
             return MaskFiles(path="gaps", missing="empty")
         if kind == "name" and known:
@@ -333,21 +348,19 @@ def _sometimes(clip: Clip, known: tuple[str, ...]) -> st.SearchStrategy[Expressi
 
     @st.composite
     def sometimes(draw: st.DrawFn) -> Any:
-        one, other = draw(shown()), draw(st.one_of(shown(), middles))
-        return draw(
-            st.sampled_from(
-                [
-                    one,
-                    Union(items=(one, other)),
-                    Intersection(items=(other, one)),
-                    Difference(items=(one, other)),
-                    Difference(items=(ALL, one)),
-                    Complement(of=one),
-                    Grown(of=one, by=_px(2)),
-                    During(of=one, frames=FrameRange(first=0, last=max(0, frames - 2))),
-                ]
-            )
-        )
+        one, always = draw(shown()), draw(middles)
+        form = draw(st.sampled_from(["grow", "-", "|", "&", "plain", "all -", "~", "during"]))
+        if form in ("|", "&"):
+            items = (draw(shown()), one) if form == "|" else (always, one)
+            return (Union if form == "|" else Intersection)(items=items)
+        if form in ("-", "all -"):
+            corner = _box("box", [_px(side) for side in (0, 0, width // 3, height // 3)], None)
+            return Difference(items=(one, corner) if form == "-" else (ALL, one))
+        if form == "grow":
+            return Grown(of=one, by=_px(2))
+        if form == "during":
+            return During(of=one, frames=FrameRange(first=0, last=max(0, frames - 2)))
+        return Complement(of=one) if form == "~" else one
 
     return sometimes()
 

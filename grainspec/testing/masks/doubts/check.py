@@ -45,7 +45,7 @@ def check_mask_findings(
 def _check(name: str, case: Case, place: Path) -> None:
     place.mkdir()
     regions = case.write(place)
-    spec = _spec(regions)
+    spec = _spec(regions, case.video)
     where = {"case": name, "region": regions}
     try:
         read, found = _bound(spec, place)
@@ -70,14 +70,15 @@ def _check(name: str, case: Case, place: Path) -> None:
         raise Broken("findings", "the region has other pixels than were drawn", **where)
 
 
-def _spec(regions: str) -> EditSpec:
+def _spec(regions: str, clip: str) -> EditSpec:
     """A spec whose regions are these, with an edit for each."""
     written = [region.strip() for region in regions.split(";")]
     words = ["bear", "robot", "tree"][: len(written)]
     statements = [f"region {word} = {text}" for word, text in zip(words, written, strict=True)]
     statements += [f'edit {word} -> "{word}"' for word in words]
     target = " ".join(words)
-    video = f'video "../clip" {{ size {WIDTH}x{HEIGHT} }}'
+    path, _, settings = clip.partition(" ")
+    video = f"video {path} {{ {settings} size {WIDTH}x{HEIGHT} }}"
     return parse(f'grain 1 {video} target "{target}" {" ".join(statements)}')
 
 
