@@ -123,6 +123,9 @@ def timesteps(case: Case) -> None:
                 if times != expected:
                     message = f"they are {_ends_of(times)}, not {_ends_of(expected)}"
                     raise Broken("timesteps", message, **where)
+    own = replace(backbone, schedule=lambda steps, method: [float(steps), 0.5])
+    if own.timesteps(7, "ddim") != [7.0, 0.5]:
+        raise Broken("timesteps", f"a schedule of its own is not used: {own.timesteps(7)}")
     if backbone.schedule is None and backbone.timesteps(7) != backbone.timesteps(7, "ddim"):
         raise Broken("timesteps", "without a sampler they are not those of DDIM")
 
