@@ -201,6 +201,14 @@ def _in_turned_ellipse(bounds: Bounds, shape: tuple[int, int]) -> Frame:
     return inside
 
 
+def _in_a_folder(folder: Path, masks: Mask) -> Written:
+    """The document is the only one of its folder, whose name is given."""
+    (folder / "m").mkdir()
+    _document(folder / "m", _track(0, "man", masks, polygon, 1, 0), _meta(masks, len(masks)))
+    (folder / "m" / "read me.md").write_text("exported by CVAT")
+    return Written('masks("m")')
+
+
 def cvat_formats() -> dict[str, Writer]:
     """Writers of CVAT's XML, by what they write."""
     formats: dict[str, Writer] = {}
@@ -218,6 +226,7 @@ def cvat_formats() -> dict[str, Writer]:
     formats["CVAT for images, label of both"] = _images(
         boxes, 'label "man"', lambda n: f'label="man" group_id="{n}"', both=True
     )
+    formats["CVAT, a folder"] = _in_a_folder
     formats["CVAT, ellipse"] = _around(_ellipse, _in_ellipse)
     formats["CVAT, box turned by 33 degrees"] = _around(_turned_box, _in_turned_box)
     formats["CVAT, ellipse turned by 90 degrees"] = _around(_turned_ellipse, _in_turned_ellipse)

@@ -296,7 +296,11 @@ def picture_cases() -> dict[str, Case]:
         ),
         "on its side": doubtful("G306", _size(120, 160), "lie on their side"),
         "a mask is missing": doubtful(
-            "G305", _numbers([0, 1]), "frame 2 has no mask", "missing empty", "during 0..1"
+            "G305",
+            _numbers([0, 1]),
+            "frame 2 has no mask",
+            'masks("m", missing empty)',
+            'masks("m") during 0..1',
         ),
         "numbers from 1": doubtful("G305", _numbers([1, 2, 3]), "frame 0", "`from 1`"),
         "every fifth number": doubtful("G305", _numbers([0, 5, 10]), "`in_order`"),

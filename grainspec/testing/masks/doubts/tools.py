@@ -37,6 +37,20 @@ def _xml(body: str, options: str = "") -> Write:
     return write
 
 
+def _folder_of_xml(body: str) -> Write:
+    """A folder of two documents, each with an outline on the first frame."""
+    shape = polygon(ONE[0], 'frame="0" outside="0"')
+    track = f'<track id="0" label="man">{shape}</track>'
+
+    def write(folder: Path) -> str:
+        (folder / "m").mkdir()
+        for number in range(2):
+            (folder / "m" / f"{number}.xml").write_text(body.replace("%s", track))
+        return 'masks("m")'
+
+    return write
+
+
 def _tracks(
     shape: Callable[[Frame, str], str],
     options: str = "",
@@ -196,6 +210,10 @@ def _of_cvat() -> dict[str, Case]:
         ),
         "CVAT, too deep": doubtful("G308", _xml("<annotations>" + "<a>" * 99), "too deeply"),
         "CVAT, no XML": doubtful("G308", _xml("none"), "not XML"),
+        "CVAT, a folder of two documents": doubtful(
+            "G304", _folder_of_xml("<annotations>%s</annotations>"), "2 XML documents", "Name one"
+        ),
+        "Pascal VOC, a folder": doubtful("G323", _folder_of_xml("<annotation/>"), "Pascal VOC"),
         "Pascal VOC": doubtful("G323", _xml("<annotation/>"), "Pascal VOC", "SegmentationObject"),
         "other XML": doubtful("G323", _xml("<svg/>"), "`svg`"),
         "CVAT, with a colour": doubtful("G205", _tracks(polygon, ', colour "#000000"'), "CVAT XML"),
