@@ -116,9 +116,10 @@ def mask_files() -> st.SearchStrategy[MaskFiles]:
 
 def read_masks(rolls: Rolls) -> MaskFiles:
     """Read masks in files."""
-    path, options = rolls.text(), _MASK_OPTIONS(rolls)
+    options = _MASK_OPTIONS(rolls)
     pixels = {name: _PIXEL_VALUES[name](rolls) for name in rolls.of(_MASK_PIXELS)}
-    return MaskFiles.model_validate({"path": path, **options, **pixels})
+    # Texts last: what is read after them depends on their length.
+    return MaskFiles.model_validate({**options, **pixels, "path": rolls.text()})
 
 
 _MASK_PIXELS: tuple[tuple[str, ...], ...] = (

@@ -56,13 +56,13 @@ class Rolls:
         """A number in a range: its ends, multiples of 0.01, and others."""
         first, second = self.upto(255), self.upto(255)
         if first == 0:
-            return min(high, max(low, simplest))
+            return float(min(high, max(low, simplest)))
         if first <= 16:
-            return low
+            return float(low)
         if first <= 32:
-            return high
+            return float(high)
         value = low + (high - low) * ((first - 33) * 256 + second) / (223 * 256)
-        return min(high, max(low, value if second % 4 == 3 else round(value, 2)))
+        return float(min(high, max(low, value if second % 4 == 3 else round(value, 2))))
 
     def text(self) -> str:
         """A text on one line, of at least one character."""
