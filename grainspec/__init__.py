@@ -7,8 +7,8 @@
 Write a spec: :func:`load`, :func:`parse`, :func:`from_json`, or in Python :class:`Builder` with
 :func:`region`, :func:`masks`, :func:`box`, :func:`ellipse`, :func:`polygon`, :func:`moving`,
 :func:`named`, ``ALL`` and ``REST``. Use it: :func:`check`, :func:`bind`, :func:`compile`,
-:func:`override`, :func:`dumps`, :func:`to_json`. Test with it: :mod:`grainspec.testing`. Run it:
-:class:`grainspec_runtime.Editor`.
+:func:`save_plan`, :func:`load_plan`, :func:`override`, :func:`dumps`, :func:`to_json`. Test with
+it: :mod:`grainspec.testing`. Run it: :class:`grainspec_runtime.Editor`.
 
 Each name is imported on first use, so that the command ``grain`` starts quickly. :func:`bind` and
 :func:`compile` import NumPy; torch, diffusers and transformers are never imported.
@@ -16,6 +16,7 @@ Each name is imported on first use, so that the command ``grain`` starts quickly
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from grainspec.model.spec import EditSpec, Region
     from grainspec.plan.backbone import Backbone
     from grainspec.plan.mask_plan import MaskPlan
+    from grainspec.plan.save import load_plan, save_plan
     from grainspec.regions.bind import Bound
     from grainspec.regions.layout import Layout
     from grainspec.text.override import override
@@ -64,6 +66,7 @@ __all__ = [
     "ellipse",
     "from_json",
     "load",
+    "load_plan",
     "masks",
     "moving",
     "named",
@@ -72,6 +75,7 @@ __all__ = [
     "parse_all",
     "polygon",
     "region",
+    "save_plan",
     "testing",
     "to_json",
 ]
@@ -92,6 +96,7 @@ _HOMES = {
         "polygon",
     ),
     "grainspec.model.spec": ("EditSpec", "Region"),
+    "grainspec.plan.save": ("load_plan", "save_plan"),
     "grainspec.text.override": ("override",),
     "grainspec.text.parse": ("parse", "parse_all"),
     "grainspec.text.printer": ("dumps",),
@@ -103,6 +108,8 @@ def __getattr__(name: str) -> Any:
         return import_module("grainspec.testing")
     for module, names in _HOMES.items():
         if name in names:
+            if sys.modules.get("hypothesis"):  # in tests, where `from_type` knows grainspec's types
+                import_module("grainspec.testing.hypothesis_types").register()
             return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -192,12 +192,19 @@ def _reference(page: str) -> str:
     return with_tables(page)
 
 
+def _guide(page: str) -> str:
+    from grainspec.testing.sentences import with_sentences
+
+    return with_sentences(page)
+
+
 GENERATED: dict[str, Callable[[str], str]] = {
     "grainspec/model/partial.py": partial_text,
     "grainspec/model/arguments.py": arguments_text,
     "grammar/grain.schema.json": _schema,
     "grammar/grain.tmLanguage.json": _highlighting,
     "grammar/README.md": _reference,
+    "grammar/testing.md": _guide,
 }
 """The generated files, each with the function from its old text to the new one."""
 

@@ -97,7 +97,7 @@ def _folded_letter(letter: str) -> str:
 
 def _continues(sign: str) -> bool:
     """Whether a character may combine with the one before."""
-    return is_mark(sign) or "\u1160" <= sign <= "\u11ff" or sign in "\uff9e\uff9f"
+    return is_mark(sign) or "\u1161" <= sign <= "\u11ff" or sign in "\uff9e\uff9f"
 
 
 def is_mark(sign: str) -> bool:

@@ -18,6 +18,7 @@ from mutant import GROUPS, Known, Mutant, drawn, found, listed, mutants  # noqa:
 from operators import edits  # noqa: E402
 from source import Source  # noqa: E402
 from tables import survived, table  # noqa: E402
+from tree import PUBLIC as PUBLIC_CHECKS  # noqa: E402
 from tree import Limits  # noqa: E402
 from trying import Result, finished, results, trees, unmutated  # noqa: E402
 
@@ -211,15 +212,20 @@ def test_numbers(): assert fake.tested() == 5
 """
 
 
-def test_outcomes_are_told_apart(tmp_path: Path) -> None:
-    """Mutants of a package of seven functions, each of which is missed in another way."""
+def package(tmp_path: Path) -> Path:
     root = tmp_path / "root"
-    public = root / "runtime" / "benchmarks" / "mutants" / "public.py"
+    public = root / PUBLIC_CHECKS
     public.parent.mkdir(parents=True)
     public.write_text(f"HOME = {str(MUTANTS)!r}\n{PUBLIC}")
     (root / "fake").mkdir()
     (root / "fake" / "__init__.py").write_text(PACKAGE)
     (root / "test_fake.py").write_text(TESTS)
+    return root
+
+
+def test_outcomes_are_told_apart(tmp_path: Path) -> None:
+    """Mutants of a package of seven functions, each of which is missed in another way."""
+    root = package(tmp_path)
     made = [m for m in mutants(root, {"fake": ("fake/*.py",)}) if "+" not in m.after]
     names = "named crash both hangs killed tested missed".split()
     chosen = [next(m for m in made if m.before.startswith(f"def {name}()")) for name in names]
@@ -249,6 +255,15 @@ def test_outcomes_are_told_apart(tmp_path: Path) -> None:
     assert "+def missed(): return" in survived(all_results)[0]["diff"]
     last = table(all_results).splitlines()[-1]
     assert last == "| fake | 7 | 2 (29%) | 2 | 1 | 5 (71%) | 6 (86%) | 1 |"
+
+
+def test_an_environment_that_fails_catches_nothing(tmp_path: Path) -> None:
+    root = package(tmp_path)
+    made = list(mutants(root, {"fake": ("fake/*.py",)}))
+    with trees(root, 1, compiled="fake") as copies:
+        (copies[0].place / PUBLIC_CHECKS).write_text("import no_such_module")
+        with pytest.raises(RuntimeError, match="without a mutant.*no_such_module"):
+            list(results(made[:1], copies, Limits(60, 60), None))
 
 
 def test_an_interrupted_run_continues(made: list[Mutant]) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--examples",
     type=click.IntRange(0, 10_000),
     metavar="N",
-    help="Number of random changes to test, per spec and per variant. Default: 20 in all.",
+    help="Number of random changes to test, per spec and per variant. Default: 15 in all.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random changes.")
 @click.option(

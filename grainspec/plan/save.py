@@ -46,7 +46,21 @@ class _Header:
 
 
 def save_plan(plan: MaskPlan, path: str | Path) -> None:
-    """Save a plan to a file; nothing is written if saving fails."""
+    """Save a plan to a file; nothing is written if saving fails.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import grainspec
+    >>> from grainspec.regions.layout import Layout
+    >>> from grainspec.testing import word_backbone
+    >>> spec = grainspec.parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    >>> layout = Layout.of({"r": np.ones((1, 64, 64), bool)})
+    >>> plan = grainspec.compile(spec, layout, word_backbone())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_plan(plan, f"{folder}/plan.safetensors")
+    ...     load_plan(f"{folder}/plan.safetensors") == plan
+    True
+    """
     metadata = {"format": _FORMAT, "plan": json.dumps(plan.header()), "digest": plan.digest}
     arrays = {name: np.ascontiguousarray(array) for name, array in plan.arrays().items()}
     with whole_file(Path(path)) as partial:
@@ -63,7 +77,14 @@ def _in_order(content: bytes) -> bytes:
 
 
 def load_plan(path: str | Path) -> MaskPlan:
-    """Load a plan; raise GrainError (G405) if the file is not a plan or is damaged."""
+    """Load a plan; raise GrainError (G405) if the file is not a plan or is damaged.
+
+    >>> try:
+    ...     load_plan(__file__)
+    ... except Exception as error:
+    ...     print(error.diagnostics[0].code)
+    G405
+    """
     try:
         require_regular(Path(path))
         with safe_open(str(path), framework="numpy") as file:

@@ -69,8 +69,9 @@ def cropped(spec: EditSpec, crop: FrameCrop, uncropped: Uncropped) -> list[Diagn
             continue
         cut = (loss > 0) & (loss >= _WORTH_SAYING * total)
         frames = [regions.frames[i] for i in np.flatnonzero(cut)]
-        share = loss.sum() / total.sum()
-        message = f"`{named}` cuts {share:.0%} of `{name}` away, on {_listed(frames)}"
+        message = (
+            f"`{named}` cuts {loss.sum() / total.sum():.0%} of `{name}` away, on {_listed(frames)}"
+        )
         findings.append(
             Diagnostic("G335", message, cure, spec.video.span_of(named), related=related)
         )

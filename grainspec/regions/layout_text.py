@@ -89,6 +89,7 @@ def read_layout(text: str) -> tuple[tuple[str, ...], list[list[list[int]]], tupl
     except (KeyError, ValueError) as error:
         message = f"not a layout's text: {error.args[0]!r}; it begins with `regions`, `frames`"
         raise ValueError(f"{message} and `block`, and has a letter per set of regions") from error
-    if len(drawn) != len(frames) or len({(len(f), *map(len, f)) for f in drawn}) != 1:
+    heights, widths = {len(frame) for frame in drawn}, {len(row) for f in drawn for row in f}
+    if len(drawn) != len(frames) or len(heights) != 1 or len(widths) != 1:
         raise ValueError(f"a picture of the same size is needed for each of {len(frames)} frames")
     return names, drawn, frames

@@ -15,6 +15,7 @@ Hypothesis, which ``pip install 'grainspec[testing]'`` installs; the other funct
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -119,5 +120,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            if sys.modules.get("hypothesis"):
+                import_module("grainspec.testing.hypothesis_types").register()
             return getattr(import_module(f"grainspec.testing.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import carve
 from grainspec.regions.layout import Layout, Mask
-from grainspec.testing.broken import Broken
+from grainspec.testing.broken import Broken, described
 from grainspec.text.parse import parse
 from grainspec.text.printer import dumps
 
@@ -36,7 +36,7 @@ def compile_with(
     except (GrainError, Broken):
         raise
     except Exception as error:
-        message = f"the compiler raised {type(error).__name__}: {error}"
+        message = f"the compiler raised {described(error)}"
         raise Broken("compiling", message) from error
 
 

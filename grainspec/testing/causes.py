@@ -99,6 +99,25 @@ def _faults(
         yield f"the masks contain another object too, `{name}`", expected | mask
     yield from _sizes(expected)
     yield "the masks are inverted", ~expected
+    yield "the masks are boxes around the object", _boxes(expected)
+    yield (
+        "the masks are those of all frames together",
+        np.broadcast_to(expected.any(axis=0), expected.shape),
+    )
+    before = np.concatenate([expected[:1], expected[:-1]])
+    yield "the masks contain those of one frame earlier, too", expected | before
+    yield "the masks lack what is not in those of one frame earlier", expected & before
+
+
+def _boxes(expected: Mask) -> Mask:
+    """The smallest box around the mask of each frame."""
+
+    def reached(lines: Mask) -> Mask:
+        onwards = np.logical_or.accumulate(lines, axis=1)
+        return np.asarray(onwards & np.logical_or.accumulate(lines[:, ::-1], axis=1)[:, ::-1])
+
+    rows, columns = (reached(np.asarray(expected.any(axis=axis))) for axis in (2, 1))
+    return np.asarray(rows[:, :, None] & columns[:, None])
 
 
 def _faults_in_time(expected: Mask, begin: int) -> Iterator[tuple[str, Mask]]:

@@ -8,7 +8,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout, Mask
-from grainspec.testing.broken import Broken
+from grainspec.testing.broken import Broken, described
 from grainspec.testing.case import Case, Compiler, compile_with, compiled
 from grainspec.testing.invariants import INVARIANTS, Invariant
 
@@ -85,7 +85,7 @@ def _violation(name: str, check: Invariant, case: Case) -> Broken | None:
     except Exception as error:
         if type(error).__module__.startswith("hypothesis."):
             raise  # such as `assume` in an invariant of a user
-        raised = Broken(name, f"the check raised {type(error).__name__}: {error}")
+        raised = Broken(name, f"the check raised {described(error)}")
         raised.__cause__ = error
         return raised
     return None

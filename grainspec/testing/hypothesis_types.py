@@ -1,16 +1,15 @@
 """The entry point for Hypothesis: ``from_type`` knows grainspec's types.
 
-Hypothesis calls :func:`register` whenever it is imported, in every project of an environment that
-has grainspec. So nothing is imported here; types are registered once their module is.
+Hypothesis calls :func:`register_if_used` whenever it is imported, in every project of an
+environment that has grainspec, so it imports no more for those that do not use it. Otherwise the
+first name that is taken from :mod:`grainspec` or :mod:`grainspec.testing` calls :func:`register`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 TYPES = {
@@ -33,51 +32,30 @@ TYPES = {
 each."""
 
 
+def register_if_used() -> None:
+    """Register the strategies if grainspec has been used before Hypothesis was imported.
+
+    >>> register_if_used()
+    """
+    if "grainspec.model" in sys.modules:
+        register()
+
+
+@cache
 def register() -> None:
-    """Register the strategies of the types in :data:`TYPES`, now or when they are imported.
+    """Register the strategies of the types in :data:`TYPES`.
 
     >>> from grainspec import EditSpec
     >>> from hypothesis import find, strategies as st
-    >>> register()
-    >>> find(st.from_type(EditSpec), lambda spec: spec.negative == "blurry").negative
-    'blurry'
+    >>> find(st.from_type(EditSpec), lambda spec: spec.source == "").source
+    ''
     """
-    for name in TYPES:
-        if name in sys.modules:
-            _register(sys.modules[name])
-    if not any(isinstance(finder, _Importer) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Importer())
-
-
-def _register(module: ModuleType) -> None:
     from hypothesis.strategies import register_type_strategy
 
-    for name in TYPES[module.__name__]:
-        register_type_strategy(getattr(module, name), _strategy)
+    for module, names in TYPES.items():
+        for name in names:
+            register_type_strategy(getattr(import_module(module), name), _strategy)
 
 
 def _strategy(wanted: type) -> Any:
     return import_module("grainspec.testing.strategies.of_types").of_type(wanted)
-
-
-class _Importer:
-    """Registers a module's types after its import, which other importers do."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name not in TYPES:
-            return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        specs = (finder.find_spec(name, path, target) for finder in others)
-        found = next((spec for spec in specs if spec is not None), None)
-        if found is None or found.loader is None:
-            return found
-        execute = found.loader.exec_module
-
-        def execute_and_register(module: ModuleType) -> None:
-            execute(module)
-            _register(module)
-
-        found.loader.exec_module = execute_and_register  # type: ignore[method-assign]
-        return found

@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--grain-examples",
         type=int,
         metavar="N",
-        help="Number of random changes of each spec and variant. Default: 20, or `grain_examples`.",
+        help="Number of random changes of each spec and variant. Default: 15, or `grain_examples`.",
     )
     group.addoption(
         "--grain-seed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,3 +34,24 @@ def _first_of(checks: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
         name: " ".join((inspect.getdoc(check) or "").split("\n\n")[0].split())
         for name, check in checks.items()
     }
+
+
+def with_sentences(page: str) -> str:
+    r"""Replace the tables of invariants on a page by current ones.
+
+    >>> print(with_sentences("<!-- invariants of plans -->\n<!-- end -->").split("\n|--")[0])
+    <!-- invariants of plans -->
+    | name | what it says |
+    """
+    tables = {"plans": sentences(), "regions": region_sentences()}
+    return re.sub(
+        r"(<!-- invariants of (\w+) -->\n).*?(<!-- end -->)",
+        lambda marked: f"{marked[1]}{_table(tables[marked[2]])}\n{marked[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    written = [f"| `{name}` | {text.replace('``', '`')} |" for name, text in rows.items()]
+    return "\n".join(["| name | what it says |", "|---|---|", *written])

@@ -2,7 +2,8 @@
 
     python runtime/benchmarks/strategies.py --examples 1000
 
-The time is that of a complete Hypothesis run with an empty test, including its own bookkeeping.
+The time is the processor's, of a complete Hypothesis run with an empty test, including its own
+bookkeeping.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ import time
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from grainspec.testing import faulty_specs, faulty_texts, grain_texts, plans, specs
+from grainspec.testing import (
+    expressions,
+    faulty_specs,
+    faulty_texts,
+    grain_texts,
+    layouts,
+    plans,
+    specs,
+    word_backbone,
+)
 
 
 def rate(strategy: st.SearchStrategy[object], examples: int) -> float:
@@ -49,9 +59,13 @@ def main() -> None:
         "grain_texts()": grain_texts(),
         "faulty_specs()": faulty_specs(),
         "faulty_texts()": faulty_texts(),
+        "expressions()": expressions(["left"]),
+        "layouts()": layouts(["left", "right"]),
         "plans()": plans(),
+        "plans(backbone, size)": plans(backbone=word_backbone(levels=2), size=(64, 48)),
+        "plans(specs)": plans(specs=specs(variants=0)),
     }.items():
-        print(f"{name:20} {rate(strategy, examples):6.0f} per second", flush=True)
+        print(f"{name:22} {rate(strategy, examples):6.0f} per second", flush=True)
 
 
 if __name__ == "__main__":

@@ -159,6 +159,15 @@ class OnlyEven(Bug):
         return masks
 
 
+class Several(Bug):
+    """Compares each frame with the next, which a single frame does not have."""
+
+    def change(self, masks: Masks, frames: np.ndarray) -> Masks:
+        if len(frames) < 2:
+            raise IndexError("index 1 is out of bounds")
+        return masks
+
+
 class Cut(Bug):
     """Reads frames in batches of four, and leaves out the rest."""
 
@@ -194,6 +203,15 @@ def lag(masks: Masks) -> Masks:
     return np.concatenate([masks[:1], masks[:-1]])
 
 
+def boxes(masks: Masks) -> Masks:
+    found = np.zeros_like(masks)
+    for frame, mask in enumerate(masks):
+        if mask.any():
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            found[frame, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return found
+
+
 PLANTED: dict[str, tuple[type[Bug], str]] = {
     "lag": (after(lag), "those of one frame earlier"),
     "lag, rolled": (after(lambda m: np.roll(m, 1, 0)), "those of one frame earlier"),
@@ -223,7 +241,8 @@ PLANTED: dict[str, tuple[type[Bug], str]] = {
     "state": (Remembers, ""),
     "buffer": (Buffer, "changed later; return a new array"),
     "overwrites": (Overwrites, "the source changed the frames"),
-    "even sizes": (OnlyEven, "raised ValueError for frames of 95x63, and none for 96x64"),
+    "even sizes": (OnlyEven, "raised ValueError for 8 frames of 95x63, and none for 8 frames of 96x64: cannot"),
+    "several frames": (Several, "raised IndexError for 1 frame of 96x64, and none for 8 frames"),
     "no last frame": (after(lambda m: m[:-1]), "there are 7 masks for 8 frames"),
     "last frame repeated": (
         after(lambda m: np.concatenate([m[:-1], m[-2:-1]]) if len(m) > 1 else m),
@@ -236,6 +255,11 @@ PLANTED: dict[str, tuple[type[Bug], str]] = {
     "an axis more": (after(lambda m: m[:, None]), "drop the axis of length 1"),
     "empty": (after(lambda m: m & False), "the mask is empty on every frame"),
     "full": (after(lambda m: m | True), "the mask is full on every frame"),
+    "boxes": (after(boxes), "the masks are boxes around the object"),
+    "all frames": (
+        after(lambda m: m.any(0)[None].repeat(len(m), 0)), "those of all frames together"
+    ),
+    "trail": (after(lambda m: m | lag(m)), "the masks contain those of one frame earlier, too"),
     "lost": (Lost, "the masks are empty"),
     "kept": (Keeps, ""),
 }  # fmt: skip
@@ -309,6 +333,25 @@ def test_clips_without_truth(bug: str, property_: str) -> None:
     with pytest.raises(Broken) as raised:
         check_region_source(source, drawn_clip(5).frames)
     assert raised.value.invariant == property_
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ("left", np.s_[:, :, -1]),
+        ("right", np.s_[:, :, 0]),
+        ("upper", np.s_[:, -1]),
+        ("lower", np.s_[:, 0]),
+    ],
+)
+def test_the_edges_of_the_frame_count(part: str, place: Any) -> None:
+    def cut(frames: np.ndarray) -> Masks:
+        masks = red(frames).copy()
+        masks[place] = False
+        return masks
+
+    with pytest.raises(Broken, match=f"crop: the mask of the {part} part is not the {part} part"):
+        check_region_source(cut)
 
 
 def test_without_truth_a_lag_shows_in_reverse() -> None:

@@ -89,25 +89,22 @@ def test_they_hold_for_every_backbone(name: str, settings: str) -> None:
     check_case(case(settings, BACKBONES[name]))
 
 
-@given(
-    plans(),
-    st.sampled_from([4, 5, 8, 16]),
-    st.sampled_from([1, 2, 4]),
-    st.integers(1, 4),
-    st.sets(st.integers(0, 3)),
-)
-def test_they_hold_of_drawn_cases_for_every_backbone(
-    drawn: Case, side: int, per_latent: int, count: int, some: set[int]
-) -> None:
-    backbone = word_backbone(levels=count, pixels_per_latent=side, frames_per_latent=per_latent)
-    attended = tuple(sorted(level for level in some if level < count))
-    backbone = replace(backbone, attended=attended or None)
-    _, height, width = drawn.layout.bits_FHW.shape
-    frames = [index % len(drawn.layout.frames) for index in range(1 + 2 * per_latent)]
-    bits = drawn.layout.bits_FHW[frames, : height // side * side, : width // side * side]
-    attention = drawn.spec.attention.model_copy(update={"levels": (backbone.attended_levels[-1],)})
-    spec = drawn.spec.model_copy(update={"attention": attention})
-    check_plan(spec, Layout(drawn.layout.names, bits, tuple(range(len(frames)))), backbone)
+@st.composite
+def other_backbones(draw: st.DrawFn) -> Backbone:
+    """Latent pixels of four sizes, latent groups, up to four levels, attention at some of them."""
+    count = draw(st.integers(1, 4))
+    attended = draw(st.sets(st.integers(0, count - 1)))
+    backbone = word_backbone(
+        levels=count,
+        pixels_per_latent=draw(st.sampled_from([4, 5, 8, 16])),
+        frames_per_latent=draw(st.sampled_from([1, 2, 4])),
+    )
+    return replace(backbone, attended=tuple(sorted(attended)) or None)
+
+
+@given(plans(backbone=other_backbones()))
+def test_they_hold_of_drawn_cases_for_every_backbone(drawn: Case) -> None:
+    check_case(drawn)
 
 
 # --- faults ---
@@ -315,7 +312,7 @@ def strengths_of_the_clip(original: Any, plan: MaskPlan, frames: Any) -> MaskPla
     return replace(other, levels=levels)
 
 
-FADING = itertools.cycle([1.0, 0.5])
+FADING = itertools.count(1)
 
 PATCHES: dict[str, tuple[str, Patch]] = {
     "the corners of cells": ("regions", Patch("plan.tokens._centres", corners)),
@@ -350,6 +347,10 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     ),
     "blending above half": (
         "blend",
+        Patch("plan.compile.share_claimed", lambda original, *clip: original(*clip) - 1e-6),
+    ),
+    "halves that may not change": (
+        "halves",
         Patch("plan.compile.share_claimed", lambda original, *clip: original(*clip) - 1e-6),
     ),
     "areas of the clip": (
@@ -424,6 +425,10 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     "plans that are equal to nothing": (
         "saving",
         Patch("plan.mask_plan.MaskPlan.__eq__", lambda original, plan, other: False),
+    ),
+    "files that are not looked at": (
+        "loading",
+        Patch("plan.save._validate", lambda original, plan: None),
     ),
     "facts of another step": (
         "facts",
@@ -505,7 +510,7 @@ PATCHES: dict[str, tuple[str, Patch]] = {
         "determinism",
         Patch(
             "plan.compile.share_claimed",
-            lambda original, *clip: original(*clip) * np.float32(next(FADING)),
+            lambda original, *clip: original(*clip) / np.float32(next(FADING)),
         ),
     ),
     "a relation of classes to themselves": (
@@ -525,10 +530,20 @@ PATCHES: dict[str, tuple[str, Patch]] = {
 @pytest.mark.parametrize("title", PATCHES)
 def test_broken_functions_are_named(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, patch = PATCHES[title]
-    for module in ("derived", "saved", "shown", "transformed", "windows"):  # check all of them
+    for module in (
+        "compared",
+        "derived",
+        "saved",
+        "shown",
+        "transformed",
+        "windows",
+    ):  # check all of them
         where = f"grainspec.testing.invariants.{module}"
-        monkeypatch.setattr(f"{where}.chosen", lambda case, items, count: list(items))
+        monkeypatch.setattr(
+            f"{where}.chosen", lambda case, items, count: list(items), raising=False
+        )
         monkeypatch.setattr(f"{where}.now_and_then", lambda *_: True, raising=False)
+    monkeypatch.setattr("grainspec.testing.invariants.sometimes.RESULTS", {})
     original = resolve_name(f"grainspec.{patch.where}")
     fault = patch.fault
     other = fault if isinstance(fault, property) else lambda *given: fault(original, *given)
@@ -538,7 +553,7 @@ def test_broken_functions_are_named(title: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_property_has_a_fault() -> None:
-    elsewhere = {"words", "transformed"}  # in test_invariants.py, and of words
+    elsewhere = {"words", "prompts", "transformed"}  # in test_invariants.py, and of words
     mine = {
         name
         for name, check in INVARIANTS.items()

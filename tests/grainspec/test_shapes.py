@@ -12,7 +12,7 @@ from clips import ClipFolder
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grainspec import GrainError, ellipse, parse, parse_all, polygon
+from grainspec import GrainError, Region, box, ellipse, parse, parse_all, polygon
 from grainspec.regions.bind import bind_regions
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 
@@ -181,6 +181,33 @@ def test_the_builder_has_them_too() -> None:
         polygon(("1", "2"), ("3%", "4%"), ("5%", "6%"))
     with pytest.raises(GrainError, match="G203"):
         round_thing.shrink("-1px")
+
+
+def test_shrink_in_python_shrinks(clip: ClipFolder) -> None:
+    """``.shrink()`` is `shrink` of the language, and leaves the pixels away from the edge."""
+    whole = box("10px", "10px", "30px", "26px")
+    smaller, larger = whole.shrink("4px"), whole.grow("4px")
+    assert (smaller.kind, larger.kind) == ("shrink", "grow")
+    regions = "region left = {}\nregion right = {}\nregion other = {}".format(
+        "box(10px, 10px, 30px, 26px)",
+        "box(10px, 10px, 30px, 26px) shrink 4px",
+        "box(10px, 10px, 30px, 26px) grow 4px",
+    )
+    spec = parse(clip.spec_text(regions=regions))
+    assert [region.expression for region in spec.regions] == [whole, smaller, larger]
+    shrunk = spec.model_copy(
+        update={
+            "regions": tuple(
+                Region(name=name, expression=expression)
+                for name, expression in (("left", whole), ("right", smaller), ("other", larger))
+            )
+        }
+    )
+    found = bind_regions(shrunk, clip.root).regions
+    assert found.mask("right").sum(axis=(1, 2)).tolist() == [12 * 8] * 4
+    assert found.mask("right")[:, 14:22, 14:26].all()
+    assert (found.mask("left") & ~found.mask("other")).sum() == 0
+    assert found.mask("other").sum() > found.mask("left").sum()
 
 
 @given(

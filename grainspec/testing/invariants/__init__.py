@@ -21,7 +21,9 @@ from grainspec.testing.invariants import strengths as strengths
 from grainspec.testing.invariants import schedule as schedule
 from grainspec.testing.invariants import repeated as repeated
 from grainspec.testing.invariants import saved as saved
+from grainspec.testing.invariants import unsafe as unsafe
 from grainspec.testing.invariants import shown as shown
+from grainspec.testing.invariants import compared as compared
 from grainspec.testing.invariants import answers as answers
 from grainspec.testing.invariants import windows as windows
 from grainspec.testing.invariants import transformed as transformed

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec
 from grainspec.plan.compile import check_steps, compile_plan
 from grainspec.regions.layout import Layout
@@ -15,6 +17,7 @@ from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compile_with, compiled
 from grainspec.testing.invariants.expected import level_grids
 from grainspec.testing.invariants.registry import invariant
+from grainspec.testing.invariants.sometimes import now_and_then
 
 
 @invariant("refusals")
@@ -25,11 +28,28 @@ def refusals(case: Case) -> None:
     not fill latent frames. G404: levels that it lacks, or that have no attention. G203: as many
     sampling steps as it was trained with, or more.
     """
+    case = replace(case, spec=_with_places(case.spec))
     _sizes(case)
     _frames(case)
     _levels(case)
     if case.compiler is compiled:  # a compiler of a user's need not check the sampler
         _steps(case)
+
+
+def _with_places(spec: EditSpec) -> EditSpec:
+    """The spec as if read from a text: each statement and setting in a line of its own."""
+    video = spec.video.replaced({"size": _line(1), "frames": _line(2)})
+    attention = spec.attention.replaced({"levels": _line(3)})
+    sampler = spec.sampler.replaced({"steps": _line(4)})
+    edits = tuple(
+        edit.replaced({"region": _line(10 + number)}) for number, edit in enumerate(spec.edits)
+    )
+    settings = {"video": video, "attention": attention, "sampler": sampler}
+    return spec.model_copy(update={**settings, "edits": edits})
+
+
+def _line(number: int) -> Span:
+    return Span(number, 1, number, 9)
 
 
 def _refused(case: Case, code: str, why: str, spec: EditSpec, layout: Layout) -> Diagnostic:
@@ -44,6 +64,12 @@ def _refused(case: Case, code: str, why: str, spec: EditSpec, layout: Layout) ->
     raise Broken("refusals", f"{why} is not refused")
 
 
+def _require_place(case: Case, finding: Diagnostic, span: Span | None) -> None:
+    """grainspec's compiler says where in the text the setting is."""
+    if case.compiler is compiled and finding.span != span:
+        raise Broken("refusals", f"{finding.code} is placed at {finding.span}, not {span}")
+
+
 def _sizes(case: Case) -> None:
     side, bits = case.backbone.pixels_per_latent, case.layout.bits_FHW
     if side == 1:
@@ -55,6 +81,7 @@ def _sizes(case: Case) -> None:
         height, width = other.shape[1:]
         why = f"a size of {width}x{height} pixels, with {side} to a latent pixel,"
         finding = _refused(case, "G314", why, case.spec, layout)
+        _require_place(case, finding, case.spec.video.span_of("size"))
         if f"{width}x{height}" not in finding.message:
             raise Broken("refusals", f"the message does not name {width}x{height}: {finding}")
         if case.compiler is compiled:
@@ -76,6 +103,9 @@ def _frames(case: Case) -> None:
         layout = case.layout.at([*range(count), *([count - 1] * more)])
         why = f"a clip of {count + more} frames, with {per} to a latent frame,"
         finding = _refused(case, "G314", why, case.spec, layout)
+        _require_place(case, finding, case.spec.video.span_of("frames"))
+        if f" {count + more} frames" not in finding.message:
+            raise Broken("refusals", f"the message does not name {count + more} frames: {finding}")
         if case.compiler is compiled:
             numbers = [int(number) for number in re.findall(r"\d+", finding.cure)]
             if numbers != [per, count, count + per]:
@@ -92,6 +122,7 @@ def _levels(case: Case) -> None:
         spec = case.spec.model_copy(update={"attention": attention})
         why = f"level {level} of a model with attention at {sorted(attended)}"
         finding = _refused(case, "G404", why, spec, case.layout)
+        _require_place(case, finding, spec.attention.span_of("levels"))
         if f"level {level}" not in finding.message:
             raise Broken("refusals", f"the message does not name level {level}: {finding}")
         missing = level >= backbone.level_count
@@ -111,6 +142,7 @@ def _steps(case: Case) -> None:
         except GrainError as error:
             said = f"{steps} steps of {most + 1} are refused with {error}"
             (finding,) = error.diagnostics
+            _require_place(case, finding, case.spec.sampler.span_of("steps"))
             if steps <= most or finding.code != "G203" or f"`steps {most}`" not in finding.cure:
                 raise Broken("refusals", said) from error
         else:
@@ -122,12 +154,18 @@ def _steps(case: Case) -> None:
 def warnings(case: Case) -> None:
     """A region without a latent token at a modulated level is warned about (G401), and no other.
 
-    This is a property of grainspec's compiler; others return no warnings.
+    This is a property of grainspec's compiler; others return no warnings. It is checked of every
+    second case.
     """
-    if case.compiler is not compiled:
+    if case.compiler is not compiled or not now_and_then(case, 2):
         return
-    found = compile_plan(case.spec, case.layout, case.backbone).warnings
+    spec = _with_places(case.spec)
+    found = compile_plan(spec, case.layout, case.backbone).warnings
     actual = [_named(finding) for finding in found if finding.code == "G401"]
+    places = {claim.region: claim.span_of("region") for claim in spec.claims}
+    for finding in found:
+        if finding.code == "G401" and finding.span != places[_named(finding)[0]]:
+            raise Broken("warnings", f"{finding} is placed at {finding.span}")
     wanted = [*_vanishing(case)]
     for region, levels, grid in [one for one in wanted if one not in actual]:
         message = f"the region has no token at the levels {levels}, the first being {grid}; "

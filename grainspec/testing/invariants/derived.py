@@ -67,6 +67,33 @@ def _require(name: str, made: str, case: Case, checks: Sequence[Invariant]) -> N
             raise Broken(name, f"{made}: {broken}") from broken
 
 
+@invariant("halves")
+def halves(case: Case) -> None:
+    """A latent pixel of which edits have half may change; with a pixel less, it may not.
+
+    Of the second latent frame, if there is one, so that a latent pixel may have several frames. The
+    pixel at the centre is not among them, so that the token is in no edit.
+    """
+    side, per = case.backbone.pixels_per_latent, case.backbone.frames_per_latent
+    total = per * side * side
+    if total < 3 or not now_and_then(case, 4):
+        return
+    pixels = np.zeros((2, total), np.bool_)
+    centre = (per // 2) * side * side + (side // 2) * side + side // 2
+    others = [pixel for pixel in range(total) if pixel != centre]
+    for row, count in zip(pixels, ((total + 1) // 2, (total + 1) // 2 - 1), strict=True):
+        row[others[:count]] = True
+    cells = pixels.reshape(2, per, side, side)
+    clip = np.zeros((1 + per, side, 2 * side), np.bool_)
+    clip[1:, :, :side], clip[1:, :, side:] = cells
+    layout = Layout.of({"half": clip})
+    attention = case.spec.attention.model_copy(update={"resize": "nearest"})
+    update = {"edits": (Free(region="half"),), "attention": attention}
+    other = _compiled(case, case.spec.model_copy(update=update), layout)
+    if other is not None:
+        _require("halves", "with half of a latent pixel", other, (structure, regions, blend))
+
+
 _REGIONS = 9
 _SIDE = 17
 """A grid of 17 x 17 tokens has room for 257 classes."""
@@ -76,10 +103,10 @@ _SIDE = 17
 def many_classes(case: Case) -> None:
     """Plans may have more than 256 classes, whose labels take two bytes.
 
-    Every eighth case is compiled again with nine free regions, of which each token of a grid has
+    One case in sixteen is compiled again with nine free regions, of which each token of a grid has
     another set.
     """
-    if not now_and_then(case, 8):
+    if not now_and_then(case, 16):
         return
     side = case.backbone.pixels_per_latent
     for count in (256, 257):

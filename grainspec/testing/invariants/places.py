@@ -51,7 +51,7 @@ def require_same(
             raise at_token(invariant, message, other, level, frame, token, region=names[edit])
         for name, table in here.strengths.items():
             expected = np.asarray(turn(level, table))
-            away = ~np.isclose(expected, there.strengths[name], atol=1e-6)
+            away = ~(abs(expected - there.strengths[name]) < 2e-6)
             for frame, token in np.argwhere(away)[:1]:
                 message = f"{name} is {there.strengths[name][frame, token]:.4f}"
                 message += f", not {expected[frame, token]:.4f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.span import Span
@@ -14,7 +14,14 @@ from grainspec.plan.compile import compile_plan
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compile_with, compiled
 from grainspec.testing.invariants.registry import invariant
-from grainspec.testing.invariants.tokenizers import cut_short, matching, small, turn
+from grainspec.testing.invariants.tokenizers import (
+    cut_short,
+    in_pieces,
+    matching,
+    skipping,
+    small,
+    turn,
+)
 from grainspec.testing.invariants.words import phrases_of, tokens_of
 from grainspec.testing.reading.phrases import read_phrases
 from grainspec.testing.reading.signs import is_blank
@@ -40,19 +47,24 @@ def refused_words(case: Case) -> None:
     """
     if turn(case) % 4 < 2:
         return
-    spec, backbone = case.spec, case.backbone
+    spec, backbone, number = case.spec, case.backbone, turn(case) // 4
+    if number % 2:
+        backbone = in_pieces(backbone, 1, spec.target)
     places = list(backbone.tokenize(spec.target))
     spans = [span for _, spans in phrases_of(spec) for span in spans]
     bound = [token for span in spans for token in tokens_of(span, places)]
     needed = max(bound, default=0) + 1
     half = sorted(bound)[len(bound) // 2] if bound else 0
-    number = turn(case) // 4
-    for count in (needed, needed - 1, (half, 0, needed - 2)[number % 3]):
+    for count in (needed, needed - 1, (half, 0, needed - 2)[number // 2 % 3]):
         _compare_errors(case, spec, cut_short(backbone, max(0, count)))
+    # Words that are in the prompt twice need text tokens at both places.
+    some = [each[0] for _, each in phrases_of(spec) if len(each) > 1] or spans
+    if some:
+        _compare_errors(case, spec, skipping(backbone, some[number % len(some)]))
     unknown = "zeppelin"
     while read_phrases([unknown], spec.target)[0]:
         unknown += "s"
-    if number % 4 == 0:
+    if number // 2 % 4 == 0:
         _compare_errors(case, spec.model_copy(update={"target": unknown}), backbone)
         return
     changes = list(spec.changes)
@@ -78,7 +90,7 @@ def prompt_warnings(case: Case) -> None:
     if case.compiler is not compiled or turn(case) % 4 in (1, 2):
         return
     number = turn(case) // 4 % len(_TOKENIZERS)
-    spec = case.spec.model_copy(update=_prompts(case.spec, turn(case) // 4))
+    spec = case.spec.model_copy(update=_texts(case.spec, turn(case) // 4))
     backbone = matching(case.backbone, _TOKENIZERS[number], len(spec.target) + 2)
     backbone = replace(backbone, exact_tokens=number != _INEXACT)
     found = compile_plan(spec, small(case), backbone).warnings
@@ -95,20 +107,28 @@ _TOKENIZERS = (
     r"(?s).{1,5}",  # across the ends of words
     r"^\w{2}|<\w+>|\w+|[^\w\s]",  # otherwise at the beginning of a text
     r"\s?\w+\s?|[^\w\s]",
+    r"^\w|\w+|[^\w\s]",
     r"\w+|[^\w\s]",
 )
 """Patterns whose matches are text tokens."""
-_INEXACT = 5
+_INEXACT = 6
 """The number of the pattern that only counts words."""
 
 
-def _prompts(spec: EditSpec, number: int) -> dict[str, str]:
-    """Prompts with words in angle brackets, and prompts that are too long."""
+def _texts(spec: EditSpec, number: int) -> dict[str, Any]:
+    """Prompts with words in angle brackets, and too long ones; mostly phrases are isolated."""
     long = f"{spec.target} _ <ink> !? _x y'z <a:b> 絵 a\u0301"
+    isolated = spec.attention.model_copy(update={"phrases": "isolated"})
     return {
-        "source": (f"{long} " * 4, f"< ink> <ink> <ink> <a<b> {long}")[number // 6 % 2],
-        "negative": ("", "ugly, <bad>", f"{long} " * 3)[number // 12 % 3],
-        "target": f"{spec.target} <ink> . <toy>" if number // 36 % 2 else spec.target,
+        "source": (f"{long} " * 4, f"< ink> <ink> <ink> <a<b> {long}")[number // 7 % 2],
+        "negative": ("", "ugly, <bad>", f"{long} " * 3)[number // 13 % 3],
+        "target": (
+            spec.target,
+            f"{spec.target} <ink> . <toy>",
+            f"{spec.changes[0].phrase} , {spec.target}",  # once more, where tokens may be others
+            f"{spec.changes[-1].phrase}, {spec.target}",
+        )[number // 41 % 4],
+        "attention": (isolated, isolated, spec.attention)[number // 17 % 3],
     }
 
 
@@ -125,16 +145,29 @@ def _compare(
     invariant: str, actual: Sequence[Diagnostic], expected: Sequence[Finding], target: str
 ) -> None:
     """Raise Broken unless the findings are those expected, in this order."""
-    for finding, wanted in zip(actual, expected, strict=False):
-        quoted = all(f"“{text}”" in finding.message + finding.cure for text in wanted.quoted)
-        if (finding.code, finding.span) != (wanted.code, wanted.span) or not (
-            quoted and finding.message.startswith(f"“{wanted.start}”")
-        ):
-            raise Broken(invariant, f"{finding} is reported, not {_shown(wanted)}", prompt=target)
-    for finding in actual[len(expected) :]:
+    rest = list(actual)
+    for wanted in expected:
+        found = next((finding for finding in rest if _is(finding, wanted)), None)
+        if found is None:
+            others = f" but {'; '.join(map(str, rest))}" if rest else ""
+            message = f"{_shown(wanted)} is not reported{others}"
+            raise Broken(invariant, message, prompt=target)
+        rest.remove(found)
+    for finding in rest:
         raise Broken(invariant, f"{finding} is reported without a reason", prompt=target)
-    for wanted in expected[len(actual) :]:
-        raise Broken(invariant, f"{_shown(wanted)} is not reported", prompt=target)
+    if not all(map(_is, actual, expected)):
+        order = " then ".join(map(_shown, expected))
+        raise Broken(invariant, f"the order of findings is not {order}", prompt=target)
+
+
+def _is(finding: Diagnostic, wanted: Finding) -> bool:
+    """Whether a finding is an expected one."""
+    said = finding.message + finding.cure
+    return (
+        (finding.code, finding.span) == (wanted.code, wanted.span)
+        and finding.message.startswith(f"“{wanted.start}”")
+        and all(f"“{text}”" in said for text in wanted.quoted)
+    )
 
 
 def _shown(finding: Finding) -> str:

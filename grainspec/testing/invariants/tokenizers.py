@@ -59,3 +59,20 @@ def cut_short(backbone: Backbone, count: int) -> Backbone:
         return [*spans[:count], *[(0, 0)] * (len(spans) - count)]
 
     return replace(backbone, tokenize=tokenize)
+
+
+def skipping(backbone: Backbone, span: CharSpan) -> Backbone:
+    """A backbone that gives no place to text tokens inside a span, as if they were normalised away.
+
+    >>> from grainspec.testing import word_backbone
+    >>> skipping(word_backbone(max_tokens=5), (2, 6)).tokenize("a bear here")
+    [(0, 0), (0, 1), (0, 0), (7, 11), (0, 0)]
+    """
+
+    def tokenize(text: str) -> Sequence[CharSpan]:
+        places = backbone.tokenize(text)
+        return [
+            (0, 0) if span[0] < end and start < span[1] else (start, end) for start, end in places
+        ]
+
+    return replace(backbone, tokenize=tokenize)

@@ -146,6 +146,31 @@ def _in_several_folders(folder: Path, masks: Mask) -> Written:
     return Written('masks("m/**/*_*.png")')
 
 
+def _through_links(folder: Path, masks: Mask) -> Written:
+    """A link to a folder of the same place is followed, one that leads out of it is not."""
+    folder_of(folder / "m" / "store", white(masks), "0_{}.png")
+    folder_of(folder / "elsewhere", white(beside(masks)), "0_{}.png")
+    (folder / "m" / "link_in").symlink_to(folder / "m" / "store", target_is_directory=True)
+    (folder / "m" / "link_out").symlink_to(folder / "elsewhere", target_is_directory=True)
+    (folder / "m" / "link_no").write_text("no folder")
+    return Written('masks("m/link_*/0_*.png")')
+
+
+def _around_links(folder: Path, masks: Mask) -> Written:
+    """`**` follows no links."""
+    folder_of(folder / "m" / "a", white(masks), "0_{}.png")
+    (folder / "m" / "b").symlink_to(folder / "m" / "a", target_is_directory=True)
+    return Written('masks("m/**/0_*.png")')
+
+
+def _folder_behind_a_wildcard(folder: Path, masks: Mask) -> Written:
+    """A name without wildcards after one with some."""
+    folder_of(folder / "m" / "clip_1" / "left", white(masks), "{}.png")
+    folder_of(folder / "m" / "clip_1" / "right", white(beside(masks)), "{}.png")
+    (folder / "m" / "clip_2").mkdir()
+    return Written('masks("m/clip_*/left/*.png")')
+
+
 def number_formats() -> dict[str, Writer]:
     """Writers of files with numbers in their names."""
     return {
@@ -161,6 +186,9 @@ def number_formats() -> dict[str, Writer]:
         "glob with ?": _among_others("m/a?_*.png", "a1_{}.png", "bb_{}.png"),
         "glob with [ ]": _among_others("m/[!b]_*.png", "a_{}.png", "b_{}.png"),
         "glob through folders": _in_several_folders,
+        "glob through a link": _through_links,
+        "glob around a link": _around_links,
+        "glob with a folder behind": _folder_behind_a_wildcard,
         "folder whose name looks like a glob": _folder_that_looks_like_a_glob,
         "one image": _one_image,
         "gaps, in order": _gaps,

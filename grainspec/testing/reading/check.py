@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from grainspec.testing.broken import Broken
 from grainspec.testing.reading.drawn import drawn
@@ -47,7 +48,7 @@ not at 2 to 6 and 12 to 16 (example a phrase is whole words)
                 _check_suggestions(phrase, prompt)
     if bind is None:
         for phrase, prompt, expected in _NEAREST:
-            if (actual := nearest_words(phrase, prompt)) != expected:
+            if (actual := _nearest(phrase, prompt)) != expected:
                 message = f"{_quoted(actual)} is suggested for {_quoted(phrase)}"
                 message += f" in {_quoted(prompt)}, not {_quoted(expected)}"
                 raise Broken("suggestions", message)
@@ -56,7 +57,12 @@ not at 2 to 6 and 12 to 16 (example a phrase is whole words)
 
 
 def _compare(bind: Bind, example: Example) -> None:
-    found = bind(example.phrases, example.prompt)
+    try:
+        found = bind(example.phrases, example.prompt)
+    except Exception as error:
+        message = f"binding {' and '.join(map(_quoted, example.phrases))} in "
+        message += f"{_quoted(example.prompt)} raised {type(error).__name__}: {error}"
+        raise Broken("words", message, example=example.name) from error
     if len(found) != len(example.phrases):
         message = f"{len(found)} phrases are bound, not {len(example.phrases)}"
         raise Broken("words", message, example=example.name)
@@ -85,16 +91,36 @@ def _check_suggestions(phrase: str, prompt: str) -> None:
     """Check what is suggested for a phrase that a prompt does not have."""
     if places(phrase, prompt):
         return
-    within, expected = longer_words(phrase, prompt), longer_words_of(phrase, prompt)
+    within, expected = _longer(phrase, prompt), longer_words_of(phrase, prompt)
     if within != expected:
         message = f"{_quoted(phrase)} in {_quoted(prompt)} is part of "
         message += f"{' and '.join(map(_quoted, within)) or 'nothing'}, not of "
         message += " and ".join(map(_quoted, expected)) or "nothing"
         raise Broken("suggestions", message)
-    near = nearest_words(phrase, prompt)
+    near = _nearest(phrase, prompt)
     if near is not None and not places(near, prompt):
         message = f"{_quoted(near)}, suggested for {_quoted(phrase)}, is not in {_quoted(prompt)}"
         raise Broken("suggestions", message)
+
+
+def _nearest(phrase: str, prompt: str) -> str | None:
+    with _named(phrase, prompt):
+        return nearest_words(phrase, prompt)
+
+
+def _longer(phrase: str, prompt: str) -> list[str]:
+    with _named(phrase, prompt):
+        return longer_words(phrase, prompt)
+
+
+@contextmanager
+def _named(phrase: str, prompt: str) -> Iterator[None]:
+    """Raise Broken for an error of the functions that suggest words."""
+    try:
+        yield
+    except Exception as error:
+        message = f"what is suggested for {_quoted(phrase)} in {_quoted(prompt)} raised "
+        raise Broken("suggestions", f"{message}{type(error).__name__}: {error}") from error
 
 
 def _misspelt(count: int, seed: int) -> Iterator[tuple[str, str]]:
@@ -122,7 +148,7 @@ def _check_nearest(phrase: str, prompt: str) -> None:
     best = max(runs, key=lambda run: _likeness(phrase, run), default=None)
     if best is not None and _likeness(phrase, best) < _LEAST_LIKENESS:
         best = None
-    near = nearest_words(phrase, prompt)
+    near = _nearest(phrase, prompt)
     if near != best and (not (near and best) or _likeness(phrase, near) < _likeness(phrase, best)):
         message = f"{_quoted(near)} is suggested for {_quoted(phrase)} in {_quoted(prompt)}"
         raise Broken("suggestions", f"{message}, not {_quoted(best)}")

@@ -49,7 +49,8 @@ def _scripts_without_spaces() -> Iterator[Example]:
     for start, end in _runs(_is_without_spaces, _WITHOUT_SPACES):
         every = [chr(code) for code in range(start, end) if not _is_new(chr(code))]
         plain = [sign for sign in every if _stands_alone(sign)] or ["色"]
-        for sign in dict.fromkeys((every[0], every[-1], plain[0], plain[-1])):
+        own = [sign for sign in plain if unicodedata.normalize("NFKD", sign) == sign] or plain
+        for sign in dict.fromkeys((every[0], every[-1], plain[0], plain[-1], own[0], own[-1])):
             if _is_vowel(sign):
                 continue
             name = f"{_named(sign)} is of a script without spaces"

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from grainspec.text.printer import dumps
 Progress = Callable[[int, int], None]
 """A function that is called with the number of finished cases and the number of all cases."""
 
-_EXAMPLES = 20
+_EXAMPLES = 15
 _SHRUNK = 3
 """How many failures of a file are shrunk; the others are most often of the same cause."""
 
@@ -185,7 +186,7 @@ def try_file(
 ) -> FileResult:
     """Test a spec, each of its variants, and ``examples`` random changes of each.
 
-    By default there are about 20 random changes in all, shared among the variants. A change is of
+    By default there are about 15 random changes in all, shared among the variants. A change is of
     settings, weights, frames, size and crop of the clip, and cuts of regions by boxes. It follows
     from ``seed``, the variant and the number of the case; ``case`` tests the one with this number,
     0 being the spec as it is, ``variant`` only this variant.
@@ -219,16 +220,14 @@ def try_file(
     if examples is None:
         examples = max(1, _EXAMPLES // len(edits))
     numbers = range(examples + 1) if case is None else [case]
-    for name, spec in edits.items():
-        for number in numbers:
-            for failure in _failures(result, checker, spec, name, number):
-                result.failures.append(failure)
-                if first:
-                    break
-            result.cases += 1
-            progress(result.cases, len(edits) * len(numbers))
-            if first and result.failures:
-                break
+    for (name, spec), number in product(edits.items(), numbers):
+        found = _failures(result, checker, spec, name, number)
+        for failure in islice(found, 1 if first else None):
+            result.failures.append(failure)
+        result.cases += 1
+        progress(result.cases, len(edits) * len(numbers))
+        if first and result.failures:
+            break
     result.seconds = time.monotonic() - start
     return result
 

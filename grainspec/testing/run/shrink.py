@@ -150,7 +150,7 @@ def _weights(trial: Trial) -> Iterator[Trial]:
     for index, edit in enumerate(edits):
         if not isinstance(edit, Edit):
             continue
-        for name, values in (("repel", (None, 0.0, 1.0)), ("weight", (1.0, 0.0, 2.0))):
+        for name, values in (("repel", (None, 0.0, 1.0)), ("weight", (1.0, 0.0, 2.0, 4.0))):
             for value in values:
                 old = getattr(edit, name)
                 if old == value:

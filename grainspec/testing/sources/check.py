@@ -54,7 +54,7 @@ def check_region_source(
     - ``mirror``, ``flip``, ``transpose``, ``reversal``: a clip that is mirrored, upside down, has
       its x and y swapped, or runs backwards has masks that are changed in the same way.
     - ``start``: a clip that begins later has the same masks. For trackers.
-    - ``crop``: the left and the upper half of the clip have the same halves of the masks.
+    - ``crop``: a part of the clip, cut through the object, has the same part of the masks.
     - ``size``, ``length``: a row and a column less, a single frame, or more frames change nothing.
     - ``occlusion``, ``absence``: on drawn clips, the object is found again after another one hid
       it; while it is outside the frame, its masks are empty.

@@ -129,7 +129,7 @@ def _frame(trial: Trial, masks: Mask) -> None:
     for number in range(len(trial.frames)):
         here = slice(number, number + 1)
         first = None if trial.truth is None else trial.truth[number]
-        alone = trial.calls(trial.frames[here], first)
+        alone = _called("frame", trial, trial.frames[here], first)
         message = "the mask of the frame alone differs from its mask within the clip"
         compare("frame", message, masks[here], alone, trial=trial, first=number)
 
@@ -138,9 +138,25 @@ def _changed(name: str, message: str, trial: Trial, masks: Mask, change: Change)
     """Change the clip, and require the masks to change in the same way."""
     expected = change(masks if trial.truth is None else trial.truth).astype(np.bool_)
     first = None if trial.truth is None else expected[0]
-    actual = trial.calls(np.asarray(change(trial.frames), np.uint8), first)
+    actual = _called(name, trial, np.asarray(change(trial.frames), np.uint8), first)
     others = {other: change(mask).astype(np.bool_) for other, mask in trial.others.items()}
     compare(name, message, expected, actual, trial=trial, others=others)
+
+
+def _called(name: str, trial: Trial, frames: Frames, first: Mask | None) -> Mask:
+    """What the source returns for another clip; raise Broken if it raises an error."""
+    try:
+        return trial.calls(frames, first)
+    except Broken:
+        raise
+    except Exception as error:
+        said = f"the source raised {type(error).__name__} for {_clip(frames)}, and none for "
+        raise Broken(name, f"{said}{_clip(trial.frames)}: {error}") from error
+
+
+def _clip(frames: Frames) -> str:
+    count, height, width = frames.shape[:3]
+    return f"{count} frame{'s' * (count > 1)} of {width}x{height}"
 
 
 def _mirror(trial: Trial, masks: Mask) -> None:
@@ -176,14 +192,22 @@ def _start(trial: Trial, masks: Mask) -> None:
 
 
 def _crop(trial: Trial, masks: Mask) -> None:
-    height, width = trial.frames.shape[1:3]
-    message = "the mask of the {0} half is not the {0} half of the mask"
-    if width > 1:
-        left = slice(width // 2)
-        _changed("crop", message.format("left"), trial, masks, lambda clip: clip[:, :, left])
-    if height > 1:
-        upper = slice(height // 2)
-        _changed("crop", message.format("upper"), trial, masks, lambda clip: clip[:, upper])
+    """Cut the clip through the object, so that it touches the edges of both parts."""
+    known = masks if trial.truth is None else trial.truth
+    largest = known[known.sum(axis=(1, 2)).argmax()]
+    if not largest.any():
+        return
+    row, column = (int(np.median(places)) for places in np.nonzero(largest))
+    parts: dict[str, Change] = {
+        "left": lambda clip: clip[:, :, :column],
+        "right": lambda clip: clip[:, :, column:],
+        "upper": lambda clip: clip[:, :row],
+        "lower": lambda clip: clip[:, row:],
+    }
+    for name, part in parts.items():
+        if part(trial.frames).size:
+            message = f"the mask of the {name} part is not the {name} part of the mask"
+            _changed("crop", message, trial, masks, part)
 
 
 def _size(trial: Trial, masks: Mask) -> None:
@@ -192,14 +216,7 @@ def _size(trial: Trial, masks: Mask) -> None:
     if min(height, width) < 2:
         return
     message = f"frames of {width - 1}x{height - 1}, a column and a row less, have other masks"
-    try:
-        _changed("size", message, trial, masks, lambda clip: clip[:, :-1, :-1])
-    except (Broken, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        said = f"the source raised {type(error).__name__} for frames of {width - 1}x{height - 1}, "
-        said += f"and none for {width}x{height}: {error}"
-        raise Broken("size", said) from error
+    _changed("size", message, trial, masks, lambda clip: clip[:, :-1, :-1])
 
 
 def _length(trial: Trial, masks: Mask) -> None:
@@ -220,7 +237,7 @@ def _calls(trial: Trial, masks: Mask) -> None:
         turned = trial.frames[::-1, ::-1, ::-1]
         frames, truth = turned, None if trial.truth is None else trial.truth[::-1, ::-1, ::-1]
     if not trial.calls.takes_first or (truth is not None and truth[0].any()):
-        actual = trial.calls(frames, None if truth is None else truth[0])
+        actual = _called("calls", trial, frames, None if truth is None else truth[0])
         if truth is not None:
             compare("calls", "a second clip has wrong masks", truth, actual, trial=trial)
     same = max(_SAME, trial.agreement)
@@ -238,9 +255,9 @@ CHECKS: Mapping[str, Callable[[Trial, Mask], None]] = {
     "transpose": _transpose,
     "reversal": _reversal,
     "start": _start,
-    "crop": _crop,
     "size": _size,
     "length": _length,
+    "crop": _crop,
     "calls": _calls,
 }
 """The properties of a clip, in the order of testing."""

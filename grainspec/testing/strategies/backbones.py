@@ -13,7 +13,7 @@ def backbones() -> st.SearchStrategy[Backbone]:
     """Backbones as :func:`grainspec.testing.word_backbone` makes them.
 
     They have one to four levels, all or some of them with attention; 4, 5, 8 or 16 pixels per
-    latent; and 1, 2 or 4 frames per latent frame.
+    latent; 1, 2 or 4 frames per latent frame; and one or several text tokens for a word.
 
     >>> from hypothesis import find
     >>> find(backbones(), lambda backbone: backbone.frames_per_latent > 1)
@@ -24,11 +24,15 @@ def backbones() -> st.SearchStrategy[Backbone]:
 
 def read_backbone(rolls: Rolls) -> Backbone:
     """Read a backbone."""
-    levels = rolls.of((1, 2, 2, 3, 4))
-    some = [level for level in range(levels) if rolls.upto(1)]
+    levels, bits = rolls.of((1, 2, 2, 3, 4)), rolls.upto(15)
+    some = tuple(level for level in range(levels) if bits >> level & 1)
+    pixels, frames = rolls.of((8, 8, 4, 5, 16)), rolls.of((1, 1, 1, 2, 4))
+    pieces = rolls.of((None, None, 3))
     return word_backbone(
         levels=levels,
-        pixels_per_latent=rolls.of((8, 8, 4, 5, 16)),
-        frames_per_latent=rolls.of((1, 1, 1, 2, 4)),
-        attended=tuple(some) if some and rolls.upto(1) else None,
+        pixels_per_latent=pixels,
+        max_tokens=77 if pieces is None else 231,
+        frames_per_latent=frames,
+        attended=some if some and rolls.upto(1) else None,
+        pieces=pieces,
     )

@@ -74,30 +74,30 @@ def layout_of(
     shapes: Mapping[str, Rolls],
     owners: Mapping[str, str] | None = None,
     kept: Collection[str] = (),
+    edited: Collection[str] | None = None,
 ) -> Layout:
     """Draw a shape per region.
 
-    Those with an owner lie on it, wherever it moves. ``kept`` regions leave room for others.
+    Those with an owner lie on it, wherever it moves. ``kept`` regions leave room for others. The
+    first of the ``edited`` regions, or of all, is nearly always large enough for a latent token.
     """
     owners = owners or {}
+    wholes = [name for name in shapes if name not in owners and name not in kept]
+    solid = next((name for name in wholes if edited is None or name in edited), None)
     tracks: dict[str, Track] = {}
     masks: dict[str, Mask] = {}
-    solid = next((name for name in shapes if name not in owners and name not in kept), None)
     for name in _owners_first(shapes, owners):
-        rolls = shapes[name]
-        kind = rolls.of(_SHAPES if name not in owners and name not in kept else _SMALL_SHAPES)
-        track = _track(rolls, canvas, [*tracks.values()], tracks.get(owners.get(name, "")))
-        if name == solid and rolls.of((True,) * 5 + (False,)):
-            # Nearly every layout has a region that a latent token is in.
-            kind = kind if kind in _SOLID_SHAPES else "box"
-            track = _with_a_cell(track, canvas)
+        rolls, owner = shapes[name], owners.get(name, "")
+        kind = rolls.of(_SHAPES if name in wholes else _SMALL_SHAPES)
+        track = _track(rolls, canvas, [*tracks.values()], tracks.get(owner))
+        if name == solid and rolls.upto(5) < 5:
+            kind, track = kind if kind in _SOLID_SHAPES else "box", _with_a_cell(track, canvas)
         if name in kept:
             track[:, 2:] = track[:, :2] + np.maximum((track[:, 2:] - track[:, :2]) // 2, 1)
         mask = _painted(kind, canvas, track)
         _hide(rolls, mask)
-        owner = masks.get(owners.get(name, ""))
-        if owner is not None and not (mask & owner).any():
-            mask |= owner & _every_second(canvas)
+        if owner in masks and not (mask & masks[owner]).any():
+            mask |= masks[owner] & _every_second(canvas)
         if not mask.any():
             mask[0, : canvas.cell, : canvas.cell] = True
         tracks[name], masks[name] = track, mask
@@ -128,7 +128,12 @@ def _track(rolls: Rolls, canvas: Canvas, others: Sequence[Track], owner: Track |
     """Read where a region starts, how large it is, and how it moves and grows."""
     wide, high = _side(rolls, canvas.width, canvas), _side(rolls, canvas.height, canvas)
     left, top = _place(rolls, canvas.width, canvas), _place(rolls, canvas.height, canvas)
-    velocity = [rolls.of((0, 0, 1, -1, 2, -3, canvas.cell, -canvas.cell)) for _ in "xy"]
+    velocities = (1, -1, 2, -3, canvas.cell, -canvas.cell)
+    # Another one for each region, so that even those that are read from equal bytes move apart.
+    velocity = [
+        velocities[(roll + len(others)) % len(velocities)] if (roll := rolls.upto(7)) else 0
+        for _ in "xy"
+    ]
     growth = rolls.of((0, 0, 0, 0, 1, -1))
     relation = rolls.of(("apart", "apart", "inside", "across", "same"))
     base = owner
@@ -142,16 +147,14 @@ def _track(rolls: Rolls, canvas: Canvas, others: Sequence[Track], owner: Track |
         return np.asarray(moves + np.array([left, top, left + wide, top + high]))
     if relation == "same":
         return base.copy()
-    extent = base[:, 2:] - base[:, :2]
+    start, extent = base[:, :2], base[:, 2:] - base[:, :2]
     if relation == "across":  # its top left corner is the middle of the other
-        corner = base[:, :2] + extent // 2
-        if owner is not None:
-            return np.hstack([corner, corner + np.minimum((wide, high), extent)])
-        return np.asarray(moves + np.hstack([corner, corner + np.array([wide, high])]))
-    inner = np.minimum((wide, high), np.maximum(extent // 2, 1))
-    slack = np.maximum(extent - inner, 0)
-    corner = base[:, :2] + np.minimum((left, top), slack)
-    return np.hstack([corner, corner + inner])
+        corner, sides = start + extent // 2, np.minimum((wide, high), extent)
+    else:
+        sides = np.minimum((wide, high), np.maximum(extent // 2, 1))
+        corner = start + np.minimum((left, top), np.maximum(extent - sides, 0))
+    track = np.hstack([corner, corner + sides])
+    return np.asarray(track if owner is not None else track + moves)
 
 
 def _side(rolls: Rolls, extent: int, canvas: Canvas) -> int:

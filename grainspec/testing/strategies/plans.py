@@ -63,7 +63,7 @@ def plans(
         shapes = {region.name: Rolls(draw(BYTES)) for region in spec.regions}
     owners = {edit.region: edit.owner for edit in spec.changes if edit.owner}
     kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
-    regions = layout_of(canvas, shapes, owners, kept)
+    regions = layout_of(canvas, shapes, owners, kept, [claim.region for claim in spec.claims])
     try:
         return Case.of(spec, regions, backbone)
     except GrainError:  # a region that parts or kept regions cover, or a part beside its owner

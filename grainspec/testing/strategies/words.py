@@ -71,7 +71,7 @@ Look = tuple[str, bool]
 
 
 def _accent(noun: str) -> str:
-    return f"th\u00e9 {noun}"
+    return f"{noun} th\u00e9"
 
 
 def _apart(text: str) -> str:

@@ -70,11 +70,13 @@ def main(
     """Write what catches a mutant to a file; the arguments are the file and the mutant's group.
 
     ``first`` has the checks that run first for a group. With the argument ``--times``, print how
-    long each check takes.
+    long each check takes; with ``--import``, do no more than import them.
     """
     home = sys.modules[package].__file__ or ""
     if not Path(home).resolve().is_relative_to(Path.cwd().resolve()):
         sys.exit(f"{package} is imported from {home}, not from the copy in {Path.cwd()}")
+    if sys.argv[1:] == ["--import"]:
+        return
     if sys.argv[1:] == ["--times"]:
         print(caught([(name, _timed(name, check)) for name, check in checks]))
         return

@@ -26,12 +26,12 @@ from grainspec.testing import (
     Scene,
     check_case,
     check_file,
+    check_mask_findings,
     check_masks,
     check_regions,
     check_words,
     plans,
     scenes,
-    word_backbone,
 )
 
 MOST_CRASHES = 20
@@ -77,7 +77,7 @@ def draws(
     return decorated
 
 
-@draws(plans(backbone=word_backbone(levels=2)), 200)
+@draws(plans(), 200)
 def drawn_plans(case: Any) -> None:
     """Every invariant of drawn plans."""
     check_case(case)
@@ -104,6 +104,7 @@ def masks_in_every_format() -> None:
 CHECKS: list[Check] = [
     ("words", partial(check_words, drawn_prompts=300)),
     ("masks", masks_in_every_format),
+    ("mask findings", check_mask_findings),
     ("plans", drawn_plans),
     ("regions", drawn_scenes),
     *(
@@ -111,7 +112,7 @@ CHECKS: list[Check] = [
         for path in sorted(EXAMPLES.glob("*.grain"))
     ),
 ]
-FIRST = {"plan": ("plans",), "regions": ("masks", "regions"), "words": ("words",)}
+FIRST = {"plan": ("plans",), "regions": ("masks", "mask findings", "regions"), "words": ("words",)}
 """For each group of modules, the checks that are likeliest to catch a mutant, and run first."""
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from mutant import Mutant
-from tree import Limits, Tree, copied, failed_tests
+from tree import NO_ANSWER, Limits, Tree, copied, failed_tests
 
 Result = dict[str, Any]
 """A mutant as JSON values with ``public`` and ``tests``: what came of both, and seconds."""
@@ -89,6 +89,8 @@ def tried(
             result["tests"] = tree.try_tests(files(mutant.group), limits.tests)
         if "survived" in {(result["tests"] or public)["outcome"]}:
             result["diff"] = mutant.diff()
+    if public.get("check") == NO_ANSWER and not tree.answers():
+        raise RuntimeError(f"without a mutant, the public checks fail too: {public['message']}")
     return result
 
 

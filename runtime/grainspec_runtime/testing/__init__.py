@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grainspec_runtime.testing.attention.check import check_attention
+    from grainspec_runtime.testing.family.check import check_family
 
-__all__ = ["check_attention"]
+__all__ = ["check_attention", "check_family"]
 
-_HOMES = {"check_attention": "grainspec_runtime.testing.attention.check"}
+_HOMES = {
+    "check_attention": "grainspec_runtime.testing.attention.check",
+    "check_family": "grainspec_runtime.testing.family.check",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -32,23 +32,27 @@ separated by `;`."""
 
 @dataclass(frozen=True)
 class Case:
-    """What is written, the code of the only finding that is due (None for no finding), and words
-    that its message or its cure must have.
+    """What is written, and the finding that is due.
 
-    ``region``: what the cured or the accepted region must be, if it is known.
+    ``code`` is that of the only finding, None for no finding. Its message or its cure must have
+    the words ``says``. ``region`` are the pixels of the first region, if they are known. ``video``
+    is the clip, with settings; the default is that of all cases. The last ``kept`` regions are kept
+    instead of edited.
     """
 
     write: Write
     code: str | None = None
     says: tuple[str, ...] = ()
     region: Mask | None = None
+    video: str = '"../clip"'
+    kept: int = 0
 
 
-def good(write: Write, region: Mask | None = None) -> Case:
+def good(write: Write, region: Mask | None = None, video: str = Case.video) -> Case:
     """A case that must have no finding."""
-    return Case(write, region=region)
+    return Case(write, region=region, video=video)
 
 
-def doubtful(code: str, write: Write, *says: str) -> Case:
+def doubtful(code: str, write: Write, *says: str, video: str = Case.video, kept: int = 0) -> Case:
     """A case that must have this finding, with these words."""
-    return Case(write, code, says)
+    return Case(write, code, says, video=video, kept=kept)

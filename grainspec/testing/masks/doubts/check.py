@@ -45,7 +45,7 @@ def check_mask_findings(
 def _check(name: str, case: Case, place: Path) -> None:
     place.mkdir()
     regions = case.write(place)
-    spec = _spec(regions)
+    spec = _spec(regions, case)
     where = {"case": name, "region": regions}
     try:
         read, found = _bound(spec, place)
@@ -70,14 +70,17 @@ def _check(name: str, case: Case, place: Path) -> None:
         raise Broken("findings", "the region has other pixels than were drawn", **where)
 
 
-def _spec(regions: str) -> EditSpec:
-    """A spec whose regions are these, with an edit for each."""
+def _spec(regions: str, case: Case) -> EditSpec:
+    """A spec whose regions are these, with an edit for each that is not kept."""
     written = [region.strip() for region in regions.split(";")]
     words = ["bear", "robot", "tree"][: len(written)]
     statements = [f"region {word} = {text}" for word, text in zip(words, written, strict=True)]
-    statements += [f'edit {word} -> "{word}"' for word in words]
+    edited = len(words) - case.kept
+    statements += [f'edit {word} -> "{word}"' for word in words[:edited]]
+    statements += [f"keep {word}" for word in words[edited:]]
     target = " ".join(words)
-    video = f'video "../clip" {{ size {WIDTH}x{HEIGHT} }}'
+    path, _, settings = case.video.partition(" ")
+    video = f"video {path} {{ {settings} size {WIDTH}x{HEIGHT} }}"
     return parse(f'grain 1 {video} target "{target}" {" ".join(statements)}')
 
 

@@ -44,6 +44,15 @@ def _bands(count: int) -> Values:
     return np.broadcast_to(row, (FRAMES, HEIGHT, WIDTH, 3)).astype(np.uint8)
 
 
+def _kinds(count: int) -> Values:
+    """So many kinds of colours that are far from each other, each of three that are near."""
+    band = np.arange(WIDTH) * count // WIDTH
+    near = (np.arange(HEIGHT) % 3)[:, None]
+    levels = [64 * (band % 4) + 8, 64 * (band // 4) + 8]
+    row = np.stack([levels[0] + near, levels[1] + 0 * near, 200 + 0 * band + 0 * near], axis=-1)
+    return np.broadcast_to(row, (FRAMES, HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
 def _palette(values: Values, *entries: Rgb, options: str = "", **how: Any) -> Write:
     """Palette images; the palette has these entries."""
 
@@ -83,6 +92,13 @@ def _opacity(mode: str, inside: int, outside: int, options: str = "") -> Write:
         return f'masks("m"{options})'
 
     return write
+
+
+def _opacities(ground: int, one: int, other: int, options: str) -> Write:
+    """Objects of different opacities."""
+    opacity = objects(ground, one, other)
+    grey = np.full_like(opacity, 90)
+    return images(np.stack([grey, grey, grey, opacity], axis=-1), options)
 
 
 def _mode(mode: str, values: Values, options: str = "") -> Write:
@@ -178,6 +194,16 @@ def picture_cases() -> dict[str, Case]:
         "a picture in JPEG": doubtful(
             "G320", images(_bands(60), names="{:05}.jpg"), "pictures with many colours"
         ),
+        "12 kinds of colours in WebP": doubtful(
+            "G320",
+            images(_kinds(12), names="{:05}.webp", lossless=True),
+            "Compression has changed",
+        ),
+        "13 kinds of colours in WebP": doubtful(
+            "G320",
+            images(_kinds(13), names="{:05}.webp", lossless=True),
+            "pictures with many colours",
+        ),
         "a tint in JPEG": good(
             images(colours((250, 250, 240), (0, 0, 0)), names="{:05}.jpg", quality=95)
         ),
@@ -218,6 +244,12 @@ def picture_cases() -> dict[str, Case]:
         "partly transparent, with alpha": good(_opacity("RGBA", 255, 0, ", alpha"), ONE),
         "nearly transparent, with alpha": doubtful(
             "G320", _opacity("RGBA", 90, 0, ", alpha"), "0 and 90", "threshold 17%"
+        ),
+        "hardly opaque, with alpha": doubtful(
+            "G320", _opacity("RGBA", 3, 0, ", alpha"), "0 and 3", "threshold 1%"
+        ),
+        "three opacities, with alpha": doubtful(
+            "G320", _opacities(0, 130, 255, ", alpha"), "0, 130 and 255", "threshold 50%`."
         ),
         "no transparency, with alpha": doubtful(
             "G308", images(colour, ", alpha"), "has no transparency", "Remove `alpha`"
@@ -273,6 +305,12 @@ def picture_cases() -> dict[str, Case]:
         "masks of frames that are not used": good(_numbers([0, 1, 2, 7, 9]), ONE),
         "two numbers that count": doubtful(
             "G322", _names(["f0_t0.png", "f1_t2.png", "f2_t4.png"]), "may be", "m/f*_t?.png"
+        ),
+        "two numbers that count, of other lengths": doubtful(
+            "G322",
+            _names(["f8_t6.png", "f9_t8.png", "f10_t12.png"]),
+            "may be `10` or `12`",
+            "Name the masks 00000.png",
         ),
         "two numbers that count, in order": good(
             _names(["f0_t0.png", "f1_t2.png", "f2_t4.png"], ", in_order"), ONE

@@ -68,6 +68,21 @@ def region_cases() -> dict[str, Case]:
         "inverted masks of objects that overlap by more than 2%": doubtful(
             "G312", _regions(~_pixels(0, 5000), ~_pixels(4899, 9900)), "overlap in"
         ),
+        "inverted masks, of which nothing is left": doubtful(
+            "G307",
+            _regions(~ONE, ~OTHER, ~ONE | ~OTHER),
+            "kept regions cover all of the region `bear`: the masks of `bear` and `robot`",
+            'masks("m0", invert)',
+            kept=1,
+        ),
+        "a mask that another one covers": doubtful(
+            "G307",
+            _regions(ONE, ONE | OTHER),
+            "kept regions cover all of the region `bear`",
+            "grain show",
+            kept=1,
+        ),
+        "a mask beside one that is kept": good(_regions(ONE, OTHER), ONE),
         "inverted masks of two halves": good(_regions(~_pixels(0, half), ~_pixels(half, pixels))),
         "inverted masks of nearly two halves": doubtful(
             "G312", _regions(~_pixels(0, half - 200), ~_pixels(half, pixels)), "seem to be inverted"
@@ -94,6 +109,9 @@ def region_cases() -> dict[str, Case]:
         "during": good(_regions(ONE, form=f"{masks} during 1..2"), _shown(1, 2)),
         "during, with an empty frame": doubtful(
             "G315", _regions(_shown(1), form=f"{masks} during 1..2"), "is empty on frame 2"
+        ),
+        "during, by a name": good(
+            _regions(ONE, form=f"{masks} during 0..1; bear grow 2px - bear"), _shown(0, 1)
         ),
         "during, grown": good(_regions(ONE, form=f"({masks} during 0..1) grow 0px"), _shown(0, 1)),
         "during, without another region": good(

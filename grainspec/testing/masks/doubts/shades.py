@@ -23,9 +23,10 @@ from grainspec.testing.masks.doubts.case import (
     good,
 )
 from grainspec.testing.masks.videos import write_video
-from grainspec.testing.masks.written import Values, folder_of
+from grainspec.testing.masks.written import Values, folder_of, white
 
-PIXELS = WIDTH * HEIGHT
+PIXELS = FRAMES * WIDTH * HEIGHT
+"""The pixels of all frames, which are judged together."""
 
 
 def images(values: Values, options: str = "", **how: Any) -> Write:
@@ -61,29 +62,34 @@ def _jpeg(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(stream).copy()
 
 
-def _greys(white: Values, places: Values, low: int = 60, high: int = 120) -> Values:
-    """A white area, and grey pixels whose values differ from pixel to pixel.
-
-    The last frame is the same as the first, since all frames are judged together.
-    """
-    picture = np.where(white, 255, 0)
-    rows, columns = np.nonzero(places)
-    picture[rows, columns] = low + (7 * rows + 13 * columns) % (high - low)
-    return np.stack([picture.astype(np.uint8)] * FRAMES)
-
-
 def _first(area: Values, count: int) -> Values:
-    """The first so many pixels of an area."""
-    chosen = np.zeros_like(area)
-    rows, columns = np.nonzero(area)
-    chosen[rows[:count], columns[:count]] = True
+    """The first so many pixels of an area, over all frames, ``[F, H, W]``."""
+    chosen = np.zeros((FRAMES, HEIGHT, WIDTH), np.bool_)
+    for frame in range(FRAMES):
+        rows, columns = np.nonzero(area)
+        share = count // FRAMES + (frame < count % FRAMES)
+        chosen[frame, rows[:share], columns[:share]] = True
     return chosen
 
 
 def _soft(bright: int, grey: int) -> Values:
-    """So many white pixels in one place, and so many grey ones far from them."""
-    white = _first(box(10, 10, 70, 110), bright)
-    return _greys(white, _first(box(90, 10, 150, 110), grey))
+    """So many white pixels in one place, and so many grey ones far from them.
+
+    The greys differ from pixel to pixel, so that none has an area of its own.
+    """
+    picture = np.where(_first(box(10, 10, 70, 110), bright), 255, 0)
+    frames, rows, columns = np.nonzero(_first(box(90, 10, 150, 110), grey))
+    picture[frames, rows, columns] = 60 + (7 * rows + 13 * columns) % 60
+    return picture.astype(np.uint8)
+
+
+def _band(width: int) -> Values:
+    """Black and white, with a band of greys between them."""
+    column = np.arange(WIDTH)
+    greys = 60 + (np.arange(HEIGHT)[:, None] * 7 + column * 13) % 60
+    picture = np.where(column < 40, 0, np.where(column < 40 + width, greys, 255))
+    picture[100:] = 0
+    return np.stack([picture.astype(np.uint8)] * FRAMES)
 
 
 def _stripes(period: int) -> Values:
@@ -100,6 +106,33 @@ def _patch(wide: int, high: int, value: int = 100) -> Values:
     picture = np.where(box(20, 20, 80, 90), 255, 0)
     picture[box(120, 50, 120 + wide, 50 + high)] = value
     return np.stack([picture.astype(np.uint8)] * FRAMES)
+
+
+def _lossy(values: Values, options: str = "") -> Write:
+    """Save pictures as WebP, exactly; but its values may have been compressed, as in JPEG."""
+
+    def write(folder: Path) -> str:
+        grey = values[..., None].repeat(3, -1) if values.ndim == 3 else values
+        folder_of(folder / "m", grey, "{:05}.webp", lossless=True)
+        return f'masks("m"{options})'
+
+    return write
+
+
+def _uneven_patch(by: int) -> Values:
+    """A grey area of 18x3 pixels, of which every other column is a bit brighter."""
+    values = _patch(18, 3)
+    values[:, :, 1::2][values[:, :, 1::2] == 100] += by
+    return values
+
+
+def _tinted(count: int, blue: int) -> Values:
+    """A white object, of which so many pixels of each frame have a tint."""
+    values = white(ONE)[..., None].repeat(3, -1)
+    for frame, mask in zip(values, ONE, strict=True):
+        rows, columns = np.nonzero(mask)
+        frame[rows[:count], columns[:count]] = 250, 250, blue
+    return np.asarray(values)
 
 
 def _many(count: int) -> Values:
@@ -154,19 +187,19 @@ def shade_cases() -> dict[str, Case]:
         "0, 32, 224 and 255": doubtful("G320", images(_noise_at_the_ends((32, 224)))),
         "0, 31, 223 and 255": doubtful("G320", images(_noise_at_the_ends((31, 223)))),
         "0, 3 and 255": doubtful("G320", images(_noise_at_the_ends((3,))), "0, 3 and 255"),
-        "1% of grey": good(images(_soft(4000, PIXELS // 100))),
+        "1% of grey": good(images(_soft(12000, PIXELS // 100))),
         "a pixel more than 1% of grey": doubtful(
-            "G321", images(_soft(4000, PIXELS // 100 + 1)), "1% of the pixels", "threshold 50%"
+            "G321", images(_soft(12000, PIXELS // 100 + 1)), "1% of the pixels", "threshold 50%"
         ),
-        "5% of grey": doubtful("G321", images(_soft(4000, PIXELS // 20)), "5% of the pixels"),
+        "5% of grey": doubtful("G321", images(_soft(12000, PIXELS // 20)), "5% of the pixels"),
         "a pixel more than 5% of grey": doubtful(
-            "G320", images(_soft(4000, PIXELS // 20 + 1)), "many shades of grey", "threshold 50%"
+            "G320", images(_soft(12000, PIXELS // 20 + 1)), "many shades of grey", "threshold 50%"
         ),
-        "as much grey as white": doubtful("G321", images(_soft(100, 100))),
-        "more grey than white": doubtful("G320", images(_soft(100, 101)), "many shades of grey"),
-        "0.5% of grey, more than white": doubtful("G321", images(_soft(50, PIXELS // 200))),
-        "0.2% of grey": good(images(_soft(100, PIXELS // 500))),
-        "a pixel more than 0.2% of grey": doubtful("G321", images(_soft(100, PIXELS // 500 + 1))),
+        "as much grey as white": doubtful("G321", images(_soft(300, 300))),
+        "more grey than white": doubtful("G320", images(_soft(300, 301)), "many shades of grey"),
+        "0.5% of grey, more than white": doubtful("G321", images(_soft(150, PIXELS // 200))),
+        "0.2% of grey": good(images(_soft(300, PIXELS // 500))),
+        "a pixel more than 0.2% of grey": doubtful("G321", images(_soft(300, PIXELS // 500 + 1))),
         "a fifth of white is grey": good(images(_soft(5 * (PIXELS // 500 + 1), PIXELS // 500 + 1))),
         "more than a fifth of white is grey": doubtful(
             "G321", images(_soft(5 * (PIXELS // 500 + 1) - 1, PIXELS // 500 + 1))
@@ -175,15 +208,29 @@ def shade_cases() -> dict[str, Case]:
         "a third of all pixels is an edge": doubtful("G320", images(_stripes(3)), "many shades"),
         "a grey area of 4x3 pixels": good(images(_patch(4, 3))),
         "a grey area of 5x3 pixels": doubtful("G320", images(_patch(5, 3)), "0, 100 and 255"),
-        "24 areas": doubtful("G320", images(_many(24)), "have the values 40, "),
+        "an edge of 4 pixels": good(images(_band(4))),
+        "an edge of 8 pixels": doubtful("G321", images(_band(8))),
+        "8 areas": doubtful("G320", images(_many(8)), "162, 193, 224 and 255"),
+        "24 areas": doubtful("G320", images(_many(24)), "have the values 40, ", "105, …"),
         "25 areas": doubtful("G320", images(_many(25)), "many shades of grey"),
-        "many greys, with a threshold": good(images(_soft(100, 3000), ", threshold 50%")),
-        "many greys, with an index": good(images(_soft(100, 3000), ", index 255")),
+        "many greys, with a threshold": good(images(_soft(300, 9000), ", threshold 50%")),
+        "many greys, with an index": good(images(_soft(300, 9000), ", index 255")),
         "255 only": good(images(objects(255, 255, 255))),
         "H.264": good(_video((ONE * 255).astype(np.uint8), "libx264", "m.mp4", "yuv420p")),
         "a grey object in JPEG": doubtful(
             "G321", images(_patch(16, 16), names="{:05}.jpg"), "threshold 50%"
         ),
+        "WebP, a grey area of 17x3 pixels": good(_lossy(_patch(17, 3))),
+        "WebP, a grey area of 18x3 pixels": doubtful("G321", _lossy(_patch(18, 3))),
+        "WebP, 5 levels of difference": doubtful("G321", _lossy(_uneven_patch(5))),
+        "WebP, 6 levels of difference": good(_lossy(_uneven_patch(6))),
+        "WebP, 0 and 31": doubtful("G307", _lossy(objects(0, 31, 0)), "values 0 and 31"),
+        "WebP, 0 and 32": doubtful("G320", _lossy(objects(0, 32, 0)), "threshold 6%"),
+        "WebP, 0 and 31, inverted": good(_lossy(objects(0, 31, 0), ", invert")),
+        "WebP, a tint of 32 levels": good(_lossy(_tinted(9999, 250 - 32))),
+        "WebP, a tint of 33 levels": doubtful("G320", _lossy(_tinted(9999, 250 - 33)), "#fafad9"),
+        "WebP, 19 pixels in colour": good(_lossy(_tinted(19, 0))),
+        "WebP, 20 pixels in colour": doubtful("G320", _lossy(_tinted(20, 0)), "#fafa00"),
         "ids in H.264": doubtful(
             "G307",
             _video(objects(0, 1, 2), "libx264", "m.mp4", "yuv420p"),

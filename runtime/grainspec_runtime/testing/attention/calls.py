@@ -194,7 +194,9 @@ def calls(
     turns = cycle(widths)
     others = cycle(dtypes[1:])
     for name, kind in KINDS.items():
-        for dtype in (dtypes[0], next(others, None)):
+        # large scores show what is rounded too early, in any dtype
+        chosen = dtypes if kind.largest > 100 else (dtypes[0], next(others, None))
+        for dtype in chosen:
             if dtype is not None:
                 yield Drawn(name, _call(kind, next(turns), dtype, random, device))
     for index in range(examples):

@@ -1,0 +1,99 @@
+"""Attentions to install in a denoiser: one that notes what each layer receives, one by definition.
+
+Dimensions: P passes, F frames, N tokens of a frame, T text tokens, H heads, d head size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.modulation.layers import AttentionLayer
+from grainspec_runtime.testing.family.definition import Pass, layer_attention
+
+
+class Received(NamedTuple):
+    """What a layer gives its attention: ``[P * F, H, N, d]``, or T in place of N."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+@dataclass
+class Probe:
+    """Plain attention, every frame for itself, that notes what the layers receive.
+
+    With ``silent`` it returns zeros, so that no token learns of others by attention.
+    """
+
+    frames: int
+    norm: Literal["each", "clip"] = "each"
+    silent: bool = False
+    seen: dict[AttentionLayer, Received] = field(default_factory=dict)
+    repeated: list[str] = field(default_factory=list)
+    """The names of layers that were called more than once."""
+    across: set[str] = field(default_factory=set)
+    """The names of layers whose keys are text tokens."""
+
+    def begin_step(self, step: int, steps: int, timestep: float) -> None:
+        """Forget what was noted."""
+        self.seen.clear()
+        self.repeated.clear()
+        self.across.clear()
+
+    def self_attention(
+        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Note the layer; plain attention."""
+        if layer in self.seen:
+            self.repeated.append(layer.name)
+        self.seen[layer] = Received(query.clone(), key.clone(), value.clone())
+        if self.silent:
+            return torch.zeros_like(query)
+        return F.scaled_dot_product_attention(query, key, value)
+
+    def cross_attention(
+        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Note the layer; plain attention."""
+        self.across.add(layer.name)
+        return self.self_attention(layer, query, key, value)
+
+
+@dataclass
+class ByDefinition:
+    """The attention of a plan, or of its settings alone, by the definition of modulation."""
+
+    plan: MaskPlan
+    frames: int
+    norm: Literal["each", "clip"]
+    at: Pass = field(default_factory=lambda: Pass(0, 1, 0.0))
+
+    def begin_step(self, step: int, steps: int, timestep: float) -> None:
+        """Set the step."""
+        self.at = Pass(step, steps, timestep)
+
+    def self_attention(
+        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Self-attention over the frames in scope."""
+        return self._computed(layer, "self", query, key, value)
+
+    def cross_attention(
+        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Cross-attention to the text tokens."""
+        return self._computed(layer, "cross", query, key, value)
+
+    def _computed(
+        self, layer: AttentionLayer, kind: Literal["self", "cross"], *received: Tensor
+    ) -> Tensor:
+        q, k, v = (tensor.double().numpy() for tensor in received)
+        out = layer_attention(self.plan, layer.level, kind, q, k, v, self.at)
+        return torch.from_numpy(out).to(received[0].dtype)
