@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
+from grainspec import parse
 from grainspec.clip.crop import FrameCrop
 from grainspec.model.spec import EditSpec, Keep
 from grainspec.regions import bind, cropped
@@ -21,6 +22,7 @@ from grainspec.regions.absent import MaskNotes
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
 from grainspec.testing import REGION_PROPERTIES, Broken, Scene, check_regions, scenes
+from grainspec.testing.regions.clips import clip_folder
 
 Patch = tuple[Any, str, Callable[..., Any]]
 
@@ -49,7 +51,37 @@ def drawn() -> list[Scene]:
         found.append(scene)
 
     collect()
-    return sorted(found, key=lambda scene: len(repr(scene.spec)))
+    return [*written(), *found]
+
+
+def written() -> list[Scene]:
+    """Scenes that show most faults, whatever is drawn."""
+    base = clip_folder(12, 36, 21)
+    return [
+        Scene(parse(f'grain 1 video "clip" {{ {video} }} target "a robot and a hat"\n{text}'), base)
+        for video, text in SCENES
+    ]
+
+
+SCENES = [
+    (
+        "frames 2..9 step 2 crop box(4px, 2px, 33px, 19px)",
+        """
+        region man  = box(6px, 4px, 16px, 12px) | ellipse(10.5px, 6.5px, 24.5px, 16.5px)
+        region late = (man during 4..8) grow 25%
+        region hat  = ellipse(8px, 2px, 14px, 9px) & (man shrink 1px) - box(0%, 0%, 30%, 30%)
+        edit man -> "robot"  add part hat of man -> "hat"  free late
+        """,
+    ),
+    (
+        "frames 1..8",
+        """
+        region man = box(2px, 2px, 6px, 6px)
+        region hat = box(26px, 12px, 30px, 16px)
+        edit man -> "robot"  add part hat of man -> "hat"
+        """,
+    ),
+]
 
 
 def wider(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic
+from grainspec.model.expressions import MaskFiles
 from grainspec.model.spec import Free, Keep
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
@@ -233,13 +234,14 @@ def _overlaps(binding: Binding, apart: Mapping[str, Mask], found: list[Diagnosti
                 message = f"the warning G312 {verb}: they share {shared} of {smaller} pixels"
                 raise Broken("warnings", message, region=pair)
             if finding is not None:
-                _require_overlap(finding, shared, areas, pair, apart)
+                _require_overlap(binding, finding, shared, areas, pair, apart)
     for pair_of_names in warned:
         message = "the warning G312 names no two edits in their order"
         raise Broken("warnings", message, region=" and ".join(pair_of_names))
 
 
 def _require_overlap(
+    binding: Binding,
     finding: Diagnostic,
     shared: int,
     areas: Mapping[str, int],
@@ -247,7 +249,10 @@ def _require_overlap(
     apart: Mapping[str, Mask],
 ) -> None:
     same = shared == max(areas.values())
-    if same != ("the same" in finding.message):
+    names = pair.split(" and ")
+    masks = all(isinstance(binding.spec.region(name).expression, MaskFiles) for name in names)
+    said = "have the same masks" if masks else "are the same pixels"
+    if same != finding.message.endswith(said):
         raise Broken("warnings", f"“{finding.message}”: they share {shared} pixels", region=pair)
     if not same:
         _require_share(finding, shared / min(areas.values()), pair)

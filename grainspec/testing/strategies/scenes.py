@@ -318,16 +318,22 @@ def _middles(clip: Clip, largest: int) -> st.SearchStrategy[Expression]:
 
 @cache
 def _anywhere(clip: Clip) -> st.SearchStrategy[Expression]:
-    """Small boxes anywhere in the frame, near each other or not; some grow from beside a crop."""
+    """Small boxes anywhere in the frame, near each other or not.
+
+    Some grow into a crop, others shrink, until nothing is left or almost nothing.
+    """
     _, width, height = clip
     places = st.integers(0, width - 3), st.integers(0, height - 3)
 
     def box(place: tuple[int, int, int, int, Length | None]) -> Expression:
         x, y, wide, high, more = place
         made = _box("box", [_px(side) for side in (x, y, x + wide, y + high)], None)
-        return Grown(of=made, by=more) if more else made
+        if more is None:
+            return made
+        kind = "shrink" if more.value == 1 else "grow"
+        return Grown.model_validate({"kind": kind, "of": made, "by": more})
 
-    growth = st.sampled_from([None, _px(5), Length(value=25, unit="%"), _px(9)])
+    growth = st.sampled_from([None, _px(5), Length(value=25, unit="%"), _px(1), _px(9)])
     return st.tuples(*places, st.integers(1, 6), st.integers(1, 6), growth).map(box)
 
 
@@ -341,7 +347,8 @@ def _sometimes(clip: Clip, known: tuple[str, ...]) -> st.SearchStrategy[Expressi
     def shown(draw: st.DrawFn) -> Any:
         kind = draw(st.sampled_from(["name", "during", "gaps", "leaves", "during"]))
         if kind == "gaps":
-            return MaskFiles(path="gaps", missing="empty")
+            resize = draw(st.sampled_from(["nearest", "area", "any"]))
+            return MaskFiles.model_validate({"path": "gaps", "missing": "empty", "resize": resize})
         if kind == "name" and known:
             return Reference(name=draw(st.sampled_from(known)))
         box = draw(middles)
