@@ -33,9 +33,31 @@ from grainspec.testing import (
     plans,
     scenes,
 )
+from grainspec.testing.masks import CASES, FORMATS
 
 MOST_CRASHES = 20
 EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+class Crashes:
+    """Errors that are no broken property; while there are few, they hide no later property."""
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+
+    def go_on(self, check: Callable[[], object]) -> None:
+        """Run a part of a check; keep its error unless it names a property."""
+        try:
+            check()
+        except Exception as error:
+            if names_property(error) or len(self.errors) >= MOST_CRASHES:
+                raise
+            self.errors.append(error)
+
+    def end(self) -> None:
+        """Raise the first error that was kept."""
+        if self.errors:
+            raise self.errors[0]
 
 
 def draws(
@@ -43,8 +65,7 @@ def draws(
 ) -> Callable[[Callable[[Any], object]], Callable[[], None]]:
     """A decorator that runs a check on values of a strategy, always the same ones.
 
-    As with Hypothesis's own reports, a crash on one value does not hide a broken property of a
-    later one.
+    As in Hypothesis's own reports, a crash on one value does not hide what a later one shows.
     """
     fixed = settings(
         max_examples=count,
@@ -58,19 +79,13 @@ def draws(
 
     def decorated(check: Callable[[Any], object]) -> Callable[[], None]:
         def run() -> None:
-            crashes: list[Exception] = []
+            crashes = Crashes()
 
             def tried(value: Any) -> None:
-                try:
-                    check(value)
-                except Exception as error:
-                    if names_property(error) or len(crashes) >= MOST_CRASHES:
-                        raise
-                    crashes.append(error)
+                crashes.go_on(lambda: check(value))
 
             fixed(given(strategy)(tried))()
-            if crashes:
-                raise crashes[0]
+            crashes.end()
 
         return run
 
@@ -97,14 +112,25 @@ def masks_in_every_format() -> None:
         square = (rows - 12 - frame) ** 2 + (columns - 17 - 5 * frame) ** 2
         masks[frame] = (square < (7 + frame) ** 2) & (square > 6)
     masks[0, 2, 40] = True
+    crashes = Crashes()
     with TemporaryDirectory() as folder:
-        check_masks(masks, folder)
+        for name in FORMATS:
+            crashes.go_on(partial(check_masks, masks, folder, [name]))
+    crashes.end()
+
+
+def findings_about_masks() -> None:
+    """What is reported about doubtful masks, and about good ones."""
+    crashes = Crashes()
+    for name in CASES:
+        crashes.go_on(partial(check_mask_findings, cases=[name]))
+    crashes.end()
 
 
 CHECKS: list[Check] = [
     ("words", partial(check_words, drawn_prompts=300)),
     ("masks", masks_in_every_format),
-    ("mask findings", check_mask_findings),
+    ("mask findings", findings_about_masks),
     ("plans", drawn_plans),
     ("regions", drawn_scenes),
     *(
