@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.clip.images import composited
+from grainspec.clip.mask_scaling import resize_mask
 from grainspec.diagnostics import fail
 from grainspec.model.expressions import ResizeRule
 from grainspec.model.spec import Size, Video
@@ -148,26 +149,6 @@ class FrameCrop:
     def mask(self, image: Image.Image, rule: ResizeRule = "nearest") -> Image.Image:
         """Crop and scale a source mask, without padding."""
         return resize_mask(image, (self.width, self.height), rule, self.box)
-
-
-def resize_mask(
-    image: Image.Image,
-    size: tuple[int, int],
-    rule: ResizeRule,
-    box: tuple[float, float, float, float] | None = None,
-) -> Image.Image:
-    """Crop a mask to ``box`` and scale it to ``size``, width and height.
-
-    The mask is 8-bit grey with the values 0 and 255.
-    """
-    if rule == "nearest":
-        return image.resize(size, _resampling("NEAREST"), box=box)
-    import numpy as np
-    from PIL import Image
-
-    share = np.asarray(image.convert("F").resize(size, _resampling("BOX"), box=box)) / 255
-    chosen = share > 1e-6 if rule == "any" else share >= 0.5 - 1e-6
-    return Image.fromarray(chosen.astype(np.uint8) * 255)
 
 
 def _resampling(name: str) -> Image.Resampling:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from grainspec.clip.crop import resize_mask
 from grainspec.clip.facts import ClipFacts
+from grainspec.clip.mask_scaling import resize_mask
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.diagnostic import Diagnostic
 from grainspec.model.expressions import MaskFiles

@@ -57,7 +57,7 @@ def plans(
         frames_per_latent=backbone.frames_per_latent,
     )
     if specs is None:
-        spec, shapes = _spec(draw, rolls, backbone.attended_levels)
+        spec, shapes = _spec(draw, rolls, backbone.attended_levels, canvas.width * canvas.height)
     else:
         spec = _at_levels(draw(specs), backbone.attended_levels)
         shapes = {region.name: Rolls(draw(BYTES)) for region in spec.regions}
@@ -75,14 +75,15 @@ _CROWDS = (*(0,) * 60, 4, 12, 30, 58)
 
 
 def _spec(
-    draw: st.DrawFn, rolls: Rolls, levels: tuple[int, ...]
+    draw: st.DrawFn, rolls: Rolls, levels: tuple[int, ...], pixels: int
 ) -> tuple[EditSpec, dict[str, Rolls]]:
     """A spec with all that a plan depends on, and what every region's shape is read from."""
     drawn = draw(REGIONS)
     names = unique([region.name for region in drawn])
     target, edits = statements(draw, [region.claim for region in drawn], names)
     shapes = {name: region.rolls for name, region in zip(names, drawn, strict=True)}
-    free = [f"free_{number}" for number in range(rolls.of(_CROWDS))]
+    crowd = min(rolls.of(_CROWDS), max(pixels - len(names), 0))  # a pixel for each region
+    free = [f"free_{number}" for number in range(crowd)]
     shapes |= {name: Rolls(draw(BYTES)) for name in free}
     spec = EditSpec(
         video=Video(path="clip"),
