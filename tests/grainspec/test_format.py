@@ -87,7 +87,7 @@ def test_examples_and_reference_are_canonical() -> None:
 
 @given(specs(), st.randoms(use_true_random=False))
 def test_it_is_idempotent_and_true(spec: object, random: object) -> None:
-    lines = dumps(spec).splitlines()  # type: ignore[arg-type]
+    lines = dumps(spec).split("\n")[:-1]  # type: ignore[arg-type]
     gaps = ["\n", "\n\n\n", "  # a comment\n", "\n# another\n", "\n   \n", "\r\n"]
     text = "".join(line + random.choice(gaps) for line in lines)  # type: ignore[attr-defined]
     text = text.replace(" = ", random.choice(["=", "  =\n"]))  # type: ignore[attr-defined]

@@ -206,7 +206,7 @@ def test_what_a_given_backbone_does_not_support_is_said(edit: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_failures_are_shrunk_to_specs_that_fail_by_themselves(name: str) -> None:
+def test_failures_are_shrunk_to_specs_that_fail_by_themselves(name: str, tmp_path: Path) -> None:
     example = "part" if "part" in name else "instance"
     path = EXAMPLES / f"{example}.grain"
     start = time.process_time()
@@ -219,13 +219,12 @@ def test_failures_are_shrunk_to_specs_that_fail_by_themselves(name: str) -> None
     assert len(failure.spec.splitlines()) <= 20
     assert len(spec.edits) <= 2
     backbone = eval(failure.backbone) if failure.backbone else None
-    copy = EXAMPLES / "shrunk.grain"
-    try:
-        copy.write_text(failure.spec)
-        with pytest.raises(Broken) as raised:
-            check_file(copy, compiler=MUTANTS[name], backbone=backbone, case=0)
-    finally:
-        copy.unlink()
+    for folder in ("clips", "masks"):
+        (tmp_path / folder).symlink_to(EXAMPLES / folder)
+    copy = tmp_path / "shrunk.grain"
+    copy.write_text(failure.spec)
+    with pytest.raises(Broken) as raised:
+        check_file(copy, compiler=MUTANTS[name], backbone=backbone, case=0)
     assert raised.value.invariant == failure.broken.invariant
 
 
@@ -236,7 +235,8 @@ def test_shrunk_specs_keep_only_what_matters(edit: Path) -> None:
         return compiled(spec, layout, backbone)
 
     (failure,) = try_file(edit, compiler=compiler, examples=20, first=True).failures
-    assert str(failure.broken) == "compiling: the compiler raised RuntimeError: heavy"
+    message = "compiling: the compiler raised RuntimeError: heavy (line "
+    assert str(failure.broken).startswith(message)
     assert failure.number > 0
     assert any(line.startswith("video ") for line in failure.changes)
     assert 'target "a green robot and a yellow bear"' not in failure.changes

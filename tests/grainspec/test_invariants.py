@@ -180,7 +180,7 @@ def test_failures_shrink_to_a_small_case_in_15_seconds(name: str) -> None:
         holds()
     assert time.process_time() - start < 15
     (case,) = smallest
-    assert case.layout.bits_FHW.size <= 2 * 16 * 8
+    assert case.layout.bits_FHW.size <= 4 * 16 * 8
     assert len(case.spec.edits) <= 2
 
 

@@ -23,7 +23,7 @@ from grainspec.words import CharSpan
 
 ABOUT_WORDS = ["words", "unbound", "refused words", "prompt warnings"]
 ALWAYS_THE_SAME = settings(
-    max_examples=60,
+    max_examples=250,
     derandomize=True,
     database=None,
     phases=[Phase.generate],
