@@ -163,7 +163,7 @@ FAMILY_FAULTS = [
     ("checkpoint", "return scaled.to(self.dtype).contiguous()", "return scaled.to(self.dtype).flip(0).contiguous()",
      "latents", "a frame of the clip was changed"),
     ("checkpoint", "return scaled.to(self.dtype).contiguous()", "return scaled.to(self.dtype).flip(3).contiguous()",
-     "latents", "pixels were changed at the"),
+     "latents", "latents are mirrored, left and right: pixels change"),
     ("checkpoint", "return torch.cat(frames)", "return torch.cat(frames).flip(0)",
      "latents", "latent frame 0 was changed, but pixels change most in the frames of"),
     ("checkpoint", "scope=settings.frames,", "scope='each',", "labels", "every frame attends to itself only"),

@@ -12,6 +12,14 @@ from torch import Tensor
 
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 
+MIRRORED = {
+    "as they are": dict(zip(CORNERS, CORNERS, strict=True)),
+    "mirrored, left and right": dict(zip(CORNERS, [CORNERS[i] for i in (1, 0, 3, 2)], strict=True)),
+    "mirrored, top and bottom": dict(zip(CORNERS, [CORNERS[i] for i in (2, 3, 0, 1)], strict=True)),
+    "rotated by half a turn": dict(zip(CORNERS, reversed(CORNERS), strict=True)),
+}
+"""Where each corner is in a frame that is mirrored."""
+
 
 def corner_mask(corner: str, size: Sequence[int]) -> Tensor:
     """1 in a corner of a frame, without the middle row and column of odd sizes.
@@ -32,9 +40,3 @@ def means_of_corners(away_hw: Tensor) -> dict[str, float]:
     """The mean of every corner."""
     masks = {corner: corner_mask(corner, away_hw.shape) for corner in CORNERS}
     return {corner: float((away_hw * mask).sum() / mask.sum()) for corner, mask in masks.items()}
-
-
-def most_changed(away_hw: Tensor) -> str:
-    """The corner with the largest mean."""
-    means = means_of_corners(away_hw)
-    return max(means, key=means.__getitem__)
