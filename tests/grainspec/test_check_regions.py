@@ -11,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from clips import ClipFolder
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
@@ -375,3 +376,12 @@ def test_each_fault_is_found_by_the_property_meant_for_it(fault: str) -> None:
             for scene in drawn():
                 check_regions(*scene, errors_allowed=True, properties=properties)
         assert raised.value.invariant == name
+
+
+@pytest.mark.parametrize("count", [62, 63, 64])
+def test_as_many_regions_as_there_may_be(clip: ClipFolder, count: int) -> None:
+    names = [f"r{number}" for number in range(count)]
+    boxes = [f"region {name} = box({i}px, 0px, {i + 9}px, 9px)" for i, name in enumerate(names)]
+    text = 'grain 1 video "clip" target "a bear" {} edit r0 -> "bear"'
+    spec = parse(text.format(" ".join(boxes)))
+    check_regions(spec, clip.root)

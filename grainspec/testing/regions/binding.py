@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.expressions import (
@@ -159,9 +157,14 @@ class Binding:
         if read is not None:
             return read
         during = FrameRange(first=min(frames), last=max(frames))
-        values = self.values([During(of=source, frames=during)], self.whole_video)
-        where = [self.some.index(frame) for frame in frames]
-        return np.asarray(next(values)[where])
+        regions = (
+            Region(name="masks", expression=During(of=source, frames=during)),
+            Region(name="everywhere", expression=ALL),
+        )
+        update = {"video": self.whole_video, "regions": regions, "variants": ()}
+        update["edits"] = (Free(region="everywhere"),)
+        layout = self._bound(self.spec.model_copy(update=update)).regions
+        return layout.mask("masks")[[self.some.index(frame) for frame in frames]]
 
     # --- other expressions beside the spec's regions --------------------------------------------
 
@@ -215,7 +218,7 @@ class Binding:
             return self._bound(self._with(nodes, video))
         except GrainError as error:
             if {finding.code for finding in error.diagnostics} <= {"G307", "G313", "G203"}:
-                message = f"a spec that edits the whole frame is refused: {error}"
+                message = f"the spec with `all` as the only edit is refused: {error}"
                 raise Broken("binding", message) from error
             raise
 
@@ -229,7 +232,16 @@ class Binding:
             raise Broken("binding", f"binding raises {kind}: {error}") from error
 
     def _with(self, nodes: Sequence[Expression], video: Video) -> EditSpec:
-        """The spec with more regions, and with `all` as the only thing that is edited."""
+        """The spec with more regions, and with `all` as the only thing that is edited.
+
+        Without room for `all`, any region that is not empty is edited instead.
+        """
+        if not nodes and len(self.spec.regions) == _MOST_REGIONS:
+            layout = self.plain.regions
+            name = next(name for name in layout.names if layout.mask(name).any())
+            return self.spec.model_copy(
+                update={"video": video, "edits": (Free(region=name),), "variants": ()}
+            )
         taken = {region.name for region in self.spec.regions}
         names = (name for n in range(2 * _MOST_REGIONS) if (name := f"x{n}") not in taken)
         counted = not self._uses_rest and not any(REST in nodes_of(node) for node in nodes)

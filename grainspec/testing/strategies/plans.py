@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 from hypothesis import strategies as st
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.expressions import ALL
-from grainspec.model.spec import EditSpec, Free, Keep, Region, Sampler, Video
+from grainspec.model.expressions import ALL, ResizeRule
+from grainspec.model.spec import Attention, EditSpec, FrameScope, Free, Keep, Region, Sampler, Video
 from grainspec.plan.backbone import Backbone
 from grainspec.regions.layout import Layout
 from grainspec.testing.case import Case
@@ -90,11 +91,19 @@ def _spec(
         target=target,
         regions=tuple(Region(name=name, expression=ALL) for name in shapes),
         edits=(*edits, *(Free(region=name) for name in free)),
-        attention=read_block(Rolls(draw(BYTES)), "attention", levels),
+        attention=_attention(Rolls(draw(BYTES)), levels),
         context=read_block(rolls, "context", levels) if rolls.of((False, True)) else None,
         sampler=read_block(rolls, "sampler", levels) if rolls.of((False, True)) else Sampler(),
     )
     return spec, shapes
+
+
+def _attention(rolls: Rolls, levels: tuple[int, ...]) -> Attention:
+    """Settings of attention; every rule of latent tokens and every scope is often chosen."""
+    drawn: Attention = read_block(rolls, "attention", levels)
+    rule, scope = (rolls.of((None, *get_args(kind))) for kind in (ResizeRule, FrameScope))
+    chosen = {"resize": rule, "frames": scope}
+    return drawn.model_copy(update={name: value for name, value in chosen.items() if value})
 
 
 def _at_levels(spec: EditSpec, levels: Sequence[int]) -> EditSpec:
