@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel
+from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel, class_counts
 
 
 def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
@@ -61,16 +61,15 @@ def _level_facts(
     """One edit at one level: its latent tokens, area and mean strengths."""
     rows, columns = level.labels_FHW.shape[1:]
     mine = plan.members_CE[:, edit]
-    inside = mine[level.labels_FHW]
-    count = int(inside.sum())
+    counts_FC = class_counts(level.labels_FHW, len(mine))[:, mine].astype(np.float64)
+    count = int(counts_FC.sum())
 
-    def means(table: Floats) -> dict[str, float]:
-        frame = np.arange(len(level.labels_FHW))[:, None, None]
+    def means(table_FC: Floats) -> dict[str, float]:
         times = {"full": float(plan.training_steps), **ends}
         strengths = {}
         for name, time in times.items():
-            values = plan.at(time, table)[frame, level.labels_FHW]
-            strengths[name] = round(float(values[inside].mean()), 4) if count else 0.0
+            total = float((plan.at(time, table_FC)[:, mine] * counts_FC).sum())
+            strengths[name] = round(total / count, 4) if count else 0.0
         return strengths
 
     return {
