@@ -125,7 +125,8 @@ def mean_strengths(
 ) -> dict[str, float]:
     """The mean strengths of an edit's latent tokens: full, and at the modulated steps' ends."""
     frames, rows, columns = np.nonzero(plan.members_CE[level.labels_FHW, edit])
-    strengths = getattr(level, f"{name}_FC")[frames, level.labels_FHW[frames, rows, columns]]
+    table = getattr(level, f"{name}_FC").astype(np.float64)
+    strengths = table[frames, level.labels_FHW[frames, rows, columns]]
     times = {"full": float(plan.training_steps)}
     times |= {"first": active[0], "last": active[-1]} if active else {}
     means = {}
