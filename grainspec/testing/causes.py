@@ -19,6 +19,8 @@ _FARTHEST = 3
 _LARGEST = 4
 """Regions that are too large or too small by up to so many pixels."""
 
+_WAYS = {"to the right": (0, 1), "to the left": (0, -1), "down": (1, 0), "up": (-1, 0)}
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -98,6 +100,11 @@ def _faults(
         yield f"the masks are those of another object, `{name}`", mask
         yield f"the masks contain another object too, `{name}`", expected | mask
     yield from _sizes(expected)
+    for way, (down, across) in _WAYS.items():
+        for by in (1, 2):
+            wider = expected | shifted(expected, by * down, by * across)
+            words = f"the masks reach {by} pixel{'s' * (by > 1)} too far {way}"
+            yield words, wider
     yield "the masks are inverted", ~expected
     yield "the masks are boxes around the object", _boxes(expected)
     yield (

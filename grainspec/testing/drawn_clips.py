@@ -22,9 +22,10 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 }
 """The objects of a drawn clip, by their colours; everything else is grey."""
 
-EVENTS = ("hidden", "leaves", "late", "shrinks")
+EVENTS = ("hidden", "leaves", "late", "shrinks", "hollow", "divided")
 """What may happen to the subject: another object passes in front of it in the middle of the clip;
-it leaves the frame; it enters after the first frame; it gets small."""
+it leaves the frame; it enters after the first frame; it gets small; it has a hole; it has two
+pieces."""
 
 _NOISE, _CHROMA = 10, 4
 """By so much pixels differ from their object's colour; by so little the channels of a grey."""
@@ -98,7 +99,7 @@ def drawn_clip(
     picture = _background(rng, frames, size, plain)
     masks = {name: np.zeros((frames, height, width), np.bool_) for name in paths}
     for name, path in paths.items():  # the last is in front
-        shape = _drawn(path, size, turned)
+        shape = _drawn(path, size, turned, {*events} if name == subject else set())
         for behind in masks.values():
             behind &= ~shape
         masks[name] = shape
@@ -156,7 +157,9 @@ def _paths(subject: str, frames: int, events: set[str], size: tuple[int, int]) -
     return {one: left, other: right, subject: moving}
 
 
-def _drawn(path: _Path, size: tuple[int, int], turned: npt.NDArray[np.bool_]) -> Mask:
+def _drawn(
+    path: _Path, size: tuple[int, int], turned: npt.NDArray[np.bool_], events: set[str]
+) -> Mask:
     """An object on each frame: an ellipse with a corner, so that no mirror image is the same."""
     width, height = size
     columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5
@@ -165,7 +168,12 @@ def _drawn(path: _Path, size: tuple[int, int], turned: npt.NDArray[np.bool_]) ->
     radius = path.radius[:, None, None]
     across, down = (columns - x) / radius, (rows[:, None] - y) / (0.8 * radius)
     corner = (across >= 0) & (across < 1) & (down < 0) & (down >= -1)
-    return np.asarray((across**2 + down**2 <= 1) | corner)
+    shape = (across**2 + down**2 <= 1) | corner
+    if "hollow" in events:
+        shape &= (across + 0.3) ** 2 + down**2 > 0.4**2
+    if "divided" in events:
+        shape &= abs(across - 0.3) > 0.2
+    return np.asarray(shape)
 
 
 def _background(

@@ -19,6 +19,10 @@ RegionSource = Callable[..., Mask]
 A tracker may take the object's mask on the first frame, bool ``[H, W]``, as its second argument."""
 
 
+class NeedsTruth(ValueError):
+    """The source takes the mask of the first frame, which is not known."""
+
+
 class Calls:
     """A source, and what its earlier calls returned."""
 
@@ -35,10 +39,12 @@ class Calls:
         if self.takes_first:
             if first is None:
                 message = "the source takes the mask of the first frame, so `truth` is required"
-                raise ValueError(message)
+                raise NeedsTruth(message)
             returned = self.source(given, first.copy())
         else:
             returned = self.source(given)
+        if returned is None:
+            raise Broken("shape", "the source returned None, not masks; is `return` missing?")
         if given.shape != frames.shape or not np.array_equal(given, frames):
             raise Broken(
                 "input", "the source changed the frames that it was given; copy them first"

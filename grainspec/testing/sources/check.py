@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import numpy as np
+
 from grainspec.regions.layout import Mask
 from grainspec.testing.drawn_clips import DrawnClip, drawn_clip
 from grainspec.testing.sources.calls import Calls, Frames, RegionSource
-from grainspec.testing.sources.properties import CHECKS, Trial, true_masks
+from grainspec.testing.sources.properties import CHECKS, Trial, true_masks, visible
 from grainspec.testing.sources.recipes import Recipe, recipe
 
 
@@ -55,7 +57,11 @@ def check_region_source(
       its x and y swapped, or runs backwards has masks that are changed in the same way.
     - ``start``: a clip that begins later has the same masks. For trackers.
     - ``crop``: a part of the clip, cut through the object, has the same part of the masks.
-    - ``size``, ``length``: a row and a column less, a single frame, or more frames change nothing.
+    - ``size``, ``length``: a row and a column less, a single frame, or more frames change nothing;
+      the drawn clip has 40 frames.
+    - ``border``: an object that touches the frame's edge has a mask there.
+    - ``shape``, ``small``: on drawn clips, an object with a hole and in two pieces, and one that
+      gets as small as a few pixels, have their true masks.
     - ``occlusion``, ``absence``: on drawn clips, the object is found again after another one hid
       it; while it is outside the frame, its masks are empty.
 
@@ -80,10 +86,21 @@ of one frame earlier (frame 0, pixel 15,35)
         return _check_drawn(calls, chosen, finds)
     if isinstance(frames, DrawnClip):
         truth, others, frames = frames.truth, frames.others, frames.frames
+    _require_arrays(frames, truth)
     if truth is not None and truth.shape != frames.shape[:3]:
         raise ValueError(f"`truth` is {truth.shape}, and the frames are {frames.shape[:3]}")
     _check(Trial(calls, frames, chosen.agreement, truth, others or {}), chosen)
     return None
+
+
+def _require_arrays(frames: object, truth: object) -> None:
+    """Raise ValueError for a clip or true masks of another type."""
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape[3:] != (3,):
+        kind = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames)
+        raise ValueError(f"`frames` is {kind}; expected RGB, uint8 [F, H, W, 3]")
+    if truth is not None and (not isinstance(truth, np.ndarray) or truth.dtype != np.bool_):
+        kind = truth.dtype if isinstance(truth, np.ndarray) else type(truth).__name__
+        raise ValueError(f"`truth` is {kind}; expected bool [F, H, W], such as `truth > 0`")
 
 
 def _check_drawn(calls: Calls, chosen: Recipe, finds: str) -> None:
@@ -101,6 +118,14 @@ def _check_drawn(calls: Calls, chosen: Recipe, finds: str) -> None:
         events = ["leaves", "late"] if chosen.late and not calls.takes_first else ["leaves"]
         absent = trial(3, size=high, events=events)
         true_masks("absence", absent, absent.masks())
+    larger = {"shape": ((144, 108), ["hollow", "divided"]), "small": ((80, 56), ["shrinks"])}
+    for name, (size, events) in larger.items():
+        if name in chosen.properties:
+            shaped = trial(4, size=size, events=events)
+            visible(name, shaped, shaped.masks())
+    if "length" in chosen.properties:
+        long = trial(5, frames=40)
+        true_masks("length", long, long.masks())
 
 
 def _check(trial: Trial, chosen: Recipe) -> None:

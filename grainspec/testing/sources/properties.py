@@ -11,7 +11,7 @@ import numpy.typing as npt
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.causes import cause
-from grainspec.testing.sources.calls import Calls, Frames
+from grainspec.testing.sources.calls import Calls, Frames, NeedsTruth
 
 _SAME = 0.98
 """The least agreement of two calls with the same clip, where masks need not be exact."""
@@ -43,8 +43,14 @@ class Trial:
         return None if self.truth is None else self.truth[0]
 
     def masks(self) -> Mask:
-        """What the source returns for the clip."""
-        return self.calls(self.frames, self.first)
+        """What the source returns for the clip; raise Broken if it raises an error."""
+        try:
+            return self.calls(self.frames, self.first)
+        except (Broken, NeedsTruth):
+            raise
+        except Exception as error:
+            message = f"the source raised {type(error).__name__} for {_clip(self.frames)}: {error}"
+            raise Broken("calls", message) from error
 
 
 Change = Callable[[npt.NDArray[np.generic]], npt.NDArray[np.generic]]
@@ -210,6 +216,49 @@ def _crop(trial: Trial, masks: Mask) -> None:
             _changed("crop", message, trial, masks, part)
 
 
+_ALL = slice(None)
+_AT_THE_BORDER = 0.5
+"""The least share of an object's pixels on the outermost line of the frame that masks must have."""
+
+
+def _border(trial: Trial, masks: Mask) -> None:
+    """Cut the clip through the object: the outermost pixels of the mask are at the frame's edge."""
+    if trial.truth is None:
+        return
+    largest = trial.truth[trial.truth.sum(axis=(1, 2)).argmax()]
+    if not largest.any():
+        return
+    row, column = (int(np.median(places)) for places in np.nonzero(largest))
+    for more in (0, 1):  # sides of both parities
+        x, y = column + more, row + more
+        parts: dict[str, tuple[tuple[slice, ...], tuple[int | slice, ...]]] = {
+            "rightmost column": ((_ALL, _ALL, slice(x)), (_ALL, _ALL, -1)),
+            "leftmost column": ((_ALL, _ALL, slice(x, None)), (_ALL, _ALL, 0)),
+            "lowest row": ((_ALL, slice(y)), (_ALL, -1)),
+            "uppermost row": ((_ALL, slice(y, None)), (_ALL, 0)),
+        }
+        for line, (part, edge) in parts.items():
+            begin = int(trial.truth[part].sum(axis=(1, 2)).argmax())
+            frames = trial.frames[part][begin : begin + 2]  # a tracker is told the first mask
+            truth = trial.truth[part][begin : begin + 2]
+            actual = _called("border", trial, frames, truth[0])
+            wanted, there = truth[edge].sum(), (truth[edge] & actual[edge]).sum()
+            if there < _AT_THE_BORDER * wanted:
+                height, width = truth.shape[1:]
+                message = f"the {line} of the masks has {there} of the {wanted} pixels of an object"
+                raise Broken("border", f"{message} that touches it", size=f"{width}x{height}")
+
+
+def visible(name: str, trial: Trial, masks: Mask) -> None:
+    """Require a mask on every frame where the object is seen."""
+    assert trial.truth is not None
+    for frame, (truth, mask) in enumerate(zip(trial.truth, masks, strict=True)):
+        if truth.any() and not (mask & truth).any():
+            message = f"the mask has no pixel of the object, which has {truth.sum()}"
+            raise Broken(name, message, frame=frame)
+    true_masks(name, trial, masks)
+
+
 def _size(trial: Trial, masks: Mask) -> None:
     """A row and a column less: what was even is odd, and the other way round."""
     height, width = trial.frames.shape[1:3]
@@ -258,6 +307,7 @@ CHECKS: Mapping[str, Callable[[Trial, Mask], None]] = {
     "size": _size,
     "length": _length,
     "crop": _crop,
+    "border": _border,
     "calls": _calls,
 }
 """The properties of a clip, in the order of testing."""

@@ -19,6 +19,9 @@ PROPERTIES = (
     "length",
     "crop",
     "calls",
+    "border",
+    "shape",
+    "small",
     "occlusion",
     "absence",
 )
@@ -37,7 +40,10 @@ class Recipe:
     late: bool = True
 
 
-_EVERYWHERE = ("repeat", "region", "truth", "size", "length", "calls", "occlusion", "absence")
+_EVERYWHERE = (
+    "repeat", "region", "truth", "size", "length", "calls", "border", "shape", "small", "occlusion",
+    "absence",
+)  # fmt: skip
 """What any source can be tested for."""
 
 RECIPES: Mapping[str, Recipe] = {
