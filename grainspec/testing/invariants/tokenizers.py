@@ -36,17 +36,21 @@ def in_pieces(backbone: Backbone, length: int, text: str) -> Backbone:
 
     >>> from grainspec.testing import word_backbone
     >>> in_pieces(word_backbone(), 2, "bears").tokenize("bears")
-    [(0, 0), (0, 2), (2, 4), (4, 5), (0, 0), (0, 0), (0, 0)]
+    [(0, 0), (0, 2), (2, 4), (4, 5), (2, 2), (2, 2), (2, 2)]
     """
     return matching(backbone, rf"(?s).{{1,{length}}}", len(text) + 2)
 
 
 def matching(backbone: Backbone, pattern: str, max_tokens: int) -> Backbone:
-    """A backbone whose text tokens are what a pattern matches, after a start token."""
+    """A backbone whose text tokens are what a pattern matches, after a start token.
+
+    The empty span of its padding lies within the text, which no phrase must notice.
+    """
 
     def tokenize(text: str) -> Sequence[CharSpan]:
         spans = [(0, 0), *(match.span() for match in re.finditer(pattern, text))]
-        return [*spans, *[(0, 0)] * (max_tokens - len(spans))][:max_tokens]
+        padding = (len(text) // 2,) * 2
+        return [*spans, *[padding] * (max_tokens - len(spans))][:max_tokens]
 
     return replace(backbone, tokenize=tokenize, max_tokens=max_tokens)
 

@@ -35,7 +35,7 @@ def windows(case: Case) -> None:
     latent frames that stand for several frames.
     """
     plan, count = case.plan, len(groups_of(case))
-    for frames in ([], [count], [-1], [0, 0], [1, 0], [0, count]):
+    for frames in ([], [count], [-1], [-1, 0], [0, 0], [1, 0], [0, count]):
         _require_refused(case, frames)
     if plan_of_frames(plan, range(count)) != plan:
         raise Broken("windows", "the plan of all frames is not the plan of the clip")

@@ -92,6 +92,8 @@ _ONE_PHRASE: dict[str, list[tuple[str, str]]] = {
         ("ṩ", "⟦s\u0323\u0307⟧ ⟦s\u0307\u0323⟧ s\u0323"),
         ("e", "ae\u0301 ⟦e⟧ e\u0308"),
         ("가방", "⟦\u1100\u1161\u1107\u1161\u11bc⟧ \u1100\u1161\u1107\u1161"),
+        ("가", "가\u11ff ⟦가⟧"),
+        ("힣", "⟦힣⟧은"),
     ],
     "the form of letters does not matter": [
         ("green robot", "Ａ　⟦ＧＲＥＥＮ　ＲＯＢＯＴ⟧"),

@@ -101,6 +101,7 @@ def array_cases() -> dict[str, Case]:
         ),
         "ids as fractions in files": doubtful("G308", _files(ids), "numpy.load(path).astype(int)"),
         "fractions above 255": doubtful("G308", _npy(np.where(ONE, 300.5, 0.1)), "logits"),
+        "fractions slightly above 255": doubtful("G308", _npy(np.where(ONE, 255.5, 0.1)), "logits"),
         "NaN": doubtful("G308", _npy(np.where(ONE, np.nan, 0)), "NaN or infinity"),
         "infinity": doubtful("G308", _npy(np.where(ONE, np.inf, 0), ", threshold 50%"), "infinity"),
         "an index of fractions": doubtful("G308", _npy(ids, ", index 1"), "the type float32"),
