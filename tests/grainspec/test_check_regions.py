@@ -41,7 +41,7 @@ def drawn() -> list[Scene]:
 
     @seeded(0)
     @settings(
-        max_examples=120,
+        max_examples=300,
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -80,6 +80,14 @@ SCENES = [
         region man = box(2px, 2px, 6px, 6px)
         region hat = box(26px, 12px, 30px, 16px)
         edit man -> "robot"  add part hat of man -> "hat"
+        """,
+    ),
+    (
+        "frames 1..3 size 32x32 fit pad",  # and a star, which winds twice around its middle
+        """
+        region man = polygon(18px 1px, 25px 20px, 7px 8px, 29px 8px, 11px 20px)
+        region hat = rest
+        edit man -> "robot"  edit hat -> "hat"
         """,
     ),
 ]
