@@ -307,7 +307,8 @@ def test_regions_are_checked_too(edit: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert parse(failure.spec).regions
     assert try_file(edit, examples=1, invariants=["pairs", "rest"]).failures == []
     assert try_file(edit, invariants=["shapes"], case=0).failures
-    assert try_file(edit, invariants=["shapes"], case=1).failures == []
+    with pytest.raises(ValueError, match="regions are checked in case 0 only"):
+        try_file(edit, invariants=["shapes"], case=1)
 
 
 def test_names_of_invariants_are_checked(edit: Path) -> None:
@@ -412,3 +413,13 @@ def test_junit_has_no_characters_that_xml_cannot_contain() -> None:
 def test_results_are_json(edit: Path) -> None:
     value = try_file(edit, examples=1).as_json()
     assert json.loads(json.dumps(value)) == value
+
+
+def test_nothing_is_said_to_hold_that_was_not_checked(grain: Grain, edit: Path) -> None:
+    assert "of regions" in grain("test", edit, "--case", 0).out
+    assert "18 of regions" not in grain("test", edit, "--case", 1).out
+    said = grain("test", edit, "--case", 1, "--invariant", "cropping")
+    assert said.code == 2
+    for arguments in ({"examples": -1}, {"case": -1}):
+        with pytest.raises(ValueError, match="a whole number from 0"):
+            check_file(edit, **arguments)

@@ -189,7 +189,7 @@ def try_file(
     By default there are about 15 random changes in all, shared among the variants. A change is of
     settings, weights, frames, size and crop of the clip, and cuts of regions by boxes. It follows
     from ``seed``, the variant and the number of the case; ``case`` tests the one with this number,
-    0 being the spec as it is, ``variant`` only this variant.
+    0 being the spec as it is, which alone has its regions checked; ``variant`` only this variant.
 
     Plans are compiled for ``backbone``, such as ``outlined_model(spec, base).backbone`` of
     :mod:`grainspec.checking`, which must support the spec. Without one, they are compiled for
@@ -199,7 +199,7 @@ def try_file(
     The regions are checked by :func:`check_regions`, as they are. ``invariants`` are the names of
     those to check, of plans and of regions, or None for all; with ``first``, only the first failure
     is searched for. Raises GrainError for mistakes in the spec or its files, ValueError for unknown
-    invariants and variants.
+    invariants and variants, for numbers below 0, and if there is nothing to check.
 
     >>> FileResult("edit.grain", seed=0).as_json()["failures"]
     []
@@ -212,7 +212,16 @@ def try_file(
             known = ", ".join(filter(None, edits)) or "none"
             raise ValueError(f"unknown variant {variant}; there are: {known}")
         edits = {variant: edits[variant]}
+    for what, value in (("examples", examples), ("case", case)):
+        if value is not None and value < 0:
+            raise ValueError(f"invalid value {value} for `{what}`: a whole number from 0")
     names = properties(invariants)
+    if case:  # the regions are those of case 0
+        names = names._replace(regions=())
+        if not names.plans:
+            raise ValueError(
+                "regions are checked in case 0 only, and there are no other invariants"
+            )
     result = FileResult(str(path), seed, 0, [], *names, tuple(edits))
     checker = Checker(
         next(iter(edits.values())), path.parent, compiler=compiler, backbone=backbone, names=names

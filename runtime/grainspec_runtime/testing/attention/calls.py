@@ -95,6 +95,7 @@ KINDS = {
     "one strength for all rows": Kind(strengths="one", batch=2),
     "positive and negative keys of one weight": Kind(strengths="balanced", keys=33, queries=33),
     "a batch": Kind(batch=3, heads=3),
+    "eight heads, a batch of four": Kind(batch=4, heads=8, queries=9, keys=11),
     "a batch that shares its labels": Kind(batch=3, shared=True),
     "labels of int32": Kind(labels=torch.int32, batch=2),
     "labels of uint8": Kind(labels=torch.uint8),

@@ -166,8 +166,11 @@ def facts(subject: Subject) -> None:
     require(json.loads(json.dumps(told)) == told, "facts", f"{told} does not come back from JSON")
     weaker = subject.checkpoint.pass_facts(settings.replaced({}, cross=0.1))
     require(weaker == told, "facts", "`pass_facts` changes with `cross`, which modulates only")
-    plain = subject.checkpoint.pass_facts(unmodulated(subject.plan()))
-    require(plain != told, "facts", "`pass_facts` is the same for `frames each norm each`")
+    one, all_ = (
+        subject.checkpoint.pass_facts(settings.replaced({}, frames=scope))
+        for scope in ("each", "full")
+    )
+    require(one != all_, "facts", "`pass_facts` is the same for `frames each` and `frames full`")
 
 
 @family_property("memory")
