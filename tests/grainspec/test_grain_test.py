@@ -369,6 +369,7 @@ def test_json_has_what_the_text_has(
     assert set(failure) == {
         "invariant", "of", "case", "variant", "number", "message", "where", "changes", "spec",
         "backbone", "command",
+        "shrunk",
     }  # fmt: skip
     assert parse(failure["spec"])
     text = grain("test", edit, "--examples", 5).out

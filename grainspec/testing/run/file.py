@@ -41,7 +41,8 @@ class Failure:
     ``variant`` and ``number`` say which case violated it first; ``changes`` are the lines of that
     case's spec which are not in the file. ``spec`` is the text of the smallest spec, and
     ``backbone`` the Python expression of its backbone if it is not the usual one. ``of_regions``:
-    a property of regions is violated, before any plan.
+    a property of regions is violated, before any plan. ``shrunk``: ``spec`` was made as small as
+    possible; otherwise it is the case's own.
     """
 
     variant: str
@@ -52,6 +53,7 @@ class Failure:
     backbone: str
     command: str
     of_regions: bool = False
+    shrunk: bool = True
 
     def __str__(self) -> str:
         return f"{self.case}: {self.broken}"
@@ -71,7 +73,7 @@ class Failure:
         """
         lines = [str(self.broken), f"  first seen: {self.case}{':' * bool(self.changes)}"]
         lines += [f"    {line}" for line in self.changes]
-        lines += ["  smallest spec that fails:", ""]
+        lines += [f"  {'smallest ' * self.shrunk}spec that fails:", ""]
         lines += [f"    {line}".rstrip() for line in self.spec.splitlines()]
         lines += [""]
         if self.backbone:
@@ -92,6 +94,7 @@ class Failure:
             "spec": self.spec,
             "backbone": self.backbone or None,
             "command": self.command,
+            "shrunk": self.shrunk,
         }
 
 
@@ -277,7 +280,7 @@ def _failure(
     of_regions: bool,
 ) -> Failure:
     """Shrink a failing case, and check that the text of the result fails by itself."""
-    trial, found = file.trial, broken
+    trial, found, again = file.trial, broken, None
 
     def violates(checker: Checker, trial: Trial) -> Broken | None:
         if of_regions:
@@ -302,6 +305,7 @@ def _failure(
         backbone=str(trial.stand_in or ""),
         command=_command(result.path, result.seed, file),
         of_regions=of_regions,
+        shrunk=again is not None,
     )
 
 
