@@ -105,8 +105,14 @@ def _faults(
             wider = expected | shifted(expected, by * down, by * across)
             words = f"the masks reach {by} pixel{'s' * (by > 1)} too far {way}"
             yield words, wider
+            narrower = expected & shifted(expected, -by * down, -by * across)
+            yield f"the masks fall short by {by} pixel{'s' * (by > 1)} {way}", narrower
     yield "the masks are inverted", ~expected
     yield "the masks are boxes around the object", _boxes(expected)
+    in_rows, in_columns = _reached(expected, 2), _reached(expected, 1)
+    yield "holes in the masks are filled", in_rows & in_columns
+    yield "each row of the masks is filled from its first to its last pixel", in_rows
+    yield "each column of the masks is filled from its first to its last pixel", in_columns
     yield (
         "the masks are those of all frames together",
         np.broadcast_to(expected.any(axis=0), expected.shape),
@@ -118,13 +124,15 @@ def _faults(
 
 def _boxes(expected: Mask) -> Mask:
     """The smallest box around the mask of each frame."""
-
-    def reached(lines: Mask) -> Mask:
-        onwards = np.logical_or.accumulate(lines, axis=1)
-        return np.asarray(onwards & np.logical_or.accumulate(lines[:, ::-1], axis=1)[:, ::-1])
-
-    rows, columns = (reached(np.asarray(expected.any(axis=axis))) for axis in (2, 1))
+    rows, columns = (_reached(np.asarray(expected.any(axis=axis)), 1) for axis in (2, 1))
     return np.asarray(rows[:, :, None] & columns[:, None])
+
+
+def _reached(masks: Mask, axis: int) -> Mask:
+    """What is between the first and the last pixel along an axis."""
+    onwards = np.logical_or.accumulate(masks, axis=axis)
+    backwards = np.flip(np.logical_or.accumulate(np.flip(masks, axis), axis=axis), axis)
+    return np.asarray(onwards & backwards)
 
 
 def _faults_in_time(expected: Mask, begin: int) -> Iterator[tuple[str, Mask]]:

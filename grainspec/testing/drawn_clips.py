@@ -170,7 +170,7 @@ def _drawn(
     corner = (across >= 0) & (across < 1) & (down < 0) & (down >= -1)
     shape = (across**2 + down**2 <= 1) | corner
     if "hollow" in events:
-        shape &= (across + 0.3) ** 2 + down**2 > 0.4**2
+        shape &= (across + 0.4) ** 2 + down**2 > 0.4**2
     if "divided" in events:
         shape &= abs(across - 0.3) > 0.2
     return np.asarray(shape)

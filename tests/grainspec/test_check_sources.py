@@ -83,6 +83,23 @@ def filled(masks: Masks) -> Masks:
     return np.asarray(before & np.logical_or.accumulate(masks[:, :, ::-1], axis=2)[:, :, ::-1])
 
 
+def holes_filled(masks: Masks) -> Masks:
+    """All but what the outside of the frame reaches, from pixel to pixel beside it."""
+    free = np.pad(~masks, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    outside = np.zeros_like(free)
+    outside[:, 0] = True
+    while True:
+        wider = outside.copy()
+        wider[:, 1:] |= outside[:, :-1]
+        wider[:, :-1] |= outside[:, 1:]
+        wider[:, :, 1:] |= outside[:, :, :-1]
+        wider[:, :, :-1] |= outside[:, :, 1:]
+        wider &= free
+        if (wider == outside).all():
+            return np.asarray(~outside[:, 1:-1, 1:-1])
+        outside = wider
+
+
 def one_piece(masks: Masks) -> Masks:
     """The largest piece of adjacent columns."""
     result = np.zeros_like(masks)
@@ -107,6 +124,12 @@ def without_border(masks: Masks) -> Masks:
 def without_odd_border(masks: Masks) -> Masks:
     masks = masks.copy()
     masks[:, masks.shape[1] // 2 * 2 :] = masks[:, :, masks.shape[2] // 2 * 2 :] = False
+    return masks
+
+
+def without_odd_column(masks: Masks) -> Masks:
+    masks = masks.copy()
+    masks[:, :, masks.shape[2] // 2 * 2 :] = False
     return masks
 
 
@@ -297,12 +320,17 @@ PLANTED: dict[str, tuple[type[Bug], str]] = {
         after(lambda m: m.any(0)[None].repeat(len(m), 0)), "those of all frames together"
     ),
     "trail": (after(lambda m: m | lag(m)), "the masks contain those of one frame earlier, too"),
-    "filled": (after(filled), "shape: the masks are not the true ones"),
+    "filled": (after(filled), "each row of the masks is filled from its first to its last pixel"),
+    "holes filled": (after(holes_filled), "holes in the masks are filled"),
     "one piece": (after(one_piece), "shape: the masks are not the true ones"),
     "16 frames": (after(lambda m: first_frames(m, 16)), "from frame 16 on, the masks are empty"),
     "24 frames": (after(lambda m: first_frames(m, 24)), "from frame 24 on, the masks are empty"),
     "no border": (after(without_border), " of the masks has 0 of the "),
     "no odd border": (after(without_odd_border), " of the masks has 0 of the "),
+    "no odd column": (after(without_odd_column), "the rightmost column of the masks has 0 of the "),
+    "a column less": (
+        after(lambda m: m & np.roll(m, -1, 2)), "fall short by 1 pixel to the right"
+    ),
     "a column more": (after(lambda m: m | np.roll(m, 1, 2)), "reach 1 pixel too far to the right"),
     "none small": (after(without_small), "small: the mask has no pixel of the object"),
     "lost": (Lost, "the masks are empty"),
@@ -335,6 +363,38 @@ def test_errors_at_edges_are_no_fault_of_a_network() -> None:
         return np.asarray(masks ^ (edge & (random.random(masks.shape) < 0.3)))
 
     check_region_source(noisy, properties="network")
+
+
+@pytest.mark.parametrize("recipe", ["network", "tracker"])
+def test_errors_on_both_sides_of_edges_are_no_fault(recipe: str) -> None:
+    """Of each mask, random pixels at its edge are wrong, 15 for each 100 of its pixels."""
+
+    def noisy(frames: np.ndarray, *first: np.ndarray) -> Masks:
+        masks = CORRECT[recipe](frames, *first) if first else red(frames)
+        edges = dilated(masks, 1) & dilated(~masks, 1)
+        for mask, edge, frame in zip(masks, edges, frames, strict=True):
+            places = np.argwhere(edge)
+            random = np.random.default_rng(int(frame.sum()))
+            y, x = random.permutation(places)[: int(0.15 * mask.sum())].T
+            mask[y, x] ^= True
+        return masks
+
+    source = (lambda frames, first: noisy(frames, first)) if recipe == "tracker" else noisy
+    check_region_source(source, properties=recipe)
+
+
+@pytest.mark.parametrize("place", [(5, 0), (5, -1), (0, 5), (-1, 5)])
+def test_an_object_on_the_outermost_line_only(place: tuple[int, int]) -> None:
+    frames = np.full((4, 20, 30, 3), 100, np.uint8)
+    across = slice(place[1], place[1] + 7) if place[1] == 5 else place[1]
+    down = slice(place[0], place[0] + 7) if place[0] == 5 else place[0]
+    frames[:, down, across] = (214, 46, 44)
+
+    def found(frames: np.ndarray) -> Masks:
+        assert frames.size
+        return red(frames)
+
+    check_region_source(found, frames, truth=red(frames), properties="network")
 
 
 @pytest.mark.parametrize("finds", ["red", "green", "blue"])

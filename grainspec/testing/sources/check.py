@@ -61,7 +61,7 @@ def check_region_source(
       the drawn clip has 40 frames.
     - ``border``: an object that touches the frame's edge has a mask there.
     - ``shape``, ``small``: on drawn clips, an object with a hole and in two pieces, and one that
-      gets as small as a few pixels, have their true masks.
+      gets smaller than 20 pixels, have their true masks.
     - ``occlusion``, ``absence``: on drawn clips, the object is found again after another one hid
       it; while it is outside the frame, its masks are empty.
 

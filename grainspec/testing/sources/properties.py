@@ -238,7 +238,9 @@ def _border(trial: Trial, masks: Mask) -> None:
             "uppermost row": ((_ALL, slice(y, None)), (_ALL, 0)),
         }
         for line, (part, edge) in parts.items():
-            begin = int(trial.truth[part].sum(axis=(1, 2)).argmax())
+            if not trial.truth[part].size:  # the object is on the frame's outermost line
+                continue
+            begin = int(trial.truth[part][edge].sum(axis=1).argmax())
             frames = trial.frames[part][begin : begin + 2]  # a tracker is told the first mask
             truth = trial.truth[part][begin : begin + 2]
             actual = _called("border", trial, frames, truth[0])
