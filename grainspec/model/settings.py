@@ -68,6 +68,7 @@ OptionalProcess = Annotated[
 ]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
+Amplification = Annotated[float, Field(ge=0, le=10)]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe"]
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
@@ -290,6 +291,12 @@ class Sampler(Node):
         default=1,
         description="For `flow_edit`: number of noise samples that the velocities are averaged "
         "over in each step.",
+    )
+    amplify: Amplification = Field(
+        default=0.0,
+        description="For `flow_edit`: how much the difference of velocities is amplified where it "
+        "is largest, more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 "
+        "disables it.",
     )
     low_noise_guidance: OptionalGuidance = Field(
         default=None,
