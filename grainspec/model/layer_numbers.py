@@ -37,6 +37,8 @@ def without_ranges(items: Any) -> Any:
         return items
     numbers: list[Any] = []
     for item in items:
+        if len(numbers) > MAX_LAYER + 1:
+            break  # too long in any case: a document may have many thousand ranges
         match = re.fullmatch(r"(\d{1,3})\.\.(\d{1,3})", item) if isinstance(item, str) else None
         first, last = map(int, match.groups()) if match else (0, -1)
         numbers += range(first, last + 1) if first <= last <= MAX_LAYER else [item]
