@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family
 from grainspec_runtime.backbones.registry import find_model
+from grainspec_runtime.backbones.unsupported import check_process_supported
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
@@ -29,8 +31,14 @@ class Known:
     outlined: bool = False
     """Whether nothing but JSON was read, and nothing else may be."""
 
+    @property
+    def default_process(self) -> ProcessName:
+        """The process of specs that state none."""
+        return self.family.processes[0]
+
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
+        check_process_supported(spec, self.family)
         if self.outlined:  # networks of controls are found with their own libraries
             spec = spec.replaced({}, controls=())
         self.family.check(spec, base, self.folder)

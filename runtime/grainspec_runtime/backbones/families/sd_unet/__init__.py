@@ -18,6 +18,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, Family, MemoryEstimates
+from grainspec_runtime.backbones.unsupported import check_supported
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
@@ -76,6 +77,7 @@ class StableDiffusionUNets:
             check_sampler,
         )
 
+        check_supported(spec, self.name, {"low_noise_guidance"})
         check_sampler(spec, model)
         check_controls(spec, base, model)
         check_inject(spec, model)
