@@ -93,7 +93,7 @@ class ClipAttention(PlannedAttention):
         return self._passes is None or self._before == self._passes - 1
 
     def reaches(self, layer: AttentionLayer) -> bool:
-        """Return whether a layer's attention is ever computed here: in the plan, or recorded."""
+        """Return whether a layer is in the plan's `layers`, or recorded."""
         if self.recorder is not None or self.cross_rule is not None:
             return True
         return self._plan is not None and self._is_planned(layer)
@@ -105,7 +105,12 @@ class ClipAttention(PlannedAttention):
         return not (self._records or self._modulates(layer))
 
     def _is_planned(self, layer: AttentionLayer) -> bool:
-        return self._blocks is None or layer.block in self._blocks
+        """Return whether the plan's `layers` name the layer's block."""
+        # A compiled block that reads its own number is compiled anew for every block. Without a
+        # recorder, only layers that `reaches` says are ever asked.
+        if self._blocks is None or (torch.compiler.is_compiling() and self.recorder is None):
+            return True
+        return layer.block in self._blocks
 
     def _modulates(self, layer: AttentionLayer) -> bool:
         return self.modulated and self.runs_last_pass and self._is_planned(layer)
