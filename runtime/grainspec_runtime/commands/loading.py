@@ -80,8 +80,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--dtype",
         type=click.Choice(["float32", "float16", "bfloat16"]),
-        help="Precision of the model (default: float32 on a CPU; on a GPU float16, and bfloat16 for "
-        "Wan).",
+        help="Precision of the model (default: float32 on a CPU; on a GPU float16, bfloat16 "
+        "for Wan).",
     ),
     click.option(
         "--offload",
