@@ -11,7 +11,7 @@ import numpy.typing as npt
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, class_counts, key_frames
+from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, class_counts, key_frames
 from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
 from grainspec.plan.tokens import share_claimed, to_tokens
@@ -69,10 +69,13 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         )
         for index, bits in enumerate(sampled)
     )
+    padding = _padding(spec, backbone, words)
     plan = MaskPlan(
         target=spec.target,
         frames=layout.frames,
+        first_frames=backbone.first_frames,
         frames_per_latent=backbone.frames_per_latent,
+        noise=backbone.noise,
         edits=edits,
         attention=modulation,
         backbone=backbone.name,
@@ -81,8 +84,10 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         height=height,
         members_CE=members,
         words_ET=words,
+        neutral_T=padding & (backbone.padding_keys == "neutral"),
+        masked_T=padding & (backbone.padding_keys == "masked"),
         key_frames_FK=scope,
-        edited_FHW=(share_claimed(layout.bits_FHW, groups, grids[0]) >= 0.5) | (sampled[0] != 0),
+        edited_FHW=_edited(layout, groups, backbone, sampled[0]),
         levels=levels,
     )
     warnings = (
@@ -186,6 +191,16 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
     return tuple(planned)
 
 
+def _padding(spec: EditSpec, backbone: Backbone, words_ET: Relation) -> Relation:
+    """The text tokens that are padding, ``[T]``; a family that pads with words is refused."""
+    padding_T = np.zeros(backbone.max_tokens, np.bool_)
+    if backbone.padding is not None:
+        padding_T[list(backbone.padding(spec.target))] = True
+    if (padding_T & words_ET).any():
+        raise ValueError(f"padding of {backbone.name} includes words of the prompt")
+    return padding_T
+
+
 def _last_letter(text: str, span: CharSpan) -> int:
     """The index of a span's last visible character without combining marks.
 
@@ -204,6 +219,18 @@ def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
         for index, (first, last) in enumerate(places)
         if first < last and first < end and start < last
     )
+
+
+def _edited(
+    layout: Layout, groups: Sequence[range], backbone: Backbone, tokens_FHW: Bits
+) -> Relation:
+    """The latents that may change: at least half claimed, or of a latent token that is claimed."""
+    _, height, width = layout.bits_FHW.shape
+    shares = share_claimed(layout.bits_FHW, groups, backbone.latent_size(width, height))
+    claimed = tokens_FHW != 0
+    for axis in (1, 2):
+        claimed = claimed.repeat(backbone.patch, axis=axis)
+    return np.asarray((shares >= 0.5) | claimed)
 
 
 def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:
