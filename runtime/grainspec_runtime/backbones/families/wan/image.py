@@ -36,22 +36,24 @@ class ImageInputs(TextInputs):
         count, height, width = clip.shape[:3]
         image = Image.fromarray(clip[0])
         shown = self.pipe.video_processor.preprocess(image, height=height, width=width)
-        _, condition, *_ = self.pipe.prepare_latents(
-            shown.to(self.device, torch.float32),
-            1,
-            self.pipe.vae.config.z_dim,
-            height,
-            width,
-            count,
-            torch.float32,
-            self.device,
-            latents=torch.zeros(0),  # without them, noise would be drawn
-        )
+        with self.using("vae"):
+            _, condition, *_ = self.pipe.prepare_latents(
+                shown.to(self.device, torch.float32),
+                1,
+                self.pipe.vae.config.z_dim,
+                height,
+                width,
+                count,
+                torch.float32,
+                self.device,
+                latents=torch.zeros(0),  # without them, noise would be drawn
+            )
         self._condition = condition
         frames = (count - 1) // self.pipe.vae_scale_factor_temporal + 1
         self._size = (frames, *condition.shape[-2:])
         if self.pipe.transformer.config.image_dim is not None:
-            embeddings = self.pipe.encode_image(image, self.device)
+            with self.using("image_encoder"):
+                embeddings = self.pipe.encode_image(image, self.device)
             self._embeddings = embeddings.to(self.dtype)
 
     def of(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grainspec_runtime.backbones.families.wan.offload import Using
 from grainspec_runtime.media.decode import Frames
 
 
@@ -21,12 +22,13 @@ class TextInputs:
     is called with the clip whenever one is encoded: what is added refers to the last one.
     """
 
-    def __init__(self, pipe: Any, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, pipe: Any, device: torch.device, dtype: torch.dtype, using: Using) -> None:
         self.pipe = pipe
         self.device, self.dtype = device, dtype
+        self.using = using
 
     def begin(self, clip: Frames) -> None:
-        """Begin with a clip, uint8 ``[frames, H, W, 3]``; the VAE is on its device."""
+        """Begin with a clip, uint8 ``[frames, H, W, 3]``."""
 
     def of(
         self,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from diffusers import WanPipeline
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch import Tensor
 
@@ -46,9 +47,9 @@ Encode = Callable[[str], EncodedPrompt]
 
 
 class TextEncoder:
-    """The text encoder of ``pipe``, for which ``load`` loads it onto the CPU, in its precision.
+    """The text encoder for the denoiser of ``pipe``; ``load`` loads it onto the CPU.
 
-    The pipeline has it only while it encodes, so that none of the pipeline's hooks hold it.
+    It encodes as a :class:`WanPipeline` of its own, so that no hook of the other networks holds it.
     """
 
     def __init__(
@@ -98,18 +99,15 @@ class TextEncoder:
 
     @torch.no_grad()
     def _encoded(self, text: str) -> Tensor:
-        pipe = self._pipe
-        pipe.text_encoder = self._on_device()
-        try:
-            words_1TC, _ = pipe.encode_prompt(
-                text,
-                do_classifier_free_guidance=False,
-                max_sequence_length=TOKENS,
-                device=self._device,
-            )
-        finally:
-            pipe.text_encoder = None
-        ids = pipe.tokenizer(prompt_clean(text), truncation=True, max_length=TOKENS).input_ids
+        tokenizer = self._pipe.tokenizer
+        encoder: Any = WanPipeline(tokenizer, self._on_device(), vae=None, scheduler=None)
+        words_1TC, _ = encoder.encode_prompt(
+            text,
+            do_classifier_free_guidance=False,
+            max_sequence_length=TOKENS,
+            device=self._device,
+        )
+        ids = tokenizer(prompt_clean(text), truncation=True, max_length=TOKENS).input_ids
         words_LC: Tensor = words_1TC[0, : len(ids)].to(self._dtype, copy=True)
         return words_LC
 

@@ -131,12 +131,12 @@ class VaceInputs(TextInputs):
     def _latents(self, video_13FHW: Tensor, mask_13FHW: Tensor) -> Tensor:
         """Return the latents of a control video and of its mask, as the stock pipeline does."""
         none: list[list[Any]] = [[]]  # of reference images
-        latents = self.pipe.prepare_video_latents(
-            video_13FHW, mask_13FHW, none, None, self.device
-        )
-        both = torch.cat([latents, self.pipe.prepare_masks(mask_13FHW, none)], dim=1)
-        self.pipe.maybe_free_model_hooks()  # with offloading: move the VAE back to the CPU
-        return both.to(self.dtype)
+        with self.using("vae"):
+            latents = self.pipe.prepare_video_latents(
+                video_13FHW, mask_13FHW, none, None, self.device
+            )
+        masks = self.pipe.prepare_masks(mask_13FHW, none)
+        return torch.cat([latents, masks], dim=1).to(self.dtype)
 
     def _without_control(self, latents_1cFhw: Tensor, frames: Sequence[int]) -> Tensor:
         rows, columns = latents_1cFhw.shape[-2:]
