@@ -1,7 +1,7 @@
 """The noise level at a step of any diffusers scheduler, as a timestep of a plan's schedule.
 
-The schedule of a plan for flow-matching models is ξ(t) = (t / T)^p with t = T σ, which every
-scheduler of flow matching has. That of all other plans has t of DDPM's schedule of T. Other schedulers
+The schedule of a plan is ξ(t) = (t / T)^p. For flow-matching models t is T σ, which all schedulers
+of flow matching have. For all others t is a timestep of DDPM's schedule of T. Other schedulers
 number their steps by other quantities. Each stands for a noise-to-signal ratio σ = b / a of the
 latent x = a x₀ + b ε, and t is the timestep at which Stable Diffusion's own schedule has this
 ratio:
