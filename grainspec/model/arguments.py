@@ -14,10 +14,11 @@ from typing import Literal, TypedDict
 class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
-    profile: Literal["auto", "videograin", "demo", "flowanchor"]
+    profile: Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
     """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `demo` (tuned on the demo model), `flowanchor` (FlowAnchor's, for video transformers),
-    or `auto`, the default: `demo` for the demo model, `videograin` for all others."""
+    code), `demo` (tuned on the demo model), `flow_matching` (for flow-matching models, such as
+    Wan), `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for
+    the demo model, `flow_matching` for flow-matching models, `videograin` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float

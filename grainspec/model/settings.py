@@ -81,7 +81,7 @@ FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
 _RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
-Profile = Literal["auto", "videograin", "demo", "flowanchor"]
+Profile = Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
@@ -234,6 +234,16 @@ PROFILES = {
     "demo": Modulation(
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
+    "flow_matching": Modulation(
+        cross=0.3,
+        self=0.2,
+        until=1,
+        until_timestep=600,
+        decay=0,
+        phrases="in_context",
+        unbound=1,
+        resize="any",
+    ),
     "flowanchor": Modulation(
         cross=0.3,
         self=0,
@@ -245,8 +255,13 @@ PROFILES = {
         unbound=1,
     ),
 }
-"""The settings of each profile: the constants of the VideoGrain paper's code, settings tuned on the
-demo model, and FlowAnchor's (2604.22586) for comparison."""
+"""The settings of each profile.
+
+``videograin`` has the constants of the VideoGrain paper's code, ``demo`` settings tuned on the demo
+model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586). ``flow_matching`` has
+FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention modulation, which it does
+not have. A latent token stands for 16 x 16 pixels of several frames there, hence ``resize any``.
+"""
 
 
 class Profiled(Node):
@@ -255,13 +270,18 @@ class Profiled(Node):
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
         description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `demo` (tuned on the demo model), `flowanchor` (FlowAnchor's, "
-        "for video transformers), or `auto`, the default: `demo` for the demo model, `videograin` "
-        "for all others.",
+        "VideoGrain paper's code), `demo` (tuned on the demo model), `flow_matching` (for "
+        "flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison), "
+        "or `auto`, the default: `demo` for the demo model, `flow_matching` for flow-matching "
+        "models, `videograin` for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
-        """The complete settings for a model: those given here, and the profile's for the rest."""
+        """The complete settings for a model: those given here, and the profile's for the rest.
+
+        That a model is trained by flow matching does not follow from its name: see
+        :meth:`grainspec.model.spec.EditSpec.for_noise`.
+        """
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":

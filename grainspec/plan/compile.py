@@ -36,6 +36,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     encoder's token limit, G404 for levels without attention, G314 for a size or number of frames
     that the backbone does not support.
     """
+    spec = spec.for_noise(backbone.noise)
     frames, height, width = layout.bits_FHW.shape
     _check_size(spec, backbone, width, height)
     _check_count(spec, backbone, frames)
