@@ -266,8 +266,8 @@ class EditSpec(ShownByRepr, Node):
     video: Video = Field(description="The source clip.")
     model: ModelName = Field(
         default=DEMO,
-        description="A folder, a safetensors file or the hub id of a Stable Diffusion checkpoint, "
-        "or `demo` for the embedded model.",
+        description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
+        "checkpoint, or `demo` for the embedded model.",
     )
     source: Text = Field(default="", description="What the clip shows.")
     target: Text = Field(
