@@ -138,7 +138,11 @@ def test_an_editors_arguments_are_the_options_fields() -> None:
     ("arguments", "error", "words"),
     [
         ({"steps": 3}, TypeError, "unknown option `steps`: use one of `process`"),
-        ({"offload": "disk"}, ValueError, "unknown offload `disk`: use `model` or `sequential`"),
+        (
+            {"offload": "disk"},
+            ValueError,
+            "unknown offload `disk`: use `model`, `group` or `sequential`",
+        ),
         ({"dtype": "float16"}, TypeError, r"such as `torch\.float16`"),
         ({"backend": "magic"}, ValueError, "unknown backend `magic`: use one of `auto`, `triton`"),
         (
