@@ -154,9 +154,9 @@ class Wan:
             if self._attention is not None:
                 self._attention.begin_pass(index, len(conditioning))
             with network.cache_context(pass_name(conditioning, index)):
-                velocity = network(
-                    **inputs, encoder_hidden_states=prompt.words, return_dict=False
-                )[0]
+                velocity = network(**inputs, encoder_hidden_states=prompt.words, return_dict=False)[
+                    0
+                ]
             velocities.append(clips.frame_layout(velocity.float()))
         return torch.cat(velocities)
 
@@ -213,5 +213,3 @@ def pass_name(conditioning: Sequence[EncodedPrompt], index: int) -> str:
     """
     name = "cond" if index == len(conditioning) - 1 else "uncond"
     return name if conditioning[-1].is_target else f"src_{name}"
-
-
