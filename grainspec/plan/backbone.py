@@ -57,13 +57,29 @@ def leading_timesteps(
     return [float(step * apart + offset) for step in reversed(range(more, steps + more))]
 
 
+def shifted_timesteps(steps: int, training_steps: int, shift: float) -> list[float]:
+    """The timesteps T·σ of a flow-matching run, with evenly spaced noise levels shifted upwards.
+
+    σ = s·u / (1 + (s − 1)·u) for u from 1 to 1/steps, with the shift s of Esser et al. (2403.03206,
+    eq. 23): the higher it is, the more steps are noisy.
+
+    >>> shifted_timesteps(4, 1000, 1)
+    [1000.0, 750.0, 500.0, 250.0]
+    >>> shifted_timesteps(4, 1000, 3)
+    [1000.0, 900.0, 750.0, 500.0]
+    """
+    levels = [1 - step / steps for step in range(steps)]
+    return [training_steps * shift * level / (1 + (shift - 1) * level) for level in levels]
+
+
 @dataclass(frozen=True, slots=True)
 class Backbone(ShownByRepr):
     """The properties of a denoiser that the compiler needs.
 
-    A level is a grid of latent tokens: level 0 has the size of the latent, divided by ``patch``;
-    level ``i`` half the size of level ``i - 1``, rounded up. ``attended`` are the levels with
-    attention.
+    A latent frame stands for ``first_frames`` frames of the clip if it is the first, else for
+    ``frames_per_latent``: 1 and 4 in a causal video VAE such as Wan's. A level is a grid of latent
+    tokens: level 0 has the size of the latent, divided by ``patch``; level ``i`` half the size of
+    level ``i - 1``, rounded up. ``attended`` are the levels with attention.
     """
 
     name: str
@@ -90,7 +106,7 @@ class Backbone(ShownByRepr):
     patch: int = 1
     """Latents on each side of a latent token of level 0: 2 for transformers with 2 x 2 patches."""
     first_frames: int = 1
-    """Frames of the first latent frame."""
+    """Frames of the first latent frame; no frame stands alone if it is ``frames_per_latent``."""
     noise: Noise = "ddpm"
     """What a timestep is: DDPM's, or that of flow matching, T times the noise level σ."""
     layer_count: int | None = None

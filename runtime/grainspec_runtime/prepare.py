@@ -13,7 +13,7 @@ from grainspec.expect import expect_spec
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.plan.windows import FrameWindow, frame_windows
+from grainspec.plan.windows import FrameWindow, windows_of
 from grainspec.regions.bind import Bound
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
@@ -43,7 +43,7 @@ class Prepared:
     @property
     def windows(self) -> tuple[FrameWindow, ...]:
         """The windows in which the networks process the clip; one if they process all frames."""
-        return frame_windows(len(self.plan.groups), self.spec.context)
+        return windows_of(self.plan, self.spec.context)
 
     @property
     def timesteps(self) -> list[float]:

@@ -112,6 +112,7 @@ def _sampler(levels: Levels) -> Settings:
         skip=None,
         source_guidance=None,
         average=None,
+        amplify=None,
         low_noise_guidance=None,
     )
 

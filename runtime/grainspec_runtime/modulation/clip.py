@@ -93,7 +93,7 @@ class ClipAttention(PlannedAttention):
         return self._passes is None or self._before == self._passes - 1
 
     def reaches(self, layer: AttentionLayer) -> bool:
-        """Return whether a layer's attention is ever computed here: in the plan, or recorded."""
+        """Return whether a layer is in the plan's `layers`, or recorded."""
         if self.recorder is not None or self.cross_rule is not None:
             return True
         return self._plan is not None and self._is_planned(layer)
@@ -101,11 +101,16 @@ class ClipAttention(PlannedAttention):
     def is_plain(self, layer: AttentionLayer) -> bool:
         """Return whether a layer's next attention is plain, for its own processor to compute."""
         if self.cross_rule is not None and layer.kind == "cross":
-            return False
+            return not self.runs_last_pass
         return not (self._records or self._modulates(layer))
 
     def _is_planned(self, layer: AttentionLayer) -> bool:
-        return self._blocks is None or layer.block in self._blocks
+        """Return whether the plan's `layers` name the layer's block."""
+        # A compiled block that reads its own number is compiled anew for every block. Without a
+        # recorder, only layers that `reaches` says are ever asked.
+        if self._blocks is None or (torch.compiler.is_compiling() and self.recorder is None):
+            return True
+        return layer.block in self._blocks
 
     def _modulates(self, layer: AttentionLayer) -> bool:
         return self.modulated and self.runs_last_pass and self._is_planned(layer)
@@ -142,6 +147,15 @@ class ClipAttention(PlannedAttention):
             query[-1:], key[-1:], value[-1:], **modulation, backend=self.backend
         )
         return _with_plain(query, key, value, last)
+
+    def _by_rule(
+        self, rule: CrossAttentionRule, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Compute the last pass by a rule, which receives each frame as an entry of the batch."""
+        frames = query[-1].unflatten(1, (self.frames, -1)).transpose(0, 1)
+        k, v = (tensor[-1:].expand(self.frames, -1, -1, -1) for tensor in (key, value))
+        last = rule(frames, k, v, frames=self.frames)  # [F, H, N, d]
+        return _with_plain(query, key, value, last.transpose(0, 1).flatten(1, 2)[None])
 
     def _level_of(self, layer: AttentionLayer, query: Tensor) -> LevelTensors | None:
         # a remainder makes the count of tokens a frame differ from any plan's

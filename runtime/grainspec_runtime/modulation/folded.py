@@ -92,6 +92,10 @@ class FoldedAttention(PlannedAttention):
     def begin_pass(self, index: int, passes: int) -> None:
         """Do nothing: an image denoiser runs all passes at once."""
 
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return True: every layer attends to the frames in scope."""
+        return True
+
     def is_plain(self, layer: AttentionLayer) -> bool:
         """Return False: attention covers other frames than the layer's own would."""
         return False

@@ -51,6 +51,9 @@ class Attention(Protocol):
         It is called where passes run one at a time. Without it, a call runs all passes of the step.
         """
 
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return whether the layer's attention is ever other than plain, at any step."""
+
     def is_plain(self, layer: AttentionLayer) -> bool:
         """Return whether the layer's next attention is plain, for its own processor to compute."""
 

@@ -117,13 +117,19 @@ class PlannedAttention(ABC):
     ) -> Tensor:
         """Compute cross-attention; shapes as in :class:`.layers.Attention`."""
         if self.cross_rule is not None:
-            return self.cross_rule(query, key, value, frames=self.frames)
+            return self._by_rule(self.cross_rule, query, key, value)
         attend = partial(self._cross_attention, layer)
         out = attend(query, key, value, modulated=self._modulates(layer))
         if self._records:
             assert self.recorder is not None
             self.recorder.record(layer, attend, query, key, out)
         return out
+
+    def _by_rule(
+        self, rule: CrossAttentionRule, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Compute cross-attention by another method's rule."""
+        return rule(query, key, value, frames=self.frames)
 
     def _modulates(self, layer: AttentionLayer) -> bool:
         """Return whether the layer's next attention is modulated."""

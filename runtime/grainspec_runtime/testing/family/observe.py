@@ -50,6 +50,10 @@ class Probe:
     def begin_pass(self, index: int, passes: int) -> None:
         """Do nothing: passes are told apart by their order."""
 
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return True, so that every layer is seen."""
+        return True
+
     def is_plain(self, layer: AttentionLayer) -> bool:
         """Return False, so that every layer is seen."""
         return False
@@ -88,6 +92,10 @@ class ByDefinition:
 
     def begin_pass(self, index: int, passes: int) -> None:
         """Do nothing: passes are told apart by their order."""
+
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return True, so that every layer is seen."""
+        return True
 
     def is_plain(self, layer: AttentionLayer) -> bool:
         """Return False, so that every layer is seen."""
