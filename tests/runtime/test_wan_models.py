@@ -6,7 +6,6 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 import gc
-import shutil
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +24,8 @@ from wan import VARIANTS, WanVariant, tiny_wan
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import Control, Sampler
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
-from grainspec_runtime.backbones.families.wan.load import load
-from grainspec_runtime.models.locate import locate
+from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.models.additions import Lora
 from grainspec_runtime.models.options import LoadOptions
 
 FRAMES, WIDTH, HEIGHT, STEPS = 9, 64, 32, 3
@@ -50,7 +47,9 @@ def variant(request: pytest.FixtureRequest) -> WanVariant:
 
 
 def loaded(folder: Path, **options: Any) -> Wan:
-    return load(locate(str(folder), Path()), LoadOptions(**{"device": "cpu", **options}))
+    checkpoint = load_checkpoint(str(folder), Path(), LoadOptions(**{"device": "cpu", **options}))
+    assert isinstance(checkpoint, Wan)
+    return checkpoint
 
 
 def clip(frames: int = FRAMES, seed: int = 0) -> Frames:

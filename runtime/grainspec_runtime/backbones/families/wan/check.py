@@ -8,6 +8,7 @@ from pathlib import Path
 from grainspec.diagnostics import fail
 from grainspec.model.spec import EditSpec
 from grainspec_runtime.backbones.families.wan.configs import WanConfigs, read_configs
+from grainspec_runtime.backbones.families.wan.controls import check_vace_controls
 from grainspec_runtime.models.folder import ModelFolder
 
 _USE_UNET = 'or use a Stable Diffusion model: `model "stable-diffusion-v1-5/stable-diffusion-v1-5"`'
@@ -48,7 +49,7 @@ def check_norms(spec: EditSpec) -> None:
 
 
 def check_controls(spec: EditSpec, base: Path, configs: WanConfigs) -> None:
-    """Raise GrainError for controls of a model that is no VACE, or that have a ControlNet."""
+    """Raise GrainError for controls of a model that is no VACE, or that VACE cannot follow."""
     if spec.controls and configs.is_vace:  # imports torch
         from grainspec_runtime.conditioning.annotate import check_annotator
     for control in spec.controls:
@@ -59,16 +60,9 @@ def check_controls(spec: EditSpec, base: Path, configs: WanConfigs) -> None:
                 '`model "Wan-AI/Wan2.1-VACE-1.3B-diffusers"`; or remove `control`.'
             )
             raise fail("G504", message, cure, control.span)
-        if control.net is not None:
-            message = f"`net` names a ControlNet, and {spec.model}, a VACE model, needs none"
-            cure = f"Remove `net`: `control {control.kind}`."
-            raise fail("G504", message, cure, control.span_of("net") or control.span)
-        check_annotator(control, base, spec.model)
-    if len(spec.controls) > 1:
-        message = (
-            f"{spec.model}, a VACE model, takes one `control`; the spec has {len(spec.controls)}"
-        )
-        raise fail("G504", message, "Keep the one that matters most.", spec.controls[1].span)
+        if control.kind != "inpaint":
+            check_annotator(control, base, spec.model)
+    check_vace_controls(spec.controls, spec.model)
 
 
 def check_guidance(spec: EditSpec, configs: WanConfigs) -> None:

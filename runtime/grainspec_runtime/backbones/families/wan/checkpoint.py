@@ -60,18 +60,18 @@ class Wan:
         dtype: torch.dtype,
         text: TextEncoder,
         using: Using,
-        sizes: Mapping[str, int],
+        memory: WanMemory,
         findings: Sequence[Diagnostic] = (),
     ) -> None:
         self.name, self.folder = name, folder
         self.pipe = pipe
         self.device, self.dtype = device, dtype
         self.text = text
+        self.memory = memory
         self.findings = tuple(findings)
         self.experts = Experts(pipe, changed=pipe.maybe_free_model_hooks)
         self._inputs = _INPUTS.get(type(pipe).__name__, TextInputs)(pipe, device, dtype, using)
         self._using = using
-        self._sizes = dict(sizes)
         self._attention: Attention | None = None
 
     @property
@@ -83,13 +83,6 @@ class Wan:
     def schedule(self) -> FlowSchedule:
         """The noise schedule."""
         return FlowSchedule(self.pipe.scheduler)
-
-    @property
-    def memory(self) -> WanMemory:
-        """The memory that its components need, estimated from their sizes."""
-        return WanMemory(
-            self.pipe.transformer.config, self.pipe.vae.config, self._sizes, self.dtype.itemsize
-        )
 
     def encode_prompt(self, text: str) -> EncodedPrompt:
         """Encode a prompt for the transformers."""
