@@ -8,6 +8,7 @@ from pathlib import Path
 from grainspec.diagnostics import fail
 from grainspec.model.spec import EditSpec
 from grainspec_runtime.backbones.families.wan.configs import WanConfigs, read_configs
+from grainspec_runtime.backbones.families.wan.controls import check_vace_controls
 from grainspec_runtime.backbones.unsupported import Feature, check_supported
 from grainspec_runtime.models.folder import ModelFolder
 
@@ -27,23 +28,15 @@ def check(
 
 
 def check_controls(spec: EditSpec, base: Path, configs: WanConfigs) -> None:
-    """Raise GrainError for controls that a model has no input for, or that cannot be made.
-
-    VACE has one control, and no ControlNets.
-    """
+    """Raise GrainError for controls that a model has no input for, or that cannot be made."""
     if not spec.controls:
         return
-    first, *more = spec.controls
     if not configs.is_vace:
         message = f"`control` is not supported by {spec.model}, a Wan model without control blocks"
-        raise fail("G504", message, f"Use {_VACE}; or remove `control`.", first.span)
-    if more:
-        message = f"{spec.model}, a VACE model, takes one `control`; the spec has {1 + len(more)}"
-        raise fail("G504", message, "Keep the one that matters most.", more[0].span)
-    if first.net is not None:
-        message = f"`net` names a ControlNet, and {spec.model}, a VACE model, uses none"
-        span = first.span_of("net") or first.span
-        raise fail("G504", message, f"Remove `net`: `control {first.kind}`.", span)
+        raise fail("G504", message, f"Use {_VACE}; or remove `control`.", spec.controls[0].span)
+    check_vace_controls(spec.controls, spec.model)
     from grainspec_runtime.conditioning.annotate import check_annotator  # imports torch
 
-    check_annotator(first, base, spec.model)
+    for control in spec.controls:
+        if control.kind != "inpaint":
+            check_annotator(control, base, spec.model)
