@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from grainspec.checks.clip_frames import Progress, no_progress
 from grainspec.checks.meaning import check_meaning
+from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import EditSpec
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ class KnownModel(Protocol):
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """The warnings about the model itself."""
+
+    @property
+    def default_process(self) -> ProcessName:
+        """The process of specs that state none."""
 
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
@@ -112,6 +118,7 @@ def compiled(
             from grainspec.plan.supported import check_steps
 
             known.check(spec, base)
+            findings += _of_default_process(spec, known.default_process)
             check_steps(spec, known.backbone)
         if bound is None:
             from grainspec.regions.bind import bind_regions
@@ -128,6 +135,14 @@ def compiled(
         else:
             findings += bound.warnings
     return Checked(tuple(findings), bound, plan, known)
+
+
+def _of_default_process(spec: EditSpec, process: ProcessName) -> list[Diagnostic]:
+    """The warnings about a spec whose model decides the process; raises GrainError for errors."""
+    findings = [] if stated_process(spec) else list(check_process(spec, process))
+    if _broken(findings):
+        raise GrainError(findings)
+    return findings
 
 
 @contextmanager

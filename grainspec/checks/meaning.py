@@ -58,9 +58,16 @@ def check_meaning(
             or not (spec.target and spec.changes)
         )
         for finding in _edits(spec.as_variant(name), lost) if differs else ():
-            if (finding.code, finding.message, finding.span) not in known:
+            key = finding.code, finding.message, finding.span
+            if key not in known and not _inherited(finding, spec):
                 findings.append(_of_variant(finding, variant, spec))
     return findings
+
+
+def _inherited(finding: Diagnostic, spec: EditSpec) -> bool:
+    """Whether a variant only inherits what has no effect in it (G111): in the spec it may have."""
+    own = {*spec.spans.values(), *spec.sampler.spans.values(), *spec.blend.spans.values()}
+    return finding.code == "G111" and finding.span in own
 
 
 def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagnostic:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import DEMO, Control, EditSpec, Keep
 
@@ -14,12 +15,9 @@ def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
     if sampler.eta and sampler.method != "ddim":
         message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
         yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
-    elif sampler.seed and not sampler.eta:
-        message = f"`seed {sampler.seed}` has no effect: nothing is random with `eta 0`"
-        cure = "Remove it."
-        if sampler.method == "ddim":
-            cure = "Remove it, or write `eta 0.2`, which draws new noise in every step."
-        yield Diagnostic("G111", message, cure, sampler.span_of("seed"))
+    process = stated_process(spec)
+    if process:
+        yield from check_process(spec, process)
     for control in spec.controls:
         yield from _control(control, spec.model)
     yield from _blending(spec)
@@ -70,6 +68,8 @@ def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
             cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
             yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
     kept = any(isinstance(edit, Keep) for edit in spec.edits)
+    if stated_process(spec) == "flow_edit":
+        return  # in which `from` has no effect
     if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
         message = (
             "with `from 100%` the source is never restored, so `keep` has no effect in latents"

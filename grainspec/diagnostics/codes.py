@@ -83,6 +83,7 @@ ERRORS: dict[str, str] = {
     "G527": "a file is not a checkpoint",
     "G528": "a model's configuration is not accepted",
     "G529": "a package's version is not supported",
+    "G545": "an option does not suit the model",
     "G900": "an internal error",
 }
 
@@ -91,6 +92,8 @@ WARNINGS: dict[str, str] = {
     "G111": "a statement or setting has no effect",
     "G115": "a prompt has syntax of another tool",
     "G116": "a prompt has invisible characters",
+    "G117": "FlowEdit's source prompt is missing, or is the target prompt",
+    "G118": "FlowEdit's source prompt is guided more strongly than its target",
     "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
     "G316": "a part extends beyond its owner",

@@ -131,6 +131,9 @@ class SamplerSettings(TypedDict, total=False):
     average: int
     """For `flow_edit`: number of noise samples that the velocities are averaged over in each
     step."""
+    amplify: float
+    """For `flow_edit`: how much the difference of velocities is amplified where it is largest,
+    more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 disables it."""
     low_noise_guidance: float | None
     """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second one,
     which denoises the less noisy steps."""

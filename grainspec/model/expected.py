@@ -18,7 +18,7 @@ IN_PYTHON = {
     "path": "a text",
     "flag": "true or false",
     "levels": '`"all"`, or a list of whole numbers{range}',
-    "layers": '`"all"`, or a list of whole numbers{range}',
+    "layers": '`"all"`, or a list of whole numbers{range} and ranges such as `"0..9"`',
     "frames": "the first and the last frame, such as `(0, 30)`",
     "size": "width and height, such as `(512, 512)`",
     "length": 'a length as text, such as `"12px"` or `"2%"`',

@@ -16,7 +16,7 @@ class Node(BaseModel):
     """Base of all records of a spec: frozen, strict about fields and types, compared by content.
 
     Values are not converted: ``"20"`` and ``True`` are not numbers. Three conversions are lossless
-    and therefore allowed: int to float, list to tuple, and NumPy's numbers to Python's.
+    and therefore allowed: int to float, list or range to tuple, and NumPy's numbers to Python's.
 
     The place where a node was written is not part of its content: specs with the same content are
     equal, whether they come from text, JSON or Python.
@@ -89,10 +89,10 @@ class _Spread(dict[str, Any]):
 
 
 def _plain(value: Any) -> Any:
-    """Convert lists to tuples and NumPy's numbers to Python's, as the models require."""
+    """Convert lists and ranges to tuples and NumPy's numbers to Python's, as the models require."""
     if isinstance(value, str | int | float):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return tuple(map(_plain, value))
     if isinstance(value, Integral):
         return int(value)

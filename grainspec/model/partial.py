@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from grainspec.model.declaration import HEAD
 from grainspec.model.nodes import Node
 from grainspec.model.settings import (
+    Amplification,
     Decay,
     FrameScope,
     Guidance,
@@ -186,6 +187,13 @@ class SamplerChange(Node):
         description=
             "For `flow_edit`: number of noise samples that the velocities are averaged over in "
             "each step.",
+    )
+    amplify: Amplification | None = Field(
+        default=None,
+        description=
+            "For `flow_edit`: how much the difference of velocities is amplified where it is "
+            "largest, more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 "
+            "disables it.",
     )
     low_noise_guidance: OptionalGuidance | None = Field(
         default=None,

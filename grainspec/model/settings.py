@@ -9,17 +9,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
-MAX_LAYER = 255
 
 DEMO = "demo"
 """The name of the embedded model."""
@@ -41,9 +51,23 @@ Levels = Annotated[
     Discriminator(lambda given: "all" if isinstance(given, str) else "levels"),
     InText(kind="levels"),
 ]
+_LAYERS_IN_JSON: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": MAX_LAYER},
+            {"type": "string", "pattern": r"^\d{1,3}\.\.\d{1,3}$"},
+        ]
+    },
+    "minItems": 1,
+    "maxItems": MAX_LAYER + 1,
+}
 _LayerNumbers = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_LAYER)], ...],
     Field(min_length=1, max_length=MAX_LAYER + 1),
+    BeforeValidator(without_ranges),
+    PlainSerializer(as_ranges, when_used="json"),
+    WithJsonSchema(_LAYERS_IN_JSON),
 ]
 Layers = Annotated[
     Annotated[Literal["all"], Tag("all")] | Annotated[_LayerNumbers, Tag("layers")],
@@ -68,6 +92,7 @@ OptionalProcess = Annotated[
 ]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
+Amplification = Annotated[float, Field(ge=0, le=10)]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe"]
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
@@ -290,6 +315,12 @@ class Sampler(Node):
         default=1,
         description="For `flow_edit`: number of noise samples that the velocities are averaged "
         "over in each step.",
+    )
+    amplify: Amplification = Field(
+        default=0.0,
+        description="For `flow_edit`: how much the difference of velocities is amplified where it "
+        "is largest, more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 "
+        "disables it.",
     )
     low_noise_guidance: OptionalGuidance = Field(
         default=None,

@@ -43,6 +43,8 @@ def cure_of_value(words: list[Word], declaration: Declaration) -> tuple[str, str
         return "", ""
     if declaration.kind == "length":
         return f"Write `{word}px` or `{word}%`.", ""
+    if declaration.keyword == "skip" and word.type == "NUMBER" and number_of(word) > 1:
+        return f"Write `{word}%`, a share of the steps: 17 of 50 steps are `34%`.", ""
     number = _converted(word, declaration)
     return (f"Write `{number}`.", number) if number else ("", "")
 

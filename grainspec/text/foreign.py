@@ -16,11 +16,13 @@ Convert = Callable[[str], str | None]
 
 
 class Ours(NamedTuple):
-    """A setting of grainspec for a name of another tool."""
+    """A setting of grainspec, or a value of one, for a name of another tool."""
 
     keyword: str
     convert: Convert | None = None
     """By default the value stays as it is."""
+    why: str = ""
+    """Why it is the same thing, where that is not plain."""
 
 
 def _last(count: str) -> str | None:
@@ -83,6 +85,21 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
         ),
         **dict.fromkeys("random_seed manual_seed noise_seed generator".split(), Ours("seed")),
         "ddim_eta": Ours("eta"),
+        **dict.fromkeys(
+            "target_guidance target_guidance_scale tar_guidance tar_guidance_scale tgt_guidance "
+            "tgt_guidance_scale tar_cfg cfg_tar tgt_cfg cfg_tgt target_cfg cfg_target".split(),
+            Ours("guidance"),
+        ),
+        **dict.fromkeys(
+            "source_guidance_scale src_guidance src_guidance_scale src_cfg cfg_src source_cfg "
+            "cfg_source".split(),
+            Ours("source_guidance"),
+        ),
+        **dict.fromkeys(
+            "guidance_scale_2 guidance_2 low_noise_guidance_scale cfg_low_noise".split(),
+            Ours("low_noise_guidance"),
+        ),
+        **dict.fromkeys("n_avg num_avg n_average".split(), Ours("average")),
     },
     "video": {
         **dict.fromkeys(
@@ -128,7 +145,9 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
         **dict.fromkeys("cross_attention cross_strength cross_replace".split(), Ours("cross")),
         **dict.fromkeys("self_attention self_strength self_replace".split(), Ours("self")),
         **dict.fromkeys("end stop end_percent".split(), Ours("until", _share)),
-        "blocks": Ours("layers"),
+        **dict.fromkeys(
+            "blocks block transformer_blocks block_ids layer_ids".split(), Ours("layers")
+        ),
         "scope": Ours("frames"),
     },
     "context": {
@@ -146,7 +165,44 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
 }
 """For each block: names that other tools have for its settings."""
 
+COUNTS_OF_SKIPPED = frozenset("skip_steps num_skip num_skip_steps n_skip skipped_steps".split())
+"""Names of a number of steps that FlowEdit skips; here `skip` is their share of the steps."""
+COUNTS_OF_EDITED = frozenset("n_max nmax".split())
+"""Names of a number of steps that FlowEdit does not skip."""
+
+VALUES_OF_OTHERS: dict[str, dict[str, Ours]] = {
+    "method": {
+        **dict.fromkeys(
+            "euler euler_discrete flow_match_euler flow_match_euler_discrete k_euler".split(),
+            Ours("ddim", why="for a flow-matching model DDIM is Euler's step"),
+        ),
+        **dict.fromkeys("dpm_solver dpmsolver dpmpp_2m dpm_2m".split(), Ours("dpmpp")),
+        "uni_pc": Ours("unipc"),
+    },
+    "process": {
+        "flowedit": Ours("flow_edit"),
+        **dict.fromkeys(
+            "invert inversion ddim_inversion flow_inversion".split(), Ours("invert_and_sample")
+        ),
+    },
+}
+"""For settings of `sampler`: values that other tools have, and ours for the same thing."""
+
 WITHOUT_EQUAL: dict[str, str] = {
+    **dict.fromkeys(
+        COUNTS_OF_SKIPPED,
+        "Write the share of the steps that are skipped: 17 of 50 steps are `skip 34%`.",
+    ),
+    **dict.fromkeys(
+        COUNTS_OF_EDITED,
+        "Write the share of the steps that are skipped: 33 of 50 steps remain with `skip 34%`.",
+    ),
+    "n_min": "FlowEdit's steps go on to the last one here, which is `n_min 0`: remove it.",
+    **dict.fromkeys(
+        "shift flow_shift sigma_shift".split(),
+        "The shift of a flow-matching schedule is the model's own, in "
+        "`scheduler/scheduler_config.json`: remove it.",
+    ),
     **dict.fromkeys(
         "strength denoise denoising_strength".split(),
         "How far an edit may depart from the source is set by `blend`, `inject` and `control`.",

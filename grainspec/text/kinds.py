@@ -14,8 +14,9 @@ from lark import Token, Tree
 from grainspec.model.algebra import Box, Polygon
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.expected import limit_text, one_of, range_words
+from grainspec.model.layer_numbers import MAX_LAYER, as_ranges
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
-from grainspec.model.settings import MAX_LAYER, MAX_LEVEL, Size
+from grainspec.model.settings import MAX_LEVEL, Size
 from grainspec.model.shapes import MAX_FRAME, FrameRange, Keyframe, Length, Outline
 
 Word = Token | Tree[Token]
@@ -144,18 +145,7 @@ def _levels_text(levels: str | tuple[int, ...]) -> str:
 
 
 def _layers_text(layers: str | tuple[int, ...]) -> str:
-    """Layers, with a range for three or more in a row."""
-    if isinstance(layers, str):
-        return layers
-    runs: list[list[int]] = []
-    for layer in layers:
-        if runs and layer == runs[-1][-1] + 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    return " ".join(
-        f"{run[0]}..{run[-1]}" if len(run) > 2 else " ".join(map(str, run)) for run in runs
-    )
+    return layers if isinstance(layers, str) else " ".join(map(str, as_ranges(layers)))
 
 
 # --- the kinds -----------------------------------------------------------------------------------

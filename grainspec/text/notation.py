@@ -14,6 +14,8 @@ from grainspec.text.unexpected import named_sign
 
 _SKIPPED = r'(?P<skipped>"(?:\\.|[^"\\\n])*"|#[^\n]*)'
 _OPEN, _CLOSE = "“”„‟«»『「", "“”„‟«»』」"
+_NUMBERED = frozenset({"levels", "layers"})
+"""Settings that take several numbers."""
 _NUMBER = r"\d+(?:\.\d+)?"
 
 
@@ -66,12 +68,21 @@ def _frames(match: re.Match[str]) -> tuple[str, str] | None:
     first, last, step = match["first"], match["last"], match["every"]
     word = match["word"]
     new = f"{word} {first}..{last}"
-    if (step and word != "frames") or (word == "levels" and match["sign"] == ","):
+    if (step and word != "frames") or (word in _NUMBERED and match["sign"] == ","):
         return None
     if step:
         new += f" step {step}"
     written = match[0].removeprefix(word).strip(" =:")
     return f"`{written}` is not a range: the first and the last, with `..` between", new
+
+
+def _ranges(match: re.Match[str]) -> tuple[str, str] | None:
+    """A list of numbers and ranges of which some are written `5-9`."""
+    wrong = re.search(r"\d+[-–—−]\d+", match[0])
+    if wrong is None:
+        return None
+    new = re.sub(r"(?<=\d)[-–—−](?=\d)", "..", match[0])
+    return f"`{wrong[0]}` is not a range: the first and the last, with `..` between", new
 
 
 def _unit(match: re.Match[str]) -> tuple[str, str]:
@@ -90,10 +101,13 @@ SIGNS: tuple[Rule, ...] = (
     _rule(r"[\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff5e、。]", _wide),
     _rule(r"\b\d+\s*(?:[*×✕✖X]|(?<=\s)x|x(?=\s)|by)\s*\d+\b", _size),
     _rule(
-        r"\b(?P<word>frames|during|levels)\s*[=:]?\s*[\[(]?\s*(?P<first>\d+)\s*"
+        r"\b(?P<word>frames|during|levels|layers)\s*[=:]?\s*[\[(]?\s*(?P<first>\d+)\s*"
         r"(?P<sign>-|–|—|−|…|:|,|\.\.\.+|\.\.=|\.\.|\bto\b)\s*(?P<last>\d+)\b"
         r"(?:\s*(?:\.\.|:)\s*(?P<every>\d+))?(?:\s*[\])])?(?![\w.%])",
         _frames,
+    ),
+    _rule(
+        r"\b(?:levels|layers)(?:\s+\d+(?:(?:\.\.|[-–—−])\d+)?)+(?![\w.%])", _ranges, "Write `{}`."
     ),
     _rule(
         rf"(?P<number>(?<![\w.]){_NUMBER})\s*(?P<unit>(?<=\s)%|(?<=\s)px\b|(?:percent|pct|pixels?)\b)",

@@ -31,6 +31,7 @@ from grainspec.model.spec import (
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
+from grainspec.text.foreign import VALUES_OF_OTHERS
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
@@ -330,7 +331,8 @@ class _Reader(RegionReader):
         else:
             what = keyword if head.field == "kind" else f"{keyword} {head.field}"
             listed = ", ".join(f"`{choice}`" for choice in head.choices)
-            cure = suggestion(str(word), head.choices) or f"Expected one of {listed}."
+            cure = _as_setting(keyword, str(word)) or suggestion(str(word), head.choices)
+            cure = cure or f"Expected one of {listed}."
             self.add_finding("G202", f"unknown {what} `{word}`", cure, span_of(word))
             return False
         return True
@@ -403,6 +405,16 @@ class _Reader(RegionReader):
             made = self.make(model, where, {"region": Setting(str(name), where)})
             if made:
                 self.scope.edits.append(made)
+
+
+def _as_setting(keyword: str, word: str) -> str:
+    """The cure for a value of one of the block's settings where its profile or method is."""
+    for name, declared in settings_of(BLOCKS[keyword].model).items():
+        ours = VALUES_OF_OTHERS.get(name, {}).get(word.lower())
+        value = ours.keyword if ours else word
+        if value in declared.choices:
+            return f"Write `{keyword} {{ {name} {value} }}`."
+    return ""
 
 
 def _braces(parts: list[Tree[Token] | Token]) -> Tree[Token] | None:

@@ -29,6 +29,7 @@ from grainspec.text.brackets import (
 )
 from grainspec.text.draft import Change, Correction, Rule
 from grainspec.text.foreign import SETTINGS_OF_OTHERS, STATEMENTS_OF_OTHERS
+from grainspec.text.other_tools import names_of_others, sides, step_counts, values_of_others
 from grainspec.text.token_changes import inserted, is_sign, lexed, offsets, removed, replaced
 
 _GRAINS = frozenset({"CLASS", "INSTANCE", "PART"})
@@ -151,6 +152,12 @@ def _hyphens(text: str) -> Iterator[Correction]:
         name = match[0].replace("-", "_")
         message = f"`{match[0]}` is not a name: a name has letters, digits and `_`"
         yield Correction(message, (Change(*match.span(), name),))
+    for match in re.finditer(r"(?<=\s)[a-z]+(?:-[a-z]+)+(?=[\s}])", text[len(head) :]):
+        word = match[0].replace("-", "_")
+        if word in _WORDS:
+            start, end = (len(head) + place for place in match.span())
+            message = f"`{match[0]}` is written `{word}`"
+            yield Correction(message, (Change(start, end, word),), f"Write `{word}`.")
 
 
 # --- signs between words -------------------------------------------------------------------------
@@ -342,53 +349,6 @@ def _masks_missing(text: str) -> Iterator[Correction]:
             yield Correction(f"`{token}` is not a region", (change,))
 
 
-# --- settings of other tools ---------------------------------------------------------------------
-
-
-def _names_of_others(text: str) -> Iterator[Correction]:
-    tokens = lexed(text)
-    block = {"add": "edit", "region": "masks"}.get(str(tokens[0]), str(tokens[0]))
-    known, others = SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
-    inside = 0
-    for index, token in enumerate(tokens):
-        inside += (token.type in {"LBRACE", "LPAR"}) - (token.type in {"RBRACE", "RPAR"})
-        word = str(token).lower()
-        if not inside or token.type != "NAME" or str(token) in known or word not in others:
-            continue
-        ours = others[word]
-        value = tokens[index + 1] if index + 1 < len(tokens) else None
-        value = tokens[index + 2] if value is not None and is_sign(value, ":", "=") else value
-        changes = [replaced(token, ours.keyword)]
-        cure = f"Write `{ours.keyword}`."
-        if ours.convert and value is not None:
-            converted = ours.convert(str(value))
-            if converted is None:
-                continue
-            changes.append(replaced(value, converted))
-            cure = f"Write `{ours.keyword} {converted}`."
-        what = "option" if block == "masks" else "setting"
-        code = "G205" if block == "masks" else "G201"
-        yield Correction(f"unknown {what} `{token}`", tuple(changes), cure, code)
-
-
-def _sides(text: str) -> Iterator[Correction]:
-    """Width and height, first and last frame, as settings of their own."""
-    for one, other, keyword, sign in (
-        ("width", "height", "size", "x"),
-        ("height", "width", "size", "x"),
-        ("start_frame", "end_frame", "frames", ".."),
-        ("first", "last", "frames", ".."),
-        ("start", "end", "frames", ".."),
-    ):
-        pattern = rf"\b{one}\s*[=:]?\s*(\d+)\s*,?\s*{other}\s*[=:]?\s*(\d+)"
-        match = re.search(pattern, text)
-        if match and text.startswith("video"):
-            values = [match[1], match[2]] if one != "height" else [match[2], match[1]]
-            change = Change(*match.span(), f"{keyword} {sign.join(values)}")
-            yield Correction(f"unknown settings `{one}` and `{other}`", (change,))
-            return
-
-
 STRUCTURE: tuple[Rule, ...] = tuple(
     (lambda text, rule=rule: list(rule(text)) if lexed(text) else [])  # type: ignore[misc]
     for rule in (
@@ -396,7 +356,7 @@ STRUCTURE: tuple[Rule, ...] = tuple(
         _first_word,
         _edit_missing,
         _list_items,
-        _sides,
+        sides,
         square,
         _quoted_keys,
         _growth,
@@ -405,7 +365,9 @@ STRUCTURE: tuple[Rule, ...] = tuple(
         _order,
         _in_blocks,
         _setting_alone,
-        _names_of_others,
+        names_of_others,
+        step_counts,
+        values_of_others,
         _hyphens,
         _operators,
         _masks_missing,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.family import Family
+from grainspec_runtime.backbones.family import Family, present_parts
 from grainspec_runtime.backbones.registry import find_model
+from grainspec_runtime.backbones.unsupported import check_process_supported
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
@@ -29,8 +31,14 @@ class Known:
     outlined: bool = False
     """Whether nothing but JSON was read, and nothing else may be."""
 
+    @property
+    def default_process(self) -> ProcessName:
+        """The process of specs that state none."""
+        return self.family.processes[0]
+
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
+        check_process_supported(spec, self.family)
         if self.outlined:  # networks of controls are found with their own libraries
             spec = spec.replaced({}, controls=())
         self.family.check(spec, base, self.folder)
@@ -60,7 +68,7 @@ def known(
     """
     folder, family = find_model(spec.model, base, spec.span_of("model"))
     warnings = tuple(family.review(folder, loras))
-    check_local_weights(folder, base, family.weighted, family.parts[folder.pipeline])
+    check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
 
 
@@ -74,7 +82,7 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
         folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
         remote = remote or folder.assumed
         warnings = () if spec.model == DEMO else tuple(family.review(folder))
-        check_local_weights(folder, base, family.weighted, family.parts[folder.pipeline])
+        check_local_weights(folder, base, family.weighted, present_parts(family, folder))
         backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):
         return None

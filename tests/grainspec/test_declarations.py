@@ -150,6 +150,7 @@ def sample(declared: Declaration) -> tuple[str, Any]:
         "path": ('"t"', "t"),
         "length": ("7px", "7px"),
         "levels": ("1 2", (1, 2)),
+        "layers": ("3..5 9", (3, 4, 5, 9)),
         "frames": ("2..5", None),
         "size": ("64x32", None),
     }[declared.kind]

@@ -18,6 +18,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, Family, MemoryEstimates
+from grainspec_runtime.backbones.unsupported import check_supported
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
@@ -39,6 +40,9 @@ class StableDiffusionUNets:
     name = "Stable Diffusion 1.x, 2.x or XL"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
+    optional: Sequence[str] = ()
+    kin: Sequence[str] = ("StableDiffusion",)
+    example = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     parts: Mapping[str, Mapping[str, str]] = {
         "StableDiffusionPipeline": _PARTS,
         "StableDiffusionXLPipeline": {
@@ -76,6 +80,7 @@ class StableDiffusionUNets:
             check_sampler,
         )
 
+        check_supported(spec, self.name, {"low_noise_guidance"})
         check_sampler(spec, model)
         check_controls(spec, base, model)
         check_inject(spec, model)

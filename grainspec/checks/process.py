@@ -1,0 +1,115 @@
+"""Checks of settings against the process that makes the edit: inversion and sampling, or FlowEdit.
+
+Where a spec has no `process`, its model decides; the checks then wait until the model is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.numbers import decimal_text, first_steps, percent_text
+from grainspec.model.settings import DEMO, ProcessName, Sampler
+from grainspec.model.spec import EditSpec
+
+
+def stated_process(spec: EditSpec) -> ProcessName | None:
+    """The process that a spec runs with, if the spec says so; None if its model decides."""
+    if spec.sampler.process is None and spec.model == DEMO:
+        return "invert_and_sample"
+    return spec.sampler.process
+
+
+def check_process(spec: EditSpec, process: ProcessName) -> Iterator[Diagnostic]:
+    """Check settings that the process contradicts (G203) or ignores (G111), and its prompts."""
+    yield from _unguided(spec, process)
+    if process == "flow_edit":
+        yield from _flow_edit(spec)
+    else:
+        yield from _invert_and_sample(spec)
+
+
+_OF_FLOW_EDIT = ("skip", "source_guidance", "average", "amplify")
+"""The settings of `sampler` that only `flow_edit` has."""
+
+
+def _invert_and_sample(spec: EditSpec) -> Iterator[Diagnostic]:
+    sampler = spec.sampler
+    for setting in _OF_FLOW_EDIT:
+        if getattr(sampler, setting) != Sampler.model_fields[setting].default:
+            message = f"`{setting}` has no effect with `process invert_and_sample`"
+            cure = f"Remove `{setting}`: it is for `process flow_edit`."
+            yield Diagnostic("G111", message, cure, sampler.span_of(setting))
+    if sampler.seed and not sampler.eta:
+        message = f"`seed {sampler.seed}` has no effect: nothing is random with `eta 0`"
+        cure = "Remove it."
+        if sampler.method == "ddim":
+            cure = "Remove it, or write `eta 0.2`, which draws new noise in every step."
+        yield Diagnostic("G111", message, cure, sampler.span_of("seed"))
+
+
+def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
+    sampler, blend = spec.sampler, spec.blend
+    if sampler.eta and sampler.method == "ddim":
+        message = "`eta` has no effect with `process flow_edit`, which draws noise in every step"
+        yield Diagnostic("G111", message, "Remove `eta`.", sampler.span_of("eta"))
+    if blend.start and blend.space in {"latents", "both"}:
+        message = "`from` has no effect with `process flow_edit`, which restores nothing in between"
+        yield Diagnostic("G111", message, "Remove `from`.", blend.span_of("from") or blend.span)
+    if spec.inject:
+        message = "`inject` needs the source's inversion, which `process flow_edit` does without"
+        cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure. "
+        cure += "Or write `process invert_and_sample`."
+        yield Diagnostic("G203", message, cure, spec.inject.span)
+    yield from _steps(sampler)
+    yield from _prompts(spec)
+    if sampler.source_guidance > sampler.guidance:
+        source, target = map(decimal_text, (sampler.source_guidance, sampler.guidance))
+        message = f"`source_guidance {source}` is larger than `guidance {target}`"
+        cure = f"Write `source_guidance {target}` or less. FlowEdit edits by the difference of the "
+        cure += "two, and guides the target at least as strongly as the source."
+        where = sampler.spans.get("source_guidance") or sampler.span_of("guidance")
+        yield Diagnostic("G118", message, cure, where)
+
+
+def _steps(sampler: Sampler) -> Iterator[Diagnostic]:
+    """Check that a step is left."""
+    skipped = first_steps(sampler.skip, sampler.steps)
+    if skipped < sampler.steps:
+        return
+    message = f"`skip {percent_text(sampler.skip)}` leaves no step of {sampler.steps}"
+    lower = next(
+        share for share in (0.33, 0.0) if first_steps(share, sampler.steps) < sampler.steps
+    )
+    cure = f"Write a lower percentage, such as `skip {percent_text(lower)}`."
+    yield Diagnostic("G203", message, cure, sampler.spans.get("skip") or sampler.span_of("steps"))
+
+
+def _prompts(spec: EditSpec) -> Iterator[Diagnostic]:
+    """Check that the source prompt exists, and differs from the target."""
+    words = spec.source.split()
+    if not words:
+        message = "FlowEdit has no source prompt to compare the target with"
+        cure = 'Describe the clip as it is: `source "a man on grass"`, in the words of `target` '
+        cure += "except for what is edited."
+        yield Diagnostic("G117", message, cure, spec.span_of("source") or spec.sampler.span)
+    elif words == spec.target.split():
+        message = "`source` and `target` are the same, and FlowEdit edits by their difference"
+        cure = "Write in `source` what the clip shows, and in `target` what the edit shows."
+        yield Diagnostic("G117", message, cure, spec.span_of("source"))
+
+
+def _unguided(spec: EditSpec, process: ProcessName) -> Iterator[Diagnostic]:
+    """Check that a negative prompt is used: it takes part in guidance of another scale than 1."""
+    sampler = spec.sampler
+    scales = [sampler.guidance, *_given(sampler.low_noise_guidance)]
+    if process == "flow_edit":
+        scales.append(sampler.source_guidance)
+    if spec.negative.strip() and all(scale == 1 for scale in scales):
+        message = "`negative` has no effect with `guidance 1`"
+        cure = "Remove it, or write a larger `guidance`."
+        yield Diagnostic("G111", message, cure, spec.span_of("negative"))
+
+
+def _given(scale: float | None) -> list[float]:
+    return [] if scale is None else [scale]
