@@ -114,7 +114,8 @@ def compiled(
     plan = None
     with _collected(findings):
         if known is not None:
-            from grainspec.plan.compile import check_steps, compile_plan
+            from grainspec.plan.compile import compile_plan
+            from grainspec.plan.supported import check_steps
 
             known.check(spec, base)
             findings += _of_default_process(spec, known.default_process)

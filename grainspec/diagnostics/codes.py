@@ -83,6 +83,7 @@ ERRORS: dict[str, str] = {
     "G527": "a file is not a checkpoint",
     "G528": "a model's configuration is not accepted",
     "G529": "a package's version is not supported",
+    "G545": "an option does not suit the model",
     "G900": "an internal error",
 }
 

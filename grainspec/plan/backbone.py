@@ -17,19 +17,25 @@ Tokenize = Callable[[str], Sequence[CharSpan]]
 input; special tokens and padding have an empty span."""
 
 
+Noise = Literal["ddpm", "flow"]
+"""What a timestep of a model is: DDPM's, or that of flow matching, T times the noise level σ."""
+
 Timesteps = Callable[[int, SamplerMethod], list[float]]
 """From a number of steps and a sampler to the timesteps of a run, from the noisiest."""
 
 
-def frame_groups(count: int, per_latent: int) -> list[range]:
-    """Group frames as causal video VAEs do: frame 0, then ``per_latent`` at a time.
+def frame_groups(count: int, per_latent: int, first: int = 1) -> list[range]:
+    """Group frames as video VAEs do: the ``first`` ones, then ``per_latent`` at a time.
 
-    The last group may be shorter.
+    Causal VAEs have one frame in the first group; where the first group is as long as the others,
+    no frame stands alone. The last group may be shorter.
 
     >>> [list(group) for group in frame_groups(9, 4)]
     [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
+    >>> frame_groups(8, 4, first=4), frame_groups(13, 8, first=5)
+    ([range(0, 4), range(4, 8)], [range(0, 5), range(5, 13)])
     """
-    starts = [0, *range(1, count, per_latent)]
+    starts = [0, *range(first, count, per_latent)]
     return [range(a, b) for a, b in pairwise([*starts, count])]
 
 
@@ -51,13 +57,29 @@ def leading_timesteps(
     return [float(step * apart + offset) for step in reversed(range(more, steps + more))]
 
 
+def shifted_timesteps(steps: int, training_steps: int, shift: float) -> list[float]:
+    """The timesteps T·σ of a flow-matching run, with evenly spaced noise levels shifted upwards.
+
+    σ = s·u / (1 + (s − 1)·u) for u from 1 to 1/steps, with the shift s of Esser et al. (2403.03206,
+    eq. 23): the higher it is, the more steps are noisy.
+
+    >>> shifted_timesteps(4, 1000, 1)
+    [1000.0, 750.0, 500.0, 250.0]
+    >>> shifted_timesteps(4, 1000, 3)
+    [1000.0, 900.0, 750.0, 500.0]
+    """
+    levels = [1 - step / steps for step in range(steps)]
+    return [training_steps * shift * level / (1 + (shift - 1) * level) for level in levels]
+
+
 @dataclass(frozen=True, slots=True)
 class Backbone(ShownByRepr):
     """The properties of a denoiser that the compiler needs.
 
-    A level is a grid of latent tokens: level 0 has the size of the latent, divided by ``patch``;
-    level ``i`` half the size of level ``i - 1``, rounded up. ``attended`` are the levels with
-    attention.
+    A latent frame stands for ``first_frames`` frames of the clip if it is the first, else for
+    ``frames_per_latent``: 1 and 4 in a causal video VAE such as Wan's. A level is a grid of latent
+    tokens: level 0 has the size of the latent, divided by ``patch``; level ``i`` half the size of
+    level ``i - 1``, rounded up. ``attended`` are the levels with attention.
     """
 
     name: str
@@ -68,7 +90,7 @@ class Backbone(ShownByRepr):
     native_size: Size
     tokenize: Tokenize = field(repr=False)
     frames_per_latent: int = 1
-    """Frames per latent frame after the first, in causal video VAEs."""
+    """Frames of every latent frame after the first."""
     steps_offset: int = 1
     """The last timestep of a DDIM run."""
     schedule: Timesteps | None = field(default=None, repr=False)
@@ -79,13 +101,13 @@ class Backbone(ShownByRepr):
     @property
     def native(self) -> NativeSize:
         """The frame size that it was trained on, from which the size of other aspects follows."""
-        return NativeSize(self.native_size, self.pixels_per_latent)
+        return NativeSize(self.native_size, self.size_multiple)
 
     patch: int = 1
     """Latents on each side of a latent token of level 0: 2 for transformers with 2 x 2 patches."""
     first_frames: int = 1
-    """Frames of the first latent frame."""
-    noise: Literal["ddpm", "flow"] = "ddpm"
+    """Frames of the first latent frame; no frame stands alone if it is ``frames_per_latent``."""
+    noise: Noise = "ddpm"
     """What a timestep is: DDPM's, or that of flow matching, T times the noise level σ."""
     layer_count: int | None = None
     """The number of transformer blocks; None for a UNet."""
@@ -110,7 +132,7 @@ class Backbone(ShownByRepr):
 
     def frame_groups(self, count: int) -> list[range]:
         """The frame indices of each latent frame, for a clip of ``count`` frames."""
-        return frame_groups(count, self.frames_per_latent)
+        return frame_groups(count, self.frames_per_latent, self.first_frames)
 
     def timesteps(self, steps: int, method: SamplerMethod = "ddim") -> list[float]:
         """The diffusion timesteps of a sampling run, from the noisiest to the cleanest."""
@@ -124,7 +146,7 @@ class Backbone(ShownByRepr):
 
     def grids(self, width: int, height: int) -> list[tuple[int, int]]:
         """Height and width of the grid of latent tokens at every level."""
-        grids = [self.latent_size(width, height)]
+        grids = [(height // self.size_multiple, width // self.size_multiple)]
         while len(grids) < self.level_count:
             rows, columns = grids[-1]
             grids.append(((rows + 1) // 2, (columns + 1) // 2))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, class_counts, key_frames
+from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, class_counts, key_frames
 from grainspec.plan.strengths import labels_dtype, level_of
+from grainspec.plan.supported import check_count, check_layers, check_size, chosen_levels
 from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
 from grainspec.plan.tokens import share_claimed, to_tokens
+from grainspec.plan.windows import check_context
 from grainspec.regions.layout import Bits, Layout
 from grainspec.regions.parts import covered
 from grainspec.scripts import is_blank
@@ -33,15 +35,17 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     """Compile a spec for a backbone; ``layout`` has one region per edit (see ``Bound.edits``).
 
     Raises GrainError: G104 for words that are not in the prompt, G402 for words beyond the text
-    encoder's token limit, G404 for levels without attention, G314 for a size or number of frames
-    that the backbone does not support.
+    encoder's token limit, G404 for levels without attention and for layers and columns that the
+    backbone lacks, G314 for a size or number of frames that it does not support, G419 for a
+    `context` that does not fit its latent frames.
     """
     spec = spec.for_noise(backbone.noise)
     frames, height, width = layout.bits_FHW.shape
-    _check_size(spec, backbone, width, height)
-    _check_count(spec, backbone, frames)
+    check_size(spec, backbone, width, height)
+    check_count(spec, backbone, layout.frames)
+    check_layers(spec, backbone)
     grids = backbone.grids(width, height)
-    modulated = _chosen_levels(spec, backbone)
+    modulated = chosen_levels(spec, backbone)
     edits = _bind_words(spec, backbone)
     words = np.zeros((len(edits), backbone.max_tokens), np.bool_)
     for index, edit in enumerate(edits):
@@ -49,6 +53,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
             words[index, list(tokens)] = True
 
     groups = backbone.frame_groups(frames)
+    check_context(len(groups), spec.context, backbone.frames_per_latent, backbone.first_frames)
     modulation = spec.modulation
     rule, share = modulation.resize, modulation.threshold
     sampled = to_tokens(layout.bits_FHW, groups, grids, rule, share)
@@ -70,10 +75,13 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         )
         for index, bits in enumerate(sampled)
     )
+    padding = _padding(spec, backbone, words)
     plan = MaskPlan(
         target=spec.target,
         frames=layout.frames,
+        first_frames=backbone.first_frames,
         frames_per_latent=backbone.frames_per_latent,
+        noise=backbone.noise,
         edits=edits,
         attention=modulation,
         backbone=backbone.name,
@@ -82,8 +90,10 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         height=height,
         members_CE=members,
         words_ET=words,
+        neutral_T=padding & (backbone.padding_keys == "neutral"),
+        masked_T=padding & (backbone.padding_keys == "masked"),
         key_frames_FK=scope,
-        edited_FHW=(share_claimed(layout.bits_FHW, groups, grids[0]) >= 0.5) | (sampled[0] != 0),
+        edited_FHW=_edited(layout, groups, backbone, sampled[0]),
         levels=levels,
     )
     warnings = (
@@ -93,53 +103,6 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         *_vanishing(spec, layout, plan),
     )
     return Compiled(plan, warnings)
-
-
-def check_steps(spec: EditSpec, backbone: Backbone) -> None:
-    """Raise GrainError (G203) for more sampling steps than the model was trained with."""
-    if spec.sampler.steps >= backbone.training_steps:
-        most = backbone.training_steps - 1
-        message = (
-            f"invalid value `{spec.sampler.steps}` for `steps`: "
-            f"the model was trained with {backbone.training_steps} timesteps"
-        )
-        cure = f"Use at most `steps {most}`; 50 is usual."
-        raise fail("G203", message, cure, spec.sampler.span_of("steps"))
-
-
-def _check_size(spec: EditSpec, backbone: Backbone, width: int, height: int) -> None:
-    unit = backbone.pixels_per_latent
-    if width % unit or height % unit:
-        near = f"{max(1, round(width / unit)) * unit}x{max(1, round(height / unit)) * unit}"
-        message = f"{backbone.name} does not support frames of {width}x{height} pixels"
-        cure = f"Width and height must be multiples of {unit}, for example `size {near}`."
-        raise fail("G314", message, cure, spec.video.span_of("size"))
-
-
-def _check_count(spec: EditSpec, backbone: Backbone, frames: int) -> None:
-    per = backbone.frames_per_latent
-    if (frames - 1) % per:
-        less = frames - (frames - 1) % per
-        message = f"{backbone.name} does not support clips of {frames} frames"
-        cure = f"Use one frame plus a multiple of {per}, for example {less} or {less + per} frames."
-        raise fail("G314", message, cure, spec.video.span_of("frames"))
-
-
-def _chosen_levels(spec: EditSpec, backbone: Backbone) -> frozenset[int]:
-    chosen, attended = spec.modulation.levels, backbone.attended_levels
-    if chosen == "all":
-        return frozenset(attended)
-    for level in chosen:
-        if level in attended:
-            continue
-        if level < backbone.level_count:
-            message = f"level {level} of {backbone.name} has no attention"
-            cure = f"Write `levels {' '.join(map(str, attended))}` or `levels all`."
-        else:
-            message = f"{backbone.name} has no level {level}"
-            cure = f"Its levels are 0 (the finest) to {backbone.level_count - 1}."
-        raise fail("G404", message, cure, spec.attention.span_of("levels"))
-    return frozenset(chosen)
 
 
 def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
@@ -187,6 +150,16 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
     return tuple(planned)
 
 
+def _padding(spec: EditSpec, backbone: Backbone, words_ET: Relation) -> Relation:
+    """The text tokens that are padding, ``[T]``; a family that pads with words is refused."""
+    padding_T = np.zeros(backbone.max_tokens, np.bool_)
+    if backbone.padding is not None:
+        padding_T[list(backbone.padding(spec.target))] = True
+    if (padding_T & words_ET).any():
+        raise ValueError(f"padding of {backbone.name} includes words of the prompt")
+    return padding_T
+
+
 def _last_letter(text: str, span: CharSpan) -> int:
     """The index of a span's last visible character without combining marks.
 
@@ -205,6 +178,18 @@ def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
         for index, (first, last) in enumerate(places)
         if first < last and first < end and start < last
     )
+
+
+def _edited(
+    layout: Layout, groups: Sequence[range], backbone: Backbone, tokens_FHW: Bits
+) -> Relation:
+    """The latents that may change: at least half claimed, or of a latent token that is claimed."""
+    _, height, width = layout.bits_FHW.shape
+    shares = share_claimed(layout.bits_FHW, groups, backbone.latent_size(width, height))
+    claimed = tokens_FHW != 0
+    for axis in (1, 2):
+        claimed = claimed.repeat(backbone.patch, axis=axis)
+    return np.asarray((shares >= 0.5) | claimed)
 
 
 def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:

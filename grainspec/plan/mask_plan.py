@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from grainspec.model.numbers import first_steps
 from grainspec.model.spec import FrameScope, Modulation
 from grainspec.pasted import ShownByRepr
-from grainspec.plan.backbone import frame_groups
+from grainspec.plan.backbone import Noise, frame_groups
 from grainspec.words import CharSpan
 
 Floats = npt.NDArray[np.float32]
@@ -81,20 +82,26 @@ class PlanLevel(ShownByRepr):
 class MaskPlan(ShownByRepr):
     """Positive and negative attention pairs of an edit, for one backbone and clip.
 
-    frames are source frame numbers. If latent frames stand for several frames (frames_per_latent),
-    F below counts latent frames; ``groups`` has the frames of each.
+    frames are source frame numbers. If latent frames stand for several frames (first_frames those
+    of the first, frames_per_latent those of each other), F below counts latent frames; ``groups``
+    has the frames of each.
 
+    noise: whether timesteps are DDPM's, or T times the noise level σ of flow matching (``flow``).
     members_CE: bool ``[C, E]``, the edits that each class belongs to; row 0 is empty.
     words_ET: bool ``[E, T]``, the text tokens of each edit's phrase.
+    neutral_T: bool ``[T]``, padding that is attended without modulation.
+    masked_T: bool ``[T]``, padding that is not attended at all.
     key_frames_FK: int ``[F, K]``, the frames that each frame attends to.
-    edited_FHW: bool at the latent's resolution, True where the latent may change: where edits have
-    at least half of the pixels of a latent pixel, or its latent token (with `resize nearest`: the
-    pixel at its centre).
+    edited_FHW: bool at the latent's resolution (``patch`` times that of level 0), True where the
+    latent may change: where edits have at least half of the pixels of a latent pixel, or its latent
+    token (with `resize nearest`: the pixel at its centre).
     """
 
     target: str
     frames: tuple[int, ...]
+    first_frames: int
     frames_per_latent: int
+    noise: Noise
     edits: tuple[PlannedEdit, ...]
     attention: Modulation
     backbone: str
@@ -103,6 +110,8 @@ class MaskPlan(ShownByRepr):
     height: int
     members_CE: Relation
     words_ET: Relation
+    neutral_T: Relation
+    masked_T: Relation
     key_frames_FK: npt.NDArray[np.int32]
     edited_FHW: Relation
     levels: tuple[PlanLevel, ...]
@@ -111,7 +120,12 @@ class MaskPlan(ShownByRepr):
     @property
     def groups(self) -> list[range]:
         """The frames of each latent frame, as indices into ``frames``."""
-        return frame_groups(len(self.frames), self.frames_per_latent)
+        return frame_groups(len(self.frames), self.frames_per_latent, self.first_frames)
+
+    @property
+    def patch(self) -> int:
+        """Latents on each side of a latent token of level 0."""
+        return int(self.edited_FHW.shape[1] // self.levels[0].labels_FHW.shape[1])
 
     @property
     def self_relation_CC(self) -> Relation:
@@ -127,9 +141,13 @@ class MaskPlan(ShownByRepr):
 
     @property
     def repel_shares_T(self) -> Floats:
-        """The share of λ⁻ with which each text token repels: ``unbound`` for those of no edit."""
+        """The share of λ⁻ with which each text token repels.
+
+        It is ``unbound`` for those of no edit, and 0 for padding that is not modulated.
+        """
         bound = self.words_ET.any(axis=0)
-        return np.where(bound, 1, self.attention.unbound).astype(np.float32)
+        shares = np.where(bound, 1, self.attention.unbound)
+        return np.where(self.neutral_T | self.masked_T, 0, shares).astype(np.float32)
 
     def is_active(self, step: int, steps: int, timestep: float) -> bool:
         """Whether sampling step ``step`` of ``steps`` (from 0), at a timestep, is modulated.
@@ -164,6 +182,8 @@ class MaskPlan(ShownByRepr):
         named: dict[str, npt.NDArray[Any]] = {
             "members": self.members_CE,
             "words": self.words_ET,
+            "neutral": self.neutral_T,
+            "masked": self.masked_T,
             "key_frames": self.key_frames_FK,
             "edited": self.edited_FHW,
         }
@@ -181,7 +201,9 @@ class MaskPlan(ShownByRepr):
         return {
             "target": self.target,
             "frames": list(self.frames),
+            "first_frames": self.first_frames,
             "frames_per_latent": self.frames_per_latent,
+            "noise": self.noise,
             "edits": [
                 {
                     "region": edit.region,
@@ -208,11 +230,7 @@ class MaskPlan(ShownByRepr):
     def digest(self) -> str:
         """A hash of the whole content; it does not depend on the machine or the time."""
         if "digest" not in self._cache:
-            sha = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
-            for name, array in sorted(self.arrays().items()):
-                sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
-                sha.update(np.ascontiguousarray(array).tobytes())
-            self._cache["digest"] = sha.hexdigest()
+            self._cache["digest"] = content_digest(self.header(), self.arrays())
         return self._cache["digest"]
 
     def __repr__(self) -> str:
@@ -232,6 +250,15 @@ class MaskPlan(ShownByRepr):
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+
+def content_digest(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """A hash of JSON values and named arrays."""
+    sha = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
 
 
 def class_counts(labels_FHW: Labels, classes: int) -> npt.NDArray[np.int64]:

@@ -16,11 +16,15 @@ from safetensors.numpy import save
 from grainspec.diagnostics import fail
 from grainspec.model.shapes import MAX_FRAME
 from grainspec.model.spec import MAX_WEIGHT, Modulation
-from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, key_frames
+from grainspec.plan.backbone import Noise
+from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, content_digest, key_frames
 from grainspec.regular_file import require_regular
 from grainspec.whole_file import whole_file
 
-_FORMAT = "grainspec.plan.4"
+_FORMAT = "grainspec.plan.5"
+_READABLE = {"grainspec.plan.4", _FORMAT}
+"""The formats that are loaded. The fourth is without padding, and without the settings and fields
+of video transformers, whose defaults are right for its plans."""
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 """Errors that NumPy and safetensors raise for broken files."""
 _MAX_STEPS = 1_000_000
@@ -43,6 +47,8 @@ class _Header:
     width: int
     height: int
     modulated: tuple[bool, ...]
+    first_frames: int = 1
+    noise: Noise = "ddpm"
 
 
 def save_plan(plan: MaskPlan, path: str | Path) -> None:
@@ -89,15 +95,15 @@ def load_plan(path: str | Path) -> MaskPlan:
         require_regular(Path(path))
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
+            if metadata.get("format") not in _READABLE:
                 message = f"{path} is not a plan of this release"
                 raise fail("G405", message, "Compile it again with `grain plan`.")
             header = TypeAdapter(_Header).validate_json(metadata.get("plan", ""))
             arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        plan = _assemble(header, arrays)
-        if plan.digest != metadata.get("digest"):
+        if content_digest(json.loads(metadata["plan"]), arrays) != metadata.get("digest"):
             message = f"the checksum of the plan {path} does not match its contents"
             raise fail("G405", message, "Compile it again with `grain plan`.")
+        plan = _assemble(header, arrays)
         _validate(plan)
     except (*_UNREADABLE, SafetensorError, ValidationError) as error:
         message = f"the plan {path} cannot be read: {error}".splitlines()[0]
@@ -111,10 +117,13 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
         tables = {f"{name}_FC": arrays[f"level{index}.{name}"] for name in _TABLES}
         labels = arrays[f"level{index}.labels"]
         levels.append(PlanLevel(index=index, labels_FHW=labels, modulated=modulated, **tables))
+    no_padding = np.zeros(arrays["words"].shape[-1:], np.bool_)
     return MaskPlan(
         target=header.target,
         frames=header.frames,
+        first_frames=header.first_frames,
         frames_per_latent=header.frames_per_latent,
+        noise=header.noise,
         edits=header.edits,
         attention=header.attention,
         backbone=header.backbone,
@@ -123,6 +132,8 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
         height=header.height,
         members_CE=arrays["members"],
         words_ET=arrays["words"],
+        neutral_T=arrays.get("neutral", no_padding),
+        masked_T=arrays.get("masked", no_padding),
         key_frames_FK=arrays["key_frames"],
         edited_FHW=arrays["edited"],
         levels=tuple(levels),
@@ -132,6 +143,7 @@ def _assemble(header: _Header, arrays: dict[str, Any]) -> MaskPlan:
 def _validate(plan: MaskPlan) -> None:
     """Raise ValueError for content that would fail, or read out of bounds, when it is applied."""
     _expect(plan.frames_per_latent > 0, "frames_per_latent is not positive")
+    _expect(plan.first_frames > 0, "first_frames is not positive")
     edits, classes = len(plan.edits), len(plan.members_CE)
     frames = len(plan.groups)
     _expect(
@@ -150,7 +162,11 @@ def _validate(plan: MaskPlan) -> None:
     _has(plan.key_frames_FK, "key frames", (np.int32,), (frames, None))
     keys = key_frames(plan.attention.frames, frames)
     _expect(np.array_equal(plan.key_frames_FK, keys), "the key frames do not match `frames`")
-    _has(plan.edited_FHW, "edited", (np.bool_,), plan.levels[0].labels_FHW.shape)
+    text_tokens = plan.words_ET.shape[1]
+    _has(plan.neutral_T, "neutral", (np.bool_,), (text_tokens,))
+    _has(plan.masked_T, "masked", (np.bool_,), (text_tokens,))
+    kinds = plan.words_ET.any(axis=0) + 1 * plan.neutral_T + 1 * plan.masked_T
+    _expect(kinds.max() <= 1, "a text token is of two kinds")
     for edit, row in zip(plan.edits, plan.words_ET, strict=True):
         positions = {position for tokens in edit.tokens for position in tokens}
         _expect(positions == set(np.flatnonzero(row).tolist()), "the words do not match the edits")
@@ -164,6 +180,9 @@ def _validate(plan: MaskPlan) -> None:
             _has(table, name, (np.float32,), (frames, classes))
             # A strength is a setting of at most 1, times a weight; NaN fails both comparisons.
             _expect(bool(((table >= 0) & (table <= MAX_WEIGHT)).all()), f"{name} is out of range")
+    grid = plan.levels[0].labels_FHW.shape[1:]
+    patch = max(1, rows // grid[0])
+    _has(plan.edited_FHW, "edited", (np.bool_,), (frames, grid[0] * patch, grid[1] * patch))
 
 
 def _has(array: Any, name: str, types: tuple[Any, ...], shape: tuple[int | None, ...]) -> None:

@@ -11,7 +11,7 @@ from grainspec.model.settings import ProcessName
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.family import Family
+from grainspec_runtime.backbones.family import Family, present_parts
 from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.backbones.unsupported import check_process_supported
 from grainspec_runtime.models.additions import Embedding, Lora
@@ -68,7 +68,7 @@ def known(
     """
     folder, family = find_model(spec.model, base, spec.span_of("model"))
     warnings = tuple(family.review(folder, loras))
-    check_local_weights(folder, base, family.weighted, family.parts[folder.pipeline])
+    check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
 
 
@@ -82,7 +82,7 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
         folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
         remote = remote or folder.assumed
         warnings = () if spec.model == DEMO else tuple(family.review(folder))
-        check_local_weights(folder, base, family.weighted, family.parts[folder.pipeline])
+        check_local_weights(folder, base, family.weighted, present_parts(family, folder))
         backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):
         return None

@@ -409,7 +409,7 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     "attention at every level": (
         "levels",
         Patch(
-            "plan.compile._chosen_levels",
+            "plan.compile.chosen_levels",
             lambda original, spec, backbone: frozenset(range(backbone.level_count)),
             "",
             BACKBONES["attention at some levels"],
@@ -448,12 +448,12 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     ),
     "sizes that are not refused": (
         "refusals",
-        Patch("plan.compile._check_size", lambda original, *rest: None),
+        Patch("plan.compile.check_size", lambda original, *rest: None),
     ),
     "frames that are not refused": (
         "refusals",
         Patch(
-            "plan.compile._check_count",
+            "plan.compile.check_count",
             lambda original, *rest: None,
             "",
             BACKBONES["latent groups of four"],
@@ -462,7 +462,7 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     "levels that are not refused": (
         "refusals",
         Patch(
-            "plan.compile._chosen_levels",
+            "plan.compile.chosen_levels",
             lambda original, spec, backbone: frozenset(
                 () if spec.modulation.levels == "all" else spec.modulation.levels
             ),

@@ -104,6 +104,117 @@ def test_soft_keys(name: str, soft_share: float) -> None:
         assert error(inputs, backend=name, soft_share=soft_share) < 1e-5
 
 
+NO, YES = False, True
+UNMODULATED: dict[str, dict[str, list[bool]]] = {
+    "neutral": {"neutral": [YES, NO, NO, YES]},
+    "masked": {"masked": [NO, YES, NO, NO]},
+    "both, and one class of both": {"neutral": [YES, NO, NO, YES], "masked": [NO, NO, YES, YES]},
+    "all neutral": {"neutral": [YES] * 4},
+    "all masked": {"masked": [YES] * 4},
+    "all masked but one class": {"masked": [YES, YES, NO, YES]},
+    "all masked but neutral ones": {"masked": [YES, YES, YES, NO], "neutral": [NO, NO, NO, YES]},
+    "none": {"neutral": [NO] * 4, "masked": [NO] * 4},
+    "soft, neutral and masked": {
+        "soft": [YES, YES, NO, NO],
+        "neutral": [NO, YES, NO, NO],
+        "masked": [NO, NO, YES, NO],
+    },
+}
+
+
+def with_masks(inputs: Case, masks: dict[str, list[bool]]) -> Case:
+    return inputs | {name: torch.tensor(mask) for name, mask in masks.items()}
+
+
+@pytest.mark.parametrize("masks", UNMODULATED.values(), ids=UNMODULATED)
+@pytest.mark.parametrize("name", NAMES)
+def test_neutral_and_masked_keys(name: str, masks: dict[str, list[bool]]) -> None:
+    inputs = with_masks(case(batch=2, keys=77), masks)
+    if not runs(name, features=frozenset(masks)):
+        return
+    if all(masks.get("masked", [False])):
+        assert not run(name, inputs).any()
+        return
+    assert error(inputs, backend=name, soft_share=0.3) < 1e-5
+    for dtype in (torch.float16, torch.bfloat16):
+        if runs(name, dtype=dtype, features=frozenset(masks)):
+            assert error(inputs, dtype, backend=name, soft_share=0.3) < BOUNDS[dtype]
+
+
+@pytest.mark.parametrize(("attract", "repel"), [*product([0.0, 1.0], repeat=2)])
+@pytest.mark.parametrize("name", NAMES)
+def test_strengths_of_zero_and_one_beside_neutral_and_masked_keys(
+    name: str, attract: float, repel: float
+) -> None:
+    masks = UNMODULATED["both, and one class of both"]
+    inputs = with_masks(case(keys=77), masks)
+    inputs["attract"] = torch.full_like(inputs["attract"], attract)
+    inputs["repel"] = torch.full_like(inputs["repel"], repel)
+    if runs(name, features=frozenset(masks)):
+        assert error(inputs, backend=name) < 1e-5
+        inputs["query"] = inputs["query"] * 1000  # one score decides, of whichever sign
+        assert error(inputs, backend=name) < 1e-5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masked_keys_are_as_if_removed(name: str) -> None:
+    inputs = case(batch=2, keys=60)
+    kept = inputs["key_labels"][:1] != 1
+    inputs["key_labels"] = inputs["key_labels"][:1].expand(2, -1)
+    removed = dict(inputs, key_labels=inputs["key_labels"][:, kept[0]])
+    for tensor in ("key", "value"):
+        removed[tensor] = inputs[tensor][:, :, kept[0]]
+    if runs(name, features=frozenset({"masked"})):
+        out = run(name, with_masks(inputs, UNMODULATED["masked"]))
+        torch.testing.assert_close(out, run(name, removed))
+
+
+@pytest.mark.parametrize("words", [77, 226, 512, 1024])
+@pytest.mark.parametrize("width", [64, 128])
+@pytest.mark.parametrize("name", NAMES)
+def test_text(name: str, width: int, words: int) -> None:
+    """Every token is a class of its own, and the last ones are padding."""
+    inputs = case(batch=2, heads=1, queries=20, keys=words, width=width, classes=words)
+    inputs["query_labels"] = inputs["query_labels"] % 3
+    inputs["key_labels"] = torch.arange(words)
+    inputs["relation"] = torch.zeros(3, words, dtype=torch.bool)
+    inputs["relation"][1, 5:9] = inputs["relation"][2, 11:14] = True
+    inputs["neutral"] = torch.arange(words) > 20
+    inputs["masked"] = torch.arange(words) > words - 9
+    if runs(name, width, features=frozenset({"neutral", "masked"})):
+        assert error(inputs, backend=name) < 1e-5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_columns(name: str) -> None:
+    inputs = case(batch=2, queries=90, keys=77)
+    inputs["attract"][:, ::4] = inputs["repel"][:, ::4] = 0  # these rows are pulled, too
+    inputs |= with_masks({}, UNMODULATED["soft, neutral and masked"])
+    inputs["columns"] = torch.tensor([0.4, 0.9, 0.7, 1.0])
+    if not runs(name, features=frozenset({"soft", "neutral", "masked", "columns"})):
+        return
+    assert error(inputs, backend=name, soft_share=0.3) < 1e-5
+    for dtype in (torch.float16, torch.bfloat16):
+        if runs(name, dtype=dtype, features=frozenset({"columns"})):
+            assert error(inputs, dtype, backend=name, soft_share=0.3) < BOUNDS[dtype]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_order_of_all_signs_changes_no_result(name: str) -> None:
+    masks = UNMODULATED["soft, neutral and masked"]
+    inputs = with_masks(case(batch=2), masks)
+    order = ClassOrder.of(
+        inputs["query_labels"],
+        inputs["key_labels"],
+        inputs["relation"],
+        inputs["soft"],
+        inputs["neutral"],
+        inputs["masked"],
+    )
+    if runs(name, features=frozenset(masks)):
+        assert torch.equal(run(name, inputs, order=order), run(name, inputs))
+
+
 @pytest.mark.parametrize("scale", [None, -0.1])
 @pytest.mark.parametrize("name", NAMES)
 def test_layouts(name: str, scale: float | None) -> None:
@@ -183,6 +294,8 @@ def test_a_new_backend_is_one_module_and_one_line_of_the_table(
     )
     soft = stub.why_not(CPU, torch.float32, 64, frozenset({"soft"}))
     assert soft == "`stub` does not support soft keys"
+    several = stub.why_not(CPU, torch.float32, 64, frozenset({"masked", "neutral"}))
+    assert several == "`stub` does not support neutral keys or masked keys"
     probing = replace(stub, probe=lambda *_: "the package is missing")
     assert probing.why_not(CPU, torch.float64, 64) == "the package is missing"
 
@@ -234,7 +347,8 @@ def test_hopper_says_why_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_not(cuda, torch.float16, 33) == "its kernel failed (of old)"
     assert "torch.float32" in str(why_not(cuda, torch.float32, 64))
     assert "at most 160, not 168" in str(why_not(cuda, torch.float16, 168))
-    assert "soft keys" in str(why_not(cuda, torch.float16, 64, frozenset({"soft"})))
+    for name, words in call.FEATURES.items():
+        assert words in str(why_not(cuda, torch.float16, 64, frozenset({name})))
 
 
 def test_a_prepared_call_stays_as_it_is() -> None:
@@ -251,4 +365,4 @@ def test_a_prepared_call_stays_as_it_is() -> None:
 
 def test_the_mathematics_is_written_once() -> None:
     assert operator.__doc__ is not None
-    assert all(f"({number})" in operator.__doc__ for number in (1, 2, 3))
+    assert all(f"({number})" in operator.__doc__ for number in (1, 2, 3, 4))

@@ -14,7 +14,7 @@ from tiny_models import save_sd15
 from grainspec.testing import Broken
 from grainspec_runtime.backbones import registry
 from grainspec_runtime.models import tokenize
-from grainspec_runtime.modulation import folded, plan_tensors
+from grainspec_runtime.modulation import folded, plan_tensors, planned
 from grainspec_runtime.testing import check_family
 from grainspec_runtime.testing.family.check import NAMES
 from grainspec_runtime.testing.family.subject import Subject
@@ -52,6 +52,11 @@ def broken(model: Any, name: str, module: ModuleType, old: str, new: str) -> Bro
 
 LABELS = "level.labels_FHW.reshape(frames, -1)"
 
+SELF_STRENGTHS = """self._strength(level.self_attract_FC, level.labels_FN).view_as(labels),
+            "repel": self._strength(level.self_repel_FC"""
+SWAPPED_STRENGTHS = """self._strength(level.self_repel_FC, level.labels_FN).view_as(labels),
+            "repel": self._strength(level.self_attract_FC"""
+
 MODULATION_FAULTS = [
     # labels
     (plan_tensors, LABELS, "level.labels_FHW.transpose(0, 2, 1).reshape(frames, -1)",
@@ -79,11 +84,11 @@ MODULATION_FAULTS = [
      "conditional", "the plan changes the unconditional pass"),
     (folded, "first = len(query) - self.frames", "first = 0", "labels", "the family raises "),
     # strengths
-    (folded, "attract=attract,\n            repel=repel", "attract=repel,\n            repel=attract",
+    (plan_tensors, SELF_STRENGTHS, SWAPPED_STRENGTHS,
      "labels", "the cause: attraction and repulsion are swapped"),
     (plan_tensors, "torch.from_numpy(level.self_attract_FC)", "torch.from_numpy(level.cross_attract_FC)",
      "labels", "by definition it is"),
-    (plan_tensors, ".clamp_(max=1.0)", "", "labels", "by definition it is"),
+    (plan_tensors, "labels_FN) * self.share).clamp_(max=1.0)", "labels_FN) * self.share)", "labels", "by definition it is"),
     (plan_tensors, "table_FC.gather(1, labels_FN)", "table_FC[:1].expand_as(table_FC).gather(1, labels_FN)",
      "labels", "the cause: the strengths are those of the first frame"),
     (plan_tensors, "self.share.fill_(share if", "self.share.fill_(1.0 if",
@@ -95,7 +100,7 @@ MODULATION_FAULTS = [
      "steps", "the cause: nothing is modulated"),
     (plan_tensors, "if level.modulated:", "if True:",
      "labels", "the cause: levels that the plan leaves alone are modulated"),
-    (folded, "self._plan.level(layer.level)", "self._plan.level(0)",
+    (planned, "self._plan.level(layer.level)", "self._plan.level(0)",
      "labels", "the family raises GrainError: G404: the plan has 60 latent tokens a frame"),
     # keys and words
     (folded, "key_frames(scope, frames)", "key_frames('each', frames)",
@@ -104,22 +109,22 @@ MODULATION_FAULTS = [
      "labels", "the cause: every frame attends to all frames"),
     (folded, "tensor[self.key_frames_FK].", "tensor[self.key_frames_FK.flip(1)].",
      "labels", "by definition it is"),
-    (folded, "torch.arange(key.shape[2], device=key.device)", "torch.arange(key.shape[2]).roll(1)",
+    (plan_tensors, "torch.arange(plan.words_ET.shape[1], device=device)", "torch.arange(plan.words_ET.shape[1]).roll(1)",
      "labels", "the cause: words are one text token too late"),
-    (folded, "soft=self._plan.soft_T", "soft=None",
+    (plan_tensors, '"soft": self.soft_T', '"soft": None',
      "labels", "the cause: words of no edit repel in full"),
     (plan_tensors, "plan.repel_shares_T < 1", "plan.repel_shares_T == 1", "labels", "by definition it is"),
-    (folded, "self._plan.begin_step(step, steps, timestep)", "self._plan.begin_step(step, steps + 1, timestep)",
+    (planned, "self._plan.begin_step(step, steps, timestep)", "self._plan.begin_step(step, steps + 1, timestep)",
      "steps", "by definition it is"),
-    (folded, "len(plan.groups) != frames", "False",
+    (planned, "len(plan.groups) != frames", "False",
      "mismatch", "a clip of one more latent frame than the plan's: is not refused"),
-    (folded, "level.labels_FN.shape[1] != tokens", "False",
+    (planned, "level.labels_FN.shape[1] != tokens", "False",
      "mismatch", "frames of twice the plan's height: raises ValueError, not a GrainError"),
     (folded, "if layer.level in self._paths", "if False",
      "paths", "away from attention along the motion paths, for a token of a path"),
     (folded, "attend_along_paths(q[index], k[index], part,", "attend_along_paths(k[index], q[index], part,",
      "paths", "for a token of a path"),
-    (folded, "self.recorder.record(layer, attend, query, key, out)", "pass",
+    (planned, "self.recorder.record(layer, attend, query, key, out)", "pass",
      "recorder", "is not recorded"),
 ]  # fmt: skip
 

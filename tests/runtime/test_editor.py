@@ -138,7 +138,11 @@ def test_an_editors_arguments_are_the_options_fields() -> None:
     ("arguments", "error", "words"),
     [
         ({"steps": 3}, TypeError, "unknown option `steps`: use one of `process`"),
-        ({"offload": "disk"}, ValueError, "unknown offload `disk`: use `model` or `sequential`"),
+        (
+            {"offload": "disk"},
+            ValueError,
+            "unknown offload `disk`: use `model`, `group` or `sequential`",
+        ),
         ({"dtype": "float16"}, TypeError, r"such as `torch\.float16`"),
         ({"backend": "magic"}, ValueError, "unknown backend `magic`: use one of `auto`, `triton`"),
         (
@@ -227,7 +231,7 @@ def test_inversion_leads_back_to_the_clip(demo: StableDiffusion) -> None:
         latents,
         control,
         prompt=words,
-        timesteps=demo.scheduler.timesteps,
+        scheduler=demo.scheduler,
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(i, steps) for i in range(1, steps + 1)]

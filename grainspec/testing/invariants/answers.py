@@ -11,7 +11,8 @@ import numpy as np
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec
-from grainspec.plan.compile import check_steps, compile_plan
+from grainspec.plan.compile import compile_plan
+from grainspec.plan.supported import check_steps
 from grainspec.regions.layout import Layout
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compile_with, compiled
@@ -24,14 +25,16 @@ from grainspec.testing.invariants.sometimes import now_and_then
 def refusals(case: Case) -> None:
     """What a backbone does not support is refused, and the message says what it does support.
 
-    G314: a width or height that is no multiple of a latent pixel, or a number of frames that does
-    not fill latent frames. G404: levels that it lacks, or that have no attention. G203: as many
-    sampling steps as it was trained with, or more.
+    G314: a width or height that is no multiple of a latent token's, or a number of frames that does
+    not fill latent frames. G404: levels that it lacks, or that have no attention; layers that a
+    transformer lacks, and layers or columns of a UNet. G203: as many sampling steps as it was
+    trained with, or more.
     """
     case = replace(case, spec=_with_places(case.spec))
     _sizes(case)
     _frames(case)
     _levels(case)
+    _layers(case)
     if case.compiler is compiled:  # a compiler of a user's need not check the sampler
         _steps(case)
 
@@ -39,7 +42,9 @@ def refusals(case: Case) -> None:
 def _with_places(spec: EditSpec) -> EditSpec:
     """The spec as if read from a text: each statement and setting in a line of its own."""
     video = spec.video.replaced({"size": _line(1), "frames": _line(2)})
-    attention = spec.attention.replaced({"levels": _line(3)})
+    attention = spec.attention.replaced(
+        {"levels": _line(3), "layers": _line(5), "columns": _line(6)}
+    )
     sampler = spec.sampler.replaced({"steps": _line(4)})
     edits = tuple(
         edit.replaced({"region": _line(10 + number)}) for number, edit in enumerate(spec.edits)
@@ -71,7 +76,8 @@ def _require_place(case: Case, finding: Diagnostic, span: Span | None) -> None:
 
 
 def _sizes(case: Case) -> None:
-    side, bits = case.backbone.pixels_per_latent, case.layout.bits_FHW
+    backbone, bits = case.backbone, case.layout.bits_FHW
+    side = backbone.pixels_per_latent * backbone.patch
     if side == 1:
         return
     for axis, wider in ((1, True), (2, True), (1, False), (2, False)):
@@ -79,7 +85,7 @@ def _sizes(case: Case) -> None:
         other = np.concatenate([bits, first], axis) if wider else first
         layout = Layout(case.layout.names, other, case.layout.frames)
         height, width = other.shape[1:]
-        why = f"a size of {width}x{height} pixels, with {side} to a latent pixel,"
+        why = f"a size of {width}x{height} pixels, with {side} to a latent token,"
         finding = _refused(case, "G314", why, case.spec, layout)
         _require_place(case, finding, case.spec.video.span_of("size"))
         if f"{width}x{height}" not in finding.message:
@@ -96,21 +102,23 @@ def _sizes(case: Case) -> None:
 
 
 def _frames(case: Case) -> None:
-    per, count = case.backbone.frames_per_latent, len(case.layout.bits_FHW)
-    if per == 1:
-        return
-    for more in {1, per - 1}:
-        layout = case.layout.at([*range(count), *([count - 1] * more)])
-        why = f"a clip of {count + more} frames, with {per} to a latent frame,"
+    first, per = case.backbone.first_frames, case.backbone.frames_per_latent
+    count = len(case.layout.bits_FHW)
+    more = {count + number for number in {1, per - 1} if number % per}
+    for wrong in sorted(more | ({first - 1} - {0})):
+        layout = case.layout.at([*range(count), *([count - 1] * per)][:wrong])
+        why = f"a clip of {wrong} frames, with {first} and then {per} to a latent frame,"
         finding = _refused(case, "G314", why, case.spec, layout)
         _require_place(case, finding, case.spec.video.span_of("frames"))
-        if f" {count + more} frames" not in finding.message:
-            raise Broken("refusals", f"the message does not name {count + more} frames: {finding}")
+        if f" {wrong} frame" not in finding.message:
+            raise Broken("refusals", f"the message does not name {wrong} frames: {finding}")
         if case.compiler is compiled:
-            numbers = [int(number) for number in re.findall(r"\d+", finding.cure)]
-            if numbers != [per, count, count + per]:
-                message = f"for {count + more} frames, the message suggests {numbers[1:]}, "
-                raise Broken("refusals", message + f"not {[count, count + per]}")
+            named = re.search(r"Use (\d+) or (\d+) frames", finding.cure)
+            numbers = [int(number) for number in named.groups()] if named else []
+            fitting = [count, count + per] if wrong > count else [first, first + per]
+            if numbers != fitting:
+                message = f"for {wrong} frames, the message suggests {numbers}, "
+                raise Broken("refusals", message + f"not {fitting}")
 
 
 def _levels(case: Case) -> None:
@@ -131,6 +139,25 @@ def _levels(case: Case) -> None:
         if case.compiler is compiled and numbers != suggested:
             message = f"for level {level}, the message suggests {numbers}, not {suggested}"
             raise Broken("refusals", message)
+
+
+def _layers(case: Case) -> None:
+    """What a UNet or a transformer lacks, in the attention settings of the spec."""
+    count = case.backbone.layer_count
+    changes: list[tuple[str, object, str]] = [
+        ("columns", 0.5, "columns"),
+        ("layers", (0,), "layers"),
+    ]
+    if count is not None:
+        changes = [("layers", (0, count), f"layer {count}"), ("layers", (count,), f"layer {count}")]
+    for setting, value, named in changes:
+        attention = case.spec.attention.model_copy(update={"layers": None, setting: value})
+        spec = case.spec.model_copy(update={"attention": attention})
+        why = f"`{setting}` {value} for a model with layers {count}"
+        finding = _refused(case, "G404", why, spec, case.layout)
+        _require_place(case, finding, spec.attention.span_of(setting))
+        if named not in finding.message:
+            raise Broken("refusals", f"the message does not name {named}: {finding}")
 
 
 def _steps(case: Case) -> None:

@@ -14,7 +14,9 @@ def plan_by_hand() -> MaskPlan:
     return MaskPlan(
         target="a bear with a hat",
         frames=(3, 5),
+        first_frames=1,
         frames_per_latent=1,
+        noise="ddpm",
         edits=(
             PlannedEdit("bear", "edit", "instance", None, "bear", 1.5, 0.5, ((2, 6),), ((2,),)),
             PlannedEdit("hat", "add", "part", "bear", "hat", 1.0, 1.0, ((14, 17),), ((5,),)),
@@ -26,6 +28,8 @@ def plan_by_hand() -> MaskPlan:
         height=32,
         members_CE=np.array([[0, 0], [1, 0], [0, 1]], bool),
         words_ET=np.arange(7) == np.array([[2], [5]]),
+        neutral_T=np.arange(7) == 3,
+        masked_T=np.zeros(7, bool),
         key_frames_FK=np.array([[0, 0], [0, 0]], np.int32),
         edited_FHW=np.tile([[0, 1, 1, 0], [1, 1, 0, 0]], (2, 1, 1)).astype(bool),
         levels=(_level(0, [[0, 1, 2, 0], [1, 2, 0, 0]]), _level(1, [[1, 2]])),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
-from grainspec.testing.invariants.expected import frames_in_scope, groups_of, level_grids
+from grainspec.testing.invariants.expected import (
+    frames_in_scope,
+    groups_of,
+    latent_grid,
+    level_grids,
+)
 from grainspec.testing.invariants.registry import invariant
 
 
@@ -40,10 +47,10 @@ def size(case: Case) -> None:
     keys = len(frames_in_scope(case.spec.modulation.frames, 0, frames))
     expected = (
         sum(tokens) * (1 if count <= 256 else 2)
-        + tokens[0]  # the pixels that may change
+        + frames * math.prod(latent_grid(case))  # the pixels that may change
         + len(tokens) * 4 * frames * count * 4  # tables of strengths, float32
         + count * edits
-        + edits * case.backbone.max_tokens
+        + (edits + 2) * case.backbone.max_tokens  # words, and two kinds of padding
         + frames * keys * 4
     )
     arrays = plan.arrays()

@@ -71,11 +71,12 @@ def _require(name: str, made: str, case: Case, checks: Sequence[Invariant]) -> N
 def halves(case: Case) -> None:
     """A latent pixel of which edits have half may change; with a pixel less, it may not.
 
-    Of the second latent frame, if there is one, so that a latent pixel may have several frames. The
-    pixel at the centre is not among them, so that the token is in no edit.
+    Of the second latent frame, so that a latent pixel may have several frames, and the first in its
+    token. The pixel at the token's centre is not among them, so that the token is in no edit.
     """
-    side, per = case.backbone.pixels_per_latent, case.backbone.frames_per_latent
-    total = per * side * side
+    backbone = case.backbone
+    side, per, first = backbone.pixels_per_latent, backbone.frames_per_latent, backbone.first_frames
+    token, total = side * backbone.patch, per * side * side
     if total < 3 or not now_and_then(case, 4):
         return
     pixels = np.zeros((2, total), np.bool_)
@@ -84,8 +85,8 @@ def halves(case: Case) -> None:
     for row, count in zip(pixels, ((total + 1) // 2, (total + 1) // 2 - 1), strict=True):
         row[others[:count]] = True
     cells = pixels.reshape(2, per, side, side)
-    clip = np.zeros((1 + per, side, 2 * side), np.bool_)
-    clip[1:, :, :side], clip[1:, :, side:] = cells
+    clip = np.zeros((first + per, token, 2 * token), np.bool_)
+    clip[first:, :side, :side], clip[first:, :side, token : token + side] = cells
     layout = Layout.of({"half": clip})
     attention = case.spec.attention.model_copy(update={"resize": "nearest"})
     update = {"edits": (Free(region="half"),), "attention": attention}
@@ -108,12 +109,14 @@ def many_classes(case: Case) -> None:
     """
     if not now_and_then(case, 16):
         return
-    side = case.backbone.pixels_per_latent
+    side = case.backbone.pixels_per_latent * case.backbone.patch
     for count in (256, 257):
         numbers = np.arange(_SIDE * _SIDE, dtype=np.uint16).reshape(1, _SIDE, _SIDE)
         numbers[numbers >= count] = 0
         names = tuple(f"many_{index}" for index in range(_REGIONS))
-        layout = Layout(names, numbers.repeat(side, axis=1).repeat(side, axis=2), (0,))
+        pixels = numbers.repeat(side, axis=1).repeat(side, axis=2)
+        frames = case.backbone.first_frames
+        layout = Layout(names, pixels.repeat(frames, axis=0), tuple(range(frames)))
         free = tuple(Free(region=name) for name in names)
         spec = case.spec.model_copy(update={"edits": free})
         other = _compiled(case, spec, layout)

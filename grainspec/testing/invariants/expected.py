@@ -26,15 +26,15 @@ Members = npt.NDArray[np.bool_]
 """bool ``[G, h, w, E]``: the edits that every latent token belongs to."""
 
 
-def latent_frames(count: int, per_latent: int) -> list[list[int]]:
-    """The frames of each latent frame: frame 0, then ``per_latent`` at a time.
+def latent_frames(count: int, per_latent: int, first: int = 1) -> list[list[int]]:
+    """The frames of each latent frame: the ``first`` ones, then ``per_latent`` at a time.
 
-    >>> latent_frames(6, 2)
-    [[0], [1, 2], [3, 4], [5]]
+    >>> latent_frames(6, 2), latent_frames(5, 2, first=3)
+    ([[0], [1, 2], [3, 4], [5]], [[0, 1, 2], [3, 4]])
     """
-    groups: list[list[int]] = [[0]]
-    for frame in range(1, count):
-        if len(groups) == 1 or len(groups[-1]) == per_latent:
+    groups: list[list[int]] = [[]]
+    for frame in range(count):
+        if len(groups[-1]) == (first if len(groups) == 1 else per_latent):
             groups.append([])
         groups[-1].append(frame)
     return groups
@@ -42,17 +42,32 @@ def latent_frames(count: int, per_latent: int) -> list[list[int]]:
 
 def groups_of(case: Case) -> list[list[int]]:
     """The frames of each latent frame of a case."""
-    return latent_frames(len(case.layout.bits_FHW), case.backbone.frames_per_latent)
+    backbone = case.backbone
+    frames = len(case.layout.bits_FHW)
+    return latent_frames(frames, backbone.frames_per_latent, backbone.first_frames)
 
 
 def level_grids(case: Case) -> list[Grid]:
-    """The grid of every level: one token a latent pixel, then half of it each time, rounded up."""
+    """The grid of every level: one token a patch, then half of it each time, rounded up."""
     _, height, width = case.layout.bits_FHW.shape
-    side = case.backbone.pixels_per_latent
+    side = case.backbone.pixels_per_latent * case.backbone.patch
     return [
         (-(-(height // side) // 2**level), -(-(width // side) // 2**level))
         for level in range(case.backbone.level_count)
     ]
+
+
+def latent_grid(case: Case) -> Grid:
+    """Rows and columns of latent pixels."""
+    _, height, width = case.layout.bits_FHW.shape
+    side = case.backbone.pixels_per_latent
+    return height // side, width // side
+
+
+def by_latents(case: Case, tokens_GHW: Mask) -> Mask:
+    """What is true of the latent tokens of level 0, for each of their latent pixels."""
+    patch = np.ones((1, case.backbone.patch, case.backbone.patch), np.bool_)
+    return np.kron(tokens_GHW, patch)
 
 
 def frames_in_scope(scope: str, frame: int, count: int) -> list[int]:
@@ -88,7 +103,8 @@ def pixel_counts(mask_FHW: Mask, groups: Sequence[Sequence[int]], grid: Grid) ->
     """How many pixels of every latent token are set, ``[G, h, w]``."""
     rows, columns = (_cells(*side) for side in zip(mask_FHW.shape[1:], grid, strict=True))
     per_frame = rows @ mask_FHW.astype(np.float32) @ columns.T
-    return np.stack([per_frame[group].sum(axis=0) for group in groups]).round().astype(np.int64)
+    sums = [per_frame[list(group)].sum(axis=0) for group in groups]
+    return np.stack(sums).round().astype(np.int64)
 
 
 def pixel_totals(size: tuple[int, int], groups: Sequence[Sequence[int]], grid: Grid) -> Counts:
@@ -118,7 +134,7 @@ def members_by_pixels(case: Case) -> tuple[Members, ...]:
         tuple(case.spec.claims),
         case.spec.modulation.resize,
         case.spec.modulation.threshold,
-        case.backbone.frames_per_latent,
+        tuple(tuple(group) for group in groups_of(case)),
         tuple(level_grids(case)),
     )
 
@@ -129,11 +145,10 @@ def _members(
     claims: tuple[Edit | Free, ...],
     rule: str,
     threshold: float,
-    per_latent: int,
+    groups: tuple[tuple[int, ...], ...],
     grids: tuple[Grid, ...],
 ) -> tuple[Members, ...]:
-    frames, *size = layout.bits_FHW.shape
-    groups = latent_frames(frames, per_latent)
+    size = layout.bits_FHW.shape[1:]
     whole = [np.zeros((len(groups), *grid, len(claims)), np.bool_) for grid in grids]
     for index, claim in enumerate(claims):
         mask = layout.mask(claim.region)

@@ -70,6 +70,19 @@ def at_token(
     """The error about a latent token, which names its frame, level, column and row."""
     row, column = divmod(int(token), level.labels_FHW.shape[2])
     place = f"{column},{row}"
-    group = latent_frames(len(plan.frames), plan.frames_per_latent)[int(frame)]
-    source = plan.frames[group[0]]
+    source = _first_frame(plan, frame)
     return Broken(invariant, message, **more, frame=source, level=level.index, token=place)
+
+
+def at_latent(
+    invariant: str, message: str, case: Case, frame: int, row: int, column: int
+) -> Broken:
+    """The error about a latent pixel, which names its frame, column and row."""
+    source, place = _first_frame(case.plan, frame), f"{column},{row}"
+    return Broken(invariant, message, frame=source, latent=place)
+
+
+def _first_frame(plan: MaskPlan, frame: int) -> int:
+    """The number of the first source frame of a latent frame."""
+    groups = latent_frames(len(plan.frames), plan.frames_per_latent, plan.first_frames)
+    return plan.frames[groups[int(frame)][0]]

@@ -144,12 +144,13 @@ def _all_digests() -> None:
 
 def _others(plan: MaskPlan) -> Iterator[tuple[str, MaskPlan]]:
     """The plan with one field changed at a time."""
-    numbers = ("training_steps", "width", "height", "frames_per_latent")
+    numbers = ("training_steps", "width", "height", "first_frames", "frames_per_latent")
     changed: dict[str, object] = {name: getattr(plan, name) + 1 for name in numbers}
     changed |= {name: getattr(plan, name) + "x" for name in ("target", "backbone")}
     changed["frames"] = tuple(frame + 1 for frame in plan.frames)
     changed["attention"] = plan.attention.model_copy(update={"until": plan.attention.until / 2 + 1})
-    for name in ("members_CE", "words_ET", "edited_FHW"):
+    changed["noise"] = "flow"
+    for name in ("members_CE", "words_ET", "neutral_T", "masked_T", "edited_FHW"):
         changed[name] = _flipped(getattr(plan, name))
     changed["key_frames_FK"] = plan.key_frames_FK + np.int32(1)
     changed["levels"] = (replace(plan.levels[0], modulated=not plan.levels[0].modulated),)

@@ -9,7 +9,7 @@ import numpy as np
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
-from grainspec.testing.invariants.expected import latent_frames, level_grids
+from grainspec.testing.invariants.expected import latent_frames, latent_grid, level_grids
 from grainspec.testing.invariants.registry import invariant
 
 _LABELS = (np.uint8, np.uint16)
@@ -27,13 +27,15 @@ def structure(case: Case) -> None:
     if not isinstance(plan, MaskPlan):
         raise Broken("structure", f"the plan is a {type(plan).__name__}, not a MaskPlan")
     _counts(case)
-    groups = len(latent_frames(len(plan.frames), plan.frames_per_latent))
+    groups = len(latent_frames(len(plan.frames), plan.frames_per_latent, plan.first_frames))
     classes = len(plan.members_CE)
-    edits, (rows, columns) = len(plan.edits), level_grids(case)[0]
+    edits, (rows, columns) = len(plan.edits), latent_grid(case)
     _has("members_CE", plan.members_CE, (np.bool_,), (classes, edits))
     if classes == 0 or plan.members_CE[0].any():
         raise Broken("structure", "class 0 is not the class of no edit")
     _has("words_ET", plan.words_ET, (np.bool_,), (edits, case.backbone.max_tokens))
+    _has("neutral_T", plan.neutral_T, (np.bool_,), (case.backbone.max_tokens,))
+    _has("masked_T", plan.masked_T, (np.bool_,), (case.backbone.max_tokens,))
     keys = plan.key_frames_FK
     _has("key_frames_FK", keys, (np.int32,), (groups, None))
     if keys.min() < 0 or keys.max() >= groups:
@@ -49,7 +51,10 @@ def _counts(case: Case) -> None:
     plan, (frames, height, width) = case.plan, case.layout.bits_FHW.shape
     expected = {
         "frames": (len(plan.frames), frames),
+        "first_frames": (plan.first_frames, case.backbone.first_frames),
         "frames_per_latent": (plan.frames_per_latent, case.backbone.frames_per_latent),
+        "patch": (plan.patch, case.backbone.patch),
+        "noise": (plan.noise, case.backbone.noise),
         "width": (plan.width, width),
         "height": (plan.height, height),
         "edits": (len(plan.edits), len(case.spec.claims)),

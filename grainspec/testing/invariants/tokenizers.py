@@ -14,10 +14,10 @@ from grainspec.words import CharSpan
 
 
 def small(case: Case) -> Layout:
-    """One latent pixel of a case's first frame: compiling it costs little."""
-    side = case.backbone.pixels_per_latent
+    """One latent token of a case's first latent frame: compiling it costs little."""
+    side, first = case.backbone.pixels_per_latent * case.backbone.patch, case.backbone.first_frames
     bits, frames = case.layout.bits_FHW, case.layout.frames
-    return Layout(case.layout.names, bits[:1, :side, :side], frames[:1])
+    return Layout(case.layout.names, bits[:first, :side, :side], frames[:first])
 
 
 def turn(case: Case) -> int:
@@ -52,7 +52,7 @@ def matching(backbone: Backbone, pattern: str, max_tokens: int) -> Backbone:
         padding = (len(text) // 2,) * 2
         return [*spans, *[padding] * (max_tokens - len(spans))][:max_tokens]
 
-    return replace(backbone, tokenize=tokenize, max_tokens=max_tokens)
+    return replace(backbone, tokenize=tokenize, max_tokens=max_tokens, padding=None)
 
 
 def cut_short(backbone: Backbone, count: int) -> Backbone:

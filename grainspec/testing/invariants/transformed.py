@@ -46,8 +46,15 @@ def renaming(case: Case) -> None:
 
 @invariant("reversal")
 def reversal(case: Case) -> None:
-    """Reversing the clip reverses the plan, for scopes that do not depend on the first frame."""
-    if case.spec.modulation.frames not in {"each", "full"} or case.plan.frames_per_latent > 1:
+    """Reversing the clip reverses the plan, for scopes that do not depend on the first frame.
+
+    Of latent frames that stand for several frames, each must stand for as many, and be looked at as
+    a whole: by `area` or `any`.
+    """
+    plan, modulation = case.plan, case.spec.modulation
+    alike = plan.first_frames == plan.frames_per_latent
+    whole = plan.frames_per_latent == 1 or modulation.resize != "nearest"
+    if modulation.frames not in {"each", "full"} or not alike or not whole:
         return
     backwards = Layout(case.layout.names, case.layout.bits_FHW[::-1], case.layout.frames)
     other = case.again(layout=backwards)

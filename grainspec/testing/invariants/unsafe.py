@@ -106,6 +106,9 @@ _REFUSED: dict[str, dict[str, Change]] = {
     "frames_per_latent is not positive": {
         "no frames to a latent frame": lambda plan: {"frames_per_latent": 0},
     },
+    "first_frames is not positive": {
+        "no frames to the first latent frame": lambda plan: {"first_frames": 0},
+    },
     "no frames, edits or levels": {
         "no frames": lambda plan: {"frames": ()},
         "no edits": lambda plan: {
@@ -152,6 +155,17 @@ _REFUSED: dict[str, dict[str, Change]] = {
     },
     "words do not match the edits": {
         "words of other edits": _other_word,
+    },
+    "neutral has the type uint8": {
+        "padding as numbers": lambda plan: {"neutral_T": plan.neutral_T.astype(np.uint8)},
+    },
+    "masked has the shape": {
+        "padding of a text token less": lambda plan: {"masked_T": plan.masked_T[1:]},
+    },
+    "a text token is of two kinds": {
+        "padding that is neutral and absent": lambda plan: {"masked_T": plan.neutral_T},
+        "words that are neutral": lambda plan: {"neutral_T": plan.words_ET[0]},
+        "words that are absent": lambda plan: {"masked_T": plan.words_ET[-1]},
     },
     "key frames has the type int64": {
         "key frames as int64": lambda plan: {"key_frames_FK": plan.key_frames_FK.astype(np.int64)},

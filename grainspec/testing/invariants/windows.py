@@ -31,26 +31,29 @@ _OF_WINDOWS = (structure, provenance, classes, size, regions, blend, kept, stren
 def windows(case: Case) -> None:
     """The plan of some frames is that of a clip with only these frames.
 
-    Frames that are none, out of range or not in order are refused with a ValueError, as is dividing
-    latent frames that stand for several frames.
+    Frames are latent frames. Those that are none, out of range or not in order are refused with a
+    ValueError; so are those without the first one, if it stands for another number of frames.
     """
     plan, count = case.plan, len(groups_of(case))
     for frames in ([], [count], [-1], [-1, 0], [0, 0], [1, 0], [0, count]):
         _require_refused(case, frames)
     if plan_of_frames(plan, range(count)) != plan:
         raise Broken("windows", "the plan of all frames is not the plan of the clip")
-    if plan.frames_per_latent > 1:
-        for frames in ([0], [count - 1]) if count > 1 else ():
-            _require_refused(case, frames)
-        return
     some = {(0,), (count - 1,), tuple(range(0, count, 2)), tuple(range(1, count))} - {()}
+    if plan.first_frames != plan.frames_per_latent:
+        for part in some:
+            if part[0] != 0:
+                _require_refused(case, part)
+        some = {tuple(sorted({0, *part})) for part in some}
+    groups = groups_of(case)
     for part in chosen(case, sorted(some), 1):
+        frames = [frame for index in part for frame in groups[index]]
         window = Case(
             case.spec,
-            case.layout.at(part),
+            case.layout.at(frames),
             case.backbone,
             plan_of_frames(plan, part),
-            None if case.kept is None else case.kept[list(part)],
+            None if case.kept is None else case.kept[frames],
         )
         for check in _OF_WINDOWS:
             try:

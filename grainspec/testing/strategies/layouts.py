@@ -56,6 +56,7 @@ def read_canvas(
     size: tuple[int, int] | None = None,
     frames: int | None = None,
     frames_per_latent: int = 1,
+    first_frames: int = 1,
 ) -> Canvas:
     """Read a frame size, unless it is given, and the numbers of one to five latent frames."""
     most = max(64 // cell, 3)
@@ -63,7 +64,8 @@ def read_canvas(
     if rows == columns:
         columns += 1
     width, height = size or (columns * cell, rows * cell)
-    count = 1 + frames_per_latent * rolls.of((0, 1, 2, 2, 3, 4)[: 6 if cell < 16 else 4])
+    more = rolls.of((0, 1, 2, 2, 3, 4)[: 6 if cell < 16 else 4])
+    count = first_frames + frames_per_latent * more
     first, step = rolls.of((0, 0, 3, 10)), rolls.of((1, 1, 2))
     chosen = range(first, first + (frames or count) * step, step)
     return Canvas(tuple(chosen), width, height, cell)

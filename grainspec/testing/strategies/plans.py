@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
@@ -16,6 +15,7 @@ from grainspec.regions.layout import Layout
 from grainspec.testing.case import Case
 from grainspec.testing.strategies.backbones import read_backbone
 from grainspec.testing.strategies.blocks import read_block
+from grainspec.testing.strategies.fitting import fitting
 from grainspec.testing.strategies.layouts import layout_of, read_canvas
 from grainspec.testing.strategies.specs import REGIONS, statements, unique
 from grainspec.testing.strategies.values import BYTES, Rolls
@@ -33,9 +33,9 @@ def plans(
     """Cases: a spec, the regions before and after carving, a backbone, and the compiled plan.
 
     Without ``backbone``, every case has another of :func:`backbones`. ``size`` is the width and
-    height of the frames in pixels, multiples of the backbone's ``pixels_per_latent``; ``frames`` is
-    their number, one plus a multiple of its ``frames_per_latent``. Levels that the backbone does
-    not attend to are replaced in ``specs``, which must be valid and without variants.
+    height of the frames in pixels, multiples of the backbone's ``size_multiple``; ``frames`` is
+    their number, which must fill its latent frames. What the backbone does not support is replaced
+    in ``specs``, which must be valid and without variants.
 
     >>> from grainspec.testing import word_backbone
     >>> from hypothesis import given, settings
@@ -52,16 +52,18 @@ def plans(
         backbone = draw(backbone)
     canvas = read_canvas(
         rolls,
-        backbone.pixels_per_latent,
+        backbone.size_multiple,
         size=size,
         frames=frames,
         frames_per_latent=backbone.frames_per_latent,
+        first_frames=backbone.first_frames,
     )
     if specs is None:
-        spec, shapes = _spec(draw, rolls, backbone.attended_levels, canvas.width * canvas.height)
+        spec, shapes = _spec(draw, rolls, backbone, canvas.width * canvas.height)
     else:
-        spec = _at_levels(draw(specs), backbone.attended_levels)
+        spec = draw(specs)
         shapes = {region.name: Rolls(draw(BYTES)) for region in spec.regions}
+    spec = fitting(spec, backbone)
     owners = {edit.region: edit.owner for edit in spec.changes if edit.owner}
     kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
     regions = layout_of(canvas, shapes, owners, kept, [claim.region for claim in spec.claims])
@@ -76,10 +78,10 @@ _CROWDS = (*(0,) * 60, 4, 12, 30, 58)
 
 
 def _spec(
-    draw: st.DrawFn, rolls: Rolls, levels: tuple[int, ...], pixels: int
+    draw: st.DrawFn, rolls: Rolls, backbone: Backbone, pixels: int
 ) -> tuple[EditSpec, dict[str, Rolls]]:
     """A spec with all that a plan depends on, and what every region's shape is read from."""
-    drawn = draw(REGIONS)
+    drawn, levels = draw(REGIONS), backbone.attended_levels
     names = unique([region.name for region in drawn])
     target, edits = statements(draw, [region.claim for region in drawn], names)
     shapes = {name: region.rolls for name, region in zip(names, drawn, strict=True)}
@@ -91,30 +93,22 @@ def _spec(
         target=target,
         regions=tuple(Region(name=name, expression=ALL) for name in shapes),
         edits=(*edits, *(Free(region=name) for name in free)),
-        attention=_attention(Rolls(draw(BYTES)), levels),
+        attention=_attention(Rolls(draw(BYTES)), backbone),
         context=read_block(rolls, "context", levels) if rolls.of((False, True)) else None,
         sampler=read_block(rolls, "sampler", levels) if rolls.of((False, True)) else Sampler(),
     )
     return spec, shapes
 
 
-def _attention(rolls: Rolls, levels: tuple[int, ...]) -> Attention:
+def _attention(rolls: Rolls, backbone: Backbone) -> Attention:
     """Settings of attention; every rule of latent tokens and every scope is often chosen."""
-    drawn: Attention = read_block(rolls, "attention", levels)
+    drawn: Attention = read_block(rolls, "attention", backbone.attended_levels)
     rule, scope = (rolls.of((None, *get_args(kind))) for kind in (ResizeRule, FrameScope))
     chosen = {"resize": rule, "frames": scope}
+    if backbone.layer_count is not None:
+        last = rolls.upto(backbone.layer_count - 1)
+        chosen["layers"] = rolls.of((None, "all", (last,), (*range(last + 1),)))
     return drawn.model_copy(update={name: value for name, value in chosen.items() if value})
-
-
-def _at_levels(spec: EditSpec, levels: Sequence[int]) -> EditSpec:
-    """The spec with levels that the backbone attends to."""
-    chosen = spec.attention.levels
-    if chosen is None or chosen == "all":
-        return spec
-    fitting = tuple(levels[level % len(levels)] for level in chosen)
-    return spec.model_copy(
-        update={"attention": spec.attention.model_copy(update={"levels": fitting})}
-    )
 
 
 def with_room(spec: EditSpec, regions: Layout) -> Layout:

@@ -11,9 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from grainspec_runtime.attention.class_order import ClassOrder
+from grainspec_runtime.attention.class_order import NEUTRAL, PRESENT, SOFT, ClassOrder, signs_of
 
-FEATURES = {"soft": "soft keys"}
+FEATURES = {
+    "soft": "soft keys",
+    "neutral": "neutral keys",
+    "masked": "masked keys",
+    "columns": "columns",
+}
 """Optional fields that change a call's result, with their names in messages.
 
 A backend lists the ones that it supports (:class:`.backends.backend.Backend`); it is not chosen
@@ -50,8 +55,12 @@ class AttentionCall:
         scale: factor of the scores; may be negative.
         soft: bool ``[Ck]``, the key classes that λ⁻ repels by a share only; None for none.
         soft_share: that share, in [0, 1]; no effect without ``soft``.
-        order: the class order of the labels, relation and soft keys, where the caller keeps it;
-            it changes no result. :meth:`class_order` sorts where it is None.
+        neutral: bool ``[Ck]``, the key classes that take part in the softmax as they are; None
+            for none.
+        masked: bool ``[Ck]``, the key classes that are absent; None for none.
+        columns: float32 ``[Ck]``, the strength κ of the pull along a key's column; None for none.
+        order: the class order of the labels, relation, soft, neutral and masked keys, where the
+            caller keeps it; it changes no result. :meth:`class_order` sorts where it is None.
     """
 
     query: Tensor
@@ -65,6 +74,9 @@ class AttentionCall:
     scale: float
     soft: Tensor | None = None
     soft_share: float = 0.0
+    neutral: Tensor | None = None
+    masked: Tensor | None = None
+    columns: Tensor | None = None
     order: ClassOrder | None = None
 
     @property
@@ -105,8 +117,20 @@ class AttentionCall:
             self.key_labels.long().expand(self.batch, -1),
         )
 
+    def signs(self) -> Tensor:
+        """The sign of every pair of classes, uint8 ``[Cq, Ck]``."""
+        return signs_of(self.relation, self.soft, self.neutral, self.masked)
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """The signs that keys in the softmax may have, of ``class_order.PRESENT``, in its order."""
+        left_out = {SOFT: self.soft is None, NEUTRAL: self.neutral is None}
+        return tuple(sign for sign in PRESENT if not left_out.get(sign))
+
     def class_order(self) -> ClassOrder:
         """The order that the caller kept, or a new one."""
         if self.order is not None:
             return self.order
-        return ClassOrder.of(self.query_labels, self.key_labels, self.relation, self.soft)
+        return ClassOrder.of(
+            self.query_labels, self.key_labels, self.relation, self.soft, self.neutral, self.masked
+        )

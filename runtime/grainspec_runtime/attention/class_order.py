@@ -4,7 +4,7 @@ Then a tile of queries has one class, and every tile of keys has one sign for it
 is mixed. The portable kernel gathers keys through an index, the positive ones of a class first. The
 Hopper kernel copies neighbours: it takes keys sorted by their own class, so that the keys of one
 sign are a few runs, and cuts the runs into tiles: for each sign the ragged tiles first (the
-remainder of a run), then the whole ones.
+remainder of a run), then the whole ones. It knows positive and negative keys only.
 
 Dimensions: B batch (1 where all batch entries share their labels), N queries, M keys, C query
 classes, K key classes, T tiles, S slots: places for queries, each class beginning at a multiple of
@@ -25,14 +25,40 @@ BLOCK = 128
 TILE = 128
 """Keys of a whole tile."""
 
-NEGATIVE, POSITIVE, SOFT = 0, 1, 2
+NEGATIVE, POSITIVE, SOFT, NEUTRAL, MASKED = 0, 1, 2, 3, 4
 """The signs of a pair of classes."""
 
+PRESENT = (POSITIVE, NEGATIVE, SOFT, NEUTRAL)
+"""The signs whose keys take part in the softmax, in the order of ``ClassOrder.keys_BCM``."""
 
-def signs_of(relation: Tensor, soft: Tensor | None) -> Tensor:
-    """The sign of every pair of classes, uint8 ``[C, Ck]``; positive pairs are never soft."""
+
+def signs_of(
+    relation: Tensor,
+    soft: Tensor | None = None,
+    neutral: Tensor | None = None,
+    masked: Tensor | None = None,
+) -> Tensor:
+    """The sign of every pair of classes, uint8 ``[C, Ck]``.
+
+    Of several that apply, a pair has the first of: masked, neutral, positive, soft, negative.
+
+    Args:
+        relation: bool ``[C, Ck]``, the positive pairs.
+        soft, neutral, masked: bool ``[Ck]``; None for none.
+
+    >>> yes, no = True, False
+    >>> signs_of(torch.tensor([[yes, no, no, no]]), torch.tensor([yes, yes, no, no]))
+    tensor([[1, 2, 0, 0]], dtype=torch.uint8)
+    >>> neutral, masked = torch.tensor([yes, yes, no, no]), torch.tensor([no, yes, yes, no])
+    >>> signs_of(torch.tensor([[yes, no, no, no]]), None, neutral, masked)
+    tensor([[3, 4, 4, 0]], dtype=torch.uint8)
+    """
     signs = relation.to(torch.uint8)
-    return signs if soft is None else signs.masked_fill(soft & ~relation, SOFT)
+    if soft is not None:
+        signs = signs.masked_fill(soft & ~relation, SOFT)
+    if neutral is not None:
+        signs = signs.masked_fill(neutral, NEUTRAL)
+    return signs if masked is None else signs.masked_fill(masked, MASKED)
 
 
 @dataclass(frozen=True)
@@ -47,9 +73,10 @@ class ClassOrder:
     classes_BN: Tensor
     """int32: the class of each query."""
     keys_BCM: Tensor
-    """int32: for each query class all keys, the positive ones first."""
-    positives_BC: Tensor
-    """int32: how many keys are positive for each query class."""
+    """int32: for each query class all keys by sign: the positive ones, negative, soft, neutral and
+    masked ones; those of one sign as they were."""
+    ends_BC4: Tensor
+    """int32: where the positive, negative, soft and neutral ones end in ``keys_BCM``."""
     signs_BCM: Tensor
     """uint8: the sign of a key for a query class."""
     sorted_BM: Tensor
@@ -58,6 +85,11 @@ class ClassOrder:
     """int32: ``TILE · first + length − 1``, where ``first`` is a place in ``sorted_BM``."""
     counts_BC4: Tensor
     """int32: how many tiles are positive and ragged, positive and whole, and negative likewise."""
+
+    @property
+    def positives_BC(self) -> Tensor:
+        """int32: how many keys are positive for each query class."""
+        return self.ends_BC4[..., 0]
 
     def tensors(self) -> list[Tensor]:
         """All tensors, in the order of the fields."""
@@ -70,20 +102,23 @@ class ClassOrder:
         key_labels_BM: Tensor,
         relation: Tensor,
         soft: Tensor | None = None,
+        neutral: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> ClassOrder:
         """Sort by class, without waiting for the device.
 
         Args:
             query_labels_BN, key_labels_BM: integer, ``[B, N]`` and ``[B, M]``.
             relation: bool ``[C, Ck]``.
-            soft: bool ``[Ck]``, which only ``signs_BCM`` takes into account; None for none.
+            soft, neutral, masked: bool ``[Ck]``, None for none. The tiles take no account of them.
         """
         key_labels_BM = key_labels_BM.long()  # an index of uint8 is a mask; some dtypes are none
-        signs_BCM = signs_of(relation, soft)[:, key_labels_BM].transpose(0, 1).contiguous()
+        signs = signs_of(relation, soft, neutral, masked)
+        signs_BCM = signs[:, key_labels_BM].transpose(0, 1).contiguous()
         return cls(
             _slots(query_labels_BN, len(relation)),
             query_labels_BN.int().contiguous(),
-            *_positive_first(signs_BCM == POSITIVE),
+            *_by_sign(signs_BCM),
             signs_BCM,
             key_labels_BM.sort(dim=1, stable=True).indices.int().contiguous(),
             *_tiles(key_labels_BM, relation),
@@ -109,14 +144,21 @@ def _slots(labels_BN: Tensor, classes: int) -> Tensor:
     return blocks_BbS.gather(1, order_Bb[..., None].expand_as(blocks_BbS)).view(batch, most)
 
 
-def _positive_first(positive_BCM: Tensor) -> tuple[Tensor, Tensor]:
-    keys = torch.arange(positive_BCM.shape[-1], dtype=torch.int32, device=positive_BCM.device)
-    upto_BCM = positive_BCM.cumsum(-1, dtype=torch.int32)
-    count_BC = upto_BCM[..., -1]
-    place_BCM = torch.where(positive_BCM, upto_BCM - 1, count_BC[..., None] + keys - upto_BCM)
-    order_BCM = torch.empty_like(upto_BCM)
+def _by_sign(signs_BCM: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys by sign, the masked ones last, and where the others end."""
+    keys = torch.arange(signs_BCM.shape[-1], dtype=torch.int32, device=signs_BCM.device)
+    place_BCM = torch.empty_like(signs_BCM, dtype=torch.int32)
+    first_BC1 = torch.zeros_like(signs_BCM[..., :1], dtype=torch.int32)
+    ends = []
+    for sign in (*PRESENT, MASKED):  # counting is faster than sorting
+        mask_BCM = signs_BCM == sign
+        upto_BCM = first_BC1 + mask_BCM.cumsum(-1, dtype=torch.int32)
+        place_BCM = torch.where(mask_BCM, upto_BCM - 1, place_BCM)
+        first_BC1 = upto_BCM[..., -1:]
+        ends.append(first_BC1)
+    order_BCM = torch.empty_like(place_BCM)
     order_BCM.scatter_(-1, place_BCM.long(), keys.expand_as(order_BCM))
-    return order_BCM, count_BC.contiguous()
+    return order_BCM, torch.cat(ends[: len(PRESENT)], -1)
 
 
 def _tiles(labels_BM: Tensor, relation_CK: Tensor) -> tuple[Tensor, Tensor]:

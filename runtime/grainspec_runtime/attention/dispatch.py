@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from grainspec_runtime.attention.backends import BACKENDS
-from grainspec_runtime.attention.backends.fallback import attempt, warn_fallback
+from grainspec_runtime.attention.backends.backend import Backend
+from grainspec_runtime.attention.backends.fallback import attempt, attempt_by, warn_fallback
 from grainspec_runtime.attention.call import AttentionCall, Requirements
+from grainspec_runtime.attention.partial_result import Partials
 
 LOG = logging.getLogger("grainspec.attention")
 
@@ -68,6 +70,28 @@ def run(call: AttentionCall, backend: str) -> Tensor:
     chosen = BACKENDS[choose(backend, *call.requirements).backend]
     out = attempt(chosen, call)
     return run(call, chosen.fallback) if out is None else out
+
+
+def run_partials(call: AttentionCall, backend: str) -> Partials:
+    """The call's partial results by the chosen backend, or by the first fallback that has them.
+
+    Raises:
+        ValueError: if the call has ``columns``, which need all keys.
+    """
+    if call.columns is not None:
+        raise ValueError("partial results have no columns: their extremes need all keys at once")
+    return _partials_of(BACKENDS[choose(backend, *call.requirements).backend], call)
+
+
+def _partials_of(backend: Backend, call: AttentionCall) -> Partials:
+    if backend.partials is None:
+        warn_fallback(backend.name, backend.fallback, f"`{backend.name}` has no partial results")
+        out = None
+    else:
+        out = attempt_by(backend, backend.partials, call)
+    if out is not None:
+        return out
+    return _partials_of(BACKENDS[choose(backend.fallback, *call.requirements).backend], call)
 
 
 def _automatic(requirements: Requirements) -> Choice:

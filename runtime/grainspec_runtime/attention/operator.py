@@ -2,7 +2,7 @@
 
 The mathematics (VideoGrain, ICLR 2025; DenseDiffusion, ICCV 2023). Query row r and key j have the
 score ``s = scale · Q Kᵀ``; ``mx_r`` and ``mn_r`` are the largest and smallest score of the row over
-*all* keys; the boolean relation R says which pairs are positive:
+*all* modulated keys; the boolean relation R says which pairs are positive:
 
     s'_rj = s_rj + λ⁺_r (mx_r − s_rj)      where R_rj
     s'_rj = s_rj + g_j λ⁻_r (mn_r − s_rj)  elsewhere                                        (1)
@@ -11,6 +11,10 @@ score ``s = scale · Q Kᵀ``; ``mx_r`` and ``mn_r`` are the largest and smalles
 λ⁺ is called ``attract`` and λ⁻ ``repel``. R is given by the classes of queries and keys (labels)
 and a small table over classes (relation), so nothing of size N x M has to be built for it. The
 factor g is 1, except for soft keys: λ⁻ repels those by a share g only.
+
+Two kinds of keys are not modulated. Neutral ones (a prompt's padding) take part in the softmax with
+s' = s; masked ones are absent from it. Neither counts for ``mx`` and ``mn``. A row whose modulated
+keys are all absent is thus plain attention to the neutral ones, and a row without any key is 0.
 
 Backends use two equations that follow from it. A softmax does not change if ``mx_r`` is subtracted
 from its row, and then no large numbers cancel:
@@ -22,21 +26,33 @@ Among the keys of one sign (positive, negative, soft) the modulation is a temper
 constant. Plain attention to those keys alone with the scale ``(1 − λ) · scale`` gives an output o
 and the log-sum-exp l of its scores, and the signs are joined by
 
-    out = Σ w o / Σ w,   w⁺ = exp(l⁺ + λ⁺ mx),   w⁻ = exp(l⁻ + λ⁻ mn),                      (3)
+    out = Σ w o / Σ w,  w⁺ = exp(l⁺ + λ⁺ mx),  w⁻ = exp(l⁻ + λ⁻ mn),  w⁰ = exp(l⁰),         (3)
 
-with g λ⁻ in place of λ⁻ for soft keys.
+with g λ⁻ in place of λ⁻ for soft keys, and o⁰ and l⁰ of the neutral ones. The terms of a part of
+the keys join with those of another: the log-sum-exps sign by sign, mx and mn as extremes, and the
+weights w at the very end (:mod:`.partials`). Blocks of keys with λ and extremes of their own (video
+and text in one softmax) join by ``log Σ w`` of each.
+
+Columns (the second step of FlowAnchor, arXiv 2604.22586) pull a modulated key j of strength κ_j
+along its column, after the pull along rows. ``M_j`` and ``m_j`` are the largest and smallest s'_rj
+over *all* queries r of the batch entry and head, those with λ = 0, too; every row is pulled:
+
+    s''_rj = s'_rj + κ_j (M_j − s'_rj)     where R_rj
+    s''_rj = s'_rj + κ_j (m_j − s'_rj)     elsewhere                                        (4)
+
+and s'' takes the place of s' in the softmax. Soft keys are pulled like all negative ones.
 
 Dimensions: B batch, H heads, N queries, M keys, d head size, C classes.
 """
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.arguments import SCHEMA, Arguments, checked, shape_of
 from grainspec_runtime.attention.class_order import ClassOrder
 from grainspec_runtime.attention.dispatch import choose, run
 
@@ -53,6 +69,9 @@ def modulated_attention(
     repel: Tensor,
     soft: Tensor | None = None,
     soft_share: float = 0.0,
+    neutral: Tensor | None = None,
+    masked: Tensor | None = None,
+    columns: Tensor | None = None,
     scale: float | None = None,
     backend: str = "auto",
     order: ClassOrder | None = None,
@@ -67,9 +86,15 @@ def modulated_attention(
         attract, repel: λ⁺ and λ⁻ in [0, 1], ``[N]`` or ``[B, N]``. Rows with zeros are plain
             attention.
         soft: bool ``[Ck]``; the key classes that λ⁻ repels by a share only, where they are not
-            positive. Meant for a prompt's words: the kernels for many keys do not support them.
+            positive. Meant for a prompt's words: the kernel for Hopper GPUs does not support them.
             None for none.
         soft_share: that share, g, in [0, 1]: 0 does not repel them, 1 makes them like all others.
+        neutral: bool ``[Ck]``; the key classes that take part in the softmax as they are, outside
+            the row's maximum and minimum, such as a prompt's padding. None for none.
+        masked: bool ``[Ck]``; the key classes that are absent, whatever else they are. A row
+            without a key is 0. None for none.
+        columns: float32 ``[Ck]``; κ in [0, 1], by which positive and negative keys of a class are
+            pulled along their columns. None or 0 for none.
         scale: factor of the scores; ``1 / sqrt(d)`` by default.
         backend: ``"triton"`` (one fused pass, CUDA; with its kernel for Hopper GPUs there),
             ``"hopper"`` (that kernel for any number of keys), ``"rows"`` (any device), ``"dense"``
@@ -77,15 +102,16 @@ def modulated_attention(
             attention, one sign of one class at a time), or ``"auto"``: ``triton`` or ``rows``, as
             :func:`grainspec_runtime.attention.dispatch.choose` says. All but ``dense`` take memory
             linear in N and M, and all are exact.
-        order: ``ClassOrder.of`` the same labels, relation and soft classes, if the caller keeps
-            it; the fused kernels need it, and sort themselves otherwise.
+        order: ``ClassOrder.of`` the same labels, relation and soft, neutral and masked classes, if
+            the caller keeps it; the fused kernels need it, and sort themselves otherwise.
 
     Returns:
         ``[B, H, N, d]`` in the query's dtype.
 
     Raises:
         ValueError: if shapes or dtypes do not match, or the backend is unknown; on a CPU also for
-            labels outside the relation (on a GPU that check would wait for the device).
+            labels outside the relation and strengths of columns outside 0 to 1 (on a GPU those
+            checks would wait for the device).
 
     >>> q = k = v = torch.eye(4)[None, None]
     >>> labels, same = torch.tensor([0, 0, 1, 1]), torch.eye(2, dtype=torch.bool)
@@ -96,87 +122,40 @@ def modulated_attention(
     >>> apart[0, 0, 0].round(decimals=3)
     tensor([0.5000, 0.5000, 0.0000, 0.0000])
     """
-    batch, _, queries, width = _check_tensors(query, key, value)
-    keys = key.shape[2]
-    for name, tensor, length in (
-        ("query_labels", query_labels, queries),
-        ("key_labels", key_labels, keys),
-        ("attract", attract, queries),
-        ("repel", repel, queries),
-    ):
-        if tensor.shape not in ((length,), (batch, length)):
-            raise ValueError(
-                f"{name} must be [{length}] or [{batch}, {length}]; got {_shape(tensor)}"
-            )
-    if relation.ndim != 2 or relation.dtype != torch.bool:
-        raise ValueError(f"relation must be bool [Cq, Ck]; got {_shape(relation)}")
-    if soft is not None and (soft.dtype != torch.bool or soft.shape != relation.shape[1:]):
-        raise ValueError(f"soft must be bool [{relation.shape[1]}]; got {_shape(soft)}")
-    if not 0 <= soft_share <= 1:
-        raise ValueError(f"soft_share must lie in 0 to 1; got {soft_share}")
-    if keys == 0 and queries:
-        raise ValueError(f"there are no keys to attend to: key is {_shape(key)}")
-    device = query.device
-    out: Tensor = _operator(
+    arguments = checked(
         query,
         key,
         value,
-        query_labels.to(device),
-        key_labels.to(device),
-        relation.to(device),
-        attract.to(device).float(),
-        repel.to(device).float(),
-        None if soft is None else soft.to(device),
-        soft_share,
-        [] if order is None else order.tensors(),
-        1 / math.sqrt(width) if scale is None else scale,
-        backend,
+        query_labels=query_labels,
+        key_labels=key_labels,
+        relation=relation,
+        attract=attract,
+        repel=repel,
+        soft=soft,
+        soft_share=soft_share,
+        neutral=neutral,
+        masked=masked,
+        columns=columns,
+        scale=scale,
+        backend=backend,
+        order=order,
     )
+    if query.shape[2] and not key.shape[2]:
+        raise ValueError(f"there are no keys to attend to: key is {shape_of(key)}")
+    out: Tensor = _operator(*arguments)
     return out
 
 
 # torch.compile sees one operator, whatever the backend does inside; inference only.
-# The schema is written out, since torch 2.6 does not infer it from postponed annotations.
 @torch.library.custom_op(
-    "grainspec::modulated_attention",
-    mutates_args=(),
-    schema="(Tensor query, Tensor key, Tensor value, Tensor query_labels, Tensor key_labels, "
-    "Tensor relation, Tensor attract, Tensor repel, Tensor? soft, float soft_share, "
-    "Tensor[] order, float scale, str backend) -> Tensor",
+    "grainspec::modulated_attention", mutates_args=(), schema=f"{SCHEMA} -> Tensor"
 )
-def _operator(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_labels: Tensor,
-    key_labels: Tensor,
-    relation: Tensor,
-    attract: Tensor,
-    repel: Tensor,
-    soft: Tensor | None,
-    soft_share: float,
-    order: list[Tensor],
-    scale: float,
-    backend: str,
-) -> Tensor:
-    batch, queries, keys = len(query), query.shape[2], key.shape[2]
-    if query.device.type == "cpu":
-        _check_labels("query_labels", query_labels, relation.shape[0])
-        _check_labels("key_labels", key_labels, relation.shape[1])
-    rows = batch if max(query_labels.ndim, key_labels.ndim) == 2 else 1
-    call = AttentionCall(
-        query,
-        key,
-        value,
-        query_labels=query_labels.expand(rows, queries),
-        key_labels=key_labels.expand(rows, keys),
-        relation=relation,
-        attract=attract.expand(batch, queries),
-        repel=repel.expand(batch, queries),
-        scale=scale,
-        soft=soft,
-        soft_share=soft_share,
-        order=ClassOrder(*order) if order else None,
+def _operator(*arguments: Any) -> Tensor:
+    checked_arguments = Arguments(*arguments)
+    query, backend, call = (
+        checked_arguments.query,
+        checked_arguments.backend,
+        checked_arguments.call(),
     )
     if query.numel() == 0:
         choose(backend, *call.requirements)  # an unknown backend is an error here, too
@@ -193,32 +172,3 @@ def _laid_out_as(query: Tensor, out: Tensor) -> Tensor:
     """``out`` with the strides of ``torch.empty_like(query)``, which compilers expect."""
     expected = torch.empty_like(query, device="meta").stride()
     return out if out.stride() == expected else torch.empty_like(query).copy_(out)
-
-
-def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, int, int, int]:
-    if query.ndim != 4 or key.ndim != 4 or key.shape != value.shape:
-        raise ValueError(
-            "query must be [B, H, N, d], key and value [B, H, M, d]; got "
-            f"{_shape(query)}, {_shape(key)} and {_shape(value)}"
-        )
-    batch, heads, queries, width = query.shape
-    if key.shape[:2] != (batch, heads) or key.shape[3] != width:
-        raise ValueError(f"query is {_shape(query)}, but key is {_shape(key)}")
-    if not query.dtype == key.dtype == value.dtype or not query.dtype.is_floating_point:
-        raise ValueError(
-            "query, key and value must have one floating dtype; got "
-            f"{query.dtype}, {key.dtype} and {value.dtype}"
-        )
-    return batch, heads, queries, width
-
-
-def _check_labels(name: str, labels: Tensor, classes: int) -> None:
-    if labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(
-            f"{name} must lie in 0 to {classes - 1}, the classes of relation; "
-            f"got {labels.min()} to {labels.max()}"
-        )
-
-
-def _shape(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

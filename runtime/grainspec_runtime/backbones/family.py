@@ -58,6 +58,18 @@ class Family(Protocol):
     def weighted(self) -> Sequence[str]:
         """The components that have weights."""
 
+    @property
+    def optional(self) -> Sequence[str]:
+        """The components of :attr:`parts` that a checkpoint may lack."""
+
+    @property
+    def kin(self) -> Sequence[str]:
+        """How class names of pipelines begin that errors name this family for."""
+
+    @property
+    def example(self) -> str:
+        """The hub id of a checkpoint, for messages."""
+
     def describe(
         self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
     ) -> Backbone:
@@ -107,6 +119,14 @@ class Family(Protocol):
         self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
     ) -> AbstractContextManager[Attention]:
         """Apply a plan to a pipeline of this family; see ``grainspec_runtime.plan_applied``."""
+
+
+def present_parts(family: Family, model: ModelFolder) -> dict[str, str]:
+    """Return the components that a checkpoint has, and the class of each."""
+    parts = family.parts[model.pipeline]
+    return {
+        part: kind for part, kind in parts.items() if part not in family.optional or model.has(part)
+    }
 
 
 class Checkpoint(Protocol):

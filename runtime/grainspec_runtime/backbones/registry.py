@@ -17,10 +17,10 @@ from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones import families as package
-from grainspec_runtime.backbones.family import Checkpoint, Family
+from grainspec_runtime.backbones.family import Checkpoint, Family, present_parts
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.locate import REAL_MODEL_LINE, find_weights, locate
+from grainspec_runtime.models.locate import find_weights, locate
 from grainspec_runtime.models.options import LoadOptions
 
 
@@ -34,7 +34,7 @@ def families() -> tuple[Family, ...]:
 def pipelines() -> dict[str, Family]:
     """Map the names of pipeline classes to their families.
 
-    >>> sorted(pipelines())
+    >>> [name for name in pipelines() if name.startswith("Stable")]
     ['StableDiffusionPipeline', 'StableDiffusionXLPipeline']
     """
     return {name: family for family in families() for name in family.parts}
@@ -48,14 +48,16 @@ def family_of(model: ModelFolder) -> Family:
     known = pipelines()
     family = known.get(model.pipeline)
     if family is None:
-        supported = " and ".join(known)
-        message = f"{model.name} is a {model.pipeline}; this release supports {supported}"
-        cure = f"Use a checkpoint of {families()[0].name}: `{REAL_MODEL_LINE}`."
-        raise fail("G504", message, cure, model.span)
+        *names, last = known
+        message = f"{model.name} is a {model.pipeline}; this release supports "
+        message += f"{', '.join(names)} and {last}"
+        raise fail("G504", message, f"Use a checkpoint of {_kin_of(model.pipeline)}.", model.span)
     for part, wanted in family.parts[model.pipeline].items():
-        library, actual = _class_of(model.index.get(part))
-        # several tokenizer classes read the same files
-        right = actual == wanted or (actual and part.startswith("tokenizer"))
+        library, actual = model.class_of(part)
+        if actual is None and part in family.optional:
+            continue
+        # several classes of tokenizers and image processors read the same files
+        right = actual == wanted or (actual and part.startswith(("tokenizer", "image_processor")))
         if not right or library not in _LIBRARIES:
             has = f"is a {actual}" if actual else "is missing"
             message = f"the {part} of {model.name} {has}; this release supports {wanted}"
@@ -67,11 +69,10 @@ def family_of(model: ModelFolder) -> Family:
 _LIBRARIES = ("diffusers", "transformers")
 
 
-def _class_of(entry: object) -> tuple[str | None, str | None]:
-    """Return library and class of a component, as an index names them: ``["diffusers", "…"]``."""
-    if isinstance(entry, list) and len(entry) == 2 and all(isinstance(it, str) for it in entry):
-        return entry[0], entry[1]
-    return None, None
+def _kin_of(pipeline: str) -> str:
+    """Return the families to name for a pipeline that none has, with a statement for each."""
+    kin = [family for family in families() if pipeline.startswith(tuple(family.kin))]
+    return " or ".join(f'{one.name}: `model "{one.example}"`' for one in kin or families())
 
 
 def find_model(
@@ -115,5 +116,5 @@ def load_checkpoint(
     Raises GrainError as :func:`find_model` and :meth:`Family.load` do.
     """
     located, family = find_model(model, base, span)
-    located = find_weights(located, base, family.weighted, family.parts[located.pipeline])
+    located = find_weights(located, base, family.weighted, present_parts(family, located))
     return family.load(located, options or LoadOptions())

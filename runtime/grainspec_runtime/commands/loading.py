@@ -80,13 +80,15 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--dtype",
         type=click.Choice(["float32", "float16", "bfloat16"]),
-        help="Precision of the model (default: float32 on a CPU, float16 on a GPU).",
+        help="Precision of the model (default: float32 on a CPU; on a GPU float16, bfloat16 "
+        "for Wan).",
     ),
     click.option(
         "--offload",
-        type=click.Choice(["model", "sequential"]),
+        type=click.Choice(["model", "group", "sequential"]),
         help="Save GPU memory by offloading to the CPU: model keeps only the active network on the "
-        "GPU (slightly slower), sequential only the active layer (much slower).",
+        "GPU (slightly slower), group only two blocks of a video transformer (slower; for networks "
+        "larger than the GPU's memory), sequential only the active layer (much slower).",
     ),
     click.option("--vae-slicing", is_flag=True, help="Encode and decode one frame at a time."),
     click.option(

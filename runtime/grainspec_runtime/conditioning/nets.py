@@ -18,6 +18,7 @@ from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec.model.spec import DEMO, Control, ControlKind
+from grainspec_runtime.conditioning.active_steps import is_active
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.claims import check_folder
 from grainspec_runtime.models.config import read_json
@@ -78,8 +79,8 @@ class ActiveControl:
     until: float
 
     def is_active(self, step: int, steps: int) -> bool:
-        """Return whether it runs at a step, by the rule of diffusers."""
-        return step / steps >= self.start and (step + 1) / steps <= self.until
+        """Return whether it runs at a step."""
+        return is_active(self.start, self.until, step=step, steps=steps)
 
 
 @dataclass(frozen=True)

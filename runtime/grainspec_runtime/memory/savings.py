@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from grainspec.model.spec import Context, Inject
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.windows import LatentContext, windows_of
 from grainspec_runtime.backbones.family import MemoryEstimates
 from grainspec_runtime.models.options import LoadOptions
 
@@ -38,17 +39,19 @@ def of_denoiser(
     plan: MaskPlan, memory: MemoryEstimates, context: Context | None, *, passes: int
 ) -> list[Saving]:
     """Savings on the denoiser's activations: smaller frames, or fewer at once."""
-    clip = len(plan.groups)
-    frames = min(clip, context.frames) if context else clip
+    clip, frames = len(plan.groups), _frames_at_once(plan, context)
     per_frame = memory.denoiser_frame(passes=passes, height=plan.height, width=plan.width)
     size = frames * per_frame
     savings = [_smaller(plan, memory, size)]
-    least = context or Context()
+    per, first = plan.frames_per_latent, plan.first_frames
+    least = LatentContext.of(context or Context(), per, first)
     fewer = max(frames // 2, least.overlap + least.keys + 2)
     if fewer < frames:
-        how = f"`context {{ frames {fewer} }}` (windows of {fewer} frames, slower)"
+        of_clip = first + (fewer - 1) * per
+        how = f"`context {{ frames {of_clip} }}` (windows of {of_clip} frames, slower)"
         savings.append(Saving(how, per_frame * (frames - fewer)))
-    if 1 < clip == frames:
+    half = -(-len(plan.frames) // 2)
+    if 1 < clip == frames and half >= first and (half - first) % per == 0:
         step, share = plan.frames[1] - plan.frames[0], (frames // 2) / frames
         how = f"`video {{ step {2 * step} }}` (half as many frames)"
         savings.append(Saving(how, size * share))
@@ -59,7 +62,7 @@ def of_injection(
     plan: MaskPlan, memory: MemoryEstimates, inject: Inject, context: Context | None
 ) -> Saving:
     """What `inject` without attention saves."""
-    frames = min(len(plan.groups), context.frames) if context else len(plan.groups)
+    frames = _frames_at_once(plan, context)
     per_frame = memory.injected_frame(inject, height=plan.height, width=plan.width)
     return Saving("`inject { self 0% }`", frames * per_frame)
 
@@ -95,9 +98,14 @@ def of_weights(
     return savings
 
 
+def _frames_at_once(plan: MaskPlan, context: Context | None) -> int:
+    """How many latent frames the denoiser processes at once."""
+    return len(windows_of(plan, context)[0].frames)
+
+
 def _smaller(plan: MaskPlan, memory: MemoryEstimates, size: float) -> Saving:
     """Scale the frame to three quarters, rounded to a size that the model supports."""
-    unit = memory.pixels_per_latent * (8 if plan.width >= 256 else 1)
+    unit = memory.pixels_per_latent * (max(8, plan.patch) if plan.width >= 256 else plan.patch)
     sides = [max(unit, int(side * _SMALLER) // unit * unit) for side in (plan.width, plan.height)]
     share = 1 - sides[0] * sides[1] / (plan.width * plan.height)
     return Saving(f"`video {{ size {sides[0]}x{sides[1]} }}`", size * share)

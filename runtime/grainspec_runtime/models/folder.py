@@ -32,3 +32,17 @@ class ModelFolder:
     def pipeline(self) -> str:
         """The class name of the diffusers pipeline that the checkpoint was saved from."""
         return str(self.index.get("_class_name"))
+
+    def class_of(self, part: str) -> tuple[str | None, str | None]:
+        """Return library and class of a component, as the index names them; None for no component.
+
+        An index names them ``["diffusers", "…"]``, and ``[null, null]`` for a component left out.
+        """
+        entry = self.index.get(part)
+        if isinstance(entry, list) and len(entry) == 2 and all(isinstance(it, str) for it in entry):
+            return entry[0], entry[1]
+        return None, None
+
+    def has(self, part: str) -> bool:
+        """Return whether the checkpoint has a component."""
+        return self.class_of(part)[1] is not None

@@ -23,7 +23,9 @@ DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
 """The statement that names a real checkpoint, for messages."""
 
-_CONFIGURATION = (INDEX, "*/config.json", "scheduler/*.json", "tokenizer*/*")
+_CONFIGURATION = (
+    *(INDEX, "*/config.json", "scheduler/*.json", "tokenizer*/*", "image_processor/*.json"),
+)
 
 
 def locate(model: str, base: Path, *, span: Span | None = None, online: bool = True) -> ModelFolder:
@@ -104,10 +106,14 @@ def _require_weights(folder: Path, parts: Iterable[str], span: Span | None) -> N
 def _weight_files(weighted: Sequence[str]) -> list[str]:
     """List file patterns of weights; other variants and formats would triple the download."""
     return [
-        f"{part}/{'model' if part.startswith('text') else 'diffusion_pytorch_model'}{end}"
+        f"{part}/{'model' if part.startswith(_OF_TRANSFORMERS) else 'diffusion_pytorch_model'}{end}"
         for part in weighted
         for end in (".safetensors", ".safetensors.index.json", "-*-of-*.safetensors")
     ]
+
+
+_OF_TRANSFORMERS = ("text_encoder", "image_encoder")
+"""Components that transformers saves, under another name than diffusers."""
 
 
 def _place(

@@ -11,7 +11,7 @@ from grainspec_runtime.models.additions import Embedding, Lora, digest
 if TYPE_CHECKING:
     import torch
 
-Offload = Literal["model", "sequential"]
+Offload = Literal["model", "group", "sequential"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,12 @@ class LoadOptions:
     """How a model is loaded.
 
     device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; None for the best available.
-    dtype: precision of the networks; None for float32 on a CPU and float16 elsewhere.
-    offload: keep networks in CPU memory, and move to the device only the active network (``model``)
-    or the active layer (``sequential``: least memory, slowest).
+    dtype: precision of the networks; None for float32 on a CPU, and elsewhere for what the family
+    was published in: float16 for Stable Diffusion, bfloat16 for Wan.
+    offload: keep networks in CPU memory, and move to the device only the active network
+    (``model``), the active transformer block and the next one (``group``: for video transformers
+    that are larger than the device's memory), or the active layer (``sequential``: least memory,
+    slowest).
     vae_slicing: encode and decode one frame at a time. vae_tiling: encode and decode large frames
     in overlapping tiles.
     compile: compile the denoiser with torch.compile.
@@ -39,7 +42,8 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         if self.offload not in (None, *get_args(Offload)):
-            raise ValueError(f"unknown offload `{self.offload}`: use `model` or `sequential`")
+            known = "`model`, `group` or `sequential`"
+            raise ValueError(f"unknown offload `{self.offload}`: use {known}")
         if isinstance(self.dtype, str):
             message = f"`dtype` is the text {self.dtype!r}: pass a dtype of torch, "
             raise TypeError(message + "such as `torch.float16`")

@@ -11,14 +11,12 @@ frame, H heads, d head size, C classes, T text tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grainspec.diagnostics import fail
 from grainspec.model.spec import FrameScope
 from grainspec.plan.mask_plan import MaskPlan, key_frames
 from grainspec_runtime.attention import modulated_attention
@@ -30,9 +28,10 @@ from grainspec_runtime.modulation.layers import (
 )
 from grainspec_runtime.modulation.paths import attend_along_paths
 from grainspec_runtime.modulation.plan_tensors import LevelTensors, PlanTensors
+from grainspec_runtime.modulation.planned import PlannedAttention
 
 
-class FoldedAttention:
+class FoldedAttention(PlannedAttention):
     """The attention of an image denoiser over a clip of ``frames`` frames.
 
     The sampling loop calls :meth:`begin_step` before every forward pass. Without a plan, or after
@@ -57,88 +56,54 @@ class FoldedAttention:
         cross_rule: CrossAttentionRule | None = None,
         recorder: AttentionRecorder | None = None,
     ) -> None:
-        self.frames = frames
-        self.norm = norm
-        self.backend = backend
         self.full = scope == "full"
         self.key_frames_FK = torch.from_numpy(key_frames(scope, frames)).to(device)
-        self.cross_rule = cross_rule
-        self.recorder = recorder
         self._paths = {
             level: tuple(torch.from_numpy(table).to(device) for table in paths_of.by_length_TL)
             for level, paths_of in (paths or {}).items()
         }
-        self._plan: PlanTensors | None = None
-        if plan is not None:
-            if len(plan.groups) != frames:
-                counted = f"{len(plan.groups)} frame{'s' * (len(plan.groups) > 1)}"
-                message = f"the plan is for {counted}, but the clip has {frames}"
-                raise fail("G404", message, "Compile the plan for this clip.")
-            self._plan = self._plan_tensors(plan)
+        super().__init__(
+            frames,
+            plan=plan,
+            backend=backend,
+            device=device,
+            cross_rule=cross_rule,
+            recorder=recorder,
+        )
+        self.norm = norm
 
     def _plan_tensors(self, plan: MaskPlan) -> PlanTensors:
-        device = self.key_frames_FK.device
         return PlanTensors(
             plan,
-            device=device,
+            device=self.device,
             key_frames_FK=None if self.full else self.key_frames_FK,
-            sort_by_class=self.backend == "triton" or device.type == "cuda",
+            sort_by_class=self.sort_by_class,
         )
 
     def to(self, device: torch.device) -> None:
         """Move to a device, where the denoiser was moved; then :meth:`begin_step` comes next."""
-        if device == self.key_frames_FK.device:
-            return
         self.key_frames_FK = self.key_frames_FK.to(device)
         self._paths = {
             level: tuple(table.to(device) for table in tables)
             for level, tables in self._paths.items()
         }
-        if self._plan is not None:
-            self._plan = self._plan_tensors(self._plan.plan)
+        super().to(device)
 
-    @property
-    def modulated(self) -> bool:
-        """Whether attention is modulated at this step."""
-        return self._plan is not None and self._plan.active
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Do nothing: an image denoiser runs all passes at once."""
 
-    @property
-    def share(self) -> float:
-        """The schedule's factor ξ(t) at this step; 0 if attention is not modulated."""
-        return 0.0 if self._plan is None else float(self._plan.share)
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return True: every layer attends to the frames in scope."""
+        return True
 
-    def begin_step(self, step: int, steps: int, timestep: float) -> None:
-        """Set the schedule's factor ξ(t) for sampling step ``step`` of ``steps``."""
-        if self._plan is not None:
-            self._plan.begin_step(step, steps, timestep)
-        if self.recorder is not None:
-            self.recorder.begin_step(step, steps, modulated=self.modulated)
-
-    def self_attention(
-        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
-    ) -> Tensor:
-        """Compute self-attention over the frames in scope; all tensors ``[P * F, H, N, d]``."""
-        attend = partial(self._self_attention, layer)
-        out = attend(query, key, value, modulated=self.modulated)
-        if self.recorder is not None:
-            self.recorder.record(layer, attend, query, key, out)
-        return out
-
-    def cross_attention(
-        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
-    ) -> Tensor:
-        """Compute cross-attention; query ``[P * F, H, N, d]``, key and value ``[…, T, d]``."""
-        if self.cross_rule is not None:
-            return self.cross_rule(query, key, value, frames=self.frames)
-        attend = partial(self._cross_attention, layer)
-        out = attend(query, key, value, modulated=self.modulated)
-        if self.recorder is not None:
-            self.recorder.record(layer, attend, query, key, out)
-        return out
+    def is_plain(self, layer: AttentionLayer) -> bool:
+        """Return False: attention covers other frames than the layer's own would."""
+        return False
 
     def _self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor, *, modulated: bool
     ) -> Tensor:
+        """Compute self-attention over the frames in scope; all tensors ``[P * F, H, N, d]``."""
         tokens = query.shape[2]
         level = self._level(layer, tokens) if modulated else None
         q, k, v = (tensor.unflatten(0, (-1, self.frames)) for tensor in (query, key, value))
@@ -161,69 +126,30 @@ class FoldedAttention:
         self, level: LevelTensors, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
         assert self._plan is not None
-        labels, keys = self._plan.labels(level)
-        attract = self._plan.strength(level.self_attract_FC, level.labels_FN).view_as(labels)
-        repel = self._plan.strength(level.self_repel_FC, level.labels_FN).view_as(labels)
-        return modulated_attention(
-            query,
-            key,
-            value,
-            query_labels=labels,
-            key_labels=keys,
-            relation=self._plan.self_relation_CC,
-            attract=attract,
-            repel=repel,
-            backend=self.backend,
-            order=level.self_order,
-        )
+        modulation = self._plan.self_modulation(level)
+        return modulated_attention(query, key, value, **modulation, backend=self.backend)
 
     def _cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor, *, modulated: bool
     ) -> Tensor:
+        """Compute cross-attention; query ``[P * F, H, N, d]``, key and value ``[…, T, d]``."""
         level = self._level(layer, query.shape[2]) if modulated else None
         if level is None:
             return F.scaled_dot_product_attention(query, key, value)
         assert self._plan is not None
-        relation = self._plan.cross_relation_CT
+        self._check_text(key)
         first = len(query) - self.frames  # where the conditional pass begins
-        if key.shape[2] != relation.shape[1]:
-            message = (
-                f"the plan is for {relation.shape[1]} text tokens, "
-                f"but the model received {key.shape[2]}"
-            )
-            raise fail("G404", message, "Compile the plan for this model.")
         part = modulated_attention(
             query[first:],
             key[first:],
             value[first:],
-            query_labels=level.labels_FN,
-            key_labels=torch.arange(key.shape[2], device=key.device),
-            relation=relation,
-            attract=self._plan.strength(level.cross_attract_FC, level.labels_FN),
-            repel=self._plan.strength(level.cross_repel_FC, level.labels_FN),
-            soft=self._plan.soft_T,
-            soft_share=self._plan.soft_share,
+            **self._plan.cross_modulation(level),
             backend=self.backend,
-            order=level.cross_order,
         )
         if not first:
             return part
         plain = F.scaled_dot_product_attention(query[:first], key[:first], value[:first])
         return torch.cat([plain, part])
-
-    def _level(self, layer: AttentionLayer, tokens: int) -> LevelTensors | None:
-        """Return the plan's level for a layer; None if the layer is not modulated.
-
-        Raises GrainError (G404) if the layer has another number of latent tokens than the plan.
-        """
-        level = None if self._plan is None else self._plan.level(layer.level)
-        if level is not None and level.labels_FN.shape[1] != tokens:
-            message = (
-                f"the plan has {level.labels_FN.shape[1]} latent tokens a frame at level "
-                f"{layer.level}, but the layer {layer.name} has {tokens}"
-            )
-            raise fail("G404", message, "Compile the plan for this model and frame size.")
-        return level
 
     def _in_scope(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gather the keys of the frames in scope: as one long sequence, or as one per frame."""

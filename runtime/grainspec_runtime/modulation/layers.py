@@ -1,7 +1,10 @@
 """Attention layers of a denoiser, and the interface of the attention to compute in them.
 
-Dimensions: P passes (1, or 2 with guidance), F frames, N tokens of a frame, H heads, d head size,
-T text tokens.
+Image denoisers have each latent frame of each pass in their batch. In video transformers a pass is
+one sequence of all latent frames.
+
+Dimensions: P passes in a call (1, or 2 with guidance), F latent frames, N tokens of a frame, H
+heads, d head size, T text tokens.
 """
 
 from __future__ import annotations
@@ -42,15 +45,30 @@ class Attention(Protocol):
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
         """Prepare for sampling step ``step`` of ``steps`` at a diffusion timestep."""
 
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Say which of a step's passes the next call of the denoiser runs; the last is conditional.
+
+        It is called where passes run one at a time. Without it, a call runs all passes of the step.
+        """
+
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return whether the layer's attention is ever other than plain, at any step."""
+
+    def is_plain(self, layer: AttentionLayer) -> bool:
+        """Return whether the layer's next attention is plain, for its own processor to compute."""
+
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Compute self-attention of all passes; all tensors ``[P * F, H, N, d]``."""
+        """Compute self-attention of the call's passes.
+
+        All tensors are ``[P * F, H, N, d]``, or ``[P, H, F * N, d]`` in video transformers.
+        """
 
     def cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Compute cross-attention; query ``[P * F, H, N, d]``, key and value ``[…, T, d]``."""
+        """Compute cross-attention; query as in :meth:`self_attention`, keys ``[…, H, T, d]``."""
 
 
 class CrossAttentionRule(Protocol):

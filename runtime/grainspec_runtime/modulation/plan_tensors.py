@@ -1,12 +1,14 @@
 """A mask plan's arrays on the model's device, and its state at a sampling step.
 
-Dimensions: F frames, N tokens of a frame, C classes, T text tokens.
+Dimensions: F frames, N tokens of a frame, C classes, T text tokens, E edits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,8 +33,9 @@ class LevelTensors:
 class PlanTensors:
     """A plan on ``device``: its modulated levels by index, its relations, and the step's factor ξ.
 
-    ``key_frames_FK`` are the frames that each frame attends to; None means all. With
-    ``sort_by_class`` the class orders of the fused kernels are computed once.
+    ``key_frames_FK`` are the frames that each frame attends to; None means all. With ``one_clip``
+    the frames are one sequence in cross-attention, too; otherwise they are entries of the batch.
+    With ``sort_by_class`` the class orders of the fused kernels are computed once.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class PlanTensors:
         device: torch.device | str,
         key_frames_FK: Tensor | None,
         sort_by_class: bool,
+        one_clip: bool = False,
     ) -> None:
         self.plan = plan
         self.self_relation_CC = torch.from_numpy(plan.self_relation_CC).to(device)
@@ -49,12 +53,23 @@ class PlanTensors:
         self.soft_T: Tensor | None = None  # text tokens that repel by a share
         self.soft_share = 1.0
         if plan.attention.unbound < 1:
-            self.soft_T = torch.from_numpy(plan.repel_shares_T < 1).to(device)
+            padding = plan.neutral_T | plan.masked_T
+            self.soft_T = torch.from_numpy((plan.repel_shares_T < 1) & ~padding).to(device)
             self.soft_share = plan.attention.unbound
+        self._padding = {
+            name: torch.from_numpy(keys_T).to(device)
+            for name, keys_T in (("neutral", plan.neutral_T), ("masked", plan.masked_T))
+            if keys_T.any()
+        }
+        self._columns_T: Tensor | None = None
+        if plan.attention.columns:
+            self._columns_T = torch.from_numpy(column_strengths(plan)).to(device)
         self.active = False
         # A tensor, so that a compiled denoiser is not recompiled for every step.
         self.share = torch.zeros((), device=device)
         self._key_frames_FK = key_frames_FK
+        self._one_clip = one_clip
+        self._words_T = torch.arange(plan.words_ET.shape[1], device=device)
         self._levels: dict[int, LevelTensors] = {}
         for level in plan.levels:
             if level.modulated:
@@ -71,29 +86,75 @@ class PlanTensors:
         """Return the level with this index; None if it is not modulated."""
         return self._levels.get(index)
 
-    def strength(self, table_FC: Tensor, labels_FN: Tensor) -> Tensor:
+    def self_modulation(self, level: LevelTensors) -> dict[str, Any]:
+        """Return the operator's arguments for self-attention at this step."""
+        labels, keys = self._self_labels(level)
+        return {
+            "query_labels": labels,
+            "key_labels": keys,
+            "relation": self.self_relation_CC,
+            "attract": self._strength(level.self_attract_FC, level.labels_FN).view_as(labels),
+            "repel": self._strength(level.self_repel_FC, level.labels_FN).view_as(labels),
+            "order": level.self_order,
+        }
+
+    def cross_modulation(self, level: LevelTensors) -> dict[str, Any]:
+        """Return the operator's arguments for cross-attention at this step."""
+        labels = self._cross_labels(level)
+        pulled: dict[str, Any] = {}
+        if self._columns_T is not None:
+            pulled["columns"] = (self._columns_T * self.share).clamp_(max=1.0)
+        return {
+            "query_labels": labels,
+            "key_labels": self._words_T,
+            "relation": self.cross_relation_CT,
+            "attract": self._strength(level.cross_attract_FC, level.labels_FN).view_as(labels),
+            "repel": self._strength(level.cross_repel_FC, level.labels_FN).view_as(labels),
+            "soft": self.soft_T,
+            "soft_share": self.soft_share,
+            "order": level.cross_order,
+            **self._padding,
+            **pulled,
+        }
+
+    def _strength(self, table_FC: Tensor, labels_FN: Tensor) -> Tensor:
         """Return the strength λ of every latent token at this step, ``[F, N]``."""
         return (table_FC.gather(1, labels_FN) * self.share).clamp_(max=1.0)
 
-    def labels(self, level: LevelTensors) -> tuple[Tensor, Tensor]:
+    def _self_labels(self, level: LevelTensors) -> tuple[Tensor, Tensor]:
         """Return the labels of queries and keys in self-attention: one sequence, or per frame."""
         labels_FN = level.labels_FN
         if self._key_frames_FK is None:
             return labels_FN.reshape(1, -1), labels_FN.reshape(1, -1)
         return labels_FN, labels_FN[self._key_frames_FK].flatten(1)
 
+    def _cross_labels(self, level: LevelTensors) -> Tensor:
+        """Return the labels of queries in cross-attention: one sequence, or per frame."""
+        return level.labels_FN.reshape(1, -1) if self._one_clip else level.labels_FN
+
     def _sorted(self, level: LevelTensors) -> LevelTensors:
-        words = torch.arange(self.cross_relation_CT.shape[1], device=self.cross_relation_CT.device)
+        labels = self._cross_labels(level)
         return replace(
             level,
-            self_order=ClassOrder.of(*self.labels(level), self.self_relation_CC),
+            self_order=ClassOrder.of(*self._self_labels(level), self.self_relation_CC),
             cross_order=ClassOrder.of(
-                level.labels_FN,
-                words.expand(len(level.labels_FN), -1),
+                labels,
+                self._words_T.expand(len(labels), -1),
                 self.cross_relation_CT,
                 self.soft_T,
+                **self._padding,
             ),
         )
+
+
+def column_strengths(plan: MaskPlan) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return κ of every text token before the schedule, float32 ``[T]``: 0 for words of no edit.
+
+    Like λ, it is the setting times the weight of the word's edit, the largest if there are several.
+    """
+    weights_E = np.array([edit.weight for edit in plan.edits], np.float32)
+    largest_T = np.where(plan.words_ET, weights_E[:, None], 0).max(axis=0, initial=0)
+    return np.asarray(plan.attention.columns * largest_T, np.float32)
 
 
 def _to_device(level: PlanLevel, device: torch.device | str) -> LevelTensors:

@@ -59,6 +59,18 @@ class WindowedAttention:
         for part in self.parts:
             part.begin_step(step, steps, timestep)
 
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Begin a pass of guidance in the selected window."""
+        self.current.begin_pass(index, passes)
+
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return whether a layer's attention is ever other than plain, in any window."""
+        return any(part.reaches(layer) for part in self.parts)
+
+    def is_plain(self, layer: AttentionLayer) -> bool:
+        """Return whether a layer's next attention is plain in the selected window."""
+        return self.current.is_plain(layer)
+
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:

@@ -9,7 +9,7 @@ from grainspec.palette import PALETTE
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.study.record import Floats, Study
-from grainspec_runtime.views.levels import at_level
+from grainspec_runtime.views.levels import at_level, latent_frames
 from grainspec_runtime.views.sheet import sheet, side_by_side
 
 _RAMP = np.array(  # from 0 to the maximum: dark blue, violet, red, orange, pale yellow
@@ -38,16 +38,16 @@ def attention_clip(study: Study, plan: MaskPlan, edited: Frames) -> Frames:
     return np.ascontiguousarray(clip[:, ::every, ::every])
 
 
-def segments_picture(study: Study, source: Frames) -> Image.Image:
+def segments_picture(study: Study, plan: MaskPlan, source: Frames) -> Image.Image:
     """A contact sheet: the source, its features in clusters, and their principal components."""
     height, width = source.shape[1:3]
     rows: dict[str, Frames] = {"source": source}
     colours = np.array(PALETTE, np.uint8)
     for count, labels in study.segments.items():
-        rows[f"{count} clusters"] = _grown(colours[labels], height, width)
+        rows[f"{count} clusters"] = _grown(colours[labels], height, width)[latent_frames(plan)]
     if study.colours is not None:
         tinted = (study.colours * 255).round().astype(np.uint8)
-        rows["principal components"] = _grown(tinted, height, width)
+        rows["principal components"] = _grown(tinted, height, width)[latent_frames(plan)]
     return sheet(rows)
 
 
@@ -65,7 +65,8 @@ def heat(study: Study, plan: MaskPlan, frames: Frames, edit: int, kind: int) -> 
     both = study.maps[:, edit]
     most = max(float(np.quantile(both, 0.995)), 1e-12)
     height, width = frames.shape[1:3]
-    level = _smooth(np.clip(study.maps[kind, edit] / most, 0, 1), height, width)
+    shares = np.clip(study.maps[kind, edit] / most, 0, 1)
+    level = _smooth(shares, height, width)[latent_frames(plan)]
     place = level * (len(_RAMP) - 1)
     below = np.minimum(place.astype(int), len(_RAMP) - 2)
     part = (place - below)[..., None]

@@ -7,7 +7,8 @@ every backend, in its usual memory, and measures that backend's own attention.
 
 A recorder is a component of the attention; without a recorder there is no cost.
 
-Dimensions: P passes, F frames, H heads, N tokens of a frame, T words, d head size, E edits.
+Dimensions: P passes, F latent frames, H heads, N tokens of a frame, T words, d head size, E edits,
+S sequences of a pass: F where frames are entries of the batch, 1 where a clip is one sequence.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ CLUSTERS = (3, 4, 5)
 _MOST_TOKENS = 1024
 """Features are recorded at the finest level with at most this many latent tokens a frame."""
 
+_MOST_VALUES = 2**28
+"""Most values of the features that are kept: 1 GB. Of more, every second channel is, or third."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -43,6 +47,10 @@ class _Level:
     members_FNE: Tensor
     maps: Tensor
     layers: int = 0
+
+    def sequences(self, query: Tensor) -> int:
+        """Return S, for the queries of a layer, ``[P * S, H, F * N / S, d]``."""
+        return self.members_FNE.shape[0] * self.members_FNE.shape[1] // query.shape[2]
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class StudyRecorder:
     def _record_words(self, level: _Level, attend: Attend, query: Tensor, key: Tensor) -> None:
         if key.shape[2] != len(self._words_TE):
             return
-        words = self._words_TE.expand(self.frames, -1, -1)
+        words = self._words_TE.expand(level.sequences(query), -1, -1)
         shares = self._shares(attend, query, key, words)
         level.maps += shares
         level.layers += 1
@@ -157,22 +165,24 @@ class StudyRecorder:
     def _record_frames(
         self, level: _Level, attend: Attend, query: Tensor, key: Tensor, out: Tensor
     ) -> None:
-        shares = self._shares(attend, query, key, level.members_FNE)
+        of_keys = level.members_FNE.reshape(level.sequences(query), -1, level.members_FNE.shape[-1])
+        shares = self._shares(attend, query, key, of_keys)
         members = level.members_FNE * self._weights_F11
         inside = (shares * members).sum((1, 2))
         count = members.sum((0, 1)).expand_as(inside)
         self._tally[-1][:, 1] += torch.stack([inside, count], -1)
         if level.plan is self._featured:
             # overwritten until the last layer of the step, which is in the decoder
-            self._latest = out[-self.frames :].transpose(1, 2).flatten(2)
+            latest = out[-level.sequences(query) :].transpose(1, 2).flatten(2)
+            self._latest = _reduced(latest.reshape(*level.members_FNE.shape[:2], -1))
 
     def _shares(self, attend: Attend, query: Tensor, key: Tensor, of_keys: Tensor) -> Tensor:
         """Return each edit's share of the softmax, averaged over heads, ``[2, F, N, E]``.
 
-        ``of_keys`` ``[F, M, E]`` is 1 where a key belongs to an edit. The first dimension is
+        ``of_keys`` ``[S, M, E]`` is 1 where a key belongs to an edit. The first dimension is
         without and with modulation.
         """
-        query, key = query[-self.frames :], key[-self.frames :]
+        query, key = query[-len(of_keys) :], key[-len(of_keys) :]
         heads, width = query.shape[1], query.shape[3]
         shares = []
         for part in of_keys.to(query.dtype).split(width, dim=-1):
@@ -184,7 +194,7 @@ class StudyRecorder:
                 without = attend(query, key, values, modulated=False)
             both = torch.stack([without, with_it])[..., : part.shape[-1]]
             shares.append(both.float().mean(2))
-        return torch.cat(shares, -1)
+        return torch.cat(shares, -1).reshape(2, self.frames, -1, of_keys.shape[-1])
 
     def _keep_features(self) -> None:
         if self._latest is not None:
@@ -239,6 +249,11 @@ def study_of(
         segments=segments,
         colours=colours,
     )
+
+
+def _reduced(features_FNC: Tensor) -> Tensor:
+    """Keep every n-th channel, if there are too many values to keep."""
+    return features_FNC[..., :: max(1, -(-features_FNC.numel() // _MOST_VALUES))]
 
 
 def _joined(records: Sequence[_Record], windows: Sequence[FrameWindow]) -> _Record:

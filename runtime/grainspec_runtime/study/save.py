@@ -37,7 +37,8 @@ def save_study(
     """Write a study into a folder; raises OSError if it cannot be written.
 
     ``attention.safetensors`` contains ``without`` and ``with``, float16 ``[E, F, h, w]``, with the
-    edits in the order of ``study.json``, and ``segments.K``, uint8 ``[F, h, w]``.
+    edits in the order of ``study.json``, and ``segments.K``, uint8 ``[F, h, w]``. F counts latent
+    frames.
     """
     text = json.dumps(numbers(study), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / NUMBERS).write_text(text + "\n", encoding="utf-8", errors="replace")
@@ -50,7 +51,7 @@ def save_study(
     attention_picture(study, plan, edited).save(folder / ATTENTION_PICTURE)
     encode_video(attention_clip(study, plan, edited), folder / ATTENTION_VIDEO, fps=fps)
     if study.segments:
-        segments_picture(study, source).save(folder / SEGMENTS)
+        segments_picture(study, plan, source).save(folder / SEGMENTS)
 
 
 def numbers(study: Study) -> dict[str, Any]:

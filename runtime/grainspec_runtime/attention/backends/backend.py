@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from grainspec_runtime.attention.call import FEATURES, AttentionCall
+from grainspec_runtime.attention.partial_result import Partials
 
 
 def no_further_requirements(device: torch.device, dtype: torch.dtype, width: int) -> str | None:
@@ -27,6 +28,8 @@ class Backend:
         dtypes: dtypes of query, key and value.
         widest: the largest head size.
         features: the optional fields of a call that it supports, of :data:`.call.FEATURES`.
+        partials: computes a call without ``columns`` as partial results, for the same devices,
+            dtypes, head sizes and features; None where the fallback has to.
         probe: ``(device, dtype, width)`` to what else keeps it from running, such as a missing
             package; None if nothing does. Called on supported devices only.
         compiles: whether ``run`` compiles a kernel, which can fail on a machine for reasons that
@@ -40,6 +43,7 @@ class Backend:
     dtypes: tuple[torch.dtype, ...] | None = None
     widest: int | None = None
     features: frozenset[str] = frozenset()
+    partials: Callable[[AttentionCall], Partials] | None = None
     probe: Callable[[torch.device, torch.dtype, int], str | None] = no_further_requirements
     compiles: bool = False
     fallback: str = "rows"

@@ -2,58 +2,135 @@
 
 Queries and keys are sorted by class, so that all rows of a block have one class, and the keys of
 one sign for that class are a few slices of the row. Modulating a slice is then one operation in
-place, and no mask is built. Memory beyond inputs and output is O(N + M) plus one block of scores.
+place, and no mask is built. Masked keys are left out, and neutral ones come last: a row's extremes
+are those of its beginning. Memory beyond inputs and output is O(N + M) plus one block of scores.
+
+Dimensions: B batch, H heads, N queries, M keys, n queries of a block, d head size.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec_runtime.attention.backends.backend import Backend
-from grainspec_runtime.attention.call import AttentionCall
-from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, signs_of
+from grainspec_runtime.attention.call import FEATURES, AttentionCall
+from grainspec_runtime.attention.class_order import NEGATIVE, NEUTRAL, POSITIVE, SOFT
+from grainspec_runtime.attention.columns import column_extremes, pulled_classes
+from grainspec_runtime.attention.partial_result import Partials
 
 BLOCK_ELEMENTS = 1 << 19
 """Scores held at a time (2 MiB in float32): small enough for a CPU's cache."""
+
+Run = tuple[int, int, int]
+"""Label, start and end of a run of equal labels."""
 
 Slice = tuple[int, int, int]
 """Start, end and sign of a run of keys."""
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """Queries and keys of one batch entry in the order of their classes, without masked keys.
+
+    ``modulated`` is the number of keys that are not neutral; they come first.
+    """
+
+    query_order: Tensor
+    query_runs: list[Run]
+    key_order: Tensor
+    key_runs: list[Run]
+    modulated: int
+    slices: dict[int, list[Slice]]
+    attract_N1: Tensor
+    repel_N1: Tensor
+
+    def plain(self) -> set[int]:
+        """The classes of queries whose rows are plain attention."""
+        modulated_N1 = (self.attract_N1 != 0) | (self.repel_N1 != 0)
+        return {
+            label
+            for label, start, end in self.query_runs
+            if not self.modulated or not modulated_N1[start:end].any()
+        }
+
+    def blocks(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Runs of rows whose scores may be held at a time."""
+        block = max(16, BLOCK_ELEMENTS // len(self.key_order))
+        for first in range(start, end, block):
+            yield first, min(first + block, end)
+
+    def buffer(self, query: Tensor) -> Tensor:
+        """Room for the scores of a block, float32."""
+        keys = len(self.key_order)
+        rows = min(max(16, BLOCK_ELEMENTS // keys), len(self.query_order))
+        return query.new_empty(rows, keys).float()
+
+
 def run(call: AttentionCall) -> Tensor:
-    """Equation (2) of :mod:`grainspec_runtime.attention.operator`, in float32."""
+    """Equations (2) and (4) of :mod:`grainspec_runtime.attention.operator`, in float32."""
     out = torch.empty_like(call.query)
-    signs = signs_of(call.relation, call.soft).cpu()
-    query_labels_BN, key_labels_BM = call.labels()
-    for b in range(call.batch):
-        out[b] = _batch_entry(call, b, query_labels_BN[b], key_labels_BM[b], signs)
+    columns = None if call.columns is None else column_extremes(call)
+    for b, entry in enumerate(_entries(call)):
+        if not len(entry.key_order):
+            out[b] = 0
+            continue
+        out[b] = _batch_entry(call, b, entry, columns)
     return out
 
 
+def _entries(call: AttentionCall) -> Iterator[_Entry]:
+    signs = call.signs().cpu()
+    for b, (query_labels_N, key_labels_M) in enumerate(zip(*call.labels(), strict=True)):
+        query_order = query_labels_N.argsort(stable=True)
+        key_order, modulated = _key_order(call, key_labels_M)
+        query_runs = _runs(query_labels_N[query_order])
+        key_runs = _runs(key_labels_M[key_order])
+        yield _Entry(
+            query_order,
+            query_runs,
+            key_order,
+            key_runs,
+            modulated,
+            {label: _signed_slices(key_runs, signs[label]) for label, _, _ in query_runs},
+            call.attract[b][query_order, None],
+            call.repel[b][query_order, None],
+        )
+
+
+def _key_order(call: AttentionCall, labels_M: Tensor) -> tuple[Tensor, int]:
+    """The keys by class without masked ones, neutral ones last, and how many come before them."""
+    rank_M, neutral_M = labels_M, torch.zeros_like(labels_M, dtype=torch.bool)
+    if call.neutral is not None:
+        neutral_M = call.neutral[labels_M]
+        rank_M = labels_M + len(call.neutral) * neutral_M
+    order = rank_M.argsort(stable=True)
+    if call.masked is not None:
+        order = order[~call.masked[labels_M[order]]]
+    return order, len(order) - int(neutral_M[order].sum())
+
+
 def _batch_entry(
-    call: AttentionCall, b: int, query_labels_N: Tensor, key_labels_M: Tensor, signs: Tensor
+    call: AttentionCall, b: int, entry: _Entry, columns: tuple[Tensor, Tensor] | None
 ) -> Tensor:
-    query_HNd, key_HMd, value_HMd = call.query[b], call.key[b], call.value[b]
-    query_order = query_labels_N.argsort(stable=True)
-    key_order = key_labels_M.argsort(stable=True)
-    query_runs = _runs(query_labels_N[query_order])
-    key_runs = _runs(key_labels_M[key_order])
-    attract_N1 = call.attract[b][query_order, None]
-    repel_N1 = call.repel[b][query_order, None]
-    modulated_N1 = (attract_N1 != 0) | (repel_N1 != 0)
-    plain = {label for label, start, end in query_runs if not modulated_N1[start:end].any()}
-    slices = {label: _signed_slices(key_runs, signs[label]) for label, _, _ in query_runs}
-    block = max(16, BLOCK_ELEMENTS // len(key_order))
-    scores_nM = query_HNd.new_empty(min(block, len(query_order)), len(key_order)).float()
-    out = torch.empty_like(query_HNd)
-    for head in range(len(query_HNd)):  # copies of one head at a time are small
-        query = query_HNd[head, query_order]
-        key, value = key_HMd[head, key_order], value_HMd[head, key_order]
+    query_order, key_order = entry.query_order, entry.key_order
+    plain = entry.plain()
+    pulls = [] if columns is None else _pulled_runs(call, entry)
+    if pulls:
+        plain = set()
+    scores_nM = entry.buffer(call.query)
+    out = torch.empty_like(call.query[b])
+    for head in range(call.heads):  # copies of one head at a time are small
+        query = call.query[b, head, query_order]
+        key, value = call.key[b, head, key_order], call.value[b, head, key_order]
         key_dM, value_Md = key.float().mT.contiguous(), value.float()
+        ends = [extreme[b, head, key_order] for extreme in columns or ()]
         sorted_out = torch.empty_like(query)
-        for label, start, end in query_runs:
+        for label, start, end in entry.query_runs:
             if label in plain:
                 # four dimensions: with three, torch builds the whole score matrix
                 part = F.scaled_dot_product_attention(
@@ -64,37 +141,116 @@ def _batch_entry(
                 )
                 sorted_out[start:end] = part[0, 0]
                 continue
-            for first in range(start, end, block):
-                last = min(first + block, end)
+            slices = entry.slices[label]
+            for first, last in entry.blocks(start, end):
                 scores = scores_nM[: last - first]
                 torch.mm(query[first:last].float() * call.scale, key_dM, out=scores)
-                # With the row's maximum at zero a positive score only shrinks: no large numbers
-                # cancel, whatever the strength.
-                scores.sub_(scores.amax(-1, keepdim=True))
-                smallest = scores.amin(-1, keepdim=True)
-                up, down = attract_N1[first:last], repel_N1[first:last]
-                for low, high, sign in slices[label]:
-                    # by plain products and sums: lerp_ and aminmax take ten times as long
-                    if sign == POSITIVE:
-                        scores[:, low:high].mul_(1 - up)
-                    else:
-                        pull = down if sign == NEGATIVE else down * call.soft_share
-                        scores[:, low:high].mul_(1 - pull).add_(pull * smallest)
+                largest_n1 = _modulate(call, entry, scores, slices, first, last)
+                if pulls:
+                    _pull(scores, largest_n1, slices, pulls, ends)
                 torch.softmax(scores, -1, out=scores)
                 sorted_out[first:last] = torch.mm(scores, value_Md).to(out.dtype)
         out[head, query_order] = sorted_out
     return out
 
 
-def _runs(sorted_labels: Tensor) -> list[tuple[int, int, int]]:
-    """Label, start and end of every run of equal labels."""
+def _modulate(
+    call: AttentionCall, entry: _Entry, scores: Tensor, slices: list[Slice], first: int, last: int
+) -> Tensor:
+    """Move the scores of rows ``first`` to ``last``, less the row's maximum, which is returned."""
+    # With the row's maximum at zero a positive score only shrinks: no large numbers cancel,
+    # whatever the strength.
+    largest = scores[:, : entry.modulated].amax(-1, keepdim=True)
+    scores.sub_(largest)
+    smallest = scores[:, : entry.modulated].amin(-1, keepdim=True)
+    up, down = entry.attract_N1[first:last], entry.repel_N1[first:last]
+    for low, high, sign in slices:
+        # by plain products and sums: lerp_ and aminmax take ten times as long
+        if sign == POSITIVE:
+            scores[:, low:high].mul_(1 - up)
+        elif sign != NEUTRAL:
+            pull = down if sign == NEGATIVE else down * call.soft_share
+            scores[:, low:high].mul_(1 - pull).add_(pull * smallest)
+    return largest
+
+
+def _pulled_runs(call: AttentionCall, entry: _Entry) -> list[tuple[int, int, float]]:
+    """Start, end and κ of the runs of keys that are pulled along their columns."""
+    assert call.columns is not None
+    strengths = torch.where(pulled_classes(call), call.columns, 0.0).tolist()
+    return [
+        (start, end, strengths[label]) for label, start, end in entry.key_runs if strengths[label]
+    ]
+
+
+def _pull(
+    scores: Tensor,
+    largest_n1: Tensor,
+    slices: list[Slice],
+    pulls: list[tuple[int, int, float]],
+    ends: list[Tensor],
+) -> None:
+    """Move scores, which are less their row's maximum, towards their columns' ends, (M, m)."""
+    largest_M, smallest_M = ends
+    for start, end, strength in pulls:
+        sign = next(sign for low, high, sign in slices if low <= start < high)
+        towards = (largest_M if sign == POSITIVE else smallest_M)[start:end]
+        scores[:, start:end].mul_(1 - strength).add_(strength * (towards - largest_n1))
+
+
+def partials(call: AttentionCall) -> Partials:
+    """The terms of equation (3), in float32."""
+    result = Partials.empty(call.query, call.present)
+    for b, entry in enumerate(_entries(call)):
+        if len(entry.key_order):
+            for head in range(call.heads):
+                _partials_of_head(call, b, head, entry, result)
+    return result
+
+
+def _partials_of_head(
+    call: AttentionCall, b: int, head: int, entry: _Entry, result: Partials
+) -> None:
+    """Write one head's into ``result``."""
+    query = call.query[b, head, entry.query_order].float() * call.scale
+    key_dM = call.key[b, head, entry.key_order].float().mT.contiguous()
+    value_Md = call.value[b, head, entry.key_order].float()
+    buffer_nM = entry.buffer(call.query)
+    for label, start, end in entry.query_runs:
+        of_sign = {
+            sign: [slice(low, high) for low, high, its in entry.slices[label] if its == sign]
+            for sign in result.signs
+        }
+        values = {
+            sign: torch.cat([value_Md[part] for part in parts])
+            for sign, parts in of_sign.items()
+            if parts
+        }
+        for first, last in entry.blocks(start, end):
+            rows = entry.query_order[first:last]
+            scores = torch.mm(query[first:last], key_dM, out=buffer_nM[: last - first])
+            if entry.modulated:
+                modulated = scores[:, : entry.modulated]
+                result.largest_BHN[b, head][rows] = modulated.amax(-1)
+                result.smallest_BHN[b, head][rows] = modulated.amin(-1)
+            up, down = entry.attract_N1[first:last], entry.repel_N1[first:last]
+            factors = {POSITIVE: 1 - up, NEGATIVE: 1 - down, SOFT: 1 - down * call.soft_share}
+            for sign, value in values.items():
+                part = torch.cat([scores[:, columns] for columns in of_sign[sign]], 1)
+                part = part * factors[sign] if sign in factors else part
+                index = result.signs.index(sign)
+                result.log_sums_SBHN[index, b, head][rows] = part.logsumexp(-1)
+                result.outputs_SBHNd[index, b, head][rows] = part.softmax(-1) @ value
+
+
+def _runs(sorted_labels: Tensor) -> list[Run]:
     labels, counts = sorted_labels.unique_consecutive(return_counts=True)
     ends = counts.cumsum(0)
     starts = ends - counts
     return list(zip(labels.tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
-def _signed_slices(key_runs: list[tuple[int, int, int]], signs: Tensor) -> list[Slice]:
+def _signed_slices(key_runs: list[Run], signs: Tensor) -> list[Slice]:
     """The key runs, neighbours of one sign joined."""
     slices: list[Slice] = []
     for label, start, end in key_runs:
@@ -106,4 +262,4 @@ def _signed_slices(key_runs: list[tuple[int, int, int]], signs: Tensor) -> list[
     return slices
 
 
-BACKEND = Backend("rows", run, features=frozenset({"soft"}))
+BACKEND = Backend("rows", run, features=frozenset(FEATURES), partials=partials)

@@ -23,6 +23,7 @@ from grainspec_runtime.attention.backends.backend import Backend
 from grainspec_runtime.attention.backends.fallback import attempt, warn_fallback
 from grainspec_runtime.attention.backends.kernel_inputs import prepared
 from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.partial_result import Partials
 from grainspec_runtime.attention.tuning import Tile, key_of, tuned_tile
 
 FEW_KEYS = 512
@@ -40,14 +41,29 @@ INTERPRETER_SHARED_MEMORY = 227 * 1024
 
 def run(call: AttentionCall) -> Tensor:
     """Equation (2) or (3) of :mod:`grainspec_runtime.attention.operator`, by kernel."""
+    # Triton launches on torch's current device, which can differ from the tensors'.
+    with torch.cuda.device_of(call.query):
+        out = _launch(_ready(call))
+    return out[..., : call.width].to(call.query.dtype)
+
+
+def partials(call: AttentionCall) -> Partials:
+    """The terms of equation (3), by the portable kernel."""
+    from grainspec_runtime.attention.backends import triton_kernel
+
+    ready = _ready(call)
+    with torch.cuda.device_of(call.query):
+        tile = _tile(ready, _shared_memory(call.query.device))
+        result = triton_kernel.launch_partials(ready, tile)
+    return replace(result, outputs_SBHNd=result.outputs_SBHNd[..., : call.width])
+
+
+def _ready(call: AttentionCall) -> AttentionCall:
     ready = prepared(call)
     if interpreted() and call.query.dtype == torch.bfloat16:  # multiplied wrongly there
         query, key, value = ready.query.float(), ready.key.float(), ready.value.float()
         ready = replace(ready, query=query, key=key, value=value)
-    # Triton launches on torch's current device, which can differ from the tensors'.
-    with torch.cuda.device_of(call.query):
-        out = _launch(ready)
-    return out[..., : call.width].to(call.query.dtype)
+    return ready
 
 
 def _launch(call: AttentionCall) -> Tensor:
@@ -56,7 +72,8 @@ def _launch(call: AttentionCall) -> Tensor:
     memory = _shared_memory(call.query.device)
     few = call.keys <= FEW_KEYS
     fits = call.width <= 128 or memory >= LARGE_SHARED_MEMORY
-    if call.soft is not None or (few and call.width > NARROW and fits):
+    unsigned = call.neutral is not None or call.masked is not None  # not in the kernel of few keys
+    if not unsigned and (call.soft is not None or (few and call.width > NARROW and fits)):
         return triton_few_keys_kernel.launch(call, small_tiles=not fits)
     out = None if few or interpreted() else _by_hopper(call)
     return triton_kernel.launch(call, _tile(call, memory)) if out is None else out
@@ -130,7 +147,8 @@ BACKEND = Backend(
     devices=("cuda", "cpu"),  # cpu: through the interpreter
     dtypes=(torch.float16, torch.bfloat16, torch.float32),
     widest=256,
-    features=frozenset({"soft"}),
+    features=frozenset({"soft", "neutral", "masked"}),
+    partials=partials,
     probe=_probe,
     compiles=True,
 )

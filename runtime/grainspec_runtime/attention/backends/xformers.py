@@ -10,6 +10,7 @@ extremes are computed in a separate pass, in float32.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -17,7 +18,8 @@ from torch import Tensor
 
 from grainspec_runtime.attention.backends.backend import Backend
 from grainspec_runtime.attention.call import AttentionCall
-from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, SOFT, signs_of
+from grainspec_runtime.attention.class_order import MASKED, NEGATIVE, NEUTRAL, POSITIVE, SOFT
+from grainspec_runtime.attention.partial_result import Partials
 
 BLOCK_ELEMENTS = 1 << 24
 """Scores held at a time to find the extremes (64 MiB in float32)."""
@@ -25,62 +27,85 @@ BLOCK_ELEMENTS = 1 << 24
 
 def run(call: AttentionCall) -> Tensor:
     """Equation (3), for each class and pair of strengths in turn."""
-    query, scale = call.query, call.scale
-    if scale < 0:  # a kernel may take the larger product for the larger score
-        query, scale = -query, -scale
-    out = torch.empty_like(query)
-    signs = signs_of(call.relation, call.soft)
-    query_labels_BN, key_labels_BM = call.labels()
+    call = _unsigned(call)
+    out = torch.zeros_like(call.query)
+    signs, (query_labels_BN, key_labels_BM) = call.signs(), call.labels()
     for b in range(call.batch):
         kinds_K3, kind_N = _kinds(query_labels_BN[b], call.attract[b], call.repel[b])
-        key, value = call.key[b], call.value[b]
         for index, (label, attract, repel) in enumerate(kinds_K3.tolist()):
             rows = (kind_N == index).nonzero()[:, 0]
-            q_Hnd = query[b][:, rows]
+            q_Hnd = call.query[b][:, rows]
             if label < 0:
-                out[b][:, rows] = plain_attention(q_Hnd, key, value, scale)[0]
+                present = (signs[0, key_labels_BM[b]] != MASKED).nonzero()[:, 0]
+                if len(present):
+                    k_Hmd, v_Hmd = call.key[b][:, present], call.value[b][:, present]
+                    out[b][:, rows] = plain_attention(q_Hnd, k_Hmd, v_Hmd, call.scale)[0]
                 continue
             sign_M = signs[int(label)][key_labels_BM[b]]
-            strengths = {POSITIVE: attract, NEGATIVE: repel, SOFT: repel * call.soft_share}
-            modulated = _modulated(q_Hnd, key, value, sign_M, strengths, scale)
-            out[b][:, rows] = modulated.to(out.dtype)
+            part = _partials_of_kind(call, b, q_Hnd, sign_M, attract, repel)
+            up, down = call.attract[b, rows], call.repel[b, rows]
+            modulated, _ = part.finished(up, down, call.soft_share)
+            out[b][:, rows] = modulated[0].to(out.dtype)
     return out
 
 
-def _kinds(labels_N: Tensor, attract_N: Tensor, repel_N: Tensor) -> tuple[Tensor, Tensor]:
+def partials(call: AttentionCall) -> Partials:
+    """The terms of equation (3)."""
+    call = _unsigned(call)
+    result = Partials.empty(call.query, call.present)
+    signs, (query_labels_BN, key_labels_BM) = call.signs(), call.labels()
+    for b in range(call.batch):
+        strengths = call.attract[b], call.repel[b]
+        kinds_K3, kind_N = _kinds(query_labels_BN[b], *strengths, join_plain=False)
+        for index, (label, attract, repel) in enumerate(kinds_K3.tolist()):
+            rows = (kind_N == index).nonzero()[:, 0]
+            sign_M = signs[int(label)][key_labels_BM[b]]
+            part = _partials_of_kind(call, b, call.query[b][:, rows], sign_M, attract, repel)
+            result.outputs_SBHNd[:, b][:, :, rows] = part.outputs_SBHNd[:, 0]
+            result.log_sums_SBHN[:, b][:, :, rows] = part.log_sums_SBHN[:, 0]
+            result.largest_BHN[b][:, rows] = part.largest_BHN[0]
+            result.smallest_BHN[b][:, rows] = part.smallest_BHN[0]
+    return result
+
+
+def _unsigned(call: AttentionCall) -> AttentionCall:
+    """The call without a negative scale: kernels may take the larger product for the larger."""
+    return replace(call, query=-call.query, scale=-call.scale) if call.scale < 0 else call
+
+
+def _kinds(
+    labels_N: Tensor, attract_N: Tensor, repel_N: Tensor, *, join_plain: bool = True
+) -> tuple[Tensor, Tensor]:
     """Distinct (label, λ⁺, λ⁻), ``[K, 3]``, and each query's index; unmodulated rows have -1s."""
     kinds_N3 = torch.stack([labels_N.double(), attract_N.double(), repel_N.double()], 1)
-    plain_N = (attract_N == 0) & (repel_N == 0)
-    kinds_N3 = kinds_N3.masked_fill(plain_N[:, None], -1.0)
+    if join_plain:
+        plain_N = (attract_N == 0) & (repel_N == 0)
+        kinds_N3 = kinds_N3.masked_fill(plain_N[:, None], -1.0)
     kinds_K3, kind_N = kinds_N3.unique(dim=0, return_inverse=True)
     return kinds_K3, kind_N
 
 
-def _modulated(
-    q_Hnd: Tensor,
-    k_HMd: Tensor,
-    v_HMd: Tensor,
-    sign_M: Tensor,
-    strengths: dict[int, float],
-    scale: float,
-) -> Tensor:
-    """Queries of one class and one λ for each sign; float32 ``[H, n, d]``."""
-    largest_Hn, smallest_Hn = _extremes(q_Hnd, k_HMd, scale)
-    outputs, weights = [], []
-    for sign, strength in strengths.items():
+def _partials_of_kind(
+    call: AttentionCall, b: int, q_Hnd: Tensor, sign_M: Tensor, attract: float, repel: float
+) -> Partials:
+    """Those of queries of one class and one λ for each sign, as a batch of one."""
+    result = Partials.empty(q_Hnd[None], call.present)
+    key, value, scale = call.key[b], call.value[b], call.scale
+    strengths = {POSITIVE: attract, NEGATIVE: repel, SOFT: repel * call.soft_share, NEUTRAL: 0.0}
+    for index, sign in enumerate(call.present):
         keys = (sign_M == sign).nonzero()[:, 0]
         if len(keys):
             o_Hnd, l_Hn = plain_attention(
-                q_Hnd, k_HMd[:, keys], v_HMd[:, keys], (1 - strength) * scale
+                q_Hnd, key[:, keys], value[:, keys], (1 - strengths[sign]) * scale
             )
-            extreme_Hn = largest_Hn if sign == POSITIVE else smallest_Hn
-            outputs.append(o_Hnd.float())
-            weights.append(l_Hn + strength * extreme_Hn)
-    shares = torch.stack(weights).softmax(0)
-    total = torch.zeros_like(outputs[0])
-    for share_Hn, o_Hnd in zip(shares, outputs, strict=True):
-        total = total + share_Hn[..., None] * o_Hnd
-    return total
+            result.outputs_SBHNd[index, 0] = o_Hnd
+            result.log_sums_SBHN[index, 0] = l_Hn
+    modulated = ((sign_M != NEUTRAL) & (sign_M != MASKED)).nonzero()[:, 0]
+    if len(modulated):
+        largest_Hn, smallest_Hn = _extremes(q_Hnd, key[:, modulated], scale)
+        result.largest_BHN[0] = largest_Hn
+        result.smallest_BHN[0] = smallest_Hn
+    return result
 
 
 def _extremes(q_Hnd: Tensor, k_Hmd: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -120,4 +145,10 @@ def probe(device: torch.device, dtype: torch.dtype, width: int) -> str | None:
     return None
 
 
-BACKEND = Backend("xformers", run, features=frozenset({"soft"}), probe=probe)
+BACKEND = Backend(
+    "xformers",
+    run,
+    features=frozenset({"soft", "neutral", "masked"}),
+    partials=partials,
+    probe=probe,
+)

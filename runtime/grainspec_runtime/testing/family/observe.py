@@ -47,6 +47,17 @@ class Probe:
         self.repeated.clear()
         self.across.clear()
 
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Do nothing: passes are told apart by their order."""
+
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return True, so that every layer is seen."""
+        return True
+
+    def is_plain(self, layer: AttentionLayer) -> bool:
+        """Return False, so that every layer is seen."""
+        return False
+
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
@@ -78,6 +89,17 @@ class ByDefinition:
     def begin_step(self, step: int, steps: int, timestep: float) -> None:
         """Set the step."""
         self.at = Pass(step, steps, timestep)
+
+    def begin_pass(self, index: int, passes: int) -> None:
+        """Do nothing: passes are told apart by their order."""
+
+    def reaches(self, layer: AttentionLayer) -> bool:
+        """Return True, so that every layer is seen."""
+        return True
+
+    def is_plain(self, layer: AttentionLayer) -> bool:
+        """Return False, so that every layer is seen."""
+        return False
 
     def self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor

@@ -23,7 +23,7 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec_runtime.backbones.family import Checkpoint, Family
+from grainspec_runtime.backbones.family import Checkpoint, Family, present_parts
 from grainspec_runtime.backbones.registry import family_of
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.folder import ModelFolder
@@ -86,7 +86,7 @@ class Subject:
 
     def load(self, options: LoadOptions) -> Checkpoint:
         """Load the model."""
-        weighted, parts = self.family.weighted, self.family.parts[self.located.pipeline]
+        weighted, parts = self.family.weighted, present_parts(self.family, self.located)
         return self.family.load(find_weights(self.located, Path(), weighted, parts), options)
 
     @property

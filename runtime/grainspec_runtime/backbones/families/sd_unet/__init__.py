@@ -40,6 +40,9 @@ class StableDiffusionUNets:
     name = "Stable Diffusion 1.x, 2.x or XL"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
+    optional: Sequence[str] = ()
+    kin: Sequence[str] = ("StableDiffusion",)
+    example = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     parts: Mapping[str, Mapping[str, str]] = {
         "StableDiffusionPipeline": _PARTS,
         "StableDiffusionXLPipeline": {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from safetensors.torch import load_file
 
-from grainspec.diagnostics import Diagnostic, fail
-from grainspec_runtime.models.additions import Embedding, Lora, check_lora, new_word
-from grainspec_runtime.models.lora_file import OTHER_LORA, LoraFile, read_lora
+from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.backbones.loras import layers_with, load_lora, no_fit, unused_modules
+from grainspec_runtime.models.additions import Embedding, Lora, new_word
+from grainspec_runtime.models.lora_file import OTHER_LORA
 
 
 def load_embeddings(pipe: Any, embeddings: Sequence[Embedding]) -> None:
@@ -39,21 +40,15 @@ def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> list[Diagnostic]:
     findings = []
     names = [f"lora{index}" for index in range(len(loras))]
     for name, lora in zip(names, loras, strict=True):
-        check_lora(lora)
-        file = read_lora(lora.path)
-        try:
-            pipe.load_lora_weights(load_file(lora.path), adapter_name=name)  # never pickle
-        except (ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
-            reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            message = f"the LoRA {lora.path} does not fit the model: {reason[0].strip()}"
-            raise fail("G508", message, OTHER_LORA) from error
-        layers = _layers_with(pipe, name)
+        file = load_lora(pipe, lora, name, OTHER_LORA)
+        layers = {
+            part: layers_with(getattr(pipe, network), name)
+            for network, part in _COMPONENTS.items()
+            if getattr(pipe, network, None) is not None
+        }
         if not any(layers.values()):
-            message = (
-                f"the LoRA {lora.path} does not fit the model: no layer of the model has its names"
-            )
-            raise fail("G508", message, OTHER_LORA)
-        findings += _unused(file, layers)
+            raise no_fit(lora, "no layer of the model has its names", OTHER_LORA)
+        findings += unused_modules(file, layers, OTHER_LORA)
     pipe.set_adapters(names, [lora.scale for lora in loras])
     pipe.fuse_lora(adapter_names=names)
     pipe.unload_lora_weights()
@@ -61,29 +56,3 @@ def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> list[Diagnostic]:
 
 
 _COMPONENTS = {"unet": "UNet", "text_encoder": "text encoder", "text_encoder_2": "text encoder 2"}
-
-
-def _layers_with(pipe: Any, name: str) -> dict[str, int]:
-    """Count the layers of each component that have weights of the LoRA ``name``."""
-    networks = {part: getattr(pipe, name, None) for name, part in _COMPONENTS.items()}
-    return {
-        part: sum(name in getattr(layer, "lora_A", ()) for layer in network.modules())
-        for part, network in networks.items()
-        if network is not None
-    }
-
-
-def _unused(file: LoraFile, layers: Mapping[str, int]) -> list[Diagnostic]:
-    """Return a warning if a LoRA has modules that no layer of the model took."""
-    counts = file.counts
-    used = {part: min(layers.get(part, 0), count) for part, count in counts.items()}
-    total, taken = counts.total(), sum(used.values())
-    if taken == total:
-        return []
-    parts = ", ".join(f"{part} {used[part]} of {counts[part]}" for part in sorted(used))
-    ranks = " and ".join(map(str, file.ranks)) or "unknown"
-    message = (
-        f"the LoRA {file.path} fits the model in part: the model has layers for {taken} of its "
-        f"{total} modules ({parts}; rank {ranks})"
-    )
-    return [Diagnostic("G526", message, f"The others have no effect. {OTHER_LORA}")]

@@ -17,10 +17,10 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizerFast,
-    PreTrainedModel,
 )
 
 from grainspec.diagnostics import GrainError, fail, reason_of
+from grainspec_runtime.backbones.components import load_component
 from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
 from grainspec_runtime.backbones.families.sd_unet.load_file import parts_of_file
@@ -40,25 +40,6 @@ _CLASSES: dict[str, Any] = {
 }
 
 
-ATTENTION = "sdpa"
-"""The attention of text encoders, the default of transformers. Without it a model's configuration
-could name another: even one that is downloaded from the hub."""
-
-
-def _whole(model: Any, folder: Path) -> Any:
-    """Load a component with all its weights; transformers only warns if some are missing."""
-    names = [path.name for path in folder.glob("*.safetensors")]
-    variant = "fp16" if all(".fp16" in name for name in names) else None
-    settings: dict[str, Any] = {"use_safetensors": True, "variant": variant}
-    if issubclass(model, PreTrainedModel):
-        settings |= {"attn_implementation": ATTENTION, "trust_remote_code": False}
-    loaded, loading = model.from_pretrained(folder, output_loading_info=True, **settings)
-    missing = sorted(loading["missing_keys"])
-    if missing:
-        raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
-    return loaded
-
-
 def load(
     model: ModelFolder, options: LoadOptions, parts: Iterable[str], weighted: Sequence[str]
 ) -> StableDiffusion:
@@ -74,6 +55,9 @@ def load(
     cannot be combined.
     """
     device = torch.device(options.device) if options.device else best_device()
+    if options.offload == "group":
+        message = f"`--offload group` is for video transformers, but {model.name} has a UNet"
+        raise fail("G545", message, "Use `--offload model` or `--offload sequential`.", model.span)
     if options.offload == "sequential" and (options.compile or device.type == "cpu"):
         raise ValueError("sequential offload requires a GPU, and cannot be combined with `compile`")
     folder, span, parts = model.folder, model.span, list(parts)
@@ -86,7 +70,7 @@ def load(
         if model.file:
             loaded = parts_of_file(model, model.file.path, _tokenizers(folder, parts), scheduler)
         else:
-            loaded = {part: _whole(_CLASSES[part], folder / part) for part in networks}
+            loaded = {part: load_component(_CLASSES[part], folder / part) for part in networks}
             loaded |= _tokenizers(folder, parts) | {"scheduler": scheduler}
     except GrainError:
         raise

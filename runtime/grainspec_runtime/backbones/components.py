@@ -1,0 +1,56 @@
+"""Load a checkpoint's component with diffusers' or transformers' own ``from_pretrained``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import logging as of_diffusers
+from transformers import PreTrainedModel
+from transformers.utils import logging as of_transformers
+
+ATTENTION = "sdpa"
+"""The attention of text encoders, the default of transformers. Without it a model's configuration
+could name another: even one that is downloaded from the hub."""
+
+
+def load_component(model: Any, folder: Path, *, dtype: torch.dtype | None = None) -> Any:
+    """Load a network from safetensors, with all its weights.
+
+    transformers only warns if some are missing. ``dtype`` is passed to ``from_pretrained``, which
+    keeps the parts in float32 that the class says must stay so; None loads what is saved. Raises
+    ValueError if weights are missing, and as ``from_pretrained`` does.
+    """
+    names = [path.name for path in folder.glob("*.safetensors")]
+    variant = "fp16" if all(".fp16" in name for name in names) else None
+    settings: dict[str, Any] = {"use_safetensors": True, "variant": variant}
+    if issubclass(model, PreTrainedModel):
+        settings |= {"attn_implementation": ATTENTION, "trust_remote_code": False}
+    if dtype is not None:
+        settings["dtype" if issubclass(model, PreTrainedModel) else "torch_dtype"] = dtype
+    with _without_bars():
+        loaded, loading = model.from_pretrained(folder, output_loading_info=True, **settings)
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
+    return loaded
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Hide the progress bars of loading, which would break those of a run."""
+    shown = [library for library in (of_diffusers, of_transformers) if _has_bars(library)]
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
+
+
+def _has_bars(library: Any) -> bool:
+    return bool(library.is_progress_bar_enabled())

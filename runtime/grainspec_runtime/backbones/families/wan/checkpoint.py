@@ -1,0 +1,217 @@
+"""A loaded Wan checkpoint (2.1, 2.2, VACE, image to video), as a stock pipeline.
+
+Dimensions: P passes, F latent frames, c channels, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grainspec.diagnostics import Diagnostic, fail
+from grainspec.model.spec import Control, Inject, Modulation, Sampler
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.families.wan import latents as clips
+from grainspec_runtime.backbones.families.wan.experts import Experts
+from grainspec_runtime.backbones.families.wan.image import ImageInputs
+from grainspec_runtime.backbones.families.wan.inputs import TextInputs
+from grainspec_runtime.backbones.families.wan.install import installed
+from grainspec_runtime.backbones.families.wan.memory import WanMemory
+from grainspec_runtime.backbones.families.wan.offload import Using
+from grainspec_runtime.backbones.families.wan.prompts import (
+    EncodedPrompt,
+    TextEncoder,
+    encode_target,
+)
+from grainspec_runtime.backbones.families.wan.vace import VaceControls, VaceInputs
+from grainspec_runtime.backbones.family import SourceFeatures
+from grainspec_runtime.flow.trajectories import Trajectories
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.modulation.clip import ClipAttention
+from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, CrossAttentionRule
+from grainspec_runtime.schedules.flow_matching import FlowSchedule
+
+_INPUTS = {"WanVACEPipeline": VaceInputs, "WanImageToVideoPipeline": ImageInputs}
+
+
+class Wan:
+    """A frozen Wan checkpoint, as a stock pipeline.
+
+    It runs on ``device`` in ``dtype``; the VAE has full precision. The text encoder is loaded where
+    prompts are encoded. The models that are shown a clip, VACE and image to video, are shown the
+    last one that was encoded. The members are those of
+    :class:`grainspec_runtime.backbones.family.Checkpoint`.
+    """
+
+    file: Path | None = None
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        pipe: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        text: TextEncoder,
+        using: Using,
+        sizes: Mapping[str, int],
+        findings: Sequence[Diagnostic] = (),
+    ) -> None:
+        self.name, self.folder = name, folder
+        self.pipe = pipe
+        self.device, self.dtype = device, dtype
+        self.text = text
+        self.findings = tuple(findings)
+        self.experts = Experts(pipe, changed=pipe.maybe_free_model_hooks)
+        self._inputs = _INPUTS.get(type(pipe).__name__, TextInputs)(pipe, device, dtype, using)
+        self._using = using
+        self._sizes = dict(sizes)
+        self._attention: Attention | None = None
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        """The transformer, or both experts."""
+        return self.experts.module
+
+    @property
+    def schedule(self) -> FlowSchedule:
+        """The noise schedule."""
+        return FlowSchedule(self.pipe.scheduler)
+
+    @property
+    def memory(self) -> WanMemory:
+        """The memory that its components need, estimated from their sizes."""
+        return WanMemory(
+            self.pipe.transformer.config, self.pipe.vae.config, self._sizes, self.dtype.itemsize
+        )
+
+    def encode_prompt(self, text: str) -> EncodedPrompt:
+        """Encode a prompt for the transformers."""
+        return self.text.encode(text)
+
+    def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
+        """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
+        return encode_target(plan, self.text.encode)
+
+    def encode_clip(self, frames: Frames) -> Tensor:
+        """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
+
+        Raises GrainError (G505) for NaN or infinity.
+        """
+        self.text.release()
+        with self._using("vae"):
+            latents = clips.encode_clip(self.pipe.vae, frames, self.device)
+        self._inputs.begin(frames)
+        return latents
+
+    def decode_clip(self, latents_Fchw: Tensor) -> Frames:
+        """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""
+        self.text.release()
+        with self._using("vae"):
+            return clips.decode_clip(self.pipe.vae, latents_Fchw, self.device)
+
+    def condition(
+        self, prompts: Sequence[EncodedPrompt], latents_Fchw: Tensor
+    ) -> tuple[EncodedPrompt, ...]:
+        """Return the prompts, one for each pass."""
+        return tuple(prompts)
+
+    def load_controls(
+        self, controls: Sequence[Control], pictures: Sequence[Frames], base: Path
+    ) -> VaceControls | None:
+        """Make the control video of a clip; None if there are no controls."""
+        if not controls:
+            return None
+        if not isinstance(self._inputs, VaceInputs):
+            message = f"{self.name} does not follow controls"
+            raise fail("G546", message, "Use a VACE checkpoint of Wan.", controls[0].span)
+        return self._inputs.controls(controls, pictures, self.name)
+
+    def predict(
+        self,
+        x_PFchw: Tensor,
+        t: Tensor,
+        conditioning: tuple[EncodedPrompt, ...],
+        frames: Sequence[int],
+        *,
+        step: int,
+        steps: int,
+        controls: VaceControls | None = None,
+    ) -> Tensor:
+        """Run the expert for ``t``, one pass at a time: float32 ``[P * F, c, h, w]``."""
+        self.text.release()
+        network = self.experts.at(float(t))
+        velocities = []
+        for index, prompt in enumerate(conditioning):
+            latents = clips.clip_layout(x_PFchw[index * len(frames) :][: len(frames)])
+            inputs = self._inputs.of(latents, t, frames, controls, step=step, steps=steps)
+            if self._attention is not None:
+                self._attention.begin_pass(index, len(conditioning))
+            with network.cache_context(pass_name(conditioning, index)):
+                velocity = network(
+                    **inputs, encoder_hidden_states=prompt.words, return_dict=False
+                )[0]
+            velocities.append(clips.frame_layout(velocity.float()))
+        return torch.cat(velocities)
+
+    def guidance_at(self, sampler: Sampler, t: float) -> float:
+        """Return the scale of guidance of the expert for a timestep."""
+        return self.experts.guidance(sampler, t)
+
+    def attention(
+        self,
+        frames: int,
+        settings: Modulation,
+        *,
+        plan: MaskPlan | None = None,
+        backend: str = "auto",
+        paths: Mapping[int, Trajectories] | None = None,
+        cross_rule: CrossAttentionRule | None = None,
+        recorder: AttentionRecorder | None = None,
+    ) -> ClipAttention:
+        """Return the attention over ``frames`` latent frames; unmodulated without a plan."""
+        return ClipAttention(
+            frames,
+            plan=plan,
+            backend=backend,
+            device=self.device,
+            cross_rule=cross_rule,
+            recorder=recorder,
+        )
+
+    @contextmanager
+    def installed(self, attention: Attention) -> Iterator[None]:
+        """Compute the attention of the transformers with ``attention`` inside the block."""
+        before, self._attention = self._attention, attention
+        try:
+            with installed(self.experts.networks, attention):
+                yield
+        finally:
+            self._attention = before
+
+    def pass_facts(self, settings: Modulation) -> dict[str, Any]:
+        """Return nothing: all settings change modulated passes only."""
+        return {}
+
+    def source_features(self, inject: Inject) -> SourceFeatures:
+        """Raise GrainError (G504): features of a transformer are not injected."""
+        message = f"{self.name} is a transformer, into which no features are injected"
+        raise fail("G504", message, "Remove `inject`.", inject.span)
+
+
+def pass_name(conditioning: Sequence[EncodedPrompt], index: int) -> str:
+    """Return the name under which caches on the transformers keep a pass.
+
+    Passes of the target prompt are ``uncond`` and ``cond``, as in diffusers' pipelines, those of
+    the source prompt ``src_uncond`` and ``src_cond``.
+    """
+    name = "cond" if index == len(conditioning) - 1 else "uncond"
+    return name if conditioning[-1].is_target else f"src_{name}"
+
+

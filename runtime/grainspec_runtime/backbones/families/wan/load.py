@@ -1,0 +1,130 @@
+"""Load a Wan checkpoint's components with diffusers' own methods, as a stock pipeline."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from torch import nn
+
+from grainspec.diagnostics import GrainError, fail, reason_of
+from grainspec_runtime.backbones.components import load_component
+from grainspec_runtime.backbones.families.wan.checkpoint import Wan
+from grainspec_runtime.backbones.families.wan.loras import fuse_loras
+from grainspec_runtime.backbones.families.wan.offload import offload, user
+from grainspec_runtime.backbones.families.wan.prompts import TextEncoder
+from grainspec_runtime.device import best_device
+from grainspec_runtime.models.folder import ModelFolder
+from grainspec_runtime.models.options import LoadOptions
+
+_PIPELINES = {
+    "WanPipeline": "WanPipeline",
+    "WanVideoToVideoPipeline": "WanPipeline",
+    "WanVACEPipeline": "WanVACEPipeline",
+    "WanImageToVideoPipeline": "WanImageToVideoPipeline",
+}
+"""The pipeline that is assembled, by the one that a checkpoint names."""
+_FULL_PRECISION = ("vae", "image_encoder")
+"""Networks that stay in float32, as the model cards load them."""
+_SETTINGS = ("boundary_ratio", "expand_timesteps")
+
+
+def load(model: ModelFolder, options: LoadOptions) -> Wan:
+    """Load a Wan checkpoint, in bfloat16 on a GPU and in float32 on a CPU.
+
+    Networks are loaded from safetensors only, by classes of diffusers and transformers. The parts
+    of the transformers that their classes keep in float32 stay so, as do VAE and image encoder.
+    LoRAs are fused in the transformers' precision, so they do not slow down sampling.
+
+    Raises GrainError: G502 if weights are missing or broken, G508 if a LoRA does not fit the model
+    or a textual inversion is given, G501 if LoRAs are given and peft is not installed; ValueError
+    if options cannot be combined.
+    """
+    device = torch.device(options.device) if options.device else best_device()
+    if options.offload == "sequential" and (options.compile or device.type == "cpu"):
+        raise ValueError("sequential offload requires a GPU, and cannot be combined with `compile`")
+    if options.embeddings:
+        message = f"{model.name} has a T5 text encoder, for which there are no textual inversions"
+        raise fail("G508", message, "Remove `--embedding`, or train a LoRA.", model.span)
+    dtype = options.dtype
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    names = {
+        name: entry[1]
+        for name, entry in model.index.items()
+        if isinstance(entry, list) and isinstance(entry[-1], str)
+    }
+    read = partial(_component, model, names, dtype)
+    parts = {name: read(name) for name in names if name != "text_encoder"}
+    pipe = _assembled(model, parts)
+    findings = fuse_loras(pipe, options.loras)
+    sizes = {
+        name: sum(it.numel() * it.element_size() for it in part.parameters())
+        for name, part in parts.items()
+        if isinstance(part, nn.Module)
+    }
+    text = TextEncoder(
+        pipe,
+        partial(read, "text_encoder"),
+        device=device,
+        dtype=dtype,
+        offload=options.offload,
+    )
+    offload(pipe, options.offload, device)
+    if options.vae_slicing:
+        pipe.vae.enable_slicing()
+    if options.vae_tiling:
+        pipe.vae.enable_tiling()
+    if options.compile:
+        for name in ("transformer", "transformer_2"):
+            if name in parts:
+                parts[name].compile()
+    return Wan(
+        name=model.name,
+        folder=model.folder,
+        pipe=pipe,
+        device=device,
+        dtype=dtype,
+        text=text,
+        using=user(pipe, options.offload, device),
+        sizes={**sizes, "text_encoder": text.size},
+        findings=tuple(findings),
+    )
+
+
+def _component(model: ModelFolder, names: dict[str, str], dtype: torch.dtype, name: str) -> Any:
+    """Load a component, a network onto the CPU and frozen."""
+    folder = model.folder / name
+    try:
+        if name.startswith("tokenizer"):
+            return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        if name == "image_processor":
+            return transformers.CLIPImageProcessor.from_pretrained(folder)
+        if name == "scheduler":
+            return getattr(diffusers, names[name]).from_pretrained(folder)
+        library = diffusers if hasattr(diffusers, names[name]) else transformers
+        network = load_component(
+            getattr(library, names[name]),
+            folder,
+            dtype=torch.float32 if name in _FULL_PRECISION else dtype,
+        )
+        return network.eval().requires_grad_(False)
+    except GrainError:
+        raise
+    except Exception as error:
+        # For a broken checkpoint diffusers, transformers and tokenizers raise dozens of types.
+        message = f"the model {model.name} cannot be loaded: {reason_of(error)}"
+        cure = "Check that the model's download is complete."
+        raise fail("G502", message, cure, model.span) from error
+
+
+def _assembled(model: ModelFolder, parts: dict[str, Any]) -> Any:
+    """Assemble the stock pipeline; the text encoder is lent to it where it encodes."""
+    pipeline = getattr(diffusers, _PIPELINES[model.pipeline])
+    settings = {key: model.index[key] for key in _SETTINGS if key in model.index}
+    if pipeline is diffusers.WanVACEPipeline:
+        settings.pop("expand_timesteps", None)
+    return pipeline(**parts, **settings, text_encoder=None)

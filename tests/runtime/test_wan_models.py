@@ -1,0 +1,327 @@
+"""Loaded checkpoints of Wan, compared with diffusers' own pipelines.
+
+Dimensions: P passes, F latent frames, c channels, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.pipelines.wan import pipeline_wan_i2v, pipeline_wan_vace
+from PIL import Image
+from torch import Tensor
+from wan import VARIANTS, WanVariant, tiny_wan
+
+from grainspec.diagnostics import GrainError
+from grainspec.model.spec import Control, Sampler
+from grainspec_runtime.backbones.families.wan.checkpoint import Wan
+from grainspec_runtime.backbones.families.wan.load import load
+from grainspec_runtime.models.locate import locate
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.additions import Lora
+from grainspec_runtime.models.options import LoadOptions
+
+FRAMES, WIDTH, HEIGHT, STEPS = 9, 64, 32, 3
+TARGET, NEGATIVE = "a red robot on grass", "blurry rain"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[WanVariant, Path]:
+    """A tiny checkpoint of every variant."""
+    base = tmp_path_factory.mktemp("wan")
+    return {variant: tiny_wan(base / variant, variant) for variant in VARIANTS}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> WanVariant:
+    """Each of them in turn."""
+    name: WanVariant = request.param
+    return name
+
+
+def loaded(folder: Path, **options: Any) -> Wan:
+    return load(locate(str(folder), Path()), LoadOptions(**{"device": "cpu", **options}))
+
+
+def clip(frames: int = FRAMES, seed: int = 0) -> Frames:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (frames, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def images(frames: Frames) -> list[Image.Image]:
+    return [Image.fromarray(frame) for frame in frames]
+
+
+@dataclass
+class Calls:
+    """What the transformers of a pipeline received and gave, in order."""
+
+    received: list[dict[str, Any]] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
+
+    def watch(self, pipe: Any) -> None:
+        for name in ("transformer", "transformer_2"):
+            network = getattr(pipe, name, None)
+            if network is not None:
+                network.register_forward_hook(self._hook(name), with_kwargs=True)
+
+    def _hook(self, name: str) -> Any:
+        def hook(module: Any, args: Any, given: dict[str, Any], output: Any) -> None:
+            self.received.append(given)
+            self.outputs.append(output[0].clone())
+            self.by.append(name)
+
+        return hook
+
+
+def stock(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Any, Calls]:
+    """diffusers' own pipeline, and the calls of its transformers."""
+    for module in (pipeline_wan_vace, pipeline_wan_i2v):  # they use ftfy without asking for it
+        fixed = SimpleNamespace(fix_text=lambda text: text)
+        monkeypatch.setattr(module, "ftfy", fixed, raising=False)
+    pipe: Any = DiffusionPipeline.from_pretrained(folder, **options)
+    pipe.set_progress_bar_config(disable=True)
+    calls = Calls()
+    calls.watch(pipe)
+    return pipe, calls
+
+
+def run_stock(pipe: Any, **more: Any) -> Any:
+    return pipe(
+        prompt=TARGET,
+        negative_prompt=NEGATIVE,
+        height=HEIGHT,
+        width=WIDTH,
+        num_frames=FRAMES,
+        num_inference_steps=STEPS,
+        guidance_scale=5.0,
+        generator=torch.Generator().manual_seed(0),
+        output_type="latent",
+        **more,
+    ).frames
+
+
+def embeds_of(pipe: Any, text: str) -> Tensor:
+    with torch.no_grad():
+        return pipe.encode_prompt(
+            text, do_classifier_free_guidance=False, max_sequence_length=512
+        )[0]
+
+
+def predicted(checkpoint: Wan, x_Fchw: Tensor, t: Tensor, **more: Any) -> Tensor:
+    """The unconditional and the conditional prediction, ``[2 * F, c, h, w]``."""
+    prompts = [checkpoint.encode_prompt(text) for text in (NEGATIVE, TARGET)]
+    conditioning = checkpoint.condition(prompts, x_Fchw)
+    frames = more.pop("frames", range(len(x_Fchw)))
+    settings = {"step": 0, "steps": STEPS, **more}
+    with torch.no_grad():
+        return checkpoint.predict(torch.cat([x_Fchw] * 2), t, conditioning, frames, **settings)
+
+
+def assert_same_calls(checkpoint: Wan, calls: Calls, **more: Any) -> None:
+    """Every step's predictions are bit-identical to those of the stock pipeline."""
+    channels = checkpoint.pipe.vae.config.z_dim
+    assert len(calls.outputs) == 2 * STEPS
+    for step in range(STEPS):
+        given = calls.received[2 * step]
+        x = given["hidden_states"][0, :channels].transpose(0, 1).float()
+        t = checkpoint.pipe.scheduler.timesteps[step]
+        out = predicted(checkpoint, x, t, step=step, **more)
+        for index, call in enumerate((2 * step + 1, 2 * step)):  # the conditional one comes first
+            expected = calls.outputs[call][0].transpose(0, 1).float()
+            assert torch.equal(out[index * len(x) :][: len(x)], expected), (step, index)
+
+
+def with_timesteps(checkpoint: Wan) -> Wan:
+    checkpoint.pipe.scheduler.set_timesteps(STEPS)
+    return checkpoint
+
+
+def test_predictions_are_those_of_the_stock_pipeline(
+    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, calls = stock(folders[variant], monkeypatch)
+    frames = clip()
+    image = {"image": Image.fromarray(frames[0])} if variant == "i2v" else {}
+    run_stock(pipe, **image)
+    checkpoint = with_timesteps(loaded(folders[variant]))
+    checkpoint.encode_clip(frames)
+    assert_same_calls(checkpoint, calls)
+
+
+def test_in_bfloat16_the_same_parts_stay_in_float32(
+    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, _ = stock(folders[variant], monkeypatch, dtype=torch.bfloat16)
+    checkpoint = loaded(folders[variant], dtype=torch.bfloat16)
+    for name in ("transformer", "transformer_2"):
+        if getattr(pipe, name, None) is None:
+            continue
+        expected, own = (
+            {key: it.dtype for key, it in getattr(of, name).named_parameters()}
+            for of in (pipe, checkpoint.pipe)
+        )
+        assert own == expected
+        assert set(own.values()) == {torch.float32, torch.bfloat16}
+    encoder = checkpoint.text._network
+    expected = {key: it.dtype for key, it in pipe.text_encoder.named_parameters()}
+    assert {key: it.dtype for key, it in encoder.named_parameters()} == expected
+    assert {it.dtype for it in checkpoint.pipe.vae.parameters()} == {torch.float32}
+    assert checkpoint.dtype == torch.bfloat16
+    words = checkpoint.encode_prompt(TARGET).words
+    assert words.dtype == torch.bfloat16
+    assert torch.equal(words, embeds_of(pipe, TARGET))
+
+
+@pytest.mark.parametrize("variant", ["2.1", "2.2", "ti2v"])
+def test_in_bfloat16_predictions_are_those_of_the_stock_pipeline(
+    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, calls = stock(folders[variant], monkeypatch, dtype=torch.bfloat16)
+    run_stock(pipe)
+    checkpoint = with_timesteps(loaded(folders[variant], dtype=torch.bfloat16))
+    assert_same_calls(checkpoint, calls)
+
+
+def test_prompts_are_those_of_the_stock_pipeline(
+    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, _ = stock(folders[variant], monkeypatch)
+    checkpoint = loaded(folders[variant])
+    for text in (TARGET, "", "  a &amp;  dog\n on   grass", "robot " * 600):
+        encoded = checkpoint.encode_prompt(text)
+        assert torch.equal(encoded.words, embeds_of(pipe, text))
+        assert bool((encoded.words[:, encoded.length :] == 0).all())
+        assert bool(encoded.words[:, encoded.length - 1].any())
+
+
+def test_the_text_encoder_is_in_memory_only_while_it_encodes(
+    folders: dict[WanVariant, Path],
+) -> None:
+    checkpoint = loaded(folders["2.1"])
+    first = checkpoint.encode_prompt(TARGET)
+    weight = weakref.ref(next(checkpoint.text._network.parameters()))
+    assert checkpoint.text.is_loaded
+    x = torch.randn(3, 16, 4, 8)
+    predicted(checkpoint, x, torch.tensor(900))
+    gc.collect()
+    assert weight() is None
+    assert not checkpoint.text.is_loaded
+    assert "text_encoder" not in {
+        name for name, part in checkpoint.pipe.components.items() if part is not None
+    }
+    assert torch.equal(checkpoint.encode_prompt(TARGET).words, first.words)
+    assert not checkpoint.text.is_loaded  # what was encoded before is kept
+    again = checkpoint.encode_prompt("a dog")
+    assert checkpoint.text.is_loaded
+    assert torch.equal(loaded(folders["2.1"]).encode_prompt("a dog").words, again.words)
+
+
+def test_few_embeddings_are_kept(folders: dict[WanVariant, Path]) -> None:
+    checkpoint = loaded(folders["2.1"])
+    for number in range(40):
+        checkpoint.encode_prompt("dog " * number)
+    assert len(checkpoint.text._kept) == 32
+    assert max(map(len, checkpoint.text._kept.values())) == 40
+
+
+def test_clips_are_encoded_and_decoded_as_the_stock_vae_does(
+    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, _ = stock(folders[variant], monkeypatch)
+    checkpoint, frames = loaded(folders[variant]), clip()
+    video = torch.from_numpy(frames.copy()).float().permute(3, 0, 1, 2)[None] / 127.5 - 1
+    config = pipe.vae.config
+    mean, deviation = (
+        torch.tensor(values).view(1, -1, 1, 1, 1)
+        for values in (config.latents_mean, config.latents_std)
+    )
+    with torch.no_grad():
+        expected = (pipe.vae.encode(video).latent_dist.mode() - mean) / deviation
+        decoded = pipe.vae.decode(expected * deviation + mean).sample
+    latents = checkpoint.encode_clip(frames)
+    assert latents.shape == (3, config.z_dim, *expected.shape[-2:])
+    torch.testing.assert_close(latents, expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5)
+    shown = ((decoded[0].permute(1, 2, 3, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+    found = checkpoint.decode_clip(latents)
+    assert found.shape == frames.shape
+    assert np.abs(found.astype(int) - shown).max() <= 1  # of a level, by rounding
+
+
+def test_frames_that_fill_no_latent_are_refused(folders: dict[WanVariant, Path]) -> None:
+    with pytest.raises(ValueError, match="1 frame and then 4 at a time, not 8 frames"):
+        loaded(folders["2.1"]).encode_clip(clip(8))
+
+
+def test_the_experts_switch_at_the_boundary(
+    folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, calls = stock(folders["2.2"], monkeypatch)
+    run_stock(pipe)
+    checkpoint = loaded(folders["2.2"])
+    own = Calls()
+    own.watch(checkpoint.pipe)
+    pipe.scheduler.set_timesteps(STEPS)
+    for t in pipe.scheduler.timesteps:
+        predicted(checkpoint, torch.randn(3, 16, 4, 8), t)
+    assert own.by == calls.by
+    assert set(own.by) == {"transformer", "transformer_2"}
+    for t, network in ((875.0, "transformer"), (874.9, "transformer_2")):
+        assert checkpoint.experts.at(t) is getattr(checkpoint.pipe, network)
+    sampler = Sampler(guidance=4, low_noise_guidance=3)
+    assert [checkpoint.guidance_at(sampler, t) for t in (999.0, 875.0, 874.0)] == [4, 4, 3]
+    assert checkpoint.guidance_at(Sampler(guidance=4), 100.0) == 4
+    assert {name.partition(".")[0] for name, _ in checkpoint.denoiser.named_parameters()} == {
+        "transformer",
+        "transformer_2",
+    }
+
+
+def test_passes_are_named_for_caches(folders: dict[WanVariant, Path]) -> None:
+    checkpoint, names = loaded(folders["2.1"]), []
+    context = checkpoint.pipe.transformer.cache_context
+
+    def noted(name: str, **more: Any) -> Any:
+        names.append(name)
+        return context(name, **more)
+
+    checkpoint.pipe.transformer.cache_context = noted
+    x = torch.randn(3, 16, 4, 8)
+    predicted(checkpoint, x, torch.tensor(900))
+    prompts = [checkpoint.encode_prompt(NEGATIVE), checkpoint.encode_prompt(TARGET)]
+    of_target = SimpleNamespace(
+        target=TARGET, attention=SimpleNamespace(phrases="in_context"), edits=()
+    )
+    target: Any = of_target
+    prompts[1] = checkpoint.encode_target(target)
+    with torch.no_grad():
+        checkpoint.predict(
+            torch.cat([x, x]), torch.tensor(900), tuple(prompts), range(3), step=0, steps=1
+        )
+    assert names == ["src_uncond", "src_cond", "uncond", "cond"]
+
+
+def test_windows_of_a_clip_have_their_own_frames_of_conditions(
+    folders: dict[WanVariant, Path],
+) -> None:
+    checkpoint = loaded(folders["i2v"])
+    latents = checkpoint.encode_clip(clip(17))
+    calls = Calls()
+    calls.watch(checkpoint.pipe)
+    predicted(checkpoint, latents, torch.tensor(900))
+    predicted(checkpoint, latents[[0, 3, 4]], torch.tensor(900), frames=[0, 3, 4])
+    whole, part = calls.received[0]["hidden_states"], calls.received[2]["hidden_states"]
+    assert torch.equal(part, whole[:, :, [0, 3, 4]])
+    with pytest.raises(GrainError, match="not those of the clip"):
+        predicted(checkpoint, latents[:2], torch.tensor(900), frames=[0, 5])
