@@ -158,9 +158,10 @@ class ControlSettings(TypedDict, total=False):
     bright in the control images either way."""
     clip: str | PurePath | None
     """A video or folder of ready-made control images, one for each source frame; they are used
-    instead of detection."""
+    instead of detection. For `inpaint`: masks, white where the clip is edited, instead of the
+    edited regions."""
     scale: float
-    """Scale of the ControlNet's output."""
+    """Scale of the output of the ControlNet, or of VACE's blocks."""
     start: float
     """Share of the sampling steps after which the control begins."""
     until: float

@@ -94,7 +94,7 @@ OptionalProcess = Annotated[
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
 Amplification = Annotated[float, Field(ge=0, le=10)]
-ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe"]
+ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe", "inpaint"]
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
@@ -355,14 +355,17 @@ class Sampler(Node):
 
 
 class Control(Node):
-    """A property of the source clip, such as depth, that a ControlNet preserves in the edit.
+    """A property of the source clip, such as depth, that the edit preserves.
 
-    ``kind`` is what is detected in every frame; it also decides the default ControlNet. ``clip`` is
-    a video or folder of ready-made control images, one for each source frame.
+    A ControlNet makes it follow the property, or the model itself if it is VACE. ``kind`` is what
+    is detected in every frame; it also decides the default ControlNet. ``inpaint``, for VACE, is
+    the clip itself around the edited regions. ``clip`` is a video or folder of ready-made control
+    images, one for each source frame.
     """
 
     kind: Annotated[ControlKind, HEAD] = Field(
-        description="What is detected in every frame; it also decides the default ControlNet."
+        description="What is detected in every frame; it also decides the default ControlNet. "
+        "`inpaint` detects nothing: VACE keeps the clip around the edited regions."
     )
     net: Annotated[
         ModelName | None,
@@ -395,10 +398,11 @@ class Control(Node):
     clip: Annotated[PathText | None, InText(kind="path", absent="detected")] = Field(
         default=None,
         description="A video or folder of ready-made control images, one for each source frame; "
-        "they are used instead of detection.",
+        "they are used instead of detection. For `inpaint`: masks, white where the clip is edited, "
+        "instead of the edited regions.",
     )
     scale: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=1.0, description="Scale of the ControlNet's output."
+        default=1.0, description="Scale of the output of the ControlNet, or of VACE's blocks."
     )
     start: Percent = Field(
         default=0.0,
