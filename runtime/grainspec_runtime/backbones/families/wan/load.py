@@ -57,9 +57,9 @@ def load(
     dtype = options.dtype
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    parts = [*parts, "scheduler"]
+    parts = list(parts)
     read = partial(_component, model, dtype)
-    loaded = {name: read(name) for name in parts if name != _TEXT}
+    loaded = {name: read(name) for name in [*parts, "scheduler"] if name != _TEXT}
     pipe = _assembled(model, loaded)
     findings = fuse_loras(pipe, options.loras)
     sizes = {
