@@ -1,4 +1,4 @@
-"""What diffusers adds to a transformer that does not go with a plan: caches, context parallelism."""
+"""What diffusers adds to a transformer, and does not go with a plan: caches, several devices."""
 
 from __future__ import annotations
 

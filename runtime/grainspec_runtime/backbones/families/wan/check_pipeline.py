@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.wan.describe import ModelTokens
@@ -25,7 +23,7 @@ _TRANSFORMERS = {"WanTransformer3DModel", "WanVACETransformer3DModel"}
 _COMPILE = "Compile the plan for this model, with its own tokenizer."
 
 
-def experts_of(pipe: Any) -> dict[str, nn.Module]:
+def experts_of(pipe: Any) -> dict[str, Any]:
     """Return the transformers of a pipeline by name, as they are without ``torch.compile``.
 
     Raises GrainError (G504) if a plan cannot be applied to it.
@@ -48,7 +46,7 @@ def experts_of(pipe: Any) -> dict[str, nn.Module]:
     return unwrapped
 
 
-def check_plan(plan: MaskPlan, pipe: Any, experts: dict[str, nn.Module]) -> None:
+def check_plan(plan: MaskPlan, pipe: Any, experts: dict[str, Any]) -> None:
     """Raise GrainError if a plan is for another kind of model, or of noise schedule.
 
     G404: the plan; G412: the pipeline's scheduler.

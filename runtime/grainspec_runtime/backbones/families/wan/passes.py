@@ -39,9 +39,7 @@ class Passes:
         last, self._last = self._last, timestep
         if in_call:
             conditional = not self._unconditional_is_next
-            self._unconditional_is_next = (
-                conditional and self._pipe.do_classifier_free_guidance
-            )
+            self._unconditional_is_next = conditional and self._pipe.do_classifier_free_guidance
             if conditional:
                 self._words.check(words)
             return conditional

@@ -35,9 +35,7 @@ class WanWords(TargetWords):
         if self._trusted or self._is_checked(words_1TC):
             return
         if not self.are_target(words_1TC):
-            raise self._other_words(
-                "another prompt, or other embeddings, than the plan's target"
-            )
+            raise self._other_words("another prompt, or other embeddings, than the plan's target")
         self._is_now_checked(words_1TC)
 
     def are_target(self, words_1TC: Tensor) -> bool:
@@ -65,7 +63,7 @@ class WanWords(TargetWords):
 
     @property
     def _encoder(self) -> Any:
-        """A pipeline with the text encoder; those of other tasks need the package ftfy to encode."""
+        """A pipeline with the text encoder; those of other tasks need ftfy to encode."""
         pipe = self._pipe
         if isinstance(pipe, WanPipeline):
             return pipe
