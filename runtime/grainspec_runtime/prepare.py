@@ -10,6 +10,8 @@ from grainspec.checking import checked
 from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
+from grainspec.model.numbers import first_steps
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -46,9 +48,20 @@ class Prepared:
         return windows_of(self.plan, self.spec.context)
 
     @property
+    def process(self) -> ProcessName:
+        """The editing process: the spec's, or the default of the model's family."""
+        return self.spec.sampler.process or self.model.family.processes[0]
+
+    @property
     def timesteps(self) -> list[float]:
-        """The diffusion timesteps of the sampling run, the noisiest first."""
-        return self.backbone.timesteps(self.spec.sampler.steps, self.spec.sampler.method)
+        """The timesteps of the steps that the edit takes, the noisiest first.
+
+        `skip` leaves out the noisiest steps of FlowEdit; the schedule of a plan counts the others.
+        """
+        sampler = self.spec.sampler
+        timesteps = self.backbone.timesteps(sampler.steps, sampler.method)
+        skipped = first_steps(sampler.skip, sampler.steps) if self.process == "flow_edit" else 0
+        return timesteps[skipped:]
 
     @property
     def about(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from grainspec import EditSpec
 from grainspec.model.expressions import During, Grown, MaskFiles, Reference, Rest, walk
+from grainspec.model.settings import Sampler
 from grainspec.model.settings import given as settings_given
 from grainspec.model.spec import Free, Keep
 from grainspec.regions.layout import Layout
@@ -81,6 +82,10 @@ SPECS: Features = {
     "two controls": (0.05, lambda spec: len(spec.controls) > 1),
     "no settings of attention": (0.05, lambda spec: not settings_given(spec.attention)),
     "no blocks": (0.01, lambda spec: not (spec.flow or spec.inject or spec.context)),
+    "FlowEdit": (0.05, lambda spec: spec.sampler.process == "flow_edit"),
+    "settings of FlowEdit": (0.1, lambda spec: spec.sampler.skip != Sampler().skip),
+    "a variant's process": (0.05, lambda s: any(v.sampler.process for v in s.variants)),
+    "layers": (0.1, lambda spec: isinstance(spec.attention.layers, tuple)),
     "a long text": (0.05, lambda spec: len(spec.source) > 3),
     "letters beyond ASCII": (0.2, lambda spec: any(not r.name.isascii() for r in spec.regions)),
 }

@@ -70,8 +70,8 @@ def test_inversion_and_sampling_with_the_same_words_lead_back(tiny_model: Path) 
     latents = noise()
     control = FoldedAttention(FRAMES)
     checkpoint.scheduler.set_timesteps(steps)
-    times = checkpoint.scheduler.timesteps
-    there = invert(Denoiser(checkpoint), latents, control, prompt=TARGET, timesteps=times)
+    scheduler = checkpoint.scheduler
+    there = invert(Denoiser(checkpoint), latents, control, prompt=TARGET, scheduler=scheduler)
     words = repeated(
         checkpoint.condition([checkpoint.encode_prompt(TARGET)], latents), len(latents)
     )

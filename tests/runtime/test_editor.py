@@ -231,7 +231,7 @@ def test_inversion_leads_back_to_the_clip(demo: StableDiffusion) -> None:
         latents,
         control,
         prompt=words,
-        timesteps=demo.scheduler.timesteps,
+        scheduler=demo.scheduler,
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(i, steps) for i in range(1, steps + 1)]

@@ -53,7 +53,7 @@ def test_step_and_layer_are_named(tiny_model: Path, how: object) -> None:
             noise(),
             FoldedAttention(FRAMES),
             prompt=TARGET,
-            timesteps=checkpoint.scheduler.timesteps,
+            scheduler=checkpoint.scheduler,
         )
     assert not any(module._forward_hooks for module in checkpoint.unet.modules())
 

@@ -80,7 +80,7 @@ def there_and_back(
     scheduler = solver(checkpoint.scheduler, "ddim")
     scheduler.set_timesteps(STEPS)
     trajectory = invert(
-        denoiser, latents, there, prompt="a man", timesteps=scheduler.timesteps, progress=progress
+        denoiser, latents, there, prompt="a man", scheduler=scheduler, progress=progress
     )
     prompts = [checkpoint.encode_prompt(""), checkpoint.encode_prompt(TARGET)]
     found = sample(

@@ -1,32 +1,62 @@
-"""The contract of an editing process: the same tests for every process of the registry."""
+"""The contract of an editing process: the same tests for every process of the registry.
+
+Each runs on tiny models that it is for: of DDPM's noise, of flow matching, or of both.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import pytest
 import torch
-from tiny_runs import FRAMES, STEPS, loaded, noise, plan_for
+from analytic import AnalyticFlow, analytic_plan, clip_latents
+from tiny_runs import STEPS, loaded, noise, plan_for
 from torch import Tensor
 
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import Sampler
+from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows
+from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Job, Process, Progress
-from grainspec_runtime.processes.registry import DEFAULT, PROCESSES
+from grainspec_runtime.processes.registry import PROCESSES
+
+
+class Model(NamedTuple):
+    """A loaded model, a plan for it and latents of a clip."""
+
+    checkpoint: Checkpoint
+    plan: MaskPlan
+    latents: Tensor
+
+
+def of_ddpm(folder: Path) -> Model:
+    return Model(loaded(folder), plan_for(folder, "until 100% decay 1"), noise())
+
+
+def of_flow(folder: Path) -> Model:
+    return Model(AnalyticFlow(), analytic_plan(), clip_latents())
+
+
+MAKE = [
+    ("invert_and_sample", of_ddpm),
+    ("invert_and_sample", of_flow),
+    ("flow_edit", of_flow),
+]
 
 
 class Run:
     """A process on a tiny model, and what it reports."""
 
-    def __init__(self, name: str, model: Path, *, use_cache: bool = False) -> None:
-        self.checkpoint = loaded(model)
-        self.plan = plan_for(model, "until 100% decay 1")
+    def __init__(self, name: Any, model: Model, *, use_cache: bool = False) -> None:
+        self.checkpoint, self.plan, self.latents = model
+        self.frames = len(self.latents)
         edited = torch.from_numpy(self.plan.edited_FHW)[:, None].float()
         edited[..., :2] = 0  # the left columns are nobody's
         self.job = Job(
@@ -34,11 +64,10 @@ class Run:
             source="a red man and a blue man",
             negative="",
             sampler=Sampler(steps=STEPS),
-            windows=frame_windows(FRAMES, None),
+            windows=frame_windows(self.frames, None),
             edited_F1hw=edited,
             about={"clip": "noise", "target": self.plan.target},
         )
-        self.latents = noise()
         self.process: Process = PROCESSES[name](
             Denoiser(self.checkpoint), self.latents, {}, use_cache=use_cache, look_up=use_cache
         )
@@ -52,7 +81,7 @@ class Run:
 
     def attention(self, *, plan: bool = True) -> Attention:
         given = self.plan if plan else None
-        return self.checkpoint.attention(FRAMES, self.plan.attention, plan=given)
+        return self.checkpoint.attention(self.frames, self.plan.attention, plan=given)
 
     def keep(self, done: int, state: Any) -> None:
         self.states[done] = {name: value.clone() for name, value in state.items()}
@@ -69,28 +98,29 @@ class Run:
         return sampled.latents
 
 
-@pytest.fixture(params=sorted(PROCESSES))
-def name(request: pytest.FixtureRequest) -> str:
-    process: str = request.param
-    return process
+@pytest.fixture(params=MAKE, ids=lambda one: f"{one[0]}-{one[1].__name__}")
+def make(request: pytest.FixtureRequest, tiny_sd: Path) -> Callable[..., Run]:
+    """Makes the same process on the same model, as often as it is called."""
+    name, model = request.param
+    return lambda **settings: Run(name, model(tiny_sd), **settings)
 
 
 @pytest.fixture
-def run(name: str, tiny_sd: Path) -> Run:
-    return Run(name, tiny_sd)
+def run(make: Callable[..., Run]) -> Run:
+    return make()
 
 
-def test_the_default_is_among_them() -> None:
-    assert DEFAULT in PROCESSES
+def test_every_process_runs() -> None:
+    assert {name for name, _ in MAKE} == PROCESSES.keys() == set(get_args(ProcessName))
 
 
-def test_an_edit_is_finite_and_repeats(run: Run, name: str, tiny_sd: Path) -> None:
+def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> None:
     latents = run.latents_of()
     assert latents.shape == run.latents.shape
     assert latents.dtype == torch.float32
     assert latents.isfinite().all()
     assert run.stages
-    assert torch.equal(Run(name, tiny_sd).latents_of(), latents)
+    assert torch.equal(make().latents_of(), latents)
     assert torch.equal(run.latents_of(), latents)  # what it keeps for itself changes nothing
 
 
@@ -104,11 +134,11 @@ def test_what_no_edit_names_is_kept(run: Run) -> None:
     assert not torch.allclose(latents[..., 2:], run.latents[..., 2:], atol=1e-2)
 
 
-def test_a_run_continues_from_any_state(run: Run, name: str, tiny_sd: Path) -> None:
+def test_a_run_continues_from_any_state(run: Run, make: Callable[..., Run]) -> None:
     latents = run.latents_of()
     assert sorted(run.states)[-1] == STEPS
     for done, state in run.states.items():
-        again = Run(name, tiny_sd)
+        again = make()
         assert torch.equal(again.latents_of(begin=(done, state)), latents), done
 
 
@@ -121,10 +151,10 @@ def test_work_is_reused_by_its_key(run: Run) -> None:
 
 
 def test_the_cache_is_held_and_changes_nothing(
-    name: str, tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAINSPEC_CACHE", str(tmp_path))
-    first, second = (Run(name, tiny_sd, use_cache=True) for _ in range(2))
+    first, second = (make(use_cache=True) for _ in range(2))
     with first.process.holding(first.job):
         latents = first.latents_of()
     torch.testing.assert_close(second.latents_of(), latents, atol=1e-5, rtol=1e-5)

@@ -44,7 +44,7 @@ def test_every_solver_leads_back_from_the_inversion(method: SamplerMethod, tiny_
     scheduler.set_timesteps(30)
     control, denoiser = FoldedAttention(FRAMES), Denoiser(checkpoint)
     latents = noise()
-    there = invert(denoiser, latents, control, prompt=TARGET, timesteps=scheduler.timesteps)
+    there = invert(denoiser, latents, control, prompt=TARGET, scheduler=scheduler)
     prompts = [checkpoint.encode_prompt(TARGET)]
     back = sample(denoiser, there, control, prompts, scheduler=scheduler, guidance=1)
     assert float((there[-1] - latents).norm() / latents.norm()) > 0.3

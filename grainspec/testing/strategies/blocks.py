@@ -34,7 +34,10 @@ _OFTEN = {"attention": (0, 1, 1, 1, 1)}
 def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
     """Draw some of a spec's blocks but its clip, by their fields."""
     words = [word for word in BLOCKS if word != "video"]
-    return _drawn(draw, levels, words, lambda block: block.model)
+    drawn = _drawn(draw, levels, words, lambda block: block.model)
+    if "sampler" in drawn and drawn["sampler"].process == "flow_edit":
+        drawn.pop("inject", None)  # which needs an inversion
+    return drawn
 
 
 def blocks_of_variant(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
@@ -102,19 +105,22 @@ def _context(_: Levels) -> Settings:
 
 
 def _sampler(levels: Levels) -> Settings:
-    return settings(
+    own = settings(
         Sampler,
         levels,
         method=lambda rolls: rolls.of(get_args(SamplerMethod)),
         steps=lambda rolls: 1 + rolls.upto(59),
+        skip=lambda rolls: rolls.number(0, 0.5, 0.33),
         eta=None,  # only one of the methods takes it
-        process=None,
-        skip=None,
-        source_guidance=None,
-        average=None,
-        amplify=None,
-        low_noise_guidance=None,
     )
+
+    def sampler(rolls: Rolls) -> dict[str, Any]:
+        drawn = own(rolls)
+        if drawn.get("steps") == 1 and drawn.get("process") != "invert_and_sample":
+            drawn["steps"] = 2  # FlowEdit skips one of them
+        return drawn
+
+    return sampler
 
 
 def _control(levels: Levels) -> Settings:

@@ -200,6 +200,7 @@ _WRONG_KIND = {
     "whole": "1.5",
     "choice": "12",
     "levels": "12px",
+    "layers": "12px",
     "text": "12",
     "path": "12",
 }

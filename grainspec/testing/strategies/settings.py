@@ -60,7 +60,7 @@ def value(declared: Declaration, levels: tuple[int, ...]) -> Read:
     if declared.kind == "levels":
         return lambda rolls: _levels(rolls, levels)
     if declared.kind == "layers":
-        return lambda rolls: "all"  # a UNet has no layers to choose from
+        return _layers
     return _VALUES[declared.kind](declared)
 
 
@@ -68,6 +68,14 @@ def _levels(rolls: Rolls, levels: Sequence[int]) -> str | tuple[int, ...]:
     if rolls.of((True, False, False)):
         return "all"
     return tuple(rolls.of(levels) for _ in range(rolls.of((1, 1, 2, 3))))
+
+
+def _layers(rolls: Rolls) -> str | tuple[int, ...]:
+    """All layers, some in a row, or some single ones."""
+    first = rolls.upto(30)
+    row = range(first, first + 1 + rolls.upto(29))
+    kinds: tuple[str | tuple[int, ...], ...] = ("all", (*row,), (first,), (first, *row[2::3]))
+    return rolls.of(kinds)
 
 
 def _numbers(declared: Declaration) -> Read:

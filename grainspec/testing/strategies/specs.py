@@ -242,10 +242,9 @@ def _variant(
     target, edits = statements(draw, drawn.claims, [region.name for region in spec.regions])
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
+    blocks = blocks_of_variant(draw, levels)
+    if spec.inject and "sampler" in blocks and blocks["sampler"].process == "flow_edit":
+        blocks["sampler"] = blocks["sampler"].replaced({}, process=None)
     return Variant(
-        name=name,
-        target=target,
-        negative=drawn.negative,
-        edits=(*edits, *left),
-        **blocks_of_variant(draw, levels),
+        name=name, target=target, negative=drawn.negative, edits=(*edits, *left), **blocks
     )

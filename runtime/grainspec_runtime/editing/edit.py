@@ -25,7 +25,6 @@ from grainspec_runtime.modulation.layers import Attention, CrossAttentionRule
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.process import Job
-from grainspec_runtime.processes.registry import DEFAULT
 from grainspec_runtime.study.record import Study, StudyRecorder, study_of
 
 _SAMPLING_VERSION = 1
@@ -54,7 +53,7 @@ def edit(
     session.require_open()
     session.check(prepared)
     job = _job(session, prepared)
-    process, options = session.process, session.options
+    process, options = session.process(prepared.process), session.options
     state = _state(session, prepared, job, cross_rule)
     session.hold(process.holding(job))
     session.keep_unfinished(state)
@@ -132,7 +131,8 @@ def _state(
     """Return the store of the run's sampling state."""
     facts: dict[str, Any] = {
         "version": _SAMPLING_VERSION,
-        "inversion": session.process.key(job),
+        "process": prepared.process,
+        "clip": session.process(prepared.process).key(job),
         "plan": prepared.plan.digest,
         "spec": prepared.spec.model_dump(mode="json", by_alias=True),
         "device": session.checkpoint.device.type,
@@ -140,8 +140,6 @@ def _state(
         "options": session.recorded_options,
         "versions": [torch.__version__, diffusers.__version__],
     }
-    if session.options.process != DEFAULT:
-        facts["process"] = session.options.process
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
     return resume.UnfinishedRun(resume.run_key(facts), job.sampler.steps, prepared.about)
@@ -209,7 +207,8 @@ def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frame
 
 
 def _reconstructed(session: ClipSession, prepared: Prepared, job: Job) -> Reconstruction:
-    latents = session.process.reconstruct(job, stage=session.stages.stage, warn=session.warn)
+    process = session.process(prepared.process)
+    latents = process.reconstruct(job, stage=session.stages.stage, warn=session.warn)
     shown = prepared.bound.crop.unpadded
     frames = shown(session.frames)
     reconstructed = shown(session.checkpoint.decode_clip(latents))

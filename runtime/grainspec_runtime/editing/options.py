@@ -11,14 +11,12 @@ import torch
 from grainspec_runtime.attention import NAMES
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.options import Offload
-from grainspec_runtime.processes.registry import DEFAULT, PROCESSES
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of a run.
 
-    process: the editing process, one of :data:`grainspec_runtime.processes.registry.PROCESSES`.
     backend: the attention backend, as in :func:`grainspec_runtime.modulated_attention`.
     use_cache: read and write the cache: inversions, and the state of unfinished runs.
     fresh: write to the cache, but do not read it: no cached inversion, no resuming.
@@ -26,7 +24,6 @@ class RunOptions:
     study: also record attention; such a run does not resume, it starts at the first step.
     """
 
-    process: str = DEFAULT
     backend: str = "auto"
     use_cache: bool = True
     fresh: bool = False
@@ -34,13 +31,10 @@ class RunOptions:
     study: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("process", self.process, tuple(PROCESSES)),
-            ("backend", self.backend, ("auto", *NAMES)),
-        ):
-            if value not in known:
-                choices = ", ".join(f"`{choice}`" for choice in known)
-                raise ValueError(f"unknown {name} `{value}`: use one of {choices}")
+        known = ("auto", *NAMES)
+        if self.backend not in known:
+            choices = ", ".join(f"`{choice}`" for choice in known)
+            raise ValueError(f"unknown backend `{self.backend}`: use one of {choices}")
 
     @property
     def look_up(self) -> bool:
@@ -56,7 +50,6 @@ class RunOptions:
 class EditorSettings(TypedDict, total=False):
     """The fields of :class:`RunOptions` and :class:`LoadOptions`, as an editor's arguments."""
 
-    process: str
     backend: str
     use_cache: bool
     fresh: bool

@@ -11,6 +11,7 @@ import torch
 
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import DEMO, Flow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.cache.limit import cache_limit
@@ -44,8 +45,7 @@ class ClipSession:
     error; after an error it stays in the cache, so that the same run can resume.
 
     frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: the control images, each
-    like ``frames``. times, sound: when the frames are shown, and what is heard with them. process:
-    makes edits of these latents.
+    like ``frames``. times, sound: when the frames are shown, and what is heard with them.
     """
 
     checkpoint: Checkpoint
@@ -54,7 +54,6 @@ class ClipSession:
     sound: Sound | None
     latents: torch.Tensor
     pictures: tuple[Frames, ...]
-    process: Process
 
     def __init__(
         self,
@@ -76,6 +75,7 @@ class ClipSession:
         self._held = ExitStack()
         self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
+        self._processes: dict[ProcessName, Process] = {}
         self._findings: list[Diagnostic] = []
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class ClipSession:
             self.checkpoint = self._loaded = self._load()
         self._findings += self.checkpoint.findings
         self._read_clip()
-        self._prepare_process()
+        self._prepare_denoiser()
         self._open = True
         return self
 
@@ -131,6 +131,18 @@ class ClipSession:
         if self.options.use_cache:
             self._held.enter_context(holding)
 
+    def process(self, name: ProcessName) -> Process:
+        """Return what makes edits of the clip's latents, the same for all edits of this process."""
+        if name not in self._processes:
+            self._processes[name] = PROCESSES[name](
+                self._denoiser,
+                self.latents,
+                self.loading.additions(),
+                use_cache=self.options.use_cache,
+                look_up=self.options.look_up,
+            )
+        return self._processes[name]
+
     def motion(self, flow: Flow) -> ClipFlow:
         """Estimate the clip's optical flow with the method of ``flow``; cached for later calls."""
         method = flow.replaced({}, levels="all")
@@ -169,7 +181,7 @@ class ClipSession:
             except SoundLost as lost:
                 self.warn(sound_lost(video.path, str(lost), video.span_of("path")))
 
-    def _prepare_process(self) -> None:
+    def _prepare_denoiser(self) -> None:
         first, controls = self._first, None
         self.pictures = ()
         if first.spec.controls:
@@ -191,13 +203,7 @@ class ClipSession:
                 controls = self.checkpoint.load_controls(
                     first.spec.controls, self.pictures, first.base
                 )
-        self.process = PROCESSES[self.options.process](
-            Denoiser(self.checkpoint, controls),
-            self.latents,
-            self.loading.additions(),
-            use_cache=self.options.use_cache,
-            look_up=self.options.look_up,
-        )
+        self._denoiser = Denoiser(self.checkpoint, controls)
 
     def _out_of_memory(self, stage: str, error: BaseException) -> BaseException:
         first = self._first

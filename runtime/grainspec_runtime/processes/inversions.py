@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from grainspec_runtime.cache.inversions import inversion_key, load_inversion, save_inversion
-from grainspec_runtime.models.fingerprint import fingerprint
+from grainspec_runtime.cache.inversions import load_inversion, save_inversion
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
+from grainspec_runtime.processes.clip_key import ClipKey
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert import invert
 from grainspec_runtime.processes.process import Job, Progress, Warn
@@ -37,37 +37,14 @@ class Inversions:
         self.denoiser = denoiser
         self.checkpoint = denoiser.checkpoint
         self.latents = latents
-        self._additions = [
-            [name, file["sha256"], file.get("scale"), file.get("word")]
-            for name, files in additions.items()
-            for file in files
-        ]
+        self._clip_key = ClipKey(denoiser, latents, additions)
         self._use_cache = use_cache
         self._look_up = look_up
         self._last: tuple[str, Tensor] | None = None
-        self._model: list[object] | None = None
-        self._keys: dict[str, str] = {}  # by facts: hashing the latents of a long clip is slow
 
     def key(self, job: Job) -> str:
         """Return the cache key of a job's trajectory."""
-        if self._model is None:
-            self._model = fingerprint(self.checkpoint.folder, self.checkpoint.file)
-        facts = {
-            "version": _INVERSION_VERSION,
-            "model": self._model,
-            "additions": self._additions,
-            "source": job.source,
-            "timesteps": self._timesteps(job).tolist(),
-            "controls": self.denoiser.controls.facts() if self.denoiser.controls else [],
-            **self.checkpoint.pass_facts(job.plan.attention),
-            "dtype": str(self.checkpoint.dtype),
-        }
-        if len(job.windows) > 1:
-            facts["windows"] = [[window.frames, window.weights] for window in job.windows]
-        text = repr(facts)
-        if text not in self._keys:
-            self._keys[text] = inversion_key(self.latents, facts)
-        return self._keys[text]
+        return self._clip_key(job, {"version": _INVERSION_VERSION})
 
     def of(self, job: Job, progress: Progress, warn: Warn) -> tuple[Tensor, bool]:
         """Return the trajectory for a job, and whether it existed before."""
@@ -83,7 +60,7 @@ class Inversions:
             self.latents,
             unmodulated(job, self.denoiser),
             prompt=job.source,
-            timesteps=self._timesteps(job),
+            scheduler=self.checkpoint.schedule.solver(job.sampler, self.checkpoint.device),
             progress=progress,
         )
         if self._use_cache:
@@ -92,11 +69,6 @@ class Inversions:
             save_inversion(key, trajectory, about)
         self._last = key, trajectory
         return trajectory, False
-
-    def _timesteps(self, job: Job) -> Tensor:
-        schedule = self.checkpoint.schedule
-        timesteps: Tensor = schedule.solver(job.sampler, self.checkpoint.device).timesteps
-        return timesteps
 
 
 def unmodulated(job: Job, denoiser: Denoiser) -> Attention:

@@ -9,6 +9,7 @@ Dimensions: F frames, c channels, h rows and w columns of latents.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -83,7 +84,7 @@ class InvertAndSample:
                     self.checkpoint.encode_target(job.plan),
                 ],
                 scheduler=self._solver(job),
-                guidance=job.sampler.guidance,
+                guidance=functools.partial(self.checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,
                 blend_from=job.blend_from,
                 eta=job.sampler.eta,

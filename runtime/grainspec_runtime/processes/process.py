@@ -22,7 +22,9 @@ from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.modulation.layers import Attention
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished steps and the total, both multiplied by the windows."""
+"""Called with the number of finished parts and the total.
+
+Parts are steps, multiplied by the windows and, in some processes, by the predictions of a step."""
 
 State = Mapping[str, Tensor]
 """The state between two sampling steps (:mod:`grainspec_runtime.processes.state`)."""

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from grainspec.model.settings import ProcessName
 from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.process import Process
 
@@ -36,10 +38,8 @@ class MakeProcess(Protocol):
         """
 
 
-DEFAULT = "invert_and_sample"
-"""The process of the VideoGrain paper."""
-
-PROCESSES: dict[str, MakeProcess] = {
-    DEFAULT: InvertAndSample,
+PROCESSES: dict[ProcessName, MakeProcess] = {
+    "invert_and_sample": InvertAndSample,
+    "flow_edit": FlowEdit,
 }
-"""Processes by name."""
+"""Processes by name, as a spec writes it."""

@@ -13,6 +13,7 @@ from grainspec.model.numbers import first_steps
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import window_count
 from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.guided import with_guidance
 from grainspec_runtime.processes.not_finite import not_finite
 from grainspec_runtime.processes.process import Progress
 from grainspec_runtime.processes.state import restored, state_of
@@ -26,7 +27,7 @@ def sample(
     prompts: Sequence[Any],
     *,
     scheduler: Any,
-    guidance: float,
+    guidance: Callable[[float], float] | float,
     edited_F1hw: Tensor | None = None,
     blend_from: float = 0.0,
     eta: float = 0.0,
@@ -38,12 +39,13 @@ def sample(
     """Sample edited latents, float32 ``[F, c, h, w]``, from an inversion's ``trajectory``.
 
     ``prompts`` are the negative and the target prompt, or one prompt for sampling without guidance.
-    ``scheduler`` comes from :meth:`Schedule.solver`, with the timesteps of the inversion. After
-    every step the latents are set back to the trajectory where ``edited_F1hw`` is 0, and
-    interpolated where it is between 0 and 1; with None they are not. In the first steps, the share
-    ``blend_from`` of all, they are not set back either. With ``eta`` (DDIM's σ as a share of
-    DDPM's), noise is drawn from ``seed`` on the CPU, so that it is the same on every device. Raises
-    GrainError (G505), with step and layer, if a step produces NaN or infinity.
+    ``scheduler`` comes from :meth:`Schedule.solver`, with the timesteps of the inversion.
+    ``guidance`` is the scale, or a function from timesteps to scales. After every step the latents
+    are set back to the trajectory where ``edited_F1hw`` is 0, and interpolated where it is between
+    0 and 1; with None they are not. In the first steps, the share ``blend_from`` of all, they are
+    not set back either. With ``eta`` (DDIM's σ as a share of DDPM's), noise is drawn from ``seed``
+    on the CPU, so that it is the same on every device. Raises GrainError (G505), with step and
+    layer, if a step produces NaN or infinity.
 
     ``keep`` is called with the number of finished steps and the state after them (see
     :mod:`grainspec_runtime.processes.state`); pass such a pair as ``begin`` to resume there, with a
@@ -76,8 +78,8 @@ def sample(
             )
             output = predict(window_done=functools.partial(show, step))
             if guided:
-                unconditional, conditional = output.chunk(2)
-                output = unconditional + guidance * (conditional - unconditional)
+                scale = guidance(float(t)) if callable(guidance) else guidance
+                output = with_guidance(output, scale)
             extra: dict[str, Any] = {}
             if eta:
                 noise = torch.randn(x.shape, generator=generator)

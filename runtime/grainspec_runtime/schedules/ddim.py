@@ -53,15 +53,17 @@ class DdimSchedule:
         state_names(scheduler, stepped=False)  # before the inversion, which takes long
         return scheduler
 
-    def rates(self, t: Tensor, like: Tensor) -> Rates:
-        """Return √ᾱ and √(1 − ᾱ) at a timestep, on the device of ``like``."""
-        return _rates(self.scheduler.alphas_cumprod.to(like.device)[t])
+    def rates(self, solver: Any, like: Tensor) -> list[Rates]:
+        """Return √ᾱ and √(1 − ᾱ) at each timestep, then those at the end of sampling."""
+        alphas = self.scheduler.alphas_cumprod.to(like.device)
+        end = self.scheduler.final_alpha_cumprod.to(like.device, torch.float32)
+        return [*(_rates(alphas[t]) for t in solver.timesteps), _rates(end)]
 
-    def clean_rates(self, like: Tensor) -> Rates:
-        """Return √ᾱ and √(1 − ᾱ) at the end of sampling, with device and dtype of ``like``."""
-        return _rates(self.scheduler.final_alpha_cumprod.to(like))
+    def facts(self, solver: Any) -> dict[str, Any]:
+        """Return the timesteps, which say all about the levels of one noise schedule."""
+        return {"timesteps": solver.timesteps.tolist()}
 
-    def noise_of(self, output: Tensor, x: Tensor, rates: Rates) -> Tensor:
+    def direction(self, output: Tensor, x: Tensor, rates: Rates) -> Tensor:
         """Return the noise in ``x``, from a network output of the checkpoint's prediction type."""
         kind = self.scheduler.config.prediction_type
         if kind == "epsilon":
@@ -71,6 +73,10 @@ class DdimSchedule:
         if kind == "sample":
             return (x - rates.signal * output) / rates.noise
         raise ValueError(f"prediction type {kind!r} is not one of epsilon, v_prediction, sample")
+
+    def moved(self, x: Tensor, direction: Tensor, here: Rates, there: Rates) -> Tensor:
+        """Return a' (x − b ε) / a + b' ε: DDIM with η = 0, for the noise ε in ``x``."""
+        return there.signal * (x - here.noise * direction) / here.signal + there.noise * direction
 
 
 def _rates(alpha_cumprod: Tensor) -> Rates:

@@ -1,6 +1,7 @@
-"""The noise level at a step of any diffusers scheduler, as a timestep of DDPM's schedule.
+"""The noise level at a step of any diffusers scheduler, as a timestep of a plan's schedule.
 
-A plan's schedule is ξ(t) = (t / T)^p with t a timestep of DDPM's schedule of T. Other schedulers
+The schedule of a plan is ξ(t) = (t / T)^p. For flow-matching models t is T σ, which all schedulers
+of flow matching have. For all others t is a timestep of DDPM's schedule of T. Other schedulers
 number their steps by other quantities. Each stands for a noise-to-signal ratio σ = b / a of the
 latent x = a x₀ + b ε, and t is the timestep at which Stable Diffusion's own schedule has this
 ratio:
@@ -51,6 +52,17 @@ def kind_of_timesteps(scheduler: Any) -> Kind:
     message = f"the timesteps of {type(scheduler).__name__} are no noise levels that a plan knows"
     cure = "Use a scheduler with DDPM's timesteps, one of EDM's, or a FlowMatch scheduler."
     raise fail("G412", message, cure)
+
+
+def flow_timestep(scheduler: Any, timestep: float, training_steps: int) -> float:
+    """Return the timestep T σ of flow matching, of T = ``training_steps``, of the same noise level.
+
+    Raises GrainError (G412) if the scheduler is not one of flow matching.
+    """
+    if kind_of_timesteps(scheduler) != "flow":
+        message = f"the timesteps of {type(scheduler).__name__} are not those of flow matching"
+        raise fail("G412", message, "Use the model's own scheduler, or another for flow matching.")
+    return _discrete(scheduler, timestep, training_steps)
 
 
 def ddpm_timestep(scheduler: Any, timestep: float, training_steps: int) -> float:

@@ -34,6 +34,7 @@ _MULTISTEP = StateNames(numbers=("_step_index", "lower_order_nums"), lists=("mod
 
 _NAMES: Mapping[str, StateNames] = {
     "DDIMScheduler": StateNames(),
+    "FlowMatchEulerDiscreteScheduler": StateNames(numbers=("_step_index",)),
     "DPMSolverMultistepScheduler": _MULTISTEP,
     "DEISMultistepScheduler": _MULTISTEP,
     "UniPCMultistepScheduler": StateNames(
@@ -43,7 +44,7 @@ _NAMES: Mapping[str, StateNames] = {
         late=("this_order",),
     ),
 }
-"""The state of every solver, by the name of its class; DDIM has none."""
+"""The state of every solver, by the name of its class; DDIM has none, Euler counts its steps."""
 
 
 def state_names(solver: Any, *, stepped: bool) -> StateNames:

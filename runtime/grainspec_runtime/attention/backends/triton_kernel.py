@@ -123,17 +123,18 @@ def _store_part(
 ):  # fmt: skip
     """One sign's output and log-sum-exp, in natural units; ``rows`` counts from its first one."""
     some_n = mass_n > 0
+    mass_n = tl.where(some_n, mass_n, 1.0)
     log_sum_n = tl.where(some_n, (shift_n + tl.log2(mass_n)) * LN_2, float("-inf"))
     tl.store(LogSums + slot + rows_n, log_sum_n, mask=real_n)
     columns_d = tl.arange(0, D)
-    out_nd = acc_nd / tl.where(some_n, mass_n, 1.0)[:, None]
+    out_nd = acc_nd / mass_n[:, None]
     places_nd = Outputs + (slot + rows_n)[:, None] * WIDTH + columns_d[None, :]
     tl.store(places_nd, out_nd, mask=real_n[:, None] & (columns_d[None, :] < WIDTH))
 
 
 @triton.jit
 def modulated_kernel(
-    Q, K, V, Out, LogSums, Extremes,
+    Q, K, V, Out, LogSums, Largest, Smallest,
     Queries, Classes, KeyOrder, Ends, Attract, Repel, soft_share, scale, keys, queries,
     q_b, q_h, q_n, k_b, k_h, k_m, v_b, v_h, v_m, o_b, o_h, o_n,
     queries_b, classes_b, order_b, ends_b, attract_b, repel_b,
@@ -145,7 +146,7 @@ def modulated_kernel(
 
     Strides of query, key, value and output are in units of eight elements. With ``PARTIALS`` the
     output is that of each sign, ``[S, B, H, N, d]``, beside log-sum-exps ``[S, B, H, N]`` and the
-    row's largest and smallest score, ``[2, B, H, N]``, all float32 and contiguous.
+    row's largest and smallest score, ``[B, H, N]``, all float32 and contiguous.
     """
     head = tl.program_id(1).to(tl.int64)
     batch = tl.program_id(2).to(tl.int64)
@@ -209,8 +210,8 @@ def modulated_kernel(
         some_n = low_n < HUGE
         largest_n = tl.where(some_n, high_n * scale * LN_2, float("-inf"))
         smallest_n = tl.where(some_n, low_n * scale * LN_2, float("inf"))
-        tl.store(Extremes + rows_n, largest_n, mask=real_n)
-        tl.store(Extremes + all_rows + rows_n, smallest_n, mask=real_n)
+        tl.store(Largest + rows_n, largest_n, mask=real_n)
+        tl.store(Smallest + rows_n, smallest_n, mask=real_n)
     if NEUTRAL:
         zero_n = tl.zeros([BLOCK_N], tl.float32)
         neutral_factor_n = zero_n + scale
@@ -275,7 +276,7 @@ INTERPRETED = not isinstance(modulated_kernel, triton.runtime.JITFunction)
 def launch(call: AttentionCall, tile: Tile) -> Tensor:
     """The result of a prepared call without columns, ``[B, H, N, d]``."""
     out = torch.empty_like(call.query)
-    _launch(call, tile, out, out, out, partials=False)
+    _launch(call, tile, out, out, out, out, partials=False)
     return out
 
 
@@ -285,9 +286,9 @@ def launch_partials(call: AttentionCall, tile: Tile) -> Partials:
     signs = len(call.present)
     outputs = call.query.new_empty(signs, *call.query.shape, dtype=torch.float32)
     log_sums = outputs.new_empty(signs, *rows)
-    extremes = outputs.new_empty(2, *rows)
-    _launch(call, tile, outputs, log_sums, extremes, partials=True)
-    return Partials(call.present, outputs, log_sums, *extremes)
+    largest, smallest = outputs.new_empty(rows), outputs.new_empty(rows)
+    _launch(call, tile, outputs, log_sums, largest, smallest, partials=True)
+    return Partials(call.present, outputs, log_sums, largest, smallest)
 
 
 def _launch(
@@ -295,14 +296,16 @@ def _launch(
     tile: Tile,
     out: Tensor,
     log_sums: Tensor,
-    extremes: Tensor,
+    largest: Tensor,
+    smallest: Tensor,
     *,
     partials: bool,
 ) -> None:
     query, order = call.query, call.class_order()
     index = (order.queries_BS, order.classes_BN, order.keys_BCM, order.ends_BC4)
     modulated_kernel[order.queries_BS.shape[1] // tile.queries, call.heads, call.batch](
-        query, call.key, call.value, out, log_sums, extremes, *index, call.attract, call.repel,
+        query, call.key, call.value, out, log_sums, largest, smallest,
+        *index, call.attract, call.repel,
         float(call.soft_share), call.scale * math.log2(math.e), call.keys, call.queries,
         *strides_of(query, call.key, call.value, out),
         *batch_strides_of(*index, call.attract, call.repel),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -149,8 +150,13 @@ def schedule(subject: Subject) -> None:
         require(
             at == described, name, f"5 steps of `{method}` are at {at}, but described {described}"
         )
-        rates = [known.rates(t, x) for t in solver.timesteps.flip(0)]
-        for less, more in zip([known.clean_rates(x), *rates], rates, strict=False):
+        rates = known.rates(solver, x)
+        require(
+            len(rates) == len(at) + 1,
+            name,
+            f"there are rates for {len(rates)} places of {len(at)} steps and the clean latents",
+        )
+        for more, less in pairwise(rates):
             require(
                 less.signal >= more.signal and less.noise <= more.noise,
                 name,
