@@ -11,6 +11,7 @@ import pytest
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
+from wan import VARIANTS, WanVariant, tiny_wan
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,10 @@ def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(request: pytest.FixtureRequest) -> Path:
     """Each of them in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def wan_models(tmp_path_factory: pytest.TempPathFactory) -> dict[WanVariant, Path]:
+    """A tiny checkpoint of every variant of Wan."""
+    folder = tmp_path_factory.mktemp("wan")
+    return {variant: tiny_wan(folder / variant, variant) for variant in VARIANTS}
