@@ -475,7 +475,7 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     "no warning": (
         "warnings",
         Patch(
-            "plan.compile._vanishing",
+            "plan.compile.vanishing",
             lambda original, *rest: [],
             "",
             word_backbone(levels=4, pixels_per_latent=5),
