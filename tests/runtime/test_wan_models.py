@@ -114,9 +114,9 @@ def run_stock(pipe: Any, **more: Any) -> Any:
 
 def embeds_of(pipe: Any, text: str) -> Tensor:
     with torch.no_grad():
-        return pipe.encode_prompt(
-            text, do_classifier_free_guidance=False, max_sequence_length=512
-        )[0]
+        return pipe.encode_prompt(text, do_classifier_free_guidance=False, max_sequence_length=512)[
+            0
+        ]
 
 
 def predicted(checkpoint: Wan, x_Fchw: Tensor, t: Tensor, **more: Any) -> Tensor:
