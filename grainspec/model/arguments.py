@@ -14,10 +14,10 @@ from typing import Literal, TypedDict
 class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
-    profile: Literal["auto", "videograin", "demo"]
+    profile: Literal["auto", "videograin", "demo", "flowanchor"]
     """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `demo` (tuned on the demo model), or `auto`, the default: `demo` for the demo model,
-    `videograin` for all others."""
+    code), `demo` (tuned on the demo model), `flowanchor` (FlowAnchor's, for video transformers),
+    or `auto`, the default: `demo` for the demo model, `videograin` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float
@@ -54,6 +54,12 @@ class AttentionSettings(TypedDict, total=False):
     in it (`any`, for parts so small that they vanish at coarse levels)."""
     threshold: float
     """The share of a token's pixels that `resize area` requires."""
+    layers: Sequence[int] | Literal["all"]
+    """For transformers: which of their blocks are modulated, 0 being the first."""
+    columns: float
+    """For video transformers: how strongly the scores of an edit's words are also pulled to
+    their extremes over all latent tokens (over the columns of cross-attention), as in FlowAnchor
+    (2604.22586)."""
 
 
 class FlowSettings(TypedDict, total=False):
@@ -111,7 +117,23 @@ class SamplerSettings(TypedDict, total=False):
     """For `ddim`: the share of each step's noise that is replaced by new noise, from 0 (none) to
     1 (all of it)."""
     seed: int
-    """Seed of the noise that is drawn; `eta 0` draws none."""
+    """Seed of the noise that is drawn: by `eta` above 0, and by `flow_edit`."""
+    process: Literal["invert_and_sample", "flow_edit"] | None
+    """How the edit is made: `invert_and_sample` (invert the clip to noise, then sample from it),
+    or `flow_edit` (FlowEdit, 2412.08629: integrate the difference between the velocities of the
+    target and the source prompt; for flow-matching models)."""
+    skip: float
+    """For `flow_edit`: share of the steps, from the noisiest, that are skipped; a higher share
+    keeps more of the source."""
+    source_guidance: float
+    """For `flow_edit`: scale of classifier-free guidance of the source prompt; `guidance` is
+    that of the target prompt."""
+    average: int
+    """For `flow_edit`: number of noise samples that the velocities are averaged over in each
+    step."""
+    low_noise_guidance: float | None
+    """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second one,
+    which denoises the less noisy steps."""
 
 
 class ControlSettings(TypedDict, total=False):

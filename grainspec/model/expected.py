@@ -18,6 +18,7 @@ IN_PYTHON = {
     "path": "a text",
     "flag": "true or false",
     "levels": '`"all"`, or a list of whole numbers{range}',
+    "layers": '`"all"`, or a list of whole numbers{range}',
     "frames": "the first and the last frame, such as `(0, 30)`",
     "size": "width and height, such as `(512, 512)`",
     "length": 'a length as text, such as `"12px"` or `"2%"`',
@@ -107,7 +108,7 @@ def declared_at(model: type[Node], path: Iterable[int | str]) -> Declaration | N
             models = list(_models_in(owner.model_fields[declared.field].annotation))
         else:
             models = [owner for owner in models if _has_kind(owner, part)]
-            declared = declared if models or part in {"all", "levels"} else None
+            declared = declared if models or part in {"all", "levels", "layers"} else None
     return declared
 
 

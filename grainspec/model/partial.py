@@ -16,8 +16,12 @@ from grainspec.model.settings import (
     Decay,
     FrameScope,
     Guidance,
+    Layers,
     Levels,
+    NoiseCount,
     NormScope,
+    OptionalGuidance,
+    OptionalProcess,
     Percent,
     PhraseContext,
     PositivePercent,
@@ -112,6 +116,18 @@ class Attention(Profiled):
         description=
             "The share of a token's pixels that `resize area` requires.",
     )
+    layers: Layers | None = Field(
+        default=None,
+        description=
+            "For transformers: which of their blocks are modulated, 0 being the first.",
+    )
+    columns: Share | None = Field(
+        default=None,
+        description=
+            "For video transformers: how strongly the scores of an edit's words are also pulled to "
+            "their extremes over all latent tokens (over the columns of cross-attention), as in "
+            "FlowAnchor (2604.22586).",
+    )
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -144,5 +160,36 @@ class SamplerChange(Node):
     seed: Seed | None = Field(
         default=None,
         description=
-            "Seed of the noise that is drawn; `eta 0` draws none.",
+            "Seed of the noise that is drawn: by `eta` above 0, and by `flow_edit`.",
+    )
+    process: OptionalProcess | None = Field(
+        default=None,
+        description=
+            "How the edit is made: `invert_and_sample` (invert the clip to noise, then sample from "
+            "it), or `flow_edit` (FlowEdit, 2412.08629: integrate the difference between the "
+            "velocities of the target and the source prompt; for flow-matching models).",
+    )
+    skip: Percent | None = Field(
+        default=None,
+        description=
+            "For `flow_edit`: share of the steps, from the noisiest, that are skipped; a higher "
+            "share keeps more of the source.",
+    )
+    source_guidance: Guidance | None = Field(
+        default=None,
+        description=
+            "For `flow_edit`: scale of classifier-free guidance of the source prompt; `guidance` "
+            "is that of the target prompt.",
+    )
+    average: NoiseCount | None = Field(
+        default=None,
+        description=
+            "For `flow_edit`: number of noise samples that the velocities are averaged over in "
+            "each step.",
+    )
+    low_noise_guidance: OptionalGuidance | None = Field(
+        default=None,
+        description=
+            "For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second one, "
+            "which denoises the less noisy steps.",
     )

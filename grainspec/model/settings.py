@@ -19,6 +19,7 @@ from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
+MAX_LAYER = 255
 
 DEMO = "demo"
 """The name of the embedded model."""
@@ -40,6 +41,15 @@ Levels = Annotated[
     Discriminator(lambda given: "all" if isinstance(given, str) else "levels"),
     InText(kind="levels"),
 ]
+_LayerNumbers = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=MAX_LAYER)], ...],
+    Field(min_length=1, max_length=MAX_LAYER + 1),
+]
+Layers = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[_LayerNumbers, Tag("layers")],
+    Discriminator(lambda given: "all" if isinstance(given, str) else "layers"),
+    InText(kind="layers"),
+]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -47,11 +57,17 @@ FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
 _RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
-Profile = Literal["auto", "videograin", "demo"]
+Profile = Literal["auto", "videograin", "demo", "flowanchor"]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
+ProcessName = Literal["invert_and_sample", "flow_edit"]
+OptionalProcess = Annotated[
+    ProcessName | None, InText(absent="`flow_edit` for flow-matching models, else inversion")
+]
+OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
+NoiseCount = Annotated[int, Field(ge=1, le=64)]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe"]
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
@@ -174,6 +190,16 @@ class Modulation(Node):
     threshold: PositivePercent = Field(
         default=0.5, description="The share of a token's pixels that `resize area` requires."
     )
+    layers: Layers = Field(
+        default="all",
+        description="For transformers: which of their blocks are modulated, 0 being the first.",
+    )
+    columns: Share = Field(
+        default=0.0,
+        description="For video transformers: how strongly the scores of an edit's words are also "
+        "pulled to their extremes over all latent tokens (over the columns of cross-attention), as "
+        "in FlowAnchor (2604.22586).",
+    )
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -183,9 +209,19 @@ PROFILES = {
     "demo": Modulation(
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
+    "flowanchor": Modulation(
+        cross=0.3,
+        self=0,
+        columns=0.3,
+        until=1,
+        until_timestep=600,
+        decay=0,
+        phrases="in_context",
+        unbound=1,
+    ),
 }
-"""The settings of each profile: the constants of the VideoGrain paper's code, and settings tuned on
-the demo model."""
+"""The settings of each profile: the constants of the VideoGrain paper's code, settings tuned on the
+demo model, and FlowAnchor's (2604.22586) for comparison."""
 
 
 class Profiled(Node):
@@ -194,8 +230,9 @@ class Profiled(Node):
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
         description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `demo` (tuned on the demo model), or `auto`, the default: "
-        "`demo` for the demo model, `videograin` for all others.",
+        "VideoGrain paper's code), `demo` (tuned on the demo model), `flowanchor` (FlowAnchor's, "
+        "for video transformers), or `auto`, the default: `demo` for the demo model, `videograin` "
+        "for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
@@ -230,7 +267,34 @@ class Sampler(Node):
         "from 0 (none) to 1 (all of it).",
     )
     seed: Seed = Field(
-        default=0, description="Seed of the noise that is drawn; `eta 0` draws none."
+        default=0,
+        description="Seed of the noise that is drawn: by `eta` above 0, and by `flow_edit`.",
+    )
+    process: OptionalProcess = Field(
+        default=None,
+        description="How the edit is made: `invert_and_sample` (invert the clip to noise, then "
+        "sample from it), or `flow_edit` (FlowEdit, 2412.08629: integrate the difference between "
+        "the velocities of the target and the source prompt; for flow-matching models).",
+    )
+    skip: Percent = Field(
+        default=0.33,
+        description="For `flow_edit`: share of the steps, from the noisiest, that are skipped; a "
+        "higher share keeps more of the source.",
+    )
+    source_guidance: Guidance = Field(
+        default=5.0,
+        description="For `flow_edit`: scale of classifier-free guidance of the source prompt; "
+        "`guidance` is that of the target prompt.",
+    )
+    average: NoiseCount = Field(
+        default=1,
+        description="For `flow_edit`: number of noise samples that the velocities are averaged "
+        "over in each step.",
+    )
+    low_noise_guidance: OptionalGuidance = Field(
+        default=None,
+        description="For models of two experts, such as Wan 2.2 A14B: scale of guidance of the "
+        "second one, which denoises the less noisy steps.",
     )
 
 

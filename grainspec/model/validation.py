@@ -316,7 +316,7 @@ def _cure(value: Any, declared: Declaration | None, door: Door, kind: str) -> st
     return ""
 
 
-_WHOLE = ("whole", "levels")
+_WHOLE = ("whole", "levels", "layers")
 _NUMERIC = (*_WHOLE, "decimal", "percent")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.model.spec import SamplerMethod, Size
@@ -54,8 +55,9 @@ def leading_timesteps(
 class Backbone(ShownByRepr):
     """The properties of a denoiser that the compiler needs.
 
-    A level is a grid of latent tokens: level 0 has the size of the latent, level ``i`` half the
-    size of level ``i - 1``, rounded up. ``attended`` are the levels with attention.
+    A level is a grid of latent tokens: level 0 has the size of the latent, divided by ``patch``;
+    level ``i`` half the size of level ``i - 1``, rounded up. ``attended`` are the levels with
+    attention.
     """
 
     name: str
@@ -78,6 +80,25 @@ class Backbone(ShownByRepr):
     def native(self) -> NativeSize:
         """The frame size that it was trained on, from which the size of other aspects follows."""
         return NativeSize(self.native_size, self.pixels_per_latent)
+
+    patch: int = 1
+    """Latents on each side of a latent token of level 0: 2 for transformers with 2 x 2 patches."""
+    first_frames: int = 1
+    """Frames of the first latent frame."""
+    noise: Literal["ddpm", "flow"] = "ddpm"
+    """What a timestep is: DDPM's, or that of flow matching, T times the noise level σ."""
+    layer_count: int | None = None
+    """The number of transformer blocks; None for a UNet."""
+    padding: Callable[[str], Sequence[int]] | None = field(default=None, repr=False)
+    """From a prompt to the text token positions that are padding; None means that none are."""
+    padding_keys: Literal["modulated", "neutral", "masked"] = "modulated"
+    """What padding is in attention: keys like all others, keys that are attended without
+    modulation, or no keys."""
+
+    @property
+    def size_multiple(self) -> int:
+        """What width and height of a frame must be multiples of, in pixels."""
+        return self.pixels_per_latent * self.patch
 
     exact_tokens: bool = True
     """Whether ``tokenize`` is the model's own tokenizer; otherwise it counts words, at least."""

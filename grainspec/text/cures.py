@@ -60,7 +60,7 @@ def _converted(word: Token, declaration: Declaration) -> str:
     certain = value != 1 or "." in word or declaration.keyword == "until"  # 1 may be 1% or 100%
     if declaration.kind == "percent" and certain:
         return percent_text(value)
-    if declaration.kind in {"whole", "levels"} and value.is_integer():
+    if declaration.kind in {"whole", "levels", "layers"} and value.is_integer():
         return str(int(value))
     return ""
 

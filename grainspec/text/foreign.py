@@ -128,7 +128,7 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
         **dict.fromkeys("cross_attention cross_strength cross_replace".split(), Ours("cross")),
         **dict.fromkeys("self_attention self_strength self_replace".split(), Ours("self")),
         **dict.fromkeys("end stop end_percent".split(), Ours("until", _share)),
-        "layers": Ours("levels"),
+        "blocks": Ours("layers"),
         "scope": Ours("frames"),
     },
     "context": {

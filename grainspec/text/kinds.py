@@ -15,7 +15,7 @@ from grainspec.model.algebra import Box, Polygon
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.expected import limit_text, one_of, range_words
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
-from grainspec.model.settings import MAX_LEVEL, Size
+from grainspec.model.settings import MAX_LAYER, MAX_LEVEL, Size
 from grainspec.model.shapes import MAX_FRAME, FrameRange, Keyframe, Length, Outline
 
 Word = Token | Tree[Token]
@@ -78,19 +78,24 @@ def _plain(word: Word) -> str:
     return str(word)
 
 
-def _levels(word: Word) -> Any:
-    if isinstance(word, Tree) and word.data == "all":
-        return "all"
-    if isinstance(word, Token) and word.type == "RANGE":
-        first, last = map(_whole, str(word).split(".."))
-        if last < first:
-            raise Mismatch(f"Write `{last}..{first}`.")
-        if first < 0 or last > MAX_LEVEL:
-            return (first if first < 0 else last,)  # out of range: the model reports it once
-        return tuple(range(first, last + 1))
-    if isinstance(word, Token) and word.type == "NUMBER":
-        return (integer_of(word),)
-    raise Mismatch
+def _numbers(most: int) -> Callable[[Word], Any]:
+    """A reader of ``all``, a number or a range of numbers from 0 to ``most``."""
+
+    def reader(word: Word) -> Any:
+        if isinstance(word, Tree) and word.data == "all":
+            return "all"
+        if isinstance(word, Token) and word.type == "RANGE":
+            first, last = map(_whole, str(word).split(".."))
+            if last < first:
+                raise Mismatch(f"Write `{last}..{first}`.")
+            if first < 0 or last > most:
+                return (first if first < 0 else last,)  # out of range: the model reports it once
+            return tuple(range(first, last + 1))
+        if isinstance(word, Token) and word.type == "NUMBER":
+            return (integer_of(word),)
+        raise Mismatch
+
+    return reader
 
 
 def _length(word: Word) -> Length:
@@ -136,6 +141,21 @@ def _inside(key: Keyframe | Outline) -> str:
 
 def _levels_text(levels: str | tuple[int, ...]) -> str:
     return levels if isinstance(levels, str) else " ".join(map(str, levels))
+
+
+def _layers_text(layers: str | tuple[int, ...]) -> str:
+    """Layers, with a range for three or more in a row."""
+    if isinstance(layers, str):
+        return layers
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return " ".join(
+        f"{run[0]}..{run[-1]}" if len(run) > 2 else " ".join(map(str, run)) for run in runs
+    )
 
 
 # --- the kinds -----------------------------------------------------------------------------------
@@ -226,10 +246,18 @@ KINDS = {
         python="Box",
     ),
     "levels": Kind(
-        read=_levels,
+        read=_numbers(MAX_LEVEL),
         write=_levels_text,
         expected="`all`, or level numbers{range}, such as `1 2` or `1..3`",
         values="`all`, `1 2`, `1..3`",
+        python='Sequence[int] | Literal["all"]',
+        many=True,
+    ),
+    "layers": Kind(
+        read=_numbers(MAX_LAYER),
+        write=_layers_text,
+        expected="`all`, or numbers of transformer blocks{range}, such as `0..9` or `0 5 10..19`",
+        values="`all`, `0..9`, `0 5 10..19`",
         python='Sequence[int] | Literal["all"]',
         many=True,
     ),

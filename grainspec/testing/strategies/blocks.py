@@ -108,6 +108,11 @@ def _sampler(levels: Levels) -> Settings:
         method=lambda rolls: rolls.of(get_args(SamplerMethod)),
         steps=lambda rolls: 1 + rolls.upto(59),
         eta=None,  # only one of the methods takes it
+        process=None,
+        skip=None,
+        source_guidance=None,
+        average=None,
+        low_noise_guidance=None,
     )
 
 

@@ -59,6 +59,8 @@ def value(declared: Declaration, levels: tuple[int, ...]) -> Read:
     """
     if declared.kind == "levels":
         return lambda rolls: _levels(rolls, levels)
+    if declared.kind == "layers":
+        return lambda rolls: "all"  # a UNet has no layers to choose from
     return _VALUES[declared.kind](declared)
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Control, EditSpec, Inject, Modulation
+from grainspec.model.settings import ProcessName
+from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.models.additions import Embedding, Lora
@@ -44,6 +45,10 @@ class Family(Protocol):
     @property
     def name(self) -> str:
         """The name in messages: ``Stable Diffusion 1.x, 2.x or XL``."""
+
+    @property
+    def processes(self) -> Sequence[ProcessName]:
+        """The editing processes that its models support; the first is the default."""
 
     @property
     def parts(self) -> Mapping[str, Mapping[str, str]]:
@@ -182,6 +187,9 @@ class Checkpoint(Protocol):
         ``conditioning`` comes from :meth:`condition`, ``controls`` from :meth:`load_controls`.
         ``step`` of ``steps`` decides which controls are active.
         """
+
+    def guidance_at(self, sampler: Sampler, t: float) -> float:
+        """Return the scale of guidance at a timestep: of two experts, each can have its own."""
 
     def attention(
         self,

@@ -18,12 +18,14 @@ class AttentionLayer:
 
     name: the name of its module in diffusers. level: index of the plan's level whose grid of latent
     tokens it has. kind: ``self`` for attention to latent tokens, ``cross`` for attention to text
-    tokens, ``joint`` for attention of both to both.
+    tokens, ``joint`` for attention of both to both. block: number of the transformer block, which
+    ``attention { layers … }`` names; None in a UNet.
     """
 
     name: str
     level: int
     kind: Literal["self", "cross", "joint"]
+    block: int | None = None
 
 
 class Attention(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
+from grainspec.model.settings import ProcessName
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -36,6 +37,7 @@ class StableDiffusionUNets:
     """The family of Stable Diffusion's UNets; the protocol documents the members."""
 
     name = "Stable Diffusion 1.x, 2.x or XL"
+    processes: Sequence[ProcessName] = ("invert_and_sample",)
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     parts: Mapping[str, Mapping[str, str]] = {
         "StableDiffusionPipeline": _PARTS,

@@ -23,7 +23,7 @@ from diffusers import (
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Control, Inject, Modulation
+from grainspec.model.spec import Control, Inject, Modulation, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
 from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures
@@ -206,6 +206,10 @@ class StableDiffusion:
             residuals = controls.residuals(x, t, inputs, frames, step=step, steps=steps)
         output: Tensor = self.unet(x, t, **inputs, **residuals, return_dict=False)[0]
         return output.float()
+
+    def guidance_at(self, sampler: Sampler, t: float) -> float:
+        """Return the sampler's scale of guidance, at every timestep."""
+        return sampler.guidance
 
     def attention(
         self,
