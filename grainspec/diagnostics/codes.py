@@ -122,6 +122,7 @@ WARNINGS: dict[str, str] = {
     "G522": "a word in angle brackets is not loaded",
     "G525": "the model may not suit editing",
     "G526": "a LoRA fits the model only in part",
+    "G540": "a model or LoRA for few steps runs with guidance",
 }
 
 
