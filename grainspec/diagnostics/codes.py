@@ -84,6 +84,8 @@ ERRORS: dict[str, str] = {
     "G528": "a model's configuration is not accepted",
     "G529": "a package's version is not supported",
     "G545": "an option does not suit the model",
+    "G546": "the model cannot follow a control",
+    "G547": "variants with `control inpaint` edit other regions",
     "G550": "a cache of diffusers does not go with a plan",
     "G551": "a plan does not support a clip that is divided between devices",
     "G900": "an internal error",

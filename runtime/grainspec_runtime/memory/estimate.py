@@ -23,6 +23,7 @@ from grainspec_runtime.memory.savings import (
     shown,
 )
 from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.passes import guided_passes
 from grainspec_runtime.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _PROCESS = 500_000_000
 """Main memory of Python with torch, diffusers and transformers."""
 _CPU_COPIES = 2.0
 """The peak of a network on a CPU, as a multiple of the activations that torch holds."""
+_OF_FLOW_EDIT = {"latents": 8}
+"""Source, edit, both at a noise level, noise, two velocities and their mean difference."""
 _DECODED_FRAMES = 64
 """Frames that are held in float32 at once."""
 
@@ -144,7 +147,8 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
         if on_device:
             savings += of_weights(memory, loading, of_vae=is_vae, full=itemsize == 4)
         return savings_text(savings)
-    return "Use fewer frames, fewer `steps` or a smaller `size`."
+    steps = ", fewer `steps`" if prepared.process == "invert_and_sample" else ""
+    return f"Use fewer frames{steps} or a smaller `size`."
 
 
 def _estimates(prepared: Prepared, itemsize: int) -> MemoryEstimates:
@@ -152,7 +156,9 @@ def _estimates(prepared: Prepared, itemsize: int) -> MemoryEstimates:
 
 
 def _passes(prepared: Prepared) -> int:
-    return 1 if prepared.spec.sampler.guidance == 1 else 2
+    sampler = prepared.spec.sampler
+    unguided = prepared.process != "flow_edit" or sampler.source_guidance == 1
+    return guided_passes(sampler) if unguided else 2
 
 
 def _activations(
@@ -181,9 +187,11 @@ def _data(prepared: Prepared, memory: MemoryEstimates) -> dict[str, int]:
     latents = len(plan.groups) * memory.latent_frame(height=plan.height, width=plan.width)
     pictures = 3 * frames * pixels * (2 + len(spec.controls))
     pictures += 3 * 4 * pixels * min(frames, _DECODED_FRAMES)
+    inverts = prepared.process == "invert_and_sample"
+    kept = {"latents of the inversion": spec.sampler.steps + 1} if inverts else _OF_FLOW_EDIT
     return {
         "frames": pictures,
-        "latents of the inversion": (spec.sampler.steps + 1) * latents,
+        **{what: number * latents for what, number in kept.items()},
         "regions and plan": prepared.bound.edits.bits_FHW.nbytes + plan.nbytes(),
     }
 
