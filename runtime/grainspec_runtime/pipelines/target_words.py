@@ -88,7 +88,9 @@ class TargetWords(ABC):
         planned = self._plan.words_ET.shape[1]
         if not isinstance(words, Tensor) or words.shape[1] != planned:
             length = words.shape[1] if isinstance(words, Tensor) else "other inputs"
-            message = f"the plan is for {planned} text tokens, but the {self.what} receives {length}"
+            message = (
+                f"the plan is for {planned} text tokens, but the {self.what} receives {length}"
+            )
             raise fail("G404", message, self._cure_of_count(planned))
 
     def _cure_of_count(self, planned: int) -> str:
