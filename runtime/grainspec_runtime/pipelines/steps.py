@@ -33,8 +33,8 @@ class RunSteps:
         """Return the index of the run's step at a timestep, and the number of its steps.
 
         In a call of the pipeline, it says how many there are; a loop of the user is taken to go on
-        to the last. Solvers of second order call the denoiser several times at a timestep; these count
-        as one step.
+        to the last. Solvers of second order call the denoiser several times at a timestep; these
+        count as one step.
 
         Raises GrainError (G412) if the timestep is not one of the scheduler's.
         """

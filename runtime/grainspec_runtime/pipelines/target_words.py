@@ -21,7 +21,7 @@ for half precision, which rounds differently in batches of other sizes on a GPU.
 
 
 class TargetWords(ABC):
-    """The embeddings of a plan's target by a pipeline's own encoders, and what they are compared to.
+    """The embeddings of a plan's target by a pipeline's own encoders, to compare others with.
 
     With ``trusted``, embeddings of the conditional pass are the target's, whatever they are.
     ``what`` is what the denoiser is called in messages.
@@ -58,7 +58,7 @@ class TargetWords(ABC):
         self._checked = None
 
     def whole(self, words: Tensor) -> Tensor:
-        """Return the target's embeddings ``[1, T, C]``, on the device and in the dtype of others."""
+        """Return the target's embeddings ``[1, T, C]``, on others' device and in their dtype."""
         settings = self._settings()
         key = ("whole", *settings.items())
         if key not in self._encoded:
