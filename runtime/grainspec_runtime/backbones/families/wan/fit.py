@@ -230,7 +230,7 @@ def _vace(configs: WanConfigs) -> Iterator[Fault]:
     if inputs != expected:
         message = f"its control blocks expect {inputs} channels; a control has {expected}"
         yield "G507", message, _PUBLISHED
-    places = numbers_in(configs.transformer, "vace_layers") or [*range(0, 40, 5)]
+    places = configs.control_layers
     if 0 not in places or max(places) >= configs.layers:
         message = f"`vace_layers` is {places}, and the transformer has {configs.layers} layers"
         yield "G507", message, _PUBLISHED
