@@ -6,7 +6,6 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 import gc
-import shutil
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +22,11 @@ from torch import Tensor
 from wan import VARIANTS, WanVariant, tiny_wan
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import Control, Sampler
+from grainspec.model.spec import Sampler
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
 from grainspec_runtime.backbones.families.wan.load import load
-from grainspec_runtime.models.locate import locate
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.models.additions import Lora
+from grainspec_runtime.models.locate import locate
 from grainspec_runtime.models.options import LoadOptions
 
 FRAMES, WIDTH, HEIGHT, STEPS = 9, 64, 32, 3
@@ -114,9 +112,9 @@ def run_stock(pipe: Any, **more: Any) -> Any:
 
 def embeds_of(pipe: Any, text: str) -> Tensor:
     with torch.no_grad():
-        return pipe.encode_prompt(
-            text, do_classifier_free_guidance=False, max_sequence_length=512
-        )[0]
+        return pipe.encode_prompt(text, do_classifier_free_guidance=False, max_sequence_length=512)[
+            0
+        ]
 
 
 def predicted(checkpoint: Wan, x_Fchw: Tensor, t: Tensor, **more: Any) -> Tensor:
