@@ -82,7 +82,7 @@ def check_context(count: int, context: Context | None, per: int = 1, first: int 
             f"windows of {context.frames} frames with `overlap {context.overlap}` and "
             f"`keys {context.keys}` contain no new latent frame"
         )
-        cure = f"Write `{more}`: each key frame takes one of {per} frames."
+        cure = f"Write `{more}`: each key frame takes {per} frames of a window."
         raise fail("G419", message, cure, context.span_of("frames"))
 
 

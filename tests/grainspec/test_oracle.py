@@ -11,21 +11,37 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.regions.layout import Layout
 from grainspec.testing import layouts, specs, word_backbone
+from grainspec.testing.fitting import fitting
 
 Case = tuple[EditSpec, Layout, Backbone]
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A spec, a layout of its edits and a backbone: odd grids, levels, latent frames of several."""
-    spec = draw(specs(max_level=1, variants=0))
+    """A spec, a layout of its edits and a backbone: odd grids, levels, latent frames of several.
+
+    Some backbones are transformers: with patches, padding, and a first latent frame of its own.
+    """
     per_latent = draw(st.sampled_from([1, 1, 2, 4]))
     backbone = word_backbone(
         levels=2, pixels_per_latent=draw(st.sampled_from([4, 5, 8])), frames_per_latent=per_latent
     )
-    size = tuple(backbone.pixels_per_latent * draw(st.integers(2, 5)) for _ in range(2))
+    if draw(st.booleans()):
+        backbone = word_backbone(
+            levels=1,
+            pixels_per_latent=draw(st.sampled_from([2, 4])),
+            frames_per_latent=per_latent,
+            first_frames=draw(st.sampled_from([1, per_latent, 1 + per_latent // 2])),
+            patch=2,
+            layer_count=3,
+            padding_keys=draw(st.sampled_from(["modulated", "neutral", "masked"])),
+            start_tokens=draw(st.sampled_from([0, 1, 4])),
+            padded=draw(st.sampled_from(["right", "left"])),
+        )
+    spec = fitting(draw(specs(max_level=1, variants=0)), backbone)
+    size = tuple(backbone.size_multiple * draw(st.integers(2, 5)) for _ in range(2))
     names = [edit.region for edit in spec.claims]
-    frames = 1 + per_latent * draw(st.integers(0, 2))
+    frames = backbone.first_frames + per_latent * draw(st.integers(0, 2))
     return spec, draw(layouts(names, size=size, frames=frames)), backbone
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +13,12 @@ from oracle import dense_levels, difference
 
 from grainspec import Builder, EditSpec, GrainError, dumps, override, parse
 from grainspec.model.spec import Context
+from grainspec.plan.backbone import Backbone, frame_groups
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.windows import evenly, frame_windows, plan_of_frames
 from grainspec.regions.layout import Layout
 from grainspec.testing import layouts, specs, word_backbone
+from grainspec.testing.fitting import fitting
 
 BACKBONE = word_backbone(levels=2)
 
@@ -67,7 +70,7 @@ def test_weights_fall_off_to_the_ends() -> None:
 
 @st.composite
 def clips(draw: st.DrawFn) -> tuple[EditSpec, Layout, list[int]]:
-    spec = draw(specs(max_level=1, variants=0))
+    spec = fitting(draw(specs(max_level=1, variants=0)), BACKBONE)
     count = draw(st.integers(1, 6))
     layout = draw(layouts([edit.region for edit in spec.claims], size=(40, 24), frames=count))
     chosen = draw(st.sets(st.integers(0, count - 1), min_size=1))
@@ -108,13 +111,108 @@ def test_frames_that_cannot_be_taken(frames: list[int]) -> None:
         plan_of_frames(plan, frames)
 
 
-def test_latent_frames_of_several_are_not_taken_apart() -> None:
-    spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
-    layout = Layout.of({"r": np.ones((5, 40, 40), bool)})
-    plan = compile_plan(spec, layout, word_backbone(levels=2, frames_per_latent=4)).plan
-    assert plan_of_frames(plan, range(len(plan.groups))) is plan
-    with pytest.raises(ValueError, match="several"):
-        plan_of_frames(plan, [0])
+# --- latent frames that stand for several frames ---
+
+GROUPED = {
+    "one, then fours": word_backbone(levels=2, frames_per_latent=4),
+    "fives and eights": word_backbone(levels=2, frames_per_latent=8, first_frames=5),
+    "pairs": word_backbone(levels=2, frames_per_latent=2, first_frames=2),
+    "none alone": word_backbone(levels=2, frames_per_latent=4, first_frames=4),
+    "two, then singles": word_backbone(levels=2, first_frames=2),
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+@settings(max_examples=40)
+@given(st.data())
+def test_the_plan_of_some_latent_frames_is_that_compiled_for_their_frames(
+    name: str, data: st.DataObject
+) -> None:
+    backbone = GROUPED[name]
+    spec = fitting(data.draw(specs(max_level=1, variants=0)), backbone)
+    count = data.draw(st.integers(1, 4))
+    frames = backbone.first_frames + backbone.frames_per_latent * (count - 1)
+    names = [edit.region for edit in spec.claims]
+    layout = data.draw(layouts(names, size=(40, 24), frames=frames))
+    chosen = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
+    plan = compile_plan(spec, layout, backbone).plan
+    if backbone.first_frames != backbone.frames_per_latent and chosen[0] != 0:
+        with pytest.raises(ValueError, match="first latent frame"):
+            plan_of_frames(plan, chosen)
+        chosen = [0, *chosen]
+    alone = layout.at([frame for index in chosen for frame in plan.groups[index]])
+    found = plan_of_frames(plan, chosen)
+    assert found == compile_plan(spec, alone, backbone).plan
+    assert difference(found, spec, dense_levels(spec, alone, backbone)) == ""
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 60), contexts(), st.sampled_from([*GROUPED.values()]))
+def test_windows_have_the_latent_frames_that_cover_a_context(
+    count: int, context: Context, backbone: Backbone
+) -> None:
+    per, first = backbone.frames_per_latent, backbone.first_frames
+    try:
+        windows = frame_windows(count, context, per, first)
+    except GrainError as error:
+        (finding,) = error.diagnostics
+        assert finding.code == "G419"
+        written = dict(re.findall(r"(\w+) (\d+)", finding.cure.split("`")[1]))
+        cured = context.replaced({}, **{name: int(value) for name, value in written.items()})
+        assert cured != context
+        windows = frame_windows(count, cured, per, first)  # what the cure says works
+        context = cured
+    assert sum(len(window.frames) for window in windows) >= count
+    if len(windows) == 1:
+        return
+    in_window = set(range(context.frames))
+    covering = {
+        index
+        for index, group in enumerate(frame_groups(10_000, per, first))
+        if in_window & {*group}
+    }
+    for window in windows:
+        assert len(window.frames) == len(covering)
+        assert first == per or window.frames[0] == 0
+    total = np.zeros(count)
+    for window in windows:
+        total[list(window.frames)] += window.weights
+    np.testing.assert_allclose(total, 1, atol=1e-12)
+
+
+def refusal(context: Context, count: int, **backbone: int) -> tuple[str, str, object]:
+    grouped = word_backbone(levels=1, **backbone)  # type: ignore[arg-type]
+    text = f'grain 1 video "c" target "a" region r = all edit r -> "a"\n{context}'
+    spec = parse(text)
+    layout = Layout.of({"r": np.ones((count, 8, 8), bool)})
+    with pytest.raises(GrainError) as raised:
+        compile_plan(spec, layout, grouped)
+    (finding,) = raised.value.diagnostics
+    assert finding.code == "G419"
+    return finding.message, finding.cure, finding.span and finding.span.line
+
+
+def test_windows_that_lack_what_the_model_needs_are_refused_before_it_is_loaded() -> None:
+    assert refusal("context { keys 0 }", 33, frames_per_latent=4) == (
+        "windows with `keys 0` lack the first latent frame, which the model needs",
+        "Write `keys 1`, which adds the first frame of the clip to every window.",
+        2,
+    )
+    assert refusal("context { frames 5  keys 0 }", 33, frames_per_latent=4)[1] == (
+        "Write `frames 9  keys 1`: a key frame is the first frame of the clip."
+    )
+    assert refusal("context { frames 9  keys 3 }", 33, frames_per_latent=4) == (
+        "windows of 9 frames with `overlap 4` and `keys 3` contain no new latent frame",
+        "Write `frames 17`: each key frame takes 4 frames of a window.",
+        2,
+    )
+    pairs = word_backbone(levels=1, frames_per_latent=2, first_frames=2)
+    assert len(frame_windows(20, Context(keys=0), 2, 2)) > 1  # no frame stands alone
+    spec = parse('grain 1 video "c" target "a" region r = all edit r -> "a" context { keys 0 }')
+    layout = Layout.of({"r": np.ones((8, 8, 8), bool)})
+    compile_plan(spec, layout, pairs)
+    causal = word_backbone(levels=1, frames_per_latent=4)
+    compile_plan(spec, layout.at(range(5)), causal)  # the clip fits into one window
 
 
 def test_context_through_every_door() -> None:

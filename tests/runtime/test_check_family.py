@@ -19,7 +19,7 @@ from grainspec_runtime.testing import check_family
 from grainspec_runtime.testing.family.check import NAMES
 from grainspec_runtime.testing.family.subject import Subject
 
-(FAMILY,) = registry.families()
+FAMILY = registry.pipelines()["StableDiffusionPipeline"]
 HOME = type(FAMILY).__module__
 
 

@@ -22,11 +22,10 @@ from torch import Tensor
 from wan import VARIANTS, WanVariant, tiny_wan
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import Sampler
+from grainspec.model.spec import Control, Sampler
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
-from grainspec_runtime.backbones.families.wan.load import load
+from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.media.decode import Frames
-from grainspec_runtime.models.locate import locate
 from grainspec_runtime.models.options import LoadOptions
 
 FRAMES, WIDTH, HEIGHT, STEPS = 9, 64, 32, 3
@@ -48,7 +47,9 @@ def variant(request: pytest.FixtureRequest) -> WanVariant:
 
 
 def loaded(folder: Path, **options: Any) -> Wan:
-    return load(locate(str(folder), Path()), LoadOptions(**{"device": "cpu", **options}))
+    checkpoint = load_checkpoint(str(folder), Path(), LoadOptions(**{"device": "cpu", **options}))
+    assert isinstance(checkpoint, Wan)
+    return checkpoint
 
 
 def clip(frames: int = FRAMES, seed: int = 0) -> Frames:
@@ -323,3 +324,106 @@ def test_windows_of_a_clip_have_their_own_frames_of_conditions(
     assert torch.equal(part, whole[:, :, [0, 3, 4]])
     with pytest.raises(GrainError, match="not those of the clip"):
         predicted(checkpoint, latents[:2], torch.tensor(900), frames=[0, 5])
+
+
+def half_mask(frames: int = FRAMES) -> Frames:
+    """White, to be edited, in a half of each frame."""
+    mask = np.zeros((frames, HEIGHT, WIDTH, 3), np.uint8)
+    mask[:, :, WIDTH // 2 :] = 255
+    return mask
+
+
+DEPTH = Control(kind="depth", scale=0.7)
+INPAINT = Control(kind="inpaint", scale=0.7)
+
+
+@pytest.mark.parametrize("kinds", ["depth", "inpaint", "depth and inpaint", "inpaint and depth"])
+def test_controls_of_vace_are_those_of_the_stock_pipeline(
+    kinds: str, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, depth, mask = clip(), clip(seed=1), half_mask()
+    given = {"depth": (DEPTH, depth), "inpaint": (INPAINT, mask)}
+    pipe, calls = stock(folders["vace"], monkeypatch)
+    shown = depth / np.float32(255) if "depth" in kinds else np.full(depth.shape, 0.5, np.float32)
+    if "inpaint" in kinds:
+        shown = np.where(mask > 0, shown, source / np.float32(255)).astype(np.float32)
+    more = {"mask": images(mask)} if "inpaint" in kinds else {}
+    monkeypatch.setattr(  # pictures of 8 bits have no grey of exactly one half
+        pipe.video_processor,
+        "preprocess_video",
+        lambda video, height, width, real=pipe.video_processor.preprocess_video: (
+            torch.from_numpy(2 * shown - 1).permute(3, 0, 1, 2)[None]
+            if video[0] is first
+            else real(video, height, width)
+        ),
+    )
+    video = images(depth)
+    first = video[0]
+    run_stock(pipe, video=video, conditioning_scale=0.7, **more)
+    checkpoint = with_timesteps(loaded(folders["vace"]))
+    checkpoint.encode_clip(source)
+    chosen = [given[kind] for kind in kinds.split(" and ")]
+    controls = checkpoint.load_controls(
+        [control for control, _ in chosen], [pictures for _, pictures in chosen], Path()
+    )
+    assert controls is not None
+    assert_same_calls(checkpoint, calls, controls=controls)
+
+
+def test_a_control_acts_at_its_steps_and_in_windows(folders: dict[WanVariant, Path]) -> None:
+    checkpoint = loaded(folders["vace"])
+    latents = checkpoint.encode_clip(clip(17))
+    control = DEPTH.replaced({}, start=0.25, until=0.75)
+    controls = checkpoint.load_controls((control,), (clip(17, seed=1),), Path())
+    calls = Calls()
+    calls.watch(checkpoint.pipe)
+    for step in range(4):
+        predicted(checkpoint, latents, torch.tensor(900), controls=controls, step=step, steps=4)
+    scales = [given["control_hidden_states_scale"].tolist() for given in calls.received]
+    assert scales[::2] == [[0, 0], [pytest.approx(0.7)] * 2, [pytest.approx(0.7)] * 2, [0, 0]]
+    window = [0, 3, 4]
+    predicted(checkpoint, latents[window], torch.tensor(900), controls=controls, frames=window)
+    whole, part = (calls.received[at]["control_hidden_states"] for at in (0, -1))
+    assert torch.equal(part, whole[:, :, window])
+
+
+def test_controls_are_told_by_content(folders: dict[WanVariant, Path]) -> None:
+    checkpoint = loaded(folders["vace"])
+    checkpoint.encode_clip(clip())
+
+    def facts(control: Control, pictures: Frames) -> list[Any]:
+        controls = checkpoint.load_controls((control,), (pictures,), Path())
+        assert controls is not None
+        return controls.facts()
+
+    one = facts(DEPTH, clip(seed=1))
+    assert facts(DEPTH, clip(seed=1)) == one
+    assert facts(DEPTH, clip(seed=2)) != one
+    assert facts(DEPTH.replaced({}, scale=0.5), clip(seed=1)) != one
+    assert facts(INPAINT, half_mask()) != facts(INPAINT, 255 - half_mask())
+    assert checkpoint.load_controls((), (), Path()) is None
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        ((DEPTH, Control(kind="pose", scale=0.7)), "one control video, .* of several kinds"),
+        ((Control(kind="zoe"),), "was not trained on `control zoe`"),
+        ((Control(kind="depth", net="lllyasviel/x"),), "follows controls itself"),
+        ((DEPTH, Control(kind="inpaint")), "one video, which has one `scale`"),
+        ((DEPTH, INPAINT.replaced({}, start=0.5)), "which has one `from`"),
+    ],
+)
+def test_controls_that_vace_cannot_follow(
+    controls: tuple[Control, ...], message: str, folders: dict[WanVariant, Path]
+) -> None:
+    checkpoint = loaded(folders["vace"])
+    checkpoint.encode_clip(clip())
+    with pytest.raises(GrainError, match=message) as raised:
+        checkpoint.load_controls(controls, [clip()] * len(controls), Path())
+    assert raised.value.diagnostics[0].code == "G546"
+
+
+def test_other_models_follow_no_controls(folders: dict[WanVariant, Path]) -> None:
+    with pytest.raises(GrainError, match="Use a VACE checkpoint"):
+        loaded(folders["2.1"]).load_controls((DEPTH,), (clip(),), Path())

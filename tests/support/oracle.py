@@ -30,6 +30,8 @@ class Dense:
     cross_NT: np.ndarray
     shares_NT: np.ndarray
     """How much of its repulsion pushes a token from each word."""
+    kinds_T: list[str]
+    """What each text token is as a key: "modulated", "neutral" or "masked"."""
     cross_attract_N: np.ndarray
     cross_repel_N: np.ndarray
     self_attract_N: np.ndarray
@@ -81,11 +83,12 @@ def without_what_parts_cover(spec: EditSpec, names: set[str]) -> set[str]:
     return names - covered
 
 
-def latent_frames(count: int, per_latent: int) -> list[list[int]]:
-    """Frame 0, then every next ``per_latent`` of them."""
-    found = [[0]]
-    for frame in range(1, count):
-        if len(found) == 1 or len(found[-1]) == per_latent:
+def latent_frames(count: int, backbone: Backbone) -> list[list[int]]:
+    """The first frames together, then every next ``frames_per_latent`` of them."""
+    found: list[list[int]] = []
+    for frame in range(count):
+        after = frame - backbone.first_frames
+        if frame == 0 or (after >= 0 and after % backbone.frames_per_latent == 0):
             found.append([])
         found[-1].append(frame)
     return found
@@ -118,10 +121,11 @@ def words_of(spec: EditSpec, backbone: Backbone) -> dict[str, set[int]]:
 def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) -> Dense:
     """One level of a spec's plan, written out."""
     count, height, width = layout.bits_FHW.shape
-    rows, columns = height // backbone.pixels_per_latent, width // backbone.pixels_per_latent
+    side = backbone.pixels_per_latent * backbone.patch
+    rows, columns = height // side, width // side
     for _ in range(level):
         rows, columns = math.ceil(rows / 2), math.ceil(columns / 2)
-    groups = latent_frames(count, backbone.frames_per_latent)
+    groups = latent_frames(count, backbone)
     tokens = [
         (frame, regions_of(spec, layout, group, y, x, rows, columns))
         for frame, group in enumerate(groups)
@@ -159,8 +163,13 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
         strengths["sa"].append(self_ * max(weights + free, default=0))
         strengths["sr"].append(self_ * max(repels + free, default=0))
     named = set().union(*words.values())
-    unnamed = [word not in named for word in range(backbone.max_tokens)]
-    shares = [spec.modulation.unbound if word else 1.0 for word in unnamed]
+    kinds = ["modulated"] * backbone.max_tokens
+    for word in backbone.padding(spec.target) if backbone.padding else ():
+        kinds[word] = backbone.padding_keys
+    shares = [
+        0.0 if kind != "modulated" else 1.0 if word in named else spec.modulation.unbound
+        for word, kind in enumerate(kinds)
+    ]
     return Dense(
         [mine for _, mine in tokens],
         [frame for frame, _ in tokens],
@@ -168,6 +177,7 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
         self_NN,
         cross_NT,
         np.array([shares] * total),
+        kinds,
         *(np.array(strengths[name]) for name in ("ca", "cr", "sa", "sr")),
     )
 
@@ -189,6 +199,10 @@ def expanded(plan: MaskPlan, level: PlanLevel) -> Dense:
         plan.self_relation_CC[np.ix_(labels, labels)],
         plan.cross_relation_CT[labels],
         np.repeat(plan.repel_shares_T[None], len(labels), axis=0),
+        [
+            "neutral" * bool(neutral) + "masked" * bool(masked) or "modulated"
+            for neutral, masked in zip(plan.neutral_T, plan.masked_T, strict=True)
+        ],
         level.cross_attract_FC[frame_N, labels],
         level.cross_repel_FC[frame_N, labels],
         level.self_attract_FC[frame_N, labels],
@@ -219,6 +233,8 @@ def difference(plan: MaskPlan, spec: EditSpec, levels: list[Dense]) -> str:
         for token, (has, wants) in enumerate(zip(found.regions_N, expected.regions_N, strict=True)):
             if has != wants:
                 return f"level {level.index}, token {token}: regions {has}, not {wants}"
+        if found.kinds_T != expected.kinds_T:
+            return f"text tokens are {found.kinds_T}, not {expected.kinds_T}"
         for name in ("attends_NN", "self_NN", "cross_NT"):
             if not np.array_equal(getattr(found, name), getattr(expected, name)):
                 return f"level {level.index}: {name} differs"

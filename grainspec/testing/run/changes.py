@@ -31,9 +31,12 @@ from grainspec.model.spec import (
     Region,
     Size,
 )
+from grainspec.plan.backbone import Backbone
 from grainspec.regions.layout import MAX_REGIONS, Layout
+from grainspec.testing.backbone import PaddingKeys
+from grainspec.testing.fitting import fitting
 from grainspec.testing.run.cases import Checker, Trial
-from grainspec.testing.run.stand_in import StandIn, levels_needed, tokens_needed
+from grainspec.testing.run.stand_in import StandIn, layers_needed, levels_needed, tokens_needed
 
 Change = Callable[[Trial], Trial]
 
@@ -74,26 +77,28 @@ def file_case(checker: Checker, spec: EditSpec, variant: str, number: int, seed:
 def _changed(rng: random.Random, checker: Checker, trial: Trial, seed: int) -> Trial:
     backbone = checker.given
     per = backbone.frames_per_latent if backbone else rng.choice([1, 1, 1, 2, 4])
+    first = backbone.first_frames if backbone else rng.choice([1, 1, per, 1 + per // 2])
     view = rng.randrange(_VIEWS)
     more: list[Change] = [partial(_as_part, rng), partial(_freed, rng), _doubled]
     changes: list[Change] = [
         partial(_viewed, checker, view, seed),
-        partial(_shortened, rng, checker, per),
+        partial(_shortened, rng, checker, per, first),
         *[partial(_cut, rng)] * rng.randint(0, _CUTS),
         *rng.sample(more, rng.randint(0, 2)),
     ]
     trial, layout = _applied(checker, trial, changes)
     frames, height, width = layout.bits_FHW.shape
     if backbone is None:
-        per = per if (frames - 1) % per == 0 else 1
-        trial = replace(trial, stand_in=_stand_in(rng, trial.spec, width, height, per))
+        if frames < first or (frames - first) % per:
+            per = first = 1
+        trial = replace(trial, stand_in=_stand_in(rng, trial.spec, width, height, per, first))
         backbone = checker.backbone(trial, layout)
     spec = trial.spec
-    attention = spec.attention.replaced({}, **_attention(rng, backbone.attended_levels))
+    attention = spec.attention.replaced({}, **_attention(rng, backbone))
     update = {"attention": attention, "edits": tuple(_weighted(rng, edit) for edit in spec.edits)}
     if rng.random() < 0.3:
         update["context"] = _context(rng)
-    return replace(trial, spec=spec.replaced({}, **update))
+    return replace(trial, spec=fitting(spec.replaced({}, **update), backbone))
 
 
 def _applied(checker: Checker, trial: Trial, changes: Sequence[Change]) -> tuple[Trial, Layout]:
@@ -126,7 +131,7 @@ def _layout(checker: Checker, trial: Trial) -> Layout | None:
 def _viewed(checker: Checker, number: int, seed: int, trial: Trial) -> Trial:
     """Another size, small and often of another aspect, and perhaps a crop."""
     rng = random.Random(f"{seed} view {number}")
-    unit = checker.given.pixels_per_latent if checker.given else rng.choice([4, 8])
+    unit = checker.given.size_multiple if checker.given else rng.choice([4, 8])
     while unit < 16 / _CELLS[0]:
         unit *= 2
     if number == 0:  # the whole frame, smaller
@@ -145,14 +150,14 @@ def _viewed(checker: Checker, number: int, seed: int, trial: Trial) -> Trial:
     return replace(trial, spec=trial.spec.replaced({}, video=video))
 
 
-def _shortened(rng: random.Random, checker: Checker, per: int, trial: Trial) -> Trial:
-    """Some consecutive frames, or every second one: one more than a multiple of ``per``."""
+def _shortened(rng: random.Random, checker: Checker, per: int, first: int, trial: Trial) -> Trial:
+    """Some consecutive frames, or every second one: ``first``, and a multiple of ``per`` more."""
     video = trial.spec.video
     numbers = frame_numbers(video, checker.clip.facts)
     step = rng.choice([1, 1, 2])
     numbers = numbers[rng.randrange(len(numbers)) :: step]
-    groups = (len(numbers) - 1) // per
-    numbers = numbers[: 1 + per * rng.randint(0, min(groups, max(1, _FRAMES // per)))]
+    groups = max(0, len(numbers) - first) // per
+    numbers = numbers[: first + per * rng.randint(0, min(groups, max(1, _FRAMES // per)))]
     return replace(trial, spec=trial.spec.replaced({}, video=with_frames(video, numbers)))
 
 
@@ -217,7 +222,9 @@ def _doubled(trial: Trial) -> Trial:
 # --- how: the backbone and the settings ----------------------------------------------------------
 
 
-def _stand_in(rng: random.Random, spec: EditSpec, width: int, height: int, per: int) -> StandIn:
+def _stand_in(
+    rng: random.Random, spec: EditSpec, width: int, height: int, per: int, first: int
+) -> StandIn:
     cells = [side for side in (2, 4, 8, 16) if width % side == height % side == 0]
     cells = [side for side in cells if width * height <= (32 * side) ** 2] or cells[-1:] or [1]
     least = levels_needed(spec)
@@ -228,13 +235,41 @@ def _stand_in(rng: random.Random, spec: EditSpec, width: int, height: int, per: 
         named = set() if chosen == "all" else set(chosen)
         more = {level for level in range(levels) if rng.random() < 0.5}
         attended = tuple(sorted(named | more)) or (0,)
-    return StandIn(levels, rng.choice(cells), tokens_needed(spec), per, attended)
+    cell, layers = rng.choice(cells), layers_needed(spec)
+    found = StandIn(
+        levels,
+        cell,
+        tokens_needed(spec),
+        per,
+        attended,
+        first_frames=first,
+        layer_count=layers,
+    )
+    return _transformer(rng, found) if layers or rng.random() < 0.3 else found
 
 
-def _attention(rng: random.Random, attended: tuple[int, ...]) -> dict[str, Any]:
+def _transformer(rng: random.Random, found: StandIn) -> StandIn:
+    """The stand-in as a video transformer."""
+    cell, start = found.pixels_per_latent, rng.choice([1, 0, 5])
+    patch = rng.choice([side for side in (1, 2) if cell % side == 0])
+    return replace(
+        found,
+        pixels_per_latent=cell // patch,
+        max_tokens=found.max_tokens + start,
+        layer_count=found.layer_count or rng.choice([1, 3, 30]),
+        patch=patch,
+        shift=rng.choice([None, 1.0, 3.0, 5.0]),
+        padding_keys=rng.choice(get_args(PaddingKeys)),
+        start_tokens=start,
+        padded=rng.choice(["right", "left"]),
+    )
+
+
+def _attention(rng: random.Random, backbone: Backbone) -> dict[str, Any]:
     """Some of the settings of attention, each in half of the cases."""
     pixels = 2 ** rng.randint(1, 8)
-    some = [level for level in attended if rng.random() < 0.6]
+    some = [level for level in backbone.attended_levels if rng.random() < 0.6]
+    layers = [layer for layer in range(backbone.layer_count or 0) if rng.random() < 0.6]
     drawn = {
         "frames": rng.choice(get_args(FrameScope)),
         "cross": round(rng.random(), 2),
@@ -249,6 +284,8 @@ def _attention(rng: random.Random, attended: tuple[int, ...]) -> dict[str, Any]:
         "unbound": rng.choice([0.0, 0.3, 1.0]),
         "norm": rng.choice(get_args(NormScope)),
         "phrases": rng.choice(get_args(PhraseContext)),
+        "layers": tuple(layers) or "all",
+        "columns": round(rng.random(), 2),
     }
     return {name: value for name, value in drawn.items() if rng.random() < 0.5}
 

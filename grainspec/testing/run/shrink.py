@@ -77,8 +77,9 @@ def _frames(trial: Trial, facts: ClipFacts) -> Iterator[Trial]:
     half = len(numbers) // 2
     fewer = [numbers[:1], numbers[-1:], numbers[:half], numbers[half:], numbers[1:], numbers[:-1]]
     per = trial.stand_in.frames_per_latent if trial.stand_in else 1
-    if per > 1:
-        fewer += [numbers[:-per], numbers[per:]]
+    first = trial.stand_in.first_frames if trial.stand_in else 1
+    if per > 1 or first > 1:
+        fewer += [numbers[:first], numbers[:-per], numbers[per:]]
     seen = []
     for some in fewer:
         if 0 < len(some) < len(numbers) and some not in seen:
@@ -135,8 +136,18 @@ def _stand_ins(trial: Trial) -> Iterator[Trial]:
     old = trial.stand_in
     for simpler in (
         replace(old, attended=None),
+        replace(old, frames_per_latent=1, first_frames=1),
         replace(old, frames_per_latent=1),
+        replace(old, first_frames=1),
+        replace(old, pixels_per_latent=8, patch=1),
         replace(old, pixels_per_latent=8),
+        replace(old, pixels_per_latent=old.pixels_per_latent * old.patch, patch=1),
+        replace(old, layer_count=None),
+        replace(old, shift=None),
+        replace(old, padding_keys="modulated"),
+        replace(old, start_tokens=1, padded="right"),
+        replace(old, start_tokens=1),
+        replace(old, padded="right"),
         *(replace(old, levels=levels) for levels in range(1, old.levels)),
         *(replace(old, attended=(level,)) for level in old.attended or ()),
     ):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.testing.backbone import word_backbone
+from grainspec.testing.backbone import PaddingKeys, word_backbone
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ class StandIn:
     max_tokens: int = 77
     frames_per_latent: int = 1
     attended: tuple[int, ...] | None = None
+    layer_count: int | None = None
+    patch: int = 1
+    first_frames: int = 1
+    shift: float | None = None
+    padding_keys: PaddingKeys = "modulated"
+    start_tokens: int = 1
+    padded: Literal["right", "left"] = "right"
 
     def backbone(self) -> Backbone:
         """The backbone itself."""
@@ -34,19 +42,39 @@ class StandIn:
 def stand_in(spec: EditSpec, width: int, height: int) -> StandIn:
     """A stand-in for frames of this size, with the levels and text tokens that the spec needs.
 
-    It has up to four levels, as many as the frame allows, or those that the spec names.
+    It has up to four levels, as many as the frame allows, or those that the spec names. It is a
+    transformer if the spec has settings that are for transformers.
     """
     cell = next(side for side in range(8, 0, -1) if width % side == height % side == 0)
     shorter, levels = min(width, height) // cell, 1
     while levels < 4 and shorter >> levels >= 2:
         levels += 1
-    return StandIn(max(levels, levels_needed(spec)), cell, tokens_needed(spec))
+    return StandIn(
+        max(levels, levels_needed(spec)),
+        cell,
+        tokens_needed(spec),
+        layer_count=layers_needed(spec),
+    )
 
 
 def levels_needed(spec: EditSpec) -> int:
     """The number of levels of a backbone that has all those which the spec names."""
     levels = spec.modulation.levels
     return 1 if levels == "all" else max(levels) + 1
+
+
+def layers_needed(spec: EditSpec) -> int | None:
+    """The number of layers of a transformer that has those which the spec names; None if none.
+
+    >>> from grainspec import parse
+    >>> text = 'grain 1 video "c" target "a" region r = all edit r -> "a" attention { layers 40 }'
+    >>> layers_needed(parse(text))
+    41
+    """
+    layers, columns = spec.modulation.layers, spec.modulation.columns
+    if layers == "all" and columns == 0:
+        return None
+    return 30 if layers == "all" else max(29, *layers) + 1
 
 
 def tokens_needed(spec: EditSpec) -> int:

@@ -13,9 +13,9 @@ from grainspec.model.spec import Attention, EditSpec, FrameScope, Free, Keep, Re
 from grainspec.plan.backbone import Backbone
 from grainspec.regions.layout import Layout
 from grainspec.testing.case import Case
+from grainspec.testing.fitting import fitting
 from grainspec.testing.strategies.backbones import read_backbone
 from grainspec.testing.strategies.blocks import read_block
-from grainspec.testing.strategies.fitting import fitting
 from grainspec.testing.strategies.layouts import layout_of, read_canvas
 from grainspec.testing.strategies.specs import REGIONS, statements, unique
 from grainspec.testing.strategies.values import BYTES, Rolls

@@ -16,9 +16,12 @@ from grainspec_runtime.testing.attention.definition import (
     Floats,
     Numbers,
     Reading,
+    along_columns,
     attention,
+    modulated_keys,
     over_all_keys,
     positive_pairs,
+    pulled,
     scaled_products,
     soft_negatives,
     softmax,
@@ -84,6 +87,7 @@ def _wrapped(x: Numbers) -> Numbers:
 def _masked(scores: Floats, mask: Bools) -> tuple[Floats, Floats]:
     """The extremes over the keys of a mask; those of all keys where it has none."""
     largest, smallest = over_all_keys(scores, mask)
+    mask = mask & ~np.isnan(scores)
     none = ~mask.any(-1, keepdims=True)
     of_mask = np.where(mask, scores, -np.inf).max(-1, keepdims=True)
     least = np.where(mask, scores, np.inf).min(-1, keepdims=True)
@@ -109,16 +113,21 @@ def _with_zero(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
 
 
 def _largest_of_magnitude(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    largest = np.abs(scores).max(-1, keepdims=True)
+    largest = np.fmax.reduce(np.abs(scores), -1, keepdims=True)
     return largest, -largest
 
 
 def _over_rows(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    return scores.max((-2, -1), keepdims=True), scores.min((-2, -1), keepdims=True)
+    return _over(scores, (-2, -1))
 
 
 def _over_heads(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    return scores.max((1, -1), keepdims=True), scores.min((1, -1), keepdims=True)
+    return _over(scores, (1, -1))
+
+
+def _over(scores: Floats, axes: tuple[int, int]) -> tuple[Floats, Floats]:
+    largest, smallest = np.fmax.reduce, np.fmin.reduce
+    return largest(scores, axes, keepdims=True), smallest(scores, axes, keepdims=True)
 
 
 def _over_first(block: int) -> Cause:
@@ -133,8 +142,8 @@ def _over_block(block: int) -> Cause:
         keys = np.arange(scores.shape[-1])
         starts = np.arange(0, len(keys), block)
         of_key = keys // block
-        largest = np.maximum.reduceat(scores, starts, -1)[..., of_key]
-        return largest, np.minimum.reduceat(scores, starts, -1)[..., of_key]
+        largest = np.fmax.reduceat(scores, starts, -1)[..., of_key]
+        return largest, np.fmin.reduceat(scores, starts, -1)[..., of_key]
 
     return Cause(reading=Reading(extremes=extremes))
 
@@ -187,6 +196,58 @@ def _cut(block: int) -> Cause:
         )
 
     return Cause(change)
+
+
+# --- neutral and masked keys ----------------------------------------------------------------------
+
+
+def _neutral_counted(x: Numbers) -> Bools:
+    return ~x.masked_K[x.key_labels_BM]
+
+
+def _masked_counted(x: Numbers) -> Bools:
+    return ~(x.neutral_K & ~x.masked_K)[x.key_labels_BM]
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def _columns_swapped(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
+    ends = moved.min(-2, keepdims=True), moved.max(-2, keepdims=True)
+    return pulled(moved, ends, positive, x, modulated_keys(x))
+
+
+def _columns_of_scores(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
+    ends = scores.max(-2, keepdims=True), scores.min(-2, keepdims=True)
+    return pulled(moved, ends, positive, x, modulated_keys(x))
+
+
+def _columns_of_heads(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
+    ends = moved.max((1, -2), keepdims=True), moved.min((1, -2), keepdims=True)
+    return pulled(moved, ends, positive, x, modulated_keys(x))
+
+
+def _columns_of_modulated_rows(
+    moved: Floats, scores: Floats, positive: Bools, x: Numbers
+) -> Floats:
+    rows = (x.attract_BN + x.repel_BN > 0)[:, None, :, None]
+    ends = (
+        np.where(rows, moved, -np.inf).max(-2, keepdims=True),
+        np.where(rows, moved, np.inf).min(-2, keepdims=True),
+    )
+    return pulled(moved, ends, positive, x, modulated_keys(x))
+
+
+def _columns_in_modulated_rows(
+    moved: Floats, scores: Floats, positive: Bools, x: Numbers
+) -> Floats:
+    rows = (x.attract_BN + x.repel_BN > 0)[:, None, :, None]
+    return np.where(rows, along_columns(moved, scores, positive, x), moved)
+
+
+def _columns_of_neutral_keys(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
+    ends = moved.max(-2, keepdims=True), moved.min(-2, keepdims=True)
+    return pulled(moved, ends, positive, x, ~x.masked_K[x.key_labels_BM])
 
 
 # --- other steps ----------------------------------------------------------------------------------
@@ -287,6 +348,25 @@ CAUSES: dict[str, Cause] = {
     "soft keys are repelled by 1 minus their share": _with(soft_share=lambda x: 1 - x.soft_share),
     "soft keys are attracted by a share, too": _read(strengths=_soft_positives_too),
     "all keys are taken for soft ones": Cause(_all_soft),
+    "neutral keys are modulated like all others": _with(neutral_K=lambda x: x.neutral_K & False),
+    "neutral keys are left out": _with(masked_K=lambda x: x.masked_K | x.neutral_K),
+    "neutral keys count for the extremes": _read(counted=_neutral_counted),
+    "masked keys are attended to like all others": _with(masked_K=lambda x: x.masked_K & False),
+    "masked keys count for the extremes": _read(counted=_masked_counted),
+    "classes that are both neutral and masked are attended to": _with(
+        masked_K=lambda x: x.masked_K & ~x.neutral_K
+    ),
+    "`columns` is ignored": _with(columns_K=lambda x: 0 * x.columns_K),
+    "the largest and the smallest score of a column are swapped": _read(columns=_columns_swapped),
+    "the extremes of columns are taken before the pull along rows": _read(
+        columns=_columns_of_scores
+    ),
+    "the extremes of columns are taken over all heads": _read(columns=_columns_of_heads),
+    "the extremes of columns are taken over modulated rows only": _read(
+        columns=_columns_of_modulated_rows
+    ),
+    "rows of λ⁺ = λ⁻ = 0 are not pulled along columns": _read(columns=_columns_in_modulated_rows),
+    "neutral keys are pulled along columns": _read(columns=_columns_of_neutral_keys),
     "the modulation is applied twice": _read(strengths=_twice),
     **{f"keys beyond a multiple of {block} are dropped": _cut(block) for block in reversed(BLOCKS)},
     **{

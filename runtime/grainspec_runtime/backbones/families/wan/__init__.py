@@ -84,7 +84,7 @@ class WanTransformers:
         """Raise GrainError for controls, injection and others that the model does not support."""
         from grainspec_runtime.backbones.families.wan.check import check
 
-        check(spec, base, model, present_parts(self, model))
+        check(spec, base, model, present_parts(self, model), self.name)
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
         """Estimate the memory of a model before it is loaded."""

@@ -1,4 +1,4 @@
-"""What diffusers adds to a transformer that does not go with a plan: caches, context parallelism."""
+"""What diffusers adds to a transformer, and does not go with a plan: caches, several devices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ own."""
 _REPEATS = "it repeats what earlier steps computed, where the plan had other strengths"
 
 
-def check_cache(transformer: Any) -> None:
+def check_cache(transformer: Any, part: str) -> None:
     """Raise GrainError (G550) if a cache of diffusers is enabled.
 
     Caches skip layers, or whole calls, if little has changed since the last step. They judge by the
@@ -30,12 +30,12 @@ def check_cache(transformer: Any) -> None:
                 continue
             name = type(getattr(transformer, "_cache_config", None) or hook).__name__
             message = (
-                f"the transformer has a cache ({name}), which does not go with a plan: "
+                f"the pipeline's {part} has a cache ({name}), which does not go with a plan: "
                 f"{_WHY.get(kind, _REPEATS)}"
             )
-            cure = "Disable it: `pipe.transformer.disable_cache()`."
+            cure = f"Disable it: `pipe.{part}.disable_cache()`."
             if getattr(transformer, "_cache_config", None) is None:  # by `apply_…` of its module
-                cure = "Load the transformer again, without it."
+                cure = f"Load the {part} again, without it."
             raise fail("G550", message, cure)
 
 
@@ -46,11 +46,11 @@ def _cache_of(hook: Any) -> str | None:
     return name if is_cache and package == "diffusers.hooks" else None
 
 
-def check_parallel(transformer: Any) -> None:
+def check_parallel(transformer: Any, part: str) -> None:
     """Raise GrainError (G551) if the tokens of a clip are divided between several devices."""
     config = getattr(transformer, "_parallel_config", None)
     if getattr(config, "context_parallel_config", None) is None:
         return
-    message = "the transformer runs with context parallelism, which a plan does not support"
-    cure = "Load the pipeline without `enable_parallelism`, on one device."
+    message = f"the pipeline's {part} runs with context parallelism, which a plan does not support"
+    cure = "Load the pipeline again, without `enable_parallelism`, on one device."
     raise fail("G551", message, cure)

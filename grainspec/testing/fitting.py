@@ -14,8 +14,9 @@ def fitting(spec: EditSpec, backbone: Backbone) -> EditSpec:
 
     >>> from grainspec import parse
     >>> from grainspec.testing import word_backbone
-    >>> spec = parse('grain 1 video "c" target "a" attention { levels 3 } context { keys 0 }')
-    >>> changed = fitting(spec, word_backbone(levels=2, frames_per_latent=4))
+    >>> text = 'grain 1 video "c" target "a" region r = all edit r -> "a" '
+    >>> text += "attention { levels 3 } context { keys 0 }"
+    >>> changed = fitting(parse(text), word_backbone(levels=2, frames_per_latent=4))
     >>> changed.attention.levels, changed.context.keys
     ((1,), 1)
     """
