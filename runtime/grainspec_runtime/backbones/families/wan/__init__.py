@@ -96,7 +96,7 @@ class WanTransformers:
         """Load a checkpoint as a stock pipeline."""
         from grainspec_runtime.backbones.families.wan.load import load
 
-        return load(model, options)
+        return load(model, options, present_parts(self, model), self.weighted)
 
     def owns(self, pipe: object) -> bool:
         """Return whether a pipeline's denoiser is one of Wan's transformers."""
