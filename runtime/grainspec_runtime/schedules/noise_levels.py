@@ -73,12 +73,6 @@ def ddpm_timestep(scheduler: Any, timestep: float, training_steps: int) -> float
     return _CONVERSIONS[kind_of_timesteps(scheduler)](scheduler, timestep, training_steps)
 
 
-def flow_timestep(scheduler: Any, timestep: float, training_steps: int) -> float:
-    """Return a timestep of flow matching in units of T = ``training_steps``: T σ."""
-    own: float = scheduler.config.num_train_timesteps
-    return timestep if own == training_steps else timestep * training_steps / own
-
-
 def _discrete(scheduler: Any, timestep: float, training_steps: int) -> float:
     own = scheduler.config.num_train_timesteps
     return timestep if own == training_steps else timestep * training_steps / own
