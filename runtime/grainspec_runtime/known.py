@@ -13,7 +13,7 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family, present_parts
 from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.backbones.unsupported import check_process_supported
+from grainspec_runtime.backbones.unsupported import check_noise_supported, check_process_supported
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
@@ -39,6 +39,7 @@ class Known:
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
         check_process_supported(spec, self.family)
+        check_noise_supported(spec, self.family, self.backbone)
         if self.outlined:  # networks of controls are found with their own libraries
             spec = spec.replaced({}, controls=())
         self.family.check(spec, base, self.folder)

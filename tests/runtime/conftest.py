@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
-from wan import VARIANTS, WanVariant, tiny_wan
+from wan import WanVariant, tiny_wan
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +47,7 @@ def tiny_model(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wan_models(tmp_path_factory: pytest.TempPathFactory) -> dict[WanVariant, Path]:
-    """A tiny checkpoint of every variant of Wan."""
-    folder = tmp_path_factory.mktemp("wan")
-    return {variant: tiny_wan(folder / variant, variant) for variant in VARIANTS}
+def wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[WanVariant], Path]:
+    """Makes the checkpoint of a variant of Wan, once."""
+    base = tmp_path_factory.mktemp("wan")
+    return cache(lambda variant: tiny_wan(base / variant, variant))

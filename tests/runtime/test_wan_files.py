@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,16 @@ PROMPT = "a red robot &amp; a  zürich bear, with a hat"
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", ["found", "light", "described", "text"])
 def test_wan_is_a_family(
-    wan_models: dict[WanVariant, Path], variant: WanVariant, name: str
+    wan_folder: Callable[[WanVariant], Path], variant: WanVariant, name: str
 ) -> None:
-    check_family(wan_models[variant], properties=[name])
+    check_family(wan_folder(variant), properties=[name])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_checkpoint_is_described(wan_models: dict[WanVariant, Path], variant: WanVariant) -> None:
-    backbone = describe(str(wan_models[variant]), Path())
+def test_a_checkpoint_is_described(
+    wan_folder: Callable[[WanVariant], Path], variant: WanVariant
+) -> None:
+    backbone = describe(str(wan_folder(variant)), Path())
     larger = variant == "ti2v"
     assert backbone.pixels_per_latent == (16 if larger else 8)
     assert backbone.size_multiple == (32 if larger else 16)
@@ -55,9 +58,11 @@ SIZES = {
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_native_size(wan_models: dict[WanVariant, Path], tmp_path: Path, name: str) -> None:
+def test_the_native_size(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path, name: str
+) -> None:
     transformer, scheduler, size = SIZES[name]
-    model = copy_of(wan_models["2.1"], tmp_path, "transformer/config.json", **transformer)
+    model = copy_of(wan_folder("2.1"), tmp_path, "transformer/config.json", **transformer)
     path = model / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | scheduler))
     known = native_size(str(model), Path())
@@ -66,13 +71,13 @@ def test_the_native_size(wan_models: dict[WanVariant, Path], tmp_path: Path, nam
     assert known.of_aspect(9, 16)[0] % 16 == 0
 
 
-def test_tokens_are_those_of_the_pipeline(wan_models: dict[WanVariant, Path]) -> None:
+def test_tokens_are_those_of_the_pipeline(wan_folder: Callable[[WanVariant], Path]) -> None:
     """The same ids, from the text as the pipeline cleans it, at the user's characters."""
     from diffusers.pipelines.wan.pipeline_wan import prompt_clean
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(wan_models["2.1"] / "tokenizer")
-    backbone = describe(str(wan_models["2.1"]), Path())
+    tokenizer = AutoTokenizer.from_pretrained(wan_folder("2.1") / "tokenizer")
+    backbone = describe(str(wan_folder("2.1")), Path())
     words = prompt_clean(PROMPT)
     encoded = tokenizer(words, padding="max_length", max_length=512, truncation=True)
     pieces = tokenizer.convert_ids_to_tokens(encoded.input_ids)
@@ -89,9 +94,9 @@ def test_tokens_are_those_of_the_pipeline(wan_models: dict[WanVariant, Path]) ->
     assert pieces[padding[0] - 1] == "</s>"
 
 
-def test_a_long_prompt_is_cut_before_its_end(wan_models: dict[WanVariant, Path]) -> None:
+def test_a_long_prompt_is_cut_before_its_end(wan_folder: Callable[[WanVariant], Path]) -> None:
     for outlined in (False, True):
-        located, family = find_model(str(wan_models["2.1"]), Path())
+        located, family = find_model(str(wan_folder("2.1")), Path())
         backbone = family.describe(located, outlined=outlined)
         spans = backbone.tokenize("bear " * 600)
         assert len(spans) == 512
@@ -133,20 +138,22 @@ def test_repaired_text_is_matched_with_the_users() -> None:
 
 
 def test_words_stand_in_for_tokens_where_only_json_is_read(
-    wan_models: dict[WanVariant, Path],
+    wan_folder: Callable[[WanVariant], Path],
 ) -> None:
-    located, family = find_model(str(wan_models["2.1"]), Path())
+    located, family = find_model(str(wan_folder("2.1")), Path())
     backbone = family.describe(located, outlined=True)
     spans = [span for span in backbone.tokenize(PROMPT) if span[0] < span[1]]
     words = ["a", "red", "robot", "&amp;", "a", "zürich", "bear", ",", "with", "a", "hat"]
     assert [PROMPT[start:end] for start, end in spans] == words
-    exact = describe(str(wan_models["2.1"]), Path())
+    exact = describe(str(wan_folder("2.1")), Path())
     assert sum(start < end for start, end in exact.tokenize(PROMPT)) >= len(words)
     assert not backbone.exact_tokens
 
 
-def test_a_broken_tokenizer_is_told(wan_models: dict[WanVariant, Path], tmp_path: Path) -> None:
-    model = copy_of(wan_models["2.1"], tmp_path)
+def test_a_broken_tokenizer_is_told(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
+) -> None:
+    model = copy_of(wan_folder("2.1"), tmp_path)
     tokenizer = model / "tokenizer" / "tokenizer.json"
     whole = json.loads(tokenizer.read_text())
     tokenizer.write_text("{}")
@@ -164,9 +171,11 @@ def test_a_broken_tokenizer_is_told(wan_models: dict[WanVariant, Path], tmp_path
     assert fault_of(model).code == "G502"
 
 
-def test_nothing_of_torch_is_loaded(wan_models: dict[WanVariant, Path], tmp_path: Path) -> None:
+def test_nothing_of_torch_is_loaded(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
+) -> None:
     """`grain check` reads JSON only; `grain plan` the tokenizer as well."""
-    spec = spec_of(wan_models["2.1"], tmp_path)
+    spec = spec_of(wan_folder("2.1"), tmp_path)
     heavy = {"check": ["torch", "diffusers", "transformers", "tokenizers"]}
     heavy["plan"] = heavy["check"][:2]
     for command, packages in heavy.items():
@@ -182,8 +191,10 @@ def test_nothing_of_torch_is_loaded(wan_models: dict[WanVariant, Path], tmp_path
         assert "warning" not in ended.stdout + ended.stderr
 
 
-def test_a_plan_of_wan(wan_models: dict[WanVariant, Path], tmp_path: Path, grain: Grain) -> None:
-    spec = spec_of(wan_models["2.2"], tmp_path)
+def test_a_plan_of_wan(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path, grain: Grain
+) -> None:
+    spec = spec_of(wan_folder("2.2"), tmp_path)
     shown = grain("plan", spec, "--format", "json").json
     assert shown["diagnostics"] == []
     said = grain("plan", spec, "--set", "sampler.steps=4").out

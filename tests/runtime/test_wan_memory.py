@@ -137,11 +137,11 @@ def without_copies(conv: Any, x: torch.Tensor, *_: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_weights_are_counted_before_loading(
-    wan_models: dict[WanVariant, Path], variant: WanVariant
+    wan_folder: Callable[[WanVariant], Path], variant: WanVariant
 ) -> None:
-    model, family = find_model(str(wan_models[variant]), Path())
+    model, family = find_model(str(wan_folder(variant)), Path())
     before = family.memory(model, itemsize=4)
-    after = load_checkpoint(str(wan_models[variant]), Path(), LoadOptions(device="cpu")).memory
+    after = load_checkpoint(str(wan_folder(variant)), Path(), LoadOptions(device="cpu")).memory
     assert before.weights() == after.weights()
     size = {"height": 128, "width": 128}
     assert before.denoiser_frame(passes=2, **size) == after.denoiser_frame(passes=1, **size)
@@ -206,8 +206,8 @@ def test_what_saves_weights(a14b: WanMemory) -> None:
     assert "group" not in ways(of_vae=True, full=False)
 
 
-def test_a_run_that_does_not_fit(wan_models: dict[WanVariant, Path], tmp_path: Path) -> None:
-    prepared = prepare(load(spec_of(wan_models["2.1"], tmp_path)), tmp_path)
+def test_a_run_that_does_not_fit(wan_folder: Callable[[WanVariant], Path], tmp_path: Path) -> None:
+    prepared = prepare(load(spec_of(wan_folder("2.1"), tmp_path)), tmp_path)
     needs = needs_of(prepared, LoadOptions(device="cpu"))
     assert set(needs.main_parts) >= {"process", "weights", "activations", "frames"}
     assert "latents of the inversion" not in needs.main_parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -212,35 +213,35 @@ MISFITS: dict[str, tuple[WanVariant, str, dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("name", MISFITS)
 def test_what_does_not_fit_is_told(
-    wan_models: dict[WanVariant, Path], tmp_path: Path, name: str
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path, name: str
 ) -> None:
     variant, file, settings, code, words = MISFITS[name]
-    fault = fault_of(copy_of(wan_models[variant], tmp_path, file, **settings), outlined=True)
+    fault = fault_of(copy_of(wan_folder(variant), tmp_path, file, **settings), outlined=True)
     assert fault.code == code
     assert re.search(words, fault.message), fault.message
     assert fault.cure
 
 
 def test_kin_of_wan_are_told_what_to_use(
-    wan_models: dict[WanVariant, Path], tmp_path: Path
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
 ) -> None:
     for name in ("WanAnimatePipeline", "SkyReelsV2Pipeline", "LucyEditPipeline"):
-        model = copy_of(wan_models["2.1"], tmp_path / name, "model_index.json", _class_name=name)
+        model = copy_of(wan_folder("2.1"), tmp_path / name, "model_index.json", _class_name=name)
         cure = fault_of(model).cure
         assert (
             cure
             == 'Use a checkpoint of Wan 2.1 or 2.2: `model "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"`.'
         )
-    model = copy_of(wan_models["2.1"], tmp_path, "model_index.json", _class_name="FluxPipeline")
+    model = copy_of(wan_folder("2.1"), tmp_path, "model_index.json", _class_name="FluxPipeline")
     assert "Stable Diffusion 1.x, 2.x or XL: `model " in fault_of(model).cure
     assert " or Wan 2.1 or 2.2: `model " in fault_of(model).cure
 
 
 def test_a_video_to_video_folder_is_read_as_text_to_video(
-    wan_models: dict[WanVariant, Path], tmp_path: Path
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
 ) -> None:
     settings = {"_class_name": "WanVideoToVideoPipeline"}
-    model = copy_of(wan_models["2.1"], tmp_path, "model_index.json", **settings)
+    model = copy_of(wan_folder("2.1"), tmp_path, "model_index.json", **settings)
     located, family = find_model(str(model), Path())
     assert family.review(located) == []
     assert family.describe(located).layer_count == 2
@@ -258,9 +259,9 @@ UNSUPPORTED = {
 
 @pytest.mark.parametrize("line", UNSUPPORTED)
 def test_what_wan_cannot_do_is_told(
-    wan_models: dict[WanVariant, Path], tmp_path: Path, line: str
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path, line: str
 ) -> None:
-    spec = load(spec_of(wan_models["2.1"], tmp_path, line))
+    spec = load(spec_of(wan_folder("2.1"), tmp_path, line))
     with pytest.raises(GrainError) as raised:
         known(spec, tmp_path).check(spec, tmp_path)
     fault = raised.value.diagnostics[0]
@@ -272,25 +273,27 @@ def test_what_wan_cannot_do_is_told(
 
 
 def test_two_experts_have_guidance_of_their_own(
-    wan_models: dict[WanVariant, Path], tmp_path: Path
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
 ) -> None:
-    spec = load(spec_of(wan_models["2.2"], tmp_path, "sampler { low_noise_guidance 3 }"))
+    spec = load(spec_of(wan_folder("2.2"), tmp_path, "sampler { low_noise_guidance 3 }"))
     known(spec, tmp_path).check(spec, tmp_path)
 
 
 def test_vace_has_one_control_without_a_net(
-    wan_models: dict[WanVariant, Path], tmp_path: Path
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
 ) -> None:
-    spec = load(spec_of(wan_models["vace"], tmp_path, "control canny"))
+    spec = load(spec_of(wan_folder("vace"), tmp_path, "control canny"))
     known(spec, tmp_path).check(spec, tmp_path)
-    other = spec.replaced({}, model=str(wan_models["2.1"]))
+    other = spec.replaced({}, model=str(wan_folder("2.1")))
     with pytest.raises(GrainError, match="VACE") as raised:
         known(other, tmp_path).check(other, tmp_path)
     assert 'model "Wan-AI/Wan2.1-VACE-1.3B-diffusers"' in raised.value.diagnostics[0].cure
 
 
-def test_a_textual_inversion_is_refused(wan_models: dict[WanVariant, Path], tmp_path: Path) -> None:
-    located, family = find_model(str(wan_models["2.1"]), Path())
+def test_a_textual_inversion_is_refused(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
+) -> None:
+    located, family = find_model(str(wan_folder("2.1")), Path())
     with pytest.raises(GrainError, match="G508.*no textual inversions"):
         family.describe(located, [Embedding(tmp_path / "toy.safetensors")])
 
@@ -329,9 +332,9 @@ OF_WAN = (
 
 @pytest.mark.parametrize("name", OF_WAN)
 def test_loras_of_wan_are_known_in_every_format(
-    wan_models: dict[WanVariant, Path], tiny_sd: Path, tmp_path: Path, name: str
+    wan_folder: Callable[[WanVariant], Path], tiny_sd: Path, tmp_path: Path, name: str
 ) -> None:
-    model = wan_models["2.1"]
+    model = wan_folder("2.1")
     file = lora(tmp_path / "ink.safetensors", name)
     assert reviewed(model, file) == []
     with pytest.raises(GrainError, match=r"G508.*width 1536 \(1.3B\), but the model's has 32"):
@@ -343,13 +346,13 @@ def test_loras_of_wan_are_known_in_every_format(
         reviewed(tiny_sd, file)
 
 
-def test_loras_of_others_are_told(wan_models: dict[WanVariant, Path], tmp_path: Path) -> None:
+def test_loras_of_others_are_told(wan_folder: Callable[[WanVariant], Path], tmp_path: Path) -> None:
     unet = lora(tmp_path / "a.safetensors", "lora_unet_down_blocks_0_attentions_0_proj_in")
     with pytest.raises(GrainError, match="for Stable Diffusion, not for Wan"):
-        reviewed(wan_models["2.1"], unet)
+        reviewed(wan_folder("2.1"), unet)
     flux = lora(tmp_path / "b.safetensors", "transformer.single_transformer_blocks.0.attn.to_k")
     with pytest.raises(GrainError, match="for another diffusion transformer, not for Wan"):
-        reviewed(wan_models["2.1"], flux)
+        reviewed(wan_folder("2.1"), flux)
 
 
 FEW_STEPS = (
@@ -362,21 +365,21 @@ FEW_STEPS = (
 
 @pytest.mark.parametrize("name", FEW_STEPS)
 def test_few_step_loras_run_without_guidance(
-    wan_models: dict[WanVariant, Path], tmp_path: Path, name: str
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path, name: str
 ) -> None:
     file = lora(tmp_path / f"{name}.safetensors", OF_WAN[1])
-    [found] = reviewed(wan_models["2.1"], file)
+    [found] = reviewed(wan_folder("2.1"), file)
     assert (found.code, found.is_error) == ("G540", False)
     assert "`guidance` is 7.5" in found.message
     assert "`sampler { steps 8  guidance 1  source_guidance 1 }`" in found.cure
     fine = "steps 8  guidance 1  source_guidance 1"
-    assert reviewed(wan_models["2.1"], file, sampler=fine) == []
-    [found] = reviewed(wan_models["2.1"], file, sampler="guidance 1")
+    assert reviewed(wan_folder("2.1"), file, sampler=fine) == []
+    [found] = reviewed(wan_folder("2.1"), file, sampler="guidance 1")
     assert "`source_guidance` is 5" in found.message
     inverted = "process invert_and_sample  guidance 1"
-    assert reviewed(wan_models["2.1"], file, sampler=inverted) == []
+    assert reviewed(wan_folder("2.1"), file, sampler=inverted) == []
     one_expert = f"{inverted}  low_noise_guidance 4"
-    [found] = reviewed(wan_models["2.1"], file, sampler=one_expert)
+    [found] = reviewed(wan_folder("2.1"), file, sampler=one_expert)
     assert "`low_noise_guidance` is 4" in found.message
 
 
@@ -390,9 +393,11 @@ def test_a_few_step_checkpoint_is_warned_of(tmp_path: Path) -> None:
     assert [one.code for one in seen.warnings] == ["G540"]
 
 
-def test_other_loras_are_not_warned_of(wan_models: dict[WanVariant, Path], tmp_path: Path) -> None:
+def test_other_loras_are_not_warned_of(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
+) -> None:
     for name in ("arcmap", "ink-3000steps", "Wan2.1-style-14B", "crimson"):
-        assert reviewed(wan_models["2.1"], lora(tmp_path / f"{name}.safetensors", OF_WAN[0])) == []
+        assert reviewed(wan_folder("2.1"), lora(tmp_path / f"{name}.safetensors", OF_WAN[0])) == []
 
 
 # --- files of networks alone ---------------------------------------------------------------------

@@ -103,8 +103,9 @@ class WanTransformers:
     def owns(self, pipe: object) -> bool:
         """Return whether a pipeline's denoiser is one of Wan's transformers."""
         kinds = {part["transformer"] for part in self.parts.values()}
-        transformer = getattr(pipe, "transformer", None) or getattr(pipe, "transformer_2", None)
-        return any(kind.__name__ in kinds for kind in type(transformer).__mro__)
+        networks = (getattr(pipe, part, None) for part in ("transformer", "transformer_2"))
+        plain = (getattr(network, "_orig_mod", network) for network in networks)  # not compiled
+        return any(kind.__name__ in kinds for network in plain for kind in type(network).__mro__)
 
     def apply(
         self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
