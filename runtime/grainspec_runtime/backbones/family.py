@@ -83,10 +83,13 @@ class Family(Protocol):
         distilled, G528 if a configuration is not accepted.
         """
 
-    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+    def review(
+        self, model: ModelFolder, loras: Sequence[Lora] = (), sampler: Sampler | None = None
+    ) -> Sequence[Diagnostic]:
         """Check a checkpoint and LoRAs by their files; return the warnings.
 
-        ``grain check`` calls it, so it loads no tokenizer and downloads nothing. Raises GrainError
+        ``sampler`` has the settings that they will run with, None if these are not known. ``grain
+        check`` calls it, so it loads no tokenizer and downloads nothing. Raises GrainError
         as :meth:`describe` does for what files tell without a tokenizer, and G508 for LoRAs that
         are for another kind of model.
         """

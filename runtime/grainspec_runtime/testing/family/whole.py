@@ -53,14 +53,15 @@ def pipelines(subject: Subject) -> None:
 
 
 def _own_arguments(pipe: Any, subject: Subject) -> dict[str, Any]:
-    """Return the arguments of a pipeline that are not those of all: frames, and a first image."""
+    """Return the arguments of a pipeline that are not those of all: frames, and the clip if it takes one."""
     from PIL import Image
 
     if not subject.one_sequence:
         return {"num_images_per_prompt": subject.latent_frames}
     needed = inspect.signature(pipe.__call__).parameters
-    image = {"image": Image.fromarray(subject.clip[0])} if "image" in needed else {}
-    return {"num_frames": subject.frames, **image}
+    pictures = [Image.fromarray(frame) for frame in subject.clip]
+    given = {"num_frames": subject.frames, "image": pictures[0], "video": pictures}
+    return {name: value for name, value in given.items() if name in needed}
 
 
 @family_property("edits")
