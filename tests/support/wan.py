@@ -11,6 +11,7 @@ import shutil
 import string
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 import pytest
@@ -25,6 +26,11 @@ from diffusers import (
     WanTransformer3DModel,
     WanVACEPipeline,
     WanVACETransformer3DModel,
+)
+from diffusers.pipelines.wan import (
+    pipeline_wan_i2v,
+    pipeline_wan_vace,
+    pipeline_wan_video2video,
 )
 from transformers import (
     CLIPImageProcessor,
@@ -110,6 +116,24 @@ def spec_of(model: Path, folder: Path, *lines: str) -> Path:
         )
     )
     return spec
+
+
+def save_wan_of_videos(folder: Path) -> Path:
+    """Save the checkpoint of 2.1 as one of diffusers' pipeline for videos."""
+    tiny_wan(folder)
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"WanPipeline"', '"WanVideoToVideoPipeline"'))
+    return folder
+
+
+def stand_in_for_ftfy() -> None:
+    """Let diffusers' pipelines run without ftfy, which some use without asking whether it is there.
+
+    With ftfy, texts of these tests stay as they are, too.
+    """
+    for module in (pipeline_wan_i2v, pipeline_wan_vace, pipeline_wan_video2video):
+        if not hasattr(module, "ftfy"):
+            vars(module)["ftfy"] = SimpleNamespace(fix_text=lambda text: text)
 
 
 def wan_tokenizer(words: Iterable[str] = (*VOCABULARY, *_WORDS)) -> T5Tokenizer:
