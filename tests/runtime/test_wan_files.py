@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import Grain
@@ -69,6 +70,56 @@ def test_the_native_size(
     assert known is not None
     assert (known.size.width, known.size.height, known.multiple) == (*size, 16)
     assert known.of_aspect(9, 16)[0] % 16 == 0
+
+
+SMALL = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
+MIDDLE = {"num_attention_heads": 24, "ffn_dim": 14336, "num_layers": 30}
+LARGE = {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40}
+OF_IMAGES = {**LARGE, "image_dim": 1280, "added_kv_proj_dim": 5120}
+OF_TWO_IMAGES = {**OF_IMAGES, "pos_embed_seq_len": 514}
+CONTROLS = {**SMALL, "vace_layers": [*range(0, 30, 2)]}
+PUBLISHED: dict[str, tuple[WanVariant, dict[str, Any], dict[str, Any], tuple[int, int, int]]] = {
+    "T2V-1.3B": ("2.1", SMALL, {}, (832, 480, 30)),
+    "T2V-14B": ("2.1", LARGE, {}, (832, 480, 40)),
+    "T2V-A14B": ("2.2", LARGE, {}, (832, 480, 40)),
+    "TI2V-5B": ("ti2v", MIDDLE, {}, (1280, 704, 30)),
+    "VACE-1.3B": ("vace", CONTROLS, {}, (832, 480, 30)),
+    "I2V-14B-480P": ("i2v", OF_IMAGES, {"flow_shift": 3.0}, (832, 480, 40)),
+    "I2V-14B-720P": ("i2v", OF_IMAGES, {"flow_shift": 5.0}, (1280, 720, 40)),
+    "FLF2V-14B-720P": ("i2v", OF_TWO_IMAGES, {"flow_shift": 16.0}, (1280, 720, 40)),
+}
+"""Settings of published checkpoints: transformer, scheduler; native size and layers."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sizes(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path, name: str
+) -> None:
+    """With the configurations of published checkpoints, before their weights are there."""
+    variant, transformer, scheduler, (width, height, layers) = PUBLISHED[name]
+    own = {
+        "transformer": {"attention_head_dim": 128, "text_dim": 4096, "freq_dim": 256} | transformer,
+        "text_encoder": {"d_model": 4096, "vocab_size": 256384, "num_layers": 24},
+        "image_encoder": {"hidden_size": 1280, "num_hidden_layers": 32},
+        "scheduler": scheduler,
+    }
+    own["transformer_2"] = own["transformer"]
+    model = copy_of(wan_folder(variant), tmp_path)
+    for part, settings in own.items():
+        for path in (model / part).glob("*config.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    for weights in model.rglob("*.safetensors"):
+        weights.unlink()
+    if variant == "i2v":
+        index = model / "model_index.json"
+        kind = "CLIPVisionModelWithProjection"  # as diffusers' script of conversion saves it
+        index.write_text(index.read_text().replace("CLIPVisionModel", kind))
+    located, family = find_model(str(model), Path())
+    assert family.review(located) == []
+    backbone = family.describe(located)
+    size = backbone.native_size
+    assert (size.width, size.height, backbone.layer_count) == (width, height, layers)
+    assert size.width % backbone.size_multiple == size.height % backbone.size_multiple == 0
 
 
 def test_tokens_are_those_of_the_pipeline(wan_folder: Callable[[WanVariant], Path]) -> None:
