@@ -159,6 +159,27 @@ def test_predictions_are_those_of_the_stock_pipeline(
     assert_same_calls(checkpoint, calls)
 
 
+def test_an_image_as_the_first_latent(folders: dict[WanVariant, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["ti2v"], tmp_path / "model")
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"WanPipeline"', '"WanImageToVideoPipeline"'))
+    pipe, calls = stock(folder)
+    frames = clip()
+    run_stock(pipe, image=Image.fromarray(frames[0]))
+    checkpoint = with_timesteps(loaded(folder))
+    source = checkpoint.encode_clip(frames)
+    for step, t in enumerate(checkpoint.pipe.scheduler.timesteps):
+        given = calls.received[2 * step]
+        x = given["hidden_states"][0].transpose(0, 1)
+        torch.testing.assert_close(x[0], source[0])  # the clean image
+        found = predicted(checkpoint, x, t)[3:]
+        assert torch.equal(found[1:], calls.outputs[2 * step][0].transpose(0, 1)[1:])
+    noise, sigma = torch.randn_like(source), 0.9
+    mixed = (1 - sigma) * source + sigma * noise
+    first = predicted(checkpoint, mixed, torch.tensor(900))[0]
+    torch.testing.assert_close(first, (noise - source)[0], atol=1e-4, rtol=1e-4)
+
+
 def test_in_bfloat16_the_same_parts_stay_in_float32(
     variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:

@@ -150,7 +150,8 @@ class Wan:
                 velocity = network(**inputs, encoder_hidden_states=prompt.words, return_dict=False)[
                     0
                 ]
-            velocities.append(clips.frame_layout(velocity.float()))
+            velocity = self._inputs.velocity(velocity.float(), latents, t, frames)
+            velocities.append(clips.frame_layout(velocity))
         return torch.cat(velocities)
 
     def guidance_at(self, sampler: Sampler, t: float) -> float:
