@@ -97,7 +97,7 @@ class Wan:
 
         Raises GrainError (G505) for NaN or infinity.
         """
-        self.text.release()
+        self.text.leave_device()
         with self._using("vae"):
             latents = clips.encode_clip(self.pipe.vae, frames, self.device)
         self._inputs.begin(frames)
@@ -105,7 +105,7 @@ class Wan:
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
         """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""
-        self.text.release()
+        self.text.leave_device()
         with self._using("vae"):
             return clips.decode_clip(self.pipe.vae, latents_Fchw, self.device)
 
