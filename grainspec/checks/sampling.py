@@ -42,7 +42,9 @@ def _control(control: Control, model: str) -> Iterator[Diagnostic]:
         if getattr(control, setting) == type(control).model_fields[setting].default:
             continue
         kinds = _OF_KINDS.get(setting)
-        if kinds and control.kind not in kinds:
+        if setting == "annotator" and control.kind == "inpaint":
+            message = "`annotator` has no effect with `control inpaint`, which detects nothing"
+        elif kinds and control.kind not in kinds:
             names = " and ".join(f"`control {kind}`" for kind in kinds)
             message = f"`{setting}` has no effect with `control {control.kind}`; it is for {names}"
         elif control.clip is not None:

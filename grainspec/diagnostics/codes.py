@@ -67,9 +67,9 @@ ERRORS: dict[str, str] = {
     "G410": "a plan would replace the attention of another method",
     "G411": "a pipeline's embeddings cannot be compared with the plan's target",
     "G412": "the noise level of a pipeline's step is not known",
-    "G413": "a UNet is already in use",
-    "G414": "a pipeline runs its UNet in a way that a plan does not support",
-    "G415": "a pipeline's UNet was replaced under a plan",
+    "G413": "a pipeline's denoiser is already in use",
+    "G414": "a pipeline runs its denoiser in a way that a plan does not support",
+    "G415": "a pipeline's denoiser was replaced under a plan",
     "G419": "`context` does not fit the model's latent frames",
     "G501": "a required package is not installed",
     "G502": "the model's folder is missing or incomplete",
@@ -85,6 +85,10 @@ ERRORS: dict[str, str] = {
     "G528": "a model's configuration is not accepted",
     "G529": "a package's version is not supported",
     "G545": "an option does not suit the model",
+    "G546": "the model cannot follow a control",
+    "G547": "variants with `control inpaint` edit other regions",
+    "G550": "a cache of diffusers does not go with a plan",
+    "G551": "a plan does not support a clip that is divided between devices",
     "G900": "an internal error",
 }
 
@@ -118,6 +122,7 @@ WARNINGS: dict[str, str] = {
     "G522": "a word in angle brackets is not loaded",
     "G525": "the model may not suit editing",
     "G526": "a LoRA fits the model only in part",
+    "G540": "a model or LoRA for few steps runs with guidance",
 }
 
 

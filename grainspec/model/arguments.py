@@ -14,10 +14,11 @@ from typing import Literal, TypedDict
 class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
-    profile: Literal["auto", "videograin", "demo", "flowanchor"]
+    profile: Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
     """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `demo` (tuned on the demo model), `flowanchor` (FlowAnchor's, for video transformers),
-    or `auto`, the default: `demo` for the demo model, `videograin` for all others."""
+    code), `demo` (tuned on the demo model), `flow_matching` (for flow-matching models, such as
+    Wan), `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for
+    the demo model, `flow_matching` for flow-matching models, `videograin` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float
@@ -31,8 +32,8 @@ class AttentionSettings(TypedDict, total=False):
     the demo model and `clip` for all others."""
     until: float
     """Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps
-    these are the first 15. Halves are rounded up, and any share above 0% is at least one
-    step."""
+    these are the first 15. Halves are rounded up, and any share above 0% is at least one step.
+    Steps that `flow_edit` skips do not count."""
     until_timestep: float
     """Diffusion timestep, from 0 to T (usually 1000), below which nothing is modulated,
     regardless of `until`; for schedulers with unevenly spaced steps."""
@@ -107,12 +108,12 @@ class SamplerSettings(TypedDict, total=False):
     """The settings of ``sampler``."""
 
     method: Literal["ddim", "dpmpp", "unipc", "deis"]
-    """DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC,
-    DEIS."""
+    """DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC, DEIS.
+    For flow-matching models DDIM is Euler's step, and `flow_edit` takes no other."""
     steps: int
     """Number of sampling steps, and of inversion steps."""
     guidance: float
-    """Scale of classifier-free guidance."""
+    """Scale of classifier-free guidance; 1 disables it."""
     eta: float
     """For `ddim`: the share of each step's noise that is replaced by new noise, from 0 (none) to
     1 (all of it)."""
@@ -120,22 +121,23 @@ class SamplerSettings(TypedDict, total=False):
     """Seed of the noise that is drawn: by `eta` above 0, and by `flow_edit`."""
     process: Literal["invert_and_sample", "flow_edit"] | None
     """How the edit is made: `invert_and_sample` (invert the clip to noise, then sample from it),
-    or `flow_edit` (FlowEdit, 2412.08629: integrate the difference between the velocities of the
-    target and the source prompt; for flow-matching models)."""
+    or `flow_edit` (FlowEdit, 2412.08629: move the clip along the difference between the
+    predictions for the target and the source prompt, without inversion; for flow-matching
+    models)."""
     skip: float
-    """For `flow_edit`: share of the steps, from the noisiest, that are skipped; a higher share
-    keeps more of the source."""
+    """For `flow_edit`: share of the steps, from the noisiest, that are skipped, rounded like
+    `until` of `attention`; a higher share keeps more of the source."""
     source_guidance: float
     """For `flow_edit`: scale of classifier-free guidance of the source prompt; `guidance` is
     that of the target prompt."""
     average: int
-    """For `flow_edit`: number of noise samples that the velocities are averaged over in each
-    step."""
+    """For `flow_edit`: number of noise samples in each step, over which the difference of
+    predictions is averaged; each costs as much as the first."""
     amplify: float
-    """For `flow_edit`: how much the difference of velocities is amplified where it is largest,
+    """For `flow_edit`: how much the difference of predictions is amplified where it is largest,
     more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 disables it."""
     low_noise_guidance: float | None
-    """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second one,
+    """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second expert,
     which denoises the less noisy steps."""
 
 
@@ -156,9 +158,10 @@ class ControlSettings(TypedDict, total=False):
     bright in the control images either way."""
     clip: str | PurePath | None
     """A video or folder of ready-made control images, one for each source frame; they are used
-    instead of detection."""
+    instead of detection. For `inpaint`: masks, white where the clip is edited, instead of the
+    edited regions."""
     scale: float
-    """Scale of the ControlNet's output."""
+    """Scale of the output of the ControlNet, or of VACE's blocks."""
     start: float
     """Share of the sampling steps after which the control begins."""
     until: float

@@ -72,7 +72,7 @@ class Attention(Profiled):
         description=
             "Share of the sampling steps, from the first, that are modulated. With 30% of 50 steps "
             "these are the first 15. Halves are rounded up, and any share above 0% is at least one "
-            "step.",
+            "step. Steps that `flow_edit` skips do not count.",
     )
     until_timestep: Timestep | None = Field(
         default=None,
@@ -140,7 +140,7 @@ class SamplerChange(Node):
         default=None,
         description=
             "DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), UniPC, "
-            "DEIS.",
+            "DEIS. For flow-matching models DDIM is Euler's step, and `flow_edit` takes no other.",
     )
     steps: Steps | None = Field(
         default=None,
@@ -150,7 +150,7 @@ class SamplerChange(Node):
     guidance: Guidance | None = Field(
         default=None,
         description=
-            "Scale of classifier-free guidance.",
+            "Scale of classifier-free guidance; 1 disables it.",
     )
     eta: Share | None = Field(
         default=None,
@@ -167,14 +167,15 @@ class SamplerChange(Node):
         default=None,
         description=
             "How the edit is made: `invert_and_sample` (invert the clip to noise, then sample from "
-            "it), or `flow_edit` (FlowEdit, 2412.08629: integrate the difference between the "
-            "velocities of the target and the source prompt; for flow-matching models).",
+            "it), or `flow_edit` (FlowEdit, 2412.08629: move the clip along the difference between "
+            "the predictions for the target and the source prompt, without inversion; for "
+            "flow-matching models).",
     )
     skip: Percent | None = Field(
         default=None,
         description=
-            "For `flow_edit`: share of the steps, from the noisiest, that are skipped; a higher "
-            "share keeps more of the source.",
+            "For `flow_edit`: share of the steps, from the noisiest, that are skipped, rounded "
+            "like `until` of `attention`; a higher share keeps more of the source.",
     )
     source_guidance: Guidance | None = Field(
         default=None,
@@ -185,19 +186,19 @@ class SamplerChange(Node):
     average: NoiseCount | None = Field(
         default=None,
         description=
-            "For `flow_edit`: number of noise samples that the velocities are averaged over in "
-            "each step.",
+            "For `flow_edit`: number of noise samples in each step, over which the difference of "
+            "predictions is averaged; each costs as much as the first.",
     )
     amplify: Amplification | None = Field(
         default=None,
         description=
-            "For `flow_edit`: how much the difference of velocities is amplified where it is "
+            "For `flow_edit`: how much the difference of predictions is amplified where it is "
             "largest, more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 "
             "disables it.",
     )
     low_noise_guidance: OptionalGuidance | None = Field(
         default=None,
         description=
-            "For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second one, "
-            "which denoises the less noisy steps.",
+            "For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second "
+            "expert, which denoises the less noisy steps.",
     )

@@ -81,19 +81,20 @@ FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
 _RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
-Profile = Literal["auto", "videograin", "demo", "flowanchor"]
+Profile = Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
 OptionalProcess = Annotated[
-    ProcessName | None, InText(absent="`flow_edit` for flow-matching models, else inversion")
+    ProcessName | None,
+    InText(absent="`flow_edit` for flow-matching models, `invert_and_sample` for all others"),
 ]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
 Amplification = Annotated[float, Field(ge=0, le=10)]
-ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe"]
+ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe", "inpaint"]
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
@@ -183,7 +184,7 @@ class Modulation(Node):
     until: Percent = Field(
         description="Share of the sampling steps, from the first, that are modulated. With 30% of "
         "50 steps these are the first 15. Halves are rounded up, and any share above 0% is at "
-        "least one step."
+        "least one step. Steps that `flow_edit` skips do not count."
     )
     until_timestep: Timestep = Field(
         default=0.0,
@@ -234,6 +235,16 @@ PROFILES = {
     "demo": Modulation(
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
+    "flow_matching": Modulation(
+        cross=0.3,
+        self=0.2,
+        until=1,
+        until_timestep=600,
+        decay=0,
+        phrases="in_context",
+        unbound=1,
+        resize="any",
+    ),
     "flowanchor": Modulation(
         cross=0.3,
         self=0,
@@ -245,8 +256,13 @@ PROFILES = {
         unbound=1,
     ),
 }
-"""The settings of each profile: the constants of the VideoGrain paper's code, settings tuned on the
-demo model, and FlowAnchor's (2604.22586) for comparison."""
+"""The settings of each profile.
+
+``videograin`` has the constants of the VideoGrain paper's code, ``demo`` settings tuned on the demo
+model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586). ``flow_matching`` has
+FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention modulation, which it does
+not have. A latent token stands for 16 x 16 pixels of several frames there, hence ``resize any``.
+"""
 
 
 class Profiled(Node):
@@ -255,13 +271,18 @@ class Profiled(Node):
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
         description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `demo` (tuned on the demo model), `flowanchor` (FlowAnchor's, "
-        "for video transformers), or `auto`, the default: `demo` for the demo model, `videograin` "
-        "for all others.",
+        "VideoGrain paper's code), `demo` (tuned on the demo model), `flow_matching` (for "
+        "flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison), "
+        "or `auto`, the default: `demo` for the demo model, `flow_matching` for flow-matching "
+        "models, `videograin` for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
-        """The complete settings for a model: those given here, and the profile's for the rest."""
+        """The complete settings for a model: those given here, and the profile's for the rest.
+
+        That a model is trained by flow matching does not follow from its name: see
+        :meth:`grainspec.model.spec.EditSpec.for_noise`.
+        """
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
@@ -280,12 +301,15 @@ class Sampler(Node):
     method: Annotated[SamplerMethod, HEAD] = Field(
         default="ddim",
         description="DDIM, or one of the faster solvers of the same equation: DPM-Solver++ (2M), "
-        "UniPC, DEIS.",
+        "UniPC, DEIS. For flow-matching models DDIM is Euler's step, and `flow_edit` takes no "
+        "other.",
     )
     steps: Steps = Field(
         default=50, description="Number of sampling steps, and of inversion steps."
     )
-    guidance: Guidance = Field(default=7.5, description="Scale of classifier-free guidance.")
+    guidance: Guidance = Field(
+        default=7.5, description="Scale of classifier-free guidance; 1 disables it."
+    )
     eta: Share = Field(
         default=0.0,
         description="For `ddim`: the share of each step's noise that is replaced by new noise, "
@@ -298,13 +322,14 @@ class Sampler(Node):
     process: OptionalProcess = Field(
         default=None,
         description="How the edit is made: `invert_and_sample` (invert the clip to noise, then "
-        "sample from it), or `flow_edit` (FlowEdit, 2412.08629: integrate the difference between "
-        "the velocities of the target and the source prompt; for flow-matching models).",
+        "sample from it), or `flow_edit` (FlowEdit, 2412.08629: move the clip along the difference "
+        "between the predictions for the target and the source prompt, without inversion; for "
+        "flow-matching models).",
     )
     skip: Percent = Field(
         default=0.33,
-        description="For `flow_edit`: share of the steps, from the noisiest, that are skipped; a "
-        "higher share keeps more of the source.",
+        description="For `flow_edit`: share of the steps, from the noisiest, that are skipped, "
+        "rounded like `until` of `attention`; a higher share keeps more of the source.",
     )
     source_guidance: Guidance = Field(
         default=5.0,
@@ -313,31 +338,34 @@ class Sampler(Node):
     )
     average: NoiseCount = Field(
         default=1,
-        description="For `flow_edit`: number of noise samples that the velocities are averaged "
-        "over in each step.",
+        description="For `flow_edit`: number of noise samples in each step, over which the "
+        "difference of predictions is averaged; each costs as much as the first.",
     )
     amplify: Amplification = Field(
         default=0.0,
-        description="For `flow_edit`: how much the difference of velocities is amplified where it "
+        description="For `flow_edit`: how much the difference of predictions is amplified where it "
         "is largest, more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 "
         "disables it.",
     )
     low_noise_guidance: OptionalGuidance = Field(
         default=None,
         description="For models of two experts, such as Wan 2.2 A14B: scale of guidance of the "
-        "second one, which denoises the less noisy steps.",
+        "second expert, which denoises the less noisy steps.",
     )
 
 
 class Control(Node):
-    """A property of the source clip, such as depth, that a ControlNet preserves in the edit.
+    """A property of the source clip, such as depth, that the edit preserves.
 
-    ``kind`` is what is detected in every frame; it also decides the default ControlNet. ``clip`` is
-    a video or folder of ready-made control images, one for each source frame.
+    A ControlNet makes it follow the property, or the model itself if it is VACE. ``kind`` is what
+    is detected in every frame; it also decides the default ControlNet. ``inpaint``, for VACE, is
+    the clip itself around the edited regions. ``clip`` is a video or folder of ready-made control
+    images, one for each source frame.
     """
 
     kind: Annotated[ControlKind, HEAD] = Field(
-        description="What is detected in every frame; it also decides the default ControlNet."
+        description="What is detected in every frame; it also decides the default ControlNet. "
+        "`inpaint` detects nothing: VACE keeps the clip around the edited regions."
     )
     net: Annotated[
         ModelName | None,
@@ -370,10 +398,11 @@ class Control(Node):
     clip: Annotated[PathText | None, InText(kind="path", absent="detected")] = Field(
         default=None,
         description="A video or folder of ready-made control images, one for each source frame; "
-        "they are used instead of detection.",
+        "they are used instead of detection. For `inpaint`: masks, white where the clip is edited, "
+        "instead of the edited regions.",
     )
     scale: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=1.0, description="Scale of the ControlNet's output."
+        default=1.0, description="Scale of the output of the ControlNet, or of VACE's blocks."
     )
     start: Percent = Field(
         default=0.0,

@@ -266,8 +266,8 @@ class EditSpec(ShownByRepr, Node):
     video: Video = Field(description="The source clip.")
     model: ModelName = Field(
         default=DEMO,
-        description="A folder, a safetensors file or the hub id of a Stable Diffusion checkpoint, "
-        "or `demo` for the embedded model.",
+        description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
+        "checkpoint, or `demo` for the embedded model.",
     )
     source: Text = Field(default="", description="What the clip shows.")
     target: Text = Field(
@@ -354,6 +354,20 @@ class EditSpec(ShownByRepr, Node):
     def modulation(self) -> Modulation:
         """The complete settings of attention: those given, and the profile's for the rest."""
         return self.attention.settled(self.model)
+
+    def for_noise(self, noise: Literal["ddpm", "flow"]) -> EditSpec:
+        """The spec with the profile that ``auto`` is for a model of this kind of noise.
+
+        >>> from grainspec import parse
+        >>> text = 'grain 1 video "c" model "a/b" target "a bear" region r = all edit r -> "bear"'
+        >>> parse(text).for_noise("flow").attention
+        Attention(profile='flow_matching')
+        """
+        auto = self.attention.profile in {None, "auto"}
+        if noise == "ddpm" or not auto or self.model == DEMO:
+            return self
+        attention = self.attention.replaced({}, profile="flow_matching")
+        return self.replaced({}, attention=attention)
 
     @property
     def variant_names(self) -> tuple[str, ...]:

@@ -33,8 +33,8 @@ STATEMENT_WORDS = tuple(
         (
             "model",
             "model NAME",
-            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion checkpoint: "
-            "see [model](#model)",
+            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion or Wan "
+            "checkpoint: see [model](#model)",
             "at most once",
             "no",
         ),
@@ -83,7 +83,11 @@ STATEMENT_WORDS = tuple(
             "[injection of the source clip's features](#inject); off by default",
         ),
         ("context", "context { … }", "[windows over long clips](#context); off by default"),
-        ("sampler", "sampler METHOD { … }", "how the edit is [sampled](#sampler-method)"),
+        (
+            "sampler",
+            "sampler METHOD { … }",
+            "how the edit is [sampled](#sampler-method), and by which process",
+        ),
         (
             "control",
             "control KIND { … }",

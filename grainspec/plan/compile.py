@@ -40,6 +40,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     backbone lacks, G314 for a size or number of frames that it does not support, G419 for a
     `context` that does not fit its latent frames.
     """
+    spec = spec.for_noise(backbone.noise)
     frames, height, width = layout.bits_FHW.shape
     check_size(spec, backbone, width, height)
     check_count(spec, backbone, layout.frames)

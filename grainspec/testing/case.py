@@ -66,6 +66,10 @@ class Case(ShownByRepr):
     regions: Layout | None = None
     compiler: Compiler = compiled
 
+    def __post_init__(self) -> None:
+        """Choose the profile that ``auto`` is for the backbone, as the compiler does."""
+        object.__setattr__(self, "spec", self.spec.for_noise(self.backbone.noise))
+
     @classmethod
     def of(
         cls,

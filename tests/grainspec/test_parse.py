@@ -279,7 +279,11 @@ def test_an_unused_region_is_a_warning() -> None:
         ("sampler { ddim steps 5 }", "G201", "sampler ddim"),
         ("attention { demo self 1 }", "G201", "Write `attention demo { … }`"),
         ("attention vidoegrain { self 1 }", "G202", "Did you mean `videograin`?"),
-        ("attention paper", "G202", "There are `auto`, `videograin`, `demo`, `flowanchor`."),
+        (
+            "attention paper",
+            "G202",
+            "There are `auto`, `videograin`, `demo`, `flow_matching`, `flowanchor`.",
+        ),
         ("attention demo demo", "G001", "in braces"),
         ("attention self 0.5", "G001", "`attention { self 0.5 }`"),
         ("attention", "G001", "`{`"),

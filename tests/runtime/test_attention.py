@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from attention_cases import balanced, case, error
 
-from grainspec_runtime.attention import modulated_attention, operator
-from grainspec_runtime.attention.backends import rows as rows_module
+from grainspec_runtime.attention import blocks, modulated_attention, operator
 
 
 @pytest.mark.parametrize(
@@ -76,8 +75,41 @@ def test_positive_keys_are_never_soft() -> None:
         assert torch.equal(modulated_attention(**inputs, soft=soft, backend=backend), plain)
 
 
+def test_pads_take_their_share_and_move_nothing() -> None:
+    """Neutral keys beside the others: out = ((1 − w) out + w pads), where w is the pads' mass."""
+    inputs = case(keys=40)
+    padded = dict(inputs)
+    generator = torch.Generator().manual_seed(5)
+    pad = torch.randn(1, 2, 1, 16, generator=generator).expand(-1, -1, 9, -1)
+    padded["key"] = torch.cat([inputs["key"], pad], 2)
+    padded["value"] = torch.cat([inputs["value"], pad * 0], 2)
+    padded["key_labels"] = torch.cat([inputs["key_labels"], torch.full((1, 9), 4)], 1)
+    padded["relation"] = F.pad(inputs["relation"], (0, 1), value=True)
+    padded["neutral"] = torch.arange(5) == 4
+    bare, out = modulated_attention(**inputs), modulated_attention(**padded)
+    shares = (out * bare).sum(-1, keepdim=True) / bare.square().sum(-1, keepdim=True)
+    torch.testing.assert_close(out, shares * bare)
+    assert (shares > 0).all()
+    assert (shares < 1).all()
+
+
+def test_a_batch_entry_may_have_no_modulated_key() -> None:
+    inputs = case(batch=2)
+    inputs["key_labels"][1] = 3
+    inputs["neutral"] = torch.arange(4) == 3
+    assert error(inputs) < 1e-5
+    plain = F.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"])
+    torch.testing.assert_close(modulated_attention(**inputs)[1], plain[1])
+
+
 def test_balanced_rows() -> None:
     assert error(balanced()) < 1e-5
+
+
+def test_balanced_rows_beside_neutral_keys() -> None:
+    inputs = balanced()
+    inputs["neutral"] = torch.arange(4) == 2
+    assert error(inputs) < 1e-5
 
 
 def test_rows_with_zero_strength_are_plain_attention() -> None:
@@ -134,7 +166,7 @@ def test_extra_memory_is_linear_in_the_number_of_tokens() -> None:
         return most
 
     small, large = peak(2048), peak(8192)
-    block = rows_module.BLOCK_ELEMENTS * 4
+    block = blocks.BLOCK_ELEMENTS * 4
     assert large < 5 * small
     assert large < 8192 * 16 * 4 * 12 + 4 * block
     assert large < 8192 * 8192 * 4 / 8
@@ -150,6 +182,11 @@ def test_wrong_arguments_name_what_is_wrong() -> None:
         ("relation", torch.ones(4, 4), "relation must be bool"),
         ("soft", torch.ones(3, dtype=torch.bool), r"soft must be bool \[4\]"),
         ("soft", torch.ones(4), r"soft must be bool \[4\]; got float32"),
+        ("neutral", torch.ones(3, dtype=torch.bool), r"neutral must be bool \[4\]; got bool \[3\]"),
+        ("masked", torch.ones(4, dtype=torch.int64), r"masked must be bool \[4\]; got int64"),
+        ("columns", torch.ones(3), r"columns must be float32 \[4\]; got float32 \[3\]"),
+        ("columns", torch.ones(4, dtype=torch.int64), r"columns must be float32 \[4\]; got int64"),
+        ("columns", torch.tensor([0, 0.5, 1.5, 0]), "columns must lie in 0 to 1; got 0 to 1.5"),
         ("soft_share", 1.1, "soft_share must lie in 0 to 1"),
         ("backend", "magic", "unknown backend `magic`: use one of auto"),
         ("relation", torch.ones(1, 1, dtype=torch.bool), "query_labels must lie in 0 to 0"),

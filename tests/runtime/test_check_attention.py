@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from grainspec.testing import Broken
-from grainspec_runtime.attention import BACKENDS, ClassOrder, modulated_attention
+from grainspec_runtime.attention import BACKENDS, ClassOrder, Partials, modulated_attention
 from grainspec_runtime.attention.backends import dense, rows
 from grainspec_runtime.attention.backends.backend import Backend
-from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.call import FEATURES, AttentionCall
 from grainspec_runtime.testing import check_attention
 from grainspec_runtime.testing.attention import calls
 from grainspec_runtime.testing.attention.check import NAMES
@@ -37,6 +37,9 @@ KERNELS = (
     "one tensor for all heads",
     "scores of ±10000, negative scale",
     "soft words of a prompt",
+    "keys soft, neutral and masked",
+    "all keys masked but those of one class",
+    "scores of ±1000, neutral and masked keys",
 )
 
 
@@ -47,6 +50,14 @@ def test_interpreted_kernels_pass(width: int, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(calls, "KINDS", {name: calls.KINDS[name] for name in KERNELS})
     some = ("inputs", "shape", "equal")
     check_attention("triton", **{**QUICK, "widths": (width,)}, linear=False, properties=some)
+
+
+def test_partial_results_of_interpreted_kernels_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    if BACKENDS["triton"].why_not(CPU, torch.float32, 16) is not None:
+        pytest.skip("without Triton's interpreter")
+    some = ("keys soft, neutral and masked", "scores of ±10000, negative scale", "all keys neutral")
+    monkeypatch.setattr(calls, "KINDS", {name: calls.KINDS[name] for name in some})
+    check_attention("triton", **QUICK, linear=False, properties=("partials", "joint"))
 
 
 def test_a_backend_that_runs_nowhere_here_is_no_success() -> None:
@@ -100,12 +111,33 @@ def attention(call: AttentionCall, fault: str = "") -> Tensor:
     if fault == "half scores":
         scores = scores.bfloat16().float()
     pairs = relation[ql[:, :, None], kl[:, None]][:, None]
-    mx, mn = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
+    none = torch.zeros(relation.shape[1], dtype=torch.bool)
+    neutral = none if call.neutral is None else call.neutral
+    masked = none if call.masked is None else call.masked
+    match fault:
+        case "neutral modulated":
+            neutral = none
+        case "neutral left out":
+            masked, neutral = masked | neutral, none
+        case "masked present":
+            masked = none
+        case "neutral before masked":
+            masked = masked & ~neutral
+    neutral, masked = ((mask[kl][:, None, None]) for mask in (neutral & ~masked, masked))
+    counted = ~(neutral | masked)
+    match fault:
+        case "neutral extremes":
+            counted = ~masked
+        case "masked extremes":
+            counted = ~neutral
+    mx = scores.masked_fill(~counted, -torch.inf).amax(-1, keepdim=True)
+    mn = scores.masked_fill(~counted, torch.inf).amin(-1, keepdim=True)
     match fault:
         case "positive extremes":
-            some = pairs.any(-1, keepdim=True)
-            mx = torch.where(some, scores.masked_fill(~pairs, -1e9).amax(-1, keepdim=True), mx)
-            mn = torch.where(some, scores.masked_fill(~pairs, 1e9).amin(-1, keepdim=True), mn)
+            some = (pairs & counted).any(-1, keepdim=True)
+            out = ~pairs | ~counted
+            mx = torch.where(some, scores.masked_fill(out, -1e9).amax(-1, keepdim=True), mx)
+            mn = torch.where(some, scores.masked_fill(out, 1e9).amin(-1, keepdim=True), mn)
         case "extremes swapped":
             mx, mn = mn, mx
         case "extremes of a block":
@@ -124,6 +156,10 @@ def attention(call: AttentionCall, fault: str = "") -> Tensor:
     if fault == "soft attract":
         up = up * share[:, None, None]
     moved = torch.where(pairs, scores + up * (mx - scores), scores + down * (mn - scores))
+    moved = torch.where(neutral | masked, scores, moved)
+    if call.columns is not None and fault != "no columns":
+        moved = columns(call, fault, moved, scores, pairs, neutral, masked)
+    moved = moved.masked_fill(masked, -torch.inf)
     if fault == "separate":
         weights = torch.zeros_like(moved)
         for mask in (pairs, ~pairs):
@@ -139,6 +175,7 @@ def attention(call: AttentionCall, fault: str = "") -> Tensor:
         weights = moved.masked_fill(hidden, -torch.inf).softmax(-1)
     else:
         weights = moved.softmax(-1)
+    weights = weights.masked_fill(masked.all(-1, keepdim=True), 0.0)
     out = weights @ v
     if fault == "sorted":
         out = out.gather(2, ql.argsort(dim=1, stable=True)[:, None, :, None].expand_as(out))
@@ -149,8 +186,37 @@ def attention(call: AttentionCall, fault: str = "") -> Tensor:
     return out.to(call.query.dtype)
 
 
+def columns(
+    call: AttentionCall,
+    fault: str,
+    moved: Tensor,
+    scores: Tensor,
+    pairs: Tensor,
+    neutral: Tensor,
+    masked: Tensor,
+) -> Tensor:
+    """Scores pulled along their columns, or with a mistake."""
+    assert call.columns is not None
+    rows = (call.attract + call.repel > 0)[:, None, :, None]
+    of = scores if fault == "columns of scores" else moved
+    high, low = of, of
+    if fault == "columns of modulated rows":
+        high, low = of.masked_fill(~rows, -torch.inf), of.masked_fill(~rows, torch.inf)
+    dims = (1, 2) if fault == "columns of heads" else (2,)
+    high, low = high.amax(dims, keepdim=True), low.amin(dims, keepdim=True)
+    if fault == "columns swapped":
+        high, low = low, high
+    pulled = ~masked if fault == "columns of neutral" else ~(neutral | masked)
+    if fault == "columns in modulated rows":
+        pulled = pulled & rows
+    strength = call.columns[call.labels()[1]][:, None, None] * pulled
+    return torch.where(
+        strength > 0, moved + strength * (torch.where(pairs, high, low) - moved), moved
+    )
+
+
 def faulty(fault: str) -> Backend:
-    return Backend("mine", lambda call: attention(call, fault), features=frozenset({"soft"}))
+    return Backend("mine", lambda call: attention(call, fault), features=frozenset(FEATURES))
 
 
 def broken(backend: Backend, **options: object) -> Broken:
@@ -184,6 +250,19 @@ FAULTS = {
     "no soft": "the cause: soft keys are repelled like all others",
     "soft off": "the cause: soft keys are not repelled at all",
     "soft attract": "the cause: soft keys are attracted by a share, too",
+    "neutral modulated": "the cause: neutral keys are modulated like all others",
+    "neutral left out": "the cause: neutral keys are left out",
+    "neutral extremes": "the cause: neutral keys count for the extremes",
+    "masked present": "the cause: masked keys are attended to like all others",
+    "masked extremes": "the cause: masked keys count for the extremes",
+    "neutral before masked": "the cause: classes that are both neutral and masked are attended to",
+    "no columns": "the cause: `columns` is ignored",
+    "columns swapped": "the cause: the largest and the smallest score of a column are swapped",
+    "columns of scores": "the cause: the extremes of columns are taken before the pull along rows",
+    "columns of heads": "the cause: the extremes of columns are taken over all heads",
+    "columns of modulated rows": "the extremes of columns are taken over modulated rows only",
+    "columns in modulated rows": "rows of λ⁺ = λ⁻ = 0 are not pulled along columns",
+    "columns of neutral": "the cause: neutral keys are pulled along columns",
     "half scores": "the cause: scores are rounded to bfloat16",
     "cut": "keys beyond a multiple of 16 are dropped",
     "sorted": "the cause: rows are left in the order of their classes",
@@ -297,6 +376,78 @@ def test_each_property_finds_what_it_is_for(
     assert name in NAMES
     several = ["shape", "inputs", "finite"] if name in {"shape", "inputs", "finite"} else []
     error = broken(Backend("mine", run), linear=True, properties=[name, *several])
+    assert error.invariant == name
+    assert words in str(error)
+
+
+def partials(call: AttentionCall, fault: str) -> Partials:
+    """Partial results, or with a mistake."""
+    if fault == "neutral extremes" and call.neutral is not None:
+        right = dense.partials(call)
+        every = dense.partials(replace(call, neutral=torch.zeros_like(call.neutral)))
+        return replace(right, largest_BHN=every.largest_BHN, smallest_BHN=every.smallest_BHN)
+    if fault == "soft share":
+        return dense.partials(replace(call, soft_share=1 - call.soft_share))
+    right = dense.partials(call)
+    outputs, log_sums = right.outputs_SBHNd, right.log_sums_SBHN
+    match fault:
+        case "binary log-sum":
+            return replace(right, log_sums_SBHN=log_sums / torch.tensor(2.0).log())
+        case "extremes swapped":
+            ends = right.smallest_BHN, right.largest_BHN
+            return replace(right, largest_BHN=ends[0], smallest_BHN=ends[1])
+        case "signs swapped":
+            order = [1, 0, *range(2, len(outputs))]
+            return replace(right, outputs_SBHNd=outputs[order], log_sums_SBHN=log_sums[order])
+        case "not divided":
+            return replace(right, outputs_SBHNd=outputs * log_sums.exp()[..., None])
+        case "extremes without scale":
+            return replace(right, largest_BHN=right.largest_BHN / call.scale)
+        case "shifted already":
+            log_sums = log_sums.clone()
+            log_sums[0] += call.attract[:, None] * right.largest_BHN.nan_to_num(0, 0, 0)
+            return replace(right, log_sums_SBHN=log_sums)
+        case "zero for no key":
+            return replace(right, log_sums_SBHN=log_sums.clamp(min=-20.0))
+    return right
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("neutral extremes", "soft share", "binary log-sum", "extremes swapped", "signs swapped"),
+        *("not divided", "extremes without scale", "shifted already", "zero for no key"),
+    ],
+)
+@pytest.mark.parametrize("name", ["partials", "joint"])
+def test_partial_results_that_are_wrong_are_found(name: str, fault: str) -> None:
+    mine = replace(faulty(""), partials=lambda call: partials(call, fault))
+    check_attention(
+        replace(mine, partials=dense.partials), **QUICK, linear=False, properties=[name]
+    )
+    error = broken(mine, properties=[name])
+    assert error.invariant == name
+    assert any(
+        words in str(error)
+        for words in (
+            "merged from parts of the keys it is by definition",
+            "the log-sum-exp is by definition",
+            "of both blocks under one softmax it is",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "words"),
+    [
+        ("masked", "masked present", "without the masked keys that are added it is"),
+        ("masked", "masked extremes", "without the masked keys that are added it is"),
+        ("padding", "neutral modulated", "by the share of the neutral keys that are added it is"),
+        ("padding", "neutral extremes", "by the share of the neutral keys that are added it is"),
+    ],
+)
+def test_keys_that_are_added_find_mistakes(name: str, fault: str, words: str) -> None:
+    error = broken(faulty(fault), properties=[name])
     assert error.invariant == name
     assert words in str(error)
 

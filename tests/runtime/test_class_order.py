@@ -17,7 +17,14 @@ from grainspec.testing import Broken
 from grainspec_runtime.attention import ClassOrder, class_order
 from grainspec_runtime.attention.backends.backend import Backend
 from grainspec_runtime.attention.call import AttentionCall
-from grainspec_runtime.attention.class_order import NEGATIVE, POSITIVE, TILE
+from grainspec_runtime.attention.class_order import (
+    MASKED,
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    PRESENT,
+    TILE,
+)
 from grainspec_runtime.testing import check_attention
 
 Keys = tuple[Tensor, Tensor]
@@ -32,10 +39,22 @@ def positive_first(order: ClassOrder, b: int, label: int) -> Keys:
     return keys, torch.where(torch.arange(len(keys)) < count, POSITIVE, NEGATIVE)
 
 
+def by_sign(order: ClassOrder, b: int, label: int) -> Keys:
+    """As the portable kernel where keys have all signs: an index of keys, one sign after another."""
+    ends = order.ends_BC4[b, label].tolist()
+    starts = [0, *ends[:-1]]
+    signs = [
+        torch.full((end - start,), sign)
+        for sign, start, end in zip(PRESENT, starts, ends, strict=True)
+    ]
+    return order.keys_BCM[b, label, : ends[-1]], torch.cat(signs)
+
+
 def as_they_are(order: ClassOrder, b: int, label: int) -> Keys:
     """As the kernel for few keys: a sign for every key."""
-    signs = order.signs_BCM[b, label]
-    return torch.arange(len(signs)), signs.long()
+    signs = order.signs_BCM[b, label].long()
+    present = (signs != MASKED).nonzero()[:, 0]
+    return present, signs[present]
 
 
 def by_tiles(order: ClassOrder, b: int, label: int) -> Keys:
@@ -64,17 +83,24 @@ def run(call: AttentionCall, visit: Visit) -> Tensor:
             if leader < 0:  # past the last query of its class
                 continue
             keys, signs = visit(order, entry, int(order.classes_BN[entry, leader]))
+            if not len(keys):
+                out[b][:, rows] = 0
+                continue
             s = call.scale * query[b][:, rows].float() @ key[b][:, keys].float().mT
-            mx, mn = s.amax(-1, keepdim=True), s.amin(-1, keepdim=True)
+            neutral = signs == NEUTRAL
+            mx = s.masked_fill(neutral, -torch.inf).amax(-1, keepdim=True)
+            mn = s.masked_fill(neutral, torch.inf).amin(-1, keepdim=True)
             up, down = call.attract[b, rows, None], call.repel[b, rows, None]
             share = torch.where(signs == NEGATIVE, 1.0, call.soft_share)
             moved = torch.where(signs == POSITIVE, s + up * (mx - s), s + down * share * (mn - s))
+            moved = torch.where(neutral, s, moved)
             out[b][:, rows] = moved.softmax(-1) @ value[b][:, keys].float()
     return out.to(query.dtype)
 
 
 def backend(visit: Visit) -> Backend:
-    features = frozenset({"soft"} if visit is as_they_are else ())
+    all_signs = frozenset({"soft", "neutral", "masked"})
+    features = all_signs if visit in {as_they_are, by_sign} else frozenset()
     return Backend("mine", partial(run, visit=visit), features=features)
 
 
@@ -85,7 +111,7 @@ def check(visit: Visit, examples: int = 0) -> None:
     )
 
 
-@pytest.mark.parametrize("visit", [positive_first, as_they_are, by_tiles])
+@pytest.mark.parametrize("visit", [positive_first, by_sign, as_they_are, by_tiles])
 def test_backends_that_read_an_order_are_right(visit: Visit) -> None:
     check(visit, examples=20)
 
@@ -95,7 +121,17 @@ FAULTS = [
     (as_they_are, "soft & ~relation, SOFT", "soft, SOFT"),
     (as_they_are, "soft & ~relation, SOFT", "soft & relation, SOFT"),
     (as_they_are, "soft & ~relation, SOFT", "~soft & ~relation, SOFT"),
-    (as_they_are, "signs if soft is None else", "signs if True else"),
+    (as_they_are, "if soft is not None", "if False"),
+    (as_they_are, "if neutral is not None", "if False"),
+    (as_they_are, "if masked is None", "if True"),
+    (as_they_are, "masked_fill(neutral, NEUTRAL)", "masked_fill(neutral & ~relation, NEUTRAL)"),
+    (as_they_are, "masked_fill(neutral, NEUTRAL)", "masked_fill(neutral, MASKED)"),
+    (as_they_are, "masked_fill(masked, MASKED)", "masked_fill(masked & (signs < 3), MASKED)"),
+    (
+        as_they_are,
+        "signs_of(relation, soft, neutral, masked)",
+        "signs_of(relation, soft, masked, neutral)",
+    ),
     (as_they_are, "key_labels_BM = key_labels_BM.long()", "pass"),
     (as_they_are, "[:, key_labels_BM]", "[:, key_labels_BM[:1].expand_as(key_labels_BM)]"),
     (as_they_are, "query_labels_BN.int().contiguous()", "query_labels_BN.byte().int()"),
@@ -110,13 +146,18 @@ FAULTS = [
     (as_they_are, "min(classes, queries)", "(min(classes, queries) - 1)"),
     (as_they_are, "(batch, most), -1,", "(batch, most), 0,"),
     (as_they_are, "place_BN, order_BN.int()", "place_BN, sorted_labels.int()"),
-    (positive_first, "(signs_BCM == POSITIVE)", "(signs_BCM != POSITIVE)"),
-    (positive_first, "upto_BCM[..., -1]", "upto_BCM[..., 0]"),
-    (positive_first, "upto_BCM[..., -1]", "upto_BCM[..., -1] - 1"),
-    (positive_first, "positive_BCM, upto_BCM - 1,", "positive_BCM, upto_BCM,"),
-    (positive_first, "count_BC[..., None] + keys - upto_BCM", "keys"),
-    (positive_first, "count_BC[..., None] + keys - upto_BCM", "count_BC[..., None] + keys"),
+    (positive_first, "signs_BCM == sign", "signs_BCM == sign ^ 1"),
+    (positive_first, "upto_BCM[..., -1:]", "upto_BCM[..., :1]"),
+    (positive_first, "upto_BCM[..., -1:]", "upto_BCM[..., -1:] - 1"),
+    (positive_first, "mask_BCM, upto_BCM - 1,", "mask_BCM, upto_BCM,"),
+    (positive_first, "first_BC1 + mask_BCM.cumsum", "mask_BCM.cumsum"),
+    (positive_first, "upto_BCM - 1, place_BCM)", "upto_BCM - 1, keys)"),
     (positive_first, "keys.expand_as(order_BCM)", "place_BCM"),
+    (by_sign, "in (*PRESENT, MASKED):", "in (*PRESENT[::-1], MASKED):"),
+    (by_sign, "in (*PRESENT, MASKED):", "in (*PRESENT[:2], 3, 2, MASKED):"),
+    (by_sign, "in (*PRESENT, MASKED):", "in (MASKED, *PRESENT):"),
+    (by_sign, "ends[: len(PRESENT)]", "ends[1 :]"),
+    (by_sign, "ends.append(first_BC1)", "ends.append(upto_BCM[..., :1])"),
     (by_tiles, "key_labels_BM.sort(dim=1", "key_labels_BM.sort(dim=1, descending=True"),
     (by_tiles, "counts_BK.cumsum(1) - counts_BK", "counts_BK.cumsum(1)"),
     (by_tiles, "counts_BK > 0", "counts_BK > 1"),

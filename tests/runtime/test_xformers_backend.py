@@ -13,6 +13,7 @@ from torch import Tensor
 
 from grainspec_runtime.attention import BACKENDS, dispatch, modulated_attention
 from grainspec_runtime.attention.backends import fallback, xformers
+from grainspec_runtime.testing import check_attention
 
 CPU = torch.device("cpu")
 
@@ -58,6 +59,45 @@ def test_soft_keys(soft: list[bool]) -> None:
     inputs = case(batch=2, queries=150, keys=130)
     inputs["soft"] = torch.tensor(soft)
     assert error(inputs, backend="xformers", soft_share=0.3) < 1e-5
+
+
+MASKS = {
+    "neutral": {"neutral": [True, False, False, True]},
+    "masked": {"masked": [False, True, False, False]},
+    "all neutral": {"neutral": [True] * 4},
+    "all masked but neutral ones": {"masked": [True, True, False, True], "neutral": [True] * 4},
+    "soft, neutral and masked": {
+        "soft": [True, True, False, False],
+        "neutral": [False, True, True, False],
+        "masked": [False, False, True, False],
+    },
+}
+
+
+@pytest.mark.usefixtures("present")
+@pytest.mark.parametrize("masks", MASKS.values(), ids=MASKS)
+def test_neutral_and_masked_keys(masks: dict[str, list[bool]]) -> None:
+    inputs = case(batch=2, queries=150, keys=130)
+    inputs["attract"][:, ::3] = inputs["repel"][:, ::3] = 0
+    inputs |= {name: torch.tensor(mask) for name, mask in masks.items()}
+    assert error(inputs, backend="xformers", soft_share=0.3) < 1e-5
+
+
+@pytest.mark.usefixtures("present")
+def test_all_keys_masked() -> None:
+    inputs = case()
+    inputs["masked"] = torch.ones(4, dtype=torch.bool)
+    assert not modulated_attention(**inputs, backend="xformers").any()
+    inputs["attract"] = inputs["repel"] = torch.zeros(1, 60)
+    assert not modulated_attention(**inputs, backend="xformers").any()
+
+
+@pytest.mark.usefixtures("present")
+def test_all_that_backends_promise() -> None:
+    some = ("equal", "plain", "masked", "padding", "partials", "joint")
+    check_attention(
+        "xformers", widths=(16, 33), dtypes=(torch.float32,), examples=5, properties=some
+    )
 
 
 @pytest.mark.usefixtures("present")

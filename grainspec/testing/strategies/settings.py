@@ -25,7 +25,7 @@ def settings(model: type[Node], levels: Sequence[int], **own: Read | None) -> Se
     value before the brace is omitted unless ``own`` has it. ``levels`` are those to choose from.
 
     >>> from grainspec.model.settings import Sampler
-    >>> settings(Sampler, range(4))(Rolls(bytes([5, 0, 1])))
+    >>> settings(Sampler, range(4))(Rolls(bytes([0, 5, 0, 0, 1])))
     {'steps': 1, 'eta': 0.0}
     """
     reads: dict[str, Read] = {}

@@ -107,6 +107,7 @@ def _description(about: Mapping[str, str]) -> list[str]:
         "clip": "{}",
         "size": "{}",
         "model": "{}",
+        "process": "{}",
         "steps": "{} steps",
         "step": "after step {}",
         "source": "source “{}”",

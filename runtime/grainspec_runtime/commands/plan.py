@@ -21,6 +21,7 @@ from grainspec_runtime.commands.spec_file import (
 )
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding
+from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.views.dense import dense_pictures
 
@@ -97,6 +98,8 @@ def plan(
         return
     plan_facts: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
     plan_facts["memory"] = needs.as_json()
+    plan_facts["process"] = prepared.process
+    plan_facts["denoiser_passes"] = denoiser_passes(prepared)
     windows = prepared.windows
     if len(windows) > 1:
         plan_facts["windows"] = [{"frames": w.frames, "weights": w.weights} for w in windows]
@@ -112,7 +115,8 @@ def plan(
                 f"\nruns in {len(windows)} windows of {frames} frames; each window sets its "
                 "self-attention strengths by its own areas, not by the clip's areas above"
             )
-        say(f"\n{needs}")
+        say(f"\n{prepared.process}: {plan_facts['denoiser_passes']} passes through the denoiser")
+        say(f"{needs}")
         for path in [*([output] if output else []), *pictures]:
             say(f"wrote {path}")
 

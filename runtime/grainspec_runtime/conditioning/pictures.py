@@ -13,6 +13,7 @@ from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.clip.matching import match_frames
 from grainspec.model.spec import Control
+from grainspec.regions.layout import Mask
 from grainspec_runtime.conditioning.annotate import annotator
 from grainspec_runtime.media.decode import Frames, decode_frames
 
@@ -28,14 +29,19 @@ def control_pictures(
     crop: FrameCrop,
     facts: ClipFacts,
     device: torch.device,
+    edited_FHW: Mask | None = None,
 ) -> Frames:
     """Return the control images for ``source``, uint8 ``[F, H, W, 3]``.
 
-    ``clip`` is the source's file, ``facts`` are its size and rate, ``frames`` its frame numbers. A
+    ``clip`` is the source's file, ``facts`` are its size and rate, ``frames`` its frame numbers.
+    For `control inpaint` the images are masks, white where the clip is edited: ``edited_FHW``. A
     control clip of the user's is matched to it by number or time, as :func:`match_frames` does, and
     cropped and scaled by the same ``crop``, adjusted to its own size. Raises GrainError as
     :func:`annotator` and :func:`decode_frames` do.
     """
+    if control.clip is None and control.kind == "inpaint":
+        assert edited_FHW is not None
+        return np.repeat(np.where(edited_FHW, 255, 0).astype(np.uint8)[..., None], 3, axis=3)
     if control.clip is None:
         return annotator(control, base, model, device=device)(source)
     path = base / control.clip

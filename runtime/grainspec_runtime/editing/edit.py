@@ -142,7 +142,8 @@ def _state(
     }
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
-    return resume.UnfinishedRun(resume.run_key(facts), job.sampler.steps, prepared.about)
+    about = {**prepared.about, "process": prepared.process}
+    return resume.UnfinishedRun(resume.run_key(facts), job.sampler.steps, about)
 
 
 class _EditAttention:

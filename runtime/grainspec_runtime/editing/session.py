@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from grainspec.checks.sound import sound_lost
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.settings import ProcessName
 from grainspec.model.spec import DEMO, Flow
 from grainspec_runtime.backbones.family import Checkpoint
@@ -105,12 +106,22 @@ class ClipSession:
             raise RuntimeError(message)
 
     def check(self, prepared: Prepared) -> None:
-        """Raise ValueError if an edit has another clip, model or controls than this session."""
+        """Raise ValueError if an edit has another clip, model or controls than this session.
+
+        Raises GrainError (G547) if its edited regions differ and `control inpaint` masks them.
+        """
         if prepared.base.resolve() != self._first.base.resolve():
             raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
+        masked = [it for it in prepared.spec.controls if it.kind == "inpaint" and it.clip is None]
+        if masked and not _edit_the_same(self._first, prepared):
+            variant = f"the variant `{prepared.variant}`" if prepared.variant else "an edit"
+            message = f"{variant} has other edited regions than the one before, "
+            message += "and `control inpaint` masks those"
+            cure = "Run each variant by itself, with `--variant`."
+            raise fail("G547", message, cure, masked[0].span)
 
     def warn(self, finding: Diagnostic) -> None:
         """Add a warning to the next result."""
@@ -197,6 +208,7 @@ class ClipSession:
                         crop=first.bound.crop,
                         facts=first.bound.facts,
                         device=self.checkpoint.device,
+                        edited_FHW=first.bound.edits.bits_FHW != 0,
                     )
                     for control in first.spec.controls
                 )
@@ -216,3 +228,8 @@ class ClipSession:
             inject=first.spec.inject,
             context=first.spec.context,
         )
+
+
+def _edit_the_same(one: Prepared, other: Prepared) -> bool:
+    first, second = (prepared.bound.edits.bits_FHW != 0 for prepared in (one, other))
+    return np.array_equal(first, second)

@@ -24,6 +24,8 @@ from grainspec_runtime.memory.savings import (
 from grainspec_runtime.models.options import LoadOptions
 
 _VAE_STAGES = ("read clip", "decode")
+_GUIDED = ("sample", "edit")
+"""The stages whose predictions have an unconditional pass, too."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -70,7 +72,7 @@ def out_of_memory(
     if stage in _VAE_STAGES:
         savings = of_vae(plan, memory, loading)
     else:
-        savings = of_denoiser(plan, memory, context, passes=2 if stage == "sample" else 1)
+        savings = of_denoiser(plan, memory, context, passes=2 if stage in _GUIDED else 1)
         if stage == "sample" and inject:
             savings.append(of_injection(plan, memory, inject, context))
     if checkpoint.device.type != "cpu":  # on a CPU there is nowhere to move weights to

@@ -1,12 +1,12 @@
 """Compute the attention of diffusers' processors in another way, and leave the rest to them.
 
 A processor of a transformer projects, normalizes and rotates queries and keys, and ends in
-``dispatch_attention_fn(query, key, value, …, backend=self._attention_backend)``. :class:`Intercepted`
-runs the processor's own code with this one function replaced, so that fused projections, LoRAs,
-quantized weights and what diffusers changes in a processor need nothing here.
+``dispatch_attention_fn(query, key, value, …, backend=self._attention_backend)``.
+:class:`Intercepted` runs the processor's own code with this one function replaced, so that fused
+projections, LoRAs, quantized weights and what diffusers changes in a processor need nothing here.
 
 Of the ways to intercept that call, this one leaves a network under ``torch.compile`` in one graph
-(a ``TorchFunctionMode`` around scaled_dot_product_attention breaks it at every layer), costs nothing
+(a ``TorchFunctionMode`` around scaled_dot_product_attention breaks it at every layer), has no cost
 that can be measured, works with any attention backend of the user, and is local to the layer.
 """
 
@@ -55,6 +55,7 @@ class Intercepted:
         self._run = _handing_over(type(stock).__call__)
 
     def __call__(self, module: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Compute a layer; arguments as those of the stock processor."""
         if self._attention.is_plain(self.layer):
             out: Tensor = self._stock(module, *args, **kwargs)
             return out

@@ -1,4 +1,4 @@
-"""Run functions around every call of a UNet, whether it is compiled or not."""
+"""Run functions around every call of a denoiser, whether it is compiled or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""UNets that a plan is applied to now, and who calls them."""
+"""Denoisers that a plan is applied to now, and who calls them.
+
+``what`` is what a denoiser is called in messages: ``UNet``, ``transformer``.
+"""
 
 from __future__ import annotations
 
@@ -19,33 +22,34 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def reserved(unet: nn.Module) -> Iterator[None]:
-    """Reserve a UNet for one plan inside the block; raises GrainError (G413) if it has one."""
+def reserved(denoiser: nn.Module, what: str) -> Iterator[None]:
+    """Reserve a denoiser for one plan inside the block; raises GrainError (G413) if it has one."""
     with _lock:
-        if unet in _in_use:
-            message = "a plan is already applied to this UNet"
+        if denoiser in _in_use:
+            message = f"a plan is already applied to this {what}"
             cure = (
-                "Leave the other `with plan_applied(…)` first: a UNet follows one plan at a time."
+                f"Leave the other `with plan_applied(…)` first: a {what} follows one plan at a "
+                "time."
             )
             raise fail("G413", message, cure)
-        _in_use.add(unet)
+        _in_use.add(denoiser)
     try:
         yield
     finally:
         with _lock:
-            _in_use.discard(unet)
+            _in_use.discard(denoiser)
 
 
-def in_call_of(pipe: Any) -> bool:
-    """Return whether a pipeline is calling its UNet; False for loops of the user.
+def in_call_of(pipe: Any, what: str) -> bool:
+    """Return whether a pipeline is calling its denoiser; False for loops of the user.
 
-    Raises GrainError (G413) if another pipeline that shares the UNet is calling it: a plan follows
+    Raises GrainError (G413) if another pipeline that shares it is calling it: a plan follows
     the scheduler and the guidance of its own pipeline.
     """
     caller = _calling_pipeline()
     if caller is None or caller is pipe:
         return caller is pipe
-    message = f"the UNet is called by another {type(caller).__name__} than the plan is applied to"
+    message = f"the {what} is called by another {type(caller).__name__} than the plan is applied to"
     raise fail("G413", message, "Apply the plan to the pipeline that you call.")
 
 
@@ -61,9 +65,10 @@ def _calling_pipeline() -> DiffusionPipeline | None:
 
 
 class OneThread:
-    """Refuses calls of the UNet from two threads at once."""
+    """Refuses calls of a denoiser from two threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._caller: int | None = None
 
     def enter(self) -> None:
@@ -71,7 +76,7 @@ class OneThread:
         here = threading.get_ident()
         with _lock:
             if self._caller not in (None, here):
-                message = "two threads call the UNet at once under a plan"
+                message = f"two threads call the {self._what} at once under a plan"
                 raise fail("G413", message, "Call the pipeline from one thread after the other.")
             self._caller = here
 

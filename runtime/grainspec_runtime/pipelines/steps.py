@@ -1,4 +1,4 @@
-"""The step of a pipeline's run, from the timesteps that its UNet receives.
+"""The step of a pipeline's run, from the timesteps that its denoiser receives.
 
 Image-to-image pipelines begin within the scheduler's timesteps, and others stop before their end.
 Steps are counted over those that the run makes: with ``until 30%``, the first 30 % of these are
@@ -16,10 +16,11 @@ _TOLERANCE = 1e-3
 
 
 class RunSteps:
-    """Counts the steps of a pipeline's runs."""
+    """Counts the steps of a pipeline's runs; ``what`` is its denoiser in messages."""
 
-    def __init__(self, pipe: Any) -> None:
+    def __init__(self, pipe: Any, what: str = "UNet") -> None:
         self._pipe = pipe
+        self._what = what
         self._timesteps: Any = None  # the scheduler's object: each run makes its own
         self._scheduler_steps: list[float] = []
         self._run: list[float] = []  # the timesteps of this run, each once
@@ -32,8 +33,8 @@ class RunSteps:
         """Return the index of the run's step at a timestep, and the number of its steps.
 
         In a call of the pipeline, it says how many there are; a loop of the user is taken to go on
-        to the last. Solvers of second order call the UNet several times at a timestep; these count
-        as one step.
+        to the last. Solvers of second order call the denoiser several times at a timestep; these
+        count as one step.
 
         Raises GrainError (G412) if the timestep is not one of the scheduler's.
         """
@@ -54,7 +55,7 @@ class RunSteps:
         place = min(range(len(times)), key=lambda index: abs(times[index] - timestep))
         if abs(times[place] - timestep) > _TOLERANCE * max(1.0, max(times) - min(times)):
             message = (
-                f"the UNet receives the timestep {timestep:g}, which is not one of the "
+                f"the {self._what} receives the timestep {timestep:g}, which is not one of the "
                 "pipeline's scheduler"
             )
             raise fail("G412", message, "Call the pipeline that the plan is applied to.")

@@ -20,6 +20,7 @@ from grainspec.regular_file import TooLarge, read_bytes
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.media.times import FrameTimes
+from grainspec_runtime.report.method import method
 from grainspec_runtime.runs.read import Measured, Run, read_measures, read_run
 from grainspec_runtime.study.save import ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS, read_study
 from grainspec_runtime.views.dense import dense_pictures
@@ -167,6 +168,7 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
     spec = manifest["spec"]
     groups: dict[str, Any] = {
         "Prompts": {name: spec.get(name) for name in ("source", "target", "negative")},
+        "Method": method(manifest, len(_timesteps(manifest))),
         "Sampler": spec.get("sampler"),
         "Attention": plan.attention.model_dump(mode="json", by_alias=True),
         "Blend": spec.get("blend"),

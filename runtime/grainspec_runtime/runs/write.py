@@ -25,6 +25,7 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_lossless, encode_video
 from grainspec_runtime.media.sound import SoundLost
 from grainspec_runtime.media.times import FrameTimes
+from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.report.contents import contents_of
 from grainspec_runtime.report.page import REPORT, report_page
 from grainspec_runtime.runs.read import (
@@ -227,6 +228,8 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
         },
         "frame_times": None if result.times.rate else _seconds(result.times),
         "plan": prepared.plan.digest,
+        "process": prepared.process,
+        "denoiser_passes": denoiser_passes(prepared),
         "windows": len(prepared.windows),
         "timesteps": prepared.timesteps,
         "run_key": result.run_key,

@@ -53,6 +53,10 @@ class Kind:
             ``shared``, one tensor for all heads, expanded.
         scale: factor of 1/√d.
         soft: the share of soft keys; None for no soft keys.
+        neutral, masked: the key classes that are: ``drawn``; ``all``; ``but one``, the last class;
+            ``last``, that class alone; None for none.
+        columns: the strengths of columns: ``drawn``, in [0, 1] and 0 for some; ``full``, 1; None
+            for no columns.
         value: the largest magnitude of values, about.
     """
 
@@ -72,6 +76,9 @@ class Kind:
     memory: str = "plain"
     scale: float = 1.0
     soft: float | None = None
+    neutral: str | None = None
+    masked: str | None = None
+    columns: str | None = None
     value: float = 3.0
 
 
@@ -125,6 +132,31 @@ KINDS = {
     "soft keys, all pairs negative": Kind(soft=0.3, relation="none", strengths="full"),
     "soft keys, all pairs positive": Kind(soft=0.3, relation="all"),
     "soft keys in a batch": Kind(soft=0.5, batch=2, strengths="mixed", queries=65),
+    "neutral keys": Kind(neutral="drawn", keys=17),
+    "neutral keys, strengths of 1": Kind(neutral="drawn", strengths="full", keys=33),
+    "neutral keys, all pairs positive": Kind(neutral="last", relation="all", classes=2),
+    "all keys neutral": Kind(neutral="all"),
+    "all keys neutral but those of one class": Kind(neutral="but one", batch=2),
+    "masked keys": Kind(masked="drawn", keys=17),
+    "all keys masked": Kind(masked="all"),
+    "all keys masked but those of one class": Kind(masked="but one", keys=65),
+    "keys soft, neutral and masked": Kind(
+        soft=0.3, neutral="drawn", masked="drawn", classes=9, keys=65, batch=2
+    ),
+    "a prompt with padding": Kind(words=True, keys=77, queries=15, neutral="drawn", masked="last"),
+    "scores of ±1000, neutral and masked keys": Kind(
+        largest=1e3, neutral="drawn", masked="last", keys=33
+    ),
+    "neutral keys and a negative scale": Kind(neutral="drawn", masked="drawn", scale=-1.0),
+    "columns": Kind(columns="drawn", keys=17),
+    "columns of strength 1": Kind(columns="full", keys=15),
+    "columns, some rows of strength 0": Kind(columns="drawn", strengths="mixed", queries=63),
+    "columns, all strengths 0": Kind(columns="drawn", strengths="none", batch=2),
+    "columns beside soft, neutral and masked keys": Kind(
+        columns="drawn", soft=0.3, neutral="drawn", masked="drawn", classes=9, keys=65, batch=2
+    ),
+    "columns of a prompt's words": Kind(words=True, keys=77, queries=65, columns="drawn"),
+    "columns, scores of ±1000": Kind(columns="drawn", largest=1e3, scale=-1.0),
     "a block less one": Kind(queries=63, keys=63),
     "a block": Kind(queries=64, keys=64),
     "a block and one": Kind(queries=65, keys=65, heads=1),
@@ -151,6 +183,9 @@ _DRAWN: dict[str, Sequence[Any]] = {
     "memory": ("plain", "heads", "spread", "offset", "shared"),
     "scale": (1.0, 1.0, -1.0, 0.3),
     "soft": (None, None, 0.0, 0.4, 1.0),
+    "neutral": (None, None, None, "drawn", "last"),
+    "masked": (None, None, None, "drawn", "but one"),
+    "columns": (None, None, None, None, "drawn"),
 }
 
 
@@ -170,8 +205,12 @@ class Drawn:
         )
         strengths = f"λ⁺ {_range(call.attract)}, λ⁻ {_range(call.repel)}"
         scale = f"scale {call.scale:.4g}"
-        soft = "" if call.soft is None else f", soft share {call.soft_share:g}"
-        return f"“{self.kind}”: {dtype}, {counts}, {strengths}, {scale}{soft}"
+        more = "" if call.soft is None else f", soft share {call.soft_share:g}"
+        for name, mask in (("neutral", call.neutral), ("masked", call.masked)):
+            more += "" if mask is None else f", {int(mask.sum())} of {len(mask)} classes {name}"
+        if call.columns is not None:
+            more += f", columns {_range(call.columns)}"
+        return f"“{self.kind}”: {dtype}, {counts}, {strengths}, {scale}{more}"
 
 
 def _range(strengths: Tensor) -> str:
@@ -242,6 +281,9 @@ def _call(
         scale=scale,
         soft=None if kind.soft is None else torch.from_numpy(random.random(key_classes) < 0.5),
         soft_share=kind.soft or 0.0,
+        neutral=_mask(kind.neutral, key_classes, random),
+        masked=_mask(kind.masked, key_classes, random),
+        columns=_columns(kind.columns, key_classes, random),
     )
     if kind.strengths == "balanced":
         strengths = _balanced(Numbers.of(call))
@@ -287,6 +329,23 @@ def _relation(kind: Kind, key_classes: int, random: np.random.Generator) -> Tens
         "none": np.zeros(shape, bool),
     }
     return torch.from_numpy(drawn[kind.relation])
+
+
+def _mask(which: str | None, classes: int, random: np.random.Generator) -> Tensor | None:
+    if which is None:
+        return None
+    if which == "drawn":
+        return torch.from_numpy(random.random(classes) < 0.4)
+    mask = torch.full((classes,), which != "last")
+    mask[-1] = which != "but one"
+    return mask
+
+
+def _columns(which: str | None, classes: int, random: np.random.Generator) -> Tensor | None:
+    if which is None:
+        return None
+    drawn = random.random(classes) * (random.random(classes) < 0.7)
+    return torch.from_numpy(drawn if which == "drawn" else np.ones(classes)).float()
 
 
 def _strengths(kind: Kind, random: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -40,10 +40,10 @@ def check_attention(
     backend. Calls are drawn where backends tend to be wrong: one query, one key, sizes beside a
     block's, rows without positive or without negative keys, classes without keys, more than 256
     classes, strengths of 0 and 1, equal scores, scores of ±10000, negative scales, expanded and
-    strided tensors, soft keys. A message says which call, which batch entry, head, row and column,
-    and names the mistake if a usual one explains the result. A result may be 2e-5, 2e-3 or 1.5e-2
-    of the largest value away in float32, float16 or bfloat16, and 1e-6 more for every 1 of the
-    largest score.
+    strided tensors; soft, neutral and masked keys, and columns. A message says which call, which
+    batch entry, head, row and column, and names the mistake if a usual one explains the result. A
+    result may be 2e-5, 2e-3 or 1.5e-2 of the largest value away in float32, float16 or bfloat16,
+    and 1e-6 more for every 1 of the largest score.
 
     The properties, by the name that Broken gives:
 
@@ -54,6 +54,10 @@ def check_attention(
     - ``equal``: it is the definition's.
     - ``permutation``, ``batch``, ``order``, ``repeat``: tokens in another order, batch entries and
       heads by themselves, a class order that the caller keeps, and a second call, give the same.
+    - ``masked``: masked keys that are added change nothing.
+    - ``padding``: neutral keys that are added only take their share of the softmax.
+    - ``partials``, ``joint``: partial results of parts of the keys merge to the definition's, and
+      those of two blocks with strengths of their own to one softmax, where a backend has them.
     - ``linear``: in a call of 2048 queries and keys (8192 on a GPU), no tensor is of size N x M,
       and the result is right. Left out with ``linear=False``.
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grainspec_runtime.attention.class_order import ClassOrder
+from grainspec_runtime.testing.attention import key_properties
 from grainspec_runtime.testing.attention.trial import Trial, array
 
 Property = Callable[[Trial], None]
@@ -82,14 +82,16 @@ def finite(trial: Trial) -> None:
 
 @_property("plain")
 def plain(trial: Trial) -> None:
-    """With strengths of 0 it is plain attention, torch's own."""
+    """With strengths of 0 it is plain attention, torch's own, to the keys that are not masked."""
     call = trial.call
     zeros = torch.zeros_like(call.attract)
-    out = trial.run(trial.changed(attract=zeros, repel=zeros))
+    out = trial.run(trial.changed(attract=zeros, repel=zeros, columns=None))
     q, k, v = (tensor.cpu().double() for tensor in (call.query, call.key, call.value))
-    expected = F.scaled_dot_product_attention(q, k, v, scale=call.scale).numpy()
+    present = torch.from_numpy(~trial.numbers.masked_K[trial.numbers.key_labels_BM])[:, None, None]
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=present, scale=call.scale)
+    expected = expected.masked_fill(~present.any(-1, keepdim=True), 0.0)
     what = "with λ⁺ = λ⁻ = 0 plain attention gives"
-    trial.compare("plain", array(out), expected, what)
+    trial.compare("plain", array(out), expected.numpy(), what)
 
 
 @_property("equal")
@@ -157,14 +159,19 @@ def batch(trial: Trial) -> None:
 @_property("order")
 def order(trial: Trial) -> None:
     """A class order that the caller keeps changes no result."""
-    call = trial.call
-    kept = ClassOrder.of(call.query_labels, call.key_labels, call.relation, call.soft)
+    kept = trial.changed().class_order()
     before = [tensor.clone() for tensor in kept.tensors()]
     out = trial.run(trial.changed(order=kept))
     trial.compare("order", array(out), trial.result, "without the caller's class order it is")
     for field, tensor, copy in zip(fields(kept), kept.tensors(), before, strict=True):
         if not torch.equal(tensor, copy):
             raise trial.broken("inputs", f"`order.{field.name}` is changed by the call")
+
+
+_property("masked")(key_properties.masked)
+_property("padding")(key_properties.padding)
+_property("partials")(key_properties.partials)
+_property("joint")(key_properties.joint)
 
 
 @_property("repeat")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,8 +14,11 @@ from torch import Tensor
 from grainspec.testing.broken import Broken
 from grainspec_runtime.attention.backends.backend import Backend
 from grainspec_runtime.attention.call import AttentionCall
+from grainspec_runtime.attention.partial_result import Partials
 from grainspec_runtime.testing.attention.calls import Drawn
 from grainspec_runtime.testing.attention.definition import Floats, Numbers, attention
+
+Result = TypeVar("Result")
 
 ROUNDING = {torch.float64: 2e-5, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
 """How far a result may be from the definition's, in units of the largest value.
@@ -60,17 +64,29 @@ class Trial:
         return attention(self.numbers)
 
     @cached_property
-    def tolerance(self) -> float:
-        """How far a number of the result may be from the expected one."""
+    def relative_tolerance(self) -> float:
+        """``tolerance`` in units of the largest value."""
         x = self.numbers
         largest = np.abs(np.einsum("bhnd,bhmd->bhnm", x.query_BHNd, x.key_BHMd)).max()
-        relative = ROUNDING[self.call.query.dtype] + SCORES * abs(x.scale) * float(largest)
-        return relative * max(float(np.abs(x.value_BHMd).max()), 1e-6)
+        return ROUNDING[self.call.query.dtype] + SCORES * abs(x.scale) * float(largest)
+
+    @cached_property
+    def tolerance(self) -> float:
+        """How far a number of the result may be from the expected one."""
+        return self.relative_tolerance * max(float(np.abs(self.numbers.value_BHMd).max()), 1e-6)
 
     def run(self, call: AttentionCall) -> Tensor:
         """The backend's result for a call like this one; an error is a broken promise."""
+        return self._computed(self.backend.run, call)
+
+    def partials(self, call: AttentionCall) -> Partials:
+        """The backend's partial results for a call like this one."""
+        assert self.backend.partials is not None
+        return self._computed(self.backend.partials, call)
+
+    def _computed(self, compute: Callable[[AttentionCall], Result], call: AttentionCall) -> Result:
         try:
-            return self.backend.run(call)
+            return compute(call)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -88,17 +104,27 @@ class Trial:
         """The error of a broken property of this call."""
         return Broken(name, f"`{self.backend.name}`: {message}", **where, call=self.drawn)
 
-    def compare(self, name: str, out: Floats, expected: Floats, what: str, cause: str = "") -> None:
+    def compare(
+        self,
+        name: str,
+        out: Floats,
+        expected: Floats,
+        what: str,
+        cause: str = "",
+        tolerance: float | None = None,
+    ) -> None:
         """Raise Broken if two results differ; ``what`` says which result is expected."""
-        away = np.abs(out - expected)
-        if np.all(away <= self.tolerance):
+        with np.errstate(invalid="ignore"):
+            away = np.where(out == expected, 0.0, np.abs(out - expected))  # both may be −∞
+        most = self.tolerance if tolerance is None else tolerance
+        if np.all(away <= most):
             return
         place = np.unravel_index(np.nanargmax(np.where(np.isnan(away), np.inf, away)), away.shape)
         batch, head, row, column = map(int, place)
         raise self.broken(
             name,
             f"the result is {out[place]:.6g}, but {what} {expected[place]:.6g}, and at most "
-            f"{self.tolerance:.2g} away{cause}",
+            f"{most:.2g} away{cause}",
             batch=batch,
             head=head,
             row=row,

@@ -150,11 +150,15 @@ def _of_keys(
     members_CE = plan.members_CE
     if kind == "self":
         shared: Bools = np.any(members_CE[:, None] & members_CE[None], axis=-1)
+        none = np.zeros(len(shared), bool)
         return {
             "key_labels_BM": labels_FN[frames].reshape(1, -1),
             "relation_CK": shared,
-            "soft_K": np.zeros(len(shared), bool),
+            "soft_K": none,
             "soft_share": 0.0,
+            "neutral_K": none,
+            "masked_K": none,
+            "columns_K": np.zeros(len(shared)),
         }
     words_ET = step.words(plan)
     unbound = plan.attention.unbound

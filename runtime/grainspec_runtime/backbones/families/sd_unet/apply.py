@@ -1,32 +1,29 @@
 """Apply a mask plan to a diffusers pipeline of the user with a UNet.
 
-The plan lives within each call of the UNet: its attention and norms are put in place when a call
-begins, and taken out when it ends. Between calls the pipeline is the user's own, so what is set,
-loaded, saved or compiled inside the block is set, loaded, saved or compiled as ever.
+:mod:`grainspec_runtime.pipelines.following` says how.
 """
 
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 
-from grainspec.diagnostics import Diagnostic, fail
+from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.families.sd_unet.calls import around_calls, is_followed
 from grainspec_runtime.backbones.families.sd_unet.check_pipeline import check_words, unet_of
-from grainspec_runtime.backbones.families.sd_unet.in_use import OneThread, in_call_of, reserved
 from grainspec_runtime.backbones.families.sd_unet.install import Installation
 from grainspec_runtime.backbones.families.sd_unet.norms import norm_scope
-from grainspec_runtime.backbones.families.sd_unet.steps import RunSteps
-from grainspec_runtime.backbones.families.sd_unet.target_words import TargetWords
+from grainspec_runtime.backbones.families.sd_unet.target_words import UNetWords
 from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.pipelines.calls import around_calls, is_followed
+from grainspec_runtime.pipelines.following import AroundOne, Following
+from grainspec_runtime.pipelines.in_use import reserved
 from grainspec_runtime.schedules.noise_levels import ddpm_timestep, kind_of_timesteps
 
 _ARGUMENTS = list(inspect.signature(UNet2DConditionModel.forward).parameters)[1:]
@@ -50,13 +47,13 @@ def plan_applied(
     )
     installation = Installation(unet, attention)
     installation.check()
-    words = TargetWords(plan, pipe, trusted=trust_embeds)
-    following = _Following(plan, pipe, unet, attention, installation, words)
+    words = UNetWords(plan, pipe, trusted=trust_embeds)
+    following = _Following(plan, pipe, attention, installation, words)
     followed = pipe.unet
     with ExitStack() as stack:
-        stack.enter_context(reserved(unet))
+        stack.enter_context(reserved(unet, _Following.what))
         stack.callback(following.take_out)  # if a call was interrupted from outside
-        stack.enter_context(around_calls(followed, _ARGUMENTS, following))
+        stack.enter_context(around_calls(followed, _ARGUMENTS, AroundOne(following, unet)))
         yield attention
         following.end_run()
         if not is_followed(pipe.unet, followed):
@@ -64,75 +61,38 @@ def plan_applied(
             raise fail("G415", message, "Replace it before `with plan_applied(…)`.")
 
 
-class _Following:
+class _Following(Following):
     """Follows the calls of a pipeline's UNet, and puts the plan in place for each."""
+
+    what = "UNet"
 
     def __init__(
         self,
         plan: MaskPlan,
         pipe: DiffusionPipeline,
-        unet: UNet2DConditionModel,
         attention: FoldedAttention,
         installation: Installation,
-        words: TargetWords,
+        words: UNetWords,
     ) -> None:
-        self._plan = plan
-        self._pipe = pipe
-        self._unet = unet
+        super().__init__(plan, pipe, words)
         self._attention = attention
         self._installation = installation
-        self._words = words
-        self._steps = RunSteps(pipe)
-        self._thread = OneThread()
-        self._in_place = ExitStack()
-        self._calls = self._modulated = 0  # of this run
+        self._embeddings = words
 
-    def before(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Check a call's arguments, set the step, insert phrases, and put the plan in place."""
-        self._thread.enter()
-        self.take_out()
-        inputs = dict(kwargs)
-        in_call = in_call_of(self._pipe)
+    def _check(self, denoiser: nn.Module, inputs: dict[str, Any], *, in_call: bool) -> None:
         _check_masks(inputs)
-        sample, words = inputs["sample"], inputs["encoder_hidden_states"]
-        if torch.is_grad_enabled():
-            self._check_gradients(sample, words)
-        self._check_sample(sample, in_call=in_call)
-        if self._steps.begins_run():
-            self.end_run()
-            self._words.begin_run()
-        self._words.check(words)
+        self._check_gradients(denoiser, inputs["sample"], inputs["encoder_hidden_states"])
+        self._check_sample(inputs["sample"], in_call=in_call)
+
+    def _begin(self, denoiser: nn.Module, inputs: dict[str, Any], *, in_call: bool) -> None:
+        words = inputs["encoder_hidden_states"]
+        self._embeddings.check(words)
         self._installation.check()
-        self._attention.to(sample.device)
+        self._attention.to(inputs["sample"].device)
         self._set_step(inputs["timestep"], in_call=in_call)
         if self._plan.attention.phrases == "isolated":
-            inputs["encoder_hidden_states"] = self._words.with_phrases(words)
+            inputs["encoder_hidden_states"] = self._embeddings.with_phrases(words)
         self._in_place.enter_context(self._installation.in_place())
-        return inputs
-
-    def after(self) -> None:
-        """Take the plan out at the end of a call."""
-        if self._thread.is_here():
-            self.take_out()
-            self._thread.leave()
-
-    def take_out(self) -> None:
-        """Take the plan out, if a call left it in place."""
-        self._in_place.close()
-
-    def end_run(self) -> None:
-        """Warn if the plan modulated no step of the run before."""
-        if self._calls and not self._modulated and self._plan.attention.until > 0:
-            message = f"the plan modulated none of the pipeline's {self._calls} steps"
-            cure = "Lower `until_timestep`, or begin the run at a higher noise level."
-            warnings.warn(str(Diagnostic("G416", message, cure)), RuntimeWarning, stacklevel=4)
-        self._calls = self._modulated = 0
-
-    def _check_gradients(self, *inputs: Tensor) -> None:
-        """Raise GrainError (G414) where gradients of the UNet seem to be wanted."""
-        if self._unet.training or any(part.requires_grad for part in inputs):
-            message = "a plan's attention has no gradients"
-            raise fail("G414", message, "Call the pipeline under `torch.no_grad()`, as it does.")
 
     def _check_sample(self, sample: Tensor, *, in_call: bool) -> None:
         plan, frames = self._plan, self._attention.frames

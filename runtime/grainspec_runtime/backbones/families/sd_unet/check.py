@@ -21,6 +21,10 @@ def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
 
     width = text_width(read_json(model.folder / "unet" / "config.json"))
     for control in spec.controls:
+        if control.kind == "inpaint":
+            message = f"`control inpaint` is for VACE, and {spec.model} follows ControlNets"
+            cure = "Remove it: `blend { space both }` keeps the clip around the edited regions."
+            raise fail("G546", message, cure, control.span_of("kind") or control.span)
         check_annotator(control, base, spec.model)
         check_net(control, base, spec.model, width)
 

@@ -60,18 +60,18 @@ class Wan:
         dtype: torch.dtype,
         text: TextEncoder,
         using: Using,
-        sizes: Mapping[str, int],
+        memory: WanMemory,
         findings: Sequence[Diagnostic] = (),
     ) -> None:
         self.name, self.folder = name, folder
         self.pipe = pipe
         self.device, self.dtype = device, dtype
         self.text = text
+        self.memory = memory
         self.findings = tuple(findings)
         self.experts = Experts(pipe, changed=pipe.maybe_free_model_hooks)
         self._inputs = _INPUTS.get(type(pipe).__name__, TextInputs)(pipe, device, dtype, using)
         self._using = using
-        self._sizes = dict(sizes)
         self._attention: Attention | None = None
 
     @property
@@ -83,13 +83,6 @@ class Wan:
     def schedule(self) -> FlowSchedule:
         """The noise schedule."""
         return FlowSchedule(self.pipe.scheduler)
-
-    @property
-    def memory(self) -> WanMemory:
-        """The memory that its components need, estimated from their sizes."""
-        return WanMemory(
-            self.pipe.transformer.config, self.pipe.vae.config, self._sizes, self.dtype.itemsize
-        )
 
     def encode_prompt(self, text: str) -> EncodedPrompt:
         """Encode a prompt for the transformers."""
@@ -154,9 +147,9 @@ class Wan:
             if self._attention is not None:
                 self._attention.begin_pass(index, len(conditioning))
             with network.cache_context(pass_name(conditioning, index)):
-                velocity = network(
-                    **inputs, encoder_hidden_states=prompt.words, return_dict=False
-                )[0]
+                velocity = network(**inputs, encoder_hidden_states=prompt.words, return_dict=False)[
+                    0
+                ]
             velocities.append(clips.frame_layout(velocity.float()))
         return torch.cat(velocities)
 
@@ -213,5 +206,3 @@ def pass_name(conditioning: Sequence[EncodedPrompt], index: int) -> str:
     """
     name = "cond" if index == len(conditioning) - 1 else "uncond"
     return name if conditioning[-1].is_target else f"src_{name}"
-
-

@@ -1,8 +1,8 @@
 """What a Wan image-to-video transformer gets besides latents: the first frame of the clip.
 
-The stock pipeline's own methods prepare it. Wan 2.1 and 2.2 A14B get latents of a clip of which the
-first frame alone is shown, with a mask that says so, as further channels; Wan 2.1 also embeddings of
-that frame. TI2V-5B gets the first frame as its first latent, at timestep 0.
+The stock pipeline's own methods prepare it. Wan 2.1 and 2.2 A14B get latents of a clip of which
+the first frame alone is shown, with a mask that says so, as further channels; Wan 2.1 also
+embeddings of that frame. TI2V-5B gets the first frame as its first latent, at timestep 0.
 
 Dimensions: c channels, F latent frames, h rows and w columns of latents; pixels are H x W.
 """

@@ -17,26 +17,32 @@ from grainspec_runtime.modulation.layers import Attention
 
 
 class Installation:
-    """An attention for a transformer, to be put in place and taken out any number of times."""
+    """An attention for a transformer, to be put in place and taken out any number of times.
 
-    def __init__(self, transformer: Any, attention: Attention) -> None:
+    ``name`` is that of the transformer in its pipeline, for messages.
+    """
+
+    def __init__(
+        self, transformer: Any, attention: Attention, *, name: str = "transformer"
+    ) -> None:
         self._transformer = transformer
+        self._name = name
         self._places: list[tuple[str, Any, Intercepted]] = []
-        for name, layer in attention_layers(transformer).items():
+        for place, layer in attention_layers(transformer).items():
             if attention.reaches(layer):
-                module = transformer.get_submodule(name)
+                module = transformer.get_submodule(place)
                 before = attentions_before(module)
-                self._places.append((name, module, Intercepted(attention, layer, before=before)))
+                self._places.append((place, module, Intercepted(attention, layer, before=before)))
 
     def check(self) -> None:
         """Raise GrainError for what does not go with a plan's attention.
 
         G410: processors that compute something else. G550: caches. G551: context parallelism.
         """
-        check_cache(self._transformer)
-        check_parallel(self._transformer)
-        for name, module, _ in self._places:
-            check_processor(name, module)
+        check_cache(self._transformer, self._name)
+        check_parallel(self._transformer, self._name)
+        for layer, module, _ in self._places:
+            check_processor(layer, module, self._name)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -65,7 +71,11 @@ def installed(transformers: Sequence[Any], attention: Attention) -> Iterator[Non
 
     Raises GrainError as :meth:`Installation.check` does.
     """
-    installations = [Installation(transformer, attention) for transformer in transformers]
+    names = ("transformer", "transformer_2")
+    installations = [
+        Installation(transformer, attention, name=name)
+        for name, transformer in zip(names, transformers, strict=False)
+    ]
     for installation in installations:
         installation.check()
     with ExitStack() as stack:

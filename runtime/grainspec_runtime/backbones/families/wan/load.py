@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from torch import nn
 
 from grainspec.diagnostics import GrainError, fail, reason_of
 from grainspec_runtime.backbones.components import load_component
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
+from grainspec_runtime.backbones.families.wan.configs import read_configs
 from grainspec_runtime.backbones.families.wan.loras import fuse_loras
+from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import offload, user
 from grainspec_runtime.backbones.families.wan.prompts import TextEncoder
 from grainspec_runtime.device import best_device
@@ -29,11 +31,14 @@ _PIPELINES = {
 """The pipeline that is assembled, by the one that a checkpoint names."""
 _FULL_PRECISION = ("vae", "image_encoder")
 """Networks that stay in float32, as the model cards load them."""
+_TEXT = "text_encoder"
 _SETTINGS = ("boundary_ratio", "expand_timesteps")
 
 
-def load(model: ModelFolder, options: LoadOptions) -> Wan:
-    """Load a Wan checkpoint, in bfloat16 on a GPU and in float32 on a CPU.
+def load(
+    model: ModelFolder, options: LoadOptions, parts: Iterable[str], weighted: Sequence[str]
+) -> Wan:
+    """Load a Wan checkpoint's components, its ``parts``: bfloat16 on a GPU, float32 on a CPU.
 
     Networks are loaded from safetensors only, by classes of diffusers and transformers. The parts
     of the transformers that their classes keep in float32 stay so, as do VAE and image encoder.
@@ -52,23 +57,19 @@ def load(model: ModelFolder, options: LoadOptions) -> Wan:
     dtype = options.dtype
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    names = {
-        name: entry[1]
-        for name, entry in model.index.items()
-        if isinstance(entry, list) and isinstance(entry[-1], str)
-    }
-    read = partial(_component, model, names, dtype)
-    parts = {name: read(name) for name in names if name != "text_encoder"}
-    pipe = _assembled(model, parts)
+    parts = list(parts)
+    read = partial(_component, model, dtype)
+    loaded = {name: read(name) for name in [*parts, "scheduler"] if name != _TEXT}
+    pipe = _assembled(model, loaded)
     findings = fuse_loras(pipe, options.loras)
     sizes = {
-        name: sum(it.numel() * it.element_size() for it in part.parameters())
-        for name, part in parts.items()
-        if isinstance(part, nn.Module)
+        name: sum(it.numel() * it.element_size() for it in loaded[name].parameters())
+        for name in parts
+        if name in weighted and name != _TEXT
     }
     text = TextEncoder(
         pipe,
-        partial(read, "text_encoder"),
+        partial(read, _TEXT),
         device=device,
         dtype=dtype,
         offload=options.offload,
@@ -80,8 +81,8 @@ def load(model: ModelFolder, options: LoadOptions) -> Wan:
         pipe.vae.enable_tiling()
     if options.compile:
         for name in ("transformer", "transformer_2"):
-            if name in parts:
-                parts[name].compile()
+            if name in loaded:
+                loaded[name].compile()
     return Wan(
         name=model.name,
         folder=model.folder,
@@ -90,24 +91,26 @@ def load(model: ModelFolder, options: LoadOptions) -> Wan:
         dtype=dtype,
         text=text,
         using=user(pipe, options.offload, device),
-        sizes={**sizes, "text_encoder": text.size},
+        memory=WanMemory(
+            read_configs(model, parts), {**sizes, _TEXT: text.size}, itemsize=dtype.itemsize
+        ),
         findings=tuple(findings),
     )
 
 
-def _component(model: ModelFolder, names: dict[str, str], dtype: torch.dtype, name: str) -> Any:
+def _component(model: ModelFolder, dtype: torch.dtype, name: str) -> Any:
     """Load a component, a network onto the CPU and frozen."""
-    folder = model.folder / name
+    folder, kind = model.folder / name, model.index[name][1]
     try:
         if name.startswith("tokenizer"):
             return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if name == "image_processor":
             return transformers.CLIPImageProcessor.from_pretrained(folder)
         if name == "scheduler":
-            return getattr(diffusers, names[name]).from_pretrained(folder)
-        library = diffusers if hasattr(diffusers, names[name]) else transformers
+            return getattr(diffusers, kind).from_pretrained(folder)
+        library = diffusers if hasattr(diffusers, kind) else transformers
         network = load_component(
-            getattr(library, names[name]),
+            getattr(library, kind),
             folder,
             dtype=torch.float32 if name in _FULL_PRECISION else dtype,
         )

@@ -41,7 +41,7 @@ def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> list[Diagnostic]:
             if not taken:
                 raise no_fit(lora, "no layer of the model has its names", OTHER_LORA)
             scales[name] = lora.scale
-            parts = {part: taken for part in file.counts}
+            parts = dict.fromkeys(file.counts, taken)
             findings += unused_modules(file, parts, OTHER_LORA)
         if scales:
             network.set_adapters(list(scales), list(scales.values()))

@@ -10,7 +10,7 @@ from grainspec.diagnostics import fail
 from grainspec_runtime.modulation.intercept import is_dispatching
 
 
-def check_processor(layer: str, module: Any) -> None:
+def check_processor(layer: str, module: Any, part: str) -> None:
     """Raise GrainError if a plan cannot stand in for a layer's processor.
 
     G410: it is not diffusers' own. G501: diffusers is older than its attention backends.
@@ -19,10 +19,10 @@ def check_processor(layer: str, module: Any) -> None:
     if kind.__call__ is not WanAttnProcessor.__call__:
         message = (
             f"a plan would replace the attention of {kind.__name__}, the processor of the "
-            f"transformer's layer `{layer}`, by its own"
+            f"{part}'s layer `{layer}`, by its own"
         )
         cure = (
-            "Set diffusers' own: `pipe.transformer.set_attn_processor(WanAttnProcessor())`, from "
+            f"Set diffusers' own: `pipe.{part}.set_attn_processor(WanAttnProcessor())`, from "
             "`diffusers.models.transformers.transformer_wan`."
         )
         raise fail("G410", message, cure)

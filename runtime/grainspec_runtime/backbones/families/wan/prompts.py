@@ -97,19 +97,11 @@ class TextEncoder:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    @torch.no_grad()
     def _encoded(self, text: str) -> Tensor:
         tokenizer = self._pipe.tokenizer
         encoder: Any = WanPipeline(tokenizer, self._on_device(), vae=None, scheduler=None)
-        words_1TC, _ = encoder.encode_prompt(
-            text,
-            do_classifier_free_guidance=False,
-            max_sequence_length=TOKENS,
-            device=self._device,
-        )
-        ids = tokenizer(prompt_clean(text), truncation=True, max_length=TOKENS).input_ids
-        words_LC: Tensor = words_1TC[0, : len(ids)].to(self._dtype, copy=True)
-        return words_LC
+        prompt = encode_prompt(encoder, text, device=self._device)
+        return prompt.words[0, : prompt.length].to(self._dtype, copy=True)
 
     def _on_device(self) -> Any:
         if self._network is None:
@@ -124,6 +116,19 @@ class TextEncoder:
             else:
                 torch.nn.Module.to(self._network, self._device)
         return self._network
+
+
+@torch.no_grad()
+def encode_prompt(pipe: Any, text: str, *, device: torch.device) -> EncodedPrompt:
+    """Encode a prompt with a pipeline's own ``encode_prompt``."""
+    words_1TC, _ = pipe.encode_prompt(
+        text,
+        do_classifier_free_guidance=False,
+        max_sequence_length=TOKENS,
+        device=device,
+    )
+    ids = pipe.tokenizer(prompt_clean(text), truncation=True, max_length=TOKENS).input_ids
+    return EncodedPrompt(words_1TC, len(ids))
 
 
 def encode_target(plan: MaskPlan, encode: Encode) -> EncodedPrompt:

@@ -3,9 +3,9 @@
 A control video has pictures, such as depth, and a mask: 1 where the model makes new content, guided
 by the pictures, and 0 where it keeps the video's own. `control depth` and the like show their
 pictures everywhere, with a mask of 1. `control inpaint` shows the source clip around the edited
-regions and grey inside, with the regions as the mask; with a second control, its pictures lie inside.
-Without any control the video is grey and the mask 1, as in the stock pipeline, whose own methods
-prepare the latents.
+regions and grey inside, with the regions as the mask; with a second control, its pictures are
+inside. Without any control the video is grey and the mask 1, as in the stock pipeline, whose own
+methods prepare the latents.
 
 Dimensions: c channels, F latent frames, h rows and w columns of latents; pixels are H x W.
 """
@@ -140,8 +140,10 @@ class VaceInputs(TextInputs):
 
     def _without_control(self, latents_1cFhw: Tensor, frames: Sequence[int]) -> Tensor:
         rows, columns = latents_1cFhw.shape[-2:]
-        if self._grey is None or self._grey.shape[2] <= max(frames) or (
-            self._grey.shape[-2:] != (rows, columns)
+        if (
+            self._grey is None
+            or self._grey.shape[2] <= max(frames)
+            or (self._grey.shape[-2:] != (rows, columns))
         ):
             group, unit = self.pipe.vae_scale_factor_temporal, self.pipe.vae_scale_factor_spatial
             count = len(self._clip) if self._clip is not None else 1

@@ -1,0 +1,37 @@
+"""How often an edit runs its denoiser. Free of torch."""
+
+from __future__ import annotations
+
+from grainspec.model.numbers import first_steps
+from grainspec.model.spec import Sampler
+from grainspec_runtime.prepare import Prepared
+
+
+def denoiser_passes(prepared: Prepared) -> int:
+    """Return how many passes through the denoiser an edit takes, over all windows.
+
+    For models of two experts whose scales of guidance are 1 in one of them only, it is the most
+    that it can be.
+    """
+    return _PASSES[prepared.process](prepared) * len(prepared.windows)
+
+
+def guided_passes(sampler: Sampler) -> int:
+    """Return the passes of a prediction for the target prompt: two with guidance."""
+    return 1 if {sampler.guidance, sampler.low_noise_guidance} <= {1.0, None} else 2
+
+
+def _of_inversion(prepared: Prepared) -> int:
+    """One pass a step for the inversion, and one to begin; two for sampling; one to inject."""
+    steps, inject = len(prepared.timesteps), prepared.spec.inject
+    injected = max(inject.features, inject.self_) if inject else 0.0
+    return steps + 1 + 2 * steps + first_steps(injected, steps)
+
+
+def _of_flow_edit(prepared: Prepared) -> int:
+    sampler = prepared.spec.sampler
+    source = 1 if sampler.source_guidance == 1 else 2
+    return len(prepared.timesteps) * sampler.average * (source + guided_passes(sampler))
+
+
+_PASSES = {"invert_and_sample": _of_inversion, "flow_edit": _of_flow_edit}
