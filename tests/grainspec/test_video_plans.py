@@ -308,6 +308,8 @@ def test_steps_that_flow_edit_skips_do_not_count() -> None:
         ("attention { until 30%  until_timestep 0 }", WAN),
         ("attention { until 30% }", replace(WAN, schedule=word_backbone(shift=1).schedule)),
         ("attention { until 30% }", word_backbone(levels=1)),
+        ("attention flow_matching", WAN),
+        ("attention flow_matching { until 95% }", WAN),  # `until_timestep` ends it before
     ],
 )
 def test_shares_that_are_not_surprising(settings: str, backbone: Backbone) -> None:

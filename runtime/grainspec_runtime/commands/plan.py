@@ -110,9 +110,13 @@ def plan(
     else:
         say(facts_text(plan_facts))
         if len(windows) > 1:
-            frames = len(windows[0].frames)
+            frames, groups = len(windows[0].frames), prepared.plan.groups
+            each = f"{frames} frames"
+            if len(groups) < len(prepared.plan.frames):
+                covered = max(sum(len(groups[f]) for f in w.frames) for w in windows)
+                each = f"{frames} latent frames ({covered} frames)"
             say(
-                f"\nruns in {len(windows)} windows of {frames} frames; each window sets its "
+                f"\nruns in {len(windows)} windows of {each}; each window sets its "
                 "self-attention strengths by its own areas, not by the clip's areas above"
             )
         say(f"\n{prepared.process}: {plan_facts['denoiser_passes']} passes through the denoiser")
