@@ -146,7 +146,10 @@ def layer_attention(
 def _of_keys(
     plan: MaskPlan, step: Reading, kind: Kind, labels_FN: Any, frames: list[int], key: Floats
 ) -> dict[str, Any]:
-    """The labels of the keys, their relation to classes, and which of them are soft."""
+    """The labels of the keys, their relation to classes, and which are soft, neutral and masked.
+
+    There are no columns: the plans of the checks have none.
+    """
     members_CE = plan.members_CE
     if kind == "self":
         shared: Bools = np.any(members_CE[:, None] & members_CE[None], axis=-1)
@@ -167,6 +170,9 @@ def _of_keys(
         "relation_CK": (members_CE[:, :, None] & words_ET[None]).any(1),
         "soft_K": ~words_ET.any(0) & (step.soft and unbound < 1),
         "soft_share": unbound,
+        "neutral_K": plan.neutral_T,
+        "masked_K": plan.masked_T,
+        "columns_K": np.zeros(key.shape[2]),
     }
 
 
