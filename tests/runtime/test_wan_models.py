@@ -17,11 +17,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.pipelines.wan import pipeline_wan_i2v, pipeline_wan_vace
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from wan import VARIANTS, WanVariant, tiny_wan
+from wan import VARIANTS, WanVariant, stand_in_for_ftfy, tiny_wan
 
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import Control, Sampler
@@ -87,11 +86,9 @@ class Calls:
         return hook
 
 
-def stock(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Any, Calls]:
+def stock(folder: Path, **options: Any) -> tuple[Any, Calls]:
     """diffusers' own pipeline, and the calls of its transformers."""
-    for module in (pipeline_wan_vace, pipeline_wan_i2v):  # they use ftfy without asking for it
-        fixed = SimpleNamespace(fix_text=lambda text: text)
-        monkeypatch.setattr(module, "ftfy", fixed, raising=False)
+    stand_in_for_ftfy()
     pipe: Any = DiffusionPipeline.from_pretrained(folder, **options)
     pipe.set_progress_bar_config(disable=True)
     calls = Calls()
@@ -151,9 +148,9 @@ def with_timesteps(checkpoint: Wan) -> Wan:
 
 
 def test_predictions_are_those_of_the_stock_pipeline(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, calls = stock(folders[variant], monkeypatch)
+    pipe, calls = stock(folders[variant])
     frames = clip()
     image = {"image": Image.fromarray(frames[0])} if variant == "i2v" else {}
     run_stock(pipe, **image)
@@ -163,9 +160,9 @@ def test_predictions_are_those_of_the_stock_pipeline(
 
 
 def test_in_bfloat16_the_same_parts_stay_in_float32(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, _ = stock(folders[variant], monkeypatch, dtype=torch.bfloat16)
+    pipe, _ = stock(folders[variant], dtype=torch.bfloat16)
     checkpoint = loaded(folders[variant], dtype=torch.bfloat16)
     for name in ("transformer", "transformer_2"):
         if getattr(pipe, name, None) is None:
@@ -188,18 +185,18 @@ def test_in_bfloat16_the_same_parts_stay_in_float32(
 
 @pytest.mark.parametrize("variant", ["2.1", "2.2", "ti2v"])
 def test_in_bfloat16_predictions_are_those_of_the_stock_pipeline(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, calls = stock(folders[variant], monkeypatch, dtype=torch.bfloat16)
+    pipe, calls = stock(folders[variant], dtype=torch.bfloat16)
     run_stock(pipe)
     checkpoint = with_timesteps(loaded(folders[variant], dtype=torch.bfloat16))
     assert_same_calls(checkpoint, calls)
 
 
 def test_prompts_are_those_of_the_stock_pipeline(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, _ = stock(folders[variant], monkeypatch)
+    pipe, _ = stock(folders[variant])
     checkpoint = loaded(folders[variant])
     for text in (TARGET, "", "  a &amp;  dog\n on   grass", "robot " * 600):
         encoded = checkpoint.encode_prompt(text)
@@ -239,9 +236,9 @@ def test_few_embeddings_are_kept(folders: dict[WanVariant, Path]) -> None:
 
 
 def test_clips_are_encoded_and_decoded_as_the_stock_vae_does(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, _ = stock(folders[variant], monkeypatch)
+    pipe, _ = stock(folders[variant])
     checkpoint, frames = loaded(folders[variant]), clip()
     video = torch.from_numpy(frames.copy()).float().permute(3, 0, 1, 2)[None] / 127.5 - 1
     config = pipe.vae.config
@@ -267,9 +264,9 @@ def test_frames_that_fill_no_latent_are_refused(folders: dict[WanVariant, Path])
 
 
 def test_the_experts_switch_at_the_boundary(
-    folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    folders: dict[WanVariant, Path],
 ) -> None:
-    pipe, calls = stock(folders["2.2"], monkeypatch)
+    pipe, calls = stock(folders["2.2"])
     run_stock(pipe)
     checkpoint = loaded(folders["2.2"])
     own = Calls()
@@ -346,7 +343,7 @@ def test_controls_of_vace_are_those_of_the_stock_pipeline(
 ) -> None:
     source, depth, mask = clip(), clip(seed=1), half_mask()
     given = {"depth": (DEPTH, depth), "inpaint": (INPAINT, mask)}
-    pipe, calls = stock(folders["vace"], monkeypatch)
+    pipe, calls = stock(folders["vace"])
     shown = depth / np.float32(255) if "depth" in kinds else np.full(depth.shape, 0.5, np.float32)
     if "inpaint" in kinds:
         shown = np.where(mask > 0, shown, source / np.float32(255)).astype(np.float32)
