@@ -128,10 +128,13 @@ def test_what_is_not_modulated_is_stock(
 def test_the_transformer_is_restored_whatever_is_raised(folder: Path, transformer: Any) -> None:
     before, weights = output(transformer), copy.deepcopy(transformer.state_dict())
     processors = transformer.attn_processors
-    with pytest.raises(RuntimeError, match="on purpose"):
-        with installed([transformer], attention_of(plan_of(folder))):
-            assert not torch.equal(output(transformer), before)
-            raise RuntimeError("on purpose")
+    attention = attention_of(plan_of(folder))
+    with (
+        pytest.raises(RuntimeError, match="on purpose"),
+        installed([transformer], attention),
+    ):
+        assert not torch.equal(output(transformer), before)
+        raise RuntimeError("on purpose")
     after = transformer.attn_processors
     assert all(after[name] is processor for name, processor in processors.items())
     assert all(vars(processor) == {} for processor in processors.values())
