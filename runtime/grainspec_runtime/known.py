@@ -13,7 +13,7 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family, present_parts
 from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.backbones.unsupported import check_process_supported
+from grainspec_runtime.backbones.unsupported import check_noise_supported, check_process_supported
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
@@ -39,6 +39,7 @@ class Known:
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
         check_process_supported(spec, self.family)
+        check_noise_supported(spec, self.family, self.backbone)
         if self.outlined:  # networks of controls are found with their own libraries
             spec = spec.replaced({}, controls=())
         self.family.check(spec, base, self.folder)
@@ -67,7 +68,7 @@ def known(
     ``embeddings`` and ``loras`` are those that it will be loaded with.
     """
     folder, family = find_model(spec.model, base, spec.span_of("model"))
-    warnings = tuple(family.review(folder, loras))
+    warnings = tuple(family.review(folder, loras, spec.sampler))
     check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
 
@@ -81,7 +82,7 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
     try:
         folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
         remote = remote or folder.assumed
-        warnings = () if spec.model == DEMO else tuple(family.review(folder))
+        warnings = () if spec.model == DEMO else tuple(family.review(folder, sampler=spec.sampler))
         check_local_weights(folder, base, family.weighted, present_parts(family, folder))
         backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):

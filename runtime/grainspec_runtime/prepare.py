@@ -50,7 +50,7 @@ class Prepared:
     @property
     def process(self) -> ProcessName:
         """The editing process: the spec's, or the default of the model's family."""
-        return self.spec.sampler.process or self.model.family.processes[0]
+        return self.spec.sampler.process or self.model.default_process
 
     @property
     def timesteps(self) -> list[float]:

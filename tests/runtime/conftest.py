@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
+from wan import WanVariant, tiny_wan
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +44,10 @@ def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(request: pytest.FixtureRequest) -> Path:
     """Each of them in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[WanVariant], Path]:
+    """Makes the checkpoint of a variant of Wan, once."""
+    base = tmp_path_factory.mktemp("wan")
+    return cache(lambda variant: tiny_wan(base / variant, variant))

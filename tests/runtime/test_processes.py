@@ -11,17 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import pytest
 import torch
 from analytic import AnalyticFlow, analytic_plan, clip_latents
 from tiny_runs import STEPS, loaded, noise, plan_for
 from torch import Tensor
+from wan import WanVariant
 
 from grainspec.model.settings import ProcessName
 from grainspec.model.spec import Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows
 from grainspec_runtime.backbones.family import Checkpoint
+from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Job, Process, Progress
@@ -36,18 +40,38 @@ class Model(NamedTuple):
     latents: Tensor
 
 
-def of_ddpm(folder: Path) -> Model:
+Folders = Callable[[Any], Path]
+"""From the name of a tiny checkpoint to its folder."""
+
+
+def stable_diffusion(folders: Folders) -> Model:
+    folder = folders("sd")
     return Model(loaded(folder), plan_for(folder, "until 100% decay 1"), noise())
 
 
-def of_flow(folder: Path) -> Model:
+def analytic(folders: Folders) -> Model:
     return Model(AnalyticFlow(), analytic_plan(), clip_latents())
 
 
+def wan(folders: Folders, variant: WanVariant = "2.1") -> Model:
+    folder = folders(variant)
+    checkpoint = load_checkpoint(str(folder), Path(), LoadOptions(device="cpu"))
+    plan = plan_for(folder, "until 100% decay 1 frames full", frames=5)
+    frames = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    return Model(checkpoint, plan, checkpoint.encode_clip(frames))
+
+
+def wan_of_two_experts(folders: Folders) -> Model:
+    return wan(folders, "2.2")
+
+
 MAKE = [
-    ("invert_and_sample", of_ddpm),
-    ("invert_and_sample", of_flow),
-    ("flow_edit", of_flow),
+    ("invert_and_sample", stable_diffusion),
+    ("invert_and_sample", analytic),
+    ("invert_and_sample", wan),
+    ("flow_edit", analytic),
+    ("flow_edit", wan),
+    ("flow_edit", wan_of_two_experts),
 ]
 
 
@@ -99,10 +123,11 @@ class Run:
 
 
 @pytest.fixture(params=MAKE, ids=lambda one: f"{one[0]}-{one[1].__name__}")
-def make(request: pytest.FixtureRequest, tiny_sd: Path) -> Callable[..., Run]:
+def make(request: pytest.FixtureRequest, tiny_sd: Path, wan_folder: Folders) -> Callable[..., Run]:
     """Makes the same process on the same model, as often as it is called."""
     name, model = request.param
-    return lambda **settings: Run(name, model(tiny_sd), **settings)
+    loaded = model(lambda of: tiny_sd if of == "sd" else wan_folder(of))
+    return lambda **settings: Run(name, loaded, **settings)
 
 
 @pytest.fixture

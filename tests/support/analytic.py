@@ -38,6 +38,8 @@ from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 from grainspec_runtime.schedules.flow_matching import FlowSchedule
 
 CHANNELS, WIDTH, FRAMES = 4, 8, 3
+SPREAD = 0.3
+"""How much prompts differ in ln s; with 0, s is 1 for all."""
 QUERY = torch.linspace(-1, 1, WIDTH)
 SOURCE, TARGET = "a red man and a blue man", "a green robot and a yellow bear on grass"
 LAYER = AttentionLayer(name="words", level=0, kind="cross")
@@ -53,9 +55,9 @@ class Gaussian(NamedTuple):
     deviation: Tensor
 
     @classmethod
-    def of(cls, text: str) -> Gaussian:
+    def of(cls, text: str, spread: float = SPREAD) -> Gaussian:
         """Return that of a prompt, ``[1, c, 1, 1]``, without a plan."""
-        keys, values = features(text)
+        keys, values = features(text, spread)
         out = (QUERY @ keys.T / WIDTH**0.5).softmax(-1) @ values
         return cls(out[:CHANNELS].view(1, -1, 1, 1), out[CHANNELS].exp().view(1, 1, 1, 1))
 
@@ -94,7 +96,7 @@ class Velocity(nn.Module):
         self.moments = Moments()
 
 
-def features(text: str) -> tuple[Tensor, Tensor]:
+def features(text: str, spread: float = SPREAD) -> tuple[Tensor, Tensor]:
     """Keys and values ``[T, WIDTH]`` of the text tokens; those of the same word are the same."""
     spans = BACKBONE.tokenize(text)
     drawn = [
@@ -102,7 +104,7 @@ def features(text: str) -> tuple[Tensor, Tensor]:
         for word in (text[first:last] for first, last in spans)
     ]
     keys, values = torch.stack(drawn).unbind(1)
-    values[:, CHANNELS] *= 0.3  # ln s
+    values[:, CHANNELS] *= spread  # ln s
     return keys, values
 
 
@@ -113,6 +115,7 @@ class AnalyticFlow:
     scheduler: Any = field(default_factory=lambda: FlowMatchEulerDiscreteScheduler(shift=3.0))
     second_from: float = 0.0
     """Timesteps below this have the second expert's guidance."""
+    spread: float = SPREAD
 
     name = "analytic"
     folder = Path(__file__).parent
@@ -132,10 +135,10 @@ class AnalyticFlow:
         return FlowSchedule(self.scheduler)
 
     def encode_prompt(self, text: str) -> tuple[Tensor, Tensor]:
-        return features(text)
+        return features(text, self.spread)
 
     def encode_target(self, plan: MaskPlan) -> tuple[Tensor, Tensor]:
-        return features(plan.target)
+        return features(plan.target, self.spread)
 
     def condition(self, prompts: Sequence[Any], latents_Fchw: Tensor) -> tuple[Tensor, Tensor]:
         keys, values = zip(*prompts, strict=True)

@@ -1,8 +1,8 @@
 """Errors (G504) about what a spec asks for and a model family cannot do. Free of torch.
 
 The errors name the family and the place in the spec. A family's ``check`` calls
-:func:`check_supported` with what its networks lack; the process is checked for all families by
-:class:`grainspec_runtime.known.Known`.
+:func:`check_supported` with what its networks lack; the process and its noise are checked for all
+families by :class:`grainspec_runtime.known.Known`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Literal
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.span import Span
+from grainspec.model.numbers import decimal_text
 from grainspec.model.spec import EditSpec
+from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones.family import Family
 
 Feature = Literal["inject", "flow", "norm", "frames", "low_noise_guidance"]
@@ -44,6 +46,16 @@ def check_process_supported(spec: EditSpec, family: Family) -> None:
         cure = f"`flow_edit` is for flow-matching models, such as Wan. {cure}"
     message = _message(f"process {process}", family.name)
     raise fail("G504", message, cure, spec.sampler.span_of("process"))
+
+
+def check_noise_supported(spec: EditSpec, family: Family, backbone: Backbone) -> None:
+    """Raise GrainError (G504) for new noise in sampling steps (`eta`) of a flow-matching model."""
+    sampler = spec.sampler
+    process = sampler.process or family.processes[0]
+    if backbone.noise == "flow" and sampler.eta and process == "invert_and_sample":
+        cure = "Remove `eta`: sampling follows the flow, which draws no noise."
+        message = _message(f"eta {decimal_text(sampler.eta)}", family.name)
+        raise fail("G504", message, cure, sampler.span_of("eta"))
 
 
 def _message(what: str, family: str) -> str:
