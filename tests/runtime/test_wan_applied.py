@@ -157,6 +157,20 @@ def test_both_experts_are_modulated(folders: dict[WanVariant, Path]) -> None:
     assert second
 
 
+def test_one_transformer_may_be_both_experts(folders: dict[WanVariant, Path]) -> None:
+    pipe = stock(folders["2.2"])
+    pipe.transformer_2 = pipe.transformer
+    plan = fitting(pipe, folders["2.2"], "until 100% decay 0")
+    with plan_applied(plan, pipe):
+        calls = Calls(pipe)
+        call(pipe)
+    assert len(calls.by) == 4 * STEPS  # both names' hooks see each call
+    assert not any(
+        torch.equal(one, other)
+        for one, other in zip(calls.velocities[::4], calls.velocities[2::4], strict=True)
+    )
+
+
 def test_the_road_of_edits_predicts_the_same(folder: Path, pipe: DiffusionPipeline) -> None:
     plan = plan_for(folder, "until 100% decay 1")
     with plan_applied(plan, pipe):

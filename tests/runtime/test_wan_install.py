@@ -19,6 +19,7 @@ from diffusers import (
     TextKVCacheConfig,
     apply_first_block_cache,
 )
+from diffusers.hooks import apply_group_offloading
 from diffusers.models import attention_dispatch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from peft import LoraConfig
@@ -239,7 +240,12 @@ def cast(transformer: Any) -> None:
     transformer.enable_layerwise_casting(torch.float8_e4m3fn, torch.float32)
 
 
-@pytest.mark.parametrize("change", [fused, with_lora, cast])
+def offloaded(transformer: Any) -> None:
+    device = torch.device("cpu")
+    apply_group_offloading(transformer, device, device, "block_level", num_blocks_per_group=1)
+
+
+@pytest.mark.parametrize("change", [fused, with_lora, cast, offloaded])
 def test_what_users_change_in_a_transformer_works(
     folder: Path, transformer: Any, change: Any
 ) -> None:
