@@ -64,6 +64,11 @@ class InvertAndSample:
     ) -> Sampled:
         """Invert the clip, or use its cached inversion, and sample from its noise."""
         with stage("invert", job.variant) as progress:
+            # all prompts before the denoiser runs: a text encoder may be deleted then
+            prompts = [
+                self.checkpoint.encode_prompt(job.negative),
+                self.checkpoint.encode_target(job.plan),
+            ]
             trajectory, cached = self.inversions.of(job, progress, warn)
         with (
             stage("sample", job.variant) as progress,
@@ -79,10 +84,7 @@ class InvertAndSample:
                 denoiser,
                 trajectory,
                 attention(),
-                [
-                    self.checkpoint.encode_prompt(job.negative),
-                    self.checkpoint.encode_target(job.plan),
-                ],
+                prompts,
                 scheduler=self._solver(job),
                 guidance=functools.partial(self.checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,

@@ -105,7 +105,8 @@ def _check_tokens(subject: Subject) -> None:
     frames = subject.latent_frames
     probe = Probe(frames, silent=True)
     generator = torch.Generator().manual_seed(subject.seed)
-    shape = (2 * frames, subject.latents.shape[1], 8 * ROWS, 8 * COLUMNS)
+    scale = _scale(subject)
+    shape = (2 * frames, subject.latents.shape[1], scale * ROWS, scale * COLUMNS)
     base, noise = torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
     try:
         before = _queries(subject, probe, base)
@@ -122,6 +123,11 @@ def _check_tokens(subject: Subject) -> None:
                 away_BN = (query - before[layer]).norm(dim=-1).mean(1)
                 _check_frame(subject, layer, away_BN, row)
                 _check_corner(subject, layer, away_BN[row], corner)
+
+
+def _scale(subject: Subject) -> int:
+    """How much larger frames are than the clip's, so that tokens of the coarsest level differ."""
+    return 4 if subject.one_sequence else 8
 
 
 def _queries(subject: Subject, probe: Probe, latents: Tensor) -> dict[AttentionLayer, Tensor]:
@@ -146,7 +152,7 @@ def _check_frame(subject: Subject, layer: AttentionLayer, away_BN: Tensor, row: 
 
 
 def _check_corner(subject: Subject, layer: AttentionLayer, away_N: Tensor, corner: str) -> None:
-    unit = 8 * subject.backbone.pixels_per_latent
+    unit = _scale(subject) * subject.backbone.pixels_per_latent
     rows, columns = subject.backbone.grids(COLUMNS * unit, ROWS * unit)[layer.level]
     if min(rows, columns) < 2 * COLUMNS or len(away_N) != rows * columns:
         return  # every token sees the whole frame

@@ -53,7 +53,7 @@ def pipelines(subject: Subject) -> None:
 
 
 def _own_arguments(pipe: Any, subject: Subject) -> dict[str, Any]:
-    """Return the arguments of a pipeline that are not those of all: frames, and the clip if it takes one."""
+    """Return the arguments that not all pipelines have: frames, and the clip if it takes one."""
     from PIL import Image
 
     if not subject.one_sequence:
