@@ -70,6 +70,7 @@ ERRORS: dict[str, str] = {
     "G413": "a pipeline's denoiser is already in use",
     "G414": "a pipeline runs its denoiser in a way that a plan does not support",
     "G415": "a pipeline's denoiser was replaced under a plan",
+    "G419": "`context` does not fit the model's latent frames",
     "G501": "a required package is not installed",
     "G502": "the model's folder is missing or incomplete",
     "G503": "the model cannot be downloaded",
@@ -111,6 +112,8 @@ WARNINGS: dict[str, str] = {
     "G401": "a region is too small for a level of the model",
     "G403": "a prompt exceeds the text encoder's token limit",
     "G416": "a plan modulated no step",
+    "G417": "a share of the steps ends at another noise level than it seems to",
+    "G418": "a region changes within a latent frame",
     "G510": "the demo model does not know a word",
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",
@@ -119,6 +122,7 @@ WARNINGS: dict[str, str] = {
     "G522": "a word in angle brackets is not loaded",
     "G525": "the model may not suit editing",
     "G526": "a LoRA fits the model only in part",
+    "G540": "a model or LoRA for few steps runs with guidance",
 }
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, class_counts, key_frames
+from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, key_frames
+from grainspec.plan.plan_warnings import changing, early_end, vanishing
 from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.supported import check_count, check_layers, check_size, chosen_levels
 from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
@@ -100,7 +101,9 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         *unread_words(spec, backbone),
         *(unloaded_words(spec, backbone) if backbone.exact_tokens else ()),
         *(shared_tokens(spec, edits, backbone) if backbone.exact_tokens else ()),
-        *_vanishing(spec, layout, plan),
+        *vanishing(spec, layout, plan),
+        *changing(spec, layout, plan),
+        *early_end(spec, backbone),
     )
     return Compiled(plan, warnings)
 
@@ -210,29 +213,3 @@ def _carve_tokens(bits_FHW: Bits, edits: Sequence[PlannedEdit]) -> None:
 def _members(classes: Bits, count: int) -> npt.NDArray[np.bool_]:
     positions = np.arange(count, dtype=classes.dtype)
     return np.asarray((classes[:, None] >> positions) & classes.dtype.type(1) != 0)
-
-
-def _vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
-    """Warn about regions that have no latent token at some level."""
-    findings = []
-    in_frame = [
-        int(np.bitwise_or.reduce(layout.bits_FHW[list(group)], axis=None)) for group in plan.groups
-    ]
-    tokens_FE = {  # latent tokens of every edit on every frame, at the modulated levels
-        level.index: class_counts(level.labels_FHW, len(plan.members_CE)) @ plan.members_CE
-        for level in plan.levels
-        if level.modulated
-    }
-    for index, edit in enumerate(spec.claims):
-        present = [frame for frame, bits in enumerate(in_frame) if bits >> index & 1]
-        lost = [level for level, count in tokens_FE.items() if not count[present, index].any()]
-        if lost:
-            named = ", ".join(map(str, lost))
-            message = f"`{edit.region}` is too small for level{'s' * (len(lost) > 1)} {named}"
-            rows, columns = plan.levels[lost[0]].labels_FHW.shape[1:]
-            cure = (
-                f"No latent token of its {columns}x{rows} grid is in the region. "
-                "`attention { resize any }` keeps small regions."
-            )
-            findings.append(Diagnostic("G401", message, cure, edit.span_of("region")))
-    return findings

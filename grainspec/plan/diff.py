@@ -55,7 +55,7 @@ def differences(
     before, after = facts(old, timesteps=old_timesteps), facts(new, timesteps=new_timesteps)
     diff = [
         Difference(what, before[what], after[what])
-        for what in ("target", "backbone", "frames", "size")
+        for what in ("target", "backbone", "frames", "size", "padding")
         if before[what] != after[what]
     ]
     diff += [

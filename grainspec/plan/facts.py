@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel, class_counts
+from grainspec.plan.step_facts import numbers_text, plan_sigmas, step_facts, steps_text
 
 
 def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
@@ -16,11 +17,14 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
     ``timesteps`` are the sampler's, the noisiest first (:meth:`Backbone.timesteps`). Strengths are
     means over the latent tokens of an edit: at ``full`` schedule (ξ = 1), and at the ``first`` and
     the ``last`` modulated step. ``tokens`` of an edit are positions of text tokens; ``tokens`` of a
-    level is a number of latent tokens.
+    level is a number of latent tokens. ``padding`` counts the text tokens that are not modulated.
+    ``sigma`` of a step, and ``modulated_sigmas``, are noise levels of flow matching, None and none
+    for other models.
     """
-    steps = len(timesteps)
-    active = [time for step, time in enumerate(timesteps) if plan.is_active(step, steps, time)]
+    run = step_facts(plan, timesteps)
+    active = [step["timestep"] for step in run if step["modulated"]]
     ends = {"first": active[0], "last": active[-1]} if active else {}
+    layers = plan.attention.layers
     return {
         "digest": plan.digest,
         "target": plan.target,
@@ -30,15 +34,23 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
         "classes": len(plan.members_CE),
         "bytes": plan.nbytes(),
         "schedule": {
-            "steps": steps,
+            "steps": len(run),
             "modulated_steps": len(active),
             "modulated_timesteps": list(ends.values()),
+            "modulated_sigmas": plan_sigmas(plan, list(ends.values())),
             "share": [round(plan.schedule(time), 4) for time in ends.values()],
             "decay": plan.attention.decay,
             "frames": plan.attention.frames,
             "norm": plan.attention.norm,
             "phrases": plan.attention.phrases,
             "unbound": plan.attention.unbound,
+            "layers": layers if isinstance(layers, str) else list(layers),
+            "columns": plan.attention.columns,
+        },
+        "run": run,
+        "padding": {
+            "neutral": int(plan.neutral_T.sum()),
+            "masked": int(plan.masked_T.sum()),
         },
         "edits": [
             {
@@ -95,7 +107,8 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
         f"{plan_facts['bytes'] / 1000:.0f} kB",
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
         f"decay {schedule['decay']:g}, frames {schedule['frames']}, norm {schedule['norm']}, "
-        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}",
+        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
+        *steps_text(plan_facts["run"]),
         f"target: “{plan_facts['target']}”",
     ]
     for edit in plan_facts["edits"]:
@@ -123,7 +136,18 @@ def _ends(schedule: dict[str, Any]) -> str:
     if not schedule["modulated_steps"]:
         return ""
     (first, last), (full, least) = schedule["modulated_timesteps"], schedule["share"]
-    return f" (timesteps {first:g} to {last:g}, strengths x {full:.2f} to {least:.2f})"
+    noise = ""
+    if schedule["modulated_sigmas"]:
+        noise = ", σ {:.2f} to {:.2f}".format(*schedule["modulated_sigmas"])
+    return f" (timesteps {first:g} to {last:g}{noise}, strengths x {full:.2f} to {least:.2f})"
+
+
+def _transformers(schedule: dict[str, Any]) -> str:
+    """The settings of transformers that are not their defaults."""
+    layers, columns = schedule["layers"], schedule["columns"]
+    numbers = layers if layers == "all" else numbers_text(layers)
+    named = f", layers {numbers}" if layers != "all" else ""
+    return named + (f", columns {columns:g}" if columns else "")
 
 
 def _strengths(attract: dict[str, float], repel: dict[str, float]) -> str:

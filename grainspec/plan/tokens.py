@@ -49,9 +49,8 @@ def to_tokens(
         for tokens, grid in zip(token_bits, grids, strict=True):
             y, x = _edges(height, grid[0]), _edges(width, grid[1])
             if rule == "nearest":
-                tokens[number] = block[len(group) // 2][_centres(height, grid[0])][
-                    :, _centres(width, grid[1])
-                ]
+                middle = len(group) // 2
+                tokens[number] = centre_bits(block[middle : middle + 1], grid)[0]
             elif rule == "any":
                 flat = np.bitwise_or.reduce(block, axis=0)
                 rows = np.bitwise_or.reduceat(flat, y, axis=0)
@@ -59,6 +58,12 @@ def to_tokens(
             else:
                 tokens[number] = _by_area(block, y, x, share)
     return token_bits
+
+
+def centre_bits(bits_FHW: Bits, grid: tuple[int, int]) -> Bits:
+    """The regions of the pixel at the centre of every cell of a grid, ``[F, rows, columns]``."""
+    _, height, width = bits_FHW.shape
+    return bits_FHW[:, _centres(height, grid[0])][:, :, _centres(width, grid[1])]
 
 
 def share_claimed(

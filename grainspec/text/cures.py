@@ -9,6 +9,7 @@ from grainspec.diagnostics import closest
 from grainspec.model.declaration import Declaration
 from grainspec.model.expected import in_range, takes_shares
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
+from grainspec.text.foreign import VALUES_OF_OTHERS
 from grainspec.text.kinds import KINDS, Mismatch, Word, number_of, quoted, read_value
 from grainspec.text.tokens import grammar
 
@@ -34,6 +35,9 @@ def cure_of_value(words: list[Word], declaration: Declaration) -> tuple[str, str
         fits = _is_value(inside, declaration)
         return (f"Write `{inside}`, without quotes.", inside) if fits else ("", "")
     if word.type == "NAME" and declaration.choices:
+        ours = VALUES_OF_OTHERS.get(declaration.keyword, {}).get(str(word).lower())
+        if ours:
+            return ours.cure, ours.keyword
         near = closest(str(word), declaration.choices)
         return (f"Did you mean `{near}`?" if near else "", "")
     if word.type == "NAME" and declaration.kind in {"text", "path"}:

@@ -24,6 +24,11 @@ class Ours(NamedTuple):
     why: str = ""
     """Why it is the same thing, where that is not plain."""
 
+    @property
+    def cure(self) -> str:
+        """What messages advise."""
+        return f"Write `{self.keyword}`{f': {self.why}' if self.why else ''}."
+
 
 def _last(count: str) -> str | None:
     return f"0..{int(count) - 1}" if count.isdecimal() and int(count) > 0 else None

@@ -141,6 +141,5 @@ def _value(token: Token, declared: Declaration, ours: Ours) -> Correction:
     message = invalid_value(str(token), declared.keyword, expected_value(declared))
     if declared.head:
         message = f"unknown sampler {declared.keyword} `{token}`"
-    why = f": {ours.why}" if ours.why else ""
     change = replaced(token, ours.keyword)
-    return Correction(message, (change,), f"Write `{ours.keyword}`{why}.", "G202")
+    return Correction(message, (change,), ours.cure, "G202")

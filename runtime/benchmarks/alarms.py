@@ -2,7 +2,7 @@
 
     python runtime/benchmarks/alarms.py --examples 5000
 
-draws that many specs and that many plans, over five backbones. A spec is checked by itself, then
+draws that many specs and that many plans, over nine backbones. A spec is checked by itself, then
 compiled for a drawn layout; every plan is checked against all invariants. Each seed draws others.
 """
 
@@ -26,8 +26,33 @@ BACKBONES = (
     word_backbone(levels=2, pixels_per_latent=4, attended=(1,)),
     word_backbone(levels=3, pixels_per_latent=5, frames_per_latent=2),
     word_backbone(levels=4, frames_per_latent=4, attended=(0, 2)),
+    word_backbone(
+        levels=1,
+        frames_per_latent=4,
+        patch=2,
+        shift=5,
+        layer_count=30,
+        padding_keys="neutral",
+        start_tokens=0,
+    ),
+    word_backbone(
+        levels=1, frames_per_latent=8, first_frames=5, patch=2, layer_count=42, start_tokens=0
+    ),
+    word_backbone(
+        levels=1,
+        pixels_per_latent=16,
+        frames_per_latent=2,
+        first_frames=2,
+        shift=3,
+        layer_count=3,
+        padding_keys="masked",
+        start_tokens=5,
+        padded="left",
+    ),
+    word_backbone(levels=1, frames_per_latent=6, first_frames=1, patch=2, shift=1, layer_count=48),
 )
-"""An image UNet's; a video transformer's; some with levels without attention and odd cells."""
+"""Those of image UNets, some with levels without attention and odd cells; and of video transformers
+like Wan, CogVideoX 1.5, one with pairs of frames and text padded on the left, and Mochi."""
 
 
 def alarms(

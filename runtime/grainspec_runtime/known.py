@@ -68,7 +68,7 @@ def known(
     ``embeddings`` and ``loras`` are those that it will be loaded with.
     """
     folder, family = find_model(spec.model, base, spec.span_of("model"))
-    warnings = tuple(family.review(folder, loras))
+    warnings = tuple(family.review(folder, loras, spec.sampler))
     check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
 
@@ -82,7 +82,7 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
     try:
         folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
         remote = remote or folder.assumed
-        warnings = () if spec.model == DEMO else tuple(family.review(folder))
+        warnings = () if spec.model == DEMO else tuple(family.review(folder, sampler=spec.sampler))
         check_local_weights(folder, base, family.weighted, present_parts(family, folder))
         backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):

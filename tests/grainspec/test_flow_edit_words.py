@@ -74,6 +74,21 @@ def test_single_values_can_be_set() -> None:
     assert (spec.attention.layers, spec.attention.columns) == ((0, 1, 2, 3, 4, 8), 0.2)
 
 
+@pytest.mark.parametrize(
+    ("setting", "cure"),
+    [
+        ("sampler.method=euler", "Write `ddim`: for a flow-matching model DDIM is Euler's step."),
+        ("sampler.process=inversion", "Write `invert_and_sample`."),
+        ("sampler.skip=17", "Write `17%`, a share of the steps: 17 of 50 steps are `34%`."),
+        ("attention.layers=9..3", "Write `3..9`."),
+    ],
+)
+def test_values_of_others_are_corrected_there_too(setting: str, cure: str) -> None:
+    with pytest.raises(GrainError) as caught:
+        override(parse(HEAD), [setting])
+    assert caught.value.diagnostics[0].cure == cure
+
+
 def test_a_variant_changes_single_settings() -> None:
     text = HEAD + FLOW + "\nvariant weak { sampler { skip 50% } attention { layers 3 } }"
     spec = parse(text).as_variant("weak")

@@ -73,6 +73,27 @@ BACKBONES = {
     "cells of unequal size": word_backbone(levels=4, pixels_per_latent=5),
     "latent groups of two": word_backbone(levels=1, pixels_per_latent=4, frames_per_latent=2),
     "latent groups of four": word_backbone(levels=3, pixels_per_latent=4, frames_per_latent=4),
+    "a video transformer": word_backbone(
+        levels=1,
+        pixels_per_latent=2,
+        frames_per_latent=4,
+        patch=2,
+        shift=5,
+        layer_count=30,
+        padding_keys="neutral",
+        start_tokens=0,
+    ),
+    "a joint transformer of pairs": word_backbone(
+        levels=1,
+        pixels_per_latent=5,
+        frames_per_latent=2,
+        first_frames=3,
+        patch=2,
+        layer_count=3,
+        padding_keys="masked",
+        start_tokens=4,
+        padded="left",
+    ),
     "attention at some levels": replace(
         word_backbone(levels=3, pixels_per_latent=4), attended=(0, 2)
     ),
@@ -98,6 +119,13 @@ def other_backbones(draw: st.DrawFn) -> Backbone:
         levels=count,
         pixels_per_latent=draw(st.sampled_from([4, 5, 8, 16])),
         frames_per_latent=draw(st.sampled_from([1, 2, 4])),
+        first_frames=draw(st.sampled_from([1, 1, 2, 3, 4])),
+        patch=draw(st.sampled_from([1, 1, 2, 3])),
+        shift=draw(st.sampled_from([None, 1, 3, 12])),
+        layer_count=draw(st.sampled_from([None, 1, 40])),
+        padding_keys=draw(st.sampled_from(["modulated", "neutral", "masked"])),
+        start_tokens=draw(st.integers(0, 3)),
+        padded=draw(st.sampled_from(["right", "left"])),
     )
     return replace(backbone, attended=tuple(sorted(attended)) or None)
 
@@ -212,6 +240,22 @@ COMPILERS: dict[str, tuple[str, Compiler]] = {
     "strengths that are NaN": (
         "structure",
         with_level(lambda _, one: replace(one, self_repel_FC=one.self_repel_FC / 0)),
+    ),
+    "another first latent frame": ("structure", with_values(first_frames=2)),
+    "noise of another kind": ("structure", with_values(noise="flow")),
+    "padding of a text token less": ("structure", with_values(neutral_T=lambda p: p.neutral_T[1:])),
+    "padding as numbers": (
+        "structure",
+        with_values(masked_T=lambda plan: plan.masked_T.astype(np.uint8)),
+    ),
+    "blending by latent tokens": (
+        "structure",
+        with_values(edited_FHW=lambda plan: plan.edited_FHW[:, ::2, ::2]),
+    ),
+    "padding that nothing says": ("padding", with_values(neutral_T=lambda p: ~p.neutral_T)),
+    "words that are absent": (
+        "padding",
+        with_values(masked_T=lambda plan: plan.words_ET.any(axis=0)),
     ),
     "strengths of another frame count": (
         "structure",
@@ -475,7 +519,7 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     "no warning": (
         "warnings",
         Patch(
-            "plan.compile._vanishing",
+            "plan.compile.vanishing",
             lambda original, *rest: [],
             "",
             word_backbone(levels=4, pixels_per_latent=5),
@@ -486,6 +530,99 @@ PATCHES: dict[str, tuple[str, Patch]] = {
         Patch("testing.invariants.windows.plan_of_frames", strengths_of_the_clip),
     ),
     "thresholds without ties": ("threshold", Patch("plan.tokens._by_area", area_without_ties)),
+    "patches that nothing blends": (
+        "blend",
+        Patch(
+            "plan.compile._edited",
+            lambda original, layout, groups, backbone, tokens: original(
+                layout, groups, backbone, np.zeros_like(tokens)
+            ),
+            "",
+            BACKBONES["a video transformer"],
+        ),
+    ),
+    "padding that is modulated": (
+        "padding",
+        Patch(
+            "plan.compile._padding",
+            lambda original, spec, backbone, words: np.zeros_like(words[0]),
+            "",
+            BACKBONES["a video transformer"],
+        ),
+    ),
+    "padding that repels": (
+        "padding",
+        Patch(
+            "plan.mask_plan.MaskPlan.repel_shares_T",
+            property(lambda plan: np.ones(plan.words_ET.shape[1], np.float32)),
+            "",
+            BACKBONES["a joint transformer of pairs"],
+        ),
+    ),
+    "fast regions without a warning": (
+        "changing regions",
+        Patch(
+            "plan.compile.changing",
+            lambda original, *given: iter(()),
+            "resize nearest",
+            BACKBONES["latent groups of four"],
+        ),
+    ),
+    "warnings of slow regions": (
+        "changing regions",
+        Patch("plan.plan_warnings._MISSED", 0.01, "", BACKBONES["latent groups of four"]),
+    ),
+    "shares of the steps without a warning": (
+        "noise levels",
+        Patch(
+            "plan.compile.early_end",
+            lambda original, *given: iter(()),
+            "",
+            BACKBONES["a video transformer"],
+        ),
+    ),
+    "noise levels of all steps": (
+        "noise levels",
+        Patch(
+            "plan.plan_warnings.first_steps",
+            lambda original, share, steps: original(share, steps) if share != 0.33 else 0,
+            "",
+            BACKBONES["a video transformer"],
+        ),
+    ),
+    "layers that are not refused": (
+        "refusals",
+        Patch("plan.compile.check_layers", lambda original, *given: None),
+    ),
+    "windows without the first latent frame": (
+        "context",
+        Patch("plan.windows.check_context", lambda original, *given: None),
+    ),
+    "windows of frames": (
+        "context",
+        Patch(
+            "plan.windows.LatentContext.of",
+            lambda original, context, per=1, first=1: original(context),
+        ),
+    ),
+    "latent frames of another clip": (
+        "windows",
+        Patch(
+            "testing.invariants.windows.plan_of_frames",
+            lambda original, plan, frames: replace(
+                original(plan, frames), frames=plan.frames[: len(frames)], _cache={}
+            ),
+            "",
+            BACKBONES["a video transformer"],
+        ),
+    ),
+    "noise levels that nothing shows": (
+        "facts",
+        Patch(
+            "plan.facts.step_facts",
+            lambda original, plan, times: original(replace(plan, noise="ddpm", _cache={}), times),
+        ),
+    ),
     "windows that are not evenly placed": (
         "context",
         Patch(
@@ -536,6 +673,7 @@ def test_broken_functions_are_named(title: str, monkeypatch: pytest.MonkeyPatch)
         "saved",
         "shown",
         "transformed",
+        "video",
         "windows",
     ):  # check all of them
         where = f"grainspec.testing.invariants.{module}"
@@ -546,7 +684,7 @@ def test_broken_functions_are_named(title: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("grainspec.testing.invariants.sometimes.RESULTS", {})
     original = resolve_name(f"grainspec.{patch.where}")
     fault = patch.fault
-    other = fault if isinstance(fault, property) else lambda *given: fault(original, *given)
+    other = (lambda *given: fault(original, *given)) if callable(fault) else fault
     with mock.patch(f"grainspec.{patch.where}", other):
         found = {broken.invariant for broken in violations(case(patch.settings, patch.backbone))}
     assert name in found

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from attention_cases import balanced, case, error
 
-from grainspec_runtime.attention import modulated_attention, operator
-from grainspec_runtime.attention.backends import rows as rows_module
+from grainspec_runtime.attention import blocks, modulated_attention, operator
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_extra_memory_is_linear_in_the_number_of_tokens() -> None:
         return most
 
     small, large = peak(2048), peak(8192)
-    block = rows_module.BLOCK_ELEMENTS * 4
+    block = blocks.BLOCK_ELEMENTS * 4
     assert large < 5 * small
     assert large < 8192 * 16 * 4 * 12 + 4 * block
     assert large < 8192 * 8192 * 4 / 8

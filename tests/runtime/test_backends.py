@@ -157,6 +157,19 @@ def test_strengths_of_zero_and_one_beside_neutral_and_masked_keys(
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_all_masked_but_one_key(name: str) -> None:
+    inputs = case(batch=2, keys=50)
+    inputs["key_labels"], inputs["masked"] = torch.arange(50), torch.arange(50) != 7
+    inputs["relation"] = inputs["relation"][:, :1].expand(-1, 50)
+    if runs(name, features=frozenset({"masked"})):
+        only = inputs["value"][:, :, 7:8].expand(-1, -1, 60, -1)
+        torch.testing.assert_close(run(name, inputs), only)
+        inputs["neutral"] = torch.ones(50, dtype=torch.bool)
+        if runs(name, features=frozenset({"neutral", "masked"})):
+            torch.testing.assert_close(run(name, inputs), only)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_masked_keys_are_as_if_removed(name: str) -> None:
     inputs = case(batch=2, keys=60)
     kept = inputs["key_labels"][:1] != 1

@@ -118,7 +118,7 @@ MODULATION_FAULTS = [
      "steps", "by definition it is"),
     (planned, "len(plan.groups) != frames", "False",
      "mismatch", "a clip of one more latent frame than the plan's: is not refused"),
-    (planned, "level.labels_FN.shape[1] != tokens", "False",
+    (planned, "level.labels_FN.shape[1] * frames != tokens", "False",
      "mismatch", "frames of twice the plan's height: raises ValueError, not a GrainError"),
     (folded, "if layer.level in self._paths", "if False",
      "paths", "away from attention along the motion paths, for a token of a path"),

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from attention_cases import Case, case, error
 
-from grainspec_runtime.attention import columns, modulated_attention
+from grainspec_runtime.attention import blocks, modulated_attention
 from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.columns import column_extremes
+from grainspec_runtime.testing.attention.memory import _LargestOutput
 
 MASKS = {
     "soft": torch.tensor([True, True, False, False, False, False]),
@@ -44,7 +45,7 @@ def by_definition(call: AttentionCall) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("block", [1, 1 << 19])
 def test_extremes_of_columns(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(columns, "DEFAULT_BLOCK_ELEMENTS", block)  # blocks of 16 rows, or one
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", block)  # blocks of 16 rows, or one
     call = call_of(mixed())
     pulled = PULLED[call.key_labels][:, None].expand(-1, 2, -1)
     for found, expected in zip(column_extremes(call), by_definition(call), strict=True):
@@ -98,8 +99,20 @@ def test_rows_against_the_definition(dtype: torch.dtype, size: float) -> None:
     assert error(inputs, dtype, soft_share=0.3) < max(bound, 2e-5 if size > 1 else 0)
 
 
+def test_memory_is_linear() -> None:
+    inputs = case(queries=4096, keys=1024, heads=1) | {"columns": torch.full((4,), 0.5)}
+    with _LargestOutput(4096 * 1024 // 4):
+        modulated_attention(**inputs, backend="rows")
+
+
 def test_the_operator_with_columns_is_one_that_torch_can_compile() -> None:
     inputs = mixed()
+    arguments = (
+        *(inputs[name] for name in case()),
+        *(inputs["soft"], 0.5, [], 0.25, "rows"),
+        *(inputs["neutral"], inputs["masked"], inputs["columns"]),
+    )
+    torch.library.opcheck(torch.ops.grainspec.modulated_attention.default, arguments)
     compiled = torch.compile(modulated_attention, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(**inputs), modulated_attention(**inputs))
 

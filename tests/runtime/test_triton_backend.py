@@ -17,6 +17,7 @@ from torch import Tensor
 from grainspec_runtime.attention import (
     BACKENDS,
     ClassOrder,
+    attention_partials,
     choose,
     dispatch,
     modulated_attention,
@@ -96,6 +97,55 @@ def test_extremes_among_soft_keys(size: float, soft_share: float) -> None:
         for related in (torch.zeros(4, 4), torch.ones(4, 4), torch.eye(4)):
             inputs["relation"] = related > 0
             assert error(inputs, backend="triton", soft_share=soft_share) < 1e-5
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize("width", [33, 64, 128, 160])
+def test_neutral_and_masked_keys(width: int, dtype: torch.dtype) -> None:
+    inputs = case(heads=1, queries=40, keys=150, width=width)
+    inputs["neutral"] = torch.tensor([True, False, False, False])
+    assert error(inputs, dtype, backend="triton") < BOUNDS[dtype]
+    inputs["masked"] = torch.tensor([False, False, True, False])
+    assert error(inputs, dtype, backend="triton") < BOUNDS[dtype]
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("related", [torch.zeros(4, 4), torch.ones(4, 4), torch.eye(4)])
+@pytest.mark.parametrize("size", [1.0, 2500.0])
+def test_extremes_beside_neutral_keys(related: Tensor, size: float) -> None:
+    """Neutral scores may be far beyond the modulated ones, or far below."""
+    inputs = case(heads=1)
+    inputs["query"] = inputs["query"] * size
+    inputs["attract"] = inputs["repel"] = torch.ones_like(inputs["attract"])
+    inputs["relation"] = related > 0
+    for neutral in ([True, False, False, False], [True, True, True, False]):
+        inputs["neutral"] = torch.tensor(neutral)
+        assert error(inputs, backend="triton") < 1e-5
+
+
+@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize("width", [33, 160])
+def test_partial_results(width: int, dtype: torch.dtype) -> None:
+    inputs = case(heads=1, queries=40, keys=150, width=width)
+    inputs |= {
+        name: inputs[name].to(dtype).transpose(1, 2).contiguous().transpose(1, 2)
+        for name in ("query", "key", "value")
+    }
+    inputs["soft"] = torch.tensor([True, True, False, False])
+    inputs["neutral"] = torch.tensor([False, False, True, False])
+    for scale in (None, -0.1):
+        options = {"soft_share": 0.3, "scale": scale}
+        found, exact = (
+            attention_partials(**inputs, **options, backend=backend)  # type: ignore[arg-type]
+            for backend in ("triton", "dense")
+        )
+        assert found.signs == exact.signs
+        torch.testing.assert_close(found.largest_BHN, exact.largest_BHN)
+        torch.testing.assert_close(found.smallest_BHN, exact.smallest_BHN)
+        torch.testing.assert_close(found.log_sums_SBHN, exact.log_sums_SBHN)
+        bound = BOUNDS[dtype] * 4
+        torch.testing.assert_close(found.outputs_SBHNd, exact.outputs_SBHNd, atol=bound, rtol=bound)
 
 
 def test_soft_keys_where_little_memory_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 import gc
+import shutil
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.pipelines.wan import pipeline_wan_i2v, pipeline_wan_vace
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from wan import VARIANTS, WanVariant, tiny_wan
 
@@ -26,6 +28,7 @@ from grainspec.model.spec import Control, Sampler
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.additions import Lora
 from grainspec_runtime.models.options import LoadOptions
 
 FRAMES, WIDTH, HEIGHT, STEPS = 9, 64, 32, 3
@@ -427,3 +430,151 @@ def test_controls_that_vace_cannot_follow(
 def test_other_models_follow_no_controls(folders: dict[WanVariant, Path]) -> None:
     with pytest.raises(GrainError, match="Use a VACE checkpoint"):
         loaded(folders["2.1"]).load_controls((DEPTH,), (clip(),), Path())
+
+
+RANK = 2
+_LAYERS = {
+    f"{layer}.{part}": (f"{own}.{letter}", 32, 32)
+    for layer, own in (("attn1", "self_attn"), ("attn2", "cross_attn"))
+    for part, letter in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))
+} | {"ffn.net.0.proj": ("ffn.0", 32, 64), "ffn.net.2": ("ffn.2", 64, 32)}
+"""The linear layers of a block: Wan's own name, and widths."""
+
+
+def save_lora(path: Path, style: str, block: int = 0) -> dict[str, Tensor]:
+    """Save a LoRA of a block's linear layers; return what it adds to each weight."""
+    generator = torch.Generator().manual_seed(block)
+    tensors, added = {}, {}
+    for layer, (own, width, out) in _LAYERS.items():
+        down = 0.3 * torch.randn(RANK, width, generator=generator)
+        up = 0.3 * torch.randn(out, RANK, generator=generator)
+        added[f"blocks.{block}.{layer}.weight"] = up @ down
+        own = f"blocks.{block}.{own}"
+        name, a, b = {
+            "diffusers": (f"transformer.blocks.{block}.{layer}", "lora_A", "lora_B"),
+            "wan": (f"diffusion_model.{own}", "lora_down", "lora_up"),
+            "peft": (f"diffusion_model.{own}", "lora_A", "lora_B"),
+            "trainer": ("lora_unet_" + own.replace(".", "_"), "lora_down", "lora_up"),
+        }[style]
+        tensors |= {f"{name}.{a}.weight": down, f"{name}.{b}.weight": up}
+        if style == "trainer":
+            tensors[f"{name}.alpha"] = torch.tensor(float(RANK))
+    save_file(tensors, path)
+    return added
+
+
+@pytest.mark.parametrize("style", ["diffusers", "wan", "peft", "trainer"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_loras_are_fused(style: str, folders: dict[WanVariant, Path], tmp_path: Path) -> None:
+    added = save_lora(tmp_path / "one.safetensors", style)
+    # diffusers' converter of this trainer's files expects the first blocks
+    other = save_lora(tmp_path / "other.safetensors", style, block=0 if style == "trainer" else 1)
+    before = loaded(folders["2.1"]).pipe.transformer.state_dict()
+    loras = (Lora(tmp_path / "one.safetensors", 0.5), Lora(tmp_path / "other.safetensors", -1.0))
+    checkpoint = loaded(folders["2.1"], loras=loras)
+    after = checkpoint.pipe.transformer.state_dict()
+    assert after.keys() == before.keys()
+    for name, weight in before.items():
+        expected = weight + 0.5 * added.get(name, 0 * weight) - other.get(name, 0 * weight)
+        torch.testing.assert_close(after[name], expected, msg=name)
+    assert checkpoint.findings == ()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_loras_of_two_experts(folders: dict[WanVariant, Path], tmp_path: Path) -> None:
+    for name in ("high_noise", "LowNoise", "ink"):
+        save_lora(tmp_path / f"{name}.safetensors", "wan")
+    plain = loaded(folders["2.2"]).pipe
+    for name, changed in (
+        ("high_noise", {"transformer"}),
+        ("LowNoise", {"transformer_2"}),
+        ("ink", {"transformer", "transformer_2"}),
+    ):
+        pipe = loaded(folders["2.2"], loras=[Lora(tmp_path / f"{name}.safetensors")]).pipe
+        key = "blocks.0.attn1.to_q.weight"
+        assert changed == {
+            expert
+            for expert in ("transformer", "transformer_2")
+            if not torch.equal(
+                getattr(pipe, expert).state_dict()[key], getattr(plain, expert).state_dict()[key]
+            )
+        }
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_lora_in_bfloat16_keeps_the_parts_in_float32(
+    folders: dict[WanVariant, Path], tmp_path: Path
+) -> None:
+    save_lora(tmp_path / "ink.safetensors", "wan")
+    dtypes = [
+        {
+            name: it.dtype
+            for name, it in loaded(
+                folders["2.1"], dtype=torch.bfloat16, loras=loras
+            ).pipe.transformer.named_parameters()
+        }
+        for loras in ((), (Lora(tmp_path / "ink.safetensors"),))
+    ]
+    assert dtypes[0] == dtypes[1]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_loras_of_another_model(folders: dict[WanVariant, Path], tmp_path: Path) -> None:
+    save_lora(tmp_path / "deep.safetensors", "diffusers", block=7)
+    with pytest.raises(GrainError, match="does not fit the model") as raised:
+        loaded(folders["2.1"], loras=[Lora(tmp_path / "deep.safetensors")])
+    assert raised.value.diagnostics[0].code == "G508"
+    assert "size and kind of Wan" in str(raised.value)
+
+
+@pytest.mark.parametrize("variant", ["2.1", "2.2", "i2v", "vace"])
+@pytest.mark.parametrize("offload", ["model", "group"])
+def test_parts_that_come_and_go_compute_the_same(
+    offload: str, variant: WanVariant, folders: dict[WanVariant, Path]
+) -> None:
+    def road(**options: Any) -> list[Tensor]:
+        checkpoint = loaded(folders[variant], **options)
+        latents = checkpoint.encode_clip(clip())
+        outs = [predicted(checkpoint, latents, torch.tensor(t)) for t in (900, 100, 950)]
+        frames = checkpoint.decode_clip(latents)
+        more = checkpoint.encode_prompt("a dog").words
+        return [latents, *outs, torch.from_numpy(frames), more]
+
+    for one, other in zip(road(offload=offload), road(), strict=True):
+        # weights lie elsewhere in memory, so that convolutions may round differently
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_the_vae_is_tiled_where_asked(folders: dict[WanVariant, Path]) -> None:
+    vae = loaded(folders["2.1"], vae_slicing=True, vae_tiling=True).pipe.vae
+    assert (vae.use_slicing, vae.use_tiling) == (True, True)
+    vae = loaded(folders["2.1"]).pipe.vae
+    assert (vae.use_slicing, vae.use_tiling) == (False, False)
+
+
+def test_options_that_do_not_go_together(
+    folders: dict[WanVariant, Path], tiny_sd: Path, tmp_path: Path
+) -> None:
+    for options in ({"compile": True, "device": "cuda"}, {"device": "cpu"}):
+        with pytest.raises(ValueError, match="sequential offload requires a GPU"):
+            loaded(folders["2.1"], offload="sequential", **options)
+    word: Any = SimpleNamespace(path=tmp_path / "toy.safetensors", word=None)
+    with pytest.raises(GrainError, match="no textual inversions"):
+        loaded(folders["2.1"], embeddings=[word])
+    with pytest.raises(GrainError, match="is for video transformers") as raised:
+        load_checkpoint(str(tiny_sd), Path(), LoadOptions(device="cpu", offload="group"))
+    assert raised.value.diagnostics[0].code == "G545"
+
+
+@pytest.mark.parametrize("part", ["transformer", "transformer_2", "vae", "text_encoder"])
+def test_missing_weights_are_errors(
+    part: str, folders: dict[WanVariant, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folders["2.2"], tmp_path / "model")
+    [file] = (folder / part).glob("*.safetensors")
+    tensors = load_file(file)
+    name = max(name for name in tensors if name.endswith("weight") and "shared" not in name)
+    save_file({key: it for key, it in tensors.items() if key != name}, file, {"format": "pt"})
+    with pytest.raises(GrainError, match=f"{part} lacks 1 weights, such as {name}") as raised:
+        loaded(folder)
+    assert raised.value.diagnostics[0].code == "G502"

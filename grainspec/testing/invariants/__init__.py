@@ -25,6 +25,7 @@ from grainspec.testing.invariants import unsafe as unsafe
 from grainspec.testing.invariants import shown as shown
 from grainspec.testing.invariants import compared as compared
 from grainspec.testing.invariants import answers as answers
+from grainspec.testing.invariants import video as video
 from grainspec.testing.invariants import windows as windows
 from grainspec.testing.invariants import transformed as transformed
 from grainspec.testing.invariants import derived as derived

@@ -126,6 +126,7 @@ def _until(plan: MaskPlan) -> Changed:
     for name, (old, new) in {
         "modulated steps": (_steps(plan), 1),
         "modulated timesteps": (_ends(plan), _ends(other)),
+        "modulated sigmas": (_sigmas(plan), _sigmas(other)),
         "share": (_shares(plan), _shares(other)),
         "decay": (before.decay, 2.5),
     }.items():
@@ -142,6 +143,11 @@ def _steps(plan: MaskPlan) -> int:
 def _ends(plan: MaskPlan) -> list[float]:
     times = timesteps_of(plan)
     return [times[0], times[_steps(plan) - 1]] if _steps(plan) else []
+
+
+def _sigmas(plan: MaskPlan) -> list[float]:
+    flow = plan.noise == "flow"
+    return [round(time / plan.training_steps, 4) for time in _ends(plan) if flow]
 
 
 def _shares(plan: MaskPlan) -> list[float]:
@@ -169,6 +175,30 @@ def _settings(plan: MaskPlan) -> Changed:
         if getattr(before, name) != getattr(after, name)
     ]
     return "another `unbound` and `frames`", replace(plan, attention=after, _cache={}), found
+
+
+def _of_transformers(plan: MaskPlan) -> Changed:
+    """Other layers and columns, and the last text token of no word is attended unmodulated."""
+    before, neutral = plan.attention, plan.neutral_T.copy()
+    after = before.model_copy(update={"layers": (1, 4), "columns": before.columns / 2 + 0.3})
+    for token in np.flatnonzero(~plan.words_ET.any(axis=0) & ~neutral & ~plan.masked_T)[-1:]:
+        neutral[token] = True
+    counts = [
+        {"neutral": sum(kind.tolist()), "masked": sum(plan.masked_T.tolist())}
+        for kind in (plan.neutral_T, neutral)
+    ]
+    old = before.layers if isinstance(before.layers, str) else [*before.layers]
+    found = [
+        Difference(name, one, other)
+        for name, one, other in (
+            ("padding", counts[0], counts[1]),
+            ("layers", old, [1, 4]),
+            ("columns", before.columns, after.columns),
+        )
+        if one != other
+    ]
+    other = replace(plan, attention=after, neutral_T=neutral, _cache={})
+    return "other layers, columns and padding", other, found
 
 
 def _statement(plan: MaskPlan) -> Changed:
@@ -271,6 +301,7 @@ _CHANGES = (
     _until,
     _backbone,
     _settings,
+    _of_transformers,
     _statement,
     _without_last,
     _not_modulated,

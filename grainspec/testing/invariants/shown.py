@@ -31,11 +31,14 @@ def shown_facts(case: Case) -> None:
 
 
 def _by_hand() -> None:
-    """A plan whose first level is modulated; at one step; and at none."""
+    """A plan whose first level is modulated; at one step; at none; and of flow matching."""
     plan = plan_by_hand()
     for until in (plan.attention.until, 0.01, 0.0):
         attention = plan.attention.model_copy(update={"until": until})
         _facts(replace(plan, attention=attention, _cache={}))
+    update = {"layers": (0, 1, 2, 5, 7, 8), "columns": 0.5}
+    attention = plan.attention.model_copy(update=update)
+    _facts(replace(plan, attention=attention, noise="flow", _cache={}))
 
 
 def _facts(plan: MaskPlan) -> None:
@@ -86,6 +89,7 @@ def _header(plan: MaskPlan, times: Sequence[float]) -> dict[str, Any]:
     active, attention = _modulated(plan, times), plan.attention
     ends = [active[0], active[-1]] if active else []
     shares = [(time / plan.training_steps) ** attention.decay for time in ends]
+    flow, layers = plan.noise == "flow", attention.layers
     return {
         "digest": plan.digest,
         "target": plan.target,
@@ -98,14 +102,34 @@ def _header(plan: MaskPlan, times: Sequence[float]) -> dict[str, Any]:
             "steps": len(times),
             "modulated_steps": len(active),
             "modulated_timesteps": ends,
+            "modulated_sigmas": [_sigma(plan, time) for time in ends if flow],
             "share": [round(share, 4) for share in shares],
             "decay": attention.decay,
             "frames": attention.frames,
             "norm": attention.norm,
             "phrases": attention.phrases,
             "unbound": attention.unbound,
+            "layers": layers if layers == "all" else [*layers],
+            "columns": attention.columns,
+        },
+        "run": [
+            {
+                "timestep": time,
+                "sigma": _sigma(plan, time) if flow else None,
+                "modulated": time in active,
+            }
+            for time in times
+        ],
+        "padding": {
+            "neutral": sum(plan.neutral_T.tolist()),
+            "masked": sum(plan.masked_T.tolist()),
         },
     }
+
+
+def _sigma(plan: MaskPlan, time: float) -> float:
+    """The noise level of a timestep of flow matching."""
+    return round(time / plan.training_steps, 4)
 
 
 def _of_level(plan: MaskPlan, level: PlanLevel, edit: int) -> dict[str, Any]:
@@ -163,7 +187,13 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
     ends = ""
     if schedule["modulated_steps"]:
         (first, last), (most, least) = schedule["modulated_timesteps"], schedule["share"]
-        ends = f" (timesteps {first:g} to {last:g}, strengths x {most:.2f} to {least:.2f})"
+        noise = ""
+        if plan.noise == "flow":
+            noise = f", σ {_sigma(plan, first):.2f} to {_sigma(plan, last):.2f}"
+        ends = f" (timesteps {first:g} to {last:g}{noise}, strengths x {most:.2f} to {least:.2f})"
+    layers = attention.layers
+    only = "" if isinstance(layers, str) else f", layers {_layers_text(layers)}"
+    only += f", columns {attention.columns:g}" if attention.columns else ""
     yield (
         f"plan {plan.digest[:12]} for {plan.backbone}: {len(plan.frames)} frames of "
         f"{plan.width}x{plan.height}, {len(plan.members_CE)} classes, "
@@ -172,8 +202,14 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
     yield (
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{ends}, "
         f"decay {attention.decay:g}, frames {attention.frames}, norm {attention.norm}, "
-        f"phrases {attention.phrases}, unbound {attention.unbound:g}"
+        f"phrases {attention.phrases}, unbound {attention.unbound:g}{only}"
     )
+    if plan.noise == "flow":
+        yield "steps by noise level σ and timestep t (* modulated; "
+        yield "`until_timestep` ends modulation at a t):"
+        for number, step in enumerate(shown["run"], 1):
+            star = "*" if step["modulated"] else ""
+            yield f"{number} σ {step['sigma']:.3f} t {step['timestep']:.4g}{star}"
     yield f"target: “{plan.target}”"
     for planned, edit in zip(plan.edits, shown["edits"], strict=True):
         title = [planned.verb, planned.grain or "", planned.region]
@@ -189,6 +225,23 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
             area = f"{level['level']} {columns}x{rows} {level['tokens']} {level['area']:.1%}"
             strengths = _shown_strengths(level) if level["modulated"] else ["not modulated"]
             yield " ".join([area, *strengths])
+
+
+def _layers_text(layers: Sequence[int]) -> str:
+    """Numbers of layers; of three or more in a row, the first and the last."""
+    words: list[str] = []
+    for layer in layers:
+        before, after = layer - 1 in layers, layer + 1 in layers
+        inner = before and after
+        first = after and not before and layer + 2 in layers
+        last = before and not after and layer - 2 in layers
+        if first:
+            words.append(f"{layer}..")
+        elif last:
+            words[-1] += str(layer)
+        elif not inner:
+            words.append(str(layer))
+    return " ".join(words)
 
 
 def _shown_strengths(level: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from grainspec.diagnostics import GrainError
 from grainspec.model.spec import Context
 from grainspec.plan.windows import FrameWindow, frame_windows, plan_of_frames
 from grainspec.testing.broken import Broken
@@ -95,8 +96,12 @@ def context(case: Case) -> None:
     Every window has the key frames, and a span of neighbours; the spans are as few as possible, and
     evenly placed from the first to the last frame. The weights of a frame sum to one; within the
     spans, they are in proportion to the distance from the span's nearer end.
+
+    Where latent frames stand for several frames, as many are in a window as cover the frames asked
+    for. If the first one is unlike the others, every window has it; what has none is refused.
     """
     once("context", lambda: _divisions(_CONTEXTS))
+    once("context of latent frames", _grouped)
     own = case.spec.context
     if own:
         _divisions([(own, length) for length in (own.frames, own.frames + 1, 3 * own.frames)])
@@ -111,6 +116,44 @@ def _divisions(contexts: Sequence[tuple[Context | None, int]]) -> None:
                 raise Broken("context", message, context=settings)
         else:
             _windows(found, settings, count)
+
+
+_GROUPED = (
+    (Context(frames=17, overlap=5, keys=1), 21, 4, 1, (5, 2, 1)),
+    (Context(frames=16, overlap=4, keys=2), 21, 4, 1, (5, 1, 2)),
+    (Context(frames=16, overlap=4, keys=0), 21, 4, 4, (4, 1, 0)),
+    (Context(frames=14, overlap=0, keys=1), 9, 8, 5, (3, 0, 1)),
+    (Context(frames=6, overlap=3, keys=0), 9, 2, 2, (3, 2, 0)),
+)
+"""Contexts, latent frames of a clip, frames of each and of the first; and the windows' numbers."""
+
+_REFUSED = (
+    (Context(frames=17, overlap=5, keys=0), 21, 4, 1),
+    (Context(frames=16, overlap=4, keys=4), 21, 4, 1),
+    (Context(frames=4, overlap=3, keys=0), 21, 4, 4),
+)
+
+
+def _grouped() -> None:
+    """Windows of latent frames that stand for several frames."""
+    for settings, count, per, first, (frames, overlap, keys) in _GROUPED:
+        latent = Context(frames=frames, overlap=overlap, keys=keys)
+        shown = {"context": settings, "frames": f"{first} and {per} to a latent frame"}
+        found = frame_windows(count, settings, per, first)
+        if found != frame_windows(count, latent):
+            message = f"the windows are not those of {frames} latent frames"
+            raise Broken("context", message, **shown)
+        if first != per and any(window.frames[0] != 0 for window in found):
+            raise Broken("context", "a window is without the first latent frame", **shown)
+    for settings, count, per, first in _REFUSED:
+        shown = {"context": settings, "frames": f"{first} and {per} to a latent frame"}
+        try:
+            frame_windows(count, settings, per, first)
+        except GrainError as error:
+            if [finding.code for finding in error.diagnostics] != ["G419"]:
+                raise Broken("context", f"it is refused with {error}", **shown) from error
+        else:
+            raise Broken("context", "it is not refused", **shown)
 
 
 def _windows(found: Sequence[FrameWindow], settings: Context, count: int) -> None:

@@ -34,9 +34,15 @@ def words(case: Case) -> None:
 
 @invariant("unbound")
 def unbound(case: Case) -> None:
-    """Words of no edit repel by the share `unbound`, and all other words fully."""
-    bound = words_by_edit(case.spec, case.backbone).any(axis=0)
+    """Words of no edit repel by the share `unbound`, and all other words fully.
+
+    Padding that is not modulated does not repel.
+    """
+    backbone = case.backbone
+    bound = words_by_edit(case.spec, backbone).any(axis=0)
     expected = np.where(bound, 1.0, case.spec.modulation.unbound)
+    if backbone.padding is not None and backbone.padding_keys != "modulated":
+        expected[list(backbone.padding(case.spec.target))] = 0
     actual = np.asarray(case.plan.repel_shares_T, np.float64)
     if actual.shape != expected.shape:
         message = f"there are shares for {len(actual)} text tokens, not for {len(expected)}"

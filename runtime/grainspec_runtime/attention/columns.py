@@ -12,14 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from grainspec_runtime.attention.blocks import rows_at_a_time
 from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.class_order import MASKED, NEUTRAL, POSITIVE, SOFT
-
-BLOCK_ELEMENTS = {"cuda": 1 << 24}
-"""Scores held at a time, by device: 64 MiB in float32."""
-
-DEFAULT_BLOCK_ELEMENTS = 1 << 19
-"""On other devices; 2 MiB."""
 
 
 def pulled_classes(call: AttentionCall) -> Tensor:
@@ -78,8 +73,7 @@ def _of_entry(
     shape = (call.heads, len(pulled))
     largest_HJ = k_Hdm.new_full(shape, -torch.inf)
     smallest_HJ = k_Hdm.new_full(shape, torch.inf)
-    held = BLOCK_ELEMENTS.get(call.query.device.type, DEFAULT_BLOCK_ELEMENTS)
-    block = max(16, held // (call.heads * len(modulated)))
+    block = rows_at_a_time(call.query.device, call.heads * len(modulated))
     for first in range(0, call.queries, block):
         rows = slice(first, first + block)
         scores_Hnm = call.query[b][:, rows].float() @ k_Hdm

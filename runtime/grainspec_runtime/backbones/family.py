@@ -83,10 +83,13 @@ class Family(Protocol):
         distilled, G528 if a configuration is not accepted.
         """
 
-    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+    def review(
+        self, model: ModelFolder, loras: Sequence[Lora] = (), sampler: Sampler | None = None
+    ) -> Sequence[Diagnostic]:
         """Check a checkpoint and LoRAs by their files; return the warnings.
 
-        ``grain check`` calls it, so it loads no tokenizer and downloads nothing. Raises GrainError
+        ``sampler`` has the settings that they will run with, None if these are not known. ``grain
+        check`` calls it, so it loads no tokenizer and downloads nothing. Raises GrainError
         as :meth:`describe` does for what files tell without a tokenizer, and G508 for LoRAs that
         are for another kind of model.
         """
@@ -269,23 +272,44 @@ class MemoryEstimates(Protocol):
 
     @property
     def vae_batch(self) -> int:
-        """Number of frames that the VAE processes at once."""
+        """Number of latent frames that the VAE processes at once."""
 
     @property
     def vae_tile(self) -> int:
         """Side length in pixels of the tiles of ``--vae-tiling``."""
 
+    @property
+    def half(self) -> str:
+        """The precision of two bytes that the model is run in: ``float16`` or ``bfloat16``."""
+
+    @property
+    def released(self) -> Sequence[str]:
+        """The components whose weights are deleted before the VAE and the denoiser run."""
+
+    @property
+    def cpu_peaks(self) -> Mapping[str, float]:
+        """The peak on a CPU as a multiple of the activations that torch holds.
+
+        Its keys are the stages ``text``, ``denoiser`` and ``vae``.
+        """
+
     def weights(self) -> Mapping[str, int]:
         """Bytes of the weights of every component; one of them is ``vae``."""
 
     def denoiser_weights(self) -> int:
-        """Bytes of the denoiser's weights."""
+        """Bytes of the denoiser's weights; of two experts, those of the larger one."""
+
+    def denoiser_group(self) -> int:
+        """Bytes of the denoiser's weights that are on the device at once with ``group`` offload."""
 
     def denoiser_frame(self, *, passes: int, height: int, width: int) -> int:
-        """Bytes of the denoiser's activations for one frame; sizes in pixels."""
+        """Bytes of the denoiser's activations for one latent frame; sizes in pixels."""
 
     def vae_frame(self, *, height: int, width: int) -> int:
-        """Bytes of the VAE's activations for one frame; sizes in pixels."""
+        """Bytes of the VAE's activations for each of :attr:`vae_batch`; sizes in pixels."""
+
+    def clip_frame(self, *, height: int, width: int) -> int:
+        """Bytes that the VAE holds besides for each frame of a clip; sizes in pixels."""
 
     def control_frame(self, *, passes: int, height: int, width: int) -> int:
         """Bytes of a ControlNet's outputs for one frame; sizes in pixels."""

@@ -23,8 +23,10 @@ def load_lora(pipe: Any, lora: Lora, name: str, cure: str, **options: Any) -> Lo
     try:
         pipe.load_lora_weights(load_file(lora.path), adapter_name=name, **options)  # never pickle
     except (ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise no_fit(lora, reason[0].strip(), cure) from error
+        [reason] = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        if isinstance(error, KeyError):  # of a converter of names
+            reason = f"it lacks the tensor {reason.strip()}"
+        raise no_fit(lora, reason.strip(), cure) from error
     return file
 
 

@@ -25,6 +25,10 @@ class Check:
     cure: str = ""
 
 
+_BFLOAT16 = 8
+"""The first generation of NVIDIA's GPUs that computes in bfloat16 (Ampere)."""
+
+
 @click.command
 @format_option
 def doctor(format_: Format) -> None:
@@ -71,6 +75,7 @@ def _packages() -> list[Check]:
         ("opencv-python-headless", "required for optical flow"),
         ("torchvision", "required only for optical flow with RAFT"),
         ("peft", "required for LoRAs"),
+        ("ftfy", "optional; repairs the encoding of Wan's prompts"),
         ("xformers", "optional"),
     ):
         try:
@@ -91,7 +96,10 @@ def _devices() -> list[Check]:
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)
             memory = facts.total_memory / 2**30
-            checks.append(Check(f"cuda:{index}", True, f"{facts.name}, {memory:.0f} GiB"))
+            details = f"{facts.name}, {memory:.0f} GiB"
+            if facts.major < _BFLOAT16:
+                details += "; no bfloat16, which Wan runs in: use `--dtype float16` or `float32`"
+            checks.append(Check(f"cuda:{index}", True, details))
     else:
         why = "this torch was built without CUDA" if torch.version.cuda is None else "no GPU found"
         checks.append(Check("cuda", True, f"not used: {why}"))

@@ -1,7 +1,7 @@
 """Estimate what a run needs, before anything is loaded, and warn if it will not fit (G518).
 
 The sum of what torch holds at once: weights, the activations of the stage with the most of them,
-and the data of the whole clip. On a CPU, convolutions need as much again for their own copies.
+and the data of the whole clip. On a CPU, kernels need several times as much for their own copies.
 ``runtime/benchmarks/memory.py`` compares the estimates with the peak of whole runs.
 """
 
@@ -22,6 +22,7 @@ from grainspec_runtime.memory.savings import (
     savings_text,
     shown,
 )
+from grainspec_runtime.memory.stages import largest_stage
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.passes import guided_passes
 from grainspec_runtime.prepare import Prepared
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _PROCESS = 500_000_000
 """Main memory of Python with torch, diffusers and transformers."""
-_CPU_COPIES = 2.0
-"""The peak of a network on a CPU, as a multiple of the activations that torch holds."""
 _OF_FLOW_EDIT = {"latents": 8}
 """Source, edit, both at a noise level, noise, two velocities and their mean difference."""
 _DECODED_FRAMES = 64
@@ -85,25 +84,15 @@ def needs_of(prepared: Prepared, loading: LoadOptions | None = None) -> Needs:
     device = _device(loading)
     kind = device if isinstance(device, str) else device.type
     memory = _estimates(prepared, _itemsize(loading, kind))
-    active = _activations(prepared, memory, loading)
-    data = _data(prepared, memory)
-    weights = memory.weights()
+    active, data = _activations(prepared, memory, loading), _data(prepared, memory)
     if kind in _ON_A_CPU:
-        main = {
-            "process": _PROCESS,
-            "weights": sum(weights.values()),
-            "activations": int((_CPU_COPIES if kind == "cpu" else 1) * max(active.values())),
-            **data,
-        }
+        peaks = memory.cpu_peaks if kind == "cpu" else {}
+        stage = largest_stage(memory, None, {of: peaks.get(of, 1) * active[of] for of in active})
+        main = {"process": _PROCESS, **stage, **data}
         return Needs(kind, {}, main, None, main_memory())
     assert not isinstance(device, str)
-    resident = {
-        None: sum(weights.values()),
-        "model": max(weights.values(), default=0),
-        "sequential": 0,
-    }[loading.offload]
-    on_device = {"weights": resident, "activations": max(active.values())}
-    stays = sum(weights.values()) if loading.offload else 0
+    on_device = largest_stage(memory, loading.offload, active)
+    stays = sum(memory.weights().values()) if loading.offload else 0
     main = {"process": _PROCESS, "weights": stays, **data}
     return Needs(str(device), on_device, main, gpu_memory(device), main_memory())
 
@@ -142,7 +131,8 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
             savings = of_denoiser(plan, memory, spec.context, passes=_passes(prepared))
             if spec.inject:
                 savings.append(of_injection(plan, memory, spec.inject, spec.context))
-        copies = _CPU_COPIES if needs.device == "cpu" else 1
+        stage = "vae" if is_vae else "denoiser"
+        copies = memory.cpu_peaks[stage] if needs.device == "cpu" else 1
         savings = [replace(saving, size=copies * saving.size) for saving in savings]
         if on_device:
             savings += of_weights(memory, loading, of_vae=is_vae, full=itemsize == 4)
@@ -176,8 +166,9 @@ def _activations(
     vae = memory.vae_frame(**size)
     if loading.vae_tiling:
         vae = min(vae, memory.vae_frame(height=memory.vae_tile, width=memory.vae_tile))
-    at_once = 1 if loading.vae_slicing else min(memory.vae_batch, len(plan.frames))
-    return {"denoiser": frames * per_frame, "vae": at_once * vae}
+    at_once = 1 if loading.vae_slicing else min(memory.vae_batch, len(plan.groups))
+    vae = at_once * vae + len(plan.frames) * memory.clip_frame(**size)
+    return {"denoiser": frames * per_frame, "vae": vae}
 
 
 def _data(prepared: Prepared, memory: MemoryEstimates) -> dict[str, int]:

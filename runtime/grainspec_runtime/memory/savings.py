@@ -13,7 +13,8 @@ from grainspec.model.spec import Context, Inject
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import LatentContext, windows_of
 from grainspec_runtime.backbones.family import MemoryEstimates
-from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.memory.stages import Stage, weights_at
+from grainspec_runtime.models.options import LoadOptions, Offload
 
 _SMALLER = 0.75
 
@@ -85,16 +86,16 @@ def of_weights(
     memory: MemoryEstimates, loading: LoadOptions, *, of_vae: bool, full: bool
 ) -> list[Saving]:
     """Savings on weights, while the VAE or the denoiser works; ``full``: they are in float32."""
-    sizes = memory.weights()
-    works = sizes["vae"] if of_vae else memory.denoiser_weights()
-    whole, savings = sum(sizes.values()), []
-    if loading.offload is None:
-        savings.append(Saving("`--offload model`", whole - works))
-    if loading.offload != "sequential":
-        savings.append(Saving("`--offload sequential` (slow)", whole))
+    stage: Stage = "vae" if of_vae else "denoiser"
+    now, savings = weights_at(stage, memory, loading.offload), []
+    kinds: list[tuple[Offload, str]] = [("model", "")]
+    if not of_vae and memory.denoiser_group() < memory.denoiser_weights():
+        kinds.append(("group", " (slower)"))
+    for kind, cost in (*kinds, ("sequential", " (slow)")):
+        saved = now - weights_at(stage, memory, kind)
+        savings.append(Saving(f"`--offload {kind}`{cost}", saved))
     if full:
-        held = whole if loading.offload is None else works
-        savings.append(Saving("`--dtype float16`", held / 2))
+        savings.append(Saving(f"`--dtype {memory.half}`", now / 2))
     return savings
 
 

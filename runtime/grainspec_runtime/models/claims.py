@@ -16,19 +16,35 @@ from grainspec_runtime.models.config import numbers_in, read_json
 from grainspec_runtime.models.weights import SUFFIX, UnreadableWeights, read_header
 
 _WIDTHS = (
+    "added_kv_proj_dim",
+    "base_dim",
     "block_out_channels",
     "cross_attention_dim",
+    "d_ff",
+    "d_model",
+    "decoder_base_dim",
+    "ffn_dim",
+    "freq_dim",
     "hidden_size",
+    "image_dim",
     "in_channels",
     "intermediate_size",
     "latent_channels",
     "max_position_embeddings",
     "out_channels",
     "projection_class_embeddings_input_dim",
+    "text_dim",
+    "vace_in_channels",
     "vocab_size",
+    "z_dim",
 )
 """Settings that are a side of one of the network's weights."""
-_DEPTHS = ("layers_per_block", "num_hidden_layers", "transformer_layers_per_block")
+_HEADS = (("num_attention_heads", "attention_head_dim"), ("num_heads", "d_kv"))
+"""Settings of transformers whose product is a side of one of the network's weights."""
+_DEPTHS = (
+    *("layers_per_block", "num_hidden_layers", "num_layers", "num_res_blocks"),
+    "transformer_layers_per_block",
+)
 """Settings that count layers, each of which has weights; their product is the network's depth."""
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -68,7 +84,15 @@ def check_claims(
                 f"but no side of its weights is longer than {sides}"
             )
             raise fail("G528", message, cure, span)
-    depth = len(config.get("block_out_channels") or [None])
+    for heads, size in _HEADS:
+        number, channels = (max(numbers_in(config, it), default=0) for it in (heads, size))
+        if number * channels > sides:
+            message = (
+                f"the configuration of {name} claims `{heads}` {number} with `{size}` {channels}, "
+                f"but no side of its weights is longer than {sides}"
+            )
+            raise fail("G528", message, cure, span)
+    depth = len(config.get("block_out_channels") or config.get("dim_mult") or [None])
     for setting in _DEPTHS:
         depth *= max(numbers_in(config, setting), default=1)
     if depth > len(shapes):

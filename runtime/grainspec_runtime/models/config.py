@@ -19,12 +19,23 @@ MAX_BYTES = 1 << 20
 
 LIMITS = {
     "act_embed_dim": 65_536,
+    "added_kv_proj_dim": 65_536,
     "addition_time_embed_dim": 65_536,
     "attention_head_dim": 65_536,
+    "base_dim": 65_536,
     "block_out_channels": 65_536,
     "conditioning_embedding_out_channels": 65_536,
     "cross_attention_dim": 65_536,
+    "d_ff": 1 << 20,
+    "d_kv": 65_536,
+    "d_model": 65_536,
+    "decoder_base_dim": 65_536,
+    "dim_mult": 64,
+    "ffn_dim": 1 << 20,
+    "freq_dim": 65_536,
     "hidden_size": 65_536,
+    "image_dim": 65_536,
+    "image_size": 4096,
     "in_channels": 4096,
     "intermediate_size": 1 << 20,
     "latent_channels": 4096,
@@ -32,16 +43,30 @@ LIMITS = {
     "max_position_embeddings": 65_536,
     "norm_num_groups": 65_536,
     "num_attention_heads": 65_536,
+    "num_decoder_layers": 1024,
+    "num_heads": 65_536,
     "num_hidden_layers": 1024,
+    "num_layers": 1024,
+    "num_res_blocks": 64,
     "num_train_timesteps": 100_000,
     "out_channels": 4096,
+    "patch_size": 256,
+    "pos_embed_seq_len": 65_536,
     "projection_class_embeddings_input_dim": 1 << 20,
     "projection_dim": 65_536,
+    "relative_attention_num_buckets": 65_536,
+    "rope_max_seq_len": 65_536,
     "sample_size": 2048,
+    "scale_factor_spatial": 256,
+    "scale_factor_temporal": 256,
     "steps_offset": 10_000,
+    "text_dim": 65_536,
     "time_cond_proj_dim": 65_536,
     "transformer_layers_per_block": 128,
+    "vace_in_channels": 65_536,
+    "vace_layers": 1024,
     "vocab_size": 10_000_000,
+    "z_dim": 4096,
 }
 """The largest value of each setting that sizes something, far above those of real models."""
 
@@ -50,10 +75,13 @@ _LISTS = {
     "block_out_channels",
     "conditioning_embedding_out_channels",
     "cross_attention_dim",
+    "dim_mult",
     "layers_per_block",
     "num_attention_heads",
+    "patch_size",
     "sample_size",
     "transformer_layers_per_block",
+    "vace_layers",
 }
 """Settings that may be a list, with a number for every level."""
 
@@ -113,7 +141,7 @@ def _refuse(path: Path, config: dict[str, Any], span: Span | None) -> None:
             raise fail("G528", f"`{name}` in {path} {_CODE[name]}", _CURE_TRUST, span)
         if name in LIMITS and value is not None:
             _check_numbers(path, name, value, span)
-    for name in ("block_out_channels", "down_block_types", "up_block_types"):
+    for name in ("block_out_channels", "dim_mult", "down_block_types", "up_block_types"):
         blocks = config.get(name)
         if blocks is not None and not (isinstance(blocks, list) and 0 < len(blocks) <= MAX_BLOCKS):
             message = f"`{name}` in {path} is {_shown(blocks)}"

@@ -64,6 +64,12 @@ CHECKPOINTS = (
     ),
 )
 
+_WAN_SIZES = {1536: "Wan2.1-T2V-1.3B", 3072: "Wan2.2-TI2V-5B", 5120: "Wan2.1-T2V-14B"}
+"""Published checkpoints by the width of their transformer."""
+_WAN = (
+    "It is one of Wan's networks, without tokenizer and configuration; name a folder in diffusers' "
+    'format or a hub id, such as `model "Wan-AI/{checkpoint}-Diffusers"`.'
+)
 _USE_SD = "Use a checkpoint of Stable Diffusion 1.x, 2.x or XL."
 _REFINER = "The refiner is not supported; use the base model."
 _LORA = "Load it with a checkpoint: `--lora {path}`."
@@ -82,6 +88,13 @@ _OTHERS = (
     (r"edm_mean$", "a Playground 2.5 checkpoint, whose noise schedule is EDM", _USE_SD),
     (r"conditioner\.embedders\.0\.model\.", "Stable Diffusion XL's refiner", _REFINER),
     (r"(clip_txt_mapper|down_blocks\.\d+\.\d+\.channelwise)\.", "a Stable Cascade file", _USE_SD),
+    (
+        r"(model\.diffusion_model\.)?blocks\.\d+\.(attn1\.to_q|self_attn\.q)\.",
+        "a transformer of Wan alone",
+        _WAN,
+    ),
+    (r"(encoder\.downsamples|decoder\.upsamples)\.\d+\.", "a VAE of Wan alone", _WAN),
+    (r"(encoder\.block\.0\.layer\.0\.SelfAttention|blocks\.0\.attn\.q)\.", "a T5 encoder", _PART),
     (
         r"(model\.diffusion_model\.)?(blocks|layers|transformer_blocks)\.\d+\.",
         "a diffusion transformer",
@@ -121,5 +134,19 @@ def identify(header: WeightsHeader) -> CheckpointKind | OtherFile:
 def _other(header: WeightsHeader) -> OtherFile | None:
     for pattern, name, cure in _OTHERS:
         if any(re.match(pattern, tensor) for tensor in header.shapes):
-            return OtherFile(name, cure.replace("{path}", str(header.path)))
+            known = {"{path}": str(header.path), "{checkpoint}": _wan_checkpoint(header)}
+            for word, value in known.items():
+                cure = cure.replace(word, value)
+            return OtherFile(name, cure)
     return None
+
+
+def _wan_checkpoint(header: WeightsHeader) -> str:
+    """Return the name of the published checkpoint that a file of Wan's is most likely of."""
+    if header.has("vace_blocks.", "model.diffusion_model.vace_blocks."):
+        return "Wan2.1-VACE-14B"
+    embeddings = (
+        shape for name, shape in header.shapes.items() if name.endswith("patch_embedding.weight")
+    )
+    width = next((shape[0] for shape in embeddings if shape), 1536)
+    return _WAN_SIZES.get(width, "Wan2.1-T2V-1.3B")

@@ -21,12 +21,22 @@ _WEIGHT = re.compile(
 """A tensor that belongs to a module; its scale (``alpha``) and the like do not count."""
 _INPUT = re.compile(r"[._](?:lora_A(?:\.\w+)?|lora_down|(?:lora|lora_linear_layer)\.down)\.weight$")
 """The matrix from the module's input to the rank: ``[rank, width, …]``."""
+_WAN = (
+    r"((transformer(_2)?|diffusion_model|base_model\.model)\.|lora_unet_)?"
+    r"((vace_)?blocks[._](?P<block>\d+)[._](attn[12]|self_attn|cross_attn|ffn)|"
+    r"(condition_embedder|time_projection|time_embedding|text_embedding|head|proj_out)[._])"
+)
+"""How the modules of Wan's transformers begin, in files of diffusers, Wan and musubi-tuner."""
 _PARTS = (
     (r"(lora_te2_|text_encoder_2\.)", "text encoder 2"),
     (r"(lora_te1?_|text_encoder\.)", "text encoder"),
+    (_WAN, "transformer"),
     (r"", "UNet"),
 )
-_TRANSFORMER = re.compile(r"(double_blocks|single_blocks|single_transformer_blocks|joint_blocks)")
+_TRANSFORMER = re.compile(
+    r".*(double_blocks|single_blocks|single_transformer_blocks|joint_blocks)|"
+    r"(transformer\.|diffusion_model\.|lora_unet_)?(transformer_blocks|blocks|layers)[._]\d+[._]"
+)
 _KINDS = {768: "1.x", 1024: "2.x", 2048: "XL"}
 """Widths of text embeddings, and the kind of Stable Diffusion that has them."""
 
@@ -63,6 +73,31 @@ class LoraFile:
                 return shape[1]
         return None
 
+    @property
+    def is_wan(self) -> bool:
+        """Whether it is for Wan's transformers."""
+        return self.blocks > 0
+
+    @property
+    def is_transformer(self) -> bool:
+        """Whether it is for a diffusion transformer."""
+        return self.is_wan or any(map(_TRANSFORMER.match, self.modules))
+
+    @property
+    def blocks(self) -> int:
+        """The number of transformer blocks of the Wan model that it was trained on, at least."""
+        found = filter(None, (re.match(_WAN, module) for module in self.modules))
+        return max((int(one["block"]) + 1 for one in found if one["block"]), default=0)
+
+    @property
+    def width(self) -> int | None:
+        """The width of the Wan transformer that it was trained on; None if it does not tell."""
+        for name, shape in self.header.shapes.items():
+            query = re.search(r"attn[12]\.to_q|(self|cross)_attn[._]q", name)
+            if query and _INPUT.search(name) and len(shape) == 2:
+                return shape[1]
+        return None
+
 
 def read_lora(path: Path) -> LoraFile:
     """Read the header of a LoRA; raises GrainError (G508) if the file is none."""
@@ -85,8 +120,9 @@ def read_lora(path: Path) -> LoraFile:
 
 def check_lora_width(lora: LoraFile, text_width: int) -> None:
     """Raise GrainError (G508) if a LoRA was trained for a UNet of another kind."""
-    if any(map(_TRANSFORMER.search, lora.modules)):
-        message = f"the LoRA {lora.path} does not fit the model: it is for a diffusion transformer"
+    if lora.is_transformer:
+        kind = "Wan, a video transformer" if lora.is_wan else "a diffusion transformer"
+        message = f"the LoRA {lora.path} does not fit the model: it is for {kind}"
         raise fail("G508", message, OTHER_LORA)
     width = lora.text_width
     if width is not None and width != text_width:

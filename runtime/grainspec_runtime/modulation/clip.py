@@ -158,8 +158,7 @@ class ClipAttention(PlannedAttention):
         return _with_plain(query, key, value, last.transpose(0, 1).flatten(1, 2)[None])
 
     def _level_of(self, layer: AttentionLayer, query: Tensor) -> LevelTensors | None:
-        # a remainder makes the count of tokens a frame differ from any plan's
-        return self._level(layer, -(-query.shape[2] // self.frames))
+        return self._level(layer, query.shape[2], self.frames)
 
 
 def _with_plain(query: Tensor, key: Tensor, value: Tensor, last: Tensor) -> Tensor:

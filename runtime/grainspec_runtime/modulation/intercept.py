@@ -6,7 +6,7 @@ A processor of a transformer projects, normalizes and rotates queries and keys, 
 projections, LoRAs, quantized weights and what diffusers changes in a processor need nothing here.
 
 Of the ways to intercept that call, this one leaves a network under ``torch.compile`` in one graph
-(a ``TorchFunctionMode`` around scaled_dot_product_attention breaks it at every layer), costs nothing
+(a ``TorchFunctionMode`` around scaled_dot_product_attention breaks it at every layer), has no cost
 that can be measured, works with any attention backend of the user, and is local to the layer.
 """
 

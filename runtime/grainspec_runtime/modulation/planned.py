@@ -140,16 +140,16 @@ class PlannedAttention(ABC):
         """Whether the next attention is recorded."""
         return self.recorder is not None
 
-    def _level(self, layer: AttentionLayer, tokens: int) -> LevelTensors | None:
-        """Return the plan's level for a layer of this many latent tokens a frame.
+    def _level(self, layer: AttentionLayer, tokens: int, frames: int = 1) -> LevelTensors | None:
+        """Return the plan's level for a layer of this many latent tokens in ``frames`` frames.
 
         None if the layer is not modulated. Raises GrainError (G404) if the plan has another number.
         """
         level = None if self._plan is None else self._plan.level(layer.level)
-        if level is not None and level.labels_FN.shape[1] != tokens:
+        if level is not None and level.labels_FN.shape[1] * frames != tokens:
             message = (
                 f"the plan has {level.labels_FN.shape[1]} latent tokens a frame at level "
-                f"{layer.level}, but the layer {layer.name} has {tokens}"
+                f"{layer.level}, but the layer {layer.name} has {tokens / frames:g}"
             )
             raise fail("G404", message, "Compile the plan for this model and frame size.")
         return level

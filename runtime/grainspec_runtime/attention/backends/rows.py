@@ -18,13 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec_runtime.attention.backends.backend import Backend
+from grainspec_runtime.attention.blocks import rows_at_a_time
 from grainspec_runtime.attention.call import FEATURES, AttentionCall
 from grainspec_runtime.attention.class_order import NEGATIVE, NEUTRAL, POSITIVE, SOFT
 from grainspec_runtime.attention.columns import column_extremes, pulled_classes
 from grainspec_runtime.attention.partial_result import Partials
-
-BLOCK_ELEMENTS = 1 << 19
-"""Scores held at a time (2 MiB in float32): small enough for a CPU's cache."""
 
 Run = tuple[int, int, int]
 """Label, start and end of a run of equal labels."""
@@ -60,15 +58,15 @@ class _Entry:
 
     def blocks(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Runs of rows whose scores may be held at a time."""
-        block = max(16, BLOCK_ELEMENTS // len(self.key_order))
+        block = rows_at_a_time(self.key_order.device, len(self.key_order))
         for first in range(start, end, block):
             yield first, min(first + block, end)
 
     def buffer(self, query: Tensor) -> Tensor:
         """Room for the scores of a block, float32."""
         keys = len(self.key_order)
-        rows = min(max(16, BLOCK_ELEMENTS // keys), len(self.query_order))
-        return query.new_empty(rows, keys).float()
+        rows = min(rows_at_a_time(query.device, keys), len(self.query_order))
+        return query.new_empty(rows, keys, dtype=torch.float32)
 
 
 def run(call: AttentionCall) -> Tensor:

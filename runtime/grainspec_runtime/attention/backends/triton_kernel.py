@@ -207,26 +207,12 @@ def modulated_kernel(
                 soft_nd, soft_shift_n, soft_mass_n, WIDTH, D,
             )  # fmt: skip
     if PARTIALS:
-        some_n = low_n < HUGE
-        largest_n = tl.where(some_n, high_n * scale * LN_2, float("-inf"))
-        smallest_n = tl.where(some_n, low_n * scale * LN_2, float("inf"))
+        modulated_n = low_n < HUGE
+        largest_n = tl.where(modulated_n, high_n * scale * LN_2, float("-inf"))
+        smallest_n = tl.where(modulated_n, low_n * scale * LN_2, float("inf"))
         tl.store(Largest + rows_n, largest_n, mask=real_n)
         tl.store(Smallest + rows_n, smallest_n, mask=real_n)
-    if NEUTRAL:
-        zero_n = tl.zeros([BLOCK_N], tl.float32)
-        neutral_factor_n = zero_n + scale
-        neutral_top_n, neutral_shift_n, _, neutral_mass_n, neutral_nd = _visit(
-            q_nd, K, V, k_m, v_m, KeyOrder, tl.load(Ends + 2), tl.load(Ends + 3),
-            neutral_factor_n, zero_n, WIDTH, D, BLOCK_N, BLOCK_M, PRECISION, STAGES,
-        )  # fmt: skip
-        if PARTIALS:
-            _store_part(
-                Out, LogSums, (3 if SOFT else 2) * all_rows, rows_n, real_n,
-                neutral_nd, neutral_shift_n, neutral_mass_n, WIDTH, D,
-            )  # fmt: skip
     if not PARTIALS:
-        if NEUTRAL:  # what scores are subtracted from, where none is modulated
-            high_n = tl.where(low_n < HUGE, high_n, neutral_top_n)
         up_n = up_factor_n * (up_top_n - high_n)
         up_n -= tl.fma(up_top_n, up_factor_n, -up_shift_n)
         up_n = tl.where(up_mass_n > 0, up_n, -HUGE)
@@ -240,27 +226,43 @@ def modulated_kernel(
                 high_n, scale,
             )  # fmt: skip
             larger_n = tl.maximum(larger_n, soft_n)
-        if NEUTRAL:
-            neutral_n = _level(
-                neutral_top_n, neutral_shift_n, neutral_mass_n, neutral_factor_n, zero_n, zero_n,
-                high_n, scale,
-            )  # fmt: skip
-            larger_n = tl.maximum(larger_n, neutral_n)
         up_n = tl.exp2(up_n - larger_n)
         down_n = tl.exp2(down_n - larger_n)
         mass_n = up_n * up_mass_n + down_n * down_mass_n
         if SOFT:
             soft_n = tl.exp2(soft_n - larger_n)
             mass_n += soft_n * soft_mass_n
-        if NEUTRAL:
-            neutral_n = tl.exp2(neutral_n - larger_n)
-            mass_n += neutral_n * neutral_mass_n
-        mass_n = tl.where(mass_n > 0, mass_n, 1.0)  # without a key the output is 0
-        out_nd = up_nd * (up_n / mass_n)[:, None] + down_nd * (down_n / mass_n)[:, None]
+        some_n = tl.where(mass_n > 0, mass_n, 1.0)  # without a key the output is 0
+        out_nd = up_nd * (up_n / some_n)[:, None] + down_nd * (down_n / some_n)[:, None]
         if SOFT:
-            out_nd += soft_nd * (soft_n / mass_n)[:, None]
-        if NEUTRAL:
-            out_nd += neutral_nd * (neutral_n / mass_n)[:, None]
+            out_nd += soft_nd * (soft_n / some_n)[:, None]
+    if NEUTRAL:  # after the others are one, so that no third output needs registers
+        zero_n = tl.zeros([BLOCK_N], tl.float32)
+        neutral_factor_n = zero_n + scale
+        neutral_top_n, neutral_shift_n, _, neutral_mass_n, neutral_nd = _visit(
+            q_nd, K, V, k_m, v_m, KeyOrder, tl.load(Ends + 2), tl.load(Ends + 3),
+            neutral_factor_n, zero_n, WIDTH, D, BLOCK_N, BLOCK_M, PRECISION, STAGES,
+        )  # fmt: skip
+        if PARTIALS:
+            _store_part(
+                Out, LogSums, (3 if SOFT else 2) * all_rows, rows_n, real_n,
+                neutral_nd, neutral_shift_n, neutral_mass_n, WIDTH, D,
+            )  # fmt: skip
+        else:
+            larger_n = tl.where(mass_n > 0, larger_n, -HUGE)
+            high_n = tl.where(mass_n > 0, high_n, neutral_top_n)
+            neutral_n = _level(
+                neutral_top_n, neutral_shift_n, neutral_mass_n, neutral_factor_n, zero_n, zero_n,
+                high_n, scale,
+            )  # fmt: skip
+            most_n = tl.maximum(larger_n, neutral_n)
+            mass_n *= tl.exp2(larger_n - most_n)
+            neutral_n = tl.exp2(neutral_n - most_n)
+            some_n = mass_n + neutral_n * neutral_mass_n
+            some_n = tl.where(some_n > 0, some_n, 1.0)
+            out_nd = out_nd * (mass_n / some_n)[:, None]
+            out_nd += neutral_nd * (neutral_n / some_n)[:, None]
+    if not PARTIALS:
         columns_d = tl.arange(0, D)
         tl.store(
             Out + (batch * o_b + head * o_h) * 8 + query_n[:, None] * o_n + columns_d[None, :],

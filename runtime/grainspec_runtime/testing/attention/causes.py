@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from grainspec_runtime.testing.attention import column_mistakes, extreme_mistakes
 from grainspec_runtime.testing.attention.definition import (
     Bools,
     Floats,
     Numbers,
     Reading,
-    along_columns,
     attention,
-    modulated_keys,
     over_all_keys,
     positive_pairs,
-    pulled,
     scaled_products,
     soft_negatives,
     softmax,
@@ -81,53 +79,7 @@ def _wrapped(x: Numbers) -> Numbers:
     return replace(x, query_labels_BN=x.query_labels_BN & 255, key_labels_BM=x.key_labels_BM & 255)
 
 
-# --- extremes -------------------------------------------------------------------------------------
-
-
-def _masked(scores: Floats, mask: Bools) -> tuple[Floats, Floats]:
-    """The extremes over the keys of a mask; those of all keys where it has none."""
-    largest, smallest = over_all_keys(scores, mask)
-    mask = mask & ~np.isnan(scores)
-    none = ~mask.any(-1, keepdims=True)
-    of_mask = np.where(mask, scores, -np.inf).max(-1, keepdims=True)
-    least = np.where(mask, scores, np.inf).min(-1, keepdims=True)
-    return np.where(none, largest, of_mask), np.where(none, smallest, least)
-
-
-def _over_positives(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    return _masked(scores, positive)
-
-
-def _over_own_sign(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    return _masked(scores, positive)[0], _masked(scores, ~positive)[1]
-
-
-def _swapped(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    largest, smallest = over_all_keys(scores, positive)
-    return smallest, largest
-
-
-def _with_zero(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    largest, smallest = over_all_keys(scores, positive)
-    return np.maximum(largest, 0), np.minimum(smallest, 0)
-
-
-def _largest_of_magnitude(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    largest = np.fmax.reduce(np.abs(scores), -1, keepdims=True)
-    return largest, -largest
-
-
-def _over_rows(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    return _over(scores, (-2, -1))
-
-
-def _over_heads(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    return _over(scores, (1, -1))
-
-
-def _over(scores: Floats, axes: tuple[int, int]) -> tuple[Floats, Floats]:
-    largest, smallest = np.fmax.reduce, np.fmin.reduce
-    return largest(scores, axes, keepdims=True), smallest(scores, axes, keepdims=True)
+# --- blocks of keys -------------------------------------------------------------------------------
 
 
 def _over_first(block: int) -> Cause:
@@ -198,58 +150,6 @@ def _cut(block: int) -> Cause:
     return Cause(change)
 
 
-# --- neutral and masked keys ----------------------------------------------------------------------
-
-
-def _neutral_counted(x: Numbers) -> Bools:
-    return ~x.masked_K[x.key_labels_BM]
-
-
-def _masked_counted(x: Numbers) -> Bools:
-    return ~(x.neutral_K & ~x.masked_K)[x.key_labels_BM]
-
-
-# --- columns --------------------------------------------------------------------------------------
-
-
-def _columns_swapped(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
-    ends = moved.min(-2, keepdims=True), moved.max(-2, keepdims=True)
-    return pulled(moved, ends, positive, x, modulated_keys(x))
-
-
-def _columns_of_scores(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
-    ends = scores.max(-2, keepdims=True), scores.min(-2, keepdims=True)
-    return pulled(moved, ends, positive, x, modulated_keys(x))
-
-
-def _columns_of_heads(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
-    ends = moved.max((1, -2), keepdims=True), moved.min((1, -2), keepdims=True)
-    return pulled(moved, ends, positive, x, modulated_keys(x))
-
-
-def _columns_of_modulated_rows(
-    moved: Floats, scores: Floats, positive: Bools, x: Numbers
-) -> Floats:
-    rows = (x.attract_BN + x.repel_BN > 0)[:, None, :, None]
-    ends = (
-        np.where(rows, moved, -np.inf).max(-2, keepdims=True),
-        np.where(rows, moved, np.inf).min(-2, keepdims=True),
-    )
-    return pulled(moved, ends, positive, x, modulated_keys(x))
-
-
-def _columns_in_modulated_rows(
-    moved: Floats, scores: Floats, positive: Bools, x: Numbers
-) -> Floats:
-    rows = (x.attract_BN + x.repel_BN > 0)[:, None, :, None]
-    return np.where(rows, along_columns(moved, scores, positive, x), moved)
-
-
-def _columns_of_neutral_keys(moved: Floats, scores: Floats, positive: Bools, x: Numbers) -> Floats:
-    ends = moved.max(-2, keepdims=True), moved.min(-2, keepdims=True)
-    return pulled(moved, ends, positive, x, ~x.masked_K[x.key_labels_BM])
-
-
 # --- other steps ----------------------------------------------------------------------------------
 
 
@@ -301,13 +201,15 @@ CAUSES: dict[str, Cause] = {
     "`attract` is used for negative pairs, too": _with(repel_BN=lambda x: x.attract_BN),
     "`repel` is used for positive pairs, too": _with(attract_BN=lambda x: x.repel_BN),
     "positive and negative pairs are swapped": _read(positive=lambda x: ~positive_pairs(x)),
-    "the largest and the smallest score are swapped": _read(extremes=_swapped),
-    "extremes are taken over positive keys only": _read(extremes=_over_positives),
-    "extremes are taken over keys of the same sign only": _read(extremes=_over_own_sign),
-    "extremes include 0, the score of padding": _read(extremes=_with_zero),
-    "extremes are ± the largest magnitude": _read(extremes=_largest_of_magnitude),
-    "extremes are taken over all rows": _read(extremes=_over_rows),
-    "extremes are taken over all heads": _read(extremes=_over_heads),
+    "the largest and the smallest score are swapped": _read(extremes=extreme_mistakes.ends_swapped),
+    "extremes are taken over positive keys only": _read(extremes=extreme_mistakes.over_positives),
+    "extremes are taken over keys of the same sign only": _read(
+        extremes=extreme_mistakes.over_own_sign
+    ),
+    "extremes include 0, the score of padding": _read(extremes=extreme_mistakes.with_zero),
+    "extremes are ± the largest magnitude": _read(extremes=extreme_mistakes.largest_of_magnitude),
+    "extremes are taken over all rows": _read(extremes=extreme_mistakes.over_rows),
+    "extremes are taken over all heads": _read(extremes=extreme_mistakes.over_heads),
     **{f"extremes are those of the first {block} keys": _over_first(block) for block in BLOCKS},
     **{
         f"extremes are those of a block of {block} keys, not of the row": _over_block(block)
@@ -350,23 +252,29 @@ CAUSES: dict[str, Cause] = {
     "all keys are taken for soft ones": Cause(_all_soft),
     "neutral keys are modulated like all others": _with(neutral_K=lambda x: x.neutral_K & False),
     "neutral keys are left out": _with(masked_K=lambda x: x.masked_K | x.neutral_K),
-    "neutral keys count for the extremes": _read(counted=_neutral_counted),
+    "neutral keys count for the extremes": _read(counted=extreme_mistakes.neutral_counted),
     "masked keys are attended to like all others": _with(masked_K=lambda x: x.masked_K & False),
-    "masked keys count for the extremes": _read(counted=_masked_counted),
+    "masked keys count for the extremes": _read(counted=extreme_mistakes.masked_counted),
     "classes that are both neutral and masked are attended to": _with(
         masked_K=lambda x: x.masked_K & ~x.neutral_K
     ),
     "`columns` is ignored": _with(columns_K=lambda x: 0 * x.columns_K),
-    "the largest and the smallest score of a column are swapped": _read(columns=_columns_swapped),
+    "the largest and the smallest score of a column are swapped": _read(
+        columns=column_mistakes.columns_swapped
+    ),
     "the extremes of columns are taken before the pull along rows": _read(
-        columns=_columns_of_scores
+        columns=column_mistakes.columns_of_scores
     ),
-    "the extremes of columns are taken over all heads": _read(columns=_columns_of_heads),
+    "the extremes of columns are taken over all heads": _read(
+        columns=column_mistakes.columns_of_heads
+    ),
     "the extremes of columns are taken over modulated rows only": _read(
-        columns=_columns_of_modulated_rows
+        columns=column_mistakes.columns_of_modulated_rows
     ),
-    "rows of λ⁺ = λ⁻ = 0 are not pulled along columns": _read(columns=_columns_in_modulated_rows),
-    "neutral keys are pulled along columns": _read(columns=_columns_of_neutral_keys),
+    "rows of λ⁺ = λ⁻ = 0 are not pulled along columns": _read(
+        columns=column_mistakes.columns_in_modulated_rows
+    ),
+    "neutral keys are pulled along columns": _read(columns=column_mistakes.columns_of_neutral_keys),
     "the modulation is applied twice": _read(strengths=_twice),
     **{f"keys beyond a multiple of {block} are dropped": _cut(block) for block in reversed(BLOCKS)},
     **{

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.settings import ProcessName
-from grainspec.model.spec import EditSpec
+from grainspec.model.spec import EditSpec, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Checkpoint, Family, MemoryEstimates
@@ -60,7 +60,9 @@ class StableDiffusionUNets:
 
         return describe(model, embeddings, self.parts[model.pipeline], outlined=outlined)
 
-    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+    def review(
+        self, model: ModelFolder, loras: Sequence[Lora] = (), sampler: Sampler | None = None
+    ) -> Sequence[Diagnostic]:
         """Check a checkpoint and LoRAs by their files; return the warnings."""
         from grainspec_runtime.backbones.families.sd_unet.review import review
 

@@ -38,6 +38,8 @@ class UNetMemory:
     itemsize: int
     vae_itemsize: int
     vae_batch: int = VAE_BATCH
+    half: str = "float16"
+    released: tuple[str, ...] = ()
 
     @classmethod
     def of_folder(
@@ -52,6 +54,11 @@ class UNetMemory:
         counts = _counts(model, sizes)
         parts = {part: size * counts[part] for part, size in sizes.items()}
         return cls(unet, vae, parts, itemsize, vae_itemsize)
+
+    @property
+    def cpu_peaks(self) -> Mapping[str, float]:
+        """The peak on a CPU: convolutions need as much again for their own copies."""
+        return {"text": 2.0, "denoiser": 2.0, "vae": 2.0}
 
     @property
     def pixels_per_latent(self) -> int:
@@ -72,6 +79,10 @@ class UNetMemory:
     def denoiser_weights(self) -> int:
         """Bytes of the UNet's weights."""
         return self.parts["unet"]
+
+    def denoiser_group(self) -> int:
+        """Bytes of the UNet's weights, which is not offloaded by groups."""
+        return self.denoiser_weights()
 
     def denoiser_frame(self, *, passes: int, height: int, width: int) -> int:
         """Bytes of the UNet's activations for one frame; sizes in pixels."""
@@ -109,6 +120,10 @@ class UNetMemory:
         finest, *coarser = self.vae["block_out_channels"]
         channels: int = finest + 3 * max(finest, *coarser[:1])
         return height * width * channels * self.vae_itemsize
+
+    def clip_frame(self, *, height: int, width: int) -> int:
+        """Return 0: decoded frames leave the device at once."""
+        return 0
 
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
         """Bytes of the source's queries and keys for one frame; its other features are small."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.settings import ProcessName
-from grainspec.model.spec import EditSpec
+from grainspec.model.spec import EditSpec, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import (
@@ -68,11 +68,13 @@ class WanTransformers:
 
         return describe(model, embeddings, present_parts(self, model), outlined=outlined)
 
-    def review(self, model: ModelFolder, loras: Sequence[Lora] = ()) -> Sequence[Diagnostic]:
+    def review(
+        self, model: ModelFolder, loras: Sequence[Lora] = (), sampler: Sampler | None = None
+    ) -> Sequence[Diagnostic]:
         """Check a checkpoint and LoRAs by their files; return the warnings."""
         from grainspec_runtime.backbones.families.wan.review import review
 
-        return review(model, present_parts(self, model), loras)
+        return review(model, present_parts(self, model), loras, sampler)
 
     def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on."""
@@ -101,8 +103,9 @@ class WanTransformers:
     def owns(self, pipe: object) -> bool:
         """Return whether a pipeline's denoiser is one of Wan's transformers."""
         kinds = {part["transformer"] for part in self.parts.values()}
-        transformer = getattr(pipe, "transformer", None) or getattr(pipe, "transformer_2", None)
-        return any(kind.__name__ in kinds for kind in type(transformer).__mro__)
+        networks = (getattr(pipe, part, None) for part in ("transformer", "transformer_2"))
+        plain = (getattr(network, "_orig_mod", network) for network in networks)  # not compiled
+        return any(kind.__name__ in kinds for network in plain for kind in type(network).__mro__)
 
     def apply(
         self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from grainspec.diagnostics import fail
@@ -10,8 +11,7 @@ _WHY = {
     "pyramid_attention_broadcast": "it repeats the attention of an earlier step",
     "text_kv_cache": "it tells prompts apart by their place in memory",
 }
-"""Why a cache does not go with a plan, by the module of its hooks, where it is a reason of its
-own."""
+"""Why a cache does not go with a plan, by the module of diffusers, where it is a reason of its own."""
 
 _REPEATS = "it repeats what earlier steps computed, where the plan had other strengths"
 
@@ -23,27 +23,31 @@ def check_cache(transformer: Any, part: str) -> None:
     layers that they run, and not by the plan: its strengths change with every step, and at its end
     all at once.
     """
+    cure = f"Disable it: `pipe.{part}.disable_cache()`."
+    cache = getattr(transformer, "_cache_config", None)
+    if cache is None:  # or by the function `apply_…` of its module
+        cure = f"Load the {part} again, without it."
+        cache = next(filter(_is_cache, _hooks(transformer)), None)
+    if cache is not None:
+        why = _WHY.get(type(cache).__module__.rpartition(".")[2], _REPEATS)
+        name = type(cache).__name__
+        message = (
+            f"the pipeline's {part} has a cache ({name}), which does not go with a plan: {why}"
+        )
+        raise fail("G550", message, cure)
+
+
+def _hooks(transformer: Any) -> Iterator[Any]:
     for module in transformer.modules():
         registry = getattr(module, "_diffusers_hook", None)
-        for hook in registry.hooks.values() if registry else ():
-            if (kind := _cache_of(hook)) is None:
-                continue
-            name = type(getattr(transformer, "_cache_config", None) or hook).__name__
-            message = (
-                f"the pipeline's {part} has a cache ({name}), which does not go with a plan: "
-                f"{_WHY.get(kind, _REPEATS)}"
-            )
-            cure = f"Disable it: `pipe.{part}.disable_cache()`."
-            if getattr(transformer, "_cache_config", None) is None:  # by `apply_…` of its module
-                cure = f"Load the {part} again, without it."
-            raise fail("G550", message, cure)
+        yield from registry.hooks.values() if registry else ()
 
 
-def _cache_of(hook: Any) -> str | None:
-    """Return the module of a cache's hook; None for other hooks, such as offloading's."""
+def _is_cache(hook: Any) -> bool:
+    """Return whether a hook is a cache's; others are those of offloading, for example."""
     package, _, name = type(hook).__module__.rpartition(".")
     is_cache = name.endswith("_cache") or name == "pyramid_attention_broadcast"
-    return name if is_cache and package == "diffusers.hooks" else None
+    return is_cache and package == "diffusers.hooks"
 
 
 def check_parallel(transformer: Any, part: str) -> None:

@@ -99,6 +99,12 @@ class WanConfigs:
         return self.index.get("_class_name") == "WanVACEPipeline"
 
     @property
+    def control_layers(self) -> list[int]:
+        """The transformer blocks that VACE's control blocks add to; none without VACE."""
+        layers = numbers_in(self.transformer, "vace_layers") or [*range(0, 40, 5)]
+        return layers if self.is_vace else []
+
+    @property
     def gets_image(self) -> bool:
         """Whether the transformer gets the latents of an image, and its mask, as more channels."""
         is_image = self.index.get("_class_name") == "WanImageToVideoPipeline"

@@ -43,19 +43,26 @@ def _error(model: ModelFolder, code: str, message: str, cure: str) -> GrainError
 
 
 def _numbers(configs: WanConfigs) -> Iterator[Fault]:
-    """Check values that the sizes below are computed from."""
-    for name, vae in (("scale_factor_spatial", 8), ("scale_factor_temporal", 4)):
-        if number_in(configs.vae, name, vae) < 1:
-            yield "G528", f"the VAE has `{name}` 0", _PUBLISHED
+    """Check values that others are computed from."""
     for part, config in configs.experts.items():
-        if len(numbers_in(config, "patch_size") or (1, 2, 2)) != 3:
-            sizes = config["patch_size"]
-            yield "G528", f"the {part} has `patch_size` {sizes}; it must be three numbers", _BASE
-        if min(*(numbers_in(config, "patch_size") or (1, 2, 2)), width_of_head(config)) < 1:
-            yield "G528", f"the {part} has a `patch_size` or heads of size 0", _BASE
-    scheduler = configs.scheduler
+        patch = config.get("patch_size")
+        if patch is not None and not (isinstance(patch, list) and len(patch) == 3 and min(patch)):
+            yield "G528", f"the {part} has `patch_size` {patch}", "Write three numbers from 1."
+    sized = {**configs.parts, "scheduler": configs.scheduler}
+    for part, names in _AT_LEAST_ONE.items():
+        for name in names:
+            value = sized.get(part, {}).get(name)
+            if value is not None and not (_is_number(value) and value >= 1):
+                yield "G528", f"the {part} has `{name}` {value}", "Write a number from 1."
+    halvings = configs.vae.get("temperal_downsample", [])
+    if not isinstance(halvings, list):
+        yield "G528", f"the VAE has `temperal_downsample` {halvings}", "It must be a list."
+    for name in ("latents_mean", "latents_std"):
+        values = configs.vae.get(name, [])
+        if not isinstance(values, list) or not all(map(_is_number, values)):
+            yield "G528", f"the VAE's `{name}` is not a list of numbers", _PUBLISHED
     for name in ("flow_shift", "shift"):
-        shift = scheduler.get(name, 1.0)
+        shift = configs.scheduler.get(name, 1.0)
         if not _is_number(shift) or not 0 < shift <= _MAX_SHIFT:
             message = f"the scheduler has `{name}` {shift!r}"
             yield "G528", message, f"It must be a number above 0, up to {_MAX_SHIFT}."
@@ -64,16 +71,19 @@ def _numbers(configs: WanConfigs) -> Iterator[Fault]:
         yield "G528", f"model_index.json has `boundary_ratio` {ratio!r}", "Write one from 0 to 1."
 
 
+_SIZES = ("num_attention_heads", "attention_head_dim", "num_layers", "in_channels", "ffn_dim")
+_AT_LEAST_ONE = {
+    "transformer": _SIZES,
+    "transformer_2": _SIZES,
+    "vae": ("scale_factor_spatial", "scale_factor_temporal", "z_dim", "patch_size"),
+    "scheduler": ("num_train_timesteps",),
+}
+"""Settings that must not be 0, nor a list."""
 _MAX_SHIFT = 1000
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def width_of_head(transformer: Config) -> int:
-    """Return the channels of an attention head."""
-    return number_in(transformer, "attention_head_dim", 128)
 
 
 def _architecture(configs: WanConfigs) -> Iterator[Fault]:
@@ -188,7 +198,7 @@ def _latents(configs: WanConfigs) -> Iterator[Fault]:
         message = f"the VAE has {name}, but one latent frame stands for {times} frames"
         yield "G507", message, _PUBLISHED
     for name in ("latents_mean", "latents_std"):
-        if vae.get(name) is not None and len(vae[name]) != channels:
+        if vae.get(name) and len(vae[name]) != channels:
             message = f"the VAE has {channels} channels, and {len(vae[name])} numbers in `{name}`"
             yield "G507", message, _PUBLISHED
     inputs = _value(configs.transformer, "in_channels")
@@ -230,7 +240,7 @@ def _vace(configs: WanConfigs) -> Iterator[Fault]:
     if inputs != expected:
         message = f"its control blocks expect {inputs} channels; a control has {expected}"
         yield "G507", message, _PUBLISHED
-    places = numbers_in(configs.transformer, "vace_layers") or [*range(0, 40, 5)]
+    places = configs.control_layers
     if 0 not in places or max(places) >= configs.layers:
         message = f"`vace_layers` is {places}, and the transformer has {configs.layers} layers"
         yield "G507", message, _PUBLISHED

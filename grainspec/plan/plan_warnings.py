@@ -1,0 +1,117 @@
+"""Warnings about a plan: regions that vanish or change too fast, and when modulation ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.numbers import first_steps, percent_text
+from grainspec.model.spec import EditSpec
+from grainspec.plan.backbone import Backbone
+from grainspec.plan.mask_plan import MaskPlan, class_counts
+from grainspec.plan.tokens import centre_bits
+from grainspec.regions.layout import Layout
+
+_MISSED = 0.25
+"""The share of a region's latent tokens that may be on other frames of a latent frame only."""
+
+_AWAY = 0.1
+"""How far the noise level at which modulation ends may be from that of evenly spaced ones."""
+
+
+def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
+    """Warn (G401) about regions that have no latent token at some level."""
+    findings = []
+    in_frame = [
+        int(np.bitwise_or.reduce(layout.bits_FHW[list(group)], axis=None)) for group in plan.groups
+    ]
+    tokens_FE = {  # latent tokens of every edit on every frame, at the modulated levels
+        level.index: class_counts(level.labels_FHW, len(plan.members_CE)) @ plan.members_CE
+        for level in plan.levels
+        if level.modulated
+    }
+    for index, edit in enumerate(spec.claims):
+        present = [frame for frame, bits in enumerate(in_frame) if bits >> index & 1]
+        lost = [level for level, count in tokens_FE.items() if not count[present, index].any()]
+        if lost:
+            named = ", ".join(map(str, lost))
+            message = f"`{edit.region}` is too small for level{'s' * (len(lost) > 1)} {named}"
+            rows, columns = plan.levels[lost[0]].labels_FHW.shape[1:]
+            cure = (
+                f"No latent token of its {columns}x{rows} grid is in the region. "
+                "`attention { resize any }` keeps small regions."
+            )
+            findings.append(Diagnostic("G401", message, cure, edit.span_of("region")))
+    return findings
+
+
+def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnostic]:
+    """Warn (G418) about regions that change within latent frames of several frames.
+
+    The rule `nearest` looks at one of the frames. A region is warned about if more than a quarter
+    of the latent tokens that it has on some frame of a latent frame are not among those.
+    """
+    groups = [group for group in plan.groups if len(group) > 1]
+    levels = [level for level in plan.levels if level.modulated]
+    if plan.attention.resize != "nearest" or not groups or not levels:
+        return
+    grid = levels[0].labels_FHW.shape[1], levels[0].labels_FHW.shape[2]
+    worst: dict[int, tuple[float, int, int, range]] = {}
+    for group in groups:
+        bits = centre_bits(layout.bits_FHW[group.start : group.stop], grid)
+        some, looked_at = np.bitwise_or.reduce(bits, axis=0), bits[len(group) // 2]
+        for index in range(len(spec.claims)):
+            one = bits.dtype.type(1) << bits.dtype.type(index)
+            all_ = int(np.count_nonzero(some & one))
+            missed = all_ - int(np.count_nonzero(looked_at & one))
+            share = missed / max(all_, 1)
+            if share > max(_MISSED, worst.get(index, (0.0,))[0]):
+                worst[index] = share, missed, all_, group
+    for index, (_, missed, all_, group) in sorted(worst.items()):
+        claim = spec.claims[index]
+        frames = [plan.frames[frame] for frame in group]
+        message = (
+            f"`{claim.region}` changes within a latent frame: of its {all_} latent tokens on the "
+            f"frames {frames[0]} to {frames[-1]}, {missed} are left out"
+        )
+        cure = (
+            f"`resize nearest` looks at frame {frames[len(group) // 2]} only. "
+            "`attention { resize any }` takes the tokens of all of them, `resize area` those that "
+            "the region fills by half."
+        )
+        yield Diagnostic("G418", message, cure, claim.span_of("region"))
+
+
+def early_end(spec: EditSpec, backbone: Backbone) -> Iterator[Diagnostic]:
+    """Warn (G417) about a share `until` that ends at another noise level than it seems to.
+
+    Only of flow-matching models, whose steps are unevenly spaced in σ, and only if the spec gives
+    `until` and no `until_timestep`.
+    """
+    attention, sampler = spec.attention, spec.sampler
+    if backbone.noise != "flow" or not attention.until or attention.until == 1:
+        return
+    if attention.until_timestep is not None:
+        return
+    times = backbone.timesteps(sampler.steps, sampler.method)
+    if sampler.process != "invert_and_sample":  # FlowEdit is the default of flow-matching models
+        times = times[first_steps(sampler.skip, sampler.steps) :]
+    count = first_steps(attention.until, len(times))
+    if not 0 < count < len(times):
+        return
+    sigmas = [time / backbone.training_steps for time in times]
+    even = sigmas[0] * (1 - count / len(times))
+    if abs(sigmas[count] - even) <= _AWAY:
+        return
+    message = (
+        f"`until {percent_text(attention.until)}` modulates the noise levels σ {sigmas[0]:.2f} to "
+        f"{sigmas[count - 1]:.2f}: the first {count} of {len(times)} steps"
+    )
+    near, wide = (int(level * backbone.training_steps) for level in (sigmas[count - 1], even))
+    cure = (
+        f"Name the noise level: `until 100%  until_timestep {wide}` modulates down to σ "
+        f"{even:.2f}, `until 100%  until_timestep {near}` as many steps as now."
+    )
+    yield Diagnostic("G417", message, cure, attention.span_of("until"))
