@@ -27,6 +27,15 @@ def as_ranges(numbers: Iterable[int]) -> list[int | str]:
     return short
 
 
+def ranges_text(numbers: Iterable[int]) -> str:
+    """Numbers as the language writes them.
+
+    >>> ranges_text([0, 1, 2, 3, 7, 9])
+    '0..3 7 9'
+    """
+    return " ".join(map(str, as_ranges(numbers)))
+
+
 def without_ranges(items: Any) -> Any:
     """The numbers that :func:`as_ranges` shortened; what is not a range stays as it is.
 

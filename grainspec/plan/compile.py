@@ -103,7 +103,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         *(shared_tokens(spec, edits, backbone) if backbone.exact_tokens else ()),
         *vanishing(spec, layout, plan),
         *changing(spec, layout, plan),
-        *early_end(spec, backbone),
+        *early_end(spec, plan, backbone),
     )
     return Compiled(plan, warnings)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from grainspec.model.layer_numbers import ranges_text
 from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel, class_counts
-from grainspec.plan.step_facts import numbers_text, plan_sigmas, step_facts, steps_text
+from grainspec.plan.step_facts import plan_sigmas, step_facts, steps_text
 
 
 def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _ends(schedule: dict[str, Any]) -> str:
 def _transformers(schedule: dict[str, Any]) -> str:
     """The settings of transformers that are not their defaults."""
     layers, columns = schedule["layers"], schedule["columns"]
-    numbers = layers if layers == "all" else numbers_text(layers)
+    numbers = layers if layers == "all" else ranges_text(layers)
     named = f", layers {numbers}" if layers != "all" else ""
     return named + (f", columns {columns:g}" if columns else "")
 

@@ -84,11 +84,11 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
         yield Diagnostic("G418", message, cure, claim.span_of("region"))
 
 
-def early_end(spec: EditSpec, backbone: Backbone) -> Iterator[Diagnostic]:
+def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diagnostic]:
     """Warn (G417) about a share `until` that ends at another noise level than it seems to.
 
     Only of flow-matching models, whose steps are unevenly spaced in σ, and only if the spec gives
-    `until` and no `until_timestep`.
+    `until` and no `until_timestep`, and `until` is what ends modulation.
     """
     attention, sampler = spec.attention, spec.sampler
     if backbone.noise != "flow" or not attention.until or attention.until == 1:
@@ -99,7 +99,7 @@ def early_end(spec: EditSpec, backbone: Backbone) -> Iterator[Diagnostic]:
     if sampler.process != "invert_and_sample":  # FlowEdit is the default of flow-matching models
         times = times[first_steps(sampler.skip, sampler.steps) :]
     count = first_steps(attention.until, len(times))
-    if not 0 < count < len(times):
+    if not 0 < count < len(times) or times[count] < plan.attention.until_timestep:
         return
     sigmas = [time / backbone.training_steps for time in times]
     even = sigmas[0] * (1 - count / len(times))

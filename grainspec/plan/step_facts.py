@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from grainspec.plan.mask_plan import MaskPlan
@@ -49,20 +48,3 @@ def steps_text(run: Sequence[dict[str, Any]]) -> list[str]:
     title = "steps by noise level σ and timestep t (* modulated; "
     title += "`until_timestep` ends modulation at a t):"
     return [title, *("  ".join(f"{cell:<22}" for cell in row).rstrip() for row in rows)]
-
-
-def numbers_text(numbers: Sequence[int]) -> str:
-    """Ascending whole numbers, with a range for three or more in a row.
-
-    >>> numbers_text([0, 1, 2, 3, 7, 9])
-    '0..3 7 9'
-    """
-    rows = [
-        [number for _, number in row]
-        for _, row in groupby(enumerate(numbers), key=lambda place: place[1] - place[0])
-    ]
-    parts = [
-        [f"{row[0]}..{row[-1]}"] if len(row) > 2 else [str(number) for number in row]
-        for row in rows
-    ]
-    return " ".join(text for part in parts for text in part)

@@ -14,7 +14,7 @@ from lark import Token, Tree
 from grainspec.model.algebra import Box, Polygon
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.expected import limit_text, one_of, range_words
-from grainspec.model.layer_numbers import MAX_LAYER, as_ranges
+from grainspec.model.layer_numbers import MAX_LAYER, ranges_text
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
 from grainspec.model.settings import MAX_LEVEL, Size
 from grainspec.model.shapes import MAX_FRAME, FrameRange, Keyframe, Length, Outline
@@ -145,7 +145,7 @@ def _levels_text(levels: str | tuple[int, ...]) -> str:
 
 
 def _layers_text(layers: str | tuple[int, ...]) -> str:
-    return layers if isinstance(layers, str) else " ".join(map(str, as_ranges(layers)))
+    return layers if isinstance(layers, str) else ranges_text(layers)
 
 
 # --- the kinds -----------------------------------------------------------------------------------

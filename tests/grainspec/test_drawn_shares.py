@@ -113,7 +113,7 @@ def ties(case: Case) -> bool:
     attention, grid = case.plan.attention, case.plan.levels[0].labels_FHW.shape[1:]
     if attention.resize != "area":
         return False
-    cell = case.backbone.pixels_per_latent
+    cell = case.backbone.size_multiple
     for name in case.layout.names:
         for group in case.plan.groups:
             block = case.layout.mask(name)[list(group)].reshape(
@@ -162,6 +162,28 @@ PLANS: Features = {
     "more than eight edits": (0.005, lambda case: len(case.plan.edits) > 8),
     "absent on a frame": (0.2, lambda case: (case.layout.areas() == 0).any()),
     "windows": (0.1, lambda case: case.spec.context),
+    "patches": (0.1, lambda case: case.plan.patch > 1),
+    "flow matching": (0.1, lambda case: case.plan.noise == "flow"),
+    "shares of unevenly spaced steps": (
+        0.02,
+        lambda case: case.plan.noise == "flow" and case.spec.attention.until,
+    ),
+    "neutral padding": (0.05, lambda case: case.plan.neutral_T.any()),
+    "absent padding": (0.05, lambda case: case.plan.masked_T.any()),
+    "padding before the words": (
+        0.03,
+        lambda case: (case.plan.neutral_T | case.plan.masked_T)[0],
+    ),
+    "a first latent frame like the others": (
+        0.01,
+        lambda case: case.plan.first_frames == case.plan.frames_per_latent > 1,
+    ),
+    "a first latent frame of several frames": (
+        0.02,
+        lambda case: 1 < case.plan.first_frames != case.plan.frames_per_latent,
+    ),
+    "some layers": (0.03, lambda case: case.plan.attention.layers != "all"),
+    "columns": (0.02, lambda case: case.plan.attention.columns > 0),
 }
 
 

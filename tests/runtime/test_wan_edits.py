@@ -263,6 +263,42 @@ def test_the_settings_of_an_edit_are_in_its_key(wan_folder: Folders) -> None:
     assert len(pictures) == len(ways)
 
 
+def test_a_study_of_averaged_noises_changes_nothing(wan_folder: Folders) -> None:
+    model = wan_folder("2.1")
+    plain = run(model, "average 2", use_cache=False)
+    studied = run(model, "average 2", use_cache=False, study=True)
+    assert (plain.edited == studied.edited).all()
+    assert studied.study is not None
+    assert np.isfinite(studied.study.maps).all()
+    assert studied.study.maps.max() <= 1 + 1e-5
+
+
+def test_nan_is_found_in_the_expert_that_made_it(wan_folder: Folders) -> None:
+    model = wan_folder("2.2")
+    editor = editor_of(model, use_cache=False)
+    checkpoint = editor.checkpoint(EXAMPLES)
+    assert isinstance(checkpoint, Wan)
+    checkpoint.experts.networks[1].blocks[0].ffn.net[2].weight.data.fill_(float("nan"))
+    layer = "transformer_2.blocks.0.ffn.net.2"
+    found = f"G505: edit step . of 6 .* first in the denoiser's layer {layer}: its weights contain"
+    with pytest.raises(GrainError, match=found):
+        editor.run(edit_of(model), base=EXAMPLES)
+
+
+def test_running_out_of_memory_names_the_stage(
+    wan_folder: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    model = wan_folder("2.1")
+    editor = editor_of(model)
+    checkpoint = editor.checkpoint(EXAMPLES)
+    monkeypatch.setattr(checkpoint.denoiser, "forward", full)
+    with pytest.raises(GrainError, match="G506: out of memory on cpu in the stage “edit”"):
+        editor.run(edit_of(model), base=EXAMPLES)
+
+
 # --- the commands ---
 
 

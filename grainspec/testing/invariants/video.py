@@ -100,8 +100,8 @@ def noise_levels(case: Case) -> None:
     """Of flow-matching models, a share `until` that ends far from its own σ is warned about (G417).
 
     That is further than 0.1 from the σ at which it would end if the steps were evenly spaced in σ.
-    Settings of a profile are not warned about, nor a share beside `until_timestep`, nor other
-    models. This is a property of grainspec's compiler.
+    Settings of a profile are not warned about, nor a share beside `until_timestep`, nor one which
+    does not end modulation, nor other models. This is a property of grainspec's compiler.
     """
     if case.compiler is not compiled or not now_and_then(case, 2):
         return
@@ -132,7 +132,7 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
         times = times[max(skipped, 1 if sampler.skip else 0) :]
     share = float(until or 0)
     count = max(1, int(share * len(times) + 0.5 + 1e-9))
-    if count >= len(times):
+    if count >= len(times) or times[count] < case.spec.modulation.until_timestep:
         return None
     sigmas = [time / backbone.training_steps for time in times]
     even = sigmas[0] - sigmas[0] * count / len(times)

@@ -92,7 +92,7 @@ class Subject:
     @property
     def frames(self) -> int:
         """The number of frames of a clip with three latent frames."""
-        return 1 + 2 * self.backbone.frames_per_latent
+        return self.backbone.first_frames + 2 * self.backbone.frames_per_latent
 
     @property
     def latent_frames(self) -> int:
@@ -112,12 +112,12 @@ class Subject:
     @property
     def width(self) -> int:
         """Width of a frame in pixels."""
-        return COLUMNS * self.backbone.pixels_per_latent
+        return COLUMNS * self.backbone.size_multiple
 
     @property
     def height(self) -> int:
         """Height of a frame in pixels."""
-        return ROWS * self.backbone.pixels_per_latent
+        return ROWS * self.backbone.size_multiple
 
     @cached_property
     def clip(self) -> Frames:
@@ -145,9 +145,9 @@ class Subject:
 
     @cached_property
     def layout(self) -> Layout:
-        """Every latent pixel of every frame is drawn to be in one region, in both, or in none."""
+        """Every latent token of every frame is drawn to be in one region, in both, or in none."""
         random = np.random.default_rng(self.seed)
-        unit = self.backbone.pixels_per_latent
+        unit = self.backbone.size_multiple
         shape = (self.frames, ROWS, COLUMNS)
         cells = {name: random.random(shape) < 0.5 for name in ("left", "right")}
         return Layout.of(
