@@ -89,11 +89,12 @@ def labels(subject: Subject) -> None:
 
 
 def _one_of_each(seen: dict[AttentionLayer, Received]) -> Iterator[tuple[AttentionLayer, Received]]:
-    """A layer of each level and kind."""
-    known: set[tuple[int, str]] = set()
+    """A layer of each level and kind; of transformers, one of block 0 and one of another."""
+    known: set[tuple[int, str, bool]] = set()
     for layer, received in seen.items():
-        if layer.kind != "joint" and (layer.level, layer.kind) not in known:
-            known.add((layer.level, layer.kind))
+        key = (layer.level, layer.kind, bool(layer.block))
+        if layer.kind != "joint" and key not in known:
+            known.add(key)
             yield layer, received
 
 
