@@ -9,7 +9,7 @@ A prompt is short, so a block of queries takes a few microseconds, and most of t
 waiting. As many programs run as the GPU has multiprocessors, and each takes one block after the
 other: while two groups of warps attend, 64 queries each, a third copies the tiles of what comes
 next, and the next queries are on their way. What a block needs of each tile is worked out before,
-by :func:`plan_kernel`.
+by :mod:`.hopper_text_plan`.
 
 Dimensions: n queries of a tile, m keys of a tile, d head size, T tiles.
 """
@@ -25,7 +25,6 @@ from functools import cache
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
@@ -47,6 +46,8 @@ from grainspec_runtime.attention.backends.hopper_kernel import (
     shared,
     store,
 )
+from grainspec_runtime.attention.backends.hopper_text_plan import plan_of
+from grainspec_runtime.attention.backends.hopper_text_tiles import extremes, weights
 from grainspec_runtime.attention.backends.hopper_tiles import (
     HUGE,
     ROWS,
@@ -57,62 +58,6 @@ from grainspec_runtime.attention.backends.hopper_tiles import (
 )
 from grainspec_runtime.attention.backends.kernel_inputs import batch_strides_of, strides_of
 from grainspec_runtime.attention.call import AttentionCall
-
-NEGATIVE = gl.constexpr(0)  # the signs of `class_order`
-POSITIVE = gl.constexpr(1)
-SOFT = gl.constexpr(2)
-NEUTRAL = gl.constexpr(3)
-MASKED = gl.constexpr(4)
-MIXED = gl.constexpr(5)  # a tile of several signs, of modulated keys
-PARTLY = gl.constexpr(6)  # and of others
-
-
-@triton.jit(do_not_specialize=["queries_b", "classes_b", "signs_b", "keys"])
-def plan_kernel(
-    Queries, Classes, Signs, Plan, queries_b, classes_b, signs_b, keys,
-    BLOCK: tl.constexpr, TILE: tl.constexpr, TILES: tl.constexpr,
-):  # fmt: skip
-    """For a block of queries: its tiles in order (four bits each), what they are (three bits each:
-    a sign, MIXED or
-    PARTLY), how many there are, and the class.
-
-    Tiles with modulated keys come first. Those of masked keys alone are left out.
-    """
-    block = tl.program_id(0)
-    batch = tl.program_id(1).to(tl.int64)
-    Queries += batch * queries_b + block * BLOCK
-    leader = tl.load(Queries)
-    label = tl.load(Classes + batch * classes_b + tl.maximum(leader, 0)).to(tl.int64)
-    tile_t = tl.arange(0, TILES)
-    place_tm = tile_t[:, None] * TILE + tl.arange(0, TILE)[None, :]
-    Signs += batch * signs_b + label * keys
-    sign_tm = tl.load(Signs + place_tm, mask=place_tm < keys, other=4).to(tl.int32)
-    least_t = tl.min(sign_tm, 1)
-    most_t = tl.max(sign_tm, 1)
-    kind_t = tl.where(least_t == most_t, least_t, tl.where(most_t < 3, 5, 6))
-    kind_t = tl.where(leader < 0, 4, kind_t)  # past the last query: nothing to do
-    kinds = tl.sum(kind_t.to(tl.int64) << (3 * tile_t).to(tl.int64), 0)
-    order = kinds * 0
-    sorted_kinds = kinds * 0
-    count = kinds * 0
-    modulated = kinds * 0
-    for visit in tl.static_range(2):
-        for tile in range(TILES):
-            kind = (kinds >> (3 * tile)) & 7
-            if visit == 0:
-                taken = ((kind != 3) & (kind != 4)).to(tl.int64)
-            else:
-                taken = (kind == 3).to(tl.int64)
-            order += (taken * tile) << (4 * count)
-            sorted_kinds += (taken * kind) << (3 * count)
-            count += taken
-        if visit == 0:
-            modulated = count
-    Plan += (batch * tl.num_programs(0) + block) * 4
-    tl.store(Plan, order)
-    tl.store(Plan + 1, sorted_kinds)
-    tl.store(Plan + 2, modulated + count * 256)
-    tl.store(Plan + 3, label)
 
 
 @gluon.jit
@@ -196,59 +141,6 @@ def _rows_layout(D):
 
 
 @gluon.jit
-def _signs(Signs, first, keys, place_m):
-    return gl.load(Signs + first + place_m, mask=first + place_m < keys, other=4)
-
-
-@gluon.jit
-def _extremes(s_nm, kind, Signs, first, keys, place_m, high_n, low_n):
-    """Of the scores of positive, negative and soft keys."""
-    if kind == PARTLY:
-        sign_m = _signs(Signs, first, keys, place_m)
-        away_1m = gl.where(sign_m < NEUTRAL, 0.0, HUGE)[None, :]
-        high_n = gl.maximum(high_n, gl.max(s_nm - away_1m, 1))
-        low_n = gl.minimum(low_n, gl.min(s_nm + away_1m, 1))
-    else:
-        high_n = gl.maximum(high_n, gl.max(s_nm, 1))
-        low_n = gl.minimum(low_n, gl.min(s_nm, 1))
-    return high_n, low_n
-
-
-@gluon.jit
-def _exponents(s_nm, kind, Signs, first, keys, place_m, rows, soft_share, scale):
-    """Modulated scores less the row's maximum, as powers of two.
-
-    How a key is pulled are two numbers, by its sign: up (1 for a positive key) and down (1 for a
-    negative one, the share for a soft one). So there is nothing to choose for a pair.
-    """
-    high_n, attract_n, repel_n, low_n = rows
-    s_nm -= high_n[:, None]
-    if kind >= MIXED:
-        sign_m = _signs(Signs, first, keys, place_m)
-        up_1m = gl.where(sign_m == POSITIVE, 1.0, 0.0)[None, :]
-        down_m = gl.where(sign_m == NEGATIVE, 1.0, 0.0)
-        down_1m = gl.where(sign_m == SOFT, soft_share, down_m)[None, :]
-        absent_1m = gl.where(sign_m == MASKED, -HUGE, 0.0)[None, :]
-        factor_nm = scale - attract_n[:, None] * up_1m - repel_n[:, None] * down_1m
-        e_nm = s_nm * factor_nm + (low_n[:, None] * down_1m + absent_1m)
-    else:
-        up = gl.where(kind == POSITIVE, 1.0, 0.0)
-        down = gl.where(kind == NEGATIVE, 1.0, gl.where(kind == SOFT, soft_share, 0.0))
-        factor_n = scale - attract_n * up - repel_n * down
-        e_nm = s_nm * factor_n[:, None] + (low_n * down)[:, None]
-    return e_nm
-
-
-@gluon.jit
-def _weights(e_nm, most_n, mass_n):
-    """Their exponentials; with what to multiply by that was weighed before."""
-    new_most_n = gl.maximum(most_n, gl.max(e_nm, 1))
-    decay_n = gl.exp2(most_n - new_most_n)
-    p_nm = gl.exp2(e_nm - new_most_n[:, None])
-    return p_nm, decay_n, new_most_n, mass_n * decay_n + gl.sum(p_nm, 1)
-
-
-@gluon.jit
 def _start_scores(q, k, zeros_nm):
     k_md = k.reshape([k.shape[2], k.shape[3]])
     return warpgroup_mma(q, k_md.permute((1, 0)), zeros_nm, use_acc=False, is_async=True)
@@ -280,7 +172,6 @@ def _attend(
     Queries += WHICH * ROWS
     place_n = gl.arange(0, ROWS, row_s)
     fetched_n = gl.arange(0, ROWS, gl.SliceLayout(1, _rows_layout(D)))
-    place_m = gl.arange(0, TILE, gl.SliceLayout(0, s_layout))
     zeros_nm = gl.zeros([ROWS, TILE], gl.float32, s_layout)
     step = gl.num_programs(0)
     k_count = gl.to_tensor(0)
@@ -346,9 +237,9 @@ def _attend(
                 s_nm = warpgroup_mma_wait(0, deps=(s_tok,))
                 mbarrier.arrive(k_free.index(stage))
                 k_count += 1
-                high_n, low_n = _extremes(
+                high_n, low_n = extremes(
                     s_nm, ((kinds >> (3 * nth)) & 7).to(gl.int32), my_signs,
-                    _first_key(order, nth), keys, place_m, high_n, low_n,
+                    _first_key(order, nth), keys, high_n, low_n,
                 )  # fmt: skip
             stage = k_count % STAGES
             mbarrier.wait(k_full.index(stage), k_count // STAGES & 1)
@@ -357,11 +248,12 @@ def _attend(
             mbarrier.arrive(k_free.index(stage))
             k_count += 1
             if SINGLE:
-                high_n, low_n = _extremes(s_nm, kind, my_signs, first, keys, place_m, high_n, low_n)
+                high_n, low_n = extremes(s_nm, kind, my_signs, first, keys, high_n, low_n)
             high_n = gl.where(high_n > -HUGE, high_n, 0.0)  # without a modulated key
             rows = (high_n, attract_n, repel_n, repel_n * (low_n - high_n))
-            e_nm = _exponents(s_nm, kind, my_signs, first, keys, place_m, rows, soft_share, scale)
-            p_nm, decay_n, most_n, mass_n = _weights(e_nm, most_n, mass_n)
+            p_nm, decay_n, most_n, mass_n = weights(
+                s_nm, kind, my_signs, first, keys, rows, soft_share, scale, most_n, mass_n
+            )
             word = packed(p_nm, dtype)
             mbarrier.wait(v_full.index(v_count % STAGES), v_count // STAGES & 1)
             for nth in range(1, tiles):
@@ -373,11 +265,10 @@ def _attend(
                 s_nm = warpgroup_mma_wait(1, deps=(s_tok,))
                 mbarrier.arrive(k_free.index(stage))
                 k_count += 1
-                e_nm = _exponents(
+                p_nm, decay_n, most_n, mass_n = weights(
                     s_nm, ((kinds >> (3 * nth)) & 7).to(gl.int32), my_signs,
-                    _first_key(order, nth), keys, place_m, rows, soft_share, scale,
+                    _first_key(order, nth), keys, rows, soft_share, scale, most_n, mass_n,
                 )  # fmt: skip
-                p_nm, decay_n, most_n, mass_n = _weights(e_nm, most_n, mass_n)
                 v_count += 1
                 mbarrier.wait(v_full.index(v_count % STAGES), v_count // STAGES & 1)
                 acc, held = warpgroup_mma_wait(0, deps=(tok, held))
@@ -450,17 +341,11 @@ def launch(call: AttentionCall) -> Tensor:
     query, order = call.query, call.class_order()
     rows, blocks = len(order.queries_BS), order.queries_BS.shape[1] // class_order.BLOCK
     tiles = triton.cdiv(call.keys, class_order.TILE)
-    plan = torch.empty(rows, blocks, 4, dtype=torch.int64, device=query.device)
-    index = (order.queries_BS, order.classes_BN, order.signs_BCM)
-    plan_kernel[blocks, rows](
-        *index, plan, *batch_strides_of(*index), call.keys,
-        BLOCK=class_order.BLOCK, TILE=class_order.TILE, TILES=triton.next_power_of_2(tiles),
-    )  # fmt: skip
     out = torch.empty_like(query)
     items = blocks * call.heads * call.batch
     text_kernel[(min(items, _programs(query.device)),)](
         query, _described(call.key), _described(call.value), out,
-        order.queries_BS, call.attract, call.repel, order.signs_BCM, plan,
+        order.queries_BS, call.attract, call.repel, order.signs_BCM, plan_of(order, call.keys),
         0.0 if call.soft is None else call.soft_share, call.scale * math.log2(math.e), call.keys,
         *strides_of(query, out),
         *batch_strides_of(order.queries_BS, order.signs_BCM, call.attract, call.repel),
