@@ -33,7 +33,6 @@ pytestmark = pytest.mark.skipif(not kernels.INTERPRETED, reason="TRITON_INTERPRE
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kernel that the interpreter can run, whatever the number of keys."""
     monkeypatch.setattr(triton, "FEW_KEYS", 10**6 if request.param == "few keys" else 0)
-    monkeypatch.setattr(triton, "NARROW", 0)
 
 
 BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}

@@ -48,10 +48,15 @@ def _capability(device: torch.device) -> tuple[int, int]:
     return torch.cuda.get_device_capability(device)
 
 
-def _probe(device: torch.device, dtype: torch.dtype, width: int) -> str | None:
+def why_no_hopper(device: torch.device) -> str | None:
+    """Why kernels for Hopper GPUs cannot run there; None if they can."""
     if torch.version.cuda is None or _capability(device) != (9, 0):
         return "`hopper` requires a Hopper GPU (compute capability 9.0)"
-    return why_no_gluon() or FAILED.get((padded_width(width), dtype))
+    return None
+
+
+def _probe(device: torch.device, dtype: torch.dtype, width: int) -> str | None:
+    return why_no_hopper(device) or why_no_gluon() or FAILED.get((padded_width(width), dtype))
 
 
 BACKEND = Backend(

@@ -110,7 +110,8 @@ def _load_queries(smem, Q, Queries, stride, FIRST: gl.constexpr, WIDTH: gl.const
 
 
 @gluon.jit
-def _store(Out, Queries, stride, out_nd, FIRST: gl.constexpr, WIDTH: gl.constexpr):
+def store(Out, Queries, stride, out_nd, FIRST: gl.constexpr, WIDTH: gl.constexpr):
+    """A tile of outputs, to the rows of its queries."""
     layout: gl.constexpr = out_nd.type.layout
     query_n = gl.load(Queries + gl.arange(0, ROWS, gl.SliceLayout(1, layout)))
     columns_d = FIRST + gl.arange(0, out_nd.shape[1], gl.SliceLayout(0, layout))
@@ -201,21 +202,23 @@ def _attend(
     down_n /= mass_n
     if park1 is not None:
         up_1 = park1.index(WHICH).load(o1_layout)
-    _store(Out, Queries, o_n, times_rows(up_1, up_n) + times_rows(down_1, down_n), 0, WIDTH)
+    store(Out, Queries, o_n, times_rows(up_1, up_n) + times_rows(down_1, down_n), 0, WIDTH)
     if v2 is not None:
         if park2 is not None:
             up_2 = park2.index(WHICH).load(o2_layout)
-        _store(Out, Queries, o_n, times_rows(up_2, up_n) + times_rows(down_2, down_n), V1, WIDTH)
+        store(Out, Queries, o_n, times_rows(up_2, up_n) + times_rows(down_2, down_n), V1, WIDTH)
 
 
 @gluon.jit
-def _shared(dtype: gl.constexpr, COUNT: gl.constexpr, M: gl.constexpr, D: gl.constexpr):
+def shared(dtype: gl.constexpr, COUNT: gl.constexpr, M: gl.constexpr, D: gl.constexpr):
+    """Some tiles of shared memory, as the matrix units read them."""
     layout: gl.constexpr = gl.NVMMASharedLayout.get_default_for([M, D], dtype)
     return gl.allocate_shared_memory(dtype, [COUNT, M, D], layout)
 
 
 @gluon.jit
-def _barriers(COUNT: gl.constexpr, ARRIVALS: gl.constexpr):
+def barriers(COUNT: gl.constexpr, ARRIVALS: gl.constexpr):
+    """Some barriers, ready to be waited for."""
     bars = gl.allocate_shared_memory(gl.int64, [COUNT, 1], mbarrier.MBarrierLayout())
     for index in gl.static_range(COUNT):
         mbarrier.init(bars.index(index), ARRIVALS)
@@ -267,17 +270,17 @@ def modulated_kernel(
         Repel += batch * repel_b
         first_row = (gl.program_id(2) * gl.num_programs(1) + gl.program_id(1)) * keys
 
-        q1 = _shared(dtype, 2, ROWS, K1)
-        k1 = _shared(dtype, STAGES, BLOCK_M, K1)
-        v1 = _shared(dtype, STAGES, BLOCK_M, V1)
+        q1 = shared(dtype, 2, ROWS, K1)
+        k1 = shared(dtype, STAGES, BLOCK_M, K1)
+        v1 = shared(dtype, STAGES, BLOCK_M, V1)
         if K2 > 0:
-            q2 = _shared(dtype, 2, ROWS, K2)
-            k2 = _shared(dtype, STAGES, BLOCK_M, K2)
+            q2 = shared(dtype, 2, ROWS, K2)
+            k2 = shared(dtype, STAGES, BLOCK_M, K2)
         else:
             q2: gl.constexpr = None
             k2: gl.constexpr = None
         if V2 > 0:
-            v2 = _shared(dtype, STAGES, BLOCK_M, V2)
+            v2 = shared(dtype, STAGES, BLOCK_M, V2)
         else:
             v2: gl.constexpr = None
         park_layout: gl.constexpr = gl.SwizzledSharedLayout(1, 1, 1, [1, 0])
@@ -290,10 +293,10 @@ def modulated_kernel(
         else:
             park2: gl.constexpr = None
         bars = (
-            _barriers(STAGES, 1),
-            _barriers(STAGES, 2),
-            _barriers(STAGES, 1),
-            _barriers(STAGES, 2),
+            barriers(STAGES, 1),
+            barriers(STAGES, 2),
+            barriers(STAGES, 1),
+            barriers(STAGES, 2),
         )
         barrier()
 

@@ -42,7 +42,7 @@ def _scores(q1, q2, k1, k2, stage, zeros_nm):
 
 
 @gluon.jit
-def _packed(p_nm, dtype: gl.constexpr):
+def packed(p_nm, dtype: gl.constexpr):
     """Pairs of neighbours as 32-bit words: halves would be taken apart between two tiles."""
     low, high = gl.split(p_nm.reshape([p_nm.shape[0], p_nm.shape[1] // 2, 2]))
     if dtype == gl.float16:
@@ -53,7 +53,8 @@ def _packed(p_nm, dtype: gl.constexpr):
 
 
 @gluon.jit
-def _unpacked(word, dtype: gl.constexpr, layout: gl.constexpr):
+def unpacked(word, dtype: gl.constexpr, layout: gl.constexpr):
+    """The operand of a matrix product that was packed."""
     low = word.to(gl.int16).to(dtype, bitcast=True)
     high = (word >> 16).to(gl.int16).to(dtype, bitcast=True)
     p_nm = gl.join(low, high).reshape([word.shape[0], word.shape[1] * 2])
@@ -125,15 +126,15 @@ def _ragged(
     p_nm, decay_n, top_n, shift_n, low_n, mass_n = _softmax(
         s_nm, inside_m, factor_n, top_n, shift_n, low_n, mass_n, True, ONES
     )
-    word = _packed(p_nm, dtype)
+    word = packed(p_nm, dtype)
     o1 = times_rows(o1, decay_n)
     if v2 is not None:
         o2 = times_rows(o2, decay_n)
     mbarrier.wait(v_full.index(stage), phase)
-    p1_nm = _unpacked(word, dtype, o1_layout)
+    p1_nm = unpacked(word, dtype, o1_layout)
     o1_tok = warpgroup_mma(p1_nm, v1.index(stage), o1, is_async=True)
     if v2 is not None:
-        p2_nm = _unpacked(word, dtype, o2_layout)
+        p2_nm = unpacked(word, dtype, o2_layout)
         o2_tok = warpgroup_mma(p2_nm, v2.index(stage), o2, is_async=True)
         o1, o2, p1_nm, p2_nm = warpgroup_mma_wait(0, deps=(o1_tok, o2_tok, p1_nm, p2_nm))
     else:
@@ -182,7 +183,7 @@ def visit(
         p_nm, decay_n, top_n, shift_n, low_n, mass_n = _softmax(
             s_nm, place_m, factor_n, top_n, shift_n, low_n, mass_n, False, ONES
         )
-        word = _packed(p_nm, dtype)
+        word = packed(p_nm, dtype)
         o1 = times_rows(o1, decay_n)
         if v2 is not None:
             o2 = times_rows(o2, decay_n)
@@ -194,10 +195,10 @@ def visit(
             next_phase = (count // STAGES) & 1
             mbarrier.wait(k_full.index(next_stage), next_phase)
             s_tok = _scores(q1, q2, k1, k2, next_stage, zeros_nm)
-            p1_nm = _unpacked(word, dtype, o1_layout)
+            p1_nm = unpacked(word, dtype, o1_layout)
             o1_tok = warpgroup_mma(p1_nm, v1.index(stage), o1, is_async=True)
             if v2 is not None:
-                p2_nm = _unpacked(word, dtype, o2_layout)
+                p2_nm = unpacked(word, dtype, o2_layout)
                 o2_tok = warpgroup_mma(p2_nm, v2.index(stage), o2, is_async=True)
             if OVERLAP:
                 s_nm = warpgroup_mma_wait(PIECES, deps=(s_tok,))
@@ -228,15 +229,15 @@ def visit(
                     s_nm, place_m, factor_n, top_n, shift_n, low_n, mass_n, False, ONES
                 )
                 mbarrier.wait(v_full.index(next_stage), next_phase)
-            word = _packed(p_nm, dtype)
+            word = packed(p_nm, dtype)
             o1 = times_rows(o1, decay_n)
             if v2 is not None:
                 o2 = times_rows(o2, decay_n)
         stage = count % STAGES
-        p1_nm = _unpacked(word, dtype, o1_layout)
+        p1_nm = unpacked(word, dtype, o1_layout)
         o1_tok = warpgroup_mma(p1_nm, v1.index(stage), o1, is_async=True)
         if v2 is not None:
-            p2_nm = _unpacked(word, dtype, o2_layout)
+            p2_nm = unpacked(word, dtype, o2_layout)
             o2_tok = warpgroup_mma(p2_nm, v2.index(stage), o2, is_async=True)
             o1, o2, p1_nm, p2_nm = warpgroup_mma_wait(0, deps=(o1_tok, o2_tok, p1_nm, p2_nm))
         else:

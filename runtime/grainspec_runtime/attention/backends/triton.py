@@ -1,8 +1,9 @@
 """The backend ``triton``: one fused pass over the keys, on CUDA GPUs.
 
-Three kernels do the work, and this file says which one runs a call:
+Four kernels do the work, and this file says which one runs a call:
 
 - few keys (a prompt's), and soft keys: :mod:`.triton_few_keys_kernel`;
+- a long prompt's keys on a Hopper GPU: :mod:`.hopper_text_kernel`;
 - many keys on a Hopper GPU: the backend :mod:`.hopper`, where that can run;
 - everything else: :mod:`.triton_kernel`, the portable one.
 
@@ -18,7 +19,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from grainspec_runtime.attention.backends import hopper
+from grainspec_runtime.attention.backends import hopper, hopper_text
 from grainspec_runtime.attention.backends.backend import Backend
 from grainspec_runtime.attention.backends.fallback import attempt, warn_fallback
 from grainspec_runtime.attention.backends.kernel_inputs import prepared
@@ -26,11 +27,11 @@ from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.partial_result import Partials
 from grainspec_runtime.attention.tuning import Tile, key_of, tuned_tile
 
-FEW_KEYS = 512
-"""Up to this many keys (a prompt's) they are not sorted: sorting would take longer."""
+FEW_KEYS = 256
+"""Up to this many keys (a prompt's) the kernel for them is the fastest on every GPU."""
 
-NARROW = 64
-"""The largest head size for which the portable kernel is as fast with few keys."""
+MANY_KEYS = 512
+"""From more than this many keys on, copying them into the order of their classes pays."""
 
 LARGE_SHARED_MEMORY = 160 * 1024
 """Bytes of shared memory that the larger tiles need."""
@@ -69,23 +70,29 @@ def _ready(call: AttentionCall) -> AttentionCall:
 def _launch(call: AttentionCall) -> Tensor:
     from grainspec_runtime.attention.backends import triton_few_keys_kernel, triton_kernel
 
+    if not interpreted() and (out := _by_hopper(call)) is not None:
+        return out
     memory = _shared_memory(call.query.device)
-    few = call.keys <= FEW_KEYS
     fits = call.width <= 128 or memory >= LARGE_SHARED_MEMORY
-    unsigned = call.neutral is not None or call.masked is not None  # not in the kernel of few keys
-    if not unsigned and (call.soft is not None or (few and call.width > NARROW and fits)):
+    if call.soft is not None or (call.keys <= FEW_KEYS and fits):
         return triton_few_keys_kernel.launch(call, small_tiles=not fits)
-    out = None if few or interpreted() else _by_hopper(call)
-    return triton_kernel.launch(call, _tile(call, memory)) if out is None else out
+    return triton_kernel.launch(call, _tile(call, memory))
 
 
 def _by_hopper(call: AttentionCall) -> Tensor | None:
-    """The result of the backend ``hopper``, where that can run."""
-    why_not = hopper.BACKEND.why_not(*call.requirements)
-    if why_not is None:
-        return attempt(hopper.BACKEND, call)
-    if why_not == hopper.why_no_gluon():  # the GPU is a Hopper one, and could be faster
-        warn_fallback(hopper.BACKEND.name, hopper.BACKEND.fallback, why_not)
+    """The result of a kernel for Hopper GPUs, where one is faster and can run."""
+    roads = [
+        (hopper_text.BACKEND, FEW_KEYS < call.keys <= hopper_text.MOST_KEYS),
+        (hopper.BACKEND, call.keys > MANY_KEYS),
+    ]
+    for road, fast in roads:
+        if not fast:
+            continue
+        why_not = road.why_not(*call.requirements)
+        if why_not is None:
+            return attempt(road, call)
+        if why_not == hopper.why_no_gluon():  # the GPU is a Hopper one, and could be faster
+            warn_fallback(road.name, road.fallback, why_not)
     return None
 
 

@@ -1,8 +1,8 @@
 """The kernel of the backend ``triton`` for few keys (a prompt's) and for soft keys.
 
-A program holds a block of queries of one class, and leaves the keys in their order. It knows all
-scores of a row, and with them the row's maximum and minimum: what remains is one softmax, of
-equation (2) in :mod:`grainspec_runtime.attention.operator`.
+A program holds a block of queries of one class, and leaves the keys in their order. It finds the
+row's maximum and minimum first; what remains is one softmax, of equation (2) in
+:mod:`grainspec_runtime.attention.operator`.
 
 Up to one tile of keys (77 tokens) the scores stay in registers; beyond that they are computed
 twice, once for the extremes and once for the softmax.
@@ -22,11 +22,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from grainspec_runtime.attention import class_order
 from grainspec_runtime.attention.backends.kernel_inputs import batch_strides_of, strides_of
 from grainspec_runtime.attention.call import AttentionCall
 
 # Beyond every score, but finite: a difference of two infinities is NaN.
 HUGE = tl.constexpr(1e30)
+
+POSITIVE = tl.constexpr(class_order.POSITIVE)
+SOFT = tl.constexpr(class_order.SOFT)
+NEUTRAL = tl.constexpr(class_order.NEUTRAL)  # this and the next are not modulated
+MASKED = tl.constexpr(class_order.MASKED)
 
 
 @triton.jit
@@ -43,32 +49,38 @@ def _tile(base, stride, start, keys, WIDTH: tl.constexpr, D: tl.constexpr, BLOCK
 
 @triton.jit
 def _signs(Signs, start, keys, BLOCK_M: tl.constexpr):
-    """Which keys are positive, negative and soft; none of the three past the last."""
     place_m = start + tl.arange(0, BLOCK_M)
-    sign_m = tl.load(Signs + place_m, mask=place_m < keys, other=3)
-    return (sign_m == 1)[None, :], (sign_m == 0)[None, :], (sign_m == 2)[None, :]
+    return tl.load(Signs + place_m, mask=place_m < keys, other=MASKED).to(tl.int32)
 
 
 @triton.jit
-def _extremes(s_nm, up_1m, down_1m, soft_1m, up_top_n, down_top_n, soft_top_n, low_n):
-    up_top_n = tl.maximum(up_top_n, tl.max(tl.where(up_1m, s_nm, -HUGE), 1))
-    down_top_n = tl.maximum(down_top_n, tl.max(tl.where(down_1m, s_nm, -HUGE), 1))
-    soft_top_n = tl.maximum(soft_top_n, tl.max(tl.where(soft_1m, s_nm, -HUGE), 1))
-    low_n = tl.minimum(low_n, tl.min(tl.where(up_1m | down_1m | soft_1m, s_nm, HUGE), 1))
-    return up_top_n, down_top_n, soft_top_n, low_n
+def _extremes(s_nm, sign_m, high_n, low_n):
+    """Of the scores of positive, negative and soft keys."""
+    modulated_1m = (sign_m < NEUTRAL)[None, :]
+    high_n = tl.maximum(high_n, tl.max(tl.where(modulated_1m, s_nm, -HUGE), 1))
+    low_n = tl.minimum(low_n, tl.min(tl.where(modulated_1m, s_nm, HUGE), 1))
+    return high_n, low_n
 
 
 @triton.jit
-def _softmax(
-    s_nm, up_1m, down_1m, soft_1m, high_n,
-    up_factor_n, down_factor_n, soft_factor_n, down_add_n, soft_add_n, most_n,
+def _exponents(
+    s_nm, sign_m, high_n, up_factor_n, down_factor_n, soft_factor_n, scale, down_add_n, soft_add_n,
+    HAS_SOFT: tl.constexpr, HAS_NEUTRAL: tl.constexpr,
 ):  # fmt: skip
+    """Modulated scores less the row's maximum, as powers of two."""
+    up_1m = (sign_m == POSITIVE)[None, :]
     factor_nm = tl.where(up_1m, up_factor_n[:, None], down_factor_n[:, None])
-    factor_nm = tl.where(soft_1m, soft_factor_n[:, None], factor_nm)
-    add_nm = tl.where(down_1m, down_add_n[:, None], 0.0)
-    add_nm = tl.where(soft_1m, soft_add_n[:, None], add_nm) - most_n[:, None]
-    p_nm = tl.exp2(tl.fma(s_nm - high_n[:, None], factor_nm, add_nm))
-    return tl.where(up_1m | down_1m | soft_1m, p_nm, 0.0)
+    add_nm = tl.where(up_1m, 0.0, down_add_n[:, None])
+    if HAS_SOFT:
+        soft_1m = (sign_m == SOFT)[None, :]
+        factor_nm = tl.where(soft_1m, soft_factor_n[:, None], factor_nm)
+        add_nm = tl.where(soft_1m, soft_add_n[:, None], add_nm)
+    if HAS_NEUTRAL:
+        neutral_1m = (sign_m == NEUTRAL)[None, :]
+        factor_nm = tl.where(neutral_1m, scale, factor_nm)
+        add_nm = tl.where(neutral_1m, 0.0, add_nm)
+    e_nm = tl.fma(s_nm - high_n[:, None], factor_nm, add_nm)
+    return tl.where((sign_m == MASKED)[None, :], -HUGE, e_nm)
 
 
 @triton.jit(
@@ -82,7 +94,8 @@ def few_keys_kernel(
     q_b, q_h, q_n, k_b, k_h, k_m, v_b, v_h, v_m, o_b, o_h, o_n,
     queries_b, classes_b, signs_b, attract_b, repel_b,
     WIDTH: tl.constexpr, D: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_M: tl.constexpr,
-    PRECISION: tl.constexpr, SINGLE: tl.constexpr,
+    PRECISION: tl.constexpr, SINGLE: tl.constexpr, STAGES: tl.constexpr,
+    HAS_SOFT: tl.constexpr, HAS_NEUTRAL: tl.constexpr,
 ):  # fmt: skip
     """A block of queries of one head; ``scale`` has log2(e) in it and is not negative.
 
@@ -111,61 +124,58 @@ def few_keys_kernel(
     attract_n = tl.load(Attract + batch * attract_b + query_n)
     repel_n = tl.load(Repel + batch * repel_b + query_n)
 
-    up_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
-    down_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
-    soft_top_n = tl.full([BLOCK_N], -HUGE, tl.float32)
+    high_n = tl.full([BLOCK_N], -HUGE, tl.float32)
     low_n = tl.full([BLOCK_N], HUGE, tl.float32)
     if SINGLE:
         k_md = _tile(K, k_m, 0, keys, WIDTH, D, BLOCK_M)
         v_md = _tile(V, v_m, 0, keys, WIDTH, D, BLOCK_M)
-        up_1m, down_1m, soft_1m = _signs(Signs, 0, keys, BLOCK_M)
+        sign_m = _signs(Signs, 0, keys, BLOCK_M)
         s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
-        up_top_n, down_top_n, soft_top_n, low_n = _extremes(
-            s_nm, up_1m, down_1m, soft_1m, up_top_n, down_top_n, soft_top_n, low_n
-        )
+        high_n, low_n = _extremes(s_nm, sign_m, high_n, low_n)
     else:
-        for start in tl.range(0, keys, BLOCK_M):
+        for start in tl.range(0, keys, BLOCK_M, num_stages=STAGES):
             k_md = _tile(K, k_m, start, keys, WIDTH, D, BLOCK_M)
-            up_1m, down_1m, soft_1m = _signs(Signs, start, keys, BLOCK_M)
+            sign_m = _signs(Signs, start, keys, BLOCK_M)
             s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
-            up_top_n, down_top_n, soft_top_n, low_n = _extremes(
-                s_nm, up_1m, down_1m, soft_1m, up_top_n, down_top_n, soft_top_n, low_n
-            )
+            high_n, low_n = _extremes(s_nm, sign_m, high_n, low_n)
 
-    high_n = tl.maximum(tl.maximum(up_top_n, down_top_n), soft_top_n)
+    high_n = tl.where(high_n > -HUGE, high_n, 0.0)  # without a modulated key
     up_factor_n = (1 - attract_n) * scale
     down_factor_n = (1 - repel_n) * scale
     soft_factor_n = (1 - soft_share * repel_n) * scale
     down_add_n = scale * repel_n * (low_n - high_n)
     soft_add_n = soft_share * down_add_n
-    up_most_n = tl.where(up_top_n > -HUGE, up_factor_n * (up_top_n - high_n), -HUGE)
-    down_most_n = down_factor_n * (down_top_n - high_n) + down_add_n
-    down_most_n = tl.where(down_top_n > -HUGE, down_most_n, -HUGE)
-    soft_most_n = soft_factor_n * (soft_top_n - high_n) + soft_add_n
-    soft_most_n = tl.where(soft_top_n > -HUGE, soft_most_n, -HUGE)
-    most_n = tl.maximum(tl.maximum(up_most_n, down_most_n), soft_most_n)
-
+    # More than a masked key has, so that those of a row without another weigh nothing.
+    most_n = tl.full([BLOCK_N], -0.1 * HUGE, tl.float32)
     if SINGLE:
-        p_nm = _softmax(
-            s_nm, up_1m, down_1m, soft_1m, high_n,
-            up_factor_n, down_factor_n, soft_factor_n, down_add_n, soft_add_n, most_n,
+        e_nm = _exponents(
+            s_nm, sign_m, high_n, up_factor_n, down_factor_n, soft_factor_n, scale,
+            down_add_n, soft_add_n, HAS_SOFT, HAS_NEUTRAL,
         )  # fmt: skip
+        most_n = tl.maximum(most_n, tl.max(e_nm, 1))
+        p_nm = tl.exp2(e_nm - most_n[:, None])
         mass_n = tl.sum(p_nm, 1)
         acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, input_precision=PRECISION)
     else:
         mass_n = tl.zeros([BLOCK_N], tl.float32)
         acc_nd = tl.zeros([BLOCK_N, D], tl.float32)
-        for start in tl.range(0, keys, BLOCK_M):
+        for start in tl.range(0, keys, BLOCK_M, num_stages=STAGES):
             k_md = _tile(K, k_m, start, keys, WIDTH, D, BLOCK_M)
             v_md = _tile(V, v_m, start, keys, WIDTH, D, BLOCK_M)
-            up_1m, down_1m, soft_1m = _signs(Signs, start, keys, BLOCK_M)
+            sign_m = _signs(Signs, start, keys, BLOCK_M)
             s_nm = tl.dot(q_nd, k_md.T, input_precision=PRECISION)
-            p_nm = _softmax(
-                s_nm, up_1m, down_1m, soft_1m, high_n,
-                up_factor_n, down_factor_n, soft_factor_n, down_add_n, soft_add_n, most_n,
+            e_nm = _exponents(
+                s_nm, sign_m, high_n, up_factor_n, down_factor_n, soft_factor_n, scale,
+                down_add_n, soft_add_n, HAS_SOFT, HAS_NEUTRAL,
             )  # fmt: skip
-            mass_n += tl.sum(p_nm, 1)
+            new_most_n = tl.maximum(most_n, tl.max(e_nm, 1))
+            decay_n = tl.exp2(most_n - new_most_n)
+            most_n = new_most_n
+            p_nm = tl.exp2(e_nm - most_n[:, None])
+            mass_n = mass_n * decay_n + tl.sum(p_nm, 1)
+            acc_nd = acc_nd * decay_n[:, None]
             acc_nd = tl.dot(p_nm.to(v_md.dtype), v_md, acc_nd, input_precision=PRECISION)
+    mass_n = tl.where(mass_n > 0, mass_n, 1.0)  # no key at all: zeros
     out_nd = (acc_nd / mass_n[:, None]).to(Out.dtype.element_ty)
     tl.store(Out + query_n[:, None] * o_n + columns_d[None, :], out_nd, mask=inside_nd)
 
@@ -175,8 +185,11 @@ def launch(call: AttentionCall, *, small_tiles: bool = False) -> Tensor:
     query, order = call.query, call.class_order()
     padded = max(32, triton.next_power_of_2(call.width))
     small = small_tiles or padded * query.element_size() > 512  # float32 heads beyond 128
-    block_keys = min(32 if small else 128, max(32, triton.next_power_of_2(call.keys)))
     block = 32 if small else 64
+    block_keys = 32 if small else 128
+    if call.keys > block_keys:
+        block_keys = min(64, block_keys)
+    stages = 2 if call.keys > block_keys and padded * query.element_size() <= 256 else 1
     out = torch.empty_like(query)
     index = (order.queries_BS, order.classes_BN, order.signs_BCM)
     few_keys_kernel[order.queries_BS.shape[1] // block, call.heads, call.batch](
@@ -184,9 +197,11 @@ def launch(call: AttentionCall, *, small_tiles: bool = False) -> Tensor:
         0.0 if call.soft is None else call.soft_share, call.scale * math.log2(math.e), call.keys,
         *strides_of(query, call.key, call.value, out),
         *batch_strides_of(*index, call.attract, call.repel),
-        WIDTH=call.width, D=padded, BLOCK_N=block, BLOCK_M=block_keys,
-        SINGLE=call.keys <= block_keys,
+        WIDTH=call.width, D=padded, BLOCK_N=block,
+        BLOCK_M=min(block_keys, max(32, triton.next_power_of_2(call.keys))),
+        SINGLE=call.keys <= block_keys, STAGES=stages,
+        HAS_SOFT=call.soft is not None, HAS_NEUTRAL=call.neutral is not None,
         PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
-        num_warps=8 if padded > 128 else 4, num_stages=1,
+        num_warps=8 if padded > 128 else 4, num_stages=stages,
     )  # fmt: skip
     return out
