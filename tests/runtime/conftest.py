@@ -13,7 +13,7 @@ import pytest
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
-from wan import WanVariant, tiny_wan
+from wan import VARIANTS, WanVariant, tiny_wan
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +51,17 @@ def wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[WanVariant
     """Makes the checkpoint of a variant of Wan, once."""
     base = tmp_path_factory.mktemp("wan")
     return cache(lambda variant: tiny_wan(base / variant, variant))
+
+
+@pytest.fixture(scope="session")
+def wan_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[WanVariant, Path]:
+    """A tiny checkpoint of every variant of Wan."""
+    base = tmp_path_factory.mktemp("wan")
+    return {variant: tiny_wan(base / variant, variant) for variant in VARIANTS}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> WanVariant:
+    """Each of them in turn."""
+    name: WanVariant = request.param
+    return name

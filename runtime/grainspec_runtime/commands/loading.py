@@ -106,7 +106,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "loras",
         metavar="PATH[:SCALE]",
         multiple=True,
-        help="Load a LoRA (safetensors) with weight SCALE; may be repeated.",
+        help="Load a LoRA (safetensors) with weight SCALE; may be repeated. In a model of two "
+        "experts it is for both, or for the one that `high_noise` or `low_noise` in its name says.",
     ),
     embedding_option,
 )
