@@ -152,12 +152,17 @@ def _hyphens(text: str) -> Iterator[Correction]:
         name = match[0].replace("-", "_")
         message = f"`{match[0]}` is not a name: a name has letters, digits and `_`"
         yield Correction(message, (Change(*match.span(), name),))
-    for match in re.finditer(r"(?<=\s)[a-z]+(?:-[a-z]+)+(?=[\s}])", text[len(head) :]):
-        word = match[0].replace("-", "_")
+    for match in _HYPHENATED.finditer(text, len(head)):
+        word = (match["word"] or "").replace("-", "_")
         if word in _WORDS:
-            start, end = (len(head) + place for place in match.span())
-            message = f"`{match[0]}` is written `{word}`"
-            yield Correction(message, (Change(start, end, word),), f"Write `{word}`.")
+            message = f"`{match['word']}` is written `{word}`"
+            yield Correction(message, (Change(*match.span(), word),), f"Write `{word}`.")
+
+
+_HYPHENATED = re.compile(
+    r'"(?:\\.|[^"\\\n])*"|#[^\n]*|(?<=\s)(?P<word>[a-z]+(?:-[a-z]+)+)(?=[\s}])'
+)
+"""A word with hyphens outside of texts and comments, which are matched without one."""
 
 
 # --- signs between words -------------------------------------------------------------------------
