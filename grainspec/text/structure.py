@@ -7,7 +7,7 @@ Each rule finds one kind of mistake in a statement's text; the reader of correct
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from lark import Token
@@ -187,7 +187,7 @@ def _separators(text: str) -> Iterator[Correction]:
             yield Correction(f"`=` is missing after `{tokens[1]}`", (change,))
 
 
-def _arrow(tokens: list[Token]) -> Iterator[Correction]:
+def _arrow(tokens: Sequence[Token]) -> Iterator[Correction]:
     """A sign or word in place of the arrow, and an arrow that is missing."""
     verb = tokens[0]
     if any(token.type == "_ARROW" for token in tokens):
