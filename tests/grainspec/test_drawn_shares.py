@@ -175,7 +175,7 @@ PLANS: Features = {
         lambda case: (case.plan.neutral_T | case.plan.masked_T)[0],
     ),
     "a first latent frame like the others": (
-        0.03,
+        0.01,
         lambda case: case.plan.first_frames == case.plan.frames_per_latent > 1,
     ),
     "a first latent frame of several frames": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,15 @@ def test_other_tokenizers_are_told(tiny_sd: Path) -> None:
     with (
         pytest.raises(GrainError, match=r"G404.*“green robot” is tokens \[2, 3\]"),
         plan_applied(plan, pipe),
+    ):
+        pass
+
+
+def test_plans_of_flow_matching_are_told(tiny_sd: Path) -> None:
+    plan = replace(plan_for(tiny_sd), noise="flow", _cache={})
+    with (
+        pytest.raises(GrainError, match="G404.*for a flow-matching model"),
+        plan_applied(plan, stock(tiny_sd)),
     ):
         pass
 

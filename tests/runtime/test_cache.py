@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from clips import EXAMPLES
 from command import Grain
+from wan import WanVariant
 
 from grainspec import EditSpec, GrainError, load
 from grainspec.diagnostics import Diagnostic
@@ -380,14 +382,22 @@ def grain_run(spec: Path, place: Path, cache: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.slow  # three processes that load torch, and 100 steps
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_a_killed_run_continues_with_the_same_bits(tiny_sd: Path, tmp_path: Path) -> None:
-    """Killed outright while its second variant is sampled."""
+@pytest.mark.parametrize(("model", "frames"), [("sd", 2), ("wan", 5)])
+def test_a_killed_run_continues_with_the_same_bits(
+    model: str,
+    frames: int,
+    tiny_sd: Path,
+    wan_folder: Callable[[WanVariant], Path],
+    tmp_path: Path,
+) -> None:
+    """Killed outright while its second variant is sampled; Wan's is made by FlowEdit."""
+    checkpoint = tiny_sd if model == "sd" else wan_folder("2.1")
     folder = tmp_path / "examples"
     for part in ("clips", "masks"):
         shutil.copytree(EXAMPLES / part, folder / part)
     text = (EXAMPLES / "instance.grain").read_text() + VARIANTS
     spec = folder / "instance.grain"
-    video = f'two_men.mp4" {{ frames 0..1  size 64x64 }}\nmodel "{tiny_sd}"'
+    video = f'two_men.mp4" {{ frames 0..{frames - 1}  size 64x64 }}\nmodel "{checkpoint}"'
     text = text.replace('two_men.mp4"', video).replace("steps 30", f"steps {STEPS}")
     spec.write_text(text)
     killed, straight = tmp_path / "killed", tmp_path / "straight"
@@ -423,7 +433,8 @@ def test_a_killed_run_continues_with_the_same_bits(tiny_sd: Path, tmp_path: Path
     assert "kept" not in said
     for name in ("robot", "swapped"):  # by their frames: Matroska gives every file an identity
         one, other = (
-            decode_lossless(place / "out" / name / "edited.mkv", 2) for place in (killed, straight)
+            decode_lossless(place / "out" / name / "edited.mkv", frames)
+            for place in (killed, straight)
         )
         assert (one == other).all(), name
     pictures = [(place / "out" / "variants.png").read_bytes() for place in (killed, straight)]

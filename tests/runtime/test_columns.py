@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from attention_cases import Case, case, error
 
 from grainspec_runtime.attention import blocks, modulated_attention
+from grainspec_runtime.attention.backends import rows
 from grainspec_runtime.attention.call import AttentionCall
 from grainspec_runtime.attention.columns import column_extremes
 from grainspec_runtime.testing.attention.memory import _LargestOutput
@@ -121,3 +122,24 @@ def test_plain_attention_where_nothing_is_modulated() -> None:
     inputs = case() | {"columns": torch.ones(4), "neutral": torch.ones(4, dtype=torch.bool)}
     plain = F.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"])
     torch.testing.assert_close(modulated_attention(**inputs), plain)
+
+
+@pytest.mark.parametrize("words", [77, 226, 512, 1024])
+def test_phrases_in_a_text(words: int) -> None:
+    """Words of a phrase are pulled as one; between them and after them are others."""
+    inputs = case(batch=2, heads=1, queries=50, keys=words, classes=words)
+    inputs["query_labels"] = inputs["query_labels"] % 3
+    inputs["key_labels"] = torch.arange(words)
+    inputs["relation"] = torch.zeros(3, words, dtype=torch.bool)
+    inputs["relation"][1, 5:9] = inputs["relation"][2, 9:14] = True
+    inputs["columns"] = torch.zeros(words)
+    inputs["columns"][5:14] = 0.3
+    inputs["columns"][30:33] = 0.6  # padding is not pulled
+    inputs["neutral"] = torch.arange(words) > 20
+    assert error(inputs) < 1e-5
+    entry = next(iter(rows._entries(call_of(inputs))))
+    spans = {
+        label: [pull[:2] for pull in pulls]
+        for label, pulls in rows._pulls(call_of(inputs), entry).items()
+    }
+    assert spans == {0: [(5, 14)], 1: [(5, 9), (9, 14)], 2: [(5, 9), (9, 14)]}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import pytest
 import torch
-from diffusers import DDIMScheduler, PNDMScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler
 
 from grainspec import GrainError
 from grainspec.model.spec import Sampler, SamplerMethod
 from grainspec_runtime.processes.state import restored, state_of
 from grainspec_runtime.schedules.ddim import DdimSchedule, solver
+from grainspec_runtime.schedules.flow_matching import FlowSchedule
 from grainspec_runtime.schedules.private_state import TESTED, state_names
 
 METHODS = DdimSchedule(DDIMScheduler()).methods
@@ -42,9 +44,17 @@ def sampled(scheduler: Any, x: torch.Tensor, steps: range) -> torch.Tensor:
     return x
 
 
+def made_of_flow(method: SamplerMethod) -> Any:
+    schedule = FlowSchedule(FlowMatchEulerDiscreteScheduler(shift=3.0))
+    return schedule.solver(Sampler(method=method, steps=STEPS), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("made", [made, made_of_flow])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("done", range(1, STEPS))
-def test_a_restored_solver_goes_on_alike(method: SamplerMethod, done: int) -> None:
+def test_a_restored_solver_goes_on_alike(
+    made: Callable[[SamplerMethod], Any], method: SamplerMethod, done: int
+) -> None:
     """Also what the names leave out: an attribute that a new diffusers adds would show here."""
     scheduler, start = made(method), output(99)
     x = sampled(scheduler, start, range(done))

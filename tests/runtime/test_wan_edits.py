@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from clips import EXAMPLES
+from clips import EXAMPLES, ClipFolder
 from command import Grain
 from wan import VARIANTS, WanVariant
 
@@ -261,6 +261,67 @@ def test_the_settings_of_an_edit_are_in_its_key(wan_folder: Folders) -> None:
     assert len({result.run_key for result in results}) == len(ways)
     pictures = {result.edited.tobytes() for result in results}
     assert len(pictures) == len(ways)
+
+
+@pytest.mark.parametrize("process", ["flow_edit", "invert_and_sample"])
+def test_a_long_clip_is_edited_in_windows(
+    wan_folder: Folders, tmp_path: Path, process: str
+) -> None:
+    """Five latent frames, three at a time: the masks stay exact, and passes are counted."""
+    clip = ClipFolder(tmp_path, frames=17, size=(64, 64))
+    text = (
+        f'grain 1 video "clip" {{ size 64x64 }} model "{wan_folder("2.1")}" source "a red man" '
+        'target "a green robot" region left = masks("left") edit left -> "green robot" '
+        f"sampler {{ steps 4 process {process} }} blend {{ space both }} "
+        "context { frames 9 overlap 4 keys 1 }"
+    )
+    prepared = prepare(parse(text), clip.root)
+    assert len(prepared.windows) > 1
+    assert all(window.frames[0] == 0 for window in prepared.windows)
+    calls: list[int] = []
+    editor = editor_of(wan_folder("2.1"), use_cache=False)
+    editor.checkpoint(clip.root).denoiser.register_forward_hook(lambda *_: calls.append(1))
+    result = editor.run_prepared(prepared)
+    away = np.abs(result.edited.astype(int) - result.source)
+    assert away[outside(result)].max() == 0
+    assert away[~outside(result)].max() > 0
+    assert len(calls) == denoiser_passes(prepared)
+
+
+def test_a_study_of_averaged_noises_changes_nothing(wan_folder: Folders) -> None:
+    model = wan_folder("2.1")
+    plain = run(model, "average 2", use_cache=False)
+    studied = run(model, "average 2", use_cache=False, study=True)
+    assert (plain.edited == studied.edited).all()
+    assert studied.study is not None
+    assert np.isfinite(studied.study.maps).all()
+    assert studied.study.maps.max() <= 1 + 1e-5
+
+
+def test_nan_is_found_in_the_expert_that_made_it(wan_folder: Folders) -> None:
+    model = wan_folder("2.2")
+    editor = editor_of(model, use_cache=False)
+    checkpoint = editor.checkpoint(EXAMPLES)
+    assert isinstance(checkpoint, Wan)
+    checkpoint.experts.networks[1].blocks[0].ffn.net[2].weight.data.fill_(float("nan"))
+    layer = "transformer_2.blocks.0.ffn.net.2"
+    found = f"G505: edit step . of 6 .* first in the denoiser's layer {layer}: its weights contain"
+    with pytest.raises(GrainError, match=found):
+        editor.run(edit_of(model), base=EXAMPLES)
+
+
+def test_running_out_of_memory_names_the_stage(
+    wan_folder: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    model = wan_folder("2.1")
+    editor = editor_of(model)
+    checkpoint = editor.checkpoint(EXAMPLES)
+    monkeypatch.setattr(checkpoint.denoiser, "forward", full)
+    with pytest.raises(GrainError, match="G506: out of memory on cpu in the stage “edit”"):
+        editor.run(edit_of(model), base=EXAMPLES)
 
 
 # --- the commands ---

@@ -19,6 +19,7 @@ from diffusers import (
     TextKVCacheConfig,
     apply_first_block_cache,
 )
+from diffusers.hooks import apply_group_offloading
 from diffusers.models import attention_dispatch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from peft import LoraConfig
@@ -128,10 +129,13 @@ def test_what_is_not_modulated_is_stock(
 def test_the_transformer_is_restored_whatever_is_raised(folder: Path, transformer: Any) -> None:
     before, weights = output(transformer), copy.deepcopy(transformer.state_dict())
     processors = transformer.attn_processors
-    with pytest.raises(RuntimeError, match="on purpose"):
-        with installed([transformer], attention_of(plan_of(folder))):
-            assert not torch.equal(output(transformer), before)
-            raise RuntimeError("on purpose")
+    attention = attention_of(plan_of(folder))
+    with (
+        pytest.raises(RuntimeError, match="on purpose"),
+        installed([transformer], attention),
+    ):
+        assert not torch.equal(output(transformer), before)
+        raise RuntimeError("on purpose")
     after = transformer.attn_processors
     assert all(after[name] is processor for name, processor in processors.items())
     assert all(vars(processor) == {} for processor in processors.values())
@@ -176,6 +180,13 @@ def dispatched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return keys
 
 
+def set_backend(transformer: Any, name: str) -> None:
+    """Set it for the layers alone: the method of the model also makes it the default."""
+    for module in transformer.modules():
+        if hasattr(module, "set_processor"):
+            module.set_attention_backend(name)
+
+
 def test_the_users_backend_computes_what_is_not_modulated(
     folders: dict[WanVariant, Path], dispatched: list[int]
 ) -> None:
@@ -184,7 +195,7 @@ def test_the_users_backend_computes_what_is_not_modulated(
     plain = output(transformer)
     attention = attention_of(plan_of(folders["i2v"], "until 100% decay 0 layers 1..2"))
     modulated = under(transformer, attention)
-    transformer.set_attention_backend("_native_math")
+    set_backend(transformer, "_native_math")
     tokens, words, picture = 24, 512, 5
     with installed([transformer], attention):
         torch.testing.assert_close(output(transformer), modulated)
@@ -194,7 +205,7 @@ def test_the_users_backend_computes_what_is_not_modulated(
         torch.testing.assert_close(output(transformer), plain)
         assert dispatched == 3 * [tokens, picture, words]
         dispatched.clear()
-        transformer.set_attention_backend("native")  # set inside the block, it stays set
+        set_backend(transformer, "native")  # set inside the block, it stays set
         output(transformer)
         assert not dispatched
     backends = {it._attention_backend.value for it in transformer.attn_processors.values()}
@@ -236,7 +247,12 @@ def cast(transformer: Any) -> None:
     transformer.enable_layerwise_casting(torch.float8_e4m3fn, torch.float32)
 
 
-@pytest.mark.parametrize("change", [fused, with_lora, cast])
+def offloaded(transformer: Any) -> None:
+    device = torch.device("cpu")
+    apply_group_offloading(transformer, device, device, "block_level", num_blocks_per_group=1)
+
+
+@pytest.mark.parametrize("change", [fused, with_lora, cast, offloaded])
 def test_what_users_change_in_a_transformer_works(
     folder: Path, transformer: Any, change: Any
 ) -> None:

@@ -17,19 +17,26 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.pipelines.wan import pipeline_wan_i2v, pipeline_wan_vace
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from wan import VARIANTS, WanVariant, tiny_wan
+from wan import VARIANTS, WanVariant, stand_in_for_ftfy, tiny_wan
 
+from grainspec import parse
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import Control, Sampler
+from grainspec.model.spec import Control, EditSpec, Sampler
+from grainspec_runtime.backbones import components
+from grainspec_runtime.backbones.families.wan import load as load_module
+from grainspec_runtime.backbones.families.wan import versions
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
 from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.editing.edit import edit
+from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.additions import Lora
 from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.prepare import prepare
 
 FRAMES, WIDTH, HEIGHT, STEPS = 9, 64, 32, 3
 TARGET, NEGATIVE = "a red robot on grass", "blurry rain"
@@ -87,11 +94,9 @@ class Calls:
         return hook
 
 
-def stock(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Any, Calls]:
+def stock(folder: Path, **options: Any) -> tuple[Any, Calls]:
     """diffusers' own pipeline, and the calls of its transformers."""
-    for module in (pipeline_wan_vace, pipeline_wan_i2v):  # they use ftfy without asking for it
-        fixed = SimpleNamespace(fix_text=lambda text: text)
-        monkeypatch.setattr(module, "ftfy", fixed, raising=False)
+    stand_in_for_ftfy()
     pipe: Any = DiffusionPipeline.from_pretrained(folder, **options)
     pipe.set_progress_bar_config(disable=True)
     calls = Calls()
@@ -151,9 +156,9 @@ def with_timesteps(checkpoint: Wan) -> Wan:
 
 
 def test_predictions_are_those_of_the_stock_pipeline(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, calls = stock(folders[variant], monkeypatch)
+    pipe, calls = stock(folders[variant])
     frames = clip()
     image = {"image": Image.fromarray(frames[0])} if variant == "i2v" else {}
     run_stock(pipe, **image)
@@ -162,10 +167,31 @@ def test_predictions_are_those_of_the_stock_pipeline(
     assert_same_calls(checkpoint, calls)
 
 
+def test_an_image_as_the_first_latent(folders: dict[WanVariant, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["ti2v"], tmp_path / "model")
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"WanPipeline"', '"WanImageToVideoPipeline"'))
+    pipe, calls = stock(folder)
+    frames = clip()
+    run_stock(pipe, image=Image.fromarray(frames[0]))
+    checkpoint = with_timesteps(loaded(folder))
+    source = checkpoint.encode_clip(frames)
+    for step, t in enumerate(checkpoint.pipe.scheduler.timesteps):
+        given = calls.received[2 * step]
+        x = given["hidden_states"][0].transpose(0, 1)
+        torch.testing.assert_close(x[0], source[0])  # the clean image
+        found = predicted(checkpoint, x, t)[3:]
+        assert torch.equal(found[1:], calls.outputs[2 * step][0].transpose(0, 1)[1:])
+    noise, sigma = torch.randn_like(source), 0.9
+    mixed = (1 - sigma) * source + sigma * noise
+    first = predicted(checkpoint, mixed, torch.tensor(900))[0]
+    torch.testing.assert_close(first, (noise - source)[0], atol=1e-4, rtol=1e-4)
+
+
 def test_in_bfloat16_the_same_parts_stay_in_float32(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, _ = stock(folders[variant], monkeypatch, dtype=torch.bfloat16)
+    pipe, _ = stock(folders[variant], dtype=torch.bfloat16)
     checkpoint = loaded(folders[variant], dtype=torch.bfloat16)
     for name in ("transformer", "transformer_2"):
         if getattr(pipe, name, None) is None:
@@ -188,18 +214,18 @@ def test_in_bfloat16_the_same_parts_stay_in_float32(
 
 @pytest.mark.parametrize("variant", ["2.1", "2.2", "ti2v"])
 def test_in_bfloat16_predictions_are_those_of_the_stock_pipeline(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, calls = stock(folders[variant], monkeypatch, dtype=torch.bfloat16)
+    pipe, calls = stock(folders[variant], dtype=torch.bfloat16)
     run_stock(pipe)
     checkpoint = with_timesteps(loaded(folders[variant], dtype=torch.bfloat16))
     assert_same_calls(checkpoint, calls)
 
 
 def test_prompts_are_those_of_the_stock_pipeline(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, _ = stock(folders[variant], monkeypatch)
+    pipe, _ = stock(folders[variant])
     checkpoint = loaded(folders[variant])
     for text in (TARGET, "", "  a &amp;  dog\n on   grass", "robot " * 600):
         encoded = checkpoint.encode_prompt(text)
@@ -239,9 +265,9 @@ def test_few_embeddings_are_kept(folders: dict[WanVariant, Path]) -> None:
 
 
 def test_clips_are_encoded_and_decoded_as_the_stock_vae_does(
-    variant: WanVariant, folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    variant: WanVariant, folders: dict[WanVariant, Path]
 ) -> None:
-    pipe, _ = stock(folders[variant], monkeypatch)
+    pipe, _ = stock(folders[variant])
     checkpoint, frames = loaded(folders[variant]), clip()
     video = torch.from_numpy(frames.copy()).float().permute(3, 0, 1, 2)[None] / 127.5 - 1
     config = pipe.vae.config
@@ -267,9 +293,9 @@ def test_frames_that_fill_no_latent_are_refused(folders: dict[WanVariant, Path])
 
 
 def test_the_experts_switch_at_the_boundary(
-    folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    folders: dict[WanVariant, Path],
 ) -> None:
-    pipe, calls = stock(folders["2.2"], monkeypatch)
+    pipe, calls = stock(folders["2.2"])
     run_stock(pipe)
     checkpoint = loaded(folders["2.2"])
     own = Calls()
@@ -346,7 +372,7 @@ def test_controls_of_vace_are_those_of_the_stock_pipeline(
 ) -> None:
     source, depth, mask = clip(), clip(seed=1), half_mask()
     given = {"depth": (DEPTH, depth), "inpaint": (INPAINT, mask)}
-    pipe, calls = stock(folders["vace"], monkeypatch)
+    pipe, calls = stock(folders["vace"])
     shown = depth / np.float32(255) if "depth" in kinds else np.full(depth.shape, 0.5, np.float32)
     if "inpaint" in kinds:
         shown = np.where(mask > 0, shown, source / np.float32(255)).astype(np.float32)
@@ -578,3 +604,144 @@ def test_missing_weights_are_errors(
     with pytest.raises(GrainError, match=f"{part} lacks 1 weights, such as {name}") as raised:
         loaded(folder)
     assert raised.value.diagnostics[0].code == "G502"
+
+
+def test_an_old_diffusers_is_named(
+    folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "_NEEDED", ("WanPipeline", "WanNextPipeline"))
+    with pytest.raises(GrainError, match="requires WanNextPipeline, which diffusers") as raised:
+        loaded(folders["2.1"])
+    assert raised.value.diagnostics[0].code == "G529"
+
+
+@pytest.mark.parametrize("where", ["encoder.conv_in.weight", "decoder.conv_in.weight"])
+def test_a_vae_that_breaks_down_is_named(where: str, folders: dict[WanVariant, Path]) -> None:
+    checkpoint = loaded(folders["2.1"])
+    checkpoint.pipe.vae.state_dict()[where].fill_(torch.nan)
+    with pytest.raises(GrainError, match="the VAE produced NaN") as raised:
+        checkpoint.decode_clip(checkpoint.encode_clip(clip()))
+    assert raised.value.diagnostics[0].code == "G505"
+
+
+SPEC = """
+grain 1 video "clip" {{ size {width}x{height} }} model "{model}"
+source "a man on grass" target "a red robot on grass"
+region side = box({side})
+edit side -> "red robot"
+{more}
+sampler {{ steps 3 }}
+"""
+
+
+LONG = 13
+LEFT, RIGHT = "0%, 0%, 50%, 100%", "50%, 0%, 100%, 100%"
+
+
+def spec_of(model: Path, more: str = "", side: str = LEFT) -> EditSpec:
+    values = {"width": WIDTH, "height": HEIGHT, "model": model, "more": more, "side": side}
+    return parse(SPEC.format(**values))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with a clip, and a clip of pictures of depth."""
+    for name, frames in (("clip", clip(LONG)), ("depth", clip(LONG, seed=1))):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(images(frames)):
+            image.save(tmp_path / name / f"{number:05}.png")
+    return tmp_path
+
+
+def run(model: Path, base: Path, more: str = "", **options: Any) -> EditResult:
+    editor = Editor(str(model), device="cpu", use_cache=False, **options)
+    return editor.run(spec_of(model, more), base=base)
+
+
+def test_an_edit_with_a_control_video(folders: dict[WanVariant, Path], base: Path) -> None:
+    plain, depth, inside, windows = (
+        run(folders["vace"], base, more)
+        for more in (
+            "",
+            'control depth { clip "depth" }',
+            'control inpaint control depth { clip "depth" }',
+            "control inpaint context { frames 9 overlap 4 keys 1 }",
+        )
+    )
+    assert not np.array_equal(plain.edited, depth.edited)
+    assert not np.array_equal(depth.edited, inside.edited)
+    mask, pictures = inside.controls
+    assert (mask[:, :, : WIDTH // 2] == 255).all()
+    assert (mask[:, :, WIDTH // 2 :] == 0).all()
+    assert np.array_equal(pictures, clip(LONG, seed=1))
+    assert windows.edited.shape == plain.edited.shape
+
+
+def test_masks_of_ones_own_are_white_where_the_clip_is_edited(
+    folders: dict[WanVariant, Path], base: Path
+) -> None:
+    (base / "masks").mkdir()
+    for number, image in enumerate(images(half_mask(LONG))):
+        image.save(base / "masks" / f"{number:05}.png")
+    own = run(folders["vace"], base, 'control inpaint { clip "masks" }')
+    assert (own.controls[0][:, :, WIDTH // 2 :] == 255).all()
+    other = run(folders["vace"], base, "control inpaint")
+    assert not np.array_equal(own.edited, other.edited)
+
+
+def test_variants_that_edit_other_regions_run_alone(
+    folders: dict[WanVariant, Path], base: Path
+) -> None:
+    one, other = (
+        prepare(spec_of(folders["vace"], "control inpaint", side), base) for side in (LEFT, RIGHT)
+    )
+    editor = Editor(str(folders["vace"]), device="cpu", use_cache=False)
+    with editor.session([one]) as session:
+        assert edit(session, one).edited.shape == clip(LONG).shape
+        with pytest.raises(GrainError, match="an edit has other edited regions") as raised:
+            edit(session, other)
+    assert raised.value.diagnostics[0].code == "G547"
+
+
+@pytest.mark.parametrize(
+    ("variant", "control", "message"),
+    [
+        ("vace", "control normal", "was not trained on `control normal`"),
+        ("vace", 'control depth { net "x/y" }', "without a ControlNet"),
+        ("vace", "control depth control pose", "one control video"),
+        ("2.1", "control depth", "not supported"),
+    ],
+)
+def test_controls_are_checked_before_a_model_is_loaded(
+    variant: WanVariant,
+    control: str,
+    message: str,
+    folders: dict[WanVariant, Path],
+    base: Path,
+) -> None:
+    with pytest.raises(GrainError, match=message):
+        prepare(spec_of(folders[variant], control), base)
+
+
+def test_stable_diffusion_has_no_inpaint(tiny_sd: Path, base: Path) -> None:
+    with pytest.raises(GrainError, match="`control inpaint` is for VACE") as raised:
+        prepare(spec_of(tiny_sd, "control inpaint"), base)
+    assert raised.value.diagnostics[0].code == "G546"
+
+
+@pytest.mark.parametrize("process", ["flow_edit", "invert_and_sample"])
+def test_the_text_encoder_is_loaded_once_for_an_edit(
+    process: str, folders: dict[WanVariant, Path], base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    real = components.load_component
+
+    def counted(model: Any, folder: Path, **more: Any) -> Any:
+        names.append(folder.name)
+        return real(model, folder, **more)
+
+    monkeypatch.setattr(load_module, "load_component", counted)
+    spec = spec_of(folders["2.1"])
+    spec = spec.replaced({}, sampler=spec.sampler.replaced({}, process=process))
+    Editor(str(folders["2.1"]), device="cpu", use_cache=False).run(spec, base=base)
+    assert names.count("text_encoder") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizerFast,
 )
+from wan import save_wan_of_videos, tiny_wan
 
 from grainspec_runtime.models.locate import DEMO_FOLDER
 
@@ -168,8 +171,15 @@ def _text_config(tokenizer: CLIPTokenizerFast, **settings: Any) -> CLIPTextConfi
     )
 
 
-TINY = {
+TINY: dict[str, Callable[[Path], Path]] = {
     "StableDiffusionPipeline": save_sd15,
     "StableDiffusionXLPipeline": save_sdxl,
+    "WanPipeline": tiny_wan,
+    "WanPipeline, two experts": partial(tiny_wan, variant="2.2"),
+    "WanPipeline, a timestep for every token": partial(tiny_wan, variant="ti2v"),
+    "WanVideoToVideoPipeline": save_wan_of_videos,
+    "WanVACEPipeline": partial(tiny_wan, variant="vace"),
+    "WanImageToVideoPipeline": partial(tiny_wan, variant="i2v"),
 }
-"""A tiny checkpoint of every pipeline class that a family runs: what its contract is tested on."""
+"""Tiny checkpoints of every pipeline class that a family runs: what its contract is tested on. The
+names begin with those of the classes."""

@@ -6,12 +6,17 @@ depths are small. Texts are padded to 512 tokens, as Wan's pipelines do.
 
 from __future__ import annotations
 
+import json
+import shutil
 import string
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
+import pytest
 import torch
+from clips import ClipFolder
 from diffusers import (
     AutoencoderKLWan,
     FlowMatchEulerDiscreteScheduler,
@@ -22,6 +27,11 @@ from diffusers import (
     WanVACEPipeline,
     WanVACETransformer3DModel,
 )
+from diffusers.pipelines.wan import (
+    pipeline_wan_i2v,
+    pipeline_wan_vace,
+    pipeline_wan_video2video,
+)
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -31,6 +41,9 @@ from transformers import (
     UMT5EncoderModel,
 )
 
+from grainspec import GrainError
+from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.demo.world import VOCABULARY
 
 WanVariant = Literal["2.1", "2.2", "ti2v", "vace", "i2v"]
@@ -61,6 +74,66 @@ def tiny_wan(folder: Path, variant: WanVariant = "2.1", **transformer: Any) -> P
     pipe = _PIPELINES[variant](transformer)
     pipe.save_pretrained(folder)
     return folder
+
+
+def copy_of(model: Path, to: Path, file: str = "", **settings: Any) -> Path:
+    """Copy a checkpoint, with other settings in one of its JSON files."""
+    copy = to / "copy"
+    shutil.copytree(model, copy)
+    if file:
+        path = copy / file
+        path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return copy
+
+
+def fault_of(model: Path, **options: Any) -> Diagnostic:
+    """Return the error of a checkpoint that is reviewed and described."""
+    with pytest.raises(GrainError) as raised:
+        located, family = find_model(str(model), Path())
+        family.review(located)
+        family.describe(located, **options)
+    return raised.value.diagnostics[0]
+
+
+def spec_of(model: Path, folder: Path, *lines: str) -> Path:
+    """Write a spec for nine frames of 128 pixels, with regions in both halves."""
+    ClipFolder(folder, frames=9, size=(128, 128))
+    spec = folder / "edit.grain"
+    spec.write_text(
+        "\n".join(
+            [
+                "grain 1",
+                'video "clip" { size 128x128 }',
+                f'model "{model}"',
+                'source "two grey robots on snow"',
+                'target "a red robot and a green bear on snow"',
+                'region left = masks("left")',
+                'region right = masks("right")',
+                'edit left -> "red robot"',
+                'edit right -> "green bear"',
+                *lines,
+            ]
+        )
+    )
+    return spec
+
+
+def save_wan_of_videos(folder: Path) -> Path:
+    """Save the checkpoint of 2.1 as one of diffusers' pipeline for videos."""
+    tiny_wan(folder)
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"WanPipeline"', '"WanVideoToVideoPipeline"'))
+    return folder
+
+
+def stand_in_for_ftfy() -> None:
+    """Let diffusers' pipelines run without ftfy, which some use without asking whether it is there.
+
+    With ftfy, texts of these tests stay as they are, too.
+    """
+    for module in (pipeline_wan_i2v, pipeline_wan_vace, pipeline_wan_video2video):
+        if not hasattr(module, "ftfy"):
+            vars(module)["ftfy"] = SimpleNamespace(fix_text=lambda text: text)
 
 
 def wan_tokenizer(words: Iterable[str] = (*VOCABULARY, *_WORDS)) -> T5Tokenizer:

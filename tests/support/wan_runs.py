@@ -37,7 +37,7 @@ def plan_for(
         f'grain 1 video "c" model "{model.name}" target "{TARGET}" '
         "region left = all region right = all "
         'edit left -> "green robot" { weight 0.8 } edit right -> "yellow bear" '
-        f"attention {{ resize any {settings} }}"
+        f"attention videograin {{ resize any {settings} }}"
     )
     masks = {name: np.zeros((frames, height, width), bool) for name in ("left", "right")}
     masks["left"][:, :, : width // 2] = True

@@ -52,7 +52,7 @@ def _transformer(rolls: Rolls, frames: int) -> dict[str, Any]:
     return {
         "layer_count": rolls.of((30, 1, 3)),
         "patch": rolls.of((1, 2, 2)),
-        "first_frames": rolls.of((1, 1, frames, 1 + frames // 2)),
+        "first_frames": rolls.of((1, 1, frames, 3)),
         "shift": rolls.of((None, 1.0, 3.0, 5.0)),
         "padding_keys": rolls.of(("modulated", "neutral", "masked")),
         "start_tokens": rolls.of((1, 0, 5)),

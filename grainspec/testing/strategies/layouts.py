@@ -41,12 +41,16 @@ def layouts(
 
 @dataclass(frozen=True)
 class Canvas:
-    """The numbers of the source frames, their size in pixels, and the side of a latent token."""
+    """The numbers of the source frames, their size in pixels, and the side of a latent token.
+
+    ``together``: how many frames the first latent frame stands for.
+    """
 
     frames: tuple[int, ...]
     width: int
     height: int
     cell: int
+    together: int = 1
 
 
 def read_canvas(
@@ -68,7 +72,7 @@ def read_canvas(
     count = first_frames + frames_per_latent * more
     first, step = rolls.of((0, 0, 3, 10)), rolls.of((1, 1, 2))
     chosen = range(first, first + (frames or count) * step, step)
-    return Canvas(tuple(chosen), width, height, cell)
+    return Canvas(tuple(chosen), width, height, cell, first_frames)
 
 
 def layout_of(
@@ -92,12 +96,14 @@ def layout_of(
         rolls, owner = shapes[name], owners.get(name, "")
         kind = rolls.of(_SHAPES if name in wholes else _SMALL_SHAPES)
         track = _track(rolls, canvas, [*tracks.values()], tracks.get(owner))
-        if name == solid and rolls.upto(5) < 5:
+        if name == solid and rolls.upto(11) < 11:
             kind, track = kind if kind in _SOLID_SHAPES else "box", _with_a_cell(track, canvas)
         if name in kept:
             track[:, 2:] = track[:, :2] + np.maximum((track[:, 2:] - track[:, :2]) // 2, 1)
         mask = _painted(kind, canvas, track)
-        _hide(rolls, mask)
+        # The first latent frame has the solid region, but for its last frame.
+        shown = min(canvas.together, len(mask)) - 1
+        _hide(rolls, mask[shown:] if name == solid else mask)
         if owner in masks and not (mask & masks[owner]).any():
             mask |= masks[owner] & _every_second(canvas)
         if not mask.any():

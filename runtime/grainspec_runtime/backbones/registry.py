@@ -56,8 +56,7 @@ def family_of(model: ModelFolder) -> Family:
         library, actual = model.class_of(part)
         if actual is None and part in family.optional:
             continue
-        # several classes of tokenizers and image processors read the same files
-        right = actual == wanted or (actual and part.startswith(("tokenizer", "image_processor")))
+        right = actual == wanted or (actual and _is_alike(part, actual, wanted))
         if not right or library not in _LIBRARIES:
             has = f"is a {actual}" if actual else "is missing"
             message = f"the {part} of {model.name} {has}; this release supports {wanted}"
@@ -67,6 +66,13 @@ def family_of(model: ModelFolder) -> Family:
 
 
 _LIBRARIES = ("diffusers", "transformers")
+
+
+def _is_alike(part: str, actual: str, wanted: str) -> bool:
+    """Return whether a class reads the same files, and is used alike."""
+    if part.startswith(("tokenizer", "image_processor")):
+        return True
+    return part == "image_encoder" and actual == f"{wanted}WithProjection"
 
 
 def _kin_of(pipeline: str) -> str:

@@ -10,7 +10,9 @@ import click
 from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
+from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.save import save_plan
+from grainspec.plan.windows import FrameWindow
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.spec_file import (
     SpecFile,
@@ -102,7 +104,7 @@ def plan(
     plan_facts["denoiser_passes"] = denoiser_passes(prepared)
     windows = prepared.windows
     if len(windows) > 1:
-        plan_facts["windows"] = [{"frames": w.frames, "weights": w.weights} for w in windows]
+        plan_facts["windows"] = [_window_facts(window, prepared.plan) for window in windows]
     if format_ == "json":
         plan_facts["diagnostics"] = [warning.as_json() for warning in warnings]
         plan_facts["pictures"] = [str(picture) for picture in pictures]
@@ -113,7 +115,7 @@ def plan(
             frames, groups = len(windows[0].frames), prepared.plan.groups
             each = f"{frames} frames"
             if len(groups) < len(prepared.plan.frames):
-                covered = max(sum(len(groups[f]) for f in w.frames) for w in windows)
+                covered = max(len(window["frames"]) for window in plan_facts["windows"])
                 each = f"{frames} latent frames ({covered} frames)"
             say(
                 f"\nruns in {len(windows)} windows of {each}; each window sets its "
@@ -123,6 +125,16 @@ def plan(
         say(f"{needs}")
         for path in [*([output] if output else []), *pictures]:
             say(f"wrote {path}")
+
+
+def _window_facts(window: FrameWindow, plan: MaskPlan) -> dict[str, Any]:
+    """The frames of a window, by index into the clip, and its weights.
+
+    Where latent frames stand for several frames, also the latent frames, which have the weights.
+    """
+    frames = [frame for index in window.frames for frame in plan.groups[index]]
+    latent = {"latent_frames": window.frames} if len(frames) > len(window.frames) else {}
+    return {"frames": frames, **latent, "weights": window.weights}
 
 
 def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:

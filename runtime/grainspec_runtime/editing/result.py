@@ -15,7 +15,7 @@ from grainspec_runtime.study.record import Study
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A clip sampled from its own inversion, with the source prompt and without an edit.
+    """A clip as its process reconstructs it, with the source prompt and without an edit.
 
     psnr: against the source, in dB. vae_psnr: that of the VAE's round trip alone, an upper bound.
     """

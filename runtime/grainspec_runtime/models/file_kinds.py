@@ -64,11 +64,15 @@ CHECKPOINTS = (
     ),
 )
 
-_WAN_SIZES = {1536: "Wan2.1-T2V-1.3B", 3072: "Wan2.2-TI2V-5B", 5120: "Wan2.1-T2V-14B"}
+_WAN_SIZES = {
+    1536: "Wan2.1-T2V-1.3B-Diffusers",
+    3072: "Wan2.2-TI2V-5B-Diffusers",
+    5120: "Wan2.1-T2V-14B-Diffusers",
+}
 """Published checkpoints by the width of their transformer."""
 _WAN = (
     "It is one of Wan's networks, without tokenizer and configuration; name a folder in diffusers' "
-    'format or a hub id, such as `model "Wan-AI/{checkpoint}-Diffusers"`.'
+    'format or a hub id, such as `model "Wan-AI/{checkpoint}"`.'
 )
 _USE_SD = "Use a checkpoint of Stable Diffusion 1.x, 2.x or XL."
 _REFINER = "The refiner is not supported; use the base model."
@@ -144,9 +148,9 @@ def _other(header: WeightsHeader) -> OtherFile | None:
 def _wan_checkpoint(header: WeightsHeader) -> str:
     """Return the name of the published checkpoint that a file of Wan's is most likely of."""
     if header.has("vace_blocks.", "model.diffusion_model.vace_blocks."):
-        return "Wan2.1-VACE-14B"
+        return "Wan2.1-VACE-14B-diffusers"
     embeddings = (
         shape for name, shape in header.shapes.items() if name.endswith("patch_embedding.weight")
     )
     width = next((shape[0] for shape in embeddings if shape), 1536)
-    return _WAN_SIZES.get(width, "Wan2.1-T2V-1.3B")
+    return _WAN_SIZES.get(width, "Wan2.1-T2V-1.3B-Diffusers")

@@ -13,8 +13,9 @@ the same: both are computed in the same way, from the same noise.
 
 The passes of the source run without a plan. Of the target's, the conditional one runs under the
 plan. Both have the same negative prompt. Where the scale of guidance is 1, the unconditional pass
-is left out. The share ``skip`` of the steps, the noisiest, is not taken, and the schedule of a plan
-counts the steps that are: `until 50%` is the first half of them.
+is left out. The share ``skip`` of the steps, the noisiest, is not taken. The schedules of a plan
+and of controls count the steps that are: `until 50%` is the first half of them. Steps are Euler's,
+between the noise levels of the spec's sampler.
 
 Dimensions: F latent frames, c channels, h rows and w columns of latents.
 """
@@ -25,6 +26,7 @@ import functools
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -146,13 +148,14 @@ def flow_edit(
     if begin is not None:
         finished, z = begin[0], restored_latents(begin[1], generator, x.device)
     mask = 1.0 if edited_F1hw is None else edited_F1hw.to(x)
-    shown = _Shown(progress, source.windows, 2 * sampler.average, finished - first, steps - first)
+    velocities = _Velocities(source, target, x, sampler)
+    shown = _Shown(progress, velocities.parts, steps - first, finished - first)
     rates = checkpoint.schedule.rates(scheduler, x)
     for number in range(finished, steps):
         step = Step(number - first, steps - first, scheduler.timesteps[number])
         here, there = rates[number], rates[number + 1]
         before = generator.get_state()
-        change = functools.partial(_change, source, target, x, z, here, step, sampler)
+        change = functools.partial(velocities.difference, z, here, step)
         moved = z + (there.noise - here.noise) * change(generator, shown) * mask
         if not bool(moved.isfinite().all()):
             again = functools.partial(change, _generator_at(before))
@@ -162,34 +165,45 @@ def flow_edit(
     return z
 
 
-def _change(
-    source: Guided,
-    target: Guided,
-    x: Tensor,
-    z: Tensor,
-    rates: Rates,
-    step: Step,
-    sampler: Sampler,
-    generator: torch.Generator,
-    shown: _Shown | None = None,
-) -> Tensor:
-    """Return the mean difference of the velocities of target and source at a step."""
-    scale = source.denoiser.checkpoint.guidance_at(sampler, float(step.t))
-    passes = ((source, sampler.source_guidance), (target, scale))
-    for guided, _ in passes:
-        guided.begin_step(step)
-    total = torch.zeros_like(x)
-    for _ in range(sampler.average):
-        noise = torch.randn(x.shape, generator=generator).to(x)
-        at_source = rates.signal * x + rates.noise * noise
-        at_target = at_source + (z - x)  # the same bits as long as the edit is the source
-        velocities = []
-        for (guided, scale), at in zip(passes, (at_source, at_target), strict=True):
-            velocities.append(guided(at, step, scale, window_done=shown or _ignore))
-            if shown:
-                shown.next()
-        total += velocities[1] - velocities[0]
-    return amplified(total / sampler.average, sampler.amplify)
+@dataclass(frozen=True)
+class _Velocities:
+    """The velocities of the source X, ``x``, and of an edit of it."""
+
+    source: Guided
+    target: Guided
+    x: Tensor
+    sampler: Sampler
+
+    @property
+    def parts(self) -> int:
+        """The number of predictions of a step, times the windows of each."""
+        return 2 * self.sampler.average * self.source.windows
+
+    def difference(
+        self,
+        z: Tensor,
+        rates: Rates,
+        step: Step,
+        generator: torch.Generator,
+        shown: _Shown | None = None,
+    ) -> Tensor:
+        """Return how the target's velocity differs from the source's, for the edit Z."""
+        scale = self.source.denoiser.checkpoint.guidance_at(self.sampler, float(step.t))
+        passes = ((self.source, self.sampler.source_guidance), (self.target, scale))
+        for guided, _ in passes:
+            guided.begin_step(step)
+        total = torch.zeros_like(z)
+        for _ in range(self.sampler.average):
+            noise = torch.randn(z.shape, generator=generator).to(z)
+            at_source = rates.signal * self.x + rates.noise * noise
+            at_target = at_source + (z - self.x)  # the same bits as long as the edit is the source
+            found = []
+            for (guided, scale), at in zip(passes, (at_source, at_target), strict=True):
+                found.append(guided(at, step, scale, window_done=shown or _ignore))
+                if shown:
+                    shown.add(guided.windows)
+            total += found[1] - found[0]
+        return amplified(total / self.sampler.average, self.sampler.amplify)
 
 
 def amplified(change_Fchw: Tensor, strength: float) -> Tensor:
@@ -218,22 +232,18 @@ def _ignore(windows: int) -> None:
 
 
 class _Shown:
-    """Shows progress: finished predictions, multiplied by the windows of each."""
+    """Shows the finished parts of a run, of which each step has as many."""
 
-    def __init__(
-        self, progress: Progress, windows: int, predictions: int, steps: int, total_steps: int
-    ) -> None:
+    def __init__(self, progress: Progress, parts: int, steps: int, finished: int) -> None:
         self._progress = progress
-        self._windows = windows
-        self._done = steps * predictions * windows
-        self._total = total_steps * predictions * windows
+        self._done, self._total = finished * parts, steps * parts
         self(0)
 
-    def __call__(self, windows: int) -> None:
-        """Show finished windows of the current prediction."""
-        self._progress(self._done + windows, self._total)
+    def __call__(self, more: int) -> None:
+        """Show that more parts are done than those that are added."""
+        self._progress(self._done + more, self._total)
 
-    def next(self) -> None:
-        """End a prediction."""
-        self._done += self._windows
+    def add(self, parts: int) -> None:
+        """Add finished parts."""
+        self._done += parts
         self(0)

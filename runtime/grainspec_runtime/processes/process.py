@@ -46,7 +46,8 @@ class Job:
 
     edited_F1hw: where the latents may differ from the source's, float32 in [0, 1]; None for
     everywhere.
-    blend_from: share of the steps, from the first, at which they may differ everywhere.
+    blend_from: share of the steps, from the first, at which they may differ everywhere; FlowEdit
+    has no such steps.
     about: a description for cache entries of this run.
     """
 

@@ -10,8 +10,9 @@ Dimensions: B batch, H heads, N queries, M keys, n queries of a block, d head si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,11 @@ Run = tuple[int, int, int]
 
 Slice = tuple[int, int, int]
 """Start, end and sign of a run of keys."""
+
+Pull = tuple[int, int, float, int]
+"""Start, end, κ and sign of a run of keys that are pulled along their columns."""
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def _batch_entry(
 ) -> Tensor:
     query_order, key_order = entry.query_order, entry.key_order
     plain = entry.plain()
-    pulls = [] if columns is None else _pulled_runs(call, entry)
+    pulls = {} if columns is None else _pulls(call, entry)
     if pulls:
         plain = set()
     scores_nM = entry.buffer(call.query)
@@ -126,7 +132,8 @@ def _batch_entry(
         query = call.query[b, head, query_order]
         key, value = call.key[b, head, key_order], call.value[b, head, key_order]
         key_dM, value_Md = key.float().mT.contiguous(), value.float()
-        ends = [extreme[b, head, key_order] for extreme in columns or ()]
+        if columns is not None:
+            ends = columns[0][b, head, key_order], columns[1][b, head, key_order]
         sorted_out = torch.empty_like(query)
         for label, start, end in entry.query_runs:
             if label in plain:
@@ -145,7 +152,7 @@ def _batch_entry(
                 torch.mm(query[first:last].float() * call.scale, key_dM, out=scores)
                 largest_n1 = _modulate(call, entry, scores, slices, first, last)
                 if pulls:
-                    _pull(scores, largest_n1, slices, pulls, ends)
+                    _pull(scores, largest_n1, pulls[label], ends)
                 torch.softmax(scores, -1, out=scores)
                 sorted_out[first:last] = torch.mm(scores, value_Md).to(out.dtype)
         out[head, query_order] = sorted_out
@@ -172,26 +179,31 @@ def _modulate(
     return largest
 
 
-def _pulled_runs(call: AttentionCall, entry: _Entry) -> list[tuple[int, int, float]]:
-    """Start, end and κ of the runs of keys that are pulled along their columns."""
+def _pulls(call: AttentionCall, entry: _Entry) -> dict[int, list[Pull]]:
+    """What is pulled along columns in the rows of each class; empty where nothing is."""
     assert call.columns is not None
     strengths = torch.where(pulled_classes(call), call.columns, 0.0).tolist()
-    return [
-        (start, end, strengths[label]) for label, start, end in entry.key_runs if strengths[label]
-    ]
+    runs = [run for run in entry.key_runs if strengths[run[0]]]
+    signs = call.signs().cpu()
+    return {
+        label: [
+            (start, end, *kind)
+            for start, end, kind in _joined(
+                (start, end, (strengths[of_keys], int(signs[label, of_keys])))
+                for of_keys, start, end in runs
+            )
+        ]
+        for label, _, _ in entry.query_runs
+        if runs
+    }
 
 
 def _pull(
-    scores: Tensor,
-    largest_n1: Tensor,
-    slices: list[Slice],
-    pulls: list[tuple[int, int, float]],
-    ends: list[Tensor],
+    scores: Tensor, largest_n1: Tensor, pulls: list[Pull], ends: tuple[Tensor, Tensor]
 ) -> None:
     """Move scores, which are less their row's maximum, towards their columns' ends, (M, m)."""
     largest_M, smallest_M = ends
-    for start, end, strength in pulls:
-        sign = next(sign for low, high, sign in slices if low <= start < high)
+    for start, end, strength, sign in pulls:
         towards = (largest_M if sign == POSITIVE else smallest_M)[start:end]
         scores[:, start:end].mul_(1 - strength).add_(strength * (towards - largest_n1))
 
@@ -250,14 +262,18 @@ def _runs(sorted_labels: Tensor) -> list[Run]:
 
 def _signed_slices(key_runs: list[Run], signs: Tensor) -> list[Slice]:
     """The key runs, neighbours of one sign joined."""
-    slices: list[Slice] = []
-    for label, start, end in key_runs:
-        sign = int(signs[label])
-        if slices and slices[-1][2] == sign:
-            slices[-1] = (slices[-1][0], end, sign)
+    return _joined((start, end, int(signs[label])) for label, start, end in key_runs)
+
+
+def _joined(runs: Iterable[tuple[int, int, Kind]]) -> list[tuple[int, int, Kind]]:
+    """Start, end and kind of runs, neighbours of one kind joined."""
+    joined: list[tuple[int, int, Kind]] = []
+    for start, end, kind in runs:
+        if joined and joined[-1][1:] == (start, kind):
+            joined[-1] = (joined[-1][0], end, kind)
         else:
-            slices.append((start, end, sign))
-    return slices
+            joined.append((start, end, kind))
+    return joined
 
 
 BACKEND = Backend("rows", run, features=frozenset(FEATURES), partials=partials)

@@ -17,14 +17,16 @@ from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.testing.broken import Broken
 from grainspec_runtime.modulation.layers import Attend, AttentionLayer
-from grainspec_runtime.testing.family.corners import CORNERS, corner_mask, means_of_corners
 from grainspec_runtime.testing.family.definition import Arguments, Pass, cause_of, layer_attention
+from grainspec_runtime.testing.family.layers import probed
 from grainspec_runtime.testing.family.loaded import CLOSE
-from grainspec_runtime.testing.family.observe import ByDefinition, Probe, Received
+from grainspec_runtime.testing.family.observe import (
+    ByDefinition,
+    Received,
+    at_layer,
+)
 from grainspec_runtime.testing.family.registry import family_property, require
 from grainspec_runtime.testing.family.subject import (
-    COLUMNS,
-    ROWS,
     STEPS,
     TARGET,
     TIMESTEP,
@@ -40,115 +42,21 @@ SETTINGS = (
 )
 """Settings of attention for which every kind of layer is compared with the definition."""
 
+OF_TRANSFORMERS = (
+    "until 100% decay 1",
+    "until 100% decay 2 unbound 0.3",
+    "until 100% decay 1 columns 0.4",
+    "until 100% decay 3 layers 0",
+)
+"""The same for video transformers, whose attention has one scope."""
+
 TOLERANCE = 1e-4
 """Of a layer's output, for values of a normal distribution."""
 
 
-def probed(subject: Subject) -> Probe:
-    """What the layers of the denoiser receive in a pass with guidance."""
-    probe = Probe(subject.latent_frames)
-    subject.prediction(probe, ("", TARGET))
-    return probe
-
-
-@family_property("layers")
-def layers(subject: Subject) -> None:
-    """Layers have the names of modules, and the latent tokens of their plan's level."""
-    name, plan, backbone = "layers", subject.plan(), subject.backbone
-    probe = probed(subject)
-    seen = probe.seen
-    levels, attended = {layer.level for layer in seen}, set(backbone.attended_levels)
-    require(
-        levels == attended,
-        name,
-        f"layers attend at levels {sorted(levels)}, but described are {sorted(attended)}",
-    )
-    kinds = {layer.kind for layer in seen}
-    require(
-        kinds in ({"self", "cross"}, {"joint"}), name, f"layers are of the kinds {sorted(kinds)}"
-    )
-    require(not probe.repeated, name, f"two layers are the same: {probe.repeated[:1]}")
-    names = [layer.name for layer in seen]
-    require(len(set(names)) == len(names), name, "two layers have one name")
-    modules = dict(subject.checkpoint.denoiser.named_modules())
-    for layer, received in seen.items():
-        require(layer.name in modules, name, f"the denoiser has no module {layer.name}")
-        across = "cross" if layer.name in probe.across else "self"
-        require(
-            layer.kind in (across, "joint"),
-            name,
-            f"the layer {layer.name} is of the kind {layer.kind}, but computes {across}-attention",
-        )
-        tokens, grid = received.query.shape[2], plan.levels[layer.level].labels_FHW.shape[1:]
-        require(
-            tokens == grid[0] * grid[1],
-            name,
-            f"the layer {layer.name} has {tokens} latent tokens, but its level {layer.level} has "
-            f"{grid[0]} x {grid[1]}",
-        )
-        if across == "cross":
-            text = received.key.shape[2]
-            require(
-                text == backbone.max_tokens,
-                name,
-                f"the layer {layer.name} is of the kind cross, but has {text} keys, where there "
-                f"are {backbone.max_tokens} text tokens",
-            )
-
-
-@family_property("tokens")
-def tokens(subject: Subject) -> None:
-    """Latent tokens are in the order of passes, frames, rows and columns."""
-    frames = subject.latent_frames
-    probe = Probe(frames, silent=True)
-    generator = torch.Generator().manual_seed(subject.seed)
-    shape = (2 * frames, subject.latents.shape[1], 8 * ROWS, 8 * COLUMNS)
-    base, noise = torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
-    before = _queries(subject, probe, base)
-    for place, corner in enumerate(CORNERS):
-        # frames take turns, in the unconditional pass and in the other
-        for row in (place % frames, frames + place % frames):
-            changed = base.clone()
-            changed[row] += 0.02 * noise[row] * corner_mask(corner, base.shape[-2:])
-            for layer, query in _queries(subject, probe, changed).items():
-                away_BN = (query - before[layer]).norm(dim=-1).mean(1)
-                _check_frame(subject, layer, away_BN, row)
-                _check_corner(subject, layer, away_BN[row], corner)
-
-
-def _queries(subject: Subject, probe: Probe, latents: Tensor) -> dict[AttentionLayer, Tensor]:
-    subject.prediction(probe, ("", TARGET), latents=latents)
-    return {layer: received.query for layer, received in probe.seen.items()}
-
-
-def _check_frame(subject: Subject, layer: AttentionLayer, away_BN: Tensor, row: int) -> None:
-    frames = subject.latent_frames
-    most = int(away_BN.sum(1).argmax())
-    others = away_BN.clone()
-    others[row] = 0
-    require(
-        most == row and others.max() <= 1e-3 * away_BN[row].max(),
-        "tokens",
-        f"latents were changed in frame {row % frames} of pass {row // frames}, but the layer "
-        f"{layer.name} receives other tokens in frame {most % frames} of pass {most // frames}",
-    )
-
-
-def _check_corner(subject: Subject, layer: AttentionLayer, away_N: Tensor, corner: str) -> None:
-    unit = 8 * subject.backbone.pixels_per_latent
-    rows, columns = subject.backbone.grids(COLUMNS * unit, ROWS * unit)[layer.level]
-    if min(rows, columns) < 2 * COLUMNS:  # every token sees the whole frame
-        return
-    means = means_of_corners(away_N.reshape(rows, columns))
-    found = max(means, key=means.__getitem__)
-    others = [mean for each, mean in means.items() if each != found]
-    require(
-        found == corner and max(others) < 0.9 * means[corner],
-        "tokens",
-        f"latents were changed at the {corner}, but tokens of the layer {layer.name} change at the "
-        f"{found}, and by {max(others) / means[found]:.0%} as much elsewhere, if they are {rows} "
-        f"rows of {columns}: they are in another order",
-    )
+def settings_of(subject: Subject) -> tuple[str, ...]:
+    """Return the settings for a kind of denoiser."""
+    return OF_TRANSFORMERS if subject.one_sequence else SETTINGS
 
 
 @family_property("stock")
@@ -170,7 +78,7 @@ def labels(subject: Subject) -> None:
     seen = probed(subject).seen
     attended = subject.backbone.attended_levels
     single = f"until 100% decay 1 levels {attended[-1]}"
-    for settings in (*SETTINGS, single):
+    for settings in (*settings_of(subject), single):
         plan = subject.plan(settings)
         attention = subject.attention(plan, plan.attention)
         attention.begin_step(0, STEPS, TIMESTEP)
@@ -181,11 +89,12 @@ def labels(subject: Subject) -> None:
 
 
 def _one_of_each(seen: dict[AttentionLayer, Received]) -> Iterator[tuple[AttentionLayer, Received]]:
-    """A layer of each level and kind."""
-    known: set[tuple[int, str]] = set()
+    """A layer of each level and kind; of transformers, one of block 0 and one of another."""
+    known: set[tuple[int, str, bool]] = set()
     for layer, received in seen.items():
-        if layer.kind != "joint" and (layer.level, layer.kind) not in known:
-            known.add((layer.level, layer.kind))
+        key = (layer.level, layer.kind, bool(layer.block))
+        if layer.kind != "joint" and key not in known:
+            known.add(key)
             yield layer, received
 
 
@@ -208,27 +117,32 @@ def _compare_layer(
 ) -> None:
     q, k, v = (tensor.double().numpy() for tensor in received)
     kind: Any = layer.kind
-    arguments: Arguments = (plan, layer.level, kind, q, k, v, at)
+    arguments: Arguments = (plan, layer.level, kind, q, k, v, at_layer(plan, layer, at))
     expected, found = layer_attention(*arguments), out.double().numpy()
     away = np.abs(expected - found)
     if away.max() <= TOLERANCE:
         return
-    row, head, token, column = map(int, np.unravel_index(away.argmax(), away.shape))
-    frames = len(plan.groups)
+    worst = np.unravel_index(away.argmax(), away.shape)
+    row, token = int(worst[0]), int(worst[2])
     labels_FHW = plan.levels[layer.level].labels_FHW
+    frames, of_frame = len(labels_FHW), labels_FHW[0].size
+    passes = len(found) * found.shape[2] // labels_FHW.size
+    index, frame = divmod(row, frames)
+    if found.shape[2] > of_frame:  # all frames are one sequence
+        index, (frame, token) = row, divmod(token, of_frame)
     place = divmod(token, labels_FHW.shape[2])
-    label = int(labels_FHW[row % frames][place])
+    label = int(labels_FHW[frame][place])
     edits = [plan.edits[e].region for e in np.flatnonzero(plan.members_CE[label])]
     cause = cause_of(found, TOLERANCE, arguments)
     raise Broken(
         "labels",
-        f"the layer {layer.name} gives {found[row, head, token, column]:.5g}, but by definition it "
-        f"is {expected[row, head, token, column]:.5g} for a latent token of "
+        f"the layer {layer.name} gives {found[worst]:.5g}, but by definition it "
+        f"is {expected[worst]:.5g} for a latent token of "
         f"{' and '.join(edits) or 'no edit'}{'; the cause: ' if cause else ''}{cause}",
         level=layer.level,
         kind=layer.kind,
-        pass_="conditional" if row // frames == len(found) // frames - 1 else "unconditional",
-        frame=row % frames,
+        pass_="conditional" if index == passes - 1 else "unconditional",
+        frame=frame,
         row=place[0],
         column=place[1],
         attention=settings,
@@ -247,15 +161,16 @@ def conditional(subject: Subject) -> None:
         inputs = drawn(received, subject.seed)
         before = _computed(without, layer, *inputs)
         after = _computed(with_plan, layer, *inputs)
+        rows = subject.rows
         require(
-            torch.equal(after[:count], before[:count]),
+            torch.equal(after[:rows], before[:rows]),
             name,
             "the plan changes the unconditional pass",
             layer=layer.name,
         )
-        alone = _computed(with_plan, layer, *(tensor[count:] for tensor in inputs))
+        alone = _computed(with_plan, layer, *(tensor[rows:] for tensor in inputs))
         require(
-            torch.allclose(alone, after[count:], atol=CLOSE),
+            torch.allclose(alone, after[rows:], atol=CLOSE),
             name,
             "without guidance, the only pass is not modulated as the conditional one is with it",
             layer=layer.name,
@@ -368,7 +283,7 @@ def recorder(subject: Subject) -> None:
 @family_property("definition")
 def definition(subject: Subject) -> None:
     """The denoiser under a plan predicts what it does with every layer computed by definition."""
-    for settings in SETTINGS[:2]:
+    for settings in settings_of(subject)[:2]:
         plan = subject.plan(settings)
         attention = subject.attention(plan, plan.attention)
         by_definition = ByDefinition(plan, subject.latent_frames, attention.norm)

@@ -11,6 +11,7 @@ from grainspec_runtime.backbones.family import Family
 from grainspec_runtime.testing.family import (  # isort: skip - in the order of checking
     before_loading as before_loading,
     loaded as loaded,
+    layers as layers,
     attention as attention,
     limits as limits,
     words as words,

@@ -6,6 +6,10 @@ modulates, λ⁺ and λ⁻ are the level's strengths of the token's frame and cl
 (t / T)^decay, at most 1. Keys are the latent tokens of the frames in scope, or the text tokens.
 Everything else is plain attention. Computed in float64 by :mod:`..attention.definition`.
 
+In video transformers the frames of a pass are one sequence, of which all tokens are keys. Padding
+of the text is as the plan says, and with `columns` the scores of an edit's words are pulled by the
+setting times the edit's weight times ξ(t), at most 1.
+
 Dimensions: P passes, F frames, N tokens of a frame, T text tokens, H heads, d head size, C classes.
 """
 
@@ -81,6 +85,8 @@ class Reading:
     words: Callable[[MaskPlan], Any] = _words
     all_levels: bool = False
     soft: bool = True
+    padding: bool = True
+    columns: bool = True
 
 
 Arguments = tuple[MaskPlan, int, Kind, Floats, Floats, Floats, Pass]
@@ -107,17 +113,40 @@ def layer_attention(
     at: Pass,
     reading: Reading | None = None,
 ) -> Floats:
-    """The attention of all passes, ``[P * F, H, N, d]``; text tokens in place of N for cross."""
+    """The attention of all passes, ``[P * F, H, N, d]``; text tokens in place of N for cross.
+
+    In video transformers ``[P, H, F * N, d]``.
+    """
     step = reading or Reading()
     table = next(each for each in plan.levels if each.index == level)
     frames = len(table.labels_FHW)
-    passes = len(query) // frames
     labels_FN = step.labels(table.labels_FHW).reshape(frames, -1).astype(np.int64)
+    one_sequence = frames > 1 and query.shape[2] == labels_FN.size
+    passes = len(query) if one_sequence else len(query) // frames
     on = (table.modulated or step.all_levels) and step.factor(plan, at) > 0
     outs = []
     for index in range(passes):
         factor = step.factor(plan, at) if on and step.modulates(plan, index, passes) else 0.0
         attract, repel = (np.minimum(t * factor, 1.0) for t in step.tables(table, kind))
+        if one_sequence:
+            if kind == "self" and step.scope(plan) != "full":
+                raise ValueError("a sequence of all frames has no other scope")
+            at_pass = slice(index, index + 1)
+            outs.append(
+                attention(
+                    Numbers(
+                        query_BHNd=query[at_pass],
+                        key_BHMd=key[at_pass],
+                        value_BHMd=value[at_pass],
+                        query_labels_BN=labels_FN.reshape(1, -1),
+                        attract_BN=np.take_along_axis(attract, labels_FN, 1).reshape(1, -1),
+                        repel_BN=np.take_along_axis(repel, labels_FN, 1).reshape(1, -1),
+                        scale=query.shape[-1] ** -0.5,
+                        **_of_keys(plan, step, kind, labels_FN, [*range(frames)], key, factor),
+                    )
+                )
+            )
+            continue
         for frame in range(frames):
             row = index * frames + frame
             keys = [row]
@@ -136,7 +165,9 @@ def layer_attention(
                         attract_BN=attract[frame][labels_FN[frame]][None],
                         repel_BN=repel[frame][labels_FN[frame]][None],
                         scale=query.shape[-1] ** -0.5,
-                        **_of_keys(plan, step, kind, labels_FN, [k % frames for k in keys], key),
+                        **_of_keys(
+                            plan, step, kind, labels_FN, [k % frames for k in keys], key, factor
+                        ),
                     )
                 )
             )
@@ -144,9 +175,15 @@ def layer_attention(
 
 
 def _of_keys(
-    plan: MaskPlan, step: Reading, kind: Kind, labels_FN: Any, frames: list[int], key: Floats
+    plan: MaskPlan,
+    step: Reading,
+    kind: Kind,
+    labels_FN: Any,
+    frames: list[int],
+    key: Floats,
+    factor: float,
 ) -> dict[str, Any]:
-    """The labels of the keys, their relation to classes, and which of them are soft."""
+    """The labels of the keys, their relation to classes, and which of them are special."""
     members_CE = plan.members_CE
     if kind == "self":
         shared: Bools = np.any(members_CE[:, None] & members_CE[None], axis=-1)
@@ -162,11 +199,21 @@ def _of_keys(
         }
     words_ET = step.words(plan)
     unbound = plan.attention.unbound
+    neutral_T, masked_T = (
+        padding_T if step.padding else np.zeros_like(padding_T)
+        for padding_T in (plan.neutral_T, plan.masked_T)
+    )
+    unbound_T = ~words_ET.any(0) & ~neutral_T & ~masked_T
+    weights_E1 = np.array([edit.weight for edit in plan.edits])[:, None]
+    pull = plan.attention.columns * factor * step.columns
     return {
         "key_labels_BM": np.arange(key.shape[2])[None],
         "relation_CK": (members_CE[:, :, None] & words_ET[None]).any(1),
-        "soft_K": ~words_ET.any(0) & (step.soft and unbound < 1),
+        "soft_K": unbound_T & (step.soft and unbound < 1),
         "soft_share": unbound,
+        "neutral_K": neutral_T,
+        "masked_K": masked_T,
+        "columns_K": np.minimum(pull * (words_ET * weights_E1).max(0), 1.0),
     }
 
 
@@ -244,6 +291,8 @@ CAUSES: dict[str, Reading] = {
     "words are one text token too late": Reading(words=lambda p: np.roll(p.words_ET, 1, 1)),
     "the words of the edits are swapped": Reading(words=lambda p: p.words_ET[::-1]),
     "words of no edit repel in full": Reading(soft=False),
+    "padding is modulated as words are": Reading(padding=False),
+    "columns are not pulled": Reading(columns=False),
     "levels that the plan leaves alone are modulated": Reading(all_levels=True),
     "every frame attends to itself only": Reading(scope=lambda plan: "each"),
     "every frame attends to all frames": Reading(scope=lambda plan: "full"),

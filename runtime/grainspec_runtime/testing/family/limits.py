@@ -6,14 +6,17 @@ Dimensions: F frames, N tokens of a frame, H heads, d head size, T paths, L toke
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from grainspec.diagnostics import GrainError
+from grainspec.model.spec import Flow
 from grainspec_runtime.flow.trajectories import Trajectories
-from grainspec_runtime.testing.family.attention import drawn, probed
+from grainspec_runtime.testing.family.attention import drawn
+from grainspec_runtime.testing.family.layers import probed
 from grainspec_runtime.testing.family.registry import family_property, require
 from grainspec_runtime.testing.family.subject import STEPS, TIMESTEP, Subject, unmodulated
 
@@ -49,7 +52,17 @@ def _is_refused(what: str, run: Callable[[], None]) -> None:
 
 @family_property("paths")
 def paths(subject: Subject) -> None:
-    """At a level with motion paths, the tokens of each path also attend to one another."""
+    """At a level with motion paths, the tokens of each path also attend to one another.
+
+    A family without motion paths refuses `flow` before a model is loaded.
+    """
+    if subject.one_sequence:
+        spec = subject.spec().replaced({}, flow=Flow())
+        try:
+            subject.family.check(spec, Path(), subject.located)
+        except GrainError:
+            return
+        require(False, "paths", "`check` accepts `flow`, which video transformers do not follow")
     layer, received = next(
         (layer, received)
         for layer, received in probed(subject).seen.items()

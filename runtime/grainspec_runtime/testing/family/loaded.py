@@ -121,8 +121,11 @@ def _check_places(subject: Subject, encoded: Tensor, decoded: Frames) -> None:
 
 
 def _most_changed(away_F: Deviations, changed: int, *, causal: bool) -> int:
-    """Return the frame with the largest deviation; in a causal VAE, later frames do not count."""
-    return int(np.argmax(away_F[: changed + 1] if causal else away_F))
+    """Return the frame with the largest deviation.
+
+    In a causal VAE, later frames than the ``changed`` one do not count, if that one changes.
+    """
+    return int(np.argmax(away_F[: changed + 1] if causal and away_F[changed] > 0 else away_F))
 
 
 @family_property("predictions")

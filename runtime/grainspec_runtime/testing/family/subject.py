@@ -100,6 +100,16 @@ class Subject:
         return len(self.backbone.frame_groups(self.frames))
 
     @property
+    def one_sequence(self) -> bool:
+        """Whether the frames of a pass are one sequence, as in video transformers."""
+        return self.backbone.layer_count is not None
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of one pass in what layers receive: its frames, or 1."""
+        return 1 if self.one_sequence else self.latent_frames
+
+    @property
     def width(self) -> int:
         """Width of a frame in pixels."""
         return COLUMNS * self.backbone.size_multiple

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,23 +31,37 @@ def pipelines(subject: Subject) -> None:
     require(owners == [subject.family], name, f"{[o.name for o in owners]} own its pipelines")
 
     def call() -> Any:
-        return pipe(
-            plan.target,
+        out = pipe(
+            prompt=plan.target,
             num_inference_steps=2,
-            num_images_per_prompt=subject.latent_frames,
             width=subject.width,
             height=subject.height,
             generator=torch.Generator().manual_seed(0),
             output_type="np",
-        ).images
+            **_own_arguments(pipe, subject),
+        )
+        return out.frames[0] if subject.one_sequence else out.images
 
     before = call()
     with plan_applied(plan, pipe):
         during = call()
-    wanted = (subject.latent_frames, subject.height, subject.width, 3)
+    count = subject.frames if subject.one_sequence else subject.latent_frames
+    wanted = (count, subject.height, subject.width, 3)
     require(during.shape == wanted, name, f"images are {during.shape}, not {wanted}")
     require(not np.array_equal(before, during), name, "a pipeline does the same under the plan")
     require(np.array_equal(before, call()), name, "a pipeline does something else after the plan")
+
+
+def _own_arguments(pipe: Any, subject: Subject) -> dict[str, Any]:
+    """Return the arguments that not all pipelines have: frames, and the clip if it takes one."""
+    from PIL import Image
+
+    if not subject.one_sequence:
+        return {"num_images_per_prompt": subject.latent_frames}
+    needed = inspect.signature(pipe.__call__).parameters
+    pictures = [Image.fromarray(frame) for frame in subject.clip]
+    given = {"num_frames": subject.frames, "image": pictures[0], "video": pictures}
+    return {name: value for name, value in given.items() if name in needed}
 
 
 @family_property("edits")

@@ -42,8 +42,12 @@ def unet_of(pipe: DiffusionPipeline) -> UNet2DConditionModel:
 def check_words(plan: MaskPlan, pipe: DiffusionPipeline) -> None:
     """Raise GrainError (G404) if a tokenizer of the pipeline gives the target other tokens.
 
-    SDXL's refiner has only the second tokenizer and text encoder.
+    SDXL's refiner has only the second tokenizer and text encoder. So is a plan for a model that is
+    trained by flow matching, whose noise levels are others.
     """
+    if plan.noise != "ddpm":
+        message = "the plan is for a flow-matching model, but the pipeline's UNet is none"
+        raise fail("G404", message, _COMPILE)
     if not can_encode(pipe) and plan.attention.phrases == "isolated":
         message = "the plan isolates phrases, but the pipeline has no text encoder to encode them"
         cure = "Load one, or compile the plan with `attention { phrases in_context }`."

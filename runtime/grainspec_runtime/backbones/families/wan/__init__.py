@@ -96,6 +96,9 @@ class WanTransformers:
 
     def load(self, model: ModelFolder, options: LoadOptions) -> Checkpoint:
         """Load a checkpoint as a stock pipeline."""
+        from grainspec_runtime.backbones.families.wan.versions import check_diffusers
+
+        check_diffusers(model.span)
         from grainspec_runtime.backbones.families.wan.load import load
 
         return load(model, options, present_parts(self, model), self.weighted)

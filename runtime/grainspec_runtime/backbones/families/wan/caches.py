@@ -11,7 +11,7 @@ _WHY = {
     "pyramid_attention_broadcast": "it repeats the attention of an earlier step",
     "text_kv_cache": "it tells prompts apart by their place in memory",
 }
-"""Why a cache does not go with a plan, by the module of diffusers, where it is a reason of its own."""
+"""Why a cache does not go with a plan, by its module, where it is a reason of its own."""
 
 _REPEATS = "it repeats what earlier steps computed, where the plan had other strengths"
 
@@ -30,9 +30,9 @@ def check_cache(transformer: Any, part: str) -> None:
         cache = next(filter(_is_cache, _hooks(transformer)), None)
     if cache is not None:
         why = _WHY.get(type(cache).__module__.rpartition(".")[2], _REPEATS)
-        name = type(cache).__name__
         message = (
-            f"the pipeline's {part} has a cache ({name}), which does not go with a plan: {why}"
+            f"the pipeline's {part} has a cache ({type(cache).__name__}), "
+            f"which does not go with a plan: {why}"
         )
         raise fail("G550", message, cure)
 

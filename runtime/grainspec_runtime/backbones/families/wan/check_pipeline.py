@@ -26,6 +26,8 @@ _COMPILE = "Compile the plan for this model, with its own tokenizer."
 def experts_of(pipe: Any) -> dict[str, Any]:
     """Return the transformers of a pipeline by name, as they are without ``torch.compile``.
 
+    One that is both experts is there once.
+
     Raises GrainError (G504) if a plan cannot be applied to it.
     """
     name = type(pipe).__name__
@@ -34,11 +36,11 @@ def experts_of(pipe: Any) -> dict[str, Any]:
         message = f"a plan cannot be applied to {name}: the order of its passes is not known"
         raise fail("G504", message, cure)
     experts = {part: getattr(pipe, part, None) for part in EXPERTS}
-    unwrapped = {
-        part: getattr(expert, "_orig_mod", expert)  # as torch.compile wraps it
-        for part, expert in experts.items()
-        if expert is not None
-    }
+    unwrapped: dict[str, Any] = {}
+    for part, wrapped in experts.items():
+        expert = getattr(wrapped, "_orig_mod", wrapped)  # as torch.compile wraps it
+        if expert is not None and not any(expert is known for known in unwrapped.values()):
+            unwrapped[part] = expert
     for expert in unwrapped.values():
         if not {kind.__name__ for kind in type(expert).__mro__} & _TRANSFORMERS:
             message = f"a plan cannot be applied to {name}: it has a {type(expert).__name__}"

@@ -97,7 +97,7 @@ class Wan:
 
         Raises GrainError (G505) for NaN or infinity.
         """
-        self.text.release()
+        self.text.leave_device()
         with self._using("vae"):
             latents = clips.encode_clip(self.pipe.vae, frames, self.device)
         self._inputs.begin(frames)
@@ -105,7 +105,7 @@ class Wan:
 
     def decode_clip(self, latents_Fchw: Tensor) -> Frames:
         """Decode latents to frames, uint8 ``[frames, H, W, 3]``; raises G505 for NaN."""
-        self.text.release()
+        self.text.leave_device()
         with self._using("vae"):
             return clips.decode_clip(self.pipe.vae, latents_Fchw, self.device)
 
@@ -150,7 +150,8 @@ class Wan:
                 velocity = network(**inputs, encoder_hidden_states=prompt.words, return_dict=False)[
                     0
                 ]
-            velocities.append(clips.frame_layout(velocity.float()))
+            velocity = self._inputs.velocity(velocity.float(), latents, t, frames)
+            velocities.append(clips.frame_layout(velocity))
         return torch.cat(velocities)
 
     def guidance_at(self, sampler: Sampler, t: float) -> float:

@@ -2,7 +2,8 @@
 
 The stock pipeline's own methods prepare it. Wan 2.1 and 2.2 A14B get latents of a clip of which
 the first frame alone is shown, with a mask that says so, as further channels; Wan 2.1 also
-embeddings of that frame. TI2V-5B gets the first frame as its first latent, at timestep 0.
+embeddings of that frame. TI2V-5B gets the first frame as its first latent, at timestep 0, and an
+edit leaves that frame as it is.
 
 Dimensions: c channels, F latent frames, h rows and w columns of latents; pixels are H x W.
 """
@@ -81,6 +82,23 @@ class ImageInputs(TextInputs):
         mixed = (1 - noisy) * condition + noisy * latents_1cFhw
         timestep = by_token(noisy, t.to(noisy.device))
         return inputs | {"hidden_states": mixed.to(self.dtype), "timestep": timestep}
+
+    def velocity(
+        self, output_1cFhw: Tensor, latents_1cFhw: Tensor, t: Tensor, frames: Sequence[int]
+    ) -> Tensor:
+        """Return the velocity; for TI2V-5B, the first frame's leads straight to the image.
+
+        The stock pipeline sets that frame to the image after sampling. At noise level σ, with
+        x = (1 − σ) X + σ N, its velocity N − X is (x − X) / σ.
+        """
+        if not self.pipe.config.expand_timesteps or 0 not in frames:
+            return output_1cFhw
+        place = list(frames).index(0)
+        sigma = t.to(latents_1cFhw) / self.pipe.scheduler.config.num_train_timesteps
+        image = self._condition_of(latents_1cFhw, frames)[:, :, 0]
+        velocity = output_1cFhw.clone()
+        velocity[:, :, place] = (latents_1cFhw[:, :, place] - image) / sigma
+        return velocity
 
     def _condition_of(self, latents_1cFhw: Tensor, frames: Sequence[int]) -> Tensor:
         count, height, width = self._size or (0, 0, 0)

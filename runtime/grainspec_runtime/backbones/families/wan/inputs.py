@@ -49,6 +49,12 @@ class TextInputs:
             expanded = timestep.expand(1)
         return {"hidden_states": latents_1cFhw.to(self.dtype), "timestep": expanded}
 
+    def velocity(
+        self, output_1cFhw: Tensor, latents_1cFhw: Tensor, t: Tensor, frames: Sequence[int]
+    ) -> Tensor:
+        """Return the velocity of all latents, from the transformer's output."""
+        return output_1cFhw
+
 
 def by_token(noisy_Fhw: Tensor, t: Tensor) -> Tensor:
     """Return a timestep for every latent token, ``[1, tokens]``: 0 where ``noisy_Fhw`` is 0.

@@ -88,6 +88,11 @@ class TextEncoder:
         padding = words_LC.new_zeros(TOKENS - length, words_LC.shape[1])
         return EncodedPrompt(torch.cat([words_LC, padding])[None], length)
 
+    def leave_device(self) -> None:
+        """Delete its weights if they are on the device; unused ones are still in main memory."""
+        if self._placed:
+            self.release()
+
     def release(self) -> None:
         """Delete its weights, until the next text that is not known."""
         if self._network is None:
