@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lark import Token
 
@@ -41,7 +41,7 @@ def square(text: str) -> Iterator[Correction]:
         yield Correction(f"lists have no brackets: `{written}`", (change,))
 
 
-def _list(before: str, items: list[str], inside: list[Token], tokens: list[Token]) -> str:
+def _list(before: str, items: list[str], inside: Sequence[Token], tokens: Sequence[Token]) -> str:
     """A list in the form that the word before it takes."""
     if before in _SHAPES or before == "masks":
         return f"({', '.join(items)})"

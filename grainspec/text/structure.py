@@ -7,7 +7,7 @@ Each rule finds one kind of mistake in a statement's text; the reader of correct
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from lark import Token
@@ -152,12 +152,17 @@ def _hyphens(text: str) -> Iterator[Correction]:
         name = match[0].replace("-", "_")
         message = f"`{match[0]}` is not a name: a name has letters, digits and `_`"
         yield Correction(message, (Change(*match.span(), name),))
-    for match in re.finditer(r"(?<=\s)[a-z]+(?:-[a-z]+)+(?=[\s}])", text[len(head) :]):
-        word = match[0].replace("-", "_")
+    for match in _HYPHENATED.finditer(text, len(head)):
+        word = (match["word"] or "").replace("-", "_")
         if word in _WORDS:
-            start, end = (len(head) + place for place in match.span())
-            message = f"`{match[0]}` is written `{word}`"
-            yield Correction(message, (Change(start, end, word),), f"Write `{word}`.")
+            message = f"`{match['word']}` is written `{word}`"
+            yield Correction(message, (Change(*match.span(), word),), f"Write `{word}`.")
+
+
+_HYPHENATED = re.compile(
+    r'"(?:\\.|[^"\\\n])*"|#[^\n]*|(?<=\s)(?P<word>[a-z]+(?:-[a-z]+)+)(?=[\s}])'
+)
+"""A word with hyphens outside of texts and comments, which are matched without one."""
 
 
 # --- signs between words -------------------------------------------------------------------------
@@ -182,7 +187,7 @@ def _separators(text: str) -> Iterator[Correction]:
             yield Correction(f"`=` is missing after `{tokens[1]}`", (change,))
 
 
-def _arrow(tokens: list[Token]) -> Iterator[Correction]:
+def _arrow(tokens: Sequence[Token]) -> Iterator[Correction]:
     """A sign or word in place of the arrow, and an arrow that is missing."""
     verb = tokens[0]
     if any(token.type == "_ARROW" for token in tokens):

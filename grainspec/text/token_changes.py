@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from lark import Token
 
 from grainspec.text.draft import Change
 from grainspec.text.tokens import grammar
 
 
-def lexed(text: str) -> list[Token]:
-    """The tokens of a text."""
-    return list(grammar().lex(text))
+@lru_cache(maxsize=4)
+def lexed(text: str) -> Sequence[Token]:
+    """The tokens of a text; the last few are kept, as many rules read one statement."""
+    return tuple(grammar().lex(text))
 
 
 def offsets(token: Token) -> tuple[int, int]:

@@ -343,3 +343,9 @@ def test_mistakes(line: str, message: str, cure: str, right: str) -> None:
         corrected, _ = apply_fixes(text, [found])
         assert corrected == HEAD + right + "\n"
         assert parse_all(corrected).diagnostics == ()
+
+
+def test_hyphens_in_texts_stay() -> None:
+    text = HEAD.replace('"a bear', '"a first-last bear') + 'edit r -> "first-last" { weigth 1 }\n'
+    corrected, _ = apply_fixes(text, parse_all(text).diagnostics)
+    assert corrected.count("first-last") == 2
