@@ -2,6 +2,7 @@
 
     python runtime/benchmarks/edit_cost.py                  # Stable Diffusion 1.5, one ControlNet
     python runtime/benchmarks/edit_cost.py --frames 8 --steps 20 --no-control
+    python runtime/benchmarks/edit_cost.py wan              # Wan 2.1 1.3B; see wan_cost.py
 
 Builds a checkpoint and a ControlNet with Stable Diffusion 1.5's architecture and random weights.
 Edits a clip of 16 frames of 512 x 512 with 50 inversion and 50 sampling steps, with the same code
@@ -16,6 +17,7 @@ import argparse
 import json
 import platform
 import shutil
+import sys
 import tempfile
 import time
 from importlib.metadata import version
@@ -185,4 +187,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["wan"]:
+        import wan_cost
+
+        wan_cost.main(sys.argv[2:])
+    else:
+        main()

@@ -1,8 +1,8 @@
 """Measure the cost of an edit with Wan at its true size: seconds, memory, share of modulation.
 
-    python runtime/benchmarks/wan_cost.py                       # Wan 2.1 1.3B, 81 frames of 832x480
-    python runtime/benchmarks/wan_cost.py --size 14B --offload group --steps 10
-    python runtime/benchmarks/wan_cost.py --size tiny --device cpu --frames 9 --width 64 --height 64
+    python runtime/benchmarks/edit_cost.py wan                  # Wan 2.1 1.3B, 81 frames of 832x480
+    python runtime/benchmarks/edit_cost.py wan --size 14B --offload group --steps 10
+    python runtime/benchmarks/edit_cost.py wan --size tiny --device cpu --frames 9 --width 64 --height 64
 
 Builds a checkpoint with Wan 2.1's architecture and random weights, text encoder included, and
 saves it as `diffusers` does. Then it measures in one process, with the same clip and sizes:
@@ -26,7 +26,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -370,7 +370,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Build the checkpoint, measure, and print the costs."""
     parser = argparse.ArgumentParser(description="Measure the cost of an edit with Wan.")
     parser.add_argument("--size", choices=list(SIZES), default="1.3B")
@@ -385,7 +385,7 @@ def main() -> None:
     parser.add_argument("--edits", nargs="+", choices=list(EDITS), default=list(EDITS))
     parser.add_argument("--folder", type=Path, help="keep the checkpoint here, and use it again")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="wan-cost-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
