@@ -1,8 +1,8 @@
 """Measure the cost of an edit with Wan at its true size: seconds, memory, share of modulation.
 
-    python runtime/benchmarks/edit_cost.py wan                  # Wan 2.1 1.3B, 81 frames of 832x480
+    python runtime/benchmarks/edit_cost.py wan              # Wan 2.1 1.3B, 81 frames of 832x480
     python runtime/benchmarks/edit_cost.py wan --size 14B --offload group --steps 10
-    python runtime/benchmarks/edit_cost.py wan --size tiny --device cpu --frames 9 --width 64 --height 64
+    python runtime/benchmarks/edit_cost.py wan --size tiny --device cpu --frames 9 --width 64
 
 Builds a checkpoint with Wan 2.1's architecture and random weights, text encoder included, and
 saves it as `diffusers` does. Then it measures in one process, with the same clip and sizes:
