@@ -67,10 +67,15 @@ def plans(
     owners = {edit.region: edit.owner for edit in spec.changes if edit.owner}
     kept = [edit.region for edit in spec.edits if isinstance(edit, Keep)]
     regions = layout_of(canvas, shapes, owners, kept, [claim.region for claim in spec.claims])
+    first = len(backbone.frame_groups(len(regions.bits_FHW))[0])
     try:
-        return Case.of(spec, regions, backbone)
+        case = Case.of(spec, regions, backbone)
     except GrainError:  # a region that parts or kept regions cover, or a part beside its owner
-        return Case.of(spec, with_room(spec, regions), backbone)
+        return Case.of(spec, with_room(spec, regions, first), backbone)
+    claimed = any(level.labels_FHW.any() for level in case.plan.levels if level.modulated)
+    if claimed or not rolls.of((False, True, True, True)):
+        return case
+    return Case.of(spec, with_room(spec, regions, first), backbone)
 
 
 _CROWDS = (*(0,) * 60, 4, 12, 30, 58)
@@ -111,8 +116,8 @@ def _attention(rolls: Rolls, backbone: Backbone) -> Attention:
     return drawn.model_copy(update={name: value for name, value in chosen.items() if value})
 
 
-def with_room(spec: EditSpec, regions: Layout) -> Layout:
-    """The layout with a strip of the first frame for every region with a statement.
+def with_room(spec: EditSpec, regions: Layout, frames: int = 1) -> Layout:
+    """The layout with a strip of the first ``frames`` frames for every region with a statement.
 
     Only the region and its owners have pixels there, so that nothing is left empty by carving.
     """
@@ -122,10 +127,10 @@ def with_room(spec: EditSpec, regions: Layout) -> Layout:
     _, height, width = regions.bits_FHW.shape
     strips = (np.arange(height * width) * len(named) // (height * width)).reshape(height, width)
     for name in named:
-        masks[name][0] = False
+        masks[name][:frames] = False
     for number, name in enumerate(named):
         region: str | None = name
         while region is not None:
-            masks[region][0] |= strips == number
+            masks[region][:frames] |= strips == number
             region = owners.get(region)
     return Layout.of(masks, regions.frames)
