@@ -111,8 +111,8 @@ def _check_tokens(subject: Subject) -> None:
     try:
         before = _queries(subject, probe, base)
     except GrainError:  # models that are shown the clip run on latents of its size
-        shape = (*shape[:2], *subject.latents.shape[2:])
-        base, noise = base[..., :ROWS, :COLUMNS], noise[..., :ROWS, :COLUMNS]
+        rows, columns = subject.latents.shape[2:]
+        base, noise = base[..., :rows, :columns], noise[..., :rows, :columns]
         before = _queries(subject, probe, base)
     for place, corner in enumerate(CORNERS):
         # frames take turns, in the unconditional pass and in the other
