@@ -320,6 +320,15 @@ def test_an_old_diffusers_is_named(
         assert "`pip install -U diffusers`" in finding.cure
 
 
+def test_slicing_of_the_vae_is_said_to_have_no_effect(
+    wan_folders: dict[WanVariant, Path],
+) -> None:
+    (finding,) = loaded(wan_folders["2.1"], vae_slicing=True).findings
+    assert finding.code == "G111"
+    assert finding.message.startswith("`--vae-slicing` has no effect on")
+    assert loaded(wan_folders["2.1"], vae_tiling=True).findings == ()
+
+
 @pytest.mark.parametrize("where", ["encoder.conv_in.weight", "decoder.conv_in.weight"])
 def test_a_vae_that_breaks_down_is_named(where: str, wan_folders: dict[WanVariant, Path]) -> None:
     checkpoint = loaded(wan_folders["2.1"])
