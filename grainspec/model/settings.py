@@ -254,6 +254,7 @@ PROFILES = {
         decay=0,
         phrases="in_context",
         unbound=1,
+        resize="any",
     ),
 }
 """The settings of each profile.
@@ -261,7 +262,8 @@ PROFILES = {
 ``videograin`` has the constants of the VideoGrain paper's code, ``demo`` settings tuned on the demo
 model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586). ``flow_matching`` has
 FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention modulation, which it does
-not have. A latent token stands for 16 x 16 pixels of several frames there, hence ``resize any``.
+not have. A latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``;
+FlowAnchor has masks of latent frames, and does not say which of the clip's frames count.
 """
 
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.numbers import first_steps, percent_text
+from grainspec.model.partial import Attention
+from grainspec.model.settings import given
+from grainspec.model.shapes import ResizeRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, class_counts
@@ -41,7 +44,7 @@ def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic
             rows, columns = plan.levels[lost[0]].labels_FHW.shape[1:]
             cure = (
                 f"No latent token of its {columns}x{rows} grid is in the region. "
-                "`attention { resize any }` keeps small regions."
+                f"{_with_resize(spec.attention, 'any')} keeps small regions."
             )
             findings.append(Diagnostic("G401", message, cure, edit.span_of("region")))
     return findings
@@ -78,10 +81,22 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
         )
         cure = (
             f"`resize nearest` looks at frame {frames[len(group) // 2]} only. "
-            "`attention { resize any }` takes the tokens of all of them, `resize area` those that "
-            "the region fills by half."
+            f"{_with_resize(spec.attention, 'any')} takes the tokens of all of them, "
+            "`resize area` those that the region fills by half."
         )
-        yield Diagnostic("G418", message, cure, claim.span_of("region"))
+        spans = spec.attention.spans
+        where = spans.get("resize") or spans.get("profile") or claim.span_of("region")
+        yield Diagnostic("G418", message, cure, where)
+
+
+def _with_resize(attention: Attention, rule: ResizeRule) -> str:
+    """Name a rule as it can be pasted: by itself, or as the statement that then is whole."""
+    written = given(attention).keys()
+    if written <= {"profile"}:
+        head = f" {attention.profile}" if written else ""
+        return f"`attention{head} {{ resize {rule} }}`"
+    place = "in place of it" if "resize" in written else "in the braces of `attention`"
+    return f"`resize {rule}`, {place},"
 
 
 def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diagnostic]:

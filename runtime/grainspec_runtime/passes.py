@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grainspec.model.numbers import first_steps
 from grainspec.model.spec import Sampler
+from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.prepare import Prepared
 
 
@@ -21,11 +22,21 @@ def guided_passes(sampler: Sampler) -> int:
     return 1 if {sampler.guidance, sampler.low_noise_guidance} <= {1.0, None} else 2
 
 
+def sampling_passes(sampler: Sampler, plan: MaskPlan) -> int:
+    """Return the passes of a step of sampling from an inversion.
+
+    Without guidance, models of flow matching run the conditional pass alone. Others run both in one
+    batch, and always: a batch of one is rounded differently on some devices.
+    """
+    return guided_passes(sampler) if plan.noise == "flow" else 2
+
+
 def _of_inversion(prepared: Prepared) -> int:
-    """One pass a step for the inversion, and one to begin; two for sampling; one to inject."""
+    """One pass a step for the inversion, and one to begin; those of sampling; one to inject."""
     steps, inject = len(prepared.timesteps), prepared.spec.inject
     injected = max(inject.features, inject.self_) if inject else 0.0
-    return steps + 1 + 2 * steps + first_steps(injected, steps)
+    sampled = sampling_passes(prepared.spec.sampler, prepared.plan)
+    return steps + 1 + sampled * steps + first_steps(injected, steps)
 
 
 def _of_flow_edit(prepared: Prepared) -> int:

@@ -357,6 +357,34 @@ def test_a_region_that_changes_within_a_latent_frame_is_warned_about() -> None:
     assert warned(spec(), clip(5, side=128, moving=14), single) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "cure", "place"),
+    [
+        ("attention videograin", "`attention videograin { resize any }` takes", "videograin"),
+        ("attention { resize nearest }", "`resize any`, in place of it, takes", "nearest"),
+        (
+            "attention videograin { layers 0 }",
+            "`resize any`, in the braces of `attention`, takes",
+            "videograin",
+        ),
+    ],
+)
+def test_the_cure_of_a_changing_region_keeps_the_statement(
+    line: str, cure: str, place: str
+) -> None:
+    (finding,) = warned(spec(line), clip(5, side=128, moving=14), WAN)
+    assert finding.cure is not None
+    assert cure in finding.cure
+    assert finding.span is not None
+    assert finding.span.line == 6
+    assert line[finding.span.column - 1 :].startswith(place)
+
+
+def test_profiles_of_flow_matching_lose_no_frame() -> None:
+    for line in ("", "attention flow_matching", "attention flowanchor"):
+        assert warned(spec(f'model "a/b"\n{line}'), clip(5, side=128, moving=14), WAN) == []
+
+
 def test_a_region_that_is_on_other_frames_only_is_warned_about() -> None:
     mask = np.zeros((5, 64, 64), bool)
     mask[2, :, :32] = True

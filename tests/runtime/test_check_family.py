@@ -176,6 +176,7 @@ FAMILY_FAULTS = [
     ("checkpoint", "recorder=recorder,", "", "recorder", "the steps are told as modulated: []"),
     ("apply", "self._in_place.enter_context(self._installation.in_place())", "pass",
      "pipelines", "a pipeline does the same under the plan"),
+    ("memory", "int(passes * most", "int(most", "memory", "bytes, two take"),
 ]  # fmt: skip
 
 

@@ -191,6 +191,19 @@ def test_runs_repeat_exactly(editor: Editor) -> None:
     assert (first.edited == second.edited).all()
 
 
+def test_an_edit_for_another_model_is_refused(tiny_sd: Path) -> None:
+    other = Editor(str(tiny_sd), device="cpu")
+    prepared = prepare(shortened("part", steps=2), EXAMPLES)
+    attempts = (
+        lambda: other.run_prepared(prepared),
+        lambda: other.run_all([prepared]),
+        lambda: other.session([prepared]),
+    )
+    for attempt in attempts:
+        with pytest.raises(GrainError, match="G404: the spec is for the model demo"):
+            attempt()
+
+
 def test_a_model_that_changed_is_inverted_anew(tiny_sd: Path, tmp_path: Path) -> None:
     model = shutil.copytree(tiny_sd, tmp_path / "model")
     spec = shortened("part", steps=2).model_copy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -341,6 +342,19 @@ def test_one_operator_that_torch_can_compile(name: str) -> None:
 
     compiled = torch.compile(finished, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(**inputs), finished(**inputs))
+
+
+def test_parts_of_other_queries_or_strengths_are_refused() -> None:
+    inputs, fewer = case(), case(queries=20)
+    parts, others = (part_of(each, slice(None)) for each in (inputs, fewer))
+    ours, theirs = (re.escape(str(list(each["query"].shape))) for each in (inputs, fewer))
+    with pytest.raises(ValueError, match=f"queries {ours} cannot merge with those of {theirs}"):
+        parts.merged(others)
+    with pytest.raises(ValueError, match=r"repel must be \[60\] or \[1, 60\]; got \[1, 20\]"):
+        parts.finished(inputs["attract"], fewer["repel"])
+    for name, value in (("attract", 1.5), ("repel", torch.nan)):
+        with pytest.raises(ValueError, match=f"{name} must lie in 0 to 1"):
+            part_of(inputs | {name: torch.full((60,), value)}, slice(None))
 
 
 def test_a_joint_block_compiles() -> None:

@@ -174,6 +174,7 @@ def test_a_few_steps_without_guidance_take_two_passes_each(wan_folder: Folders) 
         "skip 30%",
         "average 2 source_guidance 1",
         "process invert_and_sample",
+        "process invert_and_sample guidance 1",
         "skip 50% guidance 1 source_guidance 1",
     ],
 )
@@ -184,6 +185,15 @@ def test_passes_are_counted_before_a_run(wan_folder: Folders, sampler: str) -> N
     editor.checkpoint(EXAMPLES).denoiser.register_forward_hook(lambda *_: calls.append(1))
     result = editor.run(edit_of(model, sampler), base=EXAMPLES)
     assert len(calls) == denoiser_passes(result.prepared)
+
+
+def test_sampling_without_guidance_takes_one_pass_a_step(wan_folder: Folders) -> None:
+    model, sampler = wan_folder("2.1"), "process invert_and_sample"
+    plain, guided = (prepared_of(model, f"{sampler} guidance {scale}") for scale in (1, 1.0001))
+    assert denoiser_passes(plain) == 7 + 6
+    assert denoiser_passes(guided) == 7 + 2 * 6
+    result, other = (editor_of(model).run_prepared(one) for one in (plain, guided))
+    assert np.abs(result.edited.astype(int) - other.edited).max() <= 1
 
 
 def test_no_trajectory_is_held_in_memory(wan_folder: Folders) -> None:

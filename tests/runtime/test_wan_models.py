@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import shutil
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,9 +36,9 @@ from wan_stock import (
 )
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import Sampler
+from grainspec.model.spec import EditSpec, Sampler
 from grainspec_runtime.backbones.families.wan import versions
-from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.backbones.registry import find_model, load_checkpoint
 from grainspec_runtime.models.options import LoadOptions
 
 
@@ -294,13 +295,38 @@ def test_missing_weights_are_errors(
     assert raised.value.diagnostics[0].code == "G502"
 
 
+@pytest.mark.parametrize("installed", ["0.32.0", "0.35.2", "0.36.0.dev0", "0.36.0", "1.0"])
 def test_an_old_diffusers_is_named(
-    wan_folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
+    installed: str, wan_folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "_NEEDED", ("WanPipeline", "WanNextPipeline"))
-    with pytest.raises(GrainError, match="requires WanNextPipeline, which diffusers") as raised:
+    checkpoint = loaded(wan_folders["2.1"])
+    monkeypatch.setattr(versions, "version", lambda package: installed)
+    if not installed.startswith(("0.32", "0.35")):
         loaded(wan_folders["2.1"])
-    assert raised.value.diagnostics[0].code == "G529"
+        return
+    model, family = find_model(str(wan_folders["2.1"]), Path())
+    plan: Any = None
+    attempts: list[Callable[[], object]] = [
+        lambda: loaded(wan_folders["2.1"]),
+        lambda: family.check(EditSpec.model_construct(), Path(), model),
+        lambda: family.apply(plan, checkpoint.pipe, backend="auto", trust_embeds=False),
+    ]
+    for attempt in attempts:
+        with pytest.raises(GrainError, match=f"0.36 or newer, and {installed}") as raised:
+            attempt()
+        [finding] = raised.value.diagnostics
+        assert finding.code == "G529"
+        assert finding.cure is not None
+        assert "`pip install -U diffusers`" in finding.cure
+
+
+def test_slicing_of_the_vae_is_said_to_have_no_effect(
+    wan_folders: dict[WanVariant, Path],
+) -> None:
+    (finding,) = loaded(wan_folders["2.1"], vae_slicing=True).findings
+    assert finding.code == "G111"
+    assert finding.message.startswith("`--vae-slicing` has no effect on")
+    assert loaded(wan_folders["2.1"], vae_tiling=True).findings == ()
 
 
 @pytest.mark.parametrize("where", ["encoder.conv_in.weight", "decoder.conv_in.weight"])

@@ -48,14 +48,16 @@ class Arguments(NamedTuple):
         """The call as backends receive it.
 
         Raises:
-            ValueError: on a CPU for labels outside the relation, and for strengths of columns
-                outside 0 to 1; on a GPU that check would wait for the device.
+            ValueError: on a CPU for labels outside the relation, and for strengths outside 0 to
+                1; on a GPU that check would wait for the device.
         """
         batch, queries, keys = len(self.query), self.query.shape[2], self.key.shape[2]
         if self.query.device.type == "cpu":
             _check_labels("query_labels", self.query_labels, self.relation.shape[0])
             _check_labels("key_labels", self.key_labels, self.relation.shape[1])
-            _check_columns(self.columns)
+            _check_strengths("attract", self.attract)
+            _check_strengths("repel", self.repel)
+            _check_strengths("columns", self.columns)
         rows = batch if max(self.query_labels.ndim, self.key_labels.ndim) == 2 else 1
         return AttentionCall(
             self.query,
@@ -173,6 +175,9 @@ def shape_of(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
-def _check_columns(columns: Tensor | None) -> None:
-    if columns is not None and not bool(((columns >= 0) & (columns <= 1)).all()):
-        raise ValueError(f"columns must lie in 0 to 1; got {columns.min():g} to {columns.max():g}")
+def _check_strengths(name: str, strengths: Tensor | None) -> None:
+    if strengths is None or not strengths.numel():
+        return
+    least, most = strengths.aminmax()  # NaN if one is
+    if not (least >= 0 and most <= 1):
+        raise ValueError(f"{name} must lie in 0 to 1; got {least:g} to {most:g}")

@@ -110,8 +110,8 @@ def modulated_attention(
 
     Raises:
         ValueError: if shapes or dtypes do not match, or the backend is unknown; on a CPU also for
-            labels outside the relation and strengths of columns outside 0 to 1 (on a GPU those
-            checks would wait for the device).
+            labels outside the relation and strengths outside 0 to 1 (on a GPU those checks would
+            wait for the device).
 
     >>> q = k = v = torch.eye(4)[None, None]
     >>> labels, same = torch.tensor([0, 0, 1, 1]), torch.eye(2, dtype=torch.bool)

@@ -62,8 +62,12 @@ class Partials:
         """The partials of both sets of keys together, of the same queries and strengths.
 
         Exact, and in any order: a chunk of the keys at a time, or a device's own of them (ring
-        attention), and :meth:`finished` at the end.
+        attention), and :meth:`finished` at the end. Raises ValueError if the queries differ in
+        shape.
         """
+        ours, theirs = (list(each.outputs_SBHNd.shape[1:]) for each in (self, other))
+        if ours != theirs:
+            raise ValueError(f"partials of queries {ours} cannot merge with those of {theirs}")
         signs = tuple(sign for sign in PRESENT if sign in self.signs + other.signs)
         parts = [
             joined([part for part in (self.part(sign), other.part(sign)) if part is not None])
@@ -87,7 +91,15 @@ class Partials:
             The output ``[B, H, N, d]`` and the log-sum-exp of the modulated scores ``[B, H, N]``,
             both float32; 0 and −∞ in rows without a key. Blocks of keys with strengths and
             extremes of their own are joined by these: :func:`joined`.
+
+        Raises:
+            ValueError: if the strengths are of other queries.
         """
+        batch, _, queries = self.largest_BHN.shape
+        for name, strength in (("attract", attract), ("repel", repel)):
+            if strength.shape not in ((queries,), (batch, queries)):
+                message = f"{name} must be [{queries}] or [{batch}, {queries}]"
+                raise ValueError(f"{message}; got {list(strength.shape)}")
         device = self.largest_BHN.device
         attract, repel = (
             strength.to(device).float().expand(len(self.largest_BHN), -1)[:, None]

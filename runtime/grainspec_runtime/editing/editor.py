@@ -93,9 +93,7 @@ class Editor:
         errors in the spec, its files and the model, before the model is loaded if possible.
         """
         spec = expect_spec(spec, "Editor.run").without_variants()
-        if spec.model != self.model:
-            message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
-            raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
+        self._check_model(spec)
         loading = self.loading
         prepared = prepare(spec, Path(base), embeddings=loading.embeddings, loras=loading.loras)
         return self.run_prepared(prepared, progress=progress)
@@ -126,9 +124,11 @@ class Editor:
                 for variant in prepared:
                     result = edit(session, variant)
 
-        Raises ValueError unless all edits have the same clip, model and controls.
+        Raises ValueError unless all edits have the same clip, model and controls; GrainError (G404)
+        if the model is not this editor's.
         """
         first, *_ = _expect_prepared(prepared)
+        self._check_model(first.spec)
         session = ClipSession(
             lambda: self.checkpoint(first.base),
             first,
@@ -139,6 +139,11 @@ class Editor:
         for variant in prepared:
             session.check(variant)
         return session
+
+    def _check_model(self, spec: EditSpec) -> None:
+        if spec.model != self.model:
+            message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
+            raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """Return the model, loaded on first use; a relative path starts at ``base``."""

@@ -24,7 +24,7 @@ from grainspec_runtime.memory.savings import (
 )
 from grainspec_runtime.memory.stages import largest_stage
 from grainspec_runtime.models.options import LoadOptions
-from grainspec_runtime.passes import guided_passes
+from grainspec_runtime.passes import guided_passes, sampling_passes
 from grainspec_runtime.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -147,8 +147,9 @@ def _estimates(prepared: Prepared, itemsize: int) -> MemoryEstimates:
 
 def _passes(prepared: Prepared) -> int:
     sampler = prepared.spec.sampler
-    unguided = prepared.process != "flow_edit" or sampler.source_guidance == 1
-    return guided_passes(sampler) if unguided else 2
+    if prepared.process != "flow_edit":
+        return sampling_passes(sampler, prepared.plan)
+    return guided_passes(sampler) if sampler.source_guidance == 1 else 2
 
 
 def _activations(

@@ -25,6 +25,7 @@ from torch import Tensor
 from grainspec_runtime.cache.inversions import KIND
 from grainspec_runtime.cache.store import using
 from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.passes import sampling_passes
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.inject import injecting
 from grainspec_runtime.processes.inversions import Inversions, unmodulated
@@ -71,10 +72,9 @@ class InvertAndSample:
         """Invert the clip, or use its cached inversion, and sample from its noise."""
         with stage("invert", job.variant) as progress:
             # all prompts before the denoiser runs: a text encoder may be deleted then
-            prompts = [
-                self.checkpoint.encode_prompt(job.negative),
-                self.checkpoint.encode_target(job.plan),
-            ]
+            prompts = [self.checkpoint.encode_target(job.plan)]
+            if sampling_passes(job.sampler, job.plan) == 2:
+                prompts.insert(0, self.checkpoint.encode_prompt(job.negative))
             trajectory, cached = self.inversions.of(job, progress, warn)
         with (
             stage("sample", job.variant) as progress,

@@ -207,7 +207,9 @@ def memory(subject: Subject) -> None:
     require(0 < denoiser < whole, name, f"the denoiser has {denoiser} of {whole} bytes")
     size = {"height": subject.height, "width": subject.width}
     one, two = (estimate.denoiser_frame(passes=passes, **size) for passes in (1, 2))
-    require(0 < one <= two, name, f"one pass takes {one} bytes, two take {two}")
+    # of transformers, passes run one at a time
+    grows = one <= two if subject.backbone.layer_count is not None else one < two
+    require(one > 0 and grows, name, f"one pass takes {one} bytes, two take {two}")
     injected = estimate.injected_frame(Inject(), **size)
     if _refuses_injection(subject):
         require(injected == 0, name, f"`injected_frame` is {injected}, but nothing is injected")

@@ -83,9 +83,11 @@ class WanTransformers:
         return native_size(model, present_parts(self, model))
 
     def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
-        """Raise GrainError for controls, injection and others that the model does not support."""
+        """Raise GrainError for what the model, or the installed diffusers, does not support."""
         from grainspec_runtime.backbones.families.wan.check import check
+        from grainspec_runtime.backbones.families.wan.versions import check_diffusers
 
+        check_diffusers(model.span)
         check(spec, base, model, present_parts(self, model), self.name)
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
@@ -114,6 +116,9 @@ class WanTransformers:
         self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool
     ) -> AbstractContextManager[Attention]:
         """Apply a plan to calls of a pipeline inside the block."""
+        from grainspec_runtime.backbones.families.wan.versions import check_diffusers
+
+        check_diffusers()
         from grainspec_runtime.backbones.families.wan.apply import plan_applied
 
         return plan_applied(plan, pipe, backend=backend, trust_embeds=trust_embeds)

@@ -10,7 +10,7 @@ import diffusers
 import torch
 import transformers
 
-from grainspec.diagnostics import GrainError, fail, reason_of
+from grainspec.diagnostics import Diagnostic, GrainError, fail, reason_of
 from grainspec_runtime.backbones.components import load_component
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
 from grainspec_runtime.backbones.families.wan.configs import read_configs
@@ -62,6 +62,10 @@ def load(
     loaded = {name: read(name) for name in [*parts, "scheduler"] if name != _TEXT}
     pipe = _assembled(model, loaded)
     findings = fuse_loras(pipe, options.loras)
+    if options.vae_slicing:
+        message = f"`--vae-slicing` has no effect on {model.name}: its VAE works on one clip"
+        cure = "Remove it; to save memory of the VAE, use `--vae-tiling`."
+        findings.append(Diagnostic("G111", message, cure, model.span))
     sizes = {
         name: sum(it.numel() * it.element_size() for it in loaded[name].parameters())
         for name in parts
@@ -75,8 +79,6 @@ def load(
         offload=options.offload,
     )
     offload(pipe, options.offload, device)
-    if options.vae_slicing:
-        pipe.vae.enable_slicing()
     if options.vae_tiling:
         pipe.vae.enable_tiling()
     if options.compile:

@@ -21,10 +21,8 @@ from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.families.wan.configs import MAX_TOKENS
 from grainspec_runtime.models.options import Offload
-
-TOKENS = 512
-"""Text tokens of a prompt, with the end token and padding: the default of Wan's pipelines."""
 
 KEPT_PROMPTS = 32
 """Number of prompts whose embeddings are kept: each has at most 4 MB, most have 0.2 MB."""
@@ -85,7 +83,7 @@ class TextEncoder:
         self._kept.move_to_end(text)
         words_LC = self._kept[text]
         length = len(words_LC)
-        padding = words_LC.new_zeros(TOKENS - length, words_LC.shape[1])
+        padding = words_LC.new_zeros(MAX_TOKENS - length, words_LC.shape[1])
         return EncodedPrompt(torch.cat([words_LC, padding])[None], length)
 
     def leave_device(self) -> None:
@@ -129,10 +127,10 @@ def encode_prompt(pipe: Any, text: str, *, device: torch.device) -> EncodedPromp
     words_1TC, _ = pipe.encode_prompt(
         text,
         do_classifier_free_guidance=False,
-        max_sequence_length=TOKENS,
+        max_sequence_length=MAX_TOKENS,
         device=device,
     )
-    ids = pipe.tokenizer(prompt_clean(text), truncation=True, max_length=TOKENS).input_ids
+    ids = pipe.tokenizer(prompt_clean(text), truncation=True, max_length=MAX_TOKENS).input_ids
     return EncodedPrompt(words_1TC, len(ids))
 
 
