@@ -53,23 +53,43 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
     if sampler.eta and sampler.method == "ddim":
         message = "`eta` has no effect with `process flow_edit`, which draws noise in every step"
         yield Diagnostic("G111", message, "Remove `eta`.", sampler.span_of("eta"))
+    if sampler.method != "ddim" and not sampler.eta:
+        message = f"`{sampler.method}` has no effect with `process flow_edit` but on the rounding "
+        message += "of noise levels: its steps are Euler's"
+        yield Diagnostic("G111", message, "Write `ddim`.", sampler.span_of("method"))
     if blend.start and blend.space in {"latents", "both"}:
         message = "`from` has no effect with `process flow_edit`, which restores nothing in between"
         yield Diagnostic("G111", message, "Remove `from`.", blend.span_of("from") or blend.span)
-    if spec.inject:
+    if spec.inject and spec.model != DEMO:  # which lacks `flow_edit`: the fault to be named
         message = "`inject` needs the source's inversion, which `process flow_edit` does without"
-        cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure. "
-        cure += "Or write `process invert_and_sample`."
+        cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure."
         yield Diagnostic("G203", message, cure, spec.inject.span)
     yield from _steps(sampler)
     yield from _prompts(spec)
-    if sampler.source_guidance > sampler.guidance:
-        source, target = map(decimal_text, (sampler.source_guidance, sampler.guidance))
-        message = f"`source_guidance {source}` is larger than `guidance {target}`"
-        cure = f"Write `source_guidance {target}` or less. FlowEdit edits by the difference of the "
-        cure += "two, and guides the target at least as strongly as the source."
-        where = sampler.spans.get("source_guidance") or sampler.span_of("guidance")
-        yield Diagnostic("G118", message, cure, where)
+    yield from _scales(sampler)
+
+
+def _scales(sampler: Sampler) -> Iterator[Diagnostic]:
+    """Check that the target is guided, by each expert, and at least as strongly as the source."""
+    source = decimal_text(sampler.source_guidance)
+    for setting in ("guidance", "low_noise_guidance"):
+        scale = getattr(sampler, setting)
+        if scale is None:
+            continue
+        written = f"{setting} {decimal_text(scale)}"
+        if scale == 0:
+            message = f"`target` has no effect with `{written}`: only the negative prompt is read"
+            enough = min(2 * sampler.source_guidance, 100) or 10
+            cure = f"Write a `{setting}` above `source_guidance`, such as "
+            cure += f"`{setting} {decimal_text(enough)}`."
+            yield Diagnostic("G111", message, cure, sampler.span_of(setting))
+        elif scale < sampler.source_guidance:
+            message = f"`source_guidance {source}` is larger than `{written}`"
+            cure = f"Write `source_guidance {decimal_text(scale)}` or less. FlowEdit edits by the "
+            cure += "difference of the two, and guides the target at least as strongly as the "
+            cure += "source."
+            where = sampler.spans.get("source_guidance") or sampler.span_of(setting)
+            yield Diagnostic("G118", message, cure, where)
 
 
 def _steps(sampler: Sampler) -> Iterator[Diagnostic]:

@@ -114,6 +114,7 @@ WARNINGS: dict[str, str] = {
     "G416": "a plan modulated no step",
     "G417": "a share of the steps ends at another noise level than it seems to",
     "G418": "a region changes within a latent frame",
+    "G421": "no step of a run is modulated",
     "G510": "the demo model does not know a word",
     "G511": "the demo model cannot reproduce the clip",
     "G512": "a cache entry is damaged",

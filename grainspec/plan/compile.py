@@ -12,7 +12,7 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, key_frames
-from grainspec.plan.plan_warnings import changing, early_end, vanishing
+from grainspec.plan.plan_warnings import changing, early_end, no_step, vanishing
 from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.supported import check_count, check_layers, check_size, chosen_levels
 from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
@@ -104,6 +104,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         *vanishing(spec, layout, plan),
         *changing(spec, layout, plan),
         *early_end(spec, plan, backbone),
+        *no_step(spec, plan, backbone),
     )
     return Compiled(plan, warnings)
 

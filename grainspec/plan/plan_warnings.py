@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.numbers import first_steps, percent_text
+from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
-from grainspec.model.settings import given
+from grainspec.model.settings import Sampler, given
 from grainspec.model.shapes import ResizeRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
@@ -105,14 +105,12 @@ def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Di
     Only of flow-matching models, whose steps are unevenly spaced in σ, and only if the spec gives
     `until` and no `until_timestep`, and `until` is what ends modulation.
     """
-    attention, sampler = spec.attention, spec.sampler
+    attention = spec.attention
     if backbone.noise != "flow" or not attention.until or attention.until == 1:
         return
     if attention.until_timestep is not None:
         return
-    times = backbone.timesteps(sampler.steps, sampler.method)
-    if sampler.process != "invert_and_sample":  # FlowEdit is the default of flow-matching models
-        times = times[first_steps(sampler.skip, sampler.steps) :]
+    times = _timesteps(spec.sampler, backbone)
     count = first_steps(attention.until, len(times))
     if not 0 < count < len(times) or times[count] < plan.attention.until_timestep:
         return
@@ -130,3 +128,50 @@ def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Di
         f"{even:.2f}, `until 100%  until_timestep {near}` as many steps as now."
     )
     yield Diagnostic("G417", message, cure, attention.span_of("until"))
+
+
+_LASTING = 0.6
+"""A proposed `until_timestep`, as a share of the first step's timestep."""
+
+
+def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diagnostic]:
+    """Warn (G421) if `until_timestep` is above the timesteps of all steps that are run.
+
+    Modulation that is off on purpose, by `until 0%` or strengths of 0, is not warned about.
+    """
+    modulation, sampler = plan.attention, spec.sampler
+    times = _timesteps(sampler, backbone)
+    off = not (modulation.cross or modulation.self_ or modulation.columns)
+    if off or not modulation.until or not times or times[0] >= modulation.until_timestep:
+        return
+    end, first = decimal_text(modulation.until_timestep), f"timestep {times[0]:.4g}"
+    if backbone.noise == "flow":
+        first += f" (σ {times[0] / backbone.training_steps:.2f})"
+    message = f"no step is modulated: the first has {first}, below `until_timestep {end}`"
+    cure = f"Write `until_timestep {int(_LASTING * times[0])}` in `attention`"
+    skips = _lower_skip(sampler, backbone, modulation.until_timestep)
+    cure += f", or `skip {percent_text(skips[0])}` in `sampler`." if skips else "."
+    written = sampler.spans.get("skip") if skips else None
+    span = spec.attention.spans.get("until_timestep") or written or spec.attention.span
+    yield Diagnostic("G421", message, cure, span or sampler.span)
+
+
+def _lower_skip(sampler: Sampler, backbone: Backbone, until_timestep: float) -> list[float]:
+    """The default of `skip` and 0, if lower than the sampler's and if a step is modulated then."""
+    if not _is_flow_edit(sampler, backbone):
+        return []
+    shares = (Sampler.model_fields["skip"].default, 0.0)
+    lower = [sampler.replaced({}, skip=share) for share in shares if share < sampler.skip]
+    return [one.skip for one in lower if _timesteps(one, backbone)[:1] >= [until_timestep]]
+
+
+def _timesteps(sampler: Sampler, backbone: Backbone) -> list[float]:
+    """The timesteps of the steps that are run, without those that FlowEdit skips."""
+    times = backbone.timesteps(sampler.steps, sampler.method)
+    skipped = _is_flow_edit(sampler, backbone) and first_steps(sampler.skip, sampler.steps)
+    return times[skipped:]
+
+
+def _is_flow_edit(sampler: Sampler, backbone: Backbone) -> bool:
+    """Whether a sampler runs FlowEdit, the default of flow-matching models."""
+    return backbone.noise == "flow" and sampler.process != "invert_and_sample"

@@ -581,6 +581,15 @@ PATCHES: dict[str, tuple[str, Patch]] = {
             BACKBONES["a video transformer"],
         ),
     ),
+    "modulation of no step without a warning": (
+        "noise levels",
+        Patch(
+            "plan.compile.no_step",
+            lambda original, *given: iter(()),
+            "until_timestep 900000",
+            BACKBONES["a video transformer"],
+        ),
+    ),
     "noise levels of all steps": (
         "noise levels",
         Patch(

@@ -70,6 +70,32 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
             "Remove `eta`.",
             "0.2",
         ),
+        *(
+            (
+                f"sampler {method} {{ process flow_edit }}",
+                "G111",
+                f"`{method}` has no effect with `process flow_edit` but on the rounding of noise "
+                "levels: its steps are Euler's",
+                "Write `ddim`.",
+                method,
+            )
+            for method in ("unipc", "dpmpp", "deis")
+        ),
+        (
+            "sampler { process flow_edit guidance 0 source_guidance 0 }",
+            "G111",
+            "`target` has no effect with `guidance 0`: only the negative prompt is read",
+            "Write a `guidance` above `source_guidance`, such as `guidance 10`.",
+            "0",
+        ),
+        (
+            "sampler { process flow_edit low_noise_guidance 3 }",
+            "G118",
+            "`source_guidance 5` is larger than `low_noise_guidance 3`",
+            "Write `source_guidance 3` or less. FlowEdit edits by the difference of the two, and "
+            "guides the target at least as strongly as the source.",
+            "3",
+        ),
         (
             "sampler { process flow_edit } blend { from 25% }",
             "G111",
@@ -81,8 +107,7 @@ def found(line: str, head: str = HEAD) -> list[tuple[str, str, str]]:
             "sampler { process flow_edit } inject",
             "G203",
             "`inject` needs the source's inversion, which `process flow_edit` does without",
-            "Remove `inject`: a larger `skip` also keeps more of the source's structure. "
-            "Or write `process invert_and_sample`.",
+            "Remove `inject`: a larger `skip` also keeps more of the source's structure.",
             "inject",
         ),
         (
@@ -173,6 +198,7 @@ def test_the_demo_model_inverts() -> None:
     head = HEAD.replace('model "owner/name"\n', "")
     assert [code for code, *_ in found("sampler { skip 20% }", head)] == ["G111"]
     assert [code for code, *_ in found("sampler { skip 100% }", head)] == ["G111"]
+    assert found("sampler { process flow_edit } inject", head) == []  # G504, of the model
 
 
 # --- prompts -------------------------------------------------------------------------------------

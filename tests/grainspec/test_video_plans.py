@@ -284,7 +284,8 @@ def test_a_share_that_ends_at_another_noise_level_is_warned_about() -> None:
 
 def test_the_cure_of_a_share_is_what_it_says() -> None:
     times = WAN.timesteps(50)
-    settings = "attention { until 100%  until_timestep 927 }"
+    settings = "attention { until 100%  until_timestep 927 }\n"
+    settings += "sampler { process invert_and_sample }"
     plan = compile_plan(spec(settings), clip(1), WAN).plan
     assert sum(plan.is_active(step, 50, time) for step, time in enumerate(times)) == 15
     assert of_until(settings) == []
@@ -294,6 +295,37 @@ def test_steps_that_flow_edit_skips_do_not_count() -> None:
     (finding,) = of_until("attention { until 30% }\nsampler { skip 40% }")
     assert finding.message.endswith("the first 9 of 30 steps")
     assert "σ 0.88 to" in finding.message
+
+
+def test_a_run_without_a_modulated_step_is_warned_about() -> None:
+    (finding,) = warned(spec("attention flow_matching\nsampler { skip 80% }"), clip(1), WAN)
+    assert (finding.code, finding.is_error) == ("G421", False)
+    assert finding.message == (
+        "no step is modulated: the first has timestep 555.6 (σ 0.56), below `until_timestep 600`"
+    )
+    assert finding.cure == "Write `until_timestep 333` in `attention`, or `skip 33%` in `sampler`."
+    assert finding.span is not None
+    assert finding.span.line == 7
+    for end, skip in ((333, 80), (600, 33)):
+        mended = f"attention flow_matching {{ until_timestep {end} }}\nsampler {{ skip {skip}% }}"
+        assert warned(spec(mended), clip(1), WAN) == []
+
+
+def test_a_high_end_of_modulation_is_warned_about() -> None:
+    (finding,) = warned(spec("attention { until_timestep 1000 }"), clip(1), WAN)
+    assert finding.cure == "Write `until_timestep 543` in `attention`, or `skip 0%` in `sampler`."
+    settings = "attention { until_timestep 1200 }\nsampler { process invert_and_sample }"
+    (finding,) = warned(spec(settings), clip(1), WAN)
+    assert "first has timestep 1000 (σ 1.00), below `until_timestep 1200`" in finding.message
+    assert finding.cure == "Write `until_timestep 600` in `attention`."
+    (finding,) = warned(spec("attention { until_timestep 1200 }"), clip(1), word_backbone(levels=1))
+    assert (finding.code, "σ" in finding.message) == ("G421", False)
+
+
+@pytest.mark.parametrize("off", ["until 0%", "cross 0  self 0  columns 0"])
+def test_modulation_that_is_off_on_purpose_is_not_warned_about(off: str) -> None:
+    settings = f"attention flow_matching {{ {off} }}\nsampler {{ skip 80% }}"
+    assert warned(spec(settings), clip(1), WAN) == []
 
 
 @pytest.mark.parametrize(

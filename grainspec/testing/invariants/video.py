@@ -101,11 +101,18 @@ def noise_levels(case: Case) -> None:
 
     That is further than 0.1 from the σ at which it would end if the steps were evenly spaced in σ.
     Settings of a profile are not warned about, nor a share beside `until_timestep`, nor one which
-    does not end modulation, nor other models. This is a property of grainspec's compiler.
+    does not end modulation, nor other models. If no step is modulated although neither `until` nor
+    all strengths are 0, that is warned about (G421), of all models. This is a property of
+    grainspec's compiler.
     """
     if case.compiler is not compiled or not now_and_then(case, 2):
         return
-    found = [one for one in _warnings(case) if one.code == "G417"]
+    warnings = _warnings(case)
+    idle, is_idle = [one for one in warnings if one.code == "G421"], _is_idle(case)
+    if bool(idle) != is_idle:
+        said = f"is warned about: {idle[0]}" if idle else "of no step is not warned about"
+        raise Broken("noise levels", f"modulation {said}")
+    found = [one for one in warnings if one.code == "G417"]
     expected = _end_of_until(case)
     if bool(found) != (expected is not None):
         said = f"is warned about: {found[0]}" if found else "is not warned about"
@@ -122,14 +129,11 @@ def noise_levels(case: Case) -> None:
 
 def _end_of_until(case: Case) -> tuple[float, float] | None:
     """The first and the last modulated noise level, if the last is far from what is expected."""
-    backbone, attention, sampler = case.backbone, case.spec.attention, case.spec.sampler
+    backbone, attention = case.backbone, case.spec.attention
     until, given = attention.until, attention.until_timestep
     if backbone.noise != "flow" or until in (None, 0, 1) or given is not None:
         return None
-    times = [*backbone.timesteps(sampler.steps, sampler.method)]
-    if sampler.process in (None, "flow_edit"):
-        skipped = int(sampler.skip * len(times) + 0.5 + 1e-9)
-        times = times[max(skipped, 1 if sampler.skip else 0) :]
+    times = _run(case)
     share = float(until or 0)
     count = max(1, int(share * len(times) + 0.5 + 1e-9))
     if count >= len(times) or times[count] < case.spec.modulation.until_timestep:
@@ -137,3 +141,21 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
     sigmas = [time / backbone.training_steps for time in times]
     even = sigmas[0] - sigmas[0] * count / len(times)
     return (sigmas[0], sigmas[count - 1]) if abs(sigmas[count] - even) > _FAR else None
+
+
+def _is_idle(case: Case) -> bool:
+    """Whether modulation is on, and no step of a run is modulated."""
+    chosen = case.spec.for_noise(case.backbone.noise).modulation
+    on = chosen.until > 0 and max(chosen.cross, chosen.self_, chosen.columns) > 0
+    times = _run(case)
+    return on and bool(times) and all(time < chosen.until_timestep for time in times)
+
+
+def _run(case: Case) -> list[float]:
+    """The timesteps of a run, without those that FlowEdit skips."""
+    backbone, sampler = case.backbone, case.spec.sampler
+    times = [*backbone.timesteps(sampler.steps, sampler.method)]
+    if backbone.noise == "flow" and sampler.process in (None, "flow_edit"):
+        skipped = int(sampler.skip * len(times) + 0.5 + 1e-9)
+        times = times[max(skipped, 1 if sampler.skip else 0) :]
+    return times
