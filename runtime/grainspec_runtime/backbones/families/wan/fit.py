@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
-from grainspec_runtime.backbones.families.wan.configs import Config, WanConfigs, read_configs
+from grainspec_runtime.backbones.families.wan.configs import WanConfigs, read_configs, setting_of
 from grainspec_runtime.models.config import number_in, numbers_in
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.schedules.flow_sigmas import EULER, MULTISTEP
@@ -141,10 +141,10 @@ def _experts(configs: WanConfigs) -> Iterator[Fault]:
     if count == 2:
         first, second = configs.experts.values()
         for name in _SHARED:
-            if _value(first, name) != _value(second, name):
+            if setting_of(first, name) != setting_of(second, name):
                 message = (
-                    f"`{name}` is {_value(first, name)} in the transformer "
-                    f"and {_value(second, name)} in transformer_2"
+                    f"`{name}` is {setting_of(first, name)} in the transformer "
+                    f"and {setting_of(second, name)} in transformer_2"
                 )
                 yield "G507", message, _PUBLISHED
 
@@ -154,27 +154,11 @@ _SHARED = (
     *("num_attention_heads", "attention_head_dim", "image_dim", "vace_in_channels"),
 )
 """Settings that two experts have in common."""
-_DEFAULTS: dict[str, Any] = {
-    "patch_size": [1, 2, 2],
-    "in_channels": 16,
-    "out_channels": 16,
-    "text_dim": 4096,
-    "num_layers": 40,
-    "num_attention_heads": 40,
-    "attention_head_dim": 128,
-    "vace_in_channels": None,
-}
-"""diffusers' defaults of a transformer's settings."""
-
-
-def _value(config: Config, name: str) -> Any:
-    value = config.get(name)
-    return _DEFAULTS.get(name) if value is None else value
 
 
 def _text(configs: WanConfigs) -> Iterator[Fault]:
     encoded = number_in(configs.parts["text_encoder"], "d_model", 512)
-    expected = _value(configs.transformer, "text_dim")
+    expected = setting_of(configs.transformer, "text_dim")
     if encoded != expected:
         message = (
             f"the transformer expects text embeddings of width {expected}, "
@@ -201,7 +185,7 @@ def _latents(configs: WanConfigs) -> Iterator[Fault]:
         if vae.get(name) and len(vae[name]) != channels:
             message = f"the VAE has {channels} channels, and {len(vae[name])} numbers in `{name}`"
             yield "G507", message, _PUBLISHED
-    inputs = _value(configs.transformer, "in_channels")
+    inputs = setting_of(configs.transformer, "in_channels")
     expected, what = channels, f"the VAE outputs {channels}"
     if configs.gets_image:
         expected = 2 * channels + configs.frames_per_latent
@@ -209,7 +193,7 @@ def _latents(configs: WanConfigs) -> Iterator[Fault]:
     if inputs != expected:
         message = f"the transformer expects {inputs} channels, but {what}"
         yield "G507", message, f"Models with other inputs are not supported. {_BASE}"
-    outputs = _value(configs.transformer, "out_channels")
+    outputs = setting_of(configs.transformer, "out_channels")
     if outputs != channels:
         message = f"the transformer predicts {outputs} channels, but the VAE has {channels}"
         yield "G507", message, _PUBLISHED
