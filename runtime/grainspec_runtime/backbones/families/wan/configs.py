@@ -83,6 +83,11 @@ class WanConfigs:
         return number_in(self.transformer, "num_layers", 40)
 
     @property
+    def most_places(self) -> int:
+        """The most latent frames, rows and columns of latent tokens with a position embedding."""
+        return int(setting_of(self.transformer, "rope_max_seq_len"))
+
+    @property
     def boundary(self) -> float | None:
         """The share of T from which on the first of two experts predicts; None for one expert."""
         ratio = self.index.get("boundary_ratio")
