@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from wan import WanVariant, copy_of, fault_of, spec_of
 
 from grainspec import GrainError, load
 from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.known import known
+from grainspec_runtime.known import known, outlined
 from grainspec_runtime.models.additions import Embedding
 
 MISFITS: dict[str, tuple[WanVariant, str, dict[str, Any], str, str]] = {
@@ -399,6 +399,47 @@ def test_vace_has_one_control_without_a_net(
     with pytest.raises(GrainError, match="VACE") as raised:
         known(other, tmp_path).check(other, tmp_path)
     assert 'model "Wan-AI/Wan2.1-VACE-1.3B-diffusers"' in raised.value.diagnostics[0].cure
+
+
+@pytest.mark.parametrize(
+    ("variant", "line", "code", "words"),
+    [
+        ("2.1", "control canny", "G504", "a Wan model without control blocks"),
+        ("vace", "control normal", "G546", "was not trained on `control normal`"),
+        ("vace", 'control depth { net "x" }', "G546", "follows controls itself"),
+        ("vace", "control depth\ncontrol pose", "G546", "cannot be of several kinds"),
+        ("demo", "control inpaint", "G546", "`control inpaint` is for VACE"),
+    ],
+)
+def test_controls_are_checked_without_their_networks(
+    wan_folder: Callable[[WanVariant], Path],
+    tmp_path: Path,
+    variant: WanVariant | Literal["demo"],
+    line: str,
+    code: str,
+    words: str,
+) -> None:
+    model = Path("demo") if variant == "demo" else wan_folder(variant)
+    spec = load(spec_of(model, tmp_path, line))
+    found = outlined(spec, tmp_path)
+    assert found is not None
+    with pytest.raises(GrainError, match=words) as raised:
+        found.check(spec, tmp_path)
+    fault = raised.value.diagnostics[0]
+    assert fault.code == code
+    assert fault.cure
+    assert fault.span is not None
+
+
+def test_networks_of_controls_are_left_out_of_a_check(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
+) -> None:
+    spec = load(spec_of(wan_folder("vace"), tmp_path, 'control depth { annotator "./nowhere" }'))
+    found = outlined(spec, tmp_path)
+    assert found is not None
+    found.check(spec, tmp_path)
+    with pytest.raises(GrainError, match="nowhere"):
+        known(spec, tmp_path).check(spec, tmp_path)
 
 
 def test_a_textual_inversion_is_refused(

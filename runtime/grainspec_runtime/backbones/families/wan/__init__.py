@@ -82,11 +82,13 @@ class WanTransformers:
 
         return native_size(model, present_parts(self, model))
 
-    def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
+    def check(
+        self, spec: EditSpec, base: Path, model: ModelFolder, *, outlined: bool = False
+    ) -> None:
         """Raise GrainError for controls, injection and others that the model does not support."""
         from grainspec_runtime.backbones.families.wan.check import check
 
-        check(spec, base, model, present_parts(self, model), self.name)
+        check(spec, base, model, present_parts(self, model), self.name, outlined=outlined)
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
         """Estimate the memory of a model before it is loaded."""
