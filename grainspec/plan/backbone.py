@@ -111,6 +111,9 @@ class Backbone(ShownByRepr):
     """What a timestep is: DDPM's, or that of flow matching, T times the noise level σ."""
     layer_count: int | None = None
     """The number of transformer blocks; None for a UNet."""
+    most_places: int | None = None
+    """The most latent frames that are processed at once, and the most rows and columns of latent
+    tokens, that there are position embeddings for; None means any number."""
     padding: Callable[[str], Sequence[int]] | None = field(default=None, repr=False)
     """From a prompt to the text token positions that are padding; None means that none are."""
     padding_keys: Literal["modulated", "neutral", "masked"] = "modulated"

@@ -14,7 +14,13 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, key_frames
 from grainspec.plan.plan_warnings import changing, early_end, no_step, vanishing
 from grainspec.plan.strengths import labels_dtype, level_of
-from grainspec.plan.supported import check_count, check_layers, check_size, chosen_levels
+from grainspec.plan.supported import (
+    check_count,
+    check_layers,
+    check_places,
+    check_size,
+    chosen_levels,
+)
 from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.plan.windows import check_context
@@ -55,6 +61,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
 
     groups = backbone.frame_groups(frames)
     check_context(len(groups), spec.context, backbone.frames_per_latent, backbone.first_frames)
+    check_places(spec, backbone, width, height, len(groups))
     modulation = spec.modulation
     rule, share = modulation.resize, modulation.threshold
     sampled = to_tokens(layout.bits_FHW, groups, grids, rule, share)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from grainspec.diagnostics import fail
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
+from grainspec.plan.windows import frame_windows
 
 
 def check_steps(spec: EditSpec, backbone: Backbone) -> None:
@@ -43,6 +44,38 @@ def check_count(spec: EditSpec, backbone: Backbone, frames: Sequence[int]) -> No
         cure += f", for example `frames {frames[0]}..{frames[less - 1]}`"
     cure += f": a clip is {_clip_lengths(first, per)}."
     raise fail("G314", message, cure, spec.video.span_of("frames"))
+
+
+def check_places(spec: EditSpec, backbone: Backbone, width: int, height: int, count: int) -> None:
+    """Raise GrainError (G314) for more latent frames, rows or columns than have an embedding.
+
+    ``count`` are the latent frames of the clip, of which `context` has fewer processed at once.
+    """
+    most = backbone.most_places
+    if most is None:
+        return
+    unit = backbone.size_multiple
+    if max(width, height) > most * unit:
+        message = f"{backbone.name} does not support frames of {width}x{height} pixels"
+        share = most * unit / max(width, height)
+        sides = (max(1, int(side * share) // unit) * unit for side in (width, height))
+        near = "x".join(map(str, sides))
+        cure = f"Each side may have up to {most * unit} pixels, for example `size {near}`."
+        raise fail("G314", message, cure, spec.video.span_of("size"))
+    first, per = backbone.first_frames, backbone.frames_per_latent
+    windows = frame_windows(count, spec.context, per, first)
+    if max(len(window.frames) for window in windows) > most:
+        frames = first + (most - 1) * per
+        at_once = "windows" if len(windows) > 1 else "clips"
+        message = f"{backbone.name} does not support {at_once} of more than {frames} frames"
+        cure, place = (
+            f"Use fewer with `frames`, or windows: `context {{ frames {min(frames, 81)} }}`.",
+            None,
+        )
+        if spec.context:
+            cure = f"Write `frames` up to {frames} in `context`, key frames included."
+            place = spec.context.span_of("frames")
+        raise fail("G314", message, cure, place or spec.video.span_of("frames"))
 
 
 def _clip_lengths(first: int, per: int) -> str:

@@ -40,9 +40,7 @@ class Known:
         """Raise GrainError if a spec uses something that the model does not support."""
         check_process_supported(spec, self.family)
         check_noise_supported(spec, self.family, self.backbone)
-        if self.outlined:  # networks of controls are found with their own libraries
-            spec = spec.replaced({}, controls=())
-        self.family.check(spec, base, self.folder)
+        self.family.check(spec, base, self.folder, outlined=self.outlined)
 
     def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterable[Diagnostic]:
         """Check optical flow and, for the demo model, words; raises GrainError for errors."""

@@ -105,6 +105,25 @@ def test_other_numbers_of_frames_are_refused(per: int, first: int, count: int, c
     assert finding.message == f"words does not support clips of {count} frame{'s' * (count > 1)}"
 
 
+def test_more_places_than_position_embeddings_are_refused() -> None:
+    backbone = replace(WAN, most_places=4)
+    for fitting in (clip(13), clip(1, 64)):
+        compile_plan(spec(), fitting, backbone)
+    finding = refused(spec(), clip(1, 80), backbone)
+    assert finding.code == "G314"
+    assert finding.cure == "Each side may have up to 64 pixels, for example `size 64x64`."
+    finding = refused(spec(), clip(17), backbone)
+    assert finding.code == "G314"
+    assert finding.message == "words does not support clips of more than 13 frames"
+    assert finding.cure == "Use fewer with `frames`, or windows: `context { frames 13 }`."
+    compile_plan(spec("context { frames 13 }"), clip(25), backbone)
+    finding = refused(spec("context { frames 17 }"), clip(25), backbone)
+    assert finding.message == "words does not support windows of more than 13 frames"
+    assert finding.cure == "Write `frames` up to 13 in `context`, key frames included."
+    assert finding.span is not None
+    assert finding.span.line == 6
+
+
 def test_the_frames_that_are_suggested_keep_the_step() -> None:
     layout = clip(6)
     layout = Layout(layout.names, layout.bits_FHW, (0, 2, 4, 6, 8, 10))

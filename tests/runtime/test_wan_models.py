@@ -295,6 +295,38 @@ def test_missing_weights_are_errors(
     assert raised.value.diagnostics[0].code == "G502"
 
 
+@pytest.mark.parametrize(
+    ("part", "more"),
+    [
+        ("transformer", "blocks.2.ffn.net.2.weight"),
+        ("vae", "encoder.more.weight"),
+        ("text_encoder", "encoder.block.2.layer.0.SelfAttention.q.weight"),
+    ],
+)
+def test_weights_without_a_layer_are_errors(
+    part: str, more: str, wan_folders: dict[WanVariant, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(wan_folders["2.1"], tmp_path / "model")
+    [file] = (folder / part).glob("*.safetensors")
+    save_file({**load_file(file), more: torch.ones(1)}, file, {"format": "pt"})
+    with pytest.raises(GrainError, match=f"{part} has 1 weights .* such as {more}") as raised:
+        loaded(folder)
+    assert raised.value.diagnostics[0].code == "G502"
+
+
+@pytest.mark.parametrize(
+    ("part", "more"),
+    [("transformer", "blocks.0.attn2.norm_added_q.weight"), ("text_encoder", "lm_head.weight")],
+)
+def test_weights_that_are_published_besides_are_left_alone(
+    part: str, more: str, wan_folders: dict[WanVariant, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(wan_folders["2.1"], tmp_path / "model")
+    [file] = (folder / part).glob("*.safetensors")
+    save_file({**load_file(file), more: torch.ones(1)}, file, {"format": "pt"})
+    assert loaded(folder).findings == ()
+
+
 @pytest.mark.parametrize("installed", ["0.32.0", "0.35.2", "0.36.0.dev0", "0.36.0", "1.0"])
 def test_an_old_diffusers_is_named(
     installed: str, wan_folders: dict[WanVariant, Path], monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from wan import WanVariant, copy_of, fault_of, spec_of
 
 from grainspec import GrainError, load
 from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.known import known
+from grainspec_runtime.known import known, outlined
 from grainspec_runtime.models.additions import Embedding
 
 MISFITS: dict[str, tuple[WanVariant, str, dict[str, Any], str, str]] = {
@@ -200,6 +200,118 @@ MISFITS: dict[str, tuple[WanVariant, str, dict[str, Any], str, str]] = {
         "G528",
         "`rope_max_seq_len` in .* is 1000000000",
     ),
+    "fewer layers than weights": (
+        "2.1",
+        "transformer/config.json",
+        {"num_layers": 1},
+        "G528",
+        "the transformer has `num_layers` 1, but its weights have 2$",
+    ),
+    "norm left out": (
+        "2.1",
+        "transformer/config.json",
+        {"cross_attn_norm": False},
+        "G528",
+        "has `cross_attn_norm` false, but its weights have true$",
+    ),
+    "narrower than weights": (
+        "2.1",
+        "transformer/config.json",
+        {"ffn_dim": 32},
+        "G528",
+        "has `ffn_dim` 32, but its weights have 64$",
+    ),
+    "fewer heads than weights": (
+        "2.1",
+        "transformer/config.json",
+        {"num_attention_heads": 1},
+        "G528",
+        "`num_attention_heads` times `attention_head_dim` 16, but its weights have 32$",
+    ),
+    "image keys without image weights": (
+        "2.1",
+        "transformer/config.json",
+        {"added_kv_proj_dim": 32},
+        "G528",
+        "has `added_kv_proj_dim` 32, but its weights have none$",
+    ),
+    "image keys left out": (
+        "i2v",
+        "transformer/config.json",
+        {"added_kv_proj_dim": None},
+        "G528",
+        "has `added_kv_proj_dim` none, but its weights have 32$",
+    ),
+    "control blocks left out": (
+        "vace",
+        "transformer/config.json",
+        {"vace_layers": [0]},
+        "G528",
+        "numbers in `vace_layers`: 1, but its weights have 2$",
+    ),
+    "RoPE of no length": (
+        "2.1",
+        "transformer/config.json",
+        {"rope_max_seq_len": 0},
+        "G528",
+        "`rope_max_seq_len` 0",
+    ),
+    "epsilon of a norm": (
+        "2.1",
+        "transformer/config.json",
+        {"eps": "x"},
+        "G528",
+        "the transformer has `eps` 'x'",
+    ),
+    "epsilon of the text encoder": (
+        "2.1",
+        "text_encoder/config.json",
+        {"layer_norm_epsilon": -1},
+        "G528",
+        "the text_encoder has `layer_norm_epsilon` -1",
+    ),
+    "norm of another type": (
+        "2.1",
+        "transformer/config.json",
+        {"cross_attn_norm": "no"},
+        "G528",
+        "the transformer has `cross_attn_norm` 'no'",
+    ),
+    "timesteps of another type": (
+        "ti2v",
+        "model_index.json",
+        {"expand_timesteps": "no"},
+        "G528",
+        "model_index.json has `expand_timesteps` 'no'",
+    ),
+    "timesteps of TI2V": (
+        "2.1",
+        "model_index.json",
+        {"expand_timesteps": True},
+        "G507",
+        "as TI2V-5B, whose VAE scales frames by 16; this one scales them by 8",
+    ),
+    "latents divided by 0": (
+        "2.1",
+        "vae/config.json",
+        {"latents_std": [0.0] * 16},
+        "G528",
+        "the VAE has 0.0 in `latents_std`",
+    ),
+    "latents without a number": (
+        "2.1",
+        "vae/config.json",
+        {"latents_std": [float("nan")] * 16},
+        "G528",
+        "the VAE has nan in `latents_std`",
+    ),
+    "latents far away": (
+        "2.1",
+        "vae/config.json",
+        {"latents_mean": [1e30] * 16},
+        "G528",
+        r"the VAE has 1e\+30 in `latents_mean`",
+    ),
     "code": (
         "2.1",
         "transformer/config.json",
@@ -287,6 +399,47 @@ def test_vace_has_one_control_without_a_net(
     with pytest.raises(GrainError, match="VACE") as raised:
         known(other, tmp_path).check(other, tmp_path)
     assert 'model "Wan-AI/Wan2.1-VACE-1.3B-diffusers"' in raised.value.diagnostics[0].cure
+
+
+@pytest.mark.parametrize(
+    ("variant", "line", "code", "words"),
+    [
+        ("2.1", "control canny", "G504", "a Wan model without control blocks"),
+        ("vace", "control normal", "G546", "was not trained on `control normal`"),
+        ("vace", 'control depth { net "x" }', "G546", "follows controls itself"),
+        ("vace", "control depth\ncontrol pose", "G546", "cannot be of several kinds"),
+        ("demo", "control inpaint", "G546", "`control inpaint` is for VACE"),
+    ],
+)
+def test_controls_are_checked_without_their_networks(
+    wan_folder: Callable[[WanVariant], Path],
+    tmp_path: Path,
+    variant: WanVariant | Literal["demo"],
+    line: str,
+    code: str,
+    words: str,
+) -> None:
+    model = Path("demo") if variant == "demo" else wan_folder(variant)
+    spec = load(spec_of(model, tmp_path, line))
+    found = outlined(spec, tmp_path)
+    assert found is not None
+    with pytest.raises(GrainError, match=words) as raised:
+        found.check(spec, tmp_path)
+    fault = raised.value.diagnostics[0]
+    assert fault.code == code
+    assert fault.cure
+    assert fault.span is not None
+
+
+def test_networks_of_controls_are_left_out_of_a_check(
+    wan_folder: Callable[[WanVariant], Path], tmp_path: Path
+) -> None:
+    spec = load(spec_of(wan_folder("vace"), tmp_path, 'control depth { annotator "./nowhere" }'))
+    found = outlined(spec, tmp_path)
+    assert found is not None
+    found.check(spec, tmp_path)
+    with pytest.raises(GrainError, match="nowhere"):
+        known(spec, tmp_path).check(spec, tmp_path)
 
 
 def test_a_textual_inversion_is_refused(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ could name another: even one that is downloaded from the hub."""
 
 
 def load_component(model: Any, folder: Path, *, dtype: torch.dtype | None = None) -> Any:
-    """Load a network from safetensors, with all its weights.
+    """Load a network from safetensors, with all its weights, and all that there are.
 
-    transformers only warns if some are missing. ``dtype`` is passed to ``from_pretrained``, which
-    keeps the parts in float32 that the class says must stay so; None loads what is saved. Raises
-    ValueError if weights are missing, and as ``from_pretrained`` does.
+    diffusers and transformers only warn of weights that are missing, or that the configuration has
+    no layer for: such a network would be another one than was trained. ``dtype`` is passed to
+    ``from_pretrained``, which keeps the parts in float32 that the class says must stay so; None
+    loads what is saved. Raises ValueError if weights are missing or left over, and as
+    ``from_pretrained`` does.
     """
     names = [path.name for path in folder.glob("*.safetensors")]
     variant = "fp16" if all(".fp16" in name for name in names) else None
@@ -36,7 +39,25 @@ def load_component(model: Any, folder: Path, *, dtype: torch.dtype | None = None
     missing = sorted(loading["missing_keys"])
     if missing:
         raise ValueError(f"{folder.name} lacks {len(missing)} weights, such as {missing[0]}")
+    left_over = sorted(loading["unexpected_keys"])
+    if issubclass(model, PreTrainedModel):
+        left_over = _more_layers(left_over, loaded.state_dict())
+    if left_over:
+        what = f"{folder.name} has {len(left_over)} weights that its configuration has no layer for"
+        raise ValueError(f"{what}, such as {left_over[0]}")
     return loaded
+
+
+def _more_layers(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the names of weights that differ from a known one in their layer's number only.
+
+    Text encoders are published with weights of other networks too: a projection, another encoder.
+    """
+    kinds = {_NUMBER.sub("N", name) for name in known}
+    return [name for name in names if _NUMBER.sub("N", name) in kinds]
+
+
+_NUMBER = re.compile(r"\d+")
 
 
 @contextmanager

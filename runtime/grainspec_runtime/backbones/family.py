@@ -97,8 +97,14 @@ class Family(Protocol):
     def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on, and what sides are multiples of."""
 
-    def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
-        """Raise GrainError if a spec uses something that this model does not support."""
+    def check(
+        self, spec: EditSpec, base: Path, model: ModelFolder, *, outlined: bool = False
+    ) -> None:
+        """Raise GrainError if a spec uses something that this model does not support.
+
+        ``outlined`` leaves out what needs other networks or packages than NumPy: ControlNets and
+        annotators.
+        """
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
         """Estimate the memory of a model before it is loaded, from its files.

@@ -60,14 +60,23 @@ def check_folder(folder: Path, span: Span | None = None) -> None:
     if (folder / "adapter_config.json").exists():
         message = f"{folder} contains an adapter (adapter_config.json), which would be loaded too"
         raise fail("G528", message, "Fuse the adapter into the weights, or remove it.", span)
+    shapes = shapes_in(folder, span)
+    if shapes:
+        check_claims(read_json(folder / "config.json", span), shapes, folder, span)
+
+
+def shapes_in(folder: Path, span: Span | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights in a component's folder; empty without weights.
+
+    Raises GrainError (G502) if a file cannot be read.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             shapes |= read_header(path).shapes
         except UnreadableWeights as error:
             raise fail("G502", f"{path} {error}", error.cure, span) from error
-    if shapes:
-        check_claims(read_json(folder / "config.json", span), shapes, folder, span)
+    return shapes
 
 
 def check_claims(

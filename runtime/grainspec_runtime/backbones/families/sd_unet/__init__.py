@@ -74,17 +74,22 @@ class StableDiffusionUNets:
 
         return native_size(model)
 
-    def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
+    def check(
+        self, spec: EditSpec, base: Path, model: ModelFolder, *, outlined: bool = False
+    ) -> None:
         """Raise GrainError for a sampler, controls or injection that the model does not support."""
         from grainspec_runtime.backbones.families.sd_unet.check import (
             check_controls,
             check_inject,
+            check_kinds,
             check_sampler,
         )
 
         check_supported(spec, self.name, {"low_noise_guidance"})
         check_sampler(spec, model)
-        check_controls(spec, base, model)
+        check_kinds(spec)
+        if not outlined:
+            check_controls(spec, base, model)
         check_inject(spec, model)
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:

@@ -12,6 +12,15 @@ from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
 
 
+def check_kinds(spec: EditSpec) -> None:
+    """Raise GrainError (G546) for a control that no ControlNet is for."""
+    for control in spec.controls:
+        if control.kind == "inpaint":
+            message = f"`control inpaint` is for VACE, and {spec.model} follows ControlNets"
+            cure = "Remove it: `blend { space both }` keeps the clip around the edited regions."
+            raise fail("G546", message, cure, control.span_of("kind") or control.span)
+
+
 def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
     """Raise GrainError if a control's annotator or ControlNet is missing or does not fit."""
     if not spec.controls:
@@ -21,10 +30,6 @@ def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
 
     width = text_width(read_json(model.folder / "unet" / "config.json"))
     for control in spec.controls:
-        if control.kind == "inpaint":
-            message = f"`control inpaint` is for VACE, and {spec.model} follows ControlNets"
-            cure = "Remove it: `blend { space both }` keeps the clip around the edited regions."
-            raise fail("G546", message, cure, control.span_of("kind") or control.span)
         check_annotator(control, base, spec.model)
         check_net(control, base, spec.model, width)
 

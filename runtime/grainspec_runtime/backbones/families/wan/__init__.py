@@ -82,13 +82,15 @@ class WanTransformers:
 
         return native_size(model, present_parts(self, model))
 
-    def check(self, spec: EditSpec, base: Path, model: ModelFolder) -> None:
+    def check(
+        self, spec: EditSpec, base: Path, model: ModelFolder, *, outlined: bool = False
+    ) -> None:
         """Raise GrainError for what the model, or the installed diffusers, does not support."""
         from grainspec_runtime.backbones.families.wan.check import check
         from grainspec_runtime.backbones.families.wan.versions import check_diffusers
 
         check_diffusers(model.span)
-        check(spec, base, model, present_parts(self, model), self.name)
+        check(spec, base, model, present_parts(self, model), self.name, outlined=outlined)
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
         """Estimate the memory of a model before it is loaded."""

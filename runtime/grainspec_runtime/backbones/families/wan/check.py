@@ -18,23 +18,37 @@ _VACE = 'a VACE checkpoint: `model "Wan-AI/Wan2.1-VACE-1.3B-diffusers"`'
 
 
 def check(
-    spec: EditSpec, base: Path, model: ModelFolder, parts: Collection[str], family: str
+    spec: EditSpec,
+    base: Path,
+    model: ModelFolder,
+    parts: Collection[str],
+    family: str,
+    *,
+    outlined: bool = False,
 ) -> None:
     """Raise GrainError (G504) for what a checkpoint with these components does not support."""
     configs = read_configs(model, parts)
     one_expert: set[Feature] = {"low_noise_guidance"} if len(configs.experts) == 1 else set()
     check_supported(spec, family, _LACKING | one_expert)
-    check_controls(spec, base, configs)
+    check_controls(spec, configs)
+    if not outlined:
+        check_annotators(spec, base)
 
 
-def check_controls(spec: EditSpec, base: Path, configs: WanConfigs) -> None:
-    """Raise GrainError for controls that a model has no input for, or that cannot be made."""
+def check_controls(spec: EditSpec, configs: WanConfigs) -> None:
+    """Raise GrainError for controls that a model has no input for, or cannot follow together."""
     if not spec.controls:
         return
     if not configs.is_vace:
         message = f"`control` is not supported by {spec.model}, a Wan model without control blocks"
         raise fail("G504", message, f"Use {_VACE}; or remove `control`.", spec.controls[0].span)
     check_vace_controls(spec.controls, spec.model)
+
+
+def check_annotators(spec: EditSpec, base: Path) -> None:
+    """Raise GrainError for controls whose pictures cannot be made."""
+    if not spec.controls:
+        return
     from grainspec_runtime.conditioning.annotate import check_annotator  # imports torch
 
     for control in spec.controls:

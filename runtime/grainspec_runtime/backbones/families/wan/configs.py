@@ -83,6 +83,11 @@ class WanConfigs:
         return number_in(self.transformer, "num_layers", 40)
 
     @property
+    def most_places(self) -> int:
+        """The most latent frames, rows and columns of latent tokens with a position embedding."""
+        return int(setting_of(self.transformer, "rope_max_seq_len"))
+
+    @property
     def boundary(self) -> float | None:
         """The share of T from which on the first of two experts predicts; None for one expert."""
         ratio = self.index.get("boundary_ratio")
@@ -124,6 +129,29 @@ class WanConfigs:
         if width_of(self.transformer) >= _WIDE and shift >= _HIGH_SHIFT:
             return Size(width=1280, height=720)
         return Size(width=832, height=480)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "patch_size": [1, 2, 2],
+    "num_attention_heads": 40,
+    "attention_head_dim": 128,
+    "in_channels": 16,
+    "out_channels": 16,
+    "text_dim": 4096,
+    "freq_dim": 256,
+    "ffn_dim": 13824,
+    "num_layers": 40,
+    "cross_attn_norm": True,
+    "rope_max_seq_len": 1024,
+    "vace_in_channels": 96,
+}
+"""diffusers' defaults of a transformer's settings; those of others are None."""
+
+
+def setting_of(transformer: Config, name: str) -> Any:
+    """Return a setting of a transformer, or diffusers' default if it is missing or null."""
+    value = transformer.get(name)
+    return _DEFAULTS.get(name) if value is None else value
 
 
 def width_of(transformer: Config) -> int:

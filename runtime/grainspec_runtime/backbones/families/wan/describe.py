@@ -54,6 +54,7 @@ def describe(
         patch=configs.patch[1],
         level_count=1,
         layer_count=configs.layers,
+        most_places=configs.most_places,
         frames_per_latent=configs.frames_per_latent,
         max_tokens=MAX_TOKENS,
         tokenize=words.spans,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from grainspec.diagnostics import GrainError, fail
-from grainspec_runtime.backbones.families.wan.configs import Config, WanConfigs, read_configs
+from grainspec_runtime.backbones.families.wan.configs import WanConfigs, read_configs, setting_of
 from grainspec_runtime.models.config import number_in, numbers_in
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.schedules.flow_sigmas import EULER, MULTISTEP
@@ -57,21 +57,41 @@ def _numbers(configs: WanConfigs) -> Iterator[Fault]:
     halvings = configs.vae.get("temperal_downsample", [])
     if not isinstance(halvings, list):
         yield "G528", f"the VAE has `temperal_downsample` {halvings}", "It must be a list."
+    switches = [("model_index.json", "expand_timesteps", configs.index)]
+    switches += [(f"the {part}", "cross_attn_norm", it) for part, it in configs.experts.items()]
+    for place, name, config in switches:
+        if not isinstance(config.get(name), bool | None):
+            yield "G528", f"{place} has `{name}` {config[name]!r}", "Write `true` or `false`."
     for name in ("latents_mean", "latents_std"):
         values = configs.vae.get(name, [])
         if not isinstance(values, list) or not all(map(_is_number, values)):
             yield "G528", f"the VAE's `{name}` is not a list of numbers", _PUBLISHED
+            continue
+        for value in values:
+            least = _LEAST_STD if name == "latents_std" else -_MAX_LATENT
+            if not least <= value <= _MAX_LATENT:  # nor is NaN
+                message = f"the VAE has {value} in `{name}`"
+                yield "G528", message, f"Numbers from {least} to {_MAX_LATENT} are accepted."
     for name in ("flow_shift", "shift"):
         shift = configs.scheduler.get(name, 1.0)
         if not _is_number(shift) or not 0 < shift <= _MAX_SHIFT:
             message = f"the scheduler has `{name}` {shift!r}"
             yield "G528", message, f"It must be a number above 0, up to {_MAX_SHIFT}."
+    for part, config in configs.parts.items():
+        for name in _EPSILONS & config.keys():
+            value = config[name]
+            if value is not None and not (_is_number(value) and 0 < value < 1):
+                message = f"the {part} has `{name}` {value!r}"
+                yield "G528", message, "It must be a number between 0 and 1, such as 1e-6."
     ratio = configs.index.get("boundary_ratio")
     if ratio is not None and not (_is_number(ratio) and 0 <= ratio <= 1):
         yield "G528", f"model_index.json has `boundary_ratio` {ratio!r}", "Write one from 0 to 1."
 
 
-_SIZES = ("num_attention_heads", "attention_head_dim", "num_layers", "in_channels", "ffn_dim")
+_SIZES = (
+    *("num_attention_heads", "attention_head_dim", "num_layers", "in_channels", "out_channels"),
+    *("ffn_dim", "freq_dim", "text_dim", "rope_max_seq_len"),
+)
 _AT_LEAST_ONE = {
     "transformer": _SIZES,
     "transformer_2": _SIZES,
@@ -80,6 +100,11 @@ _AT_LEAST_ONE = {
 }
 """Settings that must not be 0, nor a list."""
 _MAX_SHIFT = 1000
+_MAX_LATENT = 1000
+_LEAST_STD = 0.001
+"""Bounds of what latents are normalised by; of published VAEs it is below 10, and above 0.2."""
+_EPSILONS = {"eps", "layer_norm_eps", "layer_norm_epsilon"}
+"""Settings of norms: what is added to a variance."""
 
 
 def _is_number(value: Any) -> bool:
@@ -141,10 +166,10 @@ def _experts(configs: WanConfigs) -> Iterator[Fault]:
     if count == 2:
         first, second = configs.experts.values()
         for name in _SHARED:
-            if _value(first, name) != _value(second, name):
+            if setting_of(first, name) != setting_of(second, name):
                 message = (
-                    f"`{name}` is {_value(first, name)} in the transformer "
-                    f"and {_value(second, name)} in transformer_2"
+                    f"`{name}` is {setting_of(first, name)} in the transformer "
+                    f"and {setting_of(second, name)} in transformer_2"
                 )
                 yield "G507", message, _PUBLISHED
 
@@ -154,27 +179,11 @@ _SHARED = (
     *("num_attention_heads", "attention_head_dim", "image_dim", "vace_in_channels"),
 )
 """Settings that two experts have in common."""
-_DEFAULTS: dict[str, Any] = {
-    "patch_size": [1, 2, 2],
-    "in_channels": 16,
-    "out_channels": 16,
-    "text_dim": 4096,
-    "num_layers": 40,
-    "num_attention_heads": 40,
-    "attention_head_dim": 128,
-    "vace_in_channels": None,
-}
-"""diffusers' defaults of a transformer's settings."""
-
-
-def _value(config: Config, name: str) -> Any:
-    value = config.get(name)
-    return _DEFAULTS.get(name) if value is None else value
 
 
 def _text(configs: WanConfigs) -> Iterator[Fault]:
     encoded = number_in(configs.parts["text_encoder"], "d_model", 512)
-    expected = _value(configs.transformer, "text_dim")
+    expected = setting_of(configs.transformer, "text_dim")
     if encoded != expected:
         message = (
             f"the transformer expects text embeddings of width {expected}, "
@@ -191,6 +200,12 @@ def _latents(configs: WanConfigs) -> Iterator[Fault]:
     if actual != scale:
         message = f"the VAE has `scale_factor_spatial` {scale}, but scales frames by {actual}"
         yield "G507", message, _PUBLISHED
+    if configs.expands_timesteps and scale < _EXPANDING_SCALE:
+        message = (
+            "model_index.json has `expand_timesteps`, as TI2V-5B, whose VAE scales frames by "
+            f"{_EXPANDING_SCALE}; this one scales them by {scale}"
+        )
+        yield "G507", message, "Write `false` there, or use all components of TI2V-5B."
     halvings = vae.get("temperal_downsample", (False, True, True))
     times = 2 ** sum(map(bool, halvings[:levels]))
     if times != configs.frames_per_latent:
@@ -201,7 +216,7 @@ def _latents(configs: WanConfigs) -> Iterator[Fault]:
         if vae.get(name) and len(vae[name]) != channels:
             message = f"the VAE has {channels} channels, and {len(vae[name])} numbers in `{name}`"
             yield "G507", message, _PUBLISHED
-    inputs = _value(configs.transformer, "in_channels")
+    inputs = setting_of(configs.transformer, "in_channels")
     expected, what = channels, f"the VAE outputs {channels}"
     if configs.gets_image:
         expected = 2 * channels + configs.frames_per_latent
@@ -209,10 +224,14 @@ def _latents(configs: WanConfigs) -> Iterator[Fault]:
     if inputs != expected:
         message = f"the transformer expects {inputs} channels, but {what}"
         yield "G507", message, f"Models with other inputs are not supported. {_BASE}"
-    outputs = _value(configs.transformer, "out_channels")
+    outputs = setting_of(configs.transformer, "out_channels")
     if outputs != channels:
         message = f"the transformer predicts {outputs} channels, but the VAE has {channels}"
         yield "G507", message, _PUBLISHED
+
+
+_EXPANDING_SCALE = 16
+"""What the VAE scales by of the one checkpoint that was trained with a timestep for each token."""
 
 
 def _image(configs: WanConfigs) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from grainspec_runtime.backbones.families.wan.few_steps import (
     names_of,
 )
 from grainspec_runtime.backbones.families.wan.fit import checked_configs
+from grainspec_runtime.backbones.families.wan.weights import check_weights
 from grainspec_runtime.models.additions import Lora
 from grainspec_runtime.models.claims import check_sizes
 from grainspec_runtime.models.folder import ModelFolder
@@ -37,6 +38,7 @@ def review(
     """
     configs = checked_configs(model, parts)
     check_sizes(model.folder, configs.parts, model.span)
+    check_weights(model, configs)
     origin = str(model.index.get("_name_or_path", ""))
     findings = []
     if hint := few_steps_hint([*names_of(model.name), *names_of(origin)]):
