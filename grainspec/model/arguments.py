@@ -59,8 +59,9 @@ class AttentionSettings(TypedDict, total=False):
     """For transformers: which of their blocks are modulated, 0 being the first."""
     columns: float
     """For video transformers: how strongly the scores of an edit's words are also pulled to
-    their extremes over all latent tokens (over the columns of cross-attention), as in FlowAnchor
-    (2604.22586)."""
+    their extremes over all latent tokens (over the columns of cross-attention), up where the
+    edit is and down elsewhere, as in FlowAnchor (2604.22586). The strength is `columns` times
+    the edit's `weight` times the schedule (t / T)^`decay`."""
 
 
 class FlowSettings(TypedDict, total=False):
@@ -135,7 +136,8 @@ class SamplerSettings(TypedDict, total=False):
     predictions is averaged; each costs as much as the first."""
     amplify: float
     """For `flow_edit`: how much the difference of predictions is amplified where it is largest,
-    more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 disables it."""
+    more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 disables it. A single
+    latent frame is not amplified."""
     low_noise_guidance: float | None
     """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second expert,
     which denoises the less noisy steps."""

@@ -126,8 +126,9 @@ class Attention(Profiled):
         default=None,
         description=
             "For video transformers: how strongly the scores of an edit's words are also pulled to "
-            "their extremes over all latent tokens (over the columns of cross-attention), as in "
-            "FlowAnchor (2604.22586).",
+            "their extremes over all latent tokens (over the columns of cross-attention), up where "
+            "the edit is and down elsewhere, as in FlowAnchor (2604.22586). The strength is "
+            "`columns` times the edit's `weight` times the schedule (t / T)^`decay`.",
     )
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -194,7 +195,7 @@ class SamplerChange(Node):
         description=
             "For `flow_edit`: how much the difference of predictions is amplified where it is "
             "largest, more so in longer clips: γ of FlowAnchor (2604.22586), which uses 1; 0 "
-            "disables it.",
+            "disables it. A single latent frame is not amplified.",
     )
     low_noise_guidance: OptionalGuidance | None = Field(
         default=None,

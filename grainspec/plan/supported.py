@@ -124,7 +124,9 @@ def check_layers(spec: EditSpec, backbone: Backbone) -> None:
         for layer in layers:
             if layer >= count:
                 message = f"{backbone.name} has no layer {layer}"
-                cure = f"Its layers are 0 (the first) to {count - 1}."
+                cure = (
+                    f"Its layers are 0 (the first) to {count - 1}. Write `layers 0..{count - 1}`."
+                )
                 raise fail("G404", message, cure, attention.span_of("layers"))
 
 

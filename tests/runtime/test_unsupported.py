@@ -72,6 +72,17 @@ def test_what_a_family_lacks(line: str, message: str, cure: str, place: str) -> 
     check_supported(spec, "Wan", ())
 
 
+def test_a_checkpoint_with_one_expert_is_named() -> None:
+    spec = parse(HEAD + "inject sampler { low_noise_guidance 3 }").replaced({}, model="a/b")
+    with pytest.raises(GrainError) as caught:
+        check_supported(spec, "Wan", {"inject"}, one_expert=True)
+    assert [finding.message for finding in caught.value.diagnostics] == [
+        "`inject` is not supported by Wan",
+        "`low_noise_guidance` is not supported by a/b, a checkpoint with one expert",
+    ]
+    check_supported(spec.replaced({}, inject=None), "Wan", {"inject"})
+
+
 def test_all_of_it_is_reported_at_once() -> None:
     spec = parse(HEAD + "inject flow attention { norm clip frames full }")
     with pytest.raises(GrainError) as caught:

@@ -364,7 +364,8 @@ UNSUPPORTED = {
     "attention { norm clip }": "`norm clip` is not supported by Wan 2.1 or 2.2",
     "attention { frames each }": "`frames each` is not supported by Wan 2.1 or 2.2",
     "control canny": "`control` is not supported by .* a Wan model without control blocks",
-    "sampler { low_noise_guidance 3 }": "`low_noise_guidance` is not supported by Wan 2.1 or 2.2",
+    "sampler { low_noise_guidance 3 }": "`low_noise_guidance` is not supported by .*, a checkpoint with "
+    "one expert",
 }
 
 

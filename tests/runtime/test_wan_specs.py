@@ -63,7 +63,6 @@ FAMILY = "is not supported by Wan 2.1 or 2.2"
         ("inject", [("G504", f"`inject` {FAMILY}")]),
         ("attention { norm clip }", [("G504", f"`norm clip` {FAMILY}")]),
         ("attention { frames each }", [("G504", f"`frames each` {FAMILY}")]),
-        ("sampler { low_noise_guidance 3 }", [("G504", f"`low_noise_guidance` {FAMILY}")]),
         (
             "inject\nflow",
             [("G504", f"`inject` {FAMILY}"), ("G504", f"`flow` {FAMILY}")],
@@ -93,6 +92,15 @@ def test_what_wan_cannot_do(
     grain: Grain, clip: ClipFolder, wan: Path, settings: str, expected: list[tuple[str, str]]
 ) -> None:
     assert findings(grain, written(clip, wan, settings)) == expected
+
+
+def test_guidance_of_a_second_expert_names_the_checkpoint(
+    grain: Grain, clip: ClipFolder, wan: Path
+) -> None:
+    message = f"`low_noise_guidance` is not supported by {wan}, a checkpoint with one expert"
+    assert findings(grain, written(clip, wan, "sampler { low_noise_guidance 6 }")) == [
+        ("G504", message)
+    ]
 
 
 def test_the_default_process_needs_a_source_prompt(

@@ -22,16 +22,24 @@ Feature = Literal["inject", "flow", "norm", "frames", "low_noise_guidance"]
 than ``full``; guidance of a second expert."""
 
 
-def check_supported(spec: EditSpec, family: str, lacking: Collection[Feature]) -> None:
+def check_supported(
+    spec: EditSpec, family: str, lacking: Collection[Feature], one_expert: bool = False
+) -> None:
     """Raise GrainError (G504) for all that a spec asks for and the models of a family cannot do.
 
-    ``family`` is its name, as messages say it; ``lacking`` is what its models lack.
+    ``family`` is its name, as messages say it; ``lacking`` is what its models lack. ``one_expert``
+    states that the family has models of two experts, and that the spec's checkpoint has one.
     """
     found = [check(spec) for feature, check in _CHECKS.items() if feature in lacking]
     findings = [
         Diagnostic("G504", _message(what, family), cure, span)
         for what, cure, span in filter(None, found)
     ]
+    second = _low_noise_guidance(spec) if one_expert else None
+    if second:
+        what, cure, span = second
+        message = _message(what, f"{spec.model}, a checkpoint with one expert")
+        findings.append(Diagnostic("G504", message, cure, span))
     if findings:
         raise GrainError(findings)
 

@@ -28,8 +28,7 @@ def check(
 ) -> None:
     """Raise GrainError (G504) for what a checkpoint with these components does not support."""
     configs = read_configs(model, parts)
-    one_expert: set[Feature] = {"low_noise_guidance"} if len(configs.experts) == 1 else set()
-    check_supported(spec, family, _LACKING | one_expert)
+    check_supported(spec, family, _LACKING, one_expert=len(configs.experts) == 1)
     check_controls(spec, configs)
     if not outlined:
         check_annotators(spec, base)
