@@ -460,7 +460,7 @@ def test_layers_and_columns_that_a_model_lacks() -> None:
     assert finding.span is not None
     finding = refused(spec("attention { layers 3 30 }"), clip(1), WAN)
     assert finding.message == "words has no layer 30"
-    assert finding.cure == "Its layers are 0 (the first) to 29."
+    assert finding.cure == "Its layers are 0 (the first) to 29. Write `layers 0..29`."
     plan = compile_plan(spec("attention { layers 3..5  columns 0.3 }"), clip(1), WAN).plan
     assert (plan.attention.layers, plan.attention.columns) == ((3, 4, 5), 0.3)
 
