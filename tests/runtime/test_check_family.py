@@ -88,7 +88,7 @@ MODULATION_FAULTS = [
      "labels", "the cause: attraction and repulsion are swapped"),
     (plan_tensors, "torch.from_numpy(level.self_attract_FC)", "torch.from_numpy(level.cross_attract_FC)",
      "labels", "by definition it is"),
-    (plan_tensors, "labels_FN) * self.share).clamp_(max=1.0)", "labels_FN) * self.share)", "labels", "by definition it is"),
+    (plan_tensors, "labels_FN) * self.share).clamp_(max=1.0)", "labels_FN) * self.share)", "labels", "attract must lie in 0 to 1"),
     (plan_tensors, "table_FC.gather(1, labels_FN)", "table_FC[:1].expand_as(table_FC).gather(1, labels_FN)",
      "labels", "the cause: the strengths are those of the first frame"),
     (plan_tensors, "self.share.fill_(share if", "self.share.fill_(1.0 if",
