@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import Literal
 
 from grainspec.clip.crop import NativeSize
-from grainspec.model.spec import SamplerMethod, Size
+from grainspec.model.numbers import first_steps
+from grainspec.model.settings import ProcessName
+from grainspec.model.spec import Sampler, SamplerMethod, Size
 from grainspec.pasted import ShownByRepr
 from grainspec.words import CharSpan
 
@@ -142,6 +144,15 @@ class Backbone(ShownByRepr):
         if self.schedule is not None:
             return self.schedule(steps, method)
         return leading_timesteps(steps, self.training_steps, self.steps_offset, method)
+
+    def timesteps_taken(self, sampler: Sampler, process: ProcessName) -> list[float]:
+        """The timesteps of the steps that an edit takes, from the noisiest to the cleanest.
+
+        `skip` leaves out the noisiest steps of FlowEdit; the schedule of a plan counts the others.
+        """
+        timesteps = self.timesteps(sampler.steps, sampler.method)
+        skipped = first_steps(sampler.skip, sampler.steps) if process == "flow_edit" else 0
+        return timesteps[skipped:]
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:
         """Latent height and width of frames of this size in pixels."""

@@ -9,7 +9,7 @@ import numpy as np
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
-from grainspec.model.settings import Sampler, given
+from grainspec.model.settings import ProcessName, Sampler, given
 from grainspec.model.shapes import ResizeRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
@@ -158,7 +158,7 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
 
 def _lower_skip(sampler: Sampler, backbone: Backbone, until_timestep: float) -> list[float]:
     """The default of `skip` and 0, if lower than the sampler's and if a step is modulated then."""
-    if not _is_flow_edit(sampler, backbone):
+    if _process(sampler, backbone) != "flow_edit":
         return []
     shares = (Sampler.model_fields["skip"].default, 0.0)
     lower = [sampler.replaced({}, skip=share) for share in shares if share < sampler.skip]
@@ -166,12 +166,12 @@ def _lower_skip(sampler: Sampler, backbone: Backbone, until_timestep: float) -> 
 
 
 def _timesteps(sampler: Sampler, backbone: Backbone) -> list[float]:
-    """The timesteps of the steps that are run, without those that FlowEdit skips."""
-    times = backbone.timesteps(sampler.steps, sampler.method)
-    skipped = _is_flow_edit(sampler, backbone) and first_steps(sampler.skip, sampler.steps)
-    return times[skipped:]
+    """The timesteps of the steps that are run."""
+    return backbone.timesteps_taken(sampler, _process(sampler, backbone))
 
 
-def _is_flow_edit(sampler: Sampler, backbone: Backbone) -> bool:
-    """Whether a sampler runs FlowEdit, the default of flow-matching models."""
-    return backbone.noise == "flow" and sampler.process != "invert_and_sample"
+def _process(sampler: Sampler, backbone: Backbone) -> ProcessName:
+    """The process that a sampler runs: FlowEdit is the default of flow-matching models."""
+    if backbone.noise != "flow":
+        return "invert_and_sample"
+    return sampler.process or "flow_edit"

@@ -10,7 +10,6 @@ from grainspec.checking import checked
 from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
-from grainspec.model.numbers import first_steps
 from grainspec.model.settings import ProcessName
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
@@ -54,14 +53,8 @@ class Prepared:
 
     @property
     def timesteps(self) -> list[float]:
-        """The timesteps of the steps that the edit takes, the noisiest first.
-
-        `skip` leaves out the noisiest steps of FlowEdit; the schedule of a plan counts the others.
-        """
-        sampler = self.spec.sampler
-        timesteps = self.backbone.timesteps(sampler.steps, sampler.method)
-        skipped = first_steps(sampler.skip, sampler.steps) if self.process == "flow_edit" else 0
-        return timesteps[skipped:]
+        """The timesteps of the steps that the edit takes, the noisiest first."""
+        return self.backbone.timesteps_taken(self.spec.sampler, self.process)
 
     @property
     def about(self) -> dict[str, str]:
