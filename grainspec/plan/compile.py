@@ -21,7 +21,7 @@ from grainspec.plan.supported import (
     check_size,
     chosen_levels,
 )
-from grainspec.plan.text_tokens import shared_tokens, unloaded_words, unread_words
+from grainspec.plan.text_tokens import shared_tokens, tokens_of, unloaded_words, unread_words
 from grainspec.plan.tokens import share_claimed, to_tokens
 from grainspec.plan.windows import check_context
 from grainspec.regions.layout import Bits, Layout
@@ -129,7 +129,7 @@ def _bind_words(spec: EditSpec, backbone: Backbone) -> tuple[PlannedEdit, ...]:
             cure = "Add these words to `target`."
             errors.append(Diagnostic("G104", message, cure, edit.span_of("phrase")))
             continue
-        tokens = [_tokens_of(span, places) for span in spans]
+        tokens = [tokens_of(span, places) for span in spans]
         last_read = max((end for _, end in places), default=0)
         if any(_last_letter(spec.target, span) >= last_read for span in spans) or not all(tokens):
             message = (
@@ -180,15 +180,6 @@ def _last_letter(text: str, span: CharSpan) -> int:
     while end - 1 > start and is_blank(text[end - 1]):
         end -= 1
     return end - 1
-
-
-def _tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
-    start, end = span
-    return tuple(
-        index
-        for index, (first, last) in enumerate(places)
-        if first < last and first < end and start < last
-    )
 
 
 def _edited(

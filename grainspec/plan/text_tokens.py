@@ -1,4 +1,4 @@
-"""Warnings about the text tokens that a model's tokenizer makes of the prompts."""
+"""The text tokens that a model's tokenizer makes of the prompts, and warnings about them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ from grainspec.scripts import is_blank
 from grainspec.words import CharSpan
 
 _PROMPTS = ("source", "target", "negative")
+
+
+def tokens_of(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
+    """The positions of the text tokens that share characters with a span of the prompt.
+
+    ``places`` are the spans of all positions; those of special tokens and padding are empty.
+
+    >>> tokens_of((2, 7), [(0, 0), (0, 1), (2, 5), (5, 9)])
+    (2, 3)
+    """
+    start, end = span
+    return tuple(
+        index
+        for index, (first, last) in enumerate(places)
+        if first < last and first < end and start < last
+    )
 
 
 def unread_words(spec: EditSpec, backbone: Backbone) -> Iterator[Diagnostic]:

@@ -50,7 +50,7 @@ def test_no_case_is_wrong(cases: list[Case]) -> None:
         check_case(case, ABOUT_WORDS)
 
 
-TOKENS, LETTER = compiling._tokens_of, compiling._last_letter
+TOKENS, LETTER = compiling.tokens_of, compiling._last_letter
 
 
 def touching(span: CharSpan, places: Sequence[CharSpan]) -> tuple[int, ...]:
@@ -88,10 +88,10 @@ def always(name: str, max_tokens: int) -> Callable[..., object]:
 
 
 WRONG_TOKENS: dict[str, tuple[dict[str, object], str]] = {
-    "tokens that touch": ({"_tokens_of": touching}, "words: .* has the text tokens"),
-    "tokens without letters": ({"_tokens_of": empty_too}, "words: .* has the text tokens"),
+    "tokens that touch": ({"tokens_of": touching}, "words: .* has the text tokens"),
+    "tokens without letters": ({"tokens_of": empty_too}, "words: .* has the text tokens"),
     "the first token only": (
-        {"_tokens_of": lambda *a: TOKENS(*a)[:1]},
+        {"tokens_of": lambda *a: TOKENS(*a)[:1]},
         "words: .* has the text tokens",
     ),
     "a letter less": (

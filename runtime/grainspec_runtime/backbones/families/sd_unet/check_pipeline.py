@@ -10,6 +10,11 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.sd_unet.target_words import can_encode
 from grainspec_runtime.models.tokenize import token_spans
+from grainspec_runtime.pipelines.check_words import (
+    check_can_isolate,
+    check_length,
+    check_places,
+)
 
 _NEEDED = ("unet", "scheduler", "tokenizer", "encode_prompt", "do_classifier_free_guidance")
 _COMPILE = "Compile the plan for this model, with its own tokenizer."
@@ -48,10 +53,7 @@ def check_words(plan: MaskPlan, pipe: DiffusionPipeline) -> None:
     if plan.noise != "ddpm":
         message = "the plan is for a flow-matching model, but the pipeline's UNet is none"
         raise fail("G404", message, _COMPILE)
-    if not can_encode(pipe) and plan.attention.phrases == "isolated":
-        message = "the plan isolates phrases, but the pipeline has no text encoder to encode them"
-        cure = "Load one, or compile the plan with `attention { phrases in_context }`."
-        raise fail("G404", message, cure)
+    check_can_isolate(plan, can_encode=can_encode(pipe))
     for name in ("tokenizer", "tokenizer_2"):
         tokenizer = getattr(pipe, name, None)
         if tokenizer is not None:
@@ -59,22 +61,6 @@ def check_words(plan: MaskPlan, pipe: DiffusionPipeline) -> None:
 
 
 def _check_tokens(plan: MaskPlan, tokenizer: Any, name: str) -> None:
-    length = plan.words_ET.shape[1]
-    if tokenizer.model_max_length != length:
-        message = (
-            f"the plan is for {length} text tokens, "
-            f"but the pipeline's {name} yields {tokenizer.model_max_length}"
-        )
-        raise fail("G404", message, _COMPILE)
-    if not tokenizer.is_fast:
-        return  # a slow tokenizer does not return character spans
-    places = token_spans(tokenizer, plan.target)
-    for edit in plan.edits:
-        for (start, end), tokens in zip(edit.spans, edit.tokens, strict=True):
-            theirs = [i for i, (a, b) in enumerate(places) if a < b and a < end and start < b]
-            if theirs != list(tokens):
-                message = (
-                    f"“{edit.phrase}” is tokens {list(tokens)} in the plan, "
-                    f"but {theirs} in the pipeline's {name}"
-                )
-                raise fail("G404", message, _COMPILE)
+    check_length(plan, tokenizer.model_max_length, name, _COMPILE)
+    if tokenizer.is_fast:  # a slow tokenizer does not return character spans
+        check_places(plan, token_spans(tokenizer, plan.target), name, _COMPILE)

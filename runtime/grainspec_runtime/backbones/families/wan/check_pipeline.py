@@ -8,6 +8,11 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.families.wan.describe import ModelTokens
 from grainspec_runtime.backbones.families.wan.target_words import can_encode
+from grainspec_runtime.pipelines.check_words import (
+    check_can_isolate,
+    check_length,
+    check_places,
+)
 from grainspec_runtime.schedules.noise_levels import kind_of_timesteps
 
 PIPELINES = (
@@ -86,27 +91,10 @@ def check_plan(plan: MaskPlan, pipe: Any, experts: dict[str, Any]) -> None:
 
 def check_words(plan: MaskPlan, pipe: Any) -> None:
     """Raise GrainError (G404) if the pipeline's tokenizer gives the target other tokens."""
-    if not can_encode(pipe) and plan.attention.phrases == "isolated":
-        message = "the plan isolates phrases, but the pipeline has no text encoder to encode them"
-        cure = "Load one, or compile the plan with `attention { phrases in_context }`."
-        raise fail("G404", message, cure)
+    check_can_isolate(plan, can_encode=can_encode(pipe))
     tokenizer = getattr(pipe, "tokenizer", None)
     if tokenizer is None or not tokenizer.is_fast:
         return  # a slow tokenizer does not return character spans
-    tokens = ModelTokens(tokenizer)
-    places = tokens.spans(plan.target)
-    if len(places) != plan.words_ET.shape[1]:
-        message = (
-            f"the plan is for {plan.words_ET.shape[1]} text tokens, "
-            f"but the pipeline's tokenizer yields {len(places)}"
-        )
-        raise fail("G404", message, _COMPILE)
-    for edit in plan.edits:
-        for (start, end), planned in zip(edit.spans, edit.tokens, strict=True):
-            theirs = [i for i, (a, b) in enumerate(places) if a < b and a < end and start < b]
-            if theirs != list(planned):
-                message = (
-                    f"“{edit.phrase}” is tokens {list(planned)} in the plan, "
-                    f"but {theirs} in the pipeline's tokenizer"
-                )
-                raise fail("G404", message, _COMPILE)
+    places = ModelTokens(tokenizer).spans(plan.target)
+    check_length(plan, len(places), "tokenizer", _COMPILE)
+    check_places(plan, places, "tokenizer", _COMPILE)
