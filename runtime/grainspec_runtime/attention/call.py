@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from grainspec_runtime.attention.class_order import NEUTRAL, PRESENT, SOFT, ClassOrder, signs_of
+from grainspec_runtime.attention.class_order import ClassOrder, present_signs, signs_of
 
 FEATURES = {
     "soft": "soft keys",
@@ -123,9 +123,8 @@ class AttentionCall:
 
     @property
     def present(self) -> tuple[int, ...]:
-        """The signs that keys in the softmax may have, of ``class_order.PRESENT``, in its order."""
-        left_out = {SOFT: self.soft is None, NEUTRAL: self.neutral is None}
-        return tuple(sign for sign in PRESENT if not left_out.get(sign))
+        """The signs that its keys in the softmax may have."""
+        return present_signs(self.soft, self.neutral)
 
     def class_order(self) -> ClassOrder:
         """The order that the caller kept, or a new one."""

@@ -32,6 +32,16 @@ PRESENT = (POSITIVE, NEGATIVE, SOFT, NEUTRAL)
 """The signs whose keys take part in the softmax, in the order of ``ClassOrder.keys_BCM``."""
 
 
+def present_signs(soft: Tensor | None, neutral: Tensor | None) -> tuple[int, ...]:
+    """The signs that keys in the softmax may have, of ``PRESENT``, in its order.
+
+    >>> present_signs(None, torch.tensor([True])) == (POSITIVE, NEGATIVE, NEUTRAL)
+    True
+    """
+    left_out = {SOFT: soft is None, NEUTRAL: neutral is None}
+    return tuple(sign for sign in PRESENT if not left_out.get(sign))
+
+
 def signs_of(
     relation: Tensor,
     soft: Tensor | None = None,

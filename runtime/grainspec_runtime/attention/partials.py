@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from grainspec_runtime.attention.arguments import SCHEMA, Arguments, checked
-from grainspec_runtime.attention.class_order import NEGATIVE, NEUTRAL, POSITIVE, SOFT, ClassOrder
+from grainspec_runtime.attention.class_order import ClassOrder, present_signs
 from grainspec_runtime.attention.dispatch import choose, run_partials
 from grainspec_runtime.attention.partial_result import Part, Partials, joined
 
@@ -79,7 +79,7 @@ def attention_partials(
         backend=backend,
         order=order,
     )
-    return Partials(_signs(arguments), *_operator(*arguments))
+    return Partials(present_signs(soft, neutral), *_operator(*arguments))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +173,5 @@ def _operator(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 @_operator.register_fake
 def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     named = Arguments(*arguments)
-    parts = Partials.empty(named.query, _signs(named))
+    parts = Partials.empty(named.query, present_signs(named.soft, named.neutral))
     return parts.outputs_SBHNd, parts.log_sums_SBHN, parts.largest_BHN, parts.smallest_BHN
-
-
-def _signs(arguments: Arguments) -> tuple[int, ...]:
-    """The signs that these arguments give keys in the softmax: ``AttentionCall.present``."""
-    optional = {SOFT: arguments.soft, NEUTRAL: arguments.neutral}
-    return (POSITIVE, NEGATIVE, *(sign for sign, mask in optional.items() if mask is not None))

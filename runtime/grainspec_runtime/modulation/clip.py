@@ -10,6 +10,8 @@ size, T text tokens.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -127,11 +129,7 @@ class ClipAttention(PlannedAttention):
         if level is None:
             return F.scaled_dot_product_attention(query, key, value)
         assert self._plan is not None
-        modulation = self._plan.self_modulation(level)
-        last = modulated_attention(
-            query[-1:], key[-1:], value[-1:], **modulation, backend=self.backend
-        )
-        return _with_plain(query, key, value, last)
+        return self._modulated(query, key, value, self._plan.self_modulation(level))
 
     def _cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor, *, modulated: bool
@@ -142,7 +140,12 @@ class ClipAttention(PlannedAttention):
             return F.scaled_dot_product_attention(query, key, value)
         assert self._plan is not None
         self._check_text(key)
-        modulation = self._plan.cross_modulation(level)
+        return self._modulated(query, key, value, self._plan.cross_modulation(level))
+
+    def _modulated(
+        self, query: Tensor, key: Tensor, value: Tensor, modulation: dict[str, Any]
+    ) -> Tensor:
+        """Modulate the last pass, with these arguments of the operator."""
         last = modulated_attention(
             query[-1:], key[-1:], value[-1:], **modulation, backend=self.backend
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.modulation.layers import (
+    Attend,
     AttentionLayer,
     AttentionRecorder,
     CrossAttentionRule,
@@ -105,12 +106,7 @@ class PlannedAttention(ABC):
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
         """Compute self-attention; shapes as in :class:`.layers.Attention`."""
-        attend = partial(self._self_attention, layer)
-        out = attend(query, key, value, modulated=self._modulates(layer))
-        if self._records:
-            assert self.recorder is not None
-            self.recorder.record(layer, attend, query, key, out)
-        return out
+        return self._recorded(layer, partial(self._self_attention, layer), query, key, value)
 
     def cross_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor
@@ -118,7 +114,12 @@ class PlannedAttention(ABC):
         """Compute cross-attention; shapes as in :class:`.layers.Attention`."""
         if self.cross_rule is not None:
             return self._by_rule(self.cross_rule, query, key, value)
-        attend = partial(self._cross_attention, layer)
+        return self._recorded(layer, partial(self._cross_attention, layer), query, key, value)
+
+    def _recorded(
+        self, layer: AttentionLayer, attend: Attend, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Compute a layer's attention, and show it to the recorder."""
         out = attend(query, key, value, modulated=self._modulates(layer))
         if self._records:
             assert self.recorder is not None

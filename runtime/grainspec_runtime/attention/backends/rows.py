@@ -41,7 +41,8 @@ Kind = TypeVar("Kind")
 class _Entry:
     """Queries and keys of one batch entry in the order of their classes, without masked keys.
 
-    ``modulated`` is the number of keys that are not neutral; they come first.
+    ``modulated`` is the number of keys that are not neutral; they come first. ``signs`` are those
+    of every pair of classes.
     """
 
     query_order: Tensor
@@ -49,6 +50,7 @@ class _Entry:
     key_order: Tensor
     key_runs: list[Run]
     modulated: int
+    signs: Tensor
     slices: dict[int, list[Slice]]
     attract_N1: Tensor
     repel_N1: Tensor
@@ -100,6 +102,7 @@ def _entries(call: AttentionCall) -> Iterator[_Entry]:
             key_order,
             key_runs,
             modulated,
+            signs,
             {label: _signed_slices(key_runs, signs[label]) for label, _, _ in query_runs},
             call.attract[b][query_order, None],
             call.repel[b][query_order, None],
@@ -184,12 +187,11 @@ def _pulls(call: AttentionCall, entry: _Entry) -> dict[int, list[Pull]]:
     assert call.columns is not None
     strengths = torch.where(pulled_classes(call), call.columns, 0.0).tolist()
     runs = [run for run in entry.key_runs if strengths[run[0]]]
-    signs = call.signs().cpu()
     return {
         label: [
             (start, end, *kind)
             for start, end, kind in _joined(
-                (start, end, (strengths[of_keys], int(signs[label, of_keys])))
+                (start, end, (strengths[of_keys], int(entry.signs[label, of_keys])))
                 for of_keys, start, end in runs
             )
         ]
