@@ -14,13 +14,10 @@ noise, but the amount of work is the same.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import shutil
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +31,7 @@ from diffusers import (
 )
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
+from written import write_results
 
 from grainspec import EditSpec, parse
 from grainspec_runtime import Editor
@@ -175,15 +173,7 @@ def main() -> None:
         whole = results[f"modulated {until}%"]["all"]
         share = (whole - without) / whole
         print(f"modulated in {until}% of the steps: {whole:.1f} s, {share:.1%} of it modulation")
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    facts = {
-        "arguments": {key: value for key, value in vars(arguments).items() if key != "json"},
-        "device": device,
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
-        "results": results,
-    }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+    write_results(arguments, results, on_gpu=torch.cuda.is_available())
 
 
 if __name__ == "__main__":

@@ -21,13 +21,10 @@ With random weights the results are noise, but the amount of work is the same.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +39,7 @@ from diffusers import (
 )
 from PIL import Image
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+from written import write_results
 
 from grainspec import EditSpec, parse
 from grainspec_runtime import Editor, modulated_attention
@@ -197,7 +195,8 @@ class Meter:
 @torch.no_grad()
 def stock_calls(editor: Editor, folder: Path, arguments: argparse.Namespace, calls: int) -> None:
     """Call the pipeline's own transformer, as `WanPipeline` does for one pass of guidance."""
-    pipe: Any = editor.checkpoint(folder).pipe  # type: ignore[attr-defined]
+    checkpoint: Any = editor.checkpoint(folder)
+    pipe = checkpoint.pipe
     device, dtype = pipe.transformer.device, pipe.transformer.dtype
     if arguments.offload:
         device = torch.device("cuda")
@@ -401,17 +400,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     finally:
         if arguments.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
-    device = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.processor()
-    facts = {
-        "arguments": {
-            key: value for key, value in vars(arguments).items() if key not in ("json", "folder")
-        },
-        "device": device,
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
-        "results": results,
-    }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+    write_results(arguments, results, on_gpu=arguments.device == "cuda")
 
 
 if __name__ == "__main__":

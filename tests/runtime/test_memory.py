@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from clips import EXAMPLES
 from command import Grain
+from held import held
 from tiny_runs import loaded
 
 from grainspec import load
@@ -44,20 +43,6 @@ def test_half_precision_takes_half(tiny_sdxl: Path) -> None:
     half, full = (family.memory(model, itemsize=size) for size in (2, 4))
     assert half.denoiser_weights() * 2 == full.denoiser_weights()
     assert half.weights()["vae"] == full.weights()["vae"]  # SDXL's VAE stays in float32
-
-
-def held(work: Callable[[], Any]) -> int:
-    """The most bytes that are held at once, of those that ``work`` allocates."""
-    with torch.profiler.profile(
-        profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]
-    ) as seen:
-        work()
-    now = most = 0
-    for event in seen.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            now += event.nbytes()
-            most = max(most, now)
-    return most
 
 
 @pytest.mark.parametrize("side", [96, 192])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel, WanVACETransformer3DModel
+from held import held
 from torch import nn
 from wan import VARIANTS, WanVariant, spec_of
 
@@ -26,20 +27,6 @@ from grainspec_runtime.prepare import prepare
 
 KEPT = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")
 """Parts of the transformers that stay in float32."""
-
-
-def held(work: Callable[[], Any]) -> int:
-    """The most bytes that are held at once, of those that ``work`` allocates."""
-    with torch.profiler.profile(
-        profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]
-    ) as seen:
-        work()
-    now = most = 0
-    for event in seen.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            now += event.nbytes()
-            most = max(most, now)
-    return most
 
 
 def estimates(network: Any = None, vae: Any = None, **settings: Any) -> WanMemory:
