@@ -6,6 +6,7 @@ from typing import Any
 
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS
 from grainspec_runtime.backbones.families.wan.describe import ModelTokens
 from grainspec_runtime.backbones.families.wan.target_words import can_encode
 from grainspec_runtime.pipelines.check_words import (
@@ -23,7 +24,6 @@ PIPELINES = (
 )
 """Pipelines that run the conditional pass before the unconditional one, each by itself."""
 
-EXPERTS = ("transformer", "transformer_2")
 _TRANSFORMERS = {"WanTransformer3DModel", "WanVACETransformer3DModel"}
 _COMPILE = "Compile the plan for this model, with its own tokenizer."
 

@@ -12,6 +12,9 @@ from grainspec_runtime.models.folder import ModelFolder
 
 Config = Mapping[str, Any]
 
+EXPERTS = ("transformer", "transformer_2")
+"""The transformers of a pipeline: for all noise levels, or for high and low ones (2.2 A14B)."""
+
 NO_CONFIG = ("tokenizer", "image_processor")
 """Components without a ``config.json``."""
 
@@ -43,8 +46,7 @@ class WanConfigs:
     @property
     def experts(self) -> dict[str, Config]:
         """The transformers by component: two in Wan 2.2 A14B, else one."""
-        names = ("transformer", "transformer_2")
-        return {name: self.parts[name] for name in names if name in self.parts}
+        return {name: self.parts[name] for name in EXPERTS if name in self.parts}
 
     @property
     def vae(self) -> Config:

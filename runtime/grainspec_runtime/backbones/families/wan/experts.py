@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from grainspec.model.spec import Sampler
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS
 
 
 class Experts:
@@ -27,8 +28,7 @@ class Experts:
         self.module: nn.Module = pipe.transformer
         """One module that contains them all; of two experts the names begin as the pipeline's."""
         if second is not None:
-            names = ("transformer", "transformer_2")
-            self.module = nn.ModuleDict(dict(zip(names, self.networks, strict=True)))
+            self.module = nn.ModuleDict(dict(zip(EXPERTS, self.networks, strict=True)))
         self._changed = changed
         self._last: nn.Module | None = None
 

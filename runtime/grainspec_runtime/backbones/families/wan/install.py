@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from grainspec_runtime.backbones.families.wan.caches import check_cache, check_parallel
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS
 from grainspec_runtime.backbones.families.wan.layers import attention_layers, attentions_before
 from grainspec_runtime.backbones.families.wan.processors import check_processor
 from grainspec_runtime.modulation.intercept import Intercepted
@@ -71,10 +72,9 @@ def installed(transformers: Sequence[Any], attention: Attention) -> Iterator[Non
 
     Raises GrainError as :meth:`Installation.check` does.
     """
-    names = ("transformer", "transformer_2")
     installations = [
         Installation(transformer, attention, name=name)
-        for name, transformer in zip(names, transformers, strict=False)
+        for name, transformer in zip(EXPERTS, transformers, strict=False)
     ]
     for installation in installations:
         installation.check()

@@ -13,7 +13,7 @@ import transformers
 from grainspec.diagnostics import Diagnostic, GrainError, fail, reason_of
 from grainspec_runtime.backbones.components import load_component
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
-from grainspec_runtime.backbones.families.wan.configs import read_configs
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS, read_configs
 from grainspec_runtime.backbones.families.wan.loras import fuse_loras
 from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import offload, user
@@ -82,7 +82,7 @@ def load(
     if options.vae_tiling:
         pipe.vae.enable_tiling()
     if options.compile:
-        for name in ("transformer", "transformer_2"):
+        for name in EXPERTS:
             if name in loaded:
                 loaded[name].compile()
     return Wan(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS
+from grainspec_runtime.backbones.families.wan.review import OTHER_LORA
 from grainspec_runtime.backbones.loras import layers_with, load_lora, no_fit, unused_modules
 from grainspec_runtime.models.additions import Lora
-
-OTHER_LORA = "Use a LoRA that was trained for this size and kind of Wan."
 
 _NOISE = re.compile(r"(high|low)[-_ ]?noise", re.IGNORECASE)
 
@@ -28,7 +28,7 @@ def fuse_loras(pipe: Any, loras: Sequence[Lora]) -> list[Diagnostic]:
     GrainError (G508) if one does not fit the model, and as ``check_lora`` does.
     """
     findings: list[Diagnostic] = []
-    experts = [name for name in ("transformer", "transformer_2") if getattr(pipe, name, None)]
+    experts = [name for name in EXPERTS if getattr(pipe, name, None)]
     for index, expert in enumerate(experts):
         network = getattr(pipe, expert)
         scales: dict[str, float] = {}
@@ -63,4 +63,4 @@ def experts_of(path: Path) -> tuple[str, ...]:
             kinds = {kind.lower() for kind in found}
             if len(kinds) == 1:
                 return ("transformer",) if kinds == {"high"} else ("transformer_2",)
-    return ("transformer", "transformer_2")
+    return EXPERTS

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS
 from grainspec_runtime.models.options import Offload
 
 Using = Callable[..., AbstractContextManager[None]]
@@ -33,7 +34,7 @@ def offload(pipe: Any, kind: Offload | None, device: torch.device) -> None:
         pipe.enable_sequential_cpu_offload(device=device)
     else:
         streams = device.type == "cuda"
-        for name in ("transformer", "transformer_2"):
+        for name in EXPERTS:
             network = getattr(pipe, name, None)
             if network is not None:
                 network.enable_group_offload(
