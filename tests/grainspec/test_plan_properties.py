@@ -593,7 +593,7 @@ PATCHES: dict[str, tuple[str, Patch]] = {
     "noise levels of all steps": (
         "noise levels",
         Patch(
-            "plan.plan_warnings.first_steps",
+            "plan.backbone.first_steps",
             lambda original, share, steps: original(share, steps) if share != 0.33 else 0,
             "",
             BACKBONES["a video transformer"],
