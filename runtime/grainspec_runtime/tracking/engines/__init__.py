@@ -1,0 +1,1 @@
+"""The engines, one module each; the registry names them."""
