@@ -81,7 +81,10 @@ def _dilated(mask_HW: Mask, reach: int) -> Mask:
         starts = counts[:, reach - across : reach - across + width]
         rows = ends > starts
         if abs(down) < height:
-            into, out = slice(max(0, down), height + min(0, down)), slice(max(0, -down), height - max(0, down))
+            into, out = (
+                slice(max(0, down), height + min(0, down)),
+                slice(max(0, -down), height - max(0, down)),
+            )
             result[into] |= rows[out]
     return result
 

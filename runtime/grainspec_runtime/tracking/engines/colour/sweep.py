@@ -119,13 +119,18 @@ class Sweep:
     def __post_init__(self) -> None:
         self.known = [None] * self.count
 
-    def begin(self, pic: Picture, chance_SK: Floats, which: list[int]) -> Floats:
+    def begin(
+        self, pic: Picture, chance_SK: Floats, which: list[int], confidence_K: Floats
+    ) -> Floats:
         """Prompts on this frame: objects in `which` get their chances replaced."""
         for k in which:
             self.known[k] = start(pic, chance_SK[:, k + 1])
         self._remember(pic, chance_SK)
-        conf = np.zeros(self.count, np.float32)
+        conf = confidence_K.copy()
         conf[which] = 0.95
+        for k in which:
+            if not chance_SK[:, k + 1].max() > 0.5:
+                conf[k] = 0
         return conf
 
     def _remember(self, pic: Picture, chance_SK: Floats) -> None:
@@ -138,6 +143,10 @@ class Sweep:
     def step(self, pic: Picture) -> tuple[Floats, Floats]:
         r = pic.regions
         S = len(r)
+        if self.before is None:
+            chance = np.zeros((S, self.count + 1), np.float32)
+            chance[:, 0] = 1
+            return chance, np.zeros(self.count, np.float32)
         back = self.flow(pic, self.before)
         forth = self.flow(self.before, pic)
         at = grid(pic.size) + back
@@ -166,7 +175,10 @@ class Sweep:
                 w = mine * (self.chance_SK[:, k + 1] > 0.5) + 1e-9
                 order = [np.argsort(mv[:, i], kind="stable") for i in (0, 1)]
                 guess = known.centre + np.float32(
-                    [mv[o[np.searchsorted(np.cumsum(w[o]), w.sum() / 2)], i] for i, o in enumerate(order)]
+                    [
+                        mv[o[np.searchsorted(np.cumsum(w[o]), w.sum() / 2)], i]
+                        for i, o in enumerate(order)
+                    ]
                 )
                 spot, seen[k] = locate(pic, known, guess)
             else:
@@ -184,7 +196,7 @@ class Sweep:
                 q = fb((r.lab_S3, r.wide_S3 * 0, r.xy_S2 - spot), P["sx"])
                 n = density((r.xy_S2 - spot) / P["sx"], s.at_N2 / P["sx"], s.weight_N)
                 d = d + density(q, f, s.weight_N) / (n + 60)
-            L[:, k + 1] = np.log(d * 1.5 + P["ao"]* 0.1)
+            L[:, k + 1] = np.log(d * 1.5 + P["ao"] * 0.1)
         L = L + P["wq"] * np.log(Q + 0.02)
         for k, known in enumerate(self.known):
             if known is None or known.lost:
