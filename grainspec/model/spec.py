@@ -30,6 +30,7 @@ from grainspec.model.settings import (
     Context,
     Control,
     ControlKind,
+    Finding,
     Flow,
     FlowMethod,
     FrameScope,
@@ -43,6 +44,7 @@ from grainspec.model.settings import (
     Sampler,
     SamplerMethod,
     Size,
+    Tracking,
     Video,
     given,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "ControlKind",
     "Edit",
     "EditSpec",
+    "Finding",
     "Flow",
     "FlowMethod",
     "FrameRange",
@@ -89,6 +92,7 @@ __all__ = [
     "SamplerMethod",
     "Size",
     "Statement",
+    "Tracking",
     "Variant",
     "Video",
     "Without",
@@ -277,6 +281,13 @@ class EditSpec(ShownByRepr, Node):
     )
     negative: Text = Field(default="", description="What the edited clip must not show.")
     regions: tuple[Region, ...] = Field(default=(), description="The named regions.")
+    tracker: Tracking | None = Field(
+        default=None,
+        description="What follows tracked objects; null for the engine without weights.",
+    )
+    finder: Finding | None = Field(
+        default=None, description="What finds objects by words; null for the default engine."
+    )
     edits: tuple[Statement, ...] = Field(
         default=(), description="The statements about regions: `edit`, `add`, `keep` and `free`."
     )
@@ -459,6 +470,8 @@ class Block(NamedTuple):
 
 BLOCKS = {
     "video": Block(Video, "video"),
+    "tracker": Block(Tracking, "tracker"),
+    "finder": Block(Finding, "finder"),
     "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),
