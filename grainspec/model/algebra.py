@@ -492,13 +492,13 @@ class Find(_Algebra):
     Objects on that frame are in order of their centres, from left to right.
     """
 
-    kind: Literal["find"] = Field(
+    kind: Annotated[Literal["find"], HEAD] = Field(
         default="find", description="The kind of expression: objects found by words."
     )
     words: Annotated[
         str, Field(min_length=1, max_length=1_000), WRITABLE, InText(kind="text", head=True)
     ] = Field(description="The name of one kind of object, such as `man in red`.")
-    choice: FindChoice = Field(
+    choice: Annotated[FindChoice, HEAD] = Field(
         default="all",
         description="Which of the objects found: `all` of them, the `leftmost`, the `rightmost` or "
         "the `largest`.",
@@ -510,7 +510,7 @@ class Find(_Algebra):
     score: Annotated[float, Field(ge=0, le=1), InText(kind="percent")] = Field(
         default=0.3, description="The least score of an object: how well it fits the words."
     )
-    frame: FrameNumber | None = Field(
+    frame: Annotated[FrameNumber | None, HEAD] = Field(
         default=None,
         description="The source frame on which objects are found; null for the first frame of the "
         "clip in use.",
