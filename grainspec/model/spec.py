@@ -320,15 +320,24 @@ class EditSpec(ShownByRepr, Node):
         return version
 
     _folder: Path | None = PrivateAttr(default=None)
+    _name: str = PrivateAttr(default="")
 
     @property
     def folder(self) -> Path | None:
         """The folder of the file that it was read from; relative paths start there."""
         return self._folder
 
-    def in_folder(self, folder: Path) -> EditSpec:
-        """Return this spec after storing the folder of its file."""
-        self._folder = folder
+    @property
+    def name(self) -> str:
+        """The name of the file that it was read from, without its suffix; empty if from none.
+
+        Its tracked masks are in a folder of this name.
+        """
+        return self._name
+
+    def in_folder(self, folder: Path, name: str = "") -> EditSpec:
+        """Return this spec after storing the folder of its file, and the file's name."""
+        self._folder, self._name = folder, name
         return self
 
     def __repr__(self) -> str:
