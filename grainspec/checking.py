@@ -129,12 +129,12 @@ def compiled(
             findings += _of_default_process(spec, known.default_process)
             check_steps(spec, known.backbone)
         if bound is None:
-            from grainspec.checks.tracked import NOT_CURRENT, check_tracked
+            from grainspec.checks.tracked_masks import NOT_CURRENT, check_tracked_masks
             from grainspec.regions.bind import bind_regions
 
             if track is not None:
                 track()
-            findings += check_tracked(spec, base)
+            findings += check_tracked_masks(spec, base)
             if any(finding.code in NOT_CURRENT for finding in findings):
                 return Checked(tuple(findings), None, None, known)
             size = known.backbone.native if known else None

@@ -1,139 +1,120 @@
-"""What can be wrong with tracked masks; no model is loaded."""
+"""Checks of regions from clicks and words: their prompts and words, and their engines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections.abc import Iterator, Sequence
 
-from grainspec.clip.crop import frame_numbers
-from grainspec.clip.facts import probe
-from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.diagnostics.span import Span
+from grainspec.diagnostics import Diagnostic, Related
+from grainspec.model.algebra import Find, Prompt, Track, walk
+from grainspec.model.shapes import Length, Point
 from grainspec.model.spec import EditSpec
-from grainspec.regions.shade_findings import listed
-from grainspec.regions.tracked.labels import image_name
-from grainspec.regions.tracked.quality import SourceQuality, qualities
-from grainspec.regions.tracked.sources import tracked_sources
-from grainspec.regions.tracked.state import TrackedState, frame_spans, tracked_state
-
-NOT_CURRENT = frozenset({"G357", "G358", "G365"})
-"""The codes of masks that must be made before regions can be computed."""
 
 
-def state_of(spec: EditSpec, base: Path) -> TrackedState | None:
-    """The tracked masks of a spec; None if it tracks nothing. Raises GrainError for the clip."""
-    if not tracked_sources(spec):
-        return None
-    video = spec.video
-    needed = video.frames.last if video.frames else None
-    facts = probe(base / video.path, needed=needed, fps=video.fps, span=video.span_of("path"))
-    return tracked_state(spec, base, facts)
+def check_tracked(spec: EditSpec, absent: frozenset[str]) -> Iterator[Diagnostic]:
+    """Check tracked and found regions by themselves: their prompts (G350, G351), words (G353).
 
-
-def check_tracked(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """Find tracked masks that are missing or stale, and frames on which they are doubtful.
-
-    Masks that the next run makes again by itself are warnings; those that it cannot make again
-    without replacing what was repaired by hand are an error.
+    And that statements about engines have an effect (G111); not if something is ``absent``, which
+    could not be read.
     """
-    try:
-        state = state_of(spec, base)
-    except GrainError as error:
-        return list(error.diagnostics)
-    if state is None:
-        return []
-    if not state.usable:
-        return [_not_current(state)]
-    frames = frame_numbers(spec.video, state.clip.facts)
-    found = [finding for one in qualities(state, frames) for finding in _doubts(one)]
-    return [*found, *_covers(state), *_without_a_region(state)]
+    nodes = tracked_nodes(spec)
+    for node in nodes:
+        if isinstance(node, Track):
+            yield from _prompts_fit(node)
+            yield from _points_are_inside(node)
+        else:
+            yield from _one_name(node)
+    if not absent:
+        yield from _engines(spec, nodes)
 
 
-def command(spec: EditSpec) -> str:
-    """The command that tracks a spec's regions."""
-    return f"grain track {spec.file or 'SPEC'}"
+def tracked_nodes(spec: EditSpec) -> list[Track | Find]:
+    """The tracked and found objects of a spec, each once."""
+    nodes = (node for region in spec.regions for node in walk(region.expression))
+    return list(dict.fromkeys(node for node in nodes if isinstance(node, Track | Find)))
 
 
-def _not_current(state: TrackedState) -> Diagnostic:
-    again = (
-        f"Run `{command(state.clip.spec)}`; `grain show`, `grain plan` and `grain run` do so too."
-    )
-    if state.status == "missing":
-        return Diagnostic("G357", state.why, again, _span(state))
-    message = f"the masks in {state.folder} are stale: {state.why}"
-    return repaired_refusal(state) or Diagnostic("G358", message, again, _span(state))
-
-
-def _span(state: TrackedState) -> Span | None:
-    """Where the first expression is written whose masks are not current."""
-    concerned = {name for reason in state.reasons for name in reason.regions}
-    spans = [source.span for source, names in state.sources.items() if concerned & {*names}]
-    return next(iter(spans), None)
-
-
-def repaired_refusal(state: TrackedState) -> Diagnostic | None:
-    """The error about masks that new tracking would replace though they were repaired by hand.
-
-    None if there are none, or if they can be kept: the clip is the same, and so are the objects.
-    """
-    causes = {reason.cause for reason in state.reasons}
-    if not causes & {"clip", "damaged"} or ("clip" in causes and not state.repaired):
-        return None
-    cure = f"Move the folder away, or replace it: `{command(state.clip.spec)} --force`."
-    if state.repaired:
-        names = listed([image_name(frame) for frame in state.repaired])
-        what = "is" if len(state.repaired) == 1 else "are"
-        message = f"{state.why}, and {names} in {state.folder} {what} repaired by hand"
-    else:
-        message = f"{state.why}, so it is not known which masks were repaired by hand"
-    return Diagnostic("G365", message, cure, _span(state))
-
-
-def _doubts(quality: SourceQuality) -> Iterator[Diagnostic]:
-    name, span = listed([f"`{region}`" for region in quality.regions]), quality.source.span
-    verb = "are" if len(quality.regions) > 1 else "is"
-    if quality.lost:
-        first = quality.lost[0]
-        where = f"on {_frames(quality.lost)}"
-        if quality.lost_to_the_end and len(quality.lost) > 1:
-            where = f"from frame {first} on"
-        cure = f"If the object can be seen, add a point there, such as `point(…) @ {first}`. If it "
-        cure += "is gone, say so with `during`."
-        yield Diagnostic("G361", f"{name} {verb} lost {where}", cure, span)
-    if quality.doubtful:
-        message = f"{name} {verb} doubtful on {_frames(quality.doubtful)}"
-        cure = (
-            f"Look with `grain show`, and add a point there, such as `point(…) @ {quality.worst}`."
-        )
-        yield Diagnostic("G360", message, cure, span)
-
-
-def _frames(frames: tuple[int, ...]) -> str:
-    return f"frame{'s' * (len(frames) > 1)} {frame_spans(frames)}"
-
-
-def _covers(state: TrackedState) -> Iterator[Diagnostic]:
-    assert state.manifest is not None
-    spans = {name: source.span for source, names in state.sources.items() for name in names}
-    for cover in state.manifest.covers:
-        if {cover.region, cover.by} <= spans.keys():
-            message = (
-                f"`{cover.by}` covers `{cover.region}` on frame {cover.frame}, where a prompt "
+def _prompts_fit(track: Track) -> Iterator[Diagnostic]:
+    frames: dict[int | None, list[Prompt]] = {}
+    for prompt in track.prompts:
+        frames.setdefault(prompt.frame, []).append(prompt)
+    if all(prompt.outside for prompt in track.prompts):
+        message = "`track(…)` has no point on the object, only points outside it"
+        cure = "Add a point on the object: `track(point(30%, 55%), not point(80%, 80%) @ 0)`."
+        yield Diagnostic("G350", message, cure, track.span)
+        return
+    for frame, prompts in frames.items():
+        if all(prompt.outside for prompt in prompts):
+            message = f"the only points on frame {frame} are outside the object"
+            cure = (
+                f"Add a point on the object: `point(30%, 55%), {point_text(prompts[0])} @ {frame}`."
             )
-            message += f"says that `{cover.region}` is"
-            cure = f"Add a point outside `{cover.by}` there: `not point(…) @ {cover.frame}`."
-            yield Diagnostic("G362", message, cure, spans[cover.by])
+            yield Diagnostic("G350", message, cure, prompts[0].span or track.span)
+        shapes = [prompt for prompt in prompts if not isinstance(prompt.shape, Point)]
+        if len(shapes) > 1:
+            where = "one frame" if frame is None else f"frame {frame}"
+            kinds = [f"`{getattr(prompt.shape, 'kind', '')}(…)`" for prompt in shapes[:2]]
+            message = f"{' and '.join(kinds)} show one object on {where}"
+            cure = "Keep one of them. Two objects are two regions, or `track(…) | track(…)`."
+            first = shapes[0].span
+            related = (Related(first, "the first one"),) if first else ()
+            yield Diagnostic("G350", message, cure, shapes[1].span or track.span, related=related)
 
 
-def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
-    """Repaired images that were kept when a region was tracked that they do not have."""
-    assert state.manifest is not None
-    for source, record in (state.records or {}).items():
-        frames = [frame for frame in record.kept if frame in state.repaired]
-        if frames:
-            name = listed([f"`{region}`" for region in state.sources[source]])
-            images = listed([image_name(frame) for frame in frames])
-            message = f"{name} has no pixels in {images}: repaired before it was tracked"
-            cure = f"Paint it there, with index {record.numbers[0]}, or delete the image"
-            cure += f"{'s' * (len(frames) > 1)} and run `{command(state.clip.spec)}`."
-            yield Diagnostic("G366", message, cure, source.span)
+def point_text(prompt: Prompt) -> str:
+    """A point as it is written."""
+    assert isinstance(prompt.shape, Point)
+    return f"{'not ' if prompt.outside else ''}point({prompt.shape.x}, {prompt.shape.y})"
+
+
+def _points_are_inside(track: Track) -> Iterator[Diagnostic]:
+    """Points whose coordinates are in no frame, whatever its size: below 0, or from 100% on."""
+    for prompt in track.prompts:
+        if isinstance(prompt.shape, Point) and any(map(is_nowhere, coordinates(prompt.shape))):
+            message = f"`{point_text(prompt)}` lies outside the frame"
+            cure = "Coordinates are from 0% to less than 100% of the frame's width and height."
+            yield Diagnostic("G351", message, cure, prompt.span or track.span)
+
+
+def coordinates(point: Point) -> tuple[Length, Length]:
+    """Its x and y."""
+    return point.x, point.y
+
+
+def is_nowhere(length: Length) -> bool:
+    """Whether a coordinate lies outside every frame, whatever its size."""
+    return length.value < 0 or (length.unit == "%" and length.value >= 100)
+
+
+_COLOURS = "black blue brown golden gray green grey orange pink purple red silver white yellow"
+_COLOURED = re.compile(
+    rf"\b(?:{'|'.join(_COLOURS.split())}) and (?:{'|'.join(_COLOURS.split())})\b"
+)
+_SEPARATOR = re.compile(r"\s+(?:and|or|plus)\s+|\s*[,;/&|+]\s*|\s*\.\s+", re.IGNORECASE)
+
+
+def _one_name(find: Find) -> Iterator[Diagnostic]:
+    """Words that name several kinds of objects, as some finders take them."""
+    words = find.words.strip(" .")
+    if _COLOURED.search(words):
+        return
+    names = [name for name in _SEPARATOR.split(words) if name]
+    if len(names) > 1:
+        cure = " | ".join(f'find("{name}")' for name in names)
+        message = f'`find("{find.words}")` seems to name {len(names)} kinds of objects'
+        yield Diagnostic("G353", message, f"Write `{cure}`.", find.span_of("words"))
+
+
+def _engines(spec: EditSpec, nodes: Sequence[Track | Find]) -> Iterator[Diagnostic]:
+    if spec.tracker is not None and not nodes:
+        message = "`tracker` has no effect: no region is tracked"
+        cure = "Remove it, or write a region such as `track(point(30%, 55%) @ 0)`."
+        yield Diagnostic("G111", message, cure, spec.span_of("tracker"))
+    elif spec.tracker is not None and spec.tracker.engine == "colour" and spec.tracker.weights:
+        message = "`weights` has no effect with `tracker colour`, which has none"
+        cure = f'Name their engine: `tracker sam2 {{ weights "{spec.tracker.weights}" }}`.'
+        yield Diagnostic("G111", message, cure, spec.tracker.span_of("weights"))
+    if spec.finder is not None and not any(isinstance(node, Find) for node in nodes):
+        message = "`finder` has no effect: no region is found by words"
+        cure = 'Remove it, or write a region such as `find("man")`.'
+        yield Diagnostic("G111", message, cure, spec.span_of("finder"))

@@ -710,6 +710,13 @@ def height(expression: Expression) -> int:
     return levels
 
 
+def shapes_of_prompts(expression: Expression) -> tuple[Point | Box | Polygon | MaskFiles, ...]:
+    """What shows a tracked object; empty for all other expressions."""
+    if isinstance(expression, Track):
+        return tuple(prompt.shape for prompt in expression.prompts)
+    return ()
+
+
 def references(expression: Expression) -> list[Reference]:
     """The references in an expression, in order."""
     return [node for node in walk(expression) if isinstance(node, Reference)]

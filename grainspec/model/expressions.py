@@ -43,6 +43,7 @@ from grainspec.model.algebra import (
     operand,
     references,
     require,
+    shapes_of_prompts,
     uses_rest,
     walk,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "polygon",
     "references",
     "require",
+    "shapes_of_prompts",
     "track",
     "uses_rest",
     "walk",

@@ -176,15 +176,6 @@ class Tracking(Node):
         "of it, `grain show` marks it.",
     )
 
-    @model_validator(mode="after")
-    def _weights_are_the_engines(self) -> Tracking:
-        if self.weights is not None and self.engine == "colour":
-            cure = (
-                f'Remove them, or name their engine: `tracker sam2 {{ weights "{self.weights}" }}`.'
-            )
-            raise refusal("G205", "`tracker colour` takes no `weights`", cure)
-        return self
-
 
 class Finding(Node):
     """What finds the objects that the words of ``find(…)`` name."""

@@ -24,6 +24,8 @@ class MaskReader(ShapeReader):
     def masks(self, call: Tree[Token]) -> MaskFiles | None:
         """A call of `masks(…)`."""
         span = word_span(call)
+        if self.has_frame_inside(call):
+            return None
         words = [argument.children for argument in call.children[1:]]  # type: ignore[union-attr]
         if words and len(words[0]) > 1 and getattr(words[0][0], "type", "") == "STRING":
             option = words[0][1]

@@ -67,6 +67,8 @@ class ShapeReader(RecordReader):
             if str(name) not in SHAPES:
                 message = f"`{name}` cannot have keyframes"
                 cure = f"Only {', '.join(f'`{shape}(…) @ frame`' for shape in SHAPES)} can."
+                if str(name) == "masks":
+                    cure = f"To follow the object of one mask, write `track(masks(…) @ {frame})`."
                 self.add_finding("G205", message, cure, span_of(name))
                 return None
             if str(name) != kind:
@@ -74,6 +76,8 @@ class ShapeReader(RecordReader):
                 self.add_finding("G205", message, "Use one shape for all keyframes.", span_of(name))
                 return None
             number = self.frame(frame)
+            if self.has_frame_inside(call):
+                return None
             points = self._points(call) if kind == "polygon" else self._sides(call)
             if points is None or (frame is not None and number is None):
                 return None
@@ -86,6 +90,18 @@ class ShapeReader(RecordReader):
         if kind == "polygon":
             return self.make(Polygon, span, {}, keyframes=tuple(keys))
         return self.make(Box, span, {}, kind=kind, keyframes=tuple(keys))
+
+    def has_frame_inside(self, call: Tree[Token]) -> bool:
+        """Whether `@ frame` is inside a call and not after it, which becomes a finding."""
+        for part in call.children[1:]:
+            last = part.children[-1] if isinstance(part, Tree) else part
+            if isinstance(last, Tree) and last.data == "at":
+                name, written = call.children[0], words_text([last])
+                message = f"`{written}` goes after the brackets of `{name}(…)`"
+                cure = f"Write `{name}(…) {written}`."
+                self.add_finding("G205", message, cure, word_span(last))
+                return True
+        return False
 
     def frame(self, frame: Token | None) -> Setting | None:
         """The number of a source frame after `@`."""

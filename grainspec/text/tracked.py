@@ -64,6 +64,11 @@ class TrackedReader(MaskReader):
             return None
         if not self._frames_are_clear(arguments):
             return None
+        strange = next((each for each in arguments if _call_of(each) is None), None)
+        if strange is not None:
+            message = f"`{words_text(strange.words)}` is not a prompt"
+            self.add_finding("G205", message, _PROMPTS, strange.span)
+            return None
         prompts = [self._shown(argument) for argument in arguments]
         read = [prompt for prompt in prompts if prompt is not None]
         if len(read) < len(prompts):
@@ -83,19 +88,13 @@ class TrackedReader(MaskReader):
         return False
 
     def _shown(self, argument: Argument) -> Prompt | None:
-        words, outside = argument.words, False
-        if len(words) > 1 and isinstance(words[0], Token) and str(words[0]) == "not":
-            words, outside = words[1:], True
-        call = words[0] if words else None
-        if len(words) != 1 or not isinstance(call, Tree) or call.data != "call":
-            shown = words_text(argument.words)
-            self.add_finding("G205", f"`{shown}` is not a prompt", _PROMPTS, argument.span)
-            return None
-        shape = self._shape_of_prompt(call)
+        call = _call_of(argument)
+        shape = self._shape_of_prompt(call) if call is not None else None
         frame = self.frame(argument.frame)
         if shape is None or (argument.frame is not None and frame is None):
             return None
         given = {"frame": frame} if frame else {}
+        outside = len(argument.words) > 1
         prompt: Prompt | None = self.make(
             Prompt, argument.span, given, shape=shape, outside=outside
         )
@@ -118,6 +117,8 @@ class TrackedReader(MaskReader):
         """A call of `point(…)`."""
         _, *arguments = call.children
         span = word_span(call)
+        if self.has_frame_inside(call):
+            return None
         shares = as_shares(arguments, "coordinates", each=1)
         if shares:
             self.findings.append(shares)
@@ -159,9 +160,6 @@ class TrackedReader(MaskReader):
         """Read one option of `find(…)` into ``given``; return False if it is invalid."""
         choices = fields_of(Find)["choice"].choices
         known = settings_of(Find)
-        if not option.words:
-            self.add_finding("G205", "`find` has an empty option", "Remove it.", option.span)
-            return False
         word, where = words_text(option.words[:1]), word_span(option.words[0])
         if word in known:
             return self.option("find", known, option.words, given, places)
@@ -191,6 +189,14 @@ class TrackedReader(MaskReader):
             return False
         given["frame"] = frame
         return True
+
+
+def _call_of(argument: Argument) -> Tree[Token] | None:
+    """The call of a prompt, with or without `not` before it; None if it is anything else."""
+    *before, call = argument.words
+    if not isinstance(call, Tree) or call.data != "call":
+        return None
+    return call if [str(word) for word in before] in ([], ["not"]) else None
 
 
 def _is_single(argument: Tree[Token] | Token) -> bool:
