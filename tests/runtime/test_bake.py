@@ -34,7 +34,9 @@ def base(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def spec_of(base: Path, regions: str = BOTH, video: str = 'video "clip"', more: str = "") -> EditSpec:
+def spec_of(
+    base: Path, regions: str = BOTH, video: str = 'video "clip"', more: str = ""
+) -> EditSpec:
     name = regions.partition("region ")[2].partition(" ")[0]
     text = f'grain 1\n{video}\ntarget "a green robot"\n{regions}\n{more}\n'
     (base / "edit.grain").write_text(f'{text}edit {name} -> "green robot"\n')
@@ -147,7 +149,9 @@ def test_one_of_the_objects_that_words_find(
 ) -> None:
     regions = f'region one = find("square"{choice})'
     if "@ 7" in choice:  # by then they have changed places
-        name = "blue" if inside("blue", 7).any(0).argmax() < inside("red", 7).any(0).argmax() else name
+        name = (
+            "blue" if inside("blue", 7).any(0).argmax() < inside("red", 7).any(0).argmax() else name
+        )
     np.testing.assert_array_equal(masks_of(track(base, regions), "one")[3], inside(name, 3))
 
 
@@ -388,7 +392,9 @@ def test_the_same_object_found_twice_is_told(base: Path, engines: Engines) -> No
 # --- frames --------------------------------------------------------------------------------------
 
 
-def test_frames_are_read_both_ways_within_their_bound(base: Path, engines: Engines, monkeypatch) -> None:
+def test_frames_are_read_both_ways_within_their_bound(
+    base: Path, engines: Engines, monkeypatch
+) -> None:
     from grainspec_runtime.tracking import frames as module
 
     clip = track(base, LEFT).state.clip

@@ -72,7 +72,7 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
     interrupted call had finished is taken over, if it asked for the same.
 
     Raises GrainError: G359 for words that nothing fits, G364 if another process is tracking the
-    same spec, G365 if masks would be replaced that are to be kept, G501 for an engine that cannot
+    same spec, G365 if masks would be replaced that are to be kept, G533 for an engine that cannot
     run here, and what clip, prompts and weights raise.
     """
     state = _state(spec, base)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from grainspec.diagnostics import GrainError, fail
-from grainspec.diagnostics.span import Span
 from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec_runtime.tracking.engine import Engine, EngineRow, Finder, Tracker
+from grainspec_runtime.tracking.engines.needs import require
 from grainspec_runtime.tracking.registry import finder_row, tracker_row
 
 
@@ -22,14 +21,12 @@ class EngineChoice:
     device: str | None = None
 
     def require(self, spec: EditSpec, *, finder: bool) -> None:
-        """Raise GrainError (G501) if an engine cannot run here; ``finder``: if one is needed."""
-        chosen: list[tuple[str, EngineRow[Tracker] | EngineRow[Finder], Span | None]]
-        chosen = [("tracker", tracker_row(self.tracker_of(spec)[0]), _span(spec.tracker))]
-        if finder:
-            chosen.append(("finder", finder_row(self.finder_of(spec)[0]), _span(spec.finder)))
-        for kind, row, span in chosen:
-            if reason := row.why_not():
-                raise _cannot_run(kind, row.name, reason, span)
+        """Raise GrainError (G533) if an engine cannot run here; ``finder``: if one is needed."""
+        rows: list[EngineRow[Tracker] | EngineRow[Finder]] = []
+        rows += [tracker_row(self.tracker_of(spec)[0])]
+        rows += [finder_row(self.finder_of(spec)[0])] if finder else []
+        for row in rows:
+            require(row.name, row.why_not())
 
     def load_tracker(self, spec: EditSpec, base: Path) -> Tracker:
         """Load the tracker; raises GrainError if its weights cannot be loaded."""
@@ -52,10 +49,6 @@ class EngineChoice:
         return _name_and_weights(self.finder, said.engine, said.weights)
 
 
-def _span(statement: Tracking | Finding | None) -> Span | None:
-    return statement.span if statement else None
-
-
 def _loaded(row: EngineRow[Engine], weights: str | None, base: Path, device: str | None) -> Engine:
     checkpoint = weights or row.checkpoint
     place = base / checkpoint
@@ -68,10 +61,3 @@ def _name_and_weights(given: str, engine: str, weights: str | None) -> tuple[str
     if not name or (name == engine and not own):
         return engine, weights
     return name, own or None
-
-
-def _cannot_run(kind: str, name: str, reason: str, span: Span | None) -> GrainError:
-    cure = "Install what is missing, or write `tracker colour`, which needs no weights."
-    if kind == "finder":
-        cure = "Install what is missing, or click on the object: `track(point(30%, 55%) @ 0)`."
-    return fail("G501", f"`{kind} {name}` cannot run here: {reason}", cure, span)
