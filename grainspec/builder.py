@@ -50,9 +50,11 @@ from grainspec.model.arguments import (
     BlendSettings,
     ContextSettings,
     ControlSettings,
+    FinderSettings,
     FlowSettings,
     InjectSettings,
     SamplerSettings,
+    TrackerSettings,
 )
 from grainspec.model.declaration import fields_of
 from grainspec.model.expressions import (
@@ -67,6 +69,7 @@ from grainspec.model.expressions import (
     path_text,
 )
 from grainspec.model.nodes import Node
+from grainspec.model.settings import FinderEngine, TrackerEngine
 from grainspec.model.spec import (
     Attention,
     Blend,
@@ -77,6 +80,7 @@ from grainspec.model.spec import (
     ControlKind,
     Edit,
     EditSpec,
+    Finding,
     Flow,
     Free,
     Grain,
@@ -86,6 +90,7 @@ from grainspec.model.spec import (
     Sampler,
     SamplerChange,
     Size,
+    Tracking,
     Variant,
     Video,
     Without,
@@ -359,6 +364,28 @@ class Builder(_Statements):
     def __invert__(self) -> Complement:
         """Everything but the region that was named last."""
         return ~operand(self)
+
+    def tracker(
+        self, engine: TrackerEngine | None = None, /, **settings: Unpack[TrackerSettings]
+    ) -> Builder:
+        """``tracker ENGINE { … }``: what follows the objects of ``track`` and ``find``.
+
+        A second call replaces the first, with all its settings.
+        """
+        if engine is not None:
+            settings["engine"] = engine
+        return self._with("tracker", made(Tracking, **_keys(Tracking, settings)))
+
+    def finder(
+        self, engine: FinderEngine | None = None, /, **settings: Unpack[FinderSettings]
+    ) -> Builder:
+        """``finder ENGINE { … }``: what finds the objects that the words of ``find`` name.
+
+        A second call replaces the first, with all its settings.
+        """
+        if engine is not None:
+            settings["engine"] = engine
+        return self._with("finder", made(Finding, **_keys(Finding, settings)))
 
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
         """``flow { … }``: attention along the paths of optical flow.

@@ -30,6 +30,7 @@ from grainspec.model.settings import (
     Context,
     Control,
     ControlKind,
+    Finding,
     Flow,
     FlowMethod,
     FrameScope,
@@ -43,6 +44,7 @@ from grainspec.model.settings import (
     Sampler,
     SamplerMethod,
     Size,
+    Tracking,
     Video,
     given,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "ControlKind",
     "Edit",
     "EditSpec",
+    "Finding",
     "Flow",
     "FlowMethod",
     "FrameRange",
@@ -89,6 +92,7 @@ __all__ = [
     "SamplerMethod",
     "Size",
     "Statement",
+    "Tracking",
     "Variant",
     "Video",
     "Without",
@@ -277,6 +281,13 @@ class EditSpec(ShownByRepr, Node):
     )
     negative: Text = Field(default="", description="What the edited clip must not show.")
     regions: tuple[Region, ...] = Field(default=(), description="The named regions.")
+    tracker: Tracking | None = Field(
+        default=None,
+        description="What follows tracked objects; null for the engine without weights.",
+    )
+    finder: Finding | None = Field(
+        default=None, description="What finds objects by words; null for the default engine."
+    )
     edits: tuple[Statement, ...] = Field(
         default=(), description="The statements about regions: `edit`, `add`, `keep` and `free`."
     )
@@ -309,15 +320,24 @@ class EditSpec(ShownByRepr, Node):
         return version
 
     _folder: Path | None = PrivateAttr(default=None)
+    _file: str = PrivateAttr(default="")
 
     @property
     def folder(self) -> Path | None:
         """The folder of the file that it was read from; relative paths start there."""
         return self._folder
 
-    def in_folder(self, folder: Path) -> EditSpec:
-        """Return this spec after storing the folder of its file."""
-        self._folder = folder
+    @property
+    def file(self) -> str:
+        """The name of the file that it was read from, such as ``edit.grain``; empty if of none.
+
+        Its tracked masks are in a folder of this name.
+        """
+        return self._file
+
+    def in_folder(self, folder: Path, file: str = "") -> EditSpec:
+        """Return this spec after storing the folder and the name of its file."""
+        self._folder, self._file = folder, file
         return self
 
     def __repr__(self) -> str:
@@ -459,6 +479,8 @@ class Block(NamedTuple):
 
 BLOCKS = {
     "video": Block(Video, "video"),
+    "tracker": Block(Tracking, "tracker"),
+    "finder": Block(Finding, "finder"),
     "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),
