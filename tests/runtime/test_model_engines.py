@@ -331,12 +331,12 @@ def test_what_a_tracker_cannot_take_is_said(tracker: Any) -> None:
     only_outside = points(0, outside=[(1.0, 1.0)])
     for prompt in (both, only_outside):
         track = tracker.track(Clip((100, 48)), [thing(prompt)], {})
-        assert code_of(lambda track=track: next(track)) == "G534"
+        assert code_of(lambda track=track: next(track)) == "G535"
 
 
 def test_a_checkpoint_for_another_engine_is_refused(folder_of: Any, tmp_path: Path) -> None:
     load = tracker_row("sam2").load
-    assert code_of(lambda: load(str(folder_of("owlv2")), "cpu")) == "G533"
+    assert code_of(lambda: load(str(folder_of("owlv2")), "cpu")) == "G534"
     assert code_of(lambda: load(str(tmp_path / "nowhere"), "cpu")) == "G502"
     (tmp_path / "config.json").write_text((folder_of("sam2") / "config.json").read_text())
     assert code_of(lambda: load(str(tmp_path), "cpu")) == "G502"
@@ -384,7 +384,7 @@ def test_an_old_transformers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "4.56 or later; 4.48.0 is installed" in tracker_row("sam2").why_not()
     assert "5.0 or later" in tracker_row("sam3").why_not()
     assert finder_row("owlv2").why_not() == ""
-    with pytest.raises(GrainError, match="G501") as raised:
+    with pytest.raises(GrainError, match="G533") as raised:
         tracker_row("edgetam").load("anything", "cpu")
     assert "pip install 'transformers>=4.57'" in raised.value.diagnostics[0].cure
 

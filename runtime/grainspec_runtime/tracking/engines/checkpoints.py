@@ -66,7 +66,7 @@ def find_checkpoint(engine: str, name: str, types: Sequence[str], *, gated: str 
     ``types`` are the values of ``model_type`` that the engine loads; ``gated`` is the page where
     the licence of the default weights must be accepted before they can be downloaded. Raises
     GrainError: G502 if the folder is missing or incomplete, G503 if the download fails, G528 if
-    the configuration is not accepted, G533 if the weights are for another engine.
+    the configuration is not accepted, G534 if the weights are for another engine.
     """
     example = '`{ weights "path/to/folder" }`'
     unreachable = download_cure(example)
@@ -85,7 +85,7 @@ def find_checkpoint(engine: str, name: str, types: Sequence[str], *, gated: str 
     if kind not in types:
         expected = " or ".join(f"`{it}`" for it in types)
         message = f"{name} is of type `{kind}`, but `{engine}` loads {expected}"
-        raise fail("G533", message, "Name weights for this engine, or the engine for them.")
+        raise fail("G534", message, "Name weights for this engine, or the engine for them.")
     if not list(folder.glob("*.safetensors")):
         message = f"{folder} has no safetensors weights"
         cure = "Pickle files (.pt, .bin) are not loaded, because they can run any program."

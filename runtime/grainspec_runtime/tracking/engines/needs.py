@@ -38,7 +38,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def require(engine: str, why_not: str) -> None:
-    """Raise GrainError (G501) if there is a reason why an engine cannot run here."""
+    """Raise GrainError (G533) if there is a reason why an engine cannot run here."""
     if why_not:
         reason, _, command = why_not.rpartition(": ")
-        raise fail("G501", f"`{engine}` cannot run here: {reason}", f"Install it: `{command}`.")
+        raise fail("G533", f"`{engine}` cannot run here: {reason}", f"Install it: `{command}`.")

@@ -77,7 +77,7 @@ class SessionTracker:
         From its first prompt on, an object is tracked forwards, and before it, backwards. Later
         prompts are memories for both. The confidence is the probability that the network gives to
         the object being visible, times the IoU that it predicts for its mask. Raises GrainError
-        (G534) for a frame on which an object has both a mask and points.
+        (G535) for a frame on which an object has both a mask and points.
         """
         check_prompts(self.name, objects)
         missing = [index for index in range(len(frames)) if index not in finished]
@@ -110,7 +110,7 @@ class SessionTracker:
 
 
 def check_prompts(engine: str, objects: Sequence[TrackedObject]) -> None:
-    """Raise GrainError (G534) for prompts that the networks of SAM 2's kind do not take."""
+    """Raise GrainError (G535) for prompts that the networks of SAM 2's kind do not take."""
     for tracked in objects:
         for prompt in tracked.prompts:
             if prompt.mask_HW is not None and len(prompt.points_N2):
@@ -118,11 +118,11 @@ def check_prompts(engine: str, objects: Sequence[TrackedObject]) -> None:
                     f"`{engine}` takes a mask or points of `{tracked.name}` on a frame, not both"
                 )
                 cure = "Give the points on another frame, or repair the mask where they are."
-                raise fail("G534", message, cure)
+                raise fail("G535", message, cure)
         first = tracked.prompts[0]
         if first.mask_HW is None and first.box is None and not first.positive_N.any():
             message = f"`{tracked.name}` has only points outside it on its first frame"
-            raise fail("G534", message, "Add a point inside it: `point(…)`.")
+            raise fail("G535", message, "Add a point inside it: `point(…)`.")
 
 
 @dataclass(frozen=True)
