@@ -15,6 +15,7 @@ from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from grainspec.model.spec import Size
 from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.training.phrases import tokens_of
@@ -250,6 +251,7 @@ class TestTheWholeTraining:
         assert not family.review(folder)
         backbone = family.describe(folder)
         assert (backbone.frames_per_latent, backbone.pixels_per_latent, backbone.patch) == (4, 4, 2)
+        assert backbone.native_size == Size(width=16, height=16)
         checkpoint = family.load(folder, LoadOptions(device="cpu"))
         frames = np.zeros((5, 16, 16, 3), np.uint8)
         latents = checkpoint.encode_clip(frames)

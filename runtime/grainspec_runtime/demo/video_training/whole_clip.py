@@ -86,8 +86,8 @@ def _convolve(conv: WanCausalConv3d, x_BCTHW: Tensor, cache_x: None = None) -> T
     weight_OCKhw, padding = conv.weight, (conv._padding[2], conv._padding[0])
     if size[1] == 1 and front:  # of a single frame, all other taps see zeros
         last = weight_OCKhw[:, :, -1]
-        y = F.conv2d(frames, last, conv.bias, conv.stride[1:], padding).unflatten(0, size)
-        return y.transpose(1, 2)
+        alone = F.conv2d(frames, last, conv.bias, conv.stride[1:], padding)
+        return _frames_second(alone.unflatten(0, size))
     weight = weight_OCKhw.permute(2, 0, 1, 3, 4).flatten(0, 1)
     taps = F.conv2d(frames, weight, None, conv.stride[1:], padding)
     taps_BTKOhw = taps.unflatten(1, (kernel, -1)).unflatten(0, size)
@@ -98,8 +98,11 @@ def _convolve(conv: WanCausalConv3d, x_BCTHW: Tensor, cache_x: None = None) -> T
         zeros = max(0, -(first // stride))
         seen = taps_BTKOhw[:, first + zeros * stride :: stride, tap][:, : count - zeros]
         y = y + F.pad(seen, (0, 0, 0, 0, 0, 0, zeros, 0))
-    summed: Tensor = y.to(taps.dtype)
-    return summed.transpose(1, 2)
+    return _frames_second(y.to(taps.dtype))
+
+
+def _frames_second(x_BTCHW: Tensor) -> Tensor:
+    return x_BTCHW.transpose(1, 2)
 
 
 def _resample(
