@@ -99,6 +99,7 @@ ERRORS: dict[str, str] = {
     "G547": "variants with `control inpaint` edit other regions",
     "G550": "a cache of diffusers does not go with a plan",
     "G551": "a plan does not support a clip that is divided between devices",
+    "G552": "an embedded model is not installed",
     "G900": "an internal error",
 }
 

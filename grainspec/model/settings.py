@@ -23,6 +23,7 @@ from pydantic import (
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
@@ -30,9 +31,6 @@ from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
-
-DEMO = "demo"
-"""The name of the embedded model."""
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -323,7 +321,7 @@ class Profiled(Node):
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
-            profile = "demo" if model == DEMO else "videograin"
+            profile = "demo" if is_demo_unet(model) else "videograin"
         return PROFILES[profile].replaced({}, **settings)
 
 

@@ -18,11 +18,11 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import DEMO, is_demo_unet
 from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.settings import (
-    DEMO,
     MAX_LEVEL,
     PROFILES,
     Blend,
@@ -271,7 +271,7 @@ class EditSpec(ShownByRepr, Node):
     model: ModelName = Field(
         default=DEMO,
         description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
-        "checkpoint, or `demo` for the embedded model.",
+        "checkpoint, or an embedded model: `demo`, `demo-image`, `demo-motion`, `demo-video`.",
     )
     source: Text = Field(default="", description="What the clip shows.")
     target: Text = Field(
@@ -384,7 +384,7 @@ class EditSpec(ShownByRepr, Node):
         Attention(profile='flow_matching')
         """
         auto = self.attention.profile in {None, "auto"}
-        if noise == "ddpm" or not auto or self.model == DEMO:
+        if noise == "ddpm" or not auto or is_demo_unet(self.model):
             return self
         attention = self.attention.replaced({}, profile="flow_matching")
         return self.replaced({}, attention=attention)
