@@ -89,6 +89,7 @@ ERRORS: dict[str, str] = {
     "G547": "variants with `control inpaint` edit other regions",
     "G550": "a cache of diffusers does not go with a plan",
     "G551": "a plan does not support a clip that is divided between devices",
+    "G554": "a motion adapter does not fit the model",
     "G900": "an internal error",
 }
 
@@ -124,6 +125,7 @@ WARNINGS: dict[str, str] = {
     "G525": "the model may not suit editing",
     "G526": "a LoRA fits the model only in part",
     "G540": "a model or LoRA for few steps runs with guidance",
+    "G555": "key frames of windows are out of order for motion modules",
 }
 
 

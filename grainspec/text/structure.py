@@ -49,9 +49,12 @@ _OPERATORS = {
     "!": "~",
     "and not": "-",
 }
-_NAMELESS = "grain video model source target negative attention flow inject context sampler control"
+_NAMELESS = (
+    "grain video model motion_adapter source target negative attention flow inject context sampler "
+    "control"
+)
 _SEPARATED = frozenset(f"{_NAMELESS} blend keep free without".split())
-_TEXTS = frozenset("video model source target negative".split())
+_TEXTS = frozenset("video model motion_adapter source target negative".split())
 
 
 # --- words ---------------------------------------------------------------------------------------

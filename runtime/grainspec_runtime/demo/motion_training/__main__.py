@@ -48,7 +48,9 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5_000)
     parser.add_argument("--batch", type=int, default=16, help="clips of a step")
     parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--judge-every", type=int, default=500, help="steps between held-out losses")
+    parser.add_argument(
+        "--judge-every", type=int, default=500, help="steps between held-out losses"
+    )
     parser.add_argument("--save-every", type=float, default=120, help="seconds between checkpoints")
     parser.add_argument(
         "--compile", action="store_true", help="use torch.compile, which is faster on a GPU"

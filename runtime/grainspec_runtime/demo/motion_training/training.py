@@ -150,10 +150,11 @@ class AdapterTraining:
         }
 
 
+_Tensors = list[Tensor] | tuple[Tensor, ...]
 _Rates = torch.optim.lr_scheduler.LRScheduler
 
 
-def _move_average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor) -> None:
+def _move_average(averaged: _Tensors, current: _Tensors, updates: Tensor | int) -> None:
     """Move averaged weights to the current ones, in the first steps almost all the way."""
     done = float(updates)
     decay = min(_AVERAGED, (1 + done) / (10 + done))
@@ -175,7 +176,9 @@ def draw_batch(trainer: Trainer, clips: ClipLatents, words: Words, step: int) ->
         clean = clean.flip(1)
     t = torch.randint(1000, (o.batch,), generator=draw).to(device)
     torch.manual_seed(o.seed * 1_000_003 + step)
-    return noised(clean.to(device), torch.randn(clean.shape, device=device), t, words.of(places, which))
+    return noised(
+        clean.to(device), torch.randn(clean.shape, device=device), t, words.of(places, which)
+    )
 
 
 def _span(frames: int, draw: torch.Generator) -> tuple[int, int]:
