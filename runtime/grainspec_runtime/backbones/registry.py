@@ -79,7 +79,7 @@ def _is_alike(part: str, actual: str, wanted: str) -> bool:
 def _kin_of(pipeline: str) -> str:
     """Return the families to name for a pipeline that none has, with a statement for each."""
     kin = [family for family in families() if pipeline.startswith(tuple(family.kin))]
-    return " or ".join(f'{one.name}: `model "{one.example}"`' for one in kin or families())
+    return " or ".join(f"{one.name}: `{one.example}`" for one in kin or families())
 
 
 def find_model(

@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from grainspec_runtime.demo import world
+from grainspec_runtime.demo.clips import random_clip
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.training.trainer import Trainer, to_unit
 from grainspec_runtime.models.locate import DEMO_FOLDER
@@ -97,9 +98,11 @@ def _render_chunk(seeds: range, *, frames: int) -> tuple[np.ndarray, list[list[s
 
 
 def moving_scenes(rng: random.Random, frames: int) -> list[world.Scene]:
-    """Draw a random scene, and let it move at a random speed."""
-    scene, speed = world.random_scene(rng), rng.uniform(0.1, 1.0)
-    return [world.advance(scene, frame * speed) for frame in range(frames)]
+    """Draw the scenes of a clip: in one of five, figures jog in place as in the examples' clips."""
+    if rng.random() < 0.2:
+        scene = world.random_scene(rng)
+        return [world.advance(scene, frame) for frame in range(frames)]
+    return random_clip(rng, frames=frames).scenes()
 
 
 @torch.inference_mode()

@@ -47,7 +47,10 @@ class AnimateDiffUNets:
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("AnimateDiff",)
-    example = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    example = (
+        'model "stable-diffusion-v1-5/stable-diffusion-v1-5"  '
+        'motion_adapter "guoyww/animatediff-motion-adapter-v1-5-3"'
+    )
     parts: Mapping[str, Mapping[str, str]] = {
         "AnimateDiffPipeline": _PARTS,
         "AnimateDiffVideoToVideoPipeline": _PARTS,

@@ -42,7 +42,7 @@ class StableDiffusionUNets:
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("StableDiffusion",)
-    example = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    example = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
     parts: Mapping[str, Mapping[str, str]] = {
         "StableDiffusionPipeline": _PARTS,
         "StableDiffusionXLPipeline": {
