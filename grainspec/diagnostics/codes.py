@@ -100,6 +100,7 @@ ERRORS: dict[str, str] = {
     "G550": "a cache of diffusers does not go with a plan",
     "G551": "a plan does not support a clip that is divided between devices",
     "G552": "an embedded model is not installed",
+    "G554": "a motion adapter does not fit the model",
     "G900": "an internal error",
 }
 
@@ -142,6 +143,7 @@ WARNINGS: dict[str, str] = {
     "G525": "the model may not suit editing",
     "G526": "a LoRA fits the model only in part",
     "G540": "a model or LoRA for few steps runs with guidance",
+    "G555": "key frames of windows are out of order for motion modules",
 }
 
 
