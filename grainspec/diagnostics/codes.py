@@ -67,7 +67,7 @@ ERRORS: dict[str, str] = {
     "G359": "`find` finds no object",
     "G363": "an image of tracked masks cannot be used",
     "G364": "another command is tracking the same regions",
-    "G365": "tracked masks that were repaired would be replaced",
+    "G365": "tracked masks that are to be kept would be replaced",
     "G402": "an edit's words exceed the text encoder's token limit",
     "G404": "the plan does not match the model or the clip",
     "G405": "a plan file cannot be read",

@@ -320,7 +320,7 @@ class EditSpec(ShownByRepr, Node):
         return version
 
     _folder: Path | None = PrivateAttr(default=None)
-    _name: str = PrivateAttr(default="")
+    _file: str = PrivateAttr(default="")
 
     @property
     def folder(self) -> Path | None:
@@ -328,16 +328,16 @@ class EditSpec(ShownByRepr, Node):
         return self._folder
 
     @property
-    def name(self) -> str:
-        """The name of the file that it was read from, without its suffix; empty if from none.
+    def file(self) -> str:
+        """The name of the file that it was read from, such as ``edit.grain``; empty if of none.
 
         Its tracked masks are in a folder of this name.
         """
-        return self._name
+        return self._file
 
-    def in_folder(self, folder: Path, name: str = "") -> EditSpec:
-        """Return this spec after storing the folder of its file, and the file's name."""
-        self._folder, self._name = folder, name
+    def in_folder(self, folder: Path, file: str = "") -> EditSpec:
+        """Return this spec after storing the folder and the name of its file."""
+        self._folder, self._file = folder, file
         return self
 
     def __repr__(self) -> str:

@@ -127,13 +127,8 @@ def _untracked(tracked: TrackedState) -> GrainError:
     sources = (source for source, names in tracked.sources.items() if {*names} & {*concerned})
     span = next((source.span for source in sources), None)
     again = "again " if tracked.status == "stale" else ""
-    cure = f"Make their masks {again}with `grain track {_file(tracked)}`."
+    cure = f"Make their masks {again}with `grain track {tracked.clip.spec.file or 'SPEC'}`."
     return fail("G354", tracked.why, cure, span)
-
-
-def _file(tracked: TrackedState) -> str:
-    name = tracked.clip.spec.name
-    return f"{name}.grain" if name else "SPEC"
 
 
 class _Binder:

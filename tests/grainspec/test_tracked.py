@@ -211,7 +211,7 @@ def _broken(folder: Path, change: str) -> None:
 def test_a_manifest_is_not_trusted(tracked: ClipFolder, change: str) -> None:
     folder = tracked_folder(spec_of(tracked), tracked.root)
     _broken(folder, change)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"\w"):
         read_manifest(folder)
     state = state_of(spec_of(tracked), tracked)
     assert state.status == "stale"

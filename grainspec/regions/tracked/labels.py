@@ -68,7 +68,7 @@ def read_labels(path: Path, size: tuple[int, int], numbers: Mapping[int, str]) -
     labels_HW = _labels(image, path)
     strange = sorted({*np.unique(labels_HW).tolist()} - {0, *numbers})
     if strange:
-        known = ", ".join(f"{number} (`{region}`)" for number, region in sorted(numbers.items()))
+        known = ", ".join(f"{k} (`{region}`)" for k, region in sorted(numbers.items()) if region)
         message = f"{path} has pixels of index {strange[0]}, which is no object"
         raise _unusable(message, f"The objects are {known}; 0 is outside all of them.")
     return labels_HW

@@ -16,6 +16,7 @@ MANIFEST = "manifest.json"
 MAX_OBJECTS = 255
 """The number of objects: an image's index has 8 bits, and 0 is the background."""
 
+_Number = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Short = Annotated[str, Field(max_length=4096)]
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,7 +56,7 @@ class FoundRecord(_Record):
 class ObjectRecord(_Record):
     """An object: its number in the images, and per frame the engine's confidence and its area."""
 
-    number: Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
+    number: _Number
     confidence: Annotated[tuple[_Share, ...], Field(max_length=MAX_FILES)]
     pixels: Annotated[tuple[_Pixels, ...], Field(max_length=MAX_FILES)]
 
@@ -74,6 +75,8 @@ class SourceRecord(_Record):
     finder: EngineRecord | None = None
     found: Annotated[tuple[FoundRecord, ...], Field(max_length=MAX_OBJECTS)] = ()
     objects: Annotated[tuple[ObjectRecord, ...], Field(min_length=1, max_length=MAX_OBJECTS)]
+    kept: Annotated[tuple[FrameNumber, ...], Field(max_length=MAX_FILES)] = ()
+    """Frames whose images were repaired before this was tracked, and kept without its objects."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -103,6 +106,8 @@ class TrackedManifest(_Record):
     sources: Annotated[tuple[SourceRecord, ...], Field(max_length=MAX_OBJECTS)]
     covers: Annotated[tuple[CoverRecord, ...], Field(max_length=10_000)] = ()
     images: Annotated[tuple[_Hash, ...], Field(max_length=MAX_FILES)]
+    retired: Annotated[tuple[_Number, ...], Field(max_length=MAX_OBJECTS)] = ()
+    """Numbers of objects that are tracked no more, and may be in images that were repaired."""
     versions: Annotated[dict[_Short, _Short], Field(max_length=100)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -126,8 +131,8 @@ class TrackedManifest(_Record):
 
     @property
     def numbers(self) -> dict[int, str]:
-        """The name of a region of each object number."""
-        return {
+        """The name of a region of each object number; empty for those that are retired."""
+        return dict.fromkeys(self.retired, "") | {
             number: source.regions[0] if source.regions else ""
             for source in self.sources
             for number in source.numbers

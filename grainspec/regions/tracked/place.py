@@ -24,8 +24,8 @@ def tracked_folder(spec: EditSpec, base: Path) -> Path:
 
 def tracked_name(spec: EditSpec) -> str:
     """The name of the folder of a spec's tracked masks."""
-    if spec.name:
-        return spec.name
+    if spec.file:
+        return PurePath(spec.file).stem
     said = [source.model_dump(mode="json") for source in tracked_sources(spec)]
     text = json.dumps([said, spec.video.path], sort_keys=True)
     stem = PurePath(spec.video.path).stem or "clip"

@@ -37,11 +37,15 @@ def tracked_sources(spec: EditSpec) -> dict[Source, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class TrackedClip:
-    """The clip of a spec, and the frames of it that are tracked, whatever its ``step`` is."""
+    """The clip of a spec, and the frames of it that are tracked, whatever its ``step`` is.
+
+    ``also`` are frames that are tracked even if the spec needs them no more.
+    """
 
     spec: EditSpec
     base: Path
     facts: ClipFacts
+    also: range | None = None
     sources: dict[Source, tuple[str, ...]] = field(init=False)
     used: range = field(init=False)
     """The source frames from the first to the last that the spec uses."""
@@ -55,8 +59,9 @@ class TrackedClip:
         object.__setattr__(self, "sources", tracked_sources(self.spec))
         object.__setattr__(self, "used", used)
         named = [frame for source in self.sources for frame in self.named_frames(source)]
-        first = min([used.start, *named])
-        stop = max([used.stop, *(frame + 1 for frame in named)])
+        also = used if self.also is None else self.also
+        first = min([used.start, also.start, *named])
+        stop = max([used.stop, also.stop, *(frame + 1 for frame in named)])
         object.__setattr__(self, "frames", range(first, stop))
 
     @property
