@@ -60,9 +60,7 @@ class Checkpoint:
         return tuple(mean), tuple(std)
 
 
-def find_checkpoint(
-    engine: str, name: str, types: Sequence[str], *, gated: str = ""
-) -> Checkpoint:
+def find_checkpoint(engine: str, name: str, types: Sequence[str], *, gated: str = "") -> Checkpoint:
     """Find the weights of an engine; those of a hub id are downloaded, or come from its cache.
 
     ``types`` are the values of ``model_type`` that the engine loads; ``gated`` is the page where
