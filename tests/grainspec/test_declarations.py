@@ -26,7 +26,9 @@ from grainspec.text.printer import _WRITERS
 
 MODELS = {
     **{word: block.model for word, block in BLOCKS.items()},
-    **{"edit": Edit, "masks": MaskFiles, "find": Find},
+    "edit": Edit,
+    "masks": MaskFiles,
+    "find": Find,
 }
 SETTINGS = [
     pytest.param(declared, id=f"{word} {keyword}")
