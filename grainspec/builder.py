@@ -266,7 +266,7 @@ class Builder(_Statements):
     ``size`` width and height in pixels; ``fit`` and ``alpha`` are as in the language. Errors name
     the line of Python at fault.
 
-    >>> from grainspec import ALL, REST, box, ellipse, masks, moving, named
+    >>> from grainspec import ALL, REST, box, ellipse, find, masks, moving, named, point, track
     >>> EYES = box("4%", "2%", "9%", "6%")
     >>> spec = (
     ...     Builder("boxer.mp4", frames=(0, 15), size=(512, 512))
@@ -281,10 +281,12 @@ class Builder(_Statements):
     ...     .region("lamp", ellipse("40%", "0%", "60%", "10%"))
     ...     .region("floor", ALL - named("men") - box("0%", "0%", "100%", "70%"))
     ...     .region("hall", REST)
+    ...     .region("belt", track(point("40%", "60%"), ~point("60%", "60%") @ 0))
+    ...     .region("ropes", find("rope") @ 3).tracker("sam2").finder("owlv2")
     ...     .class_("men", "two robots")
     ...     .part("gloves", "golden gloves", of="men", weight=1.5)
     ...     .add("eyes", "sunglasses", of="men")
-    ...     .edit("hall", "flooded arena").keep("lamp").free("floor")
+    ...     .edit("hall", "flooded arena").keep("lamp", "belt", "ropes").free("floor")
     ...     .attention(profile="videograin", self=0.5, until=0.4)
     ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
@@ -294,7 +296,7 @@ class Builder(_Statements):
     ...     .build()
     ... )
     >>> [edit.region for edit in spec.as_variant("one").edits]
-    ['lamp', 'floor', 'left']
+    ['lamp', 'belt', 'ropes', 'floor', 'left']
     """
 
     video: str | PurePath

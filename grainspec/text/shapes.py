@@ -68,7 +68,7 @@ class ShapeReader(RecordReader):
                 message = f"`{name}` cannot have keyframes"
                 cure = f"Only {', '.join(f'`{shape}(…) @ frame`' for shape in SHAPES)} can."
                 if str(name) == "masks":
-                    cure = f"To follow the object of one mask, write `track(masks(…) @ {frame})`."
+                    cure += f" To follow the object of one mask, write `track(masks(…) @ {frame})`."
                 self.add_finding("G205", message, cure, span_of(name))
                 return None
             if str(name) != kind:
