@@ -69,7 +69,8 @@ class Pen:
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: RGB) -> None:
         """Fill an ellipse centred at (x, y)."""
         cx, cy = self.place(x, y)
-        self._canvas.ellipse(cx, cy, rx * self._figure.height, ry * self._figure.height, fill)
+        height, width = self._figure.height, abs(self._figure.facing)
+        self._canvas.ellipse(cx, cy, rx * height * width, ry * height, fill)
 
     def polygon(self, points: list[tuple[float, float]], fill: RGB) -> None:
         """Fill a polygon."""

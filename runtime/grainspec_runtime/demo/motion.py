@@ -66,8 +66,10 @@ class _Traced(Canvas):
 def exact_flow(scenes: Sequence[Scene], size: int = 96) -> ClipFlow:
     """The exact flow between consecutive frames of a clip of the demo world, in pixels.
 
-    All frames must contain the same figures. If a pixel's stroke is hidden or outside in the other
-    frame, its flow leads out of the frame, so that the pixel counts as occluded.
+    Figures may enter, leave and pass one another. They are matched by their numbers in
+    ``scene.figures``, so their looks must be the same in all frames; a figure that one of two
+    frames lacks is occluded there. If a pixel's stroke is hidden or outside in the other frame, its
+    flow leads out of the frame, so that the pixel counts as occluded.
 
     >>> from grainspec_runtime.demo.world import Figure, Scene, advance
     >>> scene = Scene((Figure("man", "red"),), "green trees", "road")
@@ -112,8 +114,9 @@ def _flow(first: _Traced, second: _Traced, size: int) -> npt.NDArray[np.float32]
 def _partners(strokes: Sequence[_Stroke], others: Sequence[_Stroke]) -> list[int | None]:
     """Match each stroke to the index of the same stroke in the other frame, or None.
 
-    The strokes of a figure have the same order in every frame. Strokes of the place enter and leave
-    the frame; they are matched to the nearest stroke of the same shape.
+    The strokes of a figure have the same order in every frame; the other frame may lack the figure.
+    Strokes of the place enter and leave the frame; they are matched to the nearest stroke of the
+    same shape.
     """
     by_label: dict[int, list[int]] = {}
     by_shape: dict[tuple[object, ...], list[int]] = {}
@@ -128,7 +131,8 @@ def _partners(strokes: Sequence[_Stroke], others: Sequence[_Stroke]) -> list[int
         if stroke.label:
             order = drawn.get(stroke.label, 0)
             drawn[stroke.label] = order + 1
-            partners.append(by_label[stroke.label][order])
+            same = by_label.get(stroke.label, [])
+            partners.append(same[order] if order < len(same) else None)
         else:
             alike = by_shape.get(stroke.shape, [])
             gaps = [float(np.abs(others[i].points - stroke.points).max()) for i in alike]

@@ -14,6 +14,9 @@ from grainspec_runtime.demo.drawing import SUPERSAMPLING, Canvas, shade
 from grainspec_runtime.demo.figures import draw_figure
 from grainspec_runtime.demo.world import BACKGROUNDS, GROUND_LINE, GROUNDS, PARTS, RGB, Scene
 
+GROUND_SPEED = 2.0
+"""How fast the ground scrolls, as a multiple of the background's speed."""
+
 
 def _tiled(period: float, scroll: float, speed: float) -> Iterator[tuple[int, float]]:
     """Indices and positions of objects that repeat every ``period``, across the whole frame."""
@@ -100,10 +103,10 @@ def _draw_ground(canvas: Canvas, scene: Scene) -> None:
     canvas.rectangle(0, line, 1, 1, plain)
     if name == "road":
         canvas.rectangle(0, line, 1, line + 0.025, shade(plain, -0.3))
-        for _, x in _tiled(0.3, scene.scroll, 2.0):
+        for _, x in _tiled(0.3, scene.scroll, GROUND_SPEED):
             canvas.rectangle(x, 0.955, x + 0.16, 0.975, mark)
     else:
-        for number, x in _tiled(0.16, scene.scroll, 2.0):
+        for number, x in _tiled(0.16, scene.scroll, GROUND_SPEED):
             y = line + 0.07 + 0.19 * ((number * 5) % 7) / 7
             if name == "grass":
                 for lean in (-0.015, 0.015):

@@ -72,7 +72,8 @@ class Figure:
     """One figure.
 
     ``x`` is its centre, ``feet`` the ``y`` of its feet, and ``height`` its height, all as fractions
-    of the frame. ``phase`` is the phase of its step in radians; ``facing`` is 1 or -1.
+    of the frame. ``phase`` is the phase of its step in radians. ``facing`` is 1 or -1, and
+    between them while a figure turns: all its widths are multiplied by it.
     """
 
     kind: str
@@ -83,7 +84,7 @@ class Figure:
     hat: bool = False
     sunglasses: bool = False
     phase: float = 0.0
-    facing: int = 1
+    facing: float = 1
 
 
 @dataclass(frozen=True, slots=True)
