@@ -8,6 +8,7 @@ from pathlib import Path
 
 from grainspec.checking import checked
 from grainspec.cli.waiting import Waiting
+from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
 from grainspec.model.settings import ProcessName
@@ -16,10 +17,10 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, windows_of
 from grainspec.regions.bind import Bound
-from grainspec.regions.tracked.state import TrackedState
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
 from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.runs.tracked import UsedMasks
 from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
 
 
@@ -38,7 +39,7 @@ class Prepared:
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
     variant: str | None = None
-    tracked: TrackedState | None = None
+    tracked: UsedMasks | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -140,7 +141,8 @@ def _prepare(
     def track() -> None:
         nonlocal tracked
         state = ensure_tracked(spec, base, tracking or waiting_for_tracks()).state
-        tracked = state if state.sources else None
+        if state.sources:
+            tracked = UsedMasks.of(state, frame_numbers(spec.video, state.clip.facts))
 
     result = checked(
         spec,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 from grainspec.cli.app import _extensions
 from grainspec.regions.tracked.labels import label_image
+from grainspec_runtime.prepare import prepare
+from grainspec_runtime.tracking.bake import TrackOptions
 from grainspec_runtime.views.doubts import AMBER
 
 LEFT = "region left = track(point(10px, 12px) @ 0)"
@@ -171,19 +174,52 @@ def test_show_marks_doubtful_frames(track: Grain, base: Path, engines: Engines) 
     assert (doubtful == AMBER).all(-1).any()
 
 
-def test_python_tracks_too_and_runs_are_repeated(
-    track: Grain, base: Path, engines: Engines
+def test_runs_tell_their_masks_and_are_repeated(
+    track: Grain, base: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One run of the demo model: its manifest names the masks, its report the doubts."""
-    from grainspec_runtime import Editor
-
+    """The manifest names the masks, the report the doubts, and `--again` compares both."""
+    monkeypatch.chdir(base)
     engines.tracker = FakeTracker(doubted=frozenset({1}))
-    more = "keep right\nsampler { steps 2 }"
-    edit = spec_of(base, BOTH, 'video "clip" { frames 0..3 size 96x96 }', more)
+    text = spec(base, more="keep right\nsampler { steps 2 }").read_text()
+    small = text.replace('video "clip"', 'video "clip" { frames 0..1 size 96x96 }')
+    (base / "edit.grain").write_text(small)
+    said = track("run", "edit.grain", "--device", "cpu", "--set", "sampler.steps=1")
+    assert said.code == 0, said.err
+    assert "tracking `left` and `right` by colour: frames 0..1" in said.err
+    manifest = json.loads((base / "runs" / "edit" / "run.json").read_text())
+    tracked = manifest["tracked"]
+    assert (tracked["folder"], tracked["file"]) == ("masks/tracked/edit", "edit.grain")
+    assert [entry["doubtful"] for entry in tracked["regions"]] == [[1], [1]]
+    report = (base / "runs" / "edit" / "report.html").read_text()
+    assert "colour, doubtful on frames 1" in report
+
+    again = track("run", "--again", "runs/edit", "--device", "cpu")
+    assert again.code == 0, again.err
+    assert "the edit is bit-identical to that of runs/edit" in again.out
+    assert "G367" not in again.err
+    repeated = json.loads((base / "runs" / "edit-again" / "run.json").read_text())
+    assert repeated["spec"]["sampler"]["steps"] == 1
+    assert (repeated["run_key"], repeated["tracked"]) == (manifest["run_key"], tracked)
+
+
+def test_other_masks_than_those_of_a_run_are_told(base: Path, engines: Engines) -> None:
+    edit = spec_of(base, BOTH, more="keep right")
+    used = prepare(edit, base).tracked
+    assert used.unlike(used.as_json()) is None
+    picture = base / "masks" / "tracked" / "edit" / "00001.png"
+    label_image(np.asarray(Image.open(picture))).save(picture, compress_level=1)
+    assert prepare(edit, base).tracked.unlike(used.as_json()) is None  # the same pixels
+    label_image(np.full((48, 64), 1, np.uint8)).save(picture)
+    assert prepare(edit, base).tracked.unlike(used.as_json()).code == "G367"
+    assert used.unlike(None).code == "G367"
+
+
+def test_python_tracks_too(base: Path, engines: Engines) -> None:
+    engines.tracker = FakeTracker(doubted=frozenset({1}))
     stages: list[str] = []
-    result = Editor(device="cpu").run(
-        edit, base=base, progress=lambda stage, done, total: stages.append(stage)
-    )
-    assert stages[0] == "track"
-    assert result.prepared.tracked.status == "fresh"
-    assert "G360" in {finding.code for finding in result.warnings}
+    options = TrackOptions(progress=lambda stage, done, total: stages.append(stage))
+    prepared = prepare(spec_of(base, BOTH, more="keep right"), base, tracking=options)
+    assert {*stages} == {"track"}
+    assert prepared.tracked.state.status == "fresh"
+    assert "G360" in {finding.code for finding in prepared.warnings}
+    assert prepare(spec_of(base, BOTH, more="keep right"), base).plan == prepared.plan

@@ -61,12 +61,16 @@ def variant_option(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec and the file it was read from; paths in the spec are relative to ``base``."""
+    """A spec and the file it was read from; paths in the spec are relative to ``base``.
+
+    ``folder`` is where they start if that is not the file's folder, as in a run's.
+    """
 
     path: Path
     text: str
     whole: EditSpec
     sets: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @classmethod
     def read(cls, path: Path, sets: Sequence[str] = ()) -> SpecFile:
@@ -121,7 +125,7 @@ class SpecFile:
     @property
     def base(self) -> Path:
         """The folder that the spec's relative paths refer to."""
-        return self.path.parent
+        return self.path.parent if self.folder is None else self.folder
 
     @contextmanager
     def explained(self) -> Iterator[None]:
