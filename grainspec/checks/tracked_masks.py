@@ -20,7 +20,7 @@ NOT_CURRENT = frozenset({"G357", "G358", "G365"})
 """The codes of masks that must be made before regions can be computed."""
 
 
-def state_of(spec: EditSpec, base: Path) -> TrackedState | None:
+def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
     """The tracked masks of a spec; None if it tracks nothing. Raises GrainError for the clip."""
     if not tracked_sources(spec):
         return None
@@ -37,7 +37,7 @@ def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
     without replacing what was repaired by hand are an error.
     """
     try:
-        state = state_of(spec, base)
+        state = tracked_masks_of(spec, base)
     except GrainError as error:
         return list(error.diagnostics)
     if state is None:

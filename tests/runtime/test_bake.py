@@ -7,40 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_tracker import Engines, FakeFinder, FakeTracker, inside, write_clip
+from fake_tracker import Engines, FakeFinder, FakeTracker, inside, spec_of
 
-from grainspec import EditSpec, GrainError, load
+from grainspec import GrainError
 from grainspec.regions.tracked.labels import image_name, label_image
-from grainspec.regions.tracked.manifest import read_manifest
 from grainspec.regions.tracked.masks import tracked_masks
-from grainspec_runtime.tracking.bake import TrackOptions, Tracked, ensure_tracked
+from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
 
 LEFT = "region left = track(point(10px, 12px) @ 0)"
 RIGHT = "region right = track(point(46px, 30px))"
 BOTH = f"{LEFT}\n{RIGHT}"
-
-
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
-    made = Engines()
-    made.install(monkeypatch)
-    return made
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    write_clip(tmp_path / "clip")
-    return tmp_path
-
-
-def spec_of(
-    base: Path, regions: str = BOTH, video: str = 'video "clip"', more: str = ""
-) -> EditSpec:
-    name = regions.partition("region ")[2].partition(" ")[0]
-    text = f'grain 1\n{video}\ntarget "a green robot"\n{regions}\n{more}\n'
-    (base / "edit.grain").write_text(f'{text}edit {name} -> "green robot"\n')
-    return load(base / "edit.grain")
 
 
 def track(base: Path, regions: str = BOTH, **named: object) -> Tracked:
@@ -228,7 +205,7 @@ def test_a_damaged_frame_is_tracked_again(
     np.testing.assert_array_equal(masks_of(tracked, "left")[1], inside("red", 1))
 
 
-def test_two_at_once_are_refused(base: Path, engines: Engines, monkeypatch) -> None:
+def test_two_at_once_are_refused(base: Path, engines: Engines) -> None:
     from grainspec.file_lock import locked_file
 
     (base / "masks" / "tracked").mkdir(parents=True)

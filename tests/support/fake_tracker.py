@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from grainspec import EditSpec, load
 from grainspec_runtime.tracking import registry
 from grainspec_runtime.tracking.engine import (
     Detection,
@@ -38,6 +39,14 @@ def write_clip(folder: Path, frames: int = 8, names: Sequence[str] = ("red", "bl
             left, top = square(name, number)
             picture[top : top + SIDE, left : left + SIDE] = COLOURS[name]
         Image.fromarray(picture).save(folder / f"{number:05}.png")
+
+
+def spec_of(base: Path, regions: str, video: str = 'video "clip"', more: str = "") -> EditSpec:
+    """Write `edit.grain` over the clip, which edits its first region, and load it."""
+    name = regions.partition("region ")[2].partition(" ")[0]
+    text = f'grain 1\n{video}\ntarget "a green robot"\n{regions}\n{more}\n'
+    (base / "edit.grain").write_text(f'{text}edit {name} -> "green robot"\n')
+    return load(base / "edit.grain")
 
 
 def inside(name: str, frame: int) -> np.ndarray:

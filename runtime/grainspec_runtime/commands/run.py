@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,10 +14,17 @@ from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
-from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
+from grainspec_runtime.commands.spec_file import (
+    ALL,
+    SpecFile,
+    set_option,
+    tracking_on_need,
+    written,
+)
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
+from grainspec_runtime.tracking.bake import TrackOptions
 
 
 @click.command
@@ -76,6 +84,9 @@ def run(
     Variants share one inversion. Each variant is written to a subfolder of its own name. If there
     are several, variants.mp4, variants.png and variants.html compare them.
 
+    Regions from clicks and words are tracked first if they have no current masks, as by
+    `grain track`.
+
     To resume an interrupted run, give the same command again. It continues from the variant and the
     sampling step that it had reached, and the result is the same as without the interruption.
 
@@ -103,7 +114,8 @@ def run(
     output = output or Path("runs") / spec.stem
     with file.explained():
         loras, embeddings = loading.additions()
-        prepared = _prepared(file, variants, embeddings, loras)
+        tracking = tracking_on_need(format_, loading.arguments["device"])
+        prepared = _prepared(file, variants, embeddings, loras, tracking)
         shown: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
@@ -201,14 +213,14 @@ def _prepared(
     variants: tuple[str, ...],
     embeddings: Sequence[Embedding],
     loras: Sequence[Lora],
+    tracking: TrackOptions,
 ) -> list[Prepared]:
     """Prepare the named variants, each once, or the spec itself if none is named."""
     if ALL in variants and file.whole.variants:
         variants = file.whole.variant_names
     file.check_choice(*variants)
+    added: Any = {"sets": file.sets, "embeddings": embeddings, "loras": loras, "tracking": tracking}
     if not variants:
-        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings, loras=loras)]
+        return [prepare(file.whole, file.base, **added)]
     names = tuple(dict.fromkeys(variants))
-    return prepare_variants(
-        file.whole, names, file.base, sets=file.sets, embeddings=embeddings, loras=loras
-    )
+    return prepare_variants(file.whole, names, file.base, **added)
