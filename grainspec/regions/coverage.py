@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from grainspec.diagnostics import Diagnostic
 from grainspec.model.expressions import (
     Complement,
     Difference,
@@ -35,6 +36,18 @@ def soft_sources(spec: EditSpec, tracked: TrackedState) -> tuple[Source, ...]:
     coverage = _RegionCoverage(spec, tracked)
     names = [edit.region for edit in spec.claims]
     return tuple(dict.fromkeys(source for name in names for source in coverage.sources(name)))
+
+
+def without_soft_edges(spec: EditSpec, tracked: TrackedState | None) -> Diagnostic | None:
+    """The warning (G111) about ``blend { edges soft }`` if no edited region has soft edges."""
+    blend = spec.blend
+    if blend.edges == "hard" or (tracked is not None and soft_sources(spec, tracked)):
+        return None
+    message = "`edges soft` has no effect: no edited region has soft edges"
+    cure = "Remove `edges soft`, or track with a model: `tracker sam2`."
+    if tracked is None:
+        cure = "Remove `edges soft`; it is for regions from `track(…)` and `find(…)`."
+    return Diagnostic("G111", message, cure, blend.span_of("edges") or blend.span)
 
 
 def edit_coverage(spec: EditSpec, bound: Bound, tracked: TrackedState) -> Coverage:
@@ -77,7 +90,7 @@ class _RegionCoverage:
 
     def of_region(self, name: str, bound: Bound) -> npt.NDArray[np.uint16]:
         """The coverage of a region as written, from 0 to 255."""
-        if any(self.sources(name)):
+        if next(self.sources(name), None) is not None:
             return self._of(self.spec.region(name).expression, bound)
         return bound.regions.mask(name).astype(np.uint16) * 255
 
