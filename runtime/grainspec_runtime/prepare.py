@@ -73,12 +73,10 @@ class Prepared:
 
     def pixel_weights(self) -> Weights:
         """How much of each pixel is the edit's, float32 ``[F, H, W]``, if pixels are blended."""
-        if (
-            self.spec.blend.edges == "soft"
-            and self.tracked
-            and soft_sources(self.spec, self.tracked)
-        ):
-            return edit_coverage(self.spec, self.bound, self.tracked).astype(np.float32) / 255
+        soft = self.spec.blend.edges == "soft"
+        if soft and self.tracked and soft_sources(self.spec, self.tracked):
+            coverage_FHW = edit_coverage(self.spec, self.bound, self.tracked)
+            return (coverage_FHW / 255).astype(np.float32)
         return faded(self.bound.edits.bits_FHW != 0, self.feather)
 
     @property
