@@ -267,8 +267,8 @@ class EditSpec(ShownByRepr, Node):
     video: Video = Field(description="The source clip.")
     model: ModelName = Field(
         default=DEMO,
-        description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
-        "checkpoint, or `demo` for the embedded model.",
+        description="A folder, a safetensors file or the hub id of a Stable Diffusion, "
+        "AnimateDiff or Wan checkpoint, or `demo` for the embedded model.",
     )
     motion_adapter: AdapterName = Field(
         default="",
