@@ -20,7 +20,6 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, windows_of
 from grainspec.regions.bind import Bound
 from grainspec.regions.coverage import edit_coverage, soft_sources, without_soft_edges
-from grainspec.regions.tracked.state import TrackedState
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
 from grainspec_runtime.media.blend import Weights, faded
@@ -76,8 +75,8 @@ class Prepared:
     def pixel_weights(self) -> Weights:
         """How much of each pixel is the edit's, float32 ``[F, H, W]``, if pixels are blended."""
         soft = self.spec.blend.edges == "soft"
-        if soft and self.tracked and soft_sources(self.spec, self.tracked):
-            coverage_FHW = edit_coverage(self.spec, self.bound, self.tracked)
+        if soft and self.tracked and soft_sources(self.spec, self.tracked.state):
+            coverage_FHW = edit_coverage(self.spec, self.bound, self.tracked.state)
             return (coverage_FHW / 255).astype(np.float32)
         return faded(self.bound.edits.bits_FHW != 0, self.feather)
 
@@ -171,7 +170,7 @@ def _prepare(
     assert result.plan is not None
     assert isinstance(result.model, Known)
     findings = result.findings
-    if no_effect := without_soft_edges(spec, tracked):
+    if no_effect := without_soft_edges(spec, tracked.state if tracked else None):
         findings = (*findings, no_effect)
     return Prepared(spec, base, result.model, result.bound, result.plan, findings, variant, tracked)
 
