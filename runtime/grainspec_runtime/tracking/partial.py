@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from grainspec.clip.images import open_image, unreadable
 from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.manifest import MANIFEST
 from grainspec.whole_file import whole_file
 from grainspec_runtime.tracking.engine import TrackedFrame
 
@@ -100,6 +101,15 @@ class PartialFrames(Mapping[int, TrackedFrame]):
         if not fits or confidence.shape != (self._objects,) or labels_HW.max() > self._objects:
             return None
         return TrackedFrame(index, labels_HW, confidence)
+
+
+def left_over(final: Path) -> list[Path]:
+    """What a killed command left after it had written the folder ``final``."""
+    try:
+        written = (final / MANIFEST).stat().st_mtime_ns
+        return [folder for folder in _others(final) if folder.stat().st_mtime_ns <= written]
+    except OSError:
+        return []
 
 
 def _others(final: Path) -> list[Path]:
