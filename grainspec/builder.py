@@ -320,6 +320,13 @@ class Builder(_Statements):
         """
         return self._with("model", name)
 
+    def motion_adapter(self, name: str) -> Builder:
+        """The folder or hub id of a motion adapter (AnimateDiff) for an image model.
+
+        A second call replaces the first.
+        """
+        return self._with("motion_adapter", name)
+
     def source(self, prompt: str) -> Builder:
         """What the clip shows.
 

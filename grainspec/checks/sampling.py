@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import DEMO, Control, EditSpec, Keep
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import Control, EditSpec, Keep
 
 
 def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -49,7 +50,7 @@ def _control(control: Control, model: str) -> Iterator[Diagnostic]:
             message = f"`{setting}` has no effect with `control {control.kind}`; it is for {names}"
         elif control.clip is not None:
             message = f"`{setting}` has no effect with `clip`: its images are used as they are"
-        elif setting == "keypoints" and model == DEMO and control.annotator is None:
+        elif setting == "keypoints" and is_demo_unet(model) and control.annotator is None:
             message = "`keypoints` has no effect with the demo model, which detects bodies only"
         else:
             continue

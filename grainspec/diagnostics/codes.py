@@ -91,11 +91,16 @@ ERRORS: dict[str, str] = {
     "G527": "a file is not a checkpoint",
     "G528": "a model's configuration is not accepted",
     "G529": "a package's version is not supported",
+    "G533": "an engine for tracking or finding cannot run here",
+    "G534": "weights are for another engine",
+    "G535": "an engine cannot take a prompt",
     "G545": "an option does not suit the model",
     "G546": "the model cannot follow a control",
     "G547": "variants with `control inpaint` edit other regions",
     "G550": "a cache of diffusers does not go with a plan",
     "G551": "a plan does not support a clip that is divided between devices",
+    "G552": "an embedded model is not installed",
+    "G554": "a motion adapter does not fit the model",
     "G900": "an internal error",
 }
 
@@ -139,6 +144,7 @@ WARNINGS: dict[str, str] = {
     "G525": "the model may not suit editing",
     "G526": "a LoRA fits the model only in part",
     "G540": "a model or LoRA for few steps runs with guidance",
+    "G555": "key frames of windows are out of order for motion modules",
 }
 
 

@@ -36,11 +36,13 @@ class FinderSettings(TypedDict, total=False):
 class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
-    profile: Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
+    profile: Literal["auto", "videograin", "animatediff", "demo", "flow_matching", "flowanchor"]
     """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `demo` (tuned on the demo model), `flow_matching` (for flow-matching models, such as
-    Wan), `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for
-    the demo model, `flow_matching` for flow-matching models, `videograin` for all others."""
+    code), `animatediff` (the same within each frame, for models with motion modules), `demo`
+    (tuned on the demo model), `flow_matching` (for flow-matching models, such as Wan),
+    `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for the
+    demo model, `flow_matching` for flow-matching models, `animatediff` for models with motion
+    modules, `videograin` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float

@@ -18,13 +18,14 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import DEMO, is_demo_unet
 from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.settings import (
-    DEMO,
     MAX_LEVEL,
     PROFILES,
+    AdapterName,
     Blend,
     BlendSpace,
     Context,
@@ -271,7 +272,12 @@ class EditSpec(ShownByRepr, Node):
     model: ModelName = Field(
         default=DEMO,
         description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
-        "checkpoint, or `demo` for the embedded model.",
+        "checkpoint, or an embedded model: `demo`, `demo-image`, `demo-motion`, `demo-video`.",
+    )
+    motion_adapter: AdapterName = Field(
+        default="",
+        description="A folder or the hub id of a motion adapter (AnimateDiff) that is added to an "
+        "image model of Stable Diffusion 1.x or 2.x; empty for none.",
     )
     source: Text = Field(default="", description="What the clip shows.")
     target: Text = Field(
@@ -375,18 +381,18 @@ class EditSpec(ShownByRepr, Node):
         """The complete settings of attention: those given, and the profile's for the rest."""
         return self.attention.settled(self.model)
 
-    def for_noise(self, noise: Literal["ddpm", "flow"]) -> EditSpec:
-        """The spec with the profile that ``auto`` is for a model of this kind of noise.
+    def for_profile(self, profile: Profile | None) -> EditSpec:
+        """The spec with the profile that ``auto`` is for its model; None leaves it to its name.
 
         >>> from grainspec import parse
         >>> text = 'grain 1 video "c" model "a/b" target "a bear" region r = all edit r -> "bear"'
-        >>> parse(text).for_noise("flow").attention
+        >>> parse(text).for_profile("flow_matching").attention
         Attention(profile='flow_matching')
         """
         auto = self.attention.profile in {None, "auto"}
-        if noise == "ddpm" or not auto or self.model == DEMO:
+        if profile is None or not auto or is_demo_unet(self.model):
             return self
-        attention = self.attention.replaced({}, profile="flow_matching")
+        attention = self.attention.replaced({}, profile=profile)
         return self.replaced({}, attention=attention)
 
     @property

@@ -38,6 +38,13 @@ STATEMENT_WORDS = tuple(
             "at most once",
             "no",
         ),
+        (
+            "motion_adapter",
+            'motion_adapter "…"',
+            "layers of motion (AnimateDiff) for an image model: see [model](#model)",
+            "at most once",
+            "no",
+        ),
         ("source", 'source "…"', "what the clip shows; empty by default", "at most once", "no"),
         (
             "target",

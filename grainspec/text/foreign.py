@@ -70,6 +70,9 @@ STATEMENTS_OF_OTHERS: dict[str, str] = {
         "pretrained_model pretrained_model_path pretrained_model_name_or_path".split(),
         "model",
     ),
+    **dict.fromkeys(
+        "motion motion_module motion_modules motion_model animatediff mm".split(), "motion_adapter"
+    ),
     **dict.fromkeys("controlnet control_net controls".split(), "control"),
     **dict.fromkeys("scheduler sampling ksampler".split(), "sampler"),
     **dict.fromkeys("replace change swap transform modify".split(), "edit"),

@@ -272,6 +272,10 @@ class _Reader(RegionReader):
         text = self.path(name) if name.type == "STRING" else str(name)
         self._text("model", text, span_of(name))
 
+    def _motion_adapter(self, tree: Tree[Token], span: Span) -> None:
+        name = token_of(tree.children[0])
+        self._text("motion_adapter", self.path(name), span_of(name))
+
     def _prompt(self, tree: Tree[Token], span: Span) -> None:
         which, words = (token_of(child) for child in tree.children)
         text = self.string(words)
@@ -282,7 +286,7 @@ class _Reader(RegionReader):
         self._text(str(which), text, span_of(words))
 
     def _text(self, field: str, text: str, span: Span) -> None:
-        """Read a prompt or the model's name, and validate it as the spec's model does."""
+        """Read a prompt or the name of a model, and validate it as the spec's model does."""
         self.scope.spans[field] = span
         info = EditSpec.model_fields[field]
         try:

@@ -58,6 +58,7 @@ def dumps(spec: EditSpec) -> str:
         [
             *_blocks(spec, ["video"]),
             *([f"model {quoted(spec.model)}"] if spec.model != DEMO else []),
+            *_prompts(spec, "motion_adapter"),
         ],
         _prompts(spec, "source", "target", "negative"),
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
@@ -69,7 +70,7 @@ def dumps(spec: EditSpec) -> str:
 
 
 def _prompts(node: Node, *names: str) -> list[str]:
-    """The prompts of a spec, or those that a variant replaces, including by an empty text."""
+    """The texts of a spec, or those that a variant replaces, including by an empty text."""
     default = type(node).model_fields
     return [
         f"{name} {quoted(getattr(node, name))}"

@@ -53,7 +53,7 @@ _OPERATORS = {
     "and not": "-",
 }
 _SEPARATED = frozenset(STATEMENTS) - {"region", "edit", "add", "variant"}
-_TEXTS = frozenset("video model source target negative".split())
+_TEXTS = frozenset("video model motion_adapter source target negative".split())
 
 
 # --- words ---------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def save_sam2(folder: Path) -> Path:
         vision_config=_hiera(),
         memory_attention_feed_forward_hidden_size=64,
     )
-    Sam2VideoModel(config).save_pretrained(folder)
+    _visible(Sam2VideoModel(config)).save_pretrained(folder)
     _save_processor(folder, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
     return folder
 
@@ -44,9 +44,15 @@ def save_edgetam(folder: Path) -> Path:
         perceiver_resampler_mlp_intermediate_size=16,
         perceiver_resampler_num_layers=1,
     )
-    EdgeTamVideoModel(config).save_pretrained(folder)
+    _visible(EdgeTamVideoModel(config)).save_pretrained(folder)
     _save_processor(folder, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
     return folder
+
+
+def _visible(model: Any) -> Any:
+    """A random network mostly says that the object is hidden, and gives no mask; not this one."""
+    torch.nn.init.constant_(model.mask_decoder.pred_obj_score_head.proj_out.bias, 5.0)
+    return model
 
 
 def _session_settings() -> dict[str, Any]:
@@ -113,7 +119,7 @@ def save_sam3_tracker(folder: Path) -> Path:
     from transformers import Sam3TrackerVideoModel
 
     torch.manual_seed(0)
-    Sam3TrackerVideoModel(_sam3_tracker()).save_pretrained(folder)
+    _visible(Sam3TrackerVideoModel(_sam3_tracker())).save_pretrained(folder)
     _save_processor(folder, mean=[0.5] * 3, std=[0.5] * 3)
     return folder
 
@@ -210,7 +216,7 @@ def save_owlv2(folder: Path) -> Path:
 
 
 def save_grounding_dino(folder: Path) -> Path:
-    """Grounding DINO on a Swin of four layers, with a processor that resizes to 64 pixels."""
+    """Grounding DINO on a Swin of four layers, with a processor that resizes to 96 by 160 pixels at most."""
     from transformers import (
         BertConfig,
         BertTokenizerFast,
@@ -256,7 +262,7 @@ def save_grounding_dino(folder: Path) -> Path:
         max_text_len=64,
     )
     GroundingDinoForObjectDetection(config).save_pretrained(folder)
-    images = _grounding_dino_images()(size={"shortest_edge": 48, "longest_edge": SIDE})
+    images = _grounding_dino_images()(size={"shortest_edge": 96, "longest_edge": 160})
     GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
     return folder
 

@@ -167,6 +167,7 @@ def run(
         logging.disable_progress_bar()
         editor = Editor(
             prepared[0].spec.model,
+            motion_adapter=prepared[0].spec.motion_adapter,
             loading=options,
             use_cache=not no_cache,
             reconstruct=reconstruct,

@@ -47,7 +47,8 @@ class Editor:
         result.edited.shape      # (8, 96, 96, 3)
 
     ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, a checkpoint in one
-    safetensors file, or a hub id. It is loaded when the first spec has passed all checks. All other
+    safetensors file, or a hub id; ``motion_adapter`` is one that is added to it. The model is
+    loaded when the first spec has passed all checks. All other
     arguments are those of :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two
     as values, ``options`` and ``loading``. If you prepare specs yourself, use the same
     ``embeddings`` and ``loras`` there.
@@ -63,6 +64,7 @@ class Editor:
         self,
         model: str = DEMO,
         *,
+        motion_adapter: str = "",
         options: RunOptions | None = None,
         loading: LoadOptions | None = None,
         **settings: Unpack[EditorSettings],
@@ -78,6 +80,7 @@ class Editor:
             listed = ", ".join(f"`{name}`" for name in settings)
             raise TypeError(f"pass {listed} either by name or in `options` or `loading`, not both")
         self.model = model
+        self.motion_adapter = motion_adapter
         self.options = options or RunOptions(**run)
         self.loading = loading or LoadOptions(**load)
         self._checkpoint: Checkpoint | None = None
@@ -155,6 +158,13 @@ class Editor:
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
+        if spec.motion_adapter != self.motion_adapter:
+            message = (
+                f"the spec is for the motion adapter “{spec.motion_adapter}”, but this editor runs "
+                f"“{self.motion_adapter}”"
+            )
+            cure = f"Use `Editor({spec.model!r}, motion_adapter={spec.motion_adapter!r})`."
+            raise fail("G404", message, cure, spec.span_of("motion_adapter"))
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """Return the model, loaded on first use; a relative path starts at ``base``."""
@@ -162,5 +172,7 @@ class Editor:
         place = str(path.resolve()) if path.exists() else self.model
         if self._checkpoint is None or self._place != place:
             self._place = place
-            self._checkpoint = load_checkpoint(self.model, base, self.loading)
+            self._checkpoint = load_checkpoint(
+                self.model, base, self.loading, motion_adapter=self.motion_adapter
+            )
         return self._checkpoint

@@ -50,7 +50,7 @@ class Checkpoint:
     def normalization(
         self, mean: Sequence[float], std: Sequence[float]
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of RGB from the checkpoint; the arguments are the defaults."""
+        """Mean and standard deviation of RGB; the arguments are used if it does not say."""
         for name in ("preprocessor_config.json", "processor_config.json"):
             if (self.folder / name).is_file():
                 settings = read_json(self.folder / name)
@@ -60,9 +60,7 @@ class Checkpoint:
         return tuple(mean), tuple(std)
 
 
-def find_checkpoint(
-    engine: str, name: str, types: Sequence[str], *, gated: str = ""
-) -> Checkpoint:
+def find_checkpoint(engine: str, name: str, types: Sequence[str], *, gated: str = "") -> Checkpoint:
     """Find the weights of an engine; those of a hub id are downloaded, or come from its cache.
 
     ``types`` are the values of ``model_type`` that the engine loads; ``gated`` is the page where

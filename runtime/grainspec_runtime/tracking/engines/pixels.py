@@ -75,9 +75,7 @@ def certain(mask_HW: npt.NDArray[np.bool_]) -> Tensor:
     return (torch.from_numpy(mask_HW.astype(np.float32)) * 2 - 1) * _CERTAIN
 
 
-def tracked_frame(
-    index: int, logits_KHW: Tensor, confidence_K: Sequence[float]
-) -> TrackedFrame:
+def tracked_frame(index: int, logits_KHW: Tensor, confidence_K: Sequence[float]) -> TrackedFrame:
     """Decide between the objects on a frame.
 
     Each pixel is of the object with the largest logit, or of none if all are below 0. The coverage

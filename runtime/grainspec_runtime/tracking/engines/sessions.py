@@ -119,10 +119,10 @@ def check_prompts(engine: str, objects: Sequence[TrackedObject]) -> None:
                 )
                 cure = "Give the points on another frame, or repair the mask where they are."
                 raise fail("G535", message, cure)
-            if prompt.mask_HW is None and prompt.box is None and not prompt.positive_N.any():
-                if prompt.index == tracked.prompts[0].index:
-                    message = f"`{tracked.name}` has only points outside it on its first frame"
-                    raise fail("G535", message, "Add a point inside it: `point(…)`.")
+        first = tracked.prompts[0]
+        if first.mask_HW is None and first.box is None and not first.positive_N.any():
+            message = f"`{tracked.name}` has only points outside it on its first frame"
+            raise fail("G535", message, "Add a point inside it: `point(…)`.")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
-"""The attention layers of a stock ``UNet2DConditionModel``, by the names of their modules."""
+"""The attention layers of a stock UNet, by the names of their modules.
+
+The layers of motion modules, which attend along time at one place of the frame, are none of them:
+they stay the model's own.
+"""
 
 from __future__ import annotations
 
 import re
 
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import Attention
 
 from grainspec.diagnostics import fail
@@ -14,9 +18,10 @@ _PLACE = re.compile(
     r"(?:(?P<side>down_blocks|up_blocks)\.(?P<block>\d+)|mid_block)"
     r"\.attentions\.\d+\.transformer_blocks\.\d+\.attn[12]"
 )
+_MOTION = ".motion_modules."
 
 
-def attention_layers(unet: UNet2DConditionModel) -> dict[str, AttentionLayer]:
+def attention_layers(unet: UNet2DConditionModel | UNetMotionModel) -> dict[str, AttentionLayer]:
     """Map the name of each attention module of a UNet to its layer.
 
     Levels are numbered from 0, the finest. Down block ``i`` is at level ``i``, the middle block at
@@ -30,7 +35,7 @@ def attention_layers(unet: UNet2DConditionModel) -> dict[str, AttentionLayer]:
     return {
         name: _layer(name, module, coarsest)
         for name, module in unet.named_modules()
-        if isinstance(module, Attention)
+        if isinstance(module, Attention) and _MOTION not in name
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline
+from torch import nn
 
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.backbones.families.sd_unet.target_words import can_encode
+from grainspec_runtime.backbones.unets.target_words import can_encode
 from grainspec_runtime.models.tokenize import token_spans
 from grainspec_runtime.pipelines.check_words import (
     check_can_isolate,
@@ -20,13 +21,12 @@ _NEEDED = ("unet", "scheduler", "tokenizer", "encode_prompt", "do_classifier_fre
 _COMPILE = "Compile the plan for this model, with its own tokenizer."
 
 
-def unet_of(pipe: DiffusionPipeline) -> UNet2DConditionModel:
-    """Return a pipeline's UNet; raises GrainError (G504) if a plan cannot be applied to it."""
+def unet_of(pipe: DiffusionPipeline, kind: type[nn.Module], cure: str) -> Any:
+    """Return a pipeline's UNet of a ``kind``.
+
+    Raises GrainError (G504), with ``cure``, if a plan cannot be applied to it.
+    """
     name = type(pipe).__name__
-    cure = (
-        "Use StableDiffusionPipeline, StableDiffusionXLPipeline, or their image-to-image or "
-        "ControlNet pipelines."
-    )
     # properties such as `do_classifier_free_guidance` have no value before the first call
     missing = [name for name in _NEEDED if not (hasattr(pipe, name) or hasattr(type(pipe), name))]
     if missing:
@@ -38,7 +38,7 @@ def unet_of(pipe: DiffusionPipeline) -> UNet2DConditionModel:
         )
         raise fail("G504", message, cure)
     unet = getattr(pipe.unet, "_orig_mod", pipe.unet)  # as torch.compile wraps it
-    if not isinstance(unet, UNet2DConditionModel):
+    if not isinstance(unet, kind):
         message = f"a plan cannot be applied to {name}: its denoiser is a {type(unet).__name__}"
         raise fail("G504", message, cure)
     return unet

@@ -1,4 +1,4 @@
-"""Check what a spec uses of a Stable Diffusion UNet, from configuration files. Free of torch."""
+"""Check what a spec uses of a UNet, from configuration files. Free of torch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from pathlib import Path
 
 from grainspec.diagnostics import fail
 from grainspec.model.spec import EditSpec
-from grainspec_runtime.backbones.families.sd_unet.configs import read_configs, text_width
-from grainspec_runtime.backbones.families.sd_unet.decoder import injected_layers
+from grainspec_runtime.backbones.unets.configs import read_configs, text_width
+from grainspec_runtime.backbones.unets.decoder import injected_layers
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
 
 
-def check_kinds(spec: EditSpec) -> None:
+def check_spec(spec: EditSpec, base: Path, model: ModelFolder, *, outlined: bool) -> None:
+    """Raise GrainError for a sampler, controls or injection that a UNet does not support.
+
+    ``outlined`` leaves out controls, which need their own networks.
+    """
+    _check_sampler(spec, model)
+    _check_kinds(spec)
+    if not outlined:
+        _check_controls(spec, base, model)
+    _check_inject(spec, model)
+
+
+def _check_kinds(spec: EditSpec) -> None:
     """Raise GrainError (G546) for a control that no ControlNet is for."""
     for control in spec.controls:
         if control.kind == "inpaint":
@@ -21,7 +33,7 @@ def check_kinds(spec: EditSpec) -> None:
             raise fail("G546", message, cure, control.span_of("kind") or control.span)
 
 
-def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
+def _check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
     """Raise GrainError if a control's annotator or ControlNet is missing or does not fit."""
     if not spec.controls:
         return
@@ -34,7 +46,7 @@ def check_controls(spec: EditSpec, base: Path, model: ModelFolder) -> None:
         check_net(control, base, spec.model, width)
 
 
-def check_sampler(spec: EditSpec, model: ModelFolder) -> None:
+def _check_sampler(spec: EditSpec, model: ModelFolder) -> None:
     """Raise GrainError (G504) for a sampler without the model's noise schedule.
 
     diffusers' DEIS cannot rescale a schedule to end in pure noise; it would follow another one.
@@ -46,7 +58,7 @@ def check_sampler(spec: EditSpec, model: ModelFolder) -> None:
         raise fail("G504", message, cure, spec.sampler.span_of("method") or spec.sampler.span)
 
 
-def check_inject(spec: EditSpec, model: ModelFolder) -> None:
+def _check_inject(spec: EditSpec, model: ModelFolder) -> None:
     """Raise GrainError (G404) if the UNet's decoder lacks a level that `inject` names."""
     if spec.inject:
         injected_layers(spec.inject, read_json(model.folder / "unet" / "config.json"))

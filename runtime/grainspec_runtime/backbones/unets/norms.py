@@ -1,4 +1,4 @@
-"""Group norms with statistics over the whole clip, in a stock ``UNet2DConditionModel``.
+"""Group norms with statistics over the whole clip, in a stock UNet.
 
 Video models derived from image models (Tune-A-Video, arXiv 2212.11565, and its successors, such as
 VideoGrain's code) share these statistics between frames, in the residual blocks and before the last
@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from grainspec.model.spec import DEMO, NormScope
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import NormScope
 
 
 def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
@@ -25,7 +26,7 @@ def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
     ('each', 'clip')
     """
     if asked == "auto":
-        return "each" if model == DEMO else "clip"
+        return "each" if is_demo_unet(model) else "clip"
     return asked
 
 
@@ -61,7 +62,7 @@ class ClipNorms:
     The number of frames is read whenever the UNet runs.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, clip: HasFrames) -> None:
+    def __init__(self, unet: UNet2DConditionModel | UNetMotionModel, clip: HasFrames) -> None:
         owners = [
             (module, name)
             for module in unet.modules()

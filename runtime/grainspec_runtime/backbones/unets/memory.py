@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 from grainspec.model.spec import Inject
-from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers, injected_layers
+from grainspec_runtime.backbones.unets.decoder import InjectedLayers, injected_layers
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.weights import weight_count
@@ -37,6 +37,8 @@ class UNetMemory:
     parts: Mapping[str, int]
     itemsize: int
     vae_itemsize: int
+    everywhere: bool = False
+    """Whether every level has layers of a transformer, not only those with attention."""
     vae_batch: int = VAE_BATCH
     half: str = "float16"
     released: tuple[str, ...] = ()
@@ -44,7 +46,7 @@ class UNetMemory:
     @classmethod
     def of_folder(
         cls, model: ModelFolder, weighted: Mapping[str, object], *, itemsize: int
-    ) -> UNetMemory:
+    ) -> Self:
         """Estimate before a model is loaded; weights that are not there yet count as 0."""
         folder = model.folder
         unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
@@ -144,7 +146,7 @@ class UNetMemory:
         rows, columns = height // self.pixels_per_latent, width // self.pixels_per_latent
         levels = []
         for channels, kind in zip(self._channels, self.unet["down_block_types"], strict=True):
-            levels.append((channels, rows * columns, "CrossAttn" in kind))
+            levels.append((channels, rows * columns, self.everywhere or "CrossAttn" in kind))
             rows, columns = (rows + 1) // 2, (columns + 1) // 2
         return levels
 

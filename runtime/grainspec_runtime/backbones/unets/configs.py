@@ -8,9 +8,10 @@ from typing import Any
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import Size
-from grainspec_runtime.backbones.families.sd_unet.distilled import refuse_distilled
-from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
-from grainspec_runtime.backbones.families.sd_unet.single_file import check_file, told_by
+from grainspec_runtime.backbones.unets.distilled import refuse_distilled
+from grainspec_runtime.backbones.unets.fit import check_fit
+from grainspec_runtime.backbones.unets.schedules import schedule_of
+from grainspec_runtime.backbones.unets.single_file import check_file
 from grainspec_runtime.models.config import number_in, numbers_in, read_json
 from grainspec_runtime.models.folder import ModelFolder
 
@@ -28,8 +29,8 @@ def read_configs(model: ModelFolder, parts: Iterable[str]) -> tuple[Configs, dic
         for part in parts
         if not part.startswith("tokenizer")
     }
-    scheduler = read_json(model.folder / "scheduler" / "scheduler_config.json", model.span)
-    return configs, {**scheduler, **told_by(model)}
+    place, told = schedule_of(model)
+    return configs, {**read_json(place / "scheduler_config.json", model.span), **told}
 
 
 def checked_configs(model: ModelFolder, parts: Iterable[str]) -> tuple[Configs, dict[str, Any]]:
@@ -101,10 +102,14 @@ def attended_levels(unet: Mapping[str, Any], model: str, span: Span | None) -> t
 
 _BLOCKS = {
     "CrossAttnDownBlock2D",
+    "CrossAttnDownBlockMotion",
     "CrossAttnUpBlock2D",
+    "CrossAttnUpBlockMotion",
     "DownBlock2D",
+    "DownBlockMotion",
     "UNetMidBlock2D",
     "UNetMidBlock2DCrossAttn",
     "UpBlock2D",
+    "UpBlockMotion",
     None,  # distilled models have no middle block
 }

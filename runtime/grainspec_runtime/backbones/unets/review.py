@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from grainspec.diagnostics import Diagnostic
-from grainspec_runtime.backbones.families.sd_unet.configs import checked_configs, text_width
-from grainspec_runtime.backbones.families.sd_unet.distilled import distilled_doubts, few_steps_hint
-from grainspec_runtime.backbones.families.sd_unet.single_file import file_doubts
+from grainspec_runtime.backbones.unets.configs import checked_configs, text_width
+from grainspec_runtime.backbones.unets.distilled import distilled_doubts, few_steps_hint
+from grainspec_runtime.backbones.unets.single_file import file_doubts
 from grainspec_runtime.models.additions import Lora
 from grainspec_runtime.models.claims import check_sizes
 from grainspec_runtime.models.folder import ModelFolder

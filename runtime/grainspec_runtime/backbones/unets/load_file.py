@@ -43,13 +43,13 @@ def parts_of_file(
     logging.set_verbosity_error()  # it warns about tensors that only training needs
     logging.disable_progress_bar()
     try:
-        pipe = _PIPELINES[model.pipeline].from_single_file(
+        pipe = _PIPELINES[model.saved_pipeline].from_single_file(
             str(file),
             config=str(model.folder),
             local_files_only=True,
             scheduler=scheduler,
             **tokenizers,
-            **_LEFT_OUT[model.pipeline],
+            **_LEFT_OUT[model.saved_pipeline],
         )
     finally:
         logging.set_verbosity(verbosity)

@@ -11,7 +11,7 @@ from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
 from grainspec.plan.backbone import Backbone
 from grainspec.words import CharSpan
-from grainspec_runtime.backbones.families.sd_unet.configs import (
+from grainspec_runtime.backbones.unets.configs import (
     DOWN_BLOCKS,
     attended_levels,
     checked_configs,
@@ -19,7 +19,7 @@ from grainspec_runtime.backbones.families.sd_unet.configs import (
     sizes,
     text_widths,
 )
-from grainspec_runtime.backbones.families.sd_unet.fit import check_prompt_lengths
+from grainspec_runtime.backbones.unets.fit import check_prompt_lengths
 from grainspec_runtime.models.additions import Embedding, add_words, new_word
 from grainspec_runtime.models.config import number_in, read_json
 from grainspec_runtime.models.folder import ModelFolder

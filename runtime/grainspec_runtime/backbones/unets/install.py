@@ -1,4 +1,4 @@
-"""Compute the attention of a stock ``UNet2DConditionModel`` in another way inside a block.
+"""Compute the attention of a stock UNet in another way inside a block.
 
 Dimensions: P passes, F frames, N tokens of a frame, C channels.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import Attention as Layer
 from torch import Tensor
 
 from grainspec.diagnostics import fail
-from grainspec_runtime.backbones.families.sd_unet.layers import attention_layers
-from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorms
-from grainspec_runtime.backbones.families.sd_unet.processors import check_processor, is_fused
+from grainspec_runtime.backbones.unets.layers import attention_layers
+from grainspec_runtime.backbones.unets.norms import ClipNorms
+from grainspec_runtime.backbones.unets.processors import check_processor, is_fused
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 
 
@@ -68,7 +68,7 @@ class Installation:
     Raises GrainError (G504) if the UNet has attention layers that a plan does not reach.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, attention: Attention) -> None:
+    def __init__(self, unet: UNet2DConditionModel | UNetMotionModel, attention: Attention) -> None:
         self._places: list[tuple[str, Layer, _PlannedProcessor]] = [
             (name, unet.get_submodule(name), _PlannedProcessor(attention, layer))
             for name, layer in attention_layers(unet).items()
@@ -102,7 +102,9 @@ class Installation:
         return self._norms.in_place() if self._attention.norm == "clip" else nullcontext()
 
 
-def installed(unet: UNet2DConditionModel, attention: Attention) -> AbstractContextManager[None]:
+def installed(
+    unet: UNet2DConditionModel | UNetMotionModel, attention: Attention
+) -> AbstractContextManager[None]:
     """Compute all attention of ``unet`` with ``attention`` inside the block.
 
     ``attention.norm`` sets the scope of group norms. At the end the UNet's own processors and norms

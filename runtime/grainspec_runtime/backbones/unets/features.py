@@ -1,4 +1,4 @@
-"""Features of a stock ``UNet2DConditionModel``'s decoder, stored in one pass and used in another.
+"""Features of a stock UNet's decoder, stored in one pass and used in another.
 
 Plug-and-Play (Tumanyan et al., CVPR 2023, arXiv 2211.12572) uses what a residual block adds to its
 input (the output of its second convolution), and the queries and keys of self-attention. Each of
@@ -14,11 +14,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers
+from grainspec_runtime.backbones.unets.decoder import InjectedLayers
 
 Mode = Literal["pass", "store", "replace"]
 
@@ -56,7 +56,9 @@ class _Place:
 class UNetFeatures:
     """The layers of a UNet whose features are stored, for one pass at a time."""
 
-    def __init__(self, unet: UNet2DConditionModel, layers: InjectedLayers) -> None:
+    def __init__(
+        self, unet: UNet2DConditionModel | UNetMotionModel, layers: InjectedLayers
+    ) -> None:
         self.residual = [
             _place(unet.get_submodule(name), "conv2") for name in sorted(layers.residual)
         ]
@@ -117,7 +119,9 @@ def _place(owner: nn.Module, name: str) -> _Place:
     return _Place(owner, name, _Tapped(getattr(owner, name)).train(owner.training))
 
 
-def _self_attentions(unet: UNet2DConditionModel, layers: InjectedLayers) -> list[Attention]:
+def _self_attentions(
+    unet: UNet2DConditionModel | UNetMotionModel, layers: InjectedLayers
+) -> list[Attention]:
     return [
         block.attn1
         for name in layers.attention

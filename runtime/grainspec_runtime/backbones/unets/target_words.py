@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grainspec_runtime.backbones.families.sd_unet.prompts import encode_prompt, isolate_phrases
+from grainspec_runtime.backbones.unets.prompts import encode_prompt, isolate_phrases
 from grainspec_runtime.pipelines.target_words import TargetWords, are_alike
 
 
