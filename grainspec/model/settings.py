@@ -97,6 +97,7 @@ ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal",
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
+BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
 Fit = Literal["crop", "pad"]
 TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
@@ -474,6 +475,13 @@ class Blend(Node):
         default=None,
         description="Distance over which the edit fades out around the edited regions, in source "
         "pixels or percent of the frame's shorter side; a hard edge by default.",
+    )
+
+    edges: BlendEdges = Field(
+        default="hard",
+        description="How pixels at the edges of tracked regions are blended: `hard`, or `soft`, by "
+        "how much of each pixel the tracker's model takes for the object, in place of `feather`. "
+        "Attention and latents are always hard.",
     )
 
     start: Percent = Field(
