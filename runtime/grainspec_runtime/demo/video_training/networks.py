@@ -20,7 +20,7 @@ SPACE = 4
 
 
 def build_vae(o: argparse.Namespace) -> AutoencoderKLWan:
-    """Build the VAE; the default has 4x downsampling, 16 latent channels and 2.5 M parameters.
+    """Build the VAE; the default has 4x downsampling, 16 latent channels and 2.6 M parameters.
 
     Its convolutions begin as those of an image VAE: see :func:`begin_with_frames`.
     """
@@ -67,7 +67,7 @@ def begin_with_frames(vae: AutoencoderKLWan) -> None:
 
 
 def build_transformer(o: argparse.Namespace) -> WanTransformer3DModel:
-    """Build the transformer; the default has 8 layers of width 256 and 9.1 M parameters.
+    """Build the transformer; the default has 8 layers of width 256 and 8.6 M parameters.
 
     Its rotary position embedding has as many places as the training clips are wide, or long.
     """
