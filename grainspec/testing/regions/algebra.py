@@ -31,7 +31,7 @@ def algebra(binding: Binding) -> None:
     named: list[Expression] = [Reference(name=region.name) for region in binding.spec.regions]
     operands = (*named[:1], *named[-1:], *_LOOSE)[:3] if len(named) > 1 else (*named, *_LOOSE)
     frames = binding.frames if binding.needs_all_frames else binding.frames[:2]
-    laws = [*_laws(*operands[:3]), *_in_time(*operands[:2], frames), *_of_rest(binding)]
+    laws = [*_laws(*operands[:3]), *_in_time(operands[0], operands[1], frames), *_of_rest(binding)]
     masks = binding.evaluated([side for _, *pair in laws for side in pair], frames)
     for law, left, right in laws:
         if left not in masks or right not in masks:
