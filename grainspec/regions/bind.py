@@ -42,6 +42,7 @@ from grainspec.regions.masks import open_masks
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 from grainspec.regions.smoothing import counted, smoothed
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.quality import qualities
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 
 
@@ -136,6 +137,8 @@ class _Binder:
         self.facts = facts = tracked.clip.facts
         self.frames = frames
         self.notes = MaskNotes()
+        for quality in qualities(tracked, frames):
+            self.notes.missing[quality.source] = {*quality.lost}
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []
