@@ -97,6 +97,7 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     found = check(track, spec(base))
     assert found["G361"] == "`right` is lost on frame 7"
     assert found["G360"] == "`right` is doubtful on frames 5..6"
+    assert "G315" not in found  # that `left` is empty on frame 7 is said by G361
     assert check(
         track, spec(base, more="keep right\ntracker colour { confidence 10% }")
     ).keys() <= {"G315"}
