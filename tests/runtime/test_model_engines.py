@@ -205,6 +205,19 @@ def test_a_mask_comes_back_from_the_session_on_its_pixels(
     assert abs(y - there_y) * cells / size[1] < 0.2
 
 
+@pytest.mark.parametrize("cells", [4, 16])
+def test_a_cell_of_a_mask_is_its_share_of_the_frame(cells: int) -> None:
+    """Not moved by half a cell at the edges, as it is if the corners' centres are aligned."""
+    logits = -torch.ones(cells, cells)
+    logits[: cells // 4] = logits[:, : cells // 4] = 1
+    inside = upscaled(logits, (120, 200)) > 0
+    expected = torch.zeros(200, 120, dtype=torch.bool)
+    expected[:50] = expected[:, :30] = True
+    # The corner between both is round.
+    assert torch.equal(inside[100:], expected[100:])
+    assert torch.equal(inside[:, 60:], expected[:, 60:])
+
+
 def test_a_mask_is_exactly_itself_on_its_frame(tracker: Any) -> None:
     given = corner_mask((97, 61))
     tracked = [thing(points(0, (5.0, 5.0)), name="other"), thing(mask(3, given))]
