@@ -68,7 +68,7 @@ class Case(ShownByRepr):
 
     def __post_init__(self) -> None:
         """Choose the profile that ``auto`` is for the backbone, as the compiler does."""
-        object.__setattr__(self, "spec", self.spec.for_noise(self.backbone.noise))
+        object.__setattr__(self, "spec", self.spec.for_profile(self.backbone.profile))
 
     @classmethod
     def of(

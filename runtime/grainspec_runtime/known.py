@@ -66,10 +66,21 @@ def known(
 
     ``embeddings`` and ``loras`` are those that it will be loaded with.
     """
-    folder, family = find_model(spec.model, base, spec.span_of("model"))
+    folder, family = _found(spec, base)
     warnings = tuple(family.review(folder, loras, spec.sampler))
     check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
+
+
+def _found(spec: EditSpec, base: Path, *, online: bool = True) -> tuple[ModelFolder, Family]:
+    return find_model(
+        spec.model,
+        base,
+        spec.span_of("model"),
+        motion_adapter=spec.motion_adapter,
+        motion_span=spec.span_of("motion_adapter"),
+        online=online,
+    )
 
 
 def outlined(spec: EditSpec, base: Path) -> Known | None:
@@ -77,9 +88,9 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
 
     ``grain check`` finds this function by the entry point in ``grainspec.models``.
     """
-    remote = is_remote(spec.model, base)
+    remote = is_remote(spec.model, base) or is_remote(spec.motion_adapter or ".", base)
     try:
-        folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+        folder, family = _found(spec, base, online=False)
         remote = remote or folder.assumed
         shipped = demo_model(spec.model) is not None
         warnings = () if shipped else tuple(family.review(folder, sampler=spec.sampler))

@@ -44,7 +44,7 @@ def test_demo_image_has_the_settings_of_demo() -> None:
     wanted = Attention().settled("demo")
     assert Attention().settled("demo-image") == Attention().settled("demo-motion") == wanted
     assert Attention().settled("demo-video") != wanted
-    assert spec_of("demo-image").for_noise("flow").attention.profile is None
+    assert spec_of("demo-image").for_profile("flow_matching").attention.profile is None
 
 
 def test_processes_are_known_without_the_model() -> None:

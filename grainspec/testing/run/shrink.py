@@ -104,7 +104,7 @@ def _blocks(trial: Trial) -> Iterator[Trial]:
     """A block, a prompt or the model less."""
     for name in ("context", "controls", "flow", "inject", "sampler", "blend", "attention"):
         yield from _default(trial, name)
-    for name in ("source", "negative", "model"):
+    for name in ("source", "negative", "motion_adapter", "model"):
         yield from _default(trial, name)
 
 

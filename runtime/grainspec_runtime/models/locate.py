@@ -16,6 +16,7 @@ from grainspec_runtime.models.claims import check_sizes
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import download_cure, is_remote, place_of
+from grainspec_runtime.models.motion_adapter import check_local_motion, find_motion_weights
 from grainspec_runtime.models.single_file import INDEX, locate_file
 from grainspec_runtime.models.weights import SUFFIX
 
@@ -104,6 +105,7 @@ def find_weights(
     Raises GrainError: G502 for a component without safetensors weights, G528 if a configuration
     claims more than the weights have.
     """
+    model = find_motion_weights(model, base)
     if model.file:
         return model
     folder = _place(model.name, base, [*_CONFIGURATION, *_weight_files(weighted)], model.span)
@@ -120,6 +122,7 @@ def check_local_weights(
 
     The arguments are those of :func:`find_weights`.
     """
+    check_local_motion(model, base)
     if not model.file and not is_remote(model.name, base):
         _require_weights(model.folder, sorted(set(weighted) & set(parts)), model.span)
 
