@@ -1,6 +1,6 @@
 """Train the demo video model from scratch: VAE, transformer and text encoder, phrases.
 
-    python -m grainspec_runtime.demo.video_training --out demo-video --compile
+    python -m grainspec_runtime.demo.video_training --out video-model --compile
 
 Each stage writes its result and is skipped if the result exists; VAE and transformer also resume
 from their last checkpoint. The result is a stock WanPipeline in diffusers' format, float16
@@ -8,7 +8,7 @@ safetensors, that ``from_pretrained`` loads.
 
 On several GPUs of one machine:
 
-    torchrun --nproc-per-node 4 -m grainspec_runtime.demo.video_training --out demo-video --compile
+    torchrun --nproc-per-node 4 -m grainspec_runtime.demo.video_training --out video-model --compile
 """
 
 from __future__ import annotations
