@@ -203,6 +203,10 @@ class BlendSettings(TypedDict, total=False):
     feather: str | None
     """Distance over which the edit fades out around the edited regions, in source pixels or
     percent of the frame's shorter side; a hard edge by default."""
+    edges: Literal["hard", "soft"]
+    """How pixels at the edges of tracked regions are blended: `hard`, or `soft`, by how much of
+    each pixel the tracker's model takes for the object, in place of `feather`. Attention and
+    latents are always hard."""
     start: float
     """Share of the sampling steps before the source's latents are first restored outside the
     edited regions: with 25% of 40 steps, the first 10 steps are not blended."""

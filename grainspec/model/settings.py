@@ -97,6 +97,7 @@ ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal",
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
+BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
 Fit = Literal["crop", "pad"]
 TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
@@ -267,7 +268,14 @@ class Modulation(Node):
 PROFILES = {
     "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
     "animatediff": Modulation(
-        cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1, frames="each"
+        cross=1,
+        self=0.3,
+        until=0.3,
+        decay=5,
+        phrases="isolated",
+        unbound=1,
+        frames="each",
+        norm="each",
     ),
     "demo": Modulation(
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
@@ -297,11 +305,12 @@ PROFILES = {
 """The settings of each profile.
 
 ``videograin`` has the constants of the VideoGrain paper's code. ``animatediff`` has them too, with
-attention within each frame, as motion modules were trained with. ``demo`` has settings tuned on the
-demo model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586). ``flow_matching`` has
-FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention modulation, which it does
-not have. A latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``;
-FlowAnchor has masks of latent frames, and does not say which of the clip's frames count.
+attention and norms of each frame alone, as motion modules were trained with. ``demo`` has settings
+tuned on the demo model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586).
+``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention
+modulation, which it does not have. A latent token stands for 16 x 16 pixels of several frames in
+both, hence ``resize any``; FlowAnchor has masks of latent frames, and does not say which of the
+clip's frames count.
 """
 
 
@@ -474,6 +483,13 @@ class Blend(Node):
         default=None,
         description="Distance over which the edit fades out around the edited regions, in source "
         "pixels or percent of the frame's shorter side; a hard edge by default.",
+    )
+
+    edges: BlendEdges = Field(
+        default="hard",
+        description="How pixels at the edges of tracked regions are blended: `hard`, or `soft`, by "
+        "how much of each pixel the tracker's model takes for the object, in place of `feather`. "
+        "Attention and latents are always hard.",
     )
 
     start: Percent = Field(

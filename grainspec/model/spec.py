@@ -271,8 +271,9 @@ class EditSpec(ShownByRepr, Node):
     video: Video = Field(description="The source clip.")
     model: ModelName = Field(
         default=DEMO,
-        description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
-        "checkpoint, or an embedded model: `demo`, `demo-image`, `demo-motion`, `demo-video`.",
+        description="A folder, a safetensors file or the hub id of a Stable Diffusion, "
+        "AnimateDiff or Wan checkpoint, or an embedded model: `demo`, `demo-image`, "
+        "`demo-motion`, `demo-video`.",
     )
     motion_adapter: AdapterName = Field(
         default="",

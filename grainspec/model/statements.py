@@ -33,8 +33,8 @@ STATEMENT_WORDS = tuple(
         (
             "model",
             "model NAME",
-            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion or Wan "
-            "checkpoint: see [model](#model)",
+            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion, "
+            "AnimateDiff or Wan checkpoint: see [model](#model)",
             "at most once",
             "no",
         ),

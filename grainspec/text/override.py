@@ -48,8 +48,8 @@ def override(spec: EditSpec, settings: str | Iterable[str]) -> EditSpec:
 
     NAME is ``target``, ``source``, ``negative``, ``model`` or ``motion_adapter``; a setting of a
     block, such as ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a
-    region, such as ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
-    quotes. A setting of a block that is off, such as ``flow``, turns it on.
+    region, such as ``left.weight`` or ``left.phrase``. Values are written as in the language, texts
+    with or without quotes. A setting of a block that is off, such as ``flow``, turns it on.
     Variants are not changed: choose one first. Raises GrainError (G2..) for values that cannot be
     read; :func:`grainspec.check` reports whether the new spec makes sense.
 

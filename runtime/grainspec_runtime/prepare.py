@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from grainspec.checking import checked
 from grainspec.cli.waiting import Waiting
 from grainspec.clip.crop import frame_numbers
@@ -17,8 +19,10 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, windows_of
 from grainspec.regions.bind import Bound
+from grainspec.regions.coverage import edit_coverage, soft_sources, without_soft_edges
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
+from grainspec_runtime.media.blend import Weights, faded
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.runs.tracked import UsedMasks
 from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
@@ -67,6 +71,14 @@ class Prepared:
         clip = f"{len(self.plan.frames)} frames of {self.plan.width}x{self.plan.height}"
         about = {"clip": self.spec.video.path, "size": clip, "model": self.spec.model}
         return about | {"target": self.spec.target}
+
+    def pixel_weights(self) -> Weights:
+        """How much of each pixel is the edit's, float32 ``[F, H, W]``, if pixels are blended."""
+        soft = self.spec.blend.edges == "soft"
+        if soft and self.tracked and soft_sources(self.spec, self.tracked.state):
+            coverage_FHW = edit_coverage(self.spec, self.bound, self.tracked.state)
+            return (coverage_FHW / 255).astype(np.float32)
+        return faded(self.bound.edits.bits_FHW != 0, self.feather)
 
     @property
     def feather(self) -> float:
@@ -157,9 +169,10 @@ def _prepare(
     assert result.bound is not None
     assert result.plan is not None
     assert isinstance(result.model, Known)
-    return Prepared(
-        spec, base, result.model, result.bound, result.plan, result.findings, variant, tracked
-    )
+    findings = result.findings
+    if no_effect := without_soft_edges(spec, tracked.state if tracked else None):
+        findings = (*findings, no_effect)
+    return Prepared(spec, base, result.model, result.bound, result.plan, findings, variant, tracked)
 
 
 def waiting_for_tracks() -> TrackOptions:

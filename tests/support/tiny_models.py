@@ -158,7 +158,9 @@ def tiny_adapter(*, frames: int = 6, silent: bool = False) -> MotionAdapter:
 
 def save_animatediff(folder: Path, kind: Any = AnimateDiffPipeline) -> Path:
     """The image model of two levels with motion modules for clips of up to 6 frames."""
-    image_model = StableDiffusionPipeline.from_pretrained(save_two_levels(folder.with_name(f"{folder.name} of images")))
+    image_model = StableDiffusionPipeline.from_pretrained(
+        save_two_levels(folder.with_name(f"{folder.name} of images"))
+    )
     parts = {
         name: part
         for name, part in image_model.components.items()

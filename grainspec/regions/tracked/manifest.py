@@ -65,7 +65,8 @@ class SourceRecord(_Record):
     """One ``track(…)`` or ``find(…)``, which several regions may use.
 
     ``key`` is the hash of its prompts, ``stated`` that of the statements about its engines. For a
-    ``find(…)``, ``finder`` is the engine that found its objects, and ``found`` are they.
+    ``find(…)``, ``finder`` is the engine that found its objects, and ``found`` are they. If the
+    engine says how much of each pixel its objects cover, ``soft`` is true.
     """
 
     key: _Hash
@@ -75,6 +76,7 @@ class SourceRecord(_Record):
     finder: EngineRecord | None = None
     found: Annotated[tuple[FoundRecord, ...], Field(max_length=MAX_OBJECTS)] = ()
     objects: Annotated[tuple[ObjectRecord, ...], Field(min_length=1, max_length=MAX_OBJECTS)]
+    soft: bool = False
     kept: Annotated[tuple[FrameNumber, ...], Field(max_length=MAX_FILES)] = ()
     """Frames whose images were repaired before this was tracked, and kept without its objects."""
 

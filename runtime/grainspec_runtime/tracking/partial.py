@@ -1,7 +1,8 @@
 """Frames that are tracked already, kept until all are: an interrupted command resumes with them.
 
 masks/tracked/.edit.tracking-<hash of the request>/
-  00000.png, …     the labels of one frame, in the engine's numbers, with its confidence
+  00000.png, …       the labels of one frame, in the engine's numbers, with its confidence
+  00000-soft.png, …  the coverage of its objects, one below the other, if the engine gives it
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from copy import copy
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -57,6 +59,12 @@ class PartialFrames(Mapping[int, TrackedFrame]):
             )
         if confidence.shape != (self._objects,) or int(frame.labels_HW.max()) > self._objects:
             raise ValueError(f"frame {frame.index} has other objects than the {self._objects}")
+        soft_KHW = frame.soft_KHW
+        if soft_KHW is not None:
+            if soft_KHW.shape != (self._objects, high, wide) or soft_KHW.dtype != np.uint8:
+                raise ValueError(f"frame {frame.index} has coverage of other objects or pixels")
+            with whole_file(self._soft(frame.index)) as partial:
+                Image.fromarray(soft_KHW.reshape(-1, wide)).save(partial, format="PNG")
         info = PngInfo()
         shown = np.nan_to_num(confidence).clip(0, 1)
         info.add_text(_TAG, json.dumps([round(float(value), 3) for value in shown]))
@@ -99,7 +107,20 @@ class PartialFrames(Mapping[int, TrackedFrame]):
             return None
         if not fits or confidence.shape != (self._objects,) or labels_HW.max() > self._objects:
             return None
-        return TrackedFrame(index, labels_HW, confidence)
+        return TrackedFrame(index, labels_HW, confidence, self._read_soft(index))
+
+    def _soft(self, index: int) -> Path:
+        return self.folder / f"{index:05}-soft.png"
+
+    def _read_soft(self, index: int) -> npt.NDArray[np.uint8] | None:
+        """The coverage of a finished frame, which was written before its labels."""
+        wide, high = self._size
+        try:
+            with open_image(self._soft(index)) as image:
+                soft_KHW = np.asarray(image).reshape(self._objects, high, wide)
+        except unreadable():
+            return None
+        return soft_KHW
 
 
 def _others(final: Path) -> list[Path]:

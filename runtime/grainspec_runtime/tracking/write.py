@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from grainspec.regions.tracked.alpha import ALPHA, alpha_name
 from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.labels import image_name, label_image, read_labels
 from grainspec.regions.tracked.manifest import (
@@ -31,7 +33,7 @@ from grainspec_runtime.tracking.numbering import Numbering, numbered
 from grainspec_runtime.tracking.request import Request
 from grainspec_runtime.whole_folder import whole_folder
 
-_OURS = re.compile(r"\d{5,}\.png|" + re.escape(MANIFEST))
+_OURS = re.compile(rf"\d{{5,}}\.png|{ALPHA}|" + re.escape(MANIFEST))
 _PACKAGES = (
     "grainspec",
     "numpy",
@@ -74,6 +76,7 @@ def write_masks(
     with whole_folder(state.folder, keeps=is_foreign, last=MANIFEST) as place:
         for index in range(len(request.clip.frames)):
             writer.write(place, frames[index])
+        writer.keep_alpha(place)
         manifest = writer.manifest(used, _covers(state, request, frames, kept))
         (place / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -94,6 +97,8 @@ class _Writer:
         self.images: list[str] = []
         self.confidence: list[npt.NDArray[np.float32]] = []
         self.pixels: list[npt.NDArray[np.int64]] = []
+        self.soft = True
+        """Whether every frame has the coverage of its objects."""
 
     def write(self, place: Path, frame: TrackedFrame) -> None:
         """Write one frame's image, or copy the one that was repaired."""
@@ -115,6 +120,19 @@ class _Writer:
         else:
             label_image(labels_HW).save(place / name, format="PNG")
             self.images.append(hashlib.sha256((place / name).read_bytes()).hexdigest())
+        self.soft = self.soft and frame.soft_KHW is not None
+        if self.soft and frame.soft_KHW is not None:
+            for number, coverage_HW in zip(numbers, frame.soft_KHW, strict=True):
+                path = place / alpha_name(number, source_frame)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(coverage_HW).save(path, format="PNG")
+
+    def keep_alpha(self, place: Path) -> None:
+        """Copy the coverage of the objects that are kept."""
+        for record in self.kept.records:
+            for number in record.numbers if record.soft else ():
+                folder = PurePath(ALPHA, str(number))
+                shutil.copytree(self.state.folder / folder, place / folder)
 
     def _with_kept(self, labels_HW: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
         """Labels below the pixels of the objects that are kept."""
@@ -162,6 +180,7 @@ class _Writer:
             finder=used.finder if source.kind == "find" else None,
             found=request.found.get(source, ()),
             objects=tuple(objects),
+            soft=self.soft,
             kept=self.kept.repaired if source in self.numbering.new else (),
         )
 

@@ -9,7 +9,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
@@ -19,6 +19,7 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.unets.check_pipeline import check_words
 from grainspec_runtime.backbones.unets.install import Installation
+from grainspec_runtime.backbones.unets.norms import norm_scope
 from grainspec_runtime.backbones.unets.target_words import UNetWords
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.pipelines.calls import around_calls, is_followed
@@ -34,21 +35,17 @@ def applied(
     unet: nn.Module,
     calls: type[UNetCalls],
     *,
-    norm: Literal["each", "clip"],
     backend: str,
     trust_embeds: bool,
 ) -> Iterator[FoldedAttention]:
-    """Apply a plan to a pipeline whose calls of ``unet`` are of the kind ``calls``.
-
-    ``norm`` is the scope of group norm statistics.
-    """
+    """Apply a plan to a pipeline whose calls of ``unet`` are of the kind ``calls``."""
     check_words(plan, pipe)
     kind_of_timesteps(pipe.scheduler)
     attention = FoldedAttention(
         len(plan.frames),
         plan=plan,
         scope=plan.attention.frames,
-        norm=norm,
+        norm=norm_scope(plan.attention.norm, plan.backbone),
         backend=backend,
         device=_device_of(pipe),
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -198,10 +198,6 @@ class UNetCheckpoint(ABC):
     ) -> Tensor:
         """Run the UNet on ``frames`` of the clip: float32 ``[P * F, c, h, w]``."""
 
-    def norm(self, settings: Modulation) -> Literal["each", "clip"]:
-        """Return the scope of group norm statistics."""
-        return norm_scope(settings.norm, self.name)
-
     def guidance_at(self, sampler: Sampler, t: float) -> float:
         """Return the sampler's scale of guidance, at every timestep."""
         return sampler.guidance
@@ -222,7 +218,7 @@ class UNetCheckpoint(ABC):
             frames,
             plan=plan,
             scope=settings.frames,
-            norm=self.norm(settings),
+            norm=norm_scope(settings.norm, self.name),
             backend=backend,
             device=self.device,
             paths=paths,
@@ -236,7 +232,7 @@ class UNetCheckpoint(ABC):
 
     def pass_facts(self, settings: Modulation) -> dict[str, Any]:
         """Return which frames attend to which, and the scope of group norm statistics."""
-        return {"scope": settings.frames, "norm": self.norm(settings)}
+        return {"scope": settings.frames, "norm": norm_scope(settings.norm, self.name)}
 
     def source_features(self, inject: Inject) -> UNetFeatures:
         """Return the layers at which ``inject`` replaces features by the source clip's."""

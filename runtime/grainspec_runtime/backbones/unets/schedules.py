@@ -13,9 +13,12 @@ _ANIMATEDIFF = {
     "beta_end": 0.012,
     "beta_schedule": "linear",
     "trained_betas": None,
+    "steps_offset": 1,
+    "set_alpha_to_one": True,
 }
-"""The noise that AnimateDiff's adapters were trained with. Its levels are not those of the image
-model, whose ``beta_schedule`` is ``scaled_linear``; an adapter's configuration does not say so."""
+"""The schedule that AnimateDiff's adapters were trained and published with. Its noise levels are
+not those of the image model, whose ``beta_schedule`` is ``scaled_linear``; an adapter's
+configuration does not say so."""
 
 
 def schedule_of(model: ModelFolder) -> tuple[Path, dict[str, Any]]:

@@ -14,14 +14,16 @@ from pathlib import Path
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from torch import nn
 
+from grainspec_runtime.demo.training.networks import build_scheduler
 from grainspec_runtime.models.locate import DEMO_FOLDER
+from grainspec_runtime.models.motion_unet import with_motion
 
 LAYERS = (1, 1, 0)
 """Temporal transformer layers of each level, from the finest. A layer costs 20 times the square of
 the level's channels, so one at the coarsest level costs as much as nine at the finest; there its
 modules are projections around a norm over the clip."""
-HEADS = (2, 4, 6)
-"""Heads of each level, as the image model's own attention has them."""
+_HEAD = 32
+"""Channels of a head, as in the image model's own attention."""
 
 
 def demo_unet() -> UNet2DConditionModel:
@@ -32,21 +34,19 @@ def demo_unet() -> UNet2DConditionModel:
 
 
 def build_adapter(
-    unet: UNet2DConditionModel,
-    frames: int,
-    layers: Sequence[int] = LAYERS,
-    heads: Sequence[int] = HEADS,
+    unet: UNet2DConditionModel, frames: int, layers: Sequence[int] = LAYERS
 ) -> MotionAdapter:
     """Build an adapter for clips of at most ``frames`` frames that changes nothing yet.
 
     The default has 1.6 M parameters: 3.2 MB in float16. Its last projections are zero, as
     AnimateDiff's are at the start of training, so that the model is the image model.
     """
+    channels = tuple(unet.config.block_out_channels)
     adapter = MotionAdapter(
-        block_out_channels=tuple(unet.config.block_out_channels),
+        block_out_channels=channels,
         motion_layers_per_block=unet.config.layers_per_block,
         motion_transformer_layers_per_block=tuple(layers),
-        motion_num_attention_heads=tuple(heads),
+        motion_num_attention_heads=tuple(count // _HEAD for count in channels),
         motion_norm_num_groups=unet.config.norm_num_groups,
         motion_max_seq_length=frames,
         use_motion_mid_block=False,
@@ -65,7 +65,7 @@ def silence(adapter: nn.Module) -> None:
 
 def with_adapter(unet: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionModel:
     """Return a UNet with the very modules of an adapter, which are all that can be trained."""
-    model = UNetMotionModel.from_unet2d(unet, adapter).eval().requires_grad_(False)
+    model = with_motion(unet, adapter).eval().requires_grad_(False)
     for block, motion in _blocks(model, adapter):
         block.motion_modules = motion.motion_modules.requires_grad_(True)
     return model
@@ -84,13 +84,16 @@ def _blocks(
 def save_adapter(adapter: MotionAdapter, folder: Path) -> int:
     """Save an adapter in diffusers' format, float16; return the size of its weights in bytes.
 
-    The folder is written whole: a later file cannot be missing.
+    Beside it lies the configuration of the noise that it was trained with, the image model's. The
+    folder is written whole.
     """
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     halves = MotionAdapter.from_config(adapter.config)
     halves.load_state_dict(adapter.state_dict())
-    halves.half().save_pretrained(partial)
+    nn.Module.half(halves)
+    halves.save_pretrained(partial)
+    build_scheduler().save_pretrained(partial)
     config = partial / "config.json"
     facts = json.loads(config.read_text())
     facts.pop("_name_or_path", None)

@@ -26,15 +26,7 @@ def plan_applied(
 ) -> AbstractContextManager[FoldedAttention]:
     """Apply a plan to an AnimateDiff pipeline; see :func:`grainspec_runtime.plan_applied`."""
     unet = unet_of(pipe, UNetMotionModel, _PIPELINES)
-    return applied(
-        plan,
-        pipe,
-        unet,
-        _ClipCalls,
-        norm="clip" if plan.attention.norm == "clip" else "each",
-        backend=backend,
-        trust_embeds=trust_embeds,
-    )
+    return applied(plan, pipe, unet, _ClipCalls, backend=backend, trust_embeds=trust_embeds)
 
 
 class _ClipCalls(UNetCalls):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -54,13 +54,6 @@ class AnimateDiff(UNetCheckpoint):
         clips_PcFhw = x.unflatten(0, (-1, count)).transpose(1, 2)
         output: Tensor = self.unet(clips_PcFhw, t, **inputs, **residuals, return_dict=False)[0]
         return output.transpose(1, 2).flatten(0, 1).float()
-
-    def norm(self, settings: Modulation) -> Literal["each", "clip"]:
-        """Return the scope of group norm statistics; motion modules were trained with each frame's.
-
-        The norms of motion modules themselves are always over the clip.
-        """
-        return "clip" if settings.norm == "clip" else "each"
 
     def pass_facts(self, settings: Modulation) -> dict[str, Any]:
         """Return which frames attend to which, the scope of norms, and the adapter's files."""

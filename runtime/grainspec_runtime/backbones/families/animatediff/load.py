@@ -6,18 +6,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import torch
-from diffusers import (
-    AnimateDiffPipeline,
-    MotionAdapter,
-    UNet2DConditionModel,
-    UNetMotionModel,
-)
+from diffusers import AnimateDiffPipeline, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
 from grainspec_runtime.backbones.components import load_component
 from grainspec_runtime.backbones.families.animatediff.checkpoint import AnimateDiff
 from grainspec_runtime.backbones.unets.load import load_pipeline
 from grainspec_runtime.models.folder import AddedMotion, ModelFolder
+from grainspec_runtime.models.motion_unet import with_motion
 from grainspec_runtime.models.options import LoadOptions
 
 
@@ -51,7 +46,6 @@ def load(
 def _pipeline(parts: dict[str, Any], motion: AddedMotion | None) -> AnimateDiffPipeline:
     """Assemble the stock pipeline; a motion adapter's layers become the UNet's own."""
     if motion is not None:
-        adapter = load_component(MotionAdapter, motion.folder).to(torch.float32)
-        unet = parts["unet"].to(torch.float32)
-        parts = {**parts, "unet": UNetMotionModel.from_unet2d(unet, adapter)}
+        adapter = load_component(MotionAdapter, motion.folder)
+        parts = {**parts, "unet": with_motion(parts["unet"], adapter)}
     return AnimateDiffPipeline(**parts, motion_adapter=None)

@@ -14,7 +14,6 @@ from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.unets.apply import UNetCalls, applied
 from grainspec_runtime.backbones.unets.check_pipeline import unet_of
-from grainspec_runtime.backbones.unets.norms import norm_scope
 from grainspec_runtime.modulation.folded import FoldedAttention
 
 _PIPELINES = (
@@ -28,10 +27,7 @@ def plan_applied(
 ) -> AbstractContextManager[FoldedAttention]:
     """Apply a plan to a pipeline with an image UNet; see :func:`grainspec_runtime.plan_applied`."""
     unet = unet_of(pipe, UNet2DConditionModel, _PIPELINES)
-    norm = norm_scope(plan.attention.norm, plan.backbone)
-    return applied(
-        plan, pipe, unet, _ImageCalls, norm=norm, backend=backend, trust_embeds=trust_embeds
-    )
+    return applied(plan, pipe, unet, _ImageCalls, backend=backend, trust_embeds=trust_embeds)
 
 
 class _ImageCalls(UNetCalls):
