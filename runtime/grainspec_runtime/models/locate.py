@@ -58,9 +58,9 @@ def locate(model: str, base: Path, *, span: Span | None = None, online: bool = T
     return ModelFolder(model, place, read_json(place / INDEX, span), span)
 
 
-def embedded_adapter(model: str) -> Path | None:
-    """Return the folder of the motion adapter that a model's name implies; None for no adapter."""
-    return _ADDED["demo-motion"][0] if demo_model(model) == "demo-motion" else None
+def embedded_adapter(model: str) -> str:
+    """Return the folder of the motion adapter that a model's name implies; empty for none."""
+    return str(_ADDED["demo-motion"][0]) if demo_model(model) == "demo-motion" else ""
 
 
 def _embedded(demo: DemoModel, span: Span | None) -> Path:
