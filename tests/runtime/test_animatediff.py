@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    AnimateDiffControlNetPipeline,
     AnimateDiffPipeline,
     AnimateDiffVideoToVideoPipeline,
     ControlNetModel,
@@ -311,28 +312,43 @@ def test_strength_zero_leaves_a_pipeline_as_it_is(pipe: Any, folders: Folders) -
     np.testing.assert_allclose(applied, call(pipe, plan), atol=1e-4)
 
 
-def test_a_plan_is_followed_from_clip_to_clip(pipe: Any, folders: Folders) -> None:
+def test_a_plan_is_followed_from_clip_to_clip(pipe: Any, folders: Folders, tmp_path: Path) -> None:
     plan = plan_for(folders.moving)
     other = AnimateDiffVideoToVideoPipeline.from_pipe(pipe)
     other.set_progress_bar_config(disable=True)
     clip = [Image.new("RGB", (SIZE, SIZE), (60 * n, 90, 30)) for n in range(FRAMES)]
-    arguments = {"video": clip, "strength": 1.0, "enforce_inference_steps": True}
-    del (given := {**arguments})["enforce_inference_steps"]
 
     def run(**more: Any) -> np.ndarray[Any, Any]:
-        made = other(
-            prompt=plan.target,
-            width=SIZE,
-            height=SIZE,
-            num_inference_steps=2,
-            generator=torch.Generator().manual_seed(0),
-            output_type="np",
-            **{**given, **more},
-        )
-        return np.asarray(made.frames[0])
+        arguments = {
+            "prompt": plan.target,
+            "video": clip,
+            "width": SIZE,
+            "height": SIZE,
+            "num_inference_steps": 2,
+            "strength": 1.0,
+            "generator": torch.Generator().manual_seed(0),
+            "output_type": "np",
+            **more,
+        }
+        return np.asarray(other(**arguments).frames[0])
 
     before = run()
     with plan_applied(plan, other):
         assert not np.array_equal(run(), before)
         with pytest.raises(GrainError, match="or a `video` of 3"):
             run(video=clip[:2])
+    other.save_pretrained(tmp_path)  # the same components, under another name
+    assert find_model(str(tmp_path), Path())[1].name == "AnimateDiff"
+
+
+def test_controlnets_of_a_pipeline_leave_the_plan_in_place(pipe: Any, folders: Folders) -> None:
+    plan = plan_for(folders.moving)
+    torch.manual_seed(2)
+    net = ControlNetModel.from_unet(loaded(folders.image).unet)
+    other = AnimateDiffControlNetPipeline.from_pipe(pipe, controlnet=net)
+    other.set_progress_bar_config(disable=True)
+    shown = [Image.new("RGB", (SIZE, SIZE), (90, 60 * n, 30)) for n in range(FRAMES)]
+    before = call(other, plan, conditioning_frames=shown)
+    with plan_applied(plan, other):
+        assert not np.array_equal(call(other, plan, conditioning_frames=shown), before)
+    assert np.array_equal(call(other, plan, conditioning_frames=shown), before)
