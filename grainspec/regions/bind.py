@@ -45,6 +45,7 @@ from grainspec.regions.polarity import explained, inversion, inverted_masks, sur
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 from grainspec.regions.smoothing import counted, smoothed
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.quality import qualities
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 
 
@@ -139,6 +140,8 @@ class _Binder:
         self.facts = facts = tracked.clip.facts
         self.frames = frames
         self.notes = MaskNotes()
+        for quality in qualities(tracked, frames):
+            self.notes.missing[quality.source] = {*quality.lost}
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
         self.dtype = bits_dtype(max(1, len(spec.regions)))
         self.not_rest: list[str] = []

@@ -97,6 +97,7 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     found = check(track, spec(base))
     assert found["G361"] == "`right` is lost on frame 7"
     assert found["G360"] == "`right` is doubtful on frames 5..6"
+    assert "G315" not in found  # that `left` is empty on frame 7 is said by G361
     assert check(
         track, spec(base, more="keep right\ntracker colour { confidence 10% }")
     ).keys() <= {"G315"}
@@ -223,3 +224,16 @@ def test_python_tracks_too(base: Path, engines: Engines) -> None:
     assert prepared.tracked.state.status == "fresh"
     assert "G360" in {finding.code for finding in prepared.warnings}
     assert prepare(spec_of(base, BOTH, more="keep right"), base).plan == prepared.plan
+
+
+def test_what_cannot_be_repeated(track: Grain, base: Path) -> None:
+    said = track("run", "--again", base / "clip")
+    assert (said.code, "G317" in said.err) == (1, True)
+    said = track("run", "--again", base / "clip", "--variant", "pig")
+    assert (said.code, "name the folder of the variant's run" in said.err) == (2, True)
+    for name in ("pig", "husky"):
+        (base / "runs" / name).mkdir(parents=True)
+        (base / "runs" / name / "run.json").write_text("{}")
+    said = track("run", "--again", base / "runs")
+    assert f"Name one of them: `{base}/runs/husky` or `{base}/runs/pig`" in said.err
+    assert "is not a valid manifest" in track("run", "--again", base / "runs" / "pig").err
