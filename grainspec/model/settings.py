@@ -23,6 +23,7 @@ from pydantic import (
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
@@ -30,9 +31,6 @@ from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
-
-DEMO = "demo"
-"""The name of the embedded model."""
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -99,8 +97,12 @@ ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal",
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
+BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
 Fit = Literal["crop", "pad"]
+TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
+FinderEngine = Literal["grounding_dino", "owlv2", "sam3"]
+_EngineWeights = Annotated[ModelName | None, InText(absent="the engine's default checkpoint")]
 
 
 class Size(Node):
@@ -155,6 +157,37 @@ class Video(Node):
         if crop is not None and crop.keyframes[0].frame is not None:
             raise ValueError("`crop` cannot move: give one box without `@ frame`")
         return crop
+
+
+class Tracking(Node):
+    """What follows the objects of ``track(…)`` and ``find(…)`` through the clip."""
+
+    engine: Annotated[TrackerEngine, HEAD] = Field(
+        default="colour",
+        description="`colour` (by colour, texture and motion; needs no weights), or a model: "
+        "`sam2` (SAM 2.1), `edgetam` (EdgeTAM) or `sam3` (SAM 3).",
+    )
+    weights: _EngineWeights = Field(
+        default=None, description="A folder or hub id of the engine's weights; `colour` has none."
+    )
+    confidence: Percent = Field(
+        default=0.5,
+        description="The confidence below which a tracked frame is doubtful: `grain check` warns "
+        "of it, `grain show` marks it.",
+    )
+
+
+class Finding(Node):
+    """What finds the objects that the words of ``find(…)`` name."""
+
+    engine: Annotated[FinderEngine, HEAD] = Field(
+        default="grounding_dino",
+        description="The model: `grounding_dino` (GroundingDINO), `owlv2` (OWLv2) or `sam3` "
+        "(SAM 3).",
+    )
+    weights: _EngineWeights = Field(
+        default=None, description="A folder or hub id of the engine's weights."
+    )
 
 
 class Modulation(Node):
@@ -303,7 +336,7 @@ class Profiled(Node):
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
-            profile = "demo" if model == DEMO else "videograin"
+            profile = "demo" if is_demo_unet(model) else "videograin"
         return PROFILES[profile].replaced({}, **settings)
 
 
@@ -450,6 +483,13 @@ class Blend(Node):
         default=None,
         description="Distance over which the edit fades out around the edited regions, in source "
         "pixels or percent of the frame's shorter side; a hard edge by default.",
+    )
+
+    edges: BlendEdges = Field(
+        default="hard",
+        description="How pixels at the edges of tracked regions are blended: `hard`, or `soft`, by "
+        "how much of each pixel the tracker's model takes for the object, in place of `feather`. "
+        "Attention and latents are always hard.",
     )
 
     start: Percent = Field(

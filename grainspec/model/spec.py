@@ -18,11 +18,11 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import DEMO, is_demo_unet
 from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.settings import (
-    DEMO,
     MAX_LEVEL,
     PROFILES,
     AdapterName,
@@ -31,6 +31,7 @@ from grainspec.model.settings import (
     Context,
     Control,
     ControlKind,
+    Finding,
     Flow,
     FlowMethod,
     FrameScope,
@@ -44,6 +45,7 @@ from grainspec.model.settings import (
     Sampler,
     SamplerMethod,
     Size,
+    Tracking,
     Video,
     given,
 )
@@ -71,6 +73,7 @@ __all__ = [
     "ControlKind",
     "Edit",
     "EditSpec",
+    "Finding",
     "Flow",
     "FlowMethod",
     "FrameRange",
@@ -90,6 +93,7 @@ __all__ = [
     "SamplerMethod",
     "Size",
     "Statement",
+    "Tracking",
     "Variant",
     "Video",
     "Without",
@@ -268,7 +272,8 @@ class EditSpec(ShownByRepr, Node):
     model: ModelName = Field(
         default=DEMO,
         description="A folder, a safetensors file or the hub id of a Stable Diffusion, "
-        "AnimateDiff or Wan checkpoint, or `demo` for the embedded model.",
+        "AnimateDiff or Wan checkpoint, or an embedded model: `demo`, `demo-image`, "
+        "`demo-motion`, `demo-video`.",
     )
     motion_adapter: AdapterName = Field(
         default="",
@@ -283,6 +288,13 @@ class EditSpec(ShownByRepr, Node):
     )
     negative: Text = Field(default="", description="What the edited clip must not show.")
     regions: tuple[Region, ...] = Field(default=(), description="The named regions.")
+    tracker: Tracking | None = Field(
+        default=None,
+        description="What follows tracked objects; null for the engine without weights.",
+    )
+    finder: Finding | None = Field(
+        default=None, description="What finds objects by words; null for the default engine."
+    )
     edits: tuple[Statement, ...] = Field(
         default=(), description="The statements about regions: `edit`, `add`, `keep` and `free`."
     )
@@ -315,15 +327,24 @@ class EditSpec(ShownByRepr, Node):
         return version
 
     _folder: Path | None = PrivateAttr(default=None)
+    _file: str = PrivateAttr(default="")
 
     @property
     def folder(self) -> Path | None:
         """The folder of the file that it was read from; relative paths start there."""
         return self._folder
 
-    def in_folder(self, folder: Path) -> EditSpec:
-        """Return this spec after storing the folder of its file."""
-        self._folder = folder
+    @property
+    def file(self) -> str:
+        """The name of the file that it was read from, such as ``edit.grain``; empty if of none.
+
+        Its tracked masks are in a folder of this name.
+        """
+        return self._file
+
+    def in_folder(self, folder: Path, file: str = "") -> EditSpec:
+        """Return this spec after storing the folder and the name of its file."""
+        self._folder, self._file = folder, file
         return self
 
     def __repr__(self) -> str:
@@ -370,7 +391,7 @@ class EditSpec(ShownByRepr, Node):
         Attention(profile='flow_matching')
         """
         auto = self.attention.profile in {None, "auto"}
-        if profile is None or not auto or self.model == DEMO:
+        if profile is None or not auto or is_demo_unet(self.model):
             return self
         attention = self.attention.replaced({}, profile=profile)
         return self.replaced({}, attention=attention)
@@ -465,6 +486,8 @@ class Block(NamedTuple):
 
 BLOCKS = {
     "video": Block(Video, "video"),
+    "tracker": Block(Tracking, "tracker"),
+    "finder": Block(Finding, "finder"),
     "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),

@@ -55,6 +55,16 @@ STATEMENT_WORDS = tuple(
             "yes",
         ),
         ("negative", 'negative "…"', "what the edited clip must not show", "at most once", "yes"),
+        (
+            "tracker",
+            "tracker ENGINE { … }",
+            "what follows [objects from clicks](#regions-from-clicks-and-words)",
+        ),
+        (
+            "finder",
+            "finder ENGINE { … }",
+            "what finds [objects by words](#regions-from-clicks-and-words)",
+        ),
         ("region", "region NAME = …", "a [region](#regions), by name", "any number", "no"),
         (
             "edit",

@@ -14,8 +14,10 @@ from grainspec.model.expressions import (
     Intersection,
     MaskFiles,
     Reference,
+    Smoothed,
     Union,
 )
+from grainspec.regions.smoothing import neighbours
 
 
 @dataclass
@@ -54,6 +56,8 @@ def _absent(
         return named.get(expression.name, frozenset())
     if isinstance(expression, Grown):
         return of(expression.of)
+    if isinstance(expression, Smoothed):
+        return _mostly(of(expression.of), sorted(frames), expression.frames)
     if isinstance(expression, Difference):
         return of(expression.items[0])
     if isinstance(expression, Union):
@@ -61,3 +65,15 @@ def _absent(
     if isinstance(expression, Intersection):
         return frozenset().union(*map(of, expression.items))
     return frozenset()
+
+
+def _mostly(absent: Set[int], frames: Sequence[int], window: int) -> Set[int]:
+    """The frames around which a region is empty on so many frames that smoothing leaves nothing."""
+    empty = [frame in absent for frame in frames]
+    result = set()
+    for index, frame in enumerate(frames):
+        near = neighbours(index, len(frames), window)
+        count = sum(empty[near.start : near.stop])
+        if 2 * count > len(near) or (2 * count == len(near) and empty[index]):
+            result.add(frame)
+    return result

@@ -21,12 +21,15 @@ from grainspec.model.expressions import (
     Difference,
     During,
     Expression,
+    Find,
     Grown,
     Intersection,
     MaskFiles,
     Polygon,
     Reference,
     Rest,
+    Smoothed,
+    Track,
     children,
     references,
     uses_rest,
@@ -40,6 +43,9 @@ from grainspec.regions.masks import open_masks
 from grainspec.regions.parts import covered
 from grainspec.regions.polarity import explained, inversion, inverted_masks, surrounds
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
+from grainspec.regions.smoothing import counted, smoothed
+from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.state import TrackedState, tracked_state
 
 
 class Bound:
@@ -88,7 +94,8 @@ def bind_regions(
 
     Relative paths start at ``base``. ``default_size`` is the size if the spec gives none, as in
     :func:`grainspec.clip.crop.frame_crop`. Raises GrainError with all errors of masks and regions;
-    the result has the warnings.
+    the result has the warnings. Regions from clicks and words need their tracked masks: G354 if
+    they are missing or stale.
     """
     video = spec.video
     facts = probe(
@@ -102,22 +109,34 @@ def bind_regions(
         message = f"the spec has {len(spec.regions)} regions, more than the {MAX_REGIONS} allowed"
         raise fail("G203", message, "Remove or join regions.")
     crop = frame_crop(video, facts, default_size)
-    binder = _Binder(spec, base, facts, crop, frames)
+    tracked = tracked_state(spec, base, facts)
+    if not tracked.usable:
+        raise _untracked(tracked)
+    binder = _Binder(tracked, crop, frames)
     regions = binder.bind_all()
     whole = whole_frame(crop, facts)
     uncropped = None
     if whole is not None:
-        uncropped = Uncropped(whole, _Binder(spec, base, facts, whole, frames).bind_all())
+        uncropped = Uncropped(whole, _Binder(tracked, whole, frames).bind_all())
     return Bound(spec, facts, crop, regions, uncropped, binder.notes)
 
 
+def _untracked(tracked: TrackedState) -> GrainError:
+    """The error about a spec whose tracked masks are missing or stale."""
+    concerned = tracked.reasons[0].regions
+    sources = (source for source, names in tracked.sources.items() if {*names} & {*concerned})
+    span = next((source.span for source in sources), None)
+    again = "again " if tracked.status == "stale" else ""
+    cure = f"Make their masks {again}with `grain track {tracked.clip.spec.file or 'SPEC'}`."
+    return fail("G354", tracked.why, cure, span)
+
+
 class _Binder:
-    def __init__(
-        self, spec: EditSpec, base: Path, facts: ClipFacts, crop: FrameCrop, frames: Sequence[int]
-    ) -> None:
-        self.spec = spec
-        self.base = base
-        self.facts = facts
+    def __init__(self, tracked: TrackedState, crop: FrameCrop, frames: Sequence[int]) -> None:
+        self.tracked = tracked
+        self.spec = spec = tracked.clip.spec
+        self.base = tracked.clip.base
+        self.facts = facts = tracked.clip.facts
         self.frames = frames
         self.notes = MaskNotes()
         self.index = {region.name: i for i, region in enumerate(spec.regions)}
@@ -199,8 +218,12 @@ class _Binder:
             return self._masks(expression, at)
         if isinstance(expression, Box | Polygon):
             return self._shape(expression, at)
+        if isinstance(expression, Track | Find):
+            return self._tracked(expression, at)
         if isinstance(expression, Grown):
             return self._grown(expression, at)
+        if isinstance(expression, Smoothed):
+            return self._smoothed(expression, at)
         if isinstance(expression, During):
             during = [i for i, index in enumerate(at) if self.frames[index] in expression.frames]
             result = np.zeros(shape, np.bool_)
@@ -245,6 +268,13 @@ class _Binder:
             result[number] = np.asarray(self.wider.mask(image, source.resize)) >= 128
         return result
 
+    def _tracked(self, source: Track | Find, at: Sequence[int]) -> Mask:
+        result = np.empty((len(at), *self.shape[1:]), np.bool_)
+        images = tracked_masks(self.tracked, source, [self.frames[i] for i in at])
+        for number, image in enumerate(images):
+            result[number] = np.asarray(self.wider.mask(image, "nearest")) >= 128
+        return result
+
     def _shape(self, shape: Box | Polygon, at: Sequence[int]) -> Mask:
         """The pixels whose centres lie in a shape; its keyframes are interpolated."""
         size = self.facts.width, self.facts.height
@@ -266,6 +296,15 @@ class _Binder:
         return grow(
             self._evaluate(expression.of, at), radius if expression.kind == "grow" else -radius
         )
+
+    def _smoothed(self, expression: Smoothed, at: Sequence[int]) -> Mask:
+        """A region by majority over the frames around each, of those that the spec uses."""
+        known = counted(at, len(self.frames), expression.frames)
+        inner = self._evaluate(expression.of, known)
+        result = np.empty((len(at), *self.shape[1:]), np.bool_)
+        for number, mask in enumerate(smoothed(inner, known, at, expression.frames)):
+            result[number] = mask
+        return result
 
     def _radius(self, expression: Grown) -> float:
         """How far a region grows or shrinks, in pixels of the crop."""

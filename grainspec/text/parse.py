@@ -35,7 +35,8 @@ from grainspec.text.foreign import VALUES_OF_OTHERS
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
-from grainspec.text.regions import RegionReader, token_of
+from grainspec.text.records import token_of
+from grainspec.text.regions import RegionReader
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
 from grainspec.text.tokens import Statement, collector_paused, statements

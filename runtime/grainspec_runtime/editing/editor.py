@@ -18,6 +18,8 @@ from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.editing.stages import StageProgress
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared, prepare
+from grainspec_runtime.tracking.bake import TrackOptions
+from grainspec_runtime.tracking.choices import EngineChoice
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -93,12 +95,21 @@ class Editor:
 
         Relative paths in the spec start at ``base``, by default the working folder. Variants of the
         spec are ignored; to run one, pass ``spec.as_variant("pig")``. Raises GrainError for all
-        errors in the spec, its files and the model, before the model is loaded if possible.
+        errors in the spec, its files and the model, before the model is loaded if possible. Regions
+        from clicks and words are tracked if they have no current masks, as the stage ``track``.
         """
         spec = expect_spec(spec, "Editor.run").without_variants()
         self._check_model(spec)
         loading = self.loading
-        prepared = prepare(spec, Path(base), embeddings=loading.embeddings, loras=loading.loras)
+        device = None if loading.device is None else str(loading.device)
+        tracking = TrackOptions(EngineChoice(device=device), progress=progress)
+        prepared = prepare(
+            spec,
+            Path(base),
+            embeddings=loading.embeddings,
+            loras=loading.loras,
+            tracking=tracking,
+        )
         return self.run_prepared(prepared, progress=progress)
 
     def run_prepared(self, prepared: Prepared, *, progress: StageProgress = _silent) -> EditResult:

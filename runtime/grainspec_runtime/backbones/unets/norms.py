@@ -15,7 +15,8 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from grainspec.model.spec import DEMO, NormScope
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import NormScope
 
 
 def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
@@ -25,7 +26,7 @@ def norm_scope(asked: NormScope, model: str) -> Literal["each", "clip"]:
     ('each', 'clip')
     """
     if asked == "auto":
-        return "each" if model == DEMO else "clip"
+        return "each" if is_demo_unet(model) else "clip"
     return asked
 
 
