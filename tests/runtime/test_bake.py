@@ -371,7 +371,11 @@ def test_another_engine_by_option(base: Path, engines: Engines) -> None:
     assert tracked.state.manifest.sources[0].tracker.weights == "hub/sam2 abc"
     assert track(base, engines=chosen).regions == ()
     assert track(base).regions == ()  # the option stays chosen until the spec says another engine
-    assert engines.loaded == ["tracker", "tracker hub/sam2"]
+    assert track(base, engines=EngineChoice(tracker="sam2=hub/sam2")).regions == ()
+    assert track(base, engines=EngineChoice(finder="owlv2")).regions == ()  # it finds nothing here
+    other = EngineChoice(tracker="sam2=models/large")
+    assert track(base, engines=other).regions == ("left", "right")
+    assert engines.loaded == ["tracker", "tracker hub/sam2", "tracker models/large"]
 
 
 def test_an_engine_that_cannot_run_is_said_before_anything_is_done(

@@ -12,7 +12,6 @@ from typing import Any
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.regions.tracked.alpha import has_alpha, tracked_coverage
-from grainspec.regions.tracked.masks import masks_hash
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.state import TrackedState
 
@@ -21,7 +20,7 @@ from grainspec.regions.tracked.state import TrackedState
 class UsedMasks:
     """The tracked masks of a run, on the source frames that it edits.
 
-    ``sha256`` depends on their pixels, so that a repeated run can tell whether they are the same.
+    ``sha256`` is the hash of their images, by which a repeated run tells whether they are the same.
     """
 
     state: TrackedState
@@ -31,7 +30,7 @@ class UsedMasks:
     @classmethod
     def of(cls, state: TrackedState, frames: Sequence[int]) -> UsedMasks:
         """The masks of a fresh state; raises GrainError (G363) if one cannot be used."""
-        whole = masks_hash(state, frames)
+        whole = state.masks_hash(frames)
         if state.clip.spec.blend.edges == "soft":
             whole = _with_coverage(whole, state, frames)
         return cls(state, whole, qualities(state, frames))

@@ -113,10 +113,8 @@ def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
     if options.only:
         lost = {reason.cause for reason in state.reasons} & {"clip", "damaged", "frames", "images"}
         current = not lost and all(source in records for source in chosen)
-    name = options.engines.tracker_of(state.clip.spec)[0]
-    if options.engines.tracker:
-        used = (records[source].tracker.name for source in chosen if source in records)
-        current = current and all(engine == name for engine in used)
+    known = [records[source] for source in chosen if source in records]
+    current = current and all(map(options.engines.made, known))
     return [] if current and not options.force else chosen
 
 
