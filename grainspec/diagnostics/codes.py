@@ -91,6 +91,7 @@ ERRORS: dict[str, str] = {
     "G527": "a file is not a checkpoint",
     "G528": "a model's configuration is not accepted",
     "G529": "a package's version is not supported",
+    "G530": "the tracker has no weights",
     "G533": "an engine for tracking or finding cannot run here",
     "G534": "weights are for another engine",
     "G535": "an engine cannot take a prompt",

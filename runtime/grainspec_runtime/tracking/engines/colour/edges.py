@@ -78,4 +78,4 @@ def moving_with_ground(
         owner = component_S[found.pair_N2[:, side]]
         total += np.bincount(owner, found.length_N, components)
         share += np.bincount(owner, found.length_N * likely, components)
-    return (share / total)[component_S].astype(np.float32)
+    return np.asarray((share / total)[component_S], np.float32)

@@ -47,7 +47,7 @@ class Evidence:
         """The mean over each region's component."""
         area = self.pic.regions.area_S
         total = np.bincount(self.component, area * values_S)
-        return (total / np.bincount(self.component, area))[self.component]
+        return np.asarray((total / np.bincount(self.component, area))[self.component])
 
     def measured(self, chance_SK: Floats, first: bool) -> Floats:
         """``[S, K, D]``, in the order of :data:`.fitted.FIRST`."""
@@ -155,4 +155,4 @@ class Evidence:
         if not shares:
             return np.full(len(mine_S), np.log(0.6), np.float32)
         mean = self.pic.regions.mean(np.mean(shares, 0)[..., None])[:, 0]
-        return np.log(mean + 0.1)
+        return np.asarray(np.log(mean + 0.1))

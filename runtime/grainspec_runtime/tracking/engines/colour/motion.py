@@ -27,7 +27,13 @@ def dense_flow() -> Flow:
         height, width = first.size
         padding = ((0, max(0, _LEAST - height)), (0, max(0, _LEAST - width)))
         grey = [np.pad(picture.grey_HW, padding, "edge") for picture in (first, second)]
-        return np.asarray(method.calc(grey[0], grey[1], None)[:height, :width])
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # the result depends on how many threads share the frame
+        try:
+            found = method.calc(grey[0], grey[1], None)
+        finally:
+            cv2.setNumThreads(threads)
+        return np.asarray(found[:height, :width])
 
     return flow
 
@@ -49,7 +55,8 @@ def sampled(values_HWC: Floats, at_HW2: Floats) -> Floats:
 def displacements(flow: Flow, pictures: list[Picture]) -> list[Floats]:
     """How far each pixel of the first picture has moved in each other one, ``[H, W, 2]``."""
     start = grid(pictures[0].size)
-    at, moved = start, []
+    at: Floats = start
+    moved: list[Floats] = []
     for first, second in pairwise(pictures):
         at = at + sampled(flow(first, second), at)
         moved.append(at - start)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from grainspec_runtime.tracking.engine import Frame
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int32]
 
 STEP = 6
@@ -42,7 +42,7 @@ class Regions:
 
     index_HW: the region of each pixel. area_S: pixels. lab_S3, wide_S3: the mean Lab, of the region
     and of what surrounds it. xy_S2: its centre. pairs_E2: neighbours. border_E: the length of their
-    common border. step_E: the difference in Lab across it.
+    common border, in pixels.
     """
 
     index_HW: Ints
@@ -52,28 +52,35 @@ class Regions:
     xy_S2: Floats
     pairs_E2: Ints
     border_E: Floats
-    step_E: Floats
 
     def __len__(self) -> int:
         return len(self.area_S)
 
     def mean(self, values_HWC: npt.NDArray[Any]) -> Floats:
         """The mean of each region, float32 ``[S, C]``."""
-        flat, count = self.index_HW.ravel(), len(self)
-        columns = values_HWC.reshape(flat.size, -1).T
-        sums = [np.bincount(flat, column, count) for column in columns]
-        return (np.stack(sums, 1) / self.area_S[:, None]).astype(np.float32)
+        return means(self.index_HW, self.area_S, values_HWC)
+
+
+def means(index_HW: Ints, area_S: Floats, values_HWC: npt.NDArray[Any]) -> Floats:
+    """The mean of each region, float32 ``[S, C]``."""
+    flat = index_HW.ravel()
+    columns = values_HWC.reshape(flat.size, -1).T
+    sums = [np.bincount(flat, column, len(area_S)) for column in columns]
+    return (np.stack(sums, 1) / area_S[:, None]).astype(np.float32)
 
 
 def picture(frame_HW3: Frame, size: tuple[int, int]) -> Picture:
     """Prepare a frame at ``size`` (rows, columns)."""
     height, width = size
     if frame_HW3.shape[:2] != size:
-        frame_HW3 = cv2.resize(frame_HW3, (width, height), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(frame_HW3, (width, height), interpolation=cv2.INTER_AREA)
+        frame_HW3 = small.astype(np.uint8)
     frame_HW3 = np.ascontiguousarray(frame_HW3)
-    smooth = cv2.bilateralFilter(frame_HW3, 5, 12, 2)
-    lab = cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    return Picture(lab, cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY), _regions(smooth, lab))
+    smooth = cv2.bilateralFilter(frame_HW3, 5, 12, 2).astype(np.uint8)
+    lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2Lab).astype(np.float32)
+    lab = (lab - np.array([0, 128, 128], np.float32)) * np.array([100 / 255, 1, 1], np.float32)
+    grey = cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+    return Picture(lab, grey, _regions(smooth, lab))
 
 
 def _watershed(frame_HW3: Frame) -> Ints:
@@ -123,30 +130,21 @@ def _regions(frame_HW3: Frame, lab_HW3: Floats) -> Regions:
     _, index = np.unique(found, return_inverse=True)
     index_HW = index.reshape(found.shape).astype(np.int32)
     area = np.bincount(index_HW.ravel()).astype(np.float32)
-    pairs, border, step = _neighbours(index_HW, lab_HW3)
+    pairs, border = _neighbours(index_HW)
     down, across = np.mgrid[: found.shape[0], : found.shape[1]].astype(np.float32)
-    bare = Regions(index_HW, area, *(np.empty(0),) * 3, pairs, border, step)
     wide = cv2.GaussianBlur(lab_HW3, (0, 0), STEP)
-    values = bare.mean(np.dstack([lab_HW3, wide, across, down]))
-    return Regions(
-        index_HW, area, values[:, :3], values[:, 3:6], values[:, 6:], pairs, border, step
-    )
+    values = means(index_HW, area, np.dstack([lab_HW3, wide, across, down]))
+    return Regions(index_HW, area, values[:, :3], values[:, 3:6], values[:, 6:], pairs, border)
 
 
-def _neighbours(index_HW: Ints, lab_HW3: Floats) -> tuple[Ints, Floats, Floats]:
-    """Pairs of regions that touch, how long their border is, and the difference across it."""
-    firsts, seconds, gaps = [], [], []
-    for here, there in (
-        (np.s_[:, :-1], np.s_[:, 1:]),
-        (np.s_[:-1, :], np.s_[1:, :]),
-    ):
-        a, b = index_HW[here], index_HW[there]
-        edge = a != b
-        firsts.append(np.minimum(a, b)[edge])
-        seconds.append(np.maximum(a, b)[edge])
-    first, second = np.concatenate(firsts).astype(np.int64), np.concatenate(seconds)
+def _neighbours(index_HW: Ints) -> tuple[Ints, Floats]:
+    """Pairs of regions that touch, and how long their border is; in order of their numbers."""
     count = int(index_HW.max()) + 1
-    keys, length = np.unique(first * count + second, return_counts=True)
-    pairs = np.stack([keys // count, keys % count], 1).astype(np.int32)
-    del gaps, lab_HW3
-    return pairs, length.astype(np.float32), np.zeros(len(pairs), np.float32)
+    keys = []
+    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1, :], np.s_[1:, :])):
+        first, second = index_HW[here], index_HW[there]
+        border = first != second
+        low = np.minimum(first, second)[border].astype(np.int64)
+        keys.append(low * count + np.maximum(first, second)[border])
+    pairs, length = np.unique(np.concatenate(keys), return_counts=True)
+    return np.stack([pairs // count, pairs % count], 1).astype(np.int32), length.astype(np.float32)

@@ -8,6 +8,7 @@ not. It needs no model of the object, so it also holds for limbs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,10 @@ from grainspec_runtime.tracking.engines.colour.picture import Floats, Picture
 
 ALIKE = 8.0
 """σ of colours in Lab."""
+FAR = 60.0
+"""From how far the motion of the background is taken where nothing is nearer, in pixels."""
+COARSE = 4
+"""Motion is interpolated on pixels of this size."""
 
 
 def explained(
@@ -26,8 +31,11 @@ def explained(
 ) -> tuple[Floats, Floats]:
     """The share of other frames that agree with the background's motion, per region, ``[S]``.
 
+    Only the better half of the frames counts: an object may hide the background in the others.
+
     others: pictures with the displacement of each pixel, ``[H, W, 2]``. ground_HW: how surely a
-    pixel is background. Also returns how far background and pixel have parted, in pixels.
+    pixel is background. Also returns how surely it can be judged, ``[S]``: 0 where the background
+    comes from outside the frame.
     """
     agreed, seen = [], []
     for other, moved in others:
@@ -45,7 +53,7 @@ def explained(
             visible = np.maximum(visible, inside.astype(np.float32))
         agreed.append(best)
         seen.append(visible)
-    half = (len(agreed) + 1) // 2  # an object may hide the background in the others
+    half = (len(agreed) + 1) // 2
     share = -np.sort(-np.stack(agreed), axis=0)[:half].mean(0)
     known = np.stack(seen).max(0)
     share = share / np.maximum(np.minimum(np.stack(seen).sum(0), half) / half, 1 / half)
@@ -55,7 +63,7 @@ def explained(
 def _least_gap(here_HW3: Floats, there_HW3: Floats, at_HW2: Floats) -> Floats:
     """The difference in Lab to the most similar colour within a pixel or so."""
     gaps = [
-        np.linalg.norm(sampled(there_HW3, at_HW2 + np.float32(shift)) - here_HW3, axis=-1)
+        np.linalg.norm(sampled(there_HW3, at_HW2 + np.array(shift, np.float32)) - here_HW3, axis=-1)
         for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
     ]
     return np.asarray(np.min(gaps, axis=0))
@@ -63,9 +71,13 @@ def _least_gap(here_HW3: Floats, there_HW3: Floats, at_HW2: Floats) -> Floats:
 
 def _filled(moved_HW2: Floats, ground_HW: Floats, across: float, down: float) -> Floats:
     """The background's motion everywhere, interpolated where the background is hidden."""
-    weight = cv2.GaussianBlur(ground_HW, (0, 0), sigmaX=across, sigmaY=down)
-    blurred = cv2.GaussianBlur(moved_HW2 * ground_HW[..., None], (0, 0), sigmaX=across, sigmaY=down)
-    wide = cv2.GaussianBlur(ground_HW, (0, 0), 60.0) + 1e-6
-    far = cv2.GaussianBlur(moved_HW2 * ground_HW[..., None], (0, 0), 60.0) / wide[..., None]
-    filled = (blurred + 0.02 * far) / (weight + 0.02)[..., None]
-    return np.asarray(ground_HW[..., None] * moved_HW2 + (1 - ground_HW[..., None]) * filled)
+    height, width = ground_HW.shape
+    small = max(1, width // COARSE), max(1, height // COARSE)
+    known: Any = np.dstack([moved_HW2 * ground_HW[..., None], ground_HW])
+    known = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
+    near = cv2.GaussianBlur(known, (0, 0), sigmaX=across / COARSE, sigmaY=down / COARSE)
+    far = cv2.GaussianBlur(known, (0, 0), FAR / COARSE)
+    blended = near + 0.02 * far / (far[..., 2:] + 1e-6)
+    filled = cv2.resize(blended[..., :2] / blended[..., 2:], (width, height))
+    weight = ground_HW[..., None]
+    return np.asarray(weight * moved_HW2 + (1 - weight) * filled)

@@ -19,6 +19,8 @@ FAR, FAR_MOTION = 0.2, 2.0
 """What is farther from all points than this fraction of the diagonal, and moves by more pixels
 otherwise, is background at first."""
 ROUNDS = 3
+IN_BOX = 1.5
+"""How much more likely a region is part of an object if it is inside its box."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,25 @@ def wanted(prompt: FramePrompt, pic: Picture, scale: tuple[float, float]) -> Wan
     """Bring a prompt to the picture's size; points outside the frame are left out."""
     height, width = pic.size
     regions = pic.regions
-    points = np.asarray(prompt.points_N2, np.float32).reshape(-1, 2) * np.float32(scale)
+    points = np.asarray(prompt.points_N2, np.float32).reshape(-1, 2) * np.array(scale, np.float32)
     positive = np.asarray(prompt.positive_N, bool).reshape(-1)
     inside = (points >= 0).all(1) & (points < (width, height)).all(1)
     points, positive = points[inside], positive[inside]
     yes, no = _around(pic, points[positive], 5.0), _around(pic, points[~positive], 3.0)
     within, chance, centres = np.ones(len(regions), bool), None, points[positive]
     if prompt.box is not None:
-        left, top, right, bottom = np.float32(prompt.box) * np.float32(scale * 2)
+        (left, right), (top, bottom) = (
+            [x * r for x in prompt.box[i::2]] for i, r in enumerate(scale)
+        )
         x, y = regions.xy_S2.T + 0.5
         within = (x > left - 1) & (x < right + 1) & (y > top - 1) & (y < bottom + 1)
         if not yes.any():
-            centres = np.float32([[(left + right) / 2, (top + bottom) / 2]])
-            half = np.float32([right - left, bottom - top]) / 2
+            centres = np.array([[(left + right) / 2, (top + bottom) / 2]], np.float32)
+            half = np.array([right - left, bottom - top], np.float32) / 2
             yes = within & (np.abs(regions.xy_S2 - centres) < 0.35 * half + 1).all(1)
     if prompt.mask_HW is not None:
-        mask = prompt.mask_HW.astype(np.float32)
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+        full = prompt.mask_HW.astype(np.float32)
+        mask = np.asarray(cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA))
         chance = regions.mean(mask[..., None])[:, 0]
         yes = yes | (chance > 0.5)
     return Wanted(centres, within, yes & within & ~no, no | ~within, chance)
@@ -100,7 +104,10 @@ def segmented(
         return _obeyed(chance, prompts, taken_S)
     bond = _bonds(evidence)
     for turn in range(ROUNDS):
-        score = evidence.measured(chance, first=turn == 0) @ np.float32(LATER if turn else FIRST)
+        score = evidence.measured(chance, first=turn == 0) @ np.array(
+            LATER if turn else FIRST, np.float32
+        )
+        score = score + IN_BOX * np.array([not prompt.within_S.all() for prompt in prompts])
         score = np.pad(score, ((0, 0), (1, 0)))
         own = np.exp(score - score.max(1, keepdims=True))
         own = _obeyed(own / own.sum(1, keepdims=True), prompts, taken_S)

@@ -81,6 +81,9 @@ class _Tracking:
         missing = [i for i in range(count) if i not in self.finished]
         if not missing:
             return
+        if not self.objects:
+            yield from (self.rendered_empty(index) for index in missing)
+            return
         latest = max(self.last)
         forwards: dict[int, tuple[Floats, Floats]] = {}
         sweep = Sweep(self.flow, len(self.objects))
@@ -119,7 +122,7 @@ class _Tracking:
         chance = rest * anchor[:, :1]
         chance[:, [k + 1 for k in which]] = anchor[:, 1:]
         chance[:, 0] += 1 - chance.sum(1)
-        return chance, sweep.begin(pic, chance, which, confidence)
+        return chance, sweep.prompted(pic, chance, which, confidence)
 
     def motion(self, index: int) -> tuple[Floats, list[tuple[Picture, Floats]]]:
         """How the regions of a frame move over the next frames and over those before."""
@@ -165,5 +168,17 @@ class _Tracking:
         labels = chance_SK.argmax(1).astype(np.uint8)[pic.regions.index_HW]
         width, height = self.frames.size
         if labels.shape != (height, width):
-            labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+            labels = np.asarray(
+                cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+            )
+        labels = labels.astype(np.uint8)
+        for k, tracked in enumerate(self.objects, 1):
+            for prompt in tracked.prompts:
+                if prompt.index == index and prompt.mask_HW is not None:
+                    labels[labels == k] = 0
+                    labels[prompt.mask_HW] = k
         return TrackedFrame(index, labels, confidence_K.astype(np.float32))
+
+    def rendered_empty(self, index: int) -> TrackedFrame:
+        width, height = self.frames.size
+        return TrackedFrame(index, np.zeros((height, width), np.uint8), np.zeros(0, np.float32))
