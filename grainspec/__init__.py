@@ -6,9 +6,10 @@
 
 Write a spec: :func:`load`, :func:`parse`, :func:`from_json`, or in Python :class:`Builder` with
 :func:`region`, :func:`masks`, :func:`box`, :func:`ellipse`, :func:`polygon`, :func:`moving`,
-:func:`named`, ``ALL`` and ``REST``. Use it: :func:`check`, :func:`bind`, :func:`compile`,
-:func:`save_plan`, :func:`load_plan`, :func:`override`, :func:`dumps`, :func:`to_json`. Test with
-it: :mod:`grainspec.testing`. Run it: :class:`grainspec_runtime.Editor`.
+:func:`track`, :func:`point`, :func:`find`, :func:`named`, ``ALL`` and ``REST``. Use it:
+:func:`check`, :func:`bind`, :func:`compile`, :func:`save_plan`, :func:`load_plan`,
+:func:`override`, :func:`dumps`, :func:`to_json`. Test with it: :mod:`grainspec.testing`. Run it:
+:class:`grainspec_runtime.Editor`.
 
 Each name is imported on first use, so that the command ``grain`` starts quickly. :func:`bind` and
 :func:`compile` import NumPy; torch, diffusers and transformers are never imported.
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
         REST,
         box,
         ellipse,
+        find,
         masks,
         moving,
         named,
+        point,
         polygon,
+        track,
     )
     from grainspec.model.spec import EditSpec, Region
     from grainspec.plan.backbone import Backbone
@@ -64,6 +68,7 @@ __all__ = [
     "compile",
     "dumps",
     "ellipse",
+    "find",
     "from_json",
     "load",
     "load_plan",
@@ -73,11 +78,13 @@ __all__ = [
     "override",
     "parse",
     "parse_all",
+    "point",
     "polygon",
     "region",
     "save_plan",
     "testing",
     "to_json",
+    "track",
 ]
 
 _HOMES = {
@@ -90,10 +97,13 @@ _HOMES = {
         "REST",
         "box",
         "ellipse",
+        "find",
         "masks",
         "moving",
         "named",
+        "point",
         "polygon",
+        "track",
     ),
     "grainspec.model.spec": ("EditSpec", "Region"),
     "grainspec.plan.save": ("load_plan", "save_plan"),

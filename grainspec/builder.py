@@ -50,9 +50,11 @@ from grainspec.model.arguments import (
     BlendSettings,
     ContextSettings,
     ControlSettings,
+    FinderSettings,
     FlowSettings,
     InjectSettings,
     SamplerSettings,
+    TrackerSettings,
 )
 from grainspec.model.declaration import fields_of
 from grainspec.model.expressions import (
@@ -67,6 +69,7 @@ from grainspec.model.expressions import (
     path_text,
 )
 from grainspec.model.nodes import Node
+from grainspec.model.settings import FinderEngine, TrackerEngine
 from grainspec.model.spec import (
     Attention,
     Blend,
@@ -77,6 +80,7 @@ from grainspec.model.spec import (
     ControlKind,
     Edit,
     EditSpec,
+    Finding,
     Flow,
     Free,
     Grain,
@@ -86,6 +90,7 @@ from grainspec.model.spec import (
     Sampler,
     SamplerChange,
     Size,
+    Tracking,
     Variant,
     Video,
     Without,
@@ -261,11 +266,12 @@ class Builder(_Statements):
     ``size`` width and height in pixels; ``fit`` and ``alpha`` are as in the language. Errors name
     the line of Python at fault.
 
-    >>> from grainspec import ALL, REST, box, ellipse, masks, moving, named
+    >>> from grainspec import ALL, REST, box, ellipse, find, masks, moving, named, point, track
     >>> EYES = box("4%", "2%", "9%", "6%")
     >>> spec = (
     ...     Builder("boxer.mp4", frames=(0, 15), size=(512, 512))
     ...     .model("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    ...     .motion_adapter("guoyww/animatediff-motion-adapter-v1-5-3")
     ...     .source("two men in a ring")
     ...     .target("two robots with sunglasses and golden gloves in a flooded arena at night")
     ...     .negative("blurry")
@@ -276,10 +282,12 @@ class Builder(_Statements):
     ...     .region("lamp", ellipse("40%", "0%", "60%", "10%"))
     ...     .region("floor", ALL - named("men") - box("0%", "0%", "100%", "70%"))
     ...     .region("hall", REST)
+    ...     .region("belt", track(point("40%", "60%"), ~point("60%", "60%") @ 0))
+    ...     .region("ropes", find("rope") @ 3).tracker("sam2").finder("owlv2")
     ...     .class_("men", "two robots")
     ...     .part("gloves", "golden gloves", of="men", weight=1.5)
     ...     .add("eyes", "sunglasses", of="men")
-    ...     .edit("hall", "flooded arena").keep("lamp").free("floor")
+    ...     .edit("hall", "flooded arena").keep("lamp", "belt", "ropes").free("floor")
     ...     .attention(profile="videograin", self=0.5, until=0.4)
     ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
@@ -289,7 +297,7 @@ class Builder(_Statements):
     ...     .build()
     ... )
     >>> [edit.region for edit in spec.as_variant("one").edits]
-    ['lamp', 'floor', 'left']
+    ['lamp', 'belt', 'ropes', 'floor', 'left']
     """
 
     video: str | PurePath
@@ -312,6 +320,13 @@ class Builder(_Statements):
         A second call replaces the first.
         """
         return self._with("model", name)
+
+    def motion_adapter(self, name: str) -> Builder:
+        """The folder or hub id of a motion adapter (AnimateDiff) for an image model.
+
+        A second call replaces the first.
+        """
+        return self._with("motion_adapter", name)
 
     def source(self, prompt: str) -> Builder:
         """What the clip shows.
@@ -359,6 +374,28 @@ class Builder(_Statements):
     def __invert__(self) -> Complement:
         """Everything but the region that was named last."""
         return ~operand(self)
+
+    def tracker(
+        self, engine: TrackerEngine | None = None, /, **settings: Unpack[TrackerSettings]
+    ) -> Builder:
+        """``tracker ENGINE { … }``: what follows the objects of ``track`` and ``find``.
+
+        A second call replaces the first, with all its settings.
+        """
+        if engine is not None:
+            settings["engine"] = engine
+        return self._with("tracker", made(Tracking, **_keys(Tracking, settings)))
+
+    def finder(
+        self, engine: FinderEngine | None = None, /, **settings: Unpack[FinderSettings]
+    ) -> Builder:
+        """``finder ENGINE { … }``: what finds the objects that the words of ``find`` name.
+
+        A second call replaces the first, with all its settings.
+        """
+        if engine is not None:
+            settings["engine"] = engine
+        return self._with("finder", made(Finding, **_keys(Finding, settings)))
 
     def flow(self, /, **settings: Unpack[FlowSettings]) -> Builder:
         """``flow { … }``: attention along the paths of optical flow.

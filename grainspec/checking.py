@@ -74,6 +74,7 @@ def checked(
     one_of_several: bool = False,
     bound: Bound | None = None,
     progress: Progress = no_progress,
+    track: Callable[[], None] | None = None,
 ) -> Checked:
     """Check a spec without variants: its meaning and files, then its regions, then its plan.
 
@@ -81,6 +82,8 @@ def checked(
     without a model there is no plan. ``bound`` are the regions of another variant of the same spec:
     files are not checked again. ``one_of_several`` is that of
     :func:`grainspec.checks.meaning.check_meaning`. ``progress`` is called while frames are decoded.
+    ``track`` makes the masks of tracked regions that are missing or stale, once all before them is
+    in order.
     """
     findings = check_meaning(spec, one_of_several=one_of_several)
     if _broken(findings):
@@ -97,18 +100,23 @@ def checked(
         findings += known.warnings if known and bound is None else ()
     if _broken(findings):
         return Checked(tuple(findings))
-    result = compiled(spec, base, known, bound)
+    result = compiled(spec, base, known, bound, track)
     # Warnings about masks are found by both, the check of files and binding.
     more = [finding for finding in result.findings if finding not in findings]
     return replace(result, findings=(*findings, *more))
 
 
 def compiled(
-    spec: EditSpec, base: Path, known: KnownModel | None, bound: Bound | None = None
+    spec: EditSpec,
+    base: Path,
+    known: KnownModel | None,
+    bound: Bound | None = None,
+    track: Callable[[], None] | None = None,
 ) -> Checked:
     """Bind the regions of a spec whose files are in order, and compile its plan if possible.
 
-    ``bound`` are the regions of another variant of the same spec.
+    ``bound`` are the regions of another variant of the same spec, ``track`` is that of
+    :func:`checked`. Without current masks of tracked regions, nothing is bound.
     """
     findings: list[Diagnostic] = []
     plan = None
@@ -121,8 +129,14 @@ def compiled(
             findings += _of_default_process(spec, known.default_process)
             check_steps(spec, known.backbone)
         if bound is None:
+            from grainspec.checks.tracked_masks import NOT_CURRENT, check_tracked_masks
             from grainspec.regions.bind import bind_regions
 
+            if track is not None:
+                track()
+            findings += check_tracked_masks(spec, base)
+            if any(finding.code in NOT_CURRENT for finding in findings):
+                return Checked(tuple(findings), None, None, known)
             size = known.backbone.native if known else None
             bound = bind_regions(spec, base, default_size=size)
         else:
@@ -200,6 +214,8 @@ def check_all(
         result = compiled(variant, base, known, bound)
         bound = bound or result.bound
         findings += [finding for finding in result.findings if finding not in findings]
+    if bound is None and not _broken(findings):
+        notes.append("the pixels of regions are checked once they are tracked")
     if spec.controls:
         notes.append("the networks of `control` are checked by `grain plan`")
     return Report(tuple(findings), tuple(notes))

@@ -31,8 +31,8 @@ def load(path: str | Path) -> EditSpec:
     path = expect_path(path, "load")
     text = read_text(path)
     if path.suffix == ".json":
-        return from_json(text, path=str(path)).in_folder(path.parent)
-    return parse(text, path=str(path)).in_folder(path.parent)
+        return from_json(text, path=str(path)).in_folder(path.parent, path.name)
+    return parse(text, path=str(path)).in_folder(path.parent, path.name)
 
 
 def read_text(path: Path) -> str:

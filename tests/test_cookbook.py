@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import ROOT
 from PIL import Image
+from tracked import write_tracked
 
 from grainspec import EditSpec, bind, compile, dumps, from_json, parse_all, to_json
 from grainspec.model.expressions import MaskFiles, walk
@@ -20,7 +21,14 @@ from grainspec_runtime.media.encode import encode_video
 PAGE = (ROOT / "grammar" / "cookbook.md").read_text(encoding="utf-8")
 EDITS = dict(re.findall(r"^## (\d+\. .+?)\n.*?```grain\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
 MORE = re.findall(r"If the spec has the edits already.*?```grain\n(.*?)```", PAGE, re.DOTALL)
-SPECS = EDITS | {f"{index + 11}. variants": text for index, text in enumerate(MORE)}
+CLICKS = re.findall(
+    r"^## Any of these without.*?```grain\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE
+)
+SPECS = {
+    **EDITS,
+    **{f"{index + 11}. variants": text for index, text in enumerate(MORE)},
+    **{f"{index + 12}. clicks": text for index, text in enumerate(CLICKS)},
+}
 
 SIDE, FRAMES = 64, 48
 BOXES = {
@@ -47,6 +55,14 @@ def drawn(box: tuple[int, int, int, int]) -> np.ndarray:
     x0, y0, x1, y1 = box
     mask[y0:y1, x0:x1] = 255
     return mask
+
+
+def labels_of(names: Sequence[str], frames: int) -> np.ndarray:
+    """What a tracker makes of these things, uint8 ``[F, H, W]``."""
+    labels = np.zeros((frames, SIDE, SIDE), np.uint8)
+    for number, name in enumerate(names, start=1):
+        labels[:, drawn(BOXES[name]) > 0] = number
+    return labels
 
 
 def draw_masks(source: MaskFiles, root: Path) -> None:
@@ -85,6 +101,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for source in walk(region.expression):
                 if isinstance(source, MaskFiles):
                     draw_masks(source, root)
+        if text in CLICKS:
+            write_tracked(spec, root, labels_of(("left_man", "right_man"), 32))
     return root
 
 
@@ -98,6 +116,7 @@ def edits_of(spec: EditSpec) -> Iterator[EditSpec]:
 def test_there_are_ten() -> None:
     assert len(EDITS) == 10
     assert len(MORE) == 1
+    assert len(CLICKS) == 1
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -18,7 +18,7 @@ from command import Grain
 import grainspec
 import grainspec.testing
 from grainspec import load, parse_all
-from grainspec.model.algebra import MaskFiles
+from grainspec.model.algebra import Find, MaskFiles
 from grainspec.model.declaration import settings_of
 from grainspec.model.names import RESERVED
 from grainspec.model.spec import BLOCKS, PROFILES, Edit, FrameRange
@@ -172,6 +172,6 @@ def test_the_reference_has_every_profiles_settings() -> None:
 def test_every_statement_and_setting_has_an_example() -> None:
     shown = " ".join(blocks("grammar/README.md", "grain") + blocks("grammar/cookbook.md", "grain"))
     texts = re.sub(r'"[^"]*"', '""', shown)
-    models = [Edit, MaskFiles, *(block.model for block in BLOCKS.values())]
+    models = [Edit, MaskFiles, Find, *(block.model for block in BLOCKS.values())]
     words = {*RESERVED, *(word for model in models for word in settings_of(model))}
     assert {word for word in words if not re.search(rf"\b{word}\b", texts)} == set()

@@ -15,7 +15,7 @@ from grainspec.clip.images import open_image, transparency, unreadable, upright
 from grainspec.clip.video import BrokenFrame, open_video
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.span import Span
-from grainspec.model.expressions import Box, During, Expression, Polygon, children
+from grainspec.model.expressions import Box, During, Expression, Find, Polygon, Track, children
 from grainspec.model.spec import EditSpec, Video
 
 _INVISIBLE = 0.0005
@@ -108,6 +108,10 @@ def _frame_numbers(spec: EditSpec) -> bool:
     def names(expression: Expression) -> bool:
         if isinstance(expression, Box | Polygon):
             return any(key.frame is not None for key in expression.keyframes)
+        if isinstance(expression, Track):
+            return any(prompt.frame is not None for prompt in expression.prompts)
+        if isinstance(expression, Find):
+            return expression.frame is not None
         return isinstance(expression, During) or any(map(names, children(expression)))
 
     return spec.video.frames is not None or any(names(r.expression) for r in spec.regions)

@@ -14,6 +14,7 @@ from grainspec.checks.clip_frames import (
     no_progress,
 )
 from grainspec.checks.sound import check_sound
+from grainspec.checks.tracked_files import check_tracked_files
 from grainspec.clip.crop import frame_crop, frame_numbers
 from grainspec.clip.facts import ClipFacts, probe
 from grainspec.clip.matching import match_frames, rates
@@ -25,6 +26,8 @@ from grainspec.model.expressions import (
     MaskFiles,
     Polygon,
     Sides,
+    Smoothed,
+    Track,
     children,
 )
 from grainspec.model.spec import Control, EditSpec
@@ -58,7 +61,7 @@ def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) ->
     findings += check_sound(video, clip)
     findings += check_numbering(spec, clip, facts)
     for region in spec.regions:
-        for source, wanted in _sources(region.expression, frames):
+        for source, wanted in _sources(region.expression, frames, frames):
             if isinstance(source, MaskFiles) and wanted:
                 findings += check_masks(source, base, facts, wanted, clip=clip)
             elif isinstance(source, Box | Polygon):
@@ -67,6 +70,7 @@ def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) ->
                 message = f"frame {source.frames.first} is past the end of the video"
                 cure = f"The video has frames 0 to {facts.frames - 1}."
                 findings.append(Diagnostic("G303", message, cure, source.span))
+    findings += check_tracked_files(spec, base, facts)
     findings += [
         finding
         for control in spec.controls
@@ -113,14 +117,25 @@ def _control(
 
 
 def _sources(
-    expression: Expression, frames: Sequence[int]
+    expression: Expression, frames: Sequence[int], used: Sequence[int]
 ) -> Iterator[tuple[Expression, Sequence[int]]]:
-    """The expression and all its operands, each with the frames that it is needed on."""
+    """The expression and all its operands, each with those of the ``used`` frames it is needed on.
+
+    Shapes of prompts are needed on their own frames.
+    """
     yield expression, frames
+    if isinstance(expression, Track):
+        for prompt in expression.prompts:
+            if isinstance(prompt.shape, Box | Polygon):
+                yield prompt.shape, [used[0] if prompt.frame is None else prompt.frame]
     if isinstance(expression, During):
         frames = [frame for frame in frames if frame in expression.frames]
+    if isinstance(expression, Smoothed) and frames:
+        places = [used.index(frame) for frame in (frames[0], frames[-1])]
+        half = expression.frames // 2
+        frames = used[max(0, places[0] - half) : places[1] + half + 1]
     for child in children(expression):
-        yield from _sources(child, frames)
+        yield from _sources(child, frames, used)
 
 
 def _check_shape(box: Box | Polygon, facts: ClipFacts, frames: Sequence[int]) -> list[Diagnostic]:

@@ -9,9 +9,10 @@ from graphlib import CycleError, TopologicalSorter
 from grainspec.checks.phrases import check_phrases
 from grainspec.checks.prompts import check_prompts
 from grainspec.checks.sampling import check_sampling
+from grainspec.checks.tracked import check_tracked
 from grainspec.diagnostics import Diagnostic, Fix, Related, suggestion
 from grainspec.diagnostics.span import Span
-from grainspec.model.expressions import Box, references, uses_rest, walk
+from grainspec.model.expressions import Box, references, shapes_of_prompts, uses_rest, walk
 from grainspec.model.settings import given
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
 
@@ -38,6 +39,7 @@ def check_meaning(
         *_circles(spec),
         *([] if unknown or one_of_several else _unused_regions(spec, absent)),
         *_flat_boxes(spec),
+        *check_tracked(spec, absent),
         *check_prompts(spec),
         *_edits(whole, absent, is_base=bool(spec.variants)),
         *_variants(spec),
@@ -262,7 +264,8 @@ def _flat_boxes(spec: EditSpec) -> Iterator[Diagnostic]:
     shapes = [
         (shape, region.span)
         for region in spec.regions
-        for shape in walk(region.expression)
+        for node in walk(region.expression)
+        for shape in (node, *shapes_of_prompts(node))
         if isinstance(shape, Box)
     ]
     if spec.video.crop is not None:

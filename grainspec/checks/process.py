@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grainspec.diagnostics import Diagnostic
+from grainspec.model.demo_models import demo_model, is_demo_unet
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
-from grainspec.model.settings import DEMO, ProcessName, Sampler
+from grainspec.model.settings import ProcessName, Sampler
 from grainspec.model.spec import EditSpec
 
 
 def stated_process(spec: EditSpec) -> ProcessName | None:
     """The process that a spec runs with, if the spec says so; None if its model decides."""
-    if spec.sampler.process is None and spec.model == DEMO:
-        return "invert_and_sample"
+    if spec.sampler.process is None and demo_model(spec.model):
+        return "invert_and_sample" if is_demo_unet(spec.model) else "flow_edit"
     return spec.sampler.process
 
 
@@ -60,7 +61,9 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
     if blend.start and blend.space in {"latents", "both"}:
         message = "`from` has no effect with `process flow_edit`, which restores nothing in between"
         yield Diagnostic("G111", message, "Remove `from`.", blend.span_of("from") or blend.span)
-    if spec.inject and spec.model != DEMO:  # which lacks `flow_edit`: the fault to be named
+    if spec.inject and not is_demo_unet(
+        spec.model
+    ):  # which lacks `flow_edit`: the fault to be named
         message = "`inject` needs the source's inversion, which `process flow_edit` does without"
         cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure."
         yield Diagnostic("G203", message, cure, spec.inject.span)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import DEMO, Control, EditSpec, Keep
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import Control, EditSpec, Keep
 
 
 def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
@@ -49,26 +50,38 @@ def _control(control: Control, model: str) -> Iterator[Diagnostic]:
             message = f"`{setting}` has no effect with `control {control.kind}`; it is for {names}"
         elif control.clip is not None:
             message = f"`{setting}` has no effect with `clip`: its images are used as they are"
-        elif setting == "keypoints" and model == DEMO and control.annotator is None:
+        elif setting == "keypoints" and is_demo_unet(model) and control.annotator is None:
             message = "`keypoints` has no effect with the demo model, which detects bodies only"
         else:
             continue
         yield Diagnostic("G111", message, f"Remove `{setting}`.", control.span_of(setting))
 
 
-_BLENDED = {"feather": ("latents", "pixels", "both"), "from": ("latents", "both")}
+_BLENDED = {
+    "feather": ("latents", "pixels", "both"),
+    "from": ("latents", "both"),
+    "edges": ("pixels", "both"),
+}
 """The settings of `blend` that need certain kinds of `space`."""
 
 
 def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
     """Check settings of `blend` that have no effect."""
     blend = spec.blend
-    values = {"feather": blend.feather and blend.feather.value, "from": blend.start}
+    values = {
+        "feather": blend.feather and blend.feather.value,
+        "from": blend.start,
+        "edges": blend.edges == "soft",
+    }
     for setting, spaces in _BLENDED.items():
         if values[setting] and blend.space not in spaces:
             message = f"`{setting}` has no effect with `space {blend.space}`"
             cure = f"Remove `{setting}`, or write `space {spaces[-1]}`."
             yield Diagnostic("G111", message, cure, blend.span_of(setting) or blend.span)
+    if blend.edges == "soft" and blend.space == "pixels" and values["feather"]:
+        message = "`feather` has no effect in pixels with `edges soft`, which fade by themselves"
+        cure = "Remove `feather` or `edges soft`."
+        yield Diagnostic("G111", message, cure, blend.span_of("feather") or blend.span)
     kept = any(isinstance(edit, Keep) for edit in spec.edits)
     if stated_process(spec) == "flow_edit":
         return  # in which `from` has no effect

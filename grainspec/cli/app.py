@@ -81,6 +81,7 @@ def app() -> None:
     \b
     Examples:
       grain check edit.grain     find mistakes, without loading a model
+      grain track edit.grain     make the masks of regions from clicks and words
       grain show edit.grain      draw the regions on the frames
       grain plan edit.grain      show how attention would be modulated
       grain run edit.grain       edit the video

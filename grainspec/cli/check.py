@@ -146,6 +146,7 @@ def _findings_of(file: Path, source: str, *, files: bool = True, regions: bool =
     if not files:
         return Result(source, findings)
     base = Path() if file == STDIN else file.parent
+    spec.in_folder(base, "" if file == STDIN else file.name)
     report = check_all(spec, base, regions=regions, progress=Waiting("reading frame"))
     return Result(source, [*findings, *report.findings], report.notes)
 

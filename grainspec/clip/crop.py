@@ -150,6 +150,10 @@ class FrameCrop:
         """Crop and scale a source mask, without padding."""
         return resize_mask(image, (self.width, self.height), rule, self.box)
 
+    def grey(self, image: Image.Image) -> Image.Image:
+        """Crop and scale an 8-bit grey image with antialiasing, without padding."""
+        return image.resize((self.width, self.height), _resampling("BILINEAR"), box=self.box)
+
 
 def _resampling(name: str) -> Image.Resampling:
     from PIL import Image

@@ -25,18 +25,29 @@ from typing import (
     runtime_checkable,
 )
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from grainspec.diagnostics import refuse
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.names import Name, PathText
+from grainspec.model.names import WRITABLE, Name, PathText
 from grainspec.model.nodes import Node
 from grainspec.model.shapes import (
     MAX_FRAME,
+    FrameNumber,
     FrameRange,
     Keyframe,
     Length,
     Outline,
+    Point,
     ResizeRule,
     Sides,
     around,
@@ -92,6 +103,11 @@ Complement(of=Reference(name='lake'))))
         """This region on source frames ``first`` to ``last``; empty on all other frames."""
         frames = made(FrameRange, first=first, last=last)
         return made(During, of=operand(self), frames=frames)
+
+    def smooth(self, frames: int) -> Smoothed:
+        """The pixels that are in this region on most of ``frames`` (an odd number) neighbouring
+        frames, this one in their middle."""
+        return made(Smoothed, of=operand(self), frames=frames)
 
     def __bool__(self) -> NoReturn:
         message = "a region has no truth value, so `and`, `or`, `not` and `if` do not work on it"
@@ -162,6 +178,9 @@ def operand(other: object) -> Expression:
         return other  # type: ignore[return-value]
     if isinstance(other, Referable):
         return other._reference()
+    if isinstance(other, Prompt):
+        cure = 'A region follows prompts: write `track(point("30%", "55%") @ 0)`.'
+        raise refuse("G205", "a prompt is not a region expression", cure)
     cure = 'Write a region, such as `named("left")` or `masks("masks/left")`.'
     if isinstance(other, str) and other.isidentifier():
         cure = f'For the region of this name write `named("{other}")`.'
@@ -282,6 +301,10 @@ class MaskFiles(_Algebra):
             raise refusal("G205", message, cure)
         return self
 
+    def __matmul__(self, frame: int) -> Prompt:
+        """The mask of one source frame, for :func:`~grainspec.model.expressions.track`."""
+        return made(Prompt, shape=self, frame=frame)
+
 
 class _Moving(_Algebra):
     """A shape, interpolated linearly between its keyframes and constant outside them."""
@@ -361,6 +384,152 @@ class Polygon(_Moving):
 
 
 Shape = TypeVar("Shape", Box, Polygon)
+
+
+def _kind_of_prompt(shape: Any) -> str:
+    """The tag of a prompt's shape; a point in JSON has no ``kind``."""
+    kind = shape.get("kind", "point") if isinstance(shape, dict) else _kind_of(shape)
+    return "box" if kind == "ellipse" else str(kind)
+
+
+def _kind_of(shape: Any) -> str:
+    return str(getattr(shape, "kind", "point" if isinstance(shape, Point) else "?"))
+
+
+_NO_PROMPT = {
+    "code": "G202",
+    "expected": "a point, a box, an ellipse, a polygon or masks",
+    "text": "",
+    "cure": "",
+}
+
+PromptShape = Annotated[
+    Annotated[Point, Tag("point")]
+    | Annotated[Box, Tag("box")]
+    | Annotated[Polygon, Tag("polygon")]
+    | Annotated[MaskFiles, Tag("masks")],
+    Discriminator(
+        _kind_of_prompt,
+        custom_error_type="grain_unfit",
+        custom_error_message="{expected}",
+        custom_error_context=_NO_PROMPT,
+    ),
+]
+"""What shows an object to a tracker: a point, a box, an outline, or its mask of one frame."""
+
+
+class Prompt(Node):
+    """What shows an object to a tracker on one frame: a point on it, a box, an outline or a mask.
+
+    Its shape does not move: its ``frame`` says when it holds. A point may also be ``outside`` the
+    object: ``not point(…)`` in the language, ``~point(…)`` in Python.
+    """
+
+    shape: PromptShape = Field(
+        description="A point (an object with `x` and `y`), a box, an ellipse, a polygon or masks."
+    )
+    outside: bool = Field(default=False, description="Whether a point is outside the object.")
+    frame: FrameNumber | None = Field(
+        default=None, description="The source frame; null for the first frame of the clip in use."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_shown(self) -> Prompt:
+        if self.outside and not isinstance(self.shape, Point):
+            message = f"only a point can be outside an object, not `{self.shape.kind}(…)`"
+            cure = "Subtract the area from the region: `track(…) - box(10%, 20%, 30%, 60%)`."
+            raise refusal("G205", message, cure)
+        if isinstance(self.shape, _Moving) and self.shape.keyframes[0].frame is not None:
+            message = f"the `{self.shape.kind}` of a prompt has no keyframes"
+            raise refusal("G205", message, "Give the prompt its `frame` instead.")
+        return self
+
+    def __matmul__(self, frame: int) -> Prompt:
+        """This prompt on a source frame."""
+        return made(Prompt, **{**dict(self), "frame": frame})
+
+    def __invert__(self) -> Prompt:
+        """A point outside the object, for one on it."""
+        return made(Prompt, **{**dict(self), "outside": not self.outside})
+
+    def __bool__(self) -> NoReturn:
+        cure = "For a point outside the object write `~point(…)`."
+        raise refuse("G205", "a prompt has no truth value, so `not` does not work on it", cure)
+
+
+Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000)]
+
+
+class Track(_Algebra):
+    """An object, shown by prompts on one or more frames, and followed from there through the clip.
+
+    Its masks are made once, by ``grain track``, for all tracked regions of a spec together: they
+    exclude each other. Either every prompt has a frame, or none has: then all are on the first
+    frame of the clip that the spec uses.
+    """
+
+    kind: Literal["track"] = Field(
+        default="track", description="The kind of expression: a tracked object."
+    )
+    prompts: Prompts = Field(
+        description="What shows the object: points on it and outside it, boxes, outlines, masks."
+    )
+
+    @model_validator(mode="after")
+    def _on_frames_or_none(self) -> Track:
+        if len({prompt.frame is None for prompt in self.prompts}) > 1:
+            message = "some prompts of `track(…)` have a frame, and others have none"
+            cure = "Write `@ frame` after the last prompt of each frame."
+            raise refusal("G205", message, cure)
+        return self
+
+
+FindChoice = Literal["all", "leftmost", "rightmost", "largest"]
+
+
+class Find(_Algebra):
+    """The objects that words name on one frame, followed from there through the clip.
+
+    Objects on that frame are in order of their centres, from left to right.
+    """
+
+    kind: Annotated[Literal["find"], HEAD] = Field(
+        default="find", description="The kind of expression: objects found by words."
+    )
+    words: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000),
+        WRITABLE,
+        InText(kind="text", head=True),
+    ] = Field(description="The name of one kind of object, such as `man in red`.")
+    choice: Annotated[FindChoice, HEAD] = Field(
+        default="all",
+        description="Which of the objects found: `all` of them, the `leftmost`, the `rightmost` or "
+        "the `largest`.",
+    )
+    number: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, InText(absent="all")] = Field(
+        default=None,
+        description="The object with this number, counted from the left, beginning with 1.",
+    )
+    score: Annotated[float, Field(ge=0, le=1), InText(kind="percent")] = Field(
+        default=0.3, description="The least score of an object: how well it fits the words."
+    )
+    frame: Annotated[FrameNumber | None, HEAD] = Field(
+        default=None,
+        description="The source frame on which objects are found; null for the first frame of the "
+        "clip in use.",
+    )
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Find:
+        if self.choice != "all" and self.number is not None:
+            message = f"`{self.choice}` and `number {self.number}` exclude each other"
+            raise refusal("G205", message, "Both select one object: keep one of them.")
+        return self
+
+    def __matmul__(self, frame: int) -> Find:
+        """The objects found on this source frame."""
+        return made(Find, **{**dict(self), "frame": frame})
 
 
 class Rest(_Algebra):
@@ -464,10 +633,40 @@ class During(_Algebra):
     frames: FrameRange = Field(description="The range of source frames.")
 
 
+MAX_SMOOTHING = 999
+
+
+class Smoothed(_Algebra):
+    """A region smoothed over time, by majority over ``frames`` neighbouring frames.
+
+    A pixel is in it on a frame if it is in the region on most of them, the frame in their middle.
+    Neighbours are frames that the spec uses. Near the ends of the clip those that exist are
+    counted; if as many of them are in the region as are not, the frame itself decides.
+    """
+
+    kind: Literal["smooth"] = Field(
+        default="smooth", description="The kind of expression: a region smoothed over time."
+    )
+    of: Expression = Field(description="The region.")
+    frames: Annotated[int, Field(ge=1, le=MAX_SMOOTHING)] = Field(
+        description="How many neighbouring frames are counted, the frame itself included; odd."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_middle(self) -> Smoothed:
+        if self.frames % 2 == 0:
+            message = invalid_value(str(self.frames), "smooth", "an odd number of frames")
+            cure = f"Write `smooth {self.frames - 1}` or `smooth {self.frames + 1}`."
+            raise refusal("G203", message, cure)
+        return self
+
+
 Expression = Annotated[
     MaskFiles
     | Box
     | Polygon
+    | Track
+    | Find
     | Rest
     | All
     | Reference
@@ -476,7 +675,8 @@ Expression = Annotated[
     | Difference
     | Complement
     | Grown
-    | During,
+    | During
+    | Smoothed,
     Field(discriminator="kind"),
 ]
 
@@ -491,7 +691,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
     """The operands of an expression; none for a source."""
     if isinstance(expression, Union | Intersection | Difference):
         return expression.items
-    if isinstance(expression, Complement | Grown | During):
+    if isinstance(expression, Complement | Grown | During | Smoothed):
         return (expression.of,)
     return ()
 
@@ -512,6 +712,13 @@ def height(expression: Expression) -> int:
         levels += 1
         row = [child for node in row for child in children(node)]
     return levels
+
+
+def shapes_of_prompts(expression: Expression) -> tuple[Point | Box | Polygon | MaskFiles, ...]:
+    """What shows a tracked object; empty for all other expressions."""
+    if isinstance(expression, Track):
+        return tuple(prompt.shape for prompt in expression.prompts)
+    return ()
 
 
 def references(expression: Expression) -> list[Reference]:

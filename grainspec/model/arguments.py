@@ -11,14 +11,38 @@ from pathlib import PurePath
 from typing import Literal, TypedDict
 
 
+class TrackerSettings(TypedDict, total=False):
+    """The settings of ``tracker``."""
+
+    engine: Literal["colour", "sam2", "edgetam", "sam3"]
+    """`colour` (by colour, texture and motion; needs no weights), or a model: `sam2` (SAM 2.1),
+    `edgetam` (EdgeTAM) or `sam3` (SAM 3)."""
+    weights: str | None
+    """A folder or hub id of the engine's weights; `colour` has none."""
+    confidence: float
+    """The confidence below which a tracked frame is doubtful: `grain check` warns of it, `grain
+    show` marks it."""
+
+
+class FinderSettings(TypedDict, total=False):
+    """The settings of ``finder``."""
+
+    engine: Literal["grounding_dino", "owlv2", "sam3"]
+    """The model: `grounding_dino` (GroundingDINO), `owlv2` (OWLv2) or `sam3` (SAM 3)."""
+    weights: str | None
+    """A folder or hub id of the engine's weights."""
+
+
 class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
-    profile: Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
+    profile: Literal["auto", "videograin", "animatediff", "demo", "flow_matching", "flowanchor"]
     """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `demo` (tuned on the demo model), `flow_matching` (for flow-matching models, such as
-    Wan), `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for
-    the demo model, `flow_matching` for flow-matching models, `videograin` for all others."""
+    code), `animatediff` (the same within each frame, for models with motion modules), `demo`
+    (tuned on the demo model), `flow_matching` (for flow-matching models, such as Wan),
+    `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for the
+    demo model, `flow_matching` for flow-matching models, `animatediff` for models with motion
+    modules, `videograin` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float
@@ -179,6 +203,10 @@ class BlendSettings(TypedDict, total=False):
     feather: str | None
     """Distance over which the edit fades out around the edited regions, in source pixels or
     percent of the frame's shorter side; a hard edge by default."""
+    edges: Literal["hard", "soft"]
+    """How pixels at the edges of tracked regions are blended: `hard`, or `soft`, by how much of
+    each pixel the tracker's model takes for the object, in place of `feather`. Attention and
+    latents are always hard."""
     start: float
     """Share of the sampling steps before the source's latents are first restored outside the
     edited regions: with 25% of 40 steps, the first 10 steps are not blended."""

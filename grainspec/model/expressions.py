@@ -9,6 +9,7 @@ x1=Length.parse('60%'), y1=Length.parse('100%')),))))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Literal, Unpack
 
@@ -21,21 +22,28 @@ from grainspec.model.algebra import (
     Difference,
     During,
     Expression,
+    Find,
+    FindChoice,
     Grown,
     Intersection,
     MaskFiles,
     Operators,
     Polygon,
+    Prompt,
+    PromptShape,
     Referable,
     Reference,
     Rest,
     Shape,
+    Smoothed,
+    Track,
     Union,
     children,
     height,
     operand,
     references,
     require,
+    shapes_of_prompts,
     uses_rest,
     walk,
 )
@@ -52,7 +60,7 @@ from grainspec.model.shapes import (
     Sides,
     Unit,
 )
-from grainspec.model.validation import made
+from grainspec.model.validation import made, python_text, short
 
 __all__ = [
     "ALL",
@@ -65,6 +73,8 @@ __all__ = [
     "Difference",
     "During",
     "Expression",
+    "Find",
+    "FindChoice",
     "FrameNumber",
     "FrameRange",
     "Grown",
@@ -76,26 +86,35 @@ __all__ = [
     "Outline",
     "Point",
     "Polygon",
+    "Prompt",
+    "PromptShape",
     "Referable",
     "Reference",
     "ResizeRule",
     "Rest",
     "Shape",
     "Sides",
+    "Smoothed",
+    "Track",
     "Union",
     "Unit",
     "box",
     "children",
     "ellipse",
+    "find",
+    "framed",
     "height",
     "masks",
     "moving",
     "named",
     "operand",
     "path_text",
+    "point",
     "polygon",
     "references",
     "require",
+    "shapes_of_prompts",
+    "track",
     "uses_rest",
     "walk",
 ]
@@ -176,6 +195,78 @@ def moving(*shapes: Shape) -> Shape:
         raise refuse("G205", "`moving` needs shapes of one kind", cure)
     keyframes = tuple(key for shape in shapes for key in shape.keyframes)
     return made(type(shapes[0]), kind=kinds.pop(), keyframes=keyframes)
+
+
+def point(x: str, y: str) -> Prompt:
+    """A point on an object, for :func:`track`; ``~point(…)`` is a point outside it.
+
+    >>> point("30%", "55%") @ 0
+    Prompt(shape=Point(x=Length.parse('30%'), y=Length.parse('55%')), frame=0)
+    >>> (~point("80%", "80%")).outside
+    True
+    """
+    return made(Prompt, shape=made(Point, x=Length.parse(x), y=Length.parse(y)))
+
+
+def track(*prompts: Prompt | Box | Polygon | MaskFiles) -> Track:
+    """An object that prompts show, followed through the clip.
+
+    A prompt without ``@ frame`` is on the frame of the next one that has it, as in the language.
+    If none has, all are on the first frame of the clip that the spec uses.
+
+    >>> right = track(
+    ...     point("70%", "50%"), ~point("80%", "80%") @ 0, box("50%", "40%", "75%", "90%") @ 24
+    ... )
+    >>> [(prompt.frame, prompt.outside) for prompt in right.prompts]
+    [(0, False), (0, True), (24, False)]
+    """
+    return made(Track, prompts=framed([each for given in prompts for each in _prompts(given)]))
+
+
+def framed(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """Prompts with their frames: one without a frame takes that of the next one that has it."""
+    frame, result = None, []
+    for prompt in reversed(prompts):
+        frame = prompt.frame if prompt.frame is not None else frame
+        result.append(prompt if prompt.frame == frame else prompt.replaced({}, frame=frame))
+    return tuple(reversed(result))
+
+
+def _prompts(given: object) -> list[Prompt]:
+    """What a caller of :func:`track` gives, as prompts: one for each keyframe of a shape."""
+    if isinstance(given, Prompt):
+        return [given]
+    if isinstance(given, MaskFiles):
+        return [made(Prompt, shape=given)]
+    if not isinstance(given, Box | Polygon):
+        cure = 'Give points, boxes, outlines or masks: `track(point("30%", "55%") @ 0)`.'
+        raise refuse("G205", f"`{short(python_text(given))}` is not a prompt", cure)
+    return [
+        made(
+            Prompt,
+            shape=made(type(given), kind=given.kind, keyframes=(key.replaced({}, frame=None),)),
+            frame=key.frame,
+        )
+        for key in given.keyframes
+    ]
+
+
+def find(
+    words: str,
+    choice: FindChoice = "all",
+    *,
+    number: int | None = None,
+    score: float = 0.3,
+) -> Find:
+    """The objects that words name on one frame, followed through the clip.
+
+    ``number`` counts from the left, from 1; ``score`` is the least score, from 0 to 1. The frame is
+    the first one of the clip that the spec uses, unless ``@ frame`` says another.
+
+    >>> find("man in red", "leftmost") @ 12
+    Find(words='man in red', choice='leftmost', frame=12)
+    """
+    return made(Find, words=words, choice=choice, number=number, score=score)
 
 
 REST = Rest()

@@ -14,7 +14,11 @@ from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import refusal, short
 
 RESERVED = frozenset(
-    {*STATEMENTS, "rest", "all", "of", "class", "instance", "part", "grow", "shrink", "during"}
+    {
+        *STATEMENTS,
+        *("rest", "all", "of", "class", "instance", "part"),
+        *("grow", "shrink", "during", "smooth"),
+    }
 )
 """Keywords, which cannot be names."""
 

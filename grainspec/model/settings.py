@@ -23,6 +23,7 @@ from pydantic import (
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
@@ -30,9 +31,6 @@ from grainspec.model.shapes import FrameRange, Length, ResizeRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
-
-DEMO = "demo"
-"""The name of the embedded model."""
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -79,9 +77,10 @@ Guidance = Annotated[float, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
+AdapterName = Annotated[str, Field(max_length=1_000), IN_HOME]
 _RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
-Profile = Literal["auto", "videograin", "demo", "flow_matching", "flowanchor"]
+Profile = Literal["auto", "videograin", "animatediff", "demo", "flow_matching", "flowanchor"]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
@@ -98,8 +97,12 @@ ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal",
 Keypoints = Literal["body", "hands", "face", "full"]
 DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
+BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
 Fit = Literal["crop", "pad"]
+TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
+FinderEngine = Literal["grounding_dino", "owlv2", "sam3"]
+_EngineWeights = Annotated[ModelName | None, InText(absent="the engine's default checkpoint")]
 
 
 class Size(Node):
@@ -154,6 +157,37 @@ class Video(Node):
         if crop is not None and crop.keyframes[0].frame is not None:
             raise ValueError("`crop` cannot move: give one box without `@ frame`")
         return crop
+
+
+class Tracking(Node):
+    """What follows the objects of ``track(…)`` and ``find(…)`` through the clip."""
+
+    engine: Annotated[TrackerEngine, HEAD] = Field(
+        default="colour",
+        description="`colour` (by colour, texture and motion; needs no weights), or a model: "
+        "`sam2` (SAM 2.1), `edgetam` (EdgeTAM) or `sam3` (SAM 3).",
+    )
+    weights: _EngineWeights = Field(
+        default=None, description="A folder or hub id of the engine's weights; `colour` has none."
+    )
+    confidence: Percent = Field(
+        default=0.5,
+        description="The confidence below which a tracked frame is doubtful: `grain check` warns "
+        "of it, `grain show` marks it.",
+    )
+
+
+class Finding(Node):
+    """What finds the objects that the words of ``find(…)`` name."""
+
+    engine: Annotated[FinderEngine, HEAD] = Field(
+        default="grounding_dino",
+        description="The model: `grounding_dino` (GroundingDINO), `owlv2` (OWLv2) or `sam3` "
+        "(SAM 3).",
+    )
+    weights: _EngineWeights = Field(
+        default=None, description="A folder or hub id of the engine's weights."
+    )
 
 
 class Modulation(Node):
@@ -233,6 +267,16 @@ class Modulation(Node):
 
 PROFILES = {
     "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
+    "animatediff": Modulation(
+        cross=1,
+        self=0.3,
+        until=0.3,
+        decay=5,
+        phrases="isolated",
+        unbound=1,
+        frames="each",
+        norm="each",
+    ),
     "demo": Modulation(
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
@@ -260,11 +304,13 @@ PROFILES = {
 }
 """The settings of each profile.
 
-``videograin`` has the constants of the VideoGrain paper's code, ``demo`` settings tuned on the demo
-model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586). ``flow_matching`` has
-FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention modulation, which it does
-not have. A latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``;
-FlowAnchor has masks of latent frames, and does not say which of the clip's frames count.
+``videograin`` has the constants of the VideoGrain paper's code. ``animatediff`` has them too, with
+attention and norms of each frame alone, as motion modules were trained with. ``demo`` has settings
+tuned on the demo model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586).
+``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention
+modulation, which it does not have. A latent token stands for 16 x 16 pixels of several frames in
+both, hence ``resize any``; FlowAnchor has masks of latent frames, and does not say which of the
+clip's frames count.
 """
 
 
@@ -274,22 +320,23 @@ class Profiled(Node):
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
         description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `demo` (tuned on the demo model), `flow_matching` (for "
-        "flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison), "
+        "VideoGrain paper's code), `animatediff` (the same within each frame, for models with "
+        "motion modules), `demo` (tuned on the demo model), `flow_matching` (for flow-matching "
+        "models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison), "
         "or `auto`, the default: `demo` for the demo model, `flow_matching` for flow-matching "
-        "models, `videograin` for all others.",
+        "models, `animatediff` for models with motion modules, `videograin` for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
         """The complete settings for a model: those given here, and the profile's for the rest.
 
-        That a model is trained by flow matching does not follow from its name: see
-        :meth:`grainspec.model.spec.EditSpec.for_noise`.
+        That a model is trained by flow matching, or has motion modules, does not follow from its
+        name: see :meth:`grainspec.model.spec.EditSpec.for_profile`.
         """
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
-            profile = "demo" if model == DEMO else "videograin"
+            profile = "demo" if is_demo_unet(model) else "videograin"
         return PROFILES[profile].replaced({}, **settings)
 
 
@@ -436,6 +483,13 @@ class Blend(Node):
         default=None,
         description="Distance over which the edit fades out around the edited regions, in source "
         "pixels or percent of the frame's shorter side; a hard edge by default.",
+    )
+
+    edges: BlendEdges = Field(
+        default="hard",
+        description="How pixels at the edges of tracked regions are blended: `hard`, or `soft`, by "
+        "how much of each pixel the tracker's model takes for the object, in place of `feather`. "
+        "Attention and latents are always hard.",
     )
 
     start: Percent = Field(

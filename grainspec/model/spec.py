@@ -18,18 +18,20 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
+from grainspec.model.demo_models import DEMO, is_demo_unet
 from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.settings import (
-    DEMO,
     MAX_LEVEL,
     PROFILES,
+    AdapterName,
     Blend,
     BlendSpace,
     Context,
     Control,
     ControlKind,
+    Finding,
     Flow,
     FlowMethod,
     FrameScope,
@@ -43,6 +45,7 @@ from grainspec.model.settings import (
     Sampler,
     SamplerMethod,
     Size,
+    Tracking,
     Video,
     given,
 )
@@ -70,6 +73,7 @@ __all__ = [
     "ControlKind",
     "Edit",
     "EditSpec",
+    "Finding",
     "Flow",
     "FlowMethod",
     "FrameRange",
@@ -89,6 +93,7 @@ __all__ = [
     "SamplerMethod",
     "Size",
     "Statement",
+    "Tracking",
     "Variant",
     "Video",
     "Without",
@@ -266,8 +271,14 @@ class EditSpec(ShownByRepr, Node):
     video: Video = Field(description="The source clip.")
     model: ModelName = Field(
         default=DEMO,
-        description="A folder, a safetensors file or the hub id of a Stable Diffusion or Wan "
-        "checkpoint, or `demo` for the embedded model.",
+        description="A folder, a safetensors file or the hub id of a Stable Diffusion, "
+        "AnimateDiff or Wan checkpoint, or an embedded model: `demo`, `demo-image`, "
+        "`demo-motion`, `demo-video`.",
+    )
+    motion_adapter: AdapterName = Field(
+        default="",
+        description="A folder or the hub id of a motion adapter (AnimateDiff) that is added to an "
+        "image model of Stable Diffusion 1.x or 2.x; empty for none.",
     )
     source: Text = Field(default="", description="What the clip shows.")
     target: Text = Field(
@@ -277,6 +288,13 @@ class EditSpec(ShownByRepr, Node):
     )
     negative: Text = Field(default="", description="What the edited clip must not show.")
     regions: tuple[Region, ...] = Field(default=(), description="The named regions.")
+    tracker: Tracking | None = Field(
+        default=None,
+        description="What follows tracked objects; null for the engine without weights.",
+    )
+    finder: Finding | None = Field(
+        default=None, description="What finds objects by words; null for the default engine."
+    )
     edits: tuple[Statement, ...] = Field(
         default=(), description="The statements about regions: `edit`, `add`, `keep` and `free`."
     )
@@ -309,15 +327,24 @@ class EditSpec(ShownByRepr, Node):
         return version
 
     _folder: Path | None = PrivateAttr(default=None)
+    _file: str = PrivateAttr(default="")
 
     @property
     def folder(self) -> Path | None:
         """The folder of the file that it was read from; relative paths start there."""
         return self._folder
 
-    def in_folder(self, folder: Path) -> EditSpec:
-        """Return this spec after storing the folder of its file."""
-        self._folder = folder
+    @property
+    def file(self) -> str:
+        """The name of the file that it was read from, such as ``edit.grain``; empty if of none.
+
+        Its tracked masks are in a folder of this name.
+        """
+        return self._file
+
+    def in_folder(self, folder: Path, file: str = "") -> EditSpec:
+        """Return this spec after storing the folder and the name of its file."""
+        self._folder, self._file = folder, file
         return self
 
     def __repr__(self) -> str:
@@ -355,18 +382,18 @@ class EditSpec(ShownByRepr, Node):
         """The complete settings of attention: those given, and the profile's for the rest."""
         return self.attention.settled(self.model)
 
-    def for_noise(self, noise: Literal["ddpm", "flow"]) -> EditSpec:
-        """The spec with the profile that ``auto`` is for a model of this kind of noise.
+    def for_profile(self, profile: Profile | None) -> EditSpec:
+        """The spec with the profile that ``auto`` is for its model; None leaves it to its name.
 
         >>> from grainspec import parse
         >>> text = 'grain 1 video "c" model "a/b" target "a bear" region r = all edit r -> "bear"'
-        >>> parse(text).for_noise("flow").attention
+        >>> parse(text).for_profile("flow_matching").attention
         Attention(profile='flow_matching')
         """
         auto = self.attention.profile in {None, "auto"}
-        if noise == "ddpm" or not auto or self.model == DEMO:
+        if profile is None or not auto or is_demo_unet(self.model):
             return self
-        attention = self.attention.replaced({}, profile="flow_matching")
+        attention = self.attention.replaced({}, profile=profile)
         return self.replaced({}, attention=attention)
 
     @property
@@ -459,6 +486,8 @@ class Block(NamedTuple):
 
 BLOCKS = {
     "video": Block(Video, "video"),
+    "tracker": Block(Tracking, "tracker"),
+    "finder": Block(Finding, "finder"),
     "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),

@@ -33,8 +33,15 @@ STATEMENT_WORDS = tuple(
         (
             "model",
             "model NAME",
-            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion or Wan "
-            "checkpoint: see [model](#model)",
+            "`demo` (the embedded model, the default), or in quotes a Stable Diffusion, "
+            "AnimateDiff or Wan checkpoint: see [model](#model)",
+            "at most once",
+            "no",
+        ),
+        (
+            "motion_adapter",
+            'motion_adapter "…"',
+            "layers of motion (AnimateDiff) for an image model: see [model](#model)",
             "at most once",
             "no",
         ),
@@ -48,6 +55,16 @@ STATEMENT_WORDS = tuple(
             "yes",
         ),
         ("negative", 'negative "…"', "what the edited clip must not show", "at most once", "yes"),
+        (
+            "tracker",
+            "tracker ENGINE { … }",
+            "what follows [objects from clicks](#regions-from-clicks-and-words)",
+        ),
+        (
+            "finder",
+            "finder ENGINE { … }",
+            "what finds [objects by words](#regions-from-clicks-and-words)",
+        ),
         ("region", "region NAME = …", "a [region](#regions), by name", "any number", "no"),
         (
             "edit",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import ProcessName, Profile
 from grainspec.model.spec import Sampler, SamplerMethod, Size
 from grainspec.pasted import ShownByRepr
 from grainspec.words import CharSpan
@@ -116,6 +116,10 @@ class Backbone(ShownByRepr):
     most_places: int | None = None
     """The most latent frames that are processed at once, and the most rows and columns of latent
     tokens, that there are position embeddings for; None means any number."""
+    motion_modules: bool = False
+    """Whether motion modules attend over the frames of a clip, beside the attention of each."""
+    most_frames: int | None = None
+    """The most frames at once that motion modules have positions for; None means any number."""
     padding: Callable[[str], Sequence[int]] | None = field(default=None, repr=False)
     """From a prompt to the text token positions that are padding; None means that none are."""
     padding_keys: Literal["modulated", "neutral", "masked"] = "modulated"
@@ -129,6 +133,13 @@ class Backbone(ShownByRepr):
 
     exact_tokens: bool = True
     """Whether ``tokenize`` is the model's own tokenizer; otherwise it counts words, at least."""
+
+    @property
+    def profile(self) -> Profile | None:
+        """The profile of attention that suits it; None for that of image models."""
+        if self.noise == "flow":
+            return "flow_matching"
+        return "animatediff" if self.motion_modules else None
 
     @property
     def attended_levels(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, key_frames
-from grainspec.plan.plan_warnings import changing, early_end, no_step, vanishing
+from grainspec.plan.plan_warnings import changing, early_end, no_step, unordered, vanishing
 from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.supported import (
     check_count,
@@ -46,7 +46,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
     backbone lacks, G314 for a size or number of frames that it does not support, G419 for a
     `context` that does not fit its latent frames.
     """
-    spec = spec.for_noise(backbone.noise)
+    spec = spec.for_profile(backbone.profile)
     frames, height, width = layout.bits_FHW.shape
     check_size(spec, backbone, width, height)
     check_count(spec, backbone, layout.frames)
@@ -112,6 +112,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         *changing(spec, layout, plan),
         *early_end(spec, plan, backbone),
         *no_step(spec, plan, backbone),
+        *unordered(spec, plan, backbone),
     )
     return Compiled(plan, warnings)
 

@@ -42,7 +42,7 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
             "share": [round(plan.schedule(time), 4) for time in ends.values()],
             "decay": plan.attention.decay,
             "frames": plan.attention.frames,
-            "norm": plan.attention.norm,
+            "norm": plan.attention.norm if plan.noise == "ddpm" else None,  # transformers have none
             "phrases": plan.attention.phrases,
             "unbound": plan.attention.unbound,
             "layers": layers if isinstance(layers, str) else list(layers),
@@ -101,13 +101,14 @@ def _level_facts(
 def facts_text(plan_facts: dict[str, Any]) -> str:
     """Format the facts of a plan as text."""
     width, height = plan_facts["size"]
-    schedule = plan_facts["schedule"]
+    schedule, count = plan_facts["schedule"], len(plan_facts["frames"])
+    norm = f"norm {schedule['norm']}, " if schedule["norm"] else ""
     lines = [
         f"plan {plan_facts['digest'][:12]} for {plan_facts['backbone']}: "
-        f"{len(plan_facts['frames'])} frames of {width}x{height}, {plan_facts['classes']} classes, "
+        f"{count} frame{'s' * (count != 1)} of {width}x{height}, {plan_facts['classes']} classes, "
         f"{plan_facts['bytes'] / 1000:.0f} kB",
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
-        f"decay {schedule['decay']:g}, frames {schedule['frames']}, norm {schedule['norm']}, "
+        f"decay {schedule['decay']:g}, frames {schedule['frames']}, {norm}"
         f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
         *steps_text(plan_facts["run"]),
         f"target: “{plan_facts['target']}”",

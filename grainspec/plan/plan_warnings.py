@@ -24,6 +24,21 @@ _AWAY = 0.1
 """How far the noise level at which modulation ends may be from that of evenly spaced ones."""
 
 
+def unordered(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> list[Diagnostic]:
+    """Warn (G555) about key frames of windows where motion modules need frames in order."""
+    context = spec.context
+    if not backbone.motion_modules or context is None or not context.keys:
+        return []
+    if len(plan.frames) <= context.frames:  # one window
+        return []
+    message = (
+        f"`keys {context.keys}` puts frames from elsewhere in the clip into every window, and the "
+        f"motion modules of {backbone.name} take them for the next ones"
+    )
+    cure = "Write `keys 0` in `context`."
+    return [Diagnostic("G555", message, cure, context.span_of("keys") or context.span)]
+
+
 def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
     """Warn (G401) about regions that have no latent token at some level."""
     findings = []

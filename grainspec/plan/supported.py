@@ -51,25 +51,28 @@ def check_places(spec: EditSpec, backbone: Backbone, width: int, height: int, co
 
     ``count`` are the latent frames of the clip, of which `context` has fewer processed at once.
     """
-    most = backbone.most_places
-    if most is None:
-        return
-    unit = backbone.size_multiple
-    if max(width, height) > most * unit:
+    unit, most = backbone.size_multiple, backbone.most_places
+    if most is not None and max(width, height) > most * unit:
         message = f"{backbone.name} does not support frames of {width}x{height} pixels"
         share = most * unit / max(width, height)
         sides = (max(1, int(side * share) // unit) * unit for side in (width, height))
         near = "x".join(map(str, sides))
         cure = f"Each side may have up to {most * unit} pixels, for example `size {near}`."
         raise fail("G314", message, cure, spec.video.span_of("size"))
+    most = min(filter(None, (most, backbone.most_frames)), default=None)
+    if most is None:
+        return
     first, per = backbone.first_frames, backbone.frames_per_latent
     windows = frame_windows(count, spec.context, per, first)
     if max(len(window.frames) for window in windows) > most:
         frames = first + (most - 1) * per
         at_once = "windows" if len(windows) > 1 else "clips"
         message = f"{backbone.name} does not support {at_once} of more than {frames} frames"
+        windowed = f"frames {min(frames, 81)}"
+        if backbone.motion_modules:  # no key frames: see G555
+            windowed += f"  overlap {frames // 4}  keys 0"
         cure, place = (
-            f"Use fewer with `frames`, or windows: `context {{ frames {min(frames, 81)} }}`.",
+            f"Use fewer with `frames`, or windows: `context {{ {windowed} }}`.",
             None,
         )
         if spec.context:

@@ -75,7 +75,8 @@ def check_context(count: int, context: Context | None, per: int = 1, first: int 
         message = "windows with `keys 0` lack the first latent frame, which the model needs"
         cure = f"Write `keys {keys}`, which adds the first frame of the clip to every window."
         if needed > latent.frames:
-            cure = f"Write `{more}  keys {keys}`: a key frame is the first frame of the clip."
+            whole = f"context {{ {more}  overlap {context.overlap}  keys {keys} }}"
+            cure = f"Write `{whole}`: a key frame is the first frame of the clip."
         raise fail("G419", message, cure, context.span_of("keys"))
     if needed > latent.frames:
         message = (

@@ -13,7 +13,7 @@ from grainspec.pasted import ShownByRepr, pasted
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.regions.bind import carve
+from grainspec.regions.carving import carve
 from grainspec.regions.layout import Layout, Mask
 from grainspec.testing.broken import Broken, described
 from grainspec.text.parse import parse
@@ -68,7 +68,7 @@ class Case(ShownByRepr):
 
     def __post_init__(self) -> None:
         """Choose the profile that ``auto`` is for the backbone, as the compiler does."""
-        object.__setattr__(self, "spec", self.spec.for_noise(self.backbone.noise))
+        object.__setattr__(self, "spec", self.spec.for_profile(self.backbone.profile))
 
     @classmethod
     def of(

@@ -16,10 +16,11 @@ TYPES = {
     "grainspec.model.shapes": ("Length", "FrameRange", "Keyframe", "Point", "Outline"),
     "grainspec.model.algebra": (
         "MaskFiles", "Box", "Polygon", "Rest", "All", "Reference", "Union", "Intersection",
-        "Difference", "Complement", "Grown", "During",
+        "Difference", "Complement", "Grown", "During", "Smoothed", "Track", "Find", "Prompt",
     ),
     "grainspec.model.settings": (
         "Size", "Video", "Modulation", "Sampler", "Control", "Blend", "Flow", "Inject", "Context",
+        "Tracking", "Finding",
     ),
     "grainspec.model.partial": ("Attention", "SamplerChange"),
     "grainspec.model.spec": ("EditSpec", "Region", "Edit", "Keep", "Free", "Without", "Variant"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from lark import Token
 
-from grainspec.model.algebra import MaskFiles
+from grainspec.model.algebra import Find, MaskFiles
 from grainspec.model.declaration import Declaration, settings_of
 from grainspec.model.spec import BLOCKS, Edit
 from grainspec.text.draft import Change, Correction
@@ -18,8 +18,9 @@ SETTINGS: dict[str, dict[str, Declaration]] = {
     **{word: settings_of(block.model) for word, block in BLOCKS.items()},
     "edit": settings_of(Edit),
     "masks": settings_of(MaskFiles),
+    "find": settings_of(Find),
 }
-"""The settings of each block, of edits and of `masks(…)`."""
+"""The settings of each block, of edits, of `masks(…)` and of `find(…)`."""
 
 
 def square(text: str) -> Iterator[Correction]:
@@ -120,5 +121,5 @@ def unclosed_inside(text: str) -> Iterator[Correction]:
             opened.pop()
 
 
-_FOLLOWS = frozenset({"AT", "VBAR", "AMPERSAND", "GROW", "SHRINK", "DURING", "LBRACE"})
+_FOLLOWS = frozenset({"AT", "VBAR", "AMPERSAND", "GROW", "SHRINK", "DURING", "SMOOTH", "LBRACE"})
 """What can follow a closed bracket, and does not stand in a call."""

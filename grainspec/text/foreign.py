@@ -70,6 +70,9 @@ STATEMENTS_OF_OTHERS: dict[str, str] = {
         "pretrained_model pretrained_model_path pretrained_model_name_or_path".split(),
         "model",
     ),
+    **dict.fromkeys(
+        "motion motion_module motion_modules motion_model animatediff mm".split(), "motion_adapter"
+    ),
     **dict.fromkeys("controlnet control_net controls".split(), "control"),
     **dict.fromkeys("scheduler sampling ksampler".split(), "sampler"),
     **dict.fromkeys("replace change swap transform modify".split(), "edit"),
@@ -167,6 +170,18 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
         **dict.fromkeys("offset start first".split(), Ours("from")),
         **dict.fromkeys("resized rescale scale fit".split(), Ours("scaled")),
     },
+    "find": {
+        **dict.fromkeys(
+            "threshold confidence box_threshold score_threshold min_score conf".split(),
+            Ours("score", _share),
+        ),
+        **dict.fromkeys("index id nth instance object".split(), Ours("number")),
+        **dict.fromkeys("left from_left".split(), Ours("leftmost")),
+        **dict.fromkeys("right from_right".split(), Ours("rightmost")),
+        **dict.fromkeys("biggest big large".split(), Ours("largest")),
+    },
+    "tracker": dict.fromkeys("checkpoint ckpt model model_id path".split(), Ours("weights")),
+    "finder": dict.fromkeys("checkpoint ckpt model model_id path".split(), Ours("weights")),
 }
 """For each block: names that other tools have for its settings."""
 

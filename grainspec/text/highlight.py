@@ -22,8 +22,8 @@ from pygments.token import (
     Whitespace,
 )
 
-from grainspec.model.algebra import MaskFiles
-from grainspec.model.declaration import settings_of
+from grainspec.model.algebra import Find, MaskFiles
+from grainspec.model.declaration import fields_of, settings_of
 from grainspec.model.names import RESERVED
 from grainspec.model.spec import BLOCKS, Edit
 from grainspec.model.statements import STATEMENTS
@@ -35,7 +35,12 @@ def _any(*words: str) -> str:
 
 _CONSTANTS = {"all", "rest"}
 _STATEMENT = _any(*STATEMENTS)
-_OPTION = _any(*settings_of(MaskFiles))
+_OPTION = _any(
+    *settings_of(MaskFiles),
+    *settings_of(Find),
+    *set(fields_of(Find)["choice"].choices) - {"all"},
+    "not",
+)
 _CONSTANT = _any(*_CONSTANTS)
 _MODIFIER = _any(*(RESERVED - set(STATEMENTS) - _CONSTANTS))
 _SETTINGS = {
@@ -51,8 +56,7 @@ _RANGE = r"-?\d+\.\.-?\d+"
 _SIZE = r"\d+x\d+"
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:%|px\b|[eE][+-]?\d+)?(?![\w.])"
 _NAME = r"[^\W\d]\w*"
-_CALL = rf"{_NAME}(?=\s*\()"
-_MASKS = r"\b(masks)(\s*)(\()"
+_CALL = rf"({_NAME})(\s*)(\()"
 _VARIANT = rf"\b(variant)(\s+)({_NAME})(\s*)(\{{)"
 _OPERATOR = r"->|[|&~=@-]"
 _SIGN = r"[(),]"
@@ -95,7 +99,7 @@ class GrainLexer(RegexLexer):
             include("anywhere"),
             (_NAME, Name.Constant),
         ],
-        "masks": [
+        "call": [
             (r"\)", Punctuation, "#pop"),
             (_OPTION, Name.Attribute),
             include("anywhere"),
@@ -110,8 +114,7 @@ class GrainLexer(RegexLexer):
             (_SIZE, Number),
             (_NUMBER, Number),
             (_CONSTANT, Keyword.Constant),
-            (_MASKS, _groups(Name.Function, Whitespace, Punctuation), "masks"),
-            (_CALL, Name.Function),
+            (_CALL, _groups(Name.Function, Whitespace, Punctuation), "call"),
             (_OPERATOR, Operator),
             (_SIGN, Punctuation),
         ],
@@ -137,7 +140,7 @@ def textmate_grammar() -> dict[str, Any]:
         {"name": "constant.numeric.grain", "match": rf"{_RANGE}|{_SIZE}|{_NUMBER}"},
         {"name": "constant.language.grain", "match": _CONSTANT},
         {
-            "begin": _MASKS,
+            "begin": _CALL,
             "end": r"\)",
             "beginCaptures": {
                 "1": {"name": "entity.name.function.grain"},
@@ -150,7 +153,6 @@ def textmate_grammar() -> dict[str, Any]:
                 {"name": "constant.other.grain", "match": _NAME},
             ],
         },
-        {"name": "entity.name.function.grain", "match": _CALL},
         {"name": "keyword.operator.grain", "match": _OPERATOR},
         {"name": "punctuation.separator.grain", "match": _SIGN},
     ]

@@ -32,13 +32,17 @@ from grainspec.text.token_changes import is_sign, lexed, replaced
 def names_of_others(text: str) -> Iterator[Correction]:
     """Names of settings: `num_inference_steps 30` for `steps 30`."""
     tokens = lexed(text)
-    block = {"add": "edit", "region": "masks"}.get(str(tokens[0]), str(tokens[0]))
-    known, others = SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
-    inside = 0
+    in_region = tokens[0] == "region"
+    statement = "edit" if tokens[0] == "add" else str(tokens[0])
+    opened: list[str] = []
     for index, token in enumerate(tokens):
-        inside += (token.type in {"LBRACE", "LPAR"}) - (token.type in {"RBRACE", "RPAR"})
-        word = str(token).lower()
-        if not inside or token.type != "NAME" or str(token) in known or word not in others:
+        if token.type in {"LBRACE", "LPAR"}:
+            opened.append(str(tokens[index - 1]) if in_region else statement)
+        elif token.type in {"RBRACE", "RPAR"} and opened:
+            opened.pop()
+        block, word = opened[-1] if opened else "", str(token).lower()
+        known, others = SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
+        if token.type != "NAME" or str(token) in known or word not in others:
             continue
         ours = others[word]
         value = tokens[index + 1] if index + 1 < len(tokens) else None
@@ -51,8 +55,7 @@ def names_of_others(text: str) -> Iterator[Correction]:
                 continue
             changes.append(replaced(value, converted))
             cure = f"Write `{ours.keyword} {converted}`."
-        what = "option" if block == "masks" else "setting"
-        code = "G205" if block == "masks" else "G201"
+        what, code = ("option", "G205") if in_region else ("setting", "G201")
         yield Correction(f"unknown {what} `{token}`", tuple(changes), cure, code)
 
 

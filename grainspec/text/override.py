@@ -26,7 +26,7 @@ Changed = TypeVar("Changed", bound=Node)
 PATH = "--set"
 """The path in findings about a single value."""
 
-_TEXTS = ("target", "source", "negative", "model")
+_TEXTS = ("target", "source", "negative", "model", "motion_adapter")
 _TEXT_KINDS = ("text", "path")
 _FOR_FILES = ("box",)
 """Kinds of values that can be set only in a file."""
@@ -46,10 +46,10 @@ def _known_of_edit() -> dict[str, Declaration]:
 def override(spec: EditSpec, settings: str | Iterable[str]) -> EditSpec:
     """Change single values of a spec, each given as ``NAME=VALUE``.
 
-    NAME is ``target``, ``source``, ``negative`` or ``model``; a setting of a block, such as
-    ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a region, such as
-    ``left.weight`` or ``left.phrase``. Values are written as in the language, texts with or without
-    quotes. A setting of a block that is off, such as ``flow``, turns it on.
+    NAME is ``target``, ``source``, ``negative``, ``model`` or ``motion_adapter``; a setting of a
+    block, such as ``attention.self``, ``sampler.steps`` or ``video.frames``; or of the edit of a
+    region, such as ``left.weight`` or ``left.phrase``. Values are written as in the language, texts
+    with or without quotes. A setting of a block that is off, such as ``flow``, turns it on.
     Variants are not changed: choose one first. Raises GrainError (G2..) for values that cannot be
     read; :func:`grainspec.check` reports whether the new spec makes sense.
 

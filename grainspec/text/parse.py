@@ -35,7 +35,8 @@ from grainspec.text.foreign import VALUES_OF_OTHERS
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
-from grainspec.text.regions import RegionReader, token_of
+from grainspec.text.records import token_of
+from grainspec.text.regions import RegionReader
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
 from grainspec.text.tokens import Statement, collector_paused, statements
@@ -271,6 +272,10 @@ class _Reader(RegionReader):
         text = self.path(name) if name.type == "STRING" else str(name)
         self._text("model", text, span_of(name))
 
+    def _motion_adapter(self, tree: Tree[Token], span: Span) -> None:
+        name = token_of(tree.children[0])
+        self._text("motion_adapter", self.path(name), span_of(name))
+
     def _prompt(self, tree: Tree[Token], span: Span) -> None:
         which, words = (token_of(child) for child in tree.children)
         text = self.string(words)
@@ -281,7 +286,7 @@ class _Reader(RegionReader):
         self._text(str(which), text, span_of(words))
 
     def _text(self, field: str, text: str, span: Span) -> None:
-        """Read a prompt or the model's name, and validate it as the spec's model does."""
+        """Read a prompt or the name of a model, and validate it as the spec's model does."""
         self.scope.spans[field] = span
         info = EditSpec.model_fields[field]
         try:

@@ -13,12 +13,16 @@ from grainspec.model.algebra import (
     Difference,
     During,
     Expression,
+    Find,
     Grown,
     Intersection,
     MaskFiles,
     Polygon,
+    Prompt,
     Reference,
     Rest,
+    Smoothed,
+    Track,
 )
 from grainspec.model.algebra import Union as UnionOf
 from grainspec.model.declaration import head_of, settings_of
@@ -54,6 +58,7 @@ def dumps(spec: EditSpec) -> str:
         [
             *_blocks(spec, ["video"]),
             *([f"model {quoted(spec.model)}"] if spec.model != DEMO else []),
+            *_prompts(spec, "motion_adapter"),
         ],
         _prompts(spec, "source", "target", "negative"),
         [f"region {r.name} = {expression_text(r.expression)}" for r in spec.regions],
@@ -65,7 +70,7 @@ def dumps(spec: EditSpec) -> str:
 
 
 def _prompts(node: Node, *names: str) -> list[str]:
-    """The prompts of a spec, or those that a variant replaces, including by an empty text."""
+    """The texts of a spec, or those that a variant replaces, including by an empty text."""
     default = type(node).model_fields
     return [
         f"{name} {quoted(getattr(node, name))}"
@@ -158,12 +163,44 @@ def _shape(shape: Box | Polygon, outer: int) -> str:
     return shape_text(shape)
 
 
+def _track(track: Track, outer: int) -> str:
+    """The prompts of each frame, and the frame after the last of them."""
+    following = [*track.prompts[1:], None]
+    parts = []
+    for prompt, after in zip(track.prompts, following, strict=True):
+        last = after is None or after.frame != prompt.frame
+        frame = f" @ {prompt.frame}" if last and prompt.frame is not None else ""
+        parts.append(_prompt(prompt) + frame)
+    return f"track({', '.join(parts)})"
+
+
+def _prompt(prompt: Prompt) -> str:
+    shape = prompt.shape
+    if isinstance(shape, MaskFiles):
+        return _masks(shape, _UNION)
+    if isinstance(shape, Box | Polygon):
+        return shape_text(shape)
+    return f"{'not ' if prompt.outside else ''}point({shape.x}, {shape.y})"
+
+
+def _find(find: Find, outer: int) -> str:
+    parts = [quoted(find.words), *_written(find)]
+    if find.choice != "all":
+        parts.insert(1, find.choice)
+    frame = "" if find.frame is None else f" @ {find.frame}"
+    return f"find({', '.join(parts)}{frame})"
+
+
 def _grown(grown: Grown, outer: int) -> str:
     return f"{expression_text(grown.of, _ATOM)} {grown.kind} {grown.by}"
 
 
 def _during(during: During, outer: int) -> str:
     return f"{expression_text(during.of, _ATOM)} during {range_text(during.frames)}"
+
+
+def _smoothed(smoothed: Smoothed, outer: int) -> str:
+    return f"{expression_text(smoothed.of, _ATOM)} smooth {smoothed.frames}"
 
 
 def _complement(complement: Complement, outer: int) -> str:
@@ -188,8 +225,11 @@ _WRITERS: dict[type[Node], Callable[[Any, int], str]] = {
     MaskFiles: _masks,
     Box: _shape,
     Polygon: _shape,
+    Track: _track,
+    Find: _find,
     Grown: _grown,
     During: _during,
+    Smoothed: _smoothed,
     Complement: _complement,
     UnionOf: _operation("|", _UNION),
     Intersection: _operation("&", _INTERSECTION),

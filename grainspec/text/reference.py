@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from grainspec.model.algebra import MaskFiles
-from grainspec.model.declaration import Declaration, settings_of
+from grainspec.model.algebra import Find, MaskFiles
+from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.names import RESERVED
 from grainspec.model.nodes import Node
 from grainspec.model.rules import STATEMENT_RULES
@@ -35,6 +35,8 @@ def _table(kind: str, name: str | None) -> str:
         return _statements()
     if kind == "keywords":
         return _keywords()
+    if name == "find":
+        return _find()
     return _attention() if name == "attention" else _settings(_MODELS[name or ""])
 
 
@@ -73,6 +75,16 @@ def _settings(model: type[Node]) -> str:
         for word, declared in settings_of(model).items()
     ]
     return _rows(("setting", "values", "default", "meaning"), rows)
+
+
+def _find() -> str:
+    """The options of ``find(…)``; which of the objects it takes is a word without a value."""
+    choice = fields_of(Find)["choice"]
+    words = ", ".join(f"`{word}`" for word in choice.choices if word != choice.default)
+    first = (words, "no value", str(choice.default), choice.description)
+    others = _settings(Find).splitlines()[2:]
+    table = _rows(("option", "values", "default", "meaning"), [first])
+    return "\n".join([table, *others])
 
 
 def _attention() -> str:

@@ -61,6 +61,8 @@ def words_text(words: Iterable[Word]) -> str:
 def _word_text(word: Word) -> str:
     if isinstance(word, Token):
         return str(word)
+    if word.data == "at":
+        return f"@ {words_text(word.children)}"
     if word.data == "call":
         name, *arguments = word.children
         inside = ", ".join(_word_text(argument) for argument in arguments)

@@ -13,7 +13,8 @@ from itertools import pairwise
 from lark import Token
 
 from grainspec.diagnostics import closest
-from grainspec.model.declaration import head_of
+from grainspec.model.algebra import Find
+from grainspec.model.declaration import fields_of, head_of
 from grainspec.model.names import RESERVED
 from grainspec.model.nodes import Node
 from grainspec.model.numbers import percent_text
@@ -29,12 +30,14 @@ from grainspec.text.brackets import (
 )
 from grainspec.text.draft import Change, Correction, Rule
 from grainspec.text.foreign import SETTINGS_OF_OTHERS, STATEMENTS_OF_OTHERS
+from grainspec.text.foreign_regions import REGIONS_OF_OTHERS
 from grainspec.text.other_tools import names_of_others, sides, step_counts, values_of_others
 from grainspec.text.token_changes import inserted, is_sign, lexed, offsets, removed, replaced
 
 _GRAINS = frozenset({"CLASS", "INSTANCE", "PART"})
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 _SHAPES = frozenset({"box", "ellipse", "polygon"})
+_CALLS = _SHAPES | {"masks", "track", "find", "point"}
 _OPERATORS = {
     "and": "&",
     "or": "|",
@@ -49,9 +52,8 @@ _OPERATORS = {
     "!": "~",
     "and not": "-",
 }
-_NAMELESS = "grain video model source target negative attention flow inject context sampler control"
-_SEPARATED = frozenset(f"{_NAMELESS} blend keep free without".split())
-_TEXTS = frozenset("video model source target negative".split())
+_SEPARATED = frozenset(STATEMENTS) - {"region", "edit", "add", "variant"}
+_TEXTS = frozenset("video model motion_adapter source target negative".split())
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -62,7 +64,7 @@ def _upper_case(text: str) -> Iterator[Correction]:
     for index, token in enumerate(tokens):
         lower = str(token).lower()
         called = index + 1 < len(tokens) and tokens[index + 1].type == "LPAR"
-        word = lower in _WORDS or (called and lower in {"masks", *_SHAPES})
+        word = lower in _WORDS or (called and lower in _CALLS)
         if token.type == "NAME" and lower != token and word:
             message = f"`{token}` is not in lower case, as all words of the language are"
             yield Correction(message, (replaced(token, lower),))
@@ -124,6 +126,7 @@ _WORDS = RESERVED | {
     for keyword, declared in settings.items()
     for word in (keyword, *declared.choices)
 }
+_WORDS |= {*fields_of(Find)["choice"].choices}
 _WORDS |= {word for block in BLOCKS.values() for word in _choices(block.model)}
 """All words of the language."""
 ALONE = {
@@ -269,10 +272,12 @@ def _commas(text: str) -> Iterator[Correction]:
         if following.type == "LPAR":
             call = str(token)
         lengths = {"PERCENT", "PIXELS", "NUMBER"}
-        sides = call in _SHAPES - {"polygon"} and {token.type, following.type} <= lengths
-        option = call == "masks" and token.type == "STRING" and following.type == "NAME"
+        sides = call in {"box", "ellipse", "point"} and {token.type, following.type} <= lengths
+        option = call in {"masks", "find"} and token.type == "STRING" and following.type == "NAME"
         if sides or option:
             message = f"commas are missing between the sides of the {call}"
+            if call == "point":
+                message = "a comma is missing between x and y of the point"
             if option:
                 message = f"a comma is missing before `{following}`"
             yield Correction(message, (inserted(offsets(token)[1], ","),))
@@ -297,7 +302,7 @@ def _unquoted(text: str) -> Iterator[Correction]:
         brace = next((token for token in tokens if token.type == "LBRACE"), None)
         if arrow:
             spot = offsets(arrow)[1], offsets(brace)[0] if brace else offsets(tokens[-1])[1]
-    elif match := re.search(r"\bmasks\(\s*([^\"',()\n]+?)\s*(?=[,)])", text):
+    elif match := re.search(r"\b(?:masks|find)\(\s*([^\"',()\n]+?)\s*(?=[,)])", text):
         spot = match.span(1)
     if spot is None:
         return
@@ -348,7 +353,9 @@ def _masks_missing(text: str) -> Iterator[Correction]:
     """A path where a region is expected: `region left = "masks/left"`."""
     tokens = lexed(text)
     for index, token in enumerate(tokens):
-        inside = index > 1 and (tokens[index - 1].type == "LPAR" and tokens[index - 2] == "masks")
+        inside = index > 1 and (
+            tokens[index - 1].type == "LPAR" and str(tokens[index - 2]) in {"masks", "find"}
+        )
         if tokens[0].type == "REGION" and token.type == "STRING" and not inside:
             change = replaced(token, f"masks({token})")
             yield Correction(f"`{token}` is not a region", (change,))
@@ -368,6 +375,7 @@ STRUCTURE: tuple[Rule, ...] = tuple(
         _switches,
         _separators,
         _order,
+        *REGIONS_OF_OTHERS,
         _in_blocks,
         _setting_alone,
         names_of_others,

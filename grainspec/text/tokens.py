@@ -35,7 +35,7 @@ _LIKE_KEYWORDS = frozenset(
 )
 _SHARED = frozenset(word.upper() for word in SHARED)
 _JOINERS = frozenset({"VBAR", "AMPERSAND", "MINUS"})
-_MODIFIERS = frozenset({"GROW", "SHRINK", "DURING"})
+_MODIFIERS = frozenset({"GROW", "SHRINK", "DURING", "SMOOTH"})
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
 
 

@@ -46,6 +46,7 @@ _SPOKEN = {
     "GROW": "`grow`",
     "SHRINK": "`shrink`",
     "DURING": "`during`",
+    "SMOOTH": "`smooth`",
     "CLASS": "`class`",
     "INSTANCE": "`instance`",
     "PART": "`part`",

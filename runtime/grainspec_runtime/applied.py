@@ -22,7 +22,7 @@ def plan_applied(
     backend: str = "auto",
     trust_embeds: bool = False,
 ) -> AbstractContextManager[Attention]:
-    """Apply a plan to the calls of a Stable Diffusion or Wan pipeline inside the block.
+    """Apply a plan to the calls of a Stable Diffusion, AnimateDiff or Wan pipeline in the block.
 
     ``pipe`` is a ``StableDiffusionPipeline``, a ``StableDiffusionXLPipeline``, or one of their
     image-to-image, inpainting or ControlNet pipelines. Call it with ``prompt=plan.target``, one
@@ -37,8 +37,10 @@ def plan_applied(
                 height=plan.height,
             ).images
 
-    Or it is a ``WanPipeline``, ``WanImageToVideoPipeline``, ``WanVideoToVideoPipeline`` or
-    ``WanVACEPipeline`` of Wan 2.1 or 2.2, whose two experts both follow the plan:
+    Or it is an ``AnimateDiffPipeline`` or ``AnimateDiffVideoToVideoPipeline``, whose motion modules
+    are left alone; or a ``WanPipeline``, ``WanImageToVideoPipeline``, ``WanVideoToVideoPipeline``
+    or ``WanVACEPipeline`` of Wan 2.1 or 2.2, whose two experts both follow the plan. These make a
+    clip:
 
         with plan_applied(plan, pipe):
             video = pipe(

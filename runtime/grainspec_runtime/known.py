@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.model.demo_models import demo_model
 from grainspec.model.settings import ProcessName
-from grainspec.model.spec import DEMO, EditSpec
+from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family, present_parts
@@ -43,12 +44,12 @@ class Known:
         self.family.check(spec, base, self.folder, outlined=self.outlined)
 
     def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterable[Diagnostic]:
-        """Check optical flow and, for the demo model, words; raises GrainError for errors."""
+        """Check optical flow and, for the demo models, words; raises GrainError for errors."""
         if spec.flow:
             from grainspec_runtime.flow.guide import check_flow
 
             check_flow(spec.flow, base, plan)
-        if spec.model == DEMO:
+        if demo_model(spec.model):
             from grainspec_runtime.demo.checks import unknown_words
 
             return unknown_words(spec)
@@ -65,10 +66,21 @@ def known(
 
     ``embeddings`` and ``loras`` are those that it will be loaded with.
     """
-    folder, family = find_model(spec.model, base, spec.span_of("model"))
+    folder, family = _found(spec, base)
     warnings = tuple(family.review(folder, loras, spec.sampler))
     check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
+
+
+def _found(spec: EditSpec, base: Path, *, online: bool = True) -> tuple[ModelFolder, Family]:
+    return find_model(
+        spec.model,
+        base,
+        spec.span_of("model"),
+        motion_adapter=spec.motion_adapter,
+        motion_span=spec.span_of("motion_adapter"),
+        online=online,
+    )
 
 
 def outlined(spec: EditSpec, base: Path) -> Known | None:
@@ -76,11 +88,12 @@ def outlined(spec: EditSpec, base: Path) -> Known | None:
 
     ``grain check`` finds this function by the entry point in ``grainspec.models``.
     """
-    remote = is_remote(spec.model, base)
+    remote = is_remote(spec.model, base) or is_remote(spec.motion_adapter or ".", base)
     try:
-        folder, family = find_model(spec.model, base, spec.span_of("model"), online=False)
+        folder, family = _found(spec, base, online=False)
         remote = remote or folder.assumed
-        warnings = () if spec.model == DEMO else tuple(family.review(folder, sampler=spec.sampler))
+        shipped = demo_model(spec.model) is not None
+        warnings = () if shipped else tuple(family.review(folder, sampler=spec.sampler))
         check_local_weights(folder, base, family.weighted, present_parts(family, folder))
         backbone = family.describe(folder, outlined=True)
     except (ImportError, NotCached):

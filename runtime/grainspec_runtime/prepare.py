@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from grainspec.checking import checked
 from grainspec.cli.waiting import Waiting
+from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
 from grainspec.model.settings import ProcessName
@@ -16,16 +19,21 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, windows_of
 from grainspec.regions.bind import Bound
+from grainspec.regions.coverage import edit_coverage, soft_sources, without_soft_edges
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
+from grainspec_runtime.media.blend import Weights, faded
 from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.runs.tracked import UsedMasks
+from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A spec and its clip, with bound regions, compiled plan, and warnings.
 
-    ``variant`` is the name of the variant, if the spec is one.
+    ``variant`` is the name of the variant, if the spec is one. ``tracked`` are the masks of regions
+    from clicks and words; None if there are no such regions.
     """
 
     spec: EditSpec
@@ -35,6 +43,7 @@ class Prepared:
     plan: MaskPlan
     warnings: tuple[Diagnostic, ...]
     variant: str | None = None
+    tracked: UsedMasks | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -63,6 +72,14 @@ class Prepared:
         about = {"clip": self.spec.video.path, "size": clip, "model": self.spec.model}
         return about | {"target": self.spec.target}
 
+    def pixel_weights(self) -> Weights:
+        """How much of each pixel is the edit's, float32 ``[F, H, W]``, if pixels are blended."""
+        soft = self.spec.blend.edges == "soft"
+        if soft and self.tracked and soft_sources(self.spec, self.tracked.state):
+            coverage_FHW = edit_coverage(self.spec, self.bound, self.tracked.state)
+            return (coverage_FHW / 255).astype(np.float32)
+        return faded(self.bound.edits.bits_FHW != 0, self.feather)
+
     @property
     def feather(self) -> float:
         """Width of the blend outside the edited regions, in pixels of the edited frames."""
@@ -79,15 +96,17 @@ def prepare(
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
     loras: Sequence[Lora] = (),
+    tracking: TrackOptions | None = None,
 ) -> Prepared:
     """Check a spec and its files, bind its regions, and compile its plan.
 
     Relative paths start at ``base``. Variants of the spec are ignored. ``sets`` are overrides, as
     for :func:`grainspec.override`; ``embeddings`` and ``loras`` are those that the model will be
-    loaded with. Raises GrainError with all errors.
+    loaded with. Regions from clicks and words are tracked if they have no current masks;
+    ``tracking`` says how. Raises GrainError with all errors.
     """
     spec = expect_spec(spec, "prepare")
-    return _prepare(spec, base, sets, embeddings, loras, None, None)
+    return _prepare(spec, base, sets, embeddings, loras, tracking, None, None)
 
 
 def prepare_variants(
@@ -98,17 +117,18 @@ def prepare_variants(
     sets: Sequence[str] = (),
     embeddings: Sequence[Embedding] = (),
     loras: Sequence[Lora] = (),
+    tracking: TrackOptions | None = None,
 ) -> list[Prepared]:
     """Prepare variants of a spec; files are checked and regions are bound once for all.
 
-    Raises GrainError with the errors of the first variant that has any, KeyError if a variant does
-    not exist.
+    The arguments are those of :func:`prepare`. Raises GrainError with the errors of the first
+    variant that has any, KeyError if a variant does not exist.
     """
     spec = expect_spec(spec, "prepare_variants")
     prepared: list[Prepared] = []
     for name in names:
         sibling = prepared[0] if prepared else None
-        prepared.append(_prepare(spec, base, sets, embeddings, loras, name, sibling))
+        prepared.append(_prepare(spec, base, sets, embeddings, loras, tracking, name, sibling))
     return prepared
 
 
@@ -118,6 +138,7 @@ def _prepare(
     sets: Sequence[str],
     embeddings: Sequence[Embedding],
     loras: Sequence[Lora],
+    tracking: TrackOptions | None,
     variant: str | None,
     sibling: Prepared | None,
 ) -> Prepared:
@@ -127,6 +148,14 @@ def _prepare(
     def model() -> Known:
         return sibling.model if sibling else known(spec, base, embeddings, loras)
 
+    tracked = sibling.tracked if sibling else None
+
+    def track() -> None:
+        nonlocal tracked
+        state = ensure_tracked(spec, base, tracking or waiting_for_tracks()).state
+        if state.sources:
+            tracked = UsedMasks.of(state, frame_numbers(spec.video, state.clip.facts))
+
     result = checked(
         spec,
         base,
@@ -134,9 +163,19 @@ def _prepare(
         one_of_several=bool(whole.variants),
         bound=sibling.bound if sibling else None,
         progress=Waiting("reading frame"),
+        track=track,
     )
     result.raise_errors()
     assert result.bound is not None
     assert result.plan is not None
     assert isinstance(result.model, Known)
-    return Prepared(spec, base, result.model, result.bound, result.plan, result.findings, variant)
+    findings = result.findings
+    if no_effect := without_soft_edges(spec, tracked.state if tracked else None):
+        findings = (*findings, no_effect)
+    return Prepared(spec, base, result.model, result.bound, result.plan, findings, variant, tracked)
+
+
+def waiting_for_tracks() -> TrackOptions:
+    """How regions are tracked on first need: with a line of progress on a terminal."""
+    waiting = Waiting("tracking frame")
+    return TrackOptions(progress=lambda stage, done, total: waiting(done, total))

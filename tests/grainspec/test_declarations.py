@@ -13,7 +13,7 @@ import grainspec
 from grainspec import Builder, dumps, override, parse
 from grainspec.generate import GENERATED
 from grainspec.json_format import SCHEMA_ID, json_schema
-from grainspec.model.algebra import Expression, MaskFiles
+from grainspec.model.algebra import Expression, Find, MaskFiles
 from grainspec.model.declaration import Declaration, fields_of, head_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
@@ -24,7 +24,12 @@ from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS
 from grainspec.text.printer import _WRITERS
 
-MODELS = {word: block.model for word, block in BLOCKS.items()} | {"edit": Edit, "masks": MaskFiles}
+MODELS = {
+    **{word: block.model for word, block in BLOCKS.items()},
+    "edit": Edit,
+    "masks": MaskFiles,
+    "find": Find,
+}
 SETTINGS = [
     pytest.param(declared, id=f"{word} {keyword}")
     for word, model in MODELS.items()

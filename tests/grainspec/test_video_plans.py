@@ -105,6 +105,14 @@ def test_other_numbers_of_frames_are_refused(per: int, first: int, count: int, c
     assert finding.message == f"words does not support clips of {count} frame{'s' * (count > 1)}"
 
 
+def test_norms_are_told_of_models_that_have_them() -> None:
+    for noise, told in (("ddpm", True), ("flow", False)):
+        plan = compile_plan(spec(), clip(5), replace(WAN, noise=noise)).plan
+        shown = facts(plan, timesteps=WAN.timesteps(4))
+        assert ("norm auto" in facts_text(shown)) == told
+        assert (shown["schedule"]["norm"] is not None) == told
+
+
 def test_more_places_than_position_embeddings_are_refused() -> None:
     backbone = replace(WAN, most_places=4)
     for fitting in (clip(13), clip(1, 64)):

@@ -199,8 +199,12 @@ def test_windows_that_lack_what_the_model_needs_are_refused_before_it_is_loaded(
         2,
     )
     assert refusal("context { frames 5  keys 0 }", 33, frames_per_latent=4)[1] == (
-        "Write `frames 9  keys 1`: a key frame is the first frame of the clip."
+        "Write `context { frames 9  overlap 4  keys 1 }`: "
+        "a key frame is the first frame of the clip."
     )
+    _, cure, _ = refusal("context { frames 1  overlap 0  keys 0 }", 33, frames_per_latent=4)
+    written = f'grain 1 video "c" target "a" region r = all edit r -> "a" {cure.split("`")[1]}'
+    assert parse(written).context == Context(frames=5, overlap=0, keys=1)
     assert refusal("context { frames 9  keys 3 }", 33, frames_per_latent=4) == (
         "windows of 9 frames with `overlap 4` and `keys 3` contain no new latent frame",
         "Write `frames 17`: each key frame takes 4 frames of a window.",

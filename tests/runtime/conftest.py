@@ -12,6 +12,7 @@ import pytest
 # Before anything imports the kernel: it runs here through Triton's interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from fake_tracker import Engines, write_clip
 from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
 from wan import VARIANTS, WanVariant, tiny_wan
 
@@ -65,3 +66,18 @@ def variant(request: pytest.FixtureRequest) -> WanVariant:
     """Each of them in turn."""
     name: WanVariant = request.param
     return name
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    """A tracker and a finder that know the answer, in place of the real ones."""
+    made = Engines()
+    made.install(monkeypatch)
+    return made
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with a clip of moving squares."""
+    write_clip(tmp_path / "clip")
+    return tmp_path

@@ -241,10 +241,12 @@ def test_files_that_cannot_be_used_are_told(tiny_model: Path, tmp_path: Path) ->
     pickled.write_bytes(b"anything")
     assert "is not a safetensors file" in code([Lora(pickled)])
     assert "is not a safetensors file" in code(embeddings=[Embedding(pickled)])
-    assert "cannot be read" in code([Lora(tmp_path / "none.safetensors")])
+    assert "none.safetensors does not exist" in code([Lora(tmp_path / "none.safetensors")])
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(good.read_bytes()[:50])
-    assert "cannot be read" in code([Lora(cut)])
+    assert "cut.safetensors is not a safetensors file, or is incomplete" in code([Lora(cut)])
+    cut.write_bytes(good.read_bytes()[:-1])
+    assert code([Lora(cut)]).count("cannot be read: ") == 1
     assert "does not contain a LoRA" in code([Lora(good)])
     wide = tmp_path / "wide.safetensors"
     names = ("clip_l", "clip_g") if "xl" in tiny_model.name else ("<toy>",)

@@ -30,7 +30,7 @@ from torch import Tensor
 from grainspec import GrainError
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime import plan_applied
-from grainspec_runtime.backbones.families.sd_unet.layers import attention_layers
+from grainspec_runtime.backbones.unets.layers import attention_layers
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.pipelines.steps import RunSteps
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from grainspec import GrainError
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime import plan_applied
-from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm
+from grainspec_runtime.backbones.unets.norms import ClipNorm
 
 
 @pytest.fixture

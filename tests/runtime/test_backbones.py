@@ -16,10 +16,10 @@ from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, plan_for, sampled, s
 
 from grainspec import GrainError, parse
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.families.sd_unet.fit import check_fit
-from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target, repeated
 from grainspec_runtime.backbones.registry import describe
+from grainspec_runtime.backbones.unets.fit import check_fit
+from grainspec_runtime.backbones.unets.install import installed
+from grainspec_runtime.backbones.unets.prompts import encode_target, repeated
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.invert import invert

@@ -236,6 +236,22 @@ def test_doctor_finds_this_machine_fit(grain: Grain) -> None:
     assert {"python", "torch", "demo model", "cache"} <= {f["what"] for f in facts["findings"]}
 
 
+def test_doctor_lists_the_engines_with_licences(
+    grain: Grain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grainspec_runtime.tracking.engines import needs
+
+    def found() -> dict[str, str]:
+        findings = grain("doctor", "--format", "json").json["findings"]
+        return {finding["what"]: finding["found"] for finding in findings}
+
+    assert found()["finder owlv2"].endswith("google/owlv2-base-patch16-ensemble (Apache-2.0)")
+    monkeypatch.setattr(needs, "version", lambda name: "4.48.0")
+    assert "transformers 4.56 or later; 4.48.0 is installed: pip" in found()["tracker sam2"]
+    assert found()["finder owlv2"].startswith("can run here")
+    assert {f"tracker {name}" for name in ("colour", "sam2", "edgetam", "sam3")} < set(found())
+
+
 # --- bad input: a coded error before any model loads, and nothing written -----------------------
 
 

@@ -21,9 +21,9 @@ from grainspec.model.spec import FrameRange, Size, Video
 from grainspec.plan.save import load_plan
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.prompts import encode_target
 from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.backbones.unets.install import installed
+from grainspec_runtime.backbones.unets.prompts import encode_target
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.options import EditorSettings, RunOptions
 from grainspec_runtime.editing.result import EditResult

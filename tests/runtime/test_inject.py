@@ -22,11 +22,11 @@ from grainspec import Builder, EditSpec, GrainError, box, load, override, parse
 from grainspec.model.spec import Control, Inject, Size
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.families.sd_unet.decoder import InjectedLayers, injected_layers
-from grainspec_runtime.backbones.families.sd_unet.features import UNetFeatures
-from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.memory import kept_of_attention
-from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm
+from grainspec_runtime.backbones.unets.decoder import InjectedLayers, injected_layers
+from grainspec_runtime.backbones.unets.features import UNetFeatures
+from grainspec_runtime.backbones.unets.install import installed
+from grainspec_runtime.backbones.unets.memory import kept_of_attention
+from grainspec_runtime.backbones.unets.norms import ClipNorm
 from grainspec_runtime.conditioning.nets import load_controls
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance, caption
@@ -417,7 +417,7 @@ def test_memory_is_one_steps_features_whatever_the_steps(
         made.append(Weighed(unet, layers))
         return made[-1]
 
-    module = "grainspec_runtime.backbones.families.sd_unet.checkpoint"
+    module = "grainspec_runtime.backbones.unets.checkpoint"
     monkeypatch.setattr(f"{module}.UNetFeatures", weighed)
     checkpoint = loaded(tiny_model)
     trajectory = torch.stack([noise() * share for share in (0.1, 0.4, 0.7, 1, 1.3)])

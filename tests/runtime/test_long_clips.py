@@ -23,8 +23,8 @@ from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, frame_windows, plan_of_frames
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.prompts import repeated
+from grainspec_runtime.backbones.unets.install import installed
+from grainspec_runtime.backbones.unets.prompts import repeated
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.trajectories import trajectories

@@ -14,9 +14,9 @@ from grainspec import load
 from grainspec.model.spec import FrameRange
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.families.sd_unet.install import installed
-from grainspec_runtime.backbones.families.sd_unet.norms import ClipNorm, norms_over_clip
-from grainspec_runtime.backbones.families.sd_unet.prompts import repeated
+from grainspec_runtime.backbones.unets.install import installed
+from grainspec_runtime.backbones.unets.norms import ClipNorm, norms_over_clip
+from grainspec_runtime.backbones.unets.prompts import repeated
 from grainspec_runtime.modulation.folded import FoldedAttention
 
 

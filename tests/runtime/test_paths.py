@@ -20,8 +20,8 @@ from grainspec.model.spec import Flow
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.backbones.unets.install import installed
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.guide import guiding_paths
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories

@@ -15,8 +15,8 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.families.sd_unet.install import installed
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.backbones.unets.install import installed
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.folded import FoldedAttention
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from diffusers import (
+    AnimateDiffPipeline,
     AutoencoderKL,
     DDIMScheduler,
     EulerDiscreteScheduler,
+    MotionAdapter,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -137,6 +139,40 @@ def _save_sd(folder: Path, scheduler: Any, *, text: Any = None, unet: Any = None
     return folder
 
 
+def tiny_adapter(*, frames: int = 6, silent: bool = False) -> MotionAdapter:
+    """Motion modules for the UNet of :func:`save_two_levels`; silent ones change nothing."""
+    torch.manual_seed(1)
+    adapter = MotionAdapter(
+        block_out_channels=(8, 16),
+        motion_layers_per_block=1,
+        motion_num_attention_heads=2,
+        motion_norm_num_groups=4,
+        motion_max_seq_length=frames,
+    )
+    for name, weight in adapter.named_parameters():
+        if ".proj_out." in name:
+            weight.data *= 0 if silent else 0.5
+    return adapter
+
+
+def save_animatediff(folder: Path) -> Path:
+    """The image model of two levels with motion modules for clips of up to 6 frames."""
+    image_model = StableDiffusionPipeline.from_pretrained(
+        save_two_levels(folder.with_name(f"{folder.name} of images"))
+    )
+    parts = {
+        name: part
+        for name, part in image_model.components.items()
+        if name in {"vae", "text_encoder", "tokenizer", "unet"}
+    }
+    noise = {**NOISE, "beta_schedule": "linear"}
+    scheduler = DDIMScheduler(**noise, steps_offset=1, clip_sample=False)
+    AnimateDiffPipeline(
+        **parts, motion_adapter=tiny_adapter(), scheduler=scheduler
+    ).save_pretrained(folder)
+    return folder
+
+
 def _tokenizer() -> CLIPTokenizerFast:
     return CLIPTokenizerFast.from_pretrained(DEMO_FOLDER / "tokenizer")
 
@@ -174,6 +210,7 @@ def _text_config(tokenizer: CLIPTokenizerFast, **settings: Any) -> CLIPTextConfi
 TINY: dict[str, Callable[[Path], Path]] = {
     "StableDiffusionPipeline": save_sd15,
     "StableDiffusionXLPipeline": save_sdxl,
+    "AnimateDiffPipeline": save_animatediff,
     "WanPipeline": tiny_wan,
     "WanPipeline, two experts": partial(tiny_wan, variant="2.2"),
     "WanPipeline, a timestep for every token": partial(tiny_wan, variant="ti2v"),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from grainspec.model.spec import DEMO, PROFILES, Edit, Free
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import PROFILES, Edit, Free
 from grainspec.plan.mask_plan import PlannedEdit
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
@@ -50,7 +51,7 @@ def _settings(case: Case) -> Iterator[tuple[str, object]]:
     """The settings of attention: those that the spec gives, and the profile's for the rest."""
     written = {name: value for name, value in case.spec.attention if value is not None}
     named = written.get("profile", "auto")
-    automatic = "demo" if case.spec.model == DEMO else "videograin"
+    automatic = "demo" if is_demo_unet(case.spec.model) else "videograin"
     profile = PROFILES[automatic if named == "auto" else named]
     for field in type(profile).model_fields:
         yield field, written.get(field, getattr(profile, field))

@@ -106,7 +106,7 @@ def _header(plan: MaskPlan, times: Sequence[float]) -> dict[str, Any]:
             "share": [round(share, 4) for share in shares],
             "decay": attention.decay,
             "frames": attention.frames,
-            "norm": attention.norm,
+            "norm": attention.norm if plan.noise == "ddpm" else None,
             "phrases": attention.phrases,
             "unbound": attention.unbound,
             "layers": layers if layers == "all" else [*layers],
@@ -184,6 +184,8 @@ def _require_words(name: str, text: str, lines: Iterable[str]) -> None:
 def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
     """The lines of the text, with one space between words."""
     attention, schedule = plan.attention, shown["schedule"]
+    frames = "frame" if len(plan.frames) == 1 else "frames"
+    norm = f"norm {attention.norm}, " if plan.noise == "ddpm" else ""
     ends = ""
     if schedule["modulated_steps"]:
         (first, last), (most, least) = schedule["modulated_timesteps"], schedule["share"]
@@ -195,13 +197,13 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
     only = "" if isinstance(layers, str) else f", layers {_layers_text(layers)}"
     only += f", columns {attention.columns:g}" if attention.columns else ""
     yield (
-        f"plan {plan.digest[:12]} for {plan.backbone}: {len(plan.frames)} frames of "
+        f"plan {plan.digest[:12]} for {plan.backbone}: {len(plan.frames)} {frames} of "
         f"{plan.width}x{plan.height}, {len(plan.members_CE)} classes, "
         f"{shown['bytes'] / 1000:.0f} kB"
     )
     yield (
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{ends}, "
-        f"decay {attention.decay:g}, frames {attention.frames}, norm {attention.norm}, "
+        f"decay {attention.decay:g}, frames {attention.frames}, {norm}"
         f"phrases {attention.phrases}, unbound {attention.unbound:g}{only}"
     )
     if plan.noise == "flow":

@@ -145,7 +145,7 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
 
 def _is_idle(case: Case) -> bool:
     """Whether modulation is on, and no step of a run is modulated."""
-    chosen = case.spec.for_noise(case.backbone.noise).modulation
+    chosen = case.spec.for_profile(case.backbone.profile).modulation
     on = chosen.until > 0 and max(chosen.cross, chosen.self_, chosen.columns) > 0
     times = _run(case)
     return on and bool(times) and all(time < chosen.until_timestep for time in times)

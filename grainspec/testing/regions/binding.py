@@ -14,10 +14,13 @@ from grainspec.model.expressions import (
     Complement,
     During,
     Expression,
+    Find,
     FrameRange,
     Intersection,
     MaskFiles,
     Reference,
+    Smoothed,
+    Track,
     Union,
 )
 from grainspec.model.spec import EditSpec, Free, Region, Video
@@ -109,14 +112,22 @@ class Binding:
 
     @cached_property
     def needs_all_frames(self) -> bool:
-        """Whether masks may be missing: on some frames alone, there might be none at all."""
+        """Whether some frames alone would differ: masks may be missing, or frames be smoothed."""
         nodes = (node for region in self.spec.regions for node in nodes_of(region.expression))
-        return any(isinstance(node, MaskFiles) and node.missing == "empty" for node in nodes)
+        return any(
+            isinstance(node, Smoothed) or (isinstance(node, MaskFiles) and node.missing == "empty")
+            for node in nodes
+        )
 
     @cached_property
     def some(self) -> list[int]:
         """The source frames that are read a second time."""
         return [self.frames[i] for i in self.indices]
+
+    def around(self, frame: int, count: int) -> list[int]:
+        """The edited frames around one, ``count`` of them unless the clip begins or ends there."""
+        place = self.frames.index(frame)
+        return self.frames[max(0, place - count // 2) : place + count // 2 + 1]
 
     @cached_property
     def placed(self) -> Placed:
@@ -151,9 +162,11 @@ class Binding:
         """The pixels of a region on the edited frames, by the second reading."""
         return self.grid.cropped(self.reading.region(name))
 
-    def masks(self, source: MaskFiles, frames: Sequence[int]) -> Mask:
-        """The pixels of mask files on source frames; of all but plain pictures, as bound."""
-        read = pictures(source, self.base, frames) if self.facts.first == 0 else None
+    def masks(self, source: MaskFiles | Track | Find, frames: Sequence[int]) -> Mask:
+        """The pixels of masks on source frames; of all but plain pictures, as bound."""
+        read = None
+        if isinstance(source, MaskFiles) and self.facts.first == 0:
+            read = pictures(source, self.base, frames)
         if read is not None:
             return read
         during = FrameRange(first=min(frames), last=max(frames))

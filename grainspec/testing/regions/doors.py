@@ -13,6 +13,7 @@ from grainspec.model.expressions import (
     Expression,
     Grown,
     Intersection,
+    Smoothed,
     Union,
 )
 from grainspec.testing.broken import Broken
@@ -103,6 +104,6 @@ def _flat(node: Expression) -> Expression:
         first, *others = map(_flat, node.items)
         items = first.items if isinstance(first, type(node)) else (first,)
         return node.model_copy(update={"items": (*items, *others)})
-    if isinstance(node, Complement | Grown | During):
+    if isinstance(node, Complement | Grown | During | Smoothed):
         return node.model_copy(update={"of": _flat(node.of)})
     return node

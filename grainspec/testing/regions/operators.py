@@ -17,14 +17,15 @@ from grainspec.model.expressions import (
     Intersection,
     Reference,
     Rest,
+    Smoothed,
     Union,
 )
 from grainspec.model.shapes import MAX_FRAME
 from grainspec.regions.layout import Mask
 from grainspec.testing.regions.binding import Binding
 from grainspec.testing.regions.extent import Extent, exactly, require
-from grainspec.testing.regions.nodes import NodeValue, node_values
-from grainspec.testing.regions.reading import grown, parts_of, without_rest
+from grainspec.testing.regions.nodes import NodeValue, needed, node_values
+from grainspec.testing.regions.reading import grown, mostly, parts_of, without_rest
 from grainspec.testing.regions.registry import binding_property
 from grainspec.testing.regions.written import text
 
@@ -35,6 +36,7 @@ _NAMES = {
     Complement: "complement",
     Grown: "grow",
     During: "during",
+    Smoothed: "smooth",
     All: "all",
     Rest: "rest",
 }
@@ -46,7 +48,8 @@ def operators(binding: Binding) -> None:
 
     `|`, `&`, `-` and `~` pixel by pixel; `grow` adds all pixels within a distance, and `shrink`
     removes those within a distance of a pixel outside, where pixels beyond the frame do not count;
-    `during` is its operand on its frames and empty on all others; `all` is the frame.
+    `during` is its operand on its frames and empty on all others; `smooth` is the majority over
+    neighbouring frames; `all` is the frame.
     """
     known: dict[Expression, list[NodeValue]] = {}
     for value in node_values(binding):
@@ -97,11 +100,9 @@ def _operands(
     binding: Binding, value: NodeValue, known: dict[Expression, list[NodeValue]]
 ) -> list[Mask] | None:
     """The pixels of an expression's operands as bound; None if one of them was not bound."""
-    first, last = value.first, value.last
-    if isinstance(value.node, During):
-        first, last = max(first, value.node.frames.first), min(last, value.node.frames.last)
-        if first > last:
-            return [np.zeros_like(value.mask)]
+    first, last = needed(value.node, binding.some, value.first, value.last)
+    if first > last:
+        return [np.zeros_like(value.mask)]
     found = []
     for part in parts_of(value.node):
         if isinstance(part, Reference):
@@ -128,6 +129,9 @@ def _result(binding: Binding, node: Expression, operands: list[Mask]) -> Extent:
         first, last = node.frames.first, node.frames.last
         on = np.array([first <= frame <= last for frame in binding.some])
         return exactly(operands[0] & on[:, None, None])
+    if isinstance(node, Smoothed):
+        frames = range(len(operands[0]))
+        return exactly(np.stack([mostly(operands[0], at, node.frames) for at in frames]))
     if isinstance(node, Difference):
         return exactly(operands[0] & ~reduce(or_, operands[1:]))
     return exactly(reduce(or_ if isinstance(node, Union) else and_, operands))

@@ -14,13 +14,17 @@ from grainspec.model.expressions import (
     Difference,
     During,
     Expression,
+    Find,
     Grown,
     Intersection,
     Length,
     MaskFiles,
     Polygon,
     Reference,
+    ResizeRule,
     Rest,
+    Smoothed,
+    Track,
     Union,
 )
 from grainspec.model.spec import EditSpec
@@ -29,15 +33,16 @@ from grainspec.testing.regions import formula
 from grainspec.testing.regions.extent import Extent, exactly
 from grainspec.testing.regions.grid import Grid
 
-SourceMasks = Callable[[MaskFiles, Sequence[int]], Mask]
-"""The pixels of mask files on these source frames, bool ``[frames, height, width]`` of the clip."""
+SourceMasks = Callable[[MaskFiles | Track | Find, Sequence[int]], Mask]
+"""The pixels of mask files, or of tracked objects, on these source frames, bool
+``[frames, height, width]`` of the clip."""
 
 
 def parts_of(node: Expression) -> tuple[Expression, ...]:
     """The operands of an expression."""
     if isinstance(node, Union | Intersection | Difference):
         return node.items
-    return (node.of,) if isinstance(node, Complement | Grown | During) else ()
+    return (node.of,) if isinstance(node, Complement | Grown | During | Smoothed) else ()
 
 
 def nodes_of(node: Expression) -> Iterator[Expression]:
@@ -123,6 +128,16 @@ def grown(
     return smaller.inverted()
 
 
+def mostly(masks: Mask, index: int, count: int) -> Mask:
+    """The pixels that are set on most of the ``count`` frames around one, bool ``[H, W]``.
+
+    Those before the first frame and after the last one do not count; of a tie, the frame decides.
+    """
+    around = [at for at in range(len(masks)) if abs(at - index) <= count // 2]
+    votes = np.where(masks[around], 2, -2).sum(axis=0) + np.where(masks[index], 1, -1)
+    return np.asarray(votes > 0)
+
+
 class Reading:
     """The pixels of a spec's regions on some source frames, over all of a grid ``[F, H, W]``."""
 
@@ -152,6 +167,8 @@ class Reading:
             return Extent(known.sure[list(at)], known.possible[list(at)])
         if isinstance(node, During):
             return self._during(node, at)
+        if isinstance(node, Smoothed):
+            return self._smoothed(node, at)
         if isinstance(node, Complement):
             return self.of(node.of, at).inverted()
         if isinstance(node, Grown):
@@ -176,11 +193,12 @@ class Reading:
             for name in self._free_of_rest:
                 nothing = nothing | self.of(Reference(name=name), at)
             return nothing.inverted()
-        if isinstance(node, MaskFiles):
+        if isinstance(node, MaskFiles | Track | Find):
             if not at:
                 return exactly(np.zeros(shape, np.bool_))
             masks = self.masks(node, [self.frames[i] for i in at])
-            return sampled(masks, node, self.grid)
+            rule = node.resize if isinstance(node, MaskFiles) else "nearest"
+            return sampled(masks, rule, self.grid)
         assert isinstance(node, Box | Polygon)
         result = Extent(np.zeros(shape, np.bool_), np.zeros(shape, np.bool_))
         for number, index in enumerate(at):
@@ -204,6 +222,16 @@ class Reading:
             result.sure[chosen], result.possible[chosen] = inner
         return result
 
+    def _smoothed(self, node: Smoothed, at: Sequence[int]) -> Extent:
+        """By definition: for each frame, the frames around it are counted."""
+        inner = self.of(node.of, range(len(self.frames)))
+        shape = (len(at), len(self.grid.y), len(self.grid.x))
+        result = Extent(np.zeros(shape, np.bool_), np.zeros(shape, np.bool_))
+        for number, index in enumerate(at):
+            result.sure[number] = mostly(inner.sure, index, node.frames)
+            result.possible[number] = mostly(inner.possible, index, node.frames)
+        return result
+
     def _at_the_border(self, extent: Extent) -> Extent:
         doubtful = self.grid.doubtful
         if not doubtful.any():
@@ -211,10 +239,10 @@ class Reading:
         return Extent(extent.sure & ~doubtful, extent.possible | doubtful)
 
 
-def sampled(masks: Mask, source: MaskFiles, grid: Grid) -> Extent:
+def sampled(masks: Mask, resize: ResizeRule, grid: Grid) -> Extent:
     """Source masks at the pixels of a grid: by their centres, or by their areas (`resize`)."""
     height, width = masks.shape[-2:]
-    if source.resize == "nearest":
+    if resize == "nearest":
         near = 0 if grid.exact else 1e-6
         corners = [
             masks[
@@ -230,7 +258,7 @@ def sampled(masks: Mask, source: MaskFiles, grid: Grid) -> Extent:
     if grid.exact and all(side >= 1 for side in sides):
         across, down = map(round, sides)
         shares = _sums(masks, grid, across / 2, down / 2) / (across * down)
-        return exactly(shares > 0 if source.resize == "any" else shares >= 0.5)
+        return exactly(shares > 0 if resize == "any" else shares >= 0.5)
     wide = [max(1.0, side) / 2 + 1 for side in sides]
     none, full = _sums(masks, grid, *wide), _sums(~masks, grid, *wide)
     return Extent(full == 0, none > 0)

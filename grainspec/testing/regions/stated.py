@@ -10,6 +10,7 @@ from grainspec.model.expressions import (
     Intersection,
     MaskFiles,
     Reference,
+    Smoothed,
     Union,
 )
 from grainspec.testing.regions.binding import Binding
@@ -28,6 +29,12 @@ def _empty(binding: Binding, node: Expression, frame: int) -> bool:
         return stated_empty(binding, node.name, frame)
     if isinstance(node, Grown):
         return _empty(binding, node.of, frame)
+    if isinstance(node, Smoothed):
+        around = binding.around(frame, node.frames)
+        count = sum(_empty(binding, node.of, near) for near in around)
+        return 2 * count > len(around) or (
+            2 * count == len(around) and _empty(binding, node.of, frame)
+        )
     if isinstance(node, Difference):
         return _empty(binding, node.items[0], frame)
     if isinstance(node, Union):

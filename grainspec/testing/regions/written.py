@@ -13,7 +13,8 @@ from grainspec.text.printer import expression_text
 
 _SIGNS = {"union": "|", "intersection": "&", "difference": "-"}
 _TIGHTNESS = {"union": 1, "intersection": 2, "difference": 3, "complement": 4}
-"""How tightly operators bind; `grow`, `shrink` and `during` bind more tightly, sources most."""
+"""How tightly operators bind; `grow`, `shrink`, `during` and `smooth` bind more tightly, sources
+most."""
 _SUFFIX, _SOURCE = 5, 6
 
 
@@ -36,6 +37,12 @@ def text(node: Expression, *, brackets: bool = False) -> str:
         return f"{operand(node.of, _SUFFIX)} {node.kind} {_length(node.by)}"
     if isinstance(node, grain.During):
         return f"{operand(node.of, _SUFFIX)} during {node.frames.first}..{node.frames.last}"
+    if isinstance(node, grain.Smoothed):
+        return f"{operand(node.of, _SUFFIX)} smooth {node.frames}"
+    if isinstance(node, grain.Track):
+        return f"track({', '.join(map(_prompt_text, node.prompts))})"
+    if isinstance(node, grain.Find):
+        return _find_text(node)
     if isinstance(node, grain.Reference):
         return node.name
     if isinstance(node, grain.All | grain.Rest):
@@ -58,8 +65,30 @@ def _masks_text(node: grain.MaskFiles) -> str:
     return f"masks({', '.join(options)})"
 
 
+def _prompt_text(prompt: grain.Prompt) -> str:
+    """A prompt with its own frame, although the next one may have the same."""
+    shape = prompt.shape
+    if isinstance(shape, grain.Point):
+        written = f"point({_length(shape.x)}, {_length(shape.y)})"
+    else:
+        written = text(shape)
+    moment = "" if prompt.frame is None else f" @ {prompt.frame}"
+    return f"{'not ' if prompt.outside else ''}{written}{moment}"
+
+
+def _find_text(node: grain.Find) -> str:
+    """Words with their options; whatever is rare as `grain fmt` writes it."""
+    simple = grain.Find(words=node.words, choice=node.choice, number=node.number, frame=node.frame)
+    if node != simple or set(node.words) & set('"\\\n\t'):
+        return expression_text(node)
+    options = [f'"{node.words}"', *([node.choice] if node.choice != "all" else [])]
+    options += [f"number {node.number}"] if node.number is not None else []
+    moment = "" if node.frame is None else f" @ {node.frame}"
+    return f"find({', '.join(options)}{moment})"
+
+
 def _tightness(node: Expression) -> int:
-    if isinstance(node, grain.Grown | grain.During):
+    if isinstance(node, grain.Grown | grain.During | grain.Smoothed):
         return _SUFFIX
     if isinstance(node, grain.Box | grain.Polygon) and len(node.keyframes) > 1:
         return _SOURCE  # its commas separate keyframes of one source
@@ -96,6 +125,13 @@ def python(node: Expression) -> Expression:
         )
     if isinstance(node, grain.During):
         return python(node.of).during(node.frames.first, node.frames.last)
+    if isinstance(node, grain.Smoothed):
+        return python(node.of).smooth(node.frames)
+    if isinstance(node, grain.Track):
+        return grain.track(*map(_prompt, node.prompts))
+    if isinstance(node, grain.Find):
+        found = grain.find(node.words, node.choice, number=node.number, score=node.score)
+        return found if node.frame is None else found @ node.frame
     if isinstance(node, grain.Reference):
         return grain.named(node.name)
     if isinstance(node, grain.All):
@@ -107,6 +143,17 @@ def python(node: Expression) -> Expression:
     stills = [_shape(node, key) for key in node.keyframes]
     moving: Expression = grain.moving(*stills) if len(stills) > 1 else stills[0]
     return moving
+
+
+def _prompt(prompt: grain.Prompt) -> Any:
+    """A prompt by Python's functions and operators."""
+    shape = prompt.shape
+    if isinstance(shape, grain.Point):
+        made: Any = grain.point(_length(shape.x), _length(shape.y))
+    else:
+        made = python(shape)
+    made = ~made if prompt.outside else made
+    return made if prompt.frame is None else made @ prompt.frame
 
 
 def _shape(node: grain.Box | grain.Polygon, key: Any) -> Any:
@@ -130,6 +177,12 @@ def document(node: Expression) -> dict[str, Any]:
     if isinstance(node, grain.During):
         frames = {"first": node.frames.first, "last": node.frames.last}
         return {"kind": "during", "of": document(node.of), "frames": frames}
+    if isinstance(node, grain.Smoothed):
+        return {"kind": "smooth", "of": document(node.of), "frames": node.frames}
+    if isinstance(node, grain.Track):
+        return {"kind": "track", "prompts": [*map(_prompt_document, node.prompts)]}
+    if isinstance(node, grain.Find):
+        return {"kind": "find", **_given(node)}
     if isinstance(node, grain.Reference):
         return {"kind": "reference", "name": node.name}
     if isinstance(node, grain.All | grain.Rest):
@@ -139,8 +192,17 @@ def document(node: Expression) -> dict[str, Any]:
     return {"kind": node.kind, "keyframes": [_keyframe(node, key) for key in node.keyframes]}
 
 
-def _given(node: grain.MaskFiles) -> dict[str, Any]:
-    """The path of masks, and their options but for the defaults."""
+def _prompt_document(prompt: grain.Prompt) -> dict[str, Any]:
+    shape = prompt.shape
+    if isinstance(shape, grain.Point):
+        written = {"x": _number(shape.x), "y": _number(shape.y)}
+    else:
+        written = document(shape)
+    return {"shape": written, "outside": prompt.outside, "frame": prompt.frame}
+
+
+def _given(node: grain.MaskFiles | grain.Find) -> dict[str, Any]:
+    """The path of masks, or the words of objects, and their options but for the defaults."""
     return {
         name: value
         for name, value in node

@@ -134,11 +134,13 @@ def _control(levels: Levels) -> Settings:
 
 
 def _blend(levels: Levels) -> Settings:
-    # `from` is about latents, and without a space nothing has an effect.
+    # `from` is about latents, `edges` about pixels, and without a space nothing has an effect.
     kinds = (
-        settings(Blend, levels, space=lambda rolls: rolls.of(("latents", "both"))),
-        settings(Blend, levels, space=lambda rolls: "pixels", start=None),
-        settings(Blend, levels, space=lambda rolls: "none", start=None, feather=None),
+        settings(Blend, levels, space=lambda rolls: "latents", edges=None),
+        settings(Blend, levels, space=lambda rolls: "both"),
+        settings(Blend, levels, space=lambda rolls: "pixels", start=None, edges=None),
+        settings(Blend, levels, space=lambda rolls: "pixels", start=None, feather=None),
+        settings(Blend, levels, space=lambda rolls: "none", start=None, feather=None, edges=None),
     )
     return lambda rolls: rolls.of(kinds)(rolls)
 

@@ -29,9 +29,11 @@ from grainspec.testing.strategies.plans import plans
 from grainspec.testing.strategies.regions import (
     boxes,
     expressions,
+    finds,
     mask_files,
     polygons,
     read_operation,
+    tracks,
 )
 from grainspec.testing.strategies.settings import length, settings
 from grainspec.testing.strategies.specs import specs, variants
@@ -91,6 +93,10 @@ _STRATEGIES: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
     "Complement": lambda: _operation("complement"),
     "Grown": lambda: _operation("grow") | _operation("shrink"),
     "During": lambda: _operation("during"),
+    "Smoothed": lambda: _operation("smooth"),
+    "Track": tracks,
+    "Find": finds,
+    "Prompt": lambda: tracks().map(lambda track: track.prompts[-1]),
     # settings
     "Size": lambda: _read(_size),
     "Video": lambda: _read(lambda rolls: Video.model_validate({"path": "clip", **CLIP(rolls)})),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from hypothesis import strategies as st
 
@@ -16,6 +16,8 @@ from grainspec.model.expressions import (
     Difference,
     During,
     Expression,
+    Find,
+    FindChoice,
     FrameRange,
     Grown,
     Intersection,
@@ -25,7 +27,10 @@ from grainspec.model.expressions import (
     Outline,
     Point,
     Polygon,
+    Prompt,
     Reference,
+    Smoothed,
+    Track,
     Union,
 )
 from grainspec.testing.strategies.settings import Read, length, settings
@@ -90,17 +95,15 @@ def polygons() -> st.SearchStrategy[Polygon]:
     return BYTES.map(lambda drawn: read_polygon(Rolls(drawn)))
 
 
-def read_polygon(rolls: Rolls) -> Polygon:
+def read_polygon(rolls: Rolls, moments: Sequence[Sequence[int | None]] = _MOMENTS) -> Polygon:
     """Read a polygon of three to five points."""
     unit, size = rolls.of(_UNITS)
-    corners, moments = rolls.of((3, 3, 4, 5)), rolls.of(_MOMENTS)
+    corners, frames = rolls.of((3, 3, 4, 5)), rolls.of(moments)
 
     def point() -> Point:
         return Point(x=length(rolls, -5, size, [unit]), y=length(rolls, -5, size, [unit]))
 
-    keys = [
-        Outline(frame=frame, points=tuple(point() for _ in range(corners))) for frame in moments
-    ]
+    keys = [Outline(frame=frame, points=tuple(point() for _ in range(corners))) for frame in frames]
     return Polygon(keyframes=tuple(keys))
 
 
@@ -153,6 +156,55 @@ _MASK_OPTIONS = settings(
 """Options that do not exclude each other."""
 
 
+def tracks() -> st.SearchStrategy[Track]:
+    """Tracked objects with prompts of any kind on one or more frames.
+
+    >>> from hypothesis import find
+    >>> len(find(tracks(), lambda track: len(track.prompts) > 1).prompts)
+    2
+    """
+    return BYTES.map(lambda drawn: read_track(Rolls(drawn)))
+
+
+def read_track(rolls: Rolls) -> Track:
+    """Read a tracked object: each frame has a prompt on it, and at most one that is no point."""
+    prompts = []
+    for frame in rolls.of(((None,), (None,), (0,), (0, 24), (24, 3), (5, 0, 40))):
+        shape = rolls.of(_PROMPTS)(rolls)
+        prompts.append(Prompt(shape=shape, frame=frame))
+        for _ in range(rolls.of((0, 0, 1, 2))):
+            outside = rolls.of((True, False))
+            prompts.append(Prompt(shape=_inside(rolls), outside=outside, frame=frame))
+    return Track(prompts=tuple(prompts))
+
+
+def _inside(rolls: Rolls) -> Point:
+    """A point of the frame."""
+    unit, size = rolls.of(_UNITS)
+    return Point(x=length(rolls, 0, size - 1, [unit]), y=length(rolls, 0, size - 1, [unit]))
+
+
+def finds() -> st.SearchStrategy[Find]:
+    """Objects found by words.
+
+    >>> from hypothesis import find
+    >>> find(finds(), lambda found: found.choice == "leftmost")
+    Find(words='man', choice='leftmost')
+    """
+    return BYTES.map(lambda drawn: read_find(Rolls(drawn)))
+
+
+def read_find(rolls: Rolls) -> Find:
+    """Read objects found by words."""
+    drawn: dict[str, Any] = {"frame": rolls.of((None, None, 0, 30)), **_FIND_OPTIONS(rolls)}
+    if "number" not in drawn:
+        drawn["choice"] = rolls.of(get_args(FindChoice))
+    return Find.model_validate({**drawn, "words": rolls.of(_OBJECTS)})
+
+
+_OBJECTS = ("man", "man in red", 'a "big" dog', "猫")
+
+
 def expressions(known: Sequence[str] = ()) -> st.SearchStrategy[Expression]:
     """Region expressions that use the names in ``known`` and sources.
 
@@ -189,6 +241,8 @@ def read_operation(rolls: Rolls, kind: str, known: Sequence[str] = (), deep: int
     if kind == "during":
         first, last = sorted((rolls.upto(20), rolls.upto(20)))
         return During(of=inner, frames=FrameRange(first=first, last=last))
+    if kind == "smooth":
+        return Smoothed(of=inner, frames=2 * rolls.upto(8) + 1)
     by = length(rolls, 0, 20)
     return Grown.model_validate({"kind": kind, "of": inner, "by": by})
 
@@ -199,11 +253,32 @@ _SOURCES: dict[str, Read] = {
     "box": read_box,
     "polygon": read_polygon,
     "masks": read_masks,
+    "track": read_track,
+    "find": read_find,
 }
+_PROMPTS: tuple[Read, ...] = (
+    _inside,
+    _inside,
+    lambda rolls: read_box(rolls, moments=(_STILL,)),
+    lambda rolls: read_polygon(rolls, moments=(_STILL,)),
+    read_masks,
+)
+"""What shows an object to a tracker."""
+_FIND_OPTIONS = settings(Find, ())
 _OF_SEVERAL: dict[str, Any] = {
     "union": Union,
     "intersection": Intersection,
     "difference": Difference,
 }
 _SIMPLE = (*_SOURCES, "name")
-_KINDS = (*_SIMPLE, "name", *_OF_SEVERAL, "complement", "grow", "shrink", "grow", "during")
+_KINDS = (
+    *_SIMPLE,
+    "name",
+    *_OF_SEVERAL,
+    "complement",
+    "grow",
+    "shrink",
+    "grow",
+    "during",
+    "smooth",
+)

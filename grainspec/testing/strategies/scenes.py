@@ -28,6 +28,7 @@ from grainspec.model.expressions import (
     Point,
     Polygon,
     Reference,
+    Smoothed,
     Union,
 )
 from grainspec.model.spec import Edit, EditSpec, Free, Keep, Region, Size, Video
@@ -208,7 +209,16 @@ def _key(sides: Sequence[Length], frame: int | None) -> Keyframe:
 
 
 _SOURCES = ("box", "ellipse", "polygon", "box", "ellipse", "masks", "rest", "all")
-_OPERATORS = ("union", "intersection", "difference", "complement", "grow", "shrink", "during")
+_OPERATORS = (
+    "union",
+    "intersection",
+    "difference",
+    "complement",
+    "grow",
+    "shrink",
+    "during",
+    "smooth",
+)
 _MOMENTS: tuple[tuple[int | None, ...], ...] = ((None,), (None,), (0, 3), (1, 2, 6), (2,))
 
 
@@ -237,6 +247,8 @@ def _expressions(clip: Clip, known: tuple[str, ...], deepest: int) -> st.SearchS
             first = draw(st.integers(0, clip[0] - 1))
             last = draw(st.integers(first, clip[0] + 1))
             return During(of=draw(smaller), frames=FrameRange(first=first, last=last))
+        if kind == "smooth":
+            return Smoothed(of=draw(smaller), frames=draw(st.sampled_from([3, 1, 5, 9])))
         items = tuple(draw(smaller) for _ in range(draw(st.sampled_from([2, 2, 3]))))
         joined = {"union": Union, "intersection": Intersection, "difference": Difference}
         return joined[kind](items=items)

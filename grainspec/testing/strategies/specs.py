@@ -55,6 +55,7 @@ def specs(draw: st.DrawFn, *, max_level: int = MAX_LEVEL, variants: int = 2) -> 
     spec = EditSpec(
         video=Video.model_validate({**CLIP(rolls), "path": _path(draw, rolls, ("c",))}),
         model=_path(draw, rolls, ("demo", "owner/name", "./folder")),
+        motion_adapter=_path(draw, rolls, ("", "owner/adapter")),
         source=_text(draw, rolls),
         target=target,
         negative=_text(draw, rolls),

@@ -68,7 +68,7 @@ class Family(Protocol):
 
     @property
     def example(self) -> str:
-        """The hub id of a checkpoint, for messages."""
+        """The statements that name a checkpoint, for messages: ``model "…"``."""
 
     def describe(
         self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False

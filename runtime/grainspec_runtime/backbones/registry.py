@@ -20,7 +20,8 @@ from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family, present_parts
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.locate import find_weights, locate
+from grainspec_runtime.models.locate import embedded_adapter, find_weights, locate
+from grainspec_runtime.models.motion_adapter import with_motion_adapter
 from grainspec_runtime.models.options import LoadOptions
 
 
@@ -78,28 +79,45 @@ def _is_alike(part: str, actual: str, wanted: str) -> bool:
 def _kin_of(pipeline: str) -> str:
     """Return the families to name for a pipeline that none has, with a statement for each."""
     kin = [family for family in families() if pipeline.startswith(tuple(family.kin))]
-    return " or ".join(f'{one.name}: `model "{one.example}"`' for one in kin or families())
+    return " or ".join(f"{one.name}: `{one.example}`" for one in kin or families())
 
 
 def find_model(
-    model: str, base: Path, span: Span | None = None, *, online: bool = True
+    model: str,
+    base: Path,
+    span: Span | None = None,
+    *,
+    motion_adapter: str = "",
+    motion_span: Span | None = None,
+    online: bool = True,
 ) -> tuple[ModelFolder, Family]:
     """Find a model's folder and family from its configuration.
 
-    Raises GrainError as :func:`grainspec_runtime.models.locate.locate` and :func:`family_of` do.
+    ``motion_adapter`` is the folder or hub id of a motion adapter that is added to it; empty for
+    none, but ``demo-motion`` has one of its own. Raises GrainError as
+    :func:`grainspec_runtime.models.locate.locate`, :func:`family_of` and
+    :func:`grainspec_runtime.models.motion_adapter.with_motion_adapter` do.
     """
     located = locate(model, base, span=span, online=online)
+    adapter = motion_adapter or embedded_adapter(model)
+    if adapter:
+        located = with_motion_adapter(located, adapter, base, span=motion_span, online=online)
     return located, family_of(located)
 
 
 def describe(
-    model: str, base: Path, *, embeddings: Sequence[Embedding] = (), span: Span | None = None
+    model: str,
+    base: Path,
+    *,
+    embeddings: Sequence[Embedding] = (),
+    motion_adapter: str = "",
+    span: Span | None = None,
 ) -> Backbone:
     """Read what the compiler needs to know about a model: a folder, a hub id, or ``demo``.
 
     Raises GrainError as :func:`find_model` and :meth:`Family.describe` do.
     """
-    located, family = find_model(model, base, span)
+    located, family = find_model(model, base, span, motion_adapter=motion_adapter)
     return family.describe(located, embeddings)
 
 
@@ -113,14 +131,21 @@ def native_size(model: str, base: Path) -> NativeSize | None:
 
 
 def load_checkpoint(
-    model: str, base: Path, options: LoadOptions | None = None, *, span: Span | None = None
+    model: str,
+    base: Path,
+    options: LoadOptions | None = None,
+    *,
+    motion_adapter: str = "",
+    span: Span | None = None,
 ) -> Checkpoint:
     """Load ``demo``, a folder in diffusers' format, a single file or a hub id.
+
+    ``motion_adapter`` is one that is added to it; empty for none.
 
     Only safetensors weights are loaded.
 
     Raises GrainError as :func:`find_model` and :meth:`Family.load` do.
     """
-    located, family = find_model(model, base, span)
+    located, family = find_model(model, base, span, motion_adapter=motion_adapter)
     located = find_weights(located, base, family.weighted, present_parts(family, located))
     return family.load(located, options or LoadOptions())

@@ -45,6 +45,7 @@ def doctor(format_: Format) -> None:
         Check("python", True, f"{platform.python_version()} on {platform.platform()}"),
         *_packages(),
         *_devices(),
+        *_engines(),
         _encoder(),
         _demo(),
         _cache(),
@@ -73,7 +74,7 @@ def _packages() -> list[Check]:
     for name, use in (
         ("decord", "optional; decodes faster than PyAV"),
         ("opencv-python-headless", "required for optical flow"),
-        ("torchvision", "required only for optical flow with RAFT"),
+        ("torchvision", "required only for flow with RAFT, `finder sam3` and `tracker edgetam`"),
         ("peft", "required for LoRAs"),
         ("ftfy", "optional; repairs the encoding of Wan's prompts"),
         ("xformers", "optional"),
@@ -116,6 +117,26 @@ def _devices() -> list[Check]:
     if why_not is not None:
         details += f"; xformers cannot run: {why_not}"
     return [*checks, Check("attention backends", True, details)]
+
+
+def _engines() -> list[Check]:
+    """Check the engines for tracking and finding; edits run without them."""
+    from grainspec_runtime.tracking.registry import FINDERS, TRACKERS, finder_row, tracker_row
+
+    kinds = (("tracker", TRACKERS, tracker_row), ("finder", FINDERS, finder_row))
+    checks = []
+    for kind, names, row_of in kinds:
+        for name in names:
+            try:
+                row = row_of(name)
+            except ImportError as error:
+                details = f"cannot run here: {error}"
+            else:
+                weights = f"{row.checkpoint} ({row.licence})" if row.checkpoint else "no weights"
+                reason = row.why_not()
+                details = f"cannot run here: {reason}" if reason else f"can run here, {weights}"
+            checks.append(Check(f"{kind} {name}", True, details))
+    return checks
 
 
 def _encoder() -> Check:

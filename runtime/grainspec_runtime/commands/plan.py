@@ -18,6 +18,7 @@ from grainspec_runtime.commands.spec_file import (
     SpecFile,
     embedding_option,
     set_option,
+    tracking_on_need,
     variant_option,
     written,
 )
@@ -61,7 +62,8 @@ def plan(
     """Compile a spec to a mask plan, and show its text tokens, areas, strengths and schedule.
 
     Only the model's configuration and tokenizer are read; no weights are loaded. The memory that a
-    run needs is estimated; if there is less, a warning says what to lower.
+    run needs is estimated; if there is less, a warning says what to lower. Regions from clicks and
+    words are tracked first if they have no current masks, as by `grain track`.
 
     \b
     Examples:
@@ -75,7 +77,7 @@ def plan(
     file = SpecFile.read(spec, sets)
     with file.explained():
         loaded = [Embedding.read(text) for text in embeddings]
-        prepared = file.prepared(variant, loaded)
+        prepared = file.prepared(variant, loaded, tracking=tracking_on_need(format_))
         needs = needs_of(prepared)
     warnings = [*prepared.warnings, *memory_warnings(prepared, needs)]
     if output:
@@ -86,7 +88,8 @@ def plan(
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
         with other.explained():
-            prepared_other = other.prepared(diff_variant, loaded)
+            tracking = tracking_on_need(format_)
+            prepared_other = other.prepared(diff_variant, loaded, tracking=tracking)
         changes = differences(
             prepared.plan,
             prepared_other.plan,

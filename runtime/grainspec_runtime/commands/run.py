@@ -6,17 +6,26 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.progress import progress_bars
-from grainspec_runtime.commands.spec_file import ALL, SpecFile, set_option, written
+from grainspec_runtime.commands.spec_file import (
+    ALL,
+    SpecFile,
+    set_option,
+    tracking_on_need,
+    written,
+)
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
+from grainspec_runtime.tracking.bake import TrackOptions
 
 
 @click.command
@@ -51,11 +60,17 @@ from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
     multiple=True,
     help=f"Run this variant of the spec, or `{ALL}` of them; may be repeated.",
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="SPEC is the folder of a run: repeat it, with its overrides and its options.",
+)
 @set_option
 @format_option
 def run(
     spec: Path,
     output: Path | None,
+    again: bool,
     loading: LoadingArguments,
     no_cache: bool,
     fresh: bool,
@@ -76,6 +91,9 @@ def run(
     Variants share one inversion. Each variant is written to a subfolder of its own name. If there
     are several, variants.mp4, variants.png and variants.html compare them.
 
+    Regions from clicks and words are tracked first if they have no current masks, as by
+    `grain track`.
+
     To resume an interrupted run, give the same command again. It continues from the variant and the
     sampling step that it had reached, and the result is the same as without the interruption.
 
@@ -83,6 +101,10 @@ def run(
     phrase), segments.png (self-attention features as clusters and principal components), study.json
     (the share of attention inside each region, without and with modulation) and the attention maps.
     The run takes longer, and the edit is bit-identical.
+
+    With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
+    It is said whether both edits are bit-identical. Options on the command line replace those of
+    the run.
 
     \b
     Examples:
@@ -96,14 +118,20 @@ def run(
       grain run edit.grain --reconstruct
       grain run edit.grain --fresh
       grain run edit.grain --study
+      grain run --again runs/edit
     """
     if loading.compiles and study:
         raise click.UsageError("`--study` does not work with `--compile`; remove `--compile`.")
-    file = SpecFile.read(spec, sets)
-    output = output or Path("runs") / spec.stem
+    earlier = _earlier(spec, sets, variants) if again else None
+    if earlier:
+        loading = earlier.loading(loading)
+    file = earlier.file if earlier else SpecFile.read(spec, sets)
+    output = output or Path("runs") / (f"{spec.resolve().name}-again" if again else spec.stem)
     with file.explained():
         loras, embeddings = loading.additions()
-        prepared = _prepared(file, variants, embeddings, loras)
+        tracking = tracking_on_need(format_, loading.arguments["device"])
+        prepared = _prepared(file, variants, embeddings, loras, tracking)
+        prepared = [earlier.compared(one) for one in prepared] if earlier else prepared
         shown: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
@@ -139,6 +167,7 @@ def run(
         logging.disable_progress_bar()
         editor = Editor(
             prepared[0].spec.model,
+            motion_adapter=prepared[0].spec.motion_adapter,
             loading=options,
             use_cache=not no_cache,
             reconstruct=reconstruct,
@@ -159,7 +188,7 @@ def run(
                         result,
                         place,
                         spec_text=file.text,
-                        spec_name=spec.name,
+                        spec_name=file.path.name,
                         arguments=arguments,
                     )
                 results.append(result)
@@ -191,9 +220,18 @@ def run(
                 f"reconstruction PSNR: {back.psnr:.1f} dB; "
                 f"the VAE's round trip alone has {back.vae_psnr:.1f} dB"
             )
+        if earlier:
+            say(earlier.verdict(result.edited))
         say(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
         say(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
+
+
+def _earlier(run: Path, sets: tuple[str, ...], variants: tuple[str, ...]) -> EarlierRun:
+    if variants:
+        message = "`--again` does not work with `--variant`: name the folder of the variant's run."
+        raise click.UsageError(message)
+    return EarlierRun.read(run, sets)
 
 
 def _prepared(
@@ -201,14 +239,14 @@ def _prepared(
     variants: tuple[str, ...],
     embeddings: Sequence[Embedding],
     loras: Sequence[Lora],
+    tracking: TrackOptions,
 ) -> list[Prepared]:
     """Prepare the named variants, each once, or the spec itself if none is named."""
     if ALL in variants and file.whole.variants:
         variants = file.whole.variant_names
     file.check_choice(*variants)
+    added: Any = {"sets": file.sets, "embeddings": embeddings, "loras": loras, "tracking": tracking}
     if not variants:
-        return [prepare(file.whole, file.base, sets=file.sets, embeddings=embeddings, loras=loras)]
+        return [prepare(file.whole, file.base, **added)]
     names = tuple(dict.fromkeys(variants))
-    return prepare_variants(
-        file.whole, names, file.base, sets=file.sets, embeddings=embeddings, loras=loras
-    )
+    return prepare_variants(file.whole, names, file.base, **added)

@@ -9,16 +9,24 @@ import click
 import numpy as np
 from PIL import Image
 
+from grainspec.checks.tracked_masks import check_tracked_masks, tracked_masks_of
 from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import fail
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.bind import Bound
 from grainspec.regions.layout import Layout
 from grainspec.whole_file import whole_file
-from grainspec_runtime.commands.spec_file import SpecFile, set_option, variant_option, written
+from grainspec_runtime.commands.spec_file import (
+    SpecFile,
+    set_option,
+    tracking_on_need,
+    variant_option,
+    written,
+)
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.media.times import FrameTimes, clip_times
+from grainspec_runtime.views.doubts import Doubts, marked
 from grainspec_runtime.views.levels import at_level, vanished_frames
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.regions import bound_regions, edited_and_kept, regions_picture
@@ -62,6 +70,9 @@ def show(
     edit. With --levels, the regions are also drawn at the resolution of each attention level of the
     model, where small ones may vanish. No model is loaded.
 
+    Regions from clicks and words are tracked first if they have no current masks, as by
+    `grain track`. Frames on which they are doubtful have an amber border, and a row of their own.
+
     \b
     Examples:
       grain show edit.grain
@@ -78,12 +89,14 @@ def show(
     with file.explained():
         chosen = file.chosen(variant)
         plan: MaskPlan | None = None
+        tracking = tracking_on_need(format_)
         if levels:
-            prepared = file.prepared(variant)
+            prepared = file.prepared(variant, tracking=tracking)
             bound, plan, warnings = prepared.bound, prepared.plan, prepared.warnings
         else:
-            bound = bound_regions(chosen, file.base)
-            warnings = bound.warnings
+            bound = bound_regions(chosen, file.base, tracking)
+            warnings = (*check_tracked_masks(chosen, file.base), *bound.warnings)
+        doubts = Doubts(tracked_masks_of(chosen, file.base), bound.regions.frames)
         layout = edited_and_kept(chosen, bound)
         rows = {"regions": layout}
         if plan:
@@ -95,24 +108,29 @@ def show(
         lines = meanings(chosen, layout)
         with written(output), whole_file(output) as partial:
             if kind == ".png":
-                drawn = regions_picture(path, bound, rows, lines, columns, _LEAST)
+                drawn = regions_picture(path, bound, rows, lines, columns, _LEAST, doubts=doubts)
                 drawn.save(partial, format="PNG")
             else:
                 frames = decode_frames(path, layout.frames, bound.crop)
                 step, fps = chosen.video.step, bound.facts.fps
                 times = clip_times(path, layout.frames, step=step, fps=fps)
-                _save_animation(_animation(frames, rows, lines), partial, kind, times)
+                _save_animation(_animation(frames, rows, lines, doubts), partial, kind, times)
     file.print_findings(warnings, format_)
     if format_ == "json":
         shown = _facts(output, bound, layout, plan)
+        if doubts.qualities:
+            shown["tracked"] = doubts.as_json()
         print_json({**shown, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
         say(f"wrote {output}")
 
 
-def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str]) -> Frames:
+def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str], doubts: Doubts) -> Frames:
     """Draw every frame, layouts side by side, with the legend below: uint8 ``[F, H, W, 3]``."""
-    drawn = [enlarged(overlay(frames, layout), _LEAST) for layout in rows.values()]
+    drawn = [
+        enlarged(marked(overlay(frames, layout), doubts.at(layout.frames)), _LEAST)
+        for layout in rows.values()
+    ]
     clips = np.concatenate(drawn, axis=2)
     strip = np.asarray(legend(lines, clips.shape[2]))
     return np.concatenate([clips, np.broadcast_to(strip, (len(clips), *strip.shape))], axis=1)

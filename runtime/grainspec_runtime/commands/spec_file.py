@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from grainspec.cli.output import Format, print_findings
+from grainspec.cli.output import Format, print_findings, say
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
 from grainspec.loading import load, read_text
 from grainspec.model.spec import EditSpec
 from grainspec.text.override import override
 from grainspec_runtime.models.additions import Embedding
-from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
+from grainspec_runtime.prepare import (
+    Prepared,
+    prepare,
+    prepare_variants,
+    waiting_for_tracks,
+)
+from grainspec_runtime.tracking.bake import TrackOptions
+from grainspec_runtime.tracking.choices import EngineChoice
 
 ALL = "all"
 
@@ -54,12 +61,16 @@ def variant_option(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec and the file it was read from; paths in the spec are relative to ``base``."""
+    """A spec and the file it was read from; paths in the spec are relative to ``base``.
+
+    ``folder`` is where they start if that is not the file's folder, as in a run's.
+    """
 
     path: Path
     text: str
     whole: EditSpec
     sets: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @classmethod
     def read(cls, path: Path, sets: Sequence[str] = ()) -> SpecFile:
@@ -83,14 +94,26 @@ class SpecFile:
             message = "this spec has no edit outside its variants."
             raise click.UsageError(f"{message} Choose one with `--variant NAME`: {names}.")
 
-    def prepared(self, variant: str | None, embeddings: Sequence[Embedding] = ()) -> Prepared:
+    def prepared(
+        self,
+        variant: str | None,
+        embeddings: Sequence[Embedding] = (),
+        *,
+        tracking: TrackOptions | None = None,
+    ) -> Prepared:
         """Prepare a variant to run, or the spec itself if ``variant`` is None."""
+        self.check_choice(*[variant] if variant else [])
         if variant is None:
-            self.check_choice()
-            return prepare(self.whole, self.base, sets=self.sets, embeddings=embeddings)
-        self.check_choice(variant)
+            return prepare(
+                self.whole, self.base, sets=self.sets, embeddings=embeddings, tracking=tracking
+            )
         return prepare_variants(
-            self.whole, [variant], self.base, sets=self.sets, embeddings=embeddings
+            self.whole,
+            [variant],
+            self.base,
+            sets=self.sets,
+            embeddings=embeddings,
+            tracking=tracking,
         )[0]
 
     def chosen(self, variant: str | None) -> EditSpec:
@@ -102,7 +125,7 @@ class SpecFile:
     @property
     def base(self) -> Path:
         """The folder that the spec's relative paths refer to."""
-        return self.path.parent
+        return self.path.parent if self.folder is None else self.folder
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -120,6 +143,17 @@ class SpecFile:
         """Show warnings on stderr; with ``--format json`` they are in the printed JSON instead."""
         if format == "text":
             print_findings(findings, source=self.text, path=str(self.path))
+
+
+def tracking_on_need(format: Format, device: str | None = None) -> TrackOptions:
+    """How a command tracks regions that have no current masks; it says so on stderr."""
+    quiet = format == "json"
+    waiting = waiting_for_tracks()
+    return replace(
+        waiting,
+        engines=EngineChoice(device=device),
+        say=lambda text: None if quiet else say(text, err=True),
+    )
 
 
 @contextmanager

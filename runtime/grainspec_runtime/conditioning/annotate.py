@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.model.spec import DEMO, Control
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import Control
 from grainspec_runtime.conditioning.depth import WEIGHTS, DepthAnnotator, check_depth
 from grainspec_runtime.demo.pose import PoseDetector
 from grainspec_runtime.media.decode import Frames
@@ -76,7 +77,7 @@ def annotator(control: Control, base: Path, model: str, *, device: torch.device)
 
 
 def _is_demo(control: Control, model: str) -> bool:
-    return control.kind == "pose" and model == DEMO and control.annotator is None
+    return control.kind == "pose" and is_demo_unet(model) and control.annotator is None
 
 
 def _demo_pose(device: torch.device) -> Annotator:

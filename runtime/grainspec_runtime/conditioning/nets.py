@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from grainspec.diagnostics import fail, reason_of
-from grainspec.model.spec import DEMO, Control, ControlKind
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.spec import Control, ControlKind
 from grainspec_runtime.conditioning.active_steps import is_active
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.claims import check_folder
@@ -172,7 +173,7 @@ def _name(control: Control, model: str) -> str:
     """Return the ControlNet's folder or hub id; the model's default if the spec names none."""
     if control.net is not None:
         return control.net
-    if model != DEMO:
+    if not is_demo_unet(model):
         return DEFAULTS[control.kind]
     if control.kind not in DEMO_NETS:
         message = f"the demo model has no ControlNet for `control {control.kind}`"

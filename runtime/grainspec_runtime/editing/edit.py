@@ -202,8 +202,7 @@ def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frame
     with session.stages.stage("decode", prepared.variant):
         edited = session.checkpoint.decode_clip(latents)
         if prepared.spec.blend.space in ("pixels", "both"):
-            regions = prepared.bound.edits.bits_FHW != 0
-            edited = blended(session.frames, edited, faded(regions, prepared.feather))
+            edited = blended(session.frames, edited, prepared.pixel_weights())
     return prepared.bound.crop.unpadded(edited)
 
 

@@ -18,6 +18,8 @@ from grainspec_runtime.editing.session import ClipSession
 from grainspec_runtime.editing.stages import StageProgress
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared, prepare
+from grainspec_runtime.tracking.bake import TrackOptions
+from grainspec_runtime.tracking.choices import EngineChoice
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -45,7 +47,8 @@ class Editor:
         result.edited.shape      # (8, 96, 96, 3)
 
     ``model`` is written as in a spec: ``demo``, a folder in diffusers' format, a checkpoint in one
-    safetensors file, or a hub id. It is loaded when the first spec has passed all checks. All other
+    safetensors file, or a hub id; ``motion_adapter`` is one that is added to it. The model is
+    loaded when the first spec has passed all checks. All other
     arguments are those of :class:`RunOptions` and :class:`LoadOptions`; you can also pass these two
     as values, ``options`` and ``loading``. If you prepare specs yourself, use the same
     ``embeddings`` and ``loras`` there.
@@ -61,6 +64,7 @@ class Editor:
         self,
         model: str = DEMO,
         *,
+        motion_adapter: str = "",
         options: RunOptions | None = None,
         loading: LoadOptions | None = None,
         **settings: Unpack[EditorSettings],
@@ -76,6 +80,7 @@ class Editor:
             listed = ", ".join(f"`{name}`" for name in settings)
             raise TypeError(f"pass {listed} either by name or in `options` or `loading`, not both")
         self.model = model
+        self.motion_adapter = motion_adapter
         self.options = options or RunOptions(**run)
         self.loading = loading or LoadOptions(**load)
         self._checkpoint: Checkpoint | None = None
@@ -90,12 +95,21 @@ class Editor:
 
         Relative paths in the spec start at ``base``, by default the working folder. Variants of the
         spec are ignored; to run one, pass ``spec.as_variant("pig")``. Raises GrainError for all
-        errors in the spec, its files and the model, before the model is loaded if possible.
+        errors in the spec, its files and the model, before the model is loaded if possible. Regions
+        from clicks and words are tracked if they have no current masks, as the stage ``track``.
         """
         spec = expect_spec(spec, "Editor.run").without_variants()
         self._check_model(spec)
         loading = self.loading
-        prepared = prepare(spec, Path(base), embeddings=loading.embeddings, loras=loading.loras)
+        device = None if loading.device is None else str(loading.device)
+        tracking = TrackOptions(EngineChoice(device=device), progress=progress)
+        prepared = prepare(
+            spec,
+            Path(base),
+            embeddings=loading.embeddings,
+            loras=loading.loras,
+            tracking=tracking,
+        )
         return self.run_prepared(prepared, progress=progress)
 
     def run_prepared(self, prepared: Prepared, *, progress: StageProgress = _silent) -> EditResult:
@@ -144,6 +158,13 @@ class Editor:
         if spec.model != self.model:
             message = f"the spec is for the model {spec.model}, but this editor runs {self.model}"
             raise fail("G404", message, f"Use `Editor({spec.model!r})`.", spec.span_of("model"))
+        if spec.motion_adapter != self.motion_adapter:
+            message = (
+                f"the spec is for the motion adapter “{spec.motion_adapter}”, but this editor runs "
+                f"“{self.motion_adapter}”"
+            )
+            cure = f"Use `Editor({spec.model!r}, motion_adapter={spec.motion_adapter!r})`."
+            raise fail("G404", message, cure, spec.span_of("motion_adapter"))
 
     def checkpoint(self, base: Path) -> Checkpoint:
         """Return the model, loaded on first use; a relative path starts at ``base``."""
@@ -151,5 +172,7 @@ class Editor:
         place = str(path.resolve()) if path.exists() else self.model
         if self._checkpoint is None or self._place != place:
             self._place = place
-            self._checkpoint = load_checkpoint(self.model, base, self.loading)
+            self._checkpoint = load_checkpoint(
+                self.model, base, self.loading, motion_adapter=self.motion_adapter
+            )
         return self._checkpoint

@@ -12,8 +12,9 @@ import torch
 
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic, fail
+from grainspec.model.demo_models import demo_model
 from grainspec.model.settings import ProcessName
-from grainspec.model.spec import DEMO, Flow
+from grainspec.model.spec import Flow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.cache.limit import cache_limit
 from grainspec_runtime.cache.store import using
@@ -176,10 +177,10 @@ class ClipSession:
             self.frames = decode_frames(path, first.plan.frames, first.bound.crop)
             self._read_times(path)
             self.latents = self.checkpoint.encode_clip(self.frames)
-            if first.spec.model == DEMO:
+            if demo := demo_model(first.spec.model):
                 round_trip = self.checkpoint.decode_clip(self.latents)
                 span = first.spec.video.span_of("path")
-                self._findings += strange_clip(self.frames, round_trip, span)
+                self._findings += strange_clip(self.frames, round_trip, span, demo)
 
     def _read_times(self, path: Path) -> None:
         video, frames = self._first.spec.video, self._first.plan.frames

@@ -43,7 +43,7 @@ _HEADS = (("num_attention_heads", "attention_head_dim"), ("num_heads", "d_kv"))
 """Settings of transformers whose product is a side of one of the network's weights."""
 _DEPTHS = (
     *("layers_per_block", "num_hidden_layers", "num_layers", "num_res_blocks"),
-    "transformer_layers_per_block",
+    *("motion_layers_per_block", "transformer_layers_per_block"),
 )
 """Settings that count layers, each of which has weights; their product is the network's depth."""
 

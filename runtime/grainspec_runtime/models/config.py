@@ -25,6 +25,7 @@ LIMITS = {
     "base_dim": 65_536,
     "block_out_channels": 65_536,
     "conditioning_embedding_out_channels": 65_536,
+    "conv_in_channels": 4096,
     "cross_attention_dim": 65_536,
     "d_ff": 1 << 20,
     "d_kv": 65_536,
@@ -41,6 +42,14 @@ LIMITS = {
     "latent_channels": 4096,
     "layers_per_block": 64,
     "max_position_embeddings": 65_536,
+    "mid_block_layers": 64,
+    "motion_layers_per_block": 64,
+    "motion_max_seq_length": 1024,
+    "motion_mid_block_layers_per_block": 64,
+    "motion_norm_num_groups": 65_536,
+    "motion_num_attention_heads": 65_536,
+    "motion_transformer_layers_per_block": 128,
+    "motion_transformer_layers_per_mid_block": 128,
     "norm_num_groups": 65_536,
     "num_attention_heads": 65_536,
     "num_decoder_layers": 1024,
@@ -60,6 +69,8 @@ LIMITS = {
     "scale_factor_spatial": 256,
     "scale_factor_temporal": 256,
     "steps_offset": 10_000,
+    "temporal_transformer_layers_per_block": 128,
+    "temporal_transformer_layers_per_mid_block": 128,
     "text_dim": 65_536,
     "time_cond_proj_dim": 65_536,
     "transformer_layers_per_block": 128,
@@ -76,10 +87,18 @@ _LISTS = {
     "conditioning_embedding_out_channels",
     "cross_attention_dim",
     "dim_mult",
+    "image_size",
     "layers_per_block",
+    "motion_layers_per_block",
+    "motion_num_attention_heads",
+    "motion_transformer_layers_per_block",
+    "motion_transformer_layers_per_mid_block",
     "num_attention_heads",
+    "num_heads",
     "patch_size",
     "sample_size",
+    "temporal_transformer_layers_per_block",
+    "temporal_transformer_layers_per_mid_block",
     "transformer_layers_per_block",
     "vace_layers",
 }
@@ -164,7 +183,7 @@ def _settings(value: Any) -> Iterator[tuple[str, Any]]:
 def _check_numbers(path: Path, name: str, value: Any, span: Span | None) -> None:
     """Check that a setting is a number in range, or a list of such."""
     numbers = value if isinstance(value, list) and name in _LISTS else [value]
-    if name == "transformer_layers_per_block":  # a list for every layer of a level
+    if name.endswith("transformer_layers_per_block"):  # a list for every layer of a level
         numbers = [n for item in numbers for n in (item if isinstance(item, list) else [item])]
     most = LIMITS[name]
     for number in numbers or [None]:

@@ -78,6 +78,10 @@ _USE_SD = "Use a checkpoint of Stable Diffusion 1.x, 2.x or XL."
 _REFINER = "The refiner is not supported; use the base model."
 _LORA = "Load it with a checkpoint: `--lora {path}`."
 _WORD = "Load it with a checkpoint: `--embedding WORD={path}`."
+_MOTION = (
+    "Convert it with diffusers: `MotionAdapter.from_single_file(FILE)`, then "
+    '`save_pretrained(FOLDER)`; name the folder beside an image model: `motion_adapter "FOLDER"`.'
+)
 _NET = "Name it in the spec's control: `control canny { net \"FOLDER\" }`, in diffusers' format."
 _PART = "It is one component; name the folder of the checkpoint that it belongs to."
 
@@ -86,7 +90,7 @@ _OTHERS = (
     (r"emb_params$|clip_[lg]$|<.*>$|string_to_param", "a textual inversion", _WORD),
     (r"(control_model|controlnet_\w+|input_hint_block)\.", "a ControlNet", _NET),
     (r"(image_proj|ip_adapter)\.", "an IP-Adapter", "IP-Adapters are not supported."),
-    (r".*motion_modules\.", "an AnimateDiff motion module", _USE_SD),
+    (r".*motion_modules\.", "an AnimateDiff motion module", _MOTION),
     (r"(model\.diffusion_model\.)?double_blocks\.", "a FLUX or HunyuanVideo checkpoint", _USE_SD),
     (r"(model\.diffusion_model\.)?joint_blocks\.", "a Stable Diffusion 3 checkpoint", _USE_SD),
     (r"edm_mean$", "a Playground 2.5 checkpoint, whose noise schedule is EDM", _USE_SD),

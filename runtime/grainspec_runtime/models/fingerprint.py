@@ -17,17 +17,23 @@ def fingerprint(folder: Path, weights: Path | None = None) -> list[object]:
     Small files, such as configurations, are identified by their content; weights by path, size and
     date, because reading gigabytes of unchanged files would take as long as the inversion.
     """
+    identity = file_facts(folder, "*/*")
+    if weights:
+        facts = weights.stat()
+        identity.append([str(weights.resolve()), facts.st_size, facts.st_mtime_ns])
+    return identity
+
+
+def file_facts(folder: Path, pattern: str = "*") -> list[object]:
+    """Identify the files of a folder: small ones by content, others by path, size and date."""
     folder = folder.resolve()
     identity: list[object] = []
-    for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
+    for file in sorted(path for path in folder.glob(pattern) if path.is_file()):
         name, facts = file.relative_to(folder).as_posix(), file.stat()
         if facts.st_size <= _SMALL:
             identity.append([name, digest(file)])
         else:
             identity.append([name, str(folder), facts.st_size, facts.st_mtime_ns])
-    if weights:
-        facts = weights.stat()
-        identity.append([str(weights.resolve()), facts.st_size, facts.st_mtime_ns])
     return identity
 
 

@@ -11,15 +11,28 @@ from pathlib import Path
 
 from grainspec.diagnostics import fail
 from grainspec.diagnostics.span import Span
-from grainspec.model.spec import DEMO
+from grainspec.model.demo_models import DEMO, DemoModel, demo_model
 from grainspec_runtime.models.claims import check_sizes
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import download_cure, is_remote, place_of
+from grainspec_runtime.models.motion_adapter import (
+    check_local_motion,
+    find_motion_weights,
+    with_motion_adapter,
+)
 from grainspec_runtime.models.single_file import INDEX, locate_file
 from grainspec_runtime.models.weights import SUFFIX
 
-DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "model"
+_DEMO = Path(__file__).parent.parent / "demo"
+DEMO_FOLDER = _DEMO / "model"
+"""The embedded image model."""
+_ADDED: dict[DemoModel, tuple[Path, str]] = {
+    "demo-motion": (_DEMO / "motion", "motion_training"),
+    "demo-video": (_DEMO / "video", "video_training"),
+}
+"""Where the weights of the other embedded models are, and the program that trains them. Those of
+``demo-motion`` are a motion adapter for the image model."""
 REAL_MODEL_LINE = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
 """The statement that names a real checkpoint, for messages."""
 
@@ -31,13 +44,14 @@ _CONFIGURATION = (
 def locate(model: str, base: Path, *, span: Span | None = None, online: bool = True) -> ModelFolder:
     """Find a model with at least its configuration.
 
-    ``model`` is ``demo`` for the embedded model, the path of a folder in diffusers' format or of a
-    checkpoint in one safetensors file, absolute or relative to ``base``, or a hub id
+    ``model`` is ``demo`` or another name of an embedded model, the path of a folder in diffusers'
+    format or of a checkpoint in one safetensors file, absolute or relative to ``base``, or a hub id
     ``owner/name``, whose configuration is downloaded.
 
     Raises GrainError: G502 if the folder does not exist or is incomplete, G503 if the download
-    fails, G527 if a file is not a checkpoint, G528 if a configuration is not accepted; NotCached if
-    something would have to be downloaded, unless ``online``.
+    fails, G527 if a file is not a checkpoint, G528 if a configuration is not accepted, G552 if an
+    embedded model is not installed; NotCached if something would have to be downloaded, unless
+    ``online``.
     """
     place = _place(model, base, _CONFIGURATION, span, online)
     if place.is_file():
@@ -45,7 +59,29 @@ def locate(model: str, base: Path, *, span: Span | None = None, online: bool = T
     if not (place / INDEX).is_file():
         message = f"{place} is not a model in diffusers' format: it has no {INDEX}"
         raise fail("G502", message, _what_to_name(place), span)
-    return ModelFolder(model, place, read_json(place / INDEX, span), span)
+    found = ModelFolder(model, place, read_json(place / INDEX, span), span)
+    adapter = embedded_adapter(model)
+    return with_motion_adapter(found, str(adapter), base, span=span) if adapter else found
+
+
+def embedded_adapter(model: str) -> str:
+    """Return the folder of the motion adapter that a model's name implies; empty for none."""
+    return str(_ADDED["demo-motion"][0]) if demo_model(model) == "demo-motion" else ""
+
+
+def _embedded(demo: DemoModel, span: Span | None) -> Path:
+    """Return the folder of an embedded model; raises GrainError (G552) if it is not installed."""
+    if demo not in _ADDED:
+        return DEMO_FOLDER
+    weights, training = _ADDED[demo]
+    if not list(weights.rglob(f"*{SUFFIX}")):
+        message = f"this installation of grainspec does not include the weights of `{demo}`"
+        cure = (
+            f'Use `model "{DEMO}"`, or train the weights with `python -m '
+            f"grainspec_runtime.demo.{training}`, whose `--help` tells how."
+        )
+        raise fail("G552", message, cure, span)
+    return DEMO_FOLDER if demo == "demo-motion" else weights
 
 
 def _what_to_name(folder: Path) -> str:
@@ -75,6 +111,7 @@ def find_weights(
     Raises GrainError: G502 for a component without safetensors weights, G528 if a configuration
     claims more than the weights have.
     """
+    model = find_motion_weights(model, base)
     if model.file:
         return model
     folder = _place(model.name, base, [*_CONFIGURATION, *_weight_files(weighted)], model.span)
@@ -91,6 +128,7 @@ def check_local_weights(
 
     The arguments are those of :func:`find_weights`.
     """
+    check_local_motion(model, base)
     if not model.file and not is_remote(model.name, base):
         _require_weights(model.folder, sorted(set(weighted) & set(parts)), model.span)
 
@@ -119,8 +157,8 @@ _OF_TRANSFORMERS = ("text_encoder", "image_encoder")
 def _place(
     model: str, base: Path, patterns: Sequence[str], span: Span | None, online: bool = True
 ) -> Path:
-    if model == DEMO:
-        return DEMO_FOLDER
+    if demo := demo_model(model):
+        return _embedded(demo, span)
     return place_of(
         model,
         base,

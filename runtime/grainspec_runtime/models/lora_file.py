@@ -144,5 +144,5 @@ def read_addition(path: Path, kind: str) -> WeightsHeader:
     try:
         return read_header(path)
     except UnreadableWeights as error:
-        message = f"the {kind} {path} cannot be read: it {error}"
+        message = f"the {kind} {path} {error}"
         raise fail("G508", message, error.cure) from error

@@ -86,7 +86,7 @@ def read_header(path: Path) -> WeightsHeader:
     length = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{" or length > path.stat().st_size - 8:
         for begin, reason, cure in _STARTS:
-            if start.lstrip().startswith(begin):
+            if start[8:9] != b"{" and start.lstrip().startswith(begin):
                 raise UnreadableWeights(reason, cure)
         raise UnreadableWeights("is not a safetensors file, or is incomplete", _CHECK_DOWNLOAD)
     if length > MAX_HEADER:

@@ -21,6 +21,7 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.encode import encode_video
 from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.report.method import method
+from grainspec_runtime.report.tracked import tracked_rows
 from grainspec_runtime.runs.read import Measured, Run, read_measures, read_run
 from grainspec_runtime.study.save import ATTENTION_PICTURE, ATTENTION_VIDEO, SEGMENTS, read_study
 from grainspec_runtime.views.dense import dense_pictures
@@ -178,6 +179,7 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
             str(i): control for i, control in enumerate(spec.get("controls") or [], start=1)
         },
         "Clip": manifest.get("clip"),
+        "Tracked regions": tracked_rows(manifest.get("tracked")),
         "Run": {
             name: manifest.get(name)
             for name in ("arguments", "base", "model_folder", "seed", "plan", "run_key")

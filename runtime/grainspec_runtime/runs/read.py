@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -90,15 +90,7 @@ def read_run(folder: Path) -> Run:
         if not (folder / name).is_file():
             message = f"the run {folder} is incomplete: {name} is missing"
             raise fail("G317", message, "Run its spec again.")
-    try:
-        spec = EditSpec.model_validate(manifest["spec"])
-        base, variant = Path(manifest["base"]), manifest.get("variant")
-        if not (variant is None or isinstance(variant, str)):
-            raise TypeError("`variant` is not a string")
-    except (KeyError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        message = f"{folder / MANIFEST} is not a valid manifest: {reason}"
-        raise fail("G317", message, "Run its spec again.") from error
+    spec, base, variant = spec_of(folder, manifest)
     plan = load_plan(folder / PLAN)
     clip = base / spec.video.path
     crop = _crop(clip, spec, plan)
@@ -114,6 +106,25 @@ def read_run(folder: Path) -> Run:
         times=_times(folder / EDITED, plan),
         crop=crop,
     )
+
+
+def spec_of(folder: Path, manifest: dict[str, Any]) -> tuple[EditSpec, Path, str | None]:
+    """The spec of a run's manifest, the folder where its paths start, and its variant.
+
+    Raises GrainError (G317) if the manifest has none.
+    """
+    try:
+        spec = EditSpec.model_validate(manifest["spec"])
+        base, variant = Path(manifest["base"]), manifest.get("variant")
+        if not (variant is None or isinstance(variant, str)):
+            raise TypeError("`variant` is not a string")
+    except (KeyError, TypeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        message = f"{folder / MANIFEST} is not a valid manifest: {reason}"
+        raise fail("G317", message, "Run its spec again.") from error
+    tracked = manifest.get("tracked")
+    file = tracked.get("file") if _is_object(tracked) else ""
+    return spec.in_folder(base, PurePath(str(file or "")).name), base, variant
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -139,7 +150,7 @@ def read_measures(folder: Path) -> list[Measured]:
     return measured
 
 
-def _is_object(value: object) -> bool:
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 

@@ -227,6 +227,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
             "sound": result.sound is not None,
         },
         "frame_times": None if result.times.rate else _seconds(result.times),
+        "tracked": prepared.tracked.as_json() if prepared.tracked else None,
         "plan": prepared.plan.digest,
         "process": prepared.process,
         "denoiser_passes": denoiser_passes(prepared),

@@ -84,7 +84,7 @@ def _rates(alpha_cumprod: Tensor) -> Rates:
 
 
 def ddim_scheduler(
-    folder: Path, span: Span | None, told: Mapping[str, Any] = MappingProxyType({})
+    folder: Path, told: Mapping[str, Any] = MappingProxyType({}), span: Span | None = None
 ) -> DDIMScheduler:
     """Make a DDIM scheduler with the noise schedule of a checkpoint, whatever sampler it names.
 

@@ -6,9 +6,9 @@ Coordinates are source pixels, x to the right and y down; the centre of the firs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -123,3 +123,25 @@ class Finder(Protocol):
 
     def find(self, frame: Frame, words: str) -> list[Detection]:
         """All objects, best score first, also those below the threshold of the spec."""
+
+
+Engine = TypeVar("Engine", Tracker, Finder)
+
+
+@dataclass(frozen=True)
+class EngineRow(Generic[Engine]):
+    """What is known of an engine before it is loaded.
+
+    An engine's module has one as its constant ``TRACKER``, one as ``FINDER``, or both.
+    """
+
+    name: str
+    """Its name in the language."""
+    checkpoint: str
+    """The hub id of its default weights; empty if it has none."""
+    licence: str
+    """The licence of these weights, in words; empty if it has none."""
+    why_not: Callable[[], str]
+    """Why it cannot run here, such as a package that is missing; empty if it can."""
+    load: Callable[[str, str | None], Engine]
+    """Load it: a folder or hub id of weights, and a device (None: the best available)."""

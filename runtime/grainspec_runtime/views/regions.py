@@ -17,6 +17,8 @@ from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
 from grainspec_runtime.backbones.registry import native_size
 from grainspec_runtime.media.decode import Frames, decode_frames
+from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
+from grainspec_runtime.views.doubts import Doubts, marked
 from grainspec_runtime.views.overlay import legend, meanings, overlay
 from grainspec_runtime.views.sheet import sheet
 
@@ -47,11 +49,16 @@ def _thinned(spec: EditSpec, base: Path) -> EditSpec:
     return spec.replaced({}, video=video.replaced({}, step=video.step * every))
 
 
-def bound_regions(spec: EditSpec, base: Path) -> Bound:
-    """Bind the regions, at the model's size if that is known; raises GrainError."""
+def bound_regions(spec: EditSpec, base: Path, tracking: TrackOptions | None = None) -> Bound:
+    """Bind the regions, at the model's size if that is known; raises GrainError.
+
+    With ``tracking``, regions from clicks and words are tracked if they have no current masks.
+    """
     findings = check_files(spec, base, Waiting("reading frame"))
     if any(finding.is_error for finding in findings):
         raise GrainError(findings)
+    if tracking is not None:
+        ensure_tracked(spec, base, tracking)
     size = None if spec.video.size else native_size(spec.model, base)
     return bind_regions(spec, base, default_size=size)
 
@@ -73,22 +80,38 @@ def regions_picture(
     least: int = 240,
     *,
     widest: int | None = None,
+    doubts: Doubts | None = None,
 ) -> Image.Image:
     """Draw some frames of the clip, one row per layout, with the legend below.
 
     Frames less than ``least`` pixels high are enlarged, those wider than ``widest`` scaled down.
+    Frames that are doubtful by ``doubts`` have an amber border, and a row of their own.
     """
     numbers = bound.regions.frames
-    chosen = (
-        np.linspace(0, len(numbers) - 1, min(columns, len(numbers))).round().astype(int).tolist()
-    )
+    drawn = {}
+    chosen = _spread(len(numbers), columns)
     pictures = decode_frames(path, [numbers[i] for i in chosen], bound.crop)
-    drawn = {name: overlay(pictures, layout.at(chosen)) for name, layout in rows.items()}
+    doubtful = doubts.at([numbers[i] for i in chosen]) if doubts else []
+    for name, layout in rows.items():
+        shown = overlay(pictures, layout.at(chosen))
+        drawn[name] = marked(shown, doubtful) if doubts else shown
+    if doubts and doubts.frames:
+        places = [index for index, number in enumerate(numbers) if number in doubts.frames]
+        chosen = [places[i] for i in _spread(len(places), columns)]
+        pictures = decode_frames(path, [numbers[i] for i in chosen], bound.crop)
+        shown = overlay(pictures, next(iter(rows.values())).at(chosen))
+        label = doubts.label([numbers[i] for i in chosen])
+        drawn[label] = marked(shown, [True] * len(chosen))
     if widest is not None and pictures.shape[2] > widest:
         drawn = {name: _narrowed(frames, widest) for name, frames in drawn.items()}
         least = 1
     table = np.asarray(sheet(drawn, columns=columns, least=least))
     return Image.fromarray(np.concatenate([table, np.asarray(legend(lines, table.shape[1]))]))
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Up to ``most`` indices, spread over ``count``."""
+    return [int(place) for place in np.linspace(0, count - 1, min(most, count)).round()]
 
 
 def _narrowed(frames: Frames, width: int) -> Frames:

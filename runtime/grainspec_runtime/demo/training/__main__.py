@@ -20,7 +20,7 @@ import os
 import torch
 
 from grainspec_runtime.demo.training.judge import train_judge
-from grainspec_runtime.demo.training.phrases import tune_phrases
+from grainspec_runtime.demo.training.phrases import tune_clip_phrases
 from grainspec_runtime.demo.training.pose import PoseTrainer
 from grainspec_runtime.demo.training.save import save_pipeline
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
@@ -89,7 +89,7 @@ def train_backbone(trainer: Trainer) -> bool:
     model = train_unet(trainer, vae, tokenizer)
     if model is None:
         return False
-    tune_phrases(trainer, model.text_encoder, tokenizer)
+    tune_clip_phrases(trainer, model.text_encoder, tokenizer)
     save_pipeline(trainer, model, tokenizer)
     return True
 

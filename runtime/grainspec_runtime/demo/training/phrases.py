@@ -1,4 +1,4 @@
-"""Stage 4: make a phrase by itself have the same embedding as in a sentence.
+"""Make a phrase by itself have the same embedding as in a sentence: stage 4 of the image model.
 
 An edit's phrase is encoded by itself, and its embedding replaces that of the same words in the
 prompt. A large text encoder such as CLIP's, trained on short and long texts, tolerates this. The
@@ -13,10 +13,12 @@ from __future__ import annotations
 import copy
 import random
 import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from grainspec_runtime.demo import world
@@ -27,17 +29,16 @@ BATCH = 64
 _SENTENCE = re.compile(r"^(a|an|two|three|on|before|grass|sand|snow|road)\b.* .* ")
 
 
-def tune_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
-    """Fine-tune ``text_encoder`` in place."""
-    o, device = trainer.options, trainer.device
-    torch.manual_seed(o.seed + 3)
-    rng = random.Random(o.seed + 3)
-    before = copy.deepcopy(text_encoder).eval().requires_grad_(False)
-    text_encoder.train()
-    adam = torch.optim.AdamW(text_encoder.parameters(), lr=1e-3, weight_decay=0.0)
-    rates = torch.optim.lr_scheduler.OneCycleLR(adam, 1.5e-3, total_steps=o.phrase_steps)
+Embed = Callable[[Any, list[str]], Tensor]
+"""Encodes texts with a text encoder: embeddings ``[B, T, C]``."""
 
-    def ids(texts: list[str]) -> Tensor:
+
+def tune_clip_phrases(
+    trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> None:
+    """Fine-tune the image model's text encoder in place."""
+
+    def embed(encoder: CLIPTextModel, texts: list[str]) -> Tensor:
         encoded = tokenizer(
             texts,
             padding="max_length",
@@ -45,22 +46,36 @@ def tune_phrases(trainer: Trainer, text_encoder: CLIPTextModel, tokenizer: CLIPT
             truncation=True,
             return_tensors="pt",
         )
-        read: Tensor = encoded.input_ids
-        return read.to(device)
+        embeddings: Tensor = encoder(encoded.input_ids.to(trainer.device))[0]
+        return embeddings
 
-    empty = ids([""])
+    tune_phrases(trainer, text_encoder, tokenizer, embed, first=1)
+
+
+def tune_phrases(
+    trainer: Trainer, text_encoder: nn.Module, tokenizer: Any, embed: Embed, *, first: int
+) -> None:
+    """Fine-tune ``text_encoder`` in place; ``first`` is the position of a text's first token."""
+    o = trainer.options
+    torch.manual_seed(o.seed + 3)
+    rng = random.Random(o.seed + 3)
+    before = copy.deepcopy(text_encoder).eval().requires_grad_(False)
+    text_encoder.train()
+    adam = torch.optim.AdamW(text_encoder.parameters(), lr=1e-3, weight_decay=0.0)
+    rates = torch.optim.lr_scheduler.OneCycleLR(adam, 1.5e-3, total_steps=o.phrase_steps)
+
     for step in range(o.phrase_steps):
         pairs = [_sentence_and_phrase(rng) for _ in range(BATCH)]
-        sentences, phrases = ids([s for s, _ in pairs]), ids([p for _, p in pairs])
+        sentences, phrases = [s for s, _ in pairs], [p for _, p in pairs]
         with torch.no_grad():
-            wanted, wanted_empty = before(sentences)[0], before(empty)[0]
-        kept = F.mse_loss(text_encoder(sentences)[0], wanted)
-        kept = kept + F.mse_loss(text_encoder(empty)[0], wanted_empty)
-        alone = text_encoder(phrases)[0]
+            wanted, wanted_empty = embed(before, sentences), embed(before, [""])
+        kept = F.mse_loss(embed(text_encoder, sentences), wanted)
+        kept = kept + F.mse_loss(embed(text_encoder, [""]), wanted_empty)
+        alone = embed(text_encoder, phrases)
         errors = []
         for row, (sentence, phrase) in enumerate(pairs):
-            tokens = _tokens_of(tokenizer, sentence, phrase, rng)
-            errors.append(F.mse_loss(alone[row, 1 : 1 + len(tokens)], wanted[row, tokens]))
+            tokens = tokens_of(tokenizer, sentence, phrase, rng)
+            errors.append(F.mse_loss(alone[row, first : first + len(tokens)], wanted[row, tokens]))
         moved = torch.stack(errors).mean()
         descend(kept + 0.3 * moved, adam, rates)
         if step % 500 == 499:
@@ -95,9 +110,8 @@ def _places(phrase: str, sentence: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(pattern, sentence)]
 
 
-def _tokens_of(
-    tokenizer: CLIPTokenizer, sentence: str, phrase: str, rng: random.Random
-) -> list[int]:
+def tokens_of(tokenizer: Any, sentence: str, phrase: str, rng: random.Random) -> list[int]:
+    """The positions of a phrase's tokens in a sentence, at a random one of its occurrences."""
     start, end = rng.choice(_places(phrase, sentence))
     offsets = tokenizer(sentence, return_offsets_mapping=True).offset_mapping
     return [i for i, (low, high) in enumerate(offsets) if low < high and low < end and start < high]

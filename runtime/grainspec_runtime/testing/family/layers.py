@@ -143,8 +143,10 @@ def _check_frame(subject: Subject, layer: AttentionLayer, away_BN: Tensor, row: 
     most = int(away_BN.sum(1).argmax())
     others = away_BN.clone()
     others[row] = 0
+    # the norms of motion modules are over the clip: every frame changes a little with each
+    near = 0.01 if subject.backbone.motion_modules else 1e-3
     require(
-        most == row and others.max() <= 1e-3 * away_BN[row].max(),
+        most == row and others.max() <= near * away_BN[row].max(),
         "tokens",
         f"latents were changed in frame {row % frames} of pass {row // frames}, but the layer "
         f"{layer.name} receives other tokens in frame {most % frames} of pass {most // frames}",

@@ -40,13 +40,12 @@ def pipelines(subject: Subject) -> None:
             output_type="np",
             **_own_arguments(pipe, subject),
         )
-        return out.frames[0] if subject.one_sequence else out.images
+        return out.images if _makes_images(pipe) else out.frames[0]
 
     before = call()
     with plan_applied(plan, pipe):
         during = call()
-    count = subject.frames if subject.one_sequence else subject.latent_frames
-    wanted = (count, subject.height, subject.width, 3)
+    wanted = (subject.frames, subject.height, subject.width, 3)
     require(during.shape == wanted, name, f"images are {during.shape}, not {wanted}")
     require(not np.array_equal(before, during), name, "a pipeline does the same under the plan")
     require(np.array_equal(before, call()), name, "a pipeline does something else after the plan")
@@ -56,12 +55,17 @@ def _own_arguments(pipe: Any, subject: Subject) -> dict[str, Any]:
     """Return the arguments that not all pipelines have: frames, and the clip if it takes one."""
     from PIL import Image
 
-    if not subject.one_sequence:
+    if _makes_images(pipe):
         return {"num_images_per_prompt": subject.latent_frames}
     needed = inspect.signature(pipe.__call__).parameters
     pictures = [Image.fromarray(frame) for frame in subject.clip]
     given = {"num_frames": subject.frames, "image": pictures[0], "video": pictures}
     return {name: value for name, value in given.items() if name in needed}
+
+
+def _makes_images(pipe: Any) -> bool:
+    """Return whether a pipeline makes images, as many as it is asked for, and no clip."""
+    return "num_images_per_prompt" in inspect.signature(pipe.__call__).parameters
 
 
 @family_property("edits")

@@ -42,7 +42,7 @@ class StableDiffusionUNets:
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("StableDiffusion",)
-    example = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    example = 'model "stable-diffusion-v1-5/stable-diffusion-v1-5"'
     parts: Mapping[str, Mapping[str, str]] = {
         "StableDiffusionPipeline": _PARTS,
         "StableDiffusionXLPipeline": {
@@ -56,7 +56,7 @@ class StableDiffusionUNets:
         self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False
     ) -> Backbone:
         """Read the facts that the compiler needs from configuration files."""
-        from grainspec_runtime.backbones.families.sd_unet.describe import describe
+        from grainspec_runtime.backbones.unets.describe import describe
 
         return describe(model, embeddings, self.parts[model.pipeline], outlined=outlined)
 
@@ -64,13 +64,13 @@ class StableDiffusionUNets:
         self, model: ModelFolder, loras: Sequence[Lora] = (), sampler: Sampler | None = None
     ) -> Sequence[Diagnostic]:
         """Check a checkpoint and LoRAs by their files; return the warnings."""
-        from grainspec_runtime.backbones.families.sd_unet.review import review
+        from grainspec_runtime.backbones.unets.review import review
 
         return review(model, self.parts[model.pipeline], loras)
 
     def native_size(self, model: ModelFolder) -> NativeSize:
         """Return the frame size that the model was trained on."""
-        from grainspec_runtime.backbones.families.sd_unet.describe import native_size
+        from grainspec_runtime.backbones.unets.describe import native_size
 
         return native_size(model)
 
@@ -78,23 +78,14 @@ class StableDiffusionUNets:
         self, spec: EditSpec, base: Path, model: ModelFolder, *, outlined: bool = False
     ) -> None:
         """Raise GrainError for a sampler, controls or injection that the model does not support."""
-        from grainspec_runtime.backbones.families.sd_unet.check import (
-            check_controls,
-            check_inject,
-            check_kinds,
-            check_sampler,
-        )
+        from grainspec_runtime.backbones.unets.check import check_spec
 
         check_supported(spec, self.name, {"low_noise_guidance"})
-        check_sampler(spec, model)
-        check_kinds(spec)
-        if not outlined:
-            check_controls(spec, base, model)
-        check_inject(spec, model)
+        check_spec(spec, base, model, outlined=outlined)
 
     def memory(self, model: ModelFolder, *, itemsize: int) -> MemoryEstimates:
         """Estimate the memory of a model before it is loaded."""
-        from grainspec_runtime.backbones.families.sd_unet.memory import UNetMemory
+        from grainspec_runtime.backbones.unets.memory import UNetMemory
 
         weighted = {part: None for part in self.parts[model.pipeline] if part in self.weighted}
         return UNetMemory.of_folder(model, weighted, itemsize=itemsize)
@@ -106,8 +97,10 @@ class StableDiffusionUNets:
         return load(model, options, self.parts[model.pipeline], self.weighted)
 
     def owns(self, pipe: object) -> bool:
-        """Return whether a pipeline's denoiser is a UNet."""
-        return hasattr(pipe, "unet")
+        """Return whether a pipeline's denoiser is a UNet without motion modules."""
+        from grainspec_runtime.backbones.unets.kinds import has_motion_modules
+
+        return hasattr(pipe, "unet") and not has_motion_modules(pipe)
 
     def apply(
         self, plan: MaskPlan, pipe: Any, *, backend: str, trust_embeds: bool

@@ -1,43 +1,17 @@
-"""Load a checkpoint's components with diffusers' own methods, as a stock pipeline."""
+"""Load a Stable Diffusion checkpoint as a stock pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import torch
-from diffusers import (
-    AutoencoderKL,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
-from transformers import (
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    CLIPTokenizerFast,
-)
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 
-from grainspec.diagnostics import GrainError, fail, reason_of
-from grainspec_runtime.backbones.components import load_component
-from grainspec_runtime.backbones.families.sd_unet.add import fuse_loras, load_embeddings
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
-from grainspec_runtime.backbones.families.sd_unet.load_file import parts_of_file
-from grainspec_runtime.backbones.families.sd_unet.single_file import told_by
-from grainspec_runtime.device import best_device
+from grainspec_runtime.backbones.unets.load import load_pipeline
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.options import LoadOptions
-from grainspec_runtime.schedules.ddim import ddim_scheduler
-
-_CLASSES: dict[str, Any] = {
-    "unet": UNet2DConditionModel,
-    "vae": AutoencoderKL,
-    "text_encoder": CLIPTextModel,
-    "text_encoder_2": CLIPTextModelWithProjection,
-    "tokenizer": CLIPTokenizerFast,
-    "tokenizer_2": CLIPTokenizerFast,
-}
 
 
 def load(
@@ -45,78 +19,21 @@ def load(
 ) -> StableDiffusion:
     """Load a Stable Diffusion checkpoint's components, its ``parts``.
 
-    The ``weighted`` ones are loaded from safetensors only. SDXL's VAE stays in float32 in a float16
-    model if its configuration says so (``force_upcast``), because it overflows otherwise. LoRAs and
-    textual inversions are loaded by the pipeline's own methods, in float32. LoRAs are fused, so
-    they do not slow down sampling.
-
-    Raises GrainError: G502 if weights are missing or broken, G508 if a LoRA or a textual inversion
-    does not fit the model, G501 if LoRAs are given and peft is not installed; ValueError if options
-    cannot be combined.
+    Raises as :func:`grainspec_runtime.backbones.unets.load.load_pipeline` does.
     """
-    device = torch.device(options.device) if options.device else best_device()
-    if options.offload == "group":
-        message = f"`--offload group` is for video transformers, but {model.name} has a UNet"
-        raise fail("G545", message, "Use `--offload model` or `--offload sequential`.", model.span)
-    if options.offload == "sequential" and (options.compile or device.type == "cpu"):
-        raise ValueError("sequential offload requires a GPU, and cannot be combined with `compile`")
-    folder, span, parts = model.folder, model.span, list(parts)
-    networks = [part for part in parts if part in weighted]
-    dtype = options.dtype
-    if dtype is None:
-        dtype = torch.float32 if device.type == "cpu" else torch.float16
-    try:
-        scheduler = ddim_scheduler(folder / "scheduler", span, told_by(model))
-        if model.file:
-            loaded = parts_of_file(model, model.file.path, _tokenizers(folder, parts), scheduler)
-        else:
-            loaded = {part: load_component(_CLASSES[part], folder / part) for part in networks}
-            loaded |= _tokenizers(folder, parts) | {"scheduler": scheduler}
-    except GrainError:
-        raise
-    except Exception as error:
-        # For a broken checkpoint diffusers, transformers and tokenizers raise dozens of types.
-        reason = reason_of(error)
-        message = f"the model {model.name} cannot be loaded: {reason}"
-        raise fail("G502", message, "Check that the model's download is complete.", span) from error
-    pipe = _pipeline(loaded, model.index)
-    load_embeddings(pipe, options.embeddings)
-    findings = fuse_loras(pipe, options.loras)
-    half_vae = dtype != torch.float16 or not (pipe.vae.config.force_upcast and _is_xl(pipe))
-    for part, module in pipe.components.items():
-        if isinstance(module, torch.nn.Module):
-            kept = dtype if part != "vae" or half_vae else torch.float32
-            # diffusers' own `to` warns about modules that these checkpoints do not have
-            place = "cpu" if options.offload else device
-            torch.nn.Module.to(module, device=place, dtype=kept).eval().requires_grad_(False)
-    _apply_options(pipe, options, device)
+    assemble = partial(_pipeline, index=model.index)
+    loaded = load_pipeline(
+        model, options, parts, weighted, unet=UNet2DConditionModel, assemble=assemble
+    )
     return StableDiffusion(
         name=model.name,
-        folder=folder,
-        pipe=pipe,
-        device=device,
-        dtype=dtype,
+        folder=model.folder,
+        pipe=loaded.pipe,
+        device=loaded.device,
+        dtype=loaded.dtype,
         file=model.file.path if model.file else None,
-        findings=tuple(findings),
+        findings=loaded.findings,
     )
-
-
-def _tokenizers(folder: Path, parts: Iterable[str]) -> dict[str, Any]:
-    names = [part for part in parts if part.startswith("tokenizer")]
-    return {part: _CLASSES[part].from_pretrained(folder / part) for part in names}
-
-
-def _apply_options(pipe: Any, options: LoadOptions, device: torch.device) -> None:
-    if options.offload == "model":
-        pipe.enable_model_cpu_offload(device=device)
-    elif options.offload == "sequential":
-        pipe.enable_sequential_cpu_offload(device=device)
-    if options.vae_slicing:
-        pipe.vae.enable_slicing()
-    if options.vae_tiling:
-        pipe.vae.enable_tiling()
-    if options.compile:
-        pipe.unet.compile()
 
 
 def _pipeline(
@@ -131,7 +48,3 @@ def _pipeline(
     return StableDiffusionPipeline(
         **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
     )
-
-
-def _is_xl(pipe: object) -> bool:
-    return isinstance(pipe, StableDiffusionXLPipeline)

@@ -58,7 +58,7 @@ class WanTransformers:
         "WanImageToVideoPipeline": {**_PARTS, **_SECOND, **_IMAGE},
     }
     kin: Sequence[str] = ("Wan", "SkyReelsV2", "ChronoEdit", "LucyEdit", "Helios")
-    example = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
+    example = 'model "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"'
 
     def describe(
         self, model: ModelFolder, embeddings: Sequence[Embedding] = (), *, outlined: bool = False

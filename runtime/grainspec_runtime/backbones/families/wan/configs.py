@@ -123,8 +123,12 @@ class WanConfigs:
 
         Configurations do not tell it. It is 1280x704 with the 16x VAE of TI2V-5B; 1280x720 for a
         14B transformer whose schedule has the shift of 720p, which FLF2V and the 720p versions of
-        I2V have; and else 832x480, which all others were trained on.
+        I2V have; and else 832x480, which all others were trained on. A model whose position
+        embedding has fewer places was trained on squares that fill them.
         """
+        longest = self.most_places * self.size_multiple
+        if longest < 480:
+            return Size(width=longest, height=longest)
         if self.pixels_per_latent > 8:
             return Size(width=1280, height=704)
         shift = self.scheduler.get("flow_shift", self.scheduler.get("shift")) or 1.0

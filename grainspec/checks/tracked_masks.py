@@ -1,0 +1,139 @@
+"""What can be wrong with tracked masks; no model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from grainspec.clip.crop import frame_numbers
+from grainspec.clip.facts import probe
+from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics.span import Span
+from grainspec.model.spec import EditSpec
+from grainspec.regions.shade_findings import listed
+from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.quality import SourceQuality, qualities
+from grainspec.regions.tracked.sources import tracked_sources
+from grainspec.regions.tracked.state import TrackedState, frame_spans, tracked_state
+
+NOT_CURRENT = frozenset({"G357", "G358", "G365"})
+"""The codes of masks that must be made before regions can be computed."""
+
+
+def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
+    """The tracked masks of a spec; None if it tracks nothing. Raises GrainError for the clip."""
+    if not tracked_sources(spec):
+        return None
+    video = spec.video
+    needed = video.frames.last if video.frames else None
+    facts = probe(base / video.path, needed=needed, fps=video.fps, span=video.span_of("path"))
+    return tracked_state(spec, base, facts)
+
+
+def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
+    """Find tracked masks that are missing or stale, and frames on which they are doubtful.
+
+    Masks that the next run makes again by itself are warnings; those that it cannot make again
+    without replacing what was repaired by hand are an error.
+    """
+    try:
+        state = tracked_masks_of(spec, base)
+    except GrainError as error:
+        return list(error.diagnostics)
+    if state is None:
+        return []
+    if not state.usable:
+        return [_not_current(state)]
+    frames = frame_numbers(spec.video, state.clip.facts)
+    found = [finding for one in qualities(state, frames) for finding in _doubts(one)]
+    return [*found, *_covers(state), *_without_a_region(state)]
+
+
+def command(spec: EditSpec) -> str:
+    """The command that tracks a spec's regions."""
+    return f"grain track {spec.file or 'SPEC'}"
+
+
+def _not_current(state: TrackedState) -> Diagnostic:
+    again = (
+        f"Run `{command(state.clip.spec)}`; `grain show`, `grain plan` and `grain run` do so too."
+    )
+    if state.status == "missing":
+        return Diagnostic("G357", state.why, again, _span(state))
+    message = f"the masks in {state.folder} are stale: {state.why}"
+    return repaired_refusal(state) or Diagnostic("G358", message, again, _span(state))
+
+
+def _span(state: TrackedState) -> Span | None:
+    """Where the first expression is written whose masks are not current."""
+    concerned = {name for reason in state.reasons for name in reason.regions}
+    spans = [source.span for source, names in state.sources.items() if concerned & {*names}]
+    return next(iter(spans), None)
+
+
+def repaired_refusal(state: TrackedState) -> Diagnostic | None:
+    """The error about masks that new tracking would replace though they were repaired by hand.
+
+    None if there are none, or if they can be kept: the clip is the same, and so are the objects.
+    """
+    causes = {reason.cause for reason in state.reasons}
+    if not causes & {"clip", "damaged"} or ("clip" in causes and not state.repaired):
+        return None
+    cure = f"Move the folder away, or replace it: `{command(state.clip.spec)} --force`."
+    if state.repaired:
+        names = listed([image_name(frame) for frame in state.repaired])
+        what = "is" if len(state.repaired) == 1 else "are"
+        message = f"{state.why}, and {names} in {state.folder} {what} repaired by hand"
+    else:
+        message = f"{state.why}, so it is not known which masks were repaired by hand"
+    return Diagnostic("G365", message, cure, _span(state))
+
+
+def _doubts(quality: SourceQuality) -> Iterator[Diagnostic]:
+    name, span = listed([f"`{region}`" for region in quality.regions]), quality.source.span
+    verb = "are" if len(quality.regions) > 1 else "is"
+    if quality.lost:
+        first = quality.lost[0]
+        where = f"on {_frames(quality.lost)}"
+        if quality.lost_to_the_end and len(quality.lost) > 1:
+            where = f"from frame {first} on"
+        cure = f"If the object can be seen, add a point there, such as `point(…) @ {first}`. If it "
+        cure += "is gone, say so with `during`."
+        yield Diagnostic("G361", f"{name} {verb} lost {where}", cure, span)
+    if quality.doubtful:
+        message = f"{name} {verb} doubtful on {_frames(quality.doubtful)}"
+        cure = (
+            f"Look with `grain show`, and add a point there, such as `point(…) @ {quality.worst}`."
+        )
+        yield Diagnostic("G360", message, cure, span)
+
+
+def _frames(frames: tuple[int, ...]) -> str:
+    return f"frame{'s' * (len(frames) > 1)} {frame_spans(frames)}"
+
+
+def _covers(state: TrackedState) -> Iterator[Diagnostic]:
+    assert state.manifest is not None
+    spans = {name: source.span for source, names in state.sources.items() for name in names}
+    for cover in state.manifest.covers:
+        if {cover.region, cover.by} <= spans.keys():
+            message = (
+                f"`{cover.by}` covers `{cover.region}` on frame {cover.frame}, where a prompt "
+            )
+            message += f"says that `{cover.region}` is"
+            cure = f"Add a point outside `{cover.by}` there: `not point(…) @ {cover.frame}`."
+            yield Diagnostic("G362", message, cure, spans[cover.by])
+
+
+def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
+    """Repaired images that were kept when a region was tracked that they do not have."""
+    assert state.manifest is not None
+    for source, record in (state.records or {}).items():
+        frames = [frame for frame in record.kept if frame in state.repaired]
+        if frames:
+            name = listed([f"`{region}`" for region in state.sources[source]])
+            images = listed([image_name(frame) for frame in frames])
+            message = f"{name} has no pixels in {images}: repaired before it was tracked"
+            cure = f"Paint it there, with index {record.numbers[0]}, or delete the image"
+            cure += f"{'s' * (len(frames) > 1)} and run `{command(state.clip.spec)}`."
+            yield Diagnostic("G366", message, cure, source.span)

@@ -1,0 +1,211 @@
+"""Whether the tracked masks of a spec are there, and were made of what the spec says now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from grainspec.clip.facts import ClipFacts
+from grainspec.model.spec import EditSpec
+from grainspec.regions.tracked.clip_hash import clip_hash
+from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.manifest import (
+    MANIFEST,
+    SourceRecord,
+    TrackedManifest,
+    read_manifest,
+)
+from grainspec.regions.tracked.place import tracked_folder
+from grainspec.regions.tracked.sources import Source, TrackedClip
+from grainspec.regular_file import read_bytes
+
+Status = Literal["unused", "missing", "stale", "fresh"]
+Cause = Literal["missing", "damaged", "clip", "prompts", "new", "engine", "frames", "images"]
+
+_LARGEST = 1 << 28
+"""Bytes of the largest image that is hashed."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why masks are not current: a cause, the regions that it concerns, and a clause that says it.
+
+    The clause goes on after "because": "the prompts of `left` changed".
+    """
+
+    cause: Cause
+    message: str
+    regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrackedState:
+    """The tracked masks of a spec.
+
+    ``status`` is ``unused`` if the spec tracks nothing, ``missing`` if nothing was tracked yet,
+    ``stale`` for ``reasons``, and otherwise ``fresh``. ``records`` are the current entries of the
+    manifest by expression, ``images`` the SHA-256 of each source frame's image as it is now.
+    """
+
+    clip: TrackedClip
+    folder: Path
+    status: Status
+    reasons: tuple[Reason, ...] = ()
+    manifest: TrackedManifest | None = None
+    records: dict[Source, SourceRecord] | None = None
+    images: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def repaired(self) -> tuple[int, ...]:
+        """The source frames whose image was changed since it was written."""
+        if self.manifest is None:
+            return ()
+        written = zip(self.manifest.frames, self.manifest.images, strict=True)
+        return tuple(frame for frame, sha in written if self.images.get(frame, sha) != sha)
+
+    def masks_hash(self, frames: Iterable[int]) -> str:
+        """The hash of the masks of all tracked expressions on source frames, if it is fresh."""
+        records = self.records or {}
+        said = [[records[source].numbers for source in self.sources]]
+        text = repr([said, [(frame, self.images[frame]) for frame in frames]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def sources(self) -> dict[Source, tuple[str, ...]]:
+        """The tracked expressions of the spec, with the regions that use them."""
+        return self.clip.sources
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The names of the regions with tracked objects, in the order of the spec."""
+        return tuple(dict.fromkeys(name for names in self.sources.values() for name in names))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the regions can be computed: the masks are current, or none are needed."""
+        return self.status in ("unused", "fresh")
+
+    @property
+    def why(self) -> str:
+        """The reasons as one clause; empty if the masks are current."""
+        return ", and ".join(reason.message for reason in self.reasons)
+
+
+def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
+    """Compare the tracked masks of a spec with its clip, its prompts and its engines.
+
+    Reads the manifest, and hashes the clip and the images; decodes nothing. Relative paths start at
+    ``base``, ``facts`` are the clip's. Raises GrainError if the clip, or the mask of a prompt,
+    cannot be read.
+    """
+    clip = TrackedClip(spec, base, facts)
+    folder = tracked_folder(spec, base)
+    state = TrackedState(clip, folder, "unused")
+    if not clip.sources:
+        return state
+    if not (folder / MANIFEST).is_file():
+        message = f"{_names(state.regions)} {_are(state.regions)} not tracked yet"
+        reason = Reason("missing", message, state.regions)
+        return replace(state, status="missing", reasons=(reason,))
+    try:
+        manifest = read_manifest(folder)
+    except (OSError, ValueError) as error:
+        message = f"{folder / MANIFEST} cannot be read: {getattr(error, 'strerror', None) or error}"
+        return replace(state, status="stale", reasons=(Reason("damaged", message, state.regions),))
+    images = _images(folder, manifest)
+    absent = [frame for frame in manifest.frames if frame not in images]
+    records, reasons = _compared(clip, manifest)
+    if _is_another_clip(clip, manifest):
+        message = f"the clip {spec.video.path} is not the one that was tracked"
+        reasons = [Reason("clip", message, state.regions)]
+    elif clip.frames.start < manifest.first or clip.frames.stop > manifest.last + 1:
+        outside = [frame for frame in clip.frames if frame not in manifest.frames]
+        message = f"frames {frame_spans(outside)} are not tracked"
+        reasons.append(Reason("frames", message, state.regions))
+    if absent and not reasons:
+        plural = "s" * (len(absent) > 1)
+        message = f"the image{plural} of frame{plural} {frame_spans(absent)} "
+        message += f"{'are' if plural else 'is'} missing"
+        reasons.append(Reason("images", message, state.regions))
+    return replace(
+        state,
+        status="stale" if reasons else "fresh",
+        reasons=tuple(reasons),
+        manifest=manifest,
+        records=records,
+        images=images,
+    )
+
+
+def _compared(
+    clip: TrackedClip, manifest: TrackedManifest
+) -> tuple[dict[Source, SourceRecord], list[Reason]]:
+    """The entries that a manifest has for a spec's expressions, and why others are not current."""
+    known = {record.key: record for record in manifest.sources}
+    tracked = {name for record in manifest.sources for name in record.regions}
+    records, reasons = {}, []
+    for source, names in clip.sources.items():
+        record = known.get(clip.key(source))
+        if record is None:
+            earlier = tracked & {*names}
+            message = f"the prompts of {_names(names)} changed"
+            if source.kind == "find":
+                message = f"the words or the choice of {_names(names)} changed"
+            if not earlier:
+                message = f"{_names(names)} {_are(names)} not tracked yet"
+            reasons.append(Reason("prompts" if earlier else "new", message, names))
+        elif record.stated != clip.stated(source):
+            message = f"{_names(names)} {_are(names)} to be tracked by other engines or weights"
+            reasons.append(Reason("engine", message, names))
+        else:
+            records[source] = record
+    return records, reasons
+
+
+def _is_another_clip(clip: TrackedClip, manifest: TrackedManifest) -> bool:
+    if (manifest.clip.width, manifest.clip.height) != clip.size:
+        return True
+    video = clip.spec.video
+    return clip_hash(video, clip.base, manifest.frames) != manifest.clip.sha256
+
+
+def _images(folder: Path, manifest: TrackedManifest) -> dict[int, str]:
+    """The SHA-256 of each frame's image; without those that cannot be read."""
+    images = {}
+    for frame in manifest.frames:
+        with suppress(OSError, ValueError):
+            content = read_bytes(folder / image_name(frame), _LARGEST)
+            images[frame] = hashlib.sha256(content).hexdigest()
+    return images
+
+
+def frame_spans(frames: Iterable[int], most: int = 8) -> str:
+    """Frames as spans.
+
+    >>> frame_spans([3, 31, 32, 33, 40])
+    '3, 31..33, 40'
+    """
+    spans = list(_spans(sorted({*frames})))
+    shown = [str(low) if low == high else f"{low}..{high}" for low, high in spans[:most]]
+    return ", ".join([*shown, *["…"] * (len(spans) > most)])
+
+
+def _spans(frames: Sequence[int]) -> Iterator[tuple[int, int]]:
+    start = 0
+    for index in range(1, len(frames) + 1):
+        if index == len(frames) or frames[index] != frames[index - 1] + 1:
+            yield frames[start], frames[index - 1]
+            start = index
+
+
+def _names(names: Sequence[str]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else quoted[0]
+
+
+def _are(names: Sequence[str]) -> str:
+    return "are" if len(names) > 1 else "is"

@@ -1,0 +1,1 @@
+"""What image UNets of Stable Diffusion and those with motion modules (AnimateDiff) share."""

@@ -1,0 +1,1 @@
+"""Train the demo's motion adapter: temporal layers for the frozen image model."""

@@ -1,0 +1,74 @@
+"""Which engines track a spec, and how they are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from grainspec.model.settings import Finding, Tracking
+from grainspec.model.spec import EditSpec
+from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
+from grainspec_runtime.tracking.engine import Engine, EngineRow, Finder, Tracker
+from grainspec_runtime.tracking.engines.needs import require
+from grainspec_runtime.tracking.registry import finder_row, tracker_row
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Engines in place of those of the spec: ``NAME`` or ``NAME=WEIGHTS``; empty for the spec's."""
+
+    tracker: str = ""
+    finder: str = ""
+    device: str | None = None
+
+    def require(self, spec: EditSpec, *, finder: bool) -> None:
+        """Raise GrainError (G533) if an engine cannot run here; ``finder``: if one is needed."""
+        rows: list[EngineRow[Tracker] | EngineRow[Finder]] = []
+        rows += [tracker_row(self.tracker_of(spec)[0])]
+        rows += [finder_row(self.finder_of(spec)[0])] if finder else []
+        for row in rows:
+            require(row.name, row.why_not())
+
+    def made(self, record: SourceRecord) -> bool:
+        """Whether the engines that are chosen in place of the spec's made these masks."""
+        return _is(self.tracker, record.tracker) and _is(self.finder, record.finder)
+
+    def load_tracker(self, spec: EditSpec, base: Path) -> Tracker:
+        """Load the tracker; raises GrainError if its weights cannot be loaded."""
+        name, weights = self.tracker_of(spec)
+        return _loaded(tracker_row(name), weights, base, self.device)
+
+    def load_finder(self, spec: EditSpec, base: Path) -> Finder:
+        """Load the finder; raises GrainError if its weights cannot be loaded."""
+        name, weights = self.finder_of(spec)
+        return _loaded(finder_row(name), weights, base, self.device)
+
+    def tracker_of(self, spec: EditSpec) -> tuple[str, str | None]:
+        """The name and the weights of the tracker; None: its default weights."""
+        said = spec.tracker or Tracking()
+        return _name_and_weights(self.tracker, said.engine, said.weights)
+
+    def finder_of(self, spec: EditSpec) -> tuple[str, str | None]:
+        """The name and the weights of the finder; None: its default weights."""
+        said = spec.finder or Finding()
+        return _name_and_weights(self.finder, said.engine, said.weights)
+
+
+def _is(given: str, used: EngineRecord | None) -> bool:
+    """Whether an engine is the one that is given as ``NAME`` or ``NAME=WEIGHTS``, if any is."""
+    name, _, weights = given.partition("=")
+    return used is None or not name or (name == used.name and weights in used.weights)
+
+
+def _loaded(row: EngineRow[Engine], weights: str | None, base: Path, device: str | None) -> Engine:
+    checkpoint = weights or row.checkpoint
+    place = base / checkpoint
+    return row.load(str(place) if checkpoint and place.exists() else checkpoint, device)
+
+
+def _name_and_weights(given: str, engine: str, weights: str | None) -> tuple[str, str | None]:
+    """The engine's name and weights: those given; else the spec's, if it is the same engine."""
+    name, _, own = given.partition("=")
+    if not name or (name == engine and not own):
+        return engine, weights
+    return name, own or None

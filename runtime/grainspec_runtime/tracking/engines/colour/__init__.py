@@ -1,0 +1,1 @@
+"""The default tracker: colours, place and optical flow; no weights."""

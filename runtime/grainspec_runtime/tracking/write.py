@@ -1,0 +1,208 @@
+"""Write the folder of tracked masks, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from grainspec.regions.tracked.alpha import ALPHA, alpha_name
+from grainspec.regions.tracked.clip_hash import clip_hash
+from grainspec.regions.tracked.labels import image_name, label_image, read_labels
+from grainspec.regions.tracked.manifest import (
+    MANIFEST,
+    ClipRecord,
+    CoverRecord,
+    EngineRecord,
+    ObjectRecord,
+    SourceRecord,
+    TrackedManifest,
+)
+from grainspec.regions.tracked.sources import Source
+from grainspec.regions.tracked.state import TrackedState
+from grainspec_runtime.tracking.engine import TrackedFrame
+from grainspec_runtime.tracking.numbering import Numbering, numbered
+from grainspec_runtime.tracking.request import Request
+from grainspec_runtime.whole_folder import whole_folder
+
+_OURS = re.compile(rf"\d{{5,}}\.png|{ALPHA}|" + re.escape(MANIFEST))
+_PACKAGES = (
+    "grainspec",
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "torch",
+    "transformers",
+)
+
+
+@dataclass(frozen=True)
+class Used:
+    """The engines that were used; ``finder`` is None if none was needed."""
+
+    tracker: EngineRecord
+    finder: EngineRecord | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stays of earlier masks: the entries of other regions, and images repaired by hand."""
+
+    records: tuple[SourceRecord, ...] = ()
+    repaired: tuple[int, ...] = ()
+
+
+def write_masks(
+    state: TrackedState,
+    request: Request,
+    frames: Mapping[int, TrackedFrame],
+    used: Used,
+    kept: Kept,
+) -> None:
+    """Write images and manifest in the place of those in the folder of ``state``.
+
+    ``frames`` are all tracked frames by index. Files that are not from ``grain track`` stay.
+    """
+    numbering = numbered(request.clip, request.owners, state.manifest, kept.records)
+    writer = _Writer(state, request, numbering, kept)
+    with whole_folder(state.folder, keeps=is_foreign, last=MANIFEST) as place:
+        for index in range(len(request.clip.frames)):
+            writer.write(place, frames[index])
+        writer.keep_alpha(place)
+        manifest = writer.manifest(used, _covers(state, request, frames, kept))
+        (place / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def is_foreign(entry: Path) -> bool:
+    """Whether an entry of the folder is not from ``grain track``, such as a paint program's."""
+    return _OURS.fullmatch(entry.name) is None
+
+
+class _Writer:
+    """Writes the images, and counts what the manifest says of them."""
+
+    def __init__(
+        self, state: TrackedState, request: Request, numbering: Numbering, kept: Kept
+    ) -> None:
+        self.state, self.request, self.numbering, self.kept = state, request, numbering, kept
+        self.kept_numbers = [number for record in kept.records for number in record.numbers]
+        self.images: list[str] = []
+        self.confidence: list[npt.NDArray[np.float32]] = []
+        self.pixels: list[npt.NDArray[np.int64]] = []
+        self.soft = True
+        """Whether every frame has the coverage of its objects."""
+
+    def write(self, place: Path, frame: TrackedFrame) -> None:
+        """Write one frame's image, or copy the one that was repaired."""
+        clip, numbers = self.request.clip, self.numbering.numbers
+        source_frame = clip.frames[frame.index]
+        name = image_name(source_frame)
+        table = np.array([0, *numbers], np.uint8)
+        labels_HW = table[frame.labels_HW]
+        if self.kept_numbers:
+            labels_HW = self._with_kept(labels_HW, self.state.folder / name)
+        counts = np.bincount(labels_HW.ravel(), minlength=256)
+        self.pixels.append(counts[list(numbers)])
+        self.confidence.append(np.nan_to_num(frame.confidence_K).clip(0, 1))
+        if source_frame in self.kept.repaired:
+            manifest = self.state.manifest
+            assert manifest is not None
+            shutil.copyfile(self.state.folder / name, place / name)
+            self.images.append(manifest.images[source_frame - manifest.first])
+        else:
+            label_image(labels_HW).save(place / name, format="PNG")
+            self.images.append(hashlib.sha256((place / name).read_bytes()).hexdigest())
+        self.soft = self.soft and frame.soft_KHW is not None
+        if self.soft and frame.soft_KHW is not None:
+            for number, coverage_HW in zip(numbers, frame.soft_KHW, strict=True):
+                path = place / alpha_name(number, source_frame)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(coverage_HW).save(path, format="PNG")
+
+    def keep_alpha(self, place: Path) -> None:
+        """Copy the coverage of the objects that are kept."""
+        for record in self.kept.records:
+            for number in record.numbers if record.soft else ():
+                folder = PurePath(ALPHA, str(number))
+                shutil.copytree(self.state.folder / folder, place / folder)
+
+    def _with_kept(self, labels_HW: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
+        """Labels below the pixels of the objects that are kept."""
+        assert self.state.manifest is not None
+        before_HW = read_labels(path, self.request.clip.size, self.state.manifest.numbers)
+        return np.where(np.isin(before_HW, self.kept_numbers), before_HW, labels_HW)
+
+    def manifest(self, used: Used, covers: Sequence[CoverRecord]) -> TrackedManifest:
+        """The manifest of the images that were written."""
+        clip, request, repaired = self.request.clip, self.request, self.kept.repaired
+        video = clip.spec.video
+        records = [self._record(source, used) for source in dict.fromkeys(request.owners)]
+        return TrackedManifest(
+            clip=ClipRecord(
+                path=video.path,
+                sha256=clip_hash(video, clip.base, clip.frames),
+                width=clip.size[0],
+                height=clip.size[1],
+            ),
+            first=clip.frames.start,
+            last=clip.frames.stop - 1,
+            sources=(*self.kept.records, *records),
+            covers=tuple(covers),
+            images=tuple(self.images),
+            retired=self.numbering.retired if repaired else (),
+            versions=_versions(),
+        )
+
+    def _record(self, source: Source, used: Used) -> SourceRecord:
+        request = self.request
+        objects = [
+            ObjectRecord(
+                number=self.numbering.numbers[k],
+                confidence=tuple(round(float(frame[k]), 3) for frame in self.confidence),
+                pixels=tuple(int(frame[k]) for frame in self.pixels),
+            )
+            for k, owner in enumerate(request.owners)
+            if owner == source
+        ]
+        return SourceRecord(
+            key=request.clip.key(source),
+            stated=request.clip.stated(source),
+            regions=request.clip.sources[source],
+            tracker=used.tracker,
+            finder=used.finder if source.kind == "find" else None,
+            found=request.found.get(source, ()),
+            objects=tuple(objects),
+            soft=self.soft,
+            kept=self.kept.repaired if source in self.numbering.new else (),
+        )
+
+
+def _covers(
+    state: TrackedState, request: Request, frames: Mapping[int, TrackedFrame], kept: Kept
+) -> list[CoverRecord]:
+    """The objects that cover another, those of earlier masks that are kept included."""
+    prompted = {prompt.index for one in request.objects for prompt in one.prompts}
+    labels_of = {index: frames[index].labels_HW for index in prompted}
+    names = {name for record in kept.records for name in record.regions}
+    before = state.manifest.covers if state.manifest else ()
+    stay = [cover for cover in before if {cover.region, cover.by} <= names]
+    found = [*stay, *request.same_objects(), *request.covered(labels_of)]
+    return list(dict.fromkeys(found))
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

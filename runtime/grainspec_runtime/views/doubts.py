@@ -1,0 +1,62 @@
+"""Doubtful frames of tracked regions, marked in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from grainspec.regions.tracked.quality import SourceQuality, qualities
+from grainspec.regions.tracked.state import TrackedState
+from grainspec_runtime.media.decode import Frames
+
+AMBER = (255, 160, 0)
+
+
+def marked(frames: Frames, doubtful: Sequence[bool]) -> Frames:
+    """Draw a thick amber border on doubtful frames, uint8 ``[F, H, W, 3]``."""
+    drawn = frames.copy()
+    wide = max(2, min(frames.shape[1:3]) // 24)
+    for picture, is_doubtful in zip(drawn, doubtful, strict=True):
+        if is_doubtful:
+            for side in (np.s_[:wide], np.s_[-wide:], np.s_[:, :wide], np.s_[:, -wide:]):
+                picture[side] = AMBER
+    return drawn
+
+
+class Doubts:
+    """The doubtful and lost frames of a spec's tracked regions; none without such regions."""
+
+    def __init__(self, state: TrackedState | None, frames: Sequence[int]) -> None:
+        self.qualities: tuple[SourceQuality, ...] = qualities(state, frames) if state else ()
+        self.frames = {
+            frame for quality in self.qualities for frame in (*quality.doubtful, *quality.lost)
+        }
+
+    def at(self, frames: Sequence[int]) -> list[bool]:
+        """Whether each of these source frames is doubtful."""
+        return [frame in self.frames for frame in frames]
+
+    def label(self, frames: Sequence[int]) -> str:
+        """A line about some doubtful frames: ``doubtful: left 12% on frame 31``."""
+        notes = []
+        for frame in frames:
+            for quality in self.qualities:
+                if frame in quality.doubtful or frame in quality.lost:
+                    share = quality.confidence[quality.frames.index(frame)]
+                    how = "lost" if frame in quality.lost else f"{share:.0%}"
+                    notes.append(f"{', '.join(quality.regions)} {how} on frame {frame}")
+        return f"doubtful: {'; '.join(notes)}"
+
+    def as_json(self) -> list[dict[str, object]]:
+        """One object for each tracked expression, with its regions and frames."""
+        return [
+            {
+                "regions": list(quality.regions),
+                "tracker": quality.engine,
+                "confidence": dict(zip(map(str, quality.frames), quality.confidence, strict=True)),
+                "doubtful": list(quality.doubtful),
+                "lost": list(quality.lost),
+            }
+            for quality in self.qualities
+        ]

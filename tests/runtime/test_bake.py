@@ -1,0 +1,447 @@
+"""Masks of tracked regions: made once, resumed, kept, and never silently wrong."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crash import in_child, kill
+from fake_tracker import Engines, FakeFinder, FakeTracker, inside, spec_of
+
+from grainspec import GrainError
+from grainspec.clip.facts import probe
+from grainspec.regions.tracked.labels import image_name, label_image
+from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.state import tracked_state
+from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
+from grainspec_runtime.tracking.choices import EngineChoice
+from grainspec_runtime.tracking.write import is_foreign
+from grainspec_runtime.whole_folder import claimed
+
+LEFT = "region left = track(point(10px, 12px) @ 0)"
+RIGHT = "region right = track(point(46px, 30px))"
+BOTH = f"{LEFT}\n{RIGHT}"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power cuts are not tested: nothing has to wait for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
+def track(base: Path, regions: str = BOTH, **named: object) -> Tracked:
+    options = {key: named.pop(key) for key in ("only", "force", "engines") if key in named}
+    return ensure_tracked(spec_of(base, regions, **named), base, TrackOptions(**options))
+
+
+def masks_of(tracked: Tracked, region: str) -> dict[int, np.ndarray]:
+    [source] = [s for s, names in tracked.state.sources.items() if region in names]
+    frames = tracked.state.manifest.frames
+    images = tracked_masks(tracked.state, source, frames)
+    return {frame: np.asarray(image) == 255 for frame, image in zip(frames, images, strict=True)}
+
+
+def repair(folder: Path, frame: int, number: int, labels: np.ndarray | None = None) -> bytes:
+    """Paint over the first rows of an image; returns the new file's bytes."""
+    path = folder / image_name(frame)
+    painted = np.zeros((48, 64), np.uint8) if labels is None else labels
+    painted[:4] = number
+    label_image(painted).save(path)
+    return path.read_bytes()
+
+
+def test_exact_masks_of_objects_that_move_both_ways(base: Path, engines: Engines) -> None:
+    tracked = track(base, f"{LEFT.replace('10px', '14px').replace('@ 0', '@ 2')}\n{RIGHT}")
+    assert (tracked.regions, tracked.state.status) == (("left", "right"), "fresh")
+    for region, name in (("left", "red"), ("right", "blue")):
+        masks = masks_of(tracked, region)
+        assert sorted(masks) == list(range(8))
+        for frame, mask in masks.items():
+            np.testing.assert_array_equal(mask, inside(name, frame))
+    assert engines.tracker.objects == ["left", "right"]  # tracked together
+
+
+def test_masks_are_made_once(base: Path, engines: Engines) -> None:
+    track(base)
+    again = track(base)
+    assert (again.regions, again.state.status) == ((), "fresh")
+    assert engines.loaded == ["tracker"]
+
+
+def test_an_equal_expression_is_one_object(base: Path, engines: Engines) -> None:
+    both = f"{LEFT}\nregion more = {LEFT.split(' = ')[1]} | {RIGHT.split(' = ')[1]}"
+    tracked = track(base, both)
+    assert engines.tracker.objects == ["left", "more"]
+    assert [record.regions for record in tracked.state.manifest.sources] == [
+        ("left", "more"),
+        ("more",),
+    ]
+
+
+def test_frames_outside_those_in_use_are_tracked_if_a_prompt_is_there(
+    base: Path, engines: Engines
+) -> None:
+    video = 'video "clip" { frames 3..6 step 3 }'
+    tracked = track(base, LEFT, video=video)
+    assert tracked.state.manifest.frames == range(7)
+    assert track(base, LEFT, video='video "clip" { frames 1..5 }').regions == ()
+
+
+def test_shapes_become_prompts(base: Path, engines: Engines) -> None:
+    from grainspec_runtime.tracking.frames import ClipFrames
+    from grainspec_runtime.tracking.request import request_of
+
+    tracked = track(
+        base,
+        "region left = track(box(4px, 6px, 25%, 18px), not point(50%, 50%) @ 0, "
+        "polygon(6px 6px, 18px 6px, 18px 18px, 6px 18px) @ 1)",
+    )
+    clip = tracked.state.clip
+    request = request_of(clip, list(clip.sources), ClipFrames(clip), None)
+    [one] = request.objects
+    first, second = one.prompts
+    assert (first.index, first.box) == (0, (4.0, 6.0, 16.0, 18.0))
+    np.testing.assert_array_equal(first.points_N2, [[32, 24]])
+    np.testing.assert_array_equal(first.positive_N, [False])
+    assert (second.index, second.box, len(second.points_N2)) == (1, None, 0)
+    np.testing.assert_array_equal(second.mask_HW, inside("red", 1))
+
+
+# --- find ----------------------------------------------------------------------------------------
+
+
+def test_all_that_words_find_is_one_region(base: Path, engines: Engines) -> None:
+    tracked = track(base, 'region all_of_them = find("square")')
+    assert engines.tracker.objects == ["all_of_them 1", "all_of_them 2"]
+    assert engines.loaded == ["finder hub/grounding_dino", "tracker"]
+    for frame, mask in masks_of(tracked, "all_of_them").items():
+        np.testing.assert_array_equal(mask, inside("red", frame) | inside("blue", frame))
+    [record] = tracked.state.manifest.sources
+    assert [found.score for found in record.found] == [0.8, 0.8]
+    assert record.finder.name == "grounding_dino"
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        (", leftmost @ 0", "red"),
+        (", rightmost @ 0", "blue"),
+        (", leftmost @ 7", "red"),
+        (", number 2 @ 0", "blue"),
+    ],
+)
+def test_one_of_the_objects_that_words_find(
+    base: Path, engines: Engines, choice: str, name: str
+) -> None:
+    regions = f'region one = find("square"{choice})'
+    if "@ 7" in choice:  # by then they have changed places
+        name = (
+            "blue" if inside("blue", 7).any(0).argmax() < inside("red", 7).any(0).argmax() else name
+        )
+    np.testing.assert_array_equal(masks_of(track(base, regions), "one")[3], inside(name, 3))
+
+
+def test_words_that_nothing_fits(base: Path, engines: Engines) -> None:
+    engines.finder = FakeFinder(score=0.12)
+    with pytest.raises(GrainError) as caught:
+        track(base, 'region men = find("square" @ 2)')
+    [finding] = caught.value.diagnostics
+    assert finding.code == "G359"
+    assert finding.message == (
+        '`find("square")` finds nothing on frame 2: the best score is 12%, below `score 30%`'
+    )
+    assert "`score 12%`" in finding.cure
+    assert finding.span.line == 4
+    assert engines.loaded == ["finder hub/grounding_dino"]  # no tracker
+    assert not list(base.glob("masks/**/*.png"))
+
+
+def test_a_number_that_is_not_there(base: Path, engines: Engines) -> None:
+    with pytest.raises(GrainError, match="only 2 objects on frame 0, and has no `number 3`"):
+        track(base, 'region men = find("square", number 3)')
+
+
+# --- resume --------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_command_goes_on(base: Path, engines: Engines) -> None:
+    engines.tracker.stops_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        track(base)
+    folder = base / "masks" / "tracked" / "edit"
+    assert not folder.exists()  # nothing half-written
+    engines.tracker.stops_after = None
+    tracked = track(base)
+    assert tracked.resumed == 3
+    assert engines.tracker.calls == [[], [0, 1, 2]]
+    assert engines.tracker.yielded == list(range(8))  # no frame twice
+    np.testing.assert_array_equal(masks_of(tracked, "left")[1], inside("red", 1))
+    assert [entry.name for entry in folder.parent.iterdir()] == ["edit"]
+
+
+def test_other_prompts_do_not_resume(base: Path, engines: Engines) -> None:
+    engines.tracker.stops_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        track(base)
+    engines.tracker.stops_after = None
+    assert track(base, BOTH.replace("10px", "11px")).resumed == 0
+    assert [entry.name for entry in (base / "masks" / "tracked").iterdir()] == ["edit"]
+
+
+def test_a_new_version_of_an_engine_does_not_resume(base: Path, engines: Engines) -> None:
+    engines.tracker.stops_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        track(base)
+    engines.tracker = FakeTracker(version="2")
+    assert track(base).resumed == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_command_that_is_killed_at_any_moment(base: Path, engines: Engines) -> None:
+    """The masks are the old or the new ones, what was repaired is kept, and frames are resumed."""
+    folder = track(base).state.folder
+    painted = repair(folder, 2, 1)
+    shutil.copytree(folder, base / "old")
+    moved = BOTH.replace("10px", "11px")
+    resumed = []
+    for at in itertools.count(5, 23):
+        status = in_child(lambda: track(base, moved), kill(signal.SIGKILL), at)
+        with claimed(folder, keeps=is_foreign, last="manifest.json"):
+            pass  # puts in order what the killed process left
+        old, new = (state_of(base, regions) for regions in (BOTH, moved))
+        assert "fresh" in (old, new), at
+        assert (folder / image_name(2)).read_bytes() == painted
+        tracked = track(base, moved)
+        assert tracked.state.status == "fresh"
+        assert (folder / image_name(2)).read_bytes() == painted
+        np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("blue", 3))
+        resumed.append(tracked.resumed)
+        assert [entry.name for entry in folder.parent.iterdir()] == ["edit"]
+        if status == 0:
+            break
+        shutil.rmtree(folder)
+        shutil.copytree(base / "old", folder)
+    assert max(resumed) == 8  # killed while the folder was written
+    assert len({*resumed}) >= 3
+
+
+def state_of(base: Path, regions: str) -> str:
+    spec = spec_of(base, regions)
+    return tracked_state(spec, base, probe(base / "clip")).status
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x89PNG\r\n\x1a\n", None])
+def test_a_damaged_frame_is_tracked_again(
+    base: Path, engines: Engines, damage: bytes | None
+) -> None:
+    engines.tracker.stops_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        track(base)
+    [partial] = base.glob("masks/tracked/.edit.tracking-*/00001.png")
+    if damage is None:
+        label_image(np.full((48, 64), 9, np.uint8)).save(partial)
+    else:
+        partial.write_bytes(damage)
+    engines.tracker.stops_after = None
+    tracked = track(base)
+    assert tracked.resumed == 2
+    np.testing.assert_array_equal(masks_of(tracked, "left")[1], inside("red", 1))
+
+
+def test_two_at_once_are_refused(base: Path, engines: Engines) -> None:
+    from grainspec.file_lock import locked_file
+
+    (base / "masks" / "tracked").mkdir(parents=True)
+    lock = base / "masks" / "tracked" / ".edit.grain-lock"
+    held = locked_file(lock)
+    held.write(b"4711\n")
+    held.flush()
+    with pytest.raises(GrainError, match="G364: .*tracking the regions of edit: process 4711"):
+        track(base)
+    held.close()
+    assert track(base).regions == ("left", "right")
+
+
+# --- only, repaired, stale -----------------------------------------------------------------------
+
+
+def test_only_one_region_is_tracked_again(base: Path, engines: Engines) -> None:
+    track(base)
+    images = {p.name: p.read_bytes() for p in (base / "masks/tracked/edit").glob("*.png")}
+    engines.tracker = FakeTracker(blind=frozenset({5}))
+    moved = BOTH.replace("10px", "11px")
+    tracked = track(base, moved, only=("left",))
+    assert (tracked.regions, tracked.state.status) == (("left",), "fresh")
+    assert engines.tracker.objects == ["left"]
+    for frame, mask in masks_of(tracked, "right").items():
+        np.testing.assert_array_equal(mask, inside("blue", frame))
+    assert not masks_of(tracked, "left")[5].any()
+    same = {p.name for p in tracked.state.folder.glob("*.png") if p.read_bytes() == images[p.name]}
+    assert same == {image_name(frame) for frame in range(8) if frame != 5}
+
+
+def test_the_pixels_of_others_stay_theirs(base: Path, engines: Engines) -> None:
+    """`left` now claims the colour of `right`, whose pixels are kept."""
+    track(base)
+    tracked = track(base, f"{LEFT.replace('10px, 12px', '46px, 31px')}\n{RIGHT}", only=("left",))
+    assert not masks_of(tracked, "left")[3].any()
+    np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("blue", 3))
+
+
+def test_only_cannot_keep_what_lacks_frames(base: Path, engines: Engines) -> None:
+    track(base, video='video "clip" { frames 0..4 }')
+    with pytest.raises(GrainError, match="G365: .*frames 5..7 are not tracked") as caught:
+        track(base, BOTH.replace("10px", "11px"), only=("left",))
+    assert "`grain track edit.grain`" in str(caught.value)
+
+
+def test_a_region_of_many_is_tracked_first(base: Path, engines: Engines) -> None:
+    tracked = track(base, only=("right",))
+    assert (tracked.state.status, tracked.state.why) == ("stale", "`left` is not tracked yet")
+    assert track(base, only=("right",)).regions == ()
+    assert track(base, only=("left",)).state.status == "fresh"
+
+
+def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    painted = repair(folder, 2, 1)
+    assert track(base).regions == ()  # they are used, and need no new tracking
+    tracked = track(base, BOTH.replace("10px", "11px"))
+    assert (tracked.regions, tracked.kept) == (("left", "right"), (2,))
+    assert (folder / image_name(2)).read_bytes() == painted
+    assert tracked.state.repaired == (2,)  # still known
+    assert masks_of(tracked, "left")[2][:4].all()
+    forced = track(base, BOTH.replace("10px", "11px"), force=True)
+    assert (forced.kept, forced.state.repaired) == ((), ())
+    np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
+
+
+def test_numbers_stay_with_their_regions(base: Path, engines: Engines) -> None:
+    """A repaired image means the same after regions came and went."""
+    folder = track(base).state.folder
+    repair(folder, 2, 2)
+    green = "region hill = track(point(62px, 46px) @ 0)"
+    tracked = track(base, f"{green}\n{RIGHT}")
+    numbers = {record.regions[0]: record.numbers for record in tracked.state.manifest.sources}
+    assert numbers == {"hill": (3,), "right": (2,)}
+    assert masks_of(tracked, "right")[2][:4].all()
+    hill = next(r for r in tracked.state.manifest.sources if r.regions == ("hill",))
+    assert hill.kept == (2,)
+
+
+def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: Engines) -> None:
+    from PIL import Image
+
+    folder = track(base).state.folder
+    painted = repair(folder, 2, 1)
+    Image.new("RGB", (64, 48), "white").save(base / "clip" / "00007.png")
+    with pytest.raises(GrainError, match="G365: .*00002.png in .* is repaired by hand"):
+        track(base)
+    assert (folder / image_name(2)).read_bytes() == painted
+    assert track(base, force=True).state.status == "fresh"
+
+
+def test_a_damaged_manifest_is_not_replaced(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(GrainError, match="G365: .*not known which masks were repaired"):
+        track(base)
+    assert track(base, force=True).state.status == "fresh"
+
+
+def test_files_of_others_in_the_folder_stay(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    (folder / "00002.xcf").write_text("layers")
+    track(base, force=True)
+    assert (folder / "00002.xcf").read_text() == "layers"
+
+
+def test_another_engine_by_option(base: Path, engines: Engines) -> None:
+    track(base)
+    engines.tracker = FakeTracker(name="sam2", weights="hub/sam2 abc")
+    chosen = EngineChoice(tracker="sam2")
+    tracked = track(base, engines=chosen)
+    assert tracked.regions == ("left", "right")
+    assert tracked.state.manifest.sources[0].tracker.weights == "hub/sam2 abc"
+    assert track(base, engines=chosen).regions == ()
+    assert track(base).regions == ()  # the option stays chosen until the spec says another engine
+    assert track(base, engines=EngineChoice(tracker="sam2=hub/sam2")).regions == ()
+    assert track(base, engines=EngineChoice(finder="owlv2")).regions == ()  # it finds nothing here
+    other = EngineChoice(tracker="sam2=models/large")
+    assert track(base, engines=other).regions == ("left", "right")
+    assert engines.loaded == ["tracker", "tracker hub/sam2", "tracker models/large"]
+
+
+def test_an_engine_that_cannot_run_is_said_before_anything_is_done(
+    base: Path, engines: Engines
+) -> None:
+    engines.why_not = "it requires torch, which is not installed: pip install torch"
+    with pytest.raises(GrainError, match="G533"):
+        track(base)
+    assert engines.loaded == []
+    assert not (base / "masks").exists()
+
+
+def test_a_tracker_that_leaves_frames_out_is_a_bug(base: Path, engines: Engines) -> None:
+    class Forgetful(FakeTracker):
+        def track(self, frames, objects, finished):
+            return (frame for frame in super().track(frames, objects, finished) if frame.index != 4)
+
+    engines.tracker = Forgetful()
+    with pytest.raises(RuntimeError, match="left out frame 4"):
+        track(base)
+    assert not (base / "masks" / "tracked" / "edit").exists()
+
+
+def test_an_object_on_the_point_of_another_is_told(base: Path, engines: Engines) -> None:
+    """Both prompts of `hat` are on the square of `left`, which takes its pixels."""
+
+    class Greedy(FakeTracker):
+        def track(self, frames, objects, finished):
+            for frame in super().track(frames, objects, finished):
+                yield replace(frame, labels_HW=np.minimum(frame.labels_HW, 1))
+
+    engines.tracker = Greedy()
+    tracked = track(base, f"{LEFT}\nregion hat = track(point(11px, 8px) @ 0)")
+    [cover] = tracked.state.manifest.covers
+    assert (cover.frame, cover.region, cover.by) == (0, "hat", "left")
+
+
+def test_the_same_object_found_twice_is_told(base: Path, engines: Engines) -> None:
+    tracked = track(base, 'region one = find("red")\nregion all_of_them = find("square")')
+    [cover] = tracked.state.manifest.covers
+    assert (cover.region, cover.by) == ("all_of_them", "one")
+
+
+# --- frames --------------------------------------------------------------------------------------
+
+
+def test_frames_are_read_both_ways_within_their_bound(
+    base: Path, engines: Engines, monkeypatch
+) -> None:
+    from grainspec_runtime.tracking import frames as module
+
+    clip = track(base, LEFT).state.clip
+    decoded: list[int] = []
+    real = module.decode_frames
+
+    def counted(path, wanted, crop):
+        decoded.extend(wanted)
+        return real(path, wanted, crop)
+
+    monkeypatch.setattr(module, "decode_frames", counted)
+    reader = module.ClipFrames(clip, max_bytes=2 * 3 * 3 * 64 * 48)
+    shown = [reader[index] for index in range(8)]
+    assert decoded == list(range(8))
+    for index in reversed(range(8)):
+        np.testing.assert_array_equal(reader[index], shown[index])
+    assert len(decoded) == 8 + 3  # the last two chunks were kept
+    assert reader.size == (64, 48)
+    with pytest.raises(IndexError):
+        reader[8]

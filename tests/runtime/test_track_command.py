@@ -1,0 +1,239 @@
+"""`grain track`, and the commands that track on first need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Grain, Said
+from fake_tracker import Engines, FakeTracker, inside, spec_of
+from PIL import Image
+
+from grainspec.cli.app import _extensions
+from grainspec.regions.tracked.labels import label_image
+from grainspec_runtime.prepare import prepare
+from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
+from grainspec_runtime.views.doubts import AMBER
+
+LEFT = "region left = track(point(10px, 12px) @ 0)"
+RIGHT = "region right = track(point(46px, 30px))"
+BOTH = f"{LEFT}\n{RIGHT}\nregion ground = rest"
+
+
+@pytest.fixture
+def track(grain: Grain, base: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Grain:
+    monkeypatch.setitem(_extensions(), "track", "grainspec_runtime.commands.track:track")
+    return grain
+
+
+def spec(base: Path, regions: str = BOTH, more: str = "keep right") -> Path:
+    spec_of(base, regions, more=more)
+    return base / "edit.grain"
+
+
+def codes(said: Said) -> list[str]:
+    found = said.json
+    return [finding["code"] for finding in found.get("diagnostics", [])]
+
+
+def check(grain: Grain, path: Path) -> dict[str, str]:
+    said = grain("check", path, "--format", "json")
+    [file] = said.json["files"]
+    return {found["code"]: found["message"] for found in file["diagnostics"]}
+
+
+def test_masks_are_made_and_told(track: Grain, base: Path) -> None:
+    said = track("track", spec(base))
+    folder = base / "masks" / "tracked" / "edit"
+    assert said.code == 0
+    assert f"tracking `left` and `right` by colour: frames 0..7, to {folder}" in said.err
+    assert "tracked `left` and `right` on 8 frames in" in said.out
+    assert f"wrote {folder}: 00000.png, …, manifest.json" in said.out
+    shown = np.asarray(Image.open(folder / "00003.png"))
+    np.testing.assert_array_equal(shown == 1, inside("red", 3))
+    np.testing.assert_array_equal(shown == 2, inside("blue", 3))
+    again = track("track", spec(base))
+    assert (again.out, again.err) == (f"`left` and `right`: already tracked, in {folder}\n", "")
+
+
+def test_as_json(track: Grain, base: Path, engines: Engines) -> None:
+    engines.tracker = FakeTracker(doubted=frozenset({5, 6}))
+    said = track("track", spec(base), "--format", "json")
+    facts = said.json
+    assert (said.err, facts["frames"], facts["tracked"]) == ("", [0, 7], ["left", "right"])
+    left = facts["regions"][0]
+    assert (left["regions"], left["tracker"], left["doubtful"]) == (["left"], "colour", [5, 6])
+    assert left["confidence"]["5"] == 0.2
+    assert codes(said) == ["G360", "G360"]
+
+
+def test_what_it_refuses(track: Grain, base: Path) -> None:
+    path = spec(base)
+    said = track("track", path, "--only", "lefft")
+    assert (said.code, "Did you mean `left`?" in said.err) == (2, True)
+    said = track("track", path, "--tracker", "sam3.5")
+    assert (said.code, "Did you mean `sam3`?" in said.err) == (2, True)
+    said = track("track", spec(base, LEFT.replace("10px", "64px"), more=""))
+    assert (said.code, "G351" in said.err) == (1, True)
+    assert not (base / "masks").exists()
+    (base / "plain.grain").write_text(
+        'grain 1 video "clip" target "a robot" region r = all edit r -> "robot"'
+    )
+    assert track("track", base / "plain.grain").out.startswith("nothing to track")
+
+
+def test_check_says_what_is_missing_stale_and_doubtful(
+    track: Grain, base: Path, engines: Engines
+) -> None:
+    said = track("check", spec(base))
+    assert (said.code, engines.loaded) == (0, [])
+    assert "warning[G357]: `left` and `right` are not tracked yet" in said.err
+    assert "Run `grain track edit.grain`" in said.err
+    assert "the pixels of regions are checked once they are tracked" in said.err
+    engines.tracker = FakeTracker(doubted=frozenset({5, 6}), blind=frozenset({7}))
+    track("track", spec(base))
+    found = check(track, spec(base))
+    assert found["G361"] == "`right` is lost on frame 7"
+    assert found["G360"] == "`right` is doubtful on frames 5..6"
+    assert "G315" not in found  # that `left` is empty on frame 7 is said by G361
+    assert check(
+        track, spec(base, more="keep right\ntracker colour { confidence 10% }")
+    ).keys() <= {"G315"}
+    found = check(track, spec(base, BOTH.replace("10px", "11px")))
+    assert found["G358"].endswith("are stale: the prompts of `left` changed")
+
+
+def test_a_region_that_is_lost_to_the_end(track: Grain, base: Path, engines: Engines) -> None:
+    engines.tracker = FakeTracker(blind=frozenset({5, 6, 7}))
+    said = track("track", spec(base, LEFT, more=""))
+    assert "warning[G361]: `left` is lost from frame 5 on" in said.err
+    assert "such as `point(…) @ 5`" in said.err
+
+
+def test_repaired_frames_are_not_doubtful_and_stay(
+    track: Grain, base: Path, engines: Engines
+) -> None:
+    engines.tracker = FakeTracker(doubted=frozenset({5, 6}))
+    track("track", spec(base))
+    for frame in (5, 6):
+        labels = np.where(inside("red", frame), 1, np.where(inside("blue", frame), 2, 0))
+        picture = label_image(labels.astype(np.uint8)).convert("RGB")  # as paint programs do
+        picture.save(base / "masks" / "tracked" / "edit" / f"0000{frame}.png")
+    assert check(track, spec(base)) == {}
+    said = track("track", spec(base, BOTH.replace("10px", "11px")))
+    assert "kept 00005.png and 00006.png, repaired by hand; `--force` replaces them" in said.out
+    engines.tracker = FakeTracker()
+    hill = f"{BOTH}\nregion hill = track(point(62px, 46px) @ 0)"
+    found = check_after_tracking(track, spec(base, hill))
+    assert found["G366"] == (
+        "`hill` has no pixels in 00005.png and 00006.png: repaired before it was tracked"
+    )
+
+
+def check_after_tracking(track: Grain, path: Path) -> dict[str, str]:
+    assert track("track", path).code == 0
+    return check(track, path)
+
+
+def test_one_object_that_covers_another(track: Grain, base: Path) -> None:
+    regions = 'region one = find("red")\nregion many = find("square")'
+    found = check_after_tracking(track, spec(base, regions, more="keep many"))
+    assert found["G362"] == "`one` covers `many` on frame 0, where a prompt says that `many` is"
+
+
+@pytest.mark.parametrize("command", ["show", "plan"])
+def test_commands_track_on_first_need(
+    track: Grain, base: Path, engines: Engines, command: str
+) -> None:
+    said = track(command, spec(base))
+    assert said.code == 0, said.err
+    assert "tracking `left` and `right` by colour: frames 0..7" in said.err
+    assert "tracking" not in track(command, spec(base)).err
+    assert engines.loaded == ["tracker"]
+
+
+def test_a_spec_with_a_mistake_is_not_tracked(track: Grain, base: Path, engines: Engines) -> None:
+    path = spec(base)
+    path.write_text(path.read_text().replace('edit left -> "green robot"', 'edit left -> "bear"'))
+    assert "G104" in track("plan", path).err
+    assert engines.loaded == []
+
+
+def test_show_marks_doubtful_frames(track: Grain, base: Path, engines: Engines) -> None:
+    path = spec(base)
+    track("show", path, "-o", base / "sure.png")
+    engines.tracker = FakeTracker(doubted=frozenset({5}))
+    track("track", path, "--force")
+    said = track("show", path, "-o", base / "doubtful.png", "--format", "json")
+    assert [one["doubtful"] for one in said.json["tracked"]] == [[5], [5]]
+    assert codes(said) == ["G360", "G360"]
+    sure, doubtful = (np.asarray(Image.open(base / f"{n}.png")) for n in ("sure", "doubtful"))
+    assert len(doubtful) > len(sure)  # a row more
+    assert not (sure == AMBER).all(-1).any()
+    assert (doubtful == AMBER).all(-1).any()
+
+
+def test_runs_tell_their_masks_and_are_repeated(
+    track: Grain, base: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest names the masks, the report the doubts, and `--again` compares both."""
+    monkeypatch.chdir(base)
+    engines.tracker = FakeTracker(doubted=frozenset({1}))
+    text = spec(base, more="keep right\nsampler { steps 2 }").read_text()
+    small = text.replace('video "clip"', 'video "clip" { frames 0..1 size 96x96 }')
+    (base / "edit.grain").write_text(small)
+    said = track("run", "edit.grain", "--device", "cpu", "--set", "sampler.steps=1")
+    assert said.code == 0, said.err
+    assert "tracking `left` and `right` by colour: frames 0..1" in said.err
+    manifest = json.loads((base / "runs" / "edit" / "run.json").read_text())
+    tracked = manifest["tracked"]
+    assert (tracked["folder"], tracked["file"]) == ("masks/tracked/edit", "edit.grain")
+    assert [entry["doubtful"] for entry in tracked["regions"]] == [[1], [1]]
+    report = (base / "runs" / "edit" / "report.html").read_text()
+    assert "colour, doubtful on frames 1" in report
+
+    again = track("run", "--again", "runs/edit", "--device", "cpu")
+    assert again.code == 0, again.err
+    assert "the edit is bit-identical to that of runs/edit" in again.out
+    assert "G367" not in again.err
+    repeated = json.loads((base / "runs" / "edit-again" / "run.json").read_text())
+    assert repeated["spec"]["sampler"]["steps"] == 1
+    assert (repeated["run_key"], repeated["tracked"]) == (manifest["run_key"], tracked)
+
+
+def test_other_masks_than_those_of_a_run_are_told(base: Path, engines: Engines) -> None:
+    edit = spec_of(base, BOTH, more="keep right")
+    used = prepare(edit, base).tracked
+    assert used.unlike(used.as_json()) is None
+    picture = base / "masks" / "tracked" / "edit" / "00001.png"
+    ensure_tracked(edit, base, TrackOptions(force=True))
+    assert prepare(edit, base).tracked.unlike(used.as_json()) is None  # the same again
+    label_image(np.full((48, 64), 1, np.uint8)).save(picture)
+    assert prepare(edit, base).tracked.unlike(used.as_json()).code == "G367"
+    assert used.unlike(None).code == "G367"
+
+
+def test_python_tracks_too(base: Path, engines: Engines) -> None:
+    engines.tracker = FakeTracker(doubted=frozenset({1}))
+    stages: list[str] = []
+    options = TrackOptions(progress=lambda stage, done, total: stages.append(stage))
+    prepared = prepare(spec_of(base, BOTH, more="keep right"), base, tracking=options)
+    assert {*stages} == {"track"}
+    assert prepared.tracked.state.status == "fresh"
+    assert "G360" in {finding.code for finding in prepared.warnings}
+    assert prepare(spec_of(base, BOTH, more="keep right"), base).plan == prepared.plan
+
+
+def test_what_cannot_be_repeated(track: Grain, base: Path) -> None:
+    said = track("run", "--again", base / "clip")
+    assert (said.code, "G317" in said.err) == (1, True)
+    said = track("run", "--again", base / "clip", "--variant", "pig")
+    assert (said.code, "name the folder of the variant's run" in said.err) == (2, True)
+    for name in ("pig", "husky"):
+        (base / "runs" / name).mkdir(parents=True)
+        (base / "runs" / name / "run.json").write_text("{}")
+    said = track("run", "--again", base / "runs")
+    assert f"Name one of them: `{base}/runs/husky` or `{base}/runs/pig`" in said.err
+    assert "is not a valid manifest" in track("run", "--again", base / "runs" / "pig").err
