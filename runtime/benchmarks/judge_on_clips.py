@@ -1,6 +1,6 @@
 """Measure the judge's accuracy on random clips of the demo world, and on their VAE round trips.
 
-    python runtime/benchmarks/judge_on_clips.py --clips 200
+    python runtime/benchmarks/judge_on_clips.py --clips 200 --blur 0.8 1.2
     python runtime/benchmarks/judge_on_clips.py --model demo-video --device cuda
     python runtime/benchmarks/judge_on_clips.py --judge FOLDER    # with another judge.safetensors
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from rich.progress import track
@@ -28,6 +29,7 @@ from grainspec_runtime.demo.dataset import mask_box
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.world import Figure
 from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.measures.fidelity import psnr
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.tensors import to_tensor
 from grainspec_runtime.models.locate import DEMO_FOLDER
@@ -112,28 +114,46 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--model", default="demo", help="whose VAE makes the round trips")
-    parser.add_argument("--judge", type=Path, default=DEMO_FOLDER, help="the judge's folder")
+    parser.add_argument("--judge", default=str(DEMO_FOLDER), help="the judge's folder")
+    parser.add_argument(
+        "--blur", type=float, nargs="*", default=[], help="also blur renders by these σ, in pixels"
+    )
     parser.add_argument("--every", type=int, default=4, help="judge every n-th frame")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    judge = Judge.from_pretrained(arguments.judge)
+    judge = Judge.from_pretrained(Path(arguments.judge))
     model = Editor(arguments.model, device=arguments.device).checkpoint(Path())
-    found: dict[str, tuple[list[Any], list[bool]]] = {"renders": ([], []), "round trips": ([], [])}
+    names = ("renders", "round trips", *(f"blur {sigma:g}" for sigma in arguments.blur))
+    found: dict[str, tuple[list[Any], list[bool]]] = {name: ([], []) for name in names}
+    decibels: dict[str, list[float]] = {name: [] for name in names}
     for index in track(range(arguments.clips), "clips"):
         clip = random_clip(UNSEEN + index)
         frames, masks = render_clip(clip, parts=False)
         chosen = range(0, clip.frames, arguments.every)
         seen = [figures_seen(clip, masks, frame) for frame in chosen]
         trip = model.decode_clip(model.encode_clip(frames))
-        for name, shown in (("renders", frames), ("round trips", trip)):
+        blurred = [
+            np.stack([cv2.GaussianBlur(f, (0, 0), s) for f in frames]) for s in arguments.blur
+        ]
+        for name, shown in zip(names, (frames, trip, *blurred), strict=True):
+            decibels[name].append(psnr(frames, shown) or 0.0)
             verdicts, places = measure(judge, shown[:: arguments.every], clip, seen)
             found[name][0].extend(verdicts)
             found[name][1].extend(places)
     results: dict[str, Any] = {}
     for name, (verdicts, places) in found.items():
-        results[name] = {"figures": table(verdicts), "places": round(float(np.mean(places)), 4)}
-        print(f"\n{name}: ground and background {np.mean(places):.1%} of {len(places)} frames")
+        level = min(99.0, float(np.mean(decibels[name])))
+        places_right = round(float(np.mean(places)), 4)
+        results[name] = {
+            "psnr": round(level, 1),
+            "figures": table(verdicts),
+            "places": places_right,
+        }
+        print(
+            f"\n{name}: {level:.1f} dB; ground and background {np.mean(places):.1%} of "
+            f"{len(places)} frames"
+        )
         print(f"{'':24}{'figures':>8}" + "".join(f"{head:>12}" for head in (*HEADS, "all")))
         for row, shares in results[name]["figures"].items():
             cells = "".join(f"{shares[head]:>12.1%}" for head in (*HEADS, "all"))
