@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
+from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
 from grainspec_runtime.tracking.engine import Engine, EngineRow, Finder, Tracker
 from grainspec_runtime.tracking.engines.needs import require
 from grainspec_runtime.tracking.registry import finder_row, tracker_row
@@ -28,6 +29,10 @@ class EngineChoice:
         for row in rows:
             require(row.name, row.why_not())
 
+    def made(self, record: SourceRecord) -> bool:
+        """Whether the engines that are chosen in place of the spec's made these masks."""
+        return _is(self.tracker, record.tracker) and _is(self.finder, record.finder)
+
     def load_tracker(self, spec: EditSpec, base: Path) -> Tracker:
         """Load the tracker; raises GrainError if its weights cannot be loaded."""
         name, weights = self.tracker_of(spec)
@@ -47,6 +52,12 @@ class EngineChoice:
         """The name and the weights of the finder; None: its default weights."""
         said = spec.finder or Finding()
         return _name_and_weights(self.finder, said.engine, said.weights)
+
+
+def _is(given: str, used: EngineRecord | None) -> bool:
+    """Whether an engine is the one that is given as ``NAME`` or ``NAME=WEIGHTS``, if any is."""
+    name, _, weights = given.partition("=")
+    return used is None or not name or (name == used.name and weights in used.weights)
 
 
 def _loaded(row: EngineRow[Engine], weights: str | None, base: Path, device: str | None) -> Engine:

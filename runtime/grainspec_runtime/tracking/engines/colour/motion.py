@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -45,10 +46,11 @@ def sampled(values_HWC: Floats, at_HW2: Floats) -> Floats:
     )
 
 
-def displacement(flow: Flow, pictures: list[Picture]) -> Floats:
-    """How far each pixel of the first picture has moved in the last one, ``[H, W, 2]``."""
+def displacements(flow: Flow, pictures: list[Picture]) -> list[Floats]:
+    """How far each pixel of the first picture has moved in each other one, ``[H, W, 2]``."""
     start = grid(pictures[0].size)
-    at = start
-    for first, second in zip(pictures, pictures[1:], strict=False):
+    at, moved = start, []
+    for first, second in pairwise(pictures):
         at = at + sampled(flow(first, second), at)
-    return at - start
+        moved.append(at - start)
+    return moved

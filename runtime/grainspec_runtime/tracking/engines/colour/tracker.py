@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from grainspec_runtime.tracking.engine import FrameReader, TrackedFrame, TrackedObject
-from grainspec_runtime.tracking.engines.colour.motion import Flow, dense_flow, displacement
+from grainspec_runtime.tracking.engines.colour.motion import Flow, dense_flow, displacements
 from grainspec_runtime.tracking.engines.colour.picture import Floats, Picture, picture
 from grainspec_runtime.tracking.engines.colour.prompt import segmented, wanted
 from grainspec_runtime.tracking.engines.colour.sweep import Sweep
@@ -22,9 +22,9 @@ from grainspec_runtime.tracking.engines.colour.sweep import Sweep
 VERSION = "1"
 MOST_PIXELS = 160_000
 """Larger frames are tracked at a smaller size."""
-HORIZON, STRIDE = 8, 2
+HORIZON, NEARBY, STRIDE = 16, 8, 2
 """Over how many frames motion is measured at a prompt, and in which steps."""
-KEPT = 24
+KEPT = 40
 """Prepared frames in memory."""
 
 
@@ -110,7 +110,8 @@ class _Tracking:
             taken = chance[:, 1:].sum(1) - chance[:, [k + 1 for k in which]].sum(1)
             prompts = [next(p for p in self.objects[k].prompts if p.index == index) for k in which]
             inside = [wanted(p, pic, self.scale) for p in prompts]
-            self.anchors[index] = which, segmented(pic, self.motion(index), inside, taken)
+            motion, others = self.motion(index)
+            self.anchors[index] = which, segmented(pic, inside, motion, others, taken)
         _, anchor = self.anchors[index]
         chance = chance.copy()
         chance[:, [k + 1 for k in which]] = 0
@@ -120,17 +121,18 @@ class _Tracking:
         chance[:, 0] += 1 - chance.sum(1)
         return chance, sweep.begin(pic, chance, which, confidence)
 
-    def motion(self, index: int) -> Floats:
+    def motion(self, index: int) -> tuple[Floats, list[tuple[Picture, Floats]]]:
         """How the regions of a frame move over the next frames and over those before."""
-        sides = []
+        sides: list[Floats] = []
+        others: list[tuple[Picture, Floats]] = []
         for step in (STRIDE, -STRIDE):
-            steps = range(
-                index, index + HORIZON * (1 if step > 0 else -1) + (1 if step > 0 else -1), step
-            )
-            chain = [self.picture(i) for i in steps if 0 <= i < len(self.frames)]
-            sides.append(displacement(self.flow, chain))
-        pic = self.picture(index)
-        return pic.regions.mean(np.concatenate(sides, -1))
+            places = [index + i * step for i in range(HORIZON // STRIDE + 1)]
+            chain = [self.picture(i) for i in places if 0 <= i < len(self.frames)]
+            moved = displacements(self.flow, chain)
+            others += list(zip(chain[1:], moved, strict=True))[1::2]
+            moved = moved[: NEARBY // STRIDE]
+            sides.append(moved[-1] if moved else np.zeros((*self.size, 2), np.float32))
+        return np.concatenate(sides, -1), others
 
     def fused(
         self,
