@@ -18,7 +18,7 @@ from hypothesis import seed as seeded
 from grainspec import parse
 from grainspec.clip.crop import FrameCrop
 from grainspec.model.spec import EditSpec, Keep
-from grainspec.regions import bind, cropped
+from grainspec.regions import bind, carving, cropped
 from grainspec.regions.absent import MaskNotes
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
@@ -261,7 +261,7 @@ MASKS, REACH, RADIUS, OVERLAPS = (
     bind._Binder._masks,
     bind._Binder._reach,
     bind._Binder._radius,
-    bind._overlaps,
+    carving._overlaps,
 )
 NUMBERS = bind.Box.__mro__[1].numbers
 """The numbers of shapes that move."""
@@ -402,14 +402,14 @@ FAULTS: dict[str, tuple[str, list[Patch]]] = {
     "padding is in a region": ("pixels", [(bind._Binder, "bind_all", unpadded)]),
     "`step` is ignored": ("frames", [(bind, "frame_numbers", every_frame)]),
     "frames are counted from the first": ("frames", [(bind, "frame_numbers", counted_from_zero)]),
-    "parts take nothing": ("carving", [(bind, "covered", parts_take_nothing)]),
+    "parts take nothing": ("carving", [(carving, "covered", parts_take_nothing)]),
     "parts take from their owners only": (
         "carving",
-        [(bind, "covered", parts_take_from_owners_only)],
+        [(carving, "covered", parts_take_from_owners_only)],
     ),
     "kept regions are edited": ("carving", [(bind, "carve", without_kept)]),
-    "far parts are near": ("errors", [(bind, "_near", lambda part, owner: True)]),
-    "overlaps are not said": ("warnings", [(bind, "_overlaps", lambda *arguments: [])]),
+    "far parts are near": ("errors", [(carving, "_near", lambda part, owner: True)]),
+    "overlaps are not said": ("warnings", [(carving, "_overlaps", lambda *arguments: [])]),
     "no frame is empty on purpose": (
         "warnings",
         [(MaskNotes, "note", lambda self, name, expression, frames: None)],

@@ -15,8 +15,9 @@ import tiny_trackers
 import torch
 import transformers
 
-from grainspec import GrainError
+from grainspec import GrainError, parse
 from grainspec_runtime.models.config import read_json
+from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt, TrackedFrame, TrackedObject
 from grainspec_runtime.tracking.engines import needs
 from grainspec_runtime.tracking.engines.pixels import upscaled
@@ -52,6 +53,8 @@ def tracker_of(folder_of: Callable[[str], Path]) -> Callable[[str], Any]:
 
     @cache
     def load(engine: str) -> Any:
+        if engine != "edgetam" and (reason := tracker_row(engine).why_not()):
+            pytest.skip(reason)  # the tiny EdgeTAM does not need timm
         if not hasattr(transformers, CLASSES[engine]):
             pytest.skip(f"this transformers has no {CLASSES[engine]}")
         return tracker_row(engine).load(str(folder_of(engine)), "cpu")
@@ -397,14 +400,33 @@ def test_without_a_network_default_weights_are_a_clear_error(
         assert ("hf auth login" in cure) == ("gated" in row.licence)
 
 
+def test_the_licence_of_weights_is_said_before_they_are_downloaded(tmp_path: Path) -> None:
+    clicked = "region a = track(point(1px, 1px)) tracker sam3"
+    text = f'grain 1 video "c" target "a red man" {clicked} finder owlv2 edit a -> "man"'
+    said = EngineChoice().downloads(parse(text), tmp_path, finder=True)
+    assert ["SAM License" in said[0], "Apache-2.0" in said[1], len(said)] == [True, True, 2]
+    own = text.replace("finder owlv2", 'finder owlv2 { weights "somebody/owl" }')
+    assert "see its page" in EngineChoice().downloads(parse(own), tmp_path, finder=True)[1]
+    (tmp_path / "here").mkdir()
+    local = own.replace("somebody/owl", "here")
+    assert len(EngineChoice().downloads(parse(local), tmp_path, finder=True)) == 1
+
+
 def test_an_old_transformers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "version", lambda name: "4.48.0")
     assert "4.56 or later; 4.48.0 is installed" in tracker_row("sam2").why_not()
-    assert "5.0 or later" in tracker_row("sam3").why_not()
+    assert "5.1 or later" in tracker_row("sam3").why_not()
     assert finder_row("owlv2").why_not() == ""
     with pytest.raises(GrainError, match="G533") as raised:
         tracker_row("edgetam").load("anything", "cpu")
     assert "pip install 'transformers>=4.57'" in raised.value.diagnostics[0].cure
+
+
+def test_a_faulty_transformers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "version", lambda name: "5.0.0")
+    for engine in ("sam2", "edgetam"):
+        assert tracker_row(engine).why_not().endswith("pip install 'transformers>=5.1'")
+    assert finder_row("grounding_dino").why_not() == ""
 
 
 def test_published_configurations_are_accepted(tmp_path: Path) -> None:
