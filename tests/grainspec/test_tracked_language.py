@@ -395,6 +395,17 @@ def test_the_second_reading_agrees_about_tracked_regions(clip: ClipFolder) -> No
     check_regions(spec, clip.root)
 
 
+def test_tracked_masks_can_be_named_like_others(clip: ClipFolder) -> None:
+    spec = spec_of(clip, "track(point(30%, 50%) @ 0)")
+    labels = np.zeros((clip.frames, *clip.size[::-1]), np.uint8)
+    labels[:, 10:20, 10:20] = 1
+    write_tracked(spec, clip.root, labels)
+    named = spec_of(clip, 'masks("masks/tracked/edit", index 1)')
+    assert not [finding for finding in check(named, base=clip.root) if finding.is_error]
+    masks_FHW = bind(named, base=clip.root).regions.mask("left")
+    np.testing.assert_array_equal(masks_FHW, labels == 1)
+
+
 def test_tracked_regions_are_bound_from_their_masks(clip: ClipFolder) -> None:
     extra = 'region right = find("man", rightmost) - left\nregion other = rest'
     spec = spec_of(clip, "track(point(30%, 50%) @ 0) grow 2px", extra)
