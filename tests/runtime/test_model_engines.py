@@ -15,8 +15,9 @@ import tiny_trackers
 import torch
 import transformers
 
-from grainspec import GrainError
+from grainspec import GrainError, parse
 from grainspec_runtime.models.config import read_json
+from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt, TrackedFrame, TrackedObject
 from grainspec_runtime.tracking.engines import needs
 from grainspec_runtime.tracking.engines.pixels import upscaled
@@ -397,6 +398,18 @@ def test_without_a_network_default_weights_are_a_clear_error(
             row.load(row.checkpoint, "cpu")
         cure = raised.value.diagnostics[0].cure
         assert ("hf auth login" in cure) == ("gated" in row.licence)
+
+
+def test_the_licence_of_weights_is_said_before_they_are_downloaded(tmp_path: Path) -> None:
+    clicked = "region a = track(point(1px, 1px)) tracker sam3"
+    text = f'grain 1 video "c" target "a red man" {clicked} finder owlv2 edit a -> "man"'
+    said = EngineChoice().downloads(parse(text), tmp_path, finder=True)
+    assert ["SAM License" in said[0], "Apache-2.0" in said[1], len(said)] == [True, True, 2]
+    own = text.replace("finder owlv2", 'finder owlv2 { weights "somebody/owl" }')
+    assert "see its page" in EngineChoice().downloads(parse(own), tmp_path, finder=True)[1]
+    (tmp_path / "here").mkdir()
+    local = own.replace("somebody/owl", "here")
+    assert len(EngineChoice().downloads(parse(local), tmp_path, finder=True)) == 1
 
 
 def test_an_old_transformers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

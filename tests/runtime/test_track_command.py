@@ -11,7 +11,9 @@ from command import Grain, Said
 from fake_tracker import Engines, FakeTracker, inside, spec_of
 from PIL import Image
 
+from grainspec import load
 from grainspec.cli.app import _extensions
+from grainspec.regions.bind import bind_regions
 from grainspec.regions.tracked.labels import label_image
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
@@ -237,3 +239,21 @@ def test_what_cannot_be_repeated(track: Grain, base: Path) -> None:
     said = track("run", "--again", base / "runs")
     assert f"Name one of them: `{base}/runs/husky` or `{base}/runs/pig`" in said.err
     assert "is not a valid manifest" in track("run", "--again", base / "runs" / "pig").err
+
+
+def test_the_default_engine_needs_no_weights(
+    grain: Grain, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One click an object, by the real engine, from the command to the bound regions."""
+    pytest.importorskip("cv2")
+    monkeypatch.setitem(_extensions(), "track", "grainspec_runtime.commands.track:track")
+    path = spec(base)
+    said = grain("track", path, "--format", "json")
+    assert said.code == 0, said.err
+    assert [one["tracker"] for one in said.json["regions"]] == ["colour", "colour"]
+    bound = bind_regions(load(path), base)
+    for region, name in (("left", "red"), ("right", "blue")):
+        for frame, mask in enumerate(bound.regions.mask(region)):
+            true = inside(name, frame)
+            assert (mask & true).sum() / (mask | true).sum() > 0.75, (region, frame)
+    assert not (bound.regions.mask("left") & bound.regions.mask("right")).any()

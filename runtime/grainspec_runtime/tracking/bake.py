@@ -143,6 +143,8 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     options.engines.require(clip.spec, finder=finds)
     names = tuple(dict.fromkeys(name for source in wanted for name in state.sources[source]))
     frames = ClipFrames(clip)
+    for line in options.engines.downloads(clip.spec, clip.base, finder=finds):
+        options.say(line)
     finder = options.engines.load_finder(clip.spec, clip.base) if finds else None
     request = request_of(clip, wanted, frames, finder)
     used_finder = _record(finder) if finder else None
