@@ -31,5 +31,5 @@ _ROWS = (  # what it is, its weight in the first round, its weight in later roun
 )
 FIRST = tuple(first for _, first, _ in _ROWS)
 LATER = tuple(later for _, _, later in _ROWS)
-TRUST = (-4.0, 2.0, 3.0, -1.0, 2.0, -0.1)
-"""Confidence: a constant, visible, sure, change of area, sure at the prompt, log of age."""
+TRUST = (-8.1, 0.0, -1.2, 10.7, -0.2)
+"""Confidence: a constant, sure, change of area, sure at the prompt, log of age."""

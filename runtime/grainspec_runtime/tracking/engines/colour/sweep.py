@@ -7,6 +7,7 @@ other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -174,15 +175,10 @@ def trust(known: Known, visible: float, sure: float, area: float) -> float:
     visible, area: how well the object's look fits and how large its mask is, relative to the
     prompt's frame. sure: the mean chance of its pixels.
     """
-    signs = signs_of(known, visible, sure, area)
-    return float(1 / (1 + np.exp(-np.dot(signs, TRUST))))
-
-
-def signs_of(known: Known, visible: float, sure: float, area: float) -> Floats:
-    """What the confidence depends on, in the order of :data:`.fitted.TRUST`."""
-    away = abs(np.log(max(area, 1e-3)))
-    age = np.log1p(known.age)
-    return np.array([1, min(visible, 1.2), sure, min(away, 2), known.sure, age], np.float32)
+    change = min(2.0, abs(math.log(max(area, 1e-3))))
+    signs = (1.0, sure, change, known.sure, math.log1p(known.age))
+    logit = sum(weight * sign for weight, sign in zip(TRUST, signs, strict=True))
+    return min(1.0, visible / FOUND) / (1 + math.exp(-logit))
 
 
 def _look(lab_S3: Floats, wide_S3: Floats, at_S2: Floats) -> Floats:
