@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Grain
+from tiny_models import save_animatediff
 from wan import tiny_wan
 
 from grainspec.model.spec import DEMO, Edit
@@ -155,7 +156,7 @@ def test_a_loose_box_reaches_beyond_its_figure(cases: list[Case], tmp_path: Path
     assert not rendered._mask("figure0.box", {"figure0": empty}).any()
 
 
-def test_models_run_the_methods_that_they_support(wan: Path) -> None:
+def test_models_run_the_methods_that_they_support(wan: Path, tmp_path: Path) -> None:
     assert methods_for(DEMO, "frames") == METHODS
     image = methods_for(DEMO, "clips")
     assert image == IMAGE_METHODS
@@ -168,6 +169,9 @@ def test_models_run_the_methods_that_they_support(wan: Path) -> None:
             method.name for method in methods
         }
     assert {"columns", "FlowAnchor", "inverted"} <= {method.name for method in video}
+    with_motion = methods_for(str(save_animatediff(tmp_path / "motion")), "clips")
+    assert with_motion == tuple(method for method in IMAGE_METHODS if method.name != "posed")
+    assert methods_for("demo-image", "frames") == METHODS
 
 
 def test_methods_state_what_they_differ_in(cases: list[Case], wan: Path) -> None:
@@ -212,4 +216,6 @@ def test_what_a_model_cannot_run_is_said_before_it_is_loaded(grain: Grain, wan: 
     said = grain("bench", "--cases", "30")
     assert said.code == 2
     assert "--count 30" in said.err
-    assert grain("bench", "--model", "nowhere").code == 1
+    said = grain("bench", "--model", "demo-video")
+    assert said.code == 1
+    assert "G552" in said.err  # the weights are not there yet

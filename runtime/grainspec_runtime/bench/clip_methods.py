@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.spec import DEMO, EditSpec
+from grainspec.model.demo_models import demo_model, is_demo_unet
+from grainspec.model.spec import EditSpec
 from grainspec_runtime.bench.case import CaseSet
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.methods import METHODS, OFF, POSE, Method
@@ -83,7 +84,7 @@ def methods_for(model: str, cases: CaseSet) -> tuple[Method, ...]:
 
     Raises GrainError if the model does not exist or is not supported.
     """
-    if model == DEMO and cases == "frames":
+    if demo_model(model) == "demo-image" and cases == "frames":
         return METHODS
     specs = _specs(IMAGE_METHODS, model)
     about = known(specs[0], Path())
@@ -99,8 +100,8 @@ def _specs(methods: Sequence[Method], model: str) -> list[EditSpec]:
 
 
 def _runs(method: Method, spec: EditSpec, about: Known) -> bool:
-    if method.control is not None and spec.model != DEMO:
-        return False  # `control pose` is the demo model's own
+    if method.control is not None and not is_demo_unet(spec.model):
+        return False  # `control pose` is the demo UNet's own
     try:
         about.check(spec, Path())
     except GrainError as error:

@@ -18,6 +18,7 @@ from PIL import Image
 from grainspec.model.spec import DEMO
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
+from grainspec_runtime.backbones.registry import find_model
 from grainspec_runtime.bench.case import Case, CaseSet, Split
 from grainspec_runtime.bench.cases import make_case
 from grainspec_runtime.bench.clip_cases import make_clip_case
@@ -28,7 +29,6 @@ from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.fingerprint import content_digest
-from grainspec_runtime.models.locate import locate
 from grainspec_runtime.prepare import prepare
 
 VERSION = 2
@@ -190,7 +190,9 @@ def _facts(case: Case) -> Result:
 
 @functools.cache
 def _model_digest(model: str) -> str:
-    return content_digest(locate(model, Path()).folder)
+    located, _ = find_model(model, Path())
+    folders = [located.folder, *([located.motion.folder] if located.motion else [])]
+    return "-".join(content_digest(folder) for folder in folders)
 
 
 def check_first(job: Job) -> None:

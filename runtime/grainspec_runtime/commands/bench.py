@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
-from grainspec.model.spec import DEMO
+from grainspec.model.demo_models import DEMO, demo_model
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
@@ -39,13 +39,13 @@ class _Cases(click.Choice[str]):
     "--model",
     default=DEMO,
     show_default=True,
-    help="demo, demo-motion, demo-video, or the path of another model of the demo world.",
+    help="demo-image, demo-motion or demo-video, or the path of another model of the demo world.",
 )
 @click.option(
     "--cases",
     type=_Cases(("frames", "clips")),
     help="frames: eight frames of figures that jog on the spot. clips: 17 frames in which figures "
-    "walk, cross and hide each other (default: frames for the model demo, clips for others).",
+    "walk, cross and hide each other (default: frames for demo-image, clips for others).",
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of edits (default: 120).")
 @click.option(
@@ -128,7 +128,7 @@ def bench(
 
     if Path(model).exists():
         model = str(Path(model).resolve())
-    cases = cases or ("frames" if model == DEMO else "clips")
+    cases = cases or ("frames" if demo_model(model) == "demo-image" else "clips")
     known = {method.name: method for method in methods_for(model, cases)}
     chosen = names or (QUICK_METHODS if quick else tuple(known))
     for name in chosen:
