@@ -20,7 +20,7 @@ from grainspec_runtime.backbones import families as package
 from grainspec_runtime.backbones.family import Checkpoint, Family, present_parts
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.locate import embedded_adapter, find_weights, locate
+from grainspec_runtime.models.locate import find_weights, locate
 from grainspec_runtime.models.motion_adapter import with_motion_adapter
 from grainspec_runtime.models.options import LoadOptions
 
@@ -94,14 +94,14 @@ def find_model(
     """Find a model's folder and family from its configuration.
 
     ``motion_adapter`` is the folder or hub id of a motion adapter that is added to it; empty for
-    none, but ``demo-motion`` has one of its own. Raises GrainError as
-    :func:`grainspec_runtime.models.locate.locate`, :func:`family_of` and
+    none. Raises GrainError as :func:`grainspec_runtime.models.locate.locate`, :func:`family_of` and
     :func:`grainspec_runtime.models.motion_adapter.with_motion_adapter` do.
     """
     located = locate(model, base, span=span, online=online)
-    adapter = motion_adapter or embedded_adapter(model)
-    if adapter:
-        located = with_motion_adapter(located, adapter, base, span=motion_span, online=online)
+    if motion_adapter:
+        located = with_motion_adapter(
+            located, motion_adapter, base, span=motion_span, online=online
+        )
     return located, family_of(located)
 
 

@@ -61,7 +61,7 @@ def locate(model: str, base: Path, *, span: Span | None = None, online: bool = T
         raise fail("G502", message, _what_to_name(place), span)
     found = ModelFolder(model, place, read_json(place / INDEX, span), span)
     adapter = embedded_adapter(model)
-    return with_motion_adapter(found, str(adapter), base, span=span) if adapter else found
+    return with_motion_adapter(found, adapter, base, span=span) if adapter else found
 
 
 def embedded_adapter(model: str) -> str:
