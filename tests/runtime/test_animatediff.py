@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from diffusers import (
 )
 from PIL import Image
 from safetensors.torch import save_file
+from single_files import save_single_file
 from tiny_models import save_animatediff, save_sdxl, tiny_adapter
 
 from grainspec import dumps, override, parse
@@ -282,6 +284,25 @@ def test_adapters_go_with_image_models_of_one_text_encoder(
         with pytest.raises(GrainError, match="G554") as caught:
             find_model(str(model), Path(), motion_adapter=str(folders.adapter))
         assert "remove `motion_adapter`" in (caught.value.diagnostics[0].cure or "")
+
+
+def test_an_adapter_is_no_model(folders: Folders) -> None:
+    with pytest.raises(GrainError, match="G502") as caught:
+        find_model(str(folders.adapter), Path())
+    assert f'  motion_adapter "{folders.adapter}"`' in (caught.value.diagnostics[0].cure or "")
+    file = folders.adapter / "diffusion_pytorch_model.safetensors"
+    for what in ({"model": file}, {"model": folders.image, "motion_adapter": file}):
+        with pytest.raises(GrainError, match=r"from_single_file\(FILE\)"):
+            find_model(base=Path(), **{name: str(place) for name, place in what.items()})
+
+
+def test_a_checkpoint_in_one_file_takes_an_adapter(folders: Folders, tmp_path: Path) -> None:
+    save_single_file(folders.image, tmp_path / "one.safetensors")
+    shutil.copytree(folders.image, tmp_path / "one", ignore=shutil.ignore_patterns("*.safetensors"))
+    one = loaded(tmp_path / "one.safetensors", folders.adapter)
+    whole = loaded(folders.image, folders.adapter).denoiser.state_dict()
+    for name, weight in one.denoiser.state_dict().items():
+        assert torch.equal(weight, whole[name]), name
 
 
 def test_an_adapter_without_safetensors_is_refused(folders: Folders, tmp_path: Path) -> None:

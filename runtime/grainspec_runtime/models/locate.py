@@ -93,6 +93,8 @@ def _what_to_name(folder: Path) -> str:
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if (folder / "config.json").is_file():
         kind = read_json(folder / "config.json").get("_class_name", "component")
+        if kind == "MotionAdapter":
+            return f'Add it to an image model: `{REAL_MODEL_LINE}  motion_adapter "{folder}"`.'
         return f"It contains one {kind}; name the folder of the checkpoint that it belongs to."
     if files:
         return f'To load a checkpoint in one file, name the file: `model "{files[0].as_posix()}"`.'
