@@ -110,9 +110,9 @@ def track(sample: Sample, *, first: bool) -> dict[str, Any]:
         point = np.array([click(masks[index])], np.float32)
         prompt = FramePrompt(index, point, np.array([True]))
         objects.append(TrackedObject(f"object{number}", (prompt,)))
-    start = time.perf_counter()
+    start = time.process_time()
     tracked = {t.index: t for t in ColourTracker().track(Clip(sample.frames), objects, {})}
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     labels = np.stack([tracked[i].labels_HW for i in range(len(sample.frames))])
     scores = [track_scores(labels == k, masks) for k, masks in enumerate(sample.masks, 1)]
     return {

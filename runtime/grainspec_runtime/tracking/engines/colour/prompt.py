@@ -101,7 +101,7 @@ def segmented(
     )
     chance = _first_guess(evidence, prompts, taken_S)
     if all(prompt.chance_S is not None or not prompt.yes_S.any() for prompt in prompts):
-        return _obeyed(chance, prompts, taken_S)
+        return obeyed(chance, prompts, taken_S)
     bond = _bonds(evidence)
     for turn in range(ROUNDS):
         score = evidence.measured(chance, first=turn == 0) @ np.array(
@@ -110,7 +110,7 @@ def segmented(
         score = score + IN_BOX * np.array([not prompt.within_S.all() for prompt in prompts])
         score = np.pad(score, ((0, 0), (1, 0)))
         own = np.exp(score - score.max(1, keepdims=True))
-        own = _obeyed(own / own.sum(1, keepdims=True), prompts, taken_S)
+        own = obeyed(own / own.sum(1, keepdims=True), prompts, taken_S)
         chance = spread(pic.regions, own, bond, 0.5) ** 2
         chance /= chance.sum(1, keepdims=True)
         best = chance.argmax(1)
@@ -118,7 +118,7 @@ def segmented(
             stray = (best == k) & ~connected(pic.regions, best == k, prompt.yes_S)
             chance[stray, 0] += chance[stray, k]
             chance[stray, k] = 0
-        chance = _obeyed(chance, prompts, taken_S)
+        chance = obeyed(chance, prompts, taken_S)
     return chance
 
 
@@ -160,7 +160,7 @@ def _first_guess(evidence: Evidence, prompts: Sequence[Wanted], taken_S: Floats)
     return chance
 
 
-def _obeyed(chance_SK: Floats, prompts: Sequence[Wanted], taken_S: Floats) -> Floats:
+def obeyed(chance_SK: Floats, prompts: Sequence[Wanted], taken_S: Floats) -> Floats:
     """The same chances where nothing is said; elsewhere what the prompts say."""
     chance = np.array(chance_SK, np.float32)
     taken = taken_S > 0.5
