@@ -271,6 +271,7 @@ class Builder(_Statements):
     >>> spec = (
     ...     Builder("boxer.mp4", frames=(0, 15), size=(512, 512))
     ...     .model("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    ...     .motion_adapter("guoyww/animatediff-motion-adapter-v1-5-3")
     ...     .source("two men in a ring")
     ...     .target("two robots with sunglasses and golden gloves in a flooded arena at night")
     ...     .negative("blurry")

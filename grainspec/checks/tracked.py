@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from grainspec.diagnostics import Diagnostic, Related
 from grainspec.model.algebra import Find, Prompt, Track, walk
+from grainspec.model.numbers import percent_text
 from grainspec.model.shapes import Length, Point
 from grainspec.model.spec import EditSpec
 
@@ -100,9 +101,19 @@ def _one_name(find: Find) -> Iterator[Diagnostic]:
         return
     names = [name for name in _SEPARATOR.split(words) if name]
     if len(names) > 1:
-        cure = " | ".join(f'find("{name}")' for name in names)
+        cure = " | ".join(_named(find, name) for name in names)
         message = f'`find("{find.words}")` seems to name {len(names)} kinds of objects'
         yield Diagnostic("G353", message, f"Write `{cure}`.", find.span_of("words"))
+
+
+def _named(find: Find, name: str) -> str:
+    """The same as another ``find(…)``, but for its words."""
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    options = [f'"{quoted}"', *([find.choice] if find.choice != "all" else [])]
+    options += [f"number {find.number}"] if find.number is not None else []
+    options += [f"score {percent_text(find.score)}"] if "score" in find.model_fields_set else []
+    frame = "" if find.frame is None else f" @ {find.frame}"
+    return f"find({', '.join(options)}{frame})"
 
 
 def _engines(spec: EditSpec, nodes: Sequence[Track | Find]) -> Iterator[Diagnostic]:

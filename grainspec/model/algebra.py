@@ -30,6 +30,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StringConstraints,
     Tag,
     ValidationInfo,
     model_validator,
@@ -496,7 +497,10 @@ class Find(_Algebra):
         default="find", description="The kind of expression: objects found by words."
     )
     words: Annotated[
-        str, Field(min_length=1, max_length=1_000), WRITABLE, InText(kind="text", head=True)
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000),
+        WRITABLE,
+        InText(kind="text", head=True),
     ] = Field(description="The name of one kind of object, such as `man in red`.")
     choice: Annotated[FindChoice, HEAD] = Field(
         default="all",

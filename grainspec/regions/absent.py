@@ -10,11 +10,13 @@ from grainspec.model.expressions import (
     Difference,
     During,
     Expression,
+    Find,
     Grown,
     Intersection,
     MaskFiles,
     Reference,
     Smoothed,
+    Track,
     Union,
 )
 from grainspec.regions.smoothing import neighbours
@@ -24,12 +26,13 @@ from grainspec.regions.smoothing import neighbours
 class MaskNotes:
     """What binding noticed about mask files, and what follows for the regions.
 
-    ``missing`` has the frames without a mask where `missing empty` allows that; ``absent`` the
-    frames on which each region is empty as stated, by the region's name.
+    ``missing`` has the frames without a mask where `missing empty` allows that, and those on which
+    a tracked object is lost, of which another finding warns; ``absent`` the frames on which each
+    region is empty as stated, by the region's name.
     """
 
     warnings: list[Diagnostic] = field(default_factory=list)
-    missing: dict[MaskFiles, set[int]] = field(default_factory=dict)
+    missing: dict[MaskFiles | Track | Find, set[int]] = field(default_factory=dict)
     absent: dict[str, Set[int]] = field(default_factory=dict)
 
     def note(self, name: str, expression: Expression, frames: Sequence[int]) -> None:
@@ -40,7 +43,7 @@ class MaskNotes:
 def _absent(
     expression: Expression,
     frames: Set[int],
-    missing: Mapping[MaskFiles, Set[int]],
+    missing: Mapping[MaskFiles | Track | Find, Set[int]],
     named: Mapping[str, Set[int]],
 ) -> Set[int]:
     """The frames on which `during` or `missing empty` says that an expression is empty."""
@@ -50,7 +53,7 @@ def _absent(
 
     if isinstance(expression, During):
         return of(expression.of) | {frame for frame in frames if frame not in expression.frames}
-    if isinstance(expression, MaskFiles):
+    if isinstance(expression, MaskFiles | Track | Find):
         return missing.get(expression, frozenset())
     if isinstance(expression, Reference):
         return named.get(expression.name, frozenset())

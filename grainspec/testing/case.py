@@ -13,7 +13,7 @@ from grainspec.pasted import ShownByRepr, pasted
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.regions.bind import carve
+from grainspec.regions.carving import carve
 from grainspec.regions.layout import Layout, Mask
 from grainspec.testing.broken import Broken, described
 from grainspec.text.parse import parse

@@ -146,7 +146,7 @@ class TrackedReader(MaskReader):
             cure = 'Name one kind of object: `find("man")`, or `find("man", leftmost @ 0)`.'
             self.add_finding("G205", "`find` needs words in quotes first", cure, span)
             return None
-        given = {"words": Setting(self.string(text).strip(), span_of(text), "find", str(text))}
+        given = {"words": Setting(self.string(text), span_of(text), "find", str(text))}
         places: dict[str, Span] = {}
         read = [self._find_option(option, given, places) for option in arguments[1:]]
         for argument in arguments:

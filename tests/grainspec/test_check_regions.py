@@ -18,7 +18,7 @@ from hypothesis import seed as seeded
 from grainspec import parse
 from grainspec.clip.crop import FrameCrop
 from grainspec.model.spec import EditSpec, Keep
-from grainspec.regions import bind, cropped
+from grainspec.regions import bind, carving, cropped
 from grainspec.regions.absent import MaskNotes
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
@@ -80,6 +80,14 @@ SCENES = [
         region man = box(2px, 2px, 6px, 6px)
         region hat = box(26px, 12px, 30px, 16px)
         edit man -> "robot"  add part hat of man -> "hat"
+        """,
+    ),
+    (
+        "frames 1..10 step 2",  # and a region that flickers, on even and odd numbers of neighbours
+        """
+        region man = box(2px, 2px, 16px, 16px) during 2..5 | box(9px, 2px, 20px, 16px) during 8..9
+        region hat = man smooth 3 | man smooth 5 - (man smooth 5 during 4..6)
+        edit man -> "robot"  edit hat -> "hat"
         """,
     ),
     (
@@ -202,6 +210,43 @@ def during_without_its_last_frame(old: Any, self: Any, node: Any, at: Any) -> An
     return mask
 
 
+def smoothed_as(change: Callable[[np.ndarray, int, int], np.ndarray]) -> Patch:
+    """Smoothing by another rule: of the region on all frames, a frame and the number of frames."""
+
+    def smooth(old: Any, self: Any, node: Any, at: Any) -> Any:
+        if node.kind != "smooth":
+            return old(self, node, at)
+        inner = self._evaluate(node.of, range(len(self.frames)))
+        return np.stack([change(inner, index, node.frames) for index in at])
+
+    return evaluated(smooth)
+
+
+def around(masks: np.ndarray, index: int, count: int) -> np.ndarray:
+    """The share of neighbours on which each pixel is set."""
+    return masks[max(0, index - count // 2) : index + count // 2 + 1].mean(axis=0)
+
+
+def with_repeated_ends(masks: np.ndarray, index: int, count: int) -> np.ndarray:
+    """The first and the last frame count again for those before and after them."""
+    near = np.arange(index - count // 2, index + count // 2 + 1)
+    return np.asarray(masks[np.clip(near, 0, len(masks) - 1)].mean(axis=0) > 0.5)
+
+
+def limited_by_during(old: Any, self: Any, node: Any, at: Any) -> Any:
+    """Frames outside of `during` do not count."""
+    if node.kind != "smooth":
+        return old(self, node, at)
+    inner = self._evaluate(node.of, at)
+    return np.stack([majority(inner, place, node.frames) for place in range(len(at))])
+
+
+def majority(masks: np.ndarray, index: int, count: int) -> np.ndarray:
+    """The rule itself."""
+    share = around(masks, index, count)
+    return np.asarray((share > 0.5) | ((share == 0.5) & masks[index]))
+
+
 def rest_of_everything(old: Any, self: Any, node: Any, at: Any) -> Any:
     if node.kind != "rest":
         return old(self, node, at)
@@ -216,7 +261,7 @@ MASKS, REACH, RADIUS, OVERLAPS = (
     bind._Binder._masks,
     bind._Binder._reach,
     bind._Binder._radius,
-    bind._overlaps,
+    carving._overlaps,
 )
 NUMBERS = bind.Box.__mro__[1].numbers
 """The numbers of shapes that move."""
@@ -305,6 +350,20 @@ FAULTS: dict[str, tuple[str, list[Patch]]] = {
     "an intersection is a union": ("algebra", [kind_as("intersection", np.logical_or)]),
     "`during` is on all frames": ("operators", [evaluated(all_frames_of_during)]),
     "`during` ends too early": ("operators", [evaluated(during_without_its_last_frame)]),
+    "`smooth` does nothing": (
+        "operators",
+        [smoothed_as(lambda masks, index, count: masks[index])],
+    ),
+    "of a tie, `smooth` sets pixels": (
+        "operators",
+        [smoothed_as(lambda masks, index, count: around(masks, index, count) >= 0.5)],
+    ),
+    "`smooth` adds pixels only": (
+        "algebra",
+        [smoothed_as(lambda masks, index, count: around(masks, index, count) > 0)],
+    ),
+    "`smooth` counts the ends again": ("operators", [smoothed_as(with_repeated_ends)]),
+    "`smooth` counts within `during`": ("operators", [evaluated(limited_by_during)]),
     "`rest` counts what uses it": ("rest", [evaluated(rest_of_everything)]),
     "masks come a frame late": ("masks", [(bind._Binder, "_masks", one_frame_late)]),
     "what lies beside a crop is lost": (
@@ -343,14 +402,14 @@ FAULTS: dict[str, tuple[str, list[Patch]]] = {
     "padding is in a region": ("pixels", [(bind._Binder, "bind_all", unpadded)]),
     "`step` is ignored": ("frames", [(bind, "frame_numbers", every_frame)]),
     "frames are counted from the first": ("frames", [(bind, "frame_numbers", counted_from_zero)]),
-    "parts take nothing": ("carving", [(bind, "covered", parts_take_nothing)]),
+    "parts take nothing": ("carving", [(carving, "covered", parts_take_nothing)]),
     "parts take from their owners only": (
         "carving",
-        [(bind, "covered", parts_take_from_owners_only)],
+        [(carving, "covered", parts_take_from_owners_only)],
     ),
     "kept regions are edited": ("carving", [(bind, "carve", without_kept)]),
-    "far parts are near": ("errors", [(bind, "_near", lambda part, owner: True)]),
-    "overlaps are not said": ("warnings", [(bind, "_overlaps", lambda *arguments: [])]),
+    "far parts are near": ("errors", [(carving, "_near", lambda part, owner: True)]),
+    "overlaps are not said": ("warnings", [(carving, "_overlaps", lambda *arguments: [])]),
     "no frame is empty on purpose": (
         "warnings",
         [(MaskNotes, "note", lambda self, name, expression, frames: None)],

@@ -142,7 +142,8 @@ def test_blending_can_begin_late() -> None:
     spec = parse(f"{text}blend {{ from 25% }}")
     assert (spec.blend.start, parse(text).blend.start) == (0.25, 0)
     assert dumps(spec).endswith("blend { from 25% }\n")
-    assert json.loads(to_json(spec))["blend"] == {"space": "latents", "from": 0.25}
+    document = {"space": "latents", "edges": "hard", "from": 0.25}
+    assert json.loads(to_json(spec))["blend"] == document
     assert from_json(to_json(spec)) == override(parse(text), ["blend.from=25%"]) == spec
     built = Builder("c").target("a bear").region("r", ALL).edit("r", "bear").blend(start=0.25)
     assert built.build() == spec
@@ -224,7 +225,7 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").attention(levels=3), r"G202.*`3` for `levels`: .* Write `\[3\]`"),  # type: ignore[arg-type]
         (
             lambda: Builder("c").attention(profile="paper"),
-            'G202.*`"paper"` for `profile`: one of `"auto"`, `"videograin"`, `"demo"`',
+            'G202.*`"paper"` for `profile`: one of `"auto"`, `"videograin"`, `"animatediff"`',
         ),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
         (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]

@@ -14,7 +14,8 @@ from grainspec.checks.files import check_files
 from grainspec.clip.crop import frame_crop
 from grainspec.clip.facts import ClipFacts
 from grainspec.model.spec import EditSpec, Size, Video
-from grainspec.regions.bind import Bound, bind_regions, carve
+from grainspec.regions.bind import Bound, bind_regions
+from grainspec.regions.carving import carve
 from grainspec.regions.layout import Layout
 from grainspec.testing import boxes, specs
 

@@ -38,6 +38,7 @@ from grainspec.diagnostics.fixing import apply_fixes
 from grainspec.model import expressions
 from grainspec.model.expressions import Expression, Prompt, Track, shapes_of_prompts
 from grainspec.model.spec import Finding, Tracking
+from grainspec.testing import check_regions
 from grainspec.text.printer import expression_text
 
 SPEC = 'grain 1 video "c" target "a bear"\nregion a = {}\nedit a -> "bear"\n'
@@ -72,6 +73,7 @@ SAME: list[tuple[str, Any]] = [
     ('find("man in red", leftmost @ 0)', find("man in red", "leftmost") @ 0),
     ('find("man", number 2, score 20% @ 7)', find("man", number=2, score=0.2) @ 7),
     ('find("man" @ 7) grow 2px smooth 5', (find("man") @ 7).grow("2px").smooth(5)),
+    ('find("man \\"x\\"")', find(' man "x"\t')),
     ('~find("man") - track(point(1%, 2%))', ~find("man") - track(point("1%", "2%"))),
 ]
 
@@ -229,6 +231,12 @@ def test_one_fault_is_one_finding_that_shows_the_line(written: str) -> None:
         ('find("man", bigest)', "G205", "`largest`"),
         ('find("man and dog")', "G353", '`find("man") | find("dog")`'),
         ('find("man, dog or cat")', "G353", '`find("man") | find("dog") | find("cat")`'),
+        (
+            'find("man and \\"dog\\"", largest, score 20% @ 3)',
+            "G353",
+            '`find("man", largest, score 20% @ 3) | find("\\"dog\\"", largest, score 20% @ 3)`',
+        ),
+        ("track(point(1%, 2%) @ 2s)", "G202", "`48`"),
         ('find("man . dog .")', "G353", '`find("man") | find("dog")`'),
         ("all smooth 4", "G203", "`smooth 3` or `smooth 5`"),
         ("all smooth 0", "G203", "smooth"),
@@ -376,6 +384,26 @@ def test_regions_that_were_not_tracked_are_told_by_name(clip: ClipFolder) -> Non
     assert "`grain track edit.grain`" in finding.cure
     assert finding.span is not None
     assert finding.span == spec.regions[0].expression.of.span
+
+
+def test_the_second_reading_agrees_about_tracked_regions(clip: ClipFolder) -> None:
+    extra = 'region right = find("man", rightmost) smooth 3 - left\nregion other = rest'
+    spec = spec_of(clip, "track(point(30%, 50%) @ 0) grow 2px during 1..2", extra)
+    labels = np.zeros((clip.frames, *clip.size[::-1]), np.uint8)
+    labels[:, 10:20, 10:20], labels[::2, 10:20, 40:60] = 1, 2
+    write_tracked(spec, clip.root, labels)
+    check_regions(spec, clip.root)
+
+
+def test_tracked_masks_can_be_named_like_others(clip: ClipFolder) -> None:
+    spec = spec_of(clip, "track(point(30%, 50%) @ 0)")
+    labels = np.zeros((clip.frames, *clip.size[::-1]), np.uint8)
+    labels[:, 10:20, 10:20] = 1
+    write_tracked(spec, clip.root, labels)
+    named = spec_of(clip, 'masks("masks/tracked/edit", index 1)')
+    assert not [finding for finding in check(named, base=clip.root) if finding.is_error]
+    masks_FHW = bind(named, base=clip.root).regions.mask("left")
+    np.testing.assert_array_equal(masks_FHW, labels == 1)
 
 
 def test_tracked_regions_are_bound_from_their_masks(clip: ClipFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    AnimateDiffControlNetPipeline,
     AnimateDiffPipeline,
     AnimateDiffVideoToVideoPipeline,
     ControlNetModel,
 )
 from PIL import Image
+from safetensors.torch import save_file
+from single_files import save_single_file
 from tiny_models import save_animatediff, save_sdxl, tiny_adapter
 
 from grainspec import dumps, override, parse
@@ -31,6 +35,7 @@ from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.backbones.registry import describe, find_model, load_checkpoint
 from grainspec_runtime.backbones.unets.layers import attention_layers
 from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.models.additions import Lora
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import prepare
 
@@ -181,6 +186,30 @@ def test_controlnets_see_the_frames_that_the_unet_folds(folders: Folders, tmp_pa
     torch.testing.assert_close(moving, with_net, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("part", ["motion_modules", "attentions"])
+def test_loras_of_motion_and_of_the_image_model_are_fused(
+    folders: Folders, tmp_path: Path, part: str
+) -> None:
+    plain = loaded(folders.moving).denoiser
+    tensors = {}
+    for name, module in plain.named_modules():
+        if part in name and name.endswith("attn1.to_q"):
+            tensors[f"unet.{name}.lora_A.weight"] = torch.ones(1, module.in_features)
+            tensors[f"unet.{name}.lora_B.weight"] = torch.ones(module.out_features, 1)
+    save_file(tensors, tmp_path / "motion.safetensors")
+    options = LoadOptions(device="cpu", loras=[Lora(tmp_path / "motion.safetensors")])
+    fused = load_checkpoint(str(folders.moving), Path(), options)
+    assert fused.findings == ()
+    before = plain.state_dict()
+    changed = {
+        name
+        for name, weight in fused.denoiser.state_dict().items()
+        if not torch.equal(weight, before[name])
+    }
+    assert len(changed) == len(tensors) // 2 > 0
+    assert all(part in name for name in changed)
+
+
 # --- specs -------------------------------------------------------------------------------------
 
 
@@ -257,6 +286,25 @@ def test_adapters_go_with_image_models_of_one_text_encoder(
         assert "remove `motion_adapter`" in (caught.value.diagnostics[0].cure or "")
 
 
+def test_an_adapter_is_no_model(folders: Folders) -> None:
+    with pytest.raises(GrainError, match="G502") as caught:
+        find_model(str(folders.adapter), Path())
+    assert f'  motion_adapter "{folders.adapter}"`' in (caught.value.diagnostics[0].cure or "")
+    file = folders.adapter / "diffusion_pytorch_model.safetensors"
+    for what in ({"model": file}, {"model": folders.image, "motion_adapter": file}):
+        with pytest.raises(GrainError, match=r"from_single_file\(FILE\)"):
+            find_model(base=Path(), **{name: str(place) for name, place in what.items()})
+
+
+def test_a_checkpoint_in_one_file_takes_an_adapter(folders: Folders, tmp_path: Path) -> None:
+    save_single_file(folders.image, tmp_path / "one.safetensors")
+    shutil.copytree(folders.image, tmp_path / "one", ignore=shutil.ignore_patterns("*.safetensors"))
+    one = loaded(tmp_path / "one.safetensors", folders.adapter)
+    whole = loaded(folders.image, folders.adapter).denoiser.state_dict()
+    for name, weight in one.denoiser.state_dict().items():
+        assert torch.equal(weight, whole[name]), name
+
+
 def test_an_adapter_without_safetensors_is_refused(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folders.adapter / "config.json").read_text())
     with pytest.raises(GrainError, match="no safetensors weights"):
@@ -311,28 +359,43 @@ def test_strength_zero_leaves_a_pipeline_as_it_is(pipe: Any, folders: Folders) -
     np.testing.assert_allclose(applied, call(pipe, plan), atol=1e-4)
 
 
-def test_a_plan_is_followed_from_clip_to_clip(pipe: Any, folders: Folders) -> None:
+def test_a_plan_is_followed_from_clip_to_clip(pipe: Any, folders: Folders, tmp_path: Path) -> None:
     plan = plan_for(folders.moving)
-    other = AnimateDiffVideoToVideoPipeline.from_pipe(pipe)
+    other = AnimateDiffVideoToVideoPipeline(**pipe.components)
     other.set_progress_bar_config(disable=True)
     clip = [Image.new("RGB", (SIZE, SIZE), (60 * n, 90, 30)) for n in range(FRAMES)]
-    arguments = {"video": clip, "strength": 1.0, "enforce_inference_steps": True}
-    del (given := {**arguments})["enforce_inference_steps"]
 
     def run(**more: Any) -> np.ndarray[Any, Any]:
-        made = other(
-            prompt=plan.target,
-            width=SIZE,
-            height=SIZE,
-            num_inference_steps=2,
-            generator=torch.Generator().manual_seed(0),
-            output_type="np",
-            **{**given, **more},
-        )
-        return np.asarray(made.frames[0])
+        arguments = {
+            "prompt": plan.target,
+            "video": clip,
+            "width": SIZE,
+            "height": SIZE,
+            "num_inference_steps": 2,
+            "strength": 1.0,
+            "generator": torch.Generator().manual_seed(0),
+            "output_type": "np",
+            **more,
+        }
+        return np.asarray(other(**arguments).frames[0])
 
     before = run()
     with plan_applied(plan, other):
         assert not np.array_equal(run(), before)
         with pytest.raises(GrainError, match="or a `video` of 3"):
             run(video=clip[:2])
+    other.save_pretrained(tmp_path)  # the same components, under another name
+    assert find_model(str(tmp_path), Path())[1].name == "AnimateDiff"
+
+
+def test_controlnets_of_a_pipeline_leave_the_plan_in_place(pipe: Any, folders: Folders) -> None:
+    plan = plan_for(folders.moving)
+    torch.manual_seed(2)
+    net = ControlNetModel.from_unet(loaded(folders.image).unet)
+    other = AnimateDiffControlNetPipeline(**pipe.components, controlnet=net)
+    other.set_progress_bar_config(disable=True)
+    shown = [Image.new("RGB", (SIZE, SIZE), (90, 60 * n, 30)) for n in range(FRAMES)]
+    before = call(other, plan, conditioning_frames=shown)
+    with plan_applied(plan, other):
+        assert not np.array_equal(call(other, plan, conditioning_frames=shown), before)
+    assert np.array_equal(call(other, plan, conditioning_frames=shown), before)

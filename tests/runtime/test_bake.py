@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from crash import in_child, kill
 from fake_tracker import Engines, FakeFinder, FakeTracker, inside, spec_of
 
 from grainspec import GrainError
+from grainspec.clip.facts import probe
 from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.state import tracked_state
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
+from grainspec_runtime.tracking.write import is_foreign
+from grainspec_runtime.whole_folder import claimed
 
 LEFT = "region left = track(point(10px, 12px) @ 0)"
 RIGHT = "region right = track(point(46px, 30px))"
 BOTH = f"{LEFT}\n{RIGHT}"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power cuts are not tested: nothing has to wait for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 def track(base: Path, regions: str = BOTH, **named: object) -> Tracked:
@@ -187,6 +202,40 @@ def test_a_new_version_of_an_engine_does_not_resume(base: Path, engines: Engines
     assert track(base).resumed == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_command_that_is_killed_at_any_moment(base: Path, engines: Engines) -> None:
+    """The masks are the old or the new ones, what was repaired is kept, and frames are resumed."""
+    folder = track(base).state.folder
+    painted = repair(folder, 2, 1)
+    shutil.copytree(folder, base / "old")
+    moved = BOTH.replace("10px", "11px")
+    resumed = []
+    for at in itertools.count(5, 23):
+        status = in_child(lambda: track(base, moved), kill(signal.SIGKILL), at)
+        with claimed(folder, keeps=is_foreign, last="manifest.json"):
+            pass  # puts in order what the killed process left
+        old, new = (state_of(base, regions) for regions in (BOTH, moved))
+        assert "fresh" in (old, new), at
+        assert (folder / image_name(2)).read_bytes() == painted
+        tracked = track(base, moved)
+        assert tracked.state.status == "fresh"
+        assert (folder / image_name(2)).read_bytes() == painted
+        np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("blue", 3))
+        resumed.append(tracked.resumed)
+        assert [entry.name for entry in folder.parent.iterdir()] == ["edit"]
+        if status == 0:
+            break
+        shutil.rmtree(folder)
+        shutil.copytree(base / "old", folder)
+    assert max(resumed) == 8  # killed while the folder was written
+    assert len({*resumed}) >= 3
+
+
+def state_of(base: Path, regions: str) -> str:
+    spec = spec_of(base, regions)
+    return tracked_state(spec, base, probe(base / "clip")).status
+
+
 @pytest.mark.parametrize("damage", [b"", b"\x89PNG\r\n\x1a\n", None])
 def test_a_damaged_frame_is_tracked_again(
     base: Path, engines: Engines, damage: bytes | None
@@ -322,7 +371,11 @@ def test_another_engine_by_option(base: Path, engines: Engines) -> None:
     assert tracked.state.manifest.sources[0].tracker.weights == "hub/sam2 abc"
     assert track(base, engines=chosen).regions == ()
     assert track(base).regions == ()  # the option stays chosen until the spec says another engine
-    assert engines.loaded == ["tracker", "tracker hub/sam2"]
+    assert track(base, engines=EngineChoice(tracker="sam2=hub/sam2")).regions == ()
+    assert track(base, engines=EngineChoice(finder="owlv2")).regions == ()  # it finds nothing here
+    other = EngineChoice(tracker="sam2=models/large")
+    assert track(base, engines=other).regions == ("left", "right")
+    assert engines.loaded == ["tracker", "tracker hub/sam2", "tracker models/large"]
 
 
 def test_an_engine_that_cannot_run_is_said_before_anything_is_done(

@@ -196,7 +196,7 @@ def test_results_are_kept_and_only_what_is_missing_is_made(
 def test_the_command_goes_on_in_its_own_folder(grain: Grain, tmp_path: Path) -> None:
     """After an interruption there are cases and clips; after a whole run results and a page, too."""
     folder = tmp_path / "mine"
-    arguments = ("bench", "--cases", "1", "--steps", "1", "--method", "ours", "-o", folder)
+    arguments = ("bench", "--count", "1", "--steps", "1", "--method", "ours", "-o", folder)
     first = grain(*arguments, "--format", "json")
     assert first.code == 0, first.err
     (folder / "index.html").unlink()

@@ -10,8 +10,9 @@ import pytest
 from grainspec import GrainError, check, parse
 from grainspec.checks.process import stated_process
 from grainspec.model.demo_models import demo_model
-from grainspec.model.spec import Attention, EditSpec
+from grainspec.model.spec import Attention, EditSpec, Size
 from grainspec_runtime.backbones.registry import find_model
+from grainspec_runtime.demo.motion_training.adapter import build_adapter, demo_unet, save_adapter
 from grainspec_runtime.models import locate as locating
 from grainspec_runtime.models.locate import DEMO_FOLDER, embedded_adapter, locate
 
@@ -25,10 +26,11 @@ def spec_of(model: str) -> EditSpec:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An installation with the weights of all embedded models; the folder they are in."""
+    (tmp_path / "demo-video").mkdir()
+    shutil.copy(DEMO_FOLDER / "model_index.json", tmp_path / "demo-video")
+    (tmp_path / "demo-video" / "weights.safetensors").touch()
+    save_adapter(build_adapter(demo_unet(), 16), tmp_path / "demo-motion")
     for name in ("demo-motion", "demo-video"):
-        (tmp_path / name).mkdir()
-        shutil.copy(DEMO_FOLDER / "model_index.json", tmp_path / name)
-        (tmp_path / name / "weights.safetensors").touch()
         monkeypatch.setitem(locating._ADDED, name, (tmp_path / name, "x_training"))
     return tmp_path
 
@@ -70,9 +72,16 @@ def test_weights_that_are_not_installed_are_named(
 
 def test_weights_that_are_installed_are_found(installed: Path) -> None:
     assert locate("demo-video", Path()).folder == installed / "demo-video"
-    assert locate("demo-motion", Path()).folder == DEMO_FOLDER
-    assert embedded_adapter("demo-motion") == installed / "demo-motion"
-    assert embedded_adapter("demo") is embedded_adapter("demo-video") is None
+    assert embedded_adapter("demo-motion") == str(installed / "demo-motion")
+    assert embedded_adapter("demo") == embedded_adapter("demo-video") == ""
+
+
+def test_demo_motion_is_the_image_model_with_an_adapter(installed: Path) -> None:
+    folder, family = find_model("demo-motion", Path())
+    assert folder.motion is not None
+    assert folder.motion.folder == installed / "demo-motion"
+    assert (folder.folder, folder.name) == (DEMO_FOLDER, "demo-motion")
+    assert family.describe(folder).native_size == Size(width=96, height=96)
 
 
 def test_a_folder_of_that_name_is_written_as_a_path(tmp_path: Path) -> None:

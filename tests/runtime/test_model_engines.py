@@ -15,8 +15,9 @@ import tiny_trackers
 import torch
 import transformers
 
-from grainspec import GrainError
+from grainspec import GrainError, parse
 from grainspec_runtime.models.config import read_json
+from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt, TrackedFrame, TrackedObject
 from grainspec_runtime.tracking.engines import needs
 from grainspec_runtime.tracking.engines.pixels import upscaled
@@ -52,6 +53,8 @@ def tracker_of(folder_of: Callable[[str], Path]) -> Callable[[str], Any]:
 
     @cache
     def load(engine: str) -> Any:
+        if engine != "edgetam" and (reason := tracker_row(engine).why_not()):
+            pytest.skip(reason)  # the tiny EdgeTAM does not need timm
         if not hasattr(transformers, CLASSES[engine]):
             pytest.skip(f"this transformers has no {CLASSES[engine]}")
         return tracker_row(engine).load(str(folder_of(engine)), "cpu")
@@ -205,6 +208,19 @@ def test_a_mask_comes_back_from_the_session_on_its_pixels(
     assert abs(y - there_y) * cells / size[1] < 0.2
 
 
+@pytest.mark.parametrize("cells", [4, 16])
+def test_a_cell_of_a_mask_is_its_share_of_the_frame(cells: int) -> None:
+    """Not moved by half a cell at the edges, as it is if the corners' centres are aligned."""
+    logits = -torch.ones(cells, cells)
+    logits[: cells // 4] = logits[:, : cells // 4] = 1
+    inside = upscaled(logits, (120, 200)) > 0
+    expected = torch.zeros(200, 120, dtype=torch.bool)
+    expected[:50] = expected[:, :30] = True
+    # The corner between both is round.
+    assert torch.equal(inside[100:], expected[100:])
+    assert torch.equal(inside[:, 60:], expected[:, 60:])
+
+
 def test_a_mask_is_exactly_itself_on_its_frame(tracker: Any) -> None:
     given = corner_mask((97, 61))
     tracked = [thing(points(0, (5.0, 5.0)), name="other"), thing(mask(3, given))]
@@ -334,7 +350,10 @@ def test_what_a_tracker_cannot_take_is_said(tracker: Any) -> None:
         assert code_of(lambda track=track: next(track)) == "G535"
 
 
-def test_a_checkpoint_for_another_engine_is_refused(folder_of: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_for_another_engine_is_refused(
+    folder_of: Any, tracker_of: Any, tmp_path: Path
+) -> None:
+    tracker_of("sam2")
     load = tracker_row("sam2").load
     assert code_of(lambda: load(str(folder_of("owlv2")), "cpu")) == "G534"
     assert code_of(lambda: load(str(tmp_path / "nowhere"), "cpu")) == "G502"
@@ -344,9 +363,12 @@ def test_a_checkpoint_for_another_engine_is_refused(folder_of: Any, tmp_path: Pa
     assert code_of(lambda: load(str(tmp_path), "cpu")) == "G502"
 
 
-def test_weights_that_are_missing_are_not_random(folder_of: Any, tmp_path: Path) -> None:
+def test_weights_that_are_missing_are_not_random(
+    folder_of: Any, tracker_of: Any, tmp_path: Path
+) -> None:
     from safetensors.torch import load_file, save_file
 
+    tracker_of("sam2")
     state = load_file(folder_of("sam2") / "model.safetensors")
     state.pop("no_memory_embedding")
     save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
@@ -369,24 +391,42 @@ def test_without_a_network_default_weights_are_a_clear_error(
         raise huggingface_hub.errors.OfflineModeIsEnabled("offline")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    for row in (tracker_row("sam2"), finder_row("owlv2")):
-        with pytest.raises(GrainError, match="G503"):
+    for row in (finder_row("owlv2"), tracker_row("sam2"), tracker_row("sam3")):
+        if row.why_not():
+            continue
+        with pytest.raises(GrainError, match="G503") as raised:
             row.load(row.checkpoint, "cpu")
-    row = tracker_row("sam3")
-    if not row.why_not():
-        with pytest.raises(GrainError) as raised:
-            row.load(row.checkpoint, "cpu")
-        assert "hf auth login" in raised.value.diagnostics[0].cure
+        cure = raised.value.diagnostics[0].cure
+        assert ("hf auth login" in cure) == ("gated" in row.licence)
+
+
+def test_the_licence_of_weights_is_said_before_they_are_downloaded(tmp_path: Path) -> None:
+    clicked = "region a = track(point(1px, 1px)) tracker sam3"
+    text = f'grain 1 video "c" target "a red man" {clicked} finder owlv2 edit a -> "man"'
+    said = EngineChoice().downloads(parse(text), tmp_path, finder=True)
+    assert ["SAM License" in said[0], "Apache-2.0" in said[1], len(said)] == [True, True, 2]
+    own = text.replace("finder owlv2", 'finder owlv2 { weights "somebody/owl" }')
+    assert "see its page" in EngineChoice().downloads(parse(own), tmp_path, finder=True)[1]
+    (tmp_path / "here").mkdir()
+    local = own.replace("somebody/owl", "here")
+    assert len(EngineChoice().downloads(parse(local), tmp_path, finder=True)) == 1
 
 
 def test_an_old_transformers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "version", lambda name: "4.48.0")
     assert "4.56 or later; 4.48.0 is installed" in tracker_row("sam2").why_not()
-    assert "5.0 or later" in tracker_row("sam3").why_not()
+    assert "5.1 or later" in tracker_row("sam3").why_not()
     assert finder_row("owlv2").why_not() == ""
     with pytest.raises(GrainError, match="G533") as raised:
         tracker_row("edgetam").load("anything", "cpu")
     assert "pip install 'transformers>=4.57'" in raised.value.diagnostics[0].cure
+
+
+def test_a_faulty_transformers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "version", lambda name: "5.0.0")
+    for engine in ("sam2", "edgetam"):
+        assert tracker_row(engine).why_not().endswith("pip install 'transformers>=5.1'")
+    assert finder_row("grounding_dino").why_not() == ""
 
 
 def test_published_configurations_are_accepted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
 
+from grainspec.diagnostics import GrainError
 from grainspec.model.spec import Sampler
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.demo.motion_training import __main__ as program
@@ -21,6 +22,7 @@ from grainspec_runtime.demo.motion_training.clips import (
     render_clips,
 )
 from grainspec_runtime.demo.training.trainer import Trainer
+from grainspec_runtime.models.locate import _ADDED
 from grainspec_runtime.models.options import LoadOptions
 
 CPU = LoadOptions(device="cpu")
@@ -84,16 +86,18 @@ def test_it_learns_and_a_training_that_was_stopped_is_the_same(
     assert len(log_of(whole, "held out")) == 2
 
 
-def test_an_adapter_that_learned_nothing_is_the_shipped_image_model(tmp_path: Path) -> None:
+def test_an_adapter_that_learned_nothing_is_the_shipped_image_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     adapter = build_adapter(demo_unet(), 24)
     size = save_adapter(adapter, tmp_path / "motion")
     assert size < 3_300_000
     assert sum(weight.numel() for weight in adapter.parameters()) == 1_587_264
-    image, moving = (
-        load_checkpoint("demo", Path(), CPU, motion_adapter=adapter)
-        for adapter in ("", str(tmp_path / "motion"))
-    )
-    assert describe("demo", Path(), motion_adapter=str(tmp_path / "motion")).most_frames == 24
+    monkeypatch.setitem(_ADDED, "demo-motion", (tmp_path / "motion", "motion_training"))
+    image, moving = (load_checkpoint(name, Path(), CPU) for name in ("demo-image", "demo-motion"))
+    assert describe("demo-motion", Path()).most_frames == 24
+    with pytest.raises(GrainError, match="G554"):  # it has its own
+        describe("demo-motion", Path(), motion_adapter=str(tmp_path / "motion"))
     x = torch.randn(2 * 3, 4, 24, 24, generator=torch.Generator().manual_seed(0))
     words = [image.encode_prompt(text) for text in ("", "a red robot on grass")]
     predictions = [

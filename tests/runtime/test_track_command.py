@@ -11,10 +11,12 @@ from command import Grain, Said
 from fake_tracker import Engines, FakeTracker, inside, spec_of
 from PIL import Image
 
+from grainspec import load
 from grainspec.cli.app import _extensions
+from grainspec.regions.bind import bind_regions
 from grainspec.regions.tracked.labels import label_image
 from grainspec_runtime.prepare import prepare
-from grainspec_runtime.tracking.bake import TrackOptions
+from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
 from grainspec_runtime.views.doubts import AMBER
 
 LEFT = "region left = track(point(10px, 12px) @ 0)"
@@ -97,6 +99,7 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     found = check(track, spec(base))
     assert found["G361"] == "`right` is lost on frame 7"
     assert found["G360"] == "`right` is doubtful on frames 5..6"
+    assert "G315" not in found  # that `left` is empty on frame 7 is said by G361
     assert check(
         track, spec(base, more="keep right\ntracker colour { confidence 10% }")
     ).keys() <= {"G315"}
@@ -207,8 +210,8 @@ def test_other_masks_than_those_of_a_run_are_told(base: Path, engines: Engines) 
     used = prepare(edit, base).tracked
     assert used.unlike(used.as_json()) is None
     picture = base / "masks" / "tracked" / "edit" / "00001.png"
-    label_image(np.asarray(Image.open(picture))).save(picture, compress_level=1)
-    assert prepare(edit, base).tracked.unlike(used.as_json()) is None  # the same pixels
+    ensure_tracked(edit, base, TrackOptions(force=True))
+    assert prepare(edit, base).tracked.unlike(used.as_json()) is None  # the same again
     label_image(np.full((48, 64), 1, np.uint8)).save(picture)
     assert prepare(edit, base).tracked.unlike(used.as_json()).code == "G367"
     assert used.unlike(None).code == "G367"
@@ -223,3 +226,34 @@ def test_python_tracks_too(base: Path, engines: Engines) -> None:
     assert prepared.tracked.state.status == "fresh"
     assert "G360" in {finding.code for finding in prepared.warnings}
     assert prepare(spec_of(base, BOTH, more="keep right"), base).plan == prepared.plan
+
+
+def test_what_cannot_be_repeated(track: Grain, base: Path) -> None:
+    said = track("run", "--again", base / "clip")
+    assert (said.code, "G317" in said.err) == (1, True)
+    said = track("run", "--again", base / "clip", "--variant", "pig")
+    assert (said.code, "name the folder of the variant's run" in said.err) == (2, True)
+    for name in ("pig", "husky"):
+        (base / "runs" / name).mkdir(parents=True)
+        (base / "runs" / name / "run.json").write_text("{}")
+    said = track("run", "--again", base / "runs")
+    assert f"Name one of them: `{base}/runs/husky` or `{base}/runs/pig`" in said.err
+    assert "is not a valid manifest" in track("run", "--again", base / "runs" / "pig").err
+
+
+def test_the_default_engine_needs_no_weights(
+    grain: Grain, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One click an object, by the real engine, from the command to the bound regions."""
+    pytest.importorskip("cv2")
+    monkeypatch.setitem(_extensions(), "track", "grainspec_runtime.commands.track:track")
+    path = spec(base)
+    said = grain("track", path, "--format", "json")
+    assert said.code == 0, said.err
+    assert [one["tracker"] for one in said.json["regions"]] == ["colour", "colour"]
+    bound = bind_regions(load(path), base)
+    for region, name in (("left", "red"), ("right", "blue")):
+        for frame, mask in enumerate(bound.regions.mask(region)):
+            true = inside(name, frame)
+            assert (mask & true).sum() / (mask | true).sum() > 0.75, (region, frame)
+    assert not (bound.regions.mask("left") & bound.regions.mask("right")).any()

@@ -218,6 +218,17 @@ class TestLoop:
             steps += 1
         assert steps == loop.steps > 60
 
+    def test_a_run_killed_before_it_knows_its_steps_continues(self, tmp_path: Path) -> None:
+        run = toy_run(tmp_path, save_every=0)
+        network = nn.Linear(3, 3)
+        for until in (30, math.inf):
+            loop = Loop(run, "toy", network, Schedule(0, minutes=0.004, rate=0.1))
+            for step in loop:
+                if step == until:
+                    break
+                loop.descend(network(torch.randn(5, 3)).square().mean())
+        assert loop.step == loop.steps > 90
+
     def test_the_rate_warms_up_and_falls_to_two_percent(self) -> None:
         schedule = Schedule(1000, 0, rate=1.0, warm=100)
         assert schedule.rate_at(0, 1000) == pytest.approx(0.01)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from diffusers import (
     AnimateDiffPipeline,
-    AnimateDiffVideoToVideoPipeline,
     AutoencoderKL,
     DDIMScheduler,
     EulerDiscreteScheduler,
@@ -156,7 +155,7 @@ def tiny_adapter(*, frames: int = 6, silent: bool = False) -> MotionAdapter:
     return adapter
 
 
-def save_animatediff(folder: Path, kind: Any = AnimateDiffPipeline) -> Path:
+def save_animatediff(folder: Path) -> Path:
     """The image model of two levels with motion modules for clips of up to 6 frames."""
     image_model = StableDiffusionPipeline.from_pretrained(
         save_two_levels(folder.with_name(f"{folder.name} of images"))
@@ -168,7 +167,9 @@ def save_animatediff(folder: Path, kind: Any = AnimateDiffPipeline) -> Path:
     }
     noise = {**NOISE, "beta_schedule": "linear"}
     scheduler = DDIMScheduler(**noise, steps_offset=1, clip_sample=False)
-    kind(**parts, motion_adapter=tiny_adapter(), scheduler=scheduler).save_pretrained(folder)
+    AnimateDiffPipeline(
+        **parts, motion_adapter=tiny_adapter(), scheduler=scheduler
+    ).save_pretrained(folder)
     return folder
 
 
@@ -210,9 +211,6 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "StableDiffusionPipeline": save_sd15,
     "StableDiffusionXLPipeline": save_sdxl,
     "AnimateDiffPipeline": save_animatediff,
-    "AnimateDiffVideoToVideoPipeline": partial(
-        save_animatediff, kind=AnimateDiffVideoToVideoPipeline
-    ),
     "WanPipeline": tiny_wan,
     "WanPipeline, two experts": partial(tiny_wan, variant="2.2"),
     "WanPipeline, a timestep for every token": partial(tiny_wan, variant="ti2v"),

@@ -66,7 +66,8 @@ def read_labels(path: Path, size: tuple[int, int], numbers: Mapping[int, str]) -
         message = f"{path} has {wide}x{high} pixels; the clip has {size[0]}x{size[1]}"
         raise _unusable(message)
     labels_HW = _labels(image, path)
-    strange = sorted({*np.unique(labels_HW).tolist()} - {0, *numbers})
+    present = np.flatnonzero(np.bincount(labels_HW.ravel(), minlength=256)).tolist()
+    strange = sorted({*present} - {0, *numbers})
     if strange:
         known = ", ".join(f"{k} (`{region}`)" for k, region in sorted(numbers.items()) if region)
         message = f"{path} has pixels of index {strange[0]}, which is no object"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,7 @@ class TrackedState:
 
     ``status`` is ``unused`` if the spec tracks nothing, ``missing`` if nothing was tracked yet,
     ``stale`` for ``reasons``, and otherwise ``fresh``. ``records`` are the current entries of the
-    manifest by expression. ``repaired`` are the source frames whose image was changed by hand.
+    manifest by expression, ``images`` the SHA-256 of each source frame's image as it is now.
     """
 
     clip: TrackedClip
@@ -56,7 +57,22 @@ class TrackedState:
     reasons: tuple[Reason, ...] = ()
     manifest: TrackedManifest | None = None
     records: dict[Source, SourceRecord] | None = None
-    repaired: tuple[int, ...] = ()
+    images: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def repaired(self) -> tuple[int, ...]:
+        """The source frames whose image was changed since it was written."""
+        if self.manifest is None:
+            return ()
+        written = zip(self.manifest.frames, self.manifest.images, strict=True)
+        return tuple(frame for frame, sha in written if self.images.get(frame, sha) != sha)
+
+    def masks_hash(self, frames: Iterable[int]) -> str:
+        """The hash of the masks of all tracked expressions on source frames, if it is fresh."""
+        records = self.records or {}
+        said = [[records[source].numbers for source in self.sources]]
+        text = repr([said, [(frame, self.images[frame]) for frame in frames]])
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def sources(self) -> dict[Source, tuple[str, ...]]:
@@ -100,7 +116,8 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
     except (OSError, ValueError) as error:
         message = f"{folder / MANIFEST} cannot be read: {getattr(error, 'strerror', None) or error}"
         return replace(state, status="stale", reasons=(Reason("damaged", message, state.regions),))
-    repaired, absent = _images(folder, manifest)
+    images = _images(folder, manifest)
+    absent = [frame for frame in manifest.frames if frame not in images]
     records, reasons = _compared(clip, manifest)
     if _is_another_clip(clip, manifest):
         message = f"the clip {spec.video.path} is not the one that was tracked"
@@ -120,7 +137,7 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
         reasons=tuple(reasons),
         manifest=manifest,
         records=records,
-        repaired=tuple(repaired),
+        images=images,
     )
 
 
@@ -156,18 +173,14 @@ def _is_another_clip(clip: TrackedClip, manifest: TrackedManifest) -> bool:
     return clip_hash(video, clip.base, manifest.frames) != manifest.clip.sha256
 
 
-def _images(folder: Path, manifest: TrackedManifest) -> tuple[list[int], list[int]]:
-    """The frames whose image was changed since it was written, and those without an image."""
-    repaired, absent = [], []
-    for frame, written in zip(manifest.frames, manifest.images, strict=True):
-        try:
+def _images(folder: Path, manifest: TrackedManifest) -> dict[int, str]:
+    """The SHA-256 of each frame's image; without those that cannot be read."""
+    images = {}
+    for frame in manifest.frames:
+        with suppress(OSError, ValueError):
             content = read_bytes(folder / image_name(frame), _LARGEST)
-        except (OSError, ValueError):
-            absent.append(frame)
-            continue
-        if hashlib.sha256(content).hexdigest() != written:
-            repaired.append(frame)
-    return repaired, absent
+            images[frame] = hashlib.sha256(content).hexdigest()
+    return images
 
 
 def frame_spans(frames: Iterable[int], most: int = 8) -> str:

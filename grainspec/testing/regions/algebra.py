@@ -31,7 +31,7 @@ def algebra(binding: Binding) -> None:
     named: list[Expression] = [Reference(name=region.name) for region in binding.spec.regions]
     operands = (*named[:1], *named[-1:], *_LOOSE)[:3] if len(named) > 1 else (*named, *_LOOSE)
     frames = binding.frames if binding.needs_all_frames else binding.frames[:2]
-    laws = [*_laws(*operands[:3]), *_in_time(operands[0], frames), *_of_rest(binding)]
+    laws = [*_laws(*operands[:3]), *_in_time(operands[0], operands[1], frames), *_of_rest(binding)]
     masks = binding.evaluated([side for _, *pair in laws for side in pair], frames)
     for law, left, right in laws:
         if left not in masks or right not in masks:
@@ -71,7 +71,10 @@ def _laws(a: Expression, b: Expression, c: Expression) -> Iterator[Law]:
     yield "grow goes further", a.grow("1px") - a.grow("3px"), nothing
 
 
-def _in_time(a: Expression, frames: Sequence[int]) -> Iterator[Law]:
+def _in_time(a: Expression, b: Expression, frames: Sequence[int]) -> Iterator[Law]:
+    yield "smooth over one frame", a.smooth(1), a
+    yield "smooth of the complement", (~a).smooth(3), ~a.smooth(3)
+    yield "smooth is monotone", (a & b).smooth(3) - a.smooth(3), ALL - ALL
     middle = frames[len(frames) // 2]
     late = a.during(middle, frames[-1])
     yield "during the whole clip", a.during(0, frames[-1]), a

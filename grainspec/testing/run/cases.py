@@ -10,7 +10,7 @@ from grainspec.checks.meaning import check_meaning
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
-from grainspec.regions.bind import carve
+from grainspec.regions.carving import carve
 from grainspec.regions.layout import Layout
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, Compiler, compile_with, compiled

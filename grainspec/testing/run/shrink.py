@@ -12,7 +12,17 @@ from typing import Any
 
 from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import ClipFacts
-from grainspec.model.expressions import ALL, Expression, MaskFiles, Rest, box, references, walk
+from grainspec.model.expressions import (
+    ALL,
+    Expression,
+    Find,
+    MaskFiles,
+    Rest,
+    Track,
+    box,
+    references,
+    walk,
+)
 from grainspec.model.expressions import children as children_of
 from grainspec.model.settings import given
 from grainspec.model.spec import Edit, EditSpec
@@ -217,7 +227,8 @@ _BOXES = [
 def _size(expression: Expression) -> int:
     """How complex an expression is; `rest`, which depends on others, counts more than a box."""
     return sum(
-        {MaskFiles: 5, Rest: 3}.get(type(part), 1) + len(getattr(part, "keyframes", ()))
+        {MaskFiles: 5, Track: 5, Find: 5, Rest: 3}.get(type(part), 1)
+        + len(getattr(part, "keyframes", ()))
         for part in walk(expression)
     )
 

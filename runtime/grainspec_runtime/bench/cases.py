@@ -9,72 +9,32 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from grainspec import Builder, masks
 from grainspec.model.algebra import Expression
+from grainspec_runtime.bench.case import (
+    FRAMES,
+    GRAINS,
+    Case,
+    Grain,
+    Split,
+    edit_place,
+    elsewhere,
+    looks_of,
+    other_looks,
+    start,
+    words_of,
+)
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.world import Figure, Scene
 
-Grain = Literal["class", "instance", "part", "place", "several"]
-Split = Literal["tuning", "held-out"]
+__all__ = ["GRAINS", "Case", "Grain", "Split", "make_case", "make_cases"]
 
-GRAINS: tuple[Grain, ...] = ("instance", "class", "part", "instance", "place", "several")
-"""The edit granularities of consecutive cases, repeated, so that the first six contain all."""
-FRAMES = 8
-SIZE = 96
 GROWN = "6%"
 """How far regions of whole figures are grown, because figures of another kind may be wider."""
 
 _SEEDS: dict[Split, int] = {"tuning": 1_000_000, "held-out": 2_000_000}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One benchmark case.
-
-    source, target: the scenes of the first frame; :func:`grainspec_runtime.demo.world.advance`
-    gives those of later frames. edited: the indices of the figures that an edit names. spec: the
-    edit without settings; its clip is in ``clip`` and its masks are in ``masks/NAME``. masks: maps
-    each mask's name to what it shows, such as a figure, the box of a part, or the ground.
-    """
-
-    name: str
-    grain: Grain
-    kind: str
-    source: Scene
-    target: Scene
-    edited: tuple[int, ...]
-    spec: Builder
-    masks: dict[str, str]
-
-    @property
-    def swapped(self) -> Scene | None:
-        """The target with the looks of its two figures exchanged, which is complete leakage.
-
-        None if there is nothing to exchange.
-        """
-        figures = list(self.target.figures)
-        if len(figures) != 2 or not self.edited or self.grain == "class":
-            return None
-        first, second = figures
-        exchanged = (_looks_of(first, second), _looks_of(second, first))
-        return None if exchanged == tuple(figures) else replace(self.target, figures=exchanged)
-
-    def scenes(self, scene: Scene) -> list[Scene]:
-        """The scene in every frame of the clip."""
-        return [world.advance(scene, frame) for frame in range(FRAMES)]
-
-
-def _looks_of(figure: Figure, looks: Figure) -> Figure:
-    return replace(
-        figure,
-        kind=looks.kind,
-        colour=looks.colour,
-        hat=looks.hat,
-        sunglasses=looks.sunglasses,
-    )
 
 
 def make_cases(count: int, split: Split) -> list[Case]:
@@ -117,29 +77,11 @@ def _clip(rng: random.Random, *, count: int = 2, alike: bool = True) -> Scene:
     )
 
 
-def _other_looks(figure: Figure, rng: random.Random, taken: set[str]) -> Figure:
-    """Change a figure's kind and colour to ones that are not ``taken``."""
-    kind = rng.choice([k for k in world.KINDS if k != figure.kind and k not in taken])
-    colour = rng.choice([c for c in world.COLOURS if c != figure.colour and c not in taken])
-    taken.update((kind, colour))
-    return replace(figure, kind=kind, colour=colour)
-
-
-def _words(figure: Figure) -> str:
-    return f"{figure.colour} {figure.kind}"
-
-
 def _start(
     source: Scene, target: Scene, rng: random.Random, *, group: bool = False
 ) -> tuple[Builder, dict[str, str]]:
-    """Build the clip and the prompts, which name figures in random order, and a mask per figure."""
-    numbers = range(len(source.figures))
-    builder = (
-        Builder("clip", frames=(0, FRAMES - 1))
-        .source(world.caption(source, rng.sample(numbers, len(numbers))))
-        .target(world.caption(target, rng.sample(numbers, len(numbers)), group=group))
-    )
-    return builder, {f"figure{i}": f"figure{i}" for i in numbers}
+    """Build the clip and the prompts, and a mask per figure."""
+    return start(Builder("clip", frames=(0, FRAMES - 1)), source, target, rng, group=group)
 
 
 def _with_figures(builder: Builder, numbers: tuple[int, ...]) -> Builder:
@@ -155,14 +97,14 @@ def _instance(name: str, rng: random.Random) -> Case:
     edited = rng.choice(((0, 1), (0, 1), (0, 1), (0,), (1,)))
     taken = {f.colour for i, f in enumerate(source.figures) if i not in edited}
     figures = tuple(
-        _other_looks(figure, rng, taken) if number in edited else figure
+        other_looks(figure, rng, taken) if number in edited else figure
         for number, figure in enumerate(source.figures)
     )
     target = replace(source, figures=figures)
     builder, case_masks = _start(source, target, rng)
     builder = _with_figures(builder, edited)
     for number in edited:
-        builder = builder.instance(f"figure{number}", _words(figures[number]))
+        builder = builder.instance(f"figure{number}", words_of(figures[number]))
     kind = "both" if len(edited) == 2 else "one"
     return Case(name, "instance", kind, source, target, edited, builder, case_masks)
 
@@ -171,8 +113,8 @@ def _class(name: str, rng: random.Random) -> Case:
     """Change all figures of one kind to another kind, in one colour."""
     count = rng.choice((2, 3))
     source = _clip(rng, count=count)
-    looks = _other_looks(source.figures[0], rng, {f.colour for f in source.figures})
-    target = replace(source, figures=tuple(_looks_of(f, looks) for f in source.figures))
+    looks = other_looks(source.figures[0], rng, {f.colour for f in source.figures})
+    target = replace(source, figures=tuple(looks_of(f, looks) for f in source.figures))
     builder, case_masks = _start(source, target, rng, group=True)
     edited = tuple(range(count))
     everyone: Expression = masks("masks/figure0").grow(GROWN)
@@ -200,7 +142,7 @@ def _part(name: str, rng: random.Random) -> Case:
     target = replace(source, figures=figures)
     builder, case_masks = _start(source, target, rng)
     if change == "colour":
-        phrase = _words(changed)
+        phrase = words_of(changed)
         builder = builder.region(owner, masks(f"masks/{owner}")).instance(owner, phrase)
     else:
         phrase, place = change, "hat" if change == "hat" else "eyes"
@@ -217,7 +159,7 @@ def _place(name: str, rng: random.Random) -> Case:
     """Change the background, the ground, or both."""
     source = _clip(rng, alike=False)
     kind = rng.choice(("background", "ground", "both"))
-    target = _elsewhere(source, rng, kind)
+    target = elsewhere(source, rng, kind)
     builder, case_masks = _start(source, target, rng)
     builder = _with_place(builder, target, case_masks, kind)
     return Case(name, "place", kind, source, target, (), builder, case_masks)
@@ -228,25 +170,14 @@ def _several(name: str, rng: random.Random) -> Case:
     source = _clip(rng)
     kind = rng.choice(("background", "ground", "both"))
     taken: set[str] = set()
-    figures = tuple(_other_looks(figure, rng, taken) for figure in source.figures)
-    target = replace(_elsewhere(source, rng, kind), figures=figures)
+    figures = tuple(other_looks(figure, rng, taken) for figure in source.figures)
+    target = replace(elsewhere(source, rng, kind), figures=figures)
     builder, case_masks = _start(source, target, rng)
     builder = _with_figures(builder, (0, 1))
     builder = _with_place(builder, target, case_masks, kind, figures=("figure0", "figure1"))
     for number, figure in enumerate(figures):
-        builder = builder.instance(f"figure{number}", _words(figure))
+        builder = builder.instance(f"figure{number}", words_of(figure))
     return Case(name, "several", f"{kind} too", source, target, (0, 1), builder, case_masks)
-
-
-def _elsewhere(scene: Scene, rng: random.Random, kind: str) -> Scene:
-    if kind != "ground":
-        others = [name for name in world.BACKGROUNDS if name != scene.background]
-        scene = replace(scene, background=rng.choice(others))
-    if kind != "background":
-        scene = replace(
-            scene, ground=rng.choice([name for name in world.GROUNDS if name != scene.ground])
-        )
-    return scene
 
 
 def _with_place(
@@ -256,16 +187,9 @@ def _with_place(
     kind: str,
     figures: tuple[str, ...] = (),
 ) -> Builder:
-    """Add regions and edits for the parts of the place that change, minus the figures' regions."""
-    for region, phrase in (("background", target.background), ("ground", target.ground)):
-        case_masks[region] = region
-        if kind in (region, "both"):
-            area: Expression = masks(f"masks/{region}")
-            for name in figures:
-                area = area - masks(f"masks/{name}").grow(GROWN)
-            phrase = phrase.removeprefix("a ")
-            builder = builder.region(region, area).edit(region, phrase)
-    return builder
+    """Add the edits of the place, outside the regions of the figures that are edited."""
+    grown: list[Expression] = [masks(f"masks/{name}").grow(GROWN) for name in figures]
+    return edit_place(builder, target, kind, case_masks, grown)
 
 
 _MAKE: dict[Grain, Callable[[str, random.Random], Case]] = {

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from grainspec_runtime.bench.cases import SIZE, Case
+from grainspec_runtime.bench.case import SIZE, Case
 from grainspec_runtime.demo import world
+from grainspec_runtime.demo.clip_data import visible_share
+from grainspec_runtime.demo.dataset import mask_box
 from grainspec_runtime.demo.figures import part_box
 from grainspec_runtime.demo.motion import exact_flow
 from grainspec_runtime.demo.render import render
@@ -19,6 +21,14 @@ from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.media.decode import Frames
 
 Mask = npt.NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in fractions of the frame."""
+
+LOOSE = 0.05
+"""How far a loose box reaches beyond its figure on every side, as a fraction of the frame."""
+LEAST_VISIBLE = 0.75
+"""A figure is judged in the frames that show at least this share of it: there the judge is right
+about 99 % or more of rendered figures, also blurred ones; of those seen less, about 80 %."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,28 @@ class RenderedCase:
         return _rendered(self.case.scenes(self.case.target))
 
     @cached_property
+    def exchanged(self) -> list[tuple[Frames, dict[str, Mask]]]:
+        """The target with the figures' looks exchanged in every way, each with its masks."""
+        return [_rendered(self.case.scenes(scene)) for scene in self.case.exchanged]
+
+    @property
     def swapped(self) -> tuple[Frames, dict[str, Mask]] | None:
-        """The target with the figures' looks exchanged, and its masks; None if that is the same."""
-        scene = self.case.swapped
-        return None if scene is None else _rendered(self.case.scenes(scene))
+        """The first of :attr:`exchanged`; None if there is none."""
+        return self.exchanged[0] if self.exchanged else None
+
+    @cached_property
+    def visible(self) -> Mask:
+        """Where enough of a figure of the target is seen to judge it, bool ``[figures, F]``."""
+        masks = self.target[1]
+        return np.array(
+            [
+                [
+                    visible_share(masks[f"figure{number}"][frame], figure) >= LEAST_VISIBLE
+                    for number, figure in enumerate(scene.figures)
+                ]
+                for frame, scene in enumerate(self.case.scenes(self.case.target))
+            ]
+        ).T
 
     @cached_property
     def empty_target(self) -> Frames:
@@ -67,16 +95,34 @@ class RenderedCase:
         if "." not in subject:
             return rendered_masks[subject]
         figure, part = subject.split(".")
+        if part == "box":
+            return np.stack([_loose_box(mask) for mask in rendered_masks[figure]])
         number = int(figure.removeprefix("figure"))
         return np.stack(
             [
-                _box_mask(part_box(scene.figures[number], part))
+                _box_mask(_part_box(scene.figures[number], part))
                 for scene in self.case.scenes(self.case.source)
             ]
         )
 
 
-def _box_mask(box: tuple[float, float, float, float]) -> Mask:
+def _part_box(figure: world.Figure, part: str) -> Box:
+    """The box of ``eyes`` or ``hat``, or of the whole ``head`` with room for both."""
+    if part != "head":
+        return part_box(figure, part)
+    eyes, hat = part_box(figure, "eyes"), part_box(figure, "hat")
+    return min(eyes[0], hat[0]), hat[1], max(eyes[2], hat[2]), eyes[3]
+
+
+def _loose_box(mask: Mask) -> Mask:
+    """The bounding box of a mask, widened by :data:`LOOSE`; empty if the mask is."""
+    if not mask.any():
+        return mask
+    x0, y0, x1, y1 = mask_box(mask)
+    return _box_mask((x0 - LOOSE, y0 - LOOSE, x1 + LOOSE, y1 + LOOSE))
+
+
+def _box_mask(box: Box) -> Mask:
     """The pixels whose centres lie inside a box, which is in fractions of the frame."""
     x0, y0, x1, y1 = box
     centres = (np.arange(SIZE) + 0.5) / SIZE

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from grainspec.model.spec import DEMO
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.measure import Edited, Score, score
-from grainspec_runtime.bench.methods import OURS, Method
+from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.reweighted import Reweighting
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.editing.edit import edit
@@ -20,12 +21,17 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.prepare import prepare
 
+_COUNTED = ("sample", "edit", "decode")
+"""The stages of an edit that its time counts: sampling, or FlowEdit, and decoding."""
+_PLAIN = Method("plain", "the case's regions, whatever the model", control=None)
+
 
 @dataclass
 class Bench:
-    """The demo model and its judge, loaded once for many cases."""
+    """A model of the demo world and its judge, loaded once for many cases."""
 
     device: str | None = None
+    model: str = DEMO
     _judge: Judge | None = field(default=None, repr=False)
 
     def edits(
@@ -42,10 +48,12 @@ class Bench:
             rendered.write(base)
             source, target = rendered.source[0], rendered.target[0]
             trips = self._round_trip(source, base), self._round_trip(target, base)
-            regions = prepare(OURS.spec(case, steps), base).bound.edits.bits_FHW != 0
+            plain = _PLAIN.spec(case, steps, self.model)
+            regions = prepare(plain, base).bound.edits.bits_FHW != 0
             for chosen in _together(methods):
                 chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
-                prepared = [prepare(method.spec(case, steps), base) for method in chosen]
+                specs = [method.spec(case, steps, self.model) for method in chosen]
+                prepared = [prepare(spec, base) for spec in specs]
                 with self._editor.session(prepared) as session:
                     for method, one in zip(chosen, prepared, strict=True):
                         rule = Reweighting if method.reweighted else None
@@ -56,13 +64,13 @@ class Bench:
                             source_round_trip=trips[0],
                             target_round_trip=trips[1],
                             regions=regions,
-                            seconds=result.seconds["sample"] + result.seconds["decode"],
+                            seconds=sum(result.seconds.get(stage, 0.0) for stage in _COUNTED),
                         )
                         yield method, score(rendered, edited, judge), result.edited
 
     @cached_property
     def _editor(self) -> Editor:
-        return Editor(device=self.device, use_cache=False)
+        return Editor(self.model, device=self.device, use_cache=False)
 
     def _round_trip(self, frames: Frames, base: Path) -> Frames:
         """Encode and decode frames with the VAE."""

@@ -35,7 +35,8 @@ class Score:
     """The scores of one edit.
 
     right: the share of frames in which everything is as the case asks. figures: the share of edited
-    figures, over all frames, that are right individually; None if no figure is edited. leaked: see
+    figures, over all frames, that are right individually; None if no figure is edited. Both leave
+    out figures of which a frame does not show enough. leaked: see
     :func:`leakage`. pose: the IoU of the edited figures' silhouettes and the exact target's; None
     if the place is edited too, because its new details differ from the target's. pose_source: the
     IoU for the unedited source, which an edit that keeps every outline would have. kept_psnr: PSNR
@@ -60,9 +61,13 @@ class Score:
     def as_json(self) -> dict[str, float | None]:
         """The scores by name; an infinite PSNR becomes 99."""
         return {
-            name: None if value is None else round(min(float(value), 99.0), 4)
+            name: None if value is None else round(_finite(name, float(value)), 4)
             for name, value in asdict(self).items()
         }
+
+
+def _finite(name: str, value: float) -> float:
+    return min(value, 99.0) if name.startswith("kept_psnr") else value
 
 
 @dataclass(frozen=True)
@@ -85,13 +90,14 @@ def score(rendered: RenderedCase, edited: Edited, judge: Judge) -> Score:
     """Compute the scores of one edit."""
     case = rendered.case
     figures_right, place_right = _verdicts(rendered, edited.frames, judge)
-    edited_right = figures_right[list(case.edited)]
-    everything = place_right & figures_right.all(0)
+    visible, named = rendered.visible, list(case.edited)
+    seen = figures_right[named][visible[named]]
+    everything = place_right & (figures_right | ~visible).all(0)
     source, kept = rendered.source[0], ~_widened(edited.regions, BESIDE)
     posed = case.grain in ("instance", "class", "part")
     return Score(
         right=float(everything.mean()),
-        figures=float(edited_right.mean()) if len(edited_right) else None,
+        figures=float(seen.mean()) if len(seen) else None,
         leaked=leakage(rendered, edited.frames),
         pose=pose(rendered, edited.frames) if posed else None,
         pose_source=pose(rendered, source) if posed else None,
@@ -109,61 +115,66 @@ def _verdicts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which figures ``[figures, F]`` and places ``[F]`` match the exact target, by the judge.
 
-    The judge looks at each figure where the target has it. Figures that no edit names must match
-    too: they have to stay unchanged.
+    The judge looks at each figure where the target has it, in the frames that show enough of it.
+    Figures that no edit names must match too: they have to stay unchanged.
     """
     case, tensor = rendered.case, to_tensor(frames)
-    masks = rendered.target[1]
-    rows = []
+    masks, visible = rendered.target[1], rendered.visible
+    right = np.zeros(visible.shape, bool)
     for number, figure in enumerate(case.target.figures):
-        boxes = np.array([mask_box(mask) for mask in masks[f"figure{number}"]], np.float32)
-        seen = judge.figures(tensor, torch.from_numpy(boxes))
+        where = np.flatnonzero(visible[number])
+        if not len(where):
+            continue
+        boxes = np.array([mask_box(masks[f"figure{number}"][i]) for i in where], np.float32)
+        seen = judge.figures(tensor[torch.from_numpy(where)], torch.from_numpy(boxes))
         wanted = (figure.kind, figure.colour, figure.hat, figure.sunglasses)
-        rows.append([(v.kind, v.colour, v.hat, v.sunglasses) == wanted for v in seen])
+        right[number, where] = [(v.kind, v.colour, v.hat, v.sunglasses) == wanted for v in seen]
     places = judge.places(tensor)
     wanted_place = (case.target.ground, case.target.background)
-    return np.array(rows), np.array([(p.ground, p.background) == wanted_place for p in places])
+    return right, np.array([(p.ground, p.background) == wanted_place for p in places])
 
 
 def leakage(rendered: RenderedCase, frames: Frames) -> float | None:
-    """The share of an instance's pixels that show the other instance's target.
+    """The share of an instance's pixels that show another instance's target.
 
-    The target is rendered again with the looks of its two figures exchanged. Pixels count if they
-    belong to figures in both renders and differ visibly between them. A pixel has leaked if it is
-    nearer to the exchanged render and looks like it, within :data:`_ALIKE` per colour channel. None
-    if no pixel counts.
+    The target is rendered again with the looks of its figures exchanged (``Case.exchanged``).
+    Pixels count if they belong to figures in both renders and differ visibly between them. A pixel
+    has leaked if it is nearer to an exchanged render and looks like it, within :data:`_ALIKE` per
+    colour channel. None if no pixel counts.
 
     >>> from grainspec_runtime.bench.cases import make_cases
     >>> case = RenderedCase(make_cases(1, "held-out")[0])
     >>> leakage(case, case.target[0]), leakage(case, case.swapped[0])
     (0.0, 1.0)
     """
-    if rendered.swapped is None:
-        return None
-    target, swapped = rendered.target[0], rendered.swapped[0]
-    both = np.any(_figures(rendered.target[1]), axis=0)
-    both &= np.any(_figures(rendered.swapped[1]), axis=0)
-    counted = both & (_gap(target, swapped).max(-1) > _VISIBLE)
-    if not counted.any():
-        return None
-    to_swapped = _gap(frames, swapped)
-    nearer = np.square(to_swapped).sum(-1) < np.square(_gap(frames, target)).sum(-1)
-    return float((nearer & (to_swapped.max(-1) < _ALIKE))[counted].mean())
+    target, in_target = rendered.target[0], np.any(_figures(rendered.target[1]), axis=0)
+    counted, leaked = np.zeros_like(in_target), np.zeros_like(in_target)
+    for exchanged, masks in rendered.exchanged:
+        comparable = in_target & np.any(_figures(masks), axis=0)
+        comparable &= _gap(target, exchanged).max(-1) > _VISIBLE
+        to_exchanged = _gap(frames, exchanged)
+        nearer = np.square(to_exchanged).sum(-1) < np.square(_gap(frames, target)).sum(-1)
+        counted |= comparable
+        leaked |= comparable & nearer & (to_exchanged.max(-1) < _ALIKE)
+    return float(leaked[counted].mean()) if counted.any() else None
 
 
 def pose(rendered: RenderedCase, frames: Frames) -> float | None:
     """The IoU of the edited figures' silhouettes and those of the exact target.
 
     A silhouette is the area around an edited figure where a frame differs visibly from the target's
-    place without figures.
+    place without figures, in the frames that show enough of the figure.
     """
     empty, target_masks = rendered.empty_target, rendered.target[1]
     here, there = (_gap(clip, empty).max(-1) > _VISIBLE for clip in (frames, rendered.target[0]))
     overlaps = []
     for number in rendered.case.edited:
-        near = _around(target_masks[f"figure{number}"], rendered.source[1][f"figure{number}"])
+        name = f"figure{number}"
+        near = _around(target_masks[name], rendered.source[1][name])
+        near &= rendered.visible[number][:, None, None]
         joined = ((here | there) & near).sum()
-        overlaps.append(((here & there) & near).sum() / joined if joined else 0.0)
+        if joined:
+            overlaps.append((here & there & near).sum() / joined)
     return float(np.mean(overlaps)) if overlaps else None
 
 
@@ -177,6 +188,8 @@ def _around(a: Mask, b: Mask, margin: int = 4) -> Mask:
     """The bounding box of two masks in each frame, widened by ``margin`` pixels."""
     near = np.zeros_like(a)
     for frame, joined in enumerate(a | b):
+        if not joined.any():
+            continue
         rows, columns = np.flatnonzero(joined.any(1)), np.flatnonzero(joined.any(0))
         top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
         near[frame, top : rows[-1] + margin + 1, left : columns[-1] + margin + 1] = True

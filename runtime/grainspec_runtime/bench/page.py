@@ -8,13 +8,21 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from grainspec.model.spec import DEMO
 from grainspec_runtime.bench.measure import is_right
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.run import file_name
 from grainspec_runtime.bench.summary import MEASURES, Result, shown, summarize
 
 
-def gallery(results: Sequence[Result], methods: Sequence[Method], *, split: str, steps: int) -> str:
+def gallery(
+    results: Sequence[Result],
+    methods: Sequence[Method],
+    *,
+    split: str,
+    steps: int,
+    model: str = DEMO,
+) -> str:
     """Render the gallery page, which loads only the clips in the folder ``clips/`` beside it."""
     summary = summarize(results, [method.name for method in methods])
     grains = list(summary[methods[0].name])
@@ -32,6 +40,7 @@ def gallery(results: Sequence[Result], methods: Sequence[Method], *, split: str,
         headings=[(heading, meaning) for _, heading, meaning in MEASURES],
         split=split,
         steps=steps,
+        model=model,
     )
 
 

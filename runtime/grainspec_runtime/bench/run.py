@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,9 +15,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from grainspec.model.spec import DEMO
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
-from grainspec_runtime.bench.cases import Case, Split, make_case, make_cases
+from grainspec_runtime.backbones.registry import find_model
+from grainspec_runtime.bench.case import Case, CaseSet, Split
+from grainspec_runtime.bench.cases import make_case
+from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.methods import Method
@@ -24,7 +29,7 @@ from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.fingerprint import content_digest
-from grainspec_runtime.models.locate import DEMO_FOLDER
+from grainspec_runtime.prepare import prepare
 
 VERSION = 2
 """Increase when cases, scores or methods change, so that old and new results do not mix."""
@@ -41,13 +46,20 @@ class Job:
     devices: tuple[str, ...]
     """Cases are distributed over the devices."""
     threads: int
+    model: str = DEMO
+    """A model of the demo world: its name, or an absolute path."""
+    cases: CaseSet = "frames"
+
+    def case(self, index: int) -> Case:
+        """Generate a case of the set and the split."""
+        return _MAKE[self.cases](index, self.split)
 
     def key(self, case: Case, method: Method) -> str:
         """Hash everything that a score depends on."""
-        spec = method.spec(case, self.steps)
+        spec = method.spec(case, self.steps, self.model)
         facts = {
             "version": VERSION,
-            "model": _model_digest(),
+            "model": _model_digest(self.model),
             "spec": spec.model_dump(mode="json", by_alias=True),
             "modulation": spec.modulation.model_dump(mode="json"),  # the spec may name a profile
             "reweighted": method.reweighted,
@@ -84,7 +96,7 @@ def run_bench(
     Every result is written to ``job.folder`` as soon as it exists, so that an interrupted benchmark
     resumes with the missing ones. ``progress`` receives the number of finished cases and the total.
     """
-    cases = make_cases(count, job.split)
+    cases = [job.case(index) for index in range(count)]
     results = {case.name: job.saved(case) for case in cases}
     missing = [
         index
@@ -115,17 +127,17 @@ def _run_cases(indices: Sequence[int], job: Job, workers: int) -> Iterator[Resul
 
 
 @functools.cache
-def _bench(device: str) -> Bench:
+def _bench(device: str, model: str) -> Bench:
     """This process's model on a device, loaded once."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    return Bench(device)
+    return Bench(device, model)
 
 
 def _run_case(index: int, job: Job) -> Result:
     torch.set_num_threads(job.threads)
-    case = make_case(index, job.split)
+    case = job.case(index)
     result = job.saved(case)
     missing = [method for method in job.methods if method.name not in result["scores"]]
     rendered = RenderedCase(case)
@@ -133,7 +145,7 @@ def _run_case(index: int, job: Job) -> Result:
     clips.mkdir(parents=True, exist_ok=True)
     save_clip(rendered.source[0], clips / "source.webp")
     save_clip(rendered.target[0], clips / "target.webp")
-    bench = _bench(job.devices[index % len(job.devices)])
+    bench = _bench(job.devices[index % len(job.devices)], job.model)
     for method, score, frames in bench.edits(rendered, missing, job.steps):
         save_clip(frames, clips / f"{file_name(method.name)}.webp")
         result["scores"][method.name] = {"key": job.key(case, method), **score.as_json()}
@@ -177,5 +189,22 @@ def _facts(case: Case) -> Result:
 
 
 @functools.cache
-def _model_digest() -> str:
-    return content_digest(DEMO_FOLDER)
+def _model_digest(model: str) -> str:
+    located, _ = find_model(model, Path())
+    folders = [located.folder, *([located.motion.folder] if located.motion else [])]
+    return "-".join(content_digest(folder) for folder in folders)
+
+
+def check_first(job: Job) -> None:
+    """Prepare the first case with every method, to find what the model cannot run.
+
+    Raises GrainError, before a model is loaded.
+    """
+    case = job.case(0)
+    with tempfile.TemporaryDirectory(prefix="grain-bench-") as place:
+        RenderedCase(case).write(Path(place))
+        for method in job.methods:
+            prepare(method.spec(case, job.steps, job.model), Path(place))
+
+
+_MAKE: dict[CaseSet, Callable[[int, Split], Case]] = {"frames": make_case, "clips": make_clip_case}

@@ -16,7 +16,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("cases_right", "cases right", "everything is right in at least 3/4 of the frames"),
     ("right", "frames right", "frames in which everything is right"),
     ("figures", "figures right", "edited figures that are right, over all frames"),
-    ("leaked", "leaked", "pixels of a figure that show the other figure's target"),
+    ("leaked", "leaked", "pixels of a figure that show another figure's target"),
     ("pose", "pose IoU", "IoU of the edited figures' silhouettes and the exact target's"),
     ("pose_source", "source's pose", "the same IoU for the unedited source"),
     ("kept_psnr", "kept dB", "PSNR to the source, at least 8 pixels outside the edited regions"),
@@ -24,7 +24,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("kept_psnr_pixels", "pasted dB", "the same PSNR after blending in pixel space"),
     ("warp", "warp", "mean squared error along the exact motion × 10³"),
     ("warp_target", "target's warp", "the same error for the VAE's round trip of the exact target"),
-    ("seconds", "s", "seconds for sampling and decoding 8 frames"),
+    ("seconds", "s", "seconds for sampling and decoding"),
 )
 """The key, heading and meaning of every score."""
 

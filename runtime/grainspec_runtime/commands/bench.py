@@ -11,21 +11,43 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
+from grainspec.model.demo_models import DEMO, demo_model
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.device import known_device
 from grainspec_runtime.runs.write import check_writable, claimed_runs
 
-CASES, QUICK_CASES = 120, 24
+COUNT, QUICK_COUNT = 120, 24
 STEPS, QUICK_STEPS = 20, 15
 QUICK_METHODS = ("ours", "no modulation", "prompt only")
 _WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
+class _Cases(click.Choice[str]):
+    """The set of cases; ``--cases 30`` is what ``--count 30`` was called."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, str) and value.isdecimal():
+            self.fail(f"{value} is a number of edits: write `--count {value}`", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command
 @click.option("--quick", is_flag=True, help="Run 24 cases with 15 steps and three methods.")
-@click.option("--cases", type=click.IntRange(1, 10_000), help="Number of edits (default: 120).")
+@click.option(
+    "--model",
+    default=DEMO,
+    show_default=True,
+    help="demo-image, demo-motion or demo-video, or the path of another model of the demo world.",
+)
+@click.option(
+    "--cases",
+    type=_Cases(("frames", "clips")),
+    help="frames: eight frames of figures that jog on the spot. clips: 17 frames in which figures "
+    "walk, cross and hide each other (default: frames for demo-image, clips for others).",
+)
+@click.option("--count", type=click.IntRange(1, 10_000), help="Number of edits (default: 120).")
 @click.option(
     "--split",
     type=click.Choice(("held-out", "tuning")),
@@ -67,7 +89,9 @@ _WRITTEN = ("cases", "clips", "results.json", "index.html")
 @format_option
 def bench(
     quick: bool,
-    cases: int | None,
+    model: str,
+    cases: Any,
+    count: int | None,
     split: Any,
     names: tuple[str, ...],
     steps: int | None,
@@ -79,10 +103,10 @@ def bench(
     """Run the edit benchmark: edits of generated clips, compared with their exact targets.
 
     The clips of the demo world are rendered, so the exact result of every edit is known. There are
-    class edits (all figures of a kind), instance edits (one or both of two figures), part edits (a
-    hat, sunglasses or a colour for one of two figures), place edits (background and ground), and
+    class edits (all figures of a kind), instance edits (single figures of two or three), part edits
+    (a hat, sunglasses or a colour for one of two figures), place edits (background and ground), and
     several at once. Each edit also runs with ablations (without modulation, with only cross- or
-    self-attention modulated, …) and with baseline methods.
+    self-attention modulated, …) and with baseline methods, as far as the model can run them.
 
     Writes results.json, index.html with every clip, and one file per case. The same command resumes
     an interrupted benchmark.
@@ -90,17 +114,22 @@ def bench(
     \b
     Examples:
       grain bench --quick
-      grain bench --method ours --method "no modulation" --cases 30
+      grain bench --method ours --method "no modulation" --count 30
+      grain bench --model demo-video --quick
+      grain bench --cases clips --split tuning --count 12
       grain bench --device cuda:0 --workers 16 --output runs/bench
       grain bench --quick --format json
     """
-    from grainspec_runtime.bench.methods import METHODS
+    from grainspec_runtime.bench.clip_methods import methods_for
     from grainspec_runtime.bench.page import gallery
-    from grainspec_runtime.bench.run import Job, run_bench
+    from grainspec_runtime.bench.run import Job, check_first, run_bench
     from grainspec_runtime.bench.summary import MEASURES, summarize
     from grainspec_runtime.device import best_device
 
-    known = {method.name: method for method in METHODS}
+    if Path(model).exists():
+        model = str(Path(model).resolve())
+    cases = cases or ("frames" if demo_model(model) == "demo-image" else "clips")
+    known = {method.name: method for method in methods_for(model, cases)}
     chosen = names or (QUICK_METHODS if quick else tuple(known))
     for name in chosen:
         if name not in known:
@@ -109,20 +138,24 @@ def bench(
     devices = tuple(filter(None, (device or str(best_device())).split(",")))
     for device_name in devices:
         known_device(device_name)
-    count = cases or (QUICK_CASES if quick else CASES)
+    count = count or (QUICK_COUNT if quick else COUNT)
     cores = os.cpu_count() or 1
     workers = min(workers or cores, count)
     steps = steps or (QUICK_STEPS if quick else STEPS)
     check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
-    job = Job(split, methods, steps, out, devices, threads=max(1, cores // workers))
+    threads = max(1, cores // workers)
+    job = Job(split, methods, steps, out, devices, threads, model, cases)
+    check_first(job)
     with claimed_runs([out]), progress_bars(format_) as progress:
         results = run_bench(
             count, job, workers=workers, progress=lambda done, total: progress("cases", done, total)
         )
     summary = summarize(results, chosen)
     about = {
+        "model": model,
         "split": split,
+        "set": cases,
         "steps": steps,
         "cases": count,
         "device": ", ".join(devices),
@@ -134,7 +167,8 @@ def bench(
     with whole_file(out / "results.json") as partial:
         partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     with whole_file(out / "index.html") as partial:
-        partial.write_text(gallery(results, methods, split=split, steps=steps), encoding="utf-8")
+        page = gallery(results, methods, split=split, steps=steps, model=model)
+        partial.write_text(page, encoding="utf-8")
     if format_ == "json":
         print_json(about)
         return

@@ -74,7 +74,7 @@ def _packages() -> list[Check]:
     for name, use in (
         ("decord", "optional; decodes faster than PyAV"),
         ("opencv-python-headless", "required for optical flow"),
-        ("torchvision", "required only for optical flow with RAFT"),
+        ("torchvision", "required only for flow with RAFT, `finder sam3` and `tracker edgetam`"),
         ("peft", "required for LoRAs"),
         ("ftfy", "optional; repairs the encoding of Wan's prompts"),
         ("xformers", "optional"),

@@ -10,6 +10,9 @@ from typing import Any
 from grainspec.diagnostics.span import Span
 from grainspec_runtime.models.weights import WeightsHeader
 
+_ALIKE = {"AnimateDiffVideoToVideoPipeline": "AnimateDiffPipeline"}
+"""Pipelines that are called in another way than one with the same components."""
+
 
 @dataclass(frozen=True)
 class AddedMotion:
@@ -55,7 +58,8 @@ class ModelFolder:
     @property
     def pipeline(self) -> str:
         """The class name of the diffusers pipeline that runs it: with a motion adapter, another."""
-        return self.motion.pipeline if self.motion else self.saved_pipeline
+        saved = self.saved_pipeline
+        return self.motion.pipeline if self.motion else _ALIKE.get(saved, saved)
 
     def class_of(self, part: str) -> tuple[str | None, str | None]:
         """Return library and class of a component, as the index names them; None for no component.

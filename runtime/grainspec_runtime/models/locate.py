@@ -16,7 +16,11 @@ from grainspec_runtime.models.claims import check_sizes
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import download_cure, is_remote, place_of
-from grainspec_runtime.models.motion_adapter import check_local_motion, find_motion_weights
+from grainspec_runtime.models.motion_adapter import (
+    check_local_motion,
+    find_motion_weights,
+    with_motion_adapter,
+)
 from grainspec_runtime.models.single_file import INDEX, locate_file
 from grainspec_runtime.models.weights import SUFFIX
 
@@ -55,12 +59,14 @@ def locate(model: str, base: Path, *, span: Span | None = None, online: bool = T
     if not (place / INDEX).is_file():
         message = f"{place} is not a model in diffusers' format: it has no {INDEX}"
         raise fail("G502", message, _what_to_name(place), span)
-    return ModelFolder(model, place, read_json(place / INDEX, span), span)
+    found = ModelFolder(model, place, read_json(place / INDEX, span), span)
+    adapter = embedded_adapter(model)
+    return with_motion_adapter(found, adapter, base, span=span) if adapter else found
 
 
-def embedded_adapter(model: str) -> Path | None:
-    """Return the folder of the motion adapter that a model's name implies; None for no adapter."""
-    return _ADDED["demo-motion"][0] if demo_model(model) == "demo-motion" else None
+def embedded_adapter(model: str) -> str:
+    """Return the folder of the motion adapter that a model's name implies; empty for none."""
+    return str(_ADDED["demo-motion"][0]) if demo_model(model) == "demo-motion" else ""
 
 
 def _embedded(demo: DemoModel, span: Span | None) -> Path:
@@ -87,6 +93,8 @@ def _what_to_name(folder: Path) -> str:
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if (folder / "config.json").is_file():
         kind = read_json(folder / "config.json").get("_class_name", "component")
+        if kind == "MotionAdapter":
+            return f'Add it to an image model: `{REAL_MODEL_LINE}  motion_adapter "{folder}"`.'
         return f"It contains one {kind}; name the folder of the checkpoint that it belongs to."
     if files:
         return f'To load a checkpoint in one file, name the file: `model "{files[0].as_posix()}"`.'

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.regions.tracked.masks import masks_hash
+from grainspec.regions.tracked.alpha import has_alpha, tracked_coverage
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.state import TrackedState
 
@@ -18,7 +20,7 @@ from grainspec.regions.tracked.state import TrackedState
 class UsedMasks:
     """The tracked masks of a run, on the source frames that it edits.
 
-    ``sha256`` depends on their pixels, so that a repeated run can tell whether they are the same.
+    ``sha256`` is the hash of their images, by which a repeated run tells whether they are the same.
     """
 
     state: TrackedState
@@ -28,7 +30,10 @@ class UsedMasks:
     @classmethod
     def of(cls, state: TrackedState, frames: Sequence[int]) -> UsedMasks:
         """The masks of a fresh state; raises GrainError (G363) if one cannot be used."""
-        return cls(state, masks_hash(state, frames), qualities(state, frames))
+        whole = state.masks_hash(frames)
+        if state.clip.spec.blend.edges == "soft":
+            whole = _with_coverage(whole, state, frames)
+        return cls(state, whole, qualities(state, frames))
 
     def as_json(self) -> dict[str, Any]:
         """The masks as JSON values."""
@@ -61,3 +66,12 @@ class UsedMasks:
         message = f"the tracked masks in {self.state.folder} are not those of the run"
         cure = "They were tracked again or repaired since. The repeated edit may differ."
         return Diagnostic("G367", message, cure)
+
+
+def _with_coverage(masks: str, state: TrackedState, frames: Sequence[int]) -> str:
+    """The hash of masks and of the soft edges beside them."""
+    whole = hashlib.sha256(masks.encode())
+    for source in filter(partial(has_alpha, state), state.sources):
+        for image in tracked_coverage(state, source, frames):
+            whole.update(image.tobytes())
+    return whole.hexdigest()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from grainspec.regions.tracked.state import TrackedState, tracked_state
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import Finder, Tracker
 from grainspec_runtime.tracking.frames import ClipFrames
-from grainspec_runtime.tracking.partial import PartialFrames
+from grainspec_runtime.tracking.partial import PartialFrames, left_over
 from grainspec_runtime.tracking.request import Request, request_of
 from grainspec_runtime.tracking.write import Kept, Used, is_foreign, write_masks
 from grainspec_runtime.whole_folder import claimed
@@ -77,11 +78,20 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
     """
     state = _state(spec, base)
     if not _wanted(state, options):
+        _tidy(state)
         return Tracked(state)
     with _alone(state):
         state = _state(spec, base)  # another command may have tracked it in the meantime
         wanted = _wanted(state, options)
         return _track(state, wanted, options) if wanted else Tracked(state)
+
+
+def _tidy(state: TrackedState) -> None:
+    """Delete what a killed command left, unless another one is at work."""
+    if left_over(state.folder):
+        with suppress(GrainError), _alone(state):
+            for folder in left_over(state.folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _state(spec: EditSpec, base: Path) -> TrackedState:
@@ -103,10 +113,8 @@ def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
     if options.only:
         lost = {reason.cause for reason in state.reasons} & {"clip", "damaged", "frames", "images"}
         current = not lost and all(source in records for source in chosen)
-    name = options.engines.tracker_of(state.clip.spec)[0]
-    if options.engines.tracker:
-        used = (records[source].tracker.name for source in chosen if source in records)
-        current = current and all(engine == name for engine in used)
+    known = [records[source] for source in chosen if source in records]
+    current = current and all(map(options.engines.made, known))
     return [] if current and not options.force else chosen
 
 
@@ -135,6 +143,8 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     options.engines.require(clip.spec, finder=finds)
     names = tuple(dict.fromkeys(name for source in wanted for name in state.sources[source]))
     frames = ClipFrames(clip)
+    for line in options.engines.downloads(clip.spec, clip.base, finder=finds):
+        options.say(line)
     finder = options.engines.load_finder(clip.spec, clip.base) if finds else None
     request = request_of(clip, wanted, frames, finder)
     used_finder = _record(finder) if finder else None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
+from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
+from grainspec_runtime.models.hub import is_remote
 from grainspec_runtime.tracking.engine import Engine, EngineRow, Finder, Tracker
 from grainspec_runtime.tracking.engines.needs import require
 from grainspec_runtime.tracking.registry import finder_row, tracker_row
@@ -28,6 +30,26 @@ class EngineChoice:
         for row in rows:
             require(row.name, row.why_not())
 
+    def made(self, record: SourceRecord) -> bool:
+        """Whether the engines that are chosen in place of the spec's made these masks."""
+        return _is(self.tracker, record.tracker) and _is(self.finder, record.finder)
+
+    def downloads(self, spec: EditSpec, base: Path, *, finder: bool) -> list[str]:
+        """Say which weights are those of the hub, with their licence if it is known."""
+        chosen: list[tuple[EngineRow[Tracker] | EngineRow[Finder], str | None]] = []
+        name, weights = self.tracker_of(spec)
+        chosen.append((tracker_row(name), weights))
+        if finder:
+            name, weights = self.finder_of(spec)
+            chosen.append((finder_row(name), weights))
+        said = []
+        for row, own in chosen:
+            checkpoint = own or row.checkpoint
+            if checkpoint and is_remote(checkpoint, base):
+                licence = row.licence if checkpoint == row.checkpoint else "see its page"
+                said.append(f"weights of {row.name}: {checkpoint} of the hub; licence: {licence}")
+        return said
+
     def load_tracker(self, spec: EditSpec, base: Path) -> Tracker:
         """Load the tracker; raises GrainError if its weights cannot be loaded."""
         name, weights = self.tracker_of(spec)
@@ -47,6 +69,12 @@ class EngineChoice:
         """The name and the weights of the finder; None: its default weights."""
         said = spec.finder or Finding()
         return _name_and_weights(self.finder, said.engine, said.weights)
+
+
+def _is(given: str, used: EngineRecord | None) -> bool:
+    """Whether an engine is the one that is given as ``NAME`` or ``NAME=WEIGHTS``, if any is."""
+    name, _, weights = given.partition("=")
+    return used is None or not name or (name == used.name and weights in used.weights)
 
 
 def _loaded(row: EngineRow[Engine], weights: str | None, base: Path, device: str | None) -> Engine:

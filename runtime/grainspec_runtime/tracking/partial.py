@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from grainspec.clip.images import open_image, unreadable
 from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.manifest import MANIFEST
 from grainspec.whole_file import whole_file
 from grainspec_runtime.tracking.engine import TrackedFrame
 
@@ -121,6 +122,15 @@ class PartialFrames(Mapping[int, TrackedFrame]):
         except unreadable():
             return None
         return soft_KHW
+
+
+def left_over(final: Path) -> list[Path]:
+    """What a killed command left after it had written the folder ``final``."""
+    try:
+        written = (final / MANIFEST).stat().st_mtime_ns
+        return [folder for folder in _others(final) if folder.stat().st_mtime_ns <= written]
+    except OSError:
+        return []
 
 
 def _others(final: Path) -> list[Path]:

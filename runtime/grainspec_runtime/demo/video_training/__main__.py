@@ -1,6 +1,6 @@
 """Train the demo video model from scratch: VAE, transformer and text encoder, phrases.
 
-    python -m grainspec_runtime.demo.video_training --out demo-video --compile
+    python -m grainspec_runtime.demo.video_training --out video-model --compile
 
 Each stage writes its result and is skipped if the result exists; VAE and transformer also resume
 from their last checkpoint. The result is a stock WanPipeline in diffusers' format, float16
@@ -8,7 +8,7 @@ safetensors, that ``from_pretrained`` loads.
 
 On several GPUs of one machine:
 
-    torchrun --nproc-per-node 4 -m grainspec_runtime.demo.video_training --out demo-video --compile
+    torchrun --nproc-per-node 4 -m grainspec_runtime.demo.video_training --out video-model --compile
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from grainspec_runtime.demo.training.phrases import tune_phrases
 from grainspec_runtime.demo.video_training.flow import train_flow
-from grainspec_runtime.demo.video_training.footage import Library
+from grainspec_runtime.demo.video_training.footage import Footage, Library
 from grainspec_runtime.demo.video_training.latents import measure_scale
 from grainspec_runtime.demo.video_training.loop import Stopped
 from grainspec_runtime.demo.video_training.options import options
@@ -43,10 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if (run.out / "model_index.json").exists():
         run.log("saved", folder=str(run.out))
         return
-    library = Library(run)
-    library.begin()
     try:
-        _train(run, library)
+        _train(run, Library(run))
     except Stopped:
         run.log("stopped")
 
@@ -64,8 +62,9 @@ def _train(run: Run, library: Library) -> None:
         run.wait()
     vae = AutoencoderKLWan.from_pretrained(run.out / "vae").to(run.device).eval()
     vae.requires_grad_(False)
+    held = library.held
     if run.is_first:
-        _judge_vae(run, library, vae)
+        _judge_vae(run, held, vae)
     if until == "vae":
         return
     tokenizer = build_tokenizer()
@@ -77,22 +76,22 @@ def _train(run: Run, library: Library) -> None:
         return encode_text(encoder, ids_of(texts, tokenizer).to(run.device))[0]
 
     tune_phrases(run, model.text_encoder, tokenizer, embed, first=0)
-    texts = [next(filter(None, texts), "") for texts in library.held.captions[:6]]
+    texts = [next(filter(None, texts), "") for texts in held.captions[:6]]
     ids = ids_of([*texts, ""], tokenizer).to(run.device)
     save_samples(run, model, vae, ids[:-1], ids[-1:])
     save_pipeline(run, model, tokenizer)
 
 
-def _judge_vae(run: Run, library: Library, vae: AutoencoderKLWan) -> None:
+def _judge_vae(run: Run, held: Footage, vae: AutoencoderKLWan) -> None:
     """Log how well the saved VAE reconstructs all held-out clips, by its stock methods."""
 
     def round_trip(clips: Tensor) -> Tensor:
         decoded: Tensor = vae.decode(vae.encode(clips).latent_dist.mean).sample
         return decoded
 
-    measured = reconstruction(round_trip, library.held, len(library.held))
+    measured = reconstruction(round_trip, held, len(held))
     run.log("vae", **{f"held_out_{name}": value for name, value in measured.items()})
-    save_reconstructions(run, vae, library.held)
+    save_reconstructions(run, vae, held)
 
 
 if __name__ == "__main__":

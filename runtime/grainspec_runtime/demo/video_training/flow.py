@@ -66,6 +66,8 @@ def train_flow(
     if path.exists():
         model.load_state_dict(load_file(path))
         return model.eval()
+    if o.flow_start:
+        model.load_state_dict(load_file(o.flow_start))
     run.log("flow", parameters=parameters_of(model))
     latents = encode_clips(run, vae, library.clips)
     captions = Captions(library.clips.captions, tokenizer, run.device)

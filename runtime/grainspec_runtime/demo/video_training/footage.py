@@ -64,42 +64,34 @@ def _on_device(array: np.ndarray, rows: range, device: torch.device) -> Tensor:
 
 
 class Library:
-    """The sets of clips of a run, which the first process renders.
+    """The sets of clips of a run, rendered when they are needed, by the first process.
 
-    ``first`` is a small set to begin with; the large set ``clips`` is rendered meanwhile by other
-    processes. ``held`` is held out from training.
+    All processes must ask for a set that one of them asks for.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._renderer: BaseProcess | None = None
+        self._renderers: dict[str, BaseProcess] = {}
         o = run.options
         self._counts = {"first": min(o.first_clips, o.clips), "held": o.held_out, "clips": o.clips}
 
-    def begin(self) -> None:
-        """Render ``first`` and ``held``, and begin to render ``clips``."""
-        if self._run.is_first:
-            for name in ("first", "held"):
-                self._start(name)
-                self._finish()
-            self._start("clips")
-        self._run.wait()
-
     @cached_property
     def first(self) -> Footage:
-        """Clips to begin with: this process's share."""
+        """Clips to begin with, this process's share; the large set is rendered from now on."""
+        self._render("first")
+        self._start("clips")
         return self._footage("first")
 
     @cached_property
     def held(self) -> Footage:
         """The held-out clips, all of them."""
+        self._render("held")
         return self._footage("held")
 
     @cached_property
     def clips(self) -> Footage:
-        """The training clips, when they are rendered: this process's share."""
-        self._finish()
-        self._run.wait()
+        """The training clips, this process's share."""
+        self._render("clips")
         return self._footage("clips")
 
     def _footage(self, name: str) -> Footage:
@@ -112,9 +104,18 @@ class Library:
         run.log("clips", set=name, count=len(footage))
         return footage
 
+    def _render(self, name: str) -> None:
+        """Render a set, or wait until it is rendered; one that failed cannot be loaded."""
+        self._start(name)
+        if name in self._renderers:
+            self._renderers[name].join()
+        self._run.wait()
+
     def _start(self, name: str) -> None:
         """Begin to render a set in a process without CUDA, whose workers can be forked."""
         o = self._run.options
+        if not self._run.is_first or name in self._renderers:
+            return
         job = partial(
             render_clips,
             self._run.work / name,
@@ -127,10 +128,5 @@ class Library:
         if o.workers <= 1:
             job()
             return
-        self._renderer = multiprocessing.get_context("spawn").Process(target=job)
-        self._renderer.start()
-
-    def _finish(self) -> None:
-        """Wait for the set that is being rendered; one that failed cannot be loaded."""
-        if self._renderer is not None:
-            self._renderer.join()
+        self._renderers[name] = multiprocessing.get_context("spawn").Process(target=job)
+        self._renderers[name].start()

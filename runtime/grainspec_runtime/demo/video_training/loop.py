@@ -21,7 +21,7 @@ from grainspec_runtime.demo.video_training.run import Run
 Network = TypeVar("Network", bound=nn.Module)
 
 _TIMED = (20, 60)
-"""The steps between which the speed is measured, if minutes are given instead of steps."""
+"""The steps of a run between which speed is measured, if minutes are given instead of steps."""
 
 
 class Stopped(Exception):
@@ -79,7 +79,7 @@ class Loop(Generic[Network]):
     def __iter__(self) -> Iterator[int]:
         """The numbers of the remaining steps, each to be ended by :meth:`descend`."""
         self._began = self._saved = self._exported = self._paced = time.time()
-        self._losses: list[Tensor] = []
+        self._first, self._losses = self.step, list[Tensor]()
         while not self.steps or self.step < self.steps:
             torch.manual_seed(self.run.seed(self.step))
             yield self.step
@@ -127,22 +127,18 @@ class Loop(Generic[Network]):
         self._pause = time.time()
 
     def finish(self) -> None:
-        """Take over the averaged weights, and delete the checkpoint."""
+        """Take over the averaged weights."""
         self.network.load_state_dict(self.average.state_dict())
-
-    def forget(self) -> None:
-        """Delete the checkpoint, when the stage's result is saved."""
-        if self.run.is_first:
-            self._checkpoint.unlink(missing_ok=True)
 
     def _plan_steps(self) -> None:
         """Decide on the number of steps, if minutes were given."""
         if self.steps:
             return
-        if self.step == _TIMED[0]:
+        done = self.step - self._first
+        if done == _TIMED[0]:
             self.run.synchronize()
             self._timed = time.time()
-        elif self.step == _TIMED[1]:
+        elif done == _TIMED[1]:
             self.run.synchronize()
             now = time.time()
             seconds = (now - self._timed) / (_TIMED[1] - _TIMED[0])

@@ -117,6 +117,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
 
 def _flow_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training of transformer and text encoder")
+    group.add_argument("--flow-start", help="weights to begin with: flow.safetensors of an export")
     group.add_argument("--flow-steps", type=int, default=14_000, help="0 for --flow-minutes")
     group.add_argument("--flow-minutes", type=float, default=18)
     group.add_argument("--flow-batch", type=int, default=128, help="clips of a step")

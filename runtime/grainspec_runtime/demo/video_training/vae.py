@@ -26,14 +26,17 @@ from grainspec_runtime.demo.video_training.whole_clip import decode, encode, who
 def train_frames(run: Run, library: Library) -> AutoencoderKLWan:
     """Train a new VAE on single frames, which are an image VAE's whole task.
 
-    The result, ``vae-frames.safetensors`` in ``--work``, is where training on clips begins.
+    The result, ``vae-frames.safetensors`` in ``--work``, is where training on clips begins. It also
+    serves another ``--frames-per-latent``: the convolutions that change it learn nothing here.
     """
     o = run.options
     torch.manual_seed(o.seed)
     vae = build_vae(o).to(run.device)
     path = run.work / "vae-frames.safetensors"
     if path.exists():
-        vae.load_state_dict(load_file(path))
+        missing, unknown = vae.load_state_dict(load_file(path), strict=False)
+        if any("time_conv" not in name for name in (*missing, *unknown)):
+            raise ValueError(f"{path} is of a VAE with other settings")
         return vae
     run.log("vae frames", parameters=parameters_of(vae))
     footage, batch = library.first, o.frame_batch // run.ranks

@@ -8,23 +8,27 @@ from importlib.util import find_spec
 
 from grainspec.diagnostics import fail
 
+_FAULTY = (5, 0)
+"""Of this version, the video classes of SAM 2's kind raise an AttributeError on every frame."""
 
-def lacks(transformers: tuple[int, int], *packages: str) -> str:
+
+def lacks(transformers: tuple[int, int], *packages: str, video: bool = False) -> str:
     """Return why an engine cannot run here; empty if it can.
 
     ``transformers`` is the first version that has its classes; ``packages`` are others that it
-    needs, by the names of their distributions. Nothing is imported.
+    needs. ``video`` is for the classes that are faulty in one version. Nothing is imported.
     """
-    first = ".".join(map(str, transformers))
     if find_spec("torch") is None:
         return "it requires torch, which is not installed: pip install 'grainspec[runtime]'"
-    install = f"pip install 'transformers>={first}'"
-    try:
-        installed = version("transformers")
-    except PackageNotFoundError:
-        return f"it requires transformers {first} or later, which is not installed: {install}"
-    if _numbers(installed) < transformers:
-        return f"it requires transformers {first} or later; {installed} is installed: {install}"
+    installed = installed_transformers()
+    if installed == _FAULTY and video:
+        return f"its classes are faulty in transformers 5.0: {_install((5, 1))}"
+    if installed is None or installed < transformers:
+        first = ".".join(map(str, transformers))
+        here = f"{version('transformers')} is" if installed else "it is not"
+        return (
+            f"it requires transformers {first} or later; {here} installed: {_install(transformers)}"
+        )
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         names = " and ".join(missing)
@@ -33,8 +37,16 @@ def lacks(transformers: tuple[int, int], *packages: str) -> str:
     return ""
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", text)[:2]))
+def installed_transformers() -> tuple[int, ...] | None:
+    """The first two numbers of the installed version of transformers; None without it."""
+    try:
+        return tuple(map(int, re.findall(r"\d+", version("transformers"))[:2]))
+    except PackageNotFoundError:
+        return None
+
+
+def _install(transformers: tuple[int, int]) -> str:
+    return f"pip install 'transformers>={transformers[0]}.{transformers[1]}'"
 
 
 def require(engine: str, why_not: str) -> None:

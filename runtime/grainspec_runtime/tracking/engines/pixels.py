@@ -84,7 +84,7 @@ def tracked_frame(index: int, logits_KHW: Tensor, confidence_K: Sequence[float])
 
     >>> frame = tracked_frame(0, torch.tensor([[[2.0, -1.0]], [[3.0, -2.0]]]), [1.0, 1.0])
     >>> frame.labels_HW.tolist(), frame.soft_KHW.tolist()
-    ([[2, 0]], [[[65, 62]], [[178, 23]]])
+    ([[2, 0]], [[[66, 62]], [[180, 23]]])
     """
     best_HW, winner_HW = logits_KHW.max(dim=0)
     labels_HW = torch.where(best_HW > 0, winner_HW + 1, 0)

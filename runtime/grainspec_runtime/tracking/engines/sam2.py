@@ -55,14 +55,14 @@ def _loader(
     engine: str, class_name: str, kind: str, transformers_since: tuple[int, int]
 ) -> Callable[[str, str | None], Tracker]:
     def load(name: str, device: str | None) -> Tracker:
-        require(engine, lacks(transformers_since))
+        require(engine, lacks(transformers_since, video=True))
         import transformers
 
         from grainspec_runtime.tracking.engines.checkpoints import find_checkpoint, load_network
 
         checkpoint = find_checkpoint(engine, name, [kind])
         if checkpoint.uses_timm:
-            require(engine, lacks(transformers_since, *_TIMM))
+            require(engine, lacks(transformers_since, *_TIMM, video=True))
         model = load_network(checkpoint, getattr(transformers, class_name), device)
         return session_tracker(engine, checkpoint, model)
 
@@ -73,13 +73,13 @@ TRACKER = EngineRow[Tracker](
     name="sam2",
     checkpoint="facebook/sam2.1-hiera-tiny",
     licence="Apache-2.0",
-    why_not=lambda: lacks((4, 56)),
+    why_not=lambda: lacks((4, 56), video=True),
     load=_loader("sam2", "Sam2VideoModel", "sam2_video", (4, 56)),
 )
 TRACKER_EDGETAM = EngineRow[Tracker](
     name="edgetam",
     checkpoint="yonigozlan/EdgeTAM-hf",
     licence="Apache-2.0",
-    why_not=lambda: lacks((4, 57), *_TIMM),
+    why_not=lambda: lacks((4, 57), *_TIMM, video=True),
     load=_loader("edgetam", "EdgeTamVideoModel", "edgetam_video", (4, 57)),
 )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame, Tracker
 from grainspec_runtime.tracking.engines.detections import best_detections
-from grainspec_runtime.tracking.engines.needs import lacks, require
+from grainspec_runtime.tracking.engines.needs import installed_transformers, lacks, require
 from grainspec_runtime.tracking.engines.sam2 import session_tracker
 
 _CHECKPOINT = "facebook/sam3"
@@ -29,12 +29,17 @@ _TOKENS = 32
 """The length of a phrase in tokens, to which shorter ones are padded."""
 
 
+_NO_TORCHVISION = (5, 23)
+"""The first version known to load the tracker without torchvision; 5.3 did not."""
+
+
 def _tracker_lacks() -> str:
-    return lacks((5, 0))
+    old = (installed_transformers() or (0, 0)) < _NO_TORCHVISION
+    return lacks((5, 1), *(("torchvision",) if old else ()))
 
 
 def _finder_lacks() -> str:
-    return lacks((5, 0), "torchvision")  # the detector pools features with its operators
+    return lacks((5, 1), "torchvision")  # the detector pools features with its operators
 
 
 def _load_tracker(name: str, device: str | None) -> Tracker:

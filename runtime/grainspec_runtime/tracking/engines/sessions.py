@@ -230,9 +230,9 @@ class _ObjectSession:
 
     def run(self, index: int, *, reverse: bool = False) -> _Mask:
         """Make the mask of the next frame in a direction, or of one with a prompt."""
-        predicted_ious: list[Tensor] = []
+        decoded: list[tuple[Tensor, ...]] = []
         hook = self.network.model.mask_decoder.register_forward_hook(
-            lambda module, arguments, outputs: predicted_ious.append(outputs[1])
+            lambda module, arguments, outputs: decoded.append(outputs)
         )
         try:
             output = self.network.model(self.session, frame_idx=index, reverse=reverse)
@@ -242,10 +242,10 @@ class _ObjectSession:
         prompt = self.prompts.get(index)
         if prompt is not None and prompt.mask_HW is not None:
             return _Mask(certain(prompt.mask_HW), 1.0)
-        confidence = self._confidence.get(index)
-        if confidence is None or predicted_ious:
-            visible = float(output.object_score_logits.reshape(-1)[0].sigmoid())
-            confidence = visible * min(1.0, max(0.0, float(predicted_ious[-1].max())))
+        confidence = self._confidence.get(index, 0.0)
+        if decoded:  # not for a frame with prompts, whose mask the session has kept
+            _, ious, _, visible = decoded[-1]
+            confidence = float(visible.sigmoid().max() * ious.max().clamp(0, 1))
         return _Mask(output.pred_masks.reshape(output.pred_masks.shape[-2:]).cpu(), confidence)
 
     def _prune(self, index: int) -> None:

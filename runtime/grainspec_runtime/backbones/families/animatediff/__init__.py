@@ -31,13 +31,6 @@ from grainspec_runtime.models.options import LoadOptions
 if TYPE_CHECKING:
     from grainspec_runtime.modulation.layers import Attention
 
-_PARTS = {
-    "unet": "UNetMotionModel",
-    "vae": "AutoencoderKL",
-    "text_encoder": "CLIPTextModel",
-    "tokenizer": "CLIPTokenizer",
-}
-
 
 class AnimateDiffUNets:
     """The family of UNets with motion modules; the protocol documents the members."""
@@ -52,8 +45,12 @@ class AnimateDiffUNets:
         'motion_adapter "guoyww/animatediff-motion-adapter-v1-5-3"'
     )
     parts: Mapping[str, Mapping[str, str]] = {
-        "AnimateDiffPipeline": _PARTS,
-        "AnimateDiffVideoToVideoPipeline": _PARTS,
+        "AnimateDiffPipeline": {
+            "unet": "UNetMotionModel",
+            "vae": "AutoencoderKL",
+            "text_encoder": "CLIPTextModel",
+            "tokenizer": "CLIPTokenizer",
+        }
     }
 
     def describe(
