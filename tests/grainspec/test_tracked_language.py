@@ -360,6 +360,10 @@ def spec_of(clip: ClipFolder, left: str, extra: str = "") -> Any:
         ("track(point(64px, 20px) @ 0)", "G351", "64x48"),
         ("track(point(30px, 60px) @ 0)", "G351", "did you mean `point(60px, 30px)`?"),
         ("track(box(70px, 0px, 90px, 9px) @ 0)", "G309", "64x48"),
+        ("track(box(10.1px, 10.1px, 10.2px, 10.2px) @ 0)", "G309", "the box has no pixel"),
+        ("track(box(10px, 10px, 10%, 20px) @ 0)", "G309", "the box has no pixel"),
+        ("track(polygon(10% 10%, 20% 20%, 30% 30%) @ 0)", "G309", "the polygon has no pixel"),
+        ("track(ellipse(0.6px, 0px, 1.4px, 9px), point(3px, 3px))", "G309", "the ellipse has no"),
         ('track(masks("nowhere.png") @ 0)', "G304", "nowhere.png"),
         ('track(masks("empty.png") @ 0)', "G307", "shows no object"),
         ('track(masks("left", index 7) @ 0)', "G307", "index 7"),
@@ -372,6 +376,7 @@ def test_prompts_are_checked_with_the_clip(
     found = [f for f in check(spec_of(clip, left), base=clip.root) if f.is_error]
     assert [finding.code for finding in found] == [code]
     assert words in f"{found[0].message} {found[0].cure}"
+    assert found[0].span is not None
 
 
 def test_regions_that_were_not_tracked_are_told_by_name(clip: ClipFolder) -> None:
