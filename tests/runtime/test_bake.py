@@ -418,6 +418,16 @@ def test_an_engine_that_cannot_run_is_said_before_anything_is_done(
     assert not (base / "masks").exists()
 
 
+def test_prompts_that_an_engine_does_not_take_are_said_before_it_loads(
+    base: Path, engines: Engines
+) -> None:
+    regions = "region left = track(ellipse(4px, 6px, 16px, 18px), point(9px, 9px) @ 0)"
+    with pytest.raises(GrainError, match="G535") as caught:
+        track(base, regions, engines=EngineChoice(tracker="sam2"))
+    assert caught.value.diagnostics[0].span.line == 4
+    assert engines.loaded == []
+
+
 def test_a_tracker_that_leaves_frames_out_is_a_bug(base: Path, engines: Engines) -> None:
     class Forgetful(FakeTracker):
         def track(self, frames, objects, finished):
