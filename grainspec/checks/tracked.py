@@ -168,7 +168,8 @@ def _engines(spec: EditSpec, nodes: Sequence[Track | Find]) -> Iterator[Diagnost
         yield Diagnostic("G111", message, cure, spec.span_of("tracker"))
     elif spec.tracker is not None and spec.tracker.engine == "colour" and spec.tracker.weights:
         message = "the tracker `colour` has no weights"
-        cure = f'Name their engine: `tracker sam2 {{ weights "{spec.tracker.weights}" }}`.'
+        named = f'tracker sam2 {{ weights "{spec.tracker.weights}" }}'
+        cure = f"Remove `weights`, or name their engine: `{named}`."
         yield Diagnostic("G530", message, cure, spec.tracker.span_of("weights"))
     if spec.finder is not None and not any(isinstance(node, Find) for node in nodes):
         message = "`finder` has no effect: no region is found by words"
