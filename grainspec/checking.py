@@ -204,6 +204,8 @@ def check_all(
             notes.append(f"{spec.model} is not on this machine, so the model was not checked")
     if _broken(findings) or not regions:
         return Report(tuple(findings), tuple(notes))
+    with _collected(findings):
+        findings += _without_soft_edges(spec, base)
     size = _bytes_needed(spec, base, known)
     if size > MAX_BYTES:
         needs = f"the regions of this clip need {size / 1e9:.1f} GB"
@@ -219,6 +221,18 @@ def check_all(
     if spec.controls:
         notes.append("the networks of `control` are checked by `grain plan`")
     return Report(tuple(findings), tuple(notes))
+
+
+def _without_soft_edges(spec: EditSpec, base: Path) -> list[Diagnostic]:
+    """The warning about ``blend { edges soft }`` if it has no effect in any edit of the spec."""
+    if spec.blend.edges == "hard" or spec.blend.space not in ("pixels", "both"):
+        return []  # a `space` without pixels is told by the spec's own check
+    from grainspec.checks.tracked_masks import tracked_masks_of
+    from grainspec.regions.coverage import without_soft_edges
+
+    tracked = tracked_masks_of(spec, base)
+    found = [without_soft_edges(variant, tracked) for variant in _variants(spec)]
+    return [found[0]] if found and found[0] and all(found) else []
 
 
 def _variants(spec: EditSpec) -> Iterator[EditSpec]:

@@ -27,7 +27,6 @@ from grainspec.model.expressions import (
     Polygon,
     Sides,
     Smoothed,
-    Track,
     children,
 )
 from grainspec.model.spec import Control, EditSpec
@@ -119,15 +118,8 @@ def _control(
 def _sources(
     expression: Expression, frames: Sequence[int], used: Sequence[int]
 ) -> Iterator[tuple[Expression, Sequence[int]]]:
-    """The expression and all its operands, each with those of the ``used`` frames it is needed on.
-
-    Shapes of prompts are needed on their own frames.
-    """
+    """The expression and all its operands, each with those of the ``used`` frames for it."""
     yield expression, frames
-    if isinstance(expression, Track):
-        for prompt in expression.prompts:
-            if isinstance(prompt.shape, Box | Polygon):
-                yield prompt.shape, [used[0] if prompt.frame is None else prompt.frame]
     if isinstance(expression, During):
         frames = [frame for frame in frames if frame in expression.frames]
     if isinstance(expression, Smoothed) and frames:

@@ -8,14 +8,14 @@ from pathlib import Path
 from grainspec.checks.tracked import coordinates, is_nowhere, point_text, tracked_nodes
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.model.algebra import MaskFiles, Prompt, Track
+from grainspec.model.algebra import Box, Polygon, Prompt, Track
 from grainspec.model.shapes import Point
 from grainspec.model.spec import EditSpec
-from grainspec.regions.tracked.prompt_mask import prompt_mask
+from grainspec.regions.tracked.prompt_mask import prompt_area, prompt_mask
 
 
 def check_tracked_files(spec: EditSpec, base: Path, facts: ClipFacts) -> Iterator[Diagnostic]:
-    """Check prompts against the clip: their frames (G303), points (G351) and masks."""
+    """Check prompts against the clip: their frames (G303), points (G351), shapes and masks."""
     first = spec.video.frames.first if spec.video.frames else 0
     for node in tracked_nodes(spec):
         for prompt in node.prompts if isinstance(node, Track) else (node,):
@@ -35,11 +35,14 @@ def _shape_fits(
     shape = prompt.shape
     if isinstance(shape, Point):
         yield from _point_fits(prompt, shape, facts)
-    elif isinstance(shape, MaskFiles):
-        try:
+        return
+    try:
+        if isinstance(shape, Box | Polygon):
+            prompt_area(shape, frame, (facts.width, facts.height))
+        else:
             prompt_mask(shape, base, facts, frame, clip=base / spec.video.path)
-        except GrainError as error:
-            yield from error.diagnostics
+    except GrainError as error:
+        yield from error.diagnostics
 
 
 def _point_fits(prompt: Prompt, point: Point, facts: ClipFacts) -> Iterator[Diagnostic]:

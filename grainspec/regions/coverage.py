@@ -19,6 +19,7 @@ from grainspec.model.expressions import (
     walk,
 )
 from grainspec.model.expressions import Union as UnionOf
+from grainspec.model.settings import Tracking
 from grainspec.model.spec import EditSpec, Keep
 from grainspec.regions.bind import Bound
 from grainspec.regions.tracked.alpha import has_alpha, tracked_coverage
@@ -32,7 +33,10 @@ _SOFT = Track | Find | Reference | UnionOf | Intersection | Difference | Complem
 
 
 def soft_sources(spec: EditSpec, tracked: TrackedState) -> tuple[Source, ...]:
-    """The tracked expressions of edited regions that have soft edges there."""
+    """The tracked expressions of edited regions that have soft edges there.
+
+    Without usable masks, those that the spec's tracker will give soft edges.
+    """
     coverage = _RegionCoverage(spec, tracked)
     names = [edit.region for edit in spec.claims]
     return tuple(dict.fromkeys(source for name in names for source in coverage.sources(name)))
@@ -44,9 +48,10 @@ def without_soft_edges(spec: EditSpec, tracked: TrackedState | None) -> Diagnost
     if blend.edges == "hard" or (tracked is not None and soft_sources(spec, tracked)):
         return None
     message = "`edges soft` has no effect: no edited region has soft edges"
-    cure = "Remove `edges soft`, or track with a model: `tracker sam2`."
-    if tracked is None:
-        cure = "Remove `edges soft`; it is for regions from `track(…)` and `find(…)`."
+    cure = "Remove `edges soft`; it is for regions from `track(…)` and `find(…)` alone, joined by "
+    cure += "`|`, `&`, `-` and `~`."
+    if any(True for edit in spec.claims for _ in _tracked_in(spec, edit.region)):
+        cure = "Remove `edges soft`, or track with a model: `tracker sam2`."
     return Diagnostic("G111", message, cure, blend.span_of("edges") or blend.span)
 
 
@@ -72,21 +77,30 @@ def edit_coverage(spec: EditSpec, bound: Bound, tracked: TrackedState) -> Covera
     return total.astype(np.uint8)
 
 
+def _tracked_in(spec: EditSpec, name: str) -> Iterator[Source]:
+    """The tracked expressions from which the edges of a region come; none if they are hard."""
+    nodes = list(walk(spec.region(name).expression))
+    if not all(isinstance(node, _SOFT) for node in nodes):
+        return
+    for node in nodes:
+        if isinstance(node, Track | Find):
+            yield node
+        elif isinstance(node, Reference):
+            yield from _tracked_in(spec, node.name)
+
+
 class _RegionCoverage:
     def __init__(self, spec: EditSpec, tracked: TrackedState) -> None:
         self.spec, self.tracked = spec, tracked
 
     def sources(self, name: str) -> Iterator[Source]:
         """The tracked expressions that give a region soft edges."""
-        expression = self.spec.region(name).expression
-        nodes = list(walk(expression))
-        if not all(isinstance(node, _SOFT) for node in nodes):
-            return
-        for node in nodes:
-            if isinstance(node, Track | Find) and has_alpha(self.tracked, node):
-                yield node
-            elif isinstance(node, Reference):
-                yield from self.sources(node.name)
+        return filter(self._is_soft, _tracked_in(self.spec, name))
+
+    def _is_soft(self, source: Source) -> bool:
+        if self.tracked.usable:
+            return has_alpha(self.tracked, source)
+        return (self.spec.tracker or Tracking()).engine != "colour"
 
     def of_region(self, name: str, bound: Bound) -> npt.NDArray[np.uint16]:
         """The coverage of a region as written, from 0 to 255."""

@@ -214,6 +214,7 @@ def test_one_fault_is_one_finding_that_shows_the_line(written: str) -> None:
             "G350",
             "`box(…)` and `box(…)` show one object on frame 3",
         ),
+        ("track(point(9%, 9%), not point(9%, 9%) @ 0)", "G350", "`not point(9%, 9%)` are at one"),
         ("track(point(130%, 55%))", "G351", "less than 100%"),
         ("track(point(100%, 55%))", "G351", "less than 100%"),
         ("track(point(30%, -3px))", "G351", "outside the frame"),
@@ -286,8 +287,15 @@ def test_other_names_of_engines_are_corrected(written: str) -> None:
         ("track(point(1%, 2%))", "tracker sam4", "G202", "Did you mean `sam3`?"),
         ("track(point(1%, 2%))", "finder sam3", "G111", "no region is found by words"),
         ("all", "tracker sam2", "G111", "no region is tracked"),
-        ("track(point(1%, 2%))", 'tracker { weights "a/b" }', "G111", 'sam2 { weights "a/b" }'),
+        ("track(point(1%, 2%))", 'tracker { weights "a/b" }', "G530", 'sam2 { weights "a/b" }'),
         ("track(point(1%, 2%))", "tracker sam2 tracker sam3", "G007", "duplicate `tracker`"),
+        ('track(masks("m"), point(1%, 2%) @ 3)', "tracker sam2", "G535", "on frame 3, not both"),
+        (
+            "track(ellipse(1%, 2%, 9%, 9%), not point(1%, 2%))",
+            "tracker sam3",
+            "G535",
+            "`ellipse(…)`",
+        ),
         ('find("man")', "finder yolo", "G202", "`grounding_dino`, `owlv2`, `sam3`"),
     ],
 )
@@ -295,6 +303,25 @@ def test_mistakes_of_engines_are_told(region: str, statement: str, code: str, wo
     [finding] = parse_all(SPEC.format(region) + statement).diagnostics
     assert finding.code == code
     assert words in f"{finding.message} {finding.cure}"
+
+
+@pytest.mark.parametrize(
+    ("region", "statement"),
+    [
+        ("track(polygon(1% 1%, 9% 1%, 9% 9%), point(3%, 2%))", "tracker colour"),
+        ("track(box(1%, 1%, 9%, 9%), not point(3%, 2%))", "tracker sam2"),
+        ("track(polygon(1% 1%, 9% 1%, 9% 9%) @ 0, point(3%, 2%) @ 3)", "tracker sam2"),
+    ],
+)
+def test_prompts_that_engines_take(region: str, statement: str) -> None:
+    assert parse_all(SPEC.format(region) + statement).diagnostics == ()
+
+
+def test_the_place_of_a_prompt_that_an_engine_does_not_take() -> None:
+    text = SPEC.format('track(masks("m"), not point(1%, 2%) @ 3)') + "tracker sam2"
+    [finding] = parse_all(text).diagnostics
+    assert finding.span is not None
+    assert (finding.span.line, finding.span.column) == (2, 1 + text.splitlines()[1].index("not"))
 
 
 def test_engines_are_settings_like_others() -> None:
@@ -360,6 +387,10 @@ def spec_of(clip: ClipFolder, left: str, extra: str = "") -> Any:
         ("track(point(64px, 20px) @ 0)", "G351", "64x48"),
         ("track(point(30px, 60px) @ 0)", "G351", "did you mean `point(60px, 30px)`?"),
         ("track(box(70px, 0px, 90px, 9px) @ 0)", "G309", "64x48"),
+        ("track(box(10.1px, 10.1px, 10.2px, 10.2px) @ 0)", "G309", "the box has no pixel"),
+        ("track(box(10px, 10px, 10%, 20px) @ 0)", "G309", "the box has no pixel"),
+        ("track(polygon(10% 10%, 20% 20%, 30% 30%) @ 0)", "G309", "the polygon has no pixel"),
+        ("track(ellipse(0.6px, 0px, 1.4px, 9px), point(3px, 3px))", "G309", "the ellipse has no"),
         ('track(masks("nowhere.png") @ 0)', "G304", "nowhere.png"),
         ('track(masks("empty.png") @ 0)', "G307", "shows no object"),
         ('track(masks("left", index 7) @ 0)', "G307", "index 7"),
@@ -372,6 +403,7 @@ def test_prompts_are_checked_with_the_clip(
     found = [f for f in check(spec_of(clip, left), base=clip.root) if f.is_error]
     assert [finding.code for finding in found] == [code]
     assert words in f"{found[0].message} {found[0].cure}"
+    assert found[0].span is not None
 
 
 def test_regions_that_were_not_tracked_are_told_by_name(clip: ClipFolder) -> None:

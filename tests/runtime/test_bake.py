@@ -18,9 +18,13 @@ from grainspec import GrainError
 from grainspec.clip.facts import probe
 from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.sources import TrackedClip
 from grainspec.regions.tracked.state import tracked_state
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
+from grainspec_runtime.tracking.engine import FramePrompt
+from grainspec_runtime.tracking.frames import ClipFrames
+from grainspec_runtime.tracking.request import request_of
 from grainspec_runtime.tracking.write import is_foreign
 from grainspec_runtime.whole_folder import claimed
 
@@ -94,9 +98,6 @@ def test_frames_outside_those_in_use_are_tracked_if_a_prompt_is_there(
 
 
 def test_shapes_become_prompts(base: Path, engines: Engines) -> None:
-    from grainspec_runtime.tracking.frames import ClipFrames
-    from grainspec_runtime.tracking.request import request_of
-
     tracked = track(
         base,
         "region left = track(box(4px, 6px, 25%, 18px), not point(50%, 50%) @ 0, "
@@ -111,6 +112,35 @@ def test_shapes_become_prompts(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(first.positive_N, [False])
     assert (second.index, second.box, len(second.points_N2)) == (1, None, 0)
     np.testing.assert_array_equal(second.mask_HW, inside("red", 1))
+
+
+@pytest.mark.parametrize(
+    "shape", ["polygon(10% 10%, 20% 20%, 30% 30%)", "box(10.1px, 10.1px, 10.2px, 10.2px)"]
+)
+def test_a_shape_without_a_pixel_is_no_prompt(base: Path, engines: Engines, shape: str) -> None:
+    with pytest.raises(GrainError, match="G309") as caught:
+        track(base, f"region left = track({shape} @ 0)")
+    assert caught.value.diagnostics[0].span.line == 4
+    assert engines.loaded == []
+
+
+def test_a_box_ends_at_the_frame(base: Path, engines: Engines) -> None:
+    assert frame_prompts(base, "box(90%, -10px, 120%, 50%)")[0].box == (57.6, 0, 64, 24)
+
+
+def test_the_prompts_of_a_frame_come_to_engines_as_one(base: Path, engines: Engines) -> None:
+    said = "point(2px, 4px), not point(6px, 8px), point(10px, 12px) @ 3, point(1px, 1px) @ 5"
+    first, second = frame_prompts(base, said)
+    assert (first.index, second.index) == (3, 5)
+    np.testing.assert_array_equal(first.points_N2, [[2, 4], [6, 8], [10, 12]])
+    np.testing.assert_array_equal(first.positive_N, [True, False, True])
+
+
+def frame_prompts(base: Path, said: str) -> tuple[FramePrompt, ...]:
+    """What an engine is asked for."""
+    clip = TrackedClip(spec_of(base, f"region left = track({said})"), base, probe(base / "clip"))
+    [one] = request_of(clip, list(clip.sources), ClipFrames(clip), None).objects
+    return one.prompts
 
 
 # --- find ----------------------------------------------------------------------------------------
@@ -386,6 +416,16 @@ def test_an_engine_that_cannot_run_is_said_before_anything_is_done(
         track(base)
     assert engines.loaded == []
     assert not (base / "masks").exists()
+
+
+def test_prompts_that_an_engine_does_not_take_are_said_before_it_loads(
+    base: Path, engines: Engines
+) -> None:
+    regions = "region left = track(ellipse(4px, 6px, 16px, 18px), point(9px, 9px) @ 0)"
+    with pytest.raises(GrainError, match="G535") as caught:
+        track(base, regions, engines=EngineChoice(tracker="sam2"))
+    assert caught.value.diagnostics[0].span.line == 4
+    assert engines.loaded == []
 
 
 def test_a_tracker_that_leaves_frames_out_is_a_bug(base: Path, engines: Engines) -> None:

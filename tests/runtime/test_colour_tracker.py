@@ -141,6 +141,17 @@ def test_a_point_outside_is_outside():
     assert label[int(points[1, 1]), int(points[1, 0])] == 0
 
 
+def test_all_points_of_a_frame_count():
+    """Two are inside, on squares that do not touch; the one between them is outside."""
+    frame = np.full((60, 120, 3), 90, np.uint8)
+    for left in (10, 50, 90):
+        frame[20:40, left : left + 20] = 200, 40, 40
+    points = np.array([[20, 30], [100, 30], [60, 30]], np.float32)
+    prompt = FramePrompt(0, points, np.array([True, True, False]))
+    label = tracked(Clip([frame]), [TrackedObject("thing", (prompt,))])[0].labels_HW
+    assert [label[int(y), int(x)] for x, y in points] == [1, 1, 0]
+
+
 NOISE = np.random.default_rng(0).integers(0, 255, (3, 20, 30, 3)).astype(np.uint8)
 
 

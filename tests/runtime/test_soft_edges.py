@@ -10,7 +10,7 @@ import pytest
 from fake_tracker import Engines, FakeTracker, inside, spec_of
 from PIL import Image
 
-from grainspec import EditSpec, GrainError, parse
+from grainspec import EditSpec, GrainError, check, parse
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.coverage import edit_coverage, without_soft_edges
 from grainspec.regions.tracked.alpha import alpha_name, has_alpha, tracked_coverage
@@ -197,3 +197,46 @@ def test_where_it_has_no_effect_that_is_said(base: Path, engines: Engines) -> No
     assert (finding.code, "tracker sam2" in finding.cure) == ("G111", True)
     hard = spec.replaced({}, blend=spec.blend.replaced({}, edges="hard"))
     assert without_soft_edges(hard, tracked.state) is None
+
+
+SOFT_EDGES = "blend { space pixels edges soft }"
+BOX = "region left = box(10%, 10%, 50%, 50%)"
+
+
+@pytest.mark.parametrize(
+    ("regions", "more", "cure"),
+    [
+        (BOX, SOFT_EDGES, "it is for regions from `track(…)`"),
+        (LEFT, SOFT_EDGES, "`tracker sam2`"),
+        (f"{LEFT} grow 1px", f"{SOFT_EDGES} tracker sam2", "from `track(…)` and `find(…)` alone"),
+        (
+            f"{BOX}\n{RIGHT}",
+            f"{SOFT_EDGES} tracker sam2 keep right",
+            "from `track(…)` and `find(…)` alone",
+        ),
+        (LEFT, f"{SOFT_EDGES} tracker sam2", ""),
+        (
+            f"{BOX} | right\n{RIGHT}",
+            f"{SOFT_EDGES} tracker sam2 keep right",
+            "from `track(…)` and `find(…)` alone",
+        ),
+        (LEFT, f'{SOFT_EDGES} tracker sam2 variant v {{ target "a cat" edit left -> "cat" }}', ""),
+        (LEFT, "blend { space pixels }", ""),
+    ],
+)
+def test_check_says_before_tracking_that_it_has_no_effect(
+    base: Path, regions: str, more: str, cure: str
+) -> None:
+    found = [f for f in check(spec_of(base, regions, more=more), base=base) if f.code == "G111"]
+    assert len(found) == bool(cure)
+    for finding in found:
+        assert cure in finding.cure
+        assert finding.span is not None
+
+
+def test_check_goes_by_masks_that_are_there(base: Path, soft: Engines) -> None:
+    """They were made by an engine that was chosen by an option."""
+    spec = spec_of(base, LEFT, more=SOFT_EDGES)
+    assert "G111" in [finding.code for finding in check(spec, base=base)]
+    ensure_tracked(spec, base)
+    assert "G111" not in [finding.code for finding in check(spec, base=base)]

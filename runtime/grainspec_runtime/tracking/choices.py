@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from grainspec.checks.tracked import check_engine_prompts
+from grainspec.diagnostics import GrainError
 from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
@@ -23,12 +25,17 @@ class EngineChoice:
     device: str | None = None
 
     def require(self, spec: EditSpec, *, finder: bool) -> None:
-        """Raise GrainError (G533) if an engine cannot run here; ``finder``: if one is needed."""
+        """Raise GrainError if an engine cannot run here (G533), or take the prompts (G535).
+
+        ``finder``: if one is needed.
+        """
         rows: list[EngineRow[Tracker] | EngineRow[Finder]] = []
         rows += [tracker_row(self.tracker_of(spec)[0])]
         rows += [finder_row(self.finder_of(spec)[0])] if finder else []
         for row in rows:
             require(row.name, row.why_not())
+        if refused := list(check_engine_prompts(spec, self.tracker_of(spec)[0])):
+            raise GrainError(refused)
 
     def made(self, record: SourceRecord) -> bool:
         """Whether the engines that are chosen in place of the spec's made these masks."""

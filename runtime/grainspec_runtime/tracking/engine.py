@@ -48,7 +48,7 @@ class FramePrompt:
 
 @dataclass(frozen=True)
 class TrackedObject:
-    """An object to track, with at least one prompt; the prompts are in order of their frames."""
+    """An object to track: at least one prompt, at most one a frame, in order of their frames."""
 
     name: str
     prompts: tuple[FramePrompt, ...]

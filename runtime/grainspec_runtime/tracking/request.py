@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from grainspec.diagnostics import fail
 from grainspec.model.expressions import Box, Find, MaskFiles, Point, Polygon, Prompt, Track
-from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon
 from grainspec.regions.tracked.manifest import MAX_OBJECTS, CoverRecord, FoundRecord
+from grainspec.regions.tracked.prompt_mask import prompt_area
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec_runtime.tracking.choose import chosen, overlap
 from grainspec_runtime.tracking.engine import Finder, FramePrompt, FrameReader, TrackedObject
@@ -91,7 +91,7 @@ def request_of(
 ) -> Request:
     """Make the objects of some of a spec's expressions; ``finder`` is needed for ``find(…)``.
 
-    Raises GrainError: G359 for words that nothing fits, and what prompts' masks raise.
+    Raises GrainError: G359 for words that nothing fits, and what prompts' shapes and masks raise.
     """
     request = Request(clip)
     for source in sources:
@@ -137,7 +137,7 @@ def _prompts(clip: TrackedClip, source: Track) -> list[FramePrompt]:
 
 
 def _prompt(clip: TrackedClip, frame: int, prompts: Sequence[Prompt]) -> FramePrompt:
-    """All prompts of one frame as one: several areas are one mask."""
+    """All prompts of one frame as one: several areas are one mask. A box ends at the frame."""
     wide, high = clip.size
     points, positive, areas = [], [], []
     for prompt in prompts:
@@ -148,11 +148,13 @@ def _prompt(clip: TrackedClip, frame: int, prompts: Sequence[Prompt]) -> FramePr
             areas.append(prompt.shape)
     box, mask_HW = None, None
     if len(areas) == 1 and isinstance(areas[0], Box) and areas[0].kind == "box":
-        box = areas[0].sides(frame, wide, high)
+        prompt_area(areas[0], frame, clip.size)  # which is refused without a pixel
+        left, top, right, bottom = areas[0].sides(frame, wide, high)
+        box = max(0.0, left), max(0.0, top), min(float(wide), right), min(float(high), bottom)
     elif areas:
         mask_HW = np.zeros((high, wide), np.bool_)
         for area in areas:
-            mask_HW |= _filled(clip, area, frame)
+            mask_HW |= _area(clip, area, frame)
     return FramePrompt(
         frame - clip.frames.start,
         np.array(points, np.float32).reshape(-1, 2),
@@ -162,17 +164,8 @@ def _prompt(clip: TrackedClip, frame: int, prompts: Sequence[Prompt]) -> FramePr
     )
 
 
-def _filled(
-    clip: TrackedClip, area: Box | Polygon | MaskFiles, frame: int
-) -> npt.NDArray[np.bool_]:
+def _area(clip: TrackedClip, area: Box | Polygon | MaskFiles, frame: int) -> npt.NDArray[np.bool_]:
     """The pixels of an area, bool ``[H, W]``."""
     if isinstance(area, MaskFiles):
         return clip.mask_of(area, frame)
-    wide, high = clip.size
-    numbers = area.numbers(frame, wide, high)
-    if isinstance(area, Polygon):
-        corners = list(zip(numbers[::2], numbers[1::2], strict=True))
-        return fill_polygon((high, wide), corners)
-    left, top, right, bottom = numbers
-    fill = fill_ellipse if area.kind == "ellipse" else fill_box
-    return fill((high, wide), left, top, right, bottom)
+    return prompt_area(area, frame, clip.size)
