@@ -46,8 +46,8 @@ CLIPS = {
 }
 
 
-WALKERS = random_clip(50699, ("walk",), figures=3)
-"""A purple man, a yellow bear and a red penguin; none passes another."""
+WALKERS = random_clip(50411, ("walk",), figures=3)
+"""A purple bear, a green bear and a red penguin; none passes another."""
 
 
 def main() -> None:

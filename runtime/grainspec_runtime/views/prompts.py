@@ -84,11 +84,14 @@ class PromptMarks:
 def _draw_point(
     draw: ImageDraw.ImageDraw, x: float, y: float, radius: int, *, outside: bool
 ) -> None:
+    def disc(radius: int, colour: str) -> None:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+
     ring = max(1, radius // 3)
-    draw.circle((x, y), radius + ring, _EDGE)
-    draw.circle((x, y), radius, _FILL)
+    disc(radius + ring, _EDGE)
+    disc(radius, _FILL)
     if outside:
         for sign in (1, -1):
             draw.line((x - radius, y - sign * radius, x + radius, y + sign * radius), _EDGE, ring)
     else:
-        draw.circle((x, y), max(1, radius // 2), _EDGE)
+        disc(max(1, radius // 2), _EDGE)
