@@ -1,7 +1,8 @@
 """Render the example clips and masks: `python examples/make_clips.py`.
 
-Each clip has eight frames of the demo world, with the exact masks of its figures, at twice the demo
-model's frame size.
+The clips are of the demo world, at twice the demo model's frame size. Those with two figures have
+eight frames, and the exact masks of the figures. three_walkers.mp4 has 17 frames and no masks:
+`grain track examples/tracked.grain` makes them of three clicks.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from grainspec_runtime.demo.clips import random_clip, render_clip
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance
 from grainspec_runtime.media.encode import encode_video
@@ -44,6 +46,10 @@ CLIPS = {
 }
 
 
+WALKERS = random_clip(50411, ("walk",), figures=3)
+"""A purple bear, a green bear and a red penguin; none passes another."""
+
+
 def main() -> None:
     """Write clips/NAME.mp4 and masks/NAME/{left,right,ground}/00000.png … for every clip."""
     (HERE / "clips").mkdir(exist_ok=True)
@@ -61,6 +67,8 @@ def main() -> None:
             for number, (_, masks) in enumerate(rendered):
                 picture = Image.fromarray(masks[mask_name].astype(np.uint8) * 255)
                 picture.convert("1").save(folder / f"{number:05}.png", optimize=True)
+    frames, _ = render_clip(WALKERS, SIZE, parts=False)
+    encode_video(frames, HERE / "clips" / "three_walkers.mp4", fps=16)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from clips import EXAMPLES, ClipFolder
 from PIL import Image
 
-from grainspec import GrainError, check, parse
+from grainspec import GrainError, check, load, parse
 from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
 from grainspec.model.spec import FrameRange, Video
@@ -114,4 +114,4 @@ def test_check_reports_every_file_at_once(clip: ClipFolder) -> None:
 
 def test_examples_have_their_files() -> None:
     for path in EXAMPLES.glob("*.grain"):
-        assert check(parse(path.read_text()), base=EXAMPLES) == []
+        assert check(load(path), base=EXAMPLES) == []

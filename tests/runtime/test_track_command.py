@@ -177,6 +177,37 @@ def test_show_marks_doubtful_frames(track: Grain, base: Path, engines: Engines) 
     assert (doubtful == AMBER).all(-1).any()
 
 
+def test_show_draws_clicks_on_their_frames(track: Grain, base: Path, engines: Engines) -> None:
+    """On the first frame, and on frame 4, which is not shown otherwise."""
+
+    def drawn(regions: str) -> np.ndarray:
+        spec_of(base, regions, 'video "clip" { size 48x48 }')
+        shown = track("show", base / "edit.grain", "-o", base / "s.png", "--columns", 1)
+        assert shown.code == 0, shown.err
+        return np.asarray(Image.open(base / "s.png").convert("RGB"))
+
+    label, high, scale = 20, 240, 5  # the middle of the clip, enlarged
+
+    def at(x: int, y: int) -> tuple[int, int]:
+        return label + y * scale, (x - 8) * scale
+
+    black, white = [0] * 3, [255] * 3
+    one = drawn("region left = track(point(12px, 12px) @ 0)")
+    y, x = at(12, 12)
+    assert [[*one[y, x + right]] for right in (0, 5, 7)] == [black, white, black]
+    two = drawn(
+        "region left = track(point(12px, 12px), not point(50px, 40px), box(10px, 6px, 22px, 18px)"
+        " @ 0, point(18px, 12px) @ 4)"
+    )
+    y, x = at(50, 40)
+    assert [*two[y, x]] == [*two[y + 4, x + 4]] == [*two[y - 4, x + 4]] == black
+    assert [*two[y, x + 5]] == white
+    assert [*two[at(18, 6)]] == white  # the upper side of the box
+    assert len(two) == len(one) + label + high
+    y, x = at(18, 12)
+    assert [*two[y + label + high, x]] == black
+
+
 def test_runs_tell_their_masks_and_are_repeated(
     track: Grain, base: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

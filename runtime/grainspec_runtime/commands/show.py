@@ -29,6 +29,7 @@ from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.views.doubts import Doubts, marked
 from grainspec_runtime.views.levels import at_level, vanished_frames
 from grainspec_runtime.views.overlay import legend, meanings, overlay
+from grainspec_runtime.views.prompts import PromptMarks
 from grainspec_runtime.views.regions import bound_regions, edited_and_kept, regions_picture
 from grainspec_runtime.views.sheet import enlarged
 
@@ -71,7 +72,8 @@ def show(
     model, where small ones may vanish. No model is loaded.
 
     Regions from clicks and words are tracked first if they have no current masks, as by
-    `grain track`. Frames on which they are doubtful have an amber border, and a row of their own.
+    `grain track`. Clicks are drawn on their frames: a point as a dot, `not point` as a cross, a box
+    as its outline. Doubtful frames have an amber border, and a row of their own.
 
     \b
     Examples:
@@ -97,6 +99,7 @@ def show(
             bound = bound_regions(chosen, file.base, tracking)
             warnings = (*check_tracked_masks(chosen, file.base), *bound.warnings)
         doubts = Doubts(tracked_masks_of(chosen, file.base), bound.regions.frames)
+        prompts = PromptMarks(chosen, file.base, bound)
         layout = edited_and_kept(chosen, bound)
         rows = {"regions": layout}
         if plan:
@@ -108,13 +111,17 @@ def show(
         lines = meanings(chosen, layout)
         with written(output), whole_file(output) as partial:
             if kind == ".png":
-                drawn = regions_picture(path, bound, rows, lines, columns, _LEAST, doubts=doubts)
+                drawn = regions_picture(
+                    path, bound, rows, lines, columns, _LEAST, prompts=prompts, doubts=doubts
+                )
                 drawn.save(partial, format="PNG")
             else:
                 frames = decode_frames(path, layout.frames, bound.crop)
                 step, fps = chosen.video.step, bound.facts.fps
                 times = clip_times(path, layout.frames, step=step, fps=fps)
-                _save_animation(_animation(frames, rows, lines, doubts), partial, kind, times)
+                _save_animation(
+                    _animation(frames, rows, lines, prompts, doubts), partial, kind, times
+                )
     file.print_findings(warnings, format_)
     if format_ == "json":
         shown = _facts(output, bound, layout, plan)
@@ -125,12 +132,18 @@ def show(
         say(f"wrote {output}")
 
 
-def _animation(frames: Frames, rows: dict[str, Layout], lines: list[str], doubts: Doubts) -> Frames:
+def _animation(
+    frames: Frames,
+    rows: dict[str, Layout],
+    lines: list[str],
+    prompts: PromptMarks,
+    doubts: Doubts,
+) -> Frames:
     """Draw every frame, layouts side by side, with the legend below: uint8 ``[F, H, W, 3]``."""
-    drawn = [
-        enlarged(marked(overlay(frames, layout), doubts.at(layout.frames)), _LEAST)
-        for layout in rows.values()
-    ]
+    drawn = []
+    for layout in rows.values():
+        shown = prompts.on(enlarged(overlay(frames, layout), _LEAST), layout.frames)
+        drawn.append(marked(shown, doubts.at(layout.frames)))
     clips = np.concatenate(drawn, axis=2)
     strip = np.asarray(legend(lines, clips.shape[2]))
     return np.concatenate([clips, np.broadcast_to(strip, (len(clips), *strip.shape))], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
 from grainspec_runtime.views.doubts import Doubts, marked
 from grainspec_runtime.views.overlay import legend, meanings, overlay
-from grainspec_runtime.views.sheet import sheet
+from grainspec_runtime.views.prompts import PromptMarks
+from grainspec_runtime.views.sheet import enlarged, sheet
 
 MAX_BOUND = 48
 """Maximum number of frames for :func:`region_sheet`; longer clips are sampled evenly."""
@@ -38,8 +40,9 @@ def region_sheet(spec: EditSpec, base: Path, *, columns: int = 4) -> Image.Image
     bound = bound_regions(spec, base)
     layout = edited_and_kept(spec, bound)
     lines = meanings(spec, layout)
-    path = base / spec.video.path
-    return regions_picture(path, bound, {"regions": layout}, lines, columns, 180, widest=216)
+    path, prompts = base / spec.video.path, PromptMarks(spec, base, bound)
+    rows = {"regions": layout}
+    return regions_picture(path, bound, rows, lines, columns, 180, prompts=prompts, widest=216)
 
 
 def _thinned(spec: EditSpec, base: Path) -> EditSpec:
@@ -79,29 +82,40 @@ def regions_picture(
     columns: int,
     least: int = 240,
     *,
+    prompts: PromptMarks,
     widest: int | None = None,
     doubts: Doubts | None = None,
 ) -> Image.Image:
     """Draw some frames of the clip, one row per layout, with the legend below.
 
     Frames less than ``least`` pixels high are enlarged, those wider than ``widest`` scaled down.
-    Frames that are doubtful by ``doubts`` have an amber border, and a row of their own.
+    Prompts are drawn on their frames, which have a row of their own if they are not among those
+    that are shown. Frames that are doubtful by ``doubts`` have an amber border, and such a row.
     """
     numbers = bound.regions.frames
-    drawn = {}
-    chosen = _spread(len(numbers), columns)
+    first = next(iter(rows.values()))
+    chosen = _spread(range(len(numbers)), columns)
     pictures = decode_frames(path, [numbers[i] for i in chosen], bound.crop)
-    doubtful = doubts.at([numbers[i] for i in chosen]) if doubts else []
-    for name, layout in rows.items():
-        shown = overlay(pictures, layout.at(chosen))
-        drawn[name] = marked(shown, doubtful) if doubts else shown
+
+    def draw(frames: Frames, layout: Layout, chosen: list[int]) -> Frames:
+        sources = [numbers[i] for i in chosen]
+        shown = prompts.on(enlarged(overlay(frames, layout.at(chosen)), least), sources)
+        return marked(shown, doubts.at(sources)) if doubts else shown
+
+    def draw_row(frames: set[int]) -> tuple[list[int], Frames]:
+        some = _spread([i for i, number in enumerate(numbers) if number in frames], columns)
+        sources = [numbers[i] for i in some]
+        return sources, draw(decode_frames(path, sources, bound.crop), first, some)
+
+    drawn = {name: draw(pictures, layout, chosen) for name, layout in rows.items()}
+    unseen = (prompts.frames & {*numbers}) - {numbers[i] for i in chosen}
+    if unseen:
+        sources, shown = draw_row(unseen)
+        what = f"frame{'s' * (len(sources) > 1)} {', '.join(map(str, sources))}"
+        drawn[f"prompts on {what}"] = shown
     if doubts and doubts.frames:
-        places = [index for index, number in enumerate(numbers) if number in doubts.frames]
-        chosen = [places[i] for i in _spread(len(places), columns)]
-        pictures = decode_frames(path, [numbers[i] for i in chosen], bound.crop)
-        shown = overlay(pictures, next(iter(rows.values())).at(chosen))
-        label = doubts.label([numbers[i] for i in chosen])
-        drawn[label] = marked(shown, [True] * len(chosen))
+        sources, shown = draw_row(doubts.frames)
+        drawn[doubts.label(sources)] = shown
     if widest is not None and pictures.shape[2] > widest:
         drawn = {name: _narrowed(frames, widest) for name, frames in drawn.items()}
         least = 1
@@ -109,9 +123,10 @@ def regions_picture(
     return Image.fromarray(np.concatenate([table, np.asarray(legend(lines, table.shape[1]))]))
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Up to ``most`` indices, spread over ``count``."""
-    return [int(place) for place in np.linspace(0, count - 1, min(most, count)).round()]
+def _spread(places: Sequence[int], most: int) -> list[int]:
+    """Up to ``most`` of some places, spread over all of them."""
+    count = len(places)
+    return [places[int(at)] for at in np.linspace(0, count - 1, min(most, count)).round()]
 
 
 def _narrowed(frames: Frames, width: int) -> Frames:
