@@ -143,6 +143,17 @@ def test_one_object_that_covers_another(track: Grain, base: Path) -> None:
     regions = 'region one = find("red")\nregion many = find("square")'
     found = check_after_tracking(track, spec(base, regions, more="keep many"))
     assert found["G362"] == "`one` covers `many` on frame 0, where a prompt says that `many` is"
+    said = track("check", base / "edit.grain").err
+    assert "point(" not in said  # a region that is found by words takes none
+    assert "Find another object for `one`, by `number` or another `@`" in said
+
+
+def test_what_to_write_for_doubtful_words(track: Grain, base: Path, engines: Engines) -> None:
+    engines.tracker = FakeTracker(doubted=frozenset({5}), blind=frozenset({7}))
+    said = track("track", spec(base, 'region left = find("red")', more="")).err
+    assert ("G360" in said, "G361" in said, "point(" in said) == (True, True, False)
+    assert "`@ 5` inside the brackets of `find(…)`" in said
+    assert "`track(box(…) @ 7)`" in said
 
 
 @pytest.mark.parametrize("command", ["show", "plan"])
