@@ -15,7 +15,7 @@ from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.sources import Source, tracked_sources
-from grainspec.regions.tracked.state import TrackedState, frame_spans, tracked_state
+from grainspec.regions.tracked.state import TrackedState, counted_frames, tracked_state
 
 NOT_CURRENT = frozenset({"G357", "G358", "G365"})
 """The codes of masks that must be made before regions can be computed."""
@@ -95,14 +95,14 @@ def _doubts(quality: SourceQuality) -> Iterator[Diagnostic]:
     verb = "are" if len(quality.regions) > 1 else "is"
     if quality.lost:
         first = quality.lost[0]
-        where = f"on {_frames(quality.lost)}"
+        where = f"on {counted_frames(quality.lost)}"
         if quality.lost_to_the_end and len(quality.lost) > 1:
             where = f"from frame {first} on"
         cure = f"If the object can be seen, {_shown(quality.source, first)}. If it is gone, say so "
         cure += "with `during`."
         yield Diagnostic("G361", f"{name} {verb} lost {where}", cure, span)
     if quality.doubtful:
-        message = f"{name} {verb} doubtful on {_frames(quality.doubtful)}"
+        message = f"{name} {verb} doubtful on {counted_frames(quality.doubtful)}"
         cure = f"Look with `grain show`, and {_shown(quality.source, quality.worst)}."
         yield Diagnostic("G360", message, cure, span)
 
@@ -113,10 +113,6 @@ def _shown(source: Source, frame: int) -> str:
         how = f"find it on another frame, such as with `@ {frame}` inside the brackets of `find(…)`"
         return f"{how}, select it by `number`, or show it there with `track(box(…) @ {frame})`"
     return f"add a point there, such as `point(…) @ {frame}`"
-
-
-def _frames(frames: tuple[int, ...]) -> str:
-    return f"frame{'s' * (len(frames) > 1)} {frame_spans(frames)}"
 
 
 def _covers(state: TrackedState) -> Iterator[Diagnostic]:

@@ -132,7 +132,7 @@ def test_prompts_without_a_frame_are_on_the_first_one_in_use(clip: ClipFolder) -
 def test_frames_that_were_not_tracked(clip: ClipFolder) -> None:
     few = spec_of(clip, LEFT, video='video "clip" { frames 1..2 size 64x48 }')
     write_tracked(few, clip.root, labels_of(clip)[:3] % 2)  # frame 0 has the prompt
-    assert state_of(spec_of(clip, LEFT), clip).why == "frames 3 are not tracked"
+    assert state_of(spec_of(clip, LEFT), clip).why == "frame 3 is not tracked"
 
 
 def test_another_clip_is_the_only_reason(tracked: ClipFolder) -> None:

@@ -205,7 +205,7 @@ def test_runs_tell_their_masks_and_are_repeated(
     assert (tracked["folder"], tracked["file"]) == ("masks/tracked/edit", "edit.grain")
     assert [entry["doubtful"] for entry in tracked["regions"]] == [[1], [1]]
     report = (base / "runs" / "edit" / "report.html").read_text()
-    assert "colour, doubtful on frames 1" in report
+    assert "colour, doubtful on frame 1" in report
 
     again = track("run", "--again", "runs/edit", "--device", "cpu")
     assert again.code == 0, again.err

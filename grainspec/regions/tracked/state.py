@@ -124,11 +124,11 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
         reasons = [Reason("clip", message, state.regions)]
     elif clip.frames.start < manifest.first or clip.frames.stop > manifest.last + 1:
         outside = [frame for frame in clip.frames if frame not in manifest.frames]
-        message = f"frames {frame_spans(outside)} are not tracked"
+        message = f"{counted_frames(outside)} {'are' if len(outside) > 1 else 'is'} not tracked"
         reasons.append(Reason("frames", message, state.regions))
     if absent and not reasons:
         plural = "s" * (len(absent) > 1)
-        message = f"the image{plural} of frame{plural} {frame_spans(absent)} "
+        message = f"the image{plural} of {counted_frames(absent)} "
         message += f"{'are' if plural else 'is'} missing"
         reasons.append(Reason("images", message, state.regions))
     return replace(
@@ -181,6 +181,16 @@ def _images(folder: Path, manifest: TrackedManifest) -> dict[int, str]:
             content = read_bytes(folder / image_name(frame), _LARGEST)
             images[frame] = hashlib.sha256(content).hexdigest()
     return images
+
+
+def counted_frames(frames: Iterable[int]) -> str:
+    """Frames as spans, after their noun.
+
+    >>> counted_frames([3]), counted_frames([3, 4])
+    ('frame 3', 'frames 3..4')
+    """
+    numbers = {*frames}
+    return f"frame{'s' * (len(numbers) > 1)} {frame_spans(numbers)}"
 
 
 def frame_spans(frames: Iterable[int], most: int = 8) -> str:
