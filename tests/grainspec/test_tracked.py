@@ -122,11 +122,25 @@ def test_what_needs_no_new_tracking(tracked: ClipFolder, case: str) -> None:
     assert state_of(spec_of(tracked, **FRESH[case]), tracked).why == ""
 
 
+VIDEO_LATER = 'video "clip" { frames 1..3 size 64x48 }'
+
+
 def test_prompts_without_a_frame_are_on_the_first_one_in_use(clip: ClipFolder) -> None:
     regions = "region left = track(point(30%, 50%))"
     write_tracked(spec_of(clip, regions), clip.root, labels_of(clip) % 2)
-    later = spec_of(clip, regions, video='video "clip" { frames 1..3 size 64x48 }')
-    assert state_of(later, clip).why == "the prompts of `left` changed"
+    later = spec_of(clip, regions, video=VIDEO_LATER)
+    why = "the first frame, on which `left` is shown, is 1 now, not 0"
+    assert state_of(later, clip).why == why
+    moved = spec_of(clip, regions.replace("30%", "31%"), video=VIDEO_LATER)
+    assert state_of(moved, clip).why == "the prompts of `left` changed"
+
+
+def test_words_without_a_frame_are_found_on_the_first_one_in_use(clip: ClipFolder) -> None:
+    regions = 'region left = find("man")'
+    write_tracked(spec_of(clip, regions), clip.root, labels_of(clip) % 2)
+    later = spec_of(clip, regions, video=VIDEO_LATER)
+    why = "the first frame, on which `left` is found, is 1 now, not 0"
+    assert state_of(later, clip).why == why
 
 
 def test_frames_that_were_not_tracked(clip: ClipFolder) -> None:

@@ -152,11 +152,9 @@ def _compared(
         record = known.get(clip.key(source))
         if record is None:
             earlier = tracked & {*names}
-            message = f"the prompts of {_names(names)} changed"
-            if source.kind == "find":
-                message = f"the words or the choice of {_names(names)} changed"
-            if not earlier:
-                message = f"{_names(names)} {_are(names)} not tracked yet"
+            message = f"{_names(names)} {_are(names)} not tracked yet"
+            if earlier:
+                message = _change(clip, manifest, source, names)
             reasons.append(Reason("prompts" if earlier else "new", message, names))
         elif record.stated != clip.stated(source):
             message = f"{_names(names)} {_are(names)} to be tracked by other engines or weights"
@@ -164,6 +162,21 @@ def _compared(
         else:
             records[source] = record
     return records, reasons
+
+
+def _change(
+    clip: TrackedClip, manifest: TrackedManifest, source: Source, names: Sequence[str]
+) -> str:
+    """What of an expression changed: what it says, or the frame that it does not name."""
+    first, now = manifest.first, clip.used.start
+    keys = [record.key for record in manifest.sources if {*names} & {*record.regions}]
+    if first != now and any(clip.is_made_from(first, source, key) for key in keys):
+        how = "found" if source.kind == "find" else "shown"
+        where = f"on which {_names(names)} {_are(names)} {how}"
+        return f"the first frame, {where}, is {now} now, not {first}"
+    if source.kind == "find":
+        return f"the words or the choice of {_names(names)} changed"
+    return f"the prompts of {_names(names)} changed"
 
 
 def _is_another_clip(clip: TrackedClip, manifest: TrackedManifest) -> bool:
