@@ -13,6 +13,7 @@ from grainspec.model.expressions import Find, Track
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.place import how_to_track, track_command
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.sources import Source, tracked_sources
 from grainspec.regions.tracked.state import TrackedState, counted_frames, tracked_state
@@ -50,15 +51,9 @@ def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
     return [*found, *_covers(state), *_without_a_region(state)]
 
 
-def command(spec: EditSpec) -> str:
-    """The command that tracks a spec's regions."""
-    return f"grain track {spec.file or 'SPEC'}"
-
-
 def _not_current(state: TrackedState) -> Diagnostic:
-    again = (
-        f"Run `{command(state.clip.spec)}`; `grain show`, `grain plan` and `grain run` do so too."
-    )
+    again = how_to_track(state.clip.spec)
+    again += "; `grain show`, `grain plan` and `grain run` do so too."
     if state.status == "missing":
         return Diagnostic("G357", state.why, again, _span(state))
     message = f"the masks in {state.folder} are stale: {state.why}"
@@ -80,7 +75,7 @@ def repaired_refusal(state: TrackedState) -> Diagnostic | None:
     causes = {reason.cause for reason in state.reasons}
     if not causes & {"clip", "damaged"} or ("clip" in causes and not state.repaired):
         return None
-    cure = f"Move the folder away, or replace it: `{command(state.clip.spec)} --force`."
+    cure = f"Move the folder away, or replace it: `{track_command(state.clip.spec)} --force`."
     if state.repaired:
         names = listed([image_name(frame) for frame in state.repaired])
         what = "is" if len(state.repaired) == 1 else "are"
@@ -143,5 +138,5 @@ def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
             images = listed([image_name(frame) for frame in frames])
             message = f"{name} has no pixels in {images}: repaired before it was tracked"
             cure = f"Paint it there, with index {record.numbers[0]}, or delete the image"
-            cure += f"{'s' * (len(frames) > 1)} and run `{command(state.clip.spec)}`."
+            cure += f"{'s' * (len(frames) > 1)} and run `{track_command(state.clip.spec)}`."
             yield Diagnostic("G366", message, cure, source.span)

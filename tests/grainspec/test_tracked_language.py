@@ -381,7 +381,7 @@ def test_regions_that_were_not_tracked_are_told_by_name(clip: ClipFolder) -> Non
     [finding] = raised.value.diagnostics
     assert finding.code == "G354"
     assert finding.message == "`left` is not tracked yet"
-    assert "`grain track edit.grain`" in finding.cure
+    assert finding.cure == f"Run `grain track {clip.root / 'edit.grain'}`."
     assert finding.span is not None
     assert finding.span == spec.regions[0].expression.of.span
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     said = track("check", spec(base))
     assert (said.code, engines.loaded) == (0, [])
     assert "warning[G357]: `left` and `right` are not tracked yet" in said.err
-    assert "Run `grain track edit.grain`" in said.err
+    assert f"Run `grain track {base / 'edit.grain'}`" in said.err
     assert "the pixels of regions are checked once they are tracked" in said.err
     engines.tracker = FakeTracker(doubted=frozenset({5, 6}), blind=frozenset({7}))
     track("track", spec(base))
@@ -105,6 +106,27 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     ).keys() <= {"G315"}
     found = check(track, spec(base, BOTH.replace("10px", "11px")))
     assert found["G358"].endswith("are stale: the prompts of `left` changed")
+
+
+def test_the_command_is_told_with_the_path_as_given(
+    track: Grain, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spec(base).read_text()
+    (base / "other place").mkdir()
+    monkeypatch.chdir(base / "other place")
+    assert "Run `grain track ../edit.grain`;" in track("check", "../edit.grain").err
+    monkeypatch.chdir(base)
+    spec(base).rename("other place/edit.grain")
+    (base / "clip").rename("other place/clip")
+    said = track("check", "other place/edit.grain").err
+    assert "Run `grain track 'other place/edit.grain'`;" in said
+    monkeypatch.chdir(base / "other place")
+    monkeypatch.setattr("sys.stdin", StringIO(text))
+    assert "Write the spec to a file" in track("check", "-").err
+    for command in ("track", "plan"):
+        said = track(command, "-")
+        assert said.code == 1
+        assert "reads its spec from a file, not from standard input" in said.err
 
 
 def test_a_region_that_is_lost_to_the_end(track: Grain, base: Path, engines: Engines) -> None:

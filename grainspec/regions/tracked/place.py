@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path, PurePath
+from shlex import quote
 
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.sources import tracked_sources
@@ -20,6 +21,26 @@ def tracked_folder(spec: EditSpec, base: Path) -> Path:
     has the name of the clip, and a hash of what is tracked.
     """
     return base / TRACKED / tracked_name(spec)
+
+
+def track_command(spec: EditSpec) -> str:
+    """The command that tracks a spec's regions, with the path that it was read from.
+
+    >>> from grainspec import parse
+    >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    >>> track_command(spec.in_folder(Path("../my clips"), "edit.grain"))
+    "grain track '../my clips/edit.grain'"
+    """
+    path = (spec.folder or Path()) / spec.file if spec.file else Path("SPEC")
+    return f"grain track {quote(str(path))}"
+
+
+def how_to_track(spec: EditSpec) -> str:
+    """What to do to track a spec's regions: without a file, their masks would have no name."""
+    if spec.file:
+        return f"Run `{track_command(spec)}`"
+    where = "Write the spec to a file, as its masks are kept by the file's name"
+    return f"{where}, and run `{track_command(spec)}`"
 
 
 def tracked_name(spec: EditSpec) -> str:
