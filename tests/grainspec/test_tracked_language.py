@@ -265,6 +265,13 @@ ENGINES = {
     "finder dino": "finder grounding_dino",
     'finder "google/owlv2-base"': 'finder owlv2 { weights "google/owlv2-base" }',
     "tracker: sam2": "tracker sam2",
+    'tracker "sam2"': "tracker sam2",
+    'finder "OWLv2"': "finder owlv2",
+    "tracker sam2.1": "tracker sam2",
+    "tracker sam-2": "tracker sam2",
+    'tracker "sam2.1" { confidence 40% }': "tracker sam2 { confidence 40% }",
+    'tracker sam2 { model "a/b" }': 'tracker sam2 { weights "a/b" }',
+    "finder grounding-dino": "finder grounding_dino",
     "tracker sam2 { confidence 0.4 }": "tracker sam2 { confidence 40% }",
     'tracker sam2 { checkpoint "a/b" }': 'tracker sam2 { weights "a/b" }',
 }
@@ -288,6 +295,9 @@ def test_other_names_of_engines_are_corrected(written: str) -> None:
         ("all", "tracker sam2", "G111", "no region is tracked"),
         ("track(point(1%, 2%))", 'tracker { weights "a/b" }', "G111", 'sam2 { weights "a/b" }'),
         ("track(point(1%, 2%))", "tracker sam2 tracker sam3", "G007", "duplicate `tracker`"),
+        ('find("man")', "finder owlv2 { score 30% }", "G201", '`find("…", score 30%)`'),
+        ('find("man")', "finder owlv2 { threshold 0.3 }", "G201", '`find("…", score 30%)`'),
+        ("track(point(1%, 2%))", "tracker sam2.1-hiera-large", "G001", "Expected `{`"),
         ('find("man")', "finder yolo", "G202", "`grounding_dino`, `owlv2`, `sam3`"),
     ],
 )
