@@ -19,6 +19,7 @@ from grainspec.text.token_changes import inserted, lexed, offsets, replaced
 _LENGTHS = frozenset({"PERCENT", "PIXELS", "NUMBER"})
 _POINTS = frozenset("click clicks points pt pts dot coords coordinates positive".split())
 _NEGATIVES = frozenset("negative neg negative_point exclude background".split())
+_POSITIVES = frozenset("+ positive pos include foreground".split())
 _TRACKERS = frozenset(
     "sam sam2 sam3 edgetam segment segment_anything tracker tracked follow xmem cutie cotracker "
     "mask_of object".split()
@@ -165,15 +166,31 @@ def modifiers_as_calls(text: str) -> Iterator[Correction]:
         yield Correction(f"`{match['word']}` is written after the region", (change,))
 
 
-def negations(text: str) -> Iterator[Correction]:
-    """Points outside an object by a sign: `track(point(30%, 55%), ~point(80%, 80%))`."""
+def signs(text: str) -> Iterator[Correction]:
+    """Points with a sign or a word: `track(+point(30%, 55%), negative point(80%, 80%))`."""
     tokens = lexed(text)
     for call in _calls(tokens):
         sign = tokens[call.name - 1]
-        if call.inside == "track" and tokens[call.name] == "point" and _is_negation(sign):
-            change = Change(offsets(sign)[0], offsets(tokens[call.name])[0], "not ")
+        if call.inside != "track" or tokens[call.name] != "point":
+            continue
+        place = offsets(sign)[0], offsets(tokens[call.name])[0]
+        word = str(sign).lower()
+        if _is_negation(sign) or word in _NEGATIVES:
             message = f"a point outside the object is written `not point(…)`, without `{sign}`"
-            yield Correction(message, (change,), code="G205")
+            yield Correction(message, (Change(*place, "not "),), code="G205")
+        elif word in _POSITIVES:
+            message = f"a point on the object is written `point(…)`, without `{sign}`"
+            yield Correction(message, (Change(*place, ""),), code="G205")
+
+
+def semicolons(text: str) -> Iterator[Correction]:
+    """`;` between arguments: `track(point(30%, 55%); point(40%, 60%))`."""
+    opened = 0
+    for token in lexed(text):
+        opened += (token.type == "LPAR") - (token.type == "RPAR")
+        if opened > 0 and token == ";":
+            message = "arguments are separated by `,`, not `;`"
+            yield Correction(message, (replaced(token, ","),))
 
 
 def masks_of_a_frame(text: str) -> Iterator[Correction]:
@@ -230,7 +247,8 @@ REGIONS_OF_OTHERS = (
     modifiers_as_calls,
     called_otherwise,
     prompts_outside,
-    negations,
+    signs,
+    semicolons,
     masks_of_a_frame,
     frames,
     engines,
