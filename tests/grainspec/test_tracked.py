@@ -203,6 +203,20 @@ def test_specs_without_a_file_have_a_folder_of_their_own(clip: ClipFolder) -> No
     assert all(name.startswith("clip-") for name in names)
 
 
+def test_each_file_has_a_folder_of_its_own(clip: ClipFolder) -> None:
+    spec, folder = spec_of(clip), clip.root / "masks" / "tracked"
+    for file, name in {
+        "edit.grain": "edit",
+        "edit.json": "edit.json",
+        "take.2.grain": "take.2",
+        "..grain": "..grain",
+        "...grain": "...grain",
+        ".grain": ".grain",
+    }.items():
+        assert tracked_folder(spec.in_folder(clip.root, file), clip.root) == folder / name
+        assert (folder / name).resolve().parent == folder.resolve()
+
+
 def _broken(folder: Path, change: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     record = manifest["sources"][0]["objects"][0]

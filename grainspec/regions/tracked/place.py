@@ -17,7 +17,8 @@ TRACKED = PurePath("masks", "tracked")
 def tracked_folder(spec: EditSpec, base: Path) -> Path:
     """The folder of a spec's tracked masks.
 
-    It has the name of the spec's file, without its suffix. For a spec that was read from no file it
+    It has the name of the spec's file: that of ``edit.grain`` is ``edit``, and other files, such as
+    ``edit.json`` beside it, keep their suffix, so that no two specs share their masks. For a spec that was read from no file it
     has the name of the clip, and a hash of what is tracked.
     """
     return base / TRACKED / tracked_name(spec)
@@ -46,7 +47,8 @@ def how_to_track(spec: EditSpec) -> str:
 def tracked_name(spec: EditSpec) -> str:
     """The name of the folder of a spec's tracked masks."""
     if spec.file:
-        return PurePath(spec.file).stem
+        stem = spec.file.removesuffix(".grain")
+        return stem if stem.strip(".") else spec.file  # `..grain` is no name of a folder
     said = [source.model_dump(mode="json") for source in tracked_sources(spec)]
     text = json.dumps([said, spec.video.path], sort_keys=True)
     stem = PurePath(spec.video.path).stem or "clip"
