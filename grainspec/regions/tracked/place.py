@@ -18,8 +18,8 @@ def tracked_folder(spec: EditSpec, base: Path) -> Path:
     """The folder of a spec's tracked masks.
 
     It has the name of the spec's file: that of ``edit.grain`` is ``edit``, and other files, such as
-    ``edit.json`` beside it, keep their suffix, so that no two specs share their masks. For a spec that was read from no file it
-    has the name of the clip, and a hash of what is tracked.
+    ``edit.json`` beside it, keep their suffix, so that no two specs share their masks. For a spec
+    that was read from no file it has the name of the clip, and a hash of what is tracked.
     """
     return base / TRACKED / tracked_name(spec)
 
