@@ -9,12 +9,14 @@ from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.span import Span
+from grainspec.model.expressions import Find, Track
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.place import how_to_track, track_command
 from grainspec.regions.tracked.quality import SourceQuality, qualities
-from grainspec.regions.tracked.sources import tracked_sources
-from grainspec.regions.tracked.state import TrackedState, frame_spans, tracked_state
+from grainspec.regions.tracked.sources import Source, tracked_sources
+from grainspec.regions.tracked.state import TrackedState, counted_frames, tracked_state
 
 NOT_CURRENT = frozenset({"G357", "G358", "G365"})
 """The codes of masks that must be made before regions can be computed."""
@@ -49,15 +51,9 @@ def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
     return [*found, *_covers(state), *_without_a_region(state)]
 
 
-def command(spec: EditSpec) -> str:
-    """The command that tracks a spec's regions."""
-    return f"grain track {spec.file or 'SPEC'}"
-
-
 def _not_current(state: TrackedState) -> Diagnostic:
-    again = (
-        f"Run `{command(state.clip.spec)}`; `grain show`, `grain plan` and `grain run` do so too."
-    )
+    again = how_to_track(state.clip.spec)
+    again += "; `grain show`, `grain plan` and `grain run` do so too."
     if state.status == "missing":
         return Diagnostic("G357", state.why, again, _span(state))
     message = f"the masks in {state.folder} are stale: {state.why}"
@@ -79,7 +75,7 @@ def repaired_refusal(state: TrackedState) -> Diagnostic | None:
     causes = {reason.cause for reason in state.reasons}
     if not causes & {"clip", "damaged"} or ("clip" in causes and not state.repaired):
         return None
-    cure = f"Move the folder away, or replace it: `{command(state.clip.spec)} --force`."
+    cure = f"Move the folder away, or replace it: `{track_command(state.clip.spec)} --force`."
     if state.repaired:
         names = listed([image_name(frame) for frame in state.repaired])
         what = "is" if len(state.repaired) == 1 else "are"
@@ -94,35 +90,42 @@ def _doubts(quality: SourceQuality) -> Iterator[Diagnostic]:
     verb = "are" if len(quality.regions) > 1 else "is"
     if quality.lost:
         first = quality.lost[0]
-        where = f"on {_frames(quality.lost)}"
+        where = f"on {counted_frames(quality.lost)}"
         if quality.lost_to_the_end and len(quality.lost) > 1:
             where = f"from frame {first} on"
-        cure = f"If the object can be seen, add a point there, such as `point(…) @ {first}`. If it "
-        cure += "is gone, say so with `during`."
+        cure = f"If the object can be seen, {_shown(quality.source, first)}. If it is gone, say so "
+        cure += "with `during`."
         yield Diagnostic("G361", f"{name} {verb} lost {where}", cure, span)
     if quality.doubtful:
-        message = f"{name} {verb} doubtful on {_frames(quality.doubtful)}"
-        cure = (
-            f"Look with `grain show`, and add a point there, such as `point(…) @ {quality.worst}`."
-        )
+        message = f"{name} {verb} doubtful on {counted_frames(quality.doubtful)}"
+        cure = f"Look with `grain show`, and {_shown(quality.source, quality.worst)}."
         yield Diagnostic("G360", message, cure, span)
 
 
-def _frames(frames: tuple[int, ...]) -> str:
-    return f"frame{'s' * (len(frames) > 1)} {frame_spans(frames)}"
+def _shown(source: Source, frame: int) -> str:
+    """How an object is shown to the tracker on a frame; `find(…)` takes no points."""
+    if isinstance(source, Find):
+        how = f"find it on another frame, such as with `@ {frame}` inside the brackets of `find(…)`"
+        return f"{how}, select it by `number`, or show it there with `track(box(…) @ {frame})`"
+    return f"add a point there, such as `point(…) @ {frame}`"
 
 
 def _covers(state: TrackedState) -> Iterator[Diagnostic]:
     assert state.manifest is not None
-    spans = {name: source.span for source, names in state.sources.items() for name in names}
+    # Of several expressions of a region, the first that takes points: its cure can be pasted.
+    ordered = sorted(state.sources.items(), key=lambda item: isinstance(item[0], Track))
+    owners = {name: source for source, names in ordered for name in names}
     for cover in state.manifest.covers:
-        if {cover.region, cover.by} <= spans.keys():
+        if {cover.region, cover.by} <= owners.keys():
             message = (
                 f"`{cover.by}` covers `{cover.region}` on frame {cover.frame}, where a prompt "
             )
             message += f"says that `{cover.region}` is"
             cure = f"Add a point outside `{cover.by}` there: `not point(…) @ {cover.frame}`."
-            yield Diagnostic("G362", message, cure, spans[cover.by])
+            if isinstance(owners[cover.by], Find):
+                cure = f"Find another object for `{cover.by}`, by `number` or another `@` inside "
+                cure += f"the brackets, or show it: `track(box(…) @ {cover.frame})`."
+            yield Diagnostic("G362", message, cure, owners[cover.by].span)
 
 
 def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
@@ -135,5 +138,5 @@ def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
             images = listed([image_name(frame) for frame in frames])
             message = f"{name} has no pixels in {images}: repaired before it was tracked"
             cure = f"Paint it there, with index {record.numbers[0]}, or delete the image"
-            cure += f"{'s' * (len(frames) > 1)} and run `{command(state.clip.spec)}`."
+            cure += f"{'s' * (len(frames) > 1)} and run `{track_command(state.clip.spec)}`."
             yield Diagnostic("G366", message, cure, source.span)

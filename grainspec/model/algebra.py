@@ -107,6 +107,10 @@ Complement(of=Reference(name='lake'))))
     def smooth(self, frames: int) -> Smoothed:
         """The pixels that are in this region on most of ``frames`` (an odd number) neighbouring
         frames, this one in their middle."""
+        if isinstance(frames, int) and 0 < frames < MAX_SMOOTHING and frames % 2 == 0:
+            message = invalid_value(str(frames), "smooth", "an odd number of frames")
+            cure = f"Write `.smooth({frames - 1})` or `.smooth({frames + 1})`."
+            raise refuse("G203", message, cure)
         return made(Smoothed, of=operand(self), frames=frames)
 
     def __bool__(self) -> NoReturn:
@@ -328,6 +332,7 @@ class _Moving(_Algebra):
         if len(self.keyframes) > 1:
             cure = "Write `@ frame` after each shape, not after all of them."
             raise refuse("G205", "this shape already moves", cure)
+        _require_no_frame(self.keyframes[0].frame)
         placed = made(type(self.keyframes[0]), **{**dict(self.keyframes[0]), "frame": frame})
         return made(type(self), **{**dict(self), "keyframes": (placed,)})
 
@@ -446,6 +451,7 @@ class Prompt(Node):
 
     def __matmul__(self, frame: int) -> Prompt:
         """This prompt on a source frame."""
+        _require_no_frame(self.frame)
         return made(Prompt, **{**dict(self), "frame": frame})
 
     def __invert__(self) -> Prompt:
@@ -455,6 +461,12 @@ class Prompt(Node):
     def __bool__(self) -> NoReturn:
         cure = "For a point outside the object write `~point(…)`."
         raise refuse("G205", "a prompt has no truth value, so `not` does not work on it", cure)
+
+
+def _require_no_frame(frame: int | None) -> None:
+    """Raise GrainError (G205) for a second `@`, which would silently replace the first."""
+    if frame is not None:
+        raise refuse("G205", f"duplicate `@`: `@ {frame}` is given already", "Keep one of them.")
 
 
 Prompts = Annotated[tuple[Prompt, ...], Field(min_length=1, max_length=1000)]
@@ -482,6 +494,11 @@ class Track(_Algebra):
             cure = "Write `@ frame` after the last prompt of each frame."
             raise refusal("G205", message, cure)
         return self
+
+    def __matmul__(self, frame: int) -> NoReturn:
+        message = f"`@ {short(python_text(frame))}` goes inside the brackets of `track(…)`"
+        cure = 'Write it after a prompt: `track(point("30%", "55%") @ 0)`.'
+        raise refuse("G205", message, cure)
 
 
 FindChoice = Literal["all", "leftmost", "rightmost", "largest"]
@@ -529,6 +546,7 @@ class Find(_Algebra):
 
     def __matmul__(self, frame: int) -> Find:
         """The objects found on this source frame."""
+        _require_no_frame(self.frame)
         return made(Find, **{**dict(self), "frame": frame})
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from grainspec.diagnostics import refuse
 from grainspec.model.nodes import Node
-from grainspec.model.numbers import decimal_text
+from grainspec.model.numbers import decimal_text, percent_text
 from grainspec.model.validation import made, python_text, short
 
 MAX_FRAME = 10_000_000
@@ -43,6 +43,8 @@ class Length(Node):
             number = str(text).strip()
             plain = re.fullmatch(r"[+-]?(\d+(\.\d+)?|\.\d+)", number)
             cure = f'Write `"{number}%"` or `"{number}px"`.' if plain else ""
+            if plain and 0 < float(number) < 1:  # a share of the frame, as other tools write it
+                cure = f'Write `"{percent_text(float(number))}"`.'
             expected = 'percent of the frame, such as `"61%"`, or source pixels, such as `"40px"`'
             raise refuse("G202", f"invalid length `{short(python_text(text))}`: {expected}", cure)
         return made(cls, value=float(match[1]), unit=match[2])

@@ -42,6 +42,7 @@ from grainspec.regions.masks import open_masks
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 from grainspec.regions.smoothing import counted, smoothed
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.place import how_to_track
 from grainspec.regions.tracked.quality import qualities
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 
@@ -124,9 +125,7 @@ def _untracked(tracked: TrackedState) -> GrainError:
     concerned = tracked.reasons[0].regions
     sources = (source for source, names in tracked.sources.items() if {*names} & {*concerned})
     span = next((source.span for source in sources), None)
-    again = "again " if tracked.status == "stale" else ""
-    cure = f"Make their masks {again}with `grain track {tracked.clip.spec.file or 'SPEC'}`."
-    return fail("G354", tracked.why, cure, span)
+    return fail("G354", tracked.why, f"{how_to_track(tracked.clip.spec)}.", span)
 
 
 class _Binder:

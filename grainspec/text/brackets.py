@@ -13,7 +13,7 @@ from grainspec.text.draft import Change, Correction
 from grainspec.text.token_changes import inserted, is_sign, lexed, offsets, replaced
 
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
-_SHAPES = frozenset({"box", "ellipse", "polygon"})
+_SHAPES = frozenset({"box", "ellipse", "polygon", "point"})
 SETTINGS: dict[str, dict[str, Declaration]] = {
     **{word: settings_of(block.model) for word, block in BLOCKS.items()},
     "edit": settings_of(Edit),

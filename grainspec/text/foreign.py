@@ -185,6 +185,15 @@ SETTINGS_OF_OTHERS: dict[str, dict[str, Ours]] = {
 }
 """For each block: names that other tools have for its settings."""
 
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "finder": dict.fromkeys(
+        [name for name, ours in SETTINGS_OF_OTHERS["find"].items() if ours.keyword == "score"]
+        + ["score"],
+        'The least score is an option of each `find`: `find("…", score 30%)`.',
+    ),
+}
+"""For each block: settings that have their place elsewhere, and where."""
+
 COUNTS_OF_SKIPPED = frozenset("skip_steps num_skip num_skip_steps n_skip skipped_steps".split())
 """Names of a number of steps that FlowEdit skips; here `skip` is their share of the steps."""
 COUNTS_OF_EDITED = frozenset("n_max nmax".split())

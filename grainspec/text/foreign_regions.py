@@ -13,11 +13,13 @@ from typing import NamedTuple
 from lark import Token
 
 from grainspec.text.draft import Change, Correction
+from grainspec.text.foreign_engines import engines, weights_of_engines
 from grainspec.text.token_changes import inserted, lexed, offsets, replaced
 
 _LENGTHS = frozenset({"PERCENT", "PIXELS", "NUMBER"})
 _POINTS = frozenset("click clicks points pt pts dot coords coordinates positive".split())
 _NEGATIVES = frozenset("negative neg negative_point exclude background".split())
+_POSITIVES = frozenset("+ positive pos include foreground".split())
 _TRACKERS = frozenset(
     "sam sam2 sam3 edgetam segment segment_anything tracker tracked follow xmem cutie cotracker "
     "mask_of object".split()
@@ -28,22 +30,6 @@ _FINDERS = frozenset(
 )
 _OF_PROMPTS = frozenset({"point", "box", "ellipse", "polygon", "masks"})
 _PATH = re.compile(r'"[^"]*(?:[/\\*]|\.\w{2,5}")')
-_ENGINES = {
-    "tracker": {
-        **dict.fromkeys("sam sam2_1 sam_2 sam21 segment_anything".split(), "sam2"),
-        **dict.fromkeys("sam_3".split(), "sam3"),
-        **dict.fromkeys("edge_tam".split(), "edgetam"),
-        **dict.fromkeys("color opencv cv2 grabcut default none auto".split(), "colour"),
-    },
-    "finder": {
-        **dict.fromkeys(
-            "dino groundingdino gdino grounding grounded_sam".split(), "grounding_dino"
-        ),
-        **dict.fromkeys("owl owlvit owl_vit owl_v2 owlvit2".split(), "owlv2"),
-        **dict.fromkeys("sam_3 sam".split(), "sam3"),
-    },
-}
-"""Names of engines elsewhere, and ours."""
 
 
 class Call(NamedTuple):
@@ -180,15 +166,31 @@ def modifiers_as_calls(text: str) -> Iterator[Correction]:
         yield Correction(f"`{match['word']}` is written after the region", (change,))
 
 
-def negations(text: str) -> Iterator[Correction]:
-    """Points outside an object by a sign: `track(point(30%, 55%), ~point(80%, 80%))`."""
+def signs(text: str) -> Iterator[Correction]:
+    """Points with a sign or a word: `track(+point(30%, 55%), negative point(80%, 80%))`."""
     tokens = lexed(text)
     for call in _calls(tokens):
         sign = tokens[call.name - 1]
-        if call.inside == "track" and tokens[call.name] == "point" and _is_negation(sign):
-            change = Change(offsets(sign)[0], offsets(tokens[call.name])[0], "not ")
+        if call.inside != "track" or tokens[call.name] != "point":
+            continue
+        place = offsets(sign)[0], offsets(tokens[call.name])[0]
+        word = str(sign).lower()
+        if _is_negation(sign) or word in _NEGATIVES:
             message = f"a point outside the object is written `not point(…)`, without `{sign}`"
-            yield Correction(message, (change,), code="G205")
+            yield Correction(message, (Change(*place, "not "),), code="G205")
+        elif word in _POSITIVES:
+            message = f"a point on the object is written `point(…)`, without `{sign}`"
+            yield Correction(message, (Change(*place, ""),), code="G205")
+
+
+def semicolons(text: str) -> Iterator[Correction]:
+    """`;` between arguments: `track(point(30%, 55%); point(40%, 60%))`."""
+    opened = 0
+    for token in lexed(text):
+        opened += (token.type == "LPAR") - (token.type == "RPAR")
+        if opened > 0 and token == ";":
+            message = "arguments are separated by `,`, not `;`"
+            yield Correction(message, (replaced(token, ","),))
 
 
 def masks_of_a_frame(text: str) -> Iterator[Correction]:
@@ -239,43 +241,17 @@ def _without_at(text: str, tokens: Sequence[Token]) -> Iterator[Correction]:
             yield Correction(message, (change,), code="G205")
 
 
-def engines(text: str) -> Iterator[Correction]:
-    """Engines by other names, and their checkpoints: `tracker "facebook/sam2.1-hiera-tiny"`."""
-    tokens = lexed(text)
-    names = _ENGINES.get(str(tokens[0]))
-    if names is None or len(tokens) < 2:
-        return
-    keyword, engine = str(tokens[0]), tokens[1]
-    ours = names.get(str(engine).lower(), "")
-    if engine.type == "NAME" and ours:
-        yield Correction(f"unknown {keyword} engine `{engine}`", (replaced(engine, ours),))
-    weights = next((token for token in tokens[1:3] if token.type == "STRING"), None)
-    if weights is None or any(token.type == "LBRACE" for token in tokens):
-        return
-    named = "" if engine is not weights else f"{_engine_of(str(weights), keyword)} "
-    change = replaced(weights, f"{named}{{ weights {weights} }}")
-    yield Correction(f"the weights of a {keyword} are a setting: `weights`", (change,))
-
-
-def _engine_of(weights: str, keyword: str) -> str:
-    """The engine of a checkpoint, by its name."""
-    plain = re.sub(r"[^a-z0-9]", "", weights.lower())
-    by_word = {
-        "tracker": {"edgetam": "edgetam", "sam3": "sam3", "": "sam2"},
-        "finder": {"owl": "owlv2", "sam3": "sam3", "": "grounding_dino"},
-    }
-    return next(engine for word, engine in by_word[keyword].items() if word in plain)
-
-
 REGIONS_OF_OTHERS = (
     bare_coordinates,
     named_coordinates,
     modifiers_as_calls,
     called_otherwise,
     prompts_outside,
-    negations,
+    signs,
+    semicolons,
     masks_of_a_frame,
     frames,
     engines,
+    weights_of_engines,
 )
 """The rules, in the order in which they are applied."""

@@ -13,6 +13,7 @@ from itertools import pairwise
 from lark import Token
 
 from grainspec.model.declaration import Declaration, fields_of
+from grainspec.model.names import RESERVED
 from grainspec.model.numbers import first_steps, percent_text
 from grainspec.model.settings import Sampler
 from grainspec.model.validation import invalid_value
@@ -42,7 +43,8 @@ def names_of_others(text: str) -> Iterator[Correction]:
             opened.pop()
         block, word = opened[-1] if opened else "", str(token).lower()
         known, others = SETTINGS.get(block, {}), SETTINGS_OF_OTHERS.get(block, {})
-        if token.type != "NAME" or str(token) in known or word not in others:
+        is_word = token.type == "NAME" or (str(token) in RESERVED and bool(opened))
+        if not is_word or str(token) in known or word not in others:
             continue
         ours = others[word]
         value = tokens[index + 1] if index + 1 < len(tokens) else None

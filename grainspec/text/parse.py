@@ -31,7 +31,7 @@ from grainspec.model.spec import (
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
-from grainspec.text.foreign import VALUES_OF_OTHERS
+from grainspec.text.foreign import ELSEWHERE, VALUES_OF_OTHERS
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
@@ -307,7 +307,7 @@ class _Reader(RegionReader):
         head, braces = head_of(model), _braces(tree.children)
         if head and head.choices:
             self._head_in_braces(keyword, head, braces)
-        given = self.settings(braces, settings_of(model))
+        given = self.settings(braces, settings_of(model), ELSEWHERE.get(keyword, {}))
         if head and not self._head(keyword, head, tree, given):
             return
         node = self.make(model, span, given)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from lark import Token, Tree
@@ -107,11 +108,15 @@ def duplicate(code: str, name: str, first: Span, span: Span) -> Diagnostic:
 
 
 def read_settings(
-    block: Tree[Token] | None, known: dict[str, Declaration], findings: list[Diagnostic]
+    block: Tree[Token] | None,
+    known: dict[str, Declaration],
+    findings: list[Diagnostic],
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Setting]:
     """Read a block's words as ``known`` settings, by the keys of the model.
 
-    Invalid settings become findings and are omitted.
+    ``elsewhere`` are names that are no settings here, each with its cure. Invalid settings become
+    findings and are omitted.
     """
     words: list[Word] = list(block.children) if block else []
     found: dict[str, Setting] = {}
@@ -126,7 +131,8 @@ def read_settings(
             if time:
                 findings.append(time)
                 continue
-            cure = WITHOUT_EQUAL.get(shown.lower()) or suggestion(shown, known)
+            word = shown.lower()
+            cure = elsewhere.get(word) or WITHOUT_EQUAL.get(word) or suggestion(shown, known)
             findings.append(Diagnostic("G201", f"unknown setting `{shown}`", cure, word_span(key)))
             while position < len(words) and not _is_setting(words[position], known):
                 position += 1

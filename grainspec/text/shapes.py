@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from lark import Token, Tree
@@ -28,10 +29,13 @@ class ShapeReader(RecordReader):
     """Reads shapes, and settings, among which is the box of `crop`."""
 
     def settings(
-        self, block: Tree[Token] | None, known: dict[str, Declaration]
+        self,
+        block: Tree[Token] | None,
+        known: dict[str, Declaration],
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, Setting]:
         """A block's settings by the keys of its model; mistakes become findings."""
-        read = read_settings(block, known, self.findings)
+        read = read_settings(block, known, self.findings, elsewhere)
         resolved = {key: self.resolved(setting) for key, setting in read.items()}
         return {key: setting for key, setting in resolved.items() if setting is not None}
 

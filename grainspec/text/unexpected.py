@@ -52,6 +52,7 @@ _SPOKEN = {
     "PART": "`part`",
 }
 _CLOSING = {"(": ")", "{": "}"}
+_SOURCES = frozenset("masks box ellipse polygon track find".split())
 _WORDS_OF_OTHERS = {"and": "&", "or": "|", "not": "~", "minus": "-", "without": "-", "union": "|"}
 _ONE_REGION = (
     "An edit has one region: define `region both = {0} | right` with your names, and edit `both`."
@@ -65,7 +66,7 @@ _INSTEAD = {
     "+": "Write `|` for either of two regions.",
     "!": "Write `~` for everything else.",
     ":": "Remove it: settings are written `weight 1.2`.",
-    ";": "Remove it.",
+    ";": "Remove it; between arguments write `,`.",
     ".": "Write a range without spaces, such as `0..30`.",
 }
 """What to write instead of signs from other languages and word processors."""
@@ -192,10 +193,14 @@ def _meant(token: Token, before: Token, expected: list[str]) -> str:
         return f"Write names with `_`, such as `{before}_…`."
     if token.type == "NAME" and expected == ["`{`"]:
         return f"Put settings in braces: `{{ {text} … }}`."
-    if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"]:
+    apart = before.end_pos != token.start_pos  # `sam2.1` is no setting with its value
+    if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"] and apart:
         return f"Put settings in braces: `{{ {before} {text} … }}`."
     if token.type in {"COMMA", "VBAR", "AMPERSAND"} and "`->`" in expected:
         return _ONE_REGION.format(before)
+    if token.type == "LPAR" and "`->`" in expected and str(before) in _SOURCES:
+        call = f"{before}(…)"
+        return f"Name the region first: `region left = {call}`, and edit `left`."
     if token.type == "COMMA" and expected == ["`{`"]:
         return "Begin a new statement for each edit."
     return ""

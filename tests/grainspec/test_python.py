@@ -292,8 +292,8 @@ def test_what_is_no_spec_says_what_is(value: Any, cure: str) -> None:
         (lambda: STEP.sampler(steps=20.0), "invalid value `20.0` for `steps`: a whole number from 1 to 1000", "Write `20`."),
         (lambda: masks("m", invert=1), "invalid value `1` for `invert`: true or false", ""),
         (lambda: masks("m", scaled="yes"), 'invalid value `"yes"` for `scaled`: true or false', ""),
-        (lambda: box("0.6", "0%", "9%", "9%"), 'invalid length `"0.6"`: percent of the frame, such as `"61%"`', '`"0.6%"`'),
-        (lambda: box(0.6, "0%", "9%", "9%"), 'invalid length `0.6`: percent of the frame, such as `"61%"`', '`"0.6%"`'),
+        (lambda: box("0.6", "0%", "9%", "9%"), 'invalid length `"0.6"`: percent of the frame, such as `"61%"`', '`"60%"`'),
+        (lambda: box(0.6, "0%", "9%", "9%"), 'invalid length `0.6`: percent of the frame, such as `"61%"`', '`"60%"`'),
         (lambda: STEP.source(3).build(), "invalid value `3` for `source`: a text", ""),
     ],
 )  # fmt: skip

@@ -122,17 +122,31 @@ def test_what_needs_no_new_tracking(tracked: ClipFolder, case: str) -> None:
     assert state_of(spec_of(tracked, **FRESH[case]), tracked).why == ""
 
 
+VIDEO_LATER = 'video "clip" { frames 1..3 size 64x48 }'
+
+
 def test_prompts_without_a_frame_are_on_the_first_one_in_use(clip: ClipFolder) -> None:
     regions = "region left = track(point(30%, 50%))"
     write_tracked(spec_of(clip, regions), clip.root, labels_of(clip) % 2)
-    later = spec_of(clip, regions, video='video "clip" { frames 1..3 size 64x48 }')
-    assert state_of(later, clip).why == "the prompts of `left` changed"
+    later = spec_of(clip, regions, video=VIDEO_LATER)
+    why = "the first frame, on which `left` is shown, is 1 now, not 0"
+    assert state_of(later, clip).why == why
+    moved = spec_of(clip, regions.replace("30%", "31%"), video=VIDEO_LATER)
+    assert state_of(moved, clip).why == "the prompts of `left` changed"
+
+
+def test_words_without_a_frame_are_found_on_the_first_one_in_use(clip: ClipFolder) -> None:
+    regions = 'region left = find("man")'
+    write_tracked(spec_of(clip, regions), clip.root, labels_of(clip) % 2)
+    later = spec_of(clip, regions, video=VIDEO_LATER)
+    why = "the first frame, on which `left` is found, is 1 now, not 0"
+    assert state_of(later, clip).why == why
 
 
 def test_frames_that_were_not_tracked(clip: ClipFolder) -> None:
     few = spec_of(clip, LEFT, video='video "clip" { frames 1..2 size 64x48 }')
     write_tracked(few, clip.root, labels_of(clip)[:3] % 2)  # frame 0 has the prompt
-    assert state_of(spec_of(clip, LEFT), clip).why == "frames 3 are not tracked"
+    assert state_of(spec_of(clip, LEFT), clip).why == "frame 3 is not tracked"
 
 
 def test_another_clip_is_the_only_reason(tracked: ClipFolder) -> None:
@@ -187,6 +201,20 @@ def test_specs_without_a_file_have_a_folder_of_their_own(clip: ClipFolder) -> No
     names = {tracked_folder(spec, clip.root).name for spec in (one, other)}
     assert len(names) == 2
     assert all(name.startswith("clip-") for name in names)
+
+
+def test_each_file_has_a_folder_of_its_own(clip: ClipFolder) -> None:
+    spec, folder = spec_of(clip), clip.root / "masks" / "tracked"
+    for file, name in {
+        "edit.grain": "edit",
+        "edit.json": "edit.json",
+        "take.2.grain": "take.2",
+        "..grain": "..grain",
+        "...grain": "...grain",
+        ".grain": ".grain",
+    }.items():
+        assert tracked_folder(spec.in_folder(clip.root, file), clip.root) == folder / name
+        assert (folder / name).resolve().parent == folder.resolve()
 
 
 def _broken(folder: Path, change: str) -> None:

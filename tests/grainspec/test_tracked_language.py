@@ -136,6 +136,12 @@ CORRECTED = {
     "track(10%, 20%, 40%, 80%)": "track(box(10%, 20%, 40%, 80%))",
     "track(point(0.3, 0.55))": "track(point(30%, 55%))",
     "track(point(30% 55%))": "track(point(30%, 55%))",
+    "track(point(30%; 55%))": "track(point(30%, 55%))",
+    "track(point(30%, 55%); point(3%, 4%))": "track(point(30%, 55%), point(3%, 4%))",
+    "track(point[30%, 55%])": "track(point(30%, 55%))",
+    "track(+point(30%, 55%))": "track(point(30%, 55%))",
+    "track(positive point(30%, 55%))": "track(point(30%, 55%))",
+    "track(point(3%, 5%), negative point(3%, 4%))": "track(point(3%, 5%), not point(3%, 4%))",
     "track(point(x=30%, y=55%))": "track(point(30%, 55%))",
     'track("man")': 'find("man")',
     'track("hero.png" @ 0)': 'track(masks("hero.png") @ 0)',
@@ -253,6 +259,16 @@ def test_mistakes_are_told(written: str, code: str, words: str) -> None:
     assert finding.span.line == 2
 
 
+def test_an_edit_of_an_expression_needs_its_name() -> None:
+    for call in ('find("man")', "track(point(1%, 2%) @ 0)"):
+        [finding] = parse_all(
+            f'grain 1 video "c" target "a bear" edit {call} -> "bear"'
+        ).diagnostics
+        assert finding.code == "G001"
+        name = call.partition("(")[0]
+        assert f"`region left = {name}(…)`" in finding.cure
+
+
 def test_colours_with_and_name_one_thing() -> None:
     assert findings_of('find("black and white cat")') == ()
 
@@ -266,6 +282,13 @@ ENGINES = {
     "finder dino": "finder grounding_dino",
     'finder "google/owlv2-base"': 'finder owlv2 { weights "google/owlv2-base" }',
     "tracker: sam2": "tracker sam2",
+    'tracker "sam2"': "tracker sam2",
+    'finder "OWLv2"': "finder owlv2",
+    "tracker sam2.1": "tracker sam2",
+    "tracker sam-2": "tracker sam2",
+    'tracker "sam2.1" { confidence 40% }': "tracker sam2 { confidence 40% }",
+    'tracker sam2 { model "a/b" }': 'tracker sam2 { weights "a/b" }',
+    "finder grounding-dino": "finder grounding_dino",
     "tracker sam2 { confidence 0.4 }": "tracker sam2 { confidence 40% }",
     'tracker sam2 { checkpoint "a/b" }': 'tracker sam2 { weights "a/b" }',
 }
@@ -296,6 +319,9 @@ def test_other_names_of_engines_are_corrected(written: str) -> None:
             "G535",
             "`ellipse(…)`",
         ),
+        ('find("man")', "finder owlv2 { score 30% }", "G201", '`find("…", score 30%)`'),
+        ('find("man")', "finder owlv2 { threshold 0.3 }", "G201", '`find("…", score 30%)`'),
+        ("track(point(1%, 2%))", "tracker sam2.1-hiera-large", "G001", "Expected `{`"),
         ('find("man")', "finder yolo", "G202", "`grounding_dino`, `owlv2`, `sam3`"),
     ],
 )
@@ -352,8 +378,15 @@ def test_engines_are_settings_like_others() -> None:
         (lambda: track(), "`prompts` is empty"),
         (lambda: find("man", "leftmost", number=2), "exclude each other"),
         (lambda: find("man", "left"), "leftmost"),  # type: ignore[arg-type]
-        (lambda: point("0.3", "0.55"), "0.3%"),
-        (lambda: box("1%", "2%", "3%", "4%").smooth(4), "`smooth 3` or `smooth 5`"),
+        (lambda: point("0.3", "0.55"), 'Write `"30%"`.'),
+        (lambda: point(0.3, 0.55), 'Write `"30%"`.'),  # type: ignore[arg-type]
+        (lambda: point("30", "55"), 'Write `"30%"` or `"30px"`.'),
+        (lambda: track(point("1%", "2%")) @ 2, "`@ 2` goes inside the brackets of `track(…)`"),
+        (lambda: point("1%", "2%") @ 1 @ 2, "duplicate `@`: `@ 1` is given already"),
+        (lambda: find("man") @ 0 @ 2, "duplicate `@`: `@ 0` is given already"),
+        (lambda: box("1%", "2%", "3%", "4%") @ 1 @ 2, "duplicate `@`"),
+        (lambda: masks("m") @ 1 @ 2, "duplicate `@`"),
+        (lambda: box("1%", "2%", "3%", "4%").smooth(4), "`.smooth(3)` or `.smooth(5)`"),
     ],
 )
 def test_mistakes_in_python_are_told(make: Any, words: str) -> None:
@@ -413,7 +446,7 @@ def test_regions_that_were_not_tracked_are_told_by_name(clip: ClipFolder) -> Non
     [finding] = raised.value.diagnostics
     assert finding.code == "G354"
     assert finding.message == "`left` is not tracked yet"
-    assert "`grain track edit.grain`" in finding.cure
+    assert finding.cure == f"Run `grain track {clip.root / 'edit.grain'}`."
     assert finding.span is not None
     assert finding.span == spec.regions[0].expression.of.span
 

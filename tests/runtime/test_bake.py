@@ -328,7 +328,7 @@ def test_only_cannot_keep_what_lacks_frames(base: Path, engines: Engines) -> Non
     track(base, video='video "clip" { frames 0..4 }')
     with pytest.raises(GrainError, match="G365: .*frames 5..7 are not tracked") as caught:
         track(base, BOTH.replace("10px", "11px"), only=("left",))
-    assert "`grain track edit.grain`" in str(caught.value)
+    assert f"`grain track {base / 'edit.grain'}`" in str(caught.value)
 
 
 def test_a_region_of_many_is_tracked_first(base: Path, engines: Engines) -> None:

@@ -356,11 +356,25 @@ def test_a_checkpoint_for_another_engine_is_refused(
     tracker_of("sam2")
     load = tracker_row("sam2").load
     assert code_of(lambda: load(str(folder_of("owlv2")), "cpu")) == "G534"
-    assert code_of(lambda: load(str(tmp_path / "nowhere"), "cpu")) == "G502"
+    with pytest.raises(GrainError, match="G502: the folder of the `sam2` model does not exist: /"):
+        load(str(tmp_path / "nowhere"), "cpu")
     (tmp_path / "config.json").write_text((folder_of("sam2") / "config.json").read_text())
     assert code_of(lambda: load(str(tmp_path), "cpu")) == "G502"
     (tmp_path / "model.bin").write_bytes(b"PK")
     assert code_of(lambda: load(str(tmp_path), "cpu")) == "G502"
+
+
+def test_loading_shows_no_bar_of_its_own(
+    folder_of: Any, tracker_of: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers.utils import logging
+
+    tracker_of("sam2")
+    capfd.readouterr()
+    logging.enable_progress_bar()
+    tracker_row("sam2").load(str(folder_of("sam2")), "cpu")
+    assert "Loading" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled()
 
 
 def test_weights_that_are_missing_are_not_random(

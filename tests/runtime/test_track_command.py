@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     said = track("check", spec(base))
     assert (said.code, engines.loaded) == (0, [])
     assert "warning[G357]: `left` and `right` are not tracked yet" in said.err
-    assert "Run `grain track edit.grain`" in said.err
+    assert f"Run `grain track {base / 'edit.grain'}`" in said.err
     assert "the pixels of regions are checked once they are tracked" in said.err
     engines.tracker = FakeTracker(doubted=frozenset({5, 6}), blind=frozenset({7}))
     track("track", spec(base))
@@ -105,6 +106,27 @@ def test_check_says_what_is_missing_stale_and_doubtful(
     ).keys() <= {"G315"}
     found = check(track, spec(base, BOTH.replace("10px", "11px")))
     assert found["G358"].endswith("are stale: the prompts of `left` changed")
+
+
+def test_the_command_is_told_with_the_path_as_given(
+    track: Grain, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spec(base).read_text()
+    (base / "other place").mkdir()
+    monkeypatch.chdir(base / "other place")
+    assert "Run `grain track ../edit.grain`;" in track("check", "../edit.grain").err
+    monkeypatch.chdir(base)
+    spec(base).rename("other place/edit.grain")
+    (base / "clip").rename("other place/clip")
+    said = track("check", "other place/edit.grain").err
+    assert "Run `grain track 'other place/edit.grain'`;" in said
+    monkeypatch.chdir(base / "other place")
+    monkeypatch.setattr("sys.stdin", StringIO(text))
+    assert "Write the spec to a file" in track("check", "-").err
+    for command in ("track", "plan"):
+        said = track(command, "-")
+        assert said.code == 1
+        assert "reads its spec from a file, not from standard input" in said.err
 
 
 def test_a_region_that_is_lost_to_the_end(track: Grain, base: Path, engines: Engines) -> None:
@@ -143,6 +165,17 @@ def test_one_object_that_covers_another(track: Grain, base: Path) -> None:
     regions = 'region one = find("red")\nregion many = find("square")'
     found = check_after_tracking(track, spec(base, regions, more="keep many"))
     assert found["G362"] == "`one` covers `many` on frame 0, where a prompt says that `many` is"
+    said = track("check", base / "edit.grain").err
+    assert "point(" not in said  # a region that is found by words takes none
+    assert "Find another object for `one`, by `number` or another `@`" in said
+
+
+def test_what_to_write_for_doubtful_words(track: Grain, base: Path, engines: Engines) -> None:
+    engines.tracker = FakeTracker(doubted=frozenset({5}), blind=frozenset({7}))
+    said = track("track", spec(base, 'region left = find("red")', more="")).err
+    assert ("G360" in said, "G361" in said, "point(" in said) == (True, True, False)
+    assert "`@ 5` inside the brackets of `find(…)`" in said
+    assert "`track(box(…) @ 7)`" in said
 
 
 @pytest.mark.parametrize("command", ["show", "plan"])
@@ -225,7 +258,7 @@ def test_runs_tell_their_masks_and_are_repeated(
     assert (tracked["folder"], tracked["file"]) == ("masks/tracked/edit", "edit.grain")
     assert [entry["doubtful"] for entry in tracked["regions"]] == [[1], [1]]
     report = (base / "runs" / "edit" / "report.html").read_text()
-    assert "colour, doubtful on frames 1" in report
+    assert "colour, doubtful on frame 1" in report
 
     again = track("run", "--again", "runs/edit", "--device", "cpu")
     assert again.code == 0, again.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path, PurePath
+from shlex import quote
 
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.sources import tracked_sources
@@ -16,16 +17,38 @@ TRACKED = PurePath("masks", "tracked")
 def tracked_folder(spec: EditSpec, base: Path) -> Path:
     """The folder of a spec's tracked masks.
 
-    It has the name of the spec's file, without its suffix. For a spec that was read from no file it
-    has the name of the clip, and a hash of what is tracked.
+    It has the name of the spec's file: that of ``edit.grain`` is ``edit``, and other files, such as
+    ``edit.json`` beside it, keep their suffix, so that no two specs share their masks. For a spec
+    that was read from no file it has the name of the clip, and a hash of what is tracked.
     """
     return base / TRACKED / tracked_name(spec)
+
+
+def track_command(spec: EditSpec) -> str:
+    """The command that tracks a spec's regions, with the path that it was read from.
+
+    >>> from grainspec import parse
+    >>> spec = parse('grain 1 video "c" target "a bear" region r = all edit r -> "bear"')
+    >>> track_command(spec.in_folder(Path("../my clips"), "edit.grain"))
+    "grain track '../my clips/edit.grain'"
+    """
+    path = (spec.folder or Path()) / spec.file if spec.file else Path("SPEC")
+    return f"grain track {quote(str(path))}"
+
+
+def how_to_track(spec: EditSpec) -> str:
+    """What to do to track a spec's regions: without a file, their masks would have no name."""
+    if spec.file:
+        return f"Run `{track_command(spec)}`"
+    where = "Write the spec to a file, as its masks are kept by the file's name"
+    return f"{where}, and run `{track_command(spec)}`"
 
 
 def tracked_name(spec: EditSpec) -> str:
     """The name of the folder of a spec's tracked masks."""
     if spec.file:
-        return PurePath(spec.file).stem
+        stem = spec.file.removesuffix(".grain")
+        return stem if stem.strip(".") else spec.file  # `..grain` is no name of a folder
     said = [source.model_dump(mode="json") for source in tracked_sources(spec)]
     text = json.dumps([said, spec.video.path], sort_keys=True)
     stem = PurePath(spec.video.path).stem or "clip"

@@ -78,6 +78,16 @@ class TrackedClip:
         """The source frame of a prompt, or of a ``find``; the first in use if it states none."""
         return self.used.start if node.frame is None else node.frame
 
+    def is_made_from(self, start: int, source: Source, key: str) -> bool:
+        """Whether a hash is that of an expression if another frame is the first in use.
+
+        False for masks as prompts: those of another frame would have to be read.
+        """
+        nodes = source.prompts if isinstance(source, Track) else (source,)
+        if any(isinstance(node, Prompt) and isinstance(node.shape, MaskFiles) for node in nodes):
+            return False
+        return key == self._key(source, start)
+
     def named_frames(self, source: Source) -> Iterator[int]:
         """The source frames of an expression's prompts."""
         nodes = source.prompts if isinstance(source, Track) else (source,)
@@ -89,11 +99,15 @@ class TrackedClip:
 
         Masks are hashed by their pixels. Raises GrainError if one of them cannot be read.
         """
+        return self._key(source, self.used.start)
+
+    def _key(self, source: Source, start: int) -> str:
+        """The same, with ``start`` as the first frame in use."""
         said: dict[str, Any] = source.model_dump(mode="json", by_alias=True)
         if isinstance(source, Find):
-            return _hash({**said, "frame": self.frame_of(source)})
+            return _hash({**said, "frame": start if source.frame is None else source.frame})
         for node, prompt in zip(source.prompts, said["prompts"], strict=True):
-            prompt["frame"] = self.frame_of(node)
+            prompt["frame"] = start if node.frame is None else node.frame
             if isinstance(node.shape, MaskFiles):
                 pixels_HW = self.mask_of(node.shape, prompt["frame"])
                 prompt["shape"] = hashlib.sha256(np.packbits(pixels_HW).tobytes()).hexdigest()

@@ -124,11 +124,11 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
         reasons = [Reason("clip", message, state.regions)]
     elif clip.frames.start < manifest.first or clip.frames.stop > manifest.last + 1:
         outside = [frame for frame in clip.frames if frame not in manifest.frames]
-        message = f"frames {frame_spans(outside)} are not tracked"
+        message = f"{counted_frames(outside)} {'are' if len(outside) > 1 else 'is'} not tracked"
         reasons.append(Reason("frames", message, state.regions))
     if absent and not reasons:
         plural = "s" * (len(absent) > 1)
-        message = f"the image{plural} of frame{plural} {frame_spans(absent)} "
+        message = f"the image{plural} of {counted_frames(absent)} "
         message += f"{'are' if plural else 'is'} missing"
         reasons.append(Reason("images", message, state.regions))
     return replace(
@@ -152,11 +152,9 @@ def _compared(
         record = known.get(clip.key(source))
         if record is None:
             earlier = tracked & {*names}
-            message = f"the prompts of {_names(names)} changed"
-            if source.kind == "find":
-                message = f"the words or the choice of {_names(names)} changed"
-            if not earlier:
-                message = f"{_names(names)} {_are(names)} not tracked yet"
+            message = f"{_names(names)} {_are(names)} not tracked yet"
+            if earlier:
+                message = _change(clip, manifest, source, names)
             reasons.append(Reason("prompts" if earlier else "new", message, names))
         elif record.stated != clip.stated(source):
             message = f"{_names(names)} {_are(names)} to be tracked by other engines or weights"
@@ -164,6 +162,21 @@ def _compared(
         else:
             records[source] = record
     return records, reasons
+
+
+def _change(
+    clip: TrackedClip, manifest: TrackedManifest, source: Source, names: Sequence[str]
+) -> str:
+    """What of an expression changed: what it says, or the frame that it does not name."""
+    first, now = manifest.first, clip.used.start
+    keys = [record.key for record in manifest.sources if {*names} & {*record.regions}]
+    if first != now and any(clip.is_made_from(first, source, key) for key in keys):
+        how = "found" if source.kind == "find" else "shown"
+        where = f"on which {_names(names)} {_are(names)} {how}"
+        return f"the first frame, {where}, is {now} now, not {first}"
+    if source.kind == "find":
+        return f"the words or the choice of {_names(names)} changed"
+    return f"the prompts of {_names(names)} changed"
 
 
 def _is_another_clip(clip: TrackedClip, manifest: TrackedManifest) -> bool:
@@ -181,6 +194,16 @@ def _images(folder: Path, manifest: TrackedManifest) -> dict[int, str]:
             content = read_bytes(folder / image_name(frame), _LARGEST)
             images[frame] = hashlib.sha256(content).hexdigest()
     return images
+
+
+def counted_frames(frames: Iterable[int]) -> str:
+    """Frames as spans, after their noun.
+
+    >>> counted_frames([3]), counted_frames([3, 4])
+    ('frame 3', 'frames 3..4')
+    """
+    numbers = {*frames}
+    return f"frame{'s' * (len(numbers) > 1)} {frame_spans(numbers)}"
 
 
 def frame_spans(frames: Iterable[int], most: int = 8) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils import logging as of_diffusers
 from transformers import PreTrainedModel
-from transformers.utils import logging as of_transformers
+
+from grainspec_runtime.models.bars import without_bars
 
 ATTENTION = "sdpa"
 """The attention of text encoders, the default of transformers. Without it a model's configuration
@@ -34,7 +33,7 @@ def load_component(model: Any, folder: Path, *, dtype: torch.dtype | None = None
         settings |= {"attn_implementation": ATTENTION, "trust_remote_code": False}
     if dtype is not None:
         settings["dtype" if issubclass(model, PreTrainedModel) else "torch_dtype"] = dtype
-    with _without_bars():
+    with without_bars():
         loaded, loading = model.from_pretrained(folder, output_loading_info=True, **settings)
     missing = sorted(loading["missing_keys"])
     if missing:
@@ -58,20 +57,3 @@ def _more_layers(names: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 _NUMBER = re.compile(r"\d+")
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Hide the progress bars of loading, which would break those of a run."""
-    shown = [library for library in (of_diffusers, of_transformers) if _has_bars(library)]
-    for library in shown:
-        library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for library in shown:
-            library.enable_progress_bar()
-
-
-def _has_bars(library: Any) -> bool:
-    return bool(library.is_progress_bar_enabled())

@@ -78,6 +78,9 @@ class SpecFile:
 
         ``sets`` are overrides ``NAME=VALUE``, as for :func:`grainspec.override`.
         """
+        if path == Path("-") and not path.exists():
+            message = "this command reads its spec from a file, not from standard input"
+            raise fail("G311", message, "Write it to a file, such as edit.grain, and name that.")
         return cls(path, read_text(path), load(path), tuple(sets))
 
     def check_choice(self, *variants: str) -> None:

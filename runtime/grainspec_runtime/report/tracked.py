@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grainspec.regions.tracked.state import frame_spans
+from grainspec.regions.tracked.state import counted_frames
 
 
 def tracked_rows(tracked: object) -> dict[str, str] | None:
@@ -16,7 +16,7 @@ def tracked_rows(tracked: object) -> dict[str, str] | None:
         if isinstance(entry, dict) and isinstance(entry.get("regions"), list):
             rows[", ".join(map(str, entry["regions"]))] = _quality(entry)
     repaired = _frames(tracked.get("repaired"))
-    rows |= {"repaired by hand": f"frames {repaired}"} if repaired else {}
+    rows |= {"repaired by hand": repaired} if repaired else {}
     return rows | {name: str(tracked.get(name)) for name in ("folder", "sha256")}
 
 
@@ -26,7 +26,7 @@ def _quality(entry: dict[str, Any]) -> str:
         parts.append(f"found by {_engine(entry['finder'])}")
     for how in ("doubtful", "lost"):
         if frames := _frames(entry.get(how)):
-            parts.append(f"{how} on frames {frames}")
+            parts.append(f"{how} on {frames}")
     return ", ".join(parts)
 
 
@@ -40,4 +40,5 @@ def _engine(record: object) -> str:
 def _frames(values: object) -> str:
     if not isinstance(values, list):
         return ""
-    return frame_spans(value for value in values if isinstance(value, int))
+    frames = [value for value in values if isinstance(value, int)]
+    return counted_frames(frames) if frames else ""

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grainspec.checks.tracked_masks import command, repaired_refusal
+from grainspec.checks.tracked_masks import repaired_refusal
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.expressions import Find
@@ -17,6 +17,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord
+from grainspec.regions.tracked.place import track_command
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 from grainspec_runtime.tracking.choices import EngineChoice
@@ -181,7 +182,7 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
     records = tuple(others) if options.only else ()
     if records and causes & {"frames", "images"}:
         message = f"`--only` keeps the masks of other regions, but {state.why}"
-        raise fail("G365", message, f"Track all regions: `{command(state.clip.spec)}`.")
+        raise fail("G365", message, f"Track all regions: `{track_command(state.clip.spec)}`.")
     return Kept(records, () if options.force else state.repaired)
 
 

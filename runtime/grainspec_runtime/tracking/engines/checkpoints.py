@@ -13,6 +13,7 @@ import torch
 from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.additions import digest
+from grainspec_runtime.models.bars import without_bars
 from grainspec_runtime.models.claims import check_folder
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
@@ -76,7 +77,7 @@ def find_checkpoint(engine: str, name: str, types: Sequence[str], *, gated: str 
         name,
         Path(),
         _FILES,
-        what=f"the weights of `{engine}`:",
+        what=f"the `{engine}` model",
         missing=f"Name an existing folder or a hub id: {example}.",
         unreachable=unreachable,
     )
@@ -102,12 +103,13 @@ def load_network(checkpoint: Checkpoint, network: Any, device: str | None) -> An
     from safetensors import SafetensorError
 
     try:
-        model, loading = network.from_pretrained(
-            checkpoint.folder,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with without_bars():
+            model, loading = network.from_pretrained(
+                checkpoint.folder,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
         missing = sorted(loading["missing_keys"])
         if missing:  # transformers would initialize them at random
             raise ValueError(f"it lacks {len(missing)} weights, such as {missing[0]}")
