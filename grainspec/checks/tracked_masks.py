@@ -61,7 +61,8 @@ def _not_current(state: TrackedState) -> Diagnostic:
     if state.status == "missing":
         return Diagnostic("G357", state.why, again, _span(state))
     message = f"the masks in {state.folder} are stale: {state.why}"
-    return repaired_refusal(state) or Diagnostic("G358", message, again, _span(state))
+    stale = Diagnostic("G358", message, again, _span(state))
+    return repaired_refusal(state) or outside_refusal(state) or stale
 
 
 def _span(state: TrackedState) -> Span | None:
@@ -86,6 +87,27 @@ def repaired_refusal(state: TrackedState) -> Diagnostic | None:
         message = f"{state.why}, and {names} in {state.folder} {what} repaired by hand"
     else:
         message = f"{state.why}, so it is not known which masks were repaired by hand"
+    return Diagnostic("G365", message, cure, _span(state))
+
+
+def outside_refusal(state: TrackedState) -> Diagnostic | None:
+    """The error about repaired images that new tracking would delete: the spec needs them no more.
+
+    None if there are none among the frames that would not be tracked.
+    """
+    frames = state.clip.frames
+    outside = [frame for frame in state.repaired if frame not in frames]
+    if not outside:
+        return None
+    names = listed([image_name(frame) for frame in outside])
+    what, them = ("is", "it") if len(outside) == 1 else ("are", "them")
+    why = f"{state.why}, and " if state.why else ""
+    message = f"{why}only frames {frames.start}..{frames.stop - 1} would be tracked: {names} in "
+    message += f"{state.folder} {what} repaired by hand, and would be deleted"
+    first = state.manifest.first if state.manifest else 0
+    cure = f"Let the spec use {_frames(tuple(outside))} too, or name the frames of its prompts as "
+    cure += f"they were, such as `point(…) @ {first}`. To give {them} up: "
+    cure += f"`{command(state.clip.spec)} --force`."
     return Diagnostic("G365", message, cure, _span(state))
 
 

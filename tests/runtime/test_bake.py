@@ -15,6 +15,7 @@ from crash import in_child, kill
 from fake_tracker import Engines, FakeFinder, FakeTracker, inside, spec_of
 
 from grainspec import GrainError
+from grainspec.checks.tracked_masks import check_tracked_masks
 from grainspec.clip.facts import probe
 from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec.regions.tracked.masks import tracked_masks
@@ -320,6 +321,31 @@ def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
     forced = track(base, BOTH.replace("10px", "11px"), force=True)
     assert (forced.kept, forced.state.repaired) == ((), ())
     np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
+
+
+@pytest.mark.parametrize("frames", ["1..3", "0..4"])
+def test_repaired_images_outside_the_frames_are_not_deleted(
+    base: Path, engines: Engines, frames: str
+) -> None:
+    folder = track(base).state.folder
+    painted = repair(folder, 6, 1)
+    fewer = {"video": f'video "clip" {{ frames {frames} }}'}
+    moved = BOTH.replace("10px", "11px").replace(" @ 0", "")
+    pattern = f"G365: .*only frames {frames} would be tracked: 00006.png in .* is repaired by hand"
+    with pytest.raises(GrainError, match=pattern) as caught:
+        track(base, moved, **fewer)
+    assert "Let the spec use frame 6 too" in str(caught.value)
+    assert [found.code for found in check_tracked_masks(spec_of(base, moved, **fewer), base)] == [
+        "G365"
+    ]
+    with pytest.raises(GrainError, match="G365: only frames"):  # current, but by another engine
+        track(base, f"{LEFT}\n{RIGHT[:-1]} @ 0)", **fewer, engines=EngineChoice(tracker="sam2"))
+    assert (folder / image_name(6)).read_bytes() == painted
+    assert track(base, BOTH, video='video "clip" { frames 0..4 }').regions == ()
+    one = track(base, moved, video='video "clip" { frames 0..4 }', only=("left",))
+    assert (one.kept, (folder / image_name(6)).read_bytes()) == ((6,), painted)
+    forced = track(base, moved, **fewer, force=True)
+    assert (forced.kept, (folder / image_name(6)).exists()) == ((), False)
 
 
 def test_numbers_stay_with_their_regions(base: Path, engines: Engines) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grainspec.checks.tracked_masks import command, repaired_refusal
+from grainspec.checks.tracked_masks import command, outside_refusal, repaired_refusal
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.expressions import Find
@@ -182,6 +182,9 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
     if records and causes & {"frames", "images"}:
         message = f"`--only` keeps the masks of other regions, but {state.why}"
         raise fail("G365", message, f"Track all regions: `{command(state.clip.spec)}`.")
+    outside = None if options.force or records else outside_refusal(state)
+    if outside is not None:  # with `records`, all earlier frames are tracked
+        raise GrainError([outside])
     return Kept(records, () if options.force else state.repaired)
 
 
