@@ -381,6 +381,31 @@ def test_a_damaged_manifest_is_not_replaced(base: Path, engines: Engines) -> Non
     assert track(base, force=True).state.status == "fresh"
 
 
+def test_images_without_a_manifest_are_not_replaced(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    painted = repair(folder, 3, 1)
+    (folder / "manifest.json").unlink()
+    pattern = "G365: .*edit has 00000.png, 00001.png, … but no manifest.json, so it is not known"
+    with pytest.raises(GrainError, match=pattern):
+        track(base)
+    [finding] = check_tracked_masks(spec_of(base, BOTH), base)
+    assert finding.code == "G365"
+    assert (folder / image_name(3)).read_bytes() == painted
+    assert track(base, force=True).state.status == "fresh"
+
+
+@pytest.mark.parametrize("name", ["00000.png", "alpha"])
+def test_what_a_user_keeps_in_the_folder_is_not_replaced(
+    base: Path, engines: Engines, name: str
+) -> None:
+    own = base / "masks" / "tracked" / "edit" / name
+    own.mkdir(parents=True)
+    with pytest.raises(GrainError, match=f"G365: .*edit has {name} but no manifest.json"):
+        track(base)
+    own.rename(own.with_name("00002.xcf"))
+    assert track(base).state.status == "fresh"
+
+
 def test_files_of_others_in_the_folder_stay(base: Path, engines: Engines) -> None:
     folder = track(base).state.folder
     (folder / "00002.xcf").write_text("layers")

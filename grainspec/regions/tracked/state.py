@@ -19,7 +19,7 @@ from grainspec.regions.tracked.manifest import (
     TrackedManifest,
     read_manifest,
 )
-from grainspec.regions.tracked.place import tracked_folder
+from grainspec.regions.tracked.place import is_ours, tracked_folder
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regular_file import read_bytes
 
@@ -107,6 +107,9 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
     state = TrackedState(clip, folder, "unused")
     if not clip.sources:
         return state
+    if not (folder / MANIFEST).is_file() and (images := _without_manifest(folder)):
+        message = f"{folder} has {images} but no {MANIFEST}"
+        return replace(state, status="stale", reasons=(Reason("damaged", message, state.regions),))
     if not (folder / MANIFEST).is_file():
         message = f"{_names(state.regions)} {_are(state.regions)} not tracked yet"
         reason = Reason("missing", message, state.regions)
@@ -139,6 +142,14 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
         records=records,
         images=images,
     )
+
+
+def _without_manifest(folder: Path) -> str:
+    """The first names in a folder without a manifest that tracking would replace, as text."""
+    with suppress(OSError):
+        names = sorted(entry.name for entry in folder.iterdir() if is_ours(entry))
+        return ", ".join([*names[:2], *["…"] * (len(names) > 2)])
+    return ""
 
 
 def _compared(
