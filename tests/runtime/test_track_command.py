@@ -204,6 +204,18 @@ def test_runs_tell_their_masks_and_are_repeated(
     assert repeated["spec"]["sampler"]["steps"] == 1
     assert (repeated["run_key"], repeated["tracked"]) == (manifest["run_key"], tracked)
 
+    (base / "edit.grain").write_text(small.replace("10px", "11px"))
+    assert track("track", "edit.grain").code == 0
+    painted = base / "masks" / "tracked" / "edit" / "00001.png"
+    label_image(np.full((48, 64), 1, np.uint8)).save(painted)
+    repaired = painted.read_bytes()
+    other = track("run", "--again", "runs/edit", "--device", "cpu")
+    assert (other.code, "error[G365]: the masks in" in other.err) == (1, True)
+    assert "are not those of the run: the prompts of `left` changed" in other.err
+    assert "or run the spec as it is now: `grain run edit.grain`" in other.err
+    assert painted.read_bytes() == repaired
+    assert "G358" not in check(track, base / "edit.grain")  # the masks are still the spec's
+
 
 def test_other_masks_than_those_of_a_run_are_told(base: Path, engines: Engines) -> None:
     edit = spec_of(base, BOTH, more="keep right")

@@ -40,13 +40,15 @@ class TrackOptions:
     """How masks are made.
 
     ``only`` are the regions to track, all if empty; others are kept as they are. ``force`` tracks
-    them even if they are current, and replaces images that were repaired by hand. ``say`` is called
-    with a sentence before tracking begins, ``progress`` during it.
+    them even if they are current, and replaces images that were repaired by hand. Without
+    ``replaces`` masks are made only where there are none. ``say`` is called with a sentence before
+    tracking begins, ``progress`` during it.
     """
 
     engines: EngineChoice = field(default_factory=EngineChoice)
     only: tuple[str, ...] = ()
     force: bool = False
+    replaces: bool = True
     say: Callable[[str], None] = field(default=lambda text: None)
     progress: StageProgress = silent
 
@@ -166,6 +168,11 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
 def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> Kept:
     """What stays of earlier masks; raises GrainError (G365) if that is not possible."""
     manifest, causes = state.manifest, {reason.cause for reason in state.reasons}
+    if not options.replaces and state.status != "missing":
+        message = f"the masks in {state.folder} are not those of the run: {state.why}"
+        cure = "Move the folder away to repeat the run with masks of its own, or run the spec as "
+        cure += f"it is now: `grain run {state.clip.spec.file or 'SPEC'}`."
+        raise fail("G365", message, cure)
     refusal = None if options.force else repaired_refusal(state)
     if refusal is not None:
         raise GrainError([refusal])
