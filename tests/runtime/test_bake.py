@@ -373,6 +373,29 @@ def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: E
     assert track(base, force=True).state.status == "fresh"
 
 
+def test_repaired_images_stay_if_only_the_background_changed(base: Path, engines: Engines) -> None:
+    folder = track(base, video='video "clip" { alpha "#ff0000" }').state.folder
+    painted = repair(folder, 2, 1)
+    other = {"video": 'video "clip" { alpha "#00ff00" }'}
+    [finding] = check_tracked_masks(spec_of(base, BOTH, **other), base)
+    assert finding.code == "G358"
+    assert finding.message.endswith("`alpha`, the colour behind transparent frames, changed")
+    tracked = track(base, only=("left", "right"), **other)
+    assert (tracked.regions, tracked.kept) == (("left", "right"), (2,))
+    assert (folder / image_name(2)).read_bytes() == painted
+    assert (track(base, **other).regions, track(base).regions) == ((), ("left", "right"))
+
+
+def test_a_file_in_the_place_of_the_folder(base: Path, engines: Engines) -> None:
+    spec = spec_of(base, BOTH)
+    (base / "masks").write_text("a file")
+    with pytest.raises(GrainError, match="G310: .*cannot be written") as caught:
+        ensure_tracked(spec, base)
+    folder = base / "masks" / "tracked" / "edit"
+    assert f"Tracked masks are kept in {folder}" in str(caught.value)
+    assert " -o" not in caught.value.diagnostics[0].cure
+
+
 def test_a_damaged_manifest_is_not_replaced(base: Path, engines: Engines) -> None:
     folder = track(base).state.folder
     (folder / "manifest.json").write_text("{")

@@ -31,6 +31,10 @@ StageProgress = Callable[[str, int, int], None]
 """Called with the name of a stage, its number of finished steps, and its total number."""
 
 
+_OF_ALL = frozenset({"clip", "background", "damaged", "frames", "images"})
+"""Causes for which the masks of all regions are not current."""
+
+
 def silent(stage: str, done: int, total: int) -> None:
     """Ignore progress."""
 
@@ -76,7 +80,7 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
 
     Raises GrainError: G359 for words that nothing fits, G364 if another process is tracking the
     same spec, G365 if masks would be replaced that are to be kept, G533 for an engine that cannot
-    run here, and what clip, prompts and weights raise.
+    run here, G310 if the folder cannot be written, and what clip, prompts and weights raise.
     """
     state = _state(spec, base)
     if not _wanted(state, options):
@@ -113,7 +117,7 @@ def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
     records = state.records or {}
     current = state.usable
     if options.only:
-        lost = {reason.cause for reason in state.reasons} & {"clip", "damaged", "frames", "images"}
+        lost = {reason.cause for reason in state.reasons} & _OF_ALL
         current = not lost and all(source in records for source in chosen)
     known = [records[source] for source in chosen if source in records]
     current = current and all(map(options.engines.made, known))
@@ -127,6 +131,10 @@ def _alone(state: TrackedState) -> Iterator[None]:
         try:
             held.enter_context(claimed(state.folder, keeps=is_foreign, last=MANIFEST))
         except GrainError as error:
+            if error.diagnostics[0].code == "G310":  # the folder cannot be chosen
+                cure = f"Tracked masks are kept in {state.folder}: move away what is in its place, "
+                cure += "or make it writable."
+                raise fail("G310", error.diagnostics[0].message, cure) from error
             if error.diagnostics[0].code != "G340":
                 raise
             who = error.diagnostics[0].message.partition(": ")[2]
@@ -186,7 +194,7 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
         if record.key not in keys and not {*record.regions} & names
     ]
     records = tuple(others) if options.only else ()
-    if records and causes & {"frames", "images"}:
+    if records and causes & _OF_ALL:
         message = f"`--only` keeps the masks of other regions, but {state.why}"
         raise fail("G365", message, f"Track all regions: `{command(state.clip.spec)}`.")
     outside = None if options.force or records else outside_refusal(state)

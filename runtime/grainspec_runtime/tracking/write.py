@@ -150,6 +150,7 @@ class _Writer:
                 sha256=clip_hash(video, clip.base, clip.frames),
                 width=clip.size[0],
                 height=clip.size[1],
+                alpha=video.alpha,
             ),
             first=clip.frames.start,
             last=clip.frames.stop - 1,
