@@ -232,6 +232,15 @@ def test_a_command_that_is_killed_at_any_moment(base: Path, engines: Engines) ->
     assert len({*resumed}) >= 3
 
 
+def test_what_is_left_of_deleting_finished_frames_is_deleted(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    half = folder.with_name(".edit.tracking-done")
+    half.mkdir()
+    os.utime(half, (2**32, 2**32))  # files were deleted in it since the masks were written
+    assert track(base).regions == ()
+    assert not half.exists()
+
+
 def state_of(base: Path, regions: str) -> str:
     spec = spec_of(base, regions)
     return tracked_state(spec, base, probe(base / "clip")).status
