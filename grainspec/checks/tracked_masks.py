@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from grainspec.clip.crop import frame_numbers
@@ -11,13 +12,13 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.span import Span
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
-from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.labels import image_name, read_labels
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.sources import tracked_sources
 from grainspec.regions.tracked.state import TrackedState, frame_spans, tracked_state
 
-NOT_CURRENT = frozenset({"G357", "G358", "G365"})
-"""The codes of masks that must be made before regions can be computed."""
+NOT_CURRENT = frozenset({"G357", "G358", "G363", "G365"})
+"""The codes of masks that must be made or repaired before regions can be computed."""
 
 
 def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
@@ -44,6 +45,8 @@ def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
         return []
     if not state.usable:
         return [_not_current(state)]
+    if broken := unusable_images(state):
+        return broken
     frames = frame_numbers(spec.video, state.clip.facts)
     found = [finding for one in qualities(state, frames) for finding in _doubts(one)]
     return [*found, *_covers(state), *_without_a_region(state)]
@@ -109,6 +112,22 @@ def outside_refusal(state: TrackedState) -> Diagnostic | None:
     cure += f"they were, such as `point(…) @ {first}`. To give {them} up: "
     cure += f"`{command(state.clip.spec)} --force`."
     return Diagnostic("G365", message, cure, _span(state))
+
+
+def unusable_images(state: TrackedState) -> list[Diagnostic]:
+    """The errors (G363) about repaired images on frames in use that cannot be used."""
+    span = next((source.span for source in state.sources), None)
+    findings: list[Diagnostic] = []
+    if state.manifest is None:
+        return findings
+    for frame in state.repaired:
+        if frame in state.clip.used:
+            path = state.folder / image_name(frame)
+            try:
+                read_labels(path, state.clip.size, state.manifest.numbers)
+            except GrainError as error:
+                findings += [replace(found, span=span) for found in error.diagnostics]
+    return findings
 
 
 def _doubts(quality: SourceQuality) -> Iterator[Diagnostic]:

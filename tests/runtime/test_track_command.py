@@ -134,6 +134,26 @@ def test_repaired_frames_are_not_doubtful_and_stay(
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_a_repaired_image_that_cannot_be_used_is_said_once(
+    track: Grain, base: Path, content: bytes
+) -> None:
+    path = spec(base)
+    track("track", path)
+    picture = base / "masks" / "tracked" / "edit" / "00003.png"
+    picture.write_bytes(content)
+    for command in ("track", "check", "show"):
+        said = track(command, path)
+        assert (said.code, said.err.count("G363")) == (1, 1), command
+        assert "00003.png cannot be read as an image" in said.err
+        assert "edit.grain:4:" in said.err
+    assert picture.read_bytes() == content
+    moved = spec(base, BOTH.replace("10px", "11px"))
+    assert "G363" in track("track", moved).err  # before anything is tracked
+    picture.unlink()
+    assert track("track", moved).code == 0
+
+
 def check_after_tracking(track: Grain, path: Path) -> dict[str, str]:
     assert track("track", path).code == 0
     return check(track, path)

@@ -109,8 +109,8 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
     state = TrackedState(clip, folder, "unused")
     if not clip.sources:
         return state
-    if not (folder / MANIFEST).is_file() and (images := _without_manifest(folder)):
-        message = f"{folder} has {images} but no {MANIFEST}"
+    if not (folder / MANIFEST).is_file() and (names := _without_manifest(folder)):
+        message = f"{folder} has {names} but no {MANIFEST}"
         return replace(state, status="stale", reasons=(Reason("damaged", message, state.regions),))
     if not (folder / MANIFEST).is_file():
         message = f"{_names(state.regions)} {_are(state.regions)} not tracked yet"

@@ -9,7 +9,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grainspec.checks.tracked_masks import command, outside_refusal, repaired_refusal
+from grainspec.checks.tracked_masks import (
+    command,
+    outside_refusal,
+    repaired_refusal,
+    unusable_images,
+)
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.expressions import Find
@@ -78,18 +83,26 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
     The spec's meaning and files must be in order. Relative paths start at ``base``. What an
     interrupted call had finished is taken over, if it asked for the same.
 
-    Raises GrainError: G359 for words that nothing fits, G364 if another process is tracking the
-    same spec, G365 if masks would be replaced that are to be kept, G533 for an engine that cannot
-    run here, G310 if the folder cannot be written, and what clip, prompts and weights raise.
+    Raises GrainError: G359 for words that nothing fits, G363 for repaired images that cannot be
+    used, G364 if another process is tracking the same spec, G365 if masks would be replaced that
+    are to be kept, G533 for an engine that cannot run here, G310 if the folder cannot be written,
+    and what clip, prompts and weights raise.
     """
     state = _state(spec, base)
     if not _wanted(state, options):
+        _require_usable(state)
         _tidy(state)
         return Tracked(state)
     with _alone(state):
         state = _state(spec, base)  # another command may have tracked it in the meantime
         wanted = _wanted(state, options)
         return _track(state, wanted, options) if wanted else Tracked(state)
+
+
+def _require_usable(state: TrackedState) -> None:
+    """Raise GrainError (G363) if an image that was repaired by hand cannot be used."""
+    if broken := unusable_images(state):
+        raise GrainError(broken)
 
 
 def _tidy(state: TrackedState) -> None:
@@ -200,6 +213,8 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
     outside = None if options.force or records else outside_refusal(state)
     if outside is not None:  # with `records`, all earlier frames are tracked
         raise GrainError([outside])
+    if not options.force:
+        _require_usable(state)
     return Kept(records, () if options.force else state.repaired)
 
 
