@@ -22,6 +22,7 @@ from grainspec.regions.tracked.masks import tracked_masks
 from grainspec.regions.tracked.state import tracked_state
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
+from grainspec_runtime.tracking.engines.fingerprint import named
 from grainspec_runtime.tracking.write import is_foreign
 from grainspec_runtime.whole_folder import claimed
 
@@ -459,6 +460,35 @@ def test_another_engine_by_option(base: Path, engines: Engines) -> None:
     other = EngineChoice(tracker="sam2=models/large")
     assert track(base, engines=other).regions == ("left", "right")
     assert engines.loaded == ["tracker", "tracker hub/sam2", "tracker models/large"]
+
+
+def test_other_weights_in_the_same_folder_and_other_versions(base: Path, engines: Engines) -> None:
+    tiny = base / "tiny"
+    tiny.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tiny / name).write_bytes(b"1")
+    spec = spec_of(base, BOTH, more='tracker sam2 { weights "tiny" }')
+    engines.tracker = FakeTracker(name="sam2", weights=named(str(tiny), tiny))
+    said: list[str] = []
+    options = TrackOptions(compares=True, say=said.append)
+    assert ensure_tracked(spec, base, options).regions == ("left", "right")
+    assert ensure_tracked(spec, base, options).regions == ()
+
+    (tiny / "model.safetensors").write_bytes(b"22")
+    assert ensure_tracked(spec, base).regions == ()  # only `grain track` compares
+    engines.tracker.weights = named(str(tiny), tiny)
+    said.clear()
+    assert ensure_tracked(spec, base, options).regions == ("left", "right")
+    assert said[0] == f"the weights of sam2 in {tiny} changed"
+    assert ensure_tracked(spec, base, options).regions == ()
+
+    engines.version = engines.tracker.version = "2"
+    said.clear()
+    assert ensure_tracked(spec, base, options).regions == ("left", "right")
+    assert said[0] == "sam2 is of version 2 here; the masks are of version 1"
+    assert ensure_tracked(spec, base, options).regions == ()
+    shutil.rmtree(tiny)  # the masks are there without them
+    assert ensure_tracked(spec, base, options).regions == ()
 
 
 def test_an_engine_that_cannot_run_is_said_before_anything_is_done(

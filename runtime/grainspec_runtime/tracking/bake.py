@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from grainspec.model.expressions import Find
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.clip_hash import clip_hash
-from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord
+from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord, SourceRecord
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 from grainspec_runtime.tracking.choices import EngineChoice
@@ -50,14 +50,16 @@ class TrackOptions:
 
     ``only`` are the regions to track, all if empty; others are kept as they are. ``force`` tracks
     them even if they are current, and replaces images that were repaired by hand. Without
-    ``replaces`` masks are made only where there are none. ``say`` is called with a sentence before
-    tracking begins, ``progress`` during it.
+    ``replaces`` masks are made only where there are none. With ``compares``, masks are made again
+    if their engine has another version now, or other weights in the same folder. ``say`` is called
+    with a sentence before tracking begins, ``progress`` during it.
     """
 
     engines: EngineChoice = field(default_factory=EngineChoice)
     only: tuple[str, ...] = ()
     force: bool = False
     replaces: bool = True
+    compares: bool = False
     say: Callable[[str], None] = field(default=lambda text: None)
     progress: StageProgress = silent
 
@@ -134,7 +136,19 @@ def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
         current = not lost and all(source in records for source in chosen)
     known = [records[source] for source in chosen if source in records]
     current = current and all(map(options.engines.made, known))
+    current = current and not _changes(state, known, options)
     return [] if current and not options.force else chosen
+
+
+def _changes(
+    state: TrackedState, records: Iterable[SourceRecord], options: TrackOptions
+) -> list[str]:
+    """What changed of the engines that made the masks, if that is compared."""
+    if not options.compares:
+        return []
+    clip = state.clip
+    found = [options.engines.changed(record, clip.spec, clip.base) for record in records]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 @contextmanager
@@ -173,6 +187,9 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     used_finder = _record(finder) if finder else None
     del finder  # its memory is the tracker's
     tracker = options.engines.load_tracker(clip.spec, clip.base)
+    known = state.records or {}
+    for line in _changes(state, [known[one] for one in wanted if one in known], options):
+        options.say(line)
     shown = listed([f"`{name}`" for name in names])
     place = f"frames {clip.frames.start}..{clip.frames.stop - 1}, to {state.folder}"
     options.say(f"tracking {shown} by {tracker.name}: {place}")
