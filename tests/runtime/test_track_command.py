@@ -176,6 +176,15 @@ def test_commands_track_on_first_need(
     assert engines.loaded == ["tracker"]
 
 
+@pytest.mark.parametrize("command", ["show", "plan"])
+def test_commands_say_as_json_what_they_tracked(
+    track: Grain, base: Path, engines: Engines, command: str
+) -> None:
+    said = track(command, spec(base), "--format", "json")
+    assert (said.err, said.json["tracked_now"]) == ("", ["left", "right"])
+    assert track(command, spec(base), "--format", "json").json["tracked_now"] == []
+
+
 def test_a_spec_with_a_mistake_is_not_tracked(track: Grain, base: Path, engines: Engines) -> None:
     path = spec(base)
     path.write_text(path.read_text().replace('edit left -> "green robot"', 'edit left -> "bear"'))

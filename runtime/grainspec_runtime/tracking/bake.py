@@ -52,7 +52,8 @@ class TrackOptions:
     them even if they are current, and replaces images that were repaired by hand. Without
     ``replaces`` masks are made only where there are none. With ``compares``, masks are made again
     if their engine has another version now, or other weights in the same folder. ``say`` is called
-    with a sentence before tracking begins, ``progress`` during it.
+    with a sentence before tracking begins, ``progress`` during it, ``made`` with the names of the
+    regions after it.
     """
 
     engines: EngineChoice = field(default_factory=EngineChoice)
@@ -62,6 +63,7 @@ class TrackOptions:
     compares: bool = False
     say: Callable[[str], None] = field(default=lambda text: None)
     progress: StageProgress = silent
+    made: Callable[[tuple[str, ...]], None] = field(default=lambda regions: None)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
     with _alone(state):
         state = _state(spec, base)  # another command may have tracked it in the meantime
         wanted = _wanted(state, options)
-        return _track(state, wanted, options) if wanted else Tracked(state)
+        if not wanted:
+            return Tracked(state)
+        made = _track(state, wanted, options)
+    options.made(made.regions)
+    return made
 
 
 def _require_usable(state: TrackedState) -> None:
