@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from grainspec.clip.crop import frame_numbers
@@ -12,14 +13,14 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Find, Track
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
-from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.labels import image_name, read_labels
 from grainspec.regions.tracked.place import how_to_track, track_command
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.sources import Source, tracked_sources
 from grainspec.regions.tracked.state import TrackedState, counted_frames, tracked_state
 
-NOT_CURRENT = frozenset({"G357", "G358", "G365"})
-"""The codes of masks that must be made before regions can be computed."""
+NOT_CURRENT = frozenset({"G357", "G358", "G363", "G365"})
+"""The codes of masks that must be made or repaired before regions can be computed."""
 
 
 def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
@@ -46,6 +47,8 @@ def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
         return []
     if not state.usable:
         return [_not_current(state)]
+    if broken := unusable_images(state):
+        return broken
     frames = frame_numbers(spec.video, state.clip.facts)
     found = [finding for one in qualities(state, frames) for finding in _doubts(one)]
     return [*found, *_covers(state), *_without_a_region(state)]
@@ -57,7 +60,8 @@ def _not_current(state: TrackedState) -> Diagnostic:
     if state.status == "missing":
         return Diagnostic("G357", state.why, again, _span(state))
     message = f"the masks in {state.folder} are stale: {state.why}"
-    return repaired_refusal(state) or Diagnostic("G358", message, again, _span(state))
+    stale = Diagnostic("G358", message, again, _span(state))
+    return repaired_refusal(state) or outside_refusal(state) or stale
 
 
 def _span(state: TrackedState) -> Span | None:
@@ -83,6 +87,43 @@ def repaired_refusal(state: TrackedState) -> Diagnostic | None:
     else:
         message = f"{state.why}, so it is not known which masks were repaired by hand"
     return Diagnostic("G365", message, cure, _span(state))
+
+
+def outside_refusal(state: TrackedState) -> Diagnostic | None:
+    """The error about repaired images that new tracking would delete: the spec needs them no more.
+
+    None if there are none among the frames that would not be tracked.
+    """
+    frames = state.clip.frames
+    outside = [frame for frame in state.repaired if frame not in frames]
+    if not outside:
+        return None
+    names = listed([image_name(frame) for frame in outside])
+    what, them = ("is", "it") if len(outside) == 1 else ("are", "them")
+    why = f"{state.why}, and " if state.why else ""
+    message = f"{why}only frames {frames.start}..{frames.stop - 1} would be tracked: {names} in "
+    message += f"{state.folder} {what} repaired by hand, and would be deleted"
+    first = state.manifest.first if state.manifest else 0
+    cure = f"Let the spec use {counted_frames(outside)} too, or name the frames of its prompts as "
+    cure += f"they were, such as `point(…) @ {first}`. To give {them} up: "
+    cure += f"`{track_command(state.clip.spec)} --force`."
+    return Diagnostic("G365", message, cure, _span(state))
+
+
+def unusable_images(state: TrackedState) -> list[Diagnostic]:
+    """The errors (G363) about repaired images on frames in use that cannot be used."""
+    span = next((source.span for source in state.sources), None)
+    findings: list[Diagnostic] = []
+    if state.manifest is None:
+        return findings
+    for frame in state.repaired:
+        if frame in state.clip.used:
+            path = state.folder / image_name(frame)
+            try:
+                read_labels(path, state.clip.size, state.manifest.numbers)
+            except GrainError as error:
+                findings += [replace(found, span=span) for found in error.diagnostics]
+    return findings
 
 
 def _doubts(quality: SourceQuality) -> Iterator[Diagnostic]:

@@ -15,6 +15,7 @@ from crash import in_child, kill
 from fake_tracker import Engines, FakeFinder, FakeTracker, inside, spec_of
 
 from grainspec import GrainError
+from grainspec.checks.tracked_masks import check_tracked_masks
 from grainspec.clip.facts import probe
 from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec.regions.tracked.masks import tracked_masks
@@ -23,6 +24,7 @@ from grainspec.regions.tracked.state import tracked_state
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt
+from grainspec_runtime.tracking.engines.fingerprint import named
 from grainspec_runtime.tracking.frames import ClipFrames
 from grainspec_runtime.tracking.request import request_of
 from grainspec_runtime.tracking.write import is_foreign
@@ -261,6 +263,15 @@ def test_a_command_that_is_killed_at_any_moment(base: Path, engines: Engines) ->
     assert len({*resumed}) >= 3
 
 
+def test_what_is_left_of_deleting_finished_frames_is_deleted(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    half = folder.with_name(".edit.tracking-done")
+    half.mkdir()
+    os.utime(half, (2**32, 2**32))  # files were deleted in it since the masks were written
+    assert track(base).regions == ()
+    assert not half.exists()
+
+
 def state_of(base: Path, regions: str) -> str:
     spec = spec_of(base, regions)
     return tracked_state(spec, base, probe(base / "clip")).status
@@ -352,6 +363,31 @@ def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
 
 
+@pytest.mark.parametrize("frames", ["1..3", "0..4"])
+def test_repaired_images_outside_the_frames_are_not_deleted(
+    base: Path, engines: Engines, frames: str
+) -> None:
+    folder = track(base).state.folder
+    painted = repair(folder, 6, 1)
+    fewer = {"video": f'video "clip" {{ frames {frames} }}'}
+    moved = BOTH.replace("10px", "11px").replace(" @ 0", "")
+    pattern = f"G365: .*only frames {frames} would be tracked: 00006.png in .* is repaired by hand"
+    with pytest.raises(GrainError, match=pattern) as caught:
+        track(base, moved, **fewer)
+    assert "Let the spec use frame 6 too" in str(caught.value)
+    assert [found.code for found in check_tracked_masks(spec_of(base, moved, **fewer), base)] == [
+        "G365"
+    ]
+    with pytest.raises(GrainError, match="G365: only frames"):  # current, but by another engine
+        track(base, f"{LEFT}\n{RIGHT[:-1]} @ 0)", **fewer, engines=EngineChoice(tracker="sam2"))
+    assert (folder / image_name(6)).read_bytes() == painted
+    assert track(base, BOTH, video='video "clip" { frames 0..4 }').regions == ()
+    one = track(base, moved, video='video "clip" { frames 0..4 }', only=("left",))
+    assert (one.kept, (folder / image_name(6)).read_bytes()) == ((6,), painted)
+    forced = track(base, moved, **fewer, force=True)
+    assert (forced.kept, (folder / image_name(6)).exists()) == ((), False)
+
+
 def test_numbers_stay_with_their_regions(base: Path, engines: Engines) -> None:
     """A repaired image means the same after regions came and went."""
     folder = track(base).state.folder
@@ -377,12 +413,60 @@ def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: E
     assert track(base, force=True).state.status == "fresh"
 
 
+def test_repaired_images_stay_if_only_the_background_changed(base: Path, engines: Engines) -> None:
+    folder = track(base, video='video "clip" { alpha "#ff0000" }').state.folder
+    painted = repair(folder, 2, 1)
+    other = {"video": 'video "clip" { alpha "#00ff00" }'}
+    [finding] = check_tracked_masks(spec_of(base, BOTH, **other), base)
+    assert finding.code == "G358"
+    assert finding.message.endswith("`alpha`, the colour behind transparent frames, changed")
+    tracked = track(base, only=("left", "right"), **other)
+    assert (tracked.regions, tracked.kept) == (("left", "right"), (2,))
+    assert (folder / image_name(2)).read_bytes() == painted
+    assert (track(base, **other).regions, track(base).regions) == ((), ("left", "right"))
+
+
+def test_a_file_in_the_place_of_the_folder(base: Path, engines: Engines) -> None:
+    spec = spec_of(base, BOTH)
+    (base / "masks").write_text("a file")
+    with pytest.raises(GrainError, match="G310: .*cannot be written") as caught:
+        ensure_tracked(spec, base)
+    folder = base / "masks" / "tracked" / "edit"
+    assert f"Tracked masks are kept in {folder}" in str(caught.value)
+    assert " -o" not in caught.value.diagnostics[0].cure
+
+
 def test_a_damaged_manifest_is_not_replaced(base: Path, engines: Engines) -> None:
     folder = track(base).state.folder
     (folder / "manifest.json").write_text("{")
     with pytest.raises(GrainError, match="G365: .*not known which masks were repaired"):
         track(base)
     assert track(base, force=True).state.status == "fresh"
+
+
+def test_images_without_a_manifest_are_not_replaced(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    painted = repair(folder, 3, 1)
+    (folder / "manifest.json").unlink()
+    pattern = "G365: .*edit has 00000.png, 00001.png, … but no manifest.json, so it is not known"
+    with pytest.raises(GrainError, match=pattern):
+        track(base)
+    [finding] = check_tracked_masks(spec_of(base, BOTH), base)
+    assert finding.code == "G365"
+    assert (folder / image_name(3)).read_bytes() == painted
+    assert track(base, force=True).state.status == "fresh"
+
+
+@pytest.mark.parametrize("name", ["00000.png", "alpha"])
+def test_what_a_user_keeps_in_the_folder_is_not_replaced(
+    base: Path, engines: Engines, name: str
+) -> None:
+    own = base / "masks" / "tracked" / "edit" / name
+    own.mkdir(parents=True)
+    with pytest.raises(GrainError, match=f"G365: .*edit has {name} but no manifest.json"):
+        track(base)
+    own.rename(own.with_name("00002.xcf"))
+    assert track(base).state.status == "fresh"
 
 
 def test_files_of_others_in_the_folder_stay(base: Path, engines: Engines) -> None:
@@ -406,6 +490,35 @@ def test_another_engine_by_option(base: Path, engines: Engines) -> None:
     other = EngineChoice(tracker="sam2=models/large")
     assert track(base, engines=other).regions == ("left", "right")
     assert engines.loaded == ["tracker", "tracker hub/sam2", "tracker models/large"]
+
+
+def test_other_weights_in_the_same_folder_and_other_versions(base: Path, engines: Engines) -> None:
+    tiny = base / "tiny"
+    tiny.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tiny / name).write_bytes(b"1")
+    spec = spec_of(base, BOTH, more='tracker sam2 { weights "tiny" }')
+    engines.tracker = FakeTracker(name="sam2", weights=named(str(tiny), tiny))
+    said: list[str] = []
+    options = TrackOptions(compares=True, say=said.append)
+    assert ensure_tracked(spec, base, options).regions == ("left", "right")
+    assert ensure_tracked(spec, base, options).regions == ()
+
+    (tiny / "model.safetensors").write_bytes(b"22")
+    assert ensure_tracked(spec, base).regions == ()  # only `grain track` compares
+    engines.tracker.weights = named(str(tiny), tiny)
+    said.clear()
+    assert ensure_tracked(spec, base, options).regions == ("left", "right")
+    assert said[0] == f"the weights of sam2 in {tiny} changed"
+    assert ensure_tracked(spec, base, options).regions == ()
+
+    engines.version = engines.tracker.version = "2"
+    said.clear()
+    assert ensure_tracked(spec, base, options).regions == ("left", "right")
+    assert said[0] == "sam2 is of version 2 here; the masks are of version 1"
+    assert ensure_tracked(spec, base, options).regions == ()
+    shutil.rmtree(tiny)  # the masks are there without them
+    assert ensure_tracked(spec, base, options).regions == ()
 
 
 def test_an_engine_that_cannot_run_is_said_before_anything_is_done(

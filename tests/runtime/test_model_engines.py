@@ -396,6 +396,10 @@ def test_weights_are_named_with_their_fingerprint(tracker_of: Any, folder_of: An
     assert weights != tracker_of("edgetam").weights
 
 
+def test_versions_are_known_without_loading(tracker: Any) -> None:
+    assert tracker_row(tracker.name).version() == tracker.version
+
+
 def test_without_a_network_default_weights_are_a_clear_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

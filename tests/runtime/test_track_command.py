@@ -156,6 +156,26 @@ def test_repaired_frames_are_not_doubtful_and_stay(
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_a_repaired_image_that_cannot_be_used_is_said_once(
+    track: Grain, base: Path, content: bytes
+) -> None:
+    path = spec(base)
+    track("track", path)
+    picture = base / "masks" / "tracked" / "edit" / "00003.png"
+    picture.write_bytes(content)
+    for command in ("track", "check", "show"):
+        said = track(command, path)
+        assert (said.code, said.err.count("G363")) == (1, 1), command
+        assert "00003.png cannot be read as an image" in said.err
+        assert "edit.grain:4:" in said.err
+    assert picture.read_bytes() == content
+    moved = spec(base, BOTH.replace("10px", "11px"))
+    assert "G363" in track("track", moved).err  # before anything is tracked
+    picture.unlink()
+    assert track("track", moved).code == 0
+
+
 def check_after_tracking(track: Grain, path: Path) -> dict[str, str]:
     assert track("track", path).code == 0
     return check(track, path)
@@ -187,6 +207,15 @@ def test_commands_track_on_first_need(
     assert "tracking `left` and `right` by colour: frames 0..7" in said.err
     assert "tracking" not in track(command, spec(base)).err
     assert engines.loaded == ["tracker"]
+
+
+@pytest.mark.parametrize("command", ["show", "plan"])
+def test_commands_say_as_json_what_they_tracked(
+    track: Grain, base: Path, engines: Engines, command: str
+) -> None:
+    said = track(command, spec(base), "--format", "json")
+    assert (said.err, said.json["tracked_now"]) == ("", ["left", "right"])
+    assert track(command, spec(base), "--format", "json").json["tracked_now"] == []
 
 
 def test_a_spec_with_a_mistake_is_not_tracked(track: Grain, base: Path, engines: Engines) -> None:
@@ -267,6 +296,18 @@ def test_runs_tell_their_masks_and_are_repeated(
     repeated = json.loads((base / "runs" / "edit-again" / "run.json").read_text())
     assert repeated["spec"]["sampler"]["steps"] == 1
     assert (repeated["run_key"], repeated["tracked"]) == (manifest["run_key"], tracked)
+
+    (base / "edit.grain").write_text(small.replace("10px", "11px"))
+    assert track("track", "edit.grain").code == 0
+    painted = base / "masks" / "tracked" / "edit" / "00001.png"
+    label_image(np.full((48, 64), 1, np.uint8)).save(painted)
+    repaired = painted.read_bytes()
+    other = track("run", "--again", "runs/edit", "--device", "cpu")
+    assert (other.code, "error[G365]: the masks in" in other.err) == (1, True)
+    assert "are not those of the run: the prompts of `left` changed" in other.err
+    assert "or run the spec as it is now: `grain run edit.grain`" in other.err
+    assert painted.read_bytes() == repaired
+    assert "G358" not in check(track, base / "edit.grain")  # the masks are still the spec's
 
 
 def test_other_masks_than_those_of_a_run_are_told(base: Path, engines: Engines) -> None:

@@ -140,6 +140,7 @@ class Engines:
     finder: FakeFinder = field(default_factory=FakeFinder)
     loaded: list[str] = field(default_factory=list)
     why_not: str = ""
+    version: str = ""
 
     def load_tracker(self, checkpoint: str, device: str | None) -> FakeTracker:
         self.loaded.append(f"tracker {checkpoint}".strip())
@@ -150,11 +151,13 @@ class Engines:
         return self.finder
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def row(of: str, checkpoint: str) -> EngineRow:
+        def row(of: str, called: str, checkpoint: str) -> EngineRow:
             load = self.load_tracker if of == "tracker" else self.load_finder
-            return EngineRow(of, checkpoint, "none", lambda: self.why_not, load)
+            return EngineRow(
+                called, checkpoint, "none", lambda: self.why_not, load, lambda: self.version
+            )
 
         def rows(table: dict[str, str], kind: str, name: str) -> EngineRow:
-            return row(kind, "" if name == "colour" else f"hub/{name}")
+            return row(kind, name, "" if name == "colour" else f"hub/{name}")
 
         monkeypatch.setattr(registry, "_row", rows)

@@ -19,14 +19,12 @@ from grainspec.clip.images import open_image, unreadable
 from grainspec.diagnostics import fail
 from grainspec.regions.tracked.labels import image_name
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.place import ALPHA
 from grainspec.regions.tracked.sources import Source
 from grainspec.regions.tracked.state import TrackedState
 
 if TYPE_CHECKING:
     from PIL import Image
-
-ALPHA = "alpha"
-"""The folder of all coverage images."""
 
 
 def alpha_name(number: int, frame: int) -> PurePath:

@@ -30,12 +30,16 @@ class _Record(BaseModel):
 
 
 class ClipRecord(_Record):
-    """The clip that was tracked. ``sha256`` is that of :func:`clip_hash`."""
+    """The clip that was tracked. ``sha256`` is that of :func:`clip_hash`.
+
+    ``alpha`` is the background colour of transparent frames, if the spec said one.
+    """
 
     path: _Short
     sha256: _Hash
     width: _Side
     height: _Side
+    alpha: _Short | None = None
 
 
 class EngineRecord(_Record):

@@ -19,12 +19,14 @@ from grainspec.regions.tracked.manifest import (
     TrackedManifest,
     read_manifest,
 )
-from grainspec.regions.tracked.place import tracked_folder
+from grainspec.regions.tracked.place import is_ours, tracked_folder
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regular_file import read_bytes
 
 Status = Literal["unused", "missing", "stale", "fresh"]
-Cause = Literal["missing", "damaged", "clip", "prompts", "new", "engine", "frames", "images"]
+Cause = Literal[
+    "missing", "damaged", "clip", "background", "prompts", "new", "engine", "frames", "images"
+]
 
 _LARGEST = 1 << 28
 """Bytes of the largest image that is hashed."""
@@ -107,6 +109,9 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
     state = TrackedState(clip, folder, "unused")
     if not clip.sources:
         return state
+    if not (folder / MANIFEST).is_file() and (names := _without_manifest(folder)):
+        message = f"{folder} has {names} but no {MANIFEST}"
+        return replace(state, status="stale", reasons=(Reason("damaged", message, state.regions),))
     if not (folder / MANIFEST).is_file():
         message = f"{_names(state.regions)} {_are(state.regions)} not tracked yet"
         reason = Reason("missing", message, state.regions)
@@ -119,11 +124,10 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
     images = _images(folder, manifest)
     absent = [frame for frame in manifest.frames if frame not in images]
     records, reasons = _compared(clip, manifest)
-    if _is_another_clip(clip, manifest):
-        message = f"the clip {spec.video.path} is not the one that was tracked"
-        reasons = [Reason("clip", message, state.regions)]
-    elif clip.frames.start < manifest.first or clip.frames.stop > manifest.last + 1:
-        outside = [frame for frame in clip.frames if frame not in manifest.frames]
+    if (change := _clip_change(clip, manifest)) is not None:
+        reasons = [change, *(reasons if change.cause == "background" else [])]
+    outside = [frame for frame in clip.frames if frame not in manifest.frames]
+    if outside and (change is None or change.cause == "background"):
         message = f"{counted_frames(outside)} {'are' if len(outside) > 1 else 'is'} not tracked"
         reasons.append(Reason("frames", message, state.regions))
     if absent and not reasons:
@@ -139,6 +143,14 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
         records=records,
         images=images,
     )
+
+
+def _without_manifest(folder: Path) -> str:
+    """The first names in a folder without a manifest that tracking would replace, as text."""
+    with suppress(OSError):
+        names = sorted(entry.name for entry in folder.iterdir() if is_ours(entry))
+        return ", ".join([*names[:2], *["…"] * (len(names) > 2)])
+    return ""
 
 
 def _compared(
@@ -179,11 +191,19 @@ def _change(
     return f"the prompts of {_names(names)} changed"
 
 
-def _is_another_clip(clip: TrackedClip, manifest: TrackedManifest) -> bool:
-    if (manifest.clip.width, manifest.clip.height) != clip.size:
-        return True
-    video = clip.spec.video
-    return clip_hash(video, clip.base, manifest.frames) != manifest.clip.sha256
+def _clip_change(clip: TrackedClip, manifest: TrackedManifest) -> Reason | None:
+    """Why the frames are not those that were tracked, if they are not."""
+    video, recorded = clip.spec.video, manifest.clip
+    regions = tuple(dict.fromkeys(name for names in clip.sources.values() for name in names))
+    if (recorded.width, recorded.height) == clip.size:
+        if clip_hash(video, clip.base, manifest.frames) == recorded.sha256:
+            return None
+        before = video.replaced({}, alpha=recorded.alpha)
+        if clip_hash(before, clip.base, manifest.frames) == recorded.sha256:
+            message = "`alpha`, the colour behind transparent frames, changed"
+            return Reason("background", message, regions)
+    message = f"the clip {video.path} is not the one that was tracked"
+    return Reason("clip", message, regions)
 
 
 def _images(folder: Path, manifest: TrackedManifest) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,11 @@ def plan(
       grain plan wolf.grain --variant husky --diff wolf.grain --diff-variant pig
     """
     file = SpecFile.read(spec, sets)
+    tracked_now: list[str] = []
+    tracking = replace(tracking_on_need(format_), made=tracked_now.extend)
     with file.explained():
         loaded = [Embedding.read(text) for text in embeddings]
-        prepared = file.prepared(variant, loaded, tracking=tracking_on_need(format_))
+        prepared = file.prepared(variant, loaded, tracking=tracking)
         needs = needs_of(prepared)
     warnings = [*prepared.warnings, *memory_warnings(prepared, needs)]
     if output:
@@ -88,7 +91,6 @@ def plan(
     if diff or diff_variant:
         other = SpecFile.read(diff or spec)
         with other.explained():
-            tracking = tracking_on_need(format_)
             prepared_other = other.prepared(diff_variant, loaded, tracking=tracking)
         changes = differences(
             prepared.plan,
@@ -97,7 +99,12 @@ def plan(
             new_timesteps=prepared_other.timesteps,
         )
         if format_ == "json":
-            print_json({"differences": [change.as_json() for change in changes]})
+            print_json(
+                {
+                    "differences": [change.as_json() for change in changes],
+                    "tracked_now": tracked_now,
+                }
+            )
         else:
             say(differences_text(changes))
         return
@@ -110,6 +117,7 @@ def plan(
         plan_facts["windows"] = [_window_facts(window, prepared.plan) for window in windows]
     if format_ == "json":
         plan_facts["diagnostics"] = [warning.as_json() for warning in warnings]
+        plan_facts["tracked_now"] = tracked_now
         plan_facts["pictures"] = [str(picture) for picture in pictures]
         print_json(plan_facts)
     else:

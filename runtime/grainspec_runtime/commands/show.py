@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def show(
     with file.explained():
         chosen = file.chosen(variant)
         plan: MaskPlan | None = None
-        tracking = tracking_on_need(format_)
+        tracked_now: list[str] = []
+        tracking = replace(tracking_on_need(format_), made=tracked_now.extend)
         if levels:
             prepared = file.prepared(variant, tracking=tracking)
             bound, plan, warnings = prepared.bound, prepared.plan, prepared.warnings
@@ -127,6 +129,7 @@ def show(
         shown = _facts(output, bound, layout, plan)
         if doubts.qualities:
             shown["tracked"] = doubts.as_json()
+            shown["tracked_now"] = tracked_now
         print_json({**shown, "diagnostics": [warning.as_json() for warning in warnings]})
     else:
         say(f"wrote {output}")

@@ -103,6 +103,7 @@ def track(
                 engines=engines,
                 only=only,
                 force=force,
+                compares=True,
                 say=lambda text: None if format_ == "json" else say(text, err=True),
                 progress=lambda stage, done, total: bars()(stage, done, total),
             )

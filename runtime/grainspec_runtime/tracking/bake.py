@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grainspec.checks.tracked_masks import repaired_refusal
+from grainspec.checks.tracked_masks import (
+    outside_refusal,
+    repaired_refusal,
+    unusable_images,
+)
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.expressions import Find
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.clip_hash import clip_hash
-from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord
+from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord, SourceRecord
 from grainspec.regions.tracked.place import track_command
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regions.tracked.state import TrackedState, tracked_state
@@ -32,6 +36,10 @@ StageProgress = Callable[[str, int, int], None]
 """Called with the name of a stage, its number of finished steps, and its total number."""
 
 
+_OF_ALL = frozenset({"clip", "background", "damaged", "frames", "images"})
+"""Causes for which the masks of all regions are not current."""
+
+
 def silent(stage: str, done: int, total: int) -> None:
     """Ignore progress."""
 
@@ -41,15 +49,21 @@ class TrackOptions:
     """How masks are made.
 
     ``only`` are the regions to track, all if empty; others are kept as they are. ``force`` tracks
-    them even if they are current, and replaces images that were repaired by hand. ``say`` is called
-    with a sentence before tracking begins, ``progress`` during it.
+    them even if they are current, and replaces images that were repaired by hand. Without
+    ``replaces`` masks are made only where there are none. With ``compares``, masks are made again
+    if their engine has another version now, or other weights in the same folder. ``say`` is called
+    with a sentence before tracking begins, ``progress`` during it, ``made`` with the names of the
+    regions after it.
     """
 
     engines: EngineChoice = field(default_factory=EngineChoice)
     only: tuple[str, ...] = ()
     force: bool = False
+    replaces: bool = True
+    compares: bool = False
     say: Callable[[str], None] = field(default=lambda text: None)
     progress: StageProgress = silent
+    made: Callable[[tuple[str, ...]], None] = field(default=lambda regions: None)
 
 
 @dataclass(frozen=True)
@@ -73,18 +87,30 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
     The spec's meaning and files must be in order. Relative paths start at ``base``. What an
     interrupted call had finished is taken over, if it asked for the same.
 
-    Raises GrainError: G359 for words that nothing fits, G364 if another process is tracking the
-    same spec, G365 if masks would be replaced that are to be kept, G533 for an engine that cannot
-    run here, and what clip, prompts and weights raise.
+    Raises GrainError: G359 for words that nothing fits, G363 for repaired images that cannot be
+    used, G364 if another process is tracking the same spec, G365 if masks would be replaced that
+    are to be kept, G533 for an engine that cannot run here, G310 if the folder cannot be written,
+    and what clip, prompts and weights raise.
     """
     state = _state(spec, base)
     if not _wanted(state, options):
+        _require_usable(state)
         _tidy(state)
         return Tracked(state)
     with _alone(state):
         state = _state(spec, base)  # another command may have tracked it in the meantime
         wanted = _wanted(state, options)
-        return _track(state, wanted, options) if wanted else Tracked(state)
+        if not wanted:
+            return Tracked(state)
+        made = _track(state, wanted, options)
+    options.made(made.regions)
+    return made
+
+
+def _require_usable(state: TrackedState) -> None:
+    """Raise GrainError (G363) if an image that was repaired by hand cannot be used."""
+    if broken := unusable_images(state):
+        raise GrainError(broken)
 
 
 def _tidy(state: TrackedState) -> None:
@@ -112,11 +138,23 @@ def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
     records = state.records or {}
     current = state.usable
     if options.only:
-        lost = {reason.cause for reason in state.reasons} & {"clip", "damaged", "frames", "images"}
+        lost = {reason.cause for reason in state.reasons} & _OF_ALL
         current = not lost and all(source in records for source in chosen)
     known = [records[source] for source in chosen if source in records]
     current = current and all(map(options.engines.made, known))
+    current = current and not _changes(state, known, options)
     return [] if current and not options.force else chosen
+
+
+def _changes(
+    state: TrackedState, records: Iterable[SourceRecord], options: TrackOptions
+) -> list[str]:
+    """What changed of the engines that made the masks, if that is compared."""
+    if not options.compares:
+        return []
+    clip = state.clip
+    found = [options.engines.changed(record, clip.spec, clip.base) for record in records]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 @contextmanager
@@ -126,6 +164,10 @@ def _alone(state: TrackedState) -> Iterator[None]:
         try:
             held.enter_context(claimed(state.folder, keeps=is_foreign, last=MANIFEST))
         except GrainError as error:
+            if error.diagnostics[0].code == "G310":  # the folder cannot be chosen
+                cure = f"Tracked masks are kept in {state.folder}: move away what is in its place, "
+                cure += "or make it writable."
+                raise fail("G310", error.diagnostics[0].message, cure) from error
             if error.diagnostics[0].code != "G340":
                 raise
             who = error.diagnostics[0].message.partition(": ")[2]
@@ -151,6 +193,9 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     used_finder = _record(finder) if finder else None
     del finder  # its memory is the tracker's
     tracker = options.engines.load_tracker(clip.spec, clip.base)
+    known = state.records or {}
+    for line in _changes(state, [known[one] for one in wanted if one in known], options):
+        options.say(line)
     shown = listed([f"`{name}`" for name in names])
     place = f"frames {clip.frames.start}..{clip.frames.stop - 1}, to {state.folder}"
     options.say(f"tracking {shown} by {tracker.name}: {place}")
@@ -167,6 +212,11 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
 def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> Kept:
     """What stays of earlier masks; raises GrainError (G365) if that is not possible."""
     manifest, causes = state.manifest, {reason.cause for reason in state.reasons}
+    if not options.replaces and state.status != "missing":
+        message = f"the masks in {state.folder} are not those of the run: {state.why}"
+        cure = "Move the folder away to repeat the run with masks of its own, or run the spec as "
+        cure += f"it is now: `grain run {state.clip.spec.file or 'SPEC'}`."
+        raise fail("G365", message, cure)
     refusal = None if options.force else repaired_refusal(state)
     if refusal is not None:
         raise GrainError([refusal])
@@ -180,9 +230,14 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
         if record.key not in keys and not {*record.regions} & names
     ]
     records = tuple(others) if options.only else ()
-    if records and causes & {"frames", "images"}:
+    if records and causes & _OF_ALL:
         message = f"`--only` keeps the masks of other regions, but {state.why}"
         raise fail("G365", message, f"Track all regions: `{track_command(state.clip.spec)}`.")
+    outside = None if options.force or records else outside_refusal(state)
+    if outside is not None:  # with `records`, all earlier frames are tracked
+        raise GrainError([outside])
+    if not options.force:
+        _require_usable(state)
     return Kept(records, () if options.force else state.repaired)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from grainspec.checks.tracked import check_engine_prompts
 from grainspec.diagnostics import GrainError
@@ -12,6 +13,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
 from grainspec_runtime.models.hub import is_remote
 from grainspec_runtime.tracking.engine import Engine, EngineRow, Finder, Tracker
+from grainspec_runtime.tracking.engines.fingerprint import fingerprint, parts
 from grainspec_runtime.tracking.engines.needs import require
 from grainspec_runtime.tracking.registry import finder_row, tracker_row
 
@@ -40,6 +42,18 @@ class EngineChoice:
     def made(self, record: SourceRecord) -> bool:
         """Whether the engines that are chosen in place of the spec's made these masks."""
         return _is(self.tracker, record.tracker) and _is(self.finder, record.finder)
+
+    def changed(self, record: SourceRecord, spec: EditSpec, base: Path) -> str:
+        """Say what changed of the engines that made masks: weights in a folder, or a version.
+
+        Empty if nothing did, or if others are chosen. Weights are hashed; none are loaded.
+        """
+        name, weights = self.tracker_of(spec)
+        change = _change(tracker_row(name), weights, base, record.tracker)
+        if not change and record.finder:
+            name, weights = self.finder_of(spec)
+            change = _change(finder_row(name), weights, base, record.finder)
+        return change
 
     def downloads(self, spec: EditSpec, base: Path, *, finder: bool) -> list[str]:
         """Say which weights are those of the hub, with their licence if it is known."""
@@ -82,6 +96,31 @@ def _is(given: str, used: EngineRecord | None) -> bool:
     """Whether an engine is the one that is given as ``NAME`` or ``NAME=WEIGHTS``, if any is."""
     name, _, weights = given.partition("=")
     return used is None or not name or (name == used.name and weights in used.weights)
+
+
+def _change(
+    row: EngineRow[Tracker] | EngineRow[Finder],
+    weights: str | None,
+    base: Path,
+    used: EngineRecord,
+) -> str:
+    if row.name != used.name or row.why_not():
+        return ""
+    now = row.version()
+    if now and now != used.version:
+        return f"{row.name} is of version {now} here; the masks are of version {used.version}"
+    name, known = parts(used.weights)
+    if weights and known and _ends(name, weights) and (base / weights).is_dir():
+        with suppress(OSError, ValueError):  # loading says what is wrong with them
+            if fingerprint(base / weights) != known:
+                return f"the weights of {row.name} in {name} changed"
+    return ""
+
+
+def _ends(path: str, end: str) -> bool:
+    """Whether a path ends in another one: the folder of the spec may have been named otherwise."""
+    last = PurePath(end).parts
+    return PurePath(path).parts[-len(last) :] == last
 
 
 def _loaded(row: EngineRow[Engine], weights: str | None, base: Path, device: str | None) -> Engine:

@@ -145,3 +145,5 @@ class EngineRow(Generic[Engine]):
     """Why it cannot run here, such as a package that is missing; empty if it can."""
     load: Callable[[str, str | None], Engine]
     """Load it: a folder or hub id of weights, and a device (None: the best available)."""
+    version: Callable[[], str] = lambda: ""
+    """The version that it will have once it is loaded, if it can run here; empty if not known."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from grainspec.whole_file import whole_file
 from grainspec_runtime.tracking.engine import TrackedFrame
 
 _TAG = "grainspec"
+_DONE = "-done"
+"""The end of the folder's name while it is deleted."""
 
 
 class PartialFrames(Mapping[int, TrackedFrame]):
@@ -80,8 +83,13 @@ class PartialFrames(Mapping[int, TrackedFrame]):
         return now
 
     def delete(self) -> None:
-        """Delete all finished frames."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete all finished frames; if that is interrupted, :func:`left_over` knows the rest."""
+        done = self.folder.with_name(self.folder.name.rpartition("-")[0] + _DONE)
+        shutil.rmtree(done, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.rename(done)
+        for folder in (done, self.folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def __getitem__(self, index: int) -> TrackedFrame:
         frame = self._read(index) if index in self._done else None
@@ -128,7 +136,11 @@ def left_over(final: Path) -> list[Path]:
     """What a killed command left after it had written the folder ``final``."""
     try:
         written = (final / MANIFEST).stat().st_mtime_ns
-        return [folder for folder in _others(final) if folder.stat().st_mtime_ns <= written]
+        return [
+            folder
+            for folder in _others(final)
+            if folder.name.endswith(_DONE) or folder.stat().st_mtime_ns <= written
+        ]
     except OSError:
         return []
 

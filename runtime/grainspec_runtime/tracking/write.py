@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from grainspec.regions.tracked.alpha import ALPHA, alpha_name
+from grainspec.regions.tracked.alpha import alpha_name
 from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.labels import image_name, label_image, read_labels
 from grainspec.regions.tracked.manifest import (
@@ -26,6 +25,7 @@ from grainspec.regions.tracked.manifest import (
     SourceRecord,
     TrackedManifest,
 )
+from grainspec.regions.tracked.place import ALPHA, is_ours
 from grainspec.regions.tracked.sources import Source
 from grainspec.regions.tracked.state import TrackedState
 from grainspec_runtime.tracking.engine import TrackedFrame
@@ -33,7 +33,6 @@ from grainspec_runtime.tracking.numbering import Numbering, numbered
 from grainspec_runtime.tracking.request import Request
 from grainspec_runtime.whole_folder import whole_folder
 
-_OURS = re.compile(rf"\d{{5,}}\.png|{ALPHA}|" + re.escape(MANIFEST))
 _PACKAGES = (
     "grainspec",
     "numpy",
@@ -83,7 +82,7 @@ def write_masks(
 
 def is_foreign(entry: Path) -> bool:
     """Whether an entry of the folder is not from ``grain track``, such as a paint program's."""
-    return _OURS.fullmatch(entry.name) is None
+    return not is_ours(entry)
 
 
 class _Writer:
@@ -151,6 +150,7 @@ class _Writer:
                 sha256=clip_hash(video, clip.base, clip.frames),
                 width=clip.size[0],
                 height=clip.size[1],
+                alpha=video.alpha,
             ),
             first=clip.frames.start,
             last=clip.frames.stop - 1,

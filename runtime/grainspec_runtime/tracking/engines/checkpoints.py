@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ import torch
 
 from grainspec.diagnostics import fail, reason_of
 from grainspec_runtime.device import best_device
-from grainspec_runtime.models.additions import digest
 from grainspec_runtime.models.bars import without_bars
 from grainspec_runtime.models.claims import check_folder
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
+from grainspec_runtime.tracking.engines.fingerprint import named
 
 _FILES = ["*.json", "*.txt", "model.safetensors", "model-*-of-*.safetensors"]
 """No pickles (.pt, .bin), which some of these repositories have too."""
@@ -36,10 +35,7 @@ class Checkpoint:
     @property
     def weights(self) -> str:
         """The name, and a fingerprint of the configuration and the weights."""
-        whole = hashlib.sha256()
-        for file in [self.folder / "config.json", *sorted(self.folder.glob("*.safetensors"))]:
-            whole.update(f"{file.name} {digest(file)}\n".encode())
-        return f"{self.name} sha256:{whole.hexdigest()[:16]}"
+        return named(self.name, self.folder)
 
     @property
     def uses_timm(self) -> bool:

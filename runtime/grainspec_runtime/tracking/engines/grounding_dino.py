@@ -19,6 +19,10 @@ from grainspec_runtime.tracking.engines.needs import lacks, require
 _REVISION = "1"
 
 
+def _version() -> str:
+    return f"{_REVISION}, transformers {version('transformers')}"
+
+
 @dataclass(frozen=True)
 class GroundingDino:
     """A loaded Grounding DINO; its processor resizes frames and splits words into tokens."""
@@ -64,8 +68,7 @@ def _load(name: str, device: str | None) -> Finder:
     checkpoint = find_checkpoint("grounding_dino", name, ["grounding-dino"])
     processor = load_processor(checkpoint, AutoProcessor)
     model = load_network(checkpoint, AutoModelForZeroShotObjectDetection, device)
-    revision = f"{_REVISION}, transformers {version('transformers')}"
-    return GroundingDino(checkpoint.weights, revision, model, processor)
+    return GroundingDino(checkpoint.weights, _version(), model, processor)
 
 
 FINDER = EngineRow[Finder](
@@ -74,4 +77,5 @@ FINDER = EngineRow[Finder](
     licence="Apache-2.0",
     why_not=_why_not,
     load=_load,
+    version=_version,
 )

@@ -21,6 +21,10 @@ _CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711
 _REVISION = "1"
 
 
+def _version() -> str:
+    return f"{_REVISION}, transformers {version('transformers')}"
+
+
 @dataclass(frozen=True)
 class Owlv2:
     """A loaded OWLv2, its tokenizer, and the mean and standard deviation of its pixels."""
@@ -84,8 +88,9 @@ def _load(name: str, device: str | None) -> Finder:
     checkpoint = find_checkpoint("owlv2", name, ["owlv2"])
     tokenizer = load_processor(checkpoint, AutoTokenizer)
     model = load_network(checkpoint, AutoModelForZeroShotObjectDetection, device)
-    revision = f"{_REVISION}, transformers {version('transformers')}"
-    return Owlv2(checkpoint.weights, revision, model, tokenizer, *checkpoint.normalization(*_CLIP))
+    return Owlv2(
+        checkpoint.weights, _version(), model, tokenizer, *checkpoint.normalization(*_CLIP)
+    )
 
 
 FINDER = EngineRow[Finder](
@@ -94,4 +99,5 @@ FINDER = EngineRow[Finder](
     licence="Apache-2.0",
     why_not=_why_not,
     load=_load,
+    version=_version,
 )

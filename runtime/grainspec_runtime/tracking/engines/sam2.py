@@ -21,6 +21,11 @@ _REVISION = "1"
 """Changes whenever this module or ``sessions`` may make other masks of the same input."""
 
 
+def session_version() -> str:
+    """The version of :func:`session_tracker`."""
+    return f"{_REVISION}, transformers {version('transformers')}"
+
+
 def session_tracker(
     engine: str,
     checkpoint: Any,
@@ -33,8 +38,7 @@ def session_tracker(
     side = int(model.config.image_size)
     mean, std = checkpoint.normalization(*normalization)
     network = SessionNetwork(model, _prompt_processor(side), side, mean, std)
-    revision = f"{_REVISION}, transformers {version('transformers')}"
-    return SessionTracker(engine, checkpoint.weights, revision, network)
+    return SessionTracker(engine, checkpoint.weights, session_version(), network)
 
 
 def _prompt_processor(side: int) -> Any:
@@ -75,6 +79,7 @@ TRACKER = EngineRow[Tracker](
     licence="Apache-2.0",
     why_not=lambda: lacks((4, 56), video=True),
     load=_loader("sam2", "Sam2VideoModel", "sam2_video", (4, 56)),
+    version=session_version,
 )
 TRACKER_EDGETAM = EngineRow[Tracker](
     name="edgetam",
@@ -82,4 +87,5 @@ TRACKER_EDGETAM = EngineRow[Tracker](
     licence="Apache-2.0",
     why_not=lambda: lacks((4, 57), *_TIMM, video=True),
     load=_loader("edgetam", "EdgeTamVideoModel", "edgetam_video", (4, 57)),
+    version=session_version,
 )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame, Tracker
 from grainspec_runtime.tracking.engines.detections import best_detections
 from grainspec_runtime.tracking.engines.needs import installed_transformers, lacks, require
-from grainspec_runtime.tracking.engines.sam2 import session_tracker
+from grainspec_runtime.tracking.engines.sam2 import session_tracker, session_version
 
 _CHECKPOINT = "facebook/sam3"
 _LICENCE = "SAM License; gated: request access at https://huggingface.co/facebook/sam3"
@@ -27,6 +27,10 @@ _NORMALIZATION = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 _REVISION = "1"
 _TOKENS = 32
 """The length of a phrase in tokens, to which shorter ones are padded."""
+
+
+def _version() -> str:
+    return f"{_REVISION}, transformers {version('transformers')}"
 
 
 _NO_TORCHVISION = (5, 23)
@@ -123,9 +127,8 @@ def _load_finder(name: str, device: str | None) -> Finder:
     checkpoint = find_checkpoint("sam3", name, ["sam3_video", "sam3"], gated=_PAGE)
     tokenizer = load_processor(checkpoint, AutoTokenizer)
     model = load_network(checkpoint, Sam3Model, device)
-    revision = f"{_REVISION}, transformers {version('transformers')}"
     pixels = checkpoint.normalization(*_NORMALIZATION)
-    return Sam3Finder(checkpoint.weights, revision, model, tokenizer, *pixels)
+    return Sam3Finder(checkpoint.weights, _version(), model, tokenizer, *pixels)
 
 
 TRACKER = EngineRow[Tracker](
@@ -134,6 +137,7 @@ TRACKER = EngineRow[Tracker](
     licence=_LICENCE,
     why_not=_tracker_lacks,
     load=_load_tracker,
+    version=session_version,
 )
 FINDER = EngineRow[Finder](
     name="sam3",
@@ -141,4 +145,5 @@ FINDER = EngineRow[Finder](
     licence=_LICENCE,
     why_not=_finder_lacks,
     load=_load_finder,
+    version=_version,
 )

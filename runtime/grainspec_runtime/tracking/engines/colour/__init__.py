@@ -29,4 +29,10 @@ def _load(checkpoint: str, device: str | None) -> Tracker:
     return ColourTracker()
 
 
-TRACKER: EngineRow[Tracker] = EngineRow("colour", "", "", _why_not, _load)
+def _version() -> str:
+    from grainspec_runtime.tracking.engines.colour.tracker import VERSION
+
+    return VERSION
+
+
+TRACKER: EngineRow[Tracker] = EngineRow("colour", "", "", _why_not, _load, _version)
