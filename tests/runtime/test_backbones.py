@@ -209,7 +209,7 @@ MISFITS: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "model_index.json",
         {"_class_name": "StableDiffusion3Pipeline"},
         "G504",
-        "is a StableDiffusion3Pipeline; this release supports StableDiffusionPipeline, Stable",
+        "is a StableDiffusion3Pipeline; this release supports AnimateDiffPipeline, Stable",
     ),
     "denoiser": ("model_index.json", {"unet": FLUX}, "G504", "the unet of .* a FluxTransformer2D"),
     "no tokenizer": (

@@ -20,13 +20,13 @@ from grainspec_runtime.testing.family.check import NAMES
 from grainspec_runtime.testing.family.subject import Subject
 
 FAMILY = registry.pipelines()["StableDiffusionPipeline"]
-HOME = type(FAMILY).__module__
 
 
 def of_family(name: str) -> ModuleType:
+    """A module of what the families of image UNets share."""
     from importlib import import_module
 
-    return import_module(f"{HOME}.{name}")
+    return import_module(f"grainspec_runtime.backbones.unets.{name}")
 
 
 @pytest.fixture(scope="module")
