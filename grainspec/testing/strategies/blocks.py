@@ -37,6 +37,8 @@ def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
     drawn = _drawn(draw, levels, words, lambda block: block.model)
     if "sampler" in drawn and drawn["sampler"].process == "flow_edit":
         drawn.pop("inject", None)  # which needs an inversion
+    if "tracker" in drawn and drawn["tracker"].engine == "colour":
+        drawn["tracker"] = drawn["tracker"].replaced({}, weights=None)  # it has none
     return drawn
 
 

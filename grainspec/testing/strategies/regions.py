@@ -167,14 +167,21 @@ def tracks() -> st.SearchStrategy[Track]:
 
 
 def read_track(rolls: Rolls) -> Track:
-    """Read a tracked object: each frame has a prompt on it, and at most one that is no point."""
+    """Read a tracked object that every engine takes: prompts on it, and points outside it.
+
+    No frame has two shapes, a mask or an outline besides points, or a point twice.
+    """
     prompts = []
     for frame in rolls.of(((None,), (None,), (0,), (0, 24), (24, 3), (5, 0, 40))):
         shape = rolls.of(_PROMPTS)(rolls)
         prompts.append(Prompt(shape=shape, frame=frame))
-        for _ in range(rolls.of((0, 0, 1, 2))):
-            outside = rolls.of((True, False))
-            prompts.append(Prompt(shape=_inside(rolls), outside=outside, frame=frame))
+        alone = not (isinstance(shape, Point) or getattr(shape, "kind", "") == "box")
+        points = {shape}
+        for _ in range(0 if alone else rolls.of((0, 0, 1, 2))):
+            outside, point = rolls.of((True, False)), _inside(rolls)
+            if point not in points:
+                prompts.append(Prompt(shape=point, outside=outside, frame=frame))
+            points.add(point)
     return Track(prompts=tuple(prompts))
 
 
