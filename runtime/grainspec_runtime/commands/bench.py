@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,7 +24,13 @@ QUICK_METHODS = ("ours", "no modulation", "prompt only")
 _WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
-class _Cases(click.Choice[str]):
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # which is not generic before click 8.2
+
+
+class _Cases(_Choice):
     """The set of cases; ``--cases 30`` is what ``--count 30`` was called."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
