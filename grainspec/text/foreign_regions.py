@@ -143,7 +143,7 @@ def _with_shape(tokens: Sequence[Token], call: Call) -> tuple[Change, ...]:
 
 
 def _is_around(token: Token) -> bool:
-    """Whether a token may stand around coordinates elsewhere, as in `points=[[30%, 55%]]`."""
+    """Whether other tools write this token around coordinates, as in `points=[[30%, 55%]]`."""
     signs = {"COMMA", "LPAR", "RPAR", "EQUAL"}
     return token.type in signs or str(token) in {"[", "]", ":", "x", "y", "box", *_POINTS}
 

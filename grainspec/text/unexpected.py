@@ -193,7 +193,7 @@ def _meant(token: Token, before: Token, expected: list[str]) -> str:
         return f"Write names with `_`, such as `{before}_…`."
     if token.type == "NAME" and expected == ["`{`"]:
         return f"Put settings in braces: `{{ {text} … }}`."
-    apart = before.end_pos != token.start_pos  # `sam2.1` is no setting with its value
+    apart = before.end_pos != token.start_pos  # `sam2.1` is one name, not a setting and its value
     if token.type in _NUMBERS and before.type == "NAME" and expected == ["`{`"] and apart:
         return f"Put settings in braces: `{{ {before} {text} … }}`."
     if token.type in {"COMMA", "VBAR", "AMPERSAND"} and "`->`" in expected:

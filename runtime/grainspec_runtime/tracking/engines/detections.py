@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,20 @@ def corners(boxes_N4: Boxes) -> Boxes:
     """
     centre_N2, half_N2 = boxes_N4[:, :2], boxes_N4[:, 2:] / 2
     return np.concatenate([centre_N2 - half_N2, centre_N2 + half_N2], axis=1)
+
+
+def decoded_detections(
+    outputs: Any, unit: tuple[float, float], size: tuple[int, int]
+) -> list[Detection]:
+    """The objects in a detector's outputs for one frame, best score first.
+
+    ``outputs.logits`` are ``[1, N, T]``; a box's score is that of its best token, as a sigmoid.
+    ``outputs.pred_boxes`` are centre and size, ``[1, N, 4]``, in units of ``unit`` source pixels in
+    x and y. ``size`` is the frame's width and height.
+    """
+    scores_N = outputs.logits[0].float().sigmoid().amax(dim=-1).cpu().numpy()
+    boxes_N4 = corners(outputs.pred_boxes[0].float().cpu().numpy())
+    return best_detections(boxes_N4 * np.array(unit * 2, np.float32), scores_N, size)
 
 
 def best_detections(

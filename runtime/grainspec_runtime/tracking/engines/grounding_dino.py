@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame
-from grainspec_runtime.tracking.engines.detections import best_detections, corners
+from grainspec_runtime.tracking.engines.detections import decoded_detections
 from grainspec_runtime.tracking.engines.needs import lacks, require
 
 _REVISION = "1"
@@ -44,11 +42,7 @@ class GroundingDino:
         inputs = self.processor(images=Image.fromarray(frame), text=phrase, return_tensors="pt")
         with torch.inference_mode():
             outputs = self.model(**inputs.to(self.model.device))
-        scores_N = outputs.logits[0].float().sigmoid().amax(dim=-1).cpu().numpy()
-        boxes_N4 = corners(outputs.pred_boxes[0].float().cpu().numpy())
-        return best_detections(
-            boxes_N4 * np.array([width, height] * 2, np.float32), scores_N, (width, height)
-        )
+        return decoded_detections(outputs, (width, height), (width, height))
 
 
 def _why_not() -> str:

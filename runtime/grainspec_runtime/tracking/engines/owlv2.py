@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame
-from grainspec_runtime.tracking.engines.detections import best_detections, corners
+from grainspec_runtime.tracking.engines.detections import decoded_detections
 from grainspec_runtime.tracking.engines.needs import lacks, require
 
 _CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -66,9 +66,7 @@ class Owlv2:
                 attention_mask=tokens["attention_mask"],
                 pixel_values=pixels[None].to(self.model.device),
             )
-        scores_N = outputs.logits[0].float().sigmoid().amax(dim=-1).cpu().numpy()
-        boxes_N4 = corners(outputs.pred_boxes[0].float().cpu().numpy()) * np.float32(longer)
-        return best_detections(boxes_N4, scores_N, (width, height))
+        return decoded_detections(outputs, (longer, longer), (width, height))
 
 
 def _why_not() -> str:
