@@ -10,6 +10,7 @@ import numpy as np
 from grainspec.clip.crop import FrameCrop
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, Related
+from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import All, Complement, Expression, Reference, Rest, children
 from grainspec.model.spec import EditSpec
 from grainspec.regions.layout import Layout
@@ -58,23 +59,17 @@ def cropped(spec: EditSpec, crop: FrameCrop, uncropped: Uncropped) -> list[Diagn
         loss = total - kept
         if loss.sum() < _WORTH_SAYING * total.sum():
             continue
-        named, region = _cause(spec), spec.region(name)
+        region = spec.region(name)
         related = (Related(region.span, "the region"),) if region.span else ()
-        cure = _cure(spec)
-        if not kept.any():
-            message = f"`{named}` cuts all of `{name}` away"
-            findings.append(
-                Diagnostic("G307", message, cure, spec.video.span_of(named), related=related)
-            )
-            continue
-        cut = (loss > 0) & (loss >= _WORTH_SAYING * total)
-        frames = [regions.frames[i] for i in np.flatnonzero(cut)]
-        message = (
-            f"`{named}` cuts {loss.sum() / total.sum():.0%} of `{name}` away, on {_listed(frames)}"
-        )
-        findings.append(
-            Diagnostic("G335", message, cure, spec.video.span_of(named), related=related)
-        )
+        code, what = "G307", f"cuts all of `{name}` away"
+        if kept.any():
+            cut = (loss > 0) & (loss >= _WORTH_SAYING * total)
+            frames = [regions.frames[i] for i in np.flatnonzero(cut)]
+            share = f"{loss.sum() / total.sum():.0%}"
+            code, what = "G335", f"cuts {share} of `{name}` away, on {_listed(frames)}"
+        message = f"{_cause(spec, crop)} {what}"
+        cure = _cure(spec, crop)
+        findings.append(Diagnostic(code, message, cure, _place(spec), related=related))
     return findings
 
 
@@ -96,15 +91,30 @@ def _reaches_the_border(spec: EditSpec, expression: Expression) -> bool:
     return any(_reaches_the_border(spec, child) for child in children(expression))
 
 
-def _cause(spec: EditSpec) -> str:
-    return "crop" if spec.video.crop is not None else "size"
+def _cause(spec: EditSpec, crop: FrameCrop) -> str:
+    if spec.video.crop is not None:
+        return "`crop`"
+    if spec.video.size is not None:
+        return "`size`"
+    return f"scaling the frame to {_size(crop)} for the model"
 
 
-def _cure(spec: EditSpec) -> str:
-    if spec.video.crop is not None and (spec.video.size is None or spec.video.fit == "pad"):
+def _cure(spec: EditSpec, crop: FrameCrop) -> str:
+    video = spec.video
+    if video.crop is not None and (video.size is None or video.fit == "pad"):
         return "Enlarge the box of `crop`, or leave `crop` out."
+    if video.size is None:
+        return f"`size {_size(crop)} fit pad` keeps the whole frame."
     whole = "`fit pad` keeps the whole frame. Without `size`, the edit has the clip's aspect."
-    return f"{whole} Or enlarge the box of `crop`." if spec.video.crop is not None else whole
+    return f"{whole} Or enlarge the box of `crop`." if video.crop is not None else whole
+
+
+def _size(crop: FrameCrop) -> str:
+    return f"{crop.size[0]}x{crop.size[1]}"
+
+
+def _place(spec: EditSpec) -> Span | None:
+    return spec.video.span_of("crop" if spec.video.crop is not None else "size")
 
 
 def _listed(frames: Sequence[int]) -> str:

@@ -116,6 +116,14 @@ def test_what_a_crop_takes_from_a_region_is_said(clip: ClipFolder) -> None:
     assert "fit pad" not in finding.cure
 
 
+def test_what_the_size_of_a_model_takes_from_a_region_is_said(clip: ClipFolder) -> None:
+    spec = parse(clip.spec_text(video='video "clip"', edits='edit left -> "green robot"'))
+    (finding,) = bind_regions(spec, clip.root, default_size=Size(width=32, height=64)).warnings
+    assert finding.code == "G335"
+    assert finding.message.startswith("scaling the frame to 32x64 for the model cuts 62% of `left`")
+    assert finding.cure == "`size 32x64 fit pad` keeps the whole frame."
+
+
 def test_only_the_frames_that_lose_something_are_named(clip: ClipFolder) -> None:
     inside, outside = clip.mask(30, 0, 60, 48), clip.mask(0, 0, 60, 48)
     clip.write_masks("left", [outside, inside, outside, outside])

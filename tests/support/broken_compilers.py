@@ -166,3 +166,14 @@ MUTANTS: dict[str, Compiler] = {
         )
     ),
 }
+
+
+class CountedCompiler:
+    """A compiler that counts how often it is called, which is what shrinking costs."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self.compiler, self.calls = compiler, 0
+
+    def __call__(self, spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+        self.calls += 1
+        return self.compiler(spec, layout, backbone)
