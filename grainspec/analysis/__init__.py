@@ -1,0 +1,1 @@
+"""What editors show and change: pure functions over a spec's text."""
