@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.written import Written, keyword_of
+from grainspec.analysis.gestures.written import Written, keyword_of
 from grainspec.text.format import format_text
 from grainspec.text.tokens import Statement
 
