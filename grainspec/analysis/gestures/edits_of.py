@@ -107,10 +107,13 @@ def gesture_edits(
     ends = "\r\n" if "\r\n" in document.text else "\n"
     edits = [edit._replace(text=edit.text.replace("\n", ends)) for edit in edits]
     select = _moved(task, edits) if asked.kind == "move" else _checked(task, name, edits)
-    moved = [
-        edit._replace(start=edit.start + task.mark, end=edit.end + task.mark) for edit in edits
-    ]
-    return GestureResult(moved, name, select and (select[0] + task.mark, select[1] + task.mark))
+    selected = select and (select[0] + task.mark, select[1] + task.mark)
+    return GestureResult(_displaced(edits, task.mark), name, selected)
+
+
+def _displaced(edits: Sequence[TextEdit], by: int) -> list[TextEdit]:
+    """Edits of a text that begins so many characters earlier."""
+    return [edit._replace(start=edit.start + by, end=edit.end + by) for edit in edits]
 
 
 def _require_frame(gesture: Gesture, extent: Extent | None) -> None:
