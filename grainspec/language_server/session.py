@@ -42,6 +42,8 @@ class Session:
         publish: Callable[[str, Opened, list[Diagnostic]], None],
         refresh: Callable[[], None],
     ) -> None:
+        self.snippets = False
+        """Whether the editor takes snippets."""
         self._publish = publish
         self._refresh = refresh
         self._opened: dict[str, Opened] = {}

@@ -20,10 +20,13 @@ class _Writer:
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
+        self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
 
     def write(self, data: bytes) -> None:
-        self._waiting.put_nowait(data.decode())
+        """Send a message soon; may be called in any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._waiting.put_nowait, data.decode())
 
     def close(self) -> None:
         self._waiting.put_nowait(None)
