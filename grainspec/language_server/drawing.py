@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
@@ -9,6 +10,7 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 from grainspec.analysis.document import Document
 from grainspec.analysis.edits import applied
 from grainspec.analysis.gestures import gesture_edits
+from grainspec.analysis.new_spec import new_spec
 from grainspec.analysis.positions import Utf16
 from grainspec.analysis.shapes import shapes
 from grainspec.language_server.convert import range_of, text_edits
@@ -51,6 +53,21 @@ def shapes_at(session: Session, params: Any) -> list[dict[str, Any]]:
         }
         for shape in shapes(document, frame, document.clip)
     ]
+
+
+def first_spec(session: Session, params: Any) -> dict[str, str]:
+    """The text of a first spec for the file or URI `clip`, to be kept beside it.
+
+    Raises GrainError for a clip that cannot be read.
+    """
+    given = plain(params)
+    clip = given.get("clip") if isinstance(given, dict) else None
+    if not isinstance(clip, str) or not clip:
+        raise JsonRpcInvalidParams("`clip` is a path or URI")
+    path = session.path_of(clip if "://" in clip else Path(clip).absolute().as_uri())
+    if path is None:
+        raise JsonRpcInvalidParams(f"`{clip}` is not a file")
+    return {"text": new_spec(path, path.with_suffix(".grain"))}
 
 
 def plain(value: Any) -> Any:

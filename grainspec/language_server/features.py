@@ -61,5 +61,6 @@ FEATURES = (
     Feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES, files_changed),
     Feature("grain/gesture", drawing.gesture, files=True),
     Feature("grain/shapes", drawing.shapes_at, files=True),
+    Feature("grain/newSpec", drawing.first_spec, files=True),
 )
 """All that the server answers, besides the documents that it takes in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
@@ -13,7 +14,7 @@ from pygls.lsp.server import LanguageServer
 
 import grainspec
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.language_server.convert import diagnostic
+from grainspec.language_server.convert import diagnostic, path_of
 from grainspec.language_server.features import FEATURES, Feature
 from grainspec.language_server.protocol import GrainProtocol
 from grainspec.language_server.session import Opened, Session
@@ -31,9 +32,9 @@ class GrainServer(LanguageServer):
 
     protocol: GrainProtocol
 
-    def __init__(self) -> None:
+    def __init__(self, path_of: Callable[[str], Path | None] = path_of) -> None:
         super().__init__("grain", grainspec.__version__, protocol_cls=GrainProtocol, max_workers=4)
-        self.session = Session(self._publish, self._refresh)
+        self.session = Session(self._publish, self._refresh, path_of)
 
     def shutdown(self) -> None:
         """Stop all that is under way."""
@@ -52,11 +53,11 @@ class GrainServer(LanguageServer):
             self.workspace_inlay_hint_refresh(None)
 
 
-def server() -> GrainServer:
-    """A new server with all features."""
+def server(path_of: Callable[[str], Path | None] = path_of) -> GrainServer:
+    """A new server with all features; ``path_of`` gives the file of a document's URI."""
     if not os.environ.get(DEBUG):  # the editor is told what is refused; nobody reads a log of it
         logging.getLogger("pygls").setLevel(logging.CRITICAL)
-    made = GrainServer()
+    made = GrainServer(path_of)
     for feature in FEATURES:
         answer = _answering(feature, made)
         made.feature(feature.method, feature.options)(answer)
