@@ -7,11 +7,10 @@ Anything Model" (Zhou et al., 2025).
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 from grainspec_runtime.tracking.engine import EngineRow, Tracker
-from grainspec_runtime.tracking.engines.needs import lacks, require
+from grainspec_runtime.tracking.engines.needs import engine_version, lacks, require
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of RGB."""
@@ -23,7 +22,7 @@ _REVISION = "1"
 
 def session_version() -> str:
     """The version of :func:`session_tracker`."""
-    return f"{_REVISION}, transformers {version('transformers')}"
+    return engine_version(_REVISION)
 
 
 def session_tracker(
