@@ -30,7 +30,7 @@ def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
     video = spec.video
     needed = video.frames.last if video.frames else None
     facts = probe(base / video.path, needed=needed, fps=video.fps, span=video.span_of("path"))
-    return tracked_state(spec, base, facts)
+    return tracked_state(spec, base, facts, compares_weights=True)
 
 
 def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:

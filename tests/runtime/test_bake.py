@@ -21,10 +21,10 @@ from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec.regions.tracked.masks import tracked_masks
 from grainspec.regions.tracked.sources import TrackedClip
 from grainspec.regions.tracked.state import tracked_state
+from grainspec.regions.tracked.weights import named
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt
-from grainspec_runtime.tracking.engines.fingerprint import named
 from grainspec_runtime.tracking.frames import ClipFrames
 from grainspec_runtime.tracking.request import request_of
 from grainspec_runtime.tracking.write import is_foreign
@@ -505,12 +505,23 @@ def test_other_weights_in_the_same_folder_and_other_versions(base: Path, engines
     assert ensure_tracked(spec, base, options).regions == ()
 
     (tiny / "model.safetensors").write_bytes(b"22")
-    assert ensure_tracked(spec, base).regions == ()  # only `grain track` compares
+    [finding] = check_tracked_masks(spec, base)  # which loads nothing
+    assert finding.code == "G358"
+    assert f"are stale: the weights of sam2 in {tiny} changed" in finding.message
+    assert engines.loaded == ["tracker " + str(tiny)]
+    assert ensure_tracked(spec, base, TrackOptions(replaces=False)).regions == ()  # of the run
     engines.tracker.weights = named(str(tiny), tiny)
     said.clear()
     assert ensure_tracked(spec, base, options).regions == ("left", "right")
     assert said[0] == f"the weights of sam2 in {tiny} changed"
     assert ensure_tracked(spec, base, options).regions == ()
+    assert check_tracked_masks(spec, base) == []
+
+    (tiny / "config.json").write_bytes(b"2")
+    engines.tracker.weights = named(str(tiny), tiny)
+    assert ensure_tracked(spec, base).regions == ("left", "right")  # as `grain run` does
+    (tiny / "config.json").touch()
+    assert ensure_tracked(spec, base).regions == ()
 
     engines.version = engines.tracker.version = "2"
     said.clear()

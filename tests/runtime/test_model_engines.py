@@ -392,7 +392,7 @@ def test_weights_that_are_missing_are_not_random(
 
 def test_weights_are_named_with_their_fingerprint(tracker_of: Any, folder_of: Any) -> None:
     weights = tracker_of("sam2").weights
-    assert weights.startswith(f"{folder_of('sam2')} sha256:")
+    assert weights.startswith(f"{folder_of('sam2')} hash:")
     assert weights != tracker_of("edgetam").weights
 
 
