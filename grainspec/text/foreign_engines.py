@@ -72,11 +72,11 @@ def weights_of_engines(text: str) -> Iterator[Correction]:
     engine = engine or _engine_of(name, keyword)
     end = match.end("name")
     if match["brace"]:  # other settings follow
-        named = Change(place, end, engine)
-        changes = (named, Change(match.end("brace"), match.end("brace"), f" {weights}"))
+        inside = match.end("brace")
+        changes = [Change(place, end, engine), Change(inside, inside, f" {weights}")]
     else:
-        changes = (Change(place, end, f"{engine} {{ {weights} }}"),)
-    yield Correction(f"the weights of a {keyword} are a setting: `weights`", changes)
+        changes = [Change(place, end, f"{engine} {{ {weights} }}")]
+    yield Correction(f"the weights of a {keyword} are a setting: `weights`", (*changes,))
 
 
 _NAME = r"\w[\w.-]*(?:/[\w.-]+)*"
