@@ -206,7 +206,7 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     partial = _open_partial(state, request, tracker)
     resumed = len(partial)
     _run(tracker, frames, request, partial, options.progress)
-    write_masks(state, request, partial, Used(_record(tracker), used_finder), kept)
+    write_masks(state, request, frames, partial, Used(_record(tracker), used_finder), kept)
     partial.delete()
     seconds = time.perf_counter() - start
     again = _state(clip.spec, clip.base, options)
