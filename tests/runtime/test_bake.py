@@ -335,6 +335,48 @@ def test_the_pixels_of_others_stay_theirs(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("blue", 3))
 
 
+FOUND = f'{LEFT}\nregion blue = find("blue")'
+
+
+def test_only_a_region_of_words_is_found_again(base: Path, engines: Engines) -> None:
+    track(base, FOUND)
+    engines.loaded.clear()
+    engines.tracker = FakeTracker(blind=frozenset({5}))
+    tracked = track(base, FOUND.replace('"blue"', '"blue", leftmost'), only=("blue",))
+    assert (tracked.regions, tracked.state.status) == (("blue",), "fresh")
+    assert engines.loaded == ["finder hub/grounding_dino", "tracker"]
+    np.testing.assert_array_equal(masks_of(tracked, "left")[5], inside("red", 5))
+    assert not masks_of(tracked, "blue")[5].any()
+
+
+def test_only_a_clicked_region_needs_no_finder(base: Path, engines: Engines) -> None:
+    track(base, FOUND)
+    engines.loaded.clear()
+    tracked = track(base, FOUND.replace("10px", "11px"), only=("left",))
+    assert (tracked.regions, engines.loaded) == (("left",), ["tracker"])
+    np.testing.assert_array_equal(masks_of(tracked, "blue")[3], inside("blue", 3))
+
+
+def test_only_tracks_all_expressions_of_its_region(base: Path, engines: Engines) -> None:
+    pair = f'region pair = {LEFT.split(" = ")[1]} | find("blue")\n{LEFT}'
+    track(base, pair)
+    tracked = track(base, pair, only=("left",), force=True)
+    assert tracked.regions == ("pair", "left")  # they share the clicked object
+    assert engines.tracker.objects == ["pair"]
+    assert track(base, pair, only=("pair",), force=True).regions == ("pair", "left")
+    assert engines.tracker.objects == ["pair", "pair"]
+
+
+def test_words_that_find_what_is_kept_are_told(base: Path, engines: Engines) -> None:
+    track(base, FOUND)
+    spec = spec_of(base, FOUND.replace('find("blue")', 'find("red")'))
+    tracked = ensure_tracked(spec, base, TrackOptions(only=("blue",)))
+    assert not masks_of(tracked, "blue")[3].any()
+    [finding] = check_tracked_masks(spec, base)
+    assert finding.code == "G362"
+    assert finding.message.startswith("`left` covers `blue` on frame 0")
+
+
 def test_only_cannot_keep_what_lacks_frames(base: Path, engines: Engines) -> None:
     track(base, video='video "clip" { frames 0..4 }')
     with pytest.raises(GrainError, match="G365: .*frames 5..7 are not tracked") as caught:

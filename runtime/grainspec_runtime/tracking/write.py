@@ -88,6 +88,7 @@ def write_masks(
             finder.add(frame, pictures[index], labels_HW)
         writer.keep_alpha(place)
         covers = _covers(state, request, frames, kept)
+        covers += _covered_by_kept(writer, frames, regions)
         manifest = writer.manifest(used, covers, _meetings(finder, regions))
         (place / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -248,6 +249,24 @@ def _covers(
     stay = [cover for cover in before if {cover.region, cover.by} <= names]
     found = [*stay, *request.same_objects(), *request.covered(labels_of)]
     return list(dict.fromkeys(found))
+
+
+def _covered_by_kept(
+    writer: _Writer,
+    frames: Mapping[int, TrackedFrame],
+    regions: Mapping[int, tuple[str, frozenset[int]]],
+) -> list[CoverRecord]:
+    """The objects most of which, on a frame with prompts, is that of a region that is kept."""
+    covers, request = [], writer.request
+    for place, (one, owner) in enumerate(zip(request.objects, request.owners, strict=True), 1):
+        for prompt in one.prompts if writer.kept_numbers else ():
+            own_HW = frames[prompt.index].labels_HW == place
+            counts = np.bincount(writer.labels(frames[prompt.index])[own_HW], minlength=256)
+            most = max(writer.kept_numbers, key=lambda number: int(counts[number]))
+            if most in regions and 2 * counts[most] > np.count_nonzero(own_HW):
+                frame, by = request.clip.frames[prompt.index], regions[most][0]
+                covers.append(CoverRecord(frame=frame, region=request.region_of(owner), by=by))
+    return list(dict.fromkeys(covers))
 
 
 def _versions() -> dict[str, str]:
