@@ -63,7 +63,7 @@ def _load(name: str, device: str | None) -> Finder:
 FINDER = EngineRow[Finder](
     name="grounding_dino",
     checkpoint="IDEA-Research/grounding-dino-tiny",
-    licence="Apache-2.0",
+    licence="Apache-2.0",  # of its hub page, and github.com/IDEA-Research/GroundingDINO
     why_not=_why_not,
     load=_load,
     version=lambda: engine_version(_REVISION),

@@ -93,7 +93,7 @@ def _load(name: str, device: str | None) -> Finder:
 FINDER = EngineRow[Finder](
     name="owlv2",
     checkpoint="google/owlv2-base-patch16-ensemble",
-    licence="Apache-2.0",
+    licence="Apache-2.0",  # of its hub page, and github.com/google-research/scenic
     why_not=_why_not,
     load=_load,
     version=lambda: engine_version(_REVISION),

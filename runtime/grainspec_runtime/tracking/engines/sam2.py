@@ -75,7 +75,7 @@ def _loader(
 TRACKER = EngineRow[Tracker](
     name="sam2",
     checkpoint="facebook/sam2.1-hiera-tiny",
-    licence="Apache-2.0",
+    licence="Apache-2.0",  # "model checkpoints", says github.com/facebookresearch/sam2
     why_not=lambda: lacks((4, 56), video=True),
     load=_loader("sam2", "Sam2VideoModel", "sam2_video", (4, 56)),
     version=session_version,
@@ -83,6 +83,7 @@ TRACKER = EngineRow[Tracker](
 TRACKER_EDGETAM = EngineRow[Tracker](
     name="edgetam",
     checkpoint="yonigozlan/EdgeTAM-hf",
+    # Converted from github.com/facebookresearch/EdgeTAM, whose "checkpoints and code" have it.
     licence="Apache-2.0",
     why_not=lambda: lacks((4, 57), *_TIMM, video=True),
     load=_loader("edgetam", "EdgeTamVideoModel", "edgetam_video", (4, 57)),

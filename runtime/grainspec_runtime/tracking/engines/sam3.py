@@ -24,8 +24,10 @@ from grainspec_runtime.tracking.engines.needs import (
 from grainspec_runtime.tracking.engines.sam2 import session_tracker, session_version
 
 _CHECKPOINT = "facebook/sam3"
-_LICENCE = "SAM License; gated: request access at https://huggingface.co/facebook/sam3"
 _PAGE = "https://huggingface.co/facebook/sam3"
+# LICENSE of github.com/facebookresearch/sam3, of 19 November 2025, for code and weights: free of
+# charge, also in products, but with prohibited uses in its section 1.b.
+_LICENCE = f"SAM License, not for military and some other uses; gated: request access at {_PAGE}"
 _NORMALIZATION = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 """Mean and standard deviation of RGB."""
 _REVISION = "1"
