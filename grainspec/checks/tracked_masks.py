@@ -61,8 +61,20 @@ def _not_current(state: TrackedState) -> Diagnostic:
     if state.status == "missing":
         return Diagnostic("G357", state.why, again, _span(state))
     message = f"the masks in {state.folder} are stale: {state.why}"
+    if state.grows:
+        again += f" {grown_text(state)}"
     stale = Diagnostic("G358", message, again, _span(state))
     return repaired_refusal(state) or outside_refusal(state) or stale
+
+
+def grown_text(state: TrackedState) -> str:
+    """What happens where a spec uses more frames than were tracked."""
+    text = "All frames are tracked again, as masks depend on all frames that an object is followed "
+    text += "through"
+    if not state.repaired:
+        return f"{text}."
+    names = listed([image_name(frame) for frame in state.repaired])
+    return f"{text}; {names} stay{'s' * (len(state.repaired) == 1)} as repaired by hand."
 
 
 def _span(state: TrackedState) -> Span | None:

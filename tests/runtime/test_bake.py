@@ -405,6 +405,25 @@ def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
 
 
+def test_more_frames_are_tracked_with_all_others(base: Path, engines: Engines) -> None:
+    folder = track(base, video='video "clip" { frames 0..5 }').state.folder
+    content = repair(folder, 3, number=2)
+    spec, said = spec_of(base, BOTH), list[str]()
+    [finding] = check_tracked_masks(spec, base)
+    again = (
+        "All frames are tracked again, as masks depend on all frames that an object is followed "
+        "through; 00003.png stays as repaired by hand."
+    )
+    assert finding.message.endswith("are stale: frames 6..7 are not tracked")
+    assert finding.cure.endswith(again)
+    engines.tracker = FakeTracker()
+    tracked = ensure_tracked(spec, base, TrackOptions(say=said.append))
+    assert (engines.tracker.calls, len(engines.tracker.yielded)) == ([[]], 8)
+    assert said[0] == f"frames 6..7 are not tracked. {again}"
+    assert (tracked.kept, tracked.state.status) == ((3,), "fresh")
+    assert (folder / image_name(3)).read_bytes() == content
+
+
 @pytest.mark.parametrize("frames", ["1..3", "0..4"])
 def test_repaired_images_outside_the_frames_are_not_deleted(
     base: Path, engines: Engines, frames: str

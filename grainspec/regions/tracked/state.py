@@ -103,6 +103,11 @@ class TrackedState:
         return self.status in ("unused", "fresh")
 
     @property
+    def grows(self) -> bool:
+        """Whether nothing is wrong with the masks but that the spec uses more frames."""
+        return bool(self.reasons) and all(reason.cause == "frames" for reason in self.reasons)
+
+    @property
     def why(self) -> str:
         """The reasons as one clause; empty if the masks are current."""
         return ", and ".join(reason.message for reason in self.reasons)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grainspec.checks.tracked_masks import (
+    grown_text,
     outside_refusal,
     repaired_refusal,
     unusable_images,
@@ -198,6 +199,8 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     for reason in state.reasons:
         if reason.cause == "weights":
             options.say(reason.message)
+    if state.grows and not options.force:
+        options.say(f"{state.why}. {grown_text(state)}")
     for line in _changes(state, [known[one] for one in wanted if one in known], options):
         options.say(line)
     shown = listed([f"`{name}`" for name in names])
