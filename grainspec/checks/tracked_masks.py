@@ -15,7 +15,7 @@ from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name, read_labels
 from grainspec.regions.tracked.place import how_to_track, track_command
-from grainspec.regions.tracked.quality import SourceQuality, qualities
+from grainspec.regions.tracked.quality import Encounter, SourceQuality, encounters, qualities
 from grainspec.regions.tracked.sources import Source, tracked_sources
 from grainspec.regions.tracked.state import TrackedState, counted_frames, tracked_state
 
@@ -30,7 +30,7 @@ def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
     video = spec.video
     needed = video.frames.last if video.frames else None
     facts = probe(base / video.path, needed=needed, fps=video.fps, span=video.span_of("path"))
-    return tracked_state(spec, base, facts)
+    return tracked_state(spec, base, facts, compares_weights=True)
 
 
 def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
@@ -51,6 +51,7 @@ def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
         return broken
     frames = frame_numbers(spec.video, state.clip.facts)
     found = [finding for one in qualities(state, frames) for finding in _doubts(one)]
+    found += [_met(state, encounter) for encounter in encounters(state, frames)]
     return [*found, *_covers(state), *_without_a_region(state)]
 
 
@@ -60,8 +61,20 @@ def _not_current(state: TrackedState) -> Diagnostic:
     if state.status == "missing":
         return Diagnostic("G357", state.why, again, _span(state))
     message = f"the masks in {state.folder} are stale: {state.why}"
+    if state.grows:
+        again += f" {grown_text(state)}"
     stale = Diagnostic("G358", message, again, _span(state))
     return repaired_refusal(state) or outside_refusal(state) or stale
+
+
+def grown_text(state: TrackedState) -> str:
+    """What happens where a spec uses more frames than were tracked."""
+    text = "All frames are tracked again, as masks depend on all frames that an object is followed "
+    text += "through"
+    if not state.repaired:
+        return f"{text}."
+    names = listed([image_name(frame) for frame in state.repaired])
+    return f"{text}; {names} stay{'s' * (len(state.repaired) == 1)} as repaired by hand."
 
 
 def _span(state: TrackedState) -> Span | None:
@@ -149,6 +162,23 @@ def _shown(source: Source, frame: int) -> str:
         how = f"find it on another frame, such as with `@ {frame}` inside the brackets of `find(…)`"
         return f"{how}, select it by `number`, or show it there with `track(box(…) @ {frame})`"
     return f"add a point there, such as `point(…) @ {frame}`"
+
+
+def _met(state: TrackedState, met: Encounter) -> Diagnostic:
+    """The warning about objects that touch and look alike."""
+    source = next(one for one, names in state.sources.items() if met.region in names)
+    where, used = counted_frames(met.frames), state.clip.used
+    if met.by is None:
+        message = f"`{met.region}` touches something that looks like it on {where}: "
+        message += "it may be the other one"
+    else:
+        message = f"`{met.region}` and `{met.by}` touch on {where} and look alike: "
+        message += "they may be swapped"
+    if met.apart in used:
+        message += f" {'before' if met.before else 'after'} frame {met.edge}"
+    at = min(max(met.apart, used.start), used.stop - 1)
+    cure = f"Look with `grain show`. If the masks are wrong, {_shown(source, at)}."
+    return Diagnostic("G368", message, cure, source.span)
 
 
 def _covers(state: TrackedState) -> Iterator[Diagnostic]:

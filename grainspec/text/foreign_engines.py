@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from grainspec.model.declaration import head_of
 from grainspec.model.spec import BLOCKS
 from grainspec.text.draft import Change, Correction
-from grainspec.text.token_changes import lexed, replaced
 
 _OTHERS = {
     "tracker": {
@@ -38,7 +37,9 @@ def engines(text: str) -> Iterator[Correction]:
         yield Correction(message, (Change(*match.span("engine"), ours),))
 
 
-_ENGINE = re.compile(r'\s*(?P<keyword>tracker|finder)\s+(?P<engine>"[^"\n]*"|\w[\w.-]*)')
+_ENGINE = re.compile(
+    r'\s*(?P<keyword>tracker|finder)\s+(?P<engine>"[^"\n]*"|\w[\w.-]*(?:[ ]\w[\w.-]*)?)'
+)
 
 
 def _engine_named(written: str, keyword: str) -> str:
@@ -53,26 +54,81 @@ def _plain(name: str) -> str:
 
 
 def weights_of_engines(text: str) -> Iterator[Correction]:
-    """Checkpoints of engines: `tracker "facebook/sam2.1-hiera-tiny"`."""
-    tokens = lexed(text)
-    keyword = str(tokens[0])
-    weights = next((token for token in tokens[1:3] if token.type == "STRING"), None)
-    if keyword not in _OTHERS or weights is None:
+    """Checkpoints of engines: `tracker "facebook/sam2.1-hiera-tiny"`, `tracker sam2.1-hiera-tiny`.
+
+    Without quotes, the name of a checkpoint is completed to its hub id.
+    """
+    match = _WEIGHTS.match(text)
+    if match is None:
         return
-    alone = weights is tokens[1]
-    if any(token.type == "LBRACE" for token in tokens):
+    keyword, engine, quoted = match["keyword"], match["engine"], match["quoted"]
+    name = quoted if quoted is not None else match["plain"]
+    if not engine and _engine_named(name, keyword):
         return
-    if alone and _engine_named(str(weights).strip('"'), keyword):
+    if quoted is None and not _is_checkpoint(name, keyword):
         return
-    named = f"{_engine_of(str(weights), keyword)} " if alone else ""
-    change = replaced(weights, f"{named}{{ weights {weights} }}")
-    yield Correction(f"the weights of a {keyword} are a setting: `weights`", (change,))
+    place = match.span("engine")[0] if engine else match.span("name")[0]
+    weights = f'weights "{name if quoted is not None else _hub_id(name)}"'
+    engine = engine or _engine_of(name, keyword)
+    end = match.end("name")
+    if match["brace"]:  # other settings follow
+        inside = match.end("brace")
+        changes = [Change(place, end, engine), Change(inside, inside, f" {weights}")]
+    else:
+        changes = [Change(place, end, f"{engine} {{ {weights} }}")]
+    yield Correction(f"the weights of a {keyword} are a setting: `weights`", (*changes,))
+
+
+_NAME = r"\w[\w.-]*(?:/[\w.-]+)*"
+_WEIGHTS = re.compile(
+    rf"\s*(?P<keyword>tracker|finder)\s+(?:(?P<engine>\w+)\s+)?"
+    rf'(?P<name>"(?P<quoted>[^"\n]+)"|(?P<plain>{_NAME}))(?:\s*(?P<brace>\{{))?'
+)
+_UNQUOTED = re.compile(
+    rf"\s*(?:tracker|finder)\b[^{{]*\{{[^}}]*?\bweights\s+(?P<name>{_NAME})(?=[\s}}])"
+)
+
+_OF_WORDS = {
+    "tracker": {"edgetam": "edgetam", "sam3": "sam3", "sam2": "sam2"},
+    "finder": {"owl": "owlv2", "sam3": "sam3", "groundingdino": "grounding_dino"},
+}
+"""Engines by a word in the names of their checkpoints; the last if there is none."""
+
+_CHECKPOINTS = (
+    *(f"facebook/sam2.1-hiera-{size}" for size in ("tiny", "small", "base-plus", "large")),
+    *(f"facebook/sam2-hiera-{size}" for size in ("tiny", "small", "base-plus", "large")),
+    "yonigozlan/EdgeTAM-hf",
+    "facebook/sam3",
+    *(f"IDEA-Research/grounding-dino-{size}" for size in ("tiny", "base")),
+    *(f"google/owlv2-{size}" for size in ("base-patch16", "large-patch14")),
+    *(f"google/owlv2-{size}-ensemble" for size in ("base-patch16", "large-patch14")),
+    *(f"google/owlv2-{size}-finetuned" for size in ("base-patch16", "large-patch14")),
+)
+"""Hub ids whose last part alone says which checkpoint is meant."""
+
+
+def unquoted_weights(text: str) -> Iterator[Correction]:
+    """Weights without quotes: `tracker sam2 { weights facebook/sam2.1-hiera-tiny }`."""
+    match = _UNQUOTED.match(text)
+    if match is not None:
+        change = Change(*match.span("name"), f'"{_hub_id(match["name"])}"')
+        yield Correction("the weights are a text in quotes", (change,))
+
+
+def _is_checkpoint(name: str, keyword: str) -> bool:
+    """Whether a word is the name of a checkpoint, and no misspelt engine."""
+    has_word = any(word in _plain(name) for word in _OF_WORDS[keyword])
+    return "/" in name or (has_word and re.search(r"[-.]|_\w+_", name) is not None)
+
+
+def _hub_id(name: str) -> str:
+    """The hub id of a checkpoint, if it is known by its name; else the name."""
+    known = {_plain(hub_id.rpartition("/")[2]): hub_id for hub_id in _CHECKPOINTS}
+    return known.get(_plain(re.sub(r"\.(pth?|safetensors)$", "", name)), name)
 
 
 def _engine_of(weights: str, keyword: str) -> str:
     """The engine of a checkpoint, by its name."""
-    by_word = {
-        "tracker": {"edgetam": "edgetam", "sam3": "sam3", "": "sam2"},
-        "finder": {"owl": "owlv2", "sam3": "sam3", "": "grounding_dino"},
-    }
-    return next(engine for word, engine in by_word[keyword].items() if word in _plain(weights))
+    *_, default = _OF_WORDS[keyword].values()
+    named = (engine for word, engine in _OF_WORDS[keyword].items() if word in _plain(weights))
+    return next(named, default)

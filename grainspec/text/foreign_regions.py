@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lark import Token
 
 from grainspec.text.draft import Change, Correction
-from grainspec.text.foreign_engines import engines, weights_of_engines
+from grainspec.text.foreign_engines import engines, unquoted_weights, weights_of_engines
 from grainspec.text.token_changes import inserted, lexed, offsets, replaced
 
 _LENGTHS = frozenset({"PERCENT", "PIXELS", "NUMBER"})
@@ -253,5 +253,6 @@ REGIONS_OF_OTHERS = (
     frames,
     engines,
     weights_of_engines,
+    unquoted_weights,
 )
 """The rules, in the order in which they are applied."""

@@ -273,6 +273,7 @@ def test_colours_with_and_name_one_thing() -> None:
     assert findings_of('find("black and white cat")') == ()
 
 
+LARGE = '{ weights "facebook/sam2.1-hiera-large" }'
 ENGINES = {
     "tracker sam": "tracker sam2",
     "tracker color": "tracker colour",
@@ -289,6 +290,22 @@ ENGINES = {
     'tracker "sam2.1" { confidence 40% }': "tracker sam2 { confidence 40% }",
     'tracker sam2 { model "a/b" }': 'tracker sam2 { weights "a/b" }',
     "finder grounding-dino": "finder grounding_dino",
+    "finder groundingdino": "finder grounding_dino",
+    "finder grounding dino": "finder grounding_dino",
+    "tracker sam 2.1": "tracker sam2",
+    "tracker sam2.1-hiera-large": f"tracker sam2 {LARGE}",
+    "tracker sam2.1_hiera_large.pt": f"tracker sam2 {LARGE}",
+    "tracker facebook/sam2.1-hiera-large": f"tracker sam2 {LARGE}",
+    "tracker sam2 sam2.1-hiera-large": f"tracker sam2 {LARGE}",
+    "tracker sam2 { weights sam2.1-hiera-large }": f"tracker sam2 {LARGE}",
+    "tracker sam2.1-hiera-large { confidence 40% }": f"tracker sam2 {LARGE[:-2]} confidence 40% }}",
+    "tracker sam2.1-mine": 'tracker sam2 { weights "sam2.1-mine" }',
+    "tracker edgetam-hf": 'tracker edgetam { weights "yonigozlan/EdgeTAM-hf" }',
+    "finder grounding-dino-base": (
+        'finder grounding_dino { weights "IDEA-Research/grounding-dino-base" }'
+    ),
+    "finder owlv2-large-patch14": 'finder owlv2 { weights "google/owlv2-large-patch14" }',
+    'tracker "a/sam3-b" { confidence 40% }': 'tracker sam3 { weights "a/sam3-b" confidence 40% }',
     "tracker sam2 { confidence 0.4 }": "tracker sam2 { confidence 40% }",
     'tracker sam2 { checkpoint "a/b" }': 'tracker sam2 { weights "a/b" }',
 }
@@ -321,7 +338,8 @@ def test_other_names_of_engines_are_corrected(written: str) -> None:
         ),
         ('find("man")', "finder owlv2 { score 30% }", "G201", '`find("…", score 30%)`'),
         ('find("man")', "finder owlv2 { threshold 0.3 }", "G201", '`find("…", score 30%)`'),
-        ("track(point(1%, 2%))", "tracker sam2.1-hiera-large", "G001", "Expected `{`"),
+        ("track(point(1%, 2%))", "tracker sam2.1-hiera-large", "G001", "a setting: `weights`"),
+        ("track(point(1%, 2%))", "tracker samurai", "G202", "`colour`, `sam2`, `edgetam`, `sam3`"),
         ('find("man")', "finder yolo", "G202", "`grounding_dino`, `owlv2`, `sam3`"),
     ],
 )

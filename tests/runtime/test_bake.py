@@ -21,10 +21,10 @@ from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec.regions.tracked.masks import tracked_masks
 from grainspec.regions.tracked.sources import TrackedClip
 from grainspec.regions.tracked.state import tracked_state
+from grainspec.regions.tracked.weights import named
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt
-from grainspec_runtime.tracking.engines.fingerprint import named
 from grainspec_runtime.tracking.frames import ClipFrames
 from grainspec_runtime.tracking.request import request_of
 from grainspec_runtime.tracking.write import is_foreign
@@ -335,6 +335,48 @@ def test_the_pixels_of_others_stay_theirs(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("blue", 3))
 
 
+FOUND = f'{LEFT}\nregion blue = find("blue")'
+
+
+def test_only_a_region_of_words_is_found_again(base: Path, engines: Engines) -> None:
+    track(base, FOUND)
+    engines.loaded.clear()
+    engines.tracker = FakeTracker(blind=frozenset({5}))
+    tracked = track(base, FOUND.replace('"blue"', '"blue", leftmost'), only=("blue",))
+    assert (tracked.regions, tracked.state.status) == (("blue",), "fresh")
+    assert engines.loaded == ["finder hub/grounding_dino", "tracker"]
+    np.testing.assert_array_equal(masks_of(tracked, "left")[5], inside("red", 5))
+    assert not masks_of(tracked, "blue")[5].any()
+
+
+def test_only_a_clicked_region_needs_no_finder(base: Path, engines: Engines) -> None:
+    track(base, FOUND)
+    engines.loaded.clear()
+    tracked = track(base, FOUND.replace("10px", "11px"), only=("left",))
+    assert (tracked.regions, engines.loaded) == (("left",), ["tracker"])
+    np.testing.assert_array_equal(masks_of(tracked, "blue")[3], inside("blue", 3))
+
+
+def test_only_tracks_all_expressions_of_its_region(base: Path, engines: Engines) -> None:
+    pair = f'region pair = {LEFT.split(" = ")[1]} | find("blue")\n{LEFT}'
+    track(base, pair)
+    tracked = track(base, pair, only=("left",), force=True)
+    assert tracked.regions == ("pair", "left")  # they share the clicked object
+    assert engines.tracker.objects == ["pair"]
+    assert track(base, pair, only=("pair",), force=True).regions == ("pair", "left")
+    assert engines.tracker.objects == ["pair", "pair"]
+
+
+def test_words_that_find_what_is_kept_are_told(base: Path, engines: Engines) -> None:
+    track(base, FOUND)
+    spec = spec_of(base, FOUND.replace('find("blue")', 'find("red")'))
+    tracked = ensure_tracked(spec, base, TrackOptions(only=("blue",)))
+    assert not masks_of(tracked, "blue")[3].any()
+    [finding] = check_tracked_masks(spec, base)
+    assert finding.code == "G362"
+    assert finding.message.startswith("`left` covers `blue` on frame 0")
+
+
 def test_only_cannot_keep_what_lacks_frames(base: Path, engines: Engines) -> None:
     track(base, video='video "clip" { frames 0..4 }')
     with pytest.raises(GrainError, match="G365: .*frames 5..7 are not tracked") as caught:
@@ -361,6 +403,25 @@ def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
     forced = track(base, BOTH.replace("10px", "11px"), force=True)
     assert (forced.kept, forced.state.repaired) == ((), ())
     np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
+
+
+def test_more_frames_are_tracked_with_all_others(base: Path, engines: Engines) -> None:
+    folder = track(base, video='video "clip" { frames 0..5 }').state.folder
+    content = repair(folder, 3, number=2)
+    spec, said = spec_of(base, BOTH), list[str]()
+    [finding] = check_tracked_masks(spec, base)
+    again = (
+        "All frames are tracked again, as masks depend on all frames that an object is followed "
+        "through; 00003.png stays as repaired by hand."
+    )
+    assert finding.message.endswith("are stale: frames 6..7 are not tracked")
+    assert finding.cure.endswith(again)
+    engines.tracker = FakeTracker()
+    tracked = ensure_tracked(spec, base, TrackOptions(say=said.append))
+    assert (engines.tracker.calls, len(engines.tracker.yielded)) == ([[]], 8)
+    assert said[0] == f"frames 6..7 are not tracked. {again}"
+    assert (tracked.kept, tracked.state.status) == ((3,), "fresh")
+    assert (folder / image_name(3)).read_bytes() == content
 
 
 @pytest.mark.parametrize("frames", ["1..3", "0..4"])
@@ -505,12 +566,23 @@ def test_other_weights_in_the_same_folder_and_other_versions(base: Path, engines
     assert ensure_tracked(spec, base, options).regions == ()
 
     (tiny / "model.safetensors").write_bytes(b"22")
-    assert ensure_tracked(spec, base).regions == ()  # only `grain track` compares
+    [finding] = check_tracked_masks(spec, base)  # which loads nothing
+    assert finding.code == "G358"
+    assert f"are stale: the weights of sam2 in {tiny} changed" in finding.message
+    assert engines.loaded == ["tracker " + str(tiny)]
+    assert ensure_tracked(spec, base, TrackOptions(replaces=False)).regions == ()  # of the run
     engines.tracker.weights = named(str(tiny), tiny)
     said.clear()
     assert ensure_tracked(spec, base, options).regions == ("left", "right")
     assert said[0] == f"the weights of sam2 in {tiny} changed"
     assert ensure_tracked(spec, base, options).regions == ()
+    assert check_tracked_masks(spec, base) == []
+
+    (tiny / "config.json").write_bytes(b"2")
+    engines.tracker.weights = named(str(tiny), tiny)
+    assert ensure_tracked(spec, base).regions == ("left", "right")  # as `grain run` does
+    (tiny / "config.json").touch()
+    assert ensure_tracked(spec, base).regions == ()
 
     engines.version = engines.tracker.version = "2"
     said.clear()

@@ -392,7 +392,7 @@ def test_weights_that_are_missing_are_not_random(
 
 def test_weights_are_named_with_their_fingerprint(tracker_of: Any, folder_of: Any) -> None:
     weights = tracker_of("sam2").weights
-    assert weights.startswith(f"{folder_of('sam2')} sha256:")
+    assert weights.startswith(f"{folder_of('sam2')} hash:")
     assert weights != tracker_of("edgetam").weights
 
 
@@ -422,6 +422,7 @@ def test_the_licence_of_weights_is_said_before_they_are_downloaded(tmp_path: Pat
     clicked = "region a = track(point(1px, 1px)) tracker sam3"
     text = f'grain 1 video "c" target "a red man" {clicked} finder owlv2 edit a -> "man"'
     said = EngineChoice().downloads(parse(text), tmp_path, finder=True)
+    assert "not for military" in said[0]
     assert ["SAM License" in said[0], "Apache-2.0" in said[1], len(said)] == [True, True, 2]
     own = text.replace("finder owlv2", 'finder owlv2 { weights "somebody/owl" }')
     assert "see its page" in EngineChoice().downloads(parse(own), tmp_path, finder=True)[1]

@@ -29,14 +29,14 @@ def clip_hash(video: Video, base: Path, frames: range) -> str:
     files = [path] if images is None else [image for _, image in images[frames.start : frames.stop]]
     for file in files:
         facts = file.stat()
-        whole.update(_file_hash(file.resolve(), facts.st_size, facts.st_mtime_ns).encode())
+        whole.update(file_hash(file.resolve(), facts.st_size, facts.st_mtime_ns).encode())
     if video.alpha is not None:
         whole.update(video.alpha.encode())
     return whole.hexdigest()
 
 
 @lru_cache(maxsize=4096)
-def _file_hash(file: Path, size: int, changed: int) -> str:
+def file_hash(file: Path, size: int, changed: int) -> str:
     """Hash one file; it is read again only if its size or its date changes."""
     whole = hashlib.sha256(f"{size} ".encode())
     with open_regular(file) as opened:

@@ -16,6 +16,9 @@ MANIFEST = "manifest.json"
 MAX_OBJECTS = 255
 """The number of objects: an image's index has 8 bits, and 0 is the background."""
 
+MAX_MEETINGS = 10_000
+"""The number of meetings that are recorded."""
+
 _Number = Annotated[int, Field(ge=1, le=MAX_OBJECTS)]
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Short = Annotated[str, Field(max_length=4096)]
@@ -98,6 +101,20 @@ class CoverRecord(_Record):
     by: Name
 
 
+class MeetingRecord(_Record):
+    """A region's object touches another from frame ``first`` to ``last``, and looks like it.
+
+    ``by`` is the region of the other; None for something that is not tracked. The frames after it
+    are doubtful; if ``before``, those before it, as the object was tracked backwards through it.
+    """
+
+    region: Name
+    by: Name | None = None
+    first: FrameNumber
+    last: FrameNumber
+    before: bool = False
+
+
 class TrackedManifest(_Record):
     """What the tracked masks of a spec were made of. Frames are source frames.
 
@@ -111,6 +128,7 @@ class TrackedManifest(_Record):
     last: FrameNumber
     sources: Annotated[tuple[SourceRecord, ...], Field(max_length=MAX_OBJECTS)]
     covers: Annotated[tuple[CoverRecord, ...], Field(max_length=10_000)] = ()
+    meetings: Annotated[tuple[MeetingRecord, ...], Field(max_length=MAX_MEETINGS)] = ()
     images: Annotated[tuple[_Hash, ...], Field(max_length=MAX_FILES)]
     retired: Annotated[tuple[_Number, ...], Field(max_length=MAX_OBJECTS)] = ()
     """Numbers of objects that are tracked no more, and may be in images that were repaired."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from grainspec.model.settings import Tracking
 from grainspec.regions.tracked.manifest import ObjectRecord
@@ -39,6 +40,56 @@ class SourceQuality:
         """Whether the object is lost on all frames from one on."""
         count = len(self.lost)
         return count > 0 and self.lost == self.frames[-count:]
+
+
+@dataclass(frozen=True)
+class Encounter:
+    """The frames on which a region's object touches another, or, without ``by``, something else.
+
+    They look alike, so that the tracker may follow the other one once they have separated: after
+    frame ``edge``, or, if ``before``, before it.
+    """
+
+    region: str
+    by: str | None
+    before: bool
+    edge: int
+    frames: tuple[int, ...]
+
+    @property
+    def apart(self) -> int:
+        """The frame on which they have separated."""
+        return self.edge - 1 if self.before else self.edge + 1
+
+    @property
+    def names(self) -> str:
+        """The regions, as text."""
+        return self.region if self.by is None else f"{self.region} and {self.by}"
+
+
+def encounters(state: TrackedState, frames: Sequence[int]) -> tuple[Encounter, ...]:
+    """Where objects meet what looks like them, on these source frames; none if not ``fresh``.
+
+    Meetings with a frame that was repaired by hand, or before one, are none.
+    """
+    if state.manifest is None or state.status != "fresh":
+        return ()
+    used, repaired = {*frames}, {*state.repaired}
+    found: dict[tuple[str, str | None, bool], list[range]] = {}
+    for meeting in state.manifest.meetings:
+        if not {meeting.region, meeting.by or meeting.region} <= {*state.regions}:
+            continue
+        span = range(meeting.first, meeting.last + 1)
+        if repaired.isdisjoint(range(span.start - 1, span.stop + 1)):
+            key = meeting.region, meeting.by, meeting.before
+            found.setdefault(key, []).append(span)
+    results = []
+    for (region, by, before), spans in found.items():
+        edge = max(span[0] for span in spans) if before else min(span[-1] for span in spans)
+        touching = sorted(used.intersection(chain.from_iterable(spans)))
+        if touching:
+            results.append(Encounter(region, by, before, edge, tuple(touching)))
+    return tuple(results)
 
 
 def qualities(state: TrackedState, frames: Sequence[int]) -> tuple[SourceQuality, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from grainspec.clip.facts import ClipFacts
+from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.labels import image_name
@@ -21,11 +22,21 @@ from grainspec.regions.tracked.manifest import (
 )
 from grainspec.regions.tracked.place import is_ours, tracked_folder
 from grainspec.regions.tracked.sources import Source, TrackedClip
+from grainspec.regions.tracked.weights import changed_weights
 from grainspec.regular_file import read_bytes
 
 Status = Literal["unused", "missing", "stale", "fresh"]
 Cause = Literal[
-    "missing", "damaged", "clip", "background", "prompts", "new", "engine", "frames", "images"
+    "missing",
+    "damaged",
+    "clip",
+    "background",
+    "prompts",
+    "new",
+    "engine",
+    "weights",
+    "frames",
+    "images",
 ]
 
 _LARGEST = 1 << 28
@@ -100,17 +111,25 @@ class TrackedState:
         return self.usable or (whole and source in (self.records or {}))
 
     @property
+    def grows(self) -> bool:
+        """Whether nothing is wrong with the masks but that the spec uses more frames."""
+        return bool(self.reasons) and all(reason.cause == "frames" for reason in self.reasons)
+
+    @property
     def why(self) -> str:
         """The reasons as one clause; empty if the masks are current."""
         return ", and ".join(reason.message for reason in self.reasons)
 
 
-def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
+def tracked_state(
+    spec: EditSpec, base: Path, facts: ClipFacts, *, compares_weights: bool = False
+) -> TrackedState:
     """Compare the tracked masks of a spec with its clip, its prompts and its engines.
 
-    Reads the manifest, and hashes the clip and the images; decodes nothing. Relative paths start at
-    ``base``, ``facts`` are the clip's. Raises GrainError if the clip, or the mask of a prompt,
-    cannot be read.
+    Reads the manifest, and hashes the clip and the images; decodes nothing. With
+    ``compares_weights``, masks are stale if the files of their engine's weights changed since;
+    these are hashed, not loaded. Relative paths start at ``base``, ``facts`` are the clip's. Raises
+    GrainError if the clip, or the mask of a prompt, cannot be read.
     """
     clip = TrackedClip(spec, base, facts)
     folder = tracked_folder(spec, base)
@@ -132,6 +151,8 @@ def tracked_state(spec: EditSpec, base: Path, facts: ClipFacts) -> TrackedState:
     images = _images(folder, manifest)
     absent = [frame for frame in manifest.frames if frame not in images]
     records, reasons = _compared(clip, manifest)
+    if compares_weights:
+        reasons += _changed_weights(clip, records)
     if (change := _clip_change(clip, manifest)) is not None:
         reasons = [change, *(reasons if change.cause == "background" else [])]
     outside = [frame for frame in clip.frames if frame not in manifest.frames]
@@ -182,6 +203,22 @@ def _compared(
         else:
             records[source] = record
     return records, reasons
+
+
+def _changed_weights(clip: TrackedClip, records: dict[Source, SourceRecord]) -> list[Reason]:
+    """Why masks are not current whose engine has other weights now; takes away their records."""
+    tracker, finder = clip.spec.tracker or Tracking(), clip.spec.finder or Finding()
+    regions: dict[str, list[str]] = {}
+    for source, record in [*records.items()]:
+        change = changed_weights(record.tracker, tracker.engine, tracker.weights, clip.base)
+        if not change and record.finder is not None:
+            change = changed_weights(record.finder, finder.engine, finder.weights, clip.base)
+        if change:
+            regions.setdefault(change, []).extend(clip.sources[source])
+            del records[source]
+    return [
+        Reason("weights", change, (*dict.fromkeys(names),)) for change, names in regions.items()
+    ]
 
 
 def _change(

@@ -32,7 +32,8 @@ from grainspec_runtime.views.doubts import Doubts
     "--only",
     metavar="REGION",
     multiple=True,
-    help="Track this region only, and keep the masks of the others as they are; may be repeated.",
+    help="Track this region only, its clicks and its words, and keep the masks of the others as "
+    "they are; may be repeated.",
 )
 @click.option(
     "--tracker",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grainspec.checks.tracked_masks import (
+    grown_text,
     outside_refusal,
     repaired_refusal,
     unusable_images,
@@ -47,7 +48,7 @@ class TrackOptions:
     ``only`` are the regions to track, all if empty; others are kept as they are. ``force`` tracks
     them even if they are current, and replaces images that were repaired by hand. Without
     ``replaces`` masks are made only where there are none. With ``compares``, masks are made again
-    if their engine has another version now, or other weights in the same folder. ``say`` is called
+    if their engine has another version now. ``say`` is called
     with a sentence before tracking begins, ``progress`` during it, ``made`` with the names of the
     regions after it.
     """
@@ -88,13 +89,13 @@ def ensure_tracked(spec: EditSpec, base: Path, options: TrackOptions = TrackOpti
     are to be kept, G533 for an engine that cannot run here, G310 if the folder cannot be written,
     and what clip, prompts and weights raise.
     """
-    state = _state(spec, base)
+    state = _state(spec, base, options)
     if not _wanted(state, options):
         _require_usable(state)
         _tidy(state)
         return Tracked(state)
     with _alone(state):
-        state = _state(spec, base)  # another command may have tracked it in the meantime
+        state = _state(spec, base, options)  # another command may have tracked it in the meantime
         wanted = _wanted(state, options)
         if not wanted:
             return Tracked(state)
@@ -117,11 +118,12 @@ def _tidy(state: TrackedState) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _state(spec: EditSpec, base: Path) -> TrackedState:
+def _state(spec: EditSpec, base: Path, options: TrackOptions) -> TrackedState:
     video = spec.video
     needed = video.frames.last if video.frames else None
     facts = probe(base / video.path, needed=needed, fps=video.fps, span=video.span_of("path"))
-    return tracked_state(spec, base, facts)
+    # Masks of an earlier run are those of the weights that it had.
+    return tracked_state(spec, base, facts, compares_weights=options.replaces)
 
 
 def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
@@ -190,6 +192,11 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     del finder  # its memory is the tracker's
     tracker = options.engines.load_tracker(clip.spec, clip.base)
     known = state.records or {}
+    for reason in state.reasons:
+        if reason.cause == "weights":
+            options.say(reason.message)
+    if state.grows and not options.force:
+        options.say(f"{state.why}. {grown_text(state)}")
     for line in _changes(state, [known[one] for one in wanted if one in known], options):
         options.say(line)
     shown = listed([f"`{name}`" for name in names])
@@ -198,10 +205,10 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     partial = _open_partial(state, request, tracker)
     resumed = len(partial)
     _run(tracker, frames, request, partial, options.progress)
-    write_masks(state, request, partial, Used(_record(tracker), used_finder), kept)
+    write_masks(state, request, frames, partial, Used(_record(tracker), used_finder), kept)
     partial.delete()
     seconds = time.perf_counter() - start
-    again = _state(clip.spec, clip.base)
+    again = _state(clip.spec, clip.base, options)
     return Tracked(again, names, resumed, kept.repaired, round(seconds, 3))
 
 

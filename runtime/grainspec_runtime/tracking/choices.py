@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from grainspec.checks.tracked import check_engine_prompts
 from grainspec.diagnostics import GrainError
 from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
+from grainspec.regions.tracked.weights import changed_weights
 from grainspec_runtime.models.hub import is_remote
 from grainspec_runtime.tracking.engine import Engine, EngineRow, Finder, Tracker
-from grainspec_runtime.tracking.engines.fingerprint import fingerprint, parts
 from grainspec_runtime.tracking.engines.needs import require
 from grainspec_runtime.tracking.registry import finder_row, tracker_row
 
@@ -109,18 +108,7 @@ def _change(
     now = row.version()
     if now and now != used.version:
         return f"{row.name} is of version {now} here; the masks are of version {used.version}"
-    name, known = parts(used.weights)
-    if weights and known and _ends(name, weights) and (base / weights).is_dir():
-        with suppress(OSError, ValueError):  # loading says what is wrong with them
-            if fingerprint(base / weights) != known:
-                return f"the weights of {row.name} in {name} changed"
-    return ""
-
-
-def _ends(path: str, end: str) -> bool:
-    """Whether a path ends in another one: the folder of the spec may have been named otherwise."""
-    last = PurePath(end).parts
-    return PurePath(path).parts[-len(last) :] == last
+    return changed_weights(used, row.name, weights, base)
 
 
 def _loaded(row: EngineRow[Engine], weights: str | None, base: Path, device: str | None) -> Engine:

@@ -56,7 +56,7 @@ class Request:
             for record in records
         ]
         return [
-            CoverRecord(frame=frame, region=self._region(source), by=self._region(earlier))
+            CoverRecord(frame=frame, region=self.region_of(source), by=self.region_of(earlier))
             for index, (frame, record, source) in enumerate(places)
             for before, known, earlier in places[:index]
             if before == frame and earlier != source and overlap(record.box, known.box) > _SAME
@@ -76,13 +76,14 @@ class Request:
                     column, row = min(int(x), wide - 1), min(int(y), high - 1)
                     label = int(labels_HW[max(0, row), max(0, column)])
                     if label not in (0, number):
-                        by = self._region(self.owners[label - 1])
+                        by = self.region_of(self.owners[label - 1])
                         frame = self.clip.frames[prompt.index]
-                        region = self._region(owner)
+                        region = self.region_of(owner)
                         covers.append(CoverRecord(frame=frame, region=region, by=by))
         return covers
 
-    def _region(self, source: Source) -> str:
+    def region_of(self, source: Source) -> str:
+        """The first region that uses an expression."""
         return self.clip.sources[source][0]
 
 

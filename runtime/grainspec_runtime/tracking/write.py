@@ -18,9 +18,11 @@ from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.labels import image_name, label_image, read_labels
 from grainspec.regions.tracked.manifest import (
     MANIFEST,
+    MAX_MEETINGS,
     ClipRecord,
     CoverRecord,
     EngineRecord,
+    MeetingRecord,
     ObjectRecord,
     SourceRecord,
     TrackedManifest,
@@ -28,7 +30,8 @@ from grainspec.regions.tracked.manifest import (
 from grainspec.regions.tracked.place import ALPHA, is_ours
 from grainspec.regions.tracked.sources import Source
 from grainspec.regions.tracked.state import TrackedState
-from grainspec_runtime.tracking.engine import TrackedFrame
+from grainspec_runtime.tracking.engine import FrameReader, TrackedFrame
+from grainspec_runtime.tracking.meetings import MeetingFinder
 from grainspec_runtime.tracking.numbering import Numbering, numbered
 from grainspec_runtime.tracking.request import Request
 from grainspec_runtime.whole_folder import whole_folder
@@ -62,21 +65,31 @@ class Kept:
 def write_masks(
     state: TrackedState,
     request: Request,
+    pictures: FrameReader,
     frames: Mapping[int, TrackedFrame],
     used: Used,
     kept: Kept,
 ) -> None:
     """Write images and manifest in the place of those in the folder of ``state``.
 
-    ``frames`` are all tracked frames by index. Files that are not from ``grain track`` stay.
+    ``frames`` are all tracked frames by index, ``pictures`` the clip's. Files that are not from
+    ``grain track`` stay.
     """
     numbering = numbered(request.clip, request.owners, state.manifest, kept.records)
     writer = _Writer(state, request, numbering, kept)
+    regions = _regions(request, numbering, kept)
+    finder = MeetingFinder({number: frames for number, (_, frames) in regions.items()})
     with whole_folder(state.folder, keeps=is_foreign, last=MANIFEST) as place:
-        for index in range(len(request.clip.frames)):
-            writer.write(place, frames[index])
+        for index in sorted({prompt.index for one in request.objects for prompt in one.prompts}):
+            finder.show(pictures[index], writer.labels(frames[index]))
+        for index, frame in enumerate(request.clip.frames):
+            labels_HW = writer.labels(frames[index])
+            writer.write(place, frames[index], labels_HW)
+            finder.add(frame, pictures[index], labels_HW)
         writer.keep_alpha(place)
-        manifest = writer.manifest(used, _covers(state, request, frames, kept))
+        covers = _covers(state, request, frames, kept)
+        covers += _covered_by_kept(writer, frames, regions)
+        manifest = writer.manifest(used, covers, _meetings(finder, regions))
         (place / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
@@ -99,15 +112,19 @@ class _Writer:
         self.soft = True
         """Whether every frame has the coverage of its objects."""
 
-    def write(self, place: Path, frame: TrackedFrame) -> None:
+    def labels(self, frame: TrackedFrame) -> npt.NDArray[np.uint8]:
+        """The numbers of the objects on a frame, uint8 ``[H, W]``, with those that are kept."""
+        labels_HW = np.array([0, *self.numbering.numbers], np.uint8)[frame.labels_HW]
+        if not self.kept_numbers:
+            return labels_HW
+        name = image_name(self.request.clip.frames[frame.index])
+        return self._with_kept(labels_HW, self.state.folder / name)
+
+    def write(self, place: Path, frame: TrackedFrame, labels_HW: npt.NDArray[np.uint8]) -> None:
         """Write one frame's image, or copy the one that was repaired."""
         clip, numbers = self.request.clip, self.numbering.numbers
         source_frame = clip.frames[frame.index]
         name = image_name(source_frame)
-        table = np.array([0, *numbers], np.uint8)
-        labels_HW = table[frame.labels_HW]
-        if self.kept_numbers:
-            labels_HW = self._with_kept(labels_HW, self.state.folder / name)
         counts = np.bincount(labels_HW.ravel(), minlength=256)
         self.pixels.append(counts[list(numbers)])
         self.confidence.append(np.nan_to_num(frame.confidence_K).clip(0, 1))
@@ -139,7 +156,9 @@ class _Writer:
         before_HW = read_labels(path, self.request.clip.size, self.state.manifest.numbers)
         return np.where(np.isin(before_HW, self.kept_numbers), before_HW, labels_HW)
 
-    def manifest(self, used: Used, covers: Sequence[CoverRecord]) -> TrackedManifest:
+    def manifest(
+        self, used: Used, covers: Sequence[CoverRecord], meetings: Sequence[MeetingRecord]
+    ) -> TrackedManifest:
         """The manifest of the images that were written."""
         clip, request, repaired = self.request.clip, self.request, self.kept.repaired
         video = clip.spec.video
@@ -156,6 +175,7 @@ class _Writer:
             last=clip.frames.stop - 1,
             sources=(*self.kept.records, *records),
             covers=tuple(covers),
+            meetings=tuple(meetings),
             images=tuple(self.images),
             retired=self.numbering.retired if repaired else (),
             versions=_versions(),
@@ -185,6 +205,39 @@ class _Writer:
         )
 
 
+def _regions(
+    request: Request, numbering: Numbering, kept: Kept
+) -> dict[int, tuple[str, frozenset[int]]]:
+    """By number, the region of an object that the spec uses, and the frames that show it."""
+    sources = dict(zip(numbering.numbers, request.owners, strict=True))
+    by_key = {request.clip.key(source): source for source in request.clip.sources}
+    for record in kept.records:
+        if record.key in by_key:
+            sources |= dict.fromkeys(record.numbers, by_key[record.key])
+    return {
+        number: (request.region_of(source), frozenset(request.clip.named_frames(source)))
+        for number, source in sources.items()
+    }
+
+
+def _meetings(
+    finder: MeetingFinder, regions: Mapping[int, tuple[str, frozenset[int]]]
+) -> list[MeetingRecord]:
+    """The meetings of objects of different regions, in the order of their frames."""
+    found = [
+        MeetingRecord(
+            region=regions[one.number][0],
+            by=None if one.other is None else regions[one.other][0],
+            first=one.first,
+            last=one.last,
+            before=one.before,
+        )
+        for one in finder.meetings()
+    ]
+    apart = [one for one in found if one.region != one.by]
+    return sorted(dict.fromkeys(apart), key=lambda one: one.first)[:MAX_MEETINGS]
+
+
 def _covers(
     state: TrackedState, request: Request, frames: Mapping[int, TrackedFrame], kept: Kept
 ) -> list[CoverRecord]:
@@ -196,6 +249,24 @@ def _covers(
     stay = [cover for cover in before if {cover.region, cover.by} <= names]
     found = [*stay, *request.same_objects(), *request.covered(labels_of)]
     return list(dict.fromkeys(found))
+
+
+def _covered_by_kept(
+    writer: _Writer,
+    frames: Mapping[int, TrackedFrame],
+    regions: Mapping[int, tuple[str, frozenset[int]]],
+) -> list[CoverRecord]:
+    """The objects most of which, on a frame with prompts, is that of a region that is kept."""
+    covers, request = [], writer.request
+    for place, (one, owner) in enumerate(zip(request.objects, request.owners, strict=True), 1):
+        for prompt in one.prompts if writer.kept_numbers else ():
+            own_HW = frames[prompt.index].labels_HW == place
+            counts = np.bincount(writer.labels(frames[prompt.index])[own_HW], minlength=256)
+            most = max(writer.kept_numbers, key=lambda number: int(counts[number]))
+            if most in regions and 2 * counts[most] > np.count_nonzero(own_HW):
+                frame, by = request.clip.frames[prompt.index], regions[most][0]
+                covers.append(CoverRecord(frame=frame, region=request.region_of(owner), by=by))
+    return list(dict.fromkeys(covers))
 
 
 def _versions() -> dict[str, str]:

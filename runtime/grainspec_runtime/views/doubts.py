@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grainspec.regions.tracked.quality import SourceQuality, qualities
+from grainspec.regions.tracked.quality import Encounter, SourceQuality, encounters, qualities
 from grainspec.regions.tracked.state import TrackedState
 from grainspec_runtime.media.decode import Frames
 
@@ -25,13 +25,17 @@ def marked(frames: Frames, doubtful: Sequence[bool]) -> Frames:
 
 
 class Doubts:
-    """The doubtful and lost frames of a spec's tracked regions; none without such regions."""
+    """The doubtful and lost frames of a spec's tracked regions; none without such regions.
+
+    Frames on which an object touches one that looks like it are doubtful, too.
+    """
 
     def __init__(self, state: TrackedState | None, frames: Sequence[int]) -> None:
         self.qualities: tuple[SourceQuality, ...] = qualities(state, frames) if state else ()
+        self.encounters: tuple[Encounter, ...] = encounters(state, frames) if state else ()
         self.frames = {
             frame for quality in self.qualities for frame in (*quality.doubtful, *quality.lost)
-        }
+        } | {frame for met in self.encounters for frame in met.frames}
 
     def at(self, frames: Sequence[int]) -> list[bool]:
         """Whether each of these source frames is doubtful."""
@@ -46,6 +50,11 @@ class Doubts:
                     share = quality.confidence[quality.frames.index(frame)]
                     how = "lost" if frame in quality.lost else f"{share:.0%}"
                     notes.append(f"{', '.join(quality.regions)} {how} on frame {frame}")
+            for met in self.encounters:
+                if frame in met.frames:
+                    other = "" if met.by else " a look-alike"
+                    touch = "touches" if other else "touch"
+                    notes.append(f"{met.names} {touch}{other} on frame {frame}")
         return f"doubtful: {'; '.join(notes)}"
 
     def as_json(self) -> list[dict[str, object]]:

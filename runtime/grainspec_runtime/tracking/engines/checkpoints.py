@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from grainspec.diagnostics import fail, reason_of
+from grainspec.regions.tracked.weights import named
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.bars import without_bars
 from grainspec_runtime.models.claims import check_folder
 from grainspec_runtime.models.config import read_json
 from grainspec_runtime.models.hub import download_cure, folder_of
-from grainspec_runtime.tracking.engines.fingerprint import named
 
 _FILES = ["*.json", "*.txt", "model.safetensors", "model-*-of-*.safetensors"]
 """No pickles (.pt, .bin), which some of these repositories have too."""

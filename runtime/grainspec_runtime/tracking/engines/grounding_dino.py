@@ -7,18 +7,13 @@ al., ECCV 2024), through transformers' classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame
 from grainspec_runtime.tracking.engines.detections import decoded_detections
-from grainspec_runtime.tracking.engines.needs import lacks, require
+from grainspec_runtime.tracking.engines.needs import engine_version, lacks, require
 
 _REVISION = "1"
-
-
-def _version() -> str:
-    return f"{_REVISION}, transformers {version('transformers')}"
 
 
 @dataclass(frozen=True)
@@ -62,14 +57,14 @@ def _load(name: str, device: str | None) -> Finder:
     checkpoint = find_checkpoint("grounding_dino", name, ["grounding-dino"])
     processor = load_processor(checkpoint, AutoProcessor)
     model = load_network(checkpoint, AutoModelForZeroShotObjectDetection, device)
-    return GroundingDino(checkpoint.weights, _version(), model, processor)
+    return GroundingDino(checkpoint.weights, engine_version(_REVISION), model, processor)
 
 
 FINDER = EngineRow[Finder](
     name="grounding_dino",
     checkpoint="IDEA-Research/grounding-dino-tiny",
-    licence="Apache-2.0",
+    licence="Apache-2.0",  # of its hub page, and github.com/IDEA-Research/GroundingDINO
     why_not=_why_not,
     load=_load,
-    version=_version,
+    version=lambda: engine_version(_REVISION),
 )

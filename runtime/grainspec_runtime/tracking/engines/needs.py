@@ -45,6 +45,14 @@ def installed_transformers() -> tuple[int, ...] | None:
         return None
 
 
+def engine_version(revision: str) -> str:
+    """The version of an engine whose classes are those of transformers.
+
+    ``revision`` changes whenever the engine's own code may give other results.
+    """
+    return f"{revision}, transformers {version('transformers')}"
+
+
 def _install(transformers: tuple[int, int]) -> str:
     return f"pip install 'transformers>={transformers[0]}.{transformers[1]}'"
 

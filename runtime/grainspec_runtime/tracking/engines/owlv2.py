@@ -7,22 +7,17 @@ classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame
 from grainspec_runtime.tracking.engines.detections import decoded_detections
-from grainspec_runtime.tracking.engines.needs import lacks, require
+from grainspec_runtime.tracking.engines.needs import engine_version, lacks, require
 
 _CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Mean and standard deviation of RGB."""
 _REVISION = "1"
-
-
-def _version() -> str:
-    return f"{_REVISION}, transformers {version('transformers')}"
 
 
 @dataclass(frozen=True)
@@ -87,15 +82,19 @@ def _load(name: str, device: str | None) -> Finder:
     tokenizer = load_processor(checkpoint, AutoTokenizer)
     model = load_network(checkpoint, AutoModelForZeroShotObjectDetection, device)
     return Owlv2(
-        checkpoint.weights, _version(), model, tokenizer, *checkpoint.normalization(*_CLIP)
+        checkpoint.weights,
+        engine_version(_REVISION),
+        model,
+        tokenizer,
+        *checkpoint.normalization(*_CLIP),
     )
 
 
 FINDER = EngineRow[Finder](
     name="owlv2",
     checkpoint="google/owlv2-base-patch16-ensemble",
-    licence="Apache-2.0",
+    licence="Apache-2.0",  # of its hub page, and github.com/google-research/scenic
     why_not=_why_not,
     load=_load,
-    version=_version,
+    version=lambda: engine_version(_REVISION),
 )

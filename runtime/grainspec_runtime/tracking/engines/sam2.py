@@ -7,11 +7,10 @@ Anything Model" (Zhou et al., 2025).
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 from grainspec_runtime.tracking.engine import EngineRow, Tracker
-from grainspec_runtime.tracking.engines.needs import lacks, require
+from grainspec_runtime.tracking.engines.needs import engine_version, lacks, require
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of RGB."""
@@ -23,7 +22,7 @@ _REVISION = "1"
 
 def session_version() -> str:
     """The version of :func:`session_tracker`."""
-    return f"{_REVISION}, transformers {version('transformers')}"
+    return engine_version(_REVISION)
 
 
 def session_tracker(
@@ -76,7 +75,7 @@ def _loader(
 TRACKER = EngineRow[Tracker](
     name="sam2",
     checkpoint="facebook/sam2.1-hiera-tiny",
-    licence="Apache-2.0",
+    licence="Apache-2.0",  # "model checkpoints", says github.com/facebookresearch/sam2
     why_not=lambda: lacks((4, 56), video=True),
     load=_loader("sam2", "Sam2VideoModel", "sam2_video", (4, 56)),
     version=session_version,
@@ -84,6 +83,7 @@ TRACKER = EngineRow[Tracker](
 TRACKER_EDGETAM = EngineRow[Tracker](
     name="edgetam",
     checkpoint="yonigozlan/EdgeTAM-hf",
+    # Converted from github.com/facebookresearch/EdgeTAM, whose "checkpoints and code" have it.
     licence="Apache-2.0",
     why_not=lambda: lacks((4, 57), *_TIMM, video=True),
     load=_loader("edgetam", "EdgeTamVideoModel", "edgetam_video", (4, 57)),

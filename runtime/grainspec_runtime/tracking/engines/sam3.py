@@ -8,7 +8,6 @@ both. Through transformers' classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -16,21 +15,24 @@ import numpy.typing as npt
 
 from grainspec_runtime.tracking.engine import Detection, EngineRow, Finder, Frame, Tracker
 from grainspec_runtime.tracking.engines.detections import best_detections
-from grainspec_runtime.tracking.engines.needs import installed_transformers, lacks, require
+from grainspec_runtime.tracking.engines.needs import (
+    engine_version,
+    installed_transformers,
+    lacks,
+    require,
+)
 from grainspec_runtime.tracking.engines.sam2 import session_tracker, session_version
 
 _CHECKPOINT = "facebook/sam3"
-_LICENCE = "SAM License; gated: request access at https://huggingface.co/facebook/sam3"
 _PAGE = "https://huggingface.co/facebook/sam3"
+# LICENSE of github.com/facebookresearch/sam3, of 19 November 2025, for code and weights: free of
+# charge, also in products, but with prohibited uses in its section 1.b.
+_LICENCE = f"SAM License, not for military and some other uses; gated: request access at {_PAGE}"
 _NORMALIZATION = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 """Mean and standard deviation of RGB."""
 _REVISION = "1"
 _TOKENS = 32
 """The length of a phrase in tokens, to which shorter ones are padded."""
-
-
-def _version() -> str:
-    return f"{_REVISION}, transformers {version('transformers')}"
 
 
 _NO_TORCHVISION = (5, 23)
@@ -128,7 +130,7 @@ def _load_finder(name: str, device: str | None) -> Finder:
     tokenizer = load_processor(checkpoint, AutoTokenizer)
     model = load_network(checkpoint, Sam3Model, device)
     pixels = checkpoint.normalization(*_NORMALIZATION)
-    return Sam3Finder(checkpoint.weights, _version(), model, tokenizer, *pixels)
+    return Sam3Finder(checkpoint.weights, engine_version(_REVISION), model, tokenizer, *pixels)
 
 
 TRACKER = EngineRow[Tracker](
@@ -145,5 +147,5 @@ FINDER = EngineRow[Finder](
     licence=_LICENCE,
     why_not=_finder_lacks,
     load=_load_finder,
-    version=_version,
+    version=lambda: engine_version(_REVISION),
 )
