@@ -10,7 +10,7 @@ from lark import Token
 
 from grainspec.analysis.names import Named, names_in
 from grainspec.analysis.positions import Utf16
-from grainspec.analysis.written import Braces, Written, braces_of, written_statements
+from grainspec.analysis.statements import Braces, Written, braces_of, written_statements
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import EditSpec
 from grainspec.text.parse import Parsed, parse_all

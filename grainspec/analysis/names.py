@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from lark import Token
 
-from grainspec.analysis.written import Written
+from grainspec.analysis.statements import Written
 
 NameKind = Literal["region", "variant"]
 
@@ -28,7 +28,7 @@ class Named(NamedTuple):
 def names_in(statements: Iterable[Written]) -> Iterator[Named]:
     """The names of regions and variants, in order.
 
-    >>> from grainspec.analysis.written import written_statements
+    >>> from grainspec.analysis.statements import written_statements
     >>> from grainspec.text.tokens import grammar
     >>> tokens = grammar().lex('region a = box(0%, 0%, 9%, 9%) | b  edit a -> "bear"')
     >>> [(one.name, one.defines) for one in names_in(written_statements(tokens))]

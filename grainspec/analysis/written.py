@@ -1,122 +1,162 @@
-"""The statements of a text by their tokens, whether or not they can be parsed."""
+"""A spec as it is written: its statements and names, with their places in the text.
+
+Nothing is lost here, unlike in an :class:`~grainspec.model.spec.EditSpec`; and what cannot be read
+does not hide the rest. Offsets count code points; a text begins after its byte order mark.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
 
-from lark import Token
+from lark import Token, Tree
 
-from grainspec.model.statements import STATEMENTS
+from grainspec.diagnostics import GrainError
+from grainspec.model.declaration import settings_of
+from grainspec.model.settings import Video
+from grainspec.text.readable import unreadable
+from grainspec.text.records import token_of
+from grainspec.text.regions import RegionReader
+from grainspec.text.tokens import Statement, collector_paused, statements
 
-_KEYWORDS = {word.upper(): word for word in STATEMENTS}
-_OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
-_GOES_ON = frozenset(
-    {*_OPENERS, *_KEYWORDS, "VBAR", "AMPERSAND", "MINUS", "TILDE", "COMMA", "EQUAL", "_ARROW"}
-    | {"AT", "OF", "CLASS", "INSTANCE", "PART", "GROW", "SHRINK", "DURING", "SMOOTH"}
-)
-"""Tokens after which a statement goes on, even with a name at the start of the next line."""
+_EDITS = frozenset({"edit", "add"})
+_LISTS = frozenset({"keep", "free", "without"})
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One statement as it is written; ``start`` and ``end`` are offsets.
+class WrittenRegion(NamedTuple):
+    """A region's statement, its name, and the tree of its expression."""
 
-    ``keyword`` is empty for words that begin no statement. ``variant`` counts variants from 1 and
-    is 0 outside them; a variant's head belongs to it, and its tokens end with the brace.
-    """
+    statement: Statement
+    name: Token
+    expression: Tree[Token]
 
+
+class Claim(NamedTuple):
+    """A region's name in a statement about regions, such as `edit`; ``owner``: after `of`."""
+
+    statement: Statement
     keyword: str
-    tokens: tuple[Token, ...]
-    variant: int
+    name: Token
+    owner: bool = False
 
     @property
-    def start(self) -> int:
-        """The offset of its first character."""
-        return self.tokens[0].start_pos or 0
+    def variant(self) -> int:
+        """The number of the variant that it is in; 0 for none."""
+        return self.statement.variant
 
     @property
-    def end(self) -> int:
-        """The offset after its last character."""
-        return self.tokens[-1].end_pos or 0
+    def phrase(self) -> Token:
+        """The words of an `edit` or `add`, in their quotes."""
+        return next(token for token in _tokens(self.statement) if token.type == "STRING")
 
 
-@dataclass(frozen=True, slots=True)
-class Braces:
-    """The place of a variant's braces; ``end`` is the text's if the brace is not closed."""
+class Written:
+    """The statements of a text; raises GrainError (G006) for what cannot be a spec.
 
-    number: int
-    name: str
-    start: int
-    open: int
-    end: int
-
-
-def written_statements(tokens: Iterable[Token]) -> Iterator[Written]:
-    """Split tokens at the keywords of statements, and at words that begin a line.
-
-    >>> from grainspec.text.tokens import grammar
-    >>> text = 'target "a" variant v { keep sky } keep left,'
-    >>> [(one.keyword, one.variant) for one in written_statements(grammar().lex(text))]
-    [('target', 0), ('variant', 1), ('keep', 1), ('keep', 0)]
+    >>> written = Written('grain 1 video "c" region left = all edit left -> "cat"')
+    >>> list(written.regions), [(claim.keyword, claim.name.start_pos) for claim in written.claims]
+    (['left'], [('edit', 41)])
     """
-    current: list[Token] = []
-    depth, variants, inside = 0, 0, 0
 
-    def ended() -> Iterator[Written]:
-        if current:
-            yield Written(_KEYWORDS.get(current[0].type, ""), tuple(current), inside)
-            current.clear()
+    def __init__(self, text: str) -> None:
+        if finding := unreadable(text):
+            raise GrainError([finding], source=text)
+        self.text = text
+        with collector_paused():
+            self.statements = tuple(statements(text, set()))
 
-    for token in tokens:
-        if token.type in _KEYWORDS or (not depth and _begins(token, current)):
-            yield from ended()
-            depth = 0
-            if token.type == "VARIANT":
-                variants += 1
-                inside = variants
-        elif token.type == "RBRACE" and not depth and inside:
-            yield from ended()
-            inside = 0
-            continue
-        current.append(token)
-        if current[0].type == "VARIANT" and token.type == "LBRACE":
-            yield from ended()
-        else:
-            depth = max(0, depth + (token.type in _OPENERS) - (token.type in _CLOSERS))
-    yield from ended()
+    @cached_property
+    def regions(self) -> dict[str, WrittenRegion]:
+        """The regions whose statements follow the grammar, by name; the first of each name."""
+        found: dict[str, WrittenRegion] = {}
+        for statement in self.of_kind("region"):
+            assert statement.tree is not None
+            name, expression = statement.tree.children
+            assert isinstance(expression, Tree)
+            found.setdefault(str(name), WrittenRegion(statement, token_of(name), expression))
+        return found
+
+    @cached_property
+    def claims(self) -> tuple[Claim, ...]:
+        """The names in statements about regions, in order."""
+        return tuple(claim for statement in self.statements for claim in _claims(statement))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every word of the text that could be the name of a region."""
+        words = {str(claim.name) for claim in self.claims} | set(self.regions)
+        for region in self.regions.values():
+            words |= {str(name) for name in references(region.expression)}
+        for statement in self.statements:
+            if statement.tree is None:
+                words |= set(re.findall(r"\w+", self.text[statement.start : statement.end]))
+        return frozenset(words)
+
+    @cached_property
+    def first_frame(self) -> int | None:
+        """The first source frame in use; None if the `video` statement cannot be read."""
+        for statement in self.of_kind("video"):
+            return _first_frame(statement)
+        return None if self.broken("video") else 0
+
+    def of_kind(self, *keywords: str) -> Iterator[Statement]:
+        """The statements of these keywords that follow the grammar."""
+        return (one for one in self.statements if keyword_of(one) in keywords)
+
+    def broken(self, *words: str) -> Statement | None:
+        """The first statement that begins with these words and does not follow the grammar."""
+        begins = re.compile(r"\s+".join(map(re.escape, words)) + r"\b")
+        return next(
+            (
+                one
+                for one in self.statements
+                if one.tree is None and begins.match(self.text, one.start)
+            ),
+            None,
+        )
 
 
-def _begins(token: Token, before: list[Token]) -> bool:
-    """Whether a name begins a line, and what is before it does not go on."""
-    if not before or token.type != "NAME":
-        return False
-    last = before[-1]
-    return last.end_line != token.line and last.type not in _GOES_ON
+def _first_frame(video: Statement) -> int | None:
+    """The first frame that a `video` statement uses; None after a mistake."""
+    assert video.tree is not None
+    block = next((part for part in video.tree.children if isinstance(part, Tree)), None)
+    reader = RegionReader()
+    given = reader.settings(block, settings_of(Video))
+    if reader.findings:
+        return None
+    return given["frames"].value.first if "frames" in given else 0
 
 
-def braces_of(tokens: Iterable[Token], end: int) -> Iterator[Braces]:
-    """The braces of the variants among tokens, in order; ``end`` is the text's."""
-    number, depth = 0, 0
-    head: list[Token] = []
-    opened: Token | None = None
-    for token in tokens:
-        if token.type == "VARIANT":
-            if head and opened:
-                yield _braces(number, head, opened, token.start_pos or 0)
-            number, depth, head, opened = number + 1, 0, [token], None
-        elif head and opened is None:
-            head.append(token)
-            opened = token if token.type == "LBRACE" else None
-        elif head:
-            depth += (token.type == "LBRACE") - (token.type == "RBRACE")
-            if depth < 0 and opened:
-                yield _braces(number, head, opened, token.end_pos or 0)
-                head, opened, depth = [], None, 0
-    if head and opened:
-        yield _braces(number, head, opened, end)
+def keyword_of(statement: Statement) -> str:
+    """The word that begins a statement; "" if it does not follow the grammar."""
+    tree = statement.tree
+    if tree is None:
+        return ""
+    return str(tree.children[0]) if tree.data == "prompt" else str(tree.data)
 
 
-def _braces(number: int, head: list[Token], opened: Token, end: int) -> Braces:
-    name = next((str(token) for token in head if token.type == "NAME"), "")
-    return Braces(number, name, head[0].start_pos or 0, opened.start_pos or 0, end)
+def references(expression: Tree[Token]) -> Iterator[Token]:
+    """The names of regions in an expression."""
+    if expression.data == "reference":
+        yield token_of(expression.children[0])
+        return
+    for part in expression.children:
+        if isinstance(part, Tree):
+            yield from references(part)
+
+
+def _tokens(statement: Statement) -> list[Token]:
+    parts = statement.tree.children if statement.tree is not None else []
+    return [part for part in parts if isinstance(part, Token)]
+
+
+def _claims(statement: Statement) -> Iterator[Claim]:
+    keyword = keyword_of(statement)
+    names = [token for token in _tokens(statement) if token.type == "NAME"]
+    if keyword in _LISTS:
+        yield from (Claim(statement, keyword, name) for name in names)
+    elif keyword in _EDITS:
+        for name, owner in zip(names, (False, True), strict=False):
+            yield Claim(statement, keyword, name, owner)

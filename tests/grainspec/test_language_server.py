@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
-from clips import EXAMPLES
 
 pytest.importorskip("pygls")
 pytest.importorskip("pytest_lsp")
