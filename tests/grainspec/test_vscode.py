@@ -16,8 +16,8 @@ from clips import ROOT
 from pygments.token import Token
 
 import grainspec
-from grainspec.model.settings import Control, Sampler
 from grainspec.model.declaration import fields_of
+from grainspec.model.settings import Control, Sampler
 from grainspec.text.highlight import GrainLexer
 
 HOME = ROOT / "grammar" / "editors" / "vscode"
@@ -134,10 +134,13 @@ def bodies(snippet: dict[str, Any]) -> list[str]:
     """The text that a snippet gives when nothing is typed, for each of its choices."""
     body = snippet["body"]
     text = body if isinstance(body, str) else "\n".join(body)
-    choices = [(match[2] or match[1] or "").split(",") if match[2] else [match[1] or ""]
-               for match in PLACEHOLDER.finditer(text)]
+    choices = [
+        match[2].split(",") if match[2] else [match[1] or ""]
+        for match in PLACEHOLDER.finditer(text)
+    ]
+    pieces = PLACEHOLDER.sub("\0", text).split("\0")
     return [
-        PLACEHOLDER.sub(lambda _, values=iter(chosen): next(values), text)  # type: ignore[misc]
+        "".join(map("".join, zip(pieces, (*chosen, ""), strict=True)))
         for chosen in itertools.product(*choices)
     ]
 
@@ -177,7 +180,7 @@ def test_snippets_offer_all_choices() -> None:
 
 def test_comments_and_brackets_are_the_languages() -> None:
     comment = LANGUAGE["comments"]["lineComment"]
-    assert [kind for kind, _ in GrainLexer().get_tokens(f"{comment} word")][0] in Token.Comment
+    assert next(kind for kind, _ in GrainLexer().get_tokens(f"{comment} word")) in Token.Comment
     for opening, closing in LANGUAGE["brackets"]:
         kinds = {word: kind for kind, word in GrainLexer().get_tokens(f"box {opening}{closing}")}
         assert kinds[opening] in Token.Punctuation
@@ -199,7 +202,13 @@ def test_blocks_are_indented() -> None:
     decrease = re.compile(rules["decreaseIndentPattern"]["pattern"])
     for line in ("variant left {", "sampler ddim {  # steps", 'video "a{b" {', "region a = box("):
         assert increase.search(line), line
-    for line in ("# variant {", 'target "a {"', "sampler ddim { steps 30 }", "keep left", 'x "{" # {'):
+    for line in (
+        "# variant {",
+        'target "a {"',
+        "sampler ddim { steps 30 }",
+        "keep left",
+        'x "{" # {',
+    ):
         assert not increase.search(line), line
     assert decrease.search("  }")
     assert not decrease.search("sampler { }")

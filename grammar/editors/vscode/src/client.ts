@@ -14,7 +14,17 @@ const OPTIONS: LanguageClientOptions = {
     { scheme: "file", language: "grain" },
     { scheme: "untitled", language: "grain" },
   ],
+  initializationFailedHandler: () => false, // no second attempt: it would end in the same way
 };
+
+/** A client that leaves it to {@link Client} to say why a server does not start. */
+class GrainClient extends LanguageClient {
+  answered = false;
+
+  override error(message: string, data?: unknown, show?: boolean | "force"): void {
+    super.error(message, data, this.answered && show);
+  }
+}
 
 export class Client {
   private running: LanguageClient | undefined;
@@ -71,9 +81,10 @@ export class Client {
       said = started.said;
       return (this.starting = started.server);
     };
-    const client = new LanguageClient("grain", "Grain", server, OPTIONS);
+    const client = new GrainClient("grain", "Grain", server, OPTIONS);
     try {
       await client.start();
+      client.answered = true;
       this.running = client;
     } catch {
       await client.dispose().catch(() => undefined);

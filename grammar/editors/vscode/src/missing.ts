@@ -5,10 +5,10 @@ import { SETTING, type Command } from "./command";
 /** What to install for the language server. */
 export const PACKAGE = "grainspec[editor]";
 
-/** The command that installs it; for a known interpreter, into its environment. */
+/** The command that installs or upgrades it; for a known interpreter, into its environment. */
 export function installCommand(interpreter?: string): string {
   const python = interpreter ? `"${interpreter}" -m pip` : "pip";
-  return `${python} install "${PACKAGE}"`;
+  return `${python} install -U "${PACKAGE}"`;
 }
 
 /** No candidate answered. */
@@ -22,10 +22,11 @@ export function notFound(tried: readonly Command[], interpreter?: string): strin
 
 /** The server ended before it answered; `said` is what it wrote to stderr. */
 export function notStarted(command: Command, said: string): string {
-  const reason = said.trim().split("\n").slice(-4).join(" ").trim();
+  const lines = said.trim().split("\n").map((line) => line.trim());
+  const reason = lines.slice(-4).join(" ").replace(/\.$/, "");
   const program = `\`${command.executable}\` (${command.origin})`;
   return (
-    `${program} did not start the language server${reason ? `: ${reason}` : "."} ` +
-    `It needs: ${installCommand(command.args.length ? command.executable : undefined)}`
+    `${program} did not start the language server${reason && `: ${reason}`}. ` +
+    `Install or upgrade it with: ${installCommand(command.args.length ? command.executable : undefined)}`
   );
 }

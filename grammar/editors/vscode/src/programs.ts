@@ -11,7 +11,7 @@ export interface Ending {
   readonly stderr: string;
 }
 
-const UTF8 = { ...process.env, PYTHONUTF8: "1" };
+const environment = (): NodeJS.ProcessEnv => ({ ...process.env, PYTHONUTF8: "1" });
 
 /** Run a program to its end; `signal` kills it, and so does `timeout` in milliseconds. */
 export function ended(
@@ -21,7 +21,7 @@ export function ended(
 ): Promise<Ending> {
   return new Promise((resolve) => {
     // In a folder of its own: Windows looks for programs in the current one.
-    const settings = { ...options, cwd: tmpdir(), env: UTF8, maxBuffer: 2 ** 24, windowsHide: true };
+    const settings = { ...options, cwd: tmpdir(), env: environment(), maxBuffer: 2 ** 24, windowsHide: true };
     execFile(executable, args, settings, (error, stdout, stderr) => {
       resolve({ ok: error === null, stdout, stderr: stderr || (error?.message ?? "") });
     });
@@ -50,7 +50,7 @@ export function serverArguments(command: Command): string[] {
 export function startedServer(command: Command): { server: ChildProcess; said: () => string } {
   const server = spawn(command.executable, serverArguments(command), {
     cwd: tmpdir(),
-    env: UTF8,
+    env: environment(),
     windowsHide: true,
   });
   let said = "";
