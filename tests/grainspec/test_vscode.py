@@ -16,6 +16,7 @@ from clips import ROOT
 from pygments.token import Token
 
 import grainspec
+from grainspec.analysis.tokens import KINDS
 from grainspec.model.declaration import fields_of
 from grainspec.model.settings import Control, Sampler
 from grainspec.text.highlight import GrainLexer
@@ -104,6 +105,15 @@ def test_the_grammar_has_one_source() -> None:
     grammar = json.loads((ROOT / "grammar" / "grain.tmLanguage.json").read_text("utf-8"))
     assert MANIFEST["contributes"]["grammars"][0]["scopeName"] == grammar["scopeName"]
     assert "LICENSE" in (HOME / ".gitignore").read_text("utf-8").split()
+
+
+def test_the_servers_colours_are_the_grammars() -> None:
+    (colours,) = MANIFEST["contributes"]["semanticTokenScopes"]
+    assert colours["language"] == "grain"
+    assert list(colours["scopes"]) == sorted(KINDS)
+    grammar = (ROOT / "grammar" / "grain.tmLanguage.json").read_text("utf-8")
+    for (scope,) in colours["scopes"].values():
+        assert f'"{scope}"' in grammar
 
 
 def test_what_is_built_stays_out_of_the_wheel() -> None:

@@ -76,7 +76,7 @@ export class Preview implements vscode.Disposable {
     const command = await this.command();
     if (drawing.signal.aborted) return;
     if (!command) return this.present({ title, status: "The command grain was not found." });
-    const frames = vscode.workspace.getConfiguration("grain", spec).get("preview.frames", 4);
+    const frames = vscode.workspace.getConfiguration("grain", spec).get("preview.frames", 2);
     // A name of its own each time: webviews keep pictures by their address.
     const picture = join(this.folder, `${++this.pictures}.png`);
     const more = ["--output", picture, "--columns", String(frames)];

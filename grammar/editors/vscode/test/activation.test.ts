@@ -97,9 +97,18 @@ test("plan and run get a terminal and a list of arguments", { skip: !interpreter
   });
 });
 
+test("the Python extension's interpreter is taken", { skip: !interpreter }, async () => {
+  const document = new FakeDocument(INSTANCE, EXAMPLES.get("instance")!);
+  const editor = fakeEditor([document], {}, interpreter);
+  await activated(editor, async () => {
+    await editor.commands.get("grain.plan")!();
+    assert.equal(editor.tasks[0]!.execution.process, interpreter);
+  });
+});
+
 test("regions are drawn beside the text, and anew on save", { skip: !interpreter }, async () => {
   const document = new FakeDocument(INSTANCE, EXAMPLES.get("instance")!);
-  const editor = fakeEditor([document], { path: interpreter, "preview.frames": 2 });
+  const editor = fakeEditor([document], { path: interpreter, "preview.frames": 1 });
   const picture = () => /<img src="([^"]*)"/.exec(editor.panels[0]?.html ?? "")?.[1];
   await activated(editor, async () => {
     await editor.commands.get("grain.show")!();

@@ -115,7 +115,11 @@ export interface FakeEditor {
 }
 
 /** An editor with these open documents, whose configuration has these values. */
-export function fakeEditor(documents: FakeDocument[], settings: Record<string, unknown>): FakeEditor {
+export function fakeEditor(
+  documents: FakeDocument[],
+  settings: Record<string, unknown>,
+  interpreter?: string,
+): FakeEditor {
   const editor = {
     commands: new Map<string, (...args: unknown[]) => unknown>(),
     tasks: [] as Task[],
@@ -124,6 +128,13 @@ export function fakeEditor(documents: FakeDocument[], settings: Record<string, u
     panels: [] as FakePanel[],
     saved: [] as ((document: FakeDocument) => void)[],
     trusted: true,
+  };
+  const python = {
+    environments: {
+      getActiveEnvironmentPath: () => ({ path: "chosen" }),
+      resolveEnvironment: async () => ({ executable: { uri: Uri.file(interpreter!) } }),
+      onDidChangeActiveEnvironmentPath: () => nothing,
+    },
   };
   const configuration = { get: (name: string, other: unknown) => settings[name] ?? other };
   const match = (_: unknown, document: { languageId?: string }) => (document.languageId === "grain" ? 10 : 0);
@@ -137,7 +148,10 @@ export function fakeEditor(documents: FakeDocument[], settings: Record<string, u
     ProgressLocation: { Window: 10 },
     DiagnosticSeverity: { Error: 0, Warning: 1, Information: 2, Hint: 3 },
     CompletionItemKind: {}, SymbolKind: {}, SymbolTag: {}, CodeActionKind: { Empty: kind },
-    extensions: { getExtension: () => undefined, onDidChange: () => nothing },
+    extensions: {
+      getExtension: () => interpreter && { activate: async () => python },
+      onDidChange: () => nothing,
+    },
     env: filled({ appName: "fake", language: "en" }),
     commands: filled({
       registerCommand: (name: string, work: () => unknown) => {
