@@ -87,7 +87,6 @@ The language server::
     WS   /api/language         JSON-RPC of the Language Server Protocol, one message a text frame.
                                The document's URI is that of the file: `file://` + root + path
 
-Errors are ``{"error": {code, message, cure, span, findings}}`` with a fitting status; `span` is
-{line, column, end_line, end_column} or null, and `findings` are all of them, this one first.
-401 G721 without the token's cookie: open the address that `grain studio` printed.
+Errors are ``{code, message, cure, span, findings}`` with a fitting status; `span` is {line, column,
+end_line, end_column} or null, and `findings` are all of them, in the form above. 401 G721 without the token's cookie: open the address that `grain studio` printed.
 """
