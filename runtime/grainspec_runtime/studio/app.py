@@ -88,5 +88,6 @@ The language server::
                                The document's URI is that of the file: `file://` + root + path
 
 Errors are ``{code, message, cure, span, findings}`` with a fitting status; `span` is {line, column,
-end_line, end_column} or null, and `findings` are all of them, in the form above. 401 G721 without the token's cookie: open the address that `grain studio` printed.
+end_line, end_column} or null, and `findings` are all of them, in the form above. 401 G721
+without the token's cookie: open the address that `grain studio` printed.
 """
