@@ -24,8 +24,9 @@ from grainspec.cli.fmt import fmt
 from grainspec.cli.output import Format
 from grainspec.cli.test import test
 from grainspec.diagnostics import GrainError
+from grainspec.language_server.command import language_server
 
-_WRITE_NOTHING = frozenset({"check", "explain"})
+_WRITE_NOTHING = frozenset({"check", "explain", "language-server"})
 
 
 @cache
@@ -99,6 +100,7 @@ def app() -> None:
 app.add_command(check)
 app.add_command(explain)
 app.add_command(fmt)
+app.add_command(language_server)
 app.add_command(test)
 
 

@@ -120,6 +120,19 @@ def bind_regions(
     return Bound(spec, facts, crop, regions, uncropped, binder.notes)
 
 
+def readable_regions(
+    tracked: TrackedState, crop: FrameCrop, frames: Sequence[int]
+) -> tuple[Layout, dict[str, tuple[Diagnostic, ...]]]:
+    """The regions on some source frames, as far as they can be computed, for a spec in the making.
+
+    ``frames`` are some of those that the spec uses, without gaps between them. A region that cannot
+    be computed is empty, for the others too, and has its errors in the second value, by name.
+    """
+    binder = _Binder(tracked, crop, frames)
+    errors = binder.evaluate(skip_broken=False)
+    return binder.layout(), errors
+
+
 def _untracked(tracked: TrackedState) -> GrainError:
     """The error about a spec whose tracked masks are missing or stale."""
     concerned = tracked.reasons[0].regions
@@ -150,23 +163,35 @@ class _Binder:
 
     def bind_all(self) -> Layout:
         """Evaluate every region; those that others refer to come first."""
-        errors: list[Diagnostic] = []
+        errors = self.evaluate(skip_broken=True)
+        if errors:
+            raise GrainError(finding for found in errors.values() for finding in found)
+        return self.layout()
+
+    def evaluate(self, *, skip_broken: bool) -> dict[str, tuple[Diagnostic, ...]]:
+        """Evaluate every region; returns the errors of those that cannot be, by name.
+
+        With ``skip_broken``, regions that refer to a broken one are left out, without an error.
+        """
+        errors: dict[str, tuple[Diagnostic, ...]] = {}
         broken: set[str] = set()
         for name in self.order:
             expression = self.spec.region(name).expression
-            if {reference.name for reference in references(expression)} & broken:
+            if skip_broken and {reference.name for reference in references(expression)} & broken:
                 broken.add(name)
                 continue
             try:
                 mask = self._evaluate(expression, range(len(self.frames)))
             except GrainError as error:
-                errors += error.diagnostics
+                errors[name] = error.diagnostics
                 broken.add(name)
                 continue
             self.notes.note(name, expression, self.frames)
             self.bits |= mask.astype(self.dtype) << self.dtype(self.index[name])
-        if errors:
-            raise GrainError(errors)
+        return errors
+
+    def layout(self) -> Layout:
+        """The regions that were evaluated, inside the crop, with its padding."""
         bits = self.bits[(slice(None), *self.inside)]
         if any(self.crop.padding):  # padding belongs to no region
             left, above, right, below = self.crop.padding
@@ -268,6 +293,8 @@ class _Binder:
         return result
 
     def _tracked(self, source: Track | Find, at: Sequence[int]) -> Mask:
+        if not self.tracked.is_current(source):
+            raise _untracked(self.tracked)
         result = np.empty((len(at), *self.shape[1:]), np.bool_)
         images = tracked_masks(self.tracked, source, [self.frames[i] for i in at])
         for number, image in enumerate(images):

@@ -65,10 +65,7 @@ def carve(
             warnings.append(Diagnostic("G315", message, cure, edit.span_of("region")))
     if errors:
         raise GrainError(explained(spec, regions, errors))
-    whole = dict(masks)
-    for part, behind in covered((edit.region, edit.grain, edit.owner) for edit in changes).items():
-        for other in behind:
-            masks[other] = masks[other] & ~whole[part]
+    masks = _without_parts(changes, masks)
     for edit in changes:
         if not masks[edit.region].any():
             errors.append(_empty(edit, "parts cover all of the region `{}`"))
@@ -82,13 +79,44 @@ def carve(
             kept = regions.mask(keep.region)
             if not kept.any():
                 errors.append(_empty(keep, _NOWHERE))
-            masks = {name: mask & ~kept for name, mask in masks.items()}
+    masks = _without_kept(spec, regions, masks)
     for edit in changes:
         if not masks[edit.region].any():
             errors.append(_empty(edit, "kept regions cover all of the region `{}`"))
     if errors:
         raise GrainError(explained(spec, regions, errors))
     return Layout.of(masks, regions.frames), warnings
+
+
+def edited_masks(spec: EditSpec, regions: Layout) -> dict[str, Mask]:
+    """The pixels that :func:`carve` gives each edit, bool ``[F, H, W]`` by region.
+
+    For some frames of a spec in the making: nothing is checked, and a mask may be empty.
+    """
+    masks = {}
+    for edit in spec.claims:
+        mask = regions.mask(edit.region)
+        cut = edit.owner and edit.verb == "edit"
+        masks[edit.region] = mask & regions.mask(str(edit.owner)) if cut else mask
+    return _without_kept(spec, regions, _without_parts(spec.claims, masks))
+
+
+def _without_parts(changes: Sequence[Edit | Free], masks: dict[str, Mask]) -> dict[str, Mask]:
+    """The masks of edits without the pixels that parts take from them."""
+    left = dict(masks)
+    for part, behind in covered((edit.region, edit.grain, edit.owner) for edit in changes).items():
+        for other in behind:
+            left[other] = left[other] & ~masks[part]
+    return left
+
+
+def _without_kept(spec: EditSpec, regions: Layout, masks: dict[str, Mask]) -> dict[str, Mask]:
+    """The masks of edits without the pixels that the spec keeps."""
+    for keep in spec.edits:
+        if isinstance(keep, Keep):
+            kept = regions.mask(keep.region)
+            masks = {name: mask & ~kept for name, mask in masks.items()}
+    return masks
 
 
 def _near(part: Mask, owner: Mask) -> bool:

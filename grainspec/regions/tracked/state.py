@@ -31,6 +31,9 @@ Cause = Literal[
 _LARGEST = 1 << 28
 """Bytes of the largest image that is hashed."""
 
+OF_ALL: frozenset[Cause] = frozenset({"clip", "background", "damaged", "frames", "images"})
+"""Causes for which the masks of all regions are not current."""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -90,6 +93,11 @@ class TrackedState:
     def usable(self) -> bool:
         """Whether the regions can be computed: the masks are current, or none are needed."""
         return self.status in ("unused", "fresh")
+
+    def is_current(self, source: Source) -> bool:
+        """Whether the masks of one expression are current, whatever those of others are."""
+        whole = not any(reason.cause in OF_ALL for reason in self.reasons)
+        return self.usable or (whole and source in (self.records or {}))
 
     @property
     def why(self) -> str:

@@ -23,7 +23,7 @@ from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord, SourceRecord
 from grainspec.regions.tracked.place import track_command
 from grainspec.regions.tracked.sources import Source, TrackedClip
-from grainspec.regions.tracked.state import TrackedState, tracked_state
+from grainspec.regions.tracked.state import OF_ALL, TrackedState, tracked_state
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import Finder, Tracker
 from grainspec_runtime.tracking.frames import ClipFrames
@@ -34,10 +34,6 @@ from grainspec_runtime.whole_folder import claimed
 
 StageProgress = Callable[[str, int, int], None]
 """Called with the name of a stage, its number of finished steps, and its total number."""
-
-
-_OF_ALL = frozenset({"clip", "background", "damaged", "frames", "images"})
-"""Causes for which the masks of all regions are not current."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -138,7 +134,7 @@ def _wanted(state: TrackedState, options: TrackOptions) -> list[Source]:
     records = state.records or {}
     current = state.usable
     if options.only:
-        lost = {reason.cause for reason in state.reasons} & _OF_ALL
+        lost = {reason.cause for reason in state.reasons} & OF_ALL
         current = not lost and all(source in records for source in chosen)
     known = [records[source] for source in chosen if source in records]
     current = current and all(map(options.engines.made, known))
@@ -230,7 +226,7 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
         if record.key not in keys and not {*record.regions} & names
     ]
     records = tuple(others) if options.only else ()
-    if records and causes & _OF_ALL:
+    if records and causes & OF_ALL:
         message = f"`--only` keeps the masks of other regions, but {state.why}"
         raise fail("G365", message, f"Track all regions: `{track_command(state.clip.spec)}`.")
     outside = None if options.force or records else outside_refusal(state)
