@@ -75,10 +75,10 @@ function viewBar(bar: HTMLElement, actions: BarActions): void {
   studio.watch(["clip", "view", "run", "runs"], ({ clip, view }) => {
     const run = view === "clip" ? null : currentRun();
     const words = run
-      ? `${run.width} × ${run.height}, ${run.frames.length} frames`
-      : clip ? `${clip.path} · ${clip.width} × ${clip.height}, ${clip.frames} frames, ${Number(clip.fps.toFixed(2))} fps` : "";
+      ? `${run.width} × ${run.height} · ${run.frames.length} frames`
+      : clip ? `${clip.width} × ${clip.height} · ${clip.frames} frames · ${Number(clip.fps.toFixed(2))} fps` : "";
     facts.textContent = words;
-    facts.title = words;
+    facts.title = run ? run.name : (clip?.path ?? "");
   });
 }
 
@@ -101,6 +101,7 @@ function regionBar(bar: HTMLElement, actions: BarActions): void {
     });
     const add = h("button", { class: `chip new${region === null ? " chosen" : ""}`, role: "option", "aria-selected": String(region === null), "data-region": "", title: "Gestures make a new region (N)", disabled: !clip, onclick: () => actions.region(null) }, icon("add"), "New region", h("kbd", {}, "N"));
     fill(bar, ...chips, add);
+    bar.querySelector(".chosen")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (focused !== undefined) bar.querySelector<HTMLElement>(`[data-region="${CSS.escape(focused)}"]`)?.focus();
   });
 }

@@ -20,7 +20,9 @@ export interface Phrase {
 
 const STATEMENT =
   /^[ \t]*(grain|video|model|motion_adapter|source|target|negative|tracker|finder|regions?|edit|add|keep|free|attention|flow|inject|context|sampler|control|blend|variant|without)\b/gm;
-const REGION = /^\s*region\s+([^\W\d]\w*)\s*=/u;
+/** A name; JavaScript's `\w` knows ASCII only. */
+const REGION = /^\s*region\s+([\p{L}_][\p{L}\p{M}\p{N}_]*)\s*=/u;
+const VARIANT = /^[ \t]*variant\s+([\p{L}_][\p{L}\p{M}\p{N}_]*)/gmu;
 
 /** The text with comments and the content of strings blanked, so that what remains is syntax. */
 export function bare(text: string): string {
@@ -50,7 +52,7 @@ export function regionsOf(text: string): RegionText[] {
 }
 
 export function variantsOf(text: string): string[] {
-  return [...bare(text).matchAll(/^[ \t]*variant\s+([^\W\d]\w*)/gm)].map((match) => match[1]!);
+  return [...bare(text).matchAll(VARIANT)].map((match) => match[1]!);
 }
 
 /** The words of each `target`, variants' too. */

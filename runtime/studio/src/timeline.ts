@@ -6,7 +6,7 @@ import { perFrame } from "./pace";
 import { colourOf, studio } from "./state";
 
 const GUTTER = 104;
-const RULER = 22;
+const RULER = 28;
 const LANE = 20;
 const END = 14;
 
@@ -153,7 +153,7 @@ export class Timeline {
       context.fillStyle = ink("--line-strong");
       context.fillRect(Math.round(x(n)), RULER - (major ? 6 : 4), 1, major ? 6 : 4);
       context.fillStyle = ink("--muted");
-      if (major) context.fillText(String(n), x(n), 8);
+      if (major) context.fillText(String(n), x(n), 9);
     }
     context.textAlign = "left";
   }
@@ -200,13 +200,13 @@ export class Timeline {
     context.globalAlpha = 0.12;
     context.fillRect(x - one / 2, RULER, one, height - RULER);
     context.globalAlpha = 1;
-    context.fillRect(Math.round(x) - 0.75, 12, 1.5, height);
+    context.fillRect(Math.round(x) - 0.75, 20, 1.5, height);
     context.beginPath();
-    context.moveTo(x - 6, 8);
-    context.lineTo(x + 6, 8);
-    context.lineTo(x + 6, 14);
-    context.lineTo(x, 20);
-    context.lineTo(x - 6, 14);
+    context.moveTo(x - 6, 16);
+    context.lineTo(x + 6, 16);
+    context.lineTo(x + 6, 21);
+    context.lineTo(x, 27);
+    context.lineTo(x - 6, 21);
     context.closePath();
     context.fill();
   }

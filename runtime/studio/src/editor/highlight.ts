@@ -22,7 +22,7 @@ const grain = StreamLanguage.define<{ start: boolean }>({
     if (stream.match(/^"(?:\\.|[^"\\])*"?/)) return "string";
     if (stream.match(/^->/)) return "operator";
     if (stream.match(NUMBER)) return "number";
-    const word = stream.match(/^[^\W\d]\w*/u) as RegExpMatchArray | null;
+    const word = stream.match(/^[\p{L}_][\p{L}\p{M}\p{N}_]*/u) as RegExpMatchArray | null;
     if (!word) {
       stream.next();
       return /^[-|&~=@]$/.test(stream.current()) ? "operator" : "punctuation";

@@ -1,6 +1,6 @@
 /**
- * Colours in the text that tie it to the picture: a dot in its region's colour before each region's
- * statement, and the bar that binds selected words of the target prompt to a region.
+ * Colours in the text that tie it to the picture: a dot in the colour of each region
+ * before its name, and the bar that binds selected words of the target prompt to a region.
  */
 
 import { StateEffect, StateField, type EditorState, type Range } from "@codemirror/state";
@@ -37,9 +37,9 @@ class Dot extends WidgetType {
 function dots(state: EditorState): DecorationSet {
   const known = state.field(colours);
   const marks: Range<Decoration>[] = [];
-  for (const { name, to } of regionsOf(state.doc.toString())) {
+  for (const { name, from } of regionsOf(state.doc.toString())) {
     const colour = known[name];
-    if (colour) marks.push(Decoration.widget({ widget: new Dot(colour), side: 1 }).range(to));
+    if (colour) marks.push(Decoration.widget({ widget: new Dot(colour), side: -1 }).range(from));
   }
   return Decoration.set(marks, true);
 }
@@ -61,7 +61,7 @@ function bindTip(bind: (region: string, words: Phrase) => void) {
     const names = regionsOf(state.doc.toString()).map((region) => region.name);
     return {
       pos: words.from,
-      above: false,
+      above: true,
       create: () => ({ dom: bindBar(state.sliceDoc(words.from, words.to), names, known, (region) => bind(region, words)) }),
     };
   };

@@ -1,10 +1,11 @@
 /** Pointer and keys on the picture, by tool. Nothing here waits for the server. */
 
-import { clamp, distance, lasso, moved, ordered, toCanvas, type Point } from "../geometry";
+import { api } from "../api";
+import { distance, lasso, ordered, toCanvas, type Point } from "../geometry";
 import type { Shape } from "../language/client";
 import { perFrame } from "../pace";
 import { studio } from "../state";
-import { api } from "../api";
+import { Arrows } from "./arrows";
 import { Painting } from "./brush";
 import { cursorOf, dragged, hit, type Handle } from "./handles";
 import type { Stage, StageActions } from "./stage";
@@ -19,9 +20,8 @@ interface Drag {
   moved: boolean;
 }
 
+/** A pointer that moved less, in pixels, has clicked. */
 const NEAR = 4;
-const FINE = 0.004;
-const COARSE = 0.04;
 
 export class Pointer {
   painting: Painting | null = null;
@@ -56,7 +56,7 @@ export class Pointer {
     });
     canvas.addEventListener("dblclick", () => this.finishLine());
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("keydown", (event) => this.key(event));
+    new Arrows(stage, this, actions);
     canvas.addEventListener("blur", () => {
       this.cross = null;
       stage.redraw();
@@ -78,8 +78,9 @@ export class Pointer {
     return this.drag?.moved && !this.drag.shape.prompt ? this.drag.shape.region : null;
   }
 
-  get dragging(): boolean {
-    return this.drag !== null && this.down !== null;
+  /** A number for a gesture, by which its edits are one step of undo. */
+  number(): number {
+    return ++this.gestures;
   }
 
   cancel(): void {
@@ -120,7 +121,7 @@ export class Pointer {
       this.down = at;
       if (!found || !shape) return;
       this.actions.reveal(shape);
-      this.drag = { ...found, shape, start: at, points: shape.points, gesture: ++this.gestures, moved: false };
+      this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false };
     } else if (tool === "brush" || tool === "eraser") {
       this.beginPainting();
       this.dab(at);
@@ -200,7 +201,7 @@ export class Pointer {
     }
   }
 
-  private beginPainting(): void {
+  beginPainting(): void {
     const { clip, mask, regions, region, frame } = studio.now;
     if (this.painting || !clip) return;
     this.painting = new Painting(clip.width, clip.height);
@@ -209,13 +210,13 @@ export class Pointer {
     if (picture) this.painting.from(picture);
   }
 
-  private dab(at: Point): void {
+  dab(at: Point): void {
     const { brush, tool } = studio.now;
     this.painting?.stroke(at, brush, tool === "eraser");
     this.stage.redraw();
   }
 
-  private endPaint(): void {
+  endPaint(): void {
     this.painting!.lift();
     const mine = ++this.paintedAt;
     const { frame, region } = studio.now;
@@ -251,64 +252,8 @@ export class Pointer {
     }
   }
 
-  private slide([x]: Point): void {
+  slide([x]: Point): void {
     this.stage.slider = x;
     this.stage.redraw();
-  }
-
-  private key(event: KeyboardEvent): void {
-    const steps: Record<string, Point> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const direction = steps[event.key];
-    const { tool, view } = studio.now;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (direction) {
-      const size = event.shiftKey ? COARSE : FINE;
-      const by: Point = [direction[0] * size, direction[1] * size];
-      if (view === "slider") this.slide([clamp(this.stage.slider + by[0] * 3, 0, 1), 0]);
-      else if (tool === "select") this.nudge(by);
-      else this.cross = moved([this.cross ?? [0.5, 0.5]], by)[0]!;
-    } else if (event.key === "Enter") this.enter(event.shiftKey);
-    else if (event.key === "Delete" || event.key === "Backspace") {
-      const shape = studio.now.shapes[studio.now.picked ?? -1];
-      if (shape) this.actions.remove(shape);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.stage.redraw();
-  }
-
-  private nudge(by: Point): void {
-    const { picked, shapes } = studio.now;
-    const shape = shapes[picked ?? -1];
-    if (!shape) return;
-    this.actions.move(shape, moved(shape.points, by), ++this.gestures, true);
-  }
-
-  /** Enter does what a click at the cross would do. */
-  private enter(shift: boolean): void {
-    const { tool, region, shapes, picked } = studio.now;
-    if (tool === "select") {
-      const next = ((picked ?? -1) + 1) % Math.max(1, shapes.length);
-      const shape = shapes[next];
-      if (shape) studio.set({ picked: next, region: shape.region });
-      return;
-    }
-    const at = this.cross ?? [0.5, 0.5];
-    this.cross = at;
-    if (tool === "point") this.actions.draw(shift ? "not_point" : "point", [at], region);
-    else if (tool === "box") {
-      if (!this.rubber) this.rubber = [at, at];
-      else {
-        this.actions.draw("box", ordered(this.rubber[0], at), region);
-        this.rubber = null;
-      }
-    } else if (tool === "polygon") {
-      if (shift) this.finishLine();
-      else this.line.push(at);
-    } else {
-      this.beginPainting();
-      this.dab(at);
-      this.endPaint();
-    }
   }
 }

@@ -144,7 +144,8 @@ export class Stage {
   }
 
   private drawShapes(context: CanvasRenderingContext2D): void {
-    const { shapes, picked, region } = studio.now;
+    const { shapes, region, tool } = studio.now;
+    const picked = tool === "select" ? studio.now.picked : null;
     shapes.forEach((shape, i) => {
       const points = this.pointer.pointsOf(i) ?? shape.points;
       context.globalAlpha = region && shape.region !== region && i !== picked ? 0.7 : 1;
