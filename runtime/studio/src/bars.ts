@@ -92,14 +92,14 @@ function regionBar(bar: HTMLElement, actions: BarActions): void {
       const title = [name, facts?.phrase && `“${facts.phrase}”`, facts?.use && facts.use !== "edit" ? facts.use : "", state && `${state} on this frame`, "double-click renames"].filter(Boolean).join(" · ");
       return h(
         "button", {
-          class: `chip${name === region ? " chosen" : ""}`, role: "option", "aria-selected": String(name === region), "data-region": name, title,
+          class: `chip${name === region ? " chosen" : ""}`, "aria-pressed": String(name === region), "data-region": name, title,
           onclick: () => actions.region(name), ondblclick: () => actions.rename(name),
         },
         h("span", { class: "dot", style: `background:${colourOf(name)}` }), name,
         h("span", { class: `share ${state}` }, state || share), i < 9 && h("kbd", {}, String(i + 1)),
       );
     });
-    const add = h("button", { class: `chip new${region === null ? " chosen" : ""}`, role: "option", "aria-selected": String(region === null), "data-region": "", title: "Gestures make a new region (N)", disabled: !clip, onclick: () => actions.region(null) }, icon("add"), "New region", h("kbd", {}, "N"));
+    const add = h("button", { class: `chip new${region === null ? " chosen" : ""}`, "aria-pressed": String(region === null), "data-region": "", title: "Gestures make a new region (N)", disabled: !clip, onclick: () => actions.region(null) }, icon("add"), "New region", h("kbd", {}, "N"));
     fill(bar, ...chips, add);
     bar.querySelector(".chosen")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (focused !== undefined) bar.querySelector<HTMLElement>(`[data-region="${CSS.escape(focused)}"]`)?.focus();

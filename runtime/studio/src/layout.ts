@@ -22,7 +22,7 @@ export function makeLayout(root: HTMLElement): Layout {
     editor: part("editor"),
     dock: part("dock"),
     views: part("views"),
-    regions: part("regions", { role: "listbox", "aria-label": "Regions" }),
+    regions: part("regions", { role: "group", "aria-label": "Regions" }),
     tools: part("tools", { role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" }),
     stage: part("stage"),
     transport: part("transport", { role: "toolbar", "aria-label": "Playback" }),

@@ -4,6 +4,7 @@ import { redo, undo } from "@codemirror/commands";
 
 import { api, ApiError, described, type Spec } from "./api";
 import { makeBars } from "./bars";
+import { h } from "./dom";
 import { clamp } from "./geometry";
 import { Gestures } from "./gestures";
 import { showHelp } from "./help";
@@ -99,6 +100,11 @@ makeBars(layout, {
     const region = studio.now.written.find((each) => each.name === name);
     if (region) void gestures.rename(region.from);
   },
+});
+const trouble = h("p", { class: "trouble", role: "alert" });
+layout.stage.append(trouble);
+studio.watch(["clip", "clipError"], ({ clip, clipError }) => {
+  trouble.textContent = clip ? "" : clipError;
 });
 startTheme(redraw);
 listen(commands);

@@ -3,6 +3,7 @@
 import { setDiagnosticsEffect } from "@codemirror/lint";
 
 import { api, ApiError, described, type Spec } from "./api";
+import { noteDoubts, scanDoubts } from "./doubts";
 import { SpecEditor, type EditorEvents } from "./editor/editor";
 import { showDiagnostics, showHints } from "./editor/language_tools";
 import { setColours } from "./editor/words";
@@ -130,8 +131,9 @@ export class Session {
       studio.set({ findings: answer.findings });
       if (answer.mask) {
         studio.set({ regions: answer.regions, mask: answer.mask });
-        this.noteDoubts(answer.frame);
+        noteDoubts(answer.frame, answer.regions);
         this.events.box(answer.box);
+        void scanDoubts(this.text, answer.mask);
       }
     } catch (error) {
       if (!current()) return;
@@ -190,16 +192,6 @@ export class Session {
     this.events.findings();
     await showDiagnostics(this.editor.view, this.language, list);
     this.events.findings();
-  }
-
-  private noteDoubts(frame: number): void {
-    const { doubtful, regions } = studio.now;
-    const next: Record<string, readonly number[]> = { ...doubtful };
-    for (const { name, doubtful: doubt, lost } of regions) {
-      const others = (doubtful[name] ?? []).filter((n) => n !== frame);
-      next[name] = doubt || lost ? [...others, frame].sort((a, b) => a - b) : others;
-    }
-    studio.set({ doubtful: next });
   }
 
   private conflict(): void {
