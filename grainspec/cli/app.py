@@ -21,11 +21,13 @@ from grainspec.cli.ending import (
 )
 from grainspec.cli.explain import explain
 from grainspec.cli.fmt import fmt
+from grainspec.cli.new import new
 from grainspec.cli.output import Format
 from grainspec.cli.test import test
 from grainspec.diagnostics import GrainError
+from grainspec.language_server.command import language_server
 
-_WRITE_NOTHING = frozenset({"check", "explain"})
+_WRITE_NOTHING = frozenset({"check", "explain", "language-server"})
 
 
 @cache
@@ -80,6 +82,7 @@ def app() -> None:
 
     \b
     Examples:
+      grain new clip.mp4         write a first spec for a clip
       grain check edit.grain     find mistakes, without loading a model
       grain track edit.grain     make the masks of regions from clicks and words
       grain show edit.grain      draw the regions on the frames
@@ -99,6 +102,8 @@ def app() -> None:
 app.add_command(check)
 app.add_command(explain)
 app.add_command(fmt)
+app.add_command(new)
+app.add_command(language_server)
 app.add_command(test)
 
 

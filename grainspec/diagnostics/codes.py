@@ -1,7 +1,7 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs. A code never gets another meaning.
+regions, G4.. plans, G5.. models and runs, G7.. editors. A code never gets another meaning.
 """
 
 from __future__ import annotations
@@ -102,6 +102,13 @@ ERRORS: dict[str, str] = {
     "G551": "a plan does not support a clip that is divided between devices",
     "G552": "an embedded model is not installed",
     "G554": "a motion adapter does not fit the model",
+    "G710": "a gesture cannot be read",
+    "G711": "a gesture does not fit its region",
+    "G712": "the region of a gesture cannot be read",
+    "G713": "a region that is to be deleted is in use",
+    "G714": "the selected words are not in the target prompt",
+    "G715": "a length in pixels needs the size of the clip",
+    "G716": "the spec exists already",
     "G900": "an internal error",
 }
 

@@ -51,6 +51,8 @@ class Parsed:
     spec: EditSpec | None
     diagnostics: tuple[Diagnostic, ...]
     source: str
+    draft: EditSpec | None = None
+    """What could be read, also of a text with errors; None if that is nothing."""
 
 
 def parse(text: str, *, path: str | None = None) -> EditSpec:
@@ -124,7 +126,7 @@ def _parsed(text: str) -> Parsed:
     findings += check_meaning(spec, absent=reader.absent)
     findings.sort(key=_place)
     broken = any(finding.is_error for finding in findings)
-    return Parsed(None if broken else spec, tuple(findings), text)
+    return Parsed(None if broken else spec, tuple(findings), text, spec)
 
 
 class _Readable:

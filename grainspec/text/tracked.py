@@ -64,7 +64,7 @@ class TrackedReader(MaskReader):
             return None
         if not self._frames_are_clear(arguments):
             return None
-        strange = next((each for each in arguments if _call_of(each) is None), None)
+        strange = next((each for each in arguments if call_of(each) is None), None)
         if strange is not None:
             message = f"`{words_text(strange.words)}` is not a prompt"
             self.add_finding("G205", message, _PROMPTS, strange.span)
@@ -88,8 +88,8 @@ class TrackedReader(MaskReader):
         return False
 
     def _shown(self, argument: Argument) -> Prompt | None:
-        call = _call_of(argument)
-        shape = self._shape_of_prompt(call) if call is not None else None
+        call = call_of(argument)
+        shape = self.shape_of_prompt(call) if call is not None else None
         frame = self.frame(argument.frame)
         if shape is None or (argument.frame is not None and frame is None):
             return None
@@ -100,7 +100,8 @@ class TrackedReader(MaskReader):
         )
         return prompt
 
-    def _shape_of_prompt(self, call: Tree[Token]) -> object | None:
+    def shape_of_prompt(self, call: Tree[Token]) -> object | None:
+        """What a prompt of `track(…)` shows: a point, a box, an outline or masks."""
         name = token_of(call.children[0])
         if str(name) == "point":
             return self.point(call)
@@ -191,7 +192,7 @@ class TrackedReader(MaskReader):
         return True
 
 
-def _call_of(argument: Argument) -> Tree[Token] | None:
+def call_of(argument: Argument) -> Tree[Token] | None:
     """The call of a prompt, with or without `not` before it; None if it is anything else."""
     *before, call = argument.words
     if not isinstance(call, Tree) or call.data != "call":

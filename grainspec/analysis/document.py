@@ -1,0 +1,108 @@
+"""A spec's text in an editor, and what is known of it."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+from lark import Token
+
+from grainspec.analysis.names import Named, names_in
+from grainspec.analysis.positions import Utf16
+from grainspec.analysis.statements import Braces, Written, braces_of, written_statements
+from grainspec.diagnostics import Diagnostic
+from grainspec.model.spec import EditSpec
+from grainspec.text.parse import Parsed, parse_all
+from grainspec.text.readable import unreadable
+from grainspec.text.tokens import collector_paused, grammar
+
+MAX_ANALYSED = 200_000
+"""Characters of a text; of a longer one only the findings are known."""
+
+_LINE_ENDS = re.compile(r"\r\n?")
+
+
+class Document:
+    """A text, and the file it is of, if any; immutable. All else is computed once, on demand.
+
+    >>> document = Document('grain 1\\nvideo "c.mp4"\\nregion sky = alll', None)
+    >>> [finding.code for finding in document.findings]
+    ['G101', 'G008', 'G108']
+    >>> document.draft.regions[0].name, document.positions.position(8)
+    ('sky', (1, 0))
+    """
+
+    def __init__(self, text: str, path: Path | None) -> None:
+        self.text = text
+        self.path = path
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder at which the spec's relative paths start; None for a text of no file."""
+        return self.path.parent if self.path is not None else None
+
+    def edited(self, start: int, end: int, text: str) -> Document:
+        """The document with other characters from ``start`` to before ``end``."""
+        return Document(self.text[:start] + text + self.text[end:], self.path)
+
+    def again(self) -> Document:
+        """The same document; what is known of its files may be out of date."""
+        return Document(self.text, self.path)
+
+    @cached_property
+    def positions(self) -> Utf16:
+        """The conversion between offsets, spans and an editor's positions."""
+        return Utf16(self.text)
+
+    @cached_property
+    def plain(self) -> str:
+        r"""The text with ``\n`` as the only line end, and spaces for what that replaces.
+
+        Offsets in it are those in the text.
+        """
+        plain = _LINE_ENDS.sub(lambda end: " \n" if len(end[0]) > 1 else "\n", self.text)
+        return f" {plain[1:]}" if plain.startswith("\ufeff") else plain
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        """What could be read, and all findings about the text by itself."""
+        return parse_all(self.plain)
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """The findings about the text by itself; those about files are in ``checks.py``."""
+        return self.parsed.diagnostics
+
+    @property
+    def spec(self) -> EditSpec | None:
+        """The spec, if nothing is wrong with the text."""
+        return self.parsed.spec
+
+    @property
+    def draft(self) -> EditSpec | None:
+        """What could be read of the spec; None if that is nothing."""
+        return self.parsed.draft
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """The words and signs of the language, without comments; their places are offsets."""
+        if len(self.plain) > MAX_ANALYSED or unreadable(self.plain):
+            return ()
+        with collector_paused():
+            return tuple(grammar().lex(self.plain))
+
+    @cached_property
+    def statements(self) -> tuple[Written, ...]:
+        """The statements, whether or not they can be parsed."""
+        return tuple(written_statements(self.tokens))
+
+    @cached_property
+    def variants(self) -> tuple[Braces, ...]:
+        """The braces of the variants."""
+        return tuple(braces_of(self.tokens, len(self.text)))
+
+    @cached_property
+    def symbols(self) -> tuple[Named, ...]:
+        """The names of regions and variants, in order, where they are defined and used."""
+        return tuple(names_in(self.statements))

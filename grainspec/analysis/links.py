@@ -1,0 +1,125 @@
+"""Paths in a text: of clips, masks and models; and the files below the spec's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from lark import Token
+
+from grainspec.analysis.document import Document
+from grainspec.analysis.quoted import Quoted, quoted
+from grainspec.analysis.statements import Written
+from grainspec.model.algebra import Find, MaskFiles
+from grainspec.model.declaration import Declaration, head_of, settings_of
+from grainspec.model.spec import BLOCKS, Edit
+
+MAX_LOOKED_AT = 5_000
+"""Names of a folder that are looked at."""
+
+
+class Link(NamedTuple):
+    """A path in quotes; ``what`` is the statement, call or setting that takes it."""
+
+    path: Quoted
+    what: str
+
+
+def known_settings(keyword: str) -> dict[str, Declaration]:
+    """The settings that a statement's braces or a call's brackets take, by their keywords."""
+    if keyword in BLOCKS:
+        return settings_of(BLOCKS[keyword].model)
+    return {
+        "edit": settings_of(Edit),
+        "add": settings_of(Edit),
+        "masks": settings_of(MaskFiles),
+        "find": settings_of(Find),
+    }.get(keyword, {})
+
+
+def links(document: Document) -> Iterator[Link]:
+    """The paths in a text, in order."""
+    for statement in document.statements:
+        yield from links_in(statement)
+
+
+def links_in(statement: Written) -> Iterator[Link]:
+    """The paths in a statement."""
+    for index, token in enumerate(statement.tokens):
+        if token.type in {"STRING", "UNCLOSED"} and (what := path_in(statement, index)):
+            yield Link(quoted(token), what)
+
+
+def path_in(statement: Written, index: int) -> str:
+    """What takes the path that is token ``index`` of a statement; empty if it is no path."""
+    tokens = statement.tokens
+    before = tokens[index - 1] if index else None
+    if before is None:
+        return ""
+    if index == 1 and _takes_path(statement.keyword):
+        return statement.keyword
+    if before.type == "LPAR" and index > 1 and tokens[index - 2] == "masks":
+        return "masks"
+    declared = known_settings(_holder(tokens, index) or statement.keyword).get(str(before))
+    return str(before) if declared is not None and declared.kind == "path" else ""
+
+
+def _takes_path(keyword: str) -> bool:
+    """Whether a statement's first word is a path."""
+    head = head_of(BLOCKS[keyword].model) if keyword in BLOCKS else None
+    return keyword in {"model", "motion_adapter"} or (head is not None and head.kind == "path")
+
+
+def _holder(tokens: tuple[Token, ...], index: int) -> str:
+    """The name of the call whose brackets a token is in."""
+    depth = 0
+    for at in range(index - 1, 0, -1):
+        depth += (tokens[at].type == "RPAR") - (tokens[at].type == "LPAR")
+        if depth < 0:
+            return str(tokens[at - 1])
+    return ""
+
+
+def link_at(document: Document, offset: int) -> Link | None:
+    """The path at an offset."""
+    return next((one for one in links(document) if one.path.start <= offset <= one.path.end), None)
+
+
+def file_of(document: Document, link: Link) -> Path | None:
+    """The file of a path that exists: for a folder or glob, its first one."""
+    path = inside_folder(document, link.path.text)
+    if path is None:
+        return None
+    try:
+        if path.is_file():
+            return path
+        if path.is_dir():
+            return next((one for one in names_in(path) if one.is_file()), None)
+        if "*" in path.name and path.parent.is_dir():
+            pattern = path.name
+            return next((one for one in names_in(path.parent) if one.match(pattern)), None)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def inside_folder(document: Document, path: str) -> Path | None:
+    """A path below the spec's folder; None for one elsewhere, and for a text of no file."""
+    if document.folder is None or "\0" in path or len(path) > 4_000:
+        return None
+    try:
+        root = document.folder.resolve()
+        found = (root / path).resolve()
+        return found if found.is_relative_to(root) else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def names_in(folder: Path) -> list[Path]:
+    """The first names in a folder, sorted; those that begin with a dot are left out."""
+    with os.scandir(folder) as entries:
+        found = [entry.name for entry in islice(entries, MAX_LOOKED_AT) if entry.name[0] != "."]
+    return [folder / name for name in sorted(found)]
