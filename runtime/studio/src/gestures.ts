@@ -5,7 +5,7 @@ import { ofGesture } from "./editor/history";
 import { rename } from "./editor/language_tools";
 import type { Point } from "./geometry";
 import { askFor } from "./help";
-import { Refusal, } from "./language/rpc";
+import { Refusal } from "./language/rpc";
 import type { Gesture, Shape } from "./language/client";
 import { notice } from "./notices";
 import { Latest } from "./pace";
@@ -24,7 +24,9 @@ const rounded = (points: readonly Point[]): Point[] => points.map(([x, y]) => [N
 
 export class Gestures implements StageActions {
   private numbers = 1_000_000;
-  private readonly moves = new Latest<Move>(({ gesture, id }) => this.write(gesture, id));
+  private readonly moves = new Latest<Move>(async ({ gesture, id }) => {
+    await this.write(gesture, id);
+  });
   /** Called when a gesture was refused: the picture forgets what it drew ahead. */
   refused: () => void = () => undefined;
 
@@ -50,15 +52,17 @@ export class Gestures implements StageActions {
     void this.write({ kind: "delete", frame, region: shape.region, shape: shape.index }, ++this.numbers);
   }
 
-  async paint(png: string, frame: number, region: string | null): Promise<void> {
+  async paint(png: string, frame: number, region: string | null): Promise<string | null> {
     const name = region ?? this.freshName();
     try {
       const { path } = await api.paint(name, frame, png);
-      await this.write({ kind: "mask", frame, region: name, path }, ++this.numbers);
+      const written = await this.write({ kind: "mask", frame, region: name, path }, ++this.numbers);
       void this.session.readRegions();
+      return written;
     } catch (error) {
       notice(described(error), "error");
       this.refused();
+      return null;
     }
   }
 
@@ -91,21 +95,25 @@ export class Gestures implements StageActions {
     }
   }
 
-  private async write(gesture: Gesture, id: number): Promise<void> {
+  /** Write what a gesture stands for; the name of its region, or null if it was refused. */
+  private async write(gesture: Gesture, id: number): Promise<string | null> {
     const { editor, language } = this.session;
     try {
       const answer = (await language.gesture(gesture)) ?? (await language.gesture(gesture));
       if (!answer) {
         if (!studio.now.connected) notice("No connection to the language server.", "error");
-        return this.refused();
+        this.refused();
+        return null;
       }
       const changes = toChanges(editor.view.state.doc, answer.edits);
       if (changes.length) editor.view.dispatch({ changes, annotations: ofGesture.of(id) });
       if (gesture.kind !== "move" && gesture.kind !== "delete") this.shown(answer.region, answer.select);
+      return answer.region;
     } catch (error) {
       this.session.dragging = false;
       notice(refusal(error), "error");
       this.refused();
+      return null;
     }
   }
 

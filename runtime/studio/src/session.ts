@@ -41,6 +41,7 @@ export class Session {
   constructor(parent: HTMLElement, nonce: string, private readonly events: SessionEvents) {
     this.language = new LanguageClient({
       diagnostics: (list) => void this.published(list),
+      refresh: () => this.askHints(),
       connected: (connected) => {
         studio.set({ connected });
         if (connected) void this.readShapes();

@@ -13,7 +13,7 @@ interface Sent {
 async function connected() {
   const sent: Sent[] = [];
   const lists: Diagnostic[][] = [];
-  const client = new LanguageClient({ diagnostics: (list) => lists.push(list), connected: () => undefined });
+  const client = new LanguageClient({ diagnostics: (list) => lists.push(list), connected: () => undefined, refresh: () => undefined });
   client.open("file:///a.grain", Text.of(["grain 1", ""]));
   const greeting = client.greet((text) => sent.push(JSON.parse(text) as Sent));
   const reply = (result: unknown) => client.receive(JSON.stringify({ jsonrpc: "2.0", id: sent.at(-1)!.id, result }));

@@ -79,12 +79,15 @@ const CAPABILITIES = {
     definition: {},
     inlayHint: {},
   },
+  workspace: { inlayHint: { refreshSupport: true } },
 };
 
 export interface Listeners {
   /** Findings about the text as it is now. */
   diagnostics(list: Diagnostic[]): void;
   connected(yes: boolean): void;
+  /** What the server knows beyond the text changed: hints are to be asked for again. */
+  refresh(): void;
 }
 
 export class LanguageClient {
@@ -115,8 +118,7 @@ export class LanguageClient {
     rpc.onRequest("workspace/configuration", ({ items }: { items: unknown[] }) => items.map(() => null));
     for (const method of ["client/registerCapability", "window/workDoneProgress/create"])
       rpc.onRequest(method, () => null);
-    const refreshes = ["semanticTokens", "inlayHint", "codeLens"];
-    for (const kind of refreshes) rpc.onRequest(`workspace/${kind}/refresh`, () => null);
+    rpc.onRequest("workspace/inlayHint/refresh", () => this.listeners.refresh());
     try {
       await rpc.request("initialize", {
         processId: null,

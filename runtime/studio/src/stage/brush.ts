@@ -42,6 +42,18 @@ export class Painting {
     this.last = null;
   }
 
+  /** The mask in a colour. */
+  in(colour: string): OffscreenCanvas {
+    const { width, height } = this.canvas;
+    const tint = new OffscreenCanvas(width, height);
+    const context = tint.getContext("2d")!;
+    context.drawImage(this.canvas, 0, 0);
+    context.globalCompositeOperation = "source-in";
+    context.fillStyle = colour;
+    context.fillRect(0, 0, width, height);
+    return tint;
+  }
+
   /** The mask as PNG, base64: white on black. */
   png(): string {
     const flat = document.createElement("canvas");

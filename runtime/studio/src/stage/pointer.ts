@@ -34,7 +34,9 @@ export class Pointer {
   private sliding = false;
   private over: Point | null = null;
   private gestures = 0;
-  private paintedAt = 0;
+  private strokes = 0;
+  /** What was painted, by region and frame: shown until the region has a mask there. */
+  private readonly painted = new Map<string, Painting>();
   private readonly moveFrame = perFrame((event: PointerEvent) => this.moved(event));
 
   constructor(
@@ -204,10 +206,10 @@ export class Pointer {
   beginPainting(): void {
     const { clip, mask, regions, region, frame } = studio.now;
     if (this.painting || !clip) return;
-    this.painting = new Painting(clip.width, clip.height);
+    this.painting = (region !== null && this.paintedOf(region, frame)) || new Painting(clip.width, clip.height);
     const existing = regions.find((r) => r.name === region && !r.empty);
     const picture = existing && mask ? this.stage.pictures.get(api.mask(mask, existing.name, frame)) : null;
-    if (picture) this.painting.from(picture);
+    if (picture && !this.paintedOf(existing!.name, frame)) this.painting.from(picture);
   }
 
   dab(at: Point): void {
@@ -216,26 +218,31 @@ export class Pointer {
     this.stage.redraw();
   }
 
+  /** Store what was painted, when no further stroke follows. */
   endPaint(): void {
-    this.painting!.lift();
-    const mine = ++this.paintedAt;
+    const painting = this.painting!;
+    painting.lift();
+    const mine = ++this.strokes;
     const { frame, region } = studio.now;
-    setTimeout(() => {
-      if (mine !== this.paintedAt || !this.painting || this.down) return;
-      this.actions.paint(this.painting.png(), frame, region);
-    }, 350);
+    setTimeout(() => void this.store(mine, painting, frame, region), 350);
   }
 
-  /** The painting in the region's colour. */
-  tint(colour: string): OffscreenCanvas {
-    const { width, height } = this.painting!.canvas;
-    const tint = new OffscreenCanvas(width, height);
-    const context = tint.getContext("2d")!;
-    context.drawImage(this.painting!.canvas, 0, 0);
-    context.globalCompositeOperation = "source-in";
-    context.fillStyle = colour;
-    context.fillRect(0, 0, width, height);
-    return tint;
+  private async store(stroke: number, painting: Painting, frame: number, region: string | null): Promise<void> {
+    if (stroke !== this.strokes || this.painting !== painting || this.down) return;
+    const name = await this.actions.paint(painting.png(), frame, region);
+    if (name !== null) this.painted.set(`${name} ${frame}`, painting);
+    this.stage.redraw();
+  }
+
+  paintedOf(region: string, frame: number): Painting | null {
+    return this.painted.get(`${region} ${frame}`) ?? null;
+  }
+
+  drawPainting(context: CanvasRenderingContext2D, painting: Painting, colour: string): void {
+    const { left, top, width, height } = this.stage.fit;
+    context.globalAlpha = 0.55;
+    context.drawImage(painting.in(colour), left, top, width, height);
+    context.globalAlpha = 1;
   }
 
   drawBrush(context: CanvasRenderingContext2D, colour: string): void {

@@ -16,7 +16,8 @@ export interface StageActions {
   /** A shape is being dragged; `last` when it is let go. */
   move(shape: Shape, points: readonly Point[], gesture: number, last: boolean): void;
   remove(shape: Shape): void;
-  paint(png: string, frame: number, region: string | null): void;
+  /** Store a painted mask; the name of its region, or null if it was refused. */
+  paint(png: string, frame: number, region: string | null): Promise<string | null>;
   /** Show a shape's text. */
   reveal(shape: Shape): void;
 }
@@ -132,14 +133,18 @@ export class Stage {
   }
 
   private drawRegions(context: CanvasRenderingContext2D): void {
-    const { regions, mask, frame, region } = studio.now;
-    if (!mask) return;
+    const { regions, written, mask, frame, region } = studio.now;
     const { left, top, width, height } = this.fit;
-    for (const { name, empty, colour, use } of regions) {
-      if (empty || name === this.pointer.hidden || (use === "keep" && name !== region)) continue;
-      const address = api.mask(mask, name, frame);
-      const picture = this.pictures.get(address);
-      if (picture) context.drawImage(this.tints.get(address, picture, width, height, colour, name === region), left, top);
+    for (const { name } of written) {
+      if (name === this.pointer.hidden) continue;
+      const facts = regions.find((each) => each.name === name);
+      const painting = this.pointer.paintedOf(name, frame);
+      const address = mask && facts && !facts.empty ? api.mask(mask, name, frame) : null;
+      const picture = address && this.pictures.get(address);
+      if (address && picture) {
+        if (facts!.use === "keep" && name !== region) continue;
+        context.drawImage(this.tints.get(address, picture, width, height, facts!.colour, name === region), left, top);
+      } else if (painting) this.pointer.drawPainting(context, painting, colourOf(name));
     }
   }
 
@@ -158,12 +163,7 @@ export class Stage {
     const { region } = studio.now;
     const { painting, line, lineEnd, rubber, cross } = this.pointer;
     const colour = colourOf(region);
-    const { left, top, width, height } = this.fit;
-    if (painting) {
-      context.globalAlpha = 0.55;
-      context.drawImage(this.pointer.tint(colour), left, top, width, height);
-      context.globalAlpha = 1;
-    }
+    if (painting) this.pointer.drawPainting(context, painting, colour);
     if (rubber) drawShape(context, this.fit, { kind: "box", points: rubber }, colour, false);
     if (line.length) drawLine(context, this.fit, line, colour, lineEnd);
     if (cross) drawCross(context, this.fit, cross, colour);
