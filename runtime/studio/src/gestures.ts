@@ -57,7 +57,7 @@ export class Gestures implements StageActions {
     try {
       const { path } = await api.paint(name, frame, png);
       const written = await this.write({ kind: "mask", frame, region: name, path }, ++this.numbers);
-      void this.session.readRegions();
+      this.session.regions.changed();
       return written;
     } catch (error) {
       notice(described(error), "error");
@@ -127,7 +127,7 @@ export class Gestures implements StageActions {
   private endDrag(): void {
     this.session.dragging = false;
     void this.session.readShapes();
-    void this.session.readRegions();
+    this.session.regions.changed();
   }
 
   private freshName(): string {

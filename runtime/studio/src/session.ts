@@ -3,13 +3,13 @@
 import { setDiagnosticsEffect } from "@codemirror/lint";
 
 import { api, ApiError, described, type Spec } from "./api";
-import { noteDoubts, scanDoubts } from "./doubts";
 import { SpecEditor, type EditorEvents } from "./editor/editor";
 import { showDiagnostics, showHints } from "./editor/language_tools";
 import { setColours } from "./editor/words";
 import { LanguageClient, type Diagnostic } from "./language/client";
 import { notice } from "./notices";
 import { debounced, perFrame, Turn } from "./pace";
+import { RegionReader } from "./regions";
 import { regionsOf, variantsOf } from "./spec_text";
 import { colourOf, studio } from "./state";
 
@@ -25,16 +25,15 @@ export interface SessionEvents {
 export class Session {
   readonly editor: SpecEditor;
   readonly language: LanguageClient;
+  readonly regions: RegionReader;
   diagnostics: readonly Diagnostic[] = [];
   /** While a shape is dragged, its old mask and shapes are not asked for. */
   dragging = false;
   private version: Spec["version"] = "";
   private savedText = "";
-  private readonly regionsTurn = new Turn();
   private readonly shapesTurn = new Turn();
   private readonly clipTurn = new Turn();
   private readonly sendChanges = perFrame<void>(() => this.language.flush());
-  private readonly askRegions = debounced(() => void this.readRegions(), 220);
   private readonly askClip = debounced(() => void this.readClip(), 500);
   private readonly askHints = debounced(() => void showHints(this.editor.view, this.language), 700);
 
@@ -56,13 +55,13 @@ export class Session {
       bind: events.bind,
       rename: events.rename,
     });
-    studio.watch(["frame", "variant"], () => {
-      if (!studio.now.path) return;
-      void this.readShapes();
-      if (studio.now.playing) return;
-      this.askRegions();
+    this.regions = new RegionReader({
+      text: () => this.text,
+      busy: () => this.dragging,
+      findings: events.findings,
+      box: events.box,
     });
-    studio.watch(["playing"], ({ playing }) => !playing && studio.now.path && this.askRegions());
+    studio.watch(["frame"], () => studio.now.path && void this.readShapes());
     studio.watch(["regions", "written"], ({ written }) => {
       const colours = Object.fromEntries(written.map(({ name }) => [name, colourOf(name)]));
       this.editor.view.dispatch({ effects: setColours.of(colours) });
@@ -83,7 +82,8 @@ export class Session {
     const { written } = this.readText();
     studio.set({ region: written[0]?.name ?? null });
     void this.readClip();
-    void this.readRegions();
+    this.regions.changed();
+    void this.regions.read();
     void this.readShapes();
     this.askHints();
   }
@@ -122,28 +122,6 @@ export class Session {
     studio.set({ shapes, picked: kept < 0 ? null : kept });
   }
 
-  async readRegions(): Promise<void> {
-    if (this.dragging) return;
-    const current = this.regionsTurn.begin();
-    const { frame, variant } = studio.now;
-    try {
-      const answer = await api.regions(this.text, frame, variant);
-      if (!current()) return;
-      studio.set({ findings: answer.findings });
-      if (answer.mask) {
-        studio.set({ regions: answer.regions, mask: answer.mask });
-        noteDoubts(answer.frame, answer.regions);
-        this.events.box(answer.box);
-        void scanDoubts(this.text, answer.mask);
-      }
-    } catch (error) {
-      if (!current()) return;
-      if (error instanceof ApiError && error.status === 0) notice(described(error), "error");
-      studio.set({ findings: [] });
-    }
-    this.events.findings();
-  }
-
   private async readClip(): Promise<void> {
     const current = this.clipTurn.begin();
     try {
@@ -164,7 +142,7 @@ export class Session {
     const gone = region !== null && !written.some(({ name }) => name === region);
     studio.set({ saved: this.text === this.savedText, ...(gone && before.some((r) => r.name === region) ? { region: null } : {}) });
     if (this.dragging) return;
-    this.askRegions();
+    this.regions.changed();
     this.askClip();
     this.askHints();
     void this.readShapes();

@@ -28,7 +28,8 @@ export interface Studio {
   /** The regions of the text, in its order. */
   written: readonly RegionText[];
   regions: readonly RegionFacts[];
-  mask: string | null;
+  /** Whose masks they are: a key of the server, and the frame that it is about. */
+  mask: { readonly key: string; readonly frame: number } | null;
   shapes: readonly Shape[];
   /** Index into `shapes`. */
   picked: number | null;

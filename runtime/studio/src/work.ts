@@ -68,7 +68,7 @@ export class Work {
     if (job.state === "failed") notice(job.error ? [job.error.message, job.error.cure].filter(Boolean).join(". ") : `${name} failed.`, "error");
     if (job.kind === "track") {
       studio.set({ doubtful: {} });
-      await this.session.readRegions();
+      this.session.regions.changed();
       if (job.state === "done") notice("Tracking is done.");
       return;
     }

@@ -208,7 +208,7 @@ export class Pointer {
     if (this.painting || !clip) return;
     this.painting = (region !== null && this.paintedOf(region, frame)) || new Painting(clip.width, clip.height);
     const existing = regions.find((r) => r.name === region && !r.empty);
-    const picture = existing && mask ? this.stage.pictures.get(api.mask(mask, existing.name, frame)) : null;
+    const picture = existing && mask?.frame === frame ? this.stage.pictures.get(api.mask(mask.key, existing.name, frame)) : null;
     if (picture && !this.paintedOf(existing!.name, frame)) this.painting.from(picture);
   }
 

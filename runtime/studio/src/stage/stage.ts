@@ -139,7 +139,7 @@ export class Stage {
       if (name === this.pointer.hidden) continue;
       const facts = regions.find((each) => each.name === name);
       const painting = this.pointer.paintedOf(name, frame);
-      const address = mask && facts && !facts.empty ? api.mask(mask, name, frame) : null;
+      const address = mask && facts && !facts.empty ? api.mask(mask.key, name, mask.frame) : null;
       const picture = address && this.pictures.get(address);
       if (address && picture) {
         if (facts!.use === "keep" && name !== region) continue;
