@@ -29,7 +29,14 @@ def load(path: str | Path) -> EditSpec:
     'a bear'
     """
     path = expect_path(path, "load")
-    text = read_text(path)
+    return spec_of(read_text(path), path)
+
+
+def spec_of(text: str, path: Path) -> EditSpec:
+    """Read a spec from a text as if it were the content of the file ``path``, which may not exist.
+
+    Raises GrainError with every finding if there is an error among them.
+    """
     if path.suffix == ".json":
         return from_json(text, path=str(path)).in_folder(path.parent, path.name)
     return parse(text, path=str(path)).in_folder(path.parent, path.name)

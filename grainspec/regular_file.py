@@ -84,7 +84,15 @@ def read_json(path: Path, *, most: int = MAX_JSON_BYTES, bounded: bool = False) 
     ``bounded`` also refuses numbers beyond 64 bits, infinity and NaN. Raises OSError if the file
     cannot be read, and ValueError if it is not JSON or exceeds a limit.
     """
-    content = read_bytes(path, most)
+    return json_value(read_bytes(path, most), bounded=bounded)
+
+
+def json_value(content: bytes, *, bounded: bool = False) -> Any:
+    """Parse JSON of anyone's; its depth and number of values are limited.
+
+    ``bounded`` also refuses numbers beyond 64 bits, infinity and NaN. Raises ValueError if it is
+    not JSON or exceeds a limit.
+    """
     nodes = content.count(b"{") + content.count(b"[")
     if nodes > MAX_JSON_NODES or content.count(b",") > MAX_JSON_VALUES:
         raise TooLarge(f"the file has more than {MAX_JSON_VALUES:,} values")

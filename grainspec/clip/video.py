@@ -60,7 +60,10 @@ class VideoReader:
         self._like: tuple[Any, ...] | None = None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Decode from the first frame on; raise BrokenFrame."""
+        """Decode from the first frame on, or from where the container was sought; raise BrokenFrame.
+
+        After a seek, the numbers of broken frames count from there.
+        """
         import av
 
         number, time = 0, 0.0
@@ -113,8 +116,9 @@ class VideoReader:
         if self.stream.metadata.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
             yield from self._with_alpha(f"libvpx{'-vp9' * (context.name == 'vp9')}")
             return
-        context.options = _STRICT
-        self.stream.thread_type = "AUTO"
+        if not context.is_open:  # it is after a seek
+            context.options = _STRICT
+            self.stream.thread_type = "AUTO"
         for packet in self._demuxed():
             yield from packet.decode()
 

@@ -19,6 +19,7 @@ from grainspec_runtime.commands.spec_file import (
     SpecFile,
     embedding_option,
     set_option,
+    stdin_option,
     tracking_on_need,
     variant_option,
     written,
@@ -48,6 +49,7 @@ from grainspec_runtime.views.dense import dense_pictures
 @variant_option
 @embedding_option
 @set_option
+@stdin_option
 @format_option
 def plan(
     spec: Path,
@@ -58,6 +60,7 @@ def plan(
     variant: str | None,
     embeddings: tuple[str, ...],
     sets: tuple[str, ...],
+    unsaved: bool,
     format_: Format,
 ) -> None:
     """Compile a spec to a mask plan, and show its text tokens, areas, strengths and schedule.
@@ -75,7 +78,7 @@ def plan(
       grain plan edit.grain --diff other.grain
       grain plan wolf.grain --variant husky --diff wolf.grain --diff-variant pig
     """
-    file = SpecFile.read(spec, sets)
+    file = SpecFile.read(spec, sets, unsaved=unsaved)
     tracked_now: list[str] = []
     tracking = replace(tracking_on_need(format_), made=tracked_now.extend)
     with file.explained():

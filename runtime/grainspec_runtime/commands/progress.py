@@ -1,24 +1,50 @@
-"""Progress bars on stderr."""
+"""Progress on stderr: bars for people, lines of JSON for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.progress import TimeRemainingColumn as TimeRemaining
 
-from grainspec.cli.output import Format
+from grainspec.cli.output import Format, say
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a stage, its finished steps, and its total steps."""
+Shown = Literal["bars", "json"]
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def progress_option(command: Command) -> Command:
+    """Add the option ``--progress bars|json`` to a command, as its argument ``shown``."""
+    return click.option(
+        "--progress",
+        "shown",
+        type=click.Choice(["bars", "json"]),
+        default="bars",
+        show_default=True,
+        help="Progress on stderr: bars for people, or one JSON object a line for programs. "
+        "With `--format json` there are no bars.",
+    )(command)
+
+
+def progress_line(stage: str, done: int, total: int) -> None:
+    """Print a line of JSON on stderr: the name of a stage, its finished and its total steps."""
+    say(json.dumps({"stage": stage, "done": done, "total": total}), err=True)
 
 
 @contextmanager
-def progress_bars(format: Format) -> Iterator[Any]:
-    """Show a progress bar per stage on stderr; yields the progress callback.
-
-    The callback takes the name of a stage, its finished steps and its total steps.
-    """
+def progress_bars(format: Format, shown: Shown = "bars") -> Iterator[Progress]:
+    """Show the progress of stages on stderr; yields the progress callback."""
+    if shown == "json":
+        yield progress_line
+        return
     console = Console(stderr=True, quiet=format == "json")
     columns = (
         TextColumn("{task.description:<10}"),
@@ -28,7 +54,7 @@ def progress_bars(format: Format) -> Iterator[Any]:
         TextColumn("left"),
         TimeRemaining(),
     )
-    with Progress(*columns, console=console) as bars:
+    with Bars(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
         def update(stage: str, done: int, total: int) -> None:

@@ -15,11 +15,12 @@ from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
-from grainspec_runtime.commands.progress import progress_bars
+from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option
 from grainspec_runtime.commands.spec_file import (
     ALL,
     SpecFile,
     set_option,
+    stdin_option,
     tracking_on_need,
     written,
 )
@@ -67,6 +68,8 @@ from grainspec_runtime.tracking.bake import TrackOptions
     help="SPEC is the folder of a run: repeat it, with its overrides and its options.",
 )
 @set_option
+@stdin_option
+@progress_option
 @format_option
 def run(
     spec: Path,
@@ -79,6 +82,8 @@ def run(
     study: bool,
     variants: tuple[str, ...],
     sets: tuple[str, ...],
+    unsaved: bool,
+    shown: Shown,
     format_: Format,
 ) -> None:
     """Edit a spec's video.
@@ -123,23 +128,25 @@ def run(
     """
     if loading.compiles and study:
         raise click.UsageError("`--study` does not work with `--compile`; remove `--compile`.")
+    if again and unsaved:
+        raise click.UsageError("`--stdin` does not work with `--again`; remove one of them.")
     earlier = _earlier(spec, sets, variants) if again else None
     if earlier:
         loading = earlier.loading(loading)
-    file = earlier.file if earlier else SpecFile.read(spec, sets)
+    file = earlier.file if earlier else SpecFile.read(spec, sets, unsaved=unsaved)
     output = output or Path("runs") / (f"{spec.resolve().name}-again" if again else spec.stem)
     with file.explained():
         loras, embeddings = loading.additions()
-        tracking = tracking_on_need(format_, loading.arguments["device"])
+        tracking = tracking_on_need(format_, loading.arguments["device"], shown)
         tracking = replace(tracking, replaces=earlier is None)  # they are those of the spec now
         prepared = _prepared(file, variants, embeddings, loras, tracking)
         prepared = [earlier.compared(one) for one in prepared] if earlier else prepared
-        shown: set[Diagnostic] = set()
+        printed: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
             findings = list(dict.fromkeys(findings))
-            file.print_findings([found for found in findings if found not in shown], format_)
-            shown.update(findings)
+            file.print_findings([found for found in findings if found not in printed], format_)
+            printed.update(findings)
 
         print_new(warning for one in prepared for warning in one.warnings)
         options = loading.options()
@@ -180,7 +187,7 @@ def run(
         arguments = sys.argv[1:]
         with (
             claimed_runs(folders),
-            progress_bars(format_) as progress,
+            progress_bars(format_, shown) as progress,
             editor.session(prepared, progress=progress) as session,
         ):
             for one, place in zip(prepared, places, strict=True):

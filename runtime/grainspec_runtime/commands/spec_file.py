@@ -12,9 +12,10 @@ import click
 
 from grainspec.cli.output import Format, print_findings, say
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
-from grainspec.loading import load, read_text
+from grainspec.loading import load, read_stdin, read_text, spec_of
 from grainspec.model.spec import EditSpec
 from grainspec.text.override import override
+from grainspec_runtime.commands.progress import Shown, progress_line
 from grainspec_runtime.models.additions import Embedding
 from grainspec_runtime.prepare import (
     Prepared,
@@ -39,6 +40,17 @@ def set_option(command: Command) -> Command:
         multiple=True,
         help="Override a value of the spec: attention.self=0.5, sampler.steps=20, left.weight=2, "
         "…; may be repeated.",
+    )(command)
+
+
+def stdin_option(command: Command) -> Command:
+    """Add ``--stdin`` to a command, as its argument ``unsaved``."""
+    return click.option(
+        "--stdin",
+        "unsaved",
+        is_flag=True,
+        help="Read the text of SPEC from standard input, as an editor has it before it is saved. "
+        "Paths start where SPEC is, and what is written has its name.",
     )(command)
 
 
@@ -73,11 +85,15 @@ class SpecFile:
     folder: Path | None = None
 
     @classmethod
-    def read(cls, path: Path, sets: Sequence[str] = ()) -> SpecFile:
+    def read(cls, path: Path, sets: Sequence[str] = (), *, unsaved: bool = False) -> SpecFile:
         """Read a .grain or .json file; raises GrainError with all of its findings.
 
-        ``sets`` are overrides ``NAME=VALUE``, as for :func:`grainspec.override`.
+        ``sets`` are overrides ``NAME=VALUE``, as for :func:`grainspec.override`. If ``unsaved``,
+        the text is that on standard input.
         """
+        if unsaved:
+            text = read_stdin()
+            return cls(path, text, spec_of(text, path), tuple(sets))
         if path == Path("-") and not path.exists():
             message = "this command reads its spec from a file, not from standard input"
             raise fail("G311", message, "Write it to a file, such as edit.grain, and name that.")
@@ -148,10 +164,14 @@ class SpecFile:
             print_findings(findings, source=self.text, path=str(self.path))
 
 
-def tracking_on_need(format: Format, device: str | None = None) -> TrackOptions:
+def tracking_on_need(
+    format: Format, device: str | None = None, shown: Shown = "bars"
+) -> TrackOptions:
     """How a command tracks regions that have no current masks; it says so on stderr."""
     quiet = format == "json"
     waiting = waiting_for_tracks()
+    if shown == "json":
+        waiting = replace(waiting, progress=progress_line)
     return replace(
         waiting,
         engines=EngineChoice(device=device),

@@ -17,8 +17,8 @@ from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name
 from grainspec.text.override import override
-from grainspec_runtime.commands.progress import progress_bars
-from grainspec_runtime.commands.spec_file import SpecFile, set_option
+from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option
+from grainspec_runtime.commands.spec_file import SpecFile, set_option, stdin_option
 from grainspec_runtime.device import known_device
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
@@ -55,6 +55,8 @@ from grainspec_runtime.views.doubts import Doubts
     help="Track even if the masks are current, and replace those that were repaired by hand.",
 )
 @set_option
+@stdin_option
+@progress_option
 @format_option
 def track(
     spec: Path,
@@ -64,6 +66,8 @@ def track(
     device: str | None,
     force: bool,
     sets: tuple[str, ...],
+    unsaved: bool,
+    shown: Shown,
     format_: Format,
 ) -> None:
     """Make the masks of regions from clicks and words: `track(…)` and `find(…)`.
@@ -90,7 +94,7 @@ def track(
       grain track edit.grain --tracker sam2=models/sam2.1-hiera-large --force
       grain track edit.grain --finder owlv2 --format json
     """
-    file = SpecFile.read(spec, sets)
+    file = SpecFile.read(spec, sets, unsaved=unsaved)
     with file.explained():
         whole = override(file.whole.without_variants(), file.sets)
         engines = _engines(tracker, finder, device)
@@ -99,7 +103,8 @@ def track(
             raise GrainError(findings)
         _check_only(whole, only)
         with ExitStack() as held:
-            bars = cache(lambda: held.enter_context(progress_bars(format_)))  # if they are needed
+            # The bars are opened if they are needed.
+            bars = cache(lambda: held.enter_context(progress_bars(format_, shown)))
             options = TrackOptions(
                 engines=engines,
                 only=only,

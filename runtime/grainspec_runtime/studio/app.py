@@ -1,0 +1,93 @@
+"""The studio's web application: its one description of the API that the page uses.
+
+Everything is served on the loopback address. `/?token=TOKEN` sets the cookie that all other
+requests need, and redirects to `/`. Frames are numbered as in the source clip, from 0, everywhere.
+Paths are relative to the folder of the spec, with `/`. Points, boxes and sizes are fractions of the
+source frame's width and height unless stated otherwise.
+
+The page::
+
+    GET  /                     the page. Each `{{nonce}}` in index.html is replaced by the nonce of
+                               the Content-Security-Policy, for styles that scripts insert
+    GET  /{file}               the files of the built page
+
+The spec::
+
+    GET  /api/spec             {path, text, version, root}; 404 G730 while no spec is open
+    PUT  /api/spec             {text, version} -> {version}. 409 G726 if the file was changed by
+                               another program since that version. Writes the file, with or without
+                               mistakes in it
+    POST /api/new              {clip: PATH} -> {path, text, version, clip}: writes a first spec for
+                               a clip of the folder, and opens it. Clip and spec are found or made
+                               with free names; no file is replaced
+    POST /api/new?name=NAME    the same with the bytes of a clip as the body
+                               (application/octet-stream), which is stored in the folder
+    GET  /api/clips            {clips: [PATH]}: the clips in the folder, for `POST /api/new`
+
+The clip of the saved spec, or of `text` where one is sent::
+
+    GET  /api/clip             {path, width, height, frames, fps, used: [first, last, step]}
+    POST /api/clip             {text} -> the same of an unsaved text
+    GET  /api/clip/frames/{n}  JPEG, as a player shows it. `?width=W` scales it down. `&path=PATH`
+                               names the clip, if not that of the saved spec. `&v=ANY` is ignored:
+                               with it, the browser may keep the picture
+
+Regions, plan: of an unsaved text, which is not written. `variant` may be left out or null::
+
+    POST /api/regions          {text, frame, variant} -> {regions, findings, mask, frame, box}
+                               regions: [{name, colour: "#rrggbb", share, confidence, doubtful,
+                                          lost, tracked, empty, use: "edit"|"keep"|"free"|null,
+                                          phrase}]; share is that of the edited part of the frame;
+                               confidence is null unless tracked is true
+                               findings: [{code, severity, message, cure, line, column, …}] of the
+                               whole text, as `grain check --format json` has them
+                               mask: a key for the pictures; null if the text has errors
+                               frame: the frame drawn: the nearest that the spec uses
+                               box: [x0, y0, x1, y1], the part of the frame that is edited
+    GET  /api/masks/{key}/{name}/{n}
+                               PNG of the whole source frame, white on transparent, at the size of
+                               the edit: scale it over the frame. 404 G727 once it is forgotten
+    POST /api/plan             {text, variant} -> what `grain plan --format json` prints. It does
+                               not track: 409 G354 if regions are not tracked
+    POST /api/masks            {region, frame, png} -> {path, text}: stores a painted mask (base64;
+                               opaque and bright pixels are the region) at
+                               masks/painted/SPEC/REGION/00012.png; `text` is the expression that
+                               reads it. A mask of the same frame is replaced
+
+Jobs. One runs at a time, in a process of its own; the others wait::
+
+    GET  /api/jobs             {jobs: [JOB]}, the newest last
+    POST /api/jobs             {kind: "track"|"run", text, variant, sets: ["NAME=VALUE"]} -> JOB.
+                               `variant` may be "all". 422 with the findings if the text has errors
+    GET  /api/jobs/{id}        JOB
+    DELETE /api/jobs/{id}      cancels it -> JOB. What it had finished is kept: the same job posted
+                               again resumes
+    JOB                        {job, kind, variant, state: "waiting"|"running"|"cancelling"|"done"|
+                                "failed"|"cancelled", stage, done, total, message, seconds,
+                                runs: [NAME], error: ERROR|null, findings}
+                               `stage`, `done` and `total` are the progress bar; `total` 0 is
+                               unknown. `message` is a line for people
+    WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
+                               changes; {spec: {path, version}} when the file changes
+
+Runs: the folders below runs/ that `grain run` wrote::
+
+    GET  /api/runs             {runs: [{name, variant, made, seconds, warnings, complete, own,
+                                frames: [n], box, width, height, fps, target, report}]}, the newest
+                               first. `made` is in seconds since 1970; `own` if it is of this spec;
+                               `complete` is false if files are missing; `warnings` is a list
+    GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
+                               PNG of the edited part, `box` of the frame. The difference is four
+                               times the absolute one
+    GET  /api/runs/{name}/report
+                               the run's HTML report, sandboxed: show it in an <iframe>
+
+The language server::
+
+    WS   /api/language         JSON-RPC of the Language Server Protocol, one message a text frame.
+                               The document's URI is that of the file: `file://` + root + path
+
+Errors are ``{code, message, cure, span, findings}`` with a fitting status; `span` is {line, column,
+end_line, end_column} or null, and `findings` are all of them, in the form above. 401 G721
+without the token's cookie: open the address that `grain studio` printed.
+"""

@@ -1,0 +1,166 @@
+/** The studio's API, as `grainspec_runtime/studio/app.py` describes it. */
+
+export interface Spec {
+  path: string;
+  text: string;
+  version: string | number;
+  root: string;
+}
+
+export interface Clip {
+  path: string;
+  width: number;
+  height: number;
+  frames: number;
+  fps: number;
+  /** First and last used frame, and the step between used frames. */
+  used: [number, number, number];
+}
+
+export interface RegionFacts {
+  name: string;
+  colour: string;
+  /** Of the edited part of the frame. */
+  share: number | null;
+  confidence: number | null;
+  doubtful: boolean;
+  lost: boolean;
+  tracked: boolean | null;
+  empty: boolean;
+  use: "edit" | "keep" | "free" | null;
+  phrase: string | null;
+}
+
+export interface Finding {
+  code: string;
+  severity: string;
+  message: string;
+  cure?: string | null;
+  line?: number | null;
+  column?: number | null;
+}
+
+export interface Regions {
+  regions: RegionFacts[];
+  findings: Finding[];
+  mask: string | null;
+  frame: number;
+  box: [number, number, number, number];
+}
+
+export type JobState = "waiting" | "running" | "cancelling" | "done" | "failed" | "cancelled";
+
+export interface Job {
+  job: string;
+  kind: "track" | "run";
+  variant: string | null;
+  state: JobState;
+  stage: string | null;
+  done: number;
+  total: number;
+  message: string | null;
+  seconds: number | null;
+  runs: string[];
+  error: { code: string; message: string; cure?: string | null } | null;
+}
+
+export interface Run {
+  name: string;
+  variant: string | null;
+  made: number;
+  seconds: number | null;
+  warnings: string[];
+  complete: boolean;
+  own: boolean;
+  frames: number[];
+  box: [number, number, number, number];
+  width: number;
+  height: number;
+  fps: number;
+  target: string;
+  report: boolean;
+}
+
+/** An answer with an error: what is wrong and what to do. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly cure: string | null,
+  ) {
+    super(message);
+  }
+}
+
+/** An error as one line for people. */
+export function described(error: unknown): string {
+  if (error instanceof ApiError) return [error.message, error.cure].filter(Boolean).join(". ");
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function checked(response: Response): Promise<Response> {
+  if (response.ok) return response;
+  const body = (await response.json().catch(() => ({}))) as Partial<ApiError>;
+  const message = body.message ?? `the server answered ${response.status}`;
+  throw new ApiError(response.status, body.code ?? "", message, body.cure ?? null);
+}
+
+async function call(method: string, path: string, body?: unknown): Promise<Response> {
+  const options: RequestInit = { method };
+  if (body instanceof Blob) {
+    options.body = body;
+    options.headers = { "Content-Type": "application/octet-stream" };
+  } else if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = { "Content-Type": "application/json" };
+  }
+  let response: Response;
+  try {
+    response = await fetch(`api/${path}`, options);
+  } catch {
+    throw new ApiError(0, "", "No connection to `grain studio`", "Start it again and reload the page");
+  }
+  return checked(response);
+}
+
+const json = async <T>(method: string, path: string, body?: unknown): Promise<T> =>
+  (await (await call(method, path, body)).json()) as T;
+
+const quoted = encodeURIComponent;
+
+export const api = {
+  spec: () => json<Spec>("GET", "spec"),
+  save: (text: string, version: Spec["version"]) =>
+    json<{ version: Spec["version"] }>("PUT", "spec", { text, version }),
+  clips: () => json<{ clips: string[] }>("GET", "clips"),
+  newFromPath: (clip: string) => json<Spec>("POST", "new", { clip }),
+  newFromFile: (file: File) => json<Spec>("POST", `new?name=${quoted(file.name)}`, file),
+
+  clip: (text: string) => json<Clip>("POST", "clip", { text }),
+  frame: (n: number, width: number, clip: Clip): string =>
+    `api/clip/frames/${n}?width=${width}&path=${quoted(clip.path)}&v=${clip.width}x${clip.frames}`,
+
+  regions: (text: string, frame: number, variant: string | null) =>
+    json<Regions>("POST", "regions", { text, frame, variant }),
+  mask: (key: string, name: string, n: number): string =>
+    `api/masks/${quoted(key)}/${quoted(name)}/${n}`,
+  paint: (region: string, frame: number, png: string) =>
+    json<{ path: string; text: string }>("POST", "masks", { region, frame, png }),
+  plan: (text: string, variant: string | null) => json<unknown>("POST", "plan", { text, variant }),
+
+  jobs: () => json<{ jobs: Job[] }>("GET", "jobs"),
+  begin: (kind: Job["kind"], text: string, variant: string | null, sets: string[]) =>
+    json<Job>("POST", "jobs", { kind, text, variant, sets }),
+  cancel: (job: string) => json<Job>("DELETE", `jobs/${quoted(job)}`),
+
+  runs: () => json<{ runs: Run[] }>("GET", "runs"),
+  runFrame: (run: Run, n: number, of: "edited" | "source" | "difference"): string =>
+    `api/runs/${quoted(run.name)}/frames/${n}?of=${of}&v=${run.made}`,
+  report: (run: Run): string => `api/runs/${quoted(run.name)}/report`,
+
+  picture: async (path: string): Promise<ImageBitmap> => {
+    const response = await checked(await fetch(path));
+    return createImageBitmap(await response.blob());
+  },
+};

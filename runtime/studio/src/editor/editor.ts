@@ -1,0 +1,106 @@
+/** The text: CodeMirror with grain's colours, the language server, and changes that gestures make. */
+
+import { closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import { defaultKeymap, historyKeymap, indentWithTab } from "@codemirror/commands";
+import { bracketMatching, foldGutter, foldKeymap, indentUnit } from "@codemirror/language";
+import { lintGutter, lintKeymap, nextDiagnostic } from "@codemirror/lint";
+import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
+import { EditorState, type ChangeSet, type Extension, type Text } from "@codemirror/state";
+import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
+
+import type { LanguageClient } from "../language/client";
+import { regionsOf, type Phrase } from "../spec_text";
+import { grainLanguage } from "./highlight";
+import { undoHistory } from "./history";
+import { format, goToDefinition, languageTools } from "./language_tools";
+import { selectedWords, wordTools } from "./words";
+
+export interface EditorEvents {
+  changed(changes: ChangeSet, before: Text, after: Text): void;
+  cursor(offset: number): void;
+  bind(region: string, words: Phrase): void;
+  rename(at: number): void;
+}
+
+export class SpecEditor {
+  readonly view: EditorView;
+  private readonly extensions: Extension;
+
+  constructor(parent: HTMLElement, nonce: string, client: LanguageClient, events: EditorEvents) {
+    this.extensions = [
+      nonce ? EditorView.cspNonce.of(nonce) : [],
+      keymap.of(languageKeys(client, events)),
+      keymap.of(bindKeys(events)),
+      languageTools(client),
+      wordTools(events.bind),
+      usual(),
+      EditorView.updateListener.of((update) => {
+        if (update.docChanged) events.changed(update.changes, update.startState.doc, update.state.doc);
+        if (update.selectionSet || update.docChanged) events.cursor(update.state.selection.main.head);
+      }),
+    ];
+    this.view = new EditorView({ parent, state: this.state("") });
+  }
+
+  get text(): string {
+    return this.view.state.doc.toString();
+  }
+
+  /** Another file: its text has no undo steps into the one before. */
+  open(text: string): void {
+    this.view.setState(this.state(text));
+  }
+
+  /** Put the cursor somewhere and bring it into view. */
+  show(from: number, to = from): void {
+    this.view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+  }
+
+  private state(doc: string): EditorState {
+    return EditorState.create({ doc, extensions: this.extensions });
+  }
+}
+
+function languageKeys(client: LanguageClient, events: EditorEvents) {
+  return [
+    { key: "Shift-Alt-f", run: (view: EditorView) => (void format(view, client).catch(() => false), true) },
+    { key: "F12", run: (view: EditorView) => (void goToDefinition(view, client).catch(() => null), true) },
+    { key: "F2", run: (view: EditorView) => (events.rename(view.state.selection.main.head), true) },
+    { key: "F8", run: nextDiagnostic },
+  ];
+}
+
+/** Alt+1 … Alt+9 bind the selected words to that region. */
+function bindKeys(events: EditorEvents) {
+  return Array.from({ length: 9 }, (_, i) => ({
+    key: `Alt-${i + 1}`,
+    run: (view: EditorView) => {
+      const words = selectedWords(view.state);
+      const region = regionsOf(view.state.doc.toString())[i];
+      if (words && region) events.bind(region.name, words);
+      return words !== null;
+    },
+  }));
+}
+
+const usual = (): Extension => [
+  lineNumbers(),
+  foldGutter({ openText: "▾", closedText: "▸" }),
+  lintGutter(),
+  undoHistory(),
+  drawSelection(),
+  bracketMatching(),
+  closeBrackets(),
+  highlightActiveLine(),
+  highlightActiveLineGutter(),
+  highlightSelectionMatches({ minSelectionLength: 2 }),
+  search({ top: true }),
+  indentUnit.of("    "),
+  grainLanguage,
+  EditorView.lineWrapping,
+  EditorView.contentAttributes.of({ "aria-label": "Spec", spellcheck: "false" }),
+  keymap.of([
+    ...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap,
+    ...foldKeymap, ...lintKeymap, ...defaultKeymap, indentWithTab,
+  ]),
+];

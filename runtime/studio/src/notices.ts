@@ -1,0 +1,27 @@
+/** Short notices at the page's lower edge. Errors stay until they are closed. */
+
+import { h } from "./dom";
+import { icon } from "./icons";
+
+let place: HTMLElement | null = null;
+
+export const showNoticesIn = (element: HTMLElement): void => {
+  place = element;
+};
+
+export interface NoticeAction {
+  readonly label: string;
+  run(): void;
+}
+
+export function notice(message: string, kind: "info" | "error" = "info", actions: readonly NoticeAction[] = []): void {
+  if (!place) return;
+  for (const old of place.children) if (old.getAttribute("data-message") === message) old.remove();
+  const box = h("div", { class: `notice ${kind}`, "data-message": message, role: kind === "error" ? "alert" : null }, h("span", {}, message));
+  for (const { label, run } of actions)
+    box.append(h("button", { class: "small", onclick: () => (box.remove(), run()) }, label));
+  box.append(h("button", { class: "quiet", "aria-label": "Close", onclick: () => box.remove() }, icon("close")));
+  place.append(box);
+  while (place.children.length > 3) place.firstElementChild!.remove();
+  if (kind === "info" && !actions.length) setTimeout(() => box.remove(), 4500);
+}

@@ -1,0 +1,76 @@
+/** The picture by keyboard: arrow keys move a cross or the chosen shape, Enter does what a click does. */
+
+import { clamp, moved, ordered, type Point } from "../geometry";
+import { studio } from "../state";
+import type { Pointer } from "./pointer";
+import type { Stage, StageActions } from "./stage";
+
+/** How far an arrow key moves, as fractions of the frame: alone, and with Shift. */
+const FINE = 0.004;
+const COARSE = 0.04;
+
+export class Arrows {
+  constructor(
+    private readonly stage: Stage,
+    private readonly pointer: Pointer,
+    private readonly actions: StageActions,
+  ) {
+    stage.canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  private key(event: KeyboardEvent): void {
+    const steps: Record<string, Point> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const direction = steps[event.key];
+    const { tool, view } = studio.now;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (direction) {
+      const size = event.shiftKey ? COARSE : FINE;
+      const by: Point = [direction[0] * size, direction[1] * size];
+      if (view === "slider") this.pointer.slide([clamp(this.stage.slider + by[0] * 3, 0, 1), 0]);
+      else if (tool === "select") this.nudge(by);
+      else this.pointer.cross = moved([this.pointer.cross ?? [0.5, 0.5]], by)[0]!;
+    } else if (event.key === "Enter") this.enter(event.shiftKey);
+    else if (event.key === "Delete" || event.key === "Backspace") {
+      const shape = studio.now.shapes[studio.now.picked ?? -1];
+      if (shape) this.actions.remove(shape);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.stage.redraw();
+  }
+
+  private nudge(by: Point): void {
+    const { picked, shapes } = studio.now;
+    const shape = shapes[picked ?? -1];
+    if (!shape) return;
+    this.actions.move(shape, moved(shape.points, by), this.pointer.number(), true);
+  }
+
+  /** Enter does what a click at the cross would do. */
+  private enter(shift: boolean): void {
+    const { tool, region, shapes, picked } = studio.now;
+    if (tool === "select") {
+      const next = ((picked ?? -1) + 1) % Math.max(1, shapes.length);
+      const shape = shapes[next];
+      if (shape) studio.set({ picked: next, region: shape.region });
+      return;
+    }
+    const at = this.pointer.cross ?? [0.5, 0.5];
+    this.pointer.cross = at;
+    if (tool === "point") this.actions.draw(shift ? "not_point" : "point", [at], region);
+    else if (tool === "box") {
+      if (!this.pointer.rubber) this.pointer.rubber = [at, at];
+      else {
+        this.actions.draw("box", ordered(this.pointer.rubber[0], at), region);
+        this.pointer.rubber = null;
+      }
+    } else if (tool === "polygon") {
+      if (shift) this.pointer.finishLine();
+      else this.pointer.line.push(at);
+    } else {
+      this.pointer.beginPainting();
+      this.pointer.dab(at);
+      this.pointer.endPaint();
+    }
+  }
+}

@@ -1,0 +1,266 @@
+/** Pointer and keys on the picture, by tool. Nothing here waits for the server. */
+
+import { api } from "../api";
+import { distance, lasso, ordered, toCanvas, type Point } from "../geometry";
+import type { Shape } from "../language/client";
+import { perFrame } from "../pace";
+import { studio } from "../state";
+import { Arrows } from "./arrows";
+import { Painting } from "./brush";
+import { cursorOf, dragged, hit, type Handle } from "./handles";
+import type { Stage, StageActions } from "./stage";
+
+interface Drag {
+  index: number;
+  shape: Shape;
+  handle: Handle;
+  start: Point;
+  points: readonly Point[];
+  gesture: number;
+  moved: boolean;
+}
+
+/** A pointer that moved less, in pixels, has clicked. */
+const NEAR = 4;
+
+export class Pointer {
+  painting: Painting | null = null;
+  line: Point[] = [];
+  lineEnd: Point | null = null;
+  rubber: [Point, Point] | null = null;
+  cross: Point | null = null;
+  private drag: Drag | null = null;
+  private down: Point | null = null;
+  private sliding = false;
+  private over: Point | null = null;
+  private gestures = 0;
+  private strokes = 0;
+  /** What was painted, by region and frame: shown until the region has a mask there. */
+  private readonly painted = new Map<string, Painting>();
+  private readonly moveFrame = perFrame((event: PointerEvent) => this.moved(event));
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly actions: StageActions,
+  ) {
+    const { canvas } = stage;
+    canvas.addEventListener("pointerdown", (event) => this.pressed(event));
+    canvas.addEventListener("pointermove", (event) => {
+      if (this.painting && this.down && "getCoalescedEvents" in event)
+        for (const each of event.getCoalescedEvents()) this.dab(this.stage.frameAt(each));
+      this.moveFrame(event);
+    });
+    canvas.addEventListener("pointerup", (event) => this.released(event));
+    canvas.addEventListener("pointercancel", () => this.cancel());
+    canvas.addEventListener("pointerleave", () => {
+      this.over = null;
+      stage.redraw();
+    });
+    canvas.addEventListener("dblclick", () => this.finishLine());
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    new Arrows(stage, this, actions);
+    canvas.addEventListener("blur", () => {
+      this.cross = null;
+      stage.redraw();
+    });
+    studio.watch(["tool", "frame", "region"], () => this.cancel());
+    studio.watch(["shapes"], () => {
+      if (this.drag && !this.down) this.drag = null;
+    });
+  }
+
+  /** The points of a shape while it is dragged, and until its text is read anew. */
+  pointsOf(index: number): readonly Point[] | null {
+    return this.drag?.index === index && this.drag.moved ? this.drag.points : null;
+  }
+
+  /** The region whose mask is behind its shape at the moment. */
+  get hidden(): string | null {
+    if (this.painting) return studio.now.region;
+    return this.drag?.moved && !this.drag.shape.prompt ? this.drag.shape.region : null;
+  }
+
+  /** A number for a gesture, by which its edits are one step of undo. */
+  number(): number {
+    return ++this.gestures;
+  }
+
+  cancel(): void {
+    this.line = [];
+    this.lineEnd = this.rubber = this.down = null;
+    this.drag = null;
+    this.painting = null;
+    this.stage.redraw();
+  }
+
+  /** Close the polygon that is being clicked together. */
+  finishLine(): void {
+    if (studio.now.tool !== "polygon" || this.line.length < 3 || this.down) return;
+    const points = this.line.filter((p, i, all) => !i || distance(p, all[i - 1]!) > 1e-4);
+    this.line = [];
+    this.lineEnd = null;
+    if (points.length > 2) this.actions.draw("polygon", points, studio.now.region);
+    this.stage.redraw();
+  }
+
+  private pressed(event: PointerEvent): void {
+    const { tool, shapes, picked, view } = studio.now;
+    if (event.button !== 0 && !(event.button === 2 && tool === "point")) return;
+    this.stage.canvas.focus({ preventScroll: true });
+    this.stage.canvas.setPointerCapture(event.pointerId);
+    this.cross = null;
+    const at = this.stage.frameAt(event);
+    if (view !== "clip") {
+      this.sliding = view === "slider";
+      this.slide(at);
+      return;
+    }
+    this.down = at;
+    if (tool === "select") {
+      const found = hit(shapes, picked, this.stage.fit, this.stage.place(event));
+      const shape = found && shapes[found.index];
+      studio.set({ picked: found?.index ?? null, ...(shape ? { region: shape.region } : {}) });
+      this.down = at;
+      if (!found || !shape) return;
+      this.actions.reveal(shape);
+      this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false };
+    } else if (tool === "brush" || tool === "eraser") {
+      this.beginPainting();
+      this.dab(at);
+    } else if (tool === "polygon") this.line.push(at);
+    this.stage.redraw();
+  }
+
+  private moved(event: PointerEvent): void {
+    const at = this.stage.frameAt(event);
+    const { tool, shapes, picked, view } = studio.now;
+    this.over = at;
+    if (view !== "clip") {
+      this.stage.canvas.style.cursor = view === "slider" ? "ew-resize" : "default";
+      if (this.sliding) this.slide(at);
+      return;
+    }
+    if (this.drag && this.down) this.dragTo(at);
+    else if (this.down && tool === "box") this.rubber = ordered(this.down, at);
+    else if (this.down && tool === "polygon") {
+      if (distance(toCanvas(this.stage.fit, this.line.at(-1)!), toCanvas(this.stage.fit, at)) > 2) this.line.push(at);
+    } else if (tool === "polygon" && this.line.length) this.lineEnd = at;
+    else if (tool === "select") {
+      const found = hit(shapes, picked, this.stage.fit, this.stage.place(event));
+      this.stage.canvas.style.cursor = found ? cursorOf(found.handle) : "default";
+    }
+    if (tool !== "select") this.stage.canvas.style.cursor = tool === "brush" || tool === "eraser" ? "none" : "crosshair";
+    this.stage.redraw();
+  }
+
+  private released(event: PointerEvent): void {
+    this.sliding = false;
+    const { tool, region, view } = studio.now;
+    const start = this.down;
+    this.down = null;
+    if (!start || view !== "clip") return;
+    const at = this.stage.frameAt(event);
+    const travelled = distance(toCanvas(this.stage.fit, start), this.stage.place(event));
+    if (this.drag) this.letGo(at, travelled);
+    else if (tool === "point") this.actions.draw(event.shiftKey || event.button === 2 ? "not_point" : "point", [at], region);
+    else if (tool === "box") {
+      this.rubber = null;
+      if (travelled > NEAR) this.actions.draw("box", ordered(start, at), region);
+    } else if (tool === "polygon") this.endStroke(at);
+    else if (this.painting) this.endPaint();
+    this.stage.redraw();
+  }
+
+  private dragTo(at: Point): void {
+    const drag = this.drag!;
+    const by: Point = [at[0] - drag.start[0], at[1] - drag.start[1]];
+    if (!drag.moved && distance(toCanvas(this.stage.fit, at), toCanvas(this.stage.fit, drag.start)) < NEAR) return;
+    drag.moved = true;
+    drag.points = dragged(drag.shape, drag.handle, by);
+    this.actions.move(drag.shape, drag.points, drag.gesture, false);
+  }
+
+  private letGo(at: Point, travelled: number): void {
+    if (travelled >= NEAR || this.drag!.moved) {
+      this.dragTo(at);
+      this.actions.move(this.drag!.shape, this.drag!.points, this.drag!.gesture, true);
+    } else this.drag = null;
+  }
+
+  /** A drawn stroke of a lasso closes it; a click is one corner more. */
+  private endStroke(at: Point): void {
+    const drawn = this.line;
+    const fit = this.stage.fit;
+    const first = drawn[0]!;
+    const pixels = drawn.reduce((sum, p, i) => (i ? sum + distance(toCanvas(fit, drawn[i - 1]!), toCanvas(fit, p)) : 0), 0);
+    if (drawn.length > 8 && pixels > 60) {
+      const outline = lasso([...drawn, at], 0.006);
+      this.line = [];
+      if (outline.length > 2) this.actions.draw("polygon", outline, studio.now.region);
+    } else if (drawn.length > 3 && distance(toCanvas(fit, first), toCanvas(fit, at)) < 10) {
+      drawn.pop();
+      this.finishLine();
+    }
+  }
+
+  beginPainting(): void {
+    const { clip, mask, regions, region, frame } = studio.now;
+    if (this.painting || !clip) return;
+    this.painting = (region !== null && this.paintedOf(region, frame)) || new Painting(clip.width, clip.height);
+    const existing = regions.find((r) => r.name === region && !r.empty);
+    const picture = existing && mask?.frame === frame ? this.stage.pictures.get(api.mask(mask.key, existing.name, frame)) : null;
+    if (picture && !this.paintedOf(existing!.name, frame)) this.painting.from(picture);
+  }
+
+  dab(at: Point): void {
+    const { brush, tool } = studio.now;
+    this.painting?.stroke(at, brush, tool === "eraser");
+    this.stage.redraw();
+  }
+
+  /** Store what was painted, when no further stroke follows. */
+  endPaint(): void {
+    const painting = this.painting!;
+    painting.lift();
+    const mine = ++this.strokes;
+    const { frame, region } = studio.now;
+    setTimeout(() => void this.store(mine, painting, frame, region), 350);
+  }
+
+  private async store(stroke: number, painting: Painting, frame: number, region: string | null): Promise<void> {
+    if (stroke !== this.strokes || this.painting !== painting || this.down) return;
+    const name = await this.actions.paint(painting.png(), frame, region);
+    if (name !== null) this.painted.set(`${name} ${frame}`, painting);
+    this.stage.redraw();
+  }
+
+  paintedOf(region: string, frame: number): Painting | null {
+    return this.painted.get(`${region} ${frame}`) ?? null;
+  }
+
+  drawPainting(context: CanvasRenderingContext2D, painting: Painting, colour: string): void {
+    const { left, top, width, height } = this.stage.fit;
+    context.globalAlpha = 0.55;
+    context.drawImage(painting.in(colour), left, top, width, height);
+    context.globalAlpha = 1;
+  }
+
+  drawBrush(context: CanvasRenderingContext2D, colour: string): void {
+    const { tool, brush } = studio.now;
+    const at = this.over ?? this.cross;
+    if ((tool !== "brush" && tool !== "eraser") || !at) return;
+    const [x, y] = toCanvas(this.stage.fit, at);
+    for (const [width, style] of [[3, "rgba(0,0,0,.5)"], [1.5, tool === "brush" ? colour : "#fff"]] as const) {
+      context.beginPath();
+      context.arc(x, y, (brush * this.stage.fit.height) / 2, 0, 2 * Math.PI);
+      context.lineWidth = width;
+      context.strokeStyle = style;
+      context.stroke();
+    }
+  }
+
+  slide([x]: Point): void {
+    this.stage.slider = x;
+    this.stage.redraw();
+  }
+}
