@@ -239,6 +239,46 @@ def test_prompts_are_deleted() -> None:
     assert after(alone, kind="delete", region="a", shape=0) == "region b = all\n"
 
 
+def test_comments_between_prompts_stay() -> None:
+    text = "region a = track(\n  point(1%, 1%), # head, and\n  point(2%, 2%) # body\n  @ 0, box(3%, 3%, 9%, 9%) @ 5)"
+    for shape, left in [(0, "point(2%"), (1, "point(1%"), (2, "point(2%")]:
+        new = after(text, kind="delete", region="a", shape=shape)
+        assert comments(new) == ["# head, and", "# body"]
+        (region,) = parse_region(new)
+        assert len(region.prompts) == 2
+        assert left in new
+
+
+def parse_region(text: str) -> list[Any]:
+    draft = Document(text, None).draft
+    assert draft
+    return [region.expression for region in draft.regions]
+
+
+def test_what_a_shape_is_for_can_be_chosen() -> None:
+    corners = [[0.1, 0.1], [0.5, 0.5]]
+    square = "(10%, 10%, 50%, 50%)"
+    for given_, written in [
+        ({"kind": "box", "track": True}, f"track(box{square} @ 3)"),
+        ({"kind": "ellipse", "keyframe": True}, f"ellipse{square} @ 3"),
+        ({"kind": "ellipse"}, f"ellipse{square}"),
+    ]:
+        assert after("", frame=3, points=corners, **given_) == f"region region_1 = {written}\n"
+    masks = after("", kind="mask", frame=3, path="a.png", track=False)
+    assert masks == 'region region_1 = masks("a.png")\n'
+    again = after(masks, kind="mask", frame=3, path="b.png", region="region_1")
+    assert again == 'region region_1 = masks("b.png")\n'
+    still = f"region a = box{square}"
+    moved = after(still, kind="move", frame=3, region="a", points=[[0, 0], [1, 1]], keyframe=True)
+    assert moved == f"{still} @ 0, box(0%, 0%, 100%, 100%) @ 3"
+
+
+def test_small_moves_are_written_and_smaller_ones_are_not() -> None:
+    text = "region a = track(point(30%, 55.55%) @ 0)"
+    assert gesture(text, kind="move", region="a", points=[[0.3004, 0.5555]]).edits == []
+    assert "point(30.1%, 55.55%)" in after(text, kind="move", region="a", points=[[0.3006, 0.5555]])
+
+
 def test_regions_are_renamed() -> None:
     text = after(SPEC, kind="rename", region="b", name="bear")
     assert "keep bear  # stays" in text
