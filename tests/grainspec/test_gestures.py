@@ -129,6 +129,7 @@ def test_prompts_without_frame_are_on_the_first_one_in_use() -> None:
 
 def test_a_prompt_that_is_there_is_not_written_twice() -> None:
     assert gesture(SPEC, kind="point", region="left", points=[[0.3, 0.55]]).edits == []
+    assert gesture(SPEC, kind="bind", region="left", words="green robot").edits == []
     boxed = after(SPEC, kind="box", frame=5, region="left", points=[[0.1, 0.1], [0.2, 0.3]])
     (line,) = changes(boxed, kind="box", frame=5, region="left", points=[[0.1, 0.1], [0.2, 0.4]])
     assert line.count("box") == 1
@@ -305,6 +306,15 @@ def test_selections_are_words_of_the_prompt_without_escapes() -> None:
         text, kind="bind", region="a", words=[at - 3, text.index("ear") + 5]
     )
     assert 'edit a -> "big"' in after(text, kind="bind", region="a", words=[at, at + 1])
+
+
+def test_accents_may_be_encoded_in_either_way() -> None:
+    apart, joined = "Ba\u0308r", "B\u00e4r"
+    text = f"region {apart} = box(0%, 0%, 50%, 50%)\nkeep {joined}\n"
+    for name in (apart, joined):
+        assert "60%" in after(text, kind="move", region=name, points=[[0, 0], [0.5, 0.6]])
+        assert refusal(text, kind="delete", region=name)[0] == "G713"
+    assert after(text, kind="delete", region=joined, cascade=True) == ""
 
 
 REFUSED = [
