@@ -39,6 +39,14 @@ class Readable:
             raise fail("G727", f"there is no {visible(text)}", "Reload the page.")
         return path
 
+    def clip(self, text: str) -> Path:
+        """A clip that a request names: as :meth:`named`, or in a folder that was allowed."""
+        if not self.also or _UNSAFE.search(text):
+            return self.named(text)
+        path = self.folder / text
+        self.require(path)
+        return path
+
     def require(self, path: Path) -> None:
         """Raise GrainError (G723) if a file, or one of a folder, is not below these folders.
 
