@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 
 import click
@@ -63,7 +64,12 @@ def studio(start: Path | None, port: int | None, no_browser: bool, also: tuple[P
 
     folder, spec = _opened(start)
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to stop it
-        serve(Studio(folder, spec, also), port, browser=not no_browser, say=say)
+        serve(Studio(folder, spec, also), port, browser=not no_browser, say=_say)
+
+
+def _say(text: str) -> None:
+    say(text)
+    sys.stdout.flush()  # programs that start the studio wait for its address
 
 
 def _opened(start: Path | None) -> tuple[Path, Path | None]:

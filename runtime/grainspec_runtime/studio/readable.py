@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grainspec.diagnostics import GrainError, fail, visible
+from grainspec.language_server.convert import path_of
 from grainspec.limits import MAX_FILES
 from grainspec.model.expressions import MaskFiles, Track, walk
 from grainspec.model.spec import EditSpec
@@ -63,6 +64,11 @@ class Readable:
                         raise _outside(entry.path)
         except OSError:  # no folder; what is wrong with it is told by those who read it
             return
+
+    def path_of(self, uri: str) -> Path | None:
+        """The file of a document of the language server; None for those of other folders."""
+        path = path_of(uri)
+        return path if path is not None and self._contains(path) else None
 
     def require_spec(self, spec: EditSpec) -> None:
         """Raise GrainError (G723) if a spec would show pixels of other files."""

@@ -52,6 +52,7 @@ def serve(studio: Studio, port: int | None, *, browser: bool, say: Callable[[str
             access_log=False,
             log_level="error",
             server_header=False,
+            ws="websockets-sansio",
             proxy_headers=False,
             lifespan="on",
             limit_concurrency=_AT_ONCE,
