@@ -1,7 +1,7 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs, G7.. editors. A code never gets another meaning.
+regions, G4.. plans, G5.. models and runs, G7.. editors and the studio. A code never gets another meaning.
 """
 
 from __future__ import annotations
@@ -109,6 +109,17 @@ ERRORS: dict[str, str] = {
     "G714": "the selected words are not in the target prompt",
     "G715": "a length in pixels needs the size of the clip",
     "G716": "the spec exists already",
+    "G720": "the studio cannot use a port",
+    "G721": "a request to the studio has no valid token",
+    "G722": "a request to the studio comes from another site",
+    "G723": "a file is not below the folder that the studio serves",
+    "G724": "a request to the studio cannot be read",
+    "G725": "a request to the studio is too large",
+    "G726": "the spec was changed by another program",
+    "G727": "the studio does not have what a request names",
+    "G728": "the studio is asked for too much at once",
+    "G729": "a job of the studio ended without a result",
+    "G730": "no spec is open in the studio",
     "G900": "an internal error",
 }
 

@@ -42,6 +42,8 @@ def placed(
     starts = start is not None and start != frame and not drawing.moves
     if starts:
         first = drawing.key
+        if len(first.numbers) != len(shares):
+            _require_alone(drawing, len(shares), adding=True)
         before = [TextEdit(first.end, first.end, f" @ {start}")]
         new = f"{_beside(drawing, first, shares, extent)} @ {frame}"
         if frame < (start or 0):

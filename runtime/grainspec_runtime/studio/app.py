@@ -91,3 +91,45 @@ Errors are ``{code, message, cure, span, findings}`` with a fitting status; `spa
 end_line, end_column} or null, and `findings` are all of them, in the form above. 401 G721
 without the token's cookie: open the address that `grain studio` printed.
 """
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from grainspec.diagnostics import GrainError, fail
+from grainspec_runtime.studio.errors import Refused, error_response
+from grainspec_runtime.studio.guard import Guard
+from grainspec_runtime.studio.routes import routes
+from grainspec_runtime.studio.studio import Studio
+
+
+def studio_app(studio: Studio, *, cookie: str = "grain_studio") -> ASGIApp:
+    """The web application of a studio, an ASGI callable; ``cookie`` is the name of its cookie.
+
+    Studios at several ports share the cookies of a browser, so their names differ.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with studio.running():
+            yield
+
+    kinds = (GrainError, Refused, HTTPException, Exception)
+    handlers = dict.fromkeys(kinds, _answer_error)
+    app = Starlette(routes=routes(studio), lifespan=lifespan, exception_handlers=handlers)
+    return Guard(app, studio.tokens, cookie)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        return error_response(error)
+    response = error_response(fail("G727", "the studio has no such address", "Reload the page."))
+    response.status_code = error.status_code
+    return response

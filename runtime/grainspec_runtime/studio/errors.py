@@ -26,29 +26,28 @@ _STATUS = {
     "G730": 404,
     "G900": 500,
 }
+_PLACES = ("line", "column", "end_line", "end_column")
 _OTHERS = 422
 """The status of what is wrong with a spec and its files."""
 
 
-def error_json(error: GrainError) -> dict[str, Any]:
-    """An error as the page gets it: its first finding that is an error, and all findings."""
-    findings = error.diagnostics
-    first = next((finding for finding in findings if finding.is_error), findings[0])
-    fields = first.as_json()
-    places = ("line", "column", "end_line", "end_column")
-    span = {name: fields[name] for name in places} if first.span else None
-    return {
-        "code": first.code,
-        "message": first.message,
-        "cure": first.cure,
-        "span": span,
-        "findings": [finding.as_json() for finding in findings],
-    }
+class Refused(Exception):
+    """A command refused what it was asked; ``findings`` are those that it printed."""
+
+    def __init__(self, findings: list[dict[str, Any]]) -> None:
+        super().__init__(findings[0]["message"])
+        self.findings = findings
 
 
 def error_response(error: Exception) -> JSONResponse:
     """The response for what a request raised; what nobody expects is an internal error (G900)."""
-    if not isinstance(error, GrainError):
-        error = GrainError([finding_of(error)])
-    fields = error_json(error)
-    return JSONResponse(fields, _STATUS.get(fields["code"], _OTHERS))
+    if isinstance(error, Refused):
+        findings = error.findings
+    else:
+        told = error.diagnostics if isinstance(error, GrainError) else (finding_of(error),)
+        findings = [finding.as_json() for finding in told]
+    first = next((found for found in findings if found["severity"] == "error"), findings[0])
+    span = {name: first[name] for name in _PLACES} if "line" in first else None
+    fields = {name: first[name] for name in ("code", "message", "cure")}
+    answer = {**fields, "span": span, "findings": findings}
+    return JSONResponse(answer, _STATUS.get(first["code"], _OTHERS))

@@ -39,7 +39,7 @@ class Events:
         self._listeners: set[Listener] = set()
 
     def publish(self, subject: str, event: Event) -> None:
-        """Tell every page; a page that is slow misses what a later event of ``subject`` replaces."""
+        """Tell every page. A slow page misses what a later event of ``subject`` replaces."""
         for listener in self._listeners:
             listener.tell(subject, event)
 

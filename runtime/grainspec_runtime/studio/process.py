@@ -77,7 +77,9 @@ class Command:
             stderr=subprocess.PIPE,
             **group,
         )
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         if self._stopped:
             self.stop()
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grainspec.diagnostics import GrainError, fail, visible
+from grainspec.language_server.convert import path_of
 from grainspec.limits import MAX_FILES
 from grainspec.model.expressions import MaskFiles, Track, walk
 from grainspec.model.spec import EditSpec
@@ -39,6 +40,14 @@ class Readable:
             raise fail("G727", f"there is no {visible(text)}", "Reload the page.")
         return path
 
+    def clip(self, text: str) -> Path:
+        """A clip that a request names: as :meth:`named`, or in a folder that was allowed."""
+        if not self.also or _UNSAFE.search(text):
+            return self.named(text)
+        path = self.folder / text
+        self.require(path)
+        return path
+
     def require(self, path: Path) -> None:
         """Raise GrainError (G723) if a file, or one of a folder, is not below these folders.
 
@@ -55,6 +64,11 @@ class Readable:
                         raise _outside(entry.path)
         except OSError:  # no folder; what is wrong with it is told by those who read it
             return
+
+    def path_of(self, uri: str) -> Path | None:
+        """The file of a document of the language server; None for those of other folders."""
+        path = path_of(uri)
+        return path if path is not None and self._contains(path) else None
 
     def require_spec(self, spec: EditSpec) -> None:
         """Raise GrainError (G723) if a spec would show pixels of other files."""

@@ -37,6 +37,8 @@ _MOST_PIXELS = 4_000_000
 """Pixels of a mask's picture, which is one of the whole source frame."""
 _TEXTS = 16
 
+_USES = {"edit": "edit", "add": "edit", "keep": "keep", "free": "free"}
+
 MaskHW = npt.NDArray[np.bool_]
 
 
@@ -94,7 +96,7 @@ class RegionViews:
         facts = self._frames.facts(self._readable.folder / spec.video.path, spec.video.fps)
         used = frame_numbers(spec.video, facts)
         at = _nearest(used, frame)
-        parts = [text, name, str(variant), str(used[at]), str(self._changes), repr(self._dates(spec))]
+        parts = [text, name, str(variant), str(used[at]), *self.dates(spec)]
         key = hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:32]
         shown = self._views.made(key, lambda: self._made(key, spec, used, at, parsed.diagnostics))
         return shown.answer
@@ -107,12 +109,13 @@ class RegionViews:
         assert shown.crop is not None
         return _png(shown.masks[region], shown.crop, shown.size)
 
-    def _dates(self, spec: EditSpec) -> list[object]:
-        """What tells whether the files of the regions changed."""
+    def dates(self, spec: EditSpec) -> list[str]:
+        """What tells whether the files of a spec's regions changed."""
         places = {spec.video.path, f"masks/tracked/{Path(spec.file).stem}/manifest.json"}
         for region in spec.regions:
             places |= {n.path for n in walk(region.expression) if isinstance(n, MaskFiles)}
-        return sorted(state_of(self._readable.folder / place) for place in places)
+        states = [state_of(self._readable.folder / place) for place in sorted(places)]
+        return [str(self._changes), repr(states)]
 
     def _made(
         self, key: str, spec: EditSpec, used: list[int], at: int, found: Sequence[Diagnostic]
@@ -202,7 +205,7 @@ def _regions(
                 "confidence": judged.confidence[0] if judged else None,
                 "doubtful": bool(judged and judged.doubtful),
                 "lost": bool(judged and judged.lost),
-                "use": edit.verb if edit else None,
+                "use": _USES[edit.verb] if edit else None,
                 "phrase": edit.phrase if isinstance(edit, Edit) else None,
             }
         )

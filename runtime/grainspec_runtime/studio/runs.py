@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -61,22 +61,22 @@ class EarlierRun:
             message = f"{folder / MANIFEST} is not a valid manifest"
             raise fail("G317", message, "Run its spec again.") from error
         size = facts.width, facts.height
-        return cls(
-            name, folder, made, manifest, spec, base, variant, frames, crop, size, facts.fps
-        )
+        return cls(name, folder, made, manifest, spec, base, variant, frames, crop, size, facts.fps)
 
     def as_json(self, own: str) -> dict[str, Any]:
         """The run as the page has it; ``own`` is the name of the spec's own runs."""
         seconds = self.manifest.get("seconds")
-        total = sum(seconds.values()) if isinstance(seconds, dict) else 0
+        numbers = seconds.values() if isinstance(seconds, dict) else ()
+        total = sum(one for one in numbers if isinstance(one, int | float))
         there = all(regular(self.folder / file) for file in (EDITED, PLAN))
-        warnings = self.manifest.get("warnings")
+        told = self.manifest.get("warnings")
+        warnings = [str(w["message"]) for w in told if "message" in w] if _are_objects(told) else []
         return {
             "name": self.name,
             "variant": self.variant,
             "made": self.made,
             "seconds": round(total, 1),
-            "warnings": warnings if isinstance(warnings, list) else [],
+            "warnings": warnings,
             "complete": there,
             "own": self.name.partition("/")[0] == own,
             "frames": list(self.frames),
@@ -163,6 +163,10 @@ class EarlierRuns:
 
     def _edited(self, run: EarlierRun, frame: int) -> Image.Image:
         return self._frames.frame(run.folder / EDITED, run.frames.index(frame))
+
+
+def _are_objects(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _folders(folder: Path) -> list[Path]:

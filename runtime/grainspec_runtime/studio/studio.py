@@ -1,0 +1,187 @@
+"""What a studio has open, and what its page can ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from grainspec.checks.tracked_masks import tracked_masks_of
+from grainspec.clip.crop import frame_numbers
+from grainspec.diagnostics import fail
+from grainspec.model.spec import EditSpec
+from grainspec_runtime.studio.bodies import NewJob, PaintedMask
+from grainspec_runtime.studio.errors import Refused
+from grainspec_runtime.studio.events import Events
+from grainspec_runtime.studio.frames import FrameStore
+from grainspec_runtime.studio.guard import Tokens
+from grainspec_runtime.studio.jobs import Job, Jobs
+from grainspec_runtime.studio.kept import Kept
+from grainspec_runtime.studio.open_spec import OpenSpec
+from grainspec_runtime.studio.painted import store_mask
+from grainspec_runtime.studio.process import Command
+from grainspec_runtime.studio.readable import Readable
+from grainspec_runtime.studio.regions import RegionViews, chosen
+from grainspec_runtime.studio.runs import EarlierRuns
+from grainspec_runtime.studio.starting import Uploads
+
+T = TypeVar("T")
+ALL = "all"
+_AT_ONCE = 4
+"""Requests that decode or compute at the same time; the others wait."""
+_PLANS = 16
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class Studio:
+    """A folder, the spec in it that is open, and the jobs that run on it.
+
+    ``also`` are folders whose clips and masks may be shown too.
+    """
+
+    def __init__(self, folder: Path, spec: Path | None = None, also: tuple[Path, ...] = ()) -> None:
+        self.readable = Readable(folder.resolve(), tuple(one.resolve() for one in also))
+        self.spec = OpenSpec(spec.resolve()) if spec else None
+        self.tokens = Tokens()
+        self.frames = FrameStore()
+        self.regions = RegionViews(self.readable, self.frames)
+        self.runs = EarlierRuns(self.readable, self.frames)
+        self.uploads = Uploads(self.readable)
+        self.events = Events()
+        self.jobs = Jobs(self.events, self.regions.forget)
+        self._threads = anyio.CapacityLimiter(_AT_ONCE)
+        self._plans: Kept[dict[str, Any]] = Kept(_PLANS)
+        self._planning = asyncio.Lock()
+
+    async def in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Call a function that takes its time outside the event loop."""
+        return await anyio.to_thread.run_sync(partial(call, *arguments), limiter=self._threads)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look after the spec's file inside the block; jobs are ended at its end."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await self.jobs.close()
+
+    def opened(self) -> OpenSpec:
+        """The spec that is open; raises GrainError (G730) if there is none."""
+        if self.spec is None:
+            raise fail("G730", "no spec is open", "Choose a clip, or drop one on the page.")
+        return self.spec
+
+    def spec_facts(self) -> dict[str, Any]:
+        """The answer to ``GET /api/spec``."""
+        spec = self.opened()
+        text, version = spec.read()
+        root = self.readable.folder
+        return {"path": spec.path.name, "text": text, "version": version, "root": root.as_posix()}
+
+    def clip_facts(self, text: str | None = None) -> dict[str, Any]:
+        """The facts of the clip of a text, or of the saved spec; raises GrainError."""
+        video = self.whole(self.opened().read()[0] if text is None else text).video
+        facts = self.frames.facts(self.readable.folder / video.path, video.fps)
+        used = frame_numbers(video, facts)
+        return {
+            "path": video.path,
+            "width": facts.width,
+            "height": facts.height,
+            "frames": facts.frames,
+            "fps": facts.fps,
+            "used": [used[0], used[-1], video.step],
+        }
+
+    def frame(self, number: int, width: int | None, path: str | None) -> bytes:
+        """A frame of a clip as JPEG, of that of the saved spec if none is named."""
+        background = None
+        if path is None:
+            video = self.whole(self.opened().read()[0]).video
+            place, background = self.readable.folder / video.path, video.alpha
+        else:
+            place = self.readable.clip(path)
+        if number >= self.frames.facts(place).frames:
+            raise fail("G727", f"the clip has no frame {number}", "Choose one of its frames.")
+        return self.frames.jpeg(place, number, width, background)
+
+    def whole(self, text: str) -> EditSpec:
+        """The spec of a text, with its variants; raises GrainError with all findings."""
+        return self.regions.spec(text, self.opened().path.name)
+
+    def regions_of(self, text: str, variant: str | None, frame: int) -> dict[str, Any]:
+        """The answer to ``POST /api/regions``."""
+        return self.regions.view(text, self.opened().path.name, variant, frame)
+
+    def paint(self, body: PaintedMask) -> dict[str, str]:
+        """Store a painted mask of the saved spec; raises GrainError."""
+        spec = self.opened()
+        video = self.whole(spec.read()[0]).video
+        facts = self.frames.facts(self.readable.folder / video.path, video.fps)
+        stored = store_mask(self.readable, spec.path.stem, body.region, body.frame, body.png, facts)
+        self.regions.forget()
+        return stored
+
+    def job(self, body: NewJob) -> Job:
+        """A job that can be started; raises GrainError for a text or a variant that cannot be."""
+        whole = self.whole(body.text)
+        names = whole.variant_names
+        if body.kind == "run" and body.variant is None and whole.variants and not whole.claims:
+            message = "this spec has no edit outside its variants"
+            raise fail("G724", message, "Choose one of its variants, or all.")
+        if body.variant is not None and body.variant not in (*names, *[ALL] * bool(names)):
+            raise fail("G727", "the spec has no such variant", "Choose one of the text's variants.")
+        file = self.readable.folder / self.opened().path.name
+        return Job(body.kind, file, body.text, body.variant, tuple(body.sets))
+
+    async def plan(self, text: str, variant: str | None) -> dict[str, Any]:
+        """What ``grain plan --format json`` prints of a text.
+
+        Raises GrainError if the text has errors, or its regions are not tracked, and
+        :class:`Refused` with what the command finds.
+        """
+        key = await self.in_thread(self._plan_key, text, variant)
+        async with self._planning:
+            plan = self._plans.get(key)
+            if plan is None:
+                chosen_one = [f"--variant={variant}"] if variant is not None else []
+                name = self.opened().path.name
+                arguments = ["plan", "--stdin", "--format=json", *chosen_one, "--", name]
+                ended = await Command(self.readable.folder, arguments, text).run()
+                if ended.code or ended.output is None:
+                    raise Refused(ended.findings)
+                plan = self._plans.put(key, ended.output)
+        return plan
+
+    def _plan_key(self, text: str, variant: str | None) -> str:
+        """What a plan depends on; raises GrainError (G354) if regions are not tracked."""
+        spec = chosen(self.whole(text), variant)
+        state = tracked_masks_of(spec, self.readable.folder)
+        if state is not None and not state.usable:
+            raise fail("G354", state.why, "Track the regions first.")
+        parts = [text, str(variant), *self.regions.dates(spec)]
+        return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
+
+    async def _watch(self) -> None:
+        """Tell pages when another program changes the spec's file."""
+        known = ""
+        while True:
+            if self.spec is not None:
+                version = await self.in_thread(self.spec.version)
+                if known and version and version != known:
+                    self.tell_version(version)
+                known = version or known
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def tell_version(self, version: str) -> None:
+        """Tell pages the version of the spec's file."""
+        spec = {"path": self.opened().path.name, "version": version}
+        self.events.publish("spec", {"spec": spec})
