@@ -60,7 +60,7 @@ class VideoReader:
         self._like: tuple[Any, ...] | None = None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Decode from the first frame on, or from where the container was sought; raise BrokenFrame.
+        """Decode from the first frame on, or after a seek from there; raise BrokenFrame.
 
         After a seek, the numbers of broken frames count from there.
         """

@@ -1,7 +1,8 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs, G7.. editors and the studio. A code never gets another meaning.
+regions, G4.. plans, G5.. models and runs, G7.. editors and the studio. A code never gets another
+meaning.
 """
 
 from __future__ import annotations
