@@ -43,6 +43,9 @@ describe("the language client", () => {
     type(Text.of(["grain 1", ""]), "x");
     void client.shapes(0);
     expect(sent.slice(-2).map((m) => m.method)).toEqual(["textDocument/didChange", "grain/shapes"]);
+    void client.gesture({ kind: "point", frame: 0, region: null, points: [[0, 0]] });
+    expect(Object.keys(sent.at(-1)!.params!)).toEqual(["textDocument", "gesture"]);
+    sent.pop();
     expect(sent.at(-1)!.params!.textDocument!.version).toBe(sent.at(-2)!.params!.textDocument!.version);
   });
   it("drops an answer about a text that changed meanwhile", async () => {

@@ -7,7 +7,7 @@ import type { ChangeSet, Text } from "@codemirror/state";
 
 import { connect } from "../socket";
 import { toPosition, type Position, type Range, type TextEdit } from "../text_edits";
-import { Rpc } from "./rpc";
+import { Refusal, Rpc } from "./rpc";
 
 export interface Diagnostic {
   range: Range;
@@ -65,6 +65,9 @@ export interface GestureAnswer {
   region: string;
   select: Range | null;
 }
+
+/** The server's answer when the text changed before it came to the request. */
+const CONTENT_MODIFIED = -32801;
 
 const CAPABILITIES = {
   general: { positionEncodings: ["utf-16"] },
@@ -189,7 +192,10 @@ export class LanguageClient {
     this.flush();
     const asked = this.version;
     const textDocument = { uri: this.uri, version: asked };
-    const answer = await this.rpc.request<R>(method, { textDocument, ...params });
+    const answer = await this.rpc.request<R>(method, { textDocument, ...params }).catch((error: unknown) => {
+      if (error instanceof Refusal && error.code === CONTENT_MODIFIED) return null;
+      throw error;
+    });
     return asked === this.version && !this.unsent.length ? answer : null;
   }
 
@@ -202,7 +208,7 @@ export class LanguageClient {
   }
 
   gesture(gesture: Gesture): Promise<GestureAnswer | null> {
-    return this.ask<GestureAnswer>("grain/gesture", { version: this.version, gesture });
+    return this.ask<GestureAnswer>("grain/gesture", { gesture });
   }
 
   /** The edits of this document in a workspace edit. */
