@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from grainspec.analysis.document import MAX_ANALYSED, Document
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.diagnostic import reason_of
+from grainspec.model.settings import Profile
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the files of a spec say: findings, and each region's share of the first frame."""
+    """What the files of a spec say: findings, and each region's share of the first frame.
+
+    ``profile`` is that of the model, if its configuration is on this machine.
+    """
 
     findings: tuple[Diagnostic, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
+    profile: Profile | None = None
 
 
 class _Cancelled(Exception):
@@ -39,11 +45,16 @@ def check_document(
         if cancelled():
             raise _Cancelled
 
-    from grainspec.checking import check_all
+    from grainspec.checking import check_all, outlined_model
 
+    profile: Profile | None = None
     try:
         spec = spec.in_folder(folder, document.path.name)
         report = check_all(spec, folder, progress=progress)
+        frame = None if cancelled() else document.first_frame
+        with suppress(GrainError):
+            known = outlined_model(spec, folder)
+            profile = known.backbone.profile if known is not None else None
     except _Cancelled:
         return None
     except GrainError as error:
@@ -51,4 +62,4 @@ def check_document(
     except Exception as error:  # one document's fault must not end the server
         message = f"internal error: {type(error).__name__}: {reason_of(error)[:200]}"
         return FileFacts((Diagnostic("G900", message, "Please report it."),))
-    return FileFacts(report.findings)
+    return FileFacts(report.findings, frame.shares if frame else {}, profile)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lark import Token
 
 from grainspec.analysis.document import Document
-from grainspec.analysis.statements import Written
+from grainspec.analysis.statements import GOES_ON, Written
 
 _WORD = re.compile(r"[^\W\d][\w\u0300-\u036f]*\Z")
 _WORD_AFTER = re.compile(r"[\w\u0300-\u036f]*")
@@ -148,6 +148,7 @@ def _fresh(document: Document, before: tuple[Token, ...], start: int) -> bool:
     last = before[-1]
     if last.type == "LBRACE" and before[0].type == "VARIANT":
         return True
-    if _open(before):
+    if _open(before) or last.type in GOES_ON:
         return False
-    return "\n" in document.plain[last.end_pos or 0 : start] or len(before) > 1
+    below = "\n" in document.plain[last.end_pos or 0 : start]
+    return below or last.type in {"STRING", "RBRACE"}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from pathlib import Path
 
 from lark import Token
 
+from grainspec.analysis.clip import clip_facts
+from grainspec.analysis.frame import FirstFrame, first_frame
+from grainspec.analysis.kept import kept
 from grainspec.analysis.names import Named, names_in
 from grainspec.analysis.positions import Utf16
-from grainspec.analysis.statements import Braces, Written, braces_of, written_statements
+from grainspec.analysis.statements import Braces, Written, written_statements
+from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import EditSpec
 from grainspec.text.parse import Parsed, parse_all
@@ -19,6 +22,9 @@ from grainspec.text.tokens import collector_paused, grammar
 
 MAX_ANALYSED = 200_000
 """Characters of a text; of a longer one only the findings are known."""
+
+_NOT_OF_REGIONS = frozenset({"G104", "G105", "G107", "G108", "G109"})
+"""Errors with which the regions can be computed nevertheless."""
 
 _LINE_ENDS = re.compile(r"\r\n?")
 
@@ -50,12 +56,12 @@ class Document:
         """The same document; what is known of its files may be out of date."""
         return Document(self.text, self.path)
 
-    @cached_property
+    @kept
     def positions(self) -> Utf16:
         """The conversion between offsets, spans and an editor's positions."""
         return Utf16(self.text)
 
-    @cached_property
+    @kept
     def plain(self) -> str:
         r"""The text with ``\n`` as the only line end, and spaces for what that replaces.
 
@@ -64,7 +70,7 @@ class Document:
         plain = _LINE_ENDS.sub(lambda end: " \n" if len(end[0]) > 1 else "\n", self.text)
         return f" {plain[1:]}" if plain.startswith("\ufeff") else plain
 
-    @cached_property
+    @kept
     def parsed(self) -> Parsed:
         """What could be read, and all findings about the text by itself."""
         return parse_all(self.plain)
@@ -84,7 +90,7 @@ class Document:
         """What could be read of the spec; None if that is nothing."""
         return self.parsed.draft
 
-    @cached_property
+    @kept
     def tokens(self) -> tuple[Token, ...]:
         """The words and signs of the language, without comments; their places are offsets."""
         if len(self.plain) > MAX_ANALYSED or unreadable(self.plain):
@@ -92,17 +98,41 @@ class Document:
         with collector_paused():
             return tuple(grammar().lex(self.plain))
 
-    @cached_property
+    @property
     def statements(self) -> tuple[Written, ...]:
         """The statements, whether or not they can be parsed."""
-        return tuple(written_statements(self.tokens))
+        return self._split[0]
 
-    @cached_property
+    @property
     def variants(self) -> tuple[Braces, ...]:
         """The braces of the variants."""
-        return tuple(braces_of(self.tokens, len(self.text)))
+        return self._split[1]
 
-    @cached_property
+    @kept
+    def _split(self) -> tuple[tuple[Written, ...], tuple[Braces, ...]]:
+        return written_statements(self.tokens, len(self.text))
+
+    @kept
     def symbols(self) -> tuple[Named, ...]:
         """The names of regions and variants, in order, where they are defined and used."""
         return tuple(names_in(self.statements))
+
+    @kept
+    def clip(self) -> ClipFacts | None:
+        """The facts of the spec's clip; None if it cannot be read. Reads files the first time."""
+        draft, folder = self.draft, self.folder
+        if draft is None or folder is None:
+            return None
+        return clip_facts(folder / draft.video.path, draft.video.fps)
+
+    @kept
+    def first_frame(self) -> FirstFrame | None:
+        """The regions on the spec's first frame; None if its text or its clip is not sound.
+
+        Reads files the first time.
+        """
+        spec, folder = self.draft, self.folder
+        wrong = {finding.code for finding in self.findings if finding.is_error}
+        if spec is None or folder is None or self.path is None or wrong - _NOT_OF_REGIONS:
+            return None
+        return first_frame(spec.in_folder(folder, self.path.name), folder)

@@ -41,3 +41,13 @@ def inverse(text: str, edits: Sequence[TextEdit]) -> list[TextEdit]:
         undoing.append(TextEdit(at, at + len(new), text[start:end]))
         shift += len(new) - (end - start)
     return undoing
+
+
+def shifted(offset: int, edits: Sequence[TextEdit]) -> int:
+    """Where the end of a range is after edits, of which some may be in it.
+
+    >>> shifted(4, [TextEdit(0, 4, "free"), TextEdit(2, 2, "__"), TextEdit(9, 9, "more")])
+    6
+    """
+    before = (edit for edit in edits if edit.end <= offset)
+    return offset + sum(len(edit.text) - (edit.end - edit.start) for edit in before)

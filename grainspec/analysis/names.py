@@ -31,7 +31,7 @@ def names_in(statements: Iterable[Written]) -> Iterator[Named]:
     >>> from grainspec.analysis.statements import written_statements
     >>> from grainspec.text.tokens import grammar
     >>> tokens = grammar().lex('region a = box(0%, 0%, 9%, 9%) | b  edit a -> "bear"')
-    >>> [(one.name, one.defines) for one in names_in(written_statements(tokens))]
+    >>> [(one.name, one.defines) for one in names_in(written_statements(tokens, 0)[0])]
     [('a', True), ('b', False), ('a', False)]
     """
     for statement in statements:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from lark import Token
 
-from grainspec.analysis.drawn import Drawing, drawings
-from grainspec.analysis.lengths import Extent, Share, sides_of
-from grainspec.analysis.written import Written
+from grainspec.analysis.document import Document
+from grainspec.analysis.gestures.drawn import Drawing, drawings, range_at
+from grainspec.analysis.gestures.lengths import Extent, Share, sides_of
+from grainspec.analysis.gestures.written import written_of
 from grainspec.diagnostics import GrainError
 from grainspec.model.shapes import Point
 
 _ONE = (1, 1)
-
-
-class HasText(Protocol):
-    """A document, or anything with a text."""
-
-    @property
-    def text(self) -> str:
-        """The text of a spec."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +42,20 @@ class Shape:
     """The frames of its keyframes; empty if it does not move."""
 
 
-def shapes(document: HasText, frame: int, extent: Extent | None = None) -> list[Shape]:
+def shapes(document: Document, frame: int, extent: Extent | None = None) -> list[Shape]:
     """The shapes of every region at a source frame, interpolated between their keyframes.
 
     Prompts are on their own frame only. Regions that cannot be read have none, nor have shapes in
     pixels while the size of the clip is not known. Raises GrainError (G006) for what is not text
     of a spec.
 
-    >>> from types import SimpleNamespace
+    >>> from grainspec.analysis.document import Document
     >>> text = "region eyes = box(0%, 0%, 10%, 10%) @ 0, box(20%, 0%, 30%, 10%) @ 10"
-    >>> [shape.points for shape in shapes(SimpleNamespace(text=text), 5)]
+    >>> [shape.points for shape in shapes(Document(text, None), 5)]
     [((0.1, 0.0), (0.2, 0.1))]
     """
     mark = document.text.startswith("\ufeff")
-    written = Written(document.text[mark:])
+    written = written_of(document.text[mark:])
     found = []
     for name, region in written.regions.items():
         try:
@@ -77,12 +68,6 @@ def shapes(document: HasText, frame: int, extent: Extent | None = None) -> list[
                 start, end = range_at(drawing, frame)
                 found.append(_described(name, index, drawing, points, start + mark, end + mark))
     return found
-
-
-def range_at(drawing: Drawing, frame: int) -> tuple[int, int]:
-    """The offsets of what draws a shape at a frame."""
-    key = drawing.at(frame)
-    return (key.start, key.end) if key else (drawing.key.start, drawing.keys[-1].end)
 
 
 def points_at(drawing: Drawing, frame: int, extent: Extent | None) -> list[Share] | None:

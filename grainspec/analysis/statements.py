@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lark import Token
@@ -11,7 +11,7 @@ from grainspec.model.statements import STATEMENTS
 
 _KEYWORDS = {word.upper(): word for word in STATEMENTS}
 _OPENERS, _CLOSERS = frozenset({"LPAR", "LBRACE"}), frozenset({"RPAR", "RBRACE"})
-_GOES_ON = frozenset(
+GOES_ON = frozenset(
     {*_OPENERS, *_KEYWORDS, "VBAR", "AMPERSAND", "MINUS", "TILDE", "COMMA", "EQUAL", "_ARROW"}
     | {"AT", "OF", "CLASS", "INSTANCE", "PART", "GROW", "SHRINK", "DURING", "SMOOTH"}
 )
@@ -52,39 +52,76 @@ class Braces:
     end: int
 
 
-def written_statements(tokens: Iterable[Token]) -> Iterator[Written]:
+def written_statements(
+    tokens: Iterable[Token], end: int
+) -> tuple[tuple[Written, ...], tuple[Braces, ...]]:
     """Split tokens at the keywords of statements, and at words that begin a line.
+
+    Returns the statements, and the braces of variants; ``end`` is the end of the text.
 
     >>> from grainspec.text.tokens import grammar
     >>> text = 'target "a" variant v { keep sky } keep left,'
-    >>> [(one.keyword, one.variant) for one in written_statements(grammar().lex(text))]
-    [('target', 0), ('variant', 1), ('keep', 1), ('keep', 0)]
+    >>> statements, variants = written_statements(grammar().lex(text), len(text))
+    >>> [(one.keyword, one.variant) for one in statements], variants[0].end
+    ([('target', 0), ('variant', 1), ('keep', 1), ('keep', 0)], 33)
     """
-    current: list[Token] = []
-    depth, variants, inside = 0, 0, 0
-
-    def ended() -> Iterator[Written]:
-        if current:
-            yield Written(_KEYWORDS.get(current[0].type, ""), tuple(current), inside)
-            current.clear()
-
+    splitter = _Splitter()
     for token in tokens:
-        if token.type in _KEYWORDS or (not depth and _begins(token, current)):
-            yield from ended()
-            depth = 0
+        splitter.take(token)
+    splitter.close(end)
+    return tuple(splitter.statements), tuple(splitter.variants)
+
+
+class _Splitter:
+    """Takes tokens one by one."""
+
+    def __init__(self) -> None:
+        self.statements: list[Written] = []
+        self.variants: list[Braces] = []
+        self.current: list[Token] = []
+        self.depth = 0
+        self.count = 0
+        self.inside = 0
+        self.head: Written | None = None
+
+    def take(self, token: Token) -> None:
+        if token.type in _KEYWORDS or (not self.depth and _begins(token, self.current)):
+            self.finish()
             if token.type == "VARIANT":
-                variants += 1
-                inside = variants
-        elif token.type == "RBRACE" and not depth and inside:
-            yield from ended()
-            inside = 0
-            continue
-        current.append(token)
-        if current[0].type == "VARIANT" and token.type == "LBRACE":
-            yield from ended()
+                self.close(token.start_pos or 0)
+                self.count += 1
+                self.inside = self.count
+        elif token.type == "RBRACE" and not self.depth and self.inside:
+            self.finish()
+            self.close(token.end_pos or 0)
+            return
+        self.current.append(token)
+        if self.current[0].type == "VARIANT" and token.type == "LBRACE":
+            self.finish()
+            self.head = self.statements[-1]
         else:
-            depth = max(0, depth + (token.type in _OPENERS) - (token.type in _CLOSERS))
-    yield from ended()
+            closed = token.type in _CLOSERS
+            self.depth = max(0, self.depth + (token.type in _OPENERS) - closed)
+
+    def finish(self) -> None:
+        """End the current statement."""
+        if self.current:
+            keyword = _KEYWORDS.get(self.current[0].type, "")
+            self.statements.append(Written(keyword, tuple(self.current), self.inside))
+            if keyword == "variant" and self.current[-1].type != "LBRACE":
+                self.inside = 0  # a head without a brace: what follows may be anything
+            self.current.clear()
+        self.depth = 0
+
+    def close(self, end: int) -> None:
+        """End the current variant, if there is one."""
+        self.finish()
+        if self.head is not None:
+            tokens = self.head.tokens
+            name = next((str(token) for token in tokens if token.type == "NAME"), "")
+            opened = tokens[-1].start_pos or 0
+            self.variants.append(Braces(self.inside, name, self.head.start, opened, end))
+        self.head, self.inside = None, 0
 
 
 def _begins(token: Token, before: list[Token]) -> bool:
@@ -92,31 +129,4 @@ def _begins(token: Token, before: list[Token]) -> bool:
     if not before or token.type != "NAME":
         return False
     last = before[-1]
-    return last.end_line != token.line and last.type not in _GOES_ON
-
-
-def braces_of(tokens: Iterable[Token], end: int) -> Iterator[Braces]:
-    """The braces of the variants among tokens, in order; ``end`` is the text's."""
-    number, depth = 0, 0
-    head: list[Token] = []
-    opened: Token | None = None
-    for token in tokens:
-        if token.type == "VARIANT":
-            if head and opened:
-                yield _braces(number, head, opened, token.start_pos or 0)
-            number, depth, head, opened = number + 1, 0, [token], None
-        elif head and opened is None:
-            head.append(token)
-            opened = token if token.type == "LBRACE" else None
-        elif head:
-            depth += (token.type == "LBRACE") - (token.type == "RBRACE")
-            if depth < 0 and opened:
-                yield _braces(number, head, opened, token.end_pos or 0)
-                head, opened, depth = [], None, 0
-    if head and opened:
-        yield _braces(number, head, opened, end)
-
-
-def _braces(number: int, head: list[Token], opened: Token, end: int) -> Braces:
-    name = next((str(token) for token in head if token.type == "NAME"), "")
-    return Braces(number, name, head[0].start_pos or 0, opened.start_pos or 0, end)
+    return last.end_line != token.line and last.type not in GOES_ON

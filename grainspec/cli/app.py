@@ -21,6 +21,7 @@ from grainspec.cli.ending import (
 )
 from grainspec.cli.explain import explain
 from grainspec.cli.fmt import fmt
+from grainspec.cli.new import new
 from grainspec.cli.output import Format
 from grainspec.cli.test import test
 from grainspec.diagnostics import GrainError
@@ -81,6 +82,7 @@ def app() -> None:
 
     \b
     Examples:
+      grain new clip.mp4         write a first spec for a clip
       grain check edit.grain     find mistakes, without loading a model
       grain track edit.grain     make the masks of regions from clicks and words
       grain show edit.grain      draw the regions on the frames
@@ -100,6 +102,7 @@ def app() -> None:
 app.add_command(check)
 app.add_command(explain)
 app.add_command(fmt)
+app.add_command(new)
 app.add_command(language_server)
 app.add_command(test)
 

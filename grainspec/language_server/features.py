@@ -3,94 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsprotocol import types
 
-from grainspec.analysis.fixes import all_fixed, corrections, formatted
-from grainspec.analysis.tokens import KINDS, coloured
-from grainspec.diagnostics import GrainError
-from grainspec.language_server.convert import diagnostic, offset_of, text_edits
+from grainspec.analysis.tokens import KINDS
+from grainspec.language_server import drawing, editing, reading
 from grainspec.language_server.session import Session
 
-FIX_ALL = "source.fixAll.grain"
 
+class Feature(NamedTuple):
+    """A request or notification, what answers it, and the options that the server states.
 
-def format_document(
-    session: Session, params: types.DocumentFormattingParams
-) -> list[types.TextEdit] | None:
-    """Lay a text out in the canonical style; one with syntax errors stays as it is."""
-    document = session.get(params.text_document.uri)
-    if document is None:
-        return None
-    try:
-        return text_edits(document, formatted(document))
-    except GrainError:
-        return None
+    With ``files``, it may read files, so it is answered in another thread.
+    """
 
-
-def semantic_tokens(
-    session: Session, params: types.SemanticTokensParams | types.SemanticTokensRangeParams
-) -> types.SemanticTokens:
-    """The kind of each word, of the text or of a part of it."""
-    document = session.get(params.text_document.uri)
-    data: list[int] = []
-    if document is None:
-        return types.SemanticTokens(data)
-    asked = params.range if isinstance(params, types.SemanticTokensRangeParams) else None
-    first, last = 0, len(document.text)
-    if asked is not None:
-        first, last = offset_of(document, asked.start), offset_of(document, asked.end)
-    line_before = column_before = 0
-    for start, end, kind in coloured(document):
-        if end < first or start > last:
-            continue
-        line, column = document.positions.position(start)
-        length = document.positions.position(end)[1] - column
-        if line != line_before:
-            column_before = 0
-        data += (line - line_before, column - column_before, length, KINDS.index(kind), 0)
-        line_before, column_before = line, column
-    return types.SemanticTokens(data)
-
-
-def code_actions(session: Session, params: types.CodeActionParams) -> list[types.CodeAction]:
-    """Corrections of the findings in a range, and of all findings."""
-    uri = params.text_document.uri
-    document = session.get(uri)
-    if document is None:
-        return []
-    only = params.context.only
-    actions = []
-    if _asked(types.CodeActionKind.QuickFix, only):
-        start, end = offset_of(document, params.range.start), offset_of(document, params.range.end)
-        for found in corrections(document, session.findings(uri), start, end):
-            edits = text_edits(document, found.edits)
-            actions.append(
-                types.CodeAction(
-                    title=found.title,
-                    kind=types.CodeActionKind.QuickFix,
-                    diagnostics=[diagnostic(document, uri, found.finding)],
-                    edit=types.WorkspaceEdit(changes={uri: edits}),
-                    is_preferred=found.certain or None,
-                )
-            )
-    # It takes several readings of the text: not at each move of the cursor.
-    wanted = _asked(FIX_ALL, only) if only else bool(actions)
-    if wanted and (all_edits := all_fixed(document)):
-        actions.append(
-            types.CodeAction(
-                title="Make all corrections that are certain",
-                kind=FIX_ALL,
-                edit=types.WorkspaceEdit(changes={uri: text_edits(document, all_edits)}),
-            )
-        )
-    return actions
-
-
-def _asked(kind: str, only: Any) -> bool:
-    """Whether a kind of action is among those asked for; a kind includes those below it."""
-    return not only or any(kind == wanted or kind.startswith(f"{wanted}.") for wanted in only)
+    method: str
+    answer: Callable[[Session, Any], Any]
+    options: Any = None
+    files: bool = False
 
 
 def files_changed(session: Session, params: Any) -> None:
@@ -98,26 +29,38 @@ def files_changed(session: Session, params: Any) -> None:
     session.files_changed()
 
 
-Handler = Callable[[Session, Any], Any]
+_LEGEND = types.SemanticTokensLegend(token_types=list(KINDS), token_modifiers=[])
 
-FEATURES: tuple[tuple[str, Any, Handler], ...] = (
-    (types.TEXT_DOCUMENT_FORMATTING, None, format_document),
-    (
-        types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL,
-        types.SemanticTokensLegend(token_types=list(KINDS), token_modifiers=[]),
-        semantic_tokens,
+FEATURES = (
+    Feature(
+        types.TEXT_DOCUMENT_COMPLETION,
+        editing.complete,
+        types.CompletionOptions(trigger_characters=list(' "/({>|&-~,')),
+        files=True,
     ),
-    (
-        types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE,
-        types.SemanticTokensLegend(token_types=list(KINDS), token_modifiers=[]),
-        semantic_tokens,
-    ),
-    (
+    Feature(
         types.TEXT_DOCUMENT_CODE_ACTION,
-        types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix, FIX_ALL]),
-        code_actions,
+        editing.code_actions,
+        types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix, editing.FIX_ALL]),
     ),
-    (types.TEXT_DOCUMENT_DID_SAVE, None, files_changed),
-    (types.WORKSPACE_DID_CHANGE_WATCHED_FILES, None, files_changed),
+    Feature(types.TEXT_DOCUMENT_FORMATTING, editing.format_document),
+    Feature(types.TEXT_DOCUMENT_PREPARE_RENAME, editing.prepare_rename),
+    Feature(types.TEXT_DOCUMENT_RENAME, editing.rename, types.RenameOptions(prepare_provider=True)),
+    Feature(types.TEXT_DOCUMENT_HOVER, reading.on_hover, files=True),
+    Feature(types.TEXT_DOCUMENT_DEFINITION, reading.definition, files=True),
+    Feature(types.TEXT_DOCUMENT_REFERENCES, reading.find_references),
+    Feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT, reading.highlights),
+    Feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL, reading.document_symbols),
+    Feature(types.TEXT_DOCUMENT_FOLDING_RANGE, reading.folding),
+    Feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, reading.semantic_tokens, _LEGEND),
+    Feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE, reading.semantic_tokens, _LEGEND),
+    Feature(types.TEXT_DOCUMENT_INLAY_HINT, reading.inlay_hints),
+    Feature(types.TEXT_DOCUMENT_CODE_LENS, reading.code_lenses),
+    Feature(types.TEXT_DOCUMENT_DOCUMENT_LINK, reading.document_links, files=True),
+    Feature(types.TEXT_DOCUMENT_DID_SAVE, files_changed),
+    Feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES, files_changed),
+    Feature("grain/gesture", drawing.gesture, files=True),
+    Feature("grain/shapes", drawing.shapes_at, files=True),
+    Feature("grain/newSpec", drawing.first_spec, files=True),
 )
-"""Each request's method, the options that the server states, and what answers it."""
+"""All that the server answers, besides the documents that it takes in."""

@@ -34,6 +34,7 @@ class GrainProtocol(LanguageServerProtocol):
         """Initialize the server; its positions are in UTF-16, which every client knows."""
         if params.capabilities.general is not None:
             params.capabilities.general.position_encodings = None
+        self.session().snippets = _takes_snippets(params.capabilities.text_document)
         return (yield from super().lsp_initialize(params))
 
     @lsp_method(types.EXIT)
@@ -62,3 +63,8 @@ class GrainProtocol(LanguageServerProtocol):
         self.session().close(uri)
         empty = types.PublishDiagnosticsParams(uri, [])
         self.notify(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, empty)
+
+
+def _takes_snippets(text: types.TextDocumentClientCapabilities | None) -> bool:
+    item = text.completion.completion_item if text and text.completion else None
+    return bool(item and item.snippet_support)

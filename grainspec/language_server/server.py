@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 import grainspec
-from grainspec.diagnostics import Diagnostic
-from grainspec.language_server.convert import diagnostic
-from grainspec.language_server.features import FEATURES
+from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.language_server.convert import diagnostic, path_of
+from grainspec.language_server.features import FEATURES, Feature
 from grainspec.language_server.protocol import GrainProtocol
 from grainspec.language_server.session import Opened, Session
 
+DEBUG = "GRAINSPEC_DEBUG"
+"""The variable of the environment with which the server's log is printed."""
+REFUSED = -32803
+"""The protocol's code for a request that was understood, but cannot be met."""
 MAX_FINDINGS = 200
 """Findings of one document that are published."""
 
@@ -23,9 +32,9 @@ class GrainServer(LanguageServer):
 
     protocol: GrainProtocol
 
-    def __init__(self) -> None:
+    def __init__(self, path_of: Callable[[str], Path | None] = path_of) -> None:
         super().__init__("grain", grainspec.__version__, protocol_cls=GrainProtocol, max_workers=4)
-        self.session = Session(self._publish, self._refresh)
+        self.session = Session(self._publish, self._refresh, path_of)
 
     def shutdown(self) -> None:
         """Stop all that is under way."""
@@ -44,18 +53,27 @@ class GrainServer(LanguageServer):
             self.workspace_inlay_hint_refresh(None)
 
 
-def server() -> GrainServer:
-    """A new server with all features."""
-    made = GrainServer()
-    for method, options, handler in FEATURES:
-        made.feature(method, options)(_bound(handler, made))
+def server(path_of: Callable[[str], Path | None] = path_of) -> GrainServer:
+    """A new server with all features; ``path_of`` gives the file of a document's URI."""
+    if not os.environ.get(DEBUG):  # the editor is told what is refused; nobody reads a log of it
+        logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    made = GrainServer(path_of)
+    for feature in FEATURES:
+        answer = _answering(feature, made)
+        made.feature(feature.method, feature.options)(answer)
+        if feature.files:
+            made.thread()(answer)
     return made
 
 
-def _bound(handler: Any, made: GrainServer) -> Any:
-    """A handler of requests with the server's session."""
+def _answering(feature: Feature, made: GrainServer) -> Callable[[Any], Any]:
+    """The handler of a feature for a server's session; findings become errors of the protocol."""
 
-    def handle(params: Any) -> Any:
-        return handler(made.session, params)
+    def answer(params: Any) -> Any:
+        try:
+            return feature.answer(made.session, params)
+        except GrainError as error:
+            found = [one.as_json() for one in error.diagnostics]
+            raise JsonRpcException(str(error), REFUSED, {"diagnostics": found}) from error
 
-    return handle
+    return answer

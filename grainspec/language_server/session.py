@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lsprotocol import types
 
@@ -32,16 +33,21 @@ class Opened:
 class Session:
     """The open documents, by their URIs.
 
-    ``publish`` sends the findings about a version, ``refresh`` tells the editor that what it asked
-    for may have changed. All methods are called in the event loop's thread; only the checks of
-    files run in another.
+    ``path_of`` gives the file of a URI, at whose folder a spec's paths start, or None if it has no
+    file. ``publish`` sends the findings about a version, ``refresh`` tells the editor that what it
+    asked for may have changed. All methods are called in the event loop's thread; only the checks
+    of files run in another.
     """
 
     def __init__(
         self,
         publish: Callable[[str, Opened, list[Diagnostic]], None],
         refresh: Callable[[], None],
+        path_of: Callable[[str], Path | None] = path_of,
     ) -> None:
+        self.path_of = path_of
+        self.snippets = False
+        """Whether the editor takes snippets."""
         self._publish = publish
         self._refresh = refresh
         self._opened: dict[str, Opened] = {}
@@ -68,7 +74,7 @@ class Session:
 
     def open(self, uri: str, version: int | None, text: str) -> None:
         """Take a document in."""
-        self._opened[uri] = Opened(Document(text, path_of(uri)), version)
+        self._opened[uri] = Opened(Document(text, self.path_of(uri)), version)
         self._changed(uri)
 
     def change(
@@ -79,7 +85,7 @@ class Session:
     ) -> None:
         """Make an editor's changes, in order; one without a range replaces the text."""
         opened = self._opened.get(uri)
-        document = opened.document if opened else Document("", path_of(uri))
+        document = opened.document if opened else Document("", self.path_of(uri))
         for change in changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
                 start = offset_of(document, change.range.start)

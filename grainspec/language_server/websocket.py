@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+from grainspec.language_server.convert import path_of
 from grainspec.language_server.server import server
 
 MAX_MESSAGE = 16_000_000
@@ -20,10 +22,13 @@ class _Writer:
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
+        self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
 
     def write(self, data: bytes) -> None:
-        self._waiting.put_nowait(data.decode())
+        """Send a message soon; may be called in any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._waiting.put_nowait, data.decode())
 
     def close(self) -> None:
         self._waiting.put_nowait(None)
@@ -34,14 +39,18 @@ class _Writer:
 
 
 async def serve(
-    receive: Callable[[], Awaitable[str]], send: Callable[[str], Awaitable[None]]
+    receive: Callable[[], Awaitable[str]],
+    send: Callable[[str], Awaitable[None]],
+    path_of: Callable[[str], Path | None] = path_of,
 ) -> None:
     """Serve one connection until the client exits, or ``receive`` raises.
 
     ``receive`` gives one JSON-RPC message, ``send`` takes one; neither has headers. What
-    ``receive`` raises at the end of a connection is raised again.
+    ``receive`` raises at the end of a connection is raised again. ``path_of`` gives the file of a
+    document's URI, at whose folder its paths start; where the client is not trusted with the whole
+    disk, it knows but a few.
     """
-    made = server()
+    made = server(path_of)
     writer = _Writer(send)
     made.protocol.set_writer(writer, include_headers=False)
     made.protocol.ends_process = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from lark import Token, Tree
@@ -50,6 +50,12 @@ class Claim(NamedTuple):
     def phrase(self) -> Token:
         """The words of an `edit` or `add`, in their quotes."""
         return next(token for token in _tokens(self.statement) if token.type == "STRING")
+
+
+@lru_cache(maxsize=4)
+def written_of(text: str) -> Written:
+    """The statements of a text: of the last texts they are known."""
+    return Written(text)
 
 
 class Written:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.written import Written, keyword_of
+from grainspec.analysis.gestures.written import Written, keyword_of
 from grainspec.text.format import format_text
 from grainspec.text.tokens import Statement
 
@@ -29,9 +29,18 @@ def inserted(written: Written, statement: str, variant: int = 0) -> list[TextEdi
     run = _run(written, anchor) if anchor and near else []
     text, edits = _aligned(written, statement, run, indented=variant > 0)
     if anchor is None:
-        gap = "\n" if written.text and not written.text.endswith("\n") else ""
-        return [TextEdit(len(written.text), len(written.text), f"{gap}{text}\n")]
+        return [_alone(written, text)]
     return [*edits, _after(written.text, anchor, text, apart=not near)]
+
+
+def _alone(written: Written, text: str) -> TextEdit:
+    """Put rows where there is nothing of their kind: before the variants, or at the end."""
+    variant = next((one for one in written.statements if one.variant), None)
+    if variant is not None:
+        return TextEdit(variant.start, variant.start, f"{text}\n\n")
+    end = len(written.text)
+    gap = "\n" if written.text and not written.text.endswith("\n") else ""
+    return TextEdit(end, end, f"{gap}{text}\n")
 
 
 def replaced_statement(written: Written, old: Statement, new: str) -> list[TextEdit]:

@@ -1,9 +1,4 @@
-"""What a gesture in the picture writes into the text of a spec.
-
-A click is a `point(…)` of `track(…)`, a drag a `box(…)`, a lasso a `polygon(…)`, a painted mask
-`masks("…")`. The edits change what the gesture is about and nothing else: no other number, comment
-or line break. The text after them can be read, and is without an error that it had not before.
-"""
+"""A gesture and a text in, edits of the text out."""
 
 from __future__ import annotations
 
@@ -11,28 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grainspec.analysis.binding import bound, kept
-from grainspec.analysis.drawing import box_sides, drawn_in, drawn_region, inside_frame
-from grainspec.analysis.drawn import Drawing, drawings
-from grainspec.analysis.edits import TextEdit, applied
-from grainspec.analysis.gesture import Gesture, read_gesture
-from grainspec.analysis.keyframes import placed
-from grainspec.analysis.lengths import Extent
-from grainspec.analysis.region_names import (
+from grainspec.analysis.document import Document
+from grainspec.analysis.edits import TextEdit, applied, shifted
+from grainspec.analysis.gestures.binding import bound, kept
+from grainspec.analysis.gestures.drawing import box_sides, drawn_in, drawn_region, inside_frame
+from grainspec.analysis.gestures.drawn import Drawing, drawings, range_at
+from grainspec.analysis.gestures.gesture import Gesture, read_gesture
+from grainspec.analysis.gestures.keyframes import placed
+from grainspec.analysis.gestures.lengths import Extent
+from grainspec.analysis.gestures.names import (
     existing_region,
     fresh_name,
     region_of,
-    renamed,
     unreadable_region,
     valid_name,
 )
-from grainspec.analysis.removing import removed_region, removed_shape
-from grainspec.analysis.shapes import HasText, range_at
-from grainspec.analysis.written import Written, WrittenRegion
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.analysis.gestures.removing import removed_region, removed_shape
+from grainspec.analysis.gestures.written import Written, WrittenRegion, written_of
+from grainspec.analysis.symbols import renamed
+from grainspec.diagnostics import GrainError, fail
 from grainspec.text.parse import parse_all
-
-__all__ = ["Gesture", "GestureResult", "gesture_edits"]
 
 _DRAWS = frozenset({"point", "not_point", "box", "ellipse", "polygon", "mask"})
 _UNFINISHED = frozenset({"G108"})
@@ -54,11 +47,21 @@ class GestureResult:
 
 @dataclass(frozen=True)
 class _Task:
-    """A gesture on a text, which begins after its byte order mark."""
+    """A gesture on a document, whose text begins after its byte order mark."""
 
-    written: Written
+    document: Document
     gesture: Gesture
     extent: Extent | None
+
+    @property
+    def mark(self) -> int:
+        """The length of the byte order mark, which may be missing."""
+        return int(self.document.text.startswith("\ufeff"))
+
+    @property
+    def written(self) -> Written:
+        """The statements of the text."""
+        return written_of(self.document.text[self.mark :])
 
     @property
     def name(self) -> str:
@@ -81,7 +84,7 @@ class _Task:
 
 
 def gesture_edits(
-    document: HasText, gesture: Gesture | Mapping[str, Any], extent: Extent | None = None
+    document: Document, gesture: Gesture | Mapping[str, Any], extent: Extent | None = None
 ) -> GestureResult:
     """The edits of a spec's text that a gesture stands for.
 
@@ -91,24 +94,26 @@ def gesture_edits(
     read, G713 for one in use, G714 for words that are not in the prompt, G715 for pixels of an
     unknown frame, G303 for a frame past the end; and what would be an error in the text after it.
 
-    >>> from types import SimpleNamespace
+    >>> from grainspec.analysis.document import Document
     >>> text = 'grain 1\\nvideo "c"\\nregion left = track(point(30%, 55%) @ 0)\\n'
     >>> click = {"kind": "not_point", "frame": 0, "region": "left", "points": [[0.8, 0.8]]}
-    >>> gesture_edits(SimpleNamespace(text=text), click).edits
+    >>> gesture_edits(Document(text, None), click).edits
     [TextEdit(start=53, end=53, text=', not point(80%, 80%)')]
     """
     asked = read_gesture(gesture)
     _require_frame(asked, extent)
-    text = document.text
-    mark = text.startswith("\ufeff")
-    task = _Task(Written(text[mark:]), asked, extent)
+    task = _Task(document, asked, extent)
     name, edits = _DOORS[asked.kind](task)
-    ends = "\r\n" if "\r\n" in text else "\n"
+    ends = "\r\n" if "\r\n" in document.text else "\n"
     edits = [edit._replace(text=edit.text.replace("\n", ends)) for edit in edits]
-    after = _checked(task, edits)
-    select = _selected(after, name, asked)
-    moved = [edit._replace(start=edit.start + mark, end=edit.end + mark) for edit in edits]
-    return GestureResult(moved, name, select and (select[0] + mark, select[1] + mark))
+    select = _moved(task, edits) if asked.kind == "move" else _checked(task, name, edits)
+    selected = select and (select[0] + task.mark, select[1] + task.mark)
+    return GestureResult(_displaced(edits, task.mark), name, selected)
+
+
+def _displaced(edits: Sequence[TextEdit], by: int) -> list[TextEdit]:
+    """Edits of a text that begins so many characters earlier."""
+    return [edit._replace(start=edit.start + by, end=edit.end + by) for edit in edits]
 
 
 def _require_frame(gesture: Gesture, extent: Extent | None) -> None:
@@ -145,7 +150,7 @@ def _move(task: _Task) -> _Edited:
     if drawing.kind == "point":
         shares = inside_frame(shares, task.extent)
     elif drawing.kind != "polygon":
-        shares = box_sides(shares)
+        shares = box_sides(shares, task.extent)
     start = (task.written.first_frame or 0) if gesture.keyframe and drawing.track is None else None
     return task.name, placed(drawing, gesture.frame, shares, task.extent, start=start)
 
@@ -173,8 +178,9 @@ def _keep(task: _Task) -> _Edited:
 
 
 def _rename(task: _Task) -> _Edited:
-    new = valid_name(task.gesture.name or "")
-    return new, renamed(task.written, task.name, new)
+    place = (task.region.name.start_pos or 0) + task.mark
+    edits = renamed(task.document, place, valid_name(task.gesture.name or ""))
+    return edits[0].text if edits else task.name, _displaced(edits, -task.mark)
 
 
 _DOORS: dict[str, Callable[[_Task], _Edited]] = {
@@ -204,38 +210,41 @@ def _shape(task: _Task, shapes: Sequence[Drawing]) -> Drawing:
 # --- what comes out ------------------------------------------------------------------------------
 
 
-def _checked(task: _Task, edits: Sequence[TextEdit]) -> str:
-    """The text after edits; raises GrainError with the errors that it had not before."""
-    before = task.written.text
+def _moved(task: _Task, edits: Sequence[TextEdit]) -> tuple[int, int]:
+    """Where the text of a moved shape is then: only its numbers change, or it has a new keyframe.
+
+    Nothing else is read again: a shape is dragged many times a second.
+    """
+    start, end = range_at(_shape(task, task.shapes()), task.gesture.frame)
+    if len(edits) == 1 and edits[0].start == edits[0].end:
+        new = edits[0].text
+        lead = len(new) - len(new.lstrip(", "))
+        return edits[0].start + lead, edits[0].start + len(new.rstrip(", "))
+    return start, shifted(end, edits)
+
+
+def _checked(task: _Task, name: str, edits: Sequence[TextEdit]) -> tuple[int, int] | None:
+    """What to select in the text after edits; raises GrainError with an error that they make."""
     try:
-        after = applied(before, edits)
+        after = applied(task.written.text, edits)
     except ValueError as error:
         message = f"a statement names region `{task.gesture.region}` twice"
         raise fail("G712", message, "Correct it in the text first.") from error
     allowed = _UNFINISHED if task.gesture.kind in ("delete", "keep") else frozenset()
-    known = {(finding.code, finding.message) for finding in _errors(before)}
-    for finding in _errors(after):
-        if (finding.code, finding.message) not in known and finding.code not in allowed:
+    known = {(finding.code, finding.message) for finding in task.document.findings}
+    for finding in parse_all(after).diagnostics:
+        said = finding.code, finding.message
+        if finding.is_error and said not in known and finding.code not in allowed:
             raise fail(finding.code, finding.message, finding.cure)
-    return after
+    return _selected(written_of(after), name, task.gesture)
 
 
-def _errors(text: str) -> list[Diagnostic]:
-    return [finding for finding in parse_all(text).diagnostics if finding.is_error]
-
-
-def _selected(text: str, name: str, gesture: Gesture) -> tuple[int, int] | None:
-    """What to select in the text after a gesture: a region's words, its shape, or its name."""
-    written = Written(text)
+def _selected(written: Written, name: str, gesture: Gesture) -> tuple[int, int] | None:
+    """The words of a region that was bound, or the name of one that was drawn in."""
     region = written.regions.get(name)
     if region is None:
         return None
-    start, end = region.name.start_pos or 0, region.name.end_pos or 0
-    if gesture.kind == "bind":
-        claims = [one for one in written.claims if str(one.name) == name and not one.owner]
-        for claim in claims:
-            if claim.keyword in ("edit", "add"):
-                return (claim.phrase.start_pos or 0) + 1, (claim.phrase.end_pos or 0) - 1
-    elif gesture.kind == "move":
-        return range_at(drawings(region)[gesture.shape or 0], gesture.frame)
-    return start, end
+    for claim in written.claims if gesture.kind == "bind" else ():
+        if str(claim.name) == name and claim.keyword in ("edit", "add") and not claim.owner:
+            return (claim.phrase.start_pos or 0) + 1, (claim.phrase.end_pos or 0) - 1
+    return region.name.start_pos or 0, region.name.end_pos or 0

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from lark import Token
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.placing import (
+from grainspec.analysis.gestures.placing import (
     inserted,
     removed_item,
     removed_statement,
     replaced_statement,
 )
-from grainspec.analysis.written import Claim, Written
+from grainspec.analysis.gestures.written import Claim, Written
+from grainspec.analysis.quoted import quoted
 from grainspec.diagnostics import GrainError, fail
 from grainspec.scripts import joined
-from grainspec.text.kinds import quoted
-from grainspec.text.records import RecordReader, token_of
+from grainspec.text.kinds import quoted as string
+from grainspec.text.records import token_of
 from grainspec.words import nearest_words, occurrences
 
-_ESCAPED = re.compile(r"\\.|.", re.DOTALL)
 _AROUND = " \t\n,.;:!?"
 """What a selection may have around its words."""
 
@@ -41,7 +40,7 @@ def targets(written: Written) -> list[Target]:
         for statement in written.of_kind("target")
         if statement.tree is not None
     ]
-    return [Target(RecordReader().string(token), token, variant) for token, variant in tokens]
+    return [Target(quoted(token).text, token, variant) for token, variant in tokens]
 
 
 def bound(written: Written, region: str, words: str | tuple[int, int]) -> list[TextEdit]:
@@ -54,8 +53,8 @@ def bound(written: Written, region: str, words: str | tuple[int, int]) -> list[T
     claims = _own_claims(written, region, target.variant)
     if changed := [claim for claim in claims if claim.keyword in ("edit", "add")]:
         token = changed[0].phrase
-        return [TextEdit(token.start_pos or 0, token.end_pos or 0, quoted(phrase))]
-    statement = f"edit {region} -> {quoted(phrase)}"
+        return [TextEdit(token.start_pos or 0, token.end_pos or 0, string(phrase))]
+    statement = f"edit {region} -> {string(phrase)}"
     alone = next((claim for claim in claims if len(_listed(written, claim)) == 1), None)
     others = [claim for claim in claims if claim is not alone]
     edits = [edit for claim in others for edit in removed_claim(written, claim)]
@@ -120,7 +119,7 @@ def _chosen(written: Written, words: str | tuple[int, int]) -> tuple[Target, str
     for target in prompts:
         at = target.token.start_pos or 0
         if at <= start <= end <= (target.token.end_pos or 0):
-            phrase = _whole_words(target, start - at, end - at)
+            phrase = _whole_words(target, start, end)
             if phrase:
                 return target, phrase
     raise _outside()
@@ -132,9 +131,9 @@ def _outside() -> GrainError:
 
 
 def _whole_words(target: Target, start: int, end: int) -> str:
-    """The words of a prompt that a selection in its token touches; offsets count from its quote."""
-    first, last = _unescaped(target.token, start), _unescaped(target.token, end)
-    prompt = target.prompt
+    """The words of a prompt that a selection in its token touches."""
+    places, prompt = quoted(target.token), target.prompt
+    first, last = places.before(start), places.before(end)
     while first < last and prompt[first] in _AROUND:
         first += 1
     while first < last and prompt[last - 1] in _AROUND:
@@ -146,12 +145,6 @@ def _whole_words(target: Target, start: int, end: int) -> str:
     while last < len(prompt) and joined(prompt[last - 1], prompt[last]):
         last += 1
     return _one_row(prompt[first:last])
-
-
-def _unescaped(token: Token, offset: int) -> int:
-    """The place in a prompt of an offset in its token, in which escapes are two characters."""
-    signs = [match.start() + 1 for match in _ESCAPED.finditer(str(token)[1:-1])]
-    return sum(place < offset for place in signs)
 
 
 def _one_row(phrase: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lark import Token, Tree
 
-from grainspec.analysis.written import WrittenRegion
+from grainspec.analysis.gestures.written import WrittenRegion
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Box, Polygon
 from grainspec.model.shapes import Point
@@ -150,3 +150,9 @@ def frames_of(arguments: Sequence[Argument]) -> list[int | None]:
         frame = integer_of(argument.frame) if argument.frame else frame
         found.append(frame)
     return found[::-1]
+
+
+def range_at(drawing: Drawing, frame: int) -> tuple[int, int]:
+    """The offsets of what draws a shape at a frame."""
+    key = drawing.at(frame)
+    return (key.start, key.end) if key else (drawing.key.start, drawing.keys[-1].end)

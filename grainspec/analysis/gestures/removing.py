@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from grainspec.analysis.binding import removed_claim
-from grainspec.analysis.drawn import Drawing
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.keyframes import without_keyframe
-from grainspec.analysis.placing import removed_statement
-from grainspec.analysis.prompts import without_prompt
-from grainspec.analysis.written import Written, WrittenRegion, references
+from grainspec.analysis.gestures.binding import removed_claim
+from grainspec.analysis.gestures.drawn import Drawing
+from grainspec.analysis.gestures.keyframes import without_keyframe
+from grainspec.analysis.gestures.placing import removed_statement
+from grainspec.analysis.gestures.prompts import without_prompt
+from grainspec.analysis.gestures.written import Written, WrittenRegion, references
 from grainspec.diagnostics import fail
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from lark import Token, Tree
 
-from grainspec.analysis.drawn import Drawing, Track
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.keyframes import call_text
-from grainspec.analysis.lengths import Extent, Share, length_edits, unit_of
-from grainspec.analysis.placing import removed_item
+from grainspec.analysis.gestures.drawn import Drawing, Track
+from grainspec.analysis.gestures.keyframes import call_text
+from grainspec.analysis.gestures.lengths import Extent, Share, length_edits, unit_of
+from grainspec.analysis.gestures.placing import removed_item
 from grainspec.diagnostics import fail
 from grainspec.text.kinds import quoted
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grainspec.analysis.drawn import Drawing, Key
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.lengths import Extent, Share, length_edits, lengths, unit_of
-from grainspec.analysis.placing import removed_item
+from grainspec.analysis.gestures.drawn import Drawing, Key
+from grainspec.analysis.gestures.lengths import Extent, Share, length_edits, lengths, unit_of
+from grainspec.analysis.gestures.placing import removed_item
 from grainspec.diagnostics import fail
 
 

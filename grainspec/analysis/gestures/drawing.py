@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from lark import Token
 
-from grainspec.analysis.drawn import Drawing, Track
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.gesture import Gesture
-from grainspec.analysis.keyframes import placed
-from grainspec.analysis.lengths import Extent, Share
-from grainspec.analysis.outline import simplified
-from grainspec.analysis.placing import inserted
-from grainspec.analysis.prompts import NewPrompt, added_prompt
-from grainspec.analysis.written import Written, WrittenRegion
+from grainspec.analysis.gestures.drawn import Drawing, Track
+from grainspec.analysis.gestures.gesture import Gesture
+from grainspec.analysis.gestures.keyframes import placed
+from grainspec.analysis.gestures.lengths import Extent, Share, sides_of
+from grainspec.analysis.gestures.outline import simplified
+from grainspec.analysis.gestures.placing import inserted
+from grainspec.analysis.gestures.prompts import NewPrompt, added_prompt
+from grainspec.analysis.gestures.written import Written, WrittenRegion
 from grainspec.diagnostics import fail
 from grainspec.text.kinds import quoted
 
@@ -97,7 +97,7 @@ def _shares(gesture: Gesture, extent: Extent | None) -> list[Share]:
         return inside_frame(gesture.shares, extent)
     points = [(_between(x), _between(y)) for x, y in gesture.points]
     if gesture.kind in _BOXES:
-        return box_sides([share for point in points for share in point])
+        return box_sides([share for point in points for share in point], extent)
     outline = simplified(points)
     if len(outline) < 3:
         raise fail("G711", "the outline has no area", "Draw around the object.")
@@ -110,16 +110,17 @@ def _between(share: Share) -> Share:
 
 def inside_frame(shares: Sequence[Share], extent: Extent | None) -> list[Share]:
     """A place that is in the frame, however it is rounded."""
-    sides = (extent.width, extent.height) if extent else (1000, 1000)
+    sides = sides_of(extent) or (1000, 1000)
     limits = [min(0.999, (side - 1) / side) for side in sides]
     return [min(max(share, 0.0), limits[at % 2]) for at, share in enumerate(shares)]
 
 
-def box_sides(shares: Sequence[Share]) -> list[Share]:
+def box_sides(shares: Sequence[Share], extent: Extent | None) -> list[Share]:
     """Left, top, right and bottom from two opposite corners; raises GrainError (G711) if equal."""
     x0, y0, x1, y1 = shares
     left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-    if right - left < 0.001 or bottom - top < 0.001:
+    across, down = [1.5 / min(side, 1000) for side in sides_of(extent) or (1000, 1000)]
+    if right - left < across or bottom - top < down:
         raise fail("G711", "the box has no area", "Drag from one corner to the opposite one.")
     return [left, top, right, bottom]
 

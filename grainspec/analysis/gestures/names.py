@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.written import Written, WrittenRegion, references
+from grainspec.analysis.gestures.written import Written, WrittenRegion
 from grainspec.diagnostics import GrainError, fail, suggestion
 from grainspec.model.algebra import Reference
 from grainspec.model.validation import made
@@ -51,20 +50,3 @@ def unreadable_region(name: str, line: int, error: GrainError) -> GrainError:
     cure = f"Correct line {first.span.line if first and first.span else line} first"
     cure += f": {first.message}." if first else "."
     return fail("G712", message, cure)
-
-
-def renamed(written: Written, name: str, new: str) -> list[TextEdit]:
-    """The edits that give a region another name, in its statement and wherever it is used.
-
-    Raises GrainError: G202 if that is no name, G102 if another region has it.
-    """
-    region, new = existing_region(written, name), valid_name(new)
-    if new != name and new in written.names:
-        raise fail("G102", f"`{new}` is already the name of a region", "Choose another name.")
-    tokens = [one for other in written.regions.values() for one in references(other.expression)]
-    tokens += [region.name, *(claim.name for claim in written.claims)]
-    return [
-        TextEdit(token.start_pos or 0, token.end_pos or 0, new)
-        for token in tokens
-        if str(token) == name and new != name
-    ]

@@ -1,0 +1,110 @@
+"""A first spec for a clip: its facts, two tracked objects, an edit of each, and why."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from grainspec.clip.facts import ClipFacts, probe
+from grainspec.diagnostics import GrainError, fail, visible
+from grainspec.model.numbers import decimal_text
+from grainspec.model.spec import Video
+from grainspec.model.validation import made
+from grainspec.text.kinds import quoted
+
+_FIRST = 16
+"""Frames of a long clip that the first run edits."""
+
+
+def new_spec(clip: Path, spec: Path) -> str:
+    """The text of a first spec for a clip; ``spec`` is the file that it is for, which is not read.
+
+    It can be checked as it is, and its comments say what each statement is for. The clip's path is
+    relative to the folder of ``spec``. Raises GrainError: G301, G302 or G330 for a clip that cannot
+    be read, G202 for a path that cannot be written in a spec.
+    """
+    facts = probe(clip)
+    path = _path_from(spec.parent, clip)
+    try:
+        made(Video, path=path)
+    except GrainError as error:
+        message = f"the path of the clip cannot be written in a spec: {visible(path)}"
+        raise fail("G202", message, "Rename the clip, or its folder.") from error
+    return _TEXT.format(
+        clip=visible(clip_name(clip)),
+        facts=_facts(facts, images=clip.is_dir()),
+        spec=visible(shlex.quote(spec.name)),
+        video=_video(path, facts),
+        frames=_frames(facts),
+    )
+
+
+def clip_name(clip: Path) -> str:
+    """The name of a clip's file or folder, also of `.`."""
+    return clip.name if clip.name not in ("", "..") else clip.resolve().name
+
+
+def _path_from(folder: Path, clip: Path) -> str:
+    """A clip's path from a folder, without the symbolic links between them."""
+    here = clip.name == clip_name(clip)
+    clip = clip.parent.resolve() / clip.name if here else clip.resolve()
+    try:
+        path = Path(os.path.relpath(clip, folder.resolve())).as_posix()
+    except ValueError:  # on another drive of Windows
+        return clip.as_posix()
+    return f"./{path}" if path.startswith("~") else path
+
+
+def _facts(facts: ClipFacts, *, images: bool) -> str:
+    count = f"{facts.frames} frame{'s' * (facts.frames != 1)}"
+    size = f"{count} of {facts.width}x{facts.height} pixels"
+    if images or facts.frames == 1:  # images have no rate of their own
+        return size
+    rate = decimal_text(round(facts.fps, 2))
+    return f"{size}, {rate} a second"
+
+
+def _video(path: str, facts: ClipFacts) -> str:
+    chosen = f" {{ frames 0..{_FIRST - 1} }}" if facts.frames > _FIRST else ""
+    return f"video {quoted(path)}{chosen}"
+
+
+def _frames(facts: ClipFacts) -> str:
+    if facts.frames <= _FIRST:
+        return "The clip: a video file, or a folder of numbered images."
+    return f"The clip. The first {_FIRST} frames are quick to try; remove the braces to edit all."
+
+
+_TEXT = """\
+grain 1
+
+# A first spec for {clip}: {facts}.
+# What follows a `#` is a comment. Change the words and places below to those of your clip, then:
+#
+#   grain check {spec}    find mistakes
+#   grain track {spec}    follow the regions through the clip
+#   grain show {spec}     look at them
+#   grain run {spec}      edit the clip
+
+# {frames}
+{video}
+
+# The model. `demo` is embedded, and knows only the cartoons that it was made for. For other clips
+# name a checkpoint, by its folder or hub id: model "owner/name".
+model demo
+
+# What the clip shows now, and what the edited clip shows. The words of every edit are in `target`.
+source "a man and a cat on grass before green trees"
+target "a robot and a bear on grass before green trees"
+
+# Where: a point on each object on frame 0, in percent of the frame's width and height. If a region
+# is too large, add a point beside its object: track(point(30%, 55%), not point(50%, 90%) @ 0).
+# Other regions: box(10%, 20%, 40%, 90%), masks("folder of masks"), rest.
+region left  = track(point(30%, 55%) @ 0)
+region right = track(point(70%, 55%) @ 0)
+
+# What: each region becomes words of `target`. What no edit names is kept.
+edit instance left  -> "robot"
+edit instance right -> "bear"
+"""

@@ -1,0 +1,58 @@
+"""How strongly each edit is modulated, as the settings, the profile and the weights make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.numbers import decimal_text
+from grainspec.model.settings import Profile
+from grainspec.model.spec import Edit, EditSpec, Modulation
+
+
+class Strengths(NamedTuple):
+    """The strengths of an edit at the first step: λ of ``plan/strengths.py``, clamped to 1.
+
+    ``share`` is the region's share of the first frame, or None if it is not known: then λ is that
+    of a region without area.
+    """
+
+    cross: float
+    self_: float
+    share: float | None
+
+    def text(self) -> str:
+        """The strengths in a few words."""
+        return f"cross {_short(self.cross)}, self {_short(self.self_)}"
+
+
+def strengths_of(
+    edit: Edit, modulation: Modulation, shares: Mapping[str, float] | None = None
+) -> Strengths:
+    """The strengths of an edit, those of attraction.
+
+    >>> from grainspec import parse
+    >>> spec = parse('grain 1 video "c" target "a cat" region r = all edit r -> "cat" { weight 2 }')
+    >>> strengths_of(spec.changes[0], spec.modulation, {"r": 0.75}).text()
+    'cross 0.5, self 0.15'
+    """
+    share = (shares or {}).get(edit.region)
+    factor = edit.weight * (1 - (share or 0.0))
+    cross, self_ = modulation.cross * factor, modulation.self_ * factor
+    return Strengths(min(1.0, cross), min(1.0, self_), share)
+
+
+def profile_of(spec: EditSpec, known: Profile | None = None) -> Profile:
+    """The profile that a spec's `auto` is; ``known`` is what its model's files say."""
+    stated = spec.attention.profile
+    if stated not in {None, "auto"}:
+        assert stated is not None
+        return stated
+    if is_demo_unet(spec.model):
+        return "demo"
+    return known or "videograin"
+
+
+def _short(number: float) -> str:
+    return decimal_text(round(number, 2))

@@ -1,0 +1,166 @@
+"""A document in an editor: positions, edits, and answers about texts that are being written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from asking import ask_all, ask_at
+from clips import EXAMPLES
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+
+from grainspec import GrainError, parse_all
+from grainspec.analysis.document import MAX_ANALYSED, Document
+from grainspec.analysis.edits import applied
+from grainspec.analysis.fixes import all_fixed, formatted
+from grainspec.analysis.positions import Utf16
+from grainspec.text.format import format_text
+
+SPECS = {path.stem: path.read_text() for path in sorted(EXAMPLES.glob("*.grain"))}
+WIDE = "a🐻b 熊猫 e\u0301 \U0001f468\u200d\U0001f469 ß"
+STRANGE = ("🐻", "熊", "e\u0301", "\r\n", "\r", "\n", "\u2028", "\x0c", "\x85", "\ufeff", "\x00")
+WORDS = ('"', "{", "}", "#", "\\", "region ", "edit ", "->", "masks(", "a", " ", "variant v {")
+PIECES = st.sampled_from(STRANGE + WORDS)
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+
+
+def units(text: str) -> list[int]:
+    """The UTF-16 units of a text."""
+    data = text.encode("utf-16-le", "surrogatepass")
+    return [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
+
+
+# --- positions -----------------------------------------------------------------------------------
+
+
+@given(text=TEXTS)
+@example(text=WIDE)
+@example(text="a\r\nb\rc\nd")
+@example(text="")
+def test_every_offset_has_its_position_and_back(text: str) -> None:
+    places = Utf16(text)
+    lines = re.split(r"\r\n|\r|\n", text)
+    assert places.lines == len(lines)
+    for offset in range(len(text) + 1):
+        line, column = places.position(offset)
+        inside_line_end = text[offset - 1 : offset + 1] == "\r\n"
+        assert 0 <= column <= len(units(lines[line]))
+        if not inside_line_end:
+            assert places.offset(line, column) == offset
+            before = re.split(r"\r\n|\r|\n", text[:offset])[-1]
+            assert column == len(units(before))
+
+
+def test_positions_outside_are_moved_inside() -> None:
+    places = Utf16("a🐻\nb")
+    assert places.offset(0, 2) == 1  # the middle of a surrogate pair
+    assert places.offset(0, 99) == 2
+    assert places.offset(9, 0) == 4
+    assert places.offset(-1, 5) == 0
+    assert places.position(99) == (1, 1)
+
+
+@given(text=TEXTS)
+def test_spans_are_those_of_the_parser(text: str) -> None:
+    document = Document(text, None)
+    assert len(document.plain) == len(text)
+    for token in document.tokens:
+        start, end = token.start_pos or 0, token.end_pos or 0
+        assert document.positions.span(start, end).line == token.line
+        assert document.positions.span(start, end).column == token.column
+
+
+# --- edits ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, phases=set(Phase) - {Phase.shrink})  # an example is a whole session
+@given(texts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), TEXTS), max_size=6))
+def test_an_edited_document_is_a_fresh_one(texts: list[tuple[int, int, str]]) -> None:
+    document = Document(SPECS["variants"], None)
+    for start, length, new in texts:
+        start = min(start, len(document.text))
+        expected = document.text[:start] + new + document.text[start + length :]
+        document = document.edited(start, start + length, new)
+        assert document.text == expected
+        fresh = Document(expected, None)
+        assert document.findings == fresh.findings
+        assert document.symbols == fresh.symbols
+        assert [one.keyword for one in document.statements] == [
+            one.keyword for one in fresh.statements
+        ]
+    ask_all(document)
+    for offset in {0, len(document.text), *(start for start, _, _ in texts)}:
+        ask_at(document, min(offset, len(document.text)))
+
+
+@given(text=TEXTS)
+@example(text='edit "')
+@example(text="variant v {")
+@example(text="region =")
+@example(text="region a = track(masks(")
+@example(text="variant variant { }}")
+def test_no_text_is_too_strange(text: str) -> None:
+    document = Document(text, None)
+    ask_all(document)
+    for offset in range(0, len(text) + 1, 3):
+        ask_at(document, offset)
+
+
+@pytest.mark.parametrize("name", ["instance", "tracked", "variants"])
+def test_every_prefix_of_an_example(name: str) -> None:
+    text = SPECS[name]
+    for match in list(re.finditer(r"\b", text))[::3]:
+        document = Document(text[: match.start()], EXAMPLES / f"{name}.grain")
+        ask_at(document, match.start())
+        ask_all(document)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_place_of_an_example(name: str) -> None:
+    document = Document(SPECS[name], None)
+    ask_all(document)
+    for offset in range(0, len(document.text) + 1, 4):
+        ask_at(document, offset)
+    assert not document.findings
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_findings_are_those_of_the_parser_with_any_line_ends(name: str) -> None:
+    text = SPECS[name].replace("robot", "robots").replace("left ", "leftt ", 1)
+    expected = parse_all(text).diagnostics
+    for ends in ("\n", "\r\n", "\r"):
+        document = Document("\ufeff" * (ends == "\r") + text.replace("\n", ends), None)
+        assert [one.code for one in document.findings] == [one.code for one in expected]
+        assert [one.span for one in document.findings] == [one.span for one in expected]
+
+
+def test_a_text_that_is_too_long_has_findings_only() -> None:
+    document = Document("# x\n" * (MAX_ANALYSED // 4 + 1) + "keep", None)
+    assert document.tokens == ()
+    assert [one.code for one in document.findings] == ["G005", "G001", "G008", "G008"]
+    ask_at(document, 100)
+
+
+# --- corrections ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_all_corrections_leave_nothing_to_correct(ends: str) -> None:
+    text = 'grain 1\nvideo "c"\ntarget "a 🐻 bear"\nregion sky = all\nedit sky => “bear”\n'
+    document = Document(text.replace("\n", ends), None)
+    after = applied(document.text, all_fixed(document))
+    assert after == document.text.replace("=>", "->").replace("“bear”", '"bear"')
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", SPECS)
+def test_formatting_is_that_of_the_formatter(name: str, ends: str) -> None:
+    text = SPECS[name].replace("    ", "  ").replace("= ", "=   ")
+    document = Document(text.replace("\n", ends), None)
+    assert applied(document.text, formatted(document)) == format_text(text).replace("\n", ends)
+
+
+def test_formatting_of_a_broken_text_is_refused() -> None:
+    with pytest.raises(GrainError):
+        formatted(Document("region = ", None))
