@@ -67,7 +67,10 @@ vim.wait(20000, function() return #vim.diagnostic.get(0) > 0 end, 50)
 for _, found in ipairs(vim.diagnostic.get(0)) do
   table.insert(answer, { found.lnum, found.col, found.code })
 end
-vim.fn.search("edit instance left")
+local row = vim.fn.search("edit instance left") - 1
+local function colours() return vim.lsp.semantic_tokens.get_at_pos(0, row, 0) or {} end
+vim.wait(10000, function() return #colours() > 0 end, 50)
+local colour = #colours() > 0 and colours()[1].type
 vim.cmd.normal("ww")
 local items = ask("textDocument/completion") or {}
 local labels = vim.tbl_map(function(item) return item.label end, items.items or items)
@@ -75,7 +78,7 @@ local comment = vim.bo.commentstring
 local started = {}
 vim.fn.jobstart = function(words) started = words end
 vim.lsp.commands["grain.run"]({ arguments = { { uri = vim.uri_from_bufnr(0), variant = "a b" } } })
-io.stdout:write(vim.json.encode({ found = answer, labels = labels, comment = comment, started = started }))
+io.stdout:write(vim.json.encode({ found = answer, labels = labels, comment = comment, colour = colour, started = started }))
 vim.cmd("qall!")
 """
 
@@ -107,6 +110,7 @@ def test_neovim(spec: Path, tmp_path: Path) -> None:
     answer = json.loads(done.stdout or pytest.fail(done.stderr))
     assert [*place_of_the_mistake(spec), "G101"] in answer["found"]
     assert {"left", "right", "trees"} <= set(answer["labels"])
+    assert answer["colour"] == "keyword"
     assert answer["comment"] == "# %s"
     assert answer["started"] == ["grain", "run", str(spec), "--variant=a b"]
 

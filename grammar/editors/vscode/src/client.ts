@@ -2,24 +2,39 @@
 
 import type { ChildProcess } from "node:child_process";
 import { commands, env, languages, window, workspace, type LanguageStatusItem } from "vscode";
-import { LanguageClient, type LanguageClientOptions } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, LanguageClient, type ErrorHandler } from "vscode-languageclient/node";
 
 import { candidates, type Command } from "./command";
 import { installCommand, notFound, notStarted } from "./missing";
 import { place, pythonExtension } from "./place";
 import { found, startedServer } from "./programs";
 
-const OPTIONS: LanguageClientOptions = {
-  documentSelector: [
-    { scheme: "file", language: "grain" },
-    { scheme: "untitled", language: "grain" },
-  ],
-  initializationFailedHandler: () => false, // no second attempt: it would end in the same way
-};
-
-/** A client that leaves it to {@link Client} to say why a server does not start. */
+/**
+ * A client that leaves it to {@link Client} to say why a server does not start, and whether to try
+ * again. Once a server has answered, the library handles its errors and restarts it.
+ */
 class GrainClient extends LanguageClient {
   answered = false;
+
+  constructor(server: () => Promise<ChildProcess>) {
+    super("grain", "Grain", server, {
+      documentSelector: [
+        { scheme: "file", language: "grain" },
+        { scheme: "untitled", language: "grain" },
+      ],
+      initializationFailedHandler: () => false,
+      errorHandler: {
+        error: (...what) =>
+          this.answered
+            ? this.usual.error(...what)
+            : { action: ErrorAction.Continue, handled: true },
+        closed: () =>
+          this.answered ? this.usual.closed() : { action: CloseAction.DoNotRestart, handled: true },
+      },
+    });
+  }
+
+  private readonly usual: ErrorHandler = this.createDefaultErrorHandler();
 
   override error(message: string, data?: unknown, show?: boolean | "force"): void {
     super.error(message, data, this.answered && show);
@@ -76,14 +91,16 @@ export class Client {
     const command = await this.grain();
     if (!command || turn !== this.turn) return;
     let said = (): string => "";
-    const server = async () => {
+    let gone = (): void => undefined;
+    const end = new Promise<never>((_, reject) => (gone = reject));
+    const client = new GrainClient(async () => {
       const started = startedServer(command);
       said = started.said;
-      return (this.starting = started.server);
-    };
-    const client = new GrainClient("grain", "Grain", server, OPTIONS);
+      this.starting = started.server.once("exit", () => gone()).once("error", () => gone());
+      return started.server;
+    });
     try {
-      await client.start();
+      await Promise.race([client.start(), end]); // the library waits for a server that has ended
       client.answered = true;
       this.running = client;
     } catch {

@@ -8,7 +8,7 @@ import { Preview } from "./preview";
 import { runInTerminal } from "./terminal";
 
 let client: Client | undefined;
-let preview: Preview | undefined;
+let preview: Promise<Preview> | undefined;
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const started = (client = new Client());
@@ -17,7 +17,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.commands.registerCommand("grain.plan", (target) => onSpec(target, terminal("plan"))),
     vscode.commands.registerCommand("grain.run", (target) => onSpec(target, terminal("run"))),
     vscode.commands.registerCommand("grain.restart", () => started.restart()),
-    { dispose: () => preview?.dispose() },
+    { dispose: () => void preview?.then((open) => open.dispose()) },
   );
   const restart = (): void => void started.restart();
   context.subscriptions.push(...(await watchPlace(restart)));
@@ -58,9 +58,14 @@ function terminal(verb: Verb): Work {
 
 async function show(spec: vscode.Uri, variant?: string): Promise<void> {
   if (preview) {
-    preview.show(spec, variant);
+    (await preview).show(spec, variant);
     return;
   }
   const grain = async () => client?.grain();
-  preview = await Preview.open(grain, spec, variant, () => (preview = undefined));
+  const closed = (): void => void (preview = undefined);
+  preview = Preview.open(grain, spec, variant, closed);
+  await preview.catch((error: unknown) => {
+    closed();
+    throw error; // the editor shows it
+  });
 }

@@ -9,6 +9,7 @@ import {
   createProtocolConnection,
   StreamMessageReader,
   StreamMessageWriter,
+  type CodeLens,
   type CompletionItem,
   type CompletionList,
   type Hover,
@@ -18,6 +19,7 @@ import {
 } from "vscode-languageserver-protocol/node";
 
 import manifest from "../package.json";
+import { targetOf } from "../src/arguments";
 import { commandOf } from "../src/command";
 import { startedServer } from "../src/programs";
 import { environment, EXAMPLES, python, ROOT } from "./grainspec";
@@ -107,6 +109,16 @@ test("hover explains a setting", skip, async () => {
     position: place("guidance", 2),
   });
   assert.match(JSON.stringify(hover?.contents), /guidance/);
+});
+
+test("code lenses name commands of the extension, with what it reads", skip, async () => {
+  const own = manifest.contributes.commands.map(({ command }) => command);
+  const lenses = await connection.sendRequest<CodeLens[]>("textDocument/codeLens", { textDocument: { uri } });
+  assert.deepEqual(lenses.map(({ command }) => command!.command), ["grain.show", "grain.plan", "grain.run"]);
+  for (const { command } of lenses) {
+    assert.ok(own.includes(command!.command));
+    assert.deepEqual(targetOf(command!.arguments![0]), { uri });
+  }
 });
 
 test("the extension, not the client library, registers the lenses' commands", skip, () => {
