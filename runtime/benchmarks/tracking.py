@@ -12,6 +12,10 @@ of its largest visible area. No frame is left out of the figures, the clicked on
 J is the intersection over union of the masks, F the agreement of their boundaries, both as DAVIS
 defines them (`grainspec_runtime.measures.tracks`). `--clips` reads a folder with DAVIS' layout,
 `JPEGImages/480p/NAME` and `Annotations/480p/NAME`; the click is on the first frame.
+
+An object is told if `grain check` would warn of it: of a confidence below 50 %, or of meeting what
+looks like it. Objects whose mean J over the last three frames is below 0.5 should be told, others
+should not.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from grainspec_runtime.demo.clips import random_clip, render_clip
 from grainspec_runtime.measures.tracks import Summary, summarised, track_scores
 from grainspec_runtime.tracking.engine import FramePrompt, TrackedObject
 from grainspec_runtime.tracking.engines.colour.tracker import ColourTracker
+from grainspec_runtime.tracking.meetings import MeetingFinder
 
 Masks = npt.NDArray[np.bool_]
 PLAIN = ("walk", "enter", "leave", "turn")
@@ -114,6 +119,12 @@ def track(sample: Sample, *, first: bool) -> dict[str, Any]:
     tracked = {t.index: t for t in ColourTracker().track(Clip(sample.frames), objects, {})}
     seconds = time.process_time() - start
     labels = np.stack([tracked[i].labels_HW for i in range(len(sample.frames))])
+    finder = MeetingFinder({k: [o.prompts[0].index] for k, o in enumerate(objects, 1)})
+    for index in sorted({o.prompts[0].index for o in objects}):
+        finder.show(sample.frames[index], labels[index])
+    for index, (frame, labels_HW) in enumerate(zip(sample.frames, labels, strict=True)):
+        finder.add(index, frame, labels_HW)
+    meetings = [*finder.meetings()]
     scores = [track_scores(labels == k, masks) for k, masks in enumerate(sample.masks, 1)]
     return {
         "name": sample.name,
@@ -122,6 +133,10 @@ def track(sample: Sample, *, first: bool) -> dict[str, Any]:
         "clicked": [o.prompts[0].index for o in objects],
         "j": [[round(float(x), 3) for x in j] for j, _ in scores],
         "f": [[round(float(x), 3) for x in f] for _, f in scores],
+        "meets": [
+            any(k in (met.number, met.other) for met in meetings)
+            for k in range(1, len(objects) + 1)
+        ],
         "confidence": [
             [round(float(tracked[i].confidence_K[k]), 3) for i in range(len(labels))]
             for k in range(len(objects))
@@ -150,6 +165,23 @@ def calibration(rows: list[dict[str, Any]]) -> dict[str, float]:
         if chosen.any():
             result[name] = float(j[chosen].mean())
     return result
+
+
+def told(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many objects are wrong in the end, and how many of these, and of others, are told."""
+    counts = dict.fromkeys(("wrong", "doubted", "met", "told", "right", "right, but met"), 0)
+    for row in rows:
+        for j, confidence, meets in zip(row["j"], row["confidence"], row["meets"], strict=True):
+            if np.mean(j[-3:]) >= 0.5:
+                counts["right"] += 1
+                counts["right, but met"] += meets
+                continue
+            doubted = min(confidence) < 0.5
+            counts["wrong"] += 1
+            counts["doubted"] += doubted
+            counts["met"] += meets
+            counts["told"] += doubted or meets
+    return counts
 
 
 def main() -> None:
@@ -190,6 +222,8 @@ def main() -> None:
         table[name] = {"objects": count, "j": vars(j), "f": vars(f)}
         figures = (j.mean, j.recall, j.decay, f.mean, f.recall, f.decay)
         print(f"| {name} | {count} | " + " | ".join(f"{x:.3f}" for x in figures) + " |")
+        table[name]["told"] = told(chosen)
+        print("told:", table[name]["told"])
     table["confidence"] = calibration(rows)
     table["seconds a frame and object"] = float(np.mean([row["seconds"] for row in rows]))
     print(table["confidence"], f"{table['seconds a frame and object']:.3f} s a frame and object")

@@ -104,6 +104,7 @@ def test_meetings_are_told_and_marked(passing: Path, engines: Engines) -> None:
     assert finding.cure.endswith("add a point there, such as `point(…) @ 13`.")
     doubts = Doubts(state, range(FRAMES))
     assert [frame for frame in range(FRAMES) if doubts.at([frame])[0]] == [*range(8, 13)]
+    assert [one["touches"] for one in doubts.as_json()] == [[*range(8, 13)]] * 2
     assert doubts.label([9]) == "doubtful: left and right touch on frame 9"
 
     clicked = REGIONS.replace("26px) @ 0)", "26px) @ 0, point(66px, 26px) @ 16)", 1)

@@ -57,6 +57,11 @@ class Doubts:
                     notes.append(f"{met.names} {touch}{other} on frame {frame}")
         return f"doubtful: {'; '.join(notes)}"
 
+    def _touches(self, regions: Sequence[str]) -> list[int]:
+        """The frames on which one of these regions touches what looks like it."""
+        met = (one for one in self.encounters if {one.region, one.by} & {*regions})
+        return sorted({frame for one in met for frame in one.frames})
+
     def as_json(self) -> list[dict[str, object]]:
         """One object for each tracked expression, with its regions and frames."""
         return [
@@ -66,6 +71,7 @@ class Doubts:
                 "confidence": dict(zip(map(str, quality.frames), quality.confidence, strict=True)),
                 "doubtful": list(quality.doubtful),
                 "lost": list(quality.lost),
+                "touches": self._touches(quality.regions),
             }
             for quality in self.qualities
         ]
