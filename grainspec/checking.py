@@ -134,7 +134,8 @@ def compiled(
 
             if track is not None:
                 track()
-            findings += check_tracked_masks(spec, base)
+            # Those that were just made, or are to be used as they are, are not compared again.
+            findings += check_tracked_masks(spec, base, compares_weights=track is None)
             if any(finding.code in NOT_CURRENT for finding in findings):
                 return Checked(tuple(findings), None, None, known)
             size = known.backbone.native if known else None

@@ -23,24 +23,29 @@ NOT_CURRENT = frozenset({"G357", "G358", "G363", "G365"})
 """The codes of masks that must be made or repaired before regions can be computed."""
 
 
-def tracked_masks_of(spec: EditSpec, base: Path) -> TrackedState | None:
+def tracked_masks_of(
+    spec: EditSpec, base: Path, *, compares_weights: bool = False
+) -> TrackedState | None:
     """The tracked masks of a spec; None if it tracks nothing. Raises GrainError for the clip."""
     if not tracked_sources(spec):
         return None
     video = spec.video
     needed = video.frames.last if video.frames else None
     facts = probe(base / video.path, needed=needed, fps=video.fps, span=video.span_of("path"))
-    return tracked_state(spec, base, facts, compares_weights=True)
+    return tracked_state(spec, base, facts, compares_weights=compares_weights)
 
 
-def check_tracked_masks(spec: EditSpec, base: Path) -> list[Diagnostic]:
+def check_tracked_masks(
+    spec: EditSpec, base: Path, *, compares_weights: bool = True
+) -> list[Diagnostic]:
     """Find tracked masks that are missing or stale, and frames on which they are doubtful.
 
     Masks that the next run makes again by itself are warnings; those that it cannot make again
-    without replacing what was repaired by hand are an error.
+    without replacing what was repaired by hand are an error. With ``compares_weights``, masks are
+    stale if the weights of their engine were replaced.
     """
     try:
-        state = tracked_masks_of(spec, base)
+        state = tracked_masks_of(spec, base, compares_weights=compares_weights)
     except GrainError as error:
         return list(error.diagnostics)
     if state is None:

@@ -115,10 +115,21 @@ def unquoted_weights(text: str) -> Iterator[Correction]:
         yield Correction("the weights are a text in quotes", (change,))
 
 
+def engine_and_weights(name: str, keyword: str) -> tuple[str, str] | None:
+    """The engine and the weights that the name of a checkpoint means; None for other names.
+
+    >>> engine_and_weights("sam2.1_hiera_large.pt", "tracker")
+    ('sam2', 'facebook/sam2.1-hiera-large')
+    """
+    if _engine_named(name, keyword) or not _is_checkpoint(name, keyword):
+        return None
+    return _engine_of(name, keyword), _hub_id(name)
+
+
 def _is_checkpoint(name: str, keyword: str) -> bool:
     """Whether a word is the name of a checkpoint, and no misspelt engine."""
     has_word = any(word in _plain(name) for word in _OF_WORDS[keyword])
-    return "/" in name or (has_word and re.search(r"[-.]|_\w+_", name) is not None)
+    return "/" in name or (has_word and re.search(r"[-._][A-Za-z]", name) is not None)
 
 
 def _hub_id(name: str) -> str:

@@ -339,6 +339,7 @@ def test_other_names_of_engines_are_corrected(written: str) -> None:
         ('find("man")', "finder owlv2 { score 30% }", "G201", '`find("…", score 30%)`'),
         ('find("man")', "finder owlv2 { threshold 0.3 }", "G201", '`find("…", score 30%)`'),
         ("track(point(1%, 2%))", "tracker sam2.1-hiera-large", "G001", "a setting: `weights`"),
+        ("track(point(1%, 2%))", "tracker sam3.5", "G001", "Expected `{`"),
         ("track(point(1%, 2%))", "tracker samurai", "G202", "`colour`, `sam2`, `edgetam`, `sam3`"),
         ('find("man")', "finder yolo", "G202", "`grounding_dino`, `owlv2`, `sam3`"),
     ],

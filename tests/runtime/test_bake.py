@@ -22,6 +22,7 @@ from grainspec.regions.tracked.masks import tracked_masks
 from grainspec.regions.tracked.sources import TrackedClip
 from grainspec.regions.tracked.state import tracked_state
 from grainspec.regions.tracked.weights import named
+from grainspec_runtime.prepare import prepare
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import FramePrompt
@@ -558,7 +559,7 @@ def test_other_weights_in_the_same_folder_and_other_versions(base: Path, engines
     tiny.mkdir()
     for name in ("config.json", "model.safetensors"):
         (tiny / name).write_bytes(b"1")
-    spec = spec_of(base, BOTH, more='tracker sam2 { weights "tiny" }')
+    spec = spec_of(base, BOTH, more='keep right tracker sam2 { weights "tiny" }')
     engines.tracker = FakeTracker(name="sam2", weights=named(str(tiny), tiny))
     said: list[str] = []
     options = TrackOptions(compares=True, say=said.append)
@@ -570,7 +571,11 @@ def test_other_weights_in_the_same_folder_and_other_versions(base: Path, engines
     assert finding.code == "G358"
     assert f"are stale: the weights of sam2 in {tiny} changed" in finding.message
     assert engines.loaded == ["tracker " + str(tiny)]
-    assert ensure_tracked(spec, base, TrackOptions(replaces=False)).regions == ()  # of the run
+    as_they_are = TrackOptions(replaces=False)  # as `grain run --again` uses them
+    assert ensure_tracked(spec, base, as_they_are).regions == ()
+    prepared = prepare(spec, base, tracking=as_they_are)
+    assert prepared.tracked.state.status == "fresh"
+    assert "G358" not in {finding.code for finding in prepared.warnings}
     engines.tracker.weights = named(str(tiny), tiny)
     said.clear()
     assert ensure_tracked(spec, base, options).regions == ("left", "right")

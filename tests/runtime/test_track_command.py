@@ -78,6 +78,8 @@ def test_what_it_refuses(track: Grain, base: Path) -> None:
     assert (said.code, "Did you mean `left`?" in said.err) == (2, True)
     said = track("track", path, "--tracker", "sam3.5")
     assert (said.code, "Did you mean `sam3`?" in said.err) == (2, True)
+    said = track("track", path, "--tracker", "sam2.1-hiera-large")
+    assert "Write `--tracker sam2=facebook/sam2.1-hiera-large`." in said.err
     said = track("track", spec(base, LEFT.replace("10px", "64px"), more=""))
     assert (said.code, "G351" in said.err) == (1, True)
     assert not (base / "masks").exists()

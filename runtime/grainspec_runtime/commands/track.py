@@ -16,6 +16,7 @@ from grainspec.diagnostics import GrainError, suggestion, visible
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name
+from grainspec.text.foreign_engines import engine_and_weights
 from grainspec.text.override import override
 from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option
 from grainspec_runtime.commands.spec_file import SpecFile, set_option, stdin_option
@@ -126,7 +127,9 @@ def _engines(tracker: str, finder: str, device: str | None) -> EngineChoice:
     for option, text, known in (("--tracker", tracker, TRACKERS), ("--finder", finder, FINDERS)):
         name = text.partition("=")[0]
         if text and name not in known:
-            message = f"unknown {option[2:]} `{visible(name)}`. {suggestion(name, known)}"
+            meant = engine_and_weights(name, option[2:])
+            cure = f"Write `{option} {'='.join(meant)}`." if meant else suggestion(name, known)
+            message = f"unknown {option[2:]} `{visible(name)}`. {cure}"
             raise click.BadParameter(message, param_hint=option)
     return EngineChoice(tracker, finder, known_device(device))
 
