@@ -169,12 +169,6 @@ class Sweep:
         return confidence
 
 
-def certainty(pic: Picture, chance_SK: Floats) -> list[float]:
-    """The confidence in each object on the frame of its prompt, 0 without a mask."""
-    known = [learnt(pic, column) for column in chance_SK[:, 1:].T]
-    return [0.0 if k.lost else trust(k, 1.0, k.sure, 1.0) for k in known]
-
-
 def trust(known: Known, visible: float, sure: float, area: float) -> float:
     """The confidence in a mask, from 0 to 1.
 
