@@ -37,7 +37,7 @@ NAMES = (
     "part's fine colour",
     "part's fine ground",
 )
-"""What is measured. The tables below have a row for each, and one for w; a column for each threshold."""
+"""What is measured: a row of each table. The last row is w; each threshold has a column."""
 _FIRST = (
     (-5.73, -1.4, -17.08, 1.81, -1.37, 6.5, 1.28, 2.57, -1.1, 2.9, -7.33, 1.54),
     (0.18, -0.06, -0.72, -0.04, 0.11, -0.09, 0.07, -0.11, 0.09, 0.27, 0.04, -0.03),
