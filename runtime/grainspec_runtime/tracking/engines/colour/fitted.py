@@ -92,7 +92,7 @@ _LATER = (
 )
 FIRST, LATER = (np.array(_FIRST, np.float32), -0.626), (np.array(_LATER, np.float32), -0.602)
 """The first round's weights, and those of later rounds."""
-TRUST = (-8.1, 0.0, -1.2, 10.7, -0.2)
+TRUST = (-6.5, 6.3, -1.1, 3.05, -0.22)
 """Confidence: a constant, sure, change of area, sure at the prompt, log of age."""
 
 
