@@ -8,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from grainspec_runtime.tracking.engines.colour.appearance import density
-from grainspec_runtime.tracking.engines.colour.edges import edges, moving_with_ground
-from grainspec_runtime.tracking.engines.colour.motion import grid, sampled
+from grainspec_runtime.tracking.engines.colour.layers import Layers
+from grainspec_runtime.tracking.engines.colour.parts import pooled
 from grainspec_runtime.tracking.engines.colour.picture import Floats, Ints, Picture
-from grainspec_runtime.tracking.engines.colour.plate import explained
 
-COLOUR, MOTION, WIDE_MOTION = 6.0, 1.5, 5.0
+COLOUR, MOTION = 6.0, 1.5
+"""σ of colours in Lab, and of motion in pixels."""
+FINEST, NOISE = 1.5, 4.0
+"""σ of the finer comparison of colours: without noise, and how much it grows with it."""
 OBJECT_PLACE, GROUND_PLACE = 0.12, 0.25
+"""σ of places, as fractions of the diagonal."""
 
 
 class Evidence:
@@ -30,129 +33,87 @@ class Evidence:
         points_K: Sequence[Floats],
     ) -> None:
         self.pic, self.component = pic, component_S
-        self.others, self.seeds, self.points = others, seeds_KS, points_K
+        self.seeds, self.points = seeds_KS, points_K
         regions = pic.regions
         self.diagonal = float(np.hypot(*pic.size))
-        self.motion_HWD = motion_HWD
         self.motion = regions.mean(motion_HWD)
-        self.edges = edges(regions, component_S, motion_HWD)
         height, width = pic.size
         x, y = regions.xy_S2.T
         self.rim = (x < 6) | (x > width - 6) | (y < 6) | (y > height - 6)
-        parts = np.bincount(component_S, regions.area_S)
         touching = np.bincount(component_S, self.rim) / np.sqrt(np.bincount(component_S))
-        self.touching, self.part_size = touching[component_S], parts[component_S]
-
-    def pooled(self, values_S: Floats) -> Floats:
-        """The mean over each region's component."""
-        area = self.pic.regions.area_S
-        total = np.bincount(self.component, area * values_S)
-        return np.asarray((total / np.bincount(self.component, area))[self.component])
+        self.touching = touching[component_S]
+        self.layers = Layers(pic, others, component_S)
+        self.sigmas = COLOUR, min(COLOUR, FINEST + NOISE * pic.noise)
 
     def measured(self, chance_SK: Floats, first: bool) -> Floats:
-        """``[S, K, D]``, in the order of :data:`.fitted.FIRST`."""
-        pic, regions = self.pic, self.pic.regions
-        area = regions.area_S
-        colour, place = regions.lab_S3 / COLOUR, regions.xy_S2 / self.diagonal
-        motion = self.motion / MOTION
-        ground = chance_SK[:, 0] * area
-        where = place / (0.5 if first else GROUND_PLACE)
-        there = density(where, where, ground) + 1e-3 * ground.sum() + 1e-6
-        alike = np.concatenate([colour, where], 1)
-        ground_colour = np.log(density(alike, alike, ground) / there + 0.002)
-        moving = np.concatenate([motion, where], 1)
-        ground_motion = np.log(density(moving, moving, ground) / there + 0.02)
-        pair = chance_SK[self.edges.pair_N2, 0]
-        edge_ground = pair.min(1)
-        share = moving_with_ground(
-            self.edges, self.component, edge_ground, MOTION, GROUND_PLACE * self.diagonal
-        )
-        ground_share = float(np.average(share, weights=ground + 1e-9))
-        if self.others:
-            plate, known = explained(pic, self.others, chance_SK[:, 0][regions.index_HW])
-            plate = np.log(plate * known + 0.5 * (1 - known) + 0.1)
-        else:
-            plate = np.full(len(regions), np.log(0.6))
-        one, nothing = np.ones(len(regions)), np.zeros(len(regions))
-        where = place / OBJECT_PLACE
-        alike = np.concatenate([colour, where], 1)
-        first_E, second_E = regions.pairs_E2.T
-        outline = np.bincount(first_E, regions.border_E, len(regions)) + np.bincount(
-            second_E, regions.border_E, len(regions)
-        )
+        """``[S, K, D]``, in the order of :data:`.fitted.NAMES`."""
+        regions, count = self.pic.regions, len(self.pic.regions)
+        ground = chance_SK[:, 0] * regions.area_S
+        ground_colours = [
+            self._colours(ground, sigma, 0.5 if first and sigma == COLOUR else GROUND_PLACE)
+            for sigma in self.sigmas
+        ]
+        reaching = 0.1 + 0.9 * np.minimum(self.touching, 1)
+        behind = self.layers.ground(chance_SK[:, 0] * reaching, self.points)
+        one = np.ones(count)
         result = []
         for k, seeds in enumerate(self.seeds):
-            mine = chance_SK[:, k + 1] * area
-            total = float(mine.sum()) + 1e-6
-            own_colour = np.log(
-                density(alike, alike, mine) / (density(where, where, mine) + 0.05 * total) + 0.005
-            )
-            own_motion = np.log(density(motion, motion, mine) / total + 0.02)
-            wide = self.motion / WIDE_MOTION
-            wide_motion = np.log(density(wide, wide, mine) / total + 0.02)
-            usual = float(np.average(share, weights=mine + 1e-9))
-            points = self.points[k]
-            if len(points):
-                apart = np.abs(regions.xy_S2[:, None] - points) / self.diagonal
-                nearest = np.square(apart).sum(-1).argmin(1)
-                apart = apart[np.arange(len(apart)), nearest]
-            else:
-                apart = np.zeros((len(regions), 2))
-            carried = self._carried(mine)
-            enclosed = (
-                np.bincount(first_E, regions.border_E * chance_SK[second_E, k + 1], len(regions))
-                + np.bincount(second_E, regions.border_E * chance_SK[first_E, k + 1], len(regions))
-            ) / np.maximum(outline, 1)
-            seeded = np.isin(self.component, self.component[seeds]).astype(float)
-            rest = 1 - chance_SK[:, 0] - chance_SK[:, k + 1]
-            result.append(
-                np.stack(
-                    [
-                        one,
-                        own_colour,
-                        ground_colour,
-                        self.pooled(own_colour),
-                        self.pooled(ground_colour),
-                        own_motion,
-                        wide_motion,
-                        ground_motion,
-                        self.pooled(own_motion),
-                        self.pooled(ground_motion),
-                        share,
-                        np.clip((ground_share - share) / max(ground_share - usual, 0.1), -1, 2),
-                        np.hypot(*apart.T) * 4,
-                        apart[:, 0] * 4,
-                        np.minimum(self.touching, 3),
-                        plate,
-                        self.pooled(plate),
-                        carried,
-                        self.pooled(carried),
-                        self.pooled(enclosed) if not first else nothing,
-                        seeded,
-                        np.log(self.part_size / area.mean()),
-                        rest,
-                    ],
-                    1,
-                )
-            )
+            mine = chance_SK[:, k + 1] * regions.area_S
+            own_colours = [self._own_colours(mine, sigma) for sigma in self.sigmas]
+            apart = self._apart(self.points[k])
+            columns = [
+                one,
+                *self._both(own_colours[0], ground_colours[0]),
+                self._own_motion(mine),
+                np.hypot(*apart.T) * 4,
+                apart[:, 0] * 4,
+                np.minimum(self.touching, 3),
+                0 * one if first else self._pooled(self._enclosed(chance_SK[:, k + 1])),
+                np.isin(self.component, self.component[seeds]),
+                1 - chance_SK[:, 0] - chance_SK[:, k + 1],
+                *self.layers.compared(chance_SK[:, k + 1], behind).T,
+                *self._both(own_colours[1], ground_colours[1]),
+            ]
+            result.append(np.stack(columns, 1))
         return np.asarray(np.stack(result, 1), np.float32)
 
-    def _carried(self, mine_S: Floats) -> Floats:
-        """How well other frames agree if a region moves with the object."""
-        if not self.others:
-            return np.full(len(mine_S), np.log(0.6), np.float32)
-        shares = []
-        weight = mine_S[self.pic.regions.index_HW]
-        for other, moved in self.others:
-            # the median is robust against limbs
-            picked = weight > 0
-            if not picked.any():
-                continue
-            shift = np.median(moved[picked], axis=0)
-            at = grid(self.pic.size) + shift
-            gap = np.linalg.norm(sampled(other.lab_HW3, at) - self.pic.lab_HW3, axis=-1)
-            shares.append(np.exp(-0.5 * np.square(gap / 8)))
-        if not shares:
-            return np.full(len(mine_S), np.log(0.6), np.float32)
-        mean = self.pic.regions.mean(np.mean(shares, 0)[..., None])[:, 0]
-        return np.asarray(np.log(mean + 0.1))
+    def _pooled(self, values_S: Floats) -> Floats:
+        return pooled(self.component, self.pic.regions.area_S, values_S[:, None])[:, 0]
+
+    def _both(self, own_S: Floats, ground_S: Floats) -> tuple[Floats, ...]:
+        return own_S, ground_S, self._pooled(own_S), self._pooled(ground_S)
+
+    def _colours(self, ground_S: Floats, sigma: float, reach: float) -> Floats:
+        """How well the colours of the background nearby fit, in nats."""
+        place = self.pic.regions.xy_S2 / self.diagonal / reach
+        near = density(place, place, ground_S) + 1e-3 * ground_S.sum() + 1e-6
+        look = np.concatenate([self.pic.regions.lab_S3 / sigma, place], 1)
+        return np.asarray(np.log(density(look, look, ground_S) / near + 0.002))
+
+    def _own_colours(self, mine_S: Floats, sigma: float) -> Floats:
+        """How well the colours of an object nearby fit, in nats."""
+        place = self.pic.regions.xy_S2 / self.diagonal / OBJECT_PLACE
+        near = density(place, place, mine_S) + 0.05 * (mine_S.sum() + 1e-6)
+        look = np.concatenate([self.pic.regions.lab_S3 / sigma, place], 1)
+        return np.asarray(np.log(density(look, look, mine_S) / near + 0.005))
+
+    def _own_motion(self, mine_S: Floats) -> Floats:
+        motion = self.motion / MOTION
+        return np.asarray(np.log(density(motion, motion, mine_S) / (mine_S.sum() + 1e-6) + 0.02))
+
+    def _apart(self, points_N2: Floats) -> Floats:
+        """How far the nearest click is, across and down, as fractions of the diagonal."""
+        if not len(points_N2):
+            return np.zeros((len(self.pic.regions), 2))
+        apart = np.abs(self.pic.regions.xy_S2[:, None] - points_N2) / self.diagonal
+        nearest = np.square(apart).sum(-1).argmin(1)
+        return np.asarray(apart[np.arange(len(apart)), nearest])
+
+    def _enclosed(self, mine_S: Floats) -> Floats:
+        """The share of each region's outline beyond which the object is."""
+        regions, count = self.pic.regions, len(self.pic.regions)
+        length, total = np.zeros(count), np.zeros(count)
+        for here, there in (regions.pairs_E2.T, regions.pairs_E2.T[::-1]):
+            length += np.bincount(here, regions.border_E * mine_S[there], count)
+            total += np.bincount(here, regions.border_E, count)
+        return np.asarray(length / np.maximum(total, 1))

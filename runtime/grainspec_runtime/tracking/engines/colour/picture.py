@@ -21,13 +21,21 @@ STEP = 6
 """The distance of the regions' seeds in pixels."""
 
 
+_BESIDE = (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1, :], np.s_[1:, :])
+"""The first and the second of all pairs of pixels side by side, and of all one above another."""
+
+
 @dataclass(frozen=True)
 class Picture:
-    """lab_HW3: CIE Lab, L from 0 to 100. grey_HW: uint8, for optical flow. regions: its regions."""
+    """lab_HW3: CIE Lab, L from 0 to 100. grey_HW: uint8, for optical flow. regions: its regions.
+
+    noise: the median difference in Lab between a pixel and its surroundings.
+    """
 
     lab_HW3: Floats
     grey_HW: npt.NDArray[np.uint8]
     regions: Regions
+    noise: float
 
     @property
     def size(self) -> tuple[int, int]:
@@ -60,6 +68,20 @@ class Regions:
         """The mean of each region, float32 ``[S, C]``."""
         return means(self.index_HW, self.area_S, values_HWC)
 
+    def along_borders(self, values_HW: npt.NDArray[Any]) -> Floats:
+        """The mean along the common border of each pair, on both sides of it, ``[E]``."""
+        count = len(self)
+        first, second = self.pairs_E2.astype(np.int64).T
+        keys, total = first * count + second, np.zeros(len(first))
+        index = self.index_HW.astype(np.int64)
+        for here, there in _BESIDE:
+            border = index[here] != index[there]
+            low = np.minimum(index[here], index[there])[border]
+            row = np.searchsorted(keys, low * count + np.maximum(index[here], index[there])[border])
+            both = values_HW[here][border] + values_HW[there][border]
+            total += np.bincount(row, both / 2, len(keys))
+        return total / self.border_E
+
 
 def means(index_HW: Ints, area_S: Floats, values_HWC: npt.NDArray[Any]) -> Floats:
     """The mean of each region, float32 ``[S, C]``."""
@@ -80,7 +102,8 @@ def picture(frame_HW3: Frame, size: tuple[int, int]) -> Picture:
     lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2Lab).astype(np.float32)
     lab = (lab - np.array([0, 128, 128], np.float32)) * np.array([100 / 255, 1, 1], np.float32)
     grey = cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY).astype(np.uint8)
-    return Picture(lab, grey, _regions(smooth, lab))
+    rough = np.abs(lab - cv2.blur(lab, (3, 3))).sum(-1)
+    return Picture(lab, grey, _regions(smooth, lab), float(np.median(rough)))
 
 
 def _watershed(frame_HW3: Frame) -> Ints:
@@ -141,7 +164,7 @@ def _neighbours(index_HW: Ints) -> tuple[Ints, Floats]:
     """Pairs of regions that touch, and how long their border is; in order of their numbers."""
     count = int(index_HW.max()) + 1
     keys = []
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1, :], np.s_[1:, :])):
+    for here, there in _BESIDE:
         first, second = index_HW[here], index_HW[there]
         border = first != second
         low = np.minimum(first, second)[border].astype(np.int64)

@@ -11,14 +11,14 @@ import numpy as np
 from grainspec_runtime.tracking.engine import FramePrompt
 from grainspec_runtime.tracking.engines.colour.appearance import spread
 from grainspec_runtime.tracking.engines.colour.evidence import Evidence
-from grainspec_runtime.tracking.engines.colour.fitted import FIRST, LATER
+from grainspec_runtime.tracking.engines.colour.fitted import FIRST, LATER, weighed
 from grainspec_runtime.tracking.engines.colour.parts import Bools, connected, parts
 from grainspec_runtime.tracking.engines.colour.picture import Floats, Picture
 
 FAR, FAR_MOTION = 0.2, 2.0
 """What is farther from all points than this fraction of the diagonal, and moves by more pixels
 otherwise, is background at first."""
-ROUNDS = 3
+ROUNDS = 4
 IN_BOX = 1.5
 """How much more likely a region is part of an object if it is inside its box."""
 
@@ -90,7 +90,7 @@ def segmented(
     Each round weighs what speaks for and against each region (:mod:`.evidence`), given the result
     of the round before, and lets similar neighbours agree.
     """
-    component = parts(pic.regions)
+    component = parts(pic.regions, pic.noise)
     evidence = Evidence(
         pic,
         component,
@@ -104,9 +104,7 @@ def segmented(
         return obeyed(chance, prompts, taken_S)
     bond = _bonds(evidence)
     for turn in range(ROUNDS):
-        score = evidence.measured(chance, first=turn == 0) @ np.array(
-            LATER if turn else FIRST, np.float32
-        )
+        score = weighed(evidence.measured(chance, first=turn == 0), LATER if turn else FIRST)
         score = score + IN_BOX * np.array([not prompt.within_S.all() for prompt in prompts])
         score = np.pad(score, ((0, 0), (1, 0)))
         own = np.exp(score - score.max(1, keepdims=True))

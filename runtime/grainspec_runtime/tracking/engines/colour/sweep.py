@@ -34,6 +34,8 @@ ROUND_TRIP = 2.0
 """σ of the error of the flow there and back, in pixels."""
 FOUND = 0.6
 """How much of a lost object has to be seen, as a fraction of what was seen at its prompt."""
+SEEN = 0.3
+"""If less of an object is seen, its mask is trusted less."""
 GONE = 0.04
 """An object is lost if its area is below this fraction of the area at its prompt."""
 WELL = 0.7
@@ -169,12 +171,6 @@ class Sweep:
         return confidence
 
 
-def certainty(pic: Picture, chance_SK: Floats) -> list[float]:
-    """The confidence in each object on the frame of its prompt, 0 without a mask."""
-    known = [learnt(pic, column) for column in chance_SK[:, 1:].T]
-    return [0.0 if k.lost else trust(k, 1.0, k.sure, 1.0) for k in known]
-
-
 def trust(known: Known, visible: float, sure: float, area: float) -> float:
     """The confidence in a mask, from 0 to 1.
 
@@ -184,7 +180,7 @@ def trust(known: Known, visible: float, sure: float, area: float) -> float:
     change = min(2.0, abs(math.log(max(area, 1e-3))))
     signs = (1.0, sure, change, known.sure, math.log1p(known.age))
     logit = sum(weight * sign for weight, sign in zip(TRUST, signs, strict=True))
-    return min(1.0, visible / FOUND) / (1 + math.exp(-logit))
+    return min(1.0, visible / SEEN) / (1 + math.exp(-logit))
 
 
 def _look(lab_S3: Floats, wide_S3: Floats, at_S2: Floats) -> Floats:

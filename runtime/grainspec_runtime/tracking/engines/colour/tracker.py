@@ -16,16 +16,14 @@ import numpy as np
 from grainspec_runtime.tracking.engine import FrameReader, TrackedFrame, TrackedObject
 from grainspec_runtime.tracking.engines.colour.motion import Flow, dense_flow, displacements
 from grainspec_runtime.tracking.engines.colour.picture import Floats, Picture, picture
-from grainspec_runtime.tracking.engines.colour.prompt import Wanted, obeyed, segmented, wanted
-from grainspec_runtime.tracking.engines.colour.sweep import Sweep, certainty
+from grainspec_runtime.tracking.engines.colour.prompt import segmented, wanted
+from grainspec_runtime.tracking.engines.colour.sweep import Sweep
 
-VERSION = "1"
+VERSION = "2"
 MOST_PIXELS = 160_000
 """Larger frames are tracked at a smaller size."""
 HORIZON, NEARBY, STRIDE = 16, 8, 2
 """Over how many frames motion is measured at a prompt, and in which steps."""
-DOUBTFUL = 0.85
-"""Below this confidence, a prompt's mask is followed for some frames and back."""
 KEPT = 40
 """Prepared frames in memory."""
 
@@ -117,7 +115,7 @@ class _Tracking:
             inside = [wanted(p, pic, self.scale) for p in prompts]
             motion, others = self.motion(index)
             anchor = segmented(pic, inside, motion, others, taken)
-            self.anchors[index] = which, self.settled(index, anchor, inside, taken)
+            self.anchors[index] = which, anchor
         _, anchor = self.anchors[index]
         chance = chance.copy()
         chance[:, [k + 1 for k in which]] = 0
@@ -126,37 +124,6 @@ class _Tracking:
         chance[:, [k + 1 for k in which]] = anchor[:, 1:]
         chance[:, 0] += 1 - chance.sum(1)
         return chance, sweep.prompted(pic, chance, which, confidence)
-
-    def settled(
-        self, index: int, anchor_SK: Floats, prompts: list[Wanted], taken_S: Floats
-    ) -> Floats:
-        """Follow the objects for a few frames and back: what does not move with them is left."""
-        after = len(self.frames) - 1 - index >= index
-        step = STRIDE if after else -STRIDE
-        places = [index + i * step for i in range(1, NEARBY // STRIDE + 1)]
-        places = [i for i in places if 0 <= i < len(self.frames)]
-        pic = self.picture(index)
-        before = certainty(pic, anchor_SK)
-        doubtful = [
-            k
-            for k, prompt in enumerate(prompts)
-            if prompt.chance_S is None and 0 < before[k] < DOUBTFUL
-        ]
-        if not places or not doubtful:
-            return anchor_SK
-        chance = anchor_SK
-        for way in ([index, *places], [*reversed(places), index]):
-            sweep = Sweep(self.flow, len(prompts))
-            nothing = np.zeros(len(prompts), np.float32)
-            sweep.prompted(self.picture(way[0]), chance, range(len(prompts)), nothing)
-            for place in way[1:]:
-                chance, _ = sweep.step(self.picture(place))
-        now, settled = certainty(pic, chance), anchor_SK.copy()
-        for k in doubtful:
-            if now[k] > before[k]:
-                settled[:, k + 1] = chance[:, k + 1]
-        settled[:, 0] = np.maximum(0, 1 - settled[:, 1:].sum(1))
-        return obeyed(settled, prompts, taken_S)
 
     def motion(self, index: int) -> tuple[Floats, list[tuple[Picture, Floats]]]:
         """How the regions of a frame move over the next frames and over those before."""
