@@ -86,6 +86,8 @@ grain 1
 #   grain track {spec}    follow the regions through the clip
 #   grain show {spec}     look at them
 #   grain run {spec}      edit the clip
+#
+# `grain studio {spec}` does all this in the browser, where clicks and drags write the regions.
 
 # {frames}
 {video}
