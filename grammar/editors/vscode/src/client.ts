@@ -1,6 +1,7 @@
 /** The language client: one server at a time, restarted on request. */
 
 import type { ChildProcess } from "node:child_process";
+import { setTimeout as pause } from "node:timers/promises";
 import { commands, env, languages, window, workspace, type LanguageStatusItem } from "vscode";
 import { CloseAction, ErrorAction, LanguageClient, type ErrorHandler } from "vscode-languageclient/node";
 
@@ -90,13 +91,13 @@ export class Client {
   private async start(turn: number): Promise<void> {
     const command = await this.grain();
     if (!command || turn !== this.turn) return;
-    let said = (): string => "";
+    let started: ReturnType<typeof startedServer> | undefined;
     let gone = (): void => undefined;
     const end = new Promise<never>((_, reject) => (gone = reject));
     const client = new GrainClient(async () => {
-      const started = startedServer(command);
-      said = started.said;
-      this.starting = started.server.once("exit", () => gone()).once("error", () => gone());
+      started = startedServer(command);
+      this.starting = started.server;
+      void started.ended.then(gone);
       return started.server;
     });
     try {
@@ -105,9 +106,11 @@ export class Client {
       this.running = client;
     } catch {
       await client.dispose().catch(() => undefined);
+      started?.server.kill();
+      const said = await Promise.race([started?.ended, pause(5000, undefined, { ref: false })]);
       if (turn !== this.turn) return;
       const interpreter = command.args.length ? command.executable : undefined;
-      this.complain(notStarted(command, said()), installCommand(interpreter));
+      this.complain(notStarted(command, said ?? ""), installCommand(interpreter));
     } finally {
       this.starting = undefined;
     }

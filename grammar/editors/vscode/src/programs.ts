@@ -46,8 +46,8 @@ export function serverArguments(command: Command): string[] {
   return [...command.args, "language-server", "--stdio"];
 }
 
-/** The running language server, and what it has written to stderr. */
-export function startedServer(command: Command): { server: ChildProcess; said: () => string } {
+/** The running language server; `ended` gives what it has written to stderr when it has ended. */
+export function startedServer(command: Command): { server: ChildProcess; ended: Promise<string> } {
   const server = spawn(command.executable, serverArguments(command), {
     cwd: tmpdir(),
     env: environment(),
@@ -55,6 +55,9 @@ export function startedServer(command: Command): { server: ChildProcess; said: (
   });
   let said = "";
   server.stderr.on("data", (part) => (said = (said + String(part)).slice(-4000)));
-  server.on("error", (error) => (said += error.message));
-  return { server, said: () => said };
+  const ended = new Promise<string>((resolve) => {
+    server.once("error", (error) => resolve(error.message)); // it could not be started
+    server.once("close", () => resolve(said)); // after "exit", when all has been read
+  });
+  return { server, ended };
 }

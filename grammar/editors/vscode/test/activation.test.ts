@@ -49,9 +49,9 @@ test("without grain: commands are there, and one message says what to install", 
 });
 
 test("a server that does not start is explained by its own words", { skip: !interpreter }, async () => {
-  // `grain`, but with an option that it does not have: as an older version would end.
+  // As an older version would end, with words that arrive after its end.
   const script = join(EXTENSION, "build", "old-grain");
-  const old = `#!/bin/sh\n[ "$1" = --version ] && echo "grain, version 0.0.1" && exit\necho "unknown command" >&2\nexit 2\n`;
+  const old = `#!/bin/sh\n[ "$1" = --version ] && echo "grain, version 0.0.1" && exit\n(sleep 0.3; echo "unknown command" >&2) &\nexit 2\n`;
   writeFileSync(script, old, { mode: 0o755 });
   const editor = fakeEditor([], { path: script });
   await activated(editor, async () => {
