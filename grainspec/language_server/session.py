@@ -15,7 +15,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.language_server.convert import offset_of, path_of
 from grainspec.language_server.worker import Worker
 
-TYPED = 0.01
+TYPED = 0.004
 """Seconds without a change after which the findings about the text are published."""
 PAUSED = 0.4
 """Seconds without a change after which files are checked."""
@@ -34,9 +34,9 @@ class Session:
     """The open documents, by their URIs.
 
     ``path_of`` gives the file of a URI, at whose folder a spec's paths start, or None if it has no
-    file. ``publish`` sends the findings about a version, ``refresh`` tells the editor that what it asked
-    for may have changed. All methods are called in the event loop's thread; only the checks of
-    files run in another.
+    file. ``publish`` sends the findings about a version, ``refresh`` tells the editor that what it
+    asked for may have changed. All methods are called in the event loop's thread; only the checks
+    of files run in another.
     """
 
     def __init__(

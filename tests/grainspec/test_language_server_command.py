@@ -1,0 +1,106 @@
+"""`grain language-server`, and the server over other connections than a process's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+from clips import EXAMPLES
+from command import Grain
+
+HEAVY = ("torch", "cv2", "diffusers", "transformers", "tokenizers", "accelerate", "scipy")
+
+
+def test_help(grain: Grain) -> None:
+    said = grain("language-server", "--help")
+    assert said.code == 0
+    assert "--tcp PORT" in said.out
+
+
+def test_without_its_extra(grain: Grain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "grainspec.language_server.server", raising=False)
+    monkeypatch.setitem(sys.modules, "lsprotocol", None)
+    said = grain("language-server")
+    assert said.code == 1
+    assert "G501" in said.err
+    assert "pip install 'grainspec[editor]'" in said.err
+
+
+def test_one_way_to_connect(grain: Grain) -> None:
+    said = grain("language-server", "--stdio", "--tcp", "7000")
+    assert said.code == 2
+
+
+def test_nothing_heavy_is_imported() -> None:
+    pytest.importorskip("pygls")
+    tests = EXAMPLES.parent / "tests"
+    program = f"""
+import asyncio, sys
+sys.path[:0] = [{str(tests / "grainspec")!r}, {str(tests / "support")!r}]
+from test_language_server_command import session
+print(repr(asyncio.run(session())))
+print(sorted(set(sys.modules) & set({HEAVY!r})))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    answers, heavy = ran.stdout.splitlines()
+    assert heavy == "[]"
+    assert "14% of frame 0" in answers
+
+
+def test_over_messages() -> None:
+    pytest.importorskip("pygls")
+    answers = asyncio.run(session())
+    hover = next(one for one in answers if one.get("id") == 2)
+    assert "14% of frame 0" in hover["result"]["contents"]["value"]
+    published = [one["params"] for one in answers if one.get("method", "").endswith("iagnostics")]
+    assert published[-1]["diagnostics"] == []
+
+
+async def session() -> list[dict]:
+    """What the server sends in a short session that ends with `exit`, as one over a WebSocket."""
+    from grainspec.language_server.websocket import serve
+
+    path = EXAMPLES / "instance.grain"
+    uri = path.as_uri()
+    text = path.read_text(encoding="utf-8")
+    start = text[: text.index("left")].count("\n")
+    item = {"uri": uri, "languageId": "grain", "version": 1, "text": text}
+    messages = [
+        {"id": 1, "method": "initialize", "params": {"capabilities": {}}},
+        {"method": "initialized", "params": {}},
+        {"method": "textDocument/didOpen", "params": {"textDocument": item}},
+        "no JSON",
+        {
+            "id": 2,
+            "method": "textDocument/hover",
+            "params": {
+                "textDocument": {"uri": uri},
+                "position": {"line": start, "character": 8},
+            },
+        },
+        2,  # seconds at most until files are checked
+        {"id": 3, "method": "shutdown"},
+        {"method": "exit"},
+    ]
+    sent: list[dict] = []
+
+    async def receive() -> str:
+        message = messages.pop(0)
+        for _ in range(50 * message if isinstance(message, int) else 0):
+            if sum(one.get("method", "").endswith("iagnostics") for one in sent) == 2:
+                break
+            await asyncio.sleep(0.02)
+        if isinstance(message, int):
+            message = messages.pop(0)
+        await asyncio.sleep(0.01)
+        return message if isinstance(message, str) else json.dumps({"jsonrpc": "2.0", **message})
+
+    async def send(message: str) -> None:
+        sent.append(json.loads(message))
+
+    await serve(receive, send)
+    return sent
