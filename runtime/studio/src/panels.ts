@@ -113,6 +113,7 @@ export class Panels {
     const { path, variant } = studio.now;
     if (!path) return;
     const current = this.planTurn.begin();
+    if (!this.plan.childElementCount) fill(this.plan, h("p", { class: "empty" }, "Computing the plan …"));
     try {
       const plan = await api.plan(this.session().text, variant === "all" ? null : variant);
       if (current()) showPlan(this.plan, plan);
