@@ -38,12 +38,17 @@ def occurrences(phrase: str, prompt: str) -> list[CharSpan]:
     >>> occurrences("绿色机器人", "一个绿色机器人和一个人")
     [(2, 7)]
     """
+    return list(_occurrences(phrase, prompt))
+
+
+@lru_cache(maxsize=1024)  # of a text that is read again at every key, few phrases change
+def _occurrences(phrase: str, prompt: str) -> tuple[CharSpan, ...]:
     text, places = folded(prompt)
-    return [
+    return tuple(
         (places[start][0], places[end - 1][1])
         for start, end in _matches(phrase, prompt)
         if begins_word(text, start) and ends_word(text, end)
-    ]
+    )
 
 
 def longer_words(phrase: str, prompt: str) -> list[str]:

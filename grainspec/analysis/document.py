@@ -16,6 +16,7 @@ from grainspec.analysis.statements import Braces, Written, written_statements
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import EditSpec
+from grainspec.text.memory import NOTHING, Memory
 from grainspec.text.parse import Parsed, parse_all
 from grainspec.text.readable import unreadable
 from grainspec.text.tokens import collector_paused, grammar
@@ -39,9 +40,10 @@ class Document:
     ('sky', (1, 0))
     """
 
-    def __init__(self, text: str, path: Path | None) -> None:
+    def __init__(self, text: str, path: Path | None, memory: Memory = NOTHING) -> None:
         self.text = text
         self.path = path
+        self._memory = memory
 
     @property
     def folder(self) -> Path | None:
@@ -50,11 +52,13 @@ class Document:
 
     def edited(self, start: int, end: int, text: str) -> Document:
         """The document with other characters from ``start`` to before ``end``."""
-        return Document(self.text[:start] + text + self.text[end:], self.path)
+        parsed = self.__dict__.get("parsed")
+        memory = parsed.memory if parsed is not None else self._memory
+        return Document(self.text[:start] + text + self.text[end:], self.path, memory)
 
     def again(self) -> Document:
         """The same document; what is known of its files may be out of date."""
-        return Document(self.text, self.path)
+        return Document(self.text, self.path, self._memory)
 
     @kept
     def positions(self) -> Utf16:
@@ -73,7 +77,7 @@ class Document:
     @kept
     def parsed(self) -> Parsed:
         """What could be read, and all findings about the text by itself."""
-        return parse_all(self.plain)
+        return parse_all(self.plain, self._memory)
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from lark import Token
 
 from grainspec.analysis.document import Document
-from grainspec.analysis.gestures.drawn import Drawing, drawings, range_at
 from grainspec.analysis.gestures.lengths import Extent, Share, sides_of
-from grainspec.analysis.gestures.written import written_of
+from grainspec.analysis.gestures.spec_text import spec_text_of
+from grainspec.analysis.gestures.written_shapes import WrittenShape, range_at, written_shapes
 from grainspec.diagnostics import GrainError
 from grainspec.model.shapes import Point
 
@@ -55,11 +55,11 @@ def shapes(document: Document, frame: int, extent: Extent | None = None) -> list
     [((0.1, 0.0), (0.2, 0.1))]
     """
     mark = document.text.startswith("\ufeff")
-    written = written_of(document.text[mark:])
+    written = spec_text_of(document.text[mark:])
     found = []
     for name, region in written.regions.items():
         try:
-            drawn = drawings(region)
+            drawn = written_shapes(region)
         except GrainError:
             continue
         for index, drawing in enumerate(drawn):
@@ -70,7 +70,7 @@ def shapes(document: Document, frame: int, extent: Extent | None = None) -> list
     return found
 
 
-def points_at(drawing: Drawing, frame: int, extent: Extent | None) -> list[Share] | None:
+def points_at(drawing: WrittenShape, frame: int, extent: Extent | None) -> list[Share] | None:
     """x and y in turn as shares of the frame; None for masks, or without the size in pixels."""
     shape = drawing.shape
     if shape is None or (extent is None and any(t.type == "PIXELS" for t in _lengths(drawing))):
@@ -83,12 +83,12 @@ def points_at(drawing: Drawing, frame: int, extent: Extent | None) -> list[Share
     return [number / (width, height)[place % 2] for place, number in enumerate(numbers)]
 
 
-def _lengths(drawing: Drawing) -> list[Token]:
+def _lengths(drawing: WrittenShape) -> list[Token]:
     return [token for key in drawing.keys for token in key.numbers]
 
 
 def _points(
-    drawing: Drawing, frame: int, first: int | None, extent: Extent | None
+    drawing: WrittenShape, frame: int, first: int | None, extent: Extent | None
 ) -> list[Share] | None:
     if drawing.track is not None:
         stands = drawing.key.frame if drawing.key.frame is not None else first
@@ -98,7 +98,7 @@ def _points(
 
 
 def _described(
-    name: str, index: int, drawing: Drawing, numbers: list[Share], start: int, end: int
+    name: str, index: int, drawing: WrittenShape, numbers: list[Share], start: int, end: int
 ) -> Shape:
     frames = [key.frame for key in drawing.keys if drawing.moves and key.frame is not None]
     return Shape(

@@ -50,8 +50,10 @@ def coloured(document: Document) -> Iterator[Coloured]:
         return
     for start, kind, value in GrainLexer().get_tokens_unprocessed(document.plain):
         name = _kind_of(kind)
-        if name and value.strip():
-            yield Coloured(start, start + len(value.rstrip()), name)
+        for line in value.split("\n") if name else ():
+            if line.strip():
+                yield Coloured(start, start + len(line.rstrip()), name)
+            start += len(line) + 1
 
 
 def _kind_of(kind: Any) -> str:

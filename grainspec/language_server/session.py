@@ -15,7 +15,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.language_server.convert import offset_of, path_of
 from grainspec.language_server.worker import Worker
 
-TYPED = 0.01
+TYPED = 0.004
 """Seconds without a change after which the findings about the text are published."""
 PAUSED = 0.4
 """Seconds without a change after which files are checked."""

@@ -6,9 +6,10 @@ from lark import Token
 from pydantic import ValidationError
 
 from grainspec.diagnostics import closest
-from grainspec.model.declaration import Declaration
+from grainspec.model.declaration import Declaration, settings_of
 from grainspec.model.expected import in_range, takes_shares
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
+from grainspec.model.spec import BLOCKS
 from grainspec.text.foreign import VALUES_OF_OTHERS
 from grainspec.text.kinds import KINDS, Mismatch, Word, number_of, quoted, read_value
 from grainspec.text.tokens import grammar
@@ -81,3 +82,13 @@ def _is_value(text: str, declaration: Declaration) -> bool:
     except (Mismatch, ValidationError):
         return False
     return declaration.kind not in {"text", "path"}
+
+
+def as_setting(keyword: str, word: str) -> str:
+    """The cure for a value of one of the block's settings where its profile or method is."""
+    for name, declared in settings_of(BLOCKS[keyword].model).items():
+        ours = VALUES_OF_OTHERS.get(name, {}).get(word.lower())
+        value = ours.keyword if ours else word
+        if value in declared.choices:
+            return f"Write `{keyword} {{ {name} {value} }}`."
+    return ""

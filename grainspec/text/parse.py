@@ -31,11 +31,13 @@ from grainspec.model.spec import (
 from grainspec.model.statements import STATEMENTS
 from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
-from grainspec.text.foreign import ELSEWHERE, VALUES_OF_OTHERS
+from grainspec.text.cures import as_setting
+from grainspec.text.foreign import ELSEWHERE
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
+from grainspec.text.memory import Memory, Outcome, Place, Remembered
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
-from grainspec.text.records import token_of
+from grainspec.text.records import braces_of, token_of
 from grainspec.text.regions import RegionReader
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
@@ -53,6 +55,8 @@ class Parsed:
     source: str
     draft: EditSpec | None = None
     """What could be read, also of a text with errors; None if that is nothing."""
+    memory: Memory = field(default_factory=dict, repr=False, compare=False)
+    """What was read of its statements, if it was asked for."""
 
 
 def parse(text: str, *, path: str | None = None) -> EditSpec:
@@ -77,8 +81,11 @@ def parse(text: str, *, path: str | None = None) -> EditSpec:
     return parsed.spec
 
 
-def parse_all(text: str) -> Parsed:
+def parse_all(text: str, memory: Memory | None = None) -> Parsed:
     """Read a spec and return every finding instead of raising an error.
+
+    ``memory`` is that of a reading of nearly the same text, or empty; with it, statements that have
+    not changed are not read again, and the result has the memory for the next reading.
 
     >>> parsed = parse_all('grain 1 video "c" target "a bear" region r = al edit r -> "cat"')
     >>> parsed.spec is None, [finding.code for finding in parsed.diagnostics]
@@ -86,20 +93,23 @@ def parse_all(text: str) -> Parsed:
     """
     text = expect_text(text, "parse_all").removeprefix("\ufeff")
     with collector_paused():
-        return _parsed(text)
+        return _parsed(text, memory)
 
 
-def _parsed(text: str) -> Parsed:
+def _parsed(text: str, memory: Memory | None) -> Parsed:
     reader = _Reader()
+    remembered: dict[Place, Remembered] = {}
     if finding := unreadable(text):
         return Parsed(None, (finding,), text)
     lines: Lines | None = None
     correctable, characters = MAX_STATEMENTS, MAX_CORRECTED
     loose: list[Loose] = []
     blocks: dict[tuple[int, str], Statement] = {}
-    for statement in statements(text, reader.unread):
+    for statement in statements(text, reader.unread, memory):
         before = len(reader.findings)
         reader.read(statement)
+        if statement.remembered is not None:
+            remembered[statement.span.line, statement.span.column] = statement.remembered
         if statement.tree is not None and statement.tree.data in BLOCKS_OF_LOOSE:
             blocks.setdefault((statement.variant, str(statement.tree.data)), statement)
         if len(reader.findings) == before or not correctable or characters < 0:
@@ -126,7 +136,7 @@ def _parsed(text: str) -> Parsed:
     findings += check_meaning(spec, absent=reader.absent)
     findings.sort(key=_place)
     broken = any(finding.is_error for finding in findings)
-    return Parsed(None if broken else spec, tuple(findings), text, spec)
+    return Parsed(None if broken else spec, tuple(findings), text, spec, remembered)
 
 
 class _Readable:
@@ -214,8 +224,20 @@ class _Reader(RegionReader):
             spans[keyword] = statement.span
         if keyword in BLOCKS:
             self._block(keyword, tree, statement.span)
+        elif statement.remembered is not None and keyword not in ONCE:
+            self._read_or_known(statement.remembered, tree, statement.span)
         else:
             getattr(self, f"_{tree.data}")(tree, statement.span)
+
+    def _read_or_known(self, known: Remembered, tree: Tree[Token], span: Span) -> None:
+        """Read a statement about regions, or add what an earlier reading of it added."""
+        if known.outcome is None:
+            known.outcome = _outcome(tree, span)
+        outcome = known.outcome
+        self.regions += outcome.regions
+        self.scope.edits += outcome.edits
+        self.findings += outcome.findings
+        self.unread |= outcome.unread
 
     def assemble(self) -> EditSpec:
         """Make the spec, with placeholders for missing parts, so that the rest can be checked."""
@@ -306,9 +328,9 @@ class _Reader(RegionReader):
         model = block.model
         if self.scope is not self.whole and block.in_variant:
             model = block.in_variant
-        head, braces = head_of(model), _braces(tree.children)
+        head, braces = head_of(model), braces_of(tree.children)
         if head and head.choices:
-            self._head_in_braces(keyword, head, braces)
+            self._head_inbraces_of(keyword, head, braces)
         given = self.settings(braces, settings_of(model), ELSEWHERE.get(keyword, {}))
         if head and not self._head(keyword, head, tree, given):
             return
@@ -338,13 +360,15 @@ class _Reader(RegionReader):
         else:
             what = keyword if head.field == "kind" else f"{keyword} {head.field}"
             listed = ", ".join(f"`{choice}`" for choice in head.choices)
-            cure = _as_setting(keyword, str(word)) or suggestion(str(word), head.choices)
+            cure = as_setting(keyword, str(word)) or suggestion(str(word), head.choices)
             cure = cure or f"Expected one of {listed}."
             self.add_finding("G202", f"unknown {what} `{word}`", cure, span_of(word))
             return False
         return True
 
-    def _head_in_braces(self, keyword: str, head: Declaration, braces: Tree[Token] | None) -> None:
+    def _head_inbraces_of(
+        self, keyword: str, head: Declaration, braces: Tree[Token] | None
+    ) -> None:
         """Report a profile or method that is written inside the braces instead of before them."""
         inside = braces.children[0] if braces and braces.children else None
         if braces and isinstance(inside, Token) and str(inside) in head.choices:
@@ -376,7 +400,7 @@ class _Reader(RegionReader):
 
     def _change(self, verb: str, tree: Tree[Token], span: Span) -> None:
         tokens = [child for child in tree.children if isinstance(child, Token)]
-        given = self.settings(_braces(tree.children), settings_of(Edit))
+        given = self.settings(braces_of(tree.children), settings_of(Edit))
         names = [token for token in tokens if token.type == "NAME"]
         phrase = next(token for token in tokens if token.type == "STRING")
         grain = next((str(t) for t in tokens if t.type in {"CLASS", "INSTANCE", "PART"}), None)
@@ -414,18 +438,13 @@ class _Reader(RegionReader):
                 self.scope.edits.append(made)
 
 
-def _as_setting(keyword: str, word: str) -> str:
-    """The cure for a value of one of the block's settings where its profile or method is."""
-    for name, declared in settings_of(BLOCKS[keyword].model).items():
-        ours = VALUES_OF_OTHERS.get(name, {}).get(word.lower())
-        value = ours.keyword if ours else word
-        if value in declared.choices:
-            return f"Write `{keyword} {{ {name} {value} }}`."
-    return ""
-
-
-def _braces(parts: list[Tree[Token] | Token]) -> Tree[Token] | None:
-    for part in parts:
-        if isinstance(part, Tree) and part.data == "block":
-            return part
-    return None
+def _outcome(tree: Tree[Token], span: Span) -> Outcome:
+    """Read a statement about regions by itself."""
+    reader = _Reader()
+    getattr(reader, f"_{tree.data}")(tree, span)
+    return Outcome(
+        tuple(reader.regions),
+        tuple(reader.whole.edits),
+        tuple(reader.findings),
+        frozenset(reader.unread),
+    )

@@ -103,3 +103,11 @@ def token_of(part: Tree[Token] | Token) -> Token:
     if not isinstance(part, Token):
         raise TypeError(part)
     return part
+
+
+def braces_of(parts: list[Tree[Token] | Token]) -> Tree[Token] | None:
+    """The braces of a statement, among its parts; None if it has none."""
+    for part in parts:
+        if isinstance(part, Tree) and part.data == "block":
+            return part
+    return None

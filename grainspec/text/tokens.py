@@ -25,6 +25,7 @@ from grainspec.model.rules import SHARED
 from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.foreign import STATEMENTS_OF_OTHERS, WITHOUT_EQUAL
+from grainspec.text.memory import Memory, Remembered
 from grainspec.text.spans import span_between, span_of
 from grainspec.text.unexpected import ends_early, no_statement, not_in_variant, short, unexpected
 
@@ -83,21 +84,27 @@ class Statement:
     start: int
     end: int
     findings: tuple[Diagnostic, ...] = ()
+    remembered: Remembered | None = None
 
 
-def statements(text: str, unread: set[str]) -> Iterator[Statement]:
+def statements(text: str, unread: set[str], memory: Memory | None = None) -> Iterator[Statement]:
     """Yield the statements of ``text``; those that cannot be parsed have no tree.
 
     Keywords of statements that cannot be parsed are added to ``unread`` (``2.target`` in the second
-    variant), with the names of the regions that they would define.
+    variant), with the names of the regions that they would define. With the ``memory`` of another
+    reading, statements that stand there are not parsed again, and have its offsets in their trees.
     """
-    return _Statements(text, unread).all()
+    return _Statements(text, unread, memory).all()
 
 
 class _Statements:
     """Walks through a text's tokens, statement by statement."""
 
-    def __init__(self, text: str, unread: set[str]) -> None:
+    def __init__(self, text: str, unread: set[str], memory: Memory | None) -> None:
+        self.text = text
+        self.memory = memory
+        self.remembered: Remembered | None = None
+        """The current statement, if it may be remembered."""
         self.tokens = list(grammar().lex(text))
         self.findings: list[Diagnostic] = []
         """The findings of the current statement."""
@@ -132,7 +139,8 @@ class _Statements:
         last = self.tokens[self.position - 1]
         first = self.tokens[start] if start < len(self.tokens) else last
         offsets = first.start_pos or 0, last.end_pos or 0
-        return Statement(tree, span_between(first, last), variant, *offsets, findings)
+        span, known, self.remembered = span_between(first, last), self.remembered, None
+        return Statement(tree, span, variant, *offsets, findings, known)
 
     def unknown(self, token: Token) -> None:
         """Report a statement that begins with an unknown word, and move past it."""
@@ -158,7 +166,7 @@ class _Statements:
         if first.type == "WITHOUT" and not self.open:
             message, cure = "`without` is allowed only in a variant", "Remove the edit itself."
             self.findings.append(Diagnostic("G010", message, cure, span_of(first)))
-        tree = self.parse()
+        tree = self.parse() if self.memory is None else self.known_or_parsed(self.memory)
         if first.type == "VARIANT":
             tree = self.enter(first, tree)
         variant = self.variants if self.open else 0
@@ -205,6 +213,30 @@ class _Statements:
             if braces < 0:
                 return True
         return False
+
+    def known_or_parsed(self, memory: Memory) -> Tree[Token] | None:
+        """The tree of the statement that begins here, from memory if it stands there."""
+        start = self.position
+        first = self.tokens[start]
+        known = memory.get((first.line or 1, first.column or 1))
+        if known is None or not self.stands(known, start):
+            tree = self.parse()
+            text = self.text[first.start_pos : self.tokens[self.position - 1].end_pos]
+            known = Remembered(text, self.position - start, tree) if tree else None
+        else:
+            self.position = start + known.tokens
+        self.remembered = known if first.type != "VARIANT" else None
+        return known.tree if known else None
+
+    def stands(self, known: Remembered, start: int) -> bool:
+        """Whether the tokens from ``start`` on are a statement that was parsed before."""
+        end = start + known.tokens
+        if end > len(self.tokens):
+            return False
+        first, last = self.tokens[start].start_pos or 0, self.tokens[end - 1].end_pos or 0
+        # Any other token than a keyword might go on with the statement.
+        ends = end == len(self.tokens) or self.tokens[end].type in _STARTERS
+        return ends and last - first == len(known.text) and self.text.startswith(known.text, first)
 
     def parse(self) -> Tree[Token] | None:
         """The tree of the statement that begins here; None if it cannot be parsed."""

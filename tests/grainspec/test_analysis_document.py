@@ -164,3 +164,21 @@ def test_formatting_is_that_of_the_formatter(name: str, ends: str) -> None:
 def test_formatting_of_a_broken_text_is_refused() -> None:
     with pytest.raises(GrainError):
         formatted(Document("region = ", None))
+
+
+@given(texts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), TEXTS), max_size=4))
+@settings(max_examples=40, phases=set(Phase) - {Phase.shrink})
+@example(texts=[(600, 0, "\nkeep left\n"), (0, 0, "x")])
+@example(texts=[(300, 0, "\n"), (300, 1, ""), (610, 3, "\n\n")])
+def test_what_is_remembered_is_what_is_read_anew(texts: list[tuple[int, int, str]]) -> None:
+    text = SPECS["variants"] + SPECS["instance"] + SPECS["part"]
+    document = Document(text, None)
+    assert document.parsed.memory
+    for start, length, new in texts:
+        document = document.edited(start, start + length, new)
+        parsed, fresh = document.parsed, parse_all(document.plain)
+        assert parsed.diagnostics == fresh.diagnostics
+        assert parsed.draft == fresh.draft
+        if parsed.draft is not None and fresh.draft is not None:
+            spans = [one.span for one in parsed.draft.regions]
+            assert spans == [one.span for one in fresh.draft.regions]

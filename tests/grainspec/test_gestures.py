@@ -129,6 +129,7 @@ def test_prompts_without_frame_are_on_the_first_one_in_use() -> None:
 
 def test_a_prompt_that_is_there_is_not_written_twice() -> None:
     assert gesture(SPEC, kind="point", region="left", points=[[0.3, 0.55]]).edits == []
+    assert gesture(SPEC, kind="bind", region="left", words="green robot").edits == []
     boxed = after(SPEC, kind="box", frame=5, region="left", points=[[0.1, 0.1], [0.2, 0.3]])
     (line,) = changes(boxed, kind="box", frame=5, region="left", points=[[0.1, 0.1], [0.2, 0.4]])
     assert line.count("box") == 1
@@ -239,6 +240,46 @@ def test_prompts_are_deleted() -> None:
     assert after(alone, kind="delete", region="a", shape=0) == "region b = all\n"
 
 
+def test_comments_between_prompts_stay() -> None:
+    text = "region a = track(\n  point(1%, 1%), # head, and\n  point(2%, 2%) # body\n  @ 0, box(3%, 3%, 9%, 9%) @ 5)"
+    for shape, left in [(0, "point(2%"), (1, "point(1%"), (2, "point(2%")]:
+        new = after(text, kind="delete", region="a", shape=shape)
+        assert comments(new) == ["# head, and", "# body"]
+        (region,) = parse_region(new)
+        assert len(region.prompts) == 2
+        assert left in new
+
+
+def parse_region(text: str) -> list[Any]:
+    draft = Document(text, None).draft
+    assert draft
+    return [region.expression for region in draft.regions]
+
+
+def test_what_a_shape_is_for_can_be_chosen() -> None:
+    corners = [[0.1, 0.1], [0.5, 0.5]]
+    square = "(10%, 10%, 50%, 50%)"
+    for given_, written in [
+        ({"kind": "box", "track": True}, f"track(box{square} @ 3)"),
+        ({"kind": "ellipse", "keyframe": True}, f"ellipse{square} @ 3"),
+        ({"kind": "ellipse"}, f"ellipse{square}"),
+    ]:
+        assert after("", frame=3, points=corners, **given_) == f"region region_1 = {written}\n"
+    masks = after("", kind="mask", frame=3, path="a.png", track=False)
+    assert masks == 'region region_1 = masks("a.png")\n'
+    again = after(masks, kind="mask", frame=3, path="b.png", region="region_1")
+    assert again == 'region region_1 = masks("b.png")\n'
+    still = f"region a = box{square}"
+    moved = after(still, kind="move", frame=3, region="a", points=[[0, 0], [1, 1]], keyframe=True)
+    assert moved == f"{still} @ 0, box(0%, 0%, 100%, 100%) @ 3"
+
+
+def test_small_moves_are_written_and_smaller_ones_are_not() -> None:
+    text = "region a = track(point(30%, 55.55%) @ 0)"
+    assert gesture(text, kind="move", region="a", points=[[0.3004, 0.5555]]).edits == []
+    assert "point(30.1%, 55.55%)" in after(text, kind="move", region="a", points=[[0.3006, 0.5555]])
+
+
 def test_regions_are_renamed() -> None:
     text = after(SPEC, kind="rename", region="b", name="bear")
     assert "keep bear  # stays" in text
@@ -265,6 +306,15 @@ def test_selections_are_words_of_the_prompt_without_escapes() -> None:
         text, kind="bind", region="a", words=[at - 3, text.index("ear") + 5]
     )
     assert 'edit a -> "big"' in after(text, kind="bind", region="a", words=[at, at + 1])
+
+
+def test_accents_may_be_encoded_in_either_way() -> None:
+    apart, joined = "Ba\u0308r", "B\u00e4r"
+    text = f"region {apart} = box(0%, 0%, 50%, 50%)\nkeep {joined}\n"
+    for name in (apart, joined):
+        assert "60%" in after(text, kind="move", region=name, points=[[0, 0], [0.5, 0.6]])
+        assert refusal(text, kind="delete", region=name)[0] == "G713"
+    assert after(text, kind="delete", region=joined, cascade=True) == ""
 
 
 REFUSED = [

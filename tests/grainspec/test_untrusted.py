@@ -205,7 +205,10 @@ LONG: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("name", LONG)
 def test_time_grows_linearly(name: str) -> None:
-    """Four times the text takes four times as long; ten times would be a sign of quadratic time."""
+    """Four times the text takes four times as long; ten times would be a sign of quadratic time.
+
+    Another process can make one measurement slow, not three of three.
+    """
 
     def seconds(count: int) -> float:
         text = HEAD + LONG[name](count)
@@ -217,7 +220,7 @@ def test_time_grows_linearly(name: str) -> None:
 
     seconds(100)
     short = min(seconds(1000) for _ in range(2))
-    assert seconds(4000) < 10 * short + 0.2
+    assert any(seconds(4000) < 10 * short + 0.2 for _ in range(3))
 
 
 def test_twenty_thousand_keyframes() -> None:

@@ -13,7 +13,7 @@ from grainspec.analysis.gestures.placing import (
     removed_statement,
     replaced_statement,
 )
-from grainspec.analysis.gestures.written import Claim, Written
+from grainspec.analysis.gestures.spec_text import Claim, SpecText
 from grainspec.analysis.quoted import quoted
 from grainspec.diagnostics import GrainError, fail
 from grainspec.scripts import joined
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     variant: int
 
 
-def targets(written: Written) -> list[Target]:
+def targets(written: SpecText) -> list[Target]:
     """The target prompts of a text, those of its variants among them."""
     tokens = [
         (token_of(statement.tree.children[1]), statement.variant)
@@ -43,7 +43,7 @@ def targets(written: Written) -> list[Target]:
     return [Target(quoted(token).text, token, variant) for token, variant in tokens]
 
 
-def bound(written: Written, region: str, words: str | tuple[int, int]) -> list[TextEdit]:
+def bound(written: SpecText, region: str, words: str | tuple[int, int]) -> list[TextEdit]:
     """The edits that give a region words of the target prompt.
 
     They replace those of the region's edit, or what keeps it as it is, or are a new `edit`. Raises
@@ -63,7 +63,7 @@ def bound(written: Written, region: str, words: str | tuple[int, int]) -> list[T
     return [*edits, *inserted(written, statement, target.variant)]
 
 
-def kept(written: Written, region: str) -> list[TextEdit]:
+def kept(written: SpecText, region: str) -> list[TextEdit]:
     """The edits that keep a region as it is: in place of its `edit` or `free`, if it has one."""
     claims = _own_claims(written, region, 0)
     if any(claim.keyword == "keep" for claim in claims):
@@ -79,7 +79,7 @@ def kept(written: Written, region: str) -> list[TextEdit]:
     return [*edits, *inserted(written, f"keep {region}")]
 
 
-def removed_claim(written: Written, claim: Claim) -> list[TextEdit]:
+def removed_claim(written: SpecText, claim: Claim) -> list[TextEdit]:
     """The edits that remove a region's name from a list, or the whole statement with it."""
     listed = _listed(written, claim)
     if len(listed) == 1:
@@ -89,22 +89,22 @@ def removed_claim(written: Written, claim: Claim) -> list[TextEdit]:
     return removed_item(written.text, items, index)
 
 
-def _listed(written: Written, claim: Claim) -> list[Claim]:
+def _listed(written: SpecText, claim: Claim) -> list[Claim]:
     """The claims of a statement; only the first one of an edit, which has one region."""
     every = [one for one in written.claims if one.statement is claim.statement]
     return every[:1] if claim.keyword in ("edit", "add") else every
 
 
-def _own_claims(written: Written, region: str, variant: int) -> list[Claim]:
+def _own_claims(written: SpecText, region: str, variant: int) -> list[Claim]:
     """What the spec, or one of its variants, says about a region itself."""
     return [
         claim
         for claim in written.claims
-        if str(claim.name) == region and claim.variant == variant and not claim.owner
+        if claim.region == region and claim.variant == variant and not claim.owner
     ]
 
 
-def _chosen(written: Written, words: str | tuple[int, int]) -> tuple[Target, str]:
+def _chosen(written: SpecText, words: str | tuple[int, int]) -> tuple[Target, str]:
     """The prompt that words are of, and the words."""
     prompts = targets(written)
     if isinstance(words, str):

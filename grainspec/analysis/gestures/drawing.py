@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from lark import Token
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.gestures.drawn import Drawing, Track
 from grainspec.analysis.gestures.gesture import Gesture
 from grainspec.analysis.gestures.keyframes import placed
 from grainspec.analysis.gestures.lengths import Extent, Share, sides_of
 from grainspec.analysis.gestures.outline import simplified
 from grainspec.analysis.gestures.placing import inserted
 from grainspec.analysis.gestures.prompts import NewPrompt, added_prompt
-from grainspec.analysis.gestures.written import Written, WrittenRegion
+from grainspec.analysis.gestures.spec_text import SpecText, WrittenRegion
+from grainspec.analysis.gestures.written_shapes import Track, WrittenShape
 from grainspec.diagnostics import fail
 from grainspec.text.kinds import quoted
 
@@ -23,7 +23,7 @@ _BOXES = ("box", "ellipse")
 
 
 def drawn_region(
-    written: Written, name: str, gesture: Gesture, extent: Extent | None
+    written: SpecText, name: str, gesture: Gesture, extent: Extent | None
 ) -> list[TextEdit]:
     """The edits that add a region: a tracked object from a point or mask, or a shape."""
     if gesture.kind == "not_point":
@@ -42,9 +42,9 @@ def drawn_region(
 
 
 def drawn_in(
-    written: Written,
+    written: SpecText,
     region: WrittenRegion,
-    shapes: Sequence[Drawing],
+    shapes: Sequence[WrittenShape],
     gesture: Gesture,
     extent: Extent | None,
 ) -> list[TextEdit]:
@@ -128,7 +128,7 @@ def box_sides(shares: Sequence[Share], extent: Extent | None) -> list[Share]:
 # --- how the user writes -------------------------------------------------------------------------
 
 
-def _unit(written: Written, extent: Extent | None) -> str:
+def _unit(written: SpecText, extent: Extent | None) -> str:
     """The unit of most lengths in the regions of a spec; percent while the frame has no size."""
     numbers = [
         token

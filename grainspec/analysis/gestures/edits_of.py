@@ -10,7 +10,6 @@ from grainspec.analysis.document import Document
 from grainspec.analysis.edits import TextEdit, applied, shifted
 from grainspec.analysis.gestures.binding import bound, kept
 from grainspec.analysis.gestures.drawing import box_sides, drawn_in, drawn_region, inside_frame
-from grainspec.analysis.gestures.drawn import Drawing, drawings, range_at
 from grainspec.analysis.gestures.gesture import Gesture, read_gesture
 from grainspec.analysis.gestures.keyframes import placed
 from grainspec.analysis.gestures.lengths import Extent
@@ -22,7 +21,8 @@ from grainspec.analysis.gestures.names import (
     valid_name,
 )
 from grainspec.analysis.gestures.removing import removed_region, removed_shape
-from grainspec.analysis.gestures.written import Written, WrittenRegion, written_of
+from grainspec.analysis.gestures.spec_text import SpecText, WrittenRegion, spec_text_of
+from grainspec.analysis.gestures.written_shapes import WrittenShape, range_at, written_shapes
 from grainspec.analysis.symbols import renamed
 from grainspec.diagnostics import GrainError, fail
 from grainspec.text.parse import parse_all
@@ -59,9 +59,9 @@ class _Task:
         return int(self.document.text.startswith("\ufeff"))
 
     @property
-    def written(self) -> Written:
+    def written(self) -> SpecText:
         """The statements of the text."""
-        return written_of(self.document.text[self.mark :])
+        return spec_text_of(self.document.text[self.mark :])
 
     @property
     def name(self) -> str:
@@ -74,11 +74,11 @@ class _Task:
         """That region; raises GrainError if it is not defined, or cannot be read."""
         return existing_region(self.written, self.name)
 
-    def shapes(self) -> list[Drawing]:
+    def shapes(self) -> list[WrittenShape]:
         """Its shapes; raises GrainError (G712) if they cannot be read."""
         region = self.region
         try:
-            return drawings(region)
+            return written_shapes(region)
         except GrainError as error:
             raise unreadable_region(self.name, region.statement.span.line, error) from error
 
@@ -106,6 +106,7 @@ def gesture_edits(
     name, edits = _DOORS[asked.kind](task)
     ends = "\r\n" if "\r\n" in document.text else "\n"
     edits = [edit._replace(text=edit.text.replace("\n", ends)) for edit in edits]
+    edits = [edit for edit in edits if edit.text != task.written.text[edit.start : edit.end]]
     select = _moved(task, edits) if asked.kind == "move" else _checked(task, name, edits)
     selected = select and (select[0] + task.mark, select[1] + task.mark)
     return GestureResult(_displaced(edits, task.mark), name, selected)
@@ -193,7 +194,7 @@ _DOORS: dict[str, Callable[[_Task], _Edited]] = {
 }
 
 
-def _shape(task: _Task, shapes: Sequence[Drawing]) -> Drawing:
+def _shape(task: _Task, shapes: Sequence[WrittenShape]) -> WrittenShape:
     """The shape that a gesture is about: the one it names, or the only one."""
     index = task.gesture.shape
     if index is None and len(shapes) == 1:
@@ -236,15 +237,15 @@ def _checked(task: _Task, name: str, edits: Sequence[TextEdit]) -> tuple[int, in
         said = finding.code, finding.message
         if finding.is_error and said not in known and finding.code not in allowed:
             raise fail(finding.code, finding.message, finding.cure)
-    return _selected(written_of(after), name, task.gesture)
+    return _selected(spec_text_of(after), name, task.gesture)
 
 
-def _selected(written: Written, name: str, gesture: Gesture) -> tuple[int, int] | None:
+def _selected(written: SpecText, name: str, gesture: Gesture) -> tuple[int, int] | None:
     """The words of a region that was bound, or the name of one that was drawn in."""
     region = written.regions.get(name)
     if region is None:
         return None
     for claim in written.claims if gesture.kind == "bind" else ():
-        if str(claim.name) == name and claim.keyword in ("edit", "add") and not claim.owner:
+        if claim.region == name and claim.keyword in ("edit", "add") and not claim.owner:
             return (claim.phrase.start_pos or 0) + 1, (claim.phrase.end_pos or 0) - 1
     return region.name.start_pos or 0, region.name.end_pos or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -86,7 +87,9 @@ def read_gesture(given: Gesture | Mapping[str, Any]) -> Gesture:
             raise _unfit(f"`{place}` of the gesture: {first['msg']}") from error
     if wrong := _missing(given):
         raise _unfit(wrong)
-    return given
+    if given.region is None:
+        return given
+    return given.model_copy(update={"region": unicodedata.normalize("NFC", given.region)})
 
 
 def _missing(gesture: Gesture) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.gestures.drawn import Drawing, Key
 from grainspec.analysis.gestures.lengths import Extent, Share, length_edits, lengths, unit_of
 from grainspec.analysis.gestures.placing import removed_item
+from grainspec.analysis.gestures.written_shapes import Key, WrittenShape
 from grainspec.diagnostics import fail
 
 
@@ -26,7 +26,7 @@ def call_text(
 
 
 def placed(
-    drawing: Drawing,
+    drawing: WrittenShape,
     frame: int,
     shares: Sequence[Share],
     extent: Extent | None,
@@ -60,7 +60,7 @@ def placed(
 
 
 def _keyframe(
-    drawing: Drawing, frame: int, shares: Sequence[Share], extent: Extent | None
+    drawing: WrittenShape, frame: int, shares: Sequence[Share], extent: Extent | None
 ) -> TextEdit:
     """The edit that adds a keyframe, in the order of the frames."""
     earlier = [key for key in drawing.keys if (key.frame or 0) < frame]
@@ -73,7 +73,7 @@ def _keyframe(
     return TextEdit(beside.start, beside.start, f"{new}, ")
 
 
-def _beside(drawing: Drawing, key: Key, shares: Sequence[Share], extent: Extent | None) -> str:
+def _beside(drawing: WrittenShape, key: Key, shares: Sequence[Share], extent: Extent | None) -> str:
     """The call of a shape in the units of another of its keyframes."""
     units = [unit_of(token) for token in key.numbers]
     if len(units) != len(shares):
@@ -81,7 +81,7 @@ def _beside(drawing: Drawing, key: Key, shares: Sequence[Share], extent: Extent 
     return call_text(drawing.kind, shares, units, extent)
 
 
-def _require_alone(drawing: Drawing, count: int, *, adding: bool = False) -> None:
+def _require_alone(drawing: WrittenShape, count: int, *, adding: bool = False) -> None:
     """Raise GrainError (G711) for an outline that cannot be a keyframe beside the others."""
     if len(drawing.keys) > 1 or adding:
         points = len(drawing.key.numbers) // 2
@@ -92,7 +92,7 @@ def _require_alone(drawing: Drawing, count: int, *, adding: bool = False) -> Non
         raise fail("G711", message, cure)
 
 
-def without_keyframe(text: str, drawing: Drawing, frame: int) -> list[TextEdit]:
+def without_keyframe(text: str, drawing: WrittenShape, frame: int) -> list[TextEdit]:
     """The edits that remove a keyframe of several; raises GrainError (G711) if none stands here."""
     for index, key in enumerate(drawing.keys):
         if key.frame == frame:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from grainspec.analysis.gestures.written import Written, WrittenRegion
+from grainspec.analysis.gestures.spec_text import SpecText, WrittenRegion
 from grainspec.diagnostics import GrainError, fail, suggestion
 from grainspec.model.algebra import Reference
 from grainspec.model.validation import made
 
 
-def fresh_name(written: Written) -> str:
+def fresh_name(written: SpecText) -> str:
     """A name that no region has and no statement uses: `region_1`, `region_2`, …"""
     number = 1
     while f"region_{number}" in written.names:
@@ -25,7 +25,7 @@ def valid_name(name: str) -> str:
         raise fail(first.code, first.message, first.cure) from error
 
 
-def region_of(written: Written, name: str) -> WrittenRegion | None:
+def region_of(written: SpecText, name: str) -> WrittenRegion | None:
     """The region of a name, None if there is none; raises GrainError (G712) if it is unreadable."""
     if name in written.regions:
         return written.regions[name]
@@ -35,7 +35,7 @@ def region_of(written: Written, name: str) -> WrittenRegion | None:
     raise unreadable_region(name, broken.span.line, GrainError(broken.findings))
 
 
-def existing_region(written: Written, name: str) -> WrittenRegion:
+def existing_region(written: SpecText, name: str) -> WrittenRegion:
     """The region of a name; raises GrainError, G101 if there is none, G712 if it is unreadable."""
     region = region_of(written, name)
     if region is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.gestures.written import Written, keyword_of
+from grainspec.analysis.gestures.spec_text import SpecText, keyword_of
 from grainspec.text.format import format_text
 from grainspec.text.tokens import Statement
 
@@ -19,7 +19,7 @@ _EMPTY_ROW = re.compile(r"\n[^\S\n]*\n")
 _INDENT = "    "
 
 
-def inserted(written: Written, statement: str, variant: int = 0) -> list[TextEdit]:
+def inserted(written: SpecText, statement: str, variant: int = 0) -> list[TextEdit]:
     """The edits that add a statement about a region: `region …`, `edit …`, `keep …`.
 
     It goes after the last of its kind, with its sign under theirs; where the new one is longer, and
@@ -33,7 +33,7 @@ def inserted(written: Written, statement: str, variant: int = 0) -> list[TextEdi
     return [*edits, _after(written.text, anchor, text, apart=not near)]
 
 
-def _alone(written: Written, text: str) -> TextEdit:
+def _alone(written: SpecText, text: str) -> TextEdit:
     """Put rows where there is nothing of their kind: before the variants, or at the end."""
     variant = next((one for one in written.statements if one.variant), None)
     if variant is not None:
@@ -43,7 +43,7 @@ def _alone(written: Written, text: str) -> TextEdit:
     return TextEdit(end, end, f"{gap}{text}\n")
 
 
-def replaced_statement(written: Written, old: Statement, new: str) -> list[TextEdit]:
+def replaced_statement(written: SpecText, old: Statement, new: str) -> list[TextEdit]:
     """The edits that put another statement about a region in a statement's place."""
     run = [one for one in _run(written, old) if one is not old]
     text, edits = _aligned(written, new, run, indented=old.variant > 0)
@@ -51,7 +51,7 @@ def replaced_statement(written: Written, old: Statement, new: str) -> list[TextE
 
 
 def _aligned(
-    written: Written, new: str, run: Sequence[Statement], *, indented: bool
+    written: SpecText, new: str, run: Sequence[Statement], *, indented: bool
 ) -> tuple[str, list[TextEdit]]:
     """A statement laid out among its neighbours, and the edits that move their signs for it."""
     rows, shift = _laid_out(new, _column(written.text, run), indented=indented)
@@ -60,7 +60,7 @@ def _aligned(
     return "\n".join(rows), edits
 
 
-def _anchor(written: Written, keyword: str, variant: int) -> tuple[Statement | None, bool]:
+def _anchor(written: SpecText, keyword: str, variant: int) -> tuple[Statement | None, bool]:
     """The statement after which one of a kind goes, and whether it is of that kind."""
     inside = [one for one in written.statements if one.variant == variant and one.tree is not None]
     kinds = [("region",)] if keyword == "region" else [_EDITS, _CLAIMS]
@@ -79,7 +79,7 @@ def _group(statement: Statement) -> str:
     return "edits" if keyword in _CLAIMS else keyword
 
 
-def _run(written: Written, anchor: Statement) -> list[Statement]:
+def _run(written: SpecText, anchor: Statement) -> list[Statement]:
     """The neighbours of the same kind around a statement that are aligned with it."""
     every = written.statements
     at = next(place for place, one in enumerate(every) if one is anchor)

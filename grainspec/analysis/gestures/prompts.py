@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from lark import Token, Tree
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.gestures.drawn import Drawing, Track
 from grainspec.analysis.gestures.keyframes import call_text
 from grainspec.analysis.gestures.lengths import Extent, Share, length_edits, unit_of
 from grainspec.analysis.gestures.placing import removed_item
+from grainspec.analysis.gestures.written_shapes import Track, WrittenShape
 from grainspec.diagnostics import fail
 from grainspec.text.kinds import quoted
 
@@ -65,7 +65,7 @@ def added_prompt(
     return [TextEdit(end, end, f", {text} @ {new.frame}")]
 
 
-def _frame(prompt: Drawing, first: int | None) -> int:
+def _frame(prompt: WrittenShape, first: int | None) -> int:
     """The frame of a prompt; raises GrainError (G712) if the clip's first one is not known."""
     frame = prompt.key.frame if prompt.key.frame is not None else first
     if frame is None:
@@ -74,7 +74,9 @@ def _frame(prompt: Drawing, first: int | None) -> int:
     return frame
 
 
-def _known(here: Sequence[Drawing], new: NewPrompt, extent: Extent | None) -> list[TextEdit] | None:
+def _known(
+    here: Sequence[WrittenShape], new: NewPrompt, extent: Extent | None
+) -> list[TextEdit] | None:
     """The edits if a prompt is there already, or its shape only takes another place; else None."""
     for prompt in here:
         if prompt.kind != new.kind:
@@ -82,23 +84,15 @@ def _known(here: Sequence[Drawing], new: NewPrompt, extent: Extent | None) -> li
         if new.kind == "masks":
             path = _string(prompt.key.call)
             return [TextEdit(path.start_pos or 0, path.end_pos or 0, quoted(new.path))]
-        same = len(prompt.key.numbers) == len(new.shares)
-        if new.kind != "point":
-            return (
-                length_edits(prompt.key.numbers, new.shares, extent)
-                if same
-                else _redrawn(prompt, new, extent)
-            )
-        if prompt.inside == new.inside and not length_edits(prompt.key.numbers, new.shares, extent):
-            return []
+        numbers = prompt.key.numbers
+        if len(numbers) != len(new.shares):  # another outline
+            call = prompt.key.call.meta
+            text = new.text(unit_of(numbers[0]), extent)
+            return [TextEdit(call.start_pos, call.end_pos, text)]
+        edits = length_edits(numbers, new.shares, extent)
+        if new.kind != "point" or (not edits and prompt.inside == new.inside):
+            return edits
     return None
-
-
-def _redrawn(prompt: Drawing, new: NewPrompt, extent: Extent | None) -> list[TextEdit]:
-    call = prompt.key.call.meta
-    return [
-        TextEdit(call.start_pos, call.end_pos, new.text(unit_of(prompt.key.numbers[0]), extent))
-    ]
 
 
 def _string(call: Tree[Token]) -> Token:
@@ -107,7 +101,7 @@ def _string(call: Tree[Token]) -> Token:
     return next(token for token in tokens if isinstance(token, Token) and token.type == "STRING")
 
 
-def without_prompt(text: str, prompt: Drawing) -> list[TextEdit]:
+def without_prompt(text: str, prompt: WrittenShape) -> list[TextEdit]:
     """The edits that remove a prompt of several; those before it keep their frame."""
     assert prompt.track is not None
     prompts = prompt.track.prompts
@@ -119,6 +113,6 @@ def without_prompt(text: str, prompt: Drawing) -> list[TextEdit]:
     return removed_item(text, ranges, index)
 
 
-def _has_frame(prompt: Drawing) -> bool:
+def _has_frame(prompt: WrittenShape) -> bool:
     """Whether `@` stands after the prompt itself."""
     return prompt.key.end > prompt.key.call.meta.end_pos

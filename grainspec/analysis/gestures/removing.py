@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from grainspec.analysis.edits import TextEdit
 from grainspec.analysis.gestures.binding import removed_claim
-from grainspec.analysis.gestures.drawn import Drawing
 from grainspec.analysis.gestures.keyframes import without_keyframe
 from grainspec.analysis.gestures.placing import removed_statement
 from grainspec.analysis.gestures.prompts import without_prompt
-from grainspec.analysis.gestures.written import Written, WrittenRegion, references
+from grainspec.analysis.gestures.spec_text import SpecText, WrittenRegion, named, references
+from grainspec.analysis.gestures.written_shapes import WrittenShape
 from grainspec.diagnostics import fail
 
 
 def removed_shape(
-    written: Written, region: WrittenRegion, drawing: Drawing, frame: int, *, cascade: bool
+    written: SpecText, region: WrittenRegion, drawing: WrittenShape, frame: int, *, cascade: bool
 ) -> list[TextEdit]:
     """The edits that remove a prompt, or the keyframe on a frame; with the last one, the region.
 
@@ -35,17 +35,17 @@ def removed_shape(
     return removed_region(written, region, cascade=cascade)
 
 
-def removed_region(written: Written, region: WrittenRegion, *, cascade: bool) -> list[TextEdit]:
+def removed_region(written: SpecText, region: WrittenRegion, *, cascade: bool) -> list[TextEdit]:
     """The edits that remove a region; with ``cascade``, the statements that use it too.
 
     Raises GrainError (G713) if something uses it, even with ``cascade`` if that is another region.
     """
-    name = str(region.name)
+    name = named(region.name)
     for other in written.regions.values():
-        if other is not region and name in map(str, references(other.expression)):
+        if other is not region and name in map(named, references(other.expression)):
             message = f"region `{name}` is used by region `{other.name}`"
             raise fail("G713", message, f"Change or delete region `{other.name}` first.")
-    claims = [claim for claim in written.claims if str(claim.name) == name]
+    claims = [claim for claim in written.claims if claim.region == name]
     if claims and not cascade:
         lines = ", ".join(dict.fromkeys(str(claim.statement.span.line) for claim in claims))
         message = f"region `{name}` is used in line {lines}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lark import Token, Tree
 
-from grainspec.analysis.gestures.written import WrittenRegion
+from grainspec.analysis.gestures.spec_text import WrittenRegion
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Box, Polygon
 from grainspec.model.shapes import Point
@@ -39,7 +39,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class WrittenShape:
     """A shape in a region's expression: a keyframe or several, or a prompt of `track(…)`."""
 
     kind: str
@@ -74,10 +74,10 @@ class Track:
     """A call of `track(…)`, with its prompts in order."""
 
     call: Tree[Token]
-    prompts: list[Drawing] = field(default_factory=list)
+    prompts: list[WrittenShape] = field(default_factory=list)
 
 
-def drawings(region: WrittenRegion) -> list[Drawing]:
+def written_shapes(region: WrittenRegion) -> list[WrittenShape]:
     """The shapes of a region, in the order of the text, prompts and their masks among them.
 
     Raises GrainError with the findings about the region if it cannot be read.
@@ -89,7 +89,7 @@ def drawings(region: WrittenRegion) -> list[Drawing]:
     return list(_drawings(region.expression, reader))
 
 
-def _drawings(part: Tree[Token], reader: RegionReader) -> Iterator[Drawing]:
+def _drawings(part: Tree[Token], reader: RegionReader) -> Iterator[WrittenShape]:
     if part.data == "keyframes":
         keyed = [_keyframe(child) for child in part.children if isinstance(child, Tree)]
         keys = tuple(
@@ -114,12 +114,12 @@ def _keyframe(part: Tree[Token]) -> tuple[Token, Tree[Token]]:
     return token_of(frame), call
 
 
-def _shape(keys: tuple[Key, ...], shape: Box | Polygon | None) -> Drawing:
+def _shape(keys: tuple[Key, ...], shape: Box | Polygon | None) -> WrittenShape:
     assert shape is not None
-    return Drawing(shape.kind, shape, keys)
+    return WrittenShape(shape.kind, shape, keys)
 
 
-def _prompts(call: Tree[Token], reader: RegionReader) -> Iterator[Drawing]:
+def _prompts(call: Tree[Token], reader: RegionReader) -> Iterator[WrittenShape]:
     track = Track(call)
     arguments = arguments_of(call)
     for argument, frame in zip(arguments, frames_of(arguments), strict=True):
@@ -131,7 +131,7 @@ def _prompts(call: Tree[Token], reader: RegionReader) -> Iterator[Drawing]:
         start, end = argument_range(argument)
         key = Key(shown, frame, start, end)
         inside = len(argument.words) == 1
-        track.prompts.append(Drawing(kind, shape, (key,), track, inside))
+        track.prompts.append(WrittenShape(kind, shape, (key,), track, inside))
     yield from track.prompts
 
 
@@ -152,7 +152,7 @@ def frames_of(arguments: Sequence[Argument]) -> list[int | None]:
     return found[::-1]
 
 
-def range_at(drawing: Drawing, frame: int) -> tuple[int, int]:
+def range_at(drawing: WrittenShape, frame: int) -> tuple[int, int]:
     """The offsets of what draws a shape at a frame."""
     key = drawing.at(frame)
     return (key.start, key.end) if key else (drawing.key.start, drawing.keys[-1].end)

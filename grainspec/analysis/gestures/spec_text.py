@@ -7,6 +7,7 @@ does not hide the rest. Offsets count code points; a text begins after its byte 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -42,6 +43,11 @@ class Claim(NamedTuple):
     owner: bool = False
 
     @property
+    def region(self) -> str:
+        """The name of the region."""
+        return named(self.name)
+
+    @property
     def variant(self) -> int:
         """The number of the variant that it is in; 0 for none."""
         return self.statement.variant
@@ -53,15 +59,15 @@ class Claim(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def written_of(text: str) -> Written:
+def spec_text_of(text: str) -> SpecText:
     """The statements of a text: of the last texts they are known."""
-    return Written(text)
+    return SpecText(text)
 
 
-class Written:
+class SpecText:
     """The statements of a text; raises GrainError (G006) for what cannot be a spec.
 
-    >>> written = Written('grain 1 video "c" region left = all edit left -> "cat"')
+    >>> written = SpecText('grain 1 video "c" region left = all edit left -> "cat"')
     >>> list(written.regions), [(claim.keyword, claim.name.start_pos) for claim in written.claims]
     (['left'], [('edit', 41)])
     """
@@ -81,7 +87,8 @@ class Written:
             assert statement.tree is not None
             name, expression = statement.tree.children
             assert isinstance(expression, Tree)
-            found.setdefault(str(name), WrittenRegion(statement, token_of(name), expression))
+            token = token_of(name)
+            found.setdefault(named(token), WrittenRegion(statement, token, expression))
         return found
 
     @cached_property
@@ -92,9 +99,9 @@ class Written:
     @cached_property
     def names(self) -> frozenset[str]:
         """Every word of the text that could be the name of a region."""
-        words = {str(claim.name) for claim in self.claims} | set(self.regions)
+        words = {claim.region for claim in self.claims} | set(self.regions)
         for region in self.regions.values():
-            words |= {str(name) for name in references(region.expression)}
+            words |= set(map(named, references(region.expression)))
         for statement in self.statements:
             if statement.tree is None:
                 words |= set(re.findall(r"\w+", self.text[statement.start : statement.end]))
@@ -133,6 +140,11 @@ def _first_frame(video: Statement) -> int | None:
     if reader.findings:
         return None
     return given["frames"].value.first if "frames" in given else 0
+
+
+def named(token: Token) -> str:
+    """A name as specs have it: however its accents are encoded in the text."""
+    return unicodedata.normalize("NFC", str(token))
 
 
 def keyword_of(statement: Statement) -> str:
