@@ -24,7 +24,7 @@ from grainspec.text.tokens import collector_paused, grammar
 MAX_ANALYSED = 100_000
 """Characters of a text; of a longer one only the findings are known."""
 
-_NOT_OF_REGIONS = frozenset({"G104", "G105", "G107", "G108", "G109"})
+NOT_OF_REGIONS = frozenset({"G104", "G105", "G107", "G108", "G109"})
 """Errors with which the regions can be computed nevertheless."""
 
 _LINE_ENDS = re.compile(r"\r\n?")
@@ -137,6 +137,6 @@ class Document:
         """
         spec, folder = self.draft, self.folder
         wrong = {finding.code for finding in self.findings if finding.is_error}
-        if spec is None or folder is None or self.path is None or wrong - _NOT_OF_REGIONS:
+        if spec is None or folder is None or self.path is None or wrong - NOT_OF_REGIONS:
             return None
         return first_frame(spec.in_folder(folder, self.path.name), folder)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from grainspec.analysis.document import NOT_OF_REGIONS
 from grainspec.clip.crop import FrameCrop, frame_crop, frame_numbers
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.loading import plain_lines
@@ -77,6 +78,14 @@ class RegionViews:
         text = plain_lines(text)
         return self._texts.made(text, lambda: parse_all(text))
 
+    def draft(self, text: str, name: str) -> EditSpec | None:
+        """What could be read of a text, with or without mistakes; None if that is nothing."""
+        draft = self.parsed(text).draft
+        if draft is None:
+            return None
+        self._readable.require_spec(draft)
+        return draft.in_folder(self._readable.folder, name)
+
     def spec(self, text: str, name: str) -> EditSpec:
         """The spec of a text, for the file ``name``; raises GrainError with all findings."""
         parsed = self.parsed(text)
@@ -88,10 +97,11 @@ class RegionViews:
     def view(self, text: str, name: str, variant: str | None, frame: int) -> dict[str, Any]:
         """The answer to ``POST /api/regions``; raises GrainError for a clip that cannot be read."""
         parsed = self.parsed(text)
-        if parsed.spec is None:
+        whole = self.draft(text, name)
+        wrong = {finding.code for finding in parsed.diagnostics if finding.is_error}
+        if whole is None or wrong - NOT_OF_REGIONS:
             findings = [finding.as_json() for finding in parsed.diagnostics]
             return {"regions": [], "findings": findings, "mask": None, "frame": frame, "box": None}
-        whole = self.spec(text, name)
         spec = chosen(whole, variant)
         facts = self._frames.facts(self._readable.folder / spec.video.path, spec.video.fps)
         used = frame_numbers(spec.video, facts)

@@ -16,7 +16,7 @@ import anyio.to_thread
 from grainspec.checks.tracked_masks import tracked_masks_of
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import fail
-from grainspec.model.spec import EditSpec
+from grainspec.model.spec import EditSpec, Video
 from grainspec_runtime.studio.bodies import NewJob, PaintedMask
 from grainspec_runtime.studio.errors import Refused
 from grainspec_runtime.studio.events import Events
@@ -89,7 +89,7 @@ class Studio:
 
     def clip_facts(self, text: str | None = None) -> dict[str, Any]:
         """The facts of the clip of a text, or of the saved spec; raises GrainError."""
-        video = self.whole(self.opened().read()[0] if text is None else text).video
+        video = self.video(self.opened().read()[0] if text is None else text)
         facts = self.frames.facts(self.readable.folder / video.path, video.fps)
         used = frame_numbers(video, facts)
         return {
@@ -105,13 +105,18 @@ class Studio:
         """A frame of a clip as JPEG, of that of the saved spec if none is named."""
         background = None
         if path is None:
-            video = self.whole(self.opened().read()[0]).video
+            video = self.video(self.opened().read()[0])
             place, background = self.readable.folder / video.path, video.alpha
         else:
             place = self.readable.clip(path)
         if number >= self.frames.facts(place).frames:
             raise fail("G727", f"the clip has no frame {number}", "Choose one of its frames.")
         return self.frames.jpeg(place, number, width, background)
+
+    def video(self, text: str) -> Video:
+        """The clip of a text, which may have mistakes elsewhere; raises GrainError."""
+        name = self.opened().path.name
+        return (self.regions.draft(text, name) or self.regions.spec(text, name)).video
 
     def whole(self, text: str) -> EditSpec:
         """The spec of a text, with its variants; raises GrainError with all findings."""
@@ -124,7 +129,7 @@ class Studio:
     def paint(self, body: PaintedMask) -> dict[str, str]:
         """Store a painted mask of the saved spec; raises GrainError."""
         spec = self.opened()
-        video = self.whole(spec.read()[0]).video
+        video = self.video(spec.read()[0])
         facts = self.frames.facts(self.readable.folder / video.path, video.fps)
         stored = store_mask(self.readable, spec.path.stem, body.region, body.frame, body.png, facts)
         self.regions.forget()

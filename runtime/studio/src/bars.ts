@@ -88,8 +88,8 @@ function regionBar(bar: HTMLElement, actions: BarActions): void {
     const chips = written.map(({ name }, i) => {
       const facts = regions.find((each) => each.name === name);
       const share = facts?.share == null ? "" : facts.empty ? "empty" : `${(facts.share * 100).toFixed(facts.share < 0.1 ? 1 : 0)}%`;
-      const state = facts?.lost ? "lost" : facts?.doubtful ? "doubtful" : "";
-      const title = [name, facts?.phrase && `“${facts.phrase}”`, facts?.use && facts.use !== "edit" ? facts.use : "", state && `${state} on this frame`, "double-click renames"].filter(Boolean).join(" · ");
+      const state = facts?.tracked === false ? "untracked" : facts?.lost ? "lost" : facts?.doubtful ? "doubtful" : "";
+      const title = [name, facts?.phrase && `“${facts.phrase}”`, facts?.use && facts.use !== "edit" ? facts.use : "", state && (state === "untracked" ? state : `${state} on this frame`), "double-click renames"].filter(Boolean).join(" · ");
       return h(
         "button", {
           class: `chip${name === region ? " chosen" : ""}`, "aria-pressed": String(name === region), "data-region": name, title,

@@ -121,15 +121,24 @@ export function nameOf(event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" 
 
 export function listen(commands: Commands): void {
   const table = new Map(KEYS.flatMap(({ keys }) => keys.flatMap((key) => key.keys.map((name) => [name, key] as const))));
-  document.addEventListener("keydown", (event) => {
+  const act = (event: KeyboardEvent, early: boolean) => {
     if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
     const found = table.get(nameOf(event));
-    if (!found || (takesText(event.target) && !found.everywhere)) return;
-    const onControl = event.target instanceof HTMLElement && event.target.closest("button, [role=tab], [role=separator], input") !== null;
-    if (onControl && ["Space", "ArrowLeft", "ArrowRight", "Enter"].includes(event.key === " " ? "Space" : event.key) && !event.ctrlKey) return;
+    if (!found || (found.everywhere ?? false) !== early) return;
+    if (!early && (takesText(event.target) || keptByControl(event))) return;
     event.preventDefault();
+    event.stopPropagation();
     found.run(commands);
-  });
+  };
+  // Keys that are for the whole page come before the editor's own.
+  document.addEventListener("keydown", (event) => act(event, true), { capture: true });
+  document.addEventListener("keydown", (event) => act(event, false));
+}
+
+/** Space and arrows do what they do on the button or tab that has the focus. */
+function keptByControl(event: KeyboardEvent): boolean {
+  const control = event.target instanceof HTMLElement && event.target.closest("button, [role=tab], [role=separator], input");
+  return Boolean(control) && !event.ctrlKey && [" ", "ArrowLeft", "ArrowRight", "Enter"].includes(event.key);
 }
 
 /** The region with that place in the text. */

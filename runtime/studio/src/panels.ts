@@ -15,6 +15,9 @@ import { studio } from "./state";
 import { toOffset, toPosition } from "./text_edits";
 import type { Work } from "./work";
 
+/** The same, as the regions say it and as the text's check does. */
+const NOT_TRACKED = { bound: "G354", checked: "G357" };
+
 export class Panels {
   private readonly findings = h("div", { class: "panel" });
   private readonly plan = h("div", { class: "panel" });
@@ -86,17 +89,18 @@ export class Panels {
       severity: d.severity === 2 ? "warning" : (d.severity ?? 1) > 2 ? "info" : "error",
       code: String(d.code ?? ""), message: d.message, cure: null,
       line: d.range.start.line + 1, from: toOffset(view.state.doc, d.range.start),
-      fixes: actions.filter((a) => a.diagnostics?.some((of) => of.code === d.code && of.range.start.line === d.range.start.line && of.range.start.character === d.range.start.character))
-        .map((a) => ({ title: a.title, apply: () => void applyEdits(view, session.language.editsOf(a.edit), "input.fix") })),
+      fixes: [...this.remedies(String(d.code ?? "")), ...actions.filter((a) => a.diagnostics?.some((of) => of.code === d.code && of.range.start.line === d.range.start.line && of.range.start.character === d.range.start.character))
+        .map((a) => ({ title: a.title, apply: () => void applyEdits(view, session.language.editsOf(a.edit), "input.fix") }))],
     }));
     const known = new Set(marked.map(({ code, line }) => `${code} ${line ?? ""}`));
     const codes = new Set(marked.map(({ code }) => code));
     const bound: Listed[] = studio.now.findings
       .filter((f) => !known.has(`${f.code} ${f.line ?? ""}`) && (f.line || !codes.has(f.code)))
+      .filter((f) => f.code !== NOT_TRACKED.bound || !codes.has(NOT_TRACKED.checked))
       .map((f) => ({
         severity: f.severity === "error" || f.severity === "warning" ? f.severity : "info",
         code: f.code, message: f.message, cure: f.cure ?? null, line: f.line ?? null,
-        from: f.line ? toOffset(view.state.doc, { line: f.line - 1, character: (f.column ?? 1) - 1 }) : null, fixes: [],
+        from: f.line ? toOffset(view.state.doc, { line: f.line - 1, character: (f.column ?? 1) - 1 }) : null, fixes: this.remedies(f.code),
       }));
     const all = [...marked, ...bound];
     const order = { error: 0, warning: 1, info: 2 };
@@ -109,10 +113,21 @@ export class Panels {
     this.dock.badge("findings", all.length ? String(all.length) : "", errors ? "error" : all.length ? "warning" : "");
   }
 
+  /** What the page itself can do about a finding. */
+  private remedies(code: string): { title: string; apply(): void }[] {
+    if (code !== NOT_TRACKED.bound && code !== NOT_TRACKED.checked) return [];
+    const track = () => {
+      this.show("jobs");
+      void this.work().begin("track");
+    };
+    return [{ title: "Track", apply: track }];
+  }
+
   private async readPlan(): Promise<void> {
     const { path, variant } = studio.now;
     if (!path) return;
     const current = this.planTurn.begin();
+    if (!this.plan.childElementCount) fill(this.plan, h("p", { class: "empty" }, "Computing the plan …"));
     try {
       const plan = await api.plan(this.session().text, variant === "all" ? null : variant);
       if (current()) showPlan(this.plan, plan);

@@ -31,6 +31,7 @@ export class Session {
   dragging = false;
   private version: Spec["version"] = "";
   private savedText = "";
+  private saving: Promise<boolean> = Promise.resolve(true);
   private readonly shapesTurn = new Turn();
   private readonly clipTurn = new Turn();
   private readonly sendChanges = perFrame<void>(() => this.language.flush());
@@ -89,7 +90,12 @@ export class Session {
   }
 
   /** Write the file. The user decides if another program changed it meanwhile. */
-  async save(): Promise<boolean> {
+  save(): Promise<boolean> {
+    this.saving = this.saving.then(() => this.write());
+    return this.saving;
+  }
+
+  private async write(): Promise<boolean> {
     const text = this.text;
     if (text === this.savedText) return true;
     try {
@@ -106,6 +112,7 @@ export class Session {
 
   /** The file changed outside of the page. */
   async changedOutside(version: Spec["version"]): Promise<void> {
+    await this.saving; // what the server tells may be about the page's own change
     if (version === this.version) return;
     if (studio.now.saved) await this.reload();
     else this.conflict();

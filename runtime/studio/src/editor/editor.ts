@@ -83,7 +83,14 @@ function bindKeys(events: EditorEvents) {
   }));
 }
 
+/** Selecting never becomes moving, and a dropped clip is the page's matter, not text. */
+const noDragging = EditorView.domEventHandlers({
+  dragstart: () => true,
+  drop: (event) => (event.dataTransfer?.files.length ?? 0) > 0,
+});
+
 const usual = (): Extension => [
+  noDragging,
   lineNumbers(),
   foldGutter({ openText: "▾", closedText: "▸" }),
   lintGutter(),

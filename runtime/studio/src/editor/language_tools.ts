@@ -143,7 +143,7 @@ const hintField = StateField.define<DecorationSet>({
   create: () => Decoration.none,
   update(value, tr) {
     for (const effect of tr.effects) if (effect.is(setHints)) return effect.value;
-    return value.map(tr.changes);
+    return tr.docChanged ? value.update({ filter: (from) => !tr.changes.touchesRange(from) }).map(tr.changes) : value;
   },
   provide: (field) => EditorView.decorations.from(field),
 });
@@ -167,16 +167,19 @@ interface InlayHint {
   label: string | { value: string }[];
 }
 
-/** Shares of the frame, resolved strengths: muted words that are not part of the text. */
+/** Shares of the frame, resolved strengths: muted words after their lines, which are not part of the text. */
 export async function showHints(view: EditorView, client: LanguageClient): Promise<void> {
   const doc = view.state.doc;
   const range = { start: { line: 0, character: 0 }, end: toPosition(doc, doc.length) };
   const hints = await client.ask<InlayHint[]>("textDocument/inlayHint", { range }).catch(() => null);
   if (!hints || view.state.doc !== doc) return;
-  const widgets = hints.map(({ position, label }) => {
+  const lines = new Map<number, string[]>();
+  for (const { position, label } of hints) {
     const text = Array.isArray(label) ? label.map((part) => part.value).join("") : label;
-    return Decoration.widget({ widget: new Hint(text.trim()), side: 1 }).range(toOffset(doc, position));
-  });
+    const end = doc.lineAt(toOffset(doc, position)).to;
+    lines.set(end, [...(lines.get(end) ?? []), text.trim()]);
+  }
+  const widgets = [...lines].map(([end, texts]) => Decoration.widget({ widget: new Hint(texts.join(" · ")), side: 1 }).range(end));
   view.dispatch({ effects: setHints.of(Decoration.set(widgets, true)) });
 }
 

@@ -31,7 +31,11 @@ export function findingsList(body: HTMLElement, list: readonly Listed[], show: (
         h("span", { class: "severity", title: finding.severity, "aria-label": finding.severity }), words,
         h("span", { class: "code" }, finding.code),
         h("span", { class: "line" }, finding.line === null ? "" : `line ${finding.line}`)),
-      ...finding.fixes.map((fix) => h("button", { class: "fix", onclick: () => fix.apply() }, fix.title)),
+      ...finding.fixes.map((fix) => {
+        const button = h("button", { class: "fix", title: fix.title, onclick: () => fix.apply() });
+        button.append(...inline(fix.title));
+        return button;
+      }),
     );
     return row;
   });

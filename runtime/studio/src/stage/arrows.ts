@@ -22,7 +22,7 @@ export class Arrows {
     const steps: Record<string, Point> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const direction = steps[event.key];
     const { tool, view } = studio.now;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!studio.now.clip || event.ctrlKey || event.metaKey || event.altKey) return;
     if (direction) {
       const size = event.shiftKey ? COARSE : FINE;
       const by: Point = [direction[0] * size, direction[1] * size];

@@ -104,7 +104,8 @@ export class Pointer {
   }
 
   private pressed(event: PointerEvent): void {
-    const { tool, shapes, picked, view } = studio.now;
+    const { tool, shapes, picked, view, clip } = studio.now;
+    if (!clip) return;
     if (event.button !== 0 && !(event.button === 2 && tool === "point")) return;
     this.stage.canvas.focus({ preventScroll: true });
     this.stage.canvas.setPointerCapture(event.pointerId);

@@ -9,7 +9,7 @@ import { Compare } from "./compare";
 import { drawCross, drawLine, drawShape, drawUnused } from "./drawing";
 import { Pictures } from "./pictures";
 import { Pointer } from "./pointer";
-import { Tints } from "./tint";
+import { Tints, VEIL } from "./tint";
 
 export interface StageActions {
   draw(kind: string, points: readonly Point[], region: string | null): void;
@@ -143,7 +143,8 @@ export class Stage {
       const picture = address && this.pictures.get(address);
       if (address && picture) {
         if (facts!.use === "keep" && name !== region) continue;
-        context.drawImage(this.tints.get(address, picture, width, height, facts!.colour, name === region), left, top);
+        const veil = (facts!.share ?? 0) > 0.4 ? VEIL.wide : name === region ? VEIL.chosen : VEIL.other;
+        context.drawImage(this.tints.get(address, picture, width, height, facts!.colour, veil), left, top);
       } else if (painting) this.pointer.drawPainting(context, painting, colourOf(name));
     }
   }
