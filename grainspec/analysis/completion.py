@@ -148,13 +148,13 @@ def _in_text(document: Document, context: Context, token: Token, offset: int) ->
                     text,
                     "phrase",
                     in_quotes(text)[1:-1],
-                    context_word(document, offset),
+                    _word_start(document, offset),
                     offset,
                     detail,
                 )
 
 
-def context_word(document: Document, offset: int) -> int:
+def _word_start(document: Document, offset: int) -> int:
     """The offset at which the word before an offset begins."""
     match = re.search(r"\w*\Z", document.plain[max(0, offset - 100) : offset])
     return offset - len(match[0]) if match else offset
