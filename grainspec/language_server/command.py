@@ -37,6 +37,7 @@ def language_server(stdio: bool, tcp: int | None) -> None:
     if tcp is None:
         made.start_io()
     else:
+        made.protocol.ends_process = False  # it ends when its only connection does
         made.start_tcp("127.0.0.1", tcp)
 
 

@@ -19,7 +19,7 @@ class GrainProtocol(LanguageServerProtocol):
     """
 
     ends_process = True
-    """Whether `exit` ends the process; not where it serves other connections too."""
+    """Whether `exit` ends the process; elsewhere it ends the connection."""
     exited = False
     """Whether the client said `exit`."""
 
@@ -43,6 +43,8 @@ class GrainProtocol(LanguageServerProtocol):
         self.exited = True
         if self.ends_process:
             yield from super().lsp_exit(*args)
+        elif self.writer is not None:
+            self.writer.close()
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:

@@ -125,7 +125,7 @@ class Editor:
 
     async def findings(self, *, count: int = 1) -> list[types.Diagnostic]:
         """The findings about the current version: the first that are published, or later ones."""
-        for _ in range(600):
+        for _ in range(3000):
             own = [one for one in self.client.published[self.seen :] if one.uri == self.uri]
             own = [one for one in own if one.version == self.version]
             if len(own) >= count:

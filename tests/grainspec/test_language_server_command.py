@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import pytest
 from clips import EXAMPLES
@@ -104,3 +107,36 @@ async def session() -> list[dict]:
 
     await serve(receive, send)
     return sent
+
+
+def test_over_a_port() -> None:
+    pytest.importorskip("pygls")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "grainspec", "language-server", "--tcp", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        with connected(port) as place, place.makefile("rwb") as stream:
+            for message in (
+                {"id": 1, "method": "initialize", "params": {"capabilities": {}}},
+                {"id": 2, "method": "shutdown"},
+                {"method": "exit"},
+            ):
+                body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+                stream.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                stream.flush()
+            answered = stream.read()
+        assert b'"utf-16"' in answered
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def connected(port: int) -> socket.socket:
+    """A connection to a server that is starting."""
+    for _ in range(600):
+        with suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port), timeout=30)
+        time.sleep(0.05)
+    raise TimeoutError(port)
