@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from command import Grain
+from starlette.websockets import WebSocketDisconnect
 from studio import EXAMPLES
 
 from grainspec import GrainError
@@ -27,6 +28,7 @@ from grainspec_runtime.studio.events import Events
 from grainspec_runtime.studio.jobs import Job, Jobs
 from grainspec_runtime.studio.kept import Kept
 from grainspec_runtime.studio.process import Command, Ended
+from grainspec_runtime.studio.routes import _Sockets
 from grainspec_runtime.studio.server import bound_socket
 from grainspec_runtime.studio.studio import Studio
 
@@ -155,6 +157,33 @@ def test_a_slow_page_gets_the_latest_of_each_subject() -> None:
         return told
 
     assert sorted(one["number"] for one in asyncio.run(heard())) == [99_997, 99_998, 99_999]
+
+
+def test_a_page_that_vanishes_is_no_error(tmp_path: Path) -> None:
+    class Vanished:
+        async def accept(self) -> None:
+            pass
+
+        async def send_json(self, event: object) -> None:
+            raise WebSocketDisconnect(1006)
+
+        async def receive(self) -> None:
+            await asyncio.sleep(60)
+
+        async def close(self, code: int) -> None:
+            raise WebSocketDisconnect(1006)
+
+    async def served() -> None:
+        studio = Studio(tmp_path)
+        sockets = _Sockets(studio)
+        serving = asyncio.create_task(sockets.events(Vanished()))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        studio.events.publish("job", {})
+        await asyncio.wait_for(serving, 5)
+        assert sockets._open == 0
+        assert not studio.events._listeners
+
+    asyncio.run(served())
 
 
 def test_what_is_kept_is_bounded() -> None:

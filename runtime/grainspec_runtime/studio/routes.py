@@ -214,7 +214,7 @@ class _Sockets:
             pass
         finally:
             self._open -= 1
-            with suppress(RuntimeError, WebSocketDisconnect):  # it is closed
+            with suppress(RuntimeError, WebSocketDisconnect):  # it is closed, or the page has gone
                 await socket.close(code)
 
     async def _tell(self, socket: WebSocket) -> None:
