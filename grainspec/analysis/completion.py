@@ -122,8 +122,7 @@ def _in_text(document: Document, context: Context, token: Token, offset: int) ->
     if statement is None:
         return
     content = quoted(token)
-    index = statement.tokens.index(token)
-    what = path_in(statement, index)
+    what = path_in(statement, token)
     if what:
         yield from _files(document, what, token, offset)
     elif statement.keyword in {"edit", "add"} and context.call != "{":

@@ -21,7 +21,7 @@ from grainspec.text.parse import Parsed, parse_all
 from grainspec.text.readable import unreadable
 from grainspec.text.tokens import collector_paused, grammar
 
-MAX_ANALYSED = 200_000
+MAX_ANALYSED = 100_000
 """Characters of a text; of a longer one only the findings are known."""
 
 NOT_OF_REGIONS = frozenset({"G104", "G105", "G107", "G108", "G109"})

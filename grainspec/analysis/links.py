@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from lark import Token
 
+from grainspec.analysis.context import statement_at
 from grainspec.analysis.document import Document
 from grainspec.analysis.quoted import Quoted, quoted
 from grainspec.analysis.statements import Written
@@ -48,22 +49,33 @@ def links(document: Document) -> Iterator[Link]:
 
 def links_in(statement: Written) -> Iterator[Link]:
     """The paths in a statement."""
+    calls: list[str] = []
+    before: Token | None = None
     for index, token in enumerate(statement.tokens):
-        if token.type in {"STRING", "UNCLOSED"} and (what := path_in(statement, index)):
-            yield Link(quoted(token), what)
+        if token.type == "LPAR":
+            calls.append(str(before))
+        elif token.type == "RPAR" and calls:
+            calls.pop()
+        elif token.type in {"STRING", "UNCLOSED"} and before is not None:
+            what = _taker(statement, index, before, calls[-1] if calls else "")
+            if what:
+                yield Link(quoted(token), what)
+        before = token
 
 
-def path_in(statement: Written, index: int) -> str:
-    """What takes the path that is token ``index`` of a statement; empty if it is no path."""
-    tokens = statement.tokens
-    before = tokens[index - 1] if index else None
-    if before is None:
-        return ""
+def path_in(statement: Written, token: Token) -> str:
+    """What takes the path that is a token of a statement; empty if it is no path."""
+    start = (token.start_pos or 0) + 1
+    return next((link.what for link in links_in(statement) if link.path.start == start), "")
+
+
+def _taker(statement: Written, index: int, before: Token, call: str) -> str:
+    """The statement, call or setting that takes a text in quotes as its path."""
     if index == 1 and _takes_path(statement.keyword):
         return statement.keyword
-    if before.type == "LPAR" and index > 1 and tokens[index - 2] == "masks":
-        return "masks"
-    declared = known_settings(_holder(tokens, index) or statement.keyword).get(str(before))
+    if before.type == "LPAR":
+        return call if call == "masks" else ""
+    declared = known_settings(call or statement.keyword).get(str(before))
     return str(before) if declared is not None and declared.kind == "path" else ""
 
 
@@ -73,19 +85,11 @@ def _takes_path(keyword: str) -> bool:
     return keyword in {"model", "motion_adapter"} or (head is not None and head.kind == "path")
 
 
-def _holder(tokens: tuple[Token, ...], index: int) -> str:
-    """The name of the call whose brackets a token is in."""
-    depth = 0
-    for at in range(index - 1, 0, -1):
-        depth += (tokens[at].type == "RPAR") - (tokens[at].type == "LPAR")
-        if depth < 0:
-            return str(tokens[at - 1])
-    return ""
-
-
 def link_at(document: Document, offset: int) -> Link | None:
     """The path at an offset."""
-    return next((one for one in links(document) if one.path.start <= offset <= one.path.end), None)
+    statement = statement_at(document, offset)
+    found = links_in(statement) if statement is not None else ()
+    return next((one for one in found if one.path.start <= offset <= one.path.end), None)
 
 
 def file_of(document: Document, link: Link) -> Path | None:

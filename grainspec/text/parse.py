@@ -330,7 +330,7 @@ class _Reader(RegionReader):
             model = block.in_variant
         head, braces = head_of(model), braces_of(tree.children)
         if head and head.choices:
-            self._head_inbraces_of(keyword, head, braces)
+            self._head_in_braces(keyword, head, braces)
         given = self.settings(braces, settings_of(model), ELSEWHERE.get(keyword, {}))
         if head and not self._head(keyword, head, tree, given):
             return
@@ -366,9 +366,7 @@ class _Reader(RegionReader):
             return False
         return True
 
-    def _head_inbraces_of(
-        self, keyword: str, head: Declaration, braces: Tree[Token] | None
-    ) -> None:
+    def _head_in_braces(self, keyword: str, head: Declaration, braces: Tree[Token] | None) -> None:
         """Report a profile or method that is written inside the braces instead of before them."""
         inside = braces.children[0] if braces and braces.children else None
         if braces and isinstance(inside, Token) and str(inside) in head.choices:

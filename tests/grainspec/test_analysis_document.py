@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from asking import ask_all, ask_at
@@ -182,3 +183,23 @@ def test_what_is_remembered_is_what_is_read_anew(texts: list[tuple[int, int, str
         if parsed.draft is not None and fresh.draft is not None:
             spans = [one.span for one in parsed.draft.regions]
             assert spans == [one.span for one in fresh.draft.regions]
+
+
+HOSTILE = {
+    "quotes": '"' * 30_000,
+    "paths": 'region a = masks("x"' + ', "x"' * 6_000,
+    "brackets": "region a = " + "(" * 30_000,
+    "variants": "variant v {\n" * 2_500,
+    "edits": 'edit a -> "x"\n' * 2_000,
+    "signs": "~" * 30_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_answers_about_hostile_texts_take_linear_time(text: str) -> None:
+    before = time.process_time()
+    document = Document(text, None)
+    ask_at(document, len(text))
+    ask_at(document, len(text) // 2)
+    ask_all(document)
+    assert time.process_time() - before < 10  # a second; ten times as long if it is quadratic

@@ -12,11 +12,12 @@ from PIL import Image
 from grainspec import GrainError, parse
 from grainspec.checks.files import check_files
 from grainspec.clip.crop import frame_crop
-from grainspec.clip.facts import ClipFacts
+from grainspec.clip.facts import ClipFacts, probe
 from grainspec.model.spec import EditSpec, Size, Video
-from grainspec.regions.bind import Bound, bind_regions
-from grainspec.regions.carving import carve
+from grainspec.regions.bind import Bound, bind_regions, readable_regions
+from grainspec.regions.carving import carve, edited_masks
 from grainspec.regions.layout import Layout
+from grainspec.regions.tracked.state import tracked_state
 from grainspec.testing import boxes, specs
 
 
@@ -322,11 +323,49 @@ def test_carving_keeps_parts_and_wholes_apart(spec: EditSpec, rng: object) -> No
         edits, _ = carve(spec, Layout.of(masks))
     except GrainError:
         return
+    for name, mask in edited_masks(spec, Layout.of(masks)).items():
+        assert (mask == edits.mask(name)).all()
     parts = [edit.region for edit in spec.changes if edit.grain == "part"]
     for part in parts:
         for other in spec.changes:
             if other.grain != "part":
                 assert not (edits.mask(part) & edits.mask(other.region)).any()
+
+
+def test_some_frames_have_the_regions_that_they_have_among_all(clip: ClipFolder) -> None:
+    regions = (
+        'region left = masks("left")\nregion right = masks("right") smooth 3\n'
+        "region box = box(0%, 0%, 40%, 40%) @ 0, box(60%, 60%, 100%, 100%) @ 3\n"
+        "region others = rest grow 2% - box"
+    )
+    spec = parse(clip.spec_text(regions=regions))
+    bound = bind_regions(spec, clip.root)
+    state = tracked_state(spec, clip.root, bound.facts)
+    frames = bound.regions.frames
+    for index, frame in enumerate(frames):
+        near = frames[max(0, index - 1) : index + 2]
+        layout, errors = readable_regions(state, bound.crop, near)
+        assert errors == {}
+        one = layout.at([near.index(frame)])
+        assert (one.bits_FHW == bound.regions.at([index]).bits_FHW).all()
+
+
+def test_a_region_that_cannot_be_read_leaves_the_others(clip: ClipFolder) -> None:
+    regions = (
+        'region left = masks("none")\nregion right = masks("right")\n'
+        "region seen = track(point(50%, 50%) @ 0)\nregion others = rest - left"
+    )
+    spec = parse(clip.spec_text(regions=regions))
+    facts = probe(clip.root / spec.video.path)
+    state = tracked_state(spec, clip.root, facts)
+    layout, errors = readable_regions(state, frame_crop(spec.video, facts), [0])
+    assert {name: [found.code for found in some] for name, some in errors.items()} == {
+        "left": ["G304"],
+        "seen": ["G354"],
+    }
+    assert layout.mask("right").any()
+    assert not (layout.mask("left") | layout.mask("seen")).any()
+    assert (layout.mask("others") == ~layout.mask("right")).all()
 
 
 def test_layout_refuses_what_is_no_mask() -> None:

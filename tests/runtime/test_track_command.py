@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -362,3 +363,28 @@ def test_the_default_engine_needs_no_weights(
             true = inside(name, frame)
             assert (mask & true).sum() / (mask | true).sum() > 0.75, (region, frame)
     assert not (bound.regions.mask("left") & bound.regions.mask("right")).any()
+
+
+def test_a_text_that_is_not_saved_is_tracked_with_progress_for_programs(
+    track: Grain, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = spec(base)
+    text = path.read_text()
+    path.write_text("grain 1")
+    monkeypatch.setattr(sys, "stdin", StringIO(text))
+    said = track("track", path, "--stdin", "--progress", "json", "--format", "json")
+    assert said.code == 0
+    assert said.json["folder"] == str(base / "masks" / "tracked" / "edit")
+    lines = [json.loads(line) for line in said.err.splitlines()]
+    assert lines == [{"stage": "track", "done": done, "total": 8} for done in range(9)]
+    assert path.read_text() == "grain 1"
+
+
+def test_a_broken_text_from_standard_input_names_its_lines(
+    track: Grain, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", StringIO("grain 1\nvideo 3\n"))
+    said = track("track", base / "none.grain", "--stdin", "--format", "json")
+    assert said.code == 1
+    assert "G202" in said.codes or "G001" in said.codes
+    assert said.json["files"][0]["diagnostics"][0]["line"] == 2

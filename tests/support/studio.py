@@ -101,9 +101,13 @@ def opened(folder: Path, spec: str | None, also: tuple[Path, ...] = ()) -> Itera
 
 
 def copied_examples(folder: Path) -> Path:
-    """A copy of what the examples need, without the pictures."""
-    for name in ("clips", "masks"):
-        shutil.copytree(EXAMPLES / name, folder / name)
-    for spec in EXAMPLES.glob("*.grain"):
-        shutil.copy(spec, folder)
+    """A copy of two examples and of what they need."""
+    (folder / "masks").mkdir(parents=True)
+    (folder / "clips").mkdir()
+    for clip in ("two_men", "three_walkers"):
+        shutil.copy(EXAMPLES / "clips" / f"{clip}.mp4", folder / "clips")
+    for masks in ("two_men", "tracked"):
+        shutil.copytree(EXAMPLES / "masks" / masks, folder / "masks" / masks)
+    for spec in ("instance", "tracked"):
+        shutil.copy(EXAMPLES / f"{spec}.grain", folder)
     return folder

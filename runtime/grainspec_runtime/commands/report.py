@@ -36,8 +36,8 @@ def report(run: Path, output: Path | None, format_: Format) -> None:
       grain report runs/wolf -o wolf.html
     """
     from grainspec_runtime.report.contents import contents_of
-    from grainspec_runtime.report.page import REPORT, report_page
-    from grainspec_runtime.runs.read import runs_in
+    from grainspec_runtime.report.page import report_page
+    from grainspec_runtime.runs.read import REPORT, runs_in
 
     folders = runs_in(run)
     output = output or run / (REPORT if folders == [run] else "variants.html")

@@ -14,8 +14,6 @@ from markupsafe import Markup
 from grainspec.palette import PALETTE
 from grainspec_runtime.report.contents import ReportedRun
 
-REPORT = "report.html"
-
 
 def report_page(runs: Sequence[ReportedRun]) -> str:
     """Render the report of one run, or of several, such as a spec's variants, one below the other.

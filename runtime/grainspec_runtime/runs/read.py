@@ -23,7 +23,7 @@ from grainspec_runtime.media.times import FrameTimes, clip_times
 from grainspec_runtime.whole_folder import is_left_over, restored
 
 MANIFEST, PLAN, EDITED = "run.json", "plan.safetensors", "edited.mkv"
-MEASURES = "measures.json"
+MEASURES, REPORT = "measures.json", "report.html"
 COMPARISON = frozenset({"variants.mp4", "variants.png", "variants.html"})
 """Files next to the folders of a spec's variants."""
 

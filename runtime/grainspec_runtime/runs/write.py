@@ -27,11 +27,12 @@ from grainspec_runtime.media.sound import SoundLost
 from grainspec_runtime.media.times import FrameTimes
 from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.report.contents import contents_of
-from grainspec_runtime.report.page import REPORT, report_page
+from grainspec_runtime.report.page import report_page
 from grainspec_runtime.runs.read import (
     COMPARISON,
     EDITED,
     MANIFEST,
+    REPORT,
     Run,
     free_pixels,
     is_kept,

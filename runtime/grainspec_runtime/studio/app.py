@@ -29,8 +29,8 @@ The clip of the saved spec, or of `text` where one is sent::
     GET  /api/clip             {path, width, height, frames, fps, used: [first, last, step]}
     POST /api/clip             {text} -> the same of an unsaved text
     GET  /api/clip/frames/{n}  JPEG, as a player shows it. `?width=W` scales it down. `&path=PATH`
-                               names the clip, if not that of the saved spec. `&v=ANY` is ignored:
-                               with it, the browser may keep the picture
+                               names the clip, if not that of the saved spec. `&v=ANY` is ignored;
+                               no response is kept by the browser
 
 Regions, plan: of an unsaved text, which is not written. `variant` may be left out or null::
 
@@ -38,9 +38,11 @@ Regions, plan: of an unsaved text, which is not written. `variant` may be left o
                                regions: [{name, colour: "#rrggbb", share, confidence, doubtful,
                                           lost, tracked, empty, use: "edit"|"keep"|"free"|null,
                                           phrase}]; share is that of the edited part of the frame;
-                               confidence is null unless tracked is true
+                               tracked is null for regions without clicks and words, confidence
+                               is null unless the masks of all are current
                                findings: [{code, severity, message, cure, line, column, …}] of the
-                               whole text, as `grain check --format json` has them
+                               text and of this frame's regions, in the form of `grain check
+                               --format json`; all that the check finds, the language server tells
                                mask: a key for the pictures; null if the text has errors
                                frame: the frame drawn: the nearest that the spec uses
                                box: [x0, y0, x1, y1], the part of the frame that is edited
@@ -64,7 +66,7 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                again resumes
     JOB                        {job, kind, variant, state: "waiting"|"running"|"cancelling"|"done"|
                                 "failed"|"cancelled", stage, done, total, message, seconds,
-                                runs: [NAME], error: ERROR|null, findings}
+                                runs: [NAME], error: FINDING|null, findings: [FINDING]}
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
                                unknown. `message` is a line for people
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
@@ -75,7 +77,7 @@ Runs: the folders below runs/ that `grain run` wrote::
     GET  /api/runs             {runs: [{name, variant, made, seconds, warnings, complete, own,
                                 frames: [n], box, width, height, fps, target, report}]}, the newest
                                first. `made` is in seconds since 1970; `own` if it is of this spec;
-                               `complete` is false if files are missing; `warnings` is a list
+                               `complete` is false if files are missing; `warnings` are sentences
     GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
                                PNG of the edited part, `box` of the frame. The difference is four
                                times the absolute one

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -110,6 +109,7 @@ class Jobs:
         self._some = asyncio.Event()
         self._command: Command | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._closing = False
 
     def all(self) -> list[Job]:
         """All jobs that are remembered, the newest last."""
@@ -150,15 +150,15 @@ class Jobs:
 
     async def close(self) -> None:
         """Cancel all jobs, and wait until the one that runs has ended."""
+        self._closing = True
         for job in self.all():
             self.cancel(job.number)
+        self._some.set()
         if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+            await self._worker
 
     async def _work(self) -> None:
-        while True:
+        while not self._closing:
             job = next((job for job in self._jobs.values() if job.state == "waiting"), None)
             if job is None:
                 self._some.clear()

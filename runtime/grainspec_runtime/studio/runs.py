@@ -13,8 +13,7 @@ from grainspec.clip.crop import FrameCrop, frame_crop
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import EditSpec, Size
 from grainspec.regular_file import files_in, regular
-from grainspec_runtime.report.page import REPORT
-from grainspec_runtime.runs.read import EDITED, MANIFEST, PLAN, read_manifest, spec_of
+from grainspec_runtime.runs.read import EDITED, MANIFEST, PLAN, REPORT, read_manifest, spec_of
 from grainspec_runtime.studio.frames import FrameStore, state_of
 from grainspec_runtime.studio.kept import Kept
 from grainspec_runtime.studio.readable import Readable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import secrets
@@ -110,7 +111,7 @@ class Uploads:
                 first = error.diagnostics[0]
                 message = first.message.replace(str(partial), visible(path.name))
                 raise fail(first.code, message, first.cure) from error
-            os.link(partial, path)  # fails if another file has the name by now
+            _place(partial, path)
             return path
         finally:
             partial.unlink(missing_ok=True)
@@ -128,6 +129,18 @@ class Uploads:
             if not os.path.lexists(path):
                 return path
         raise fail("G310", "there are too many clips of this name", "Rename the clip.")
+
+
+def _place(partial: Path, path: Path) -> None:
+    """Give a file its name; raises FileExistsError if another one has it by now."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # not every file system has links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "another file has its name", str(path)) from None
+        partial.rename(path)
 
 
 def _subfolders(folder: Path) -> list[Path]:

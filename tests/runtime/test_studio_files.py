@@ -1,0 +1,410 @@
+"""What the studio reads and writes: nothing outside its folder, and nothing without bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("starlette")
+
+from starlette.requests import Request
+from studio import Page, copied_examples, opened
+
+from grainspec import GrainError, check, load
+from grainspec_runtime.studio import bodies, starting
+from grainspec_runtime.studio.bodies import pieces
+from grainspec_runtime.studio.readable import Readable
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    with opened(copied_examples(tmp_path / "edits"), "instance.grain") as page:
+        yield page
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A clip and a mask beside the folder that is served."""
+    place = tmp_path / "secret"
+    place.mkdir()
+    shutil.copy(tmp_path / "edits" / "clips" / "two_men.mp4", place / "clip.mp4")
+    shutil.copytree(tmp_path / "edits" / "masks" / "two_men" / "left", place / "masks")
+    return place
+
+
+def png(size: tuple[int, int] = (192, 192), value: int = 255) -> str:
+    file = BytesIO()
+    Image.new("L", size, value).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# --- paths ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("../secret/clip.mp4", "clips/../../secret/clip.mp4", "/etc/passwd", "~/.ssh/id_rsa"),
+        *("..", ".", "", "clips//two_men.mp4", "clips/./two_men.mp4", ".hidden/clip.mp4"),
+        *("..%2fsecret/clip.mp4", "clips\\two_men.mp4", "clips/two_men.mp4\0.png", "C:/clip.mp4"),
+        *("link.mp4", "linked/clip.mp4", "loop", "clips/..%00/x", "file:///etc/passwd"),
+    ],
+)
+def test_no_path_leads_out_of_the_folder(page: Page, secret: Path, path: str) -> None:
+    (page.folder / "link.mp4").symlink_to(secret / "clip.mp4")
+    (page.folder / "linked").symlink_to(secret)
+    (page.folder / "loop").symlink_to(page.folder / "loop")
+    before = listing(page.folder.parent)
+    answer = page.client.get("/api/clip/frames/0", params={"path": path})
+    assert (answer.status_code, answer.json()["code"]) in [(403, "G723"), (404, "G727")]
+    made = page.client.post("/api/new", json={"clip": path})
+    assert made.status_code in (403, 404)
+    run = page.client.get(f"/api/runs/{path}/report".replace("\0", "%00"))
+    assert run.status_code in (403, 404)
+    assert listing(page.folder.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("clips/two_men.mp4", "../secret/clip.mp4"),
+        ("clips/two_men.mp4", "{secret}/clip.mp4"),
+        ("clips/two_men.mp4", "link.mp4"),
+        ("masks/two_men/left", "../secret/masks"),
+        ("masks/two_men/left", "{secret}/masks/*.png"),
+        ("masks/two_men/left", "linked"),
+        ("masks/two_men/left", "linked/*.png"),
+        ("masks/two_men/left", "own"),
+    ],
+)
+def test_a_text_shows_no_pixels_of_other_folders(
+    page: Page, secret: Path, old: str, new: str
+) -> None:
+    (page.folder / "link.mp4").symlink_to(secret / "clip.mp4")
+    (page.folder / "linked").symlink_to(secret / "masks")
+    shutil.copytree(page.folder / "masks" / "two_men" / "left", page.folder / "own")
+    first = min((page.folder / "own").iterdir())
+    first.unlink()
+    first.symlink_to(secret / "masks" / first.name)
+    text = page.text.replace(old, new.format(secret=secret))
+    assert text != page.text
+    for path, more in (
+        ("regions", {"frame": 0}),
+        ("clip", {}),
+        ("plan", {}),
+        ("jobs", {"kind": "run"}),
+    ):
+        assert page.post(path, 403, text=text, **more)["code"] == "G723"
+
+
+def test_folders_can_be_allowed(tmp_path: Path) -> None:
+    folder = copied_examples(tmp_path / "edits")
+    shutil.move(folder / "clips", tmp_path / "clips")
+    text = (folder / "instance.grain").read_text().replace("clips/", "../clips/")
+    (folder / "instance.grain").write_text(text)
+    with opened(folder, "instance.grain", also=(tmp_path / "clips",)) as page:
+        clip = page.get("clip")
+        assert clip["path"] == "../clips/two_men.mp4"
+        assert (
+            page.client.get("/api/clip/frames/0", params={"path": clip["path"]}).status_code == 200
+        )
+        for other in ("../clips/../edits2/x.mp4", "/etc/passwd", "../clips/\0"):
+            answer = page.client.get("/api/clip/frames/0", params={"path": other})
+            assert answer.status_code == 403
+
+
+def test_the_language_server_reads_below_the_folder_only(page: Page, secret: Path) -> None:
+    readable = page.studio.readable
+    inside = page.folder / "instance.grain"
+    assert readable.path_of(inside.as_uri()) == inside
+    assert readable.path_of((secret / "x.grain").as_uri()) is None
+    assert readable.path_of(f"{page.folder.as_uri()}/../secret/x.grain") is None
+    assert readable.path_of("file:///x%00y") is None
+
+
+def test_an_earlier_run_names_no_other_clip(page: Page, secret: Path) -> None:
+    run = page.folder / "runs" / "foreign"
+    run.mkdir(parents=True)
+    spec = load(page.folder / "instance.grain").model_dump(mode="json", by_alias=True)
+    spec["video"]["path"] = "clip.mp4"
+    clip = {"frames": [0], "edited_size": [96, 96], "width": 192, "height": 192, "fps": 8}
+    manifest = {"spec": spec, "base": str(secret), "clip": clip, "seconds": "no", "warnings": 3}
+    (run / "run.json").write_text(json.dumps(manifest))
+    [shown] = page.get("runs")["runs"]
+    assert (shown["name"], shown["complete"], shown["warnings"]) == ("foreign", False, [])
+    assert page.get("runs/foreign/frames/0?of=source", 403)["code"] == "G723"
+    assert page.get("runs/foreign/report", 404)["code"] == "G727"
+    (run / "report.html").symlink_to("/etc/passwd")
+    assert page.get("runs/foreign/report", 403)["code"] == "G723"
+
+
+# --- bodies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b"null", b"\xff", b'{"text": 1, "frame": 0}', b'{"text": "x"}',
+        b'{"text": "x", "frame": -1}', b'{"text": "x", "frame": 1e9}', b'{"text": "x", "frame": NaN}',
+        b'{"text": "x", "frame": 0, "more": 0}', b'{"text": "x", "frame": true}',
+        b"[" * 100_000, b'{"a":' * 100_000, b"9" * 100_000, b"[" + b"{}," * 3_000_000 + b"{}]",
+    ],
+)  # fmt: skip
+def test_bodies_are_checked(page: Page, content: bytes) -> None:
+    answer = page.client.post(
+        "/api/regions", content=content, headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["code"]) in [(400, "G724"), (413, "G725")]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_bodies_that_a_form_can_send_are_refused(page: Page, kind: str) -> None:
+    answer = page.client.post("/api/jobs", content=b"{}", headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (400, "G724")
+
+
+def test_bodies_are_bounded(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_BODY_BYTES", 1000)
+    assert page.post("regions", 413, text="x" * 1000, frame=0)["code"] == "G725"
+
+    def stream() -> Iterator[bytes]:  # without a stated length
+        yield from [b'{"text": "', *[b"x" * 100] * 100, b'"}']
+
+    headers = {"content-type": "application/json"}
+    answer = page.client.post("/api/regions", content=stream(), headers=headers)
+    assert answer.status_code == 413
+
+
+def test_texts_are_bounded(page: Page) -> None:
+    assert page.post("regions", 400, text="x" * 2_000_001, frame=0)["code"] == "G724"
+
+
+@pytest.mark.parametrize("stated", ["-1", "1e3", "x", "9" * 30])
+def test_wrong_lengths_are_refused(stated: str) -> None:
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-length", stated.encode())]}
+
+    async def read() -> None:
+        async for _ in pieces(Request(scope), 100):
+            pass
+
+    with pytest.raises(GrainError, match="G725"):
+        asyncio.run(read())
+
+
+def test_a_slow_client_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SECONDS_TO_WAIT", 0.05)
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(10)
+        raise AssertionError
+
+    async def read() -> None:
+        async for _ in pieces(Request({"type": "http", "headers": []}, receive), 100):
+            pass
+
+    with pytest.raises(GrainError, match="G724"):
+        asyncio.run(read())
+
+
+# --- the spec's file -----------------------------------------------------------------------------
+
+
+def test_the_spec_is_saved_if_nobody_else_changed_it(page: Page) -> None:
+    spec = page.get("spec")
+    text = spec["text"].replace("steps 30", "steps 20")
+    saved = page.asked("PUT", "spec", json={"text": text, "version": spec["version"]})
+    assert (page.folder / "instance.grain").read_text() == text
+    assert page.get("spec") == {**spec, "text": text, "version": saved["version"]}
+    again = {"text": "grain 1", "version": spec["version"]}
+    assert page.asked("PUT", "spec", 409, json=again)["code"] == "G726"
+    assert page.text == text
+    assert not list(page.folder.glob(".*"))
+
+
+def test_line_ends_and_permissions_stay(page: Page) -> None:
+    path = page.folder / "instance.grain"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    path.chmod(0o640)
+    spec = page.get("spec")
+    assert "\r" not in spec["text"]
+    page.asked("PUT", "spec", json={"text": spec["text"] + "# end\n", "version": spec["version"]})
+    assert path.read_bytes().endswith(b"}\r\n# end\r\n")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_half_a_character_is_not_saved(page: Page) -> None:
+    spec = page.get("spec")
+    content = json.dumps({"text": "\ud800", "version": spec["version"]}).encode()
+    headers = {"content-type": "application/json"}
+    answer = page.client.put("/api/spec", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert page.text == spec["text"]
+
+
+# --- painted masks -------------------------------------------------------------------------------
+
+
+def test_a_painted_mask_is_stored_for_the_text_to_name(page: Page) -> None:
+    picture = Image.new("RGBA", (96, 96), (255, 255, 255, 0))
+    picture.paste((255, 255, 255, 255), (0, 0, 48, 96))
+    file = BytesIO()
+    picture.save(file, "PNG")
+    stored = page.post(
+        "masks", 201, region="left", frame=2, png=base64.b64encode(file.getvalue()).decode()
+    )
+    assert stored["path"] == "masks/painted/instance/left/00002.png"
+    mask = np.asarray(Image.open(page.folder / stored["path"]))
+    assert mask.shape == (192, 192)
+    assert (mask == np.where(np.arange(192) < 96, 255, 0)).all()
+    text = page.text.replace('masks("masks/two_men/left")', f"track({stored['text']} @ 2)")
+    assert page.post("regions", text=text, frame=2)["findings"][0]["code"] == "G354"
+
+
+@pytest.mark.parametrize(
+    "region", ["", "..", "a/b", "../../x", "a\0", "a b", "-x", ".x", "x" * 200]
+)
+def test_no_name_of_a_region_leads_elsewhere(page: Page, region: str) -> None:
+    before = listing(page.folder.parent)
+    answer = page.client.post("/api/masks", json={"region": region, "frame": 0, "png": png()})
+    assert answer.status_code == 400
+    assert listing(page.folder.parent) == before
+
+
+def bomb() -> str:
+    """A small PNG that states 40,000 x 40,000 pixels."""
+    content = bytearray(base64.b64decode(png((8, 8))))
+    content[16:24] = (40_000).to_bytes(4, "big") * 2
+    return base64.b64encode(content).decode()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [png(value=0), "", "x", "éé", base64.b64encode(b"GIF89a").decode(), bomb(), png()[:200]],
+)
+def test_pictures_that_are_no_mask_are_refused(page: Page, picture: str) -> None:
+    answer = page.client.post("/api/masks", json={"region": "left", "frame": 0, "png": picture})
+    assert (answer.status_code, answer.json()["code"]) == (400, "G724")
+    assert not (page.folder / "masks" / "painted").exists()
+
+
+def test_masks_are_not_painted_through_a_link(page: Page, secret: Path) -> None:
+    (page.folder / "masks" / "painted").symlink_to(secret)
+    before = listing(secret)
+    assert page.post("masks", 403, region="left", frame=0, png=png())["code"] == "G723"
+    assert listing(secret) == before
+
+
+# --- from a clip ---------------------------------------------------------------------------------
+
+
+def test_a_clip_of_the_folder_becomes_a_spec(tmp_path: Path) -> None:
+    with opened(copied_examples(tmp_path), None) as page:
+        assert page.get("spec", 404)["code"] == "G730"
+        assert "clips/two_men.mp4" in page.get("clips")["clips"]
+        made = page.post("new", 201, clip="clips/two_men.mp4")
+        assert (made["path"], made["clip"]) == ("two_men.grain", "clips/two_men.mp4")
+        assert made["text"] == (tmp_path / "two_men.grain").read_text() == page.text
+        assert not any(found.is_error for found in check(load(tmp_path / "two_men.grain")))
+        assert page.post("new", 201, clip="clips/two_men.mp4")["path"] == "two_men-2.grain"
+
+
+def test_an_upload_is_stored_under_a_free_name(page: Page) -> None:
+    content = (page.folder / "clips" / "two_men.mp4").read_bytes()
+    for number, name in enumerate(
+        ("my clip.mp4", "../../my clip.mp4", "/etc/my clip.mp4"), start=1
+    ):
+        made = page.asked("POST", "new", 201, params={"name": name}, content=content)
+        assert made["clip"] == f"my clip{f'-{number}' * (number > 1)}.mp4"
+        assert (page.folder / made["clip"]).read_bytes() == content
+    assert not list(page.folder.parent.rglob(".*"))
+    assert [path.name for path in page.folder.parent.iterdir()] == ["edits"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("clip.mp4", b"", "G302"),
+        ("clip.mp4", b"#!/bin/sh\n" * 100, "G302"),
+        ("clip.mp4", b"#EXTM3U\nhttp://evil.example/x.ts\n", "G302"),
+        ("clip.png", b"\x89PNG\r\n\x1a\n", "G302"),
+        ("clip.grain", b"grain 1", "G724"),
+        ("run.sh", b"echo", "G724"),
+        ("", b"x", "G724"),
+        (".mp4", b"x", "G724"),
+        ("x\0.mp4", b"", "G302"),
+    ],
+)
+def test_uploads_that_are_no_clip_leave_nothing(
+    page: Page, name: str, content: bytes, code: str
+) -> None:
+    before = listing(page.folder)
+    answer = page.client.post("/api/new", params={"name": name}, content=content)
+    assert answer.json()["code"] == code, answer.text
+    assert ".part" not in answer.text
+    assert listing(page.folder) == before
+    assert page.get("spec")["path"] == "instance.grain"
+
+
+def test_uploads_are_bounded(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = listing(page.folder)
+    from grainspec_runtime.studio import routes
+
+    monkeypatch.setattr(routes, "MAX_UPLOAD_BYTES", 1000)
+    for content in (b"x" * 1001, iter([b"x" * 600] * 2)):
+        answer = page.client.post("/api/new", params={"name": "a.mp4"}, content=content)
+        assert (answer.status_code, answer.json()["code"]) == (413, "G725")
+    monkeypatch.setattr(starting, "_ROOM", 1 << 60)
+    assert page.asked("POST", "new", 413, params={"name": "a.mp4"}, content=b"x")["code"] == "G725"
+    monkeypatch.setattr(starting, "MAX_UPLOADS", page.studio.uploads.count)
+    assert page.asked("POST", "new", 429, params={"name": "a.mp4"}, content=b"x")["code"] == "G728"
+    assert listing(page.folder) == before
+
+
+def test_one_upload_at_a_time_and_an_interrupted_one_leaves_nothing(page: Page) -> None:
+    uploads, before = page.studio.uploads, listing(page.folder)
+    begun, go_on = threading.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x"
+        begun.set()
+        await go_on.wait()
+
+    async def both() -> None:
+        first = asyncio.create_task(uploads.store("a.mp4", 0, slow()))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        with pytest.raises(GrainError, match="G728"):
+            await uploads.store("b.mp4", 0, slow())
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    asyncio.run(both())
+    assert listing(page.folder) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such links")
+def test_a_folder_that_is_itself_a_link_is_served(tmp_path: Path) -> None:
+    folder = copied_examples(tmp_path / "edits")
+    (tmp_path / "link").symlink_to(folder)
+    readable = Readable((tmp_path / "link").resolve())
+    readable.require(tmp_path / "link" / "clips" / "two_men.mp4")
