@@ -40,6 +40,8 @@ describe("words", () => {
     expect(duration(8.4)).toBe("8 s");
     expect(duration(130)).toBe("2 min 10 s");
     expect(short([16, 32])).toBe("16 × 32");
+    expect(short([0, 2, 4, 6])).toBe("0..6 step 2");
+    expect(short([7, 9, 4])).toBe("7, 9, 4");
     expect(short({ a: 1 })).toBeNull();
     expect(short(0.123456)).toBe("0.1235");
   });

@@ -7,16 +7,25 @@ type Facts = Record<string, unknown>;
 const isFacts = (value: unknown): value is Facts => typeof value === "object" && value !== null && !Array.isArray(value);
 const words = (key: string): string => key.replaceAll("_", " ");
 
+/** A size as `16 × 32`, frames as in a spec, other numbers one by one. */
+function numbers(list: readonly number[]): string {
+  if (list.length === 2) return list.join(" × ");
+  const step = (list[1] ?? 0) - list[0]!;
+  const even = list.length > 3 && step > 0 && list.every((n, i) => n === list[0]! + i * step);
+  return even ? `${list[0]}..${list.at(-1)}${step > 1 ? ` step ${step}` : ""}` : list.join(", ");
+}
+
 /** A value as short text; `null` for what needs a table of its own. */
 export function short(value: unknown): string | null {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (typeof value === "string") return value;
+  if (typeof value === "string") return /^[0-9a-f]{40,}$/.test(value) ? `${value.slice(0, 12)}…` : value;
   if (Array.isArray(value)) {
     if (!value.length) return "–";
+    if (value.every((each) => Number.isInteger(each))) return numbers(value as number[]);
     const parts = value.map(short);
-    if (parts.every((part) => part !== null) && !value.some(isFacts)) return parts.join(value.every((v) => typeof v === "number") ? " × " : ", ");
+    if (parts.every((part) => part !== null) && !value.some(isFacts)) return parts.join(", ");
     return null;
   }
   const entries = Object.entries(value as Facts);
