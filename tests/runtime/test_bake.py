@@ -463,6 +463,22 @@ def test_numbers_stay_with_their_regions(base: Path, engines: Engines) -> None:
     assert hill.kept == (2,)
 
 
+def test_an_object_keeps_its_number_whatever_its_name_is(base: Path, engines: Engines) -> None:
+    """The object of `left` is now `right`, which stands after a new `left`."""
+    folder = track(base).state.folder
+    painted = repair(folder, 2, 1, inside("red", 2).astype(np.uint8))
+    left, right = LEFT.split(" = ")[1], RIGHT.split(" = ")[1]
+    turned = f"region left = {right.replace('46px', '47px')}\nregion right = {left}"
+    tracked = track(base, turned)
+    numbers = {record.regions[0]: record.numbers for record in tracked.state.manifest.sources}
+    assert numbers == {"left": (3,), "right": (1,)}
+    assert (folder / image_name(2)).read_bytes() == painted
+    assert masks_of(tracked, "right")[2][:4].all()
+    [finding] = check_tracked_masks(spec_of(base, turned), base)
+    assert finding.code == "G366"
+    assert finding.message.startswith("`left` has no pixels in 00002.png")
+
+
 def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: Engines) -> None:
     from PIL import Image
 

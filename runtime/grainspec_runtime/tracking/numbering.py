@@ -31,18 +31,16 @@ def numbered(
     """Number objects: as ``manifest`` has them, else by numbers that are free, from 1.
 
     ``owners`` are the expressions of the objects, ``kept`` the entries of others, whose numbers
-    stay theirs. An expression that changed is recognised by its region.
+    stay theirs. An expression that changed is recognised by its region, if that had no other one.
     """
     before = [*manifest.sources] if manifest else []
     retired = {*manifest.retired} if manifest else set()
     known = {number for record in before for number in record.numbers}
     taken = {number for record in kept for number in record.numbers}
-    own: dict[Source, list[int]] = {}
-    for source in dict.fromkeys(owners):
-        record = _earlier(clip, source, before)
-        free = [number for number in record.numbers if number not in taken] if record else []
-        own[source] = free
-        taken |= {*free}
+    sources = list(dict.fromkeys(owners))
+    earlier = _earlier(clip, sources, [one for one in before if not {*one.numbers} & taken])
+    own = {one: [*earlier[one].numbers] if one in earlier else [] for one in sources}
+    taken |= {number for numbers in own.values() for number in numbers}
     spare = (n for n in range(1, MAX_OBJECTS + 1) if n not in taken | retired | known)
     # Numbers of objects that are no more are given away only if all others are in use.
     last = (n for n in range(1, MAX_OBJECTS + 1) if n not in taken)
@@ -59,10 +57,22 @@ def numbered(
 
 
 def _earlier(
-    clip: TrackedClip, source: Source, records: Sequence[SourceRecord]
-) -> SourceRecord | None:
-    """The entry that an expression had before: of the same key, or else of the same region."""
-    key, names = clip.key(source), {*clip.sources[source]}
-    same = (record for record in records if record.key == key)
-    alike = (record for record in records if names & {*record.regions})
-    return next(same, None) or next(alike, None)
+    clip: TrackedClip, sources: Sequence[Source], records: Sequence[SourceRecord]
+) -> dict[Source, SourceRecord]:
+    """The entries that expressions had before: those of the same key, then of the same region.
+
+    Keys go first for all of them, as an object may have the name now that another one had. Of
+    several entries of a region, one with the same regions and of the same kind is preferred.
+    """
+    by_key = {record.key: record for record in records}
+    keys = {source: clip.key(source) for source in sources}
+    earlier = {source: by_key[key] for source, key in keys.items() if key in by_key}
+    rest = [record for record in records if record not in earlier.values()]
+    for source in sources:
+        names, finds = {*clip.sources[source]}, source.kind == "find"
+        alike = [record for record in rest if names & {*record.regions}]
+        if source not in earlier and alike:
+            differs = [({*one.regions} != names, (one.finder is None) == finds) for one in alike]
+            earlier[source] = alike[differs.index(min(differs))]
+            rest.remove(earlier[source])
+    return earlier
