@@ -406,6 +406,21 @@ def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
 
 
+def test_only_by_force_keeps_what_was_repaired_for_others(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    painted = inside("red", 2).astype(np.uint8)
+    painted[40:] = 2
+    repair(folder, 2, 1, painted)
+    repair(folder, 5, 2, np.where(inside("red", 5), 1, 0).astype(np.uint8))
+    forced = track(base, only=("right",), force=True)
+    assert (forced.kept, forced.state.repaired) == ((2,), (2,))  # on frame 5 only `right` was
+    np.testing.assert_array_equal(masks_of(forced, "right")[2], inside("blue", 2))
+    tracked = track(base, BOTH.replace("46px", "47px"))
+    assert (tracked.regions, tracked.kept) == (("left", "right"), (2,))
+    assert masks_of(tracked, "left")[2][:4].all()
+    assert track(base, force=True).state.repaired == ()
+
+
 def test_more_frames_are_tracked_with_all_others(base: Path, engines: Engines) -> None:
     folder = track(base, video='video "clip" { frames 0..5 }').state.folder
     content = repair(folder, 3, number=2)
@@ -477,6 +492,23 @@ def test_an_object_keeps_its_number_whatever_its_name_is(base: Path, engines: En
     [finding] = check_tracked_masks(spec_of(base, turned), base)
     assert finding.code == "G366"
     assert finding.message.startswith("`left` has no pixels in 00002.png")
+
+
+def test_only_keeps_an_object_that_has_another_name_now(base: Path, engines: Engines) -> None:
+    track(base)
+    turned = f"region left = track(point(62px, 46px) @ 0)\nregion right = {LEFT.split(' = ')[1]}"
+    tracked = track(base, turned, only=("left",))
+    assert (tracked.regions, tracked.state.status) == (("left",), "fresh")
+    np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("red", 3))
+
+
+def test_only_keeps_the_other_expressions_of_a_region(base: Path, engines: Engines) -> None:
+    pair = f'region pair = {LEFT.split(" = ")[1]} | find("blue")\n{LEFT}'
+    track(base, pair)
+    tracked = track(base, pair.replace("10px", "11px"), only=("left",))
+    assert (tracked.regions, tracked.state.status) == (("pair", "left"), "fresh")
+    numbers = {record.regions: record.numbers for record in tracked.state.manifest.sources}
+    assert numbers == {("pair", "left"): (1,), ("pair",): (2,)}
 
 
 def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: Engines) -> None:
