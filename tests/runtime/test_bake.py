@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -552,6 +553,16 @@ def test_a_damaged_manifest_is_not_replaced(base: Path, engines: Engines) -> Non
     with pytest.raises(GrainError, match="G365: .*not known which masks were repaired"):
         track(base)
     assert track(base, force=True).state.status == "fresh"
+
+
+def test_a_meeting_that_ends_before_it_begins_is_damage(base: Path, engines: Engines) -> None:
+    path = track(base).state.folder / "manifest.json"
+    said = json.loads(path.read_text())
+    said["meetings"] = [{"region": "left", "first": 5, "last": 3}]
+    path.write_text(json.dumps(said))
+    [finding] = check_tracked_masks(spec_of(base, BOTH), base)
+    assert finding.code == "G365"
+    assert "meetings.0: Value error, the first frame is 5, the last one 3" in finding.message
 
 
 def test_images_without_a_manifest_are_not_replaced(base: Path, engines: Engines) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from grainspec.regions.tracked.alpha import alpha_name
 from grainspec.regions.tracked.clip_hash import clip_hash
+from grainspec.regions.tracked.images import alpha_name
 from grainspec.regions.tracked.labels import image_name, label_image, read_labels
 from grainspec.regions.tracked.manifest import (
     MANIFEST,
