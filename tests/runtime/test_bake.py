@@ -479,6 +479,25 @@ def test_numbers_stay_with_their_regions(base: Path, engines: Engines) -> None:
     assert hill.kept == (2,)
 
 
+def test_what_a_repaired_image_lacks_is_said_until_it_is_painted(
+    base: Path, engines: Engines
+) -> None:
+    folder = track(base, LEFT).state.folder
+    repair(folder, 2, 1)
+    track(base)
+    moved = BOTH.replace("46px", "47px")
+    track(base, moved)
+    [finding] = check_tracked_masks(spec_of(base, moved), base)
+    assert (finding.code, finding.cure.split(",")[1]) == ("G366", " with index 2")
+    repair(folder, 2, 2)
+    assert check_tracked_masks(spec_of(base, moved), base) == []
+
+
+def test_two_clicks_of_one_region_do_not_cover_each_other(base: Path, engines: Engines) -> None:
+    tracked = track(base, f"{LEFT} | track(point(11px, 8px) @ 0)")
+    assert tracked.state.manifest.covers == ()
+
+
 def test_an_object_keeps_its_number_whatever_its_name_is(base: Path, engines: Engines) -> None:
     """The object of `left` is now `right`, which stands after a new `left`."""
     folder = track(base).state.folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grainspec.regions.tracked.manifest import MAX_OBJECTS, SourceRecord, TrackedManifest
@@ -14,12 +14,19 @@ class Numbering:
     """``numbers`` of the objects, in their order.
 
     ``new`` are the expressions with objects that had no number before, ``retired`` the numbers of
-    objects that are tracked no more.
+    objects that are tracked no more. ``earlier`` are the entries that expressions had before.
     """
 
     numbers: tuple[int, ...]
     new: frozenset[Source]
     retired: tuple[int, ...]
+    earlier: Mapping[Source, SourceRecord]
+
+    def lacking(self, source: Source, repaired: Sequence[int]) -> tuple[int, ...]:
+        """Of the frames whose repaired image stays, those repaired before it had objects."""
+        if source in self.new:
+            return tuple(repaired)
+        return tuple(frame for frame in self.earlier[source].kept if frame in repaired)
 
 
 def numbered(
@@ -53,7 +60,8 @@ def numbered(
         number = next(spare, None) or next(n for n in last if n not in numbers)
         numbers.append(number)
     used = {*numbers, *(number for record in kept for number in record.numbers)}
-    return Numbering(tuple(numbers), frozenset(new), tuple(sorted((known | retired) - used)))
+    gone = tuple(sorted((known | retired) - used))
+    return Numbering(tuple(numbers), frozenset(new), gone, earlier)
 
 
 def _earlier(

@@ -215,7 +215,7 @@ class _Writer:
             found=request.found.get(source, ()),
             objects=tuple(objects),
             soft=self.soft,
-            kept=self.kept.copied if source in self.numbering.new else (),
+            kept=self.numbering.lacking(source, self.kept.copied),
         )
 
 
@@ -262,7 +262,7 @@ def _covers(
     before = state.manifest.covers if state.manifest else ()
     stay = [cover for cover in before if {cover.region, cover.by} <= names]
     found = [*stay, *request.same_objects(), *request.covered(labels_of)]
-    return list(dict.fromkeys(found))
+    return [cover for cover in dict.fromkeys(found) if cover.region != cover.by]
 
 
 def _covered_by_kept(
