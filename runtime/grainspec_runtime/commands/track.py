@@ -82,8 +82,8 @@ def track(
     each other. Frames on which the tracker is not sure are reported: add a point there.
 
     The images can be repaired in any paint program that keeps their colours. Repaired images are
-    never replaced, unless with --force. The masks can also be named by hand:
-    `masks("masks/tracked/edit", index 1)`.
+    never replaced, unless with --force; but those in the folder alpha, soft edges of some engines,
+    are. The masks can also be named by hand: `masks("masks/tracked/edit", index 1)`.
 
     To resume an interrupted command, give it again: it continues from the frames that it had
     finished.
