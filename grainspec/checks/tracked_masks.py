@@ -14,6 +14,7 @@ from grainspec.model.expressions import Find, Track
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.labels import image_name, read_labels
+from grainspec.regions.tracked.manifest import SourceRecord
 from grainspec.regions.tracked.place import how_to_track, track_command
 from grainspec.regions.tracked.quality import Encounter, SourceQuality, encounters, qualities
 from grainspec.regions.tracked.sources import Source, tracked_sources
@@ -208,7 +209,8 @@ def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
     """Repaired images that were kept when a region was tracked that they do not have."""
     assert state.manifest is not None
     for source, record in (state.records or {}).items():
-        frames = [frame for frame in record.kept if frame in state.repaired]
+        before = {*record.kept} & {*state.repaired} & {*state.clip.used}
+        frames = [frame for frame in sorted(before) if not _shows(state, record, frame)]
         if frames:
             name = listed([f"`{region}`" for region in state.sources[source]])
             images = listed([image_name(frame) for frame in frames])
@@ -216,3 +218,11 @@ def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
             cure = f"Paint it there, with index {record.numbers[0]}, or delete the image"
             cure += f"{'s' * (len(frames) > 1)} and run `{track_command(state.clip.spec)}`."
             yield Diagnostic("G366", message, cure, source.span)
+
+
+def _shows(state: TrackedState, record: SourceRecord, frame: int) -> bool:
+    """Whether an image has pixels of an expression's objects."""
+    assert state.manifest is not None
+    path = state.folder / image_name(frame)
+    labels_HW = read_labels(path, state.clip.size, state.manifest.numbers)
+    return any((labels_HW == number).any() for number in record.numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -406,6 +407,21 @@ def test_repaired_images_stay_repaired(base: Path, engines: Engines) -> None:
     np.testing.assert_array_equal(masks_of(forced, "left")[2], inside("red", 2))
 
 
+def test_only_by_force_keeps_what_was_repaired_for_others(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    painted = inside("red", 2).astype(np.uint8)
+    painted[40:] = 2
+    repair(folder, 2, 1, painted)
+    repair(folder, 5, 2, np.where(inside("red", 5), 1, 0).astype(np.uint8))
+    forced = track(base, only=("right",), force=True)
+    assert (forced.kept, forced.state.repaired) == ((2,), (2,))  # on frame 5 only `right` was
+    np.testing.assert_array_equal(masks_of(forced, "right")[2], inside("blue", 2))
+    tracked = track(base, BOTH.replace("46px", "47px"))
+    assert (tracked.regions, tracked.kept) == (("left", "right"), (2,))
+    assert masks_of(tracked, "left")[2][:4].all()
+    assert track(base, force=True).state.repaired == ()
+
+
 def test_more_frames_are_tracked_with_all_others(base: Path, engines: Engines) -> None:
     folder = track(base, video='video "clip" { frames 0..5 }').state.folder
     content = repair(folder, 3, number=2)
@@ -463,6 +479,58 @@ def test_numbers_stay_with_their_regions(base: Path, engines: Engines) -> None:
     assert hill.kept == (2,)
 
 
+def test_what_a_repaired_image_lacks_is_said_until_it_is_painted(
+    base: Path, engines: Engines
+) -> None:
+    folder = track(base, LEFT).state.folder
+    repair(folder, 2, 1)
+    track(base)
+    moved = BOTH.replace("46px", "47px")
+    track(base, moved)
+    [finding] = check_tracked_masks(spec_of(base, moved), base)
+    assert (finding.code, finding.cure.split(",")[1]) == ("G366", " with index 2")
+    repair(folder, 2, 2)
+    assert check_tracked_masks(spec_of(base, moved), base) == []
+
+
+def test_two_clicks_of_one_region_do_not_cover_each_other(base: Path, engines: Engines) -> None:
+    tracked = track(base, f"{LEFT} | track(point(11px, 8px) @ 0)")
+    assert tracked.state.manifest.covers == ()
+
+
+def test_an_object_keeps_its_number_whatever_its_name_is(base: Path, engines: Engines) -> None:
+    """The object of `left` is now `right`, which stands after a new `left`."""
+    folder = track(base).state.folder
+    painted = repair(folder, 2, 1, inside("red", 2).astype(np.uint8))
+    left, right = LEFT.split(" = ")[1], RIGHT.split(" = ")[1]
+    turned = f"region left = {right.replace('46px', '47px')}\nregion right = {left}"
+    tracked = track(base, turned)
+    numbers = {record.regions[0]: record.numbers for record in tracked.state.manifest.sources}
+    assert numbers == {"left": (3,), "right": (1,)}
+    assert (folder / image_name(2)).read_bytes() == painted
+    assert masks_of(tracked, "right")[2][:4].all()
+    [finding] = check_tracked_masks(spec_of(base, turned), base)
+    assert finding.code == "G366"
+    assert finding.message.startswith("`left` has no pixels in 00002.png")
+
+
+def test_only_keeps_an_object_that_has_another_name_now(base: Path, engines: Engines) -> None:
+    track(base)
+    turned = f"region left = track(point(62px, 46px) @ 0)\nregion right = {LEFT.split(' = ')[1]}"
+    tracked = track(base, turned, only=("left",))
+    assert (tracked.regions, tracked.state.status) == (("left",), "fresh")
+    np.testing.assert_array_equal(masks_of(tracked, "right")[3], inside("red", 3))
+
+
+def test_only_keeps_the_other_expressions_of_a_region(base: Path, engines: Engines) -> None:
+    pair = f'region pair = {LEFT.split(" = ")[1]} | find("blue")\n{LEFT}'
+    track(base, pair)
+    tracked = track(base, pair.replace("10px", "11px"), only=("left",))
+    assert (tracked.regions, tracked.state.status) == (("pair", "left"), "fresh")
+    numbers = {record.regions: record.numbers for record in tracked.state.manifest.sources}
+    assert numbers == {("pair", "left"): (1,), ("pair",): (2,)}
+
+
 def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: Engines) -> None:
     from PIL import Image
 
@@ -504,6 +572,16 @@ def test_a_damaged_manifest_is_not_replaced(base: Path, engines: Engines) -> Non
     with pytest.raises(GrainError, match="G365: .*not known which masks were repaired"):
         track(base)
     assert track(base, force=True).state.status == "fresh"
+
+
+def test_a_meeting_that_ends_before_it_begins_is_damage(base: Path, engines: Engines) -> None:
+    path = track(base).state.folder / "manifest.json"
+    said = json.loads(path.read_text())
+    said["meetings"] = [{"region": "left", "first": 5, "last": 3}]
+    path.write_text(json.dumps(said))
+    [finding] = check_tracked_masks(spec_of(base, BOTH), base)
+    assert finding.code == "G365"
+    assert "meetings.0: Value error, the first frame is 5, the last one 3" in finding.message
 
 
 def test_images_without_a_manifest_are_not_replaced(base: Path, engines: Engines) -> None:

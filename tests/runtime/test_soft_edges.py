@@ -11,9 +11,11 @@ from fake_tracker import Engines, FakeTracker, inside, spec_of
 from PIL import Image
 
 from grainspec import EditSpec, GrainError, check, parse
+from grainspec.checks.tracked_masks import check_tracked_masks
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.coverage import edit_coverage, without_soft_edges
-from grainspec.regions.tracked.alpha import alpha_name, has_alpha, tracked_coverage
+from grainspec.regions.tracked.alpha import has_alpha, tracked_coverage
+from grainspec.regions.tracked.images import alpha_name
 from grainspec.regions.tracked.labels import image_name, label_image
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.tracking.bake import Tracked, TrackOptions, ensure_tracked
@@ -107,6 +109,22 @@ def test_an_image_that_is_lost_or_has_another_size_is_named(base: Path, soft: En
     path.unlink()
     with pytest.raises(GrainError, match="G363"):
         coverages(tracked, "left")
+
+
+def test_coverage_that_is_lost_is_made_again(base: Path, soft: Engines) -> None:
+    folder = track(base).state.folder
+    label_image(inside("red", 3).astype(np.uint8)).save(folder / image_name(2))
+    painted = (folder / image_name(2)).read_bytes()
+    for frame in (2, 5):  # frame 2 needs none
+        (folder / alpha_name(1, frame)).unlink()
+    [finding] = check_tracked_masks(spec_of(base, BOTH), base)
+    assert finding.message.endswith("are stale: the image of frame 5 is missing")
+    with pytest.raises(GrainError, match="G365: .*the image of frame 5 is missing"):
+        track(base, BOTH.replace("46px", "48px"), only=("right",))
+    tracked = track(base)
+    assert (tracked.kept, tracked.state.status) == ((2,), "fresh")
+    assert (folder / image_name(2)).read_bytes() == painted
+    np.testing.assert_array_equal(coverages(tracked, "left")[5], softened(inside("red", 5)))
 
 
 def test_an_engine_without_it_has_hard_edges(base: Path, engines: Engines) -> None:

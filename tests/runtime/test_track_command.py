@@ -159,6 +159,17 @@ def test_repaired_frames_are_not_doubtful_and_stay(
     )
 
 
+def test_what_is_repaired_of_others_stays_by_force(
+    track: Grain, base: Path, engines: Engines
+) -> None:
+    track("track", spec(base))
+    path = base / "masks" / "tracked" / "edit" / "00005.png"
+    label_image(inside("red", 4).astype(np.uint8)).save(path)
+    said = track("track", spec(base), "--only", "right", "--force")
+    assert "kept what other regions have in 00005.png, repaired by hand" in said.out
+    assert "uses 00005.png, repaired by hand; `--force` replaces" in track("track", spec(base)).out
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_a_repaired_image_that_cannot_be_used_is_said_once(
     track: Grain, base: Path, content: bytes

@@ -9,7 +9,7 @@ labels. Where an image of labels was repaired by hand, its objects have hard edg
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,19 +17,13 @@ import numpy.typing as npt
 
 from grainspec.clip.images import open_image, unreadable
 from grainspec.diagnostics import fail
-from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.images import alpha_name
 from grainspec.regions.tracked.masks import tracked_masks
-from grainspec.regions.tracked.place import ALPHA
 from grainspec.regions.tracked.sources import Source
 from grainspec.regions.tracked.state import TrackedState
 
 if TYPE_CHECKING:
     from PIL import Image
-
-
-def alpha_name(number: int, frame: int) -> PurePath:
-    """The path of an object's coverage on a frame, in the folder of tracked masks."""
-    return PurePath(ALPHA, str(number), image_name(frame))
 
 
 def has_alpha(state: TrackedState, source: Source) -> bool:
@@ -63,7 +57,7 @@ def tracked_coverage(
 
 
 def _read(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    cure = "Delete the folder of tracked masks, and run `grain track`."
+    cure = "Delete this image, and run `grain track`."
     try:
         with open_image(path) as image:
             coverage_HW = np.asarray(image.convert("L"))

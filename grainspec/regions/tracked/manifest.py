@@ -114,6 +114,12 @@ class MeetingRecord(_Record):
     last: FrameNumber
     before: bool = False
 
+    @model_validator(mode="after")
+    def _has_frames(self) -> MeetingRecord:
+        if self.first > self.last:
+            raise ValueError(f"the first frame is {self.first}, the last one {self.last}")
+        return self
+
 
 class TrackedManifest(_Record):
     """What the tracked masks of a spec were made of. Frames are source frames.

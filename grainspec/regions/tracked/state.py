@@ -13,7 +13,7 @@ from grainspec.clip.facts import ClipFacts
 from grainspec.model.settings import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.clip_hash import clip_hash
-from grainspec.regions.tracked.labels import image_name
+from grainspec.regions.tracked.images import absent_frames, image_hashes
 from grainspec.regions.tracked.manifest import (
     MANIFEST,
     SourceRecord,
@@ -23,7 +23,6 @@ from grainspec.regions.tracked.manifest import (
 from grainspec.regions.tracked.place import is_ours, tracked_folder
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regions.tracked.weights import changed_weights
-from grainspec.regular_file import read_bytes
 
 Status = Literal["unused", "missing", "stale", "fresh"]
 Cause = Literal[
@@ -38,9 +37,6 @@ Cause = Literal[
     "frames",
     "images",
 ]
-
-_LARGEST = 1 << 28
-"""Bytes of the largest image that is hashed."""
 
 OF_ALL: frozenset[Cause] = frozenset({"clip", "background", "damaged", "frames", "images"})
 """Causes for which the masks of all regions are not current."""
@@ -148,8 +144,8 @@ def tracked_state(
     except (OSError, ValueError) as error:
         message = f"{folder / MANIFEST} cannot be read: {getattr(error, 'strerror', None) or error}"
         return replace(state, status="stale", reasons=(Reason("damaged", message, state.regions),))
-    images = _images(folder, manifest)
-    absent = [frame for frame in manifest.frames if frame not in images]
+    images = image_hashes(folder, manifest)
+    absent = absent_frames(folder, manifest, images)
     records, reasons = _compared(clip, manifest)
     if compares_weights:
         reasons += _changed_weights(clip, records)
@@ -159,7 +155,7 @@ def tracked_state(
     if outside and (change is None or change.cause == "background"):
         message = f"{counted_frames(outside)} {'are' if len(outside) > 1 else 'is'} not tracked"
         reasons.append(Reason("frames", message, state.regions))
-    if absent and not reasons:
+    if absent and (change is None or change.cause == "background"):
         plural = "s" * (len(absent) > 1)
         message = f"the image{plural} of {counted_frames(absent)} "
         message += f"{'are' if plural else 'is'} missing"
@@ -249,16 +245,6 @@ def _clip_change(clip: TrackedClip, manifest: TrackedManifest) -> Reason | None:
             return Reason("background", message, regions)
     message = f"the clip {video.path} is not the one that was tracked"
     return Reason("clip", message, regions)
-
-
-def _images(folder: Path, manifest: TrackedManifest) -> dict[int, str]:
-    """The SHA-256 of each frame's image; without those that cannot be read."""
-    images = {}
-    for frame in manifest.frames:
-        with suppress(OSError, ValueError):
-            content = read_bytes(folder / image_name(frame), _LARGEST)
-            images[frame] = hashlib.sha256(content).hexdigest()
-    return images
 
 
 def counted_frames(frames: Iterable[int]) -> str:

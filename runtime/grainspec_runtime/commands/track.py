@@ -53,7 +53,8 @@ from grainspec_runtime.views.doubts import Doubts
 @click.option(
     "--force",
     is_flag=True,
-    help="Track even if the masks are current, and replace those that were repaired by hand.",
+    help="Track even if the masks are current, and replace those that were repaired by hand: with "
+    "--only, of its regions alone.",
 )
 @set_option
 @stdin_option
@@ -81,8 +82,8 @@ def track(
     each other. Frames on which the tracker is not sure are reported: add a point there.
 
     The images can be repaired in any paint program that keeps their colours. Repaired images are
-    never replaced, unless with --force. The masks can also be named by hand:
-    `masks("masks/tracked/edit", index 1)`.
+    never replaced, unless with --force; but those in the folder alpha, soft edges of some engines,
+    are. The masks can also be named by hand: `masks("masks/tracked/edit", index 1)`.
 
     To resume an interrupted command, give it again: it continues from the frames that it had
     finished.
@@ -120,7 +121,7 @@ def track(
     if format_ == "json":
         print_json({**_facts(result), "diagnostics": [found.as_json() for found in warnings]})
     else:
-        _say(result)
+        _say(result, force=force)
 
 
 def _engines(tracker: str, finder: str, device: str | None) -> EngineChoice:
@@ -163,7 +164,7 @@ def _facts(result: Tracked) -> dict[str, Any]:
     return facts
 
 
-def _say(result: Tracked) -> None:
+def _say(result: Tracked, *, force: bool) -> None:
     state = result.state
     if not state.sources:
         say("nothing to track: no region is made of `track(…)` or `find(…)`")
@@ -181,6 +182,9 @@ def _say(result: Tracked) -> None:
     if state.repaired:
         names = listed([image_name(frame) for frame in state.repaired])
         kept = "kept" if result.regions else "uses"
-        say(f"{kept} {names}, repaired by hand; `--force` replaces them")
+        if force:  # with `--only`
+            say(f"kept what other regions have in {names}, repaired by hand")
+        else:
+            say(f"{kept} {names}, repaired by hand; `--force` replaces them")
     if result.regions:
         say(f"wrote {state.folder}: {image_name(state.manifest.first)}, …, manifest.json")

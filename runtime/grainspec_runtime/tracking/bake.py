@@ -21,7 +21,12 @@ from grainspec.model.expressions import Find
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.clip_hash import clip_hash
-from grainspec.regions.tracked.manifest import MANIFEST, EngineRecord, SourceRecord
+from grainspec.regions.tracked.manifest import (
+    MANIFEST,
+    EngineRecord,
+    SourceRecord,
+    TrackedManifest,
+)
 from grainspec.regions.tracked.place import track_command
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regions.tracked.state import OF_ALL, TrackedState, tracked_state
@@ -46,7 +51,7 @@ class TrackOptions:
     """How masks are made.
 
     ``only`` are the regions to track, all if empty; others are kept as they are. ``force`` tracks
-    them even if they are current, and replaces images that were repaired by hand. Without
+    them even if they are current, and replaces what was repaired by hand of them. Without
     ``replaces`` masks are made only where there are none. With ``compares``, masks are made again
     if their engine has another version now. ``say`` is called
     with a sentence before tracking begins, ``progress`` during it, ``made`` with the names of the
@@ -68,7 +73,7 @@ class Tracked:
     """The masks of a spec. ``regions`` were tracked now, none if all were current.
 
     ``resumed`` is the number of frames that an interrupted command had finished; ``kept`` are the
-    frames whose image was repaired by hand, and was not replaced.
+    frames whose image was repaired by hand, and was not replaced, or only where ``regions`` are.
     """
 
     state: TrackedState
@@ -209,7 +214,8 @@ def _track(state: TrackedState, wanted: list[Source], options: TrackOptions) -> 
     partial.delete()
     seconds = time.perf_counter() - start
     again = _state(clip.spec, clip.base, options)
-    return Tracked(again, names, resumed, kept.repaired, round(seconds, 3))
+    still = tuple(frame for frame in kept.repaired if frame in again.repaired)
+    return Tracked(again, names, resumed, still, round(seconds, 3))
 
 
 def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> Kept:
@@ -225,23 +231,31 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
         raise GrainError([refusal])
     if manifest is None or "clip" in causes:
         return Kept()
-    keys = {state.clip.key(source) for source in wanted}
-    names = {name for source in wanted for name in state.sources[source]}
-    others = [
-        record
-        for record in manifest.sources
-        if record.key not in keys and not {*record.regions} & names
-    ]
-    records = tuple(others) if options.only else ()
+    records = _of_others(state, manifest, wanted) if options.only else ()
     if records and causes & OF_ALL:
         message = f"`--only` keeps the masks of other regions, but {state.why}"
         raise fail("G365", message, f"Track all regions: `{track_command(state.clip.spec)}`.")
     outside = None if options.force or records else outside_refusal(state)
     if outside is not None:  # with `records`, all earlier frames are tracked
         raise GrainError([outside])
-    if not options.force:
-        _require_usable(state)
-    return Kept(records, () if options.force else state.repaired)
+    if options.force and not records:
+        return Kept()
+    _require_usable(state)
+    return Kept(records, state.repaired, whole=not options.force)
+
+
+def _of_others(
+    state: TrackedState, manifest: TrackedManifest, wanted: list[Source]
+) -> tuple[SourceRecord, ...]:
+    """The entries that ``wanted`` do not replace, with the names that their regions have now."""
+    replaced = {state.clip.key(source) for source in wanted}
+    changed = {name for source in wanted for name in state.sources[source]}
+    regions = {state.clip.key(source): names for source, names in state.sources.items()}
+    return tuple(
+        record.model_copy(update={"regions": regions.get(record.key, record.regions)})
+        for record in manifest.sources
+        if record.key not in replaced and (record.key in regions or not {*record.regions} & changed)
+    )
 
 
 def _open_partial(state: TrackedState, request: Request, tracker: Tracker) -> PartialFrames:

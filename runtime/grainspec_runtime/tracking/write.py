@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from grainspec.regions.tracked.alpha import alpha_name
 from grainspec.regions.tracked.clip_hash import clip_hash
+from grainspec.regions.tracked.images import alpha_name
 from grainspec.regions.tracked.labels import image_name, label_image, read_labels
 from grainspec.regions.tracked.manifest import (
     MANIFEST,
@@ -56,10 +56,19 @@ class Used:
 
 @dataclass(frozen=True)
 class Kept:
-    """What stays of earlier masks: the entries of other regions, and images repaired by hand."""
+    """What stays of earlier masks: the entries of other regions, and images repaired by hand.
+
+    Unless these stay ``whole``, only the objects of ``records`` stay in them.
+    """
 
     records: tuple[SourceRecord, ...] = ()
     repaired: tuple[int, ...] = ()
+    whole: bool = True
+
+    @property
+    def copied(self) -> tuple[int, ...]:
+        """The frames whose image stays as it is."""
+        return self.repaired if self.whole else ()
 
 
 def write_masks(
@@ -121,20 +130,25 @@ class _Writer:
         return self._with_kept(labels_HW, self.state.folder / name)
 
     def write(self, place: Path, frame: TrackedFrame, labels_HW: npt.NDArray[np.uint8]) -> None:
-        """Write one frame's image, or copy the one that was repaired."""
+        """Write one frame's image, or copy the one that was repaired.
+
+        An image in which only some objects stay as repaired keeps its earlier hash too: it is
+        known as repaired until it is the one that was written first.
+        """
         clip, numbers = self.request.clip, self.numbering.numbers
         source_frame = clip.frames[frame.index]
         name = image_name(source_frame)
         counts = np.bincount(labels_HW.ravel(), minlength=256)
         self.pixels.append(counts[list(numbers)])
         self.confidence.append(np.nan_to_num(frame.confidence_K).clip(0, 1))
-        if source_frame in self.kept.repaired:
-            manifest = self.state.manifest
-            assert manifest is not None
+        if source_frame in self.kept.copied:
             shutil.copyfile(self.state.folder / name, place / name)
-            self.images.append(manifest.images[source_frame - manifest.first])
         else:
             label_image(labels_HW).save(place / name, format="PNG")
+        manifest = self.state.manifest
+        if manifest is not None and source_frame in self.kept.repaired:
+            self.images.append(manifest.images[source_frame - manifest.first])
+        else:
             self.images.append(hashlib.sha256((place / name).read_bytes()).hexdigest())
         self.soft = self.soft and frame.soft_KHW is not None
         if self.soft and frame.soft_KHW is not None:
@@ -160,7 +174,7 @@ class _Writer:
         self, used: Used, covers: Sequence[CoverRecord], meetings: Sequence[MeetingRecord]
     ) -> TrackedManifest:
         """The manifest of the images that were written."""
-        clip, request, repaired = self.request.clip, self.request, self.kept.repaired
+        clip, request = self.request.clip, self.request
         video = clip.spec.video
         records = [self._record(source, used) for source in dict.fromkeys(request.owners)]
         return TrackedManifest(
@@ -177,7 +191,7 @@ class _Writer:
             covers=tuple(covers),
             meetings=tuple(meetings),
             images=tuple(self.images),
-            retired=self.numbering.retired if repaired else (),
+            retired=self.numbering.retired if self.kept.copied else (),
             versions=_versions(),
         )
 
@@ -201,7 +215,7 @@ class _Writer:
             found=request.found.get(source, ()),
             objects=tuple(objects),
             soft=self.soft,
-            kept=self.kept.repaired if source in self.numbering.new else (),
+            kept=self.numbering.lacking(source, self.kept.copied),
         )
 
 
@@ -248,7 +262,7 @@ def _covers(
     before = state.manifest.covers if state.manifest else ()
     stay = [cover for cover in before if {cover.region, cover.by} <= names]
     found = [*stay, *request.same_objects(), *request.covered(labels_of)]
-    return list(dict.fromkeys(found))
+    return [cover for cover in dict.fromkeys(found) if cover.region != cover.by]
 
 
 def _covered_by_kept(
