@@ -212,6 +212,18 @@ def test_each_file_has_a_folder_of_its_own(clip: ClipFolder) -> None:
         "..grain": "..grain",
         "...grain": "...grain",
         ".grain": ".grain",
+        ".json": ".json",
+        "edit": "edit.text",
+        "edit.txt": "edit.txt.text",
+        "edit.text": "edit.text.text",
+        "take.2": "take.2.text",
+        "edit.json.grain": "edit.json.grain",
+        "edit.grain.grain": "edit.grain.grain",
+        "edit.text.grain": "edit.text.grain",
+        "edit.grain.json": "edit.grain.json",
+        "...": "....text",
+        "....text.grain": "....text.grain",
+        "....grain": "....grain",
     }.items():
         assert tracked_folder(spec.in_folder(clip.root, file), clip.root) == folder / name
         assert (folder / name).resolve().parent == folder.resolve()

@@ -501,7 +501,8 @@ def test_tracked_regions_are_bound_from_their_masks(clip: ClipFolder) -> None:
     assert found.mask("right").sum(axis=(1, 2)).tolist() == [200] * 4
     assert found.mask("left")[:, 12:18, 8:22].all()
     assert not (found.mask("other") & (labels > 0)).any()
-    half = spec.replaced({}, video=spec.video.replaced({}, step=2)).in_folder(clip.root, "edit")
+    half = spec.replaced({}, video=spec.video.replaced({}, step=2))
+    half.in_folder(clip.root, "edit.grain")
     assert bind(half, base=clip.root).regions.frames == (0, 2)
 
 
