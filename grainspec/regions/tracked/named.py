@@ -21,8 +21,8 @@ def masks_of_other_clips(spec: EditSpec, base: Path) -> list[Diagnostic]:
     and nothing is hashed for them. Relative paths start at ``base``.
     """
     folders: dict[Path, MaskFiles] = {}
-    for source in _masks(spec):
-        folders.setdefault(_folder(base / source.path), source)
+    for _, source in named_masks(spec):
+        folders.setdefault(folder_of(base / source.path), source)
     findings = []
     for folder, source in folders.items():
         other = _other_clip(spec, base, folder)
@@ -36,16 +36,16 @@ def masks_of_other_clips(spec: EditSpec, base: Path) -> list[Diagnostic]:
     return findings
 
 
-def _masks(spec: EditSpec) -> Iterator[MaskFiles]:
-    """The mask files of a spec, those of prompts too."""
+def named_masks(spec: EditSpec) -> Iterator[tuple[str, MaskFiles]]:
+    """The mask files of a spec, those of prompts too, each with the name of its region."""
     for region in spec.regions:
         for node in walk(region.expression):
             for source in (node, *shapes_of_prompts(node)):
                 if isinstance(source, MaskFiles):
-                    yield source
+                    yield region.name, source
 
 
-def _folder(place: Path) -> Path:
+def folder_of(place: Path) -> Path:
     """The folder whose manifest tells about masks: theirs, or of coverage images that of all."""
     folder = place if os.path.isdir(place) else place.parent
     return folder.parent.parent if folder.parent.name == ALPHA else folder
