@@ -157,6 +157,11 @@ CORRECTED = {
     "box(10%, 20%, 30%, 40% @ 3)": "box(10%, 20%, 30%, 40%) @ 3",
     "click(30%, 55%)": "track(point(30%, 55%))",
     "points(30% 55%)": "track(point(30%, 55%))",
+    "points(30% 55%, 40% 60%)": "track(point(30%, 55%), point(40%, 60%))",
+    "track(points(30% 55%, 40% 60%) @ 0)": "track(point(30%, 55%), point(40%, 60%) @ 0)",
+    "track(points=[[1%, 2%], [3%, 4%], [5%, 6%]])": (
+        "track(point(1%, 2%), point(3%, 4%), point(5%, 6%))"
+    ),
     "click(30%, 55%) @ 2": "track(point(30%, 55%) @ 2)",
     "sam2(point(30%, 55%))": "track(point(30%, 55%))",
     "sam2(30%, 55%)": "track(point(30%, 55%))",
