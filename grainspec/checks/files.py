@@ -31,6 +31,7 @@ from grainspec.model.expressions import (
 )
 from grainspec.model.spec import Control, EditSpec
 from grainspec.regions.masks import check_masks
+from grainspec.regions.tracked.named import masks_of_other_clips
 
 
 def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) -> list[Diagnostic]:
@@ -69,6 +70,7 @@ def check_files(spec: EditSpec, base: Path, progress: Progress = no_progress) ->
                 message = f"frame {source.frames.first} is past the end of the video"
                 cure = f"The video has frames 0 to {facts.frames - 1}."
                 findings.append(Diagnostic("G303", message, cure, source.span))
+    findings += masks_of_other_clips(spec, base)
     findings += check_tracked_files(spec, base, facts)
     findings += [
         finding

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from grainspec.checks.tracked_named import named_refusal
 from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import Diagnostic, GrainError
@@ -70,7 +71,8 @@ def _not_current(state: TrackedState) -> Diagnostic:
     if state.grows:
         again += f" {grown_text(state)}"
     stale = Diagnostic("G358", message, again, _span(state))
-    return repaired_refusal(state) or outside_refusal(state) or stale
+    refusal = repaired_refusal(state) or named_refusal(state) or outside_refusal(state)
+    return refusal or stale
 
 
 def grown_text(state: TrackedState) -> str:

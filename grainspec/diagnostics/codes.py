@@ -150,6 +150,7 @@ WARNINGS: dict[str, str] = {
     "G366": "a repaired image lacks a tracked region",
     "G367": "tracked masks are not those of the run that is repeated",
     "G368": "a tracked object meets one that looks like it",
+    "G369": "masks were tracked in another clip",
     "G401": "a region is too small for a level of the model",
     "G403": "a prompt exceeds the text encoder's token limit",
     "G416": "a plan modulated no step",

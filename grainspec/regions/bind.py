@@ -42,6 +42,7 @@ from grainspec.regions.masks import open_masks
 from grainspec.regions.shapes import fill_box, fill_ellipse, fill_polygon, grow
 from grainspec.regions.smoothing import counted, smoothed
 from grainspec.regions.tracked.masks import tracked_masks
+from grainspec.regions.tracked.named import masks_of_other_clips
 from grainspec.regions.tracked.place import how_to_track
 from grainspec.regions.tracked.quality import qualities
 from grainspec.regions.tracked.state import TrackedState, tracked_state
@@ -112,6 +113,7 @@ def bind_regions(
     if not tracked.usable:
         raise _untracked(tracked)
     binder = _Binder(tracked, crop, frames)
+    binder.notes.warnings += masks_of_other_clips(spec, base)
     regions = binder.bind_all()
     whole = whole_frame(crop, facts)
     uncropped = None

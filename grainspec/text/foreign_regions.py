@@ -18,6 +18,8 @@ from grainspec.text.token_changes import inserted, lexed, offsets, replaced
 
 _LENGTHS = frozenset({"PERCENT", "PIXELS", "NUMBER"})
 _POINTS = frozenset("click clicks points pt pts dot coords coordinates positive".split())
+_CLICKS = frozenset("click clicks points pt pts dot".split())
+"""Of these, those after which four numbers are two points, and not the sides of a box."""
 _NEGATIVES = frozenset("negative neg negative_point exclude background".split())
 _POSITIVES = frozenset("+ positive pos include foreground".split())
 _TRACKERS = frozenset(
@@ -131,15 +133,21 @@ def bare_coordinates(text: str) -> Iterator[Correction]:
 
 
 def _with_shape(tokens: Sequence[Token], call: Call) -> tuple[Change, ...]:
-    """The change of coordinates in a call to a point or a box; none if it has anything else."""
+    """The change of coordinates in a call to points or a box; none if it has anything else."""
     end = next((i for i in range(call.opens, call.closes) if tokens[i].type == "AT"), call.closes)
     inner = tokens[call.opens + 1 : end]
     numbers = [token for token in inner if token.type in _LENGTHS]
-    shape = {2: "point", 4: "box"}.get(len(numbers))
-    if shape is None or not all(token in numbers or _is_around(token) for token in inner):
+    if not all(token in numbers or _is_around(token) for token in inner):
         return ()
-    values = ", ".join(map(str, numbers))
-    return (Change(offsets(inner[0])[0], offsets(inner[-1])[1], f"{shape}({values})"),)
+    clicks = any(str(token).lower() in _CLICKS for token in [tokens[call.name], *inner])
+    if len(numbers) == 2 or (clicks and numbers and len(numbers) % 2 == 0):
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        shapes = ", ".join(f"point({x}, {y})" for x, y in pairs)
+    elif len(numbers) == 4:
+        shapes = f"box({', '.join(map(str, numbers))})"
+    else:
+        return ()
+    return (Change(offsets(inner[0])[0], offsets(inner[-1])[1], shapes),)
 
 
 def _is_around(token: Token) -> bool:

@@ -19,6 +19,7 @@ They are inside the folder, as ``.grain-lock`` and so on, if nothing can be writ
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -102,6 +103,8 @@ def claimed(folder: Path, *, keeps: Keeps = nothing, last: str = "") -> Iterator
     try:
         with contextlib.ExitStack() as held:
             with _explained(folder):
+                if folder.exists() and not folder.is_dir():
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 held.enter_context(_parents(folder))
                 held.enter_context(_locked(_Places.of(folder)))
                 _refuse_if_taken(folder.parent)

@@ -212,6 +212,18 @@ def test_each_file_has_a_folder_of_its_own(clip: ClipFolder) -> None:
         "..grain": "..grain",
         "...grain": "...grain",
         ".grain": ".grain",
+        ".json": ".json",
+        "edit": "edit.text",
+        "edit.txt": "edit.txt.text",
+        "edit.text": "edit.text.text",
+        "take.2": "take.2.text",
+        "edit.json.grain": "edit.json.grain",
+        "edit.grain.grain": "edit.grain.grain",
+        "edit.text.grain": "edit.text.grain",
+        "edit.grain.json": "edit.grain.json",
+        "...": "....text",
+        "....text.grain": "....text.grain",
+        "....grain": "....grain",
     }.items():
         assert tracked_folder(spec.in_folder(clip.root, file), clip.root) == folder / name
         assert (folder / name).resolve().parent == folder.resolve()
@@ -228,13 +240,29 @@ def _broken(folder: Path, change: str) -> None:
         record["confidence"][0] = 1e999
     elif change == "unknown key":
         manifest["command"] = "rm -rf /"
+    elif change == "no frame":
+        manifest |= {"first": 4, "last": 3, "sources": [], "images": []}
+    elif change.startswith("meeting"):
+        first, last = {"back": (2, 1), "long": (0, 900_000)}[change.split()[1]]
+        manifest["meetings"] = [{"region": "left", "first": first, "last": last}]
     elif change == "number":
         record["number"] = 4000
     (folder / MANIFEST).write_text("[" * 9999 if change == "deep" else json.dumps(manifest))
 
 
 @pytest.mark.parametrize(
-    "change", ["short list", "same number", "infinity", "unknown key", "number", "deep"]
+    "change",
+    [
+        "short list",
+        "same number",
+        "infinity",
+        "unknown key",
+        "number",
+        "deep",
+        "no frame",
+        "meeting back",
+        "meeting long",
+    ],
 )
 def test_a_manifest_is_not_trusted(tracked: ClipFolder, change: str) -> None:
     folder = tracked_folder(spec_of(tracked), tracked.root)

@@ -157,6 +157,11 @@ CORRECTED = {
     "box(10%, 20%, 30%, 40% @ 3)": "box(10%, 20%, 30%, 40%) @ 3",
     "click(30%, 55%)": "track(point(30%, 55%))",
     "points(30% 55%)": "track(point(30%, 55%))",
+    "points(30% 55%, 40% 60%)": "track(point(30%, 55%), point(40%, 60%))",
+    "track(points(30% 55%, 40% 60%) @ 0)": "track(point(30%, 55%), point(40%, 60%) @ 0)",
+    "track(points=[[1%, 2%], [3%, 4%], [5%, 6%]])": (
+        "track(point(1%, 2%), point(3%, 4%), point(5%, 6%))"
+    ),
     "click(30%, 55%) @ 2": "track(point(30%, 55%) @ 2)",
     "sam2(point(30%, 55%))": "track(point(30%, 55%))",
     "sam2(30%, 55%)": "track(point(30%, 55%))",
@@ -501,7 +506,8 @@ def test_tracked_regions_are_bound_from_their_masks(clip: ClipFolder) -> None:
     assert found.mask("right").sum(axis=(1, 2)).tolist() == [200] * 4
     assert found.mask("left")[:, 12:18, 8:22].all()
     assert not (found.mask("other") & (labels > 0)).any()
-    half = spec.replaced({}, video=spec.video.replaced({}, step=2)).in_folder(clip.root, "edit")
+    half = spec.replaced({}, video=spec.video.replaced({}, step=2))
+    half.in_folder(clip.root, "edit.grain")
     assert bind(half, base=clip.root).regions.frames == (0, 2)
 
 

@@ -314,6 +314,47 @@ def test_two_at_once_are_refused(base: Path, engines: Engines) -> None:
 # --- only, repaired, stale -----------------------------------------------------------------------
 
 
+BY_HAND = 'region left = masks("masks/tracked/edit", index 1)'
+
+
+@pytest.mark.parametrize("more", ["", " | track(point(20px, 12px) @ 0)"])
+def test_an_object_that_only_its_number_names_is_not_erased(
+    base: Path, engines: Engines, more: str
+) -> None:
+    folder = track(base).state.folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    moved = f"{BY_HAND}{more}\n{RIGHT.replace('46px', '47px')}"
+    [finding] = check_tracked_masks(spec_of(base, moved), base)
+    assert finding.code == "G365"
+    assert "index 1 in" in finding.message
+    assert "`left` names, would be erased" in finding.message
+    with pytest.raises(GrainError) as caught:
+        track(base, moved)
+    assert caught.value.diagnostics == (finding,)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    shutil.copytree(folder, base / "masks" / "mine")
+    tracked = track(base, moved.replace("masks/tracked/edit", "masks/mine"))
+    assert tracked.state.status == "fresh"
+
+
+def test_an_object_that_is_tracked_may_be_named_by_its_number(base: Path, engines: Engines) -> None:
+    track(base)
+    grown = 'region more = masks("masks/tracked/edit", index 1) grow 2px'
+    assert track(base, f"{BOTH.replace('10px', '11px')}\n{grown}").regions == ("left", "right")
+    assert track(base, f"{BY_HAND}\n{RIGHT}").regions == ()  # nothing is written
+    assert track(base, f"{BY_HAND}\n{RIGHT}", force=True).regions == ("right",)
+
+
+def test_a_file_in_the_place_of_the_folder_stays(base: Path, engines: Engines) -> None:
+    place = base / "masks" / "tracked" / "edit"
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    with pytest.raises(GrainError, match="G310: .*move away what is in its place"):
+        track(base)
+    assert place.read_text() == "mine"
+    assert [path.name for path in place.parent.iterdir()] == ["edit"]
+
+
 def test_only_one_region_is_tracked_again(base: Path, engines: Engines) -> None:
     track(base)
     images = {p.name: p.read_bytes() for p in (base / "masks/tracked/edit").glob("*.png")}

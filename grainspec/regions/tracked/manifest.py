@@ -142,6 +142,11 @@ class TrackedManifest(_Record):
 
     @model_validator(mode="after")
     def _is_complete(self) -> TrackedManifest:
+        if self.last < self.first:
+            raise ValueError("the last frame is before the first")
+        for meeting in self.meetings:
+            if not self.first <= meeting.first <= meeting.last <= self.last:
+                raise ValueError("a meeting is on frames that were not tracked")
         count = self.last - self.first + 1
         lists = [self.images]
         for source in self.sources:

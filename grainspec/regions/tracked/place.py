@@ -16,15 +16,20 @@ TRACKED = PurePath("masks", "tracked")
 """The folder of all tracked masks, beside the specs."""
 ALPHA = "alpha"
 """In a spec's folder, the folder of all coverage images."""
+_WHOLE = (".grain", ".json")
+"""Suffixes of files that are specs, of which the folder of a file may have the whole name."""
+_TEXT = ".text"
+"""What the folder of a file with any other suffix, or none, has after its name."""
 _OURS = re.compile(rf"\d{{5,}}\.png|{ALPHA}|" + re.escape(MANIFEST))
 
 
 def tracked_folder(spec: EditSpec, base: Path) -> Path:
     """The folder of a spec's tracked masks.
 
-    It has the name of the spec's file: that of ``edit.grain`` is ``edit``, and other files, such as
-    ``edit.json`` beside it, keep their suffix, so that no two specs share their masks. For a spec
-    that was read from no file it has the name of the clip, and a hash of what is tracked.
+    It has the name of the spec's file: that of ``edit.grain`` is ``edit``, that of ``edit.json``
+    beside it ``edit.json``, and that of any other file, such as ``edit``, ends in ``.text``, as
+    ``edit.text`` does. So no two specs share their masks. For a spec that was read from no file it
+    has the name of the clip, and a hash of what is tracked.
     """
     return base / TRACKED / tracked_name(spec)
 
@@ -52,12 +57,21 @@ def how_to_track(spec: EditSpec) -> str:
 def tracked_name(spec: EditSpec) -> str:
     """The name of the folder of a spec's tracked masks."""
     if spec.file:
-        stem = spec.file.removesuffix(".grain")
-        return stem if stem.strip(".") else spec.file  # `..grain` is no name of a folder
+        return _file_name(spec.file)
     said = [source.model_dump(mode="json") for source in tracked_sources(spec)]
     text = json.dumps([said, spec.video.path], sort_keys=True)
     stem = PurePath(spec.video.path).stem or "clip"
     return f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _file_name(file: str) -> str:
+    """The name of the folder of a file's masks; no other file has the same."""
+    if not file.endswith(_WHOLE):
+        return f"{file}{_TEXT}"
+    stem = file.removesuffix(".grain")
+    # `..grain` has no name for a folder but the whole one, and the stem of `edit.json.grain` is
+    # the name of another file's folder.
+    return stem if stem.strip(".") and not stem.endswith((*_WHOLE, _TEXT)) else file
 
 
 def is_ours(entry: Path) -> bool:

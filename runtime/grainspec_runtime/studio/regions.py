@@ -23,6 +23,8 @@ from grainspec.palette import PALETTE
 from grainspec.regions.bind import readable_regions
 from grainspec.regions.carving import edited_masks
 from grainspec.regions.layout import MAX_REGIONS
+from grainspec.regions.tracked.manifest import MANIFEST
+from grainspec.regions.tracked.place import tracked_folder
 from grainspec.regions.tracked.quality import SourceQuality, qualities
 from grainspec.regions.tracked.state import TrackedState, tracked_state
 from grainspec.text.parse import Parsed, parse_all
@@ -121,7 +123,7 @@ class RegionViews:
 
     def dates(self, spec: EditSpec) -> list[str]:
         """What tells whether the files of a spec's regions changed."""
-        places = {spec.video.path, f"masks/tracked/{Path(spec.file).stem}/manifest.json"}
+        places = {spec.video.path, str(tracked_folder(spec, Path()) / MANIFEST)}
         for region in spec.regions:
             places |= {n.path for n in walk(region.expression) if isinstance(n, MaskFiles)}
         states = [state_of(self._readable.folder / place) for place in sorted(places)]

@@ -15,6 +15,7 @@ from grainspec.checks.tracked_masks import (
     repaired_refusal,
     unusable_images,
 )
+from grainspec.checks.tracked_named import named_refusal
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.expressions import Find
@@ -227,6 +228,8 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
         cure += f"it is now: `grain run {state.clip.spec.file or 'SPEC'}`."
         raise fail("G365", message, cure)
     refusal = None if options.force else repaired_refusal(state)
+    if refusal is None and not options.force and (not options.only or "clip" in causes):
+        refusal = named_refusal(state)  # `--only` keeps all other objects
     if refusal is not None:
         raise GrainError([refusal])
     if manifest is None or "clip" in causes:
