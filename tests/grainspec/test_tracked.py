@@ -245,6 +245,8 @@ def _broken(folder: Path, change: str) -> None:
     elif change.startswith("meeting"):
         first, last = {"back": (2, 1), "long": (0, 900_000)}[change.split()[1]]
         manifest["meetings"] = [{"region": "left", "first": first, "last": last}]
+    elif change == "cover":
+        manifest["covers"] = [{"frame": 99999, "region": "left", "by": "right"}]
     elif change == "number":
         record["number"] = 4000
     (folder / MANIFEST).write_text("[" * 9999 if change == "deep" else json.dumps(manifest))
@@ -262,6 +264,7 @@ def _broken(folder: Path, change: str) -> None:
         "no frame",
         "meeting back",
         "meeting long",
+        "cover",
     ],
 )
 def test_a_manifest_is_not_trusted(tracked: ClipFolder, change: str) -> None:

@@ -147,6 +147,8 @@ class TrackedManifest(_Record):
         for meeting in self.meetings:
             if not self.first <= meeting.first <= meeting.last <= self.last:
                 raise ValueError("a meeting is on frames that were not tracked")
+        if any(cover.frame not in self.frames for cover in self.covers):
+            raise ValueError("an object covers another on a frame that was not tracked")
         count = self.last - self.first + 1
         lists = [self.images]
         for source in self.sources:
