@@ -14,8 +14,9 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Find, Track
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
-from grainspec.regions.tracked.labels import image_name, read_labels
+from grainspec.regions.tracked.labels import Labels, image_name, read_labels
 from grainspec.regions.tracked.manifest import SourceRecord
+from grainspec.regions.tracked.outdated import is_outdated
 from grainspec.regions.tracked.place import how_to_track, track_command
 from grainspec.regions.tracked.quality import Encounter, SourceQuality, encounters, qualities
 from grainspec.regions.tracked.sources import Source, tracked_sources
@@ -59,7 +60,7 @@ def check_tracked_masks(
     frames = frame_numbers(spec.video, state.clip.facts)
     found = [finding for one in qualities(state, frames) for finding in _doubts(one)]
     found += [_met(state, encounter) for encounter in encounters(state, frames)]
-    return [*found, *_covers(state), *_without_a_region(state)]
+    return [*found, *_covers(state), *_without_a_region(state), *_outdated(state)]
 
 
 def _not_current(state: TrackedState) -> Diagnostic:
@@ -222,9 +223,28 @@ def _without_a_region(state: TrackedState) -> Iterator[Diagnostic]:
             yield Diagnostic("G366", message, cure, source.span)
 
 
+def _outdated(state: TrackedState) -> Iterator[Diagnostic]:
+    """Repaired images that were kept when a region was tracked from other prompts."""
+    for source, record in (state.records or {}).items():
+        before = {one.frame for one in record.outdated} & {*state.repaired} & {*state.clip.used}
+        frames = [f for f in sorted(before) if is_outdated(record, f, _labels(state, f))]
+        if frames:
+            names = state.sources[source]
+            images, region = listed([image_name(frame) for frame in frames]), names[0]
+            were = "were" if len(frames) > 1 else "was"
+            message = f"{images} {were} repaired under other prompts of "
+            message += f"{listed([f'`{name}`' for name in names])}, and may show another object"
+            cure = f"Paint it anew there, with index {record.numbers[0]}, or replace what was "
+            cure += f"repaired: `{track_command(state.clip.spec)} --only {region} --force`."
+            yield Diagnostic("G366", message, cure, source.span)
+
+
 def _shows(state: TrackedState, record: SourceRecord, frame: int) -> bool:
     """Whether an image has pixels of an expression's objects."""
-    assert state.manifest is not None
-    path = state.folder / image_name(frame)
-    labels_HW = read_labels(path, state.clip.size, state.manifest.numbers)
+    labels_HW = _labels(state, frame)
     return any((labels_HW == number).any() for number in record.numbers)
+
+
+def _labels(state: TrackedState, frame: int) -> Labels:
+    assert state.manifest is not None
+    return read_labels(state.folder / image_name(frame), state.clip.size, state.manifest.numbers)

@@ -147,7 +147,7 @@ WARNINGS: dict[str, str] = {
     "G360": "a tracked region is doubtful on some frames",
     "G361": "a tracked object is lost",
     "G362": "a tracked object covers another",
-    "G366": "a repaired image lacks a tracked region",
+    "G366": "a repaired image does not show a tracked region",
     "G367": "tracked masks are not those of the run that is repeated",
     "G368": "a tracked object meets one that looks like it",
     "G369": "masks were tracked in another clip",

@@ -534,6 +534,47 @@ def test_what_a_repaired_image_lacks_is_said_until_it_is_painted(
     assert check_tracked_masks(spec_of(base, moved), base) == []
 
 
+def test_what_was_repaired_under_other_prompts_is_said_until_it_is_painted_anew(
+    base: Path, engines: Engines
+) -> None:
+    folder = track(base).state.folder
+    painted = np.where(inside("blue", 2), 2, inside("red", 2)).astype(np.uint8)
+    painted[:4, :4] = 1
+    label_image(painted).save(folder / image_name(2))
+    more = BOTH.replace("12px)", "12px), point(11px, 12px)")
+    track(base, more)
+    assert check_tracked_masks(spec_of(base, more), base) == []  # it is the same object
+    other = BOTH.replace("point(10px, 12px)", "point(62px, 46px)")
+    spec = spec_of(base, other)
+    for changed in (other, other.replace("46px, 30px", "47px, 30px")):
+        track(base, changed)
+        track(base, other)
+        [finding] = check_tracked_masks(spec, base)
+        assert finding.code == "G366"
+        assert finding.message == (
+            "00002.png was repaired under other prompts of `left`, and may show another object"
+        )
+        assert f"{base / 'edit.grain'} --only left --force`" in finding.cure
+    painted[40:, 40:] = 2  # `right` alone
+    label_image(painted).save(folder / image_name(2))
+    assert [found.code for found in check_tracked_masks(spec, base)] == ["G366"]
+    repair(folder, 2, 1)
+    assert check_tracked_masks(spec, base) == []
+
+
+def test_outdated_repairs_are_replaced_by_force(base: Path, engines: Engines) -> None:
+    folder = track(base).state.folder
+    repair(folder, 2, 1, np.where(inside("blue", 2), 2, inside("red", 2)).astype(np.uint8))
+    other = BOTH.replace("point(10px, 12px)", "point(62px, 46px)")
+    track(base, other)
+    spec = spec_of(base, other)
+    assert [found.code for found in check_tracked_masks(spec, base)] == ["G366"]
+    track(base, other, only=("right",), force=True)  # which keeps `left` as it is
+    assert [found.code for found in check_tracked_masks(spec, base)] == ["G366"]
+    track(base, other, only=("left",), force=True)
+    assert check_tracked_masks(spec, base) == []
+
+
 def test_two_clicks_of_one_region_do_not_cover_each_other(base: Path, engines: Engines) -> None:
     tracked = track(base, f"{LEFT} | track(point(11px, 8px) @ 0)")
     assert tracked.state.manifest.covers == ()

@@ -68,6 +68,16 @@ class ObjectRecord(_Record):
     pixels: Annotated[tuple[_Pixels, ...], Field(max_length=MAX_FILES)]
 
 
+class OutdatedRecord(_Record):
+    """An object on a repaired image, which is another one than its prompts show now.
+
+    ``sha256`` is that of :func:`pixels_hash`: with other pixels, it was painted anew.
+    """
+
+    frame: FrameNumber
+    sha256: _Hash
+
+
 class SourceRecord(_Record):
     """One ``track(…)`` or ``find(…)``, which several regions may use.
 
@@ -86,6 +96,8 @@ class SourceRecord(_Record):
     soft: bool = False
     kept: Annotated[tuple[FrameNumber, ...], Field(max_length=MAX_FILES)] = ()
     """Frames whose images were repaired before this was tracked, and kept without its objects."""
+    outdated: Annotated[tuple[OutdatedRecord, ...], Field(max_length=MAX_FILES)] = ()
+    """Frames whose images were repaired under other prompts of this, and kept."""
 
     @property
     def numbers(self) -> tuple[int, ...]:

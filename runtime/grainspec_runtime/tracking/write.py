@@ -33,6 +33,7 @@ from grainspec.regions.tracked.state import TrackedState
 from grainspec_runtime.tracking.engine import FrameReader, TrackedFrame
 from grainspec_runtime.tracking.meetings import MeetingFinder
 from grainspec_runtime.tracking.numbering import Numbering, numbered
+from grainspec_runtime.tracking.outdated import OutdatedFinder
 from grainspec_runtime.tracking.request import Request
 from grainspec_runtime.whole_folder import whole_folder
 
@@ -118,6 +119,7 @@ class _Writer:
         self.images: list[str] = []
         self.confidence: list[npt.NDArray[np.float32]] = []
         self.pixels: list[npt.NDArray[np.int64]] = []
+        self.outdated = OutdatedFinder(state, request, numbering)
         self.soft = True
         """Whether every frame has the coverage of its objects."""
 
@@ -143,6 +145,7 @@ class _Writer:
         self.confidence.append(np.nan_to_num(frame.confidence_K).clip(0, 1))
         if source_frame in self.kept.copied:
             shutil.copyfile(self.state.folder / name, place / name)
+            self.outdated.add(source_frame, labels_HW)
         else:
             label_image(labels_HW).save(place / name, format="PNG")
         manifest = self.state.manifest
@@ -216,6 +219,7 @@ class _Writer:
             objects=tuple(objects),
             soft=self.soft,
             kept=self.numbering.lacking(source, self.kept.copied),
+            outdated=self.outdated.of(source),
         )
 
 
