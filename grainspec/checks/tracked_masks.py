@@ -9,11 +9,12 @@ from pathlib import Path
 from grainspec.checks.tracked_named import named_refusal
 from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
-from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.diagnostics import Diagnostic, GrainError, visible
 from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Find, Track
 from grainspec.model.spec import EditSpec
 from grainspec.regions.shade_findings import listed
+from grainspec.regions.tracked.images import foreign_files
 from grainspec.regions.tracked.labels import Labels, image_name, read_labels
 from grainspec.regions.tracked.manifest import SourceRecord
 from grainspec.regions.tracked.outdated import is_outdated
@@ -72,7 +73,8 @@ def _not_current(state: TrackedState) -> Diagnostic:
     if state.grows:
         again += f" {grown_text(state)}"
     stale = Diagnostic("G358", message, again, _span(state))
-    refusal = repaired_refusal(state) or named_refusal(state) or outside_refusal(state)
+    refusal = repaired_refusal(state) or foreign_refusal(state) or named_refusal(state)
+    refusal = refusal or outside_refusal(state)
     return refusal or stale
 
 
@@ -128,6 +130,18 @@ def outside_refusal(state: TrackedState) -> Diagnostic | None:
     first = state.manifest.first if state.manifest else 0
     cure = f"Let the spec use {counted_frames(outside)} too, or name the frames of its prompts as "
     cure += f"they were, such as `point(…) @ {first}`. To give {them} up: "
+    cure += f"`{track_command(state.clip.spec)} --force`."
+    return Diagnostic("G365", message, cure, _span(state))
+
+
+def foreign_refusal(state: TrackedState) -> Diagnostic | None:
+    """The error about files that new tracking would delete though it did not write them."""
+    if state.manifest is None or not (files := foreign_files(state.folder, state.manifest)):
+        return None
+    what, them = ("is", "it") if len(files) == 1 else ("are", "them")
+    message = f"{listed([visible(str(file)) for file in files])} in {state.folder} {what} not from "
+    message += "`grain track`, and would be deleted"
+    cure = f"Move {them} to another folder. To give {them} up: "
     cure += f"`{track_command(state.clip.spec)} --force`."
     return Diagnostic("G365", message, cure, _span(state))
 

@@ -613,6 +613,28 @@ def test_only_keeps_the_other_expressions_of_a_region(base: Path, engines: Engin
     assert numbers == {("pair", "left"): (1,), ("pair",): (2,)}
 
 
+@pytest.mark.parametrize("name", ["00099.png", "alpha/mine.txt"])
+def test_files_that_are_not_of_the_manifest_are_not_deleted(
+    base: Path, engines: Engines, name: str
+) -> None:
+    own = track(base).state.folder / name
+    own.parent.mkdir(exist_ok=True)
+    for path in (own, own.with_name(".hidden")):
+        path.write_text("mine")
+    assert track(base).regions == ()  # nothing is written
+    moved = BOTH.replace("10px", "11px")
+    [finding] = check_tracked_masks(spec_of(base, moved), base)
+    for only in ((), ("left",)):
+        with pytest.raises(
+            GrainError, match=f"G365: {name} in .* not from `grain track`"
+        ) as caught:
+            track(base, moved, only=only)
+        assert caught.value.diagnostics == (finding,)
+    assert own.read_text() == "mine"
+    assert track(base, moved, force=True).regions == ("left", "right")
+    assert not own.exists()
+
+
 def test_repaired_images_of_another_clip_are_not_replaced(base: Path, engines: Engines) -> None:
     from PIL import Image
 

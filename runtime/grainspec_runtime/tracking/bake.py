@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grainspec.checks.tracked_masks import (
+    foreign_refusal,
     grown_text,
     outside_refusal,
     repaired_refusal,
@@ -227,7 +228,7 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
         cure = "Move the folder away to repeat the run with masks of its own, or run the spec as "
         cure += f"it is now: `grain run {state.clip.spec.file or 'SPEC'}`."
         raise fail("G365", message, cure)
-    refusal = None if options.force else repaired_refusal(state)
+    refusal = None if options.force else repaired_refusal(state) or foreign_refusal(state)
     if refusal is None and not options.force and (not options.only or "clip" in causes):
         refusal = named_refusal(state)  # `--only` keeps all other objects
     if refusal is not None:
