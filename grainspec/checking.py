@@ -225,15 +225,21 @@ def check_all(
 
 
 def _without_soft_edges(spec: EditSpec, base: Path) -> list[Diagnostic]:
-    """The warning about ``blend { edges soft }`` if it has no effect in any edit of the spec."""
+    """The warning about ``blend { edges soft }`` if it has no effect in any edit of the spec.
+
+    Else that about tracked objects with hard edges.
+    """
     if spec.blend.edges == "hard" or spec.blend.space not in ("pixels", "both"):
         return []  # a `space` without pixels is told by the spec's own check
     from grainspec.checks.tracked_masks import tracked_masks_of
-    from grainspec.regions.coverage import without_soft_edges
+    from grainspec.regions.coverage import partly_hard_edges, without_soft_edges
 
     tracked = tracked_masks_of(spec, base)
     found = [without_soft_edges(variant, tracked) for variant in _variants(spec)]
-    return [found[0]] if found and found[0] and all(found) else []
+    if found and found[0] and all(found):
+        return [found[0]]
+    partly = [partly_hard_edges(variant, tracked) for variant in _variants(spec)]
+    return list(dict.fromkeys(filter(None, partly)))
 
 
 def _variants(spec: EditSpec) -> Iterator[EditSpec]:

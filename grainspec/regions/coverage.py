@@ -22,7 +22,9 @@ from grainspec.model.expressions import Union as UnionOf
 from grainspec.model.settings import Tracking
 from grainspec.model.spec import EditSpec, Keep
 from grainspec.regions.bind import Bound
+from grainspec.regions.shade_findings import listed
 from grainspec.regions.tracked.alpha import has_alpha, tracked_coverage
+from grainspec.regions.tracked.place import track_command
 from grainspec.regions.tracked.sources import Source
 from grainspec.regions.tracked.state import TrackedState
 
@@ -53,6 +55,24 @@ def without_soft_edges(spec: EditSpec, tracked: TrackedState | None) -> Diagnost
     if any(True for edit in spec.claims for _ in _tracked_in(spec, edit.region)):
         cure = "Remove `edges soft`, or track with a model: `tracker sam2`."
     return Diagnostic("G111", message, cure, blend.span_of("edges") or blend.span)
+
+
+def partly_hard_edges(spec: EditSpec, tracked: TrackedState | None) -> Diagnostic | None:
+    """The warning (G111) about ``blend { edges soft }`` if only some tracked regions have them."""
+    if spec.blend.edges == "hard" or tracked is None or not tracked.usable:
+        return None
+    sources = [one for edit in spec.claims for one in _tracked_in(spec, edit.region)]
+    hard = [source for source in sources if not has_alpha(tracked, source)]
+    if not hard or len(hard) == len(sources):
+        return None  # of none, :func:`without_soft_edges` tells
+    names = list(dict.fromkeys(name for one in hard for name in tracked.sources[one]))
+    which = "s of" if len(names) > 1 else " of"
+    message = f"`edges soft` has no effect on the object{which} "
+    message += f"{listed([f'`{name}`' for name in names])}: the masks have hard edges"
+    only = " ".join(f"--only {name}" for name in names)
+    model = "" if (spec.tracker or Tracking()).engine != "colour" else " --tracker sam2"
+    cure = f"Track with a model: `{track_command(spec)} {only}{model} --force`."
+    return Diagnostic("G111", message, cure, spec.blend.span_of("edges") or spec.blend.span)
 
 
 def edit_coverage(spec: EditSpec, bound: Bound, tracked: TrackedState) -> Coverage:

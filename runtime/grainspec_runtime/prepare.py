@@ -19,7 +19,12 @@ from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, windows_of
 from grainspec.regions.bind import Bound
-from grainspec.regions.coverage import edit_coverage, soft_sources, without_soft_edges
+from grainspec.regions.coverage import (
+    edit_coverage,
+    partly_hard_edges,
+    soft_sources,
+    without_soft_edges,
+)
 from grainspec.text.override import override
 from grainspec_runtime.known import Known, known
 from grainspec_runtime.media.blend import Weights, faded
@@ -170,7 +175,8 @@ def _prepare(
     assert result.plan is not None
     assert isinstance(result.model, Known)
     findings = result.findings
-    if no_effect := without_soft_edges(spec, tracked.state if tracked else None):
+    masks = tracked.state if tracked else None
+    if no_effect := without_soft_edges(spec, masks) or partly_hard_edges(spec, masks):
         findings = (*findings, no_effect)
     return Prepared(spec, base, result.model, result.bound, result.plan, findings, variant, tracked)
 

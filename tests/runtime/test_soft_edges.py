@@ -258,3 +258,18 @@ def test_check_goes_by_masks_that_are_there(base: Path, soft: Engines) -> None:
     assert "G111" in [finding.code for finding in check(spec, base=base)]
     ensure_tracked(spec, base)
     assert "G111" not in [finding.code for finding in check(spec, base=base)]
+
+
+def test_a_region_with_hard_edges_beside_soft_ones_is_told(base: Path, soft: Engines) -> None:
+    more = f'{SOFT_EDGES} variant v {{ target "a cat and a dog" edit left -> "cat" edit right -> "dog" }}'
+    spec = spec_of(base, f"{LEFT}\n{RIGHT}", more=more)
+    ensure_tracked(spec, base)
+    assert "G111" not in [finding.code for finding in check(spec, base=base)]
+    soft.tracker = FakeTracker()
+    ensure_tracked(spec, base, TrackOptions(only=("left",), force=True))
+    [finding] = [found for found in check(spec, base=base) if found.code == "G111"]
+    assert finding.message == (
+        "`edges soft` has no effect on the object of `left`: the masks have hard edges"
+    )
+    assert finding.cure.endswith("edit.grain --only left --tracker sam2 --force`.")
+    assert finding.span is not None
