@@ -64,7 +64,8 @@ Jobs. One runs at a time, in a process of its own; the others wait::
 
     GET  /api/jobs             {jobs: [JOB]}, the newest last
     POST /api/jobs             {kind: "track"|"run", text, variant, path, sets: ["NAME=VALUE"]}
-                               -> JOB. `variant` may be "all". 422 with the findings if the text has errors
+                               -> JOB. `variant` may be "all". 422 with the findings if the text
+                               has errors
     GET  /api/jobs/{id}        JOB
     DELETE /api/jobs/{id}      cancels it -> JOB. What it had finished is kept: the same job posted
                                again resumes
