@@ -119,7 +119,8 @@ async function call(method: string, path: string, body?: unknown): Promise<Respo
   try {
     response = await fetch(`api/${path}`, options);
   } catch {
-    throw new ApiError(0, "", "No connection to `grain studio`", "Start it again and reload the page");
+    const cure = `Start it again with --port ${location.port}, and open its new address in another tab: this page keeps its text`;
+    throw new ApiError(0, "", "No connection to `grain studio`", cure);
   }
   return checked(response);
 }
