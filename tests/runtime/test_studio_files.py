@@ -230,14 +230,49 @@ def test_a_slow_client_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_spec_is_saved_if_nobody_else_changed_it(page: Page) -> None:
     spec = page.get("spec")
-    text = spec["text"].replace("steps 30", "steps 20")
-    saved = page.asked("PUT", "spec", json={"text": text, "version": spec["version"]})
+    text, named = spec["text"].replace("steps 30", "steps 20"), {"path": spec["path"]}
+    saved = page.asked("PUT", "spec", json={**named, "text": text, "version": spec["version"]})
     assert (page.folder / "instance.grain").read_text() == text
     assert page.get("spec") == {**spec, "text": text, "version": saved["version"]}
-    again = {"text": "grain 1", "version": spec["version"]}
+    again = {**named, "text": "grain 1", "version": spec["version"]}
     assert page.asked("PUT", "spec", 409, json=again)["code"] == "G726"
     assert page.text == text
     assert not list(page.folder.glob(".*"))
+
+
+def _saved(spec: dict[str, str]) -> dict[str, str]:
+    """What a page sends that saves the spec as it is."""
+    return {name: spec[name] for name in ("path", "text", "version")}
+
+
+def test_a_text_is_not_saved_over_another_spec(page: Page) -> None:
+    mine = page.get("spec")
+    with page.socket("events") as events:
+        other = page.post("new", 201, clip="clips/two_men.mp4")
+        told = events.receive_json()
+    assert told["spec"] == {"path": other["path"], "version": other["version"]}
+    assert other["path"] != mine["path"]
+    unsaved = {**_saved(mine), "text": mine["text"] + "# mine\n"}
+    for version in (mine["version"], other["version"]):
+        refused = page.asked("PUT", "spec", 409, json={**unsaved, "version": version})
+        assert refused["code"] == "G726"
+    ok = {"text": mine["text"], "path": mine["path"]}
+    assert page.post("jobs", 409, kind="run", **ok)["code"] == "G726"
+    painted = page.post("masks", 409, region="left", frame=0, png=png(), path=mine["path"])
+    assert painted["code"] == "G726"
+    assert (page.folder / other["path"]).read_text() == other["text"]
+    assert (page.folder / mine["path"]).read_text() == mine["text"]
+
+    assert page.post("open", path=mine["path"]) == mine
+    page.asked("PUT", "spec", json=unsaved)
+    assert page.text == unsaved["text"]
+    assert (page.folder / other["path"]).read_text() == other["text"]
+
+
+def test_only_specs_that_were_open_are_opened_again(page: Page) -> None:
+    for path in ("tracked.grain", "../instance.grain", "./instance.grain", "clips/two_men.mp4", ""):
+        assert page.post("open", 404, path=path)["code"] == "G727"
+    assert page.get("spec")["path"] == "instance.grain"
 
 
 def test_line_ends_and_permissions_stay(page: Page) -> None:
@@ -246,14 +281,15 @@ def test_line_ends_and_permissions_stay(page: Page) -> None:
     path.chmod(0o640)
     spec = page.get("spec")
     assert "\r" not in spec["text"]
-    page.asked("PUT", "spec", json={"text": spec["text"] + "# end\n", "version": spec["version"]})
+    text = spec["text"] + "# end\n"
+    page.asked("PUT", "spec", json={**_saved(spec), "text": text})
     assert path.read_bytes().endswith(b"}\r\n# end\r\n")
     assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_half_a_character_is_not_saved(page: Page) -> None:
     spec = page.get("spec")
-    content = json.dumps({"text": "\ud800", "version": spec["version"]}).encode()
+    content = json.dumps({**_saved(spec), "text": "\ud800"}).encode()
     headers = {"content-type": "application/json"}
     answer = page.client.put("/api/spec", content=content, headers=headers)
     assert answer.status_code == 400

@@ -100,7 +100,9 @@ def page(address: str) -> Iterator[Any]:
         pytest.skip("Chromium is not installed")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        made = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="dark")
+        made = browser.new_context(
+            viewport={"width": 1280, "height": 800}, color_scheme="dark"
+        ).new_page()
         complaints: list[str] = []
         made.on("pageerror", lambda error: complaints.append(str(error)))
         made.on("console", lambda said: complaints.append(said.text) if _is_policy(said) else None)
@@ -205,8 +207,11 @@ def test_clicks_tracking_words_and_a_run(page: Any, tmp_path: Path) -> None:
         page.keyboard.press("n")
         page.mouse.click(*_place(page, x, y))
         _wait_for(page, f"{name} = track(point({x:.0%}, {y:.0%}) @ 0)")
+    findings = page.locator("#panel-findings", has_text="G357")
+    findings.wait_for(state="attached")
     page.keyboard.press("Control+Shift+Enter")
     page.locator(".job.done", has_text="Track").wait_for(timeout=120_000)
+    findings.wait_for(state="detached")
 
     _select(page, "green robot")
     page.locator(".bind-bar button", has_text="region_1").click()
@@ -230,3 +235,47 @@ def test_clicks_tracking_words_and_a_run(page: Any, tmp_path: Path) -> None:
     for key, name in (("s", "Side by side"), ("d", "Difference"), ("c", "Clip")):
         page.keyboard.press(key)
         page.locator(".segments button[aria-pressed=true]", has_text=name).wait_for()
+
+
+def _spec(page: Any, method: str = "GET", path: str = "spec", /, **body: str) -> Any:
+    """What the server answers a page about its spec."""
+    return page.evaluate(
+        """async ([method, path, body]) => {
+            const more = method === "GET" ? {} : {
+                headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+            return (await fetch(`api/${path}`, { method, ...more })).json();
+        }""",
+        [method, path, body],
+    )
+
+
+def test_a_clip_opened_in_another_tab_takes_no_text(page: Any) -> None:
+    page.locator(".cm-line").first.click()
+    page.keyboard.press("End")
+    page.keyboard.type("# not saved")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.locator(".path", has_text="mine.grain").wait_for()
+    made = _spec(other, "POST", "new", clip="clips/two_men.mp4")
+    other.locator(".path", has_text="two_men.grain").wait_for()
+
+    said = page.locator(".notice", has_text="The studio has two_men.grain open now")
+    said.wait_for()
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(300)
+    assert "# not saved" in _text(page)
+    assert page.locator(".path").text_content() == "mine.grain"
+    assert _spec(page) == {name: made[name] for name in ("path", "text", "version", "root")}
+
+    said.locator("button", has_text="Go on with mine.grain").click()
+    other.locator(".path", has_text="mine.grain").wait_for()
+    page.keyboard.press("Control+s")
+    page.locator(".save", has_text="Saved").wait_for()
+    saved = _spec(page)
+    assert saved["path"] == "mine.grain"
+    assert "# not saved" in saved["text"]
+    _wait_for(other, "# not saved")
+    assert _spec(other, "POST", "open", path="two_men.grain")["text"] == made["text"]
+    page.locator(".path", has_text="two_men.grain").wait_for()
+    assert "# not saved" not in _text(page)
+    other.close()

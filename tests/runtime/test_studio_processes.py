@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -206,6 +207,16 @@ def test_ports() -> None:
         assert host == "127.0.0.1"
         with pytest.raises(GrainError, match=f"G720.*{port}"):
             bound_socket(port)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems free the port at once")
+def test_a_studio_starts_again_where_its_page_waits() -> None:
+    with bound_socket(0) as listening:
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            listening.accept()[0].close()  # who closes first holds the port for a minute
+    with bound_socket(port) as again:
+        assert again.getsockname()[1] == port
 
 
 def test_the_next_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

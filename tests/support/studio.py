@@ -34,7 +34,7 @@ class Page:
     def get(self, path: str, status: int = 200) -> Any:
         return self.asked("GET", path, status=status)
 
-    def post(self, path: str, status: int = 200, **fields: Any) -> Any:
+    def post(self, path: str, status: int = 200, /, **fields: Any) -> Any:
         return self.asked("POST", path, status=status, json=fields)
 
     def asked(self, method: str, path: str, status: int = 200, **more: Any) -> Any:

@@ -14,14 +14,17 @@ The page::
 The spec::
 
     GET  /api/spec             {path, text, version, root}; 404 G730 while no spec is open
-    PUT  /api/spec             {text, version} -> {version}. 409 G726 if the file was changed by
-                               another program since that version. Writes the file, with or without
+    PUT  /api/spec             {path, text, version} -> {version}. 409 G726 if the file was changed
+                               by another program since that version, or another spec is open now:
+                               all pages of a studio have one spec. Writes the file, with or without
                                mistakes in it
     POST /api/new              {clip: PATH} -> {path, text, version, clip}: writes a first spec for
                                a clip of the folder, and opens it. Clip and spec are found or made
                                with free names; no file is replaced
     POST /api/new?name=NAME    the same with the bytes of a clip as the body
                                (application/octet-stream), which is stored in the folder
+    POST /api/open             {path} -> {path, text, version, root}: opens a spec again that this
+                               studio had open before another one; 404 G727 for any other
     GET  /api/clips            {clips: [PATH]}: the clips in the folder, for `POST /api/new`
 
 The clip of the saved spec, or of `text` where one is sent::
@@ -51,16 +54,18 @@ Regions, plan: of an unsaved text, which is not written. `variant` may be left o
                                the edit: scale it over the frame. 404 G727 once it is forgotten
     POST /api/plan             {text, variant} -> what `grain plan --format json` prints. It does
                                not track: 409 G354 if regions are not tracked
-    POST /api/masks            {region, frame, png} -> {path, text}: stores a painted mask (base64;
-                               opaque and bright pixels are the region) at
+    POST /api/masks            {region, frame, png, path} -> {path, text}: stores a painted mask
+                               (base64; opaque and bright pixels are the region) at
                                masks/painted/SPEC/REGION/00012.png; `text` is the expression that
-                               reads it. A mask of the same frame is replaced
+                               reads it. A mask of the same frame is replaced. 409 G726 if `path` is
+                               sent, and is not the spec that is open; so of jobs
 
 Jobs. One runs at a time, in a process of its own; the others wait::
 
     GET  /api/jobs             {jobs: [JOB]}, the newest last
-    POST /api/jobs             {kind: "track"|"run", text, variant, sets: ["NAME=VALUE"]} -> JOB.
-                               `variant` may be "all". 422 with the findings if the text has errors
+    POST /api/jobs             {kind: "track"|"run", text, variant, path, sets: ["NAME=VALUE"]}
+                               -> JOB. `variant` may be "all". 422 with the findings if the text
+                               has errors
     GET  /api/jobs/{id}        JOB
     DELETE /api/jobs/{id}      cancels it -> JOB. What it had finished is kept: the same job posted
                                again resumes
@@ -70,7 +75,8 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
                                unknown. `message` is a line for people
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
-                               changes; {spec: {path, version}} when the file changes
+                               changes; {spec: {path, version}} when the file changes,
+                               or another spec is opened
 
 Runs: the folders below runs/ that `grain run` wrote::
 

@@ -33,8 +33,9 @@ class SpecText(Body):
 
 
 class SavedText(SpecText):
-    """A text to save, and the version of the file that it was made from."""
+    """A text to save: the spec that it is of, and the version of the file it was made from."""
 
+    path: _Short
     version: _Short
 
 
@@ -54,6 +55,7 @@ class NewJob(OfVariant):
     """A job to start."""
 
     kind: Literal["track", "run"]
+    path: _Short | None = None
     sets: Annotated[list[_Short], Field(max_length=50)] = []
 
 
@@ -62,6 +64,7 @@ class PaintedMask(Body):
 
     region: _Short
     frame: _Frame
+    path: _Short | None = None
     png: Annotated[str, Field(max_length=MAX_PICTURE_BYTES * 4 // 3 + 4)]
 
 
@@ -69,6 +72,12 @@ class NewSpec(Body):
     """A clip of the folder to make a spec for."""
 
     clip: _Short
+
+
+class EarlierSpec(Body):
+    """A spec that the studio had open."""
+
+    path: _Short
 
 
 B = TypeVar("B", bound=Body)

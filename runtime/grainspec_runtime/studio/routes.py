@@ -16,6 +16,7 @@ from grainspec.diagnostics import fail
 from grainspec.language_server.websocket import serve
 from grainspec_runtime.studio.bodies import (
     AtFrame,
+    EarlierSpec,
     NewJob,
     NewSpec,
     OfVariant,
@@ -55,6 +56,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         Route("/", api.page),
         Route("/api/spec", api.spec, methods=["GET"]),
         Route("/api/spec", api.save, methods=["PUT"]),
+        Route("/api/open", api.open, methods=["POST"]),
         Route("/api/new", api.new, methods=["POST"]),
         Route("/api/clips", api.clips),
         Route("/api/clip", api.clip, methods=["GET"]),
@@ -93,9 +95,22 @@ class _Api:
 
     async def save(self, request: Request) -> Response:
         body = await read_body(request, SavedText)
-        version = await self._call(self.studio.opened().write, body.text, body.version)
-        self.studio.tell_version(version)
+        spec = self.studio.opened_as(body.path)
+        version = await self._call(spec.write, body.text, body.version)
+        self.studio.tell_version(spec, version)
         return JSONResponse({"version": version})
+
+    async def open(self, request: Request) -> Response:
+        body = await read_body(request, EarlierSpec)
+        spec = self.studio.earlier(body.path)
+        return JSONResponse(await self._show(spec))
+
+    async def _show(self, spec: OpenSpec) -> dict[str, Any]:
+        """Open a spec, and tell all pages."""
+        facts = await self._call(self.studio.facts_of, spec)
+        self.studio.show(spec)
+        self.studio.tell_version(spec, facts["version"])
+        return facts
 
     async def new(self, request: Request) -> Response:
         studio = self.studio
@@ -107,9 +122,7 @@ class _Api:
             body = await read_body(request, NewSpec)
             clip = await self._call(studio.readable.clip, body.clip)
         spec = OpenSpec(await self._call(spec_for, clip, studio.readable.folder))
-        studio.spec = spec
-        facts = await self._call(studio.spec_facts)
-        studio.tell_version(facts["version"])
+        facts = await self._show(spec)
         return JSONResponse({**facts, "clip": studio.readable.relative(clip)}, 201)
 
     async def clips(self, request: Request) -> Response:
@@ -140,6 +153,8 @@ class _Api:
 
     async def paint(self, request: Request) -> Response:
         body = await read_body(request, PaintedMask)
+        if body.path is not None:
+            self.studio.opened_as(body.path)
         return JSONResponse(await self._call(self.studio.paint, body), 201)
 
     async def plan(self, request: Request) -> Response:
@@ -151,6 +166,8 @@ class _Api:
 
     async def begin(self, request: Request) -> Response:
         body = await read_body(request, NewJob)
+        if body.path is not None:
+            self.studio.opened_as(body.path)
         job = self.studio.jobs.add(await self._call(self.studio.job, body))
         return JSONResponse(job.as_json(), 201)
 

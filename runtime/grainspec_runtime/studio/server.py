@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import webbrowser
 from collections.abc import Callable
@@ -28,6 +29,8 @@ def bound_socket(port: int | None) -> socket.socket:
     for number in ports:
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
+            if os.name == "posix":  # start again where a page waits; elsewhere it shares the port
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((LOOPBACK, number))
             made.listen(_AT_ONCE)
             return made

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from grainspec.checks.tracked_masks import tracked_masks_of
 from grainspec.clip.crop import frame_numbers
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import fail, visible
 from grainspec.model.spec import EditSpec, Video
 from grainspec_runtime.studio.bodies import NewJob, PaintedMask
 from grainspec_runtime.studio.errors import Refused
@@ -48,7 +48,10 @@ class Studio:
 
     def __init__(self, folder: Path, spec: Path | None = None, also: tuple[Path, ...] = ()) -> None:
         self.readable = Readable(folder.resolve(), tuple(one.resolve() for one in also))
-        self.spec = OpenSpec(spec.resolve()) if spec else None
+        self.spec: OpenSpec | None = None
+        self._opened: dict[str, OpenSpec] = {}
+        if spec:
+            self.show(OpenSpec(spec.resolve()))
         self.tokens = Tokens()
         self.frames = FrameStore()
         self.regions = RegionViews(self.readable, self.frames)
@@ -80,9 +83,34 @@ class Studio:
             raise fail("G730", "no spec is open", "Choose a clip, or drop one on the page.")
         return self.spec
 
+    def opened_as(self, name: str) -> OpenSpec:
+        """The spec that is open, for a page that has this one.
+
+        Raises GrainError: G726 if another one is open, G730 if there is none.
+        """
+        spec = self.opened()
+        if spec.path.name != name:
+            message = f"the studio has {spec.path.name} open now, not {visible(name)}"
+            raise fail("G726", message, "Open the spec again in the page that has its text.")
+        return spec
+
+    def earlier(self, name: str) -> OpenSpec:
+        """A spec that is or was open, by its name; raises GrainError (G727) for any other."""
+        if name not in self._opened:
+            message = f"the studio never had {visible(name)} open"
+            raise fail("G727", message, "Start `grain studio` with this spec.")
+        return self._opened[name]
+
+    def show(self, spec: OpenSpec) -> None:
+        """Have this spec open, for all pages."""
+        self.spec = self._opened.setdefault(spec.path.name, spec)
+
     def spec_facts(self) -> dict[str, Any]:
         """The answer to ``GET /api/spec``."""
-        spec = self.opened()
+        return self.facts_of(self.opened())
+
+    def facts_of(self, spec: OpenSpec) -> dict[str, Any]:
+        """Name, text and version of a spec; raises GrainError if it cannot be read."""
         text, version = spec.read()
         root = self.readable.folder
         return {"path": spec.path.name, "text": text, "version": version, "root": root.as_posix()}
@@ -179,14 +207,14 @@ class Studio:
         """Tell pages when another program changes the spec's file."""
         known = ""
         while True:
-            if self.spec is not None:
-                version = await self.in_thread(self.spec.version)
-                if known and version and version != known:
-                    self.tell_version(version)
+            if (spec := self.spec) is not None:
+                version = await self.in_thread(spec.version)
+                if known and version and version != known and spec is self.spec:
+                    self.tell_version(spec, version)
                 known = version or known
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
 
-    def tell_version(self, version: str) -> None:
-        """Tell pages the version of the spec's file."""
-        spec = {"path": self.opened().path.name, "version": version}
-        self.events.publish("spec", {"spec": spec})
+    def tell_version(self, spec: OpenSpec, version: str) -> None:
+        """Tell pages the version of a spec's file."""
+        told = {"path": spec.path.name, "version": version}
+        self.events.publish("spec", {"spec": told})

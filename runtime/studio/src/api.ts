@@ -119,7 +119,8 @@ async function call(method: string, path: string, body?: unknown): Promise<Respo
   try {
     response = await fetch(`api/${path}`, options);
   } catch {
-    throw new ApiError(0, "", "No connection to `grain studio`", "Start it again and reload the page");
+    const cure = `Start it again with --port ${location.port}, and open its new address in another tab: this page keeps its text`;
+    throw new ApiError(0, "", "No connection to `grain studio`", cure);
   }
   return checked(response);
 }
@@ -131,8 +132,10 @@ const quoted = encodeURIComponent;
 
 export const api = {
   spec: () => json<Spec>("GET", "spec"),
-  save: (text: string, version: Spec["version"]) =>
-    json<{ version: Spec["version"] }>("PUT", "spec", { text, version }),
+  save: (path: string, text: string, version: Spec["version"]) =>
+    json<{ version: Spec["version"] }>("PUT", "spec", { path, text, version }),
+  /** Have a spec open again that was open before. */
+  open: (path: string) => json<Spec>("POST", "open", { path }),
   clips: () => json<{ clips: string[] }>("GET", "clips"),
   newFromPath: (clip: string) => json<Spec>("POST", "new", { clip }),
   newFromFile: (file: File) => json<Spec>("POST", `new?name=${quoted(file.name)}`, file),
@@ -145,13 +148,13 @@ export const api = {
     json<Regions>("POST", "regions", { text, frame, variant }),
   mask: (key: string, name: string, n: number): string =>
     `api/masks/${quoted(key)}/${quoted(name)}/${n}`,
-  paint: (region: string, frame: number, png: string) =>
-    json<{ path: string; text: string }>("POST", "masks", { region, frame, png }),
+  paint: (path: string, region: string, frame: number, png: string) =>
+    json<{ path: string; text: string }>("POST", "masks", { path, region, frame, png }),
   plan: (text: string, variant: string | null) => json<unknown>("POST", "plan", { text, variant }),
 
   jobs: () => json<{ jobs: Job[] }>("GET", "jobs"),
-  begin: (kind: Job["kind"], text: string, variant: string | null, sets: string[]) =>
-    json<Job>("POST", "jobs", { kind, text, variant, sets }),
+  begin: (path: string, kind: Job["kind"], text: string, variant: string | null, sets: string[]) =>
+    json<Job>("POST", "jobs", { path, kind, text, variant, sets }),
   cancel: (job: string) => json<Job>("DELETE", `jobs/${quoted(job)}`),
 
   runs: () => json<{ runs: Run[] }>("GET", "runs"),

@@ -34,6 +34,7 @@ export class Gestures implements StageActions {
 
   draw(kind: string, points: readonly Point[], region: string | null): void {
     const { frame, follow } = studio.now;
+    studio.set({ picked: null }); // what is deleted next is not a shape from before
     const track = follow && region === null && (kind === "box" || kind === "polygon");
     void this.write({ kind, frame, region, points: rounded(points), ...(track ? { track } : {}) }, ++this.numbers);
   }
@@ -55,7 +56,10 @@ export class Gestures implements StageActions {
   async paint(png: string, frame: number, region: string | null): Promise<string | null> {
     const name = region ?? this.freshName();
     try {
-      const { path } = await api.paint(name, frame, png);
+      const spec = studio.now.path;
+      const { path } = await api.paint(spec, name, frame, png);
+      if (spec !== studio.now.path) return null;
+      this.session.language.filesChanged();
       const written = await this.write({ kind: "mask", frame, region: name, path }, ++this.numbers);
       this.session.regions.changed();
       return written;
@@ -98,8 +102,10 @@ export class Gestures implements StageActions {
   /** Write what a gesture stands for; the name of its region, or null if it was refused. */
   private async write(gesture: Gesture, id: number): Promise<string | null> {
     const { editor, language } = this.session;
+    const { path } = studio.now;
     try {
-      const answer = (await language.gesture(gesture)) ?? (await language.gesture(gesture));
+      const first = await language.gesture(gesture);
+      const answer = first ?? (studio.now.path === path ? await language.gesture(gesture) : null);
       if (!answer) {
         if (!studio.now.connected) notice("No connection to the language server.", "error");
         this.refused();

@@ -2,7 +2,7 @@
 
 import { redo, undo } from "@codemirror/commands";
 
-import { api, ApiError, described, type Spec } from "./api";
+import { api, ApiError, described } from "./api";
 import { makeBars } from "./bars";
 import { h } from "./dom";
 import { clamp } from "./geometry";
@@ -15,8 +15,8 @@ import { Panels } from "./panels";
 import { seek, startPlayback, step, toKeyframe } from "./playback";
 import { Session } from "./session";
 import { Stage } from "./stage/stage";
-import { acceptDrops, showStart } from "./start";
-import { studio } from "./state";
+import { acceptDrops, showStart, type Leave } from "./start";
+import { dropPickOfOtherRegions, studio } from "./state";
 import { startTheme, switchTheme } from "./theme";
 import { Timeline } from "./timeline";
 import { makeTopBar } from "./topbar";
@@ -106,6 +106,7 @@ layout.stage.append(trouble);
 studio.watch(["clip", "clipError"], ({ clip, clipError }) => {
   trouble.textContent = clip ? "" : clipError;
 });
+dropPickOfOtherRegions();
 startTheme(redraw);
 listen(commands);
 startPlayback();
@@ -114,21 +115,23 @@ window.addEventListener("beforeunload", (event) => !studio.now.saved && event.pr
 
 let startPage: HTMLElement | null = null;
 
-function opened(spec: Spec): void {
+studio.watch(["path"], ({ path }) => {
+  if (!path) return;
   startPage?.remove();
   startPage = null;
-  session.open(spec);
   void work.readRuns();
-}
+});
+
+const leave: Leave = (opening) => session.leave(opening);
 
 async function start(): Promise<void> {
-  acceptDrops(opened);
+  acceptDrops(leave);
   session.language.start("api/language");
   work.start();
   try {
-    opened(await api.spec());
+    session.open(await api.spec());
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) startPage = await showStart(layout.stage, opened);
+    if (error instanceof ApiError && error.status === 404) startPage = await showStart(layout.stage, leave);
     else notice(described(error), "error");
   }
 }

@@ -10,6 +10,7 @@ import { LanguageClient, type Diagnostic } from "./language/client";
 import { notice } from "./notices";
 import { debounced, perFrame, Turn } from "./pace";
 import { RegionReader } from "./regions";
+import { SpecFile, type Known } from "./spec_file";
 import { regionsOf, variantsOf } from "./spec_text";
 import { colourOf, studio } from "./state";
 
@@ -29,8 +30,9 @@ export class Session {
   diagnostics: readonly Diagnostic[] = [];
   /** While a shape is dragged, its old mask and shapes are not asked for. */
   dragging = false;
-  private version: Spec["version"] = "";
-  private savedText = "";
+  private readonly file = new SpecFile();
+  /** While this page opens another spec, what the server tells is about that. */
+  private leaving = false;
   private saving: Promise<boolean> = Promise.resolve(true);
   private readonly shapesTurn = new Turn();
   private readonly clipTurn = new Turn();
@@ -74,12 +76,14 @@ export class Session {
   }
 
   open(spec: Spec): void {
-    this.version = spec.version;
-    this.savedText = spec.text;
+    this.file.take(spec);
     this.editor.open(spec.text);
     const uri = new URL(`file://${`${spec.root}/${spec.path}`.split("/").map(encodeURIComponent).join("/")}`).href;
     this.language.open(uri, this.editor.view.state.doc);
-    studio.set({ path: spec.path, saved: true, regions: [], shapes: [], picked: null, frame: 0, variant: null, doubtful: {} });
+    studio.set({
+      path: spec.path, saved: true, clip: null, clipError: null, mask: null, regions: [], shapes: [], picked: null,
+      frame: 0, variant: null, doubtful: {}, runs: [], run: null, view: "clip",
+    });
     const { written } = this.readText();
     studio.set({ region: written[0]?.name ?? null });
     void this.readClip();
@@ -96,26 +100,58 @@ export class Session {
   }
 
   private async write(): Promise<boolean> {
-    const text = this.text;
-    if (text === this.savedText) return true;
+    const { text, file } = this;
+    const { path } = file;
+    if (text === file.text || !path) return true;
     try {
-      this.version = (await api.save(text, this.version)).version;
+      const { version } = await api.save(path, text, file.version);
+      if (file.path === path) Object.assign(file, { version, text });
     } catch (error) {
-      if (error instanceof ApiError && error.status === 409) this.conflict();
-      else notice(described(error), "error");
+      if (!(error instanceof ApiError && error.status === 409)) notice(described(error), "error");
+      else await this.look();
       return false;
     }
-    this.savedText = text;
-    studio.set({ saved: this.text === text });
+    studio.set({ saved: this.text === file.text });
     return true;
   }
 
-  /** The file changed outside of the page. */
-  async changedOutside(version: Spec["version"]): Promise<void> {
+  /** Open another spec, once the text is saved; it stays if it cannot be. */
+  async leave(opening: () => Promise<Spec>): Promise<void> {
+    if (!(await this.save())) return;
+    this.leaving = true;
+    try {
+      this.found(await opening());
+    } finally {
+      this.leaving = false;
+    }
+  }
+
+  /** The file changed outside of the page, or another page opened another spec. */
+  async changedOutside(known: Known): Promise<void> {
     await this.saving; // what the server tells may be about the page's own change
-    if (version === this.version) return;
-    if (studio.now.saved) await this.reload();
-    else this.conflict();
+    if (this.leaving) return;
+    const news = this.file.news(known, this.text);
+    if (news === "none") return;
+    await this.look();
+    if (news === "follow" && this.file.path === known.path) notice(`${known.path} was opened in another tab.`);
+  }
+
+  /** See whether the studio still has this page's spec as the page knows it. */
+  async look(): Promise<void> {
+    try {
+      this.found(await api.spec());
+    } catch (error) {
+      notice(described(error), "error");
+    }
+  }
+
+  /** What the studio has open: taken over, unless the page has text that is not saved. */
+  private found(spec: Spec): void {
+    const news = this.file.news(spec, this.text);
+    if (news === "follow") this.open(spec);
+    else if (news === "reload") this.load(spec);
+    else if (news === "conflict") this.conflict();
+    else if (news === "elsewhere") this.elsewhere(spec);
   }
 
   async readShapes(): Promise<void> {
@@ -147,7 +183,7 @@ export class Session {
     const { written, before } = this.readText();
     const { region } = studio.now;
     const gone = region !== null && !written.some(({ name }) => name === region);
-    studio.set({ saved: this.text === this.savedText, ...(gone && before.some((r) => r.name === region) ? { region: null } : {}) });
+    studio.set({ saved: this.text === this.file.text, ...(gone && before.some((r) => r.name === region) ? { region: null } : {}) });
     if (this.dragging) return;
     this.regions.changed();
     this.askClip();
@@ -182,23 +218,49 @@ export class Session {
 
   private conflict(): void {
     notice("Another program changed the file.", "error", [
-      { label: "Load the file", run: () => void this.reload() },
-      { label: "Keep this text", run: () => void this.overwrite() },
+      { label: "Load the file", run: () => void this.decided((spec) => this.load(spec)) },
+      { label: "Keep this text", run: () => void this.decided((spec) => this.overwrite(spec)) },
     ]);
   }
 
-  private async reload(): Promise<void> {
-    const spec = await api.spec();
-    this.version = spec.version;
-    this.savedText = spec.text;
+  private elsewhere(spec: Spec): void {
+    const { path } = this.file;
+    notice(`The studio has ${spec.path} open now; your changes of ${path} are not saved.`, "error", [
+      { label: `Go on with ${path}`, run: () => void this.goBack() },
+      { label: "Drop the changes", run: () => void this.decided((now) => this.found(now), (now) => this.open(now)) },
+    ]);
+  }
+
+  /** Do what the user decided, with what the studio has open by now: this page's spec or another. */
+  private async decided(own: (spec: Spec) => unknown, other = (spec: Spec) => this.found(spec)): Promise<void> {
+    try {
+      const spec = await api.spec();
+      if (spec.path === this.file.path) own(spec);
+      else other(spec);
+    } catch (error) {
+      notice(described(error), "error");
+    }
+  }
+
+  /** Have this page's spec open again, for all pages. */
+  private async goBack(): Promise<void> {
+    try {
+      this.found(await api.open(this.file.path));
+    } catch (error) {
+      notice(described(error), "error");
+    }
+  }
+
+  private load(spec: Spec): void {
+    this.file.take(spec);
     const { doc } = this.editor.view.state;
     if (doc.toString() !== spec.text)
       this.editor.view.dispatch({ changes: { from: 0, to: doc.length, insert: spec.text }, effects: setDiagnosticsEffect.of([]) });
     studio.set({ saved: true });
   }
 
-  private async overwrite(): Promise<void> {
-    this.version = (await api.spec()).version;
-    await this.save();
+  private overwrite({ version }: Spec): Promise<boolean> {
+    this.file.version = version;
+    return this.save();
   }
 }

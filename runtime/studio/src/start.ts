@@ -4,8 +4,11 @@ import { api, described, type Spec } from "./api";
 import { fill, h } from "./dom";
 import { notice } from "./notices";
 
+/** Leave the open spec, if there is one, for another. */
+export type Leave = (opening: () => Promise<Spec>) => Promise<void>;
+
 /** Take clips that are dropped anywhere on the page. */
-export function acceptDrops(opened: (spec: Spec) => void): void {
+export function acceptDrops(leave: Leave): void {
   const over = (yes: boolean) => document.body.classList.toggle("dropping", yes);
   document.addEventListener("dragover", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
@@ -18,21 +21,21 @@ export function acceptDrops(opened: (spec: Spec) => void): void {
     const file = event.dataTransfer?.files[0];
     if (!file) return;
     event.preventDefault();
-    void upload(file, opened);
+    void upload(file, leave);
   });
 }
 
-async function upload(file: File, opened: (spec: Spec) => void): Promise<void> {
+async function upload(file: File, leave: Leave): Promise<void> {
   notice(`Reading ${file.name} …`);
   try {
-    opened(await api.newFromFile(file));
+    await leave(() => api.newFromFile(file));
   } catch (error) {
     notice(described(error), "error");
   }
 }
 
-export async function showStart(stage: HTMLElement, opened: (spec: Spec) => void): Promise<HTMLElement> {
-  const choose = h("input", { type: "file", accept: "video/*,image/gif", hidden: true, onchange: () => choose.files?.[0] && void upload(choose.files[0], opened) });
+export async function showStart(stage: HTMLElement, leave: Leave): Promise<HTMLElement> {
+  const choose = h("input", { type: "file", accept: "video/*,image/gif", hidden: true, onchange: () => choose.files?.[0] && void upload(choose.files[0], leave) });
   const list = h("ul", { class: "clips" });
   const start = h(
     "div", { class: "start" },
@@ -42,7 +45,7 @@ export async function showStart(stage: HTMLElement, opened: (spec: Spec) => void
   );
   stage.append(start);
   const { clips } = await api.clips().catch(() => ({ clips: [] as string[] }));
-  const open = (clip: string) => api.newFromPath(clip).then(opened, (error: unknown) => notice(described(error), "error"));
+  const open = (clip: string) => leave(() => api.newFromPath(clip)).catch((error: unknown) => notice(described(error), "error"));
   if (clips.length) fill(list, h("li", { class: "muted" }, "Or one of this folder:"), ...clips.slice(0, 12).map((clip) => h("li", {}, h("button", { class: "quiet", onclick: () => void open(clip) }, clip))));
   return start;
 }

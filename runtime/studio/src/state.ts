@@ -66,5 +66,12 @@ export function colourOf(name: string | null): string {
   return PALETTE[(index < 0 ? written.length : index) % PALETTE.length]!;
 }
 
+/** The picked shape is one of the region that gestures write to. */
+export function dropPickOfOtherRegions(): void {
+  studio.watch(["region"], ({ region, picked, shapes }) => {
+    if (picked !== null && shapes[picked]?.region !== region) studio.set({ picked: null });
+  });
+}
+
 export const currentRun = (): Run | null =>
   studio.now.runs.find((run) => run.name === studio.now.run) ?? null;

@@ -2,7 +2,7 @@
 
 import { api, described, type Job, type Run } from "./api";
 import { notice } from "./notices";
-import { active } from "./panels/jobs";
+import { active, newer } from "./panels/jobs";
 import type { Session } from "./session";
 import { connect } from "./socket";
 import { studio } from "./state";
@@ -17,7 +17,10 @@ export class Work {
 
   start(): void {
     connect("api/events", {
-      opened: () => void this.readRuns(),
+      opened: () => {
+        void this.readRuns();
+        if (studio.now.path) void this.session.look(); // what was told while there was no connection
+      },
       received: (text) => this.event(JSON.parse(text) as Events & Job),
       closed: () => undefined,
     });
@@ -30,7 +33,7 @@ export class Work {
     }
     await this.session.save();
     try {
-      this.update(await api.begin(kind, this.session.text, variant, []));
+      this.update(await api.begin(studio.now.path, kind, this.session.text, variant, []));
     } catch (error) {
       notice(described(error), "error");
     }
@@ -52,13 +55,14 @@ export class Work {
   }
 
   private event(message: Events & Job): void {
-    if (message.spec) void this.session.changedOutside(message.spec.version);
+    if (message.spec) void this.session.changedOutside(message.spec);
     else if (message.job) this.update(message);
   }
 
-  private update(job: Job): void {
+  private update(told: Job): void {
     const { jobs } = studio.now;
-    const before = jobs.find((each) => each.job === job.job);
+    const before = jobs.find((each) => each.job === told.job);
+    const job = before ? newer(before, told) : told;
     studio.set({ jobs: before ? jobs.map((each) => (each.job === job.job ? job : each)) : [...jobs, job] });
     if (before && active(before) && !active(job)) void this.ended(job);
   }
@@ -67,6 +71,7 @@ export class Work {
     const name = job.kind === "track" ? "Tracking" : "The run";
     if (job.state === "failed") notice(job.error ? [job.error.message, job.error.cure].filter(Boolean).join(". ") : `${name} failed.`, "error");
     if (job.kind === "track") {
+      this.session.language.filesChanged();
       studio.set({ doubtful: {} });
       this.session.regions.changed();
       if (job.state === "done") notice("Tracking is done.");

@@ -199,6 +199,11 @@ export class LanguageClient {
     return asked === this.version && !this.unsent.length ? answer : null;
   }
 
+  /** Files that the text names were written: what the server found about it may be stale. */
+  filesChanged(): void {
+    if (this.ready) this.rpc?.notify("workspace/didChangeWatchedFiles", { changes: [] });
+  }
+
   position(offset: number): Position {
     return this.document ? toPosition(this.document.text, offset) : { line: 0, character: offset };
   }

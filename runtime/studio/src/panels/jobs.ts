@@ -15,6 +15,12 @@ const STATES: Record<Job["state"], string> = {
 
 export const active = (job: Job): boolean => ["waiting", "running", "cancelling"].includes(job.state);
 
+/** Of two states of a job the later one: the answer to a request may come after what was told since. */
+export function newer(before: Job, told: Job): Job {
+  const order = (job: Job): number => ["waiting", "running", "cancelling"].indexOf(job.state) + (active(job) ? 0 : 4);
+  return order(told) < order(before) ? before : told;
+}
+
 /** Share of a job that is done; null while that is unknown. */
 export const progress = (job: Job): number | null => (job.state === "done" ? 1 : job.total > 0 ? job.done / job.total : null);
 

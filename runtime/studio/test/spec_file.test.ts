@@ -1,0 +1,24 @@
+import { describe, expect, it } from "vitest";
+
+import { SpecFile } from "../src/spec_file";
+
+const spec = (path: string, version: string, text = "grain 1") => ({ path, version, text, root: "/edits" });
+
+describe("SpecFile", () => {
+  const file = new SpecFile();
+  it("follows the studio while the page has no spec", () => {
+    expect(file.news(spec("mine.grain", "1"), "")).toBe("follow");
+    expect(file.news(spec("mine.grain", "1"), "typed")).toBe("follow");
+  });
+  it("tells a change of the file from its own state", () => {
+    file.take(spec("mine.grain", "1"));
+    expect(file.news(spec("mine.grain", "1"), "unsaved")).toBe("none");
+    expect(file.news(spec("mine.grain", "2"), "grain 1")).toBe("reload");
+    expect(file.news(spec("mine.grain", "2"), "unsaved")).toBe("conflict");
+  });
+  it("takes no other spec for its own, whatever its version", () => {
+    expect(file.news(spec("other.grain", "1"), "grain 1")).toBe("follow");
+    expect(file.news(spec("other.grain", "1"), "unsaved")).toBe("elsewhere");
+    expect(file.news(spec("other.grain", "2"), "unsaved")).toBe("elsewhere");
+  });
+});
