@@ -49,6 +49,7 @@ def check_document(
 
     profile: Profile | None = None
     try:
+        document.require_files(spec)
         spec = spec.in_folder(folder, document.path.name)
         report = check_all(spec, folder, progress=progress)
         frame = None if cancelled() else document.first_frame

@@ -195,8 +195,11 @@ class _Sockets:
             async with asyncio.timeout(SECONDS_TO_WAIT):
                 await socket.send_text(text)
 
-        path_of = self.studio.readable.path_of
-        await self._served(socket, lambda socket: serve(socket.receive_text, send, path_of))
+        files = self.studio.readable
+        await self._served(
+            socket,
+            lambda socket: serve(socket.receive_text, send, files.path_of, files.require_one),
+        )
 
     async def _served(self, socket: WebSocket, serve: Callable[[Any], Awaitable[None]]) -> None:
         """Serve a socket until one side closes it, or it takes nothing for too long."""

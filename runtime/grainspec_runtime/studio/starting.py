@@ -34,9 +34,11 @@ _ROOM = 1 << 30
 def clips_in(readable: Readable) -> list[str]:
     """The clips in the spec's folder and in its subfolders, by their paths."""
     found = []
-    for folder in (readable.folder, *_subfolders(readable.folder)):
+    below = [path for path in _subfolders(readable.folder) if readable.contains(path)]
+    for folder in (readable.folder, *below):
         for path in _visible(folder):
-            if path.suffix.lower() in _VIDEOS and path.is_file():
+            suffix = path.suffix.lower()
+            if suffix in _VIDEOS and path.is_file() and readable.contains(path):
                 found.append(readable.relative(path))
     return sorted(found)[:_MOST_CLIPS]
 
