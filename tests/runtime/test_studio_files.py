@@ -194,6 +194,19 @@ def test_the_language_server_shows_no_pixels_of_other_folders(
         assert "error" in asked(language, "grain/newSpec", **clip)
 
 
+@pytest.mark.parametrize("kind", ["run", "track"])
+@pytest.mark.parametrize("place", ["../secret/clip.mp4", "{secret}/clip.mp4", "link.mp4"])
+def test_a_value_that_is_set_shows_no_pixels_of_other_folders(
+    page: Page, secret: Path, kind: str, place: str
+) -> None:
+    (page.folder / "link.mp4").symlink_to(secret / "clip.mp4")
+    sets = ["sampler.steps=2", f"video.path={place.format(secret=secret)}"]
+    assert page.post("jobs", 403, kind=kind, text=page.text, sets=sets)["code"] == "G723"
+    wrong = page.post("jobs", 422, kind=kind, text=page.text, sets=["sampler.step=2"])
+    assert wrong["code"] == "G201"
+    assert page.get("jobs")["jobs"] == []
+
+
 @pytest.mark.parametrize(
     "glob", ["m/a/*.png", "m/*/*.png", "m/?/0000*.png", "m/**/*.png", "*/a/*.png", "m/*/in/*.png"]
 )
