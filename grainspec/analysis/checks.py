@@ -49,8 +49,8 @@ def check_document(
 
     profile: Profile | None = None
     try:
-        document.require_files(spec)
         spec = spec.in_folder(folder, document.path.name)
+        document.require_files(spec)
         report = check_all(spec, folder, progress=progress)
         frame = None if cancelled() else document.first_frame
         with suppress(GrainError):

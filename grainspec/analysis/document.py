@@ -163,8 +163,9 @@ class Document:
         wrong = {finding.code for finding in self.findings if finding.is_error}
         if spec is None or folder is None or self.path is None or wrong - NOT_OF_REGIONS:
             return None
+        spec = spec.in_folder(folder, self.path.name)
         try:
             self.require_files(spec)
         except GrainError:
             return None
-        return first_frame(spec.in_folder(folder, self.path.name), folder)
+        return first_frame(spec, folder)

@@ -11,6 +11,8 @@ from grainspec.limits import MAX_FILES
 from grainspec.model.expressions import MaskFiles, Track, walk
 from grainspec.model.spec import EditSpec
 from grainspec.regions.globs import Astray, files_of, is_glob, top_of
+from grainspec.regions.tracked.place import tracked_folder
+from grainspec.regions.tracked.sources import tracked_sources
 
 Require = Callable[[Path], None]
 """Raises GrainError for a file that must not be read."""
@@ -21,7 +23,7 @@ def any_file(path: Path) -> None:
 
 
 def files_shown(spec: EditSpec, folder: Path) -> Iterator[Path]:
-    """The files of a spec's clips and masks; relative paths start at ``folder``.
+    """The files of a spec's clips and masks, tracked ones too; relative paths start at ``folder``.
 
     Each place comes before it is looked into, so that the reader can refuse it.
     """
@@ -29,6 +31,11 @@ def files_shown(spec: EditSpec, folder: Path) -> Iterator[Path]:
         if control.clip is not None:
             yield from files_at(folder / control.clip)
     yield from files_at(folder / spec.video.path)
+    if tracked_sources(spec):
+        tracked = tracked_folder(spec, folder)
+        yield tracked
+        for place, _, _ in os.walk(tracked):  # which follows no links
+            yield from files_at(Path(place))
     for source in _masks(spec):
         place = folder / source.path
         if is_glob(source.path) and not (place.is_dir() or place.is_file()):

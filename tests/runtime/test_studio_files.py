@@ -225,6 +225,17 @@ def test_a_glob_shows_masks_beside_links_that_it_leaves_out(page: Page, secret: 
     assert page.post("regions", text=text, frame=0)["regions"]
 
 
+@pytest.mark.parametrize("linked", ["", "00000.png", "alpha", "alpha/7/00000.png"])
+def test_tracked_masks_are_of_the_folder_too(page: Page, tmp_path: Path, linked: str) -> None:
+    own, text = page.folder / "masks/tracked/instance", (page.folder / "tracked.grain").read_text()
+    shutil.copytree(page.folder / "masks/tracked/tracked", own)
+    (own / "alpha" / "7").mkdir(parents=True)
+    (own / "alpha" / "7" / "00000.png").touch()
+    outside = shutil.move(own / linked, tmp_path / "outside")
+    (own / linked).symlink_to(outside)
+    assert page.post("regions", 403, text=text, frame=0)["code"] == "G723"
+
+
 def test_control_images_are_of_the_folder_too(page: Page, secret: Path) -> None:
     text = f'{page.text}\ncontrol depth {{ clip "../secret/clip.mp4" }}\n'
     assert page.post("jobs", 403, kind="run", text=text)["code"] == "G723"
