@@ -34,8 +34,8 @@ def files_shown(spec: EditSpec, folder: Path) -> Iterator[Path]:
     if tracked_sources(spec):
         tracked = tracked_folder(spec, folder)
         yield tracked
-        for place, _, _ in os.walk(tracked):  # which follows no links
-            yield from files_at(Path(place))
+        for below, _, _ in os.walk(tracked):  # which follows no links
+            yield from files_at(Path(below))
     for source in _masks(spec):
         place = folder / source.path
         if is_glob(source.path) and not (place.is_dir() or place.is_file()):
