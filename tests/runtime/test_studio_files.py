@@ -26,6 +26,7 @@ from studio import Page, copied_examples, opened
 from grainspec import GrainError, check, load
 from grainspec_runtime.studio import bodies, starting
 from grainspec_runtime.studio.bodies import pieces
+from grainspec_runtime.studio.open_spec import OpenSpec
 from grainspec_runtime.studio.readable import Readable
 
 
@@ -263,6 +264,32 @@ def test_an_earlier_run_names_no_other_clip(page: Page, secret: Path) -> None:
     assert page.get("runs/foreign/report", 404)["code"] == "G727"
     (run / "report.html").symlink_to("/etc/passwd")
     assert page.get("runs/foreign/report", 403)["code"] == "G723"
+
+
+# --- the spec's file ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "after"),
+    [
+        ("a\nb\n", "a\nc\n", "a\nc\n"),
+        ("a\r\nb\r\n", "a\nb\nc", "a\r\nb\r\nc"),
+        ("\ufeffa\nb\n", "a\nc\n", "\ufeffa\nc\n"),
+        ("a\nb\r\nc\nd\n", "a\nB\nc\nd\n", "a\nB\r\nc\nd\n"),
+        ("a\nb\r\nc\nd\n", "a\nx\nb\nc\nd\ne\n", "a\nx\nb\r\nc\nd\ne\n"),
+        ("a\nb\r\nc\nd\r", "b\nc\nd\n", "b\r\nc\nd\r"),
+        ("a\na\r\na", "a\na\na\na", "a\na\r\na\na"),
+        ("a\r\nb\nc\n", "", ""),
+        ("", "a\nb", "a\nb"),
+    ],
+)
+def test_saving_changes_only_the_lines_that_were_changed(
+    tmp_path: Path, before: str, text: str, after: str
+) -> None:
+    spec = OpenSpec(tmp_path / "a.grain")
+    spec.path.write_bytes(before.encode())
+    spec.write(text, spec.version())
+    assert spec.path.read_bytes().decode() == after
 
 
 # --- bodies --------------------------------------------------------------------------------------
