@@ -292,6 +292,18 @@ def test_saving_changes_only_the_lines_that_were_changed(
     assert spec.path.read_bytes().decode() == after
 
 
+def test_a_clip_is_opened_with_a_spec_of_its_own(tmp_path: Path) -> None:
+    folder = copied_examples(tmp_path)
+    for name, source in (("a.mp4", "two_men"), ("a.mov", "three_walkers")):
+        shutil.copy(folder / "clips" / f"{source}.mp4", folder / name)
+    for _ in range(2):
+        for clip, spec in (("a.mp4", "a.grain"), ("a.mov", "a-2.grain")):
+            found = starting.spec_beside(folder / clip, folder)
+            assert (found.name, load(found).video.path) == (spec, clip)
+    (folder / "a.grain").write_text("grain 1\nvideo")
+    assert starting.spec_beside(folder / "a.mp4", folder).name == "a.grain"
+
+
 # --- bodies --------------------------------------------------------------------------------------
 
 
