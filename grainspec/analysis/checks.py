@@ -50,6 +50,7 @@ def check_document(
     profile: Profile | None = None
     try:
         spec = spec.in_folder(folder, document.path.name)
+        document.require_files(spec)
         report = check_all(spec, folder, progress=progress)
         frame = None if cancelled() else document.first_frame
         with suppress(GrainError):

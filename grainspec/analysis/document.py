@@ -8,13 +8,14 @@ from pathlib import Path
 from lark import Token
 
 from grainspec.analysis.clip import clip_facts
+from grainspec.analysis.files import Require, any_file, files_at, files_shown
 from grainspec.analysis.frame import FirstFrame, first_frame
 from grainspec.analysis.kept import kept
 from grainspec.analysis.names import Named, names_in
 from grainspec.analysis.positions import Utf16
 from grainspec.analysis.statements import Braces, Written, written_statements
 from grainspec.clip.facts import ClipFacts
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.text.memory import NOTHING, Memory
 from grainspec.text.parse import Parsed, parse_all
@@ -33,6 +34,9 @@ _LINE_ENDS = re.compile(r"\r\n?")
 class Document:
     """A text, and the file it is of, if any; immutable. All else is computed once, on demand.
 
+    ``require`` is asked before a file that the text names is read, and raises GrainError for one
+    that must not be.
+
     >>> document = Document('grain 1\\nvideo "c.mp4"\\nregion sky = alll', None)
     >>> [finding.code for finding in document.findings]
     ['G101', 'G008', 'G108']
@@ -40,9 +44,16 @@ class Document:
     ('sky', (1, 0))
     """
 
-    def __init__(self, text: str, path: Path | None, memory: Memory = NOTHING) -> None:
+    def __init__(
+        self,
+        text: str,
+        path: Path | None,
+        memory: Memory = NOTHING,
+        require: Require = any_file,
+    ) -> None:
         self.text = text
         self.path = path
+        self.require = require
         self._memory = memory
 
     @property
@@ -54,11 +65,18 @@ class Document:
         """The document with other characters from ``start`` to before ``end``."""
         parsed = self.__dict__.get("parsed")
         memory = parsed.memory if parsed is not None else self._memory
-        return Document(self.text[:start] + text + self.text[end:], self.path, memory)
+        edited = self.text[:start] + text + self.text[end:]
+        return Document(edited, self.path, memory, self.require)
 
     def again(self) -> Document:
         """The same document; what is known of its files may be out of date."""
-        return Document(self.text, self.path, self._memory)
+        return Document(self.text, self.path, self._memory, self.require)
+
+    def require_files(self, spec: EditSpec) -> None:
+        """Raise GrainError if the document's spec shows pixels of a file that must not be read."""
+        assert self.folder is not None
+        for path in files_shown(spec, self.folder):
+            self.require(path)
 
     @kept
     def positions(self) -> Utf16:
@@ -127,7 +145,13 @@ class Document:
         draft, folder = self.draft, self.folder
         if draft is None or folder is None:
             return None
-        return clip_facts(folder / draft.video.path, draft.video.fps)
+        place = folder / draft.video.path
+        try:
+            for path in files_at(place):
+                self.require(path)
+        except GrainError:
+            return None
+        return clip_facts(place, draft.video.fps)
 
     @kept
     def first_frame(self) -> FirstFrame | None:
@@ -139,4 +163,9 @@ class Document:
         wrong = {finding.code for finding in self.findings if finding.is_error}
         if spec is None or folder is None or self.path is None or wrong - NOT_OF_REGIONS:
             return None
-        return first_frame(spec.in_folder(folder, self.path.name), folder)
+        spec = spec.in_folder(folder, self.path.name)
+        try:
+            self.require_files(spec)
+        except GrainError:
+            return None
+        return first_frame(spec, folder)

@@ -161,10 +161,13 @@ def _path(document: Document, what: str, path: str) -> str:
     folder = document.folder
     if what != "video" or folder is None:
         return f"`{path}`"
+    from grainspec.analysis.files import files_at
     from grainspec.clip.facts import probe
     from grainspec.diagnostics import GrainError
 
     try:
+        for file in files_at(folder / path):
+            document.require(file)
         facts = probe(folder / path)
     except (GrainError, OSError, ValueError) as error:
         return f"`{path}`\n\n{error}"

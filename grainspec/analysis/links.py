@@ -14,6 +14,7 @@ from grainspec.analysis.context import statement_at
 from grainspec.analysis.document import Document
 from grainspec.analysis.quoted import Quoted, quoted
 from grainspec.analysis.statements import Written
+from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Find, MaskFiles
 from grainspec.model.declaration import Declaration, head_of, settings_of
 from grainspec.model.spec import BLOCKS, Edit
@@ -117,8 +118,9 @@ def inside_folder(document: Document, path: str) -> Path | None:
     try:
         root = document.folder.resolve()
         found = (root / path).resolve()
+        document.require(found)
         return found if found.is_relative_to(root) else None
-    except (OSError, RuntimeError, ValueError):
+    except (GrainError, OSError, RuntimeError, ValueError):
         return None
 
 

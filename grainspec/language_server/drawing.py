@@ -9,6 +9,7 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcInvalidParams
 
 from grainspec.analysis.document import Document
 from grainspec.analysis.edits import applied
+from grainspec.analysis.files import files_at
 from grainspec.analysis.gestures import gesture_edits
 from grainspec.analysis.new_spec import new_spec
 from grainspec.analysis.positions import Utf16
@@ -67,6 +68,8 @@ def first_spec(session: Session, params: Any) -> dict[str, str]:
     path = session.path_of(clip if "://" in clip else Path(clip).absolute().as_uri())
     if path is None:
         raise JsonRpcInvalidParams(f"`{clip}` is not a file")
+    for file in files_at(path):
+        session.require(file)
     return {"text": new_spec(path, path.with_suffix(".grain"))}
 
 

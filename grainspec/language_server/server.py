@@ -13,6 +13,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 import grainspec
+from grainspec.analysis.files import Require, any_file
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.language_server.convert import diagnostic, path_of
 from grainspec.language_server.features import FEATURES, Feature
@@ -32,9 +33,11 @@ class GrainServer(LanguageServer):
 
     protocol: GrainProtocol
 
-    def __init__(self, path_of: Callable[[str], Path | None] = path_of) -> None:
+    def __init__(
+        self, path_of: Callable[[str], Path | None] = path_of, require: Require = any_file
+    ) -> None:
         super().__init__("grain", grainspec.__version__, protocol_cls=GrainProtocol, max_workers=4)
-        self.session = Session(self._publish, self._refresh, path_of)
+        self.session = Session(self._publish, self._refresh, path_of, require)
 
     def shutdown(self) -> None:
         """Stop all that is under way."""
@@ -53,11 +56,17 @@ class GrainServer(LanguageServer):
             self.workspace_inlay_hint_refresh(None)
 
 
-def server(path_of: Callable[[str], Path | None] = path_of) -> GrainServer:
-    """A new server with all features; ``path_of`` gives the file of a document's URI."""
+def server(
+    path_of: Callable[[str], Path | None] = path_of, require: Require = any_file
+) -> GrainServer:
+    """A new server with all features.
+
+    ``path_of`` gives the file of a document's URI; ``require`` raises GrainError for a file that a
+    document must not name.
+    """
     if not os.environ.get(DEBUG):  # the editor is told what is refused; nobody reads a log of it
         logging.getLogger("pygls").setLevel(logging.CRITICAL)
-    made = GrainServer(path_of)
+    made = GrainServer(path_of, require)
     for feature in FEATURES:
         answer = _answering(feature, made)
         made.feature(feature.method, feature.options)(answer)

@@ -11,6 +11,7 @@ from lsprotocol import types
 
 from grainspec.analysis.checks import FileFacts, check_document
 from grainspec.analysis.document import MAX_ANALYSED, Document
+from grainspec.analysis.files import Require, any_file
 from grainspec.diagnostics import Diagnostic
 from grainspec.language_server.convert import offset_of, path_of
 from grainspec.language_server.worker import Worker
@@ -34,9 +35,9 @@ class Session:
     """The open documents, by their URIs.
 
     ``path_of`` gives the file of a URI, at whose folder a spec's paths start, or None if it has no
-    file. ``publish`` sends the findings about a version, ``refresh`` tells the editor that what it
-    asked for may have changed. All methods are called in the event loop's thread; only the checks
-    of files run in another.
+    file; ``require`` raises GrainError for a file that a text must not name. ``publish`` sends the
+    findings about a version, ``refresh`` tells the editor that what it asked for may have changed.
+    All methods are called in the event loop's thread; only the checks of files run in another.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Session:
         publish: Callable[[str, Opened, list[Diagnostic]], None],
         refresh: Callable[[], None],
         path_of: Callable[[str], Path | None] = path_of,
+        require: Require = any_file,
     ) -> None:
         self.path_of = path_of
+        self.require = require
         self.snippets = False
         """Whether the editor takes snippets."""
         self._publish = publish
@@ -74,7 +77,7 @@ class Session:
 
     def open(self, uri: str, version: int | None, text: str) -> None:
         """Take a document in."""
-        self._opened[uri] = Opened(Document(text, self.path_of(uri)), version)
+        self._opened[uri] = Opened(self._document(uri, text), version)
         self._changed(uri)
 
     def change(
@@ -85,14 +88,14 @@ class Session:
     ) -> None:
         """Make an editor's changes, in order; one without a range replaces the text."""
         opened = self._opened.get(uri)
-        document = opened.document if opened else Document("", self.path_of(uri))
+        document = opened.document if opened else self._document(uri, "")
         for change in changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
                 start = offset_of(document, change.range.start)
                 end = max(start, offset_of(document, change.range.end))
                 document = document.edited(start, end, change.text)
             else:
-                document = Document(change.text, document.path)
+                document = self._document(uri, change.text)
         self._opened[uri] = Opened(document, version)
         self._changed(uri)
 
@@ -116,6 +119,9 @@ class Session:
         self._worker.end()
 
     # --- what follows ----------------------------------------------------------------------------
+
+    def _document(self, uri: str, text: str) -> Document:
+        return Document(text, self.path_of(uri), require=self.require)
 
     def _changed(self, uri: str) -> None:
         self._worker.cancel(uri)

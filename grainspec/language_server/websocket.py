@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from grainspec.analysis.files import Require, any_file
 from grainspec.language_server.convert import path_of
 from grainspec.language_server.server import server
 
@@ -42,15 +43,16 @@ async def serve(
     receive: Callable[[], Awaitable[str]],
     send: Callable[[str], Awaitable[None]],
     path_of: Callable[[str], Path | None] = path_of,
+    require: Require = any_file,
 ) -> None:
     """Serve one connection until the client exits, or ``receive`` raises.
 
     ``receive`` gives one JSON-RPC message, ``send`` takes one; neither has headers. What
     ``receive`` raises at the end of a connection is raised again. ``path_of`` gives the file of a
     document's URI, at whose folder its paths start; where the client is not trusted with the whole
-    disk, it knows but a few.
+    disk, it knows but a few, and ``require`` raises GrainError for other files that texts name.
     """
-    made = server(path_of)
+    made = server(path_of, require)
     writer = _Writer(send)
     made.protocol.set_writer(writer, include_headers=False)
     made.protocol.ends_process = False

@@ -34,15 +34,26 @@ def files_of(written: str, base: Path, *, most: int | None = None) -> list[Path]
     the folder that the glob names before its first wildcard. Raises Astray for ``..`` after a
     wildcard, and after looking at ``most`` names: as many as a folder may have, fewer for several.
     """
+    plain, wild = _split(written)
+    if ".." in wild:
+        raise Astray("`..` stands after a wildcard")
+    folder = base.joinpath(*plain)
+    if most is None:
+        most = MAX_WALKED if _walks(wild) else MAX_FILES
+    search = _Search(Path(os.path.realpath(folder)), most)
+    return [path for path in search.matches(folder, wild) if path.is_file()]
+
+
+def top_of(written: str, base: Path) -> Path:
+    """The folder that a glob names before its first wildcard."""
+    return base.joinpath(*_split(written)[0])
+
+
+def _split(written: str) -> tuple[list[str], list[str]]:
+    """The names of a glob before its first wildcard, and the others."""
     names = list(Path(written).parts)
     first = next((i for i, name in enumerate(names) if _WILD.search(name)), len(names))
-    if ".." in names[first:]:
-        raise Astray("`..` stands after a wildcard")
-    folder = base.joinpath(*names[:first])
-    if most is None:
-        most = MAX_WALKED if _walks(names[first:]) else MAX_FILES
-    search = _Search(Path(os.path.realpath(folder)), most)
-    return [path for path in search.matches(folder, names[first:]) if path.is_file()]
+    return names[:first], names[first:]
 
 
 def _walks(names: list[str]) -> bool:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +20,13 @@ from PIL import Image
 pytest.importorskip("starlette")
 
 from starlette.requests import Request
+from starlette.testclient import WebSocketTestSession
 from studio import Page, copied_examples, opened
 
 from grainspec import GrainError, check, load
 from grainspec_runtime.studio import bodies, starting
 from grainspec_runtime.studio.bodies import pieces
+from grainspec_runtime.studio.open_spec import OpenSpec
 from grainspec_runtime.studio.readable import Readable
 
 
@@ -139,6 +142,112 @@ def test_the_language_server_reads_below_the_folder_only(page: Page, secret: Pat
     assert readable.path_of((secret / "x.grain").as_uri()) is None
     assert readable.path_of(f"{page.folder.as_uri()}/../secret/x.grain") is None
     assert readable.path_of("file:///x%00y") is None
+    assert readable.path_of(page.folder.as_uri()) is None  # its paths would start beside it
+    (secret / "x.grain").symlink_to(inside)
+    assert readable.path_of((secret / "x.grain").as_uri()) is None
+
+
+def asked(language: WebSocketTestSession, method: str, **params: Any) -> Any:
+    """The language server's answer to a request; what it tells before is left out."""
+    language.send_json({"jsonrpc": "2.0", "id": method, "method": method, "params": params})
+    while (answer := language.receive_json()).get("id") != method:
+        pass
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("clips/two_men.mp4", "../secret/clip.mp4"),
+        ("masks/two_men/left", "../secret/masks"),
+        ("masks/two_men/left", "../secret/masks/*.png"),
+    ],
+)
+def test_the_language_server_shows_no_pixels_of_other_folders(
+    page: Page, secret: Path, old: str, new: str
+) -> None:
+    uri, text = (page.folder / "instance.grain").as_uri(), page.text.replace(old, new)
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("region left"))
+    video = next(i for i, line in enumerate(lines) if line.startswith("video"))
+    document, shown = {"uri": uri}, {"start": {"line": 0, "character": 0}}
+    shown["end"] = {"line": len(lines), "character": 0}
+    with page.socket("language") as language:
+        asked(language, "initialize", processId=None, rootUri=None, capabilities={})
+        item = {**document, "languageId": "grain", "version": 1, "text": text}
+        note = {"method": "textDocument/didOpen", "params": {"textDocument": item}}
+        language.send_json({"jsonrpc": "2.0", **note})
+        for line, column in ((at, 8), (video, 12)):
+            position = {"line": line, "character": column}
+            answer = asked(language, "textDocument/hover", textDocument=document, position=position)
+            told = answer["result"]["contents"]["value"]
+            assert "data:image" not in told
+            assert "of frame" not in told
+            assert ("192" in told) == (line == video and old.startswith("masks"))
+        found: list[Any] = []
+        while "G723" not in [one["code"] for one in found]:  # what the checks of files find
+            told = language.receive_json()
+            if told.get("method") == "textDocument/publishDiagnostics":
+                found = told["params"]["diagnostics"]
+        answer = asked(language, "textDocument/inlayHint", textDocument=document, range=shown)
+        assert not [hint for hint in answer["result"] if hint["label"].endswith("%")]
+        clip = {"clip": str(secret / "clip.mp4")}
+        assert "error" in asked(language, "grain/newSpec", **clip)
+
+
+@pytest.mark.parametrize("kind", ["run", "track"])
+@pytest.mark.parametrize("place", ["../secret/clip.mp4", "{secret}/clip.mp4", "link.mp4"])
+def test_a_value_that_is_set_shows_no_pixels_of_other_folders(
+    page: Page, secret: Path, kind: str, place: str
+) -> None:
+    (page.folder / "link.mp4").symlink_to(secret / "clip.mp4")
+    sets = ["sampler.steps=2", f"video.path={place.format(secret=secret)}"]
+    assert page.post("jobs", 403, kind=kind, text=page.text, sets=sets)["code"] == "G723"
+    wrong = page.post("jobs", 422, kind=kind, text=page.text, sets=["sampler.step=2"])
+    assert wrong["code"] == "G201"
+    assert page.get("jobs")["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "glob", ["m/a/*.png", "m/*/*.png", "m/?/0000*.png", "m/**/*.png", "*/a/*.png", "m/*/in/*.png"]
+)
+def test_a_glob_shows_no_pixels_of_other_folders(page: Page, secret: Path, glob: str) -> None:
+    for folder in ("a", "a/in"):
+        (page.folder / "m" / folder).mkdir(parents=True)
+        for mask in (secret / "masks").iterdir():
+            (page.folder / "m" / folder / mask.name).symlink_to(mask)
+    text = page.text.replace("masks/two_men/left", glob)
+    assert page.post("regions", 403, text=text, frame=0)["code"] == "G723"
+
+
+def test_a_glob_shows_masks_beside_links_that_it_leaves_out(page: Page, secret: Path) -> None:
+    (page.folder / "out").symlink_to(secret)
+    text = page.text.replace("masks/two_men/left", "*/two_men/left/*.png")
+    assert page.post("regions", text=text, frame=0)["regions"]
+
+
+@pytest.mark.parametrize("linked", ["", "00000.png", "alpha", "alpha/7/00000.png"])
+def test_tracked_masks_are_of_the_folder_too(page: Page, tmp_path: Path, linked: str) -> None:
+    own, text = page.folder / "masks/tracked/instance", (page.folder / "tracked.grain").read_text()
+    shutil.copytree(page.folder / "masks/tracked/tracked", own)
+    (own / "alpha" / "7").mkdir(parents=True)
+    (own / "alpha" / "7" / "00000.png").touch()
+    outside = shutil.move(own / linked, tmp_path / "outside")
+    (own / linked).symlink_to(outside)
+    assert page.post("regions", 403, text=text, frame=0)["code"] == "G723"
+
+
+def test_control_images_are_of_the_folder_too(page: Page, secret: Path) -> None:
+    text = f'{page.text}\ncontrol depth {{ clip "../secret/clip.mp4" }}\n'
+    assert page.post("jobs", 403, kind="run", text=text)["code"] == "G723"
+
+
+def test_clips_of_other_folders_are_not_listed(page: Page, secret: Path) -> None:
+    before = page.get("clips")
+    (page.folder / "link.mp4").symlink_to(secret / "clip.mp4")
+    (page.folder / "linked").symlink_to(secret)
+    (page.folder / "clips" / "link.mp4").symlink_to(secret / "clip.mp4")
+    assert page.get("clips") == before
 
 
 def test_an_earlier_run_names_no_other_clip(page: Page, secret: Path) -> None:
@@ -155,6 +264,44 @@ def test_an_earlier_run_names_no_other_clip(page: Page, secret: Path) -> None:
     assert page.get("runs/foreign/report", 404)["code"] == "G727"
     (run / "report.html").symlink_to("/etc/passwd")
     assert page.get("runs/foreign/report", 403)["code"] == "G723"
+
+
+# --- the spec's file ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "after"),
+    [
+        ("a\nb\n", "a\nc\n", "a\nc\n"),
+        ("a\r\nb\r\n", "a\nb\nc", "a\r\nb\r\nc"),
+        ("\ufeffa\nb\n", "a\nc\n", "\ufeffa\nc\n"),
+        ("a\nb\r\nc\nd\n", "a\nB\nc\nd\n", "a\nB\r\nc\nd\n"),
+        ("a\nb\r\nc\nd\n", "a\nx\nb\nc\nd\ne\n", "a\nx\nb\r\nc\nd\ne\n"),
+        ("a\nb\r\nc\nd\r", "b\nc\nd\n", "b\r\nc\nd\r"),
+        ("a\na\r\na", "a\na\na\na", "a\na\r\na\na"),
+        ("a\r\nb\nc\n", "", ""),
+        ("", "a\nb", "a\nb"),
+    ],
+)
+def test_saving_changes_only_the_lines_that_were_changed(
+    tmp_path: Path, before: str, text: str, after: str
+) -> None:
+    spec = OpenSpec(tmp_path / "a.grain")
+    spec.path.write_bytes(before.encode())
+    spec.write(text, spec.version())
+    assert spec.path.read_bytes().decode() == after
+
+
+def test_a_clip_is_opened_with_a_spec_of_its_own(tmp_path: Path) -> None:
+    folder = copied_examples(tmp_path)
+    for name, source in (("a.mp4", "two_men"), ("a.mov", "three_walkers")):
+        shutil.copy(folder / "clips" / f"{source}.mp4", folder / name)
+    for _ in range(2):
+        for clip, spec in (("a.mp4", "a.grain"), ("a.mov", "a-2.grain")):
+            found = starting.spec_beside(folder / clip, folder)
+            assert (found.name, load(found).video.path) == (spec, clip)
+    (folder / "a.grain").write_text("grain 1\nvideo")
+    assert starting.spec_beside(folder / "a.mp4", folder).name == "a.grain"
 
 
 # --- bodies --------------------------------------------------------------------------------------

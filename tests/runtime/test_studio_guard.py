@@ -208,6 +208,13 @@ def test_files_of_the_page_are_those_of_a_list(page: Page) -> None:
         assert page.client.get(path).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["clip", "runs/x"])
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 5000, "-1", "٣"])
+def test_numbers_of_frames_are_bounded(page: Page, path: str, number: str) -> None:
+    answer = page.client.get(f"/api/{path}/frames/{number}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "G727")
+
+
 def test_the_token_is_in_no_log(
     page: Page, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -33,8 +33,8 @@ _SPEC = ".grain"
 def studio(start: Path | None, port: int | None, no_browser: bool, also: tuple[Path, ...]) -> None:
     """Write, track, run and compare edits on a page in your browser.
 
-    With a clip, a first spec is written beside it, CLIP.grain, and opened; if there is one already,
-    that is opened. With neither a spec nor a clip, a clip can be chosen on the page.
+    With a clip, a first spec is written beside it, CLIP.grain, and opened; if the clip has one
+    already, that is opened. With neither a spec nor a clip, a clip can be chosen on the page.
 
     The page is served on this machine only, at an address with a secret token. Files are shown and
     written only below the spec's folder. Runs are written to runs/SPEC in that folder. When the
@@ -75,7 +75,7 @@ def _say(text: str) -> None:
 def _opened(start: Path | None) -> tuple[Path, Path | None]:
     """The folder to serve and the spec to open; of a clip, its first spec, which may be written."""
     from grainspec.loading import read_text
-    from grainspec_runtime.studio.starting import spec_for
+    from grainspec_runtime.studio.starting import spec_beside
 
     if start is None:
         return Path(), None
@@ -86,5 +86,4 @@ def _opened(start: Path | None) -> tuple[Path, Path | None]:
         message = f"{start} is not a .grain file"
         raise fail("G311", message, "The studio edits text: write the spec as a .grain file.")
     folder = start.resolve().parent
-    spec = folder / f"{start.stem if start.is_file() else start.resolve().name}{_SPEC}"
-    return folder, spec if spec.exists() else spec_for(start, folder)
+    return folder, spec_beside(start, folder)

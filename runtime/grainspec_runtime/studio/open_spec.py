@@ -13,6 +13,7 @@ from grainspec.limits import MAX_SPEC_BYTES
 from grainspec.loading import read_text
 from grainspec.regular_file import read_bytes
 from grainspec.whole_file import whole_file
+from grainspec_runtime.studio.line_ends import written_like
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class OpenSpec:
         return hashlib.sha256(content).hexdigest()[:32]
 
     def write(self, text: str, version: str) -> str:
-        """Replace the file's text, with the line ends that it had; returns its new version.
+        """Replace the file's text, with the line ends that its lines had; returns its new version.
 
         Raises GrainError: G726 if the file is not of this version, G310 if it cannot be written.
         """
@@ -49,10 +50,10 @@ class OpenSpec:
                 cure = "Reload the page to see it, or save the text under another name."
                 raise fail("G726", message, cure)
             try:
-                windows = b"\r\n" in self.path.read_bytes()
+                before = self.path.read_bytes().decode("utf-8", "replace")
+                content = written_like(text, before).encode("utf-8")
                 with whole_file(self.path) as partial:
-                    lines = text.replace("\n", "\r\n") if windows else text
-                    partial.write_bytes(lines.encode("utf-8"))
+                    partial.write_bytes(content)
                     shutil.copymode(self.path, partial)
             except OSError as error:
                 message = f"cannot write {self.path}: {error.strerror or error}"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from grainspec.analysis.files import files_at, files_shown
 from grainspec.diagnostics import GrainError, fail, visible
 from grainspec.language_server.convert import path_of
-from grainspec.limits import MAX_FILES
-from grainspec.model.expressions import MaskFiles, Track, walk
 from grainspec.model.spec import EditSpec
 
-_WILD = re.compile(r"[*?\[]")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\:]")
 
 
@@ -53,53 +50,40 @@ class Readable:
 
         Links are followed; of a folder, the links in it.
         """
-        if not self._contains(path):
+        for file in files_at(path):
+            self.require_one(file)
+
+    def require_one(self, path: Path) -> None:
+        """Raise GrainError (G723) if what a path leads to is not below these folders."""
+        if not self.contains(path):
             raise _outside(str(path))
-        try:
-            with os.scandir(path) as entries:
-                for count, entry in enumerate(entries):
-                    if count > MAX_FILES:
-                        break
-                    if entry.is_symlink() and not self._contains(Path(entry.path)):
-                        raise _outside(entry.path)
-        except OSError:  # no folder; what is wrong with it is told by those who read it
-            return
 
     def path_of(self, uri: str) -> Path | None:
-        """The file of a document of the language server; None for those of other folders."""
+        """The file of a document of the language server; None for those of other folders.
+
+        So is the folder in which the document's paths start, which is not that of a link's target.
+        """
         path = path_of(uri)
-        return path if path is not None and self._contains(path) else None
+        if path is None or not (self.contains(path) and self.contains(path.parent)):
+            return None
+        return path
 
     def require_spec(self, spec: EditSpec) -> None:
         """Raise GrainError (G723) if a spec would show pixels of other files."""
-        for text in _shown(spec):
-            path, wild = self.folder / text, _WILD.search(text)
-            if wild and not path.exists():
-                path = self.folder / text[: text.rfind("/", 0, wild.start()) + 1]
-            self.require(path)
+        for path in files_shown(spec, self.folder):
+            self.require_one(path)
 
     def relative(self, path: Path) -> str:
         """A path as the page has it."""
         return Path(os.path.relpath(path, self.folder)).as_posix()
 
-    def _contains(self, path: Path) -> bool:
+    def contains(self, path: Path) -> bool:
+        """Whether what a path leads to is below these folders."""
         try:
             resolved = path.resolve()
         except (OSError, ValueError, RuntimeError):  # a loop of links, a null character
             return False
         return any(resolved.is_relative_to(folder) for folder in (self.folder, *self.also))
-
-
-def _shown(spec: EditSpec) -> Iterator[str]:
-    """The paths of all files of which a spec shows pixels: its clip and its masks."""
-    yield spec.video.path
-    for region in spec.regions:
-        for node in walk(region.expression):
-            if isinstance(node, MaskFiles):
-                yield node.path
-            for prompt in node.prompts if isinstance(node, Track) else ():
-                if isinstance(prompt.shape, MaskFiles):
-                    yield prompt.shape.path
 
 
 def _outside(text: str) -> GrainError:

@@ -85,16 +85,18 @@ class RegionViews:
         draft = self.parsed(text).draft
         if draft is None:
             return None
+        draft = draft.in_folder(self._readable.folder, name)
         self._readable.require_spec(draft)
-        return draft.in_folder(self._readable.folder, name)
+        return draft
 
     def spec(self, text: str, name: str) -> EditSpec:
         """The spec of a text, for the file ``name``; raises GrainError with all findings."""
         parsed = self.parsed(text)
         if parsed.spec is None:
             raise GrainError(parsed.diagnostics, source=parsed.source)
-        self._readable.require_spec(parsed.spec)
-        return parsed.spec.in_folder(self._readable.folder, name)
+        spec = parsed.spec.in_folder(self._readable.folder, name)
+        self._readable.require_spec(spec)
+        return spec
 
     def view(self, text: str, name: str, variant: str | None, frame: int) -> dict[str, Any]:
         """The answer to ``POST /api/regions``; raises GrainError for a clip that cannot be read."""

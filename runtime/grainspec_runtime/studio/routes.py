@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -48,6 +49,21 @@ _GONE, _BUSY, _NOT_TEXT = 1001, 1013, 1003
 _KINDS = frozenset({"edited", "source", "difference"})
 
 
+class _Frame(Convertor[int]):
+    """A frame's number in an address; longer ones are of no clip, and slow to read."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("frame", _Frame())
+
+
 def routes(studio: Studio) -> list[BaseRoute]:
     """All routes of a studio, as ``app.py`` describes them."""
     api = _Api(studio)
@@ -61,9 +77,9 @@ def routes(studio: Studio) -> list[BaseRoute]:
         Route("/api/clips", api.clips),
         Route("/api/clip", api.clip, methods=["GET"]),
         Route("/api/clip", api.clip_of_text, methods=["POST"]),
-        Route("/api/clip/frames/{n:int}", api.frame),
+        Route("/api/clip/frames/{n:frame}", api.frame),
         Route("/api/regions", api.regions, methods=["POST"]),
-        Route("/api/masks/{key}/{name}/{n:int}", api.mask),
+        Route("/api/masks/{key}/{name}/{n:frame}", api.mask),
         Route("/api/masks", api.paint, methods=["POST"]),
         Route("/api/plan", api.plan, methods=["POST"]),
         Route("/api/jobs", api.jobs, methods=["GET"]),
@@ -71,7 +87,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         Route("/api/jobs/{job}", api.job, methods=["GET"]),
         Route("/api/jobs/{job}", api.cancel, methods=["DELETE"]),
         Route("/api/runs", api.runs),
-        Route("/api/runs/{name:path}/frames/{n:int}", api.run_frame),
+        Route("/api/runs/{name:path}/frames/{n:frame}", api.run_frame),
         Route("/api/runs/{name:path}/report", api.report),
         WebSocketRoute("/api/events", sockets.events),
         WebSocketRoute("/api/language", sockets.language),
@@ -212,8 +228,11 @@ class _Sockets:
             async with asyncio.timeout(SECONDS_TO_WAIT):
                 await socket.send_text(text)
 
-        path_of = self.studio.readable.path_of
-        await self._served(socket, lambda socket: serve(socket.receive_text, send, path_of))
+        files = self.studio.readable
+        await self._served(
+            socket,
+            lambda socket: serve(socket.receive_text, send, files.path_of, files.require_one),
+        )
 
     async def _served(self, socket: WebSocket, serve: Callable[[Any], Awaitable[None]]) -> None:
         """Serve a socket until one side closes it, or it takes nothing for too long."""

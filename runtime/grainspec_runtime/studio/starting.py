@@ -8,14 +8,16 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from grainspec.analysis.new_spec import new_spec
+from grainspec.analysis.new_spec import clip_name, new_spec
 from grainspec.clip.facts import IMAGE_SUFFIXES, probe
 from grainspec.diagnostics import GrainError, fail, visible
+from grainspec.loading import read_text
 from grainspec.regular_file import files_in
+from grainspec.text.parse import parse_all
 from grainspec_runtime.studio.limits import MAX_UPLOAD_BYTES, MAX_UPLOADS
 from grainspec_runtime.studio.readable import Readable
 
@@ -34,11 +36,31 @@ _ROOM = 1 << 30
 def clips_in(readable: Readable) -> list[str]:
     """The clips in the spec's folder and in its subfolders, by their paths."""
     found = []
-    for folder in (readable.folder, *_subfolders(readable.folder)):
+    below = [path for path in _subfolders(readable.folder) if readable.contains(path)]
+    for folder in (readable.folder, *below):
         for path in _visible(folder):
-            if path.suffix.lower() in _VIDEOS and path.is_file():
+            suffix = path.suffix.lower()
+            if suffix in _VIDEOS and path.is_file() and readable.contains(path):
                 found.append(readable.relative(path))
     return sorted(found)[:_MOST_CLIPS]
+
+
+def spec_beside(clip: Path, folder: Path) -> Path:
+    """The spec of a clip's name, or of one like it, that is for this clip; raises GrainError.
+
+    It is written if there is none. One whose clip cannot be read is its, to be mended.
+    """
+    for path in _names(clip, folder):
+        if not path.exists():
+            break
+        try:
+            draft = parse_all(read_text(path)).draft
+        except GrainError:
+            return path
+        video = draft.video if draft is not None else None
+        if video is None or video.span is None or _same(folder / video.path, clip):
+            return path
+    return spec_for(clip, folder)
 
 
 def spec_for(clip: Path, folder: Path) -> Path:
@@ -47,9 +69,7 @@ def spec_for(clip: Path, folder: Path) -> Path:
     Raises GrainError as :func:`grainspec.analysis.new_spec.new_spec` does, G310 if it cannot be
     written.
     """
-    stem = clip.stem if clip.is_file() else clip.name
-    for count in range(1, _TRIES):
-        path = folder / f"{stem}{f'-{count}' * (count > 1)}.grain"
+    for path in _names(clip, folder):
         text = new_spec(clip, path)
         try:
             with path.open("x", encoding="utf-8") as file:
@@ -61,6 +81,18 @@ def spec_for(clip: Path, folder: Path) -> Path:
             raise fail("G310", message, "Make the folder writable.") from error
         return path
     raise fail("G310", f"{folder} has too many specs of this name", "Rename the clip.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file."""
+    return one.resolve() == other.resolve()
+
+
+def _names(clip: Path, folder: Path) -> Iterator[Path]:
+    """The paths that a clip's spec may have, in a folder."""
+    stem = clip.stem if clip.is_file() else clip_name(clip)
+    for count in range(1, _TRIES):
+        yield folder / f"{stem}{f'-{count}' * (count > 1)}.grain"
 
 
 @dataclass

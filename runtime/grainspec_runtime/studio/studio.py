@@ -17,6 +17,7 @@ from grainspec.checks.tracked_masks import tracked_masks_of
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import fail, visible
 from grainspec.model.spec import EditSpec, Video
+from grainspec.text.override import override
 from grainspec_runtime.studio.bodies import NewJob, PaintedMask
 from grainspec_runtime.studio.errors import Refused
 from grainspec_runtime.studio.events import Events
@@ -164,7 +165,7 @@ class Studio:
         return stored
 
     def job(self, body: NewJob) -> Job:
-        """A job that can be started; raises GrainError for a text or a variant that cannot be."""
+        """A job that can be started; raises GrainError for a text, variant or set that cannot."""
         whole = self.whole(body.text)
         names = whole.variant_names
         if body.kind == "run" and body.variant is None and whole.variants and not whole.claims:
@@ -172,6 +173,9 @@ class Studio:
             raise fail("G724", message, "Choose one of its variants, or all.")
         if body.variant is not None and body.variant not in (*names, *[ALL] * bool(names)):
             raise fail("G727", "the spec has no such variant", "Choose one of the text's variants.")
+        each = names if body.variant == ALL else (body.variant,)
+        for spec in (chosen(whole, name) for name in each):
+            self.readable.require_spec(override(spec, body.sets))
         file = self.readable.folder / self.opened().path.name
         return Job(body.kind, file, body.text, body.variant, tuple(body.sets))
 
