@@ -86,6 +86,7 @@ class GrainItem(pytest.Item):
     def __init__(self, *, variant: str, **more: Any) -> None:
         super().__init__(**more)
         self.variant = variant
+        self.funcargs: dict[str, object] = {}  # pytest-lsp 1.0 fails for items that have none
 
     def runtest(self) -> None:
         """Test the plans of the spec and of random changes of it."""

@@ -108,7 +108,7 @@ def test_wrong_bindings_are_named(bind: Bind, message: str) -> None:
 
 
 def forget() -> None:
-    for cached in (scripts.folded, scripts._folded_letter, words._pattern):
+    for cached in (scripts.folded, scripts._folded_letter, words._pattern, words._occurrences):
         cached.cache_clear()
 
 
