@@ -31,7 +31,7 @@ source "a red man and a blue man on grass before green trees"
 target "a green robot and a blue man on grass before green trees"
 region left = masks("masks/two_men/left")
 edit instance left -> "green robot"
-sampler ddim { steps 8 guidance 4 }
+sampler ddim { steps 20 guidance 4 }
 """
 
 
@@ -262,7 +262,7 @@ def check_run_is_shown(page: Page) -> None:
 
 def test_jobs_end_with_the_studio(tmp_path: Path) -> None:
     with opened(copied_examples(tmp_path), "instance.grain") as page:
-        long = SPEC.replace("steps 8", "steps 400")  # longer than any patience
+        long = SPEC.replace("steps 20", "steps 400")  # longer than any patience
         page.post("jobs", 201, kind="run", text=long)
         waiting = page.post("jobs", 201, kind="run", text=SPEC)
         jobs = page.studio.jobs
