@@ -157,7 +157,7 @@ class TrackedManifest(_Record):
         if self.last < self.first:
             raise ValueError("the last frame is before the first")
         for meeting in self.meetings:
-            if not self.first <= meeting.first <= meeting.last <= self.last:
+            if meeting.first < self.first or meeting.last > self.last:
                 raise ValueError("a meeting is on frames that were not tracked")
         if any(cover.frame not in self.frames for cover in self.covers):
             raise ValueError("an object covers another on a frame that was not tracked")
