@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from pathlib import Path, PurePath
-from shlex import quote
 
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.manifest import MANIFEST
 from grainspec.regions.tracked.sources import tracked_sources
+from grainspec.shell import shell_path
 
 TRACKED = PurePath("masks", "tracked")
 """The folder of all tracked masks, beside the specs."""
@@ -42,8 +42,12 @@ def track_command(spec: EditSpec) -> str:
     >>> track_command(spec.in_folder(Path("../my clips"), "edit.grain"))
     "grain track '../my clips/edit.grain'"
     """
-    path = (spec.folder or Path()) / spec.file if spec.file else Path("SPEC")
-    return f"grain track {quote(str(path))}"
+    return f"grain track {spec_path(spec)}"
+
+
+def spec_path(spec: EditSpec) -> str:
+    """The path that a spec was read from, for a command; `SPEC` if it was read from no file."""
+    return shell_path((spec.folder or Path()) / spec.file) if spec.file else "SPEC"
 
 
 def how_to_track(spec: EditSpec) -> str:
