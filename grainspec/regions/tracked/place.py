@@ -42,12 +42,8 @@ def track_command(spec: EditSpec) -> str:
     >>> track_command(spec.in_folder(Path("../my clips"), "edit.grain"))
     "grain track '../my clips/edit.grain'"
     """
-    return f"grain track {spec_path(spec)}"
-
-
-def spec_path(spec: EditSpec) -> str:
-    """The path that a spec was read from, for a command; `SPEC` if it was read from no file."""
-    return shell_path((spec.folder or Path()) / spec.file) if spec.file else "SPEC"
+    path = (spec.folder or Path()) / spec.file if spec.file else Path("SPEC")
+    return f"grain track {shell_path(path)}"
 
 
 def how_to_track(spec: EditSpec) -> str:
