@@ -23,19 +23,31 @@ def tokens_by_line(
 
     They are those that ``grammar.lex(text)`` gives.
     """
+    written = text.split("\n")
+    unknown = dict.fromkeys(line for line in written if line and line not in known)
+    found = {**known, **_read(grammar, list(unknown))}
     tokens: list[Token] = []
     lines: dict[str, LineOfTokens] = {}
     start = 0
-    for number, text_of_line in enumerate(text.split("\n"), 1):
-        if text_of_line and not text_of_line.isspace():
-            line = known.get(text_of_line)
-            if line is None:
-                line = LineOfTokens(1, 0, tuple(grammar.lex(text_of_line)))
-            line = _at(line, number, start)
-            lines[text_of_line] = line
-            tokens += line.tokens
-        start += len(text_of_line) + 1
+    for number, line in enumerate(written, 1):
+        if line:
+            lines[line] = here = _at(found[line], number, start)
+            tokens += here.tokens
+        start += len(line) + 1
     return tokens, lines
+
+
+def _read(grammar: Lark, written: list[str]) -> dict[str, LineOfTokens]:
+    """The tokens of lines, as one text: making a lexer takes longer than a line."""
+    found: dict[int, list[Token]] = {}
+    for token in grammar.lex("\n".join(written)):
+        found.setdefault(token.line or 1, []).append(token)
+    lines: dict[str, LineOfTokens] = {}
+    start = 0
+    for number, line in enumerate(written, 1):
+        lines[line] = LineOfTokens(number, start, tuple(found.get(number, ())))
+        start += len(line) + 1
+    return lines
 
 
 def _at(line: LineOfTokens, number: int, start: int) -> LineOfTokens:

@@ -18,6 +18,8 @@ Place = tuple[int, int]
 """The line and column of a statement's first character."""
 
 _N = TypeVar("_N", bound=Node)
+_HOLDERS = (Node, tuple)
+"""What may hold a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,17 @@ class Move:
     def _value(self, value: Any) -> Any:
         if isinstance(value, Node):
             return self._node(value)
-        if isinstance(value, tuple) and any(isinstance(one, Node | tuple) for one in value):
-            return type(value)(map(self._value, value))
+        if type(value) is tuple and any(isinstance(one, _HOLDERS) for one in value):
+            return tuple(map(self._value, value))
         return value
 
     def _node(self, node: _N) -> _N:
-        moved = copy(node)
+        moved = node.__copy__()
         for name, value in node.__dict__.items():
-            if isinstance(value, Node | tuple):
+            if isinstance(value, _HOLDERS):
                 moved.__dict__[name] = self._value(value)
-        if node._spans:
-            moved._spans = {name: self.span(span) for name, span in node._spans.items()}
+        if spans := node._spans:
+            moved._spans = {name: self.span(span) for name, span in spans.items()}
         return moved
 
     def tree(self, tree: Tree[Token]) -> Tree[Token]:

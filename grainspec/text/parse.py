@@ -33,8 +33,8 @@ from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
 from grainspec.text.cures import as_setting
 from grainspec.text.foreign import ELSEWHERE
-from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.lines_of_tokens import LineOfTokens, tokens_by_line
+from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
 from grainspec.text.memory import NOTHING, Memory, Outcome, Remembered
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
