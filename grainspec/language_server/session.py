@@ -15,6 +15,7 @@ from grainspec.analysis.document import MAX_ANALYSED, Document
 from grainspec.analysis.files import Require, any_file
 from grainspec.diagnostics import Diagnostic
 from grainspec.language_server.convert import offset_of, path_of
+from grainspec.language_server.tokenizers import Tokenizers
 from grainspec.language_server.watching import Watched, Watching
 from grainspec.language_server.worker import Worker
 
@@ -60,6 +61,7 @@ class Session:
         self._opened: dict[str, Opened] = {}
         self._timers: dict[tuple[str, float], asyncio.TimerHandle] = {}
         self._worker = Worker()
+        self.tokenizers = Tokenizers()
         self.watching = Watching(self._worker, self._files_changed, watch)
 
     def get(self, uri: str) -> Document | None:
@@ -122,6 +124,7 @@ class Session:
         for uri in list(self._opened):
             self.close(uri)
         self.watching.end()
+        self.tokenizers.end()
         self._worker.end()
 
     # --- what follows ----------------------------------------------------------------------------
