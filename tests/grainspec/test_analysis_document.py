@@ -18,7 +18,7 @@ from lark import Token
 from grainspec import GrainError, parse_all
 from grainspec.analysis.document import MAX_ANALYSED, Document
 from grainspec.analysis.edits import applied
-from grainspec.analysis.fixes import all_fixed, formatted
+from grainspec.analysis.fixes import all_fixed, corrections, formatted
 from grainspec.analysis.positions import Utf16
 from grainspec.diagnostics.span import Span
 from grainspec.model.nodes import Node
@@ -288,3 +288,23 @@ def test_answers_about_hostile_texts_take_linear_time(text: str) -> None:
     ask_at(document, len(text) // 2)
     ask_all(document)
     assert time.process_time() - before < 10  # a second; ten times as long if it is quadratic
+
+
+MISTAKES = {
+    'region b = all  # one\nedit left -> "bear"': 'region b = all  # one\nedit left -> "bear"\nkeep b',
+    'edit left -> "bear"\nvideo "d"\n# end': 'edit left -> "bear"\n# end',
+    'edit left -> "bear" video "d"': 'edit left -> "bear" ',
+    'edit lefft -> "bear"': 'edit left -> "bear"',
+}
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", MISTAKES)
+def test_what_is_offered_to_correct_a_mistake(text: str, ends: str) -> None:
+    head = 'grain 1\nvideo "c"\ntarget "a \\"big\\" hat and a bear"\nregion left = all\n'
+    document = Document((head + text).replace("\n", ends), None)
+    (found,) = corrections(document, document.findings, 0, len(document.text))
+    assert not found.certain
+    after = applied(document.text, found.edits)
+    assert after == (head + MISTAKES[text]).replace("\n", ends)
+    assert not Document(after, None).findings
