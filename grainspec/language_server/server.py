@@ -40,6 +40,8 @@ class GrainServer(LanguageServer):
         super().__init__("grain", grainspec.__version__, protocol_cls=GrainProtocol, max_workers=4)
         self.session = Session(self._publish, self._refresh, self._watch, path_of, require)
         self._watches = 0
+        self.when_loaded: Callable[[], None] | None = None
+        """Called once, after the first findings: all that they need is loaded then."""
 
     def shutdown(self) -> None:
         """Stop all that is under way."""
@@ -51,6 +53,9 @@ class GrainServer(LanguageServer):
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri, shown, opened.version)
         )
+        loaded, self.when_loaded = self.when_loaded, None
+        if loaded is not None:
+            loaded()
 
     def _refresh(self) -> None:
         workspace = self.client_capabilities.workspace
