@@ -13,7 +13,7 @@ from grainspec.analysis.document import Document
 from grainspec.analysis.files import masks_of
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import EditSpec
-from grainspec.regions.globs import is_glob, top_of
+from grainspec.regions.globs import is_glob, leads_deep, top_of
 from grainspec.regions.tracked.place import tracked_folder
 from grainspec.regions.tracked.sources import tracked_sources
 
@@ -59,7 +59,7 @@ def _named(spec: EditSpec, folder: Path) -> Iterator[Place]:
             yield Place(folder / control.clip)
     for masks in masks_of(spec):
         if is_glob(masks.path):
-            yield Place(top_of(masks.path, folder), deep=True)
+            yield Place(top_of(masks.path, folder), deep=leads_deep(masks.path))
         else:
             yield Place(folder / masks.path)
     engines = (engine for engine in (spec.tracker, spec.finder) if engine is not None)

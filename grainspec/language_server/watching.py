@@ -131,6 +131,16 @@ def _patterns(place: Place) -> Iterator[tuple[Path, str]]:
     base, name = path.parent, path.name
     while not base.is_dir() and base != base.parent:
         base, name = base.parent, base.name
-    yield base, "*" if _SPECIAL & set(name) else name
+    if name:  # or it is the root
+        yield base, "*" if _SPECIAL & set(name) else name
     if path.is_dir():
-        yield path, "**/*" if place.deep else "*"
+        deep = place.deep and not _is_wide(path)
+        yield path, "**/*" if deep else "*"
+
+
+def _is_wide(folder: Path) -> bool:
+    """Whether a folder has all that a person has, or more: it is only looked at."""
+    try:
+        return Path.home().is_relative_to(folder)
+    except RuntimeError:  # there is no home
+        return len(folder.parts) < 3

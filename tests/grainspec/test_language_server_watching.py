@@ -155,7 +155,7 @@ video "clip" { frames 0..3 }
 model "models/own"
 tracker sam2 { weights "weights/sam" }
 target "a robot"
-region a = masks("a/*.png") | masks("b") | track(masks("c.png") @ 0)
+region a = masks("a/*.png") | masks("d/*/*.png") | masks("b") | track(masks("c.png") @ 0)
 control depth { clip "depth.mp4" }
 edit a ->
 """
@@ -165,8 +165,8 @@ def test_dependencies_of_a_text_with_errors() -> None:
     document = Document(SPEC, Path("/x/edit.grain"))
     assert document.spec is None
     named = {str(place.path.relative_to("/x")): place.deep for place in dependencies(document)}
-    deep = {"a", "masks/tracked/edit"}
-    plain = {"clip", "b", "c.png", "depth.mp4", "models/own", "weights/sam"}
+    deep = {"d", "masks/tracked/edit"}
+    plain = {"a", "clip", "b", "c.png", "depth.mp4", "models/own", "weights/sam"}
     assert named == {**dict.fromkeys(deep, True), **dict.fromkeys(plain, False)}
     assert dependencies(Document(SPEC, None)) == ()
 
@@ -195,12 +195,14 @@ def test_patterns_lead_nowhere_else(tmp_path: Path) -> None:
         Place(tmp_path / "new/below/it"),
         Place(tmp_path / "deep", True),
         Place(tmp_path / "a[b].mp4"),
+        Place(Path("/"), True),
     ]
     found = [
         (path_of(one.glob_pattern.base_uri), one.glob_pattern.pattern) for one in watchers(places)
     ]
     base = str(tmp_path)
-    assert found == [(base, "new"), (base, "deep"), (f"{base}/deep", "**/*"), (base, "*")]
+    own = [(base, "new"), (base, "deep"), (f"{base}/deep", "**/*"), (base, "*")]
+    assert found == [*own, ("/", "*")]
 
 
 @pytest.mark.asyncio
