@@ -51,7 +51,8 @@ def dependencies(document: Document) -> tuple[Place, ...]:
 
 
 def _named(spec: EditSpec, folder: Path) -> Iterator[Place]:
-    yield Place(folder / spec.video.path)
+    if spec.span_of("video"):  # or there is no such statement yet
+        yield Place(folder / spec.video.path)
     if tracked_sources(spec):
         yield Place(tracked_folder(spec, folder), deep=True)
     for control in spec.controls:

@@ -169,6 +169,7 @@ def test_dependencies_of_a_text_with_errors() -> None:
     plain = {"a", "clip", "b", "c.png", "depth.mp4", "models/own", "weights/sam"}
     assert named == {**dict.fromkeys(deep, True), **dict.fromkeys(plain, False)}
     assert dependencies(Document(SPEC, None)) == ()
+    assert dependencies(Document("grain 1", Path("/x/a.grain"))) == (Place(Path("/x/demo")),)
 
 
 def test_the_state_of_files(tmp_path: Path) -> None:
