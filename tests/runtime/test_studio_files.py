@@ -434,6 +434,22 @@ def test_line_ends_and_permissions_stay(page: Page) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("other", [None, "renamed.grain"])
+def test_a_file_that_is_gone_is_written_anew(page: Page, other: str | None) -> None:
+    spec, path = page.get("spec"), page.folder / "instance.grain"
+    path.rename(page.folder / other) if other else path.unlink()
+    assert page.get("spec", 422)["code"] == "G311"
+    text = spec["text"] + "# more\n"
+    saved = page.asked("PUT", "spec", json={**_saved(spec), "text": text})
+    assert saved == {"version": page.get("spec")["version"], "gone": True}
+    assert path.read_text() == text
+    if other:
+        assert (page.folder / other).read_text() == spec["text"]
+    known = {**_saved(spec), "version": saved["version"], "text": text}
+    again = page.asked("PUT", "spec", json=known)
+    assert again["gone"] is False
+
+
 def test_half_a_character_is_not_saved(page: Page) -> None:
     spec = page.get("spec")
     content = json.dumps({**_saved(spec), "text": "\ud800"}).encode()
