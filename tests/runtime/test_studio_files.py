@@ -438,7 +438,7 @@ def test_line_ends_and_permissions_stay(page: Page) -> None:
 def test_a_file_that_is_gone_is_written_anew(page: Page, other: str | None) -> None:
     spec, path = page.get("spec"), page.folder / "instance.grain"
     path.rename(page.folder / other) if other else path.unlink()
-    assert page.get("spec", 422)["code"] == "G311"
+    assert page.get("spec", 404)["code"] == "G727"
     text = spec["text"] + "# more\n"
     saved = page.asked("PUT", "spec", json={**_saved(spec), "text": text})
     assert saved == {"version": page.get("spec")["version"], "gone": True}

@@ -115,7 +115,10 @@ class Studio:
         return self.facts_of(self.opened())
 
     def facts_of(self, spec: OpenSpec) -> dict[str, Any]:
-        """Name, text and version of a spec; raises GrainError if it cannot be read."""
+        """Name, text and version of a spec; raises GrainError, G727 if its file is gone."""
+        if spec.is_gone:
+            message = f"there is no {spec.path.name} any more"
+            raise fail("G727", message, "Save the text to write it anew.")
         text, version = spec.read()
         root = self.readable.folder
         return {"path": spec.path.name, "text": text, "version": version, "root": root.as_posix()}

@@ -1,4 +1,4 @@
-/** Short notices at the page's lower edge. Errors stay until they are closed. */
+/** Short notices at the picture's lower edge. Errors stay until they are closed. */
 
 import { h } from "./dom";
 import { icon } from "./icons";

@@ -7,11 +7,11 @@ import type { CodeAction, Diagnostic } from "./language/client";
 import { debounced, Turn } from "./pace";
 import { Dock } from "./panels/dock";
 import { findingsList, type Listed } from "./panels/findings";
-import { active, jobsList } from "./panels/jobs";
+import { active, jobsList, tick } from "./panels/jobs";
 import { showPlan } from "./panels/plan";
 import { runsList } from "./panels/runs";
 import type { Session } from "./session";
-import { studio } from "./state";
+import { colourOf, studio } from "./state";
 import { toOffset, toPosition } from "./text_edits";
 import type { Work } from "./work";
 
@@ -53,6 +53,7 @@ export class Panels {
       const busy = jobs.filter(active).length;
       this.dock.badge("jobs", busy ? String(busy) : "", "busy");
     });
+    setInterval(() => tick(this.jobs, studio.now.jobs), 1000);
     studio.watch(["runs", "run"], ({ runs, run }) => {
       runsList(this.runs, runs, run, {
         open: (each) => studio.set({ run: each.name, view: studio.now.view === "clip" ? "slider" : studio.now.view }),
@@ -60,7 +61,7 @@ export class Panels {
       });
       this.dock.badge("runs", runs.length ? String(runs.length) : "");
     });
-    studio.watch(["regions", "variant"], () => this.dock.open === "plan" && this.askPlan());
+    studio.watch(["regions", "variant", "runs"], () => this.dock.open === "plan" && this.askPlan());
   }
 
   show(name: string): void {
@@ -130,7 +131,7 @@ export class Panels {
     if (!this.plan.childElementCount) fill(this.plan, h("p", { class: "empty" }, "Computing the plan …"));
     try {
       const plan = await api.plan(this.session().text, variant === "all" ? null : variant);
-      if (current()) showPlan(this.plan, plan);
+      if (current()) showPlan(this.plan, plan, studio.now.runs, colourOf);
     } catch (error) {
       if (current()) fill(this.plan, h("p", { class: "empty" }, described(error)));
     }

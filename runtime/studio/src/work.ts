@@ -59,8 +59,9 @@ export class Work {
     else if (message.job) this.update(message);
   }
 
-  private update(told: Job): void {
+  private update(news: Job): void {
     const { jobs } = studio.now;
+    const told = { ...news, told: performance.now() };
     const before = jobs.find((each) => each.job === told.job);
     const job = before ? newer(before, told) : told;
     studio.set({ jobs: before ? jobs.map((each) => (each.job === job.job ? job : each)) : [...jobs, job] });
