@@ -69,7 +69,7 @@ def _unused_keyframes(document: Document, spec: EditSpec) -> Iterator[Hint]:
             if after or key.frame < first or (key.frame - first) % step:
                 tooltip = f"the spec leaves this frame out (`{' '.join(words)}`); the keyframe "
                 tooltip += "counts only for the used frames between it and the next one"
-                yield Hint(key.end + mark, "unused frame", tooltip)
+                yield Hint(key.end + mark, f"frame {key.frame} unused", tooltip)
 
 
 def _strengths(document: Document, spec: EditSpec, facts: FileFacts) -> Iterator[Hint]:

@@ -31,7 +31,8 @@ def test_keyframes_on_frames_that_are_left_out_are_told(
 ) -> None:
     text = mark + TEXT.replace(" { frames 4..12 step 2 }", video)
     found = hints(Document(text, None), None, 0, len(text))
-    told = [one for one in found if one.text == "unused frame"]
+    told = [one for one in found if one.text.endswith("unused")]
     ends = [text.rfind("@", 0, one.offset) for one in told]
     assert [text[start : one.offset] for start, one in zip(ends, told, strict=True)] == unused
+    assert [one.text for one in told] == [f"frame {at[2:]} unused" for at in unused]
     assert all("frames 4..12" in one.tooltip for one in told if "frames" in video)

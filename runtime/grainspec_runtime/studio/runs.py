@@ -88,7 +88,6 @@ class EarlierRun:
             "report": regular(self.folder / REPORT),
         }
 
-
     def _passes(self) -> int | None:
         """Passes through the denoiser in these seconds; None for a run that was resumed."""
         passes = self.manifest.get("denoiser_passes")

@@ -4,6 +4,7 @@ import { api, described } from "./api";
 import { fill, h } from "./dom";
 import { applyEdits } from "./editor/language_tools";
 import type { CodeAction, Diagnostic } from "./language/client";
+import { inline } from "./language/markdown";
 import { debounced, Turn } from "./pace";
 import { Dock } from "./panels/dock";
 import { findingsList, type Listed } from "./panels/findings";
@@ -131,9 +132,11 @@ export class Panels {
     if (!this.plan.childElementCount) fill(this.plan, h("p", { class: "empty" }, "Computing the plan …"));
     try {
       const plan = await api.plan(this.session().text, variant === "all" ? null : variant);
-      if (current()) showPlan(this.plan, plan, studio.now.runs, colourOf);
+      if (current()) showPlan(this.plan, plan, studio.now.regions, studio.now.runs, colourOf);
     } catch (error) {
-      if (current()) fill(this.plan, h("p", { class: "empty" }, described(error)));
+      const words = h("p", { class: "empty" });
+      words.append(...inline(described(error)));
+      if (current()) fill(this.plan, words);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** The plan of the text: warnings first, then what happens to each region; the JSON on demand. */
 
-import type { Finding, Run } from "../api";
+import type { Finding, RegionFacts, Run } from "../api";
 import { fill, h } from "../dom";
 import { inline } from "../language/markdown";
 import { duration } from "./jobs";
@@ -34,20 +34,21 @@ function region(name: string, colour: string): Node {
   return h("span", { class: "plan-region" }, h("span", { class: "dot", style: `background:${colour}` }), name);
 }
 
-export function showPlan(body: HTMLElement, plan: Plan, runs: readonly Run[], colourOf: (region: string) => string): void {
+export function showPlan(body: HTMLElement, plan: Plan, regions: readonly RegionFacts[], runs: readonly Run[], colourOf: (region: string) => string): void {
   const open = body.querySelector<HTMLDetailsElement>("details.json")?.open ?? false;
   const warnings = h("ul", { class: "findings" });
   warnings.append(...plan.diagnostics.map(warning));
   const facts = h("dl", { class: "facts" });
-  for (const [name, words] of planFacts(plan, runs, duration)) facts.append(h("dt", {}, name), h("dd", {}, words));
-  const edits = editRows(plan).map((row) => [region(row.region, colourOf(row.region)), row.words, row.area, row.cross, row.self]);
+  for (const [name, words] of planFacts(plan, regions, runs, duration)) facts.append(h("dt", {}, name), h("dd", {}, words));
+  const edits = editRows(plan, regions).map((row) => [region(row.region, colourOf(row.region)), row.words, row.area, row.cross, row.self]);
   const levels = levelRows(plan).map(({ grid, cells }) => [grid, ...cells]);
   const json = h("details", { class: "json" }, h("summary", {}, "Show JSON"), h("pre", {}, JSON.stringify(plan, null, 2)));
   json.open = open;
   fill(
     body, plan.diagnostics.length > 0 && warnings,
-    table(["Region", "Becomes", "Area", "Cross-attention", "Self-attention"], edits), facts,
-    levels.length > 0 && h("h3", {}, "Levels: area, and attraction to the words from the first modulated step to the last"),
+    h("h3", {}, "Attraction in cross-attention and self-attention: first modulated step → last"),
+    table(["Region", "Becomes", "Area", "Cross", "Self"], edits), facts,
+    levels.length > 0 && h("h3", {}, "By level of the model: area, and attraction in cross-attention"),
     levels.length > 0 && table(["Grid", ...plan.edits.map((edit) => edit.region)], levels), json,
   );
 }

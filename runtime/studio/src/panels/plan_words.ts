@@ -1,6 +1,6 @@
 /** What a plan says, in words: from what `grain plan --format json` prints. */
 
-import type { Finding, Run } from "../api";
+import type { Finding, RegionFacts, Run } from "../api";
 import { usedWords } from "../used_frames";
 
 interface Strength {
@@ -56,11 +56,9 @@ export function strength({ first, last, full }: Strength): string {
   return first === undefined || last === undefined || shown(first) === shown(last) ? shown(first ?? full) : `${shown(first)} → ${shown(last)}`;
 }
 
-/** What becomes of a region: the words it is bound to, or what keeps it. */
-export function fate({ verb, phrase, owner, grain }: PlannedEdit): string {
+/** What becomes of a region that is edited: the words it is bound to. */
+function fate({ verb, phrase, owner, grain }: PlannedEdit): string {
   const part = owner ? ` (part of ${owner})` : "";
-  if (verb === "keep") return "kept as it is";
-  if (verb === "free") return "free: neither bound nor kept";
   const words = verb === "add" ? `gets “${phrase}”` : `“${phrase}”`;
   return `${words}${part}${grain === "class" ? ", all as one class" : ""}`;
 }
@@ -73,16 +71,24 @@ export interface EditRow {
   readonly self: string;
 }
 
-/** A row for each region, by its finest level. */
-export const editRows = (plan: Plan): EditRow[] =>
-  plan.edits.map((edit) => {
+const UNEDITED = { keep: "kept as it is", free: "free to change" };
+
+/** The regions that are not edited, but named by `keep` or `free`. */
+const ofUse = (regions: readonly RegionFacts[], wanted: "keep" | "free"): RegionFacts[] => regions.filter(({ use }) => use === wanted);
+
+/** A row for each region: edited ones by their finest level, then those that are kept or free. */
+export function editRows(plan: Plan, regions: readonly RegionFacts[]): EditRow[] {
+  const edited = plan.edits.map((edit) => {
     const [finest] = edit.levels;
-    const acts = finest && (edit.verb === "edit" || edit.verb === "add");
     return {
       region: edit.region, words: fate(edit), area: finest ? percent(finest.area) : "–",
-      cross: acts ? strength(finest.cross_attract) : "–", self: acts ? strength(finest.self_attract) : "–",
+      cross: finest ? strength(finest.cross_attract) : "–", self: finest ? strength(finest.self_attract) : "–",
     };
   });
+  const others = (["keep", "free"] as const).flatMap((use) =>
+    ofUse(regions, use).map(({ name, share }) => ({ region: name, words: UNEDITED[use], area: share === null ? "–" : percent(share), cross: "–", self: "–" })));
+  return [...edited, ...others];
+}
 
 export interface LevelRow {
   readonly grid: string;
@@ -102,10 +108,8 @@ export const levelRows = (plan: Plan): LevelRow[] =>
 
 const listed = (names: readonly string[]): string => (names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 
-function protectedWords(plan: Plan): string {
-  const kept = plan.edits.filter(({ verb }) => verb === "keep").map(({ region }) => region);
-  return kept.length ? `${listed(kept)}, and what no region claims` : "what no region claims";
-}
+const protectedWords = (regions: readonly RegionFacts[]): string =>
+  [listed(ofUse(regions, "keep").map(({ name }) => name)), "what no region claims"].filter(Boolean).join(", and ");
 
 function framesWords({ frames, size }: Plan): string {
   const [first, second] = frames;
@@ -125,14 +129,14 @@ export function seconds(plan: Plan, runs: readonly Run[]): { seconds: number; ru
 }
 
 /** What holds for the whole plan: names and words. */
-export function planFacts(plan: Plan, runs: readonly Run[], duration: (seconds: number) => string): [string, string][] {
+export function planFacts(plan: Plan, regions: readonly RegionFacts[], runs: readonly Run[], duration: (seconds: number) => string): [string, string][] {
   const { steps, modulated_steps: modulated, share } = plan.schedule;
   const fades = share.length === 2 && share[0] !== share[1] ? `, from ${percent(share[0]!)} to ${percent(share[1]!)} of the strength` : "";
   const time = seconds(plan, runs);
-  const free = plan.edits.filter(({ verb }) => verb === "free").map(({ region }) => region);
+  const free = ofUse(regions, "free").map(({ name }) => name);
   return [
     ["Target", `“${plan.target}”`],
-    ["Protected", protectedWords(plan)],
+    ["Protected", protectedWords(regions)],
     ...(free.length ? [["Free", listed(free)] as [string, string]] : []),
     ["Frames", framesWords(plan)],
     ["Modulated", `${modulated} of ${steps} steps${fades}`],
