@@ -91,8 +91,9 @@ Runs: the folders below runs/ that `grain run` wrote::
     GET  /api/runs             {runs: [{name, variant, made, seconds, passes, warnings, complete,
                                 own, frames: [n], box, width, height, fps, target, report}]}, the
                                newest first. `made` is in seconds since 1970; `own` if it is of
-                               this spec; `passes` are those through the denoiser, null of a resumed run;
-                               `complete` is false if files are missing; `warnings` are sentences
+                               this spec; `passes` are those through the denoiser, null of a run
+                               that was resumed; `complete` is false if files are missing;
+                               `warnings` are sentences
     GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
                                PNG of the edited part, `box` of the frame. The difference is four
                                times the absolute one
