@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -125,6 +126,11 @@ def test_strokes_that_nobody_needs_are_deleted_after_a_day(page: Page) -> None:
     run.parent.mkdir(parents=True)
     run.write_text(f'masks("{strokes[2].relative_to(page.folder).as_posix()}")')
     remove_outdated(page.folder)
+    elsewhere = page.folder.parent / "elsewhere"
+    shutil.copytree(strokes[0].parent, elsewhere / "hat")
+    (page.folder / "masks" / "painted" / "linked").symlink_to(elsewhere)
+    for path in (elsewhere / "hat").iterdir():
+        os.utime(path, (time.time() - 90_000,) * 2)
     every = [*strokes, other, *folders, foreign]
     assert all(path.exists() for path in every)
     for path in every:
@@ -132,6 +138,7 @@ def test_strokes_that_nobody_needs_are_deleted_after_a_day(page: Page) -> None:
     remove_outdated(page.folder)
     gone = [path for path in every if not path.exists()]
     assert gone == [strokes[0], strokes[3], folders[0]]
+    assert len([*(elsewhere / "hat").iterdir()]) == len(strokes) + 2
     run.write_text('masks("masks/painted/instance/hat/*.png")')
     saved.write_text("grain 1")
     remove_outdated(page.folder)

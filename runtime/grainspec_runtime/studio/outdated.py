@@ -24,23 +24,23 @@ def remove_outdated(folder: Path) -> None:
     """Delete strokes below the folder of a spec that later ones replaced, and that nobody names.
 
     The last stroke of each frame stays, and so does what is younger than a day, was not written by
-    the studio, or is named in a text of the folder: a spec, a run, a program. What cannot be
-    deleted stays too.
+    the studio, or is named in a text of the folder: a spec, a run, a program. Links are not
+    followed, and what cannot be read or deleted stays too.
     """
-    place = folder.joinpath(*PAINTED)
-    old = [path for path in _replaced(place) if time.time() - path.stat().st_mtime > _SECONDS]
-    named = _named_in_texts(folder) if old else None
-    for path in old:
-        if named is None or _is_named(path.relative_to(folder).as_posix(), named):
-            continue
-        with suppress(OSError):
+    with suppress(OSError):
+        folder = folder.resolve()
+        old = [path for path in _replaced(folder) if time.time() - path.stat().st_mtime > _SECONDS]
+        named = _named_in_texts(folder) if old else None
+        for path in old:
+            if named is None or _is_named(path.relative_to(folder).as_posix(), named):
+                continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _replaced(place: Path) -> Iterator[Path]:
+def _replaced(folder: Path) -> Iterator[Path]:
     """The strokes of each frame but the last one: `SPEC/REGION/00012.png`, `…/frames-2`."""
-    for region in place.glob("*/*"):
-        if region.is_symlink() or not region.is_dir():
+    for region in folder.joinpath(*PAINTED).glob("*/*"):
+        if region.resolve() != region or not region.is_dir():
             continue
         strokes: dict[str, list[tuple[int, Path]]] = {}
         for path in region.iterdir():
