@@ -19,6 +19,7 @@ target "a green robot and a blue man on grass before green trees"
 region left = masks("masks/two_men/left")
 region a    = box(60%, 10%, 90%, 20%)
 region b    = track(point(20%, 20%) @ 0)
+region c    = box(5%, 80%, 25%, 95%)
 
 edit left -> "green robot"
 keep a
@@ -44,7 +45,7 @@ def page(studio: tuple[Any, Path]) -> Any:
     page.locator("canvas.picture").focus()
     page.keyboard.press("Home")
     page.keyboard.press("v")
-    page.locator(".chip[data-region=b]").wait_for()
+    page.locator(".chip[data-region=c]").wait_for()
     page.wait_for_timeout(400)  # for the shapes of the text
     return page
 
@@ -114,17 +115,21 @@ def test_a_stroke_repairs_one_frame_of_a_mask_folder(page: Any, folder: Path) ->
 
 
 def test_delete_removes_only_what_is_shown_as_picked(page: Any) -> None:
-    page.mouse.click(*place(page, 0.75, 0.15))
+    page.mouse.click(*place(page, 0.15, 0.9))
     page.keyboard.press("p")
     page.keyboard.press("Delete")
     page.wait_for_timeout(300)
-    assert region(page, "a")
+    assert region(page, "c")
     page.keyboard.press("v")
-    page.mouse.click(*place(page, 0.75, 0.15))
+    page.mouse.click(*place(page, 0.15, 0.9))
     page.keyboard.press("3")
     page.keyboard.press("Delete")
     page.wait_for_timeout(300)
     assert text_of(page).rstrip() == SPEC.rstrip()
+    page.mouse.click(*place(page, 0.15, 0.9))
+    page.keyboard.press("Delete")
+    page.wait_for_timeout(300)
+    assert region(page, "c") == ""
 
 
 def test_boxes_obey_auto_keyframe_as_dragging_does(page: Any) -> None:
