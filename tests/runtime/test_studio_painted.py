@@ -16,7 +16,7 @@ from PIL import Image
 
 pytest.importorskip("starlette")
 
-from studio import Page, copied_examples, opened
+from studio import Page, copied_examples, listing, mask_png, opened
 
 from grainspec_runtime.studio.outdated import remove_outdated
 
@@ -146,3 +146,63 @@ def test_strokes_that_nobody_needs_are_deleted_after_a_day(page: Page) -> None:
     run.unlink()
     remove_outdated(page.folder)
     assert [path.exists() for path in strokes] == [False] * 4 + [True]
+
+
+def test_a_painted_mask_is_stored_for_the_text_to_name(page: Page) -> None:
+    picture = Image.new("RGBA", (96, 96), (255, 255, 255, 0))
+    picture.paste((255, 255, 255, 255), (0, 0, 48, 96))
+    file = BytesIO()
+    picture.save(file, "PNG")
+    stored = page.post(
+        "masks", 201, region="left", frame=2, png=base64.b64encode(file.getvalue()).decode()
+    )
+    assert stored["path"] == "masks/painted/instance/left/00002.png"
+    mask = np.asarray(Image.open(page.folder / stored["path"]))
+    assert mask.shape == (192, 192)
+    assert (mask == np.where(np.arange(192) < 96, 255, 0)).all()
+    text = page.text.replace('masks("masks/two_men/left")', f"track({stored['text']} @ 2)")
+    assert page.post("regions", text=text, frame=2)["findings"][0]["code"] == "G354"
+
+
+@pytest.mark.parametrize(
+    "region", ["", "..", "a/b", "../../x", "a\0", "a b", "-x", ".x", "x" * 200]
+)
+def test_no_name_of_a_region_leads_elsewhere(page: Page, region: str) -> None:
+    before = listing(page.folder.parent)
+    answer = page.client.post("/api/masks", json={"region": region, "frame": 0, "png": mask_png()})
+    assert answer.status_code == 400
+    assert listing(page.folder.parent) == before
+
+
+def bomb() -> str:
+    """A small PNG that states 40,000 x 40,000 pixels."""
+    content = bytearray(base64.b64decode(mask_png((8, 8))))
+    content[16:24] = (40_000).to_bytes(4, "big") * 2
+    return base64.b64encode(content).decode()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        mask_png(value=0),
+        "",
+        "x",
+        "éé",
+        base64.b64encode(b"GIF89a").decode(),
+        bomb(),
+        mask_png()[:200],
+    ],
+)
+def test_pictures_that_are_no_mask_are_refused(page: Page, picture: str) -> None:
+    answer = page.client.post("/api/masks", json={"region": "left", "frame": 0, "png": picture})
+    assert (answer.status_code, answer.json()["code"]) == (400, "G724")
+    assert not (page.folder / "masks" / "painted").exists()
+
+
+def test_masks_are_not_painted_through_a_link(page: Page, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (page.folder / "masks" / "painted").symlink_to(secret)
+    before = listing(secret)
+    assert page.post("masks", 403, region="left", frame=0, png=mask_png())["code"] == "G723"
+    assert listing(secret) == before
