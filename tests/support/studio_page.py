@@ -23,11 +23,17 @@ _COMMAND = "from grainspec_runtime.commands.studio import studio; studio()"
 
 @contextmanager
 def studio_on(start: Path) -> Iterator[str]:
-    """`grain studio` on a spec or a clip, with a port of its own; its address with the token."""
-    command = [sys.executable, "-c", _COMMAND, str(start), "--port", "0", "--no-browser"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    """`grain studio` on a spec, a clip or in a folder; its address, of a free port, with the token."""
+    named = [] if start.is_dir() else [str(start.resolve())]
+    folder = start if start.is_dir() else start.parent
+    command = [sys.executable, "-c", _COMMAND, *named, "--port", "0", "--no-browser"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         try:
             assert process.stdout is not None
@@ -63,10 +69,11 @@ def page_at(address: str, scheme: str = "dark") -> Iterator[Any]:
             )
             page.set_default_timeout(PATIENCE * 1000)
             page.goto(address)
+            page.locator(".brand").wait_for()
             yield page
         finally:
             browser.close()
-        assert not complaints
+        assert not complaints, complaints
 
 
 def _is_policy(said: Any) -> bool:
