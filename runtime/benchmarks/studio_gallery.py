@@ -83,10 +83,17 @@ class Shots:
 
 
 def replace_text(page: Any, text: str) -> None:
-    """Replace the whole text, as by pasting."""
+    """Replace the whole text by pasting."""
     page.locator(".cm-content").focus()
     page.keyboard.press("Control+a")
-    page.keyboard.insert_text(text)
+    page.locator(".cm-content").evaluate(
+        """(content, text) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text/plain", text);
+            content.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        text,
+    )
     page.locator("canvas.picture").focus()
 
 
@@ -128,9 +135,7 @@ def an_edit(page: Any, shots: Shots) -> None:
 
     page.locator("canvas.picture").focus()
     page.keyboard.press("Control+Enter")
-    page.locator(".job.running", has_text="Run").wait_for()
-    page.locator(".job.running progress[value], .job.running .bar").first.wait_for()
-    page.wait_for_timeout(4000)
+    page.locator(".job.running .job-head", has_text=" / ").wait_for(timeout=LONG * 1000)
     shots.take(page, "running", "The edit runs; its progress is shown.")
     page.locator(".job.done", has_text="Run").wait_for(timeout=LONG * 1000)
     page.locator(".segments button[aria-pressed=true]", has_text="Slider").wait_for()
