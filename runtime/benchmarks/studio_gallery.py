@@ -135,7 +135,8 @@ def an_edit(page: Any, shots: Shots) -> None:
 
     page.locator("canvas.picture").focus()
     page.keyboard.press("Control+Enter")
-    page.locator(".job.running .job-head", has_text=" / ").wait_for(timeout=LONG * 1000)
+    page.locator(".job.running .job-head", has_text=" / 20").wait_for(timeout=LONG * 1000)
+    page.wait_for_timeout(1500)
     shots.take(page, "running", "The edit runs; its progress is shown.")
     page.locator(".job.done", has_text="Run").wait_for(timeout=LONG * 1000)
     page.locator(".segments button[aria-pressed=true]", has_text="Slider").wait_for()

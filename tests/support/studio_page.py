@@ -22,18 +22,23 @@ _COMMAND = "from grainspec_runtime.commands.studio import studio; studio()"
 
 
 @contextmanager
-def studio_on(start: Path) -> Iterator[str]:
-    """`grain studio` on a spec, a clip or in a folder; its address, of a free port, with the token."""
+def studio_on(start: Path, installed: Path | None = None) -> Iterator[str]:
+    """`grain studio` on a spec, a clip or in a folder; its address, of a free port, with the token.
+
+    ``installed`` is a command `grain` that is used in place of this interpreter's grainspec.
+    """
     named = [] if start.is_dir() else [str(start.resolve())]
     folder = start if start.is_dir() else start.parent
-    command = [sys.executable, "-c", _COMMAND, *named, "--port", "0", "--no-browser"]
+    program = [str(installed), "studio"] if installed else [sys.executable, "-c", _COMMAND]
+    command = [*program, *named, "--port", "0", "--no-browser"]
+    paths = {} if installed else {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, **paths},
     ) as process:
         try:
             assert process.stdout is not None
