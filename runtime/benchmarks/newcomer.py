@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT / "tests" / "support")]
 from studio_page import (  # noqa: E402
     LONG,
     page_at,
-    place_in,
+    place,
     select,
     studio_on,
     wait_for,
@@ -94,9 +94,9 @@ class Road:
         return "\n".join([*lines, f"| together | {count} | {person:.0f} | {machine:.0f} |"])
 
 
-def installed(road: Road, place: Path) -> Path:
+def installed(road: Road, folder: Path) -> Path:
     """Install the wheel of this tree as a newcomer does; its `grain`."""
-    source = place / "source"
+    source = folder / "source"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -106,14 +106,14 @@ def installed(road: Road, place: Path) -> Path:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip"]
-    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", place / "dist", source], check=True)
-    [wheel] = (place / "dist").glob("*.whl")
-    environment = place / ".venv"
+    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", folder / "dist", source], check=True)
+    [wheel] = (folder / "dist").glob("*.whl")
+    environment = folder / ".venv"
 
     def command(said: str, run: list[str]) -> None:
         road.think()
         road.keys(len(said) + 1)
-        road.step(f"`{said}`", lambda: subprocess.run(run, check=True, cwd=place))
+        road.step(f"`{said}`", lambda: subprocess.run(run, check=True, cwd=folder))
 
     command("python3 -m venv .venv", [sys.executable, "-m", "venv", str(environment)])
     constraints = str(ROOT / "constraints.txt")
@@ -126,8 +126,8 @@ def installed(road: Road, place: Path) -> Path:
 
 def said(page: Any) -> None:
     """Print what the page tells a newcomer now."""
-    for place in ("#panel-findings li", ".notice", ".transport .hint"):
-        for text in page.locator(place).all_inner_texts():
+    for where in ("#panel-findings li", ".notice", ".transport .hint"):
+        for text in page.locator(where).all_inner_texts():
             print(f"    says: {' '.join(text.split())}")
 
 
@@ -139,9 +139,9 @@ def edited(road: Road, page: Any) -> None:
                            " return c.width / c.height; })()")  # fmt: skip
 
     def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
-        page.mouse.move(*place_in(page, *start, aspect))
+        page.mouse.move(*place(page, *start, aspect))
         page.mouse.down()
-        page.mouse.move(*place_in(page, *end, aspect), steps=5)
+        page.mouse.move(*place(page, *end, aspect), steps=5)
         page.mouse.up()
         wait_for(page, f"point({end[0]:.0%}, {end[1]:.0%})")
 
@@ -197,9 +197,9 @@ def edited(road: Road, page: Any) -> None:
 
     def compare() -> None:
         page.locator(".segments button[aria-pressed=true]", has_text="Slider").wait_for()
-        page.mouse.move(*place_in(page, 0.5, 0.5, aspect))
+        page.mouse.move(*place(page, 0.5, 0.5, aspect))
         page.mouse.down()
-        page.mouse.move(*place_in(page, 0.1, 0.5, aspect), steps=5)
+        page.mouse.move(*place(page, 0.1, 0.5, aspect), steps=5)
         page.mouse.up()
 
     road.mouse("PKPK")
@@ -218,10 +218,10 @@ def main() -> None:
     arguments = parser.parse_args()
     road = Road()
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        grain = arguments.grain or installed(road, place)
-        (place / "mine").mkdir()
-        clip = Path(shutil.copy(arguments.clip, place / "mine"))
+        folder = Path(name)
+        grain = arguments.grain or installed(road, folder)
+        (folder / "mine").mkdir()
+        clip = Path(shutil.copy(arguments.clip, folder / "mine"))
         line = f".venv/bin/grain studio {clip.name}"
         start = time.monotonic()
         with studio_on(clip, grain) as address:

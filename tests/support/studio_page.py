@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from chromium import chromium
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 60
 """Seconds to wait for what takes less than one: the machine may be busy."""
 LONG = 240
@@ -81,6 +84,23 @@ def page_at(address: str, scheme: str = "dark") -> Iterator[Any]:
         assert not complaints, complaints
 
 
+@contextmanager
+def studio_page(folder: Path, spec: str) -> Iterator[Any]:
+    """The studio on `mine.grain` in a folder with two men; skips where something is missing."""
+    for package in ("starlette", "uvicorn", "websockets", "playwright.sync_api"):
+        pytest.importorskip(package)
+    if chromium() is None:
+        pytest.skip("no Chromium is installed (apt-get install chromium-headless-shell)")
+    (folder / "clips").mkdir()
+    shutil.copy(EXAMPLES / "clips" / "two_men.mp4", folder / "clips")
+    shutil.copytree(EXAMPLES / "masks" / "two_men", folder / "masks" / "two_men")
+    path = folder / "mine.grain"
+    path.write_text(spec)
+    with studio_on(path) as address, page_at(address) as page:
+        wait_for_masks(page, 2)
+        yield page
+
+
 def _is_policy(said: Any) -> bool:
     return said.type == "error" and "Content Security Policy" in said.text
 
@@ -95,7 +115,7 @@ def text_of(page: Any) -> str:
     return "\n".join(lines)
 
 
-def place_in(page: Any, x: float, y: float, aspect: float = 1) -> tuple[float, float]:
+def place(page: Any, x: float, y: float, aspect: float = 1) -> tuple[float, float]:
     """Where a fraction of the frame, whose width over height is ``aspect``, is on the page."""
     box = page.locator("canvas.picture").bounding_box()
     width = min(box["width"] - 24, (box["height"] - 24) * aspect)
@@ -144,7 +164,7 @@ def select(page: Any, words: str) -> None:
 def point_at(page: Any, x: float, y: float, name: str) -> None:
     """Click on a thing of the frame, which becomes a new region."""
     page.keyboard.press("n")
-    page.mouse.click(*place_in(page, x, y))
+    page.mouse.click(*place(page, x, y))
     wait_for(page, f"{name} = track(point({x:.0%}, {y:.0%}) @ 0)")
 
 
