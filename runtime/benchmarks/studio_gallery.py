@@ -59,6 +59,7 @@ class Shots:
 
     def take(self, page: Any, name: str, caption: str) -> None:
         """Take one when the page has come to rest."""
+        page.wait_for_load_state("networkidle")
         page.wait_for_timeout(600)
         file = f"{len(self.taken) + 1:02}-{name}.png"
         page.screenshot(path=self.out / file)
