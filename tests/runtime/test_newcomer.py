@@ -18,8 +18,11 @@ def test_a_person_is_timed_by_operators_and_the_machine_by_the_clock(
     import newcomer
 
     monkeypatch.delitem(sys.modules, "newcomer")
+    slept: list[float] = []
     clock = iter([10.0, 12.5, 20.0, 20.0])
-    monkeypatch.setattr(newcomer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        newcomer, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=slept.append)
+    )
     road = newcomer.Road()
     done = []
     road.think()
@@ -28,6 +31,7 @@ def test_a_person_is_timed_by_operators_and_the_machine_by_the_clock(
     road.step("drag, and type abc", lambda: done.append("dragged"))
     road.mouse("PK")
     road.step("press Run", lambda: done.append("pressed"))
+    assert slept == [0.5, 0.5]
     assert done == ["dragged", "pressed"]
     assert [row["operators"] for row in road.rows] == ["MHPKPKHKKK", "HPK"]
     person = 1.35 + 2 * 0.4 + 2 * 1.1 + 5 * 0.28
