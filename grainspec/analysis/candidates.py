@@ -25,7 +25,15 @@ _BETWEEN = re.compile(
 
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".gif"})
 MASKS = IMAGE_SUFFIXES | VIDEOS | {".npy", ".npz", ".json", ".xml", ".txt"}
-_SUFFIXES = {"video": VIDEOS | IMAGE_SUFFIXES, "masks": MASKS}
+WEIGHTS = frozenset({".safetensors"})
+_SUFFIXES = {
+    "video": VIDEOS | IMAGE_SUFFIXES,
+    "clip": VIDEOS | IMAGE_SUFFIXES,
+    "masks": MASKS,
+    "model": WEIGHTS,
+    "motion_adapter": WEIGHTS,
+    "net": WEIGHTS,
+}
 
 
 def phrases_in(prompt: str) -> list[str]:

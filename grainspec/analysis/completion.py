@@ -65,10 +65,13 @@ def completions(document: Document, offset: int) -> list[Item]:
 
 
 def _words(document: Document, context: Context) -> Iterator[Proposal]:
-    if context.statement is not None and context.before:
+    after = context.statement is not None and context.before
+    if after and not context.below:
         yield from in_statement(document, context)
     if context.fresh:
         yield from _statements(document, context)
+    if after and context.below:  # a statement may go on in the next line, but seldom does
+        yield from in_statement(document, context)
 
 
 # --- statements ----------------------------------------------------------------------------------

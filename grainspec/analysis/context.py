@@ -33,6 +33,8 @@ class Context(NamedTuple):
     variant: int
     fresh: bool
     """Whether a new statement may begin here: the last one is complete, or on an earlier line."""
+    below: bool
+    """Whether a new statement may begin here, and the last one is on an earlier line."""
 
     @property
     def call(self) -> str:
@@ -81,7 +83,7 @@ def context_at(document: Document, offset: int) -> Context:
     start = match.start() if match else offset
     after = _WORD_AFTER.match(plain, offset)
     end = after.end() if after else offset
-    variant = next((v.number for v in document.variants if v.open < offset < v.end), 0)
+    variant = next((one.number for one in document.variants if one.hold(offset)), 0)
     statement = statement_at(document, start)
     if statement is not None and statement.start == start and start == offset:
         # Before a statement: after the one that precedes it, if any.
@@ -94,6 +96,7 @@ def context_at(document: Document, offset: int) -> Context:
     before = tuple(token for token in tokens if (token.end_pos or 0) <= start)
     if statement is not None and variant != statement.variant:
         before, statement = (), None  # after the end of a variant
+    fresh, below = _fresh(document, before, start)
     return Context(
         statement=statement,
         before=before,
@@ -103,7 +106,8 @@ def context_at(document: Document, offset: int) -> Context:
         text=text,
         comment=_in_comment(document, offset),
         variant=variant,
-        fresh=_fresh(document, before, start),
+        fresh=fresh,
+        below=below,
     )
 
 
@@ -142,13 +146,14 @@ def _open(tokens: tuple[Token, ...]) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _fresh(document: Document, before: tuple[Token, ...], start: int) -> bool:
+def _fresh(document: Document, before: tuple[Token, ...], start: int) -> tuple[bool, bool]:
+    """Whether a new statement may begin here, and whether it does so on a line below."""
     if not before:
-        return True
+        return True, False
     last = before[-1]
     if last.type == "LBRACE" and before[0].type == "VARIANT":
-        return True
+        return True, False
     if _open(before) or last.type in GOES_ON:
-        return False
+        return False, False
     below = "\n" in document.plain[last.end_pos or 0 : start]
-    return below or last.type in {"STRING", "RBRACE"}
+    return below or last.type in {"STRING", "RBRACE"}, below

@@ -19,8 +19,6 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.text.memory import NOTHING, Memory
 from grainspec.text.parse import Parsed, parse_all
-from grainspec.text.readable import unreadable
-from grainspec.text.tokens import collector_paused, grammar
 
 MAX_ANALYSED = 100_000
 """Characters of a text; of a longer one only the findings are known."""
@@ -115,10 +113,7 @@ class Document:
     @kept
     def tokens(self) -> tuple[Token, ...]:
         """The words and signs of the language, without comments; their places are offsets."""
-        if len(self.plain) > MAX_ANALYSED or unreadable(self.plain):
-            return ()
-        with collector_paused():
-            return tuple(grammar().lex(self.plain))
+        return self.parsed.tokens if len(self.plain) <= MAX_ANALYSED else ()
 
     @property
     def statements(self) -> tuple[Written, ...]:

@@ -36,7 +36,7 @@ def files_shown(spec: EditSpec, folder: Path) -> Iterator[Path]:
         yield tracked
         for below, _, _ in os.walk(tracked):  # which follows no links
             yield from files_at(Path(below))
-    for source in _masks(spec):
+    for source in masks_of(spec):
         place = folder / source.path
         if is_glob(source.path) and not (place.is_dir() or place.is_file()):
             yield top_of(source.path, folder)
@@ -67,7 +67,8 @@ def _matched(written: str, folder: Path) -> Iterator[Path]:
     yield from (path for path in found if path.is_symlink())
 
 
-def _masks(spec: EditSpec) -> Iterator[MaskFiles]:
+def masks_of(spec: EditSpec) -> Iterator[MaskFiles]:
+    """The masks that a spec names, also those that show an object to a tracker."""
     for region in spec.regions:
         for node in walk(region.expression):
             if isinstance(node, MaskFiles):

@@ -12,6 +12,7 @@ from grainspec.analysis.edits import TextEdit
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.fixing import fix_text
 from grainspec.text.format import format_text
+from grainspec.text.kinds import quoted
 
 MAX_LINES = 5_000
 """Lines of a text that are compared one by one; a longer text is replaced as a whole."""
@@ -52,6 +53,12 @@ def corrections(
             word = document.text[meant.start : meant.end]
             title = f"Replace `{word}` by `{meant.text}`"
             yield Correction(title, finding, (meant,), False)
+        elif kept := _KEPT.search(finding.cure):
+            edit = _new_line(document, first, kept[1])
+            yield Correction(f"Protect the region: `{kept[1]}`", finding, (edit,), False)
+        elif finding.code == "G007":
+            edit = TextEdit(*_whole_line(document, first), "")
+            yield Correction("Remove the second one", finding, (edit,), False)
 
 
 def all_fixed(document: Document) -> list[TextEdit]:
@@ -112,6 +119,36 @@ def _title(document: Document, finding: Diagnostic, edits: tuple[TextEdit, ...])
     return f"Correct: {finding.message}"
 
 
+_KEPT = re.compile(r"protect it with `(keep [^`]+)`")
+
+
+def _new_line(document: Document, offset: int, statement: str) -> TextEdit:
+    """The edit that writes a statement below the last one about regions, outside variants."""
+    last = max(
+        (one.end for one in document.statements if one.keyword in _OF_REGIONS and not one.variant),
+        default=offset,
+    )
+    number, _ = document.positions.position(last)
+    end = document.positions.start_of_line(number) + len(document.positions.line(number))
+    line_end = "\r\n" if "\r\n" in document.text else "\n"
+    return TextEdit(end, end, f"{line_end}{statement}")
+
+
+_OF_REGIONS = frozenset({"region", "edit", "add", "keep", "free"})
+
+
+def _whole_line(document: Document, offset: int) -> tuple[int, int]:
+    """The place of the statement at an offset, with its lines if nothing else is there."""
+    statement = next(one for one in document.statements if one.start <= offset < one.end)
+    places = document.positions
+    first, last = places.position(statement.start)[0], places.position(statement.end)[0]
+    start, end = places.start_of_line(first), len(document.text)
+    if last + 1 < places.lines:
+        end = places.start_of_line(last + 1)
+    around = document.text[start : statement.start] + document.text[statement.end : end]
+    return (statement.start, statement.end) if around.strip() else (start, end)
+
+
 def _meant(document: Document, finding: Diagnostic, start: int, end: int) -> TextEdit | None:
     """The edit that a cure asks about, if the finding is about one word."""
     match = _MEANT.search(finding.cure)
@@ -119,5 +156,5 @@ def _meant(document: Document, finding: Diagnostic, start: int, end: int) -> Tex
     if match is None or not _WORD.fullmatch(written):
         return None
     if written.startswith('"'):
-        return TextEdit(start + 1, end - 1, match["text"])
+        return TextEdit(start + 1, end - 1, quoted(match["text"])[1:-1])
     return TextEdit(start, end, match["text"])

@@ -1,4 +1,4 @@
-"""What an editor shows between the words: shares of the frame, resolved strengths."""
+"""What an editor shows between the words: shares, resolved strengths, unused keyframes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from grainspec.analysis.checks import FileFacts
 from grainspec.analysis.document import Document
+from grainspec.analysis.gestures.spec_text import spec_text_of
+from grainspec.analysis.gestures.written_shapes import written_shapes
 from grainspec.analysis.strengths import profile_of, strengths_of
 from grainspec.model.numbers import percent_text
 from grainspec.model.spec import Edit, EditSpec
@@ -30,7 +32,11 @@ def hints(document: Document, facts: FileFacts | None, start: int, end: int) -> 
     if spec is None:
         return []
     facts = facts or FileFacts()
-    found = [*_shares(document, facts), *_strengths(document, spec, facts)]
+    found = [
+        *_shares(document, facts),
+        *_strengths(document, spec, facts),
+        *_unused_keyframes(document, spec),
+    ]
     return sorted({one for one in found if start <= one.offset <= end})
 
 
@@ -46,6 +52,24 @@ def _shares(document: Document, facts: FileFacts) -> Iterator[Hint]:
     for name in document.symbols:
         if name.kind == "region" and name.defines and name.name in facts.shares:
             yield Hint(name.end, share_text(facts.shares[name.name]), tooltip)
+
+
+def _unused_keyframes(document: Document, spec: EditSpec) -> Iterator[Hint]:
+    """Keyframes on frames that the spec leaves out: they are not seen, only aimed at."""
+    frames, step = spec.video.frames, spec.video.step
+    if frames is None and step == 1:
+        return
+    first, last = (frames.first, frames.last) if frames else (0, None)
+    words = [f"frames {first}..{last}"] * (last is not None) + [f"step {step}"] * (step > 1)
+    mark = document.text.startswith("\ufeff")
+    for region in spec_text_of(document.text[mark:]).regions.values():
+        for key in (key for shape in written_shapes(region) for key in shape.keys if shape.moves):
+            assert key.frame is not None
+            after = last is not None and key.frame > last
+            if after or key.frame < first or (key.frame - first) % step:
+                tooltip = f"the spec leaves this frame out (`{' '.join(words)}`); the keyframe "
+                tooltip += "counts only for the used frames between it and the next one"
+                yield Hint(key.end + mark, f"frame {key.frame} unused", tooltip)
 
 
 def _strengths(document: Document, spec: EditSpec, facts: FileFacts) -> Iterator[Hint]:

@@ -21,7 +21,8 @@ from grainspec.analysis.meanings import (
     word_text,
 )
 from grainspec.analysis.phrases import bound_at, phrase_token, places_in, prompt_of
-from grainspec.analysis.quoted import quoted
+from grainspec.analysis.pieces import AskPieces, pieces_text
+from grainspec.analysis.quoted import Quoted, quoted
 from grainspec.analysis.strengths import profile_of
 from grainspec.analysis.symbols import name_at, same_names
 from grainspec.diagnostics import Diagnostic
@@ -43,10 +44,12 @@ def hover(
     offset: int,
     findings: Iterable[Diagnostic] = (),
     facts: FileFacts | None = None,
+    ask_pieces: AskPieces | None = None,
 ) -> Hover | None:
     """What is known of the word at an offset; None for nothing.
 
-    ``findings`` are those of the document, whose codes are explained.
+    ``findings`` are those of the document, whose codes are explained; ``ask_pieces`` tells the text
+    tokens of a prompt.
 
     >>> hover(Document("sampler { steps 30 }", None), 11).text.splitlines()[0]
     '**steps** · whole number, 1 to 1000'
@@ -56,7 +59,7 @@ def hover(
     start, end = offset, offset
     if token is not None:
         start, end = token.start_pos or 0, token.end_pos or 0
-        parts = [part for part in _of_token(document, offset, token, facts) if part]
+        parts = [part for part in _of_token(document, offset, token, facts, ask_pieces) if part]
     for finding in findings:
         if finding.span is None or finding.span.path is not None:
             continue
@@ -75,13 +78,17 @@ def explained(code: str) -> str:
 
 
 def _of_token(
-    document: Document, offset: int, token: Token, facts: FileFacts | None
+    document: Document,
+    offset: int,
+    token: Token,
+    facts: FileFacts | None,
+    ask_pieces: AskPieces | None,
 ) -> Iterator[str]:
     name = name_at(document, offset)
     if name is not None:
         yield _name(document, name.kind, name.name)
     elif token.type in {"STRING", "UNCLOSED"}:
-        yield _text(document, offset, token)
+        yield _text(document, offset, token, ask_pieces)
     else:
         yield _word(document, token, facts)
 
@@ -130,15 +137,16 @@ def _on_frame(document: Document, name: str) -> Iterator[str]:
 # --- texts in quotes -----------------------------------------------------------------------------
 
 
-def _text(document: Document, offset: int, token: Token) -> str:
+def _text(document: Document, offset: int, token: Token, ask_pieces: AskPieces | None) -> str:
     link = link_at(document, offset)
     if link is not None:
         return _path(document, link.what, link.path.text)
     bound = bound_at(document, offset)
     if bound is not None:
-        (start, end), phrases = bound
+        place, phrases = bound
         regions = " and ".join(dict.fromkeys(f"`{one.region}`" for one in phrases))
-        return f"“{document.text[start:end]}” · bound to {regions}"
+        said = f"“{document.text[slice(*place)]}” · bound to {regions}"
+        return _with_pieces(said, quoted(token), [place], ask_pieces)
     statement = statement_at(document, offset)
     if statement is None or phrase_token(statement) is not token:
         return ""
@@ -153,7 +161,18 @@ def _text(document: Document, offset: int, token: Token) -> str:
     which = f"word {before + 1}" if count == 1 else f"words {before + 1} to {before + count}"
     shown = document.text[prompt.start : first], document.text[first:last]
     context = f"{shown[0][-120:]}**{shown[1]}**{document.text[last : min(prompt.end, last + 120)]}"
-    return f"“{phrase}” · {which} of {total} in the target prompt\n\n> {context}"
+    said = f"“{phrase}” · {which} of {total} in the target prompt\n\n> {context}"
+    return _with_pieces(said, prompt, places, ask_pieces)
+
+
+def _with_pieces(
+    said: str, prompt: Quoted, places: list[tuple[int, int]], ask_pieces: AskPieces | None
+) -> str:
+    """What is said of words of a prompt, and their text tokens."""
+    if ask_pieces is None:
+        return said
+    spans = [(prompt.places.index(start), prompt.places.index(end)) for start, end in places]
+    return f"{said}\n\n{pieces_text(prompt.text, spans, ask_pieces(prompt.text))}"
 
 
 def _path(document: Document, what: str, path: str) -> str:

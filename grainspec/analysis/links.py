@@ -72,7 +72,7 @@ def path_in(statement: Written, token: Token) -> str:
 
 def _taker(statement: Written, index: int, before: Token, call: str) -> str:
     """The statement, call or setting that takes a text in quotes as its path."""
-    if index == 1 and _takes_path(statement.keyword):
+    if index == 1 and takes_path(statement.keyword):
         return statement.keyword
     if before.type == "LPAR":
         return call if call == "masks" else ""
@@ -80,7 +80,7 @@ def _taker(statement: Written, index: int, before: Token, call: str) -> str:
     return str(before) if declared is not None and declared.kind == "path" else ""
 
 
-def _takes_path(keyword: str) -> bool:
+def takes_path(keyword: str) -> bool:
     """Whether a statement's first word is a path."""
     head = head_of(BLOCKS[keyword].model) if keyword in BLOCKS else None
     return keyword in {"model", "motion_adapter"} or (head is not None and head.kind == "path")

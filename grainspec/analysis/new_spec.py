@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 
 from grainspec.clip.facts import ClipFacts, probe
@@ -11,6 +10,7 @@ from grainspec.diagnostics import GrainError, fail, visible
 from grainspec.model.numbers import decimal_text
 from grainspec.model.spec import Video
 from grainspec.model.validation import made
+from grainspec.shell import shell_path
 from grainspec.text.kinds import quoted
 
 _FIRST = 16
@@ -34,7 +34,7 @@ def new_spec(clip: Path, spec: Path) -> str:
     return _TEXT.format(
         clip=visible(clip_name(clip)),
         facts=_facts(facts, images=clip.is_dir()),
-        spec=visible(shlex.quote(spec.name)),
+        spec=shell_path(spec.name),
         video=_video(path, facts),
         frames=_frames(facts),
     )

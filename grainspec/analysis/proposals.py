@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from lark import Token
 
-from grainspec.analysis.candidates import phrases_in
+from grainspec.analysis.candidates import files_in, phrases_in
 from grainspec.analysis.context import Context
 from grainspec.analysis.document import Document
-from grainspec.analysis.links import known_settings
+from grainspec.analysis.links import known_settings, takes_path
 from grainspec.analysis.meanings import (
     ATOMS,
     CALLS,
@@ -18,6 +19,7 @@ from grainspec.analysis.meanings import (
     grain_words,
     setting_text,
     statement_text,
+    value_text,
     word_text,
 )
 from grainspec.analysis.phrases import prompt_of
@@ -53,22 +55,56 @@ def in_statement(document: Document, context: Context) -> Iterator[Proposal]:
     keyword, before = context.statement.keyword, context.before
     if context.call == "{":
         if keyword != "variant":
-            yield from _in_block(known_settings(keyword), context.inside)
+            yield from _in_block(document, known_settings(keyword), context.inside)
     elif context.call and context.call != "(":
-        yield from _in_call(context)
+        yield from _in_call(document, context)
     elif handler := _HANDLERS.get(keyword):
         yield from handler(document, before)
     elif keyword in BLOCKS and len(before) == 1:
         head = head_of(BLOCKS[keyword].model)
         if head is not None and head.choices:
             yield from _choices(head)
+    if len(before) == 1 and takes_path(keyword):
+        yield from _paths(document, keyword)
+    if not context.call and _takes_braces(keyword, before):
+        yield Proposal("{ }", "word", "{ $0 }", "settings", ", ".join(known_settings(keyword)))
 
 
-def _in_block(known: dict[str, Declaration], inside: tuple[Token, ...]) -> Iterator[Proposal]:
+def _takes_braces(keyword: str, before: tuple[Token, ...]) -> bool:
+    """Whether a statement's settings may come next."""
+    types = {token.type for token in before}
+    if "LBRACE" in types or not known_settings(keyword):
+        return False
+    if keyword in BLOCKS:
+        head = head_of(BLOCKS[keyword].model)
+        needs = keyword in {"video", "control"}
+        return len(before) == 2 or (len(before) == 1 and not (needs and head))
+    return before[-1].type == "STRING"
+
+
+def _paths(document: Document, what: str) -> Iterator[Proposal]:
+    """Files and folders in quotes; in those of a folder, the cursor stays."""
+    for name, _ in files_in(document, "", what):
+        written = in_quotes(name)
+        if name.endswith("/"):
+            inside = re.sub(r"[\\$}]", r"\\\g<0>", written[1:-1])
+            yield Proposal(written, "folder", f'"{inside}$0"')
+        else:
+            yield Proposal(written, "file")
+
+
+def _in_block(
+    document: Document, known: dict[str, Declaration], inside: tuple[Token, ...]
+) -> Iterator[Proposal]:
     """The settings of a block that are not given yet, or the values of the last one."""
     pending, given = _pending(known, inside)
     if pending is not None:
         yield from _choices(pending)
+        if pending.kind == "path":
+            yield from _paths(document, pending.keyword)
+        if not pending.choices and pending.default is not None and pending.kind != "flag":
+            detail = f"default; {values_text(pending)}"
+            yield Proposal(value_text(pending, pending.default), "value", "", detail)
         if pending.kind in {"levels", "layers"}:
             yield Proposal("all", "value", "", pending.keyword)
         if pending.kind == "box":
@@ -113,7 +149,7 @@ def _choices(declared: Declaration) -> Iterator[Proposal]:
         yield Proposal(choice, "value", "", detail, declared.description)
 
 
-def _in_call(context: Context) -> Iterator[Proposal]:
+def _in_call(document: Document, context: Context) -> Iterator[Proposal]:
     """The arguments of a call."""
     inside = context.inside
     last = inside[-1] if inside else None
@@ -126,6 +162,8 @@ def _in_call(context: Context) -> Iterator[Proposal]:
             if str(last) != "not":
                 yield Proposal("not", "word", "", "a point outside the object")
         return
+    if context.call == "masks" and last is None:
+        yield from _paths(document, "masks")
     known = known_settings(context.call)
     if context.call == "find" and first_of_argument and last is not None:
         yield from _choices(fields_of(Find)["choice"])
@@ -141,6 +179,8 @@ def _in_call(context: Context) -> Iterator[Proposal]:
 
 def _after_region(document: Document, before: tuple[Token, ...]) -> Iterator[Proposal]:
     """A region expression, after `region NAME =`."""
+    if len(before) == 2 and before[1].type == "NAME":
+        yield Proposal("=", "word", "", "what the region is")
     if len(before) < 3:
         return
     last = before[-1]
@@ -167,19 +207,17 @@ def _after_edit(document: Document, before: tuple[Token, ...]) -> Iterator[Propo
     elif last.type in {"CLASS", "INSTANCE", "PART", "OF"}:
         yield from _regions(document)
     elif last.type == "NAME" and "_ARROW" not in types:
-        if "PART" in types and "OF" not in types:
+        if "OF" not in types and ("PART" in types or "ADD" in types):
             yield Proposal("of", "word", "", "the region that the part belongs to")
-        yield Proposal("->", "word", '-> "$1"', "the words that the region becomes")
+        if "OF" in types or "ADD" not in types:
+            yield Proposal("->", "word", '-> "$1"', "the words that the region becomes")
     elif last.type == "_ARROW":
-        variant = next((v.number for v in document.variants if v.open < _at(last) < v.end), 0)
+        at = last.start_pos or 0
+        variant = next((one.number for one in document.variants if one.hold(at)), 0)
         prompt = prompt_of(document, variant)
         for phrase in phrases_in(prompt.text) if prompt else ():
             written = in_quotes(phrase)
             yield Proposal(written, "phrase", "", "words of the target prompt")
-
-
-def _at(token: Token) -> int:
-    return token.start_pos or 0
 
 
 def _after_list(document: Document, before: tuple[Token, ...]) -> Iterator[Proposal]:

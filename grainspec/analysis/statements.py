@@ -43,13 +43,21 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Braces:
-    """The place of a variant's braces; ``end`` is the text's if the brace is not closed."""
+    """The place of a variant's braces.
+
+    Without a closing one, ``end`` is the next variant's start, or the end of the text.
+    """
 
     number: int
     name: str
     start: int
     open: int
     end: int
+    closed: bool
+
+    def hold(self, offset: int) -> bool:
+        """Whether what is written at an offset is inside the braces."""
+        return self.open < offset < self.end + (not self.closed)
 
 
 def written_statements(
@@ -93,7 +101,7 @@ class _Splitter:
                 self.inside = self.count
         elif token.type == "RBRACE" and not self.depth and self.inside:
             self.finish()
-            self.close(token.end_pos or 0)
+            self.close(token.end_pos or 0, closed=True)
             return
         self.current.append(token)
         if self.current[0].type == "VARIANT" and token.type == "LBRACE":
@@ -113,14 +121,15 @@ class _Splitter:
             self.current.clear()
         self.depth = 0
 
-    def close(self, end: int) -> None:
+    def close(self, end: int, *, closed: bool = False) -> None:
         """End the current variant, if there is one."""
         self.finish()
         if self.head is not None:
             tokens = self.head.tokens
             name = next((str(token) for token in tokens if token.type == "NAME"), "")
             opened = tokens[-1].start_pos or 0
-            self.variants.append(Braces(self.inside, name, self.head.start, opened, end))
+            start = self.head.start
+            self.variants.append(Braces(self.inside, name, start, opened, end, closed))
         self.head, self.inside = None, 0
 
 

@@ -5,7 +5,6 @@ Frames up to the last one that is used are decoded, but not scaled or kept.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Box, During, Expression, Find, Polygon, Track, children
 from grainspec.model.spec import EditSpec, Video
+from grainspec.shell import shell_path
 
 _INVISIBLE = 0.0005
 """The share of a frame below which transparency is not worth a word: a few pixels of an edge."""
@@ -62,7 +62,7 @@ def check_frames(
         message = f"{video.path} is HDR ({HDR[facts.transfer]})"
         cure = (
             "The edit is SDR: its highlights are compressed, as in ITU-R BT.2390. To choose "
-            f"otherwise, convert the clip first: `{_TO_SDR.format(shlex.quote(video.path))}`."
+            f"otherwise, convert the clip first: `{_TO_SDR.format(shell_path(video.path))}`."
         )
         findings.append(Diagnostic("G334", message, cure, video.span_of("path")))
     return findings

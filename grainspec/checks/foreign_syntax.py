@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 _GONE = "\0"
@@ -50,6 +51,11 @@ def foreign_parts(text: str) -> list[ForeignPart]:
     >>> [text[p.start : p.end] for text in ["a (red hat:1.3) (new)"] for p in foreign_parts(text)]
     ['(red hat:1.3)']
     """
+    return list(_parts(text))
+
+
+@lru_cache(maxsize=1024)
+def _parts(text: str) -> tuple[ForeignPart, ...]:
     found: list[ForeignPart] = []
     rest = text
     for pattern, read in _RULES:
@@ -63,7 +69,7 @@ def foreign_parts(text: str) -> list[ForeignPart]:
                 spans = part.replacements or (Replacement(part.start, part.end, ""),)
                 for start, end, _ in spans:
                     rest = rest[:start] + _GONE * (end - start) + rest[end:]
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def without_foreign_syntax(text: str) -> str:

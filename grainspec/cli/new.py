@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from grainspec.cli.output import print_text, say
 from grainspec.diagnostics import fail
+from grainspec.shell import shell_path
 
 _STDOUT = Path("-")
 _SUFFIX = ".grain"
@@ -55,7 +55,7 @@ def new(clip: Path, spec: Path | None) -> None:
     except OSError as error:
         message = f"{spec} cannot be written: {error.strerror}"
         raise fail("G310", message, "Check that its folder exists and may be written.") from error
-    say(f"{spec}: written. Next: grain check {shlex.quote(str(spec))}")
+    say(f"{spec}: written. Next: grain check {shell_path(spec)}")
 
 
 def _require_new(spec: Path) -> None:

@@ -121,6 +121,7 @@ ERRORS: dict[str, str] = {
     "G728": "the studio is asked for too much at once",
     "G729": "a job of the studio ended without a result",
     "G730": "no spec is open in the studio",
+    "G731": "one frame of a region's masks cannot be painted anew",
     "G900": "an internal error",
 }
 

@@ -24,9 +24,14 @@ class Feature(NamedTuple):
     files: bool = False
 
 
-def files_changed(session: Session, params: Any) -> None:
-    """Check again: a document was saved, or a file changed."""
+def saved(session: Session, params: Any) -> None:
+    """Check again: a document was saved."""
     session.files_changed()
+
+
+def files_changed(session: Session, params: Any) -> None:
+    """Look at what the findings depend on: files changed that the editor watches."""
+    session.watching.look()
 
 
 _LEGEND = types.SemanticTokensLegend(token_types=list(KINDS), token_modifiers=[])
@@ -57,7 +62,7 @@ FEATURES = (
     Feature(types.TEXT_DOCUMENT_INLAY_HINT, reading.inlay_hints),
     Feature(types.TEXT_DOCUMENT_CODE_LENS, reading.code_lenses),
     Feature(types.TEXT_DOCUMENT_DOCUMENT_LINK, reading.document_links, files=True),
-    Feature(types.TEXT_DOCUMENT_DID_SAVE, files_changed),
+    Feature(types.TEXT_DOCUMENT_DID_SAVE, saved),
     Feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES, files_changed),
     Feature("grain/gesture", drawing.gesture, files=True),
     Feature("grain/shapes", drawing.shapes_at, files=True),

@@ -35,6 +35,7 @@ class GrainProtocol(LanguageServerProtocol):
         if params.capabilities.general is not None:
             params.capabilities.general.position_encodings = None
         self.session().snippets = _takes_snippets(params.capabilities.text_document)
+        self.session().watching.asks = _watches_files(params.capabilities.workspace)
         return (yield from super().lsp_initialize(params))
 
     @lsp_method(types.EXIT)
@@ -70,3 +71,9 @@ class GrainProtocol(LanguageServerProtocol):
 def _takes_snippets(text: types.TextDocumentClientCapabilities | None) -> bool:
     item = text.completion.completion_item if text and text.completion else None
     return bool(item and item.snippet_support)
+
+
+def _watches_files(workspace: types.WorkspaceClientCapabilities | None) -> bool:
+    """Whether the editor can be asked to watch files outside its own folders."""
+    files = workspace.did_change_watched_files if workspace else None
+    return bool(files and files.dynamic_registration and files.relative_pattern_support)

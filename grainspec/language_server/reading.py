@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lsprotocol import types
 
 from grainspec.analysis.contents import Entry, contents
@@ -11,10 +13,13 @@ from grainspec.analysis.hints import hints
 from grainspec.analysis.hover import hover
 from grainspec.analysis.lenses import lenses
 from grainspec.analysis.links import file_of, links
+from grainspec.analysis.pieces import Pieces
 from grainspec.analysis.symbols import Place, definitions, references
 from grainspec.analysis.tokens import KINDS, coloured
+from grainspec.diagnostics import GrainError
 from grainspec.language_server.convert import offset_of, range_of
 from grainspec.language_server.session import Session
+from grainspec.language_server.tokenizers import Prompt
 
 _SYMBOLS = {
     "video": types.SymbolKind.File,
@@ -38,11 +43,33 @@ def on_hover(session: Session, params: types.HoverParams) -> types.Hover | None:
     if document is None or opened is None:
         return None
     offset = offset_of(document, params.position)
-    found = hover(document, offset, session.findings(uri), opened.facts)
+    found = hover(
+        document,
+        offset,
+        session.findings(uri),
+        opened.facts,
+        lambda prompt: _pieces(session, document, prompt),
+    )
     if found is None:
         return None
     text = types.MarkupContent(types.MarkupKind.Markdown, found.text)
     return types.Hover(text, range_of(document, found.start, found.end))
+
+
+def _pieces(session: Session, document: Document, prompt: str) -> Pieces | None:
+    """The text tokens of a prompt, by the tokenizer of a document's model."""
+    spec = document.draft
+    if spec is None:
+        return Pieces("", why="the spec cannot be read")
+    folder = (document.folder or Path()).absolute()
+    try:
+        for name in (spec.model, spec.motion_adapter):
+            if name and (folder / name).exists():
+                document.require(folder / name)
+    except GrainError as error:
+        return Pieces("", why=error.diagnostics[0].message)
+    asked = Prompt(spec.model, spec.motion_adapter, str(folder), prompt)
+    return session.tokenizers.pieces(asked)
 
 
 def definition(session: Session, params: types.DefinitionParams) -> list[types.Location]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ class GrainServer(LanguageServer):
         self, path_of: Callable[[str], Path | None] = path_of, require: Require = any_file
     ) -> None:
         super().__init__("grain", grainspec.__version__, protocol_cls=GrainProtocol, max_workers=4)
-        self.session = Session(self._publish, self._refresh, path_of, require)
+        self.session = Session(self._publish, self._refresh, self._watch, path_of, require)
+        self._watches = 0
+        self.when_loaded: Callable[[], None] | None = None
+        """Called once, after the first findings: all that they need is loaded then."""
 
     def shutdown(self) -> None:
         """Stop all that is under way."""
@@ -49,11 +53,31 @@ class GrainServer(LanguageServer):
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri, shown, opened.version)
         )
+        loaded, self.when_loaded = self.when_loaded, None
+        if loaded is not None:
+            loaded()
 
     def _refresh(self) -> None:
         workspace = self.client_capabilities.workspace
         if workspace and workspace.inlay_hint and workspace.inlay_hint.refresh_support:
             self.workspace_inlay_hint_refresh(None)
+
+    def _watch(self, watchers: list[types.FileSystemWatcher]) -> None:
+        """Ask the editor to watch other files than before."""
+        method, before = types.WORKSPACE_DID_CHANGE_WATCHED_FILES, self._watches
+        self._watches += 1
+        options = types.DidChangeWatchedFilesRegistrationOptions(watchers)
+        asked = types.Registration(f"grain-files-{self._watches}", method, options)
+        answer = self.client_register_capability(types.RegistrationParams([asked]))
+        answer.add_done_callback(self._watching)
+        if before:
+            no_more = types.Unregistration(f"grain-files-{before}", method)
+            self.client_unregister_capability(types.UnregistrationParams([no_more]))
+
+    def _watching(self, answer: Future[None]) -> None:
+        """Look at the files more often if the editor refused to watch them."""
+        if answer.cancelled() or answer.exception() is not None:
+            self.session.watching.asks = False
 
 
 def server(

@@ -10,10 +10,13 @@ from pathlib import Path
 from lsprotocol import types
 
 from grainspec.analysis.checks import FileFacts, check_document
+from grainspec.analysis.dependencies import dependencies, state_of
 from grainspec.analysis.document import MAX_ANALYSED, Document
 from grainspec.analysis.files import Require, any_file
 from grainspec.diagnostics import Diagnostic
 from grainspec.language_server.convert import offset_of, path_of
+from grainspec.language_server.tokenizers import Tokenizers
+from grainspec.language_server.watching import Watched, Watching
 from grainspec.language_server.worker import Worker
 
 TYPED = 0.004
@@ -36,14 +39,16 @@ class Session:
 
     ``path_of`` gives the file of a URI, at whose folder a spec's paths start, or None if it has no
     file; ``require`` raises GrainError for a file that a text must not name. ``publish`` sends the
-    findings about a version, ``refresh`` tells the editor that what it asked for may have changed.
-    All methods are called in the event loop's thread; only the checks of files run in another.
+    findings about a version, ``refresh`` tells the editor that what it asked for may have changed,
+    ``watch`` asks it to watch files. All methods are called in the event loop's thread; only the
+    checks of files run in another.
     """
 
     def __init__(
         self,
         publish: Callable[[str, Opened, list[Diagnostic]], None],
         refresh: Callable[[], None],
+        watch: Callable[[list[types.FileSystemWatcher]], None],
         path_of: Callable[[str], Path | None] = path_of,
         require: Require = any_file,
     ) -> None:
@@ -56,6 +61,8 @@ class Session:
         self._opened: dict[str, Opened] = {}
         self._timers: dict[tuple[str, float], asyncio.TimerHandle] = {}
         self._worker = Worker()
+        self.tokenizers = Tokenizers()
+        self.watching = Watching(self._worker, self._files_changed, watch)
 
     def get(self, uri: str) -> Document | None:
         """An open document; None if it is not open, or too long for more than findings."""
@@ -104,18 +111,20 @@ class Session:
         for pause in (TYPED, PAUSED):
             self._cancel(uri, pause)
         self._worker.cancel(uri)
+        self.watching.forget(uri)
         self._opened.pop(uri, None)
 
     def files_changed(self) -> None:
         """Check the files of every document again: clips, masks or models may have changed."""
-        for uri, opened in self._opened.items():
-            self._opened[uri] = replace(opened, document=opened.document.again())
-            self._later(uri, PAUSED, self._check)
+        for uri in list(self._opened):
+            self._files_changed(uri)
 
     def end(self) -> None:
         """Stop what is under way."""
         for uri in list(self._opened):
             self.close(uri)
+        self.watching.end()
+        self.tokenizers.end()
         self._worker.end()
 
     # --- what follows ----------------------------------------------------------------------------
@@ -143,6 +152,12 @@ class Session:
         if opened is not None and len(opened.document.text) <= MAX_ANALYSED:
             self._publish(uri, opened, _findings(opened))
 
+    def _files_changed(self, uri: str) -> None:
+        opened = self._opened.get(uri)
+        if opened is not None:
+            self._opened[uri] = replace(opened, document=opened.document.again())
+            self._later(uri, PAUSED, self._check)
+
     def _check(self, uri: str) -> None:
         """Check a document's files, and the text of a long one, without waiting for it."""
         opened = self._opened.get(uri)
@@ -152,17 +167,20 @@ class Session:
         document = opened.document
 
         def work(cancelled: Callable[[], bool]) -> None:
+            places = dependencies(document)
+            watched = Watched(places, state_of(places))  # before they are read
             facts = check_document(document, cancelled)
             if facts is not None and not cancelled() and not loop.is_closed():
-                loop.call_soon_threadsafe(self._checked, uri, document, facts)
+                loop.call_soon_threadsafe(self._checked, uri, document, facts, watched)
 
         self._worker.do(uri, work)
 
-    def _checked(self, uri: str, document: Document, facts: FileFacts) -> None:
+    def _checked(self, uri: str, document: Document, facts: FileFacts, watched: Watched) -> None:
         opened = self._opened.get(uri)
         if opened is None or opened.document is not document:
             return  # the findings are of an older version
         self._opened[uri] = opened = replace(opened, facts=facts)
+        self.watching.keep(uri, watched)
         self._publish(uri, opened, _findings(opened))
         self._refresh()
 

@@ -49,6 +49,11 @@ def top_of(written: str, base: Path) -> Path:
     return base.joinpath(*_split(written)[0])
 
 
+def leads_deep(written: str) -> bool:
+    """Whether a glob leads into folders below that at its top."""
+    return _walks(_split(written)[1])
+
+
 def _split(written: str) -> tuple[list[str], list[str]]:
     """The names of a glob before its first wildcard, and the others."""
     names = list(Path(written).parts)

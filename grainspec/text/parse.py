@@ -33,15 +33,16 @@ from grainspec.model.validation import Written, findings_of
 from grainspec.text.corrections import MAX_CORRECTED, MAX_LENGTH, MAX_STATEMENTS, corrected
 from grainspec.text.cures import as_setting
 from grainspec.text.foreign import ELSEWHERE
+from grainspec.text.lines_of_tokens import LineOfTokens, tokens_by_line
 from grainspec.text.loose import BLOCKS_OF_LOOSE, Loose, loose_settings, settled
-from grainspec.text.memory import Memory, Outcome, Place, Remembered
+from grainspec.text.memory import NOTHING, Memory, Outcome, Remembered
 from grainspec.text.other_formats import other_format
 from grainspec.text.readable import unreadable
 from grainspec.text.records import braces_of, token_of
 from grainspec.text.regions import RegionReader
 from grainspec.text.settings import Setting, duplicate, word_span
 from grainspec.text.spans import Lines, span_of
-from grainspec.text.tokens import Statement, collector_paused, statements
+from grainspec.text.tokens import Statement, collector_paused, grammar, statements
 
 VERSION = 1
 
@@ -55,8 +56,10 @@ class Parsed:
     source: str
     draft: EditSpec | None = None
     """What could be read, also of a text with errors; None if that is nothing."""
-    memory: Memory = field(default_factory=dict, repr=False, compare=False)
-    """What was read of its statements, if it was asked for."""
+    memory: Memory = field(default=NOTHING, repr=False, compare=False)
+    """What was read of its statements and lines, if it was asked for."""
+    tokens: tuple[Token, ...] = field(default=(), repr=False, compare=False)
+    """The words and signs of the text, if its memory was asked for."""
 
 
 def parse(text: str, *, path: str | None = None) -> EditSpec:
@@ -98,18 +101,22 @@ def parse_all(text: str, memory: Memory | None = None) -> Parsed:
 
 def _parsed(text: str, memory: Memory | None) -> Parsed:
     reader = _Reader()
-    remembered: dict[Place, Remembered] = {}
+    remembered: dict[str, Remembered] = {}
+    tokens: list[Token] | None = None
+    token_lines: dict[str, LineOfTokens] = {}
     if finding := unreadable(text):
         return Parsed(None, (finding,), text)
     lines: Lines | None = None
     correctable, characters = MAX_STATEMENTS, MAX_CORRECTED
     loose: list[Loose] = []
     blocks: dict[tuple[int, str], Statement] = {}
-    for statement in statements(text, reader.unread, memory):
+    if memory is not None:
+        tokens, token_lines = tokens_by_line(grammar(), text, memory.lines)
+    for statement in statements(text, reader.unread, memory, tokens):
         before = len(reader.findings)
         reader.read(statement)
         if statement.remembered is not None:
-            remembered[statement.span.line, statement.span.column] = statement.remembered
+            remembered[statement.remembered.key] = statement.remembered
         if statement.tree is not None and statement.tree.data in BLOCKS_OF_LOOSE:
             blocks.setdefault((statement.variant, str(statement.tree.data)), statement)
         if len(reader.findings) == before or not correctable or characters < 0:
@@ -131,12 +138,14 @@ def _parsed(text: str, memory: Memory | None) -> Parsed:
     spec = reader.assemble()
     other = other_format(text, reader.findings)
     if other:
-        return Parsed(None, (other,), text)
+        return Parsed(None, (other,), text, tokens=tuple(tokens or ()))
     findings = list(reader.findings)
     findings += check_meaning(spec, absent=reader.absent)
     findings.sort(key=_place)
     broken = any(finding.is_error for finding in findings)
-    return Parsed(None if broken else spec, tuple(findings), text, spec, remembered)
+    known = Memory(remembered, token_lines)
+    sound = None if broken else spec
+    return Parsed(sound, tuple(findings), text, spec, known, tuple(tokens or ()))
 
 
 class _Readable:
@@ -330,7 +339,7 @@ class _Reader(RegionReader):
             model = block.in_variant
         head, braces = head_of(model), braces_of(tree.children)
         if head and head.choices:
-            self._head_in_braces(keyword, head, braces)
+            braces = self._without_head(keyword, head, braces)
         given = self.settings(braces, settings_of(model), ELSEWHERE.get(keyword, {}))
         if head and not self._head(keyword, head, tree, given):
             return
@@ -366,13 +375,16 @@ class _Reader(RegionReader):
             return False
         return True
 
-    def _head_in_braces(self, keyword: str, head: Declaration, braces: Tree[Token] | None) -> None:
-        """Report a profile or method that is written inside the braces instead of before them."""
+    def _without_head(
+        self, keyword: str, head: Declaration, braces: Tree[Token] | None
+    ) -> Tree[Token] | None:
+        """The braces without a profile or method that belongs before them, which is reported."""
         inside = braces.children[0] if braces and braces.children else None
         if braces and isinstance(inside, Token) and str(inside) in head.choices:
-            where = word_span(braces.children.pop(0))
             cure = f"Write `{keyword} {inside} {{ … }}`."
-            self.add_finding("G201", f"`{inside}` is not a setting", cure, where)
+            self.add_finding("G201", f"`{inside}` is not a setting", cure, word_span(inside))
+            return Tree(braces.data, braces.children[1:], braces.meta)
+        return braces
 
     # --- regions and edits -----------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from grainspec.model.rules import SHARED
 from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.foreign import STATEMENTS_OF_OTHERS, WITHOUT_EQUAL
-from grainspec.text.memory import Memory, Remembered
+from grainspec.text.memory import Memory, Remembered, key_at
 from grainspec.text.spans import span_between, span_of
 from grainspec.text.unexpected import ends_early, no_statement, not_in_variant, short, unexpected
 
@@ -87,25 +87,37 @@ class Statement:
     remembered: Remembered | None = None
 
 
-def statements(text: str, unread: set[str], memory: Memory | None = None) -> Iterator[Statement]:
+def statements(
+    text: str,
+    unread: set[str],
+    memory: Memory | None = None,
+    tokens: Sequence[Token] | None = None,
+) -> Iterator[Statement]:
     """Yield the statements of ``text``; those that cannot be parsed have no tree.
 
     Keywords of statements that cannot be parsed are added to ``unread`` (``2.target`` in the second
     variant), with the names of the regions that they would define. With the ``memory`` of another
-    reading, statements that stand there are not parsed again, and have its offsets in their trees.
+    reading, statements that are there are not parsed again. ``tokens`` are those of the text, if
+    they are known.
     """
-    return _Statements(text, unread, memory).all()
+    return _Statements(text, unread, memory, tokens).all()
 
 
 class _Statements:
     """Walks through a text's tokens, statement by statement."""
 
-    def __init__(self, text: str, unread: set[str], memory: Memory | None) -> None:
+    def __init__(
+        self,
+        text: str,
+        unread: set[str],
+        memory: Memory | None,
+        tokens: Sequence[Token] | None,
+    ) -> None:
         self.text = text
         self.memory = memory
         self.remembered: Remembered | None = None
         """The current statement, if it may be remembered."""
-        self.tokens = list(grammar().lex(text))
+        self.tokens = list(grammar().lex(text) if tokens is None else tokens)
         self.findings: list[Diagnostic] = []
         """The findings of the current statement."""
         self.unread = unread
@@ -215,18 +227,25 @@ class _Statements:
         return False
 
     def known_or_parsed(self, memory: Memory) -> Tree[Token] | None:
-        """The tree of the statement that begins here, from memory if it stands there."""
+        """The tree of the statement that begins here, from memory if it is there."""
         start = self.position
         first = self.tokens[start]
-        known = memory.get((first.line or 1, first.column or 1))
+        place, key = (first.line or 1, first.column or 1), key_at(self.text, first.start_pos or 0)
+        known = memory.statements.get(key)
         if known is None or not self.stands(known, start):
             tree = self.parse()
-            text = self.text[first.start_pos : self.tokens[self.position - 1].end_pos]
-            known = Remembered(text, self.position - start, tree) if tree else None
+            count, text = self.position - start, self.text[first.start_pos : self.last.end_pos]
+            known = Remembered(key, text, count, place, tree, place) if tree else None
         else:
             self.position = start + known.tokens
+            known = known.at(place)
         self.remembered = known if first.type != "VARIANT" else None
         return known.tree if known else None
+
+    @property
+    def last(self) -> Token:
+        """The token before the current position."""
+        return self.tokens[self.position - 1]
 
     def stands(self, known: Remembered, start: int) -> bool:
         """Whether the tokens from ``start`` on are a statement that was parsed before."""

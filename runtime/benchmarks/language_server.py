@@ -53,6 +53,8 @@ class Client:
         assert process.stdout is not None
         self.stdin, self.stdout = process.stdin, process.stdout
         self.count = 0
+        self.checked = 0
+        """The version of the text about which findings came last."""
 
     def send(self, method: str, params: Any, **more: Any) -> None:
         """Send a message."""
@@ -67,6 +69,8 @@ class Client:
             name, _, value = line.decode().partition(":")
             length = int(value) if name == "Content-Length" else length
         found: dict[str, Any] = json.loads(await self.stdout.readexactly(length))
+        version = (found.get("params") or {}).get("version")
+        self.checked = self.checked if version is None else version
         return found
 
     async def ask(self, method: str, params: Any) -> Any:
@@ -119,10 +123,8 @@ def processor_seconds(pid: int) -> float:
 
 async def findings(client: Client, version: int) -> None:
     """Wait for the findings about a version."""
-    while True:
-        params = (await client.receive()).get("params") or {}
-        if params.get("version") == version:
-            return
+    while client.checked != version:
+        await client.receive()
 
 
 def measured(client: Client, spec: str) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
@@ -132,15 +134,24 @@ def measured(client: Client, spec: str) -> list[tuple[str, Callable[[], Awaitabl
     column = spec.split("\n")[line].index("robot") + 1
     versions = iter(range(2, 10_000))
 
-    async def change() -> None:
+    def typed(line: int, text: str) -> int:
+        """Type at the start of a line, or delete what was typed; the text's new version."""
         version = next(versions)
-        where = {"line": line, "character": 0}
-        event = {"range": {"start": where, "end": where}, "text": "x"}
+        where = end = {"line": line, "character": 0}
+        if version % 2:
+            end = {"line": line + text.count("\n"), "character": len(text.rpartition("\n")[2])}
+            text = ""
+        event = {"range": {"start": where, "end": end}, "text": text}
         changed = {"textDocument": {"uri": URI, "version": version}, "contentChanges": [event]}
-        if version % 2:  # what was typed is deleted
-            end = {"line": line, "character": 1}
-            event |= {"range": {"start": where, "end": end}, "text": ""}
         client.send("textDocument/didChange", changed)
+        return version
+
+    def change(line: int, text: str) -> Callable[[], Awaitable[None]]:
+        return lambda: findings(client, typed(line, text))
+
+    async def completion_after_a_change() -> None:
+        version = typed(line, "x")
+        await client.ask("textDocument/completion", {"textDocument": document, **at})
         await findings(client, version)
 
     def ask(method: str, **params: Any) -> Callable[[], Awaitable[Any]]:
@@ -149,7 +160,11 @@ def measured(client: Client, spec: str) -> list[tuple[str, Callable[[], Awaitabl
     at = {"position": {"line": line, "character": column}}
     whole = {"start": {"line": 0, "character": 0}, "end": {"line": LINES, "character": 0}}
     return [
-        ("a change, until its findings", change),
+        ("a letter, until its findings", change(line, "x")),
+        ("a new first line", change(0, "\n")),
+        ("a new line in the middle", change(line, "# A comment.\n")),
+        ("a new last line", change(LINES, "\n")),
+        ("a letter, completion, findings", completion_after_a_change),
         ("completion of a phrase", ask("completion", **at)),
         ("hover over a phrase", ask("hover", **at)),
         ("definition of a phrase", ask("definition", **at)),

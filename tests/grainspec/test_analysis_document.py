@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from asking import ask_all, ask_at
 from clips import EXAMPLES
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from lark import Token
 
 from grainspec import GrainError, parse_all
 from grainspec.analysis.document import MAX_ANALYSED, Document
 from grainspec.analysis.edits import applied
-from grainspec.analysis.fixes import all_fixed, formatted
+from grainspec.analysis.fixes import all_fixed, corrections, formatted
 from grainspec.analysis.positions import Utf16
+from grainspec.diagnostics.span import Span
+from grainspec.model.nodes import Node
 from grainspec.text.format import format_text
+from grainspec.text.readable import unreadable
+from grainspec.text.tokens import grammar
 
 SPECS = {path.stem: path.read_text() for path in sorted(EXAMPLES.glob("*.grain"))}
 WIDE = "a🐻b 熊猫 e\u0301 \U0001f468\u200d\U0001f469 ß"
@@ -167,22 +175,99 @@ def test_formatting_of_a_broken_text_is_refused() -> None:
         formatted(Document("region = ", None))
 
 
-@given(texts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), TEXTS), max_size=4))
-@settings(max_examples=40, phases=set(Phase) - {Phase.shrink})
-@example(texts=[(600, 0, "\nkeep left\n"), (0, 0, "x")])
-@example(texts=[(300, 0, "\n"), (300, 1, ""), (610, 3, "\n\n")])
-def test_what_is_remembered_is_what_is_read_anew(texts: list[tuple[int, int, str]]) -> None:
-    text = SPECS["variants"] + SPECS["instance"] + SPECS["part"]
-    document = Document(text, None)
-    assert document.parsed.memory
-    for start, length, new in texts:
+LONG = """
+region far = track(
+    point(14%, 71%) @ 0,
+    not point(1%, 1%) @ 3
+) grow 2%
+region odd = track(point(14%, 71%) @ 0) & ~(box(0%, 0%,
+    9%, 9%) | masks("m", index 1, index 2)) smooth 3  edit far -> "a" edit
+  odd -> "b" { weight 1.2 weight
+    1 }  keep far  keep far
+attention { demo cross 1 }
+region near = box(0%, 0%, 9%, 9%) @ 0,
+    box(5%, 0%, 9%, 9%) @ 3 # between
+keep far
+"""
+REMEMBERED = SPECS["variants"] + SPECS["instance"] + LONG + SPECS["part"]
+LINES = st.sampled_from(
+    ["\n", "\n\n", "# a\n", "  ", "keep far\n", "    9%, 9%", "edit far -> ", "grain 1\n", "\r\n"]
+)
+EDITS = st.lists(
+    st.tuples(st.integers(0, len(REMEMBERED)), st.sampled_from([0, 0, 1, 9, 80]), TEXTS | LINES),
+    max_size=5,
+)
+INSIDE = REMEMBERED.index("not point")
+
+
+def places(value: Any) -> Iterator[tuple[str, Span]]:
+    """All places of a record's fields, and of those inside it."""
+    if isinstance(value, Node):
+        for name, span in (value._spans or {}).items():
+            yield f"{type(value).__name__}.{name}", span
+        for inner in value.__dict__.values():
+            yield from places(inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from places(inner)
+
+
+@given(edits=EDITS)
+@settings(max_examples=25, phases=set(Phase) - {Phase.shrink}, deadline=None)
+@example(edits=[(600, 0, "\nkeep left\n"), (0, 0, "x")])
+@example(edits=[(300, 0, "\n"), (300, 1, ""), (610, 3, "\n\n")])
+@example(edits=[(0, 0, "\n"), (0, 0, "# a\n# b\n"), (0, 2, "")])
+@example(edits=[(len(REMEMBERED), 0, "\n"), (len(REMEMBERED), 0, "keep far"), (0, 0, "\n")])
+@example(edits=[(INSIDE, 0, "\n\n"), (INSIDE, 1, ""), (0, 0, "\n"), (INSIDE - 9, 9, "")])
+@example(edits=[(REMEMBERED.index("region far"), 0, "    "), (0, 0, "\n")])
+def test_what_is_remembered_is_what_is_read_anew(edits: list[tuple[int, int, str]]) -> None:
+    document = Document(REMEMBERED, None)
+    assert len(document.parsed.memory.statements) > 20
+    for start, length, new in edits:
         document = document.edited(start, start + length, new)
         parsed, fresh = document.parsed, parse_all(document.plain)
         assert parsed.diagnostics == fresh.diagnostics
         assert parsed.draft == fresh.draft
-        if parsed.draft is not None and fresh.draft is not None:
-            spans = [one.span for one in parsed.draft.regions]
-            assert spans == [one.span for one in fresh.draft.regions]
+        assert list(places(parsed.draft)) == list(places(fresh.draft))
+        assert list(map(told, document.tokens)) == list(map(told, lexed(document)))
+
+
+def lexed(document: Document) -> Iterator[Token]:
+    return grammar().lex("" if unreadable(document.plain) else document.plain)
+
+
+def told(token: Token) -> tuple[Any, ...]:
+    """All that a token says."""
+    ends = token.end_line, token.end_column, token.end_pos
+    return token.type, str(token), token.line, token.column, token.start_pos, *ends
+
+
+def test_a_statement_that_moves_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = Document(SPECS["tracked"], None)
+    assert not document.findings
+    read_again = "grainspec.text.tokens._Statements.parse"
+    monkeypatch.setattr(read_again, lambda self: pytest.fail("read again"))
+    moved = document.edited(0, 0, "\n# new\n")
+    assert not moved.findings
+    line = document.draft.regions[0].span.line
+    assert moved.draft.regions[0].span.line == line + 2
+
+
+def test_two_threads_read_a_text_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = []
+
+    def slow(*given: Any) -> Any:
+        count.append(1)
+        time.sleep(0.1)
+        return parse_all(*given)
+
+    monkeypatch.setattr("grainspec.analysis.document.parse_all", slow)
+    document, other = Document(LONG, None), Document(LONG, None)
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(lambda one: one.parsed, [document, document, document]))
+        assert len(set(map(id, found))) == 1
+        assert other.parsed.diagnostics == document.findings
+    assert len(count) == 2
 
 
 HOSTILE = {
@@ -203,3 +288,23 @@ def test_answers_about_hostile_texts_take_linear_time(text: str) -> None:
     ask_at(document, len(text) // 2)
     ask_all(document)
     assert time.process_time() - before < 10  # a second; ten times as long if it is quadratic
+
+
+MISTAKES = {
+    'region b = all  # one\nedit left -> "bear"': 'region b = all  # one\nedit left -> "bear"\nkeep b',
+    'edit left -> "bear"\nvideo "d"\n# end': 'edit left -> "bear"\n# end',
+    'edit left -> "bear" video "d"': 'edit left -> "bear" ',
+    'edit lefft -> "bear"': 'edit left -> "bear"',
+}
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", MISTAKES)
+def test_what_is_offered_to_correct_a_mistake(text: str, ends: str) -> None:
+    head = 'grain 1\nvideo "c"\ntarget "a \\"big\\" hat and a bear"\nregion left = all\n'
+    document = Document((head + text).replace("\n", ends), None)
+    (found,) = corrections(document, document.findings, 0, len(document.text))
+    assert not found.certain
+    after = applied(document.text, found.edits)
+    assert after == (head + MISTAKES[text]).replace("\n", ends)
+    assert not Document(after, None).findings

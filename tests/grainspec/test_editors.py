@@ -167,16 +167,48 @@ def test_helix() -> None:
 
 
 def test_sublime_text() -> None:
-    (text,) = blocks("json")
+    text, _ = blocks("json")
     (client,) = json.loads(text)["clients"].values()
     grammar = json.loads((ROOT / "grammar" / "grain.tmLanguage.json").read_text(encoding="utf-8"))
     assert client["command"] == SERVER
     assert client["selector"] == grammar["scopeName"]
-    (script,) = blocks("sh")
-    program = re.search(r'grammar="(.*?)"\n', script, re.DOTALL)
+    program = re.search(r'grammar="(.*?)"\n', "\n".join(blocks("sh")), re.DOTALL)
     assert program
     written = subprocess.run([sys.executable, "-c", program[1]], capture_output=True, check=True)
     assert plistlib.loads(written.stdout) == grammar
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_the_tree_sitter_grammar_is_put_where_editors_look(tmp_path: Path) -> None:
+    scripts = [block for block in blocks("sh") if block.startswith("mkdir")]
+    assert len(scripts) == 2
+    for script in scripts:
+        subprocess.run(["sh", "-ec", script], cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)})
+    config = tmp_path / ".config"
+    assert {str(path.relative_to(config)) for path in config.rglob("grain*")} == {
+        "helix/runtime/grammars/grain.so",
+        "helix/runtime/queries/grain",
+        "nvim/parser/grain.so",
+        "nvim/queries/grain",
+    }
+
+
+def test_zed() -> None:
+    folder = ROOT / "grammar" / "editors" / "zed"
+    extension = tomllib.loads((folder / "extension.toml").read_text(encoding="utf-8"))
+    language = tomllib.loads((folder / "languages/grain/config.toml").read_text(encoding="utf-8"))
+    (server,) = extension["language_servers"].values()
+    assert server["languages"] == [language["name"]]
+    assert language["path_suffixes"] == ["grain"]
+    grammar = ROOT / extension["grammars"][language["grammar"]]["path"]
+    assert (grammar / "src" / "parser.c").is_file()
+    colours = grammar / "queries" / "highlights.scm"
+    assert (folder / "languages/grain/highlights.scm").read_bytes() == colours.read_bytes()
+    source = (folder / "src" / "lib.rs").read_text(encoding="utf-8")
+    assert 'worktree.which("grain")' in source
+    assert 'vec!["language-server"' in source
+    settings = json.loads(blocks("json")[1])
+    assert settings["lsp"].keys() == extension["language_servers"].keys()
 
 
 def test_every_editor_of_the_table_has_a_section() -> None:

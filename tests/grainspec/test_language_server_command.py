@@ -140,3 +140,17 @@ def connected(port: int) -> socket.socket:
             return socket.create_connection(("127.0.0.1", port), timeout=30)
         time.sleep(0.05)
     raise TimeoutError(port)
+
+
+def test_what_is_loaded_is_told_once_after_the_first_findings() -> None:
+    pytest.importorskip("pygls")
+    from grainspec.analysis.document import Document
+    from grainspec.language_server.server import server
+    from grainspec.language_server.session import Opened
+
+    made, told = server(), []
+    made.when_loaded = lambda: told.append(1)
+    for version in (1, 2):
+        made._publish("untitled:a", Opened(Document("grain 1", None), version), [])
+    assert told == [1]
+    made.session.end()

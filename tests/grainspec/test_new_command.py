@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def test_names_are_written_so_that_they_are_read(grain: Grain, here: Path, name:
     (spec,) = here.glob("*.grain")
     assert spec.name == f"{name.removesuffix('.mp4')}.grain"
     assert checked(grain, spec) == ["G357"]
+    command = shlex.split(said.out.partition("Next: ")[2])
+    assert command[:2] == ["grain", "check"]
+    assert grain(*command[1:]).code == 0
+    steps = [line for line in spec.read_text().splitlines() if line.startswith("#   grain ")]
+    assert len(steps) == 4
+    for step in steps:
+        words = shlex.split(step.removeprefix("#"), comments=True)
+        assert Path(words[2]) == Path(spec.name), step
 
 
 def test_paths_start_at_the_folder_of_the_spec(grain: Grain, here: Path) -> None:

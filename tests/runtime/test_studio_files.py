@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("starlette")
 
 from starlette.requests import Request
 from starlette.testclient import WebSocketTestSession
-from studio import Page, copied_examples, opened
+from studio import Page, copied_examples, listing, mask_png, opened
 
 from grainspec import GrainError, check, load
 from grainspec_runtime.studio import bodies, starting
@@ -44,20 +40,6 @@ def secret(tmp_path: Path) -> Path:
     shutil.copy(tmp_path / "edits" / "clips" / "two_men.mp4", place / "clip.mp4")
     shutil.copytree(tmp_path / "edits" / "masks" / "two_men" / "left", place / "masks")
     return place
-
-
-def png(size: tuple[int, int] = (192, 192), value: int = 255) -> str:
-    file = BytesIO()
-    Image.new("L", size, value).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 # --- paths ---------------------------------------------------------------------------------------
@@ -405,7 +387,7 @@ def test_a_text_is_not_saved_over_another_spec(page: Page) -> None:
         assert refused["code"] == "G726"
     ok = {"text": mine["text"], "path": mine["path"]}
     assert page.post("jobs", 409, kind="run", **ok)["code"] == "G726"
-    painted = page.post("masks", 409, region="left", frame=0, png=png(), path=mine["path"])
+    painted = page.post("masks", 409, region="left", frame=0, png=mask_png(), path=mine["path"])
     assert painted["code"] == "G726"
     assert (page.folder / other["path"]).read_text() == other["text"]
     assert (page.folder / mine["path"]).read_text() == mine["text"]
@@ -434,6 +416,22 @@ def test_line_ends_and_permissions_stay(page: Page) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("other", [None, "renamed.grain"])
+def test_a_file_that_is_gone_is_written_anew(page: Page, other: str | None) -> None:
+    spec, path = page.get("spec"), page.folder / "instance.grain"
+    path.rename(page.folder / other) if other else path.unlink()
+    assert page.get("spec", 404)["code"] == "G727"
+    text = spec["text"] + "# more\n"
+    saved = page.asked("PUT", "spec", json={**_saved(spec), "text": text})
+    assert saved == {"version": page.get("spec")["version"], "gone": True}
+    assert path.read_text() == text
+    if other:
+        assert (page.folder / other).read_text() == spec["text"]
+    known = {**_saved(spec), "version": saved["version"], "text": text}
+    again = page.asked("PUT", "spec", json=known)
+    assert again["gone"] is False
+
+
 def test_half_a_character_is_not_saved(page: Page) -> None:
     spec = page.get("spec")
     content = json.dumps({**_saved(spec), "text": "\ud800"}).encode()
@@ -441,59 +439,6 @@ def test_half_a_character_is_not_saved(page: Page) -> None:
     answer = page.client.put("/api/spec", content=content, headers=headers)
     assert answer.status_code == 400
     assert page.text == spec["text"]
-
-
-# --- painted masks -------------------------------------------------------------------------------
-
-
-def test_a_painted_mask_is_stored_for_the_text_to_name(page: Page) -> None:
-    picture = Image.new("RGBA", (96, 96), (255, 255, 255, 0))
-    picture.paste((255, 255, 255, 255), (0, 0, 48, 96))
-    file = BytesIO()
-    picture.save(file, "PNG")
-    stored = page.post(
-        "masks", 201, region="left", frame=2, png=base64.b64encode(file.getvalue()).decode()
-    )
-    assert stored["path"] == "masks/painted/instance/left/00002.png"
-    mask = np.asarray(Image.open(page.folder / stored["path"]))
-    assert mask.shape == (192, 192)
-    assert (mask == np.where(np.arange(192) < 96, 255, 0)).all()
-    text = page.text.replace('masks("masks/two_men/left")', f"track({stored['text']} @ 2)")
-    assert page.post("regions", text=text, frame=2)["findings"][0]["code"] == "G354"
-
-
-@pytest.mark.parametrize(
-    "region", ["", "..", "a/b", "../../x", "a\0", "a b", "-x", ".x", "x" * 200]
-)
-def test_no_name_of_a_region_leads_elsewhere(page: Page, region: str) -> None:
-    before = listing(page.folder.parent)
-    answer = page.client.post("/api/masks", json={"region": region, "frame": 0, "png": png()})
-    assert answer.status_code == 400
-    assert listing(page.folder.parent) == before
-
-
-def bomb() -> str:
-    """A small PNG that states 40,000 x 40,000 pixels."""
-    content = bytearray(base64.b64decode(png((8, 8))))
-    content[16:24] = (40_000).to_bytes(4, "big") * 2
-    return base64.b64encode(content).decode()
-
-
-@pytest.mark.parametrize(
-    "picture",
-    [png(value=0), "", "x", "éé", base64.b64encode(b"GIF89a").decode(), bomb(), png()[:200]],
-)
-def test_pictures_that_are_no_mask_are_refused(page: Page, picture: str) -> None:
-    answer = page.client.post("/api/masks", json={"region": "left", "frame": 0, "png": picture})
-    assert (answer.status_code, answer.json()["code"]) == (400, "G724")
-    assert not (page.folder / "masks" / "painted").exists()
-
-
-def test_masks_are_not_painted_through_a_link(page: Page, secret: Path) -> None:
-    (page.folder / "masks" / "painted").symlink_to(secret)
-    before = listing(secret)
-    assert page.post("masks", 403, region="left", frame=0, png=png())["code"] == "G723"
-    assert listing(secret) == before
 
 
 # --- from a clip ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from studio import Page, copied_examples, opened
 from grainspec.clip.crop import FrameCrop
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.runs.read import read_run
+from grainspec_runtime.studio.jobs import Job
 
 SPEC = """grain 1
 video "clips/two_men.mp4" { frames 0..1 size 64x64 }
@@ -173,6 +174,49 @@ def test_a_change_of_the_file_is_told(page: Page) -> None:
         while "spec" not in told:
             told = events.receive_json()
     assert told["spec"] == {"path": "tracked.grain", "version": page.get("spec")["version"]}
+
+
+def test_it_is_told_that_the_file_is_gone(page: Page) -> None:
+    path = page.folder / "tracked.grain"
+    text = path.read_text()
+    with page.socket("events") as events:
+        time.sleep(1.5)
+        path.unlink()
+        told = events.receive_json()
+        while "spec" not in told:
+            told = events.receive_json()
+        assert told["spec"] == {"path": "tracked.grain", "version": ""}
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "resumes", "words"),
+    [
+        ("run", "sample", True, "resumes after the sampling steps"),
+        ("run", "invert", False, "inverts from the first step"),
+        ("run", "load model", False, "before sampling"),
+        ("track", "track", True, "resumes after the tracked frames"),
+    ],
+)
+def test_a_cancelled_job_says_what_is_kept(
+    kind: Literal["track", "run"], stage: str, resumes: bool, words: str
+) -> None:
+    job = Job(kind, Path("a.grain"), "", state="cancelled", stage=stage)
+    assert words in job.as_json()["message"]
+    assert job.as_json()["resumes"] == resumes
+
+
+def test_changes_of_a_job_are_counted(page: Page) -> None:
+    with page.socket("events") as events:
+        answer = page.post("jobs", 201, kind="track", text=SPEC)
+        told = [answer]
+        while told[-1]["state"] not in ("done", "failed"):
+            event = events.receive_json()
+            told += [event] if event.get("job") == answer["job"] else []
+    revisions = [one["revision"] for one in told[1:]]
+    assert revisions == sorted(set(revisions))
+    assert told[0]["state"] == "waiting"
+    assert told[0]["revision"] < revisions[-1]
 
 
 def test_the_language_server_answers_over_the_socket(page: Page) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from starlette.testclient import TestClient, WebSocketTestSession
 
 from grainspec_runtime.studio.app import studio_app
@@ -111,3 +114,19 @@ def copied_examples(folder: Path) -> Path:
     for spec in ("instance", "tracked"):
         shutil.copy(EXAMPLES / f"{spec}.grain", folder)
     return folder
+
+
+def mask_png(size: tuple[int, int] = (192, 192), value: int = 255) -> str:
+    """A mask as the page sends it: a grey PNG in base64."""
+    file = BytesIO()
+    Image.new("L", size, value).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    """The files below a folder, with their content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from lark import Token
 
 from grainspec.analysis.edits import TextEdit
-from grainspec.analysis.gestures.placing import (
-    inserted,
+from grainspec.analysis.gestures.placing import inserted, replaced_statement
+from grainspec.analysis.gestures.spec_text import Claim, SpecText
+from grainspec.analysis.gestures.taken_out import (
     removed_item,
     removed_statement,
-    replaced_statement,
+    removed_with_comment,
 )
-from grainspec.analysis.gestures.spec_text import Claim, SpecText
 from grainspec.analysis.quoted import quoted
 from grainspec.diagnostics import GrainError, fail
 from grainspec.scripts import joined
@@ -79,9 +79,14 @@ def kept(written: SpecText, region: str) -> list[TextEdit]:
     return [*edits, *inserted(written, f"keep {region}")]
 
 
-def removed_claim(written: SpecText, claim: Claim) -> list[TextEdit]:
-    """The edits that remove a region's name from a list, or the whole statement with it."""
+def removed_claim(written: SpecText, claim: Claim, *, with_comment: bool = False) -> list[TextEdit]:
+    """The edits that remove a region's name from a list, or the whole statement with it.
+
+    ``with_comment``: a comment above that is about the statement alone goes too.
+    """
     listed = _listed(written, claim)
+    if len(listed) == 1 and with_comment:
+        return [removed_with_comment(written, claim.statement)]
     if len(listed) == 1:
         return [removed_statement(written.text, claim.statement)]
     items = [(one.name.start_pos or 0, one.name.end_pos or 0) for one in listed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from lark import Token
 
@@ -15,7 +16,10 @@ from grainspec.analysis.gestures.placing import inserted
 from grainspec.analysis.gestures.prompts import NewPrompt, added_prompt
 from grainspec.analysis.gestures.spec_text import SpecText, WrittenRegion
 from grainspec.analysis.gestures.written_shapes import Track, WrittenShape
+from grainspec.analysis.quoted import quoted as quoted_text
+from grainspec.clip.facts import IMAGE_SUFFIXES
 from grainspec.diagnostics import fail
+from grainspec.regions.globs import is_glob
 from grainspec.text.kinds import quoted
 
 _POINTS = ("point", "not_point")
@@ -60,16 +64,29 @@ def drawn_in(
         message = f"region `{region.name}` has several shapes: which one is meant?"
         raise fail("G711", message, "Select one of them first.")
     if alike:
-        start = written.first_frame or 0
+        start = None if gesture.keyframe is False else written.first_frame or 0
         return placed(alike[0], gesture.frame, prompt.shares, extent, start=start)
     for track in tracks.values():
         assert track is not None
         unit = _unit_of(_numbers(track)) or _unit(written, extent)
         return added_prompt(track, prompt, unit, extent, written.first_frame)
     if gesture.kind == "mask" and _is_masks(region):
-        path = _path(region)
-        return [TextEdit(path.start_pos or 0, path.end_pos or 0, quoted(gesture.path or ""))]
+        return [_other_masks(region, gesture.path or "")]
     raise _does_not_fit(region, gesture)
+
+
+def _other_masks(region: WrittenRegion, path: str) -> TextEdit:
+    """Have a region's masks read from another path; raises GrainError (G711) if they were lost."""
+    token = _path(region)
+    if _is_one_image(path) and not _is_one_image(quoted_text(token).text):
+        message = f"region `{region.name}` has a mask for each frame, and this is one for all"
+        raise fail("G711", message, "Paint the mask in its own file, or paint a new region.")
+    return TextEdit(token.start_pos or 0, token.end_pos or 0, quoted(path))
+
+
+def _is_one_image(path: str) -> bool:
+    """Whether masks are one image, not a folder, a pattern or another file of many masks."""
+    return PurePath(path).suffix.lower() in IMAGE_SUFFIXES and not is_glob(path)
 
 
 def _does_not_fit(region: WrittenRegion, gesture: Gesture) -> Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grainspec.analysis.document import Document
@@ -214,9 +214,14 @@ def _shape(task: _Task, shapes: Sequence[WrittenShape]) -> WrittenShape:
 def _moved(task: _Task, edits: Sequence[TextEdit]) -> tuple[int, int]:
     """Where the text of a moved shape is then: only its numbers change, or it has a new keyframe.
 
-    Nothing else is read again: a shape is dragged many times a second.
+    Only a shape that begins to move is read again: one is dragged many times a second.
     """
-    start, end = range_at(_shape(task, task.shapes()), task.gesture.frame)
+    drawing = _shape(task, task.shapes())
+    if task.gesture.keyframe and not drawing.moves and drawing.track is None:
+        text = applied(task.written.text, edits)
+        after = replace(task, document=Document(text, task.document.path))
+        return range_at(_shape(after, after.shapes()), task.gesture.frame)
+    start, end = range_at(drawing, task.gesture.frame)
     if len(edits) == 1 and edits[0].start == edits[0].end:
         new = edits[0].text
         lead = len(new) - len(new.lstrip(", "))

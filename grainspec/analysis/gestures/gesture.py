@@ -56,8 +56,9 @@ class Gesture(BaseModel):
     track: bool | None = None
     """Whether a new region follows the object from this frame on. By default points and masks do,
     and shapes do not."""
-    keyframe: bool = False
-    """Whether a shape that does not move yet begins to: it gets a keyframe here."""
+    keyframe: bool | None = None
+    """Whether a shape that does not move yet begins to: it gets a keyframe here. By default one
+    that is drawn again does, and one that is moved does not."""
     words: str | tuple[int, int] | None = None
     """For ``bind``: words of the target prompt, or the offsets of a selection in it, which count
     the code points of the whole text."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from grainspec.analysis.edits import TextEdit
 from grainspec.analysis.gestures.lengths import Extent, Share, length_edits, lengths, unit_of
-from grainspec.analysis.gestures.placing import removed_item
+from grainspec.analysis.gestures.taken_out import removed_row
 from grainspec.analysis.gestures.written_shapes import Key, WrittenShape
 from grainspec.diagnostics import fail
 
@@ -96,7 +96,7 @@ def without_keyframe(text: str, drawing: WrittenShape, frame: int) -> list[TextE
     """The edits that remove a keyframe of several; raises GrainError (G711) if none stands here."""
     for index, key in enumerate(drawing.keys):
         if key.frame == frame:
-            return removed_item(text, [(one.start, one.end) for one in drawing.keys], index)
+            return removed_row(text, [(one.start, one.end) for one in drawing.keys], index)
     frames = ", ".join(str(key.frame) for key in drawing.keys)
     message = f"no keyframe of this {drawing.kind} stands on frame {frame}"
     raise fail("G711", message, f"Its keyframes are on frames {frames}.")

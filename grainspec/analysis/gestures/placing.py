@@ -1,4 +1,4 @@
-"""Where a new statement goes, and how it is laid out: as the formatter would, beside its like."""
+"""Where a new statement goes, and how it is laid out: in the columns of those beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EDITS = ("edit", "add")
 _CLAIMS = (*_EDITS, "keep", "free")
 _HEAD = ("grain", "video", "model", "motion_adapter", "source", "target", "negative")
 _SIGN = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|(?P<sign>=|->)')
-_END_OF_ROW = re.compile(r"[^\S\r\n]*(?:#[^\n]*?)?(?=\r?\n|\Z)")
+END_OF_ROW = re.compile(r"[^\S\r\n]*(?:#[^\n]*?)?(?=\r?\n|\Z)")
 _EMPTY_ROW = re.compile(r"\n[^\S\n]*\n")
 _INDENT = "    "
 
@@ -22,15 +22,15 @@ _INDENT = "    "
 def inserted(written: SpecText, statement: str, variant: int = 0) -> list[TextEdit]:
     """The edits that add a statement about a region: `region …`, `edit …`, `keep …`.
 
-    It goes after the last of its kind, with its sign under theirs; where the new one is longer, and
-    theirs are aligned, theirs move too, as the formatter would move them.
+    It goes after the last of its kind, with its sign under theirs if they are aligned and it is not
+    longer. Theirs stay where they are.
     """
     anchor, near = _anchor(written, statement.split()[0], variant)
     run = _run(written, anchor) if anchor and near else []
-    text, edits = _aligned(written, statement, run, indented=variant > 0)
+    text = _laid_out(statement, _column(written.text, run), indented=variant > 0)
     if anchor is None:
         return [_alone(written, text)]
-    return [*edits, _after(written.text, anchor, text, apart=not near)]
+    return [_after(written.text, anchor, text, apart=not near)]
 
 
 def _alone(written: SpecText, text: str) -> TextEdit:
@@ -46,18 +46,8 @@ def _alone(written: SpecText, text: str) -> TextEdit:
 def replaced_statement(written: SpecText, old: Statement, new: str) -> list[TextEdit]:
     """The edits that put another statement about a region in a statement's place."""
     run = [one for one in _run(written, old) if one is not old]
-    text, edits = _aligned(written, new, run, indented=old.variant > 0)
-    return [*edits, TextEdit(old.start, old.end, text.lstrip())]
-
-
-def _aligned(
-    written: SpecText, new: str, run: Sequence[Statement], *, indented: bool
-) -> tuple[str, list[TextEdit]]:
-    """A statement laid out among its neighbours, and the edits that move their signs for it."""
-    rows, shift = _laid_out(new, _column(written.text, run), indented=indented)
-    signs = [_sign(written.text, member) for member in run if shift]
-    edits = [TextEdit(sign, sign, " " * shift) for sign in signs if sign is not None]
-    return "\n".join(rows), edits
+    text = _laid_out(new, _column(written.text, run), indented=old.variant > 0)
+    return [TextEdit(old.start, old.end, text.lstrip())]
 
 
 def _anchor(written: SpecText, keyword: str, variant: int) -> tuple[Statement | None, bool]:
@@ -84,20 +74,24 @@ def _run(written: SpecText, anchor: Statement) -> list[Statement]:
     every = written.statements
     at = next(place for place, one in enumerate(every) if one is anchor)
     first, last = at, at
-    while first and _neighbours(written.text, every[first - 1], every[first]):
+    while first and neighbours(written.text, every[first - 1], every[first]):
         first -= 1
-    while last + 1 < len(every) and _neighbours(written.text, every[last], every[last + 1]):
+    while last + 1 < len(every) and neighbours(written.text, every[last], every[last + 1]):
         last += 1
-    signed = [one for one in every[first : last + 1] if keyword_of(one) in ("region", *_EDITS)]
-    return [one for one in signed if not written.text[_row(written.text, one) : one.start].strip()]
+    run = every[first : last + 1]
+    signed = [one for one in run if keyword_of(one) in ("region", *_EDITS)]
+    return [
+        one for one in signed if not written.text[row_start(written.text, one) : one.start].strip()
+    ]
 
 
-def _row(text: str, statement: Statement) -> int:
+def row_start(text: str, statement: Statement) -> int:
     """Where the row begins in which a statement does."""
     return text.rfind("\n", 0, statement.start) + 1
 
 
-def _neighbours(text: str, one: Statement, other: Statement) -> bool:
+def neighbours(text: str, one: Statement, other: Statement) -> bool:
+    """Whether two statements of a kind stand together, with no empty row between them."""
     gap = text[one.end : other.start]
     same = _group(one) == _group(other) and one.variant == other.variant
     return same and "\n" in gap and not _EMPTY_ROW.search(gap)
@@ -121,25 +115,23 @@ def _column(text: str, run: Sequence[Statement]) -> int | None:
     return columns.pop() if len(columns) == 1 and tight else None
 
 
-def _laid_out(statement: str, column: int | None, *, indented: bool) -> tuple[list[str], int]:
-    """A statement's rows, its sign in a column, and by how much those of others must move."""
+def _laid_out(statement: str, column: int | None, *, indented: bool) -> str:
+    """A statement's rows, its sign in a column if its words end before that."""
     text = format_text(f"variant v {{\n{statement}\n}}" if indented else statement)
     rows = text.splitlines()[1:-1] if indented else text.splitlines()
     found = _SIGN.search(rows[0])
     while found and not found["sign"]:
         found = _SIGN.search(rows[0], found.end())
-    if column is None or found is None:
-        return rows, 0
-    missing = column + len(_INDENT) * indented - found.start()
-    if missing > 0:
+    if column is not None and found is not None:
+        missing = column + len(_INDENT) * indented - found.start()
         rows[0] = rows[0][: found.start()] + " " * missing + rows[0][found.start() :]
-    return rows, max(0, -missing)
+    return "\n".join(rows)
 
 
 def _after(text: str, anchor: Statement, new: str, *, apart: bool) -> TextEdit:
     """Put rows after a statement and its comment; ``apart``: with an empty row between."""
     before = "\n\n" if apart else "\n"
-    row = _END_OF_ROW.match(text, anchor.end)
+    row = END_OF_ROW.match(text, anchor.end)
     if row is None:  # another statement is in the same row
         gap = re.compile(r"[^\S\r\n]*").match(text, anchor.end)
         return TextEdit(anchor.end, gap.end() if gap else anchor.end, f"{before}{new}\n")
@@ -147,28 +139,3 @@ def _after(text: str, anchor: Statement, new: str, *, apart: bool) -> TextEdit:
     follows = text[end:].strip() and not re.match(r"\r?\n[^\S\n]*(?:\r?\n|\Z)", text[end:])
     after = "\n" if apart and follows else ""
     return TextEdit(end, end, f"{before}{new}{after}")
-
-
-def removed_statement(text: str, statement: Statement) -> TextEdit:
-    """Remove a statement: its rows with the comment beside it, if it is alone in them."""
-    start = _row(text, statement)
-    row = _END_OF_ROW.match(text, statement.end)
-    if row is None or text[start : statement.start].strip():
-        gap = re.compile(r"[^\S\r\n]*").match(text, statement.end)
-        return TextEdit(statement.start, gap.end() if gap else statement.end, "")
-    end = text.find("\n", row.end()) + 1 or len(text)
-    blank = re.compile(r"[^\S\n]*\n").match(text, end)
-    if blank and (not start or text[:start].endswith(("\n\n", "\n\r\n"))):
-        end = blank.end()
-    return TextEdit(start, end, "")
-
-
-def removed_item(text: str, items: Sequence[tuple[int, int]], index: int) -> list[TextEdit]:
-    """Remove one of several items with commas between them; comments between them stay."""
-    start, end = items[index]
-    gap = (items[index - 1][1], start) if index else (end, items[1][0])
-    if "#" not in text[slice(*gap)]:
-        return [TextEdit(min(start, gap[0]), max(end, gap[1]), "")]
-    comma = next(m for m in re.finditer(r"#[^\n]*|,", text[slice(*gap)]) if m[0] == ",")
-    at = gap[0] + comma.start()
-    return [TextEdit(at, at + 1, ""), TextEdit(start, end, "")]

@@ -10,7 +10,7 @@ from lark import Token, Tree
 from grainspec.analysis.edits import TextEdit
 from grainspec.analysis.gestures.keyframes import call_text
 from grainspec.analysis.gestures.lengths import Extent, Share, length_edits, unit_of
-from grainspec.analysis.gestures.placing import removed_item
+from grainspec.analysis.gestures.taken_out import removed_item
 from grainspec.analysis.gestures.written_shapes import Track, WrittenShape
 from grainspec.diagnostics import fail
 from grainspec.text.kinds import quoted

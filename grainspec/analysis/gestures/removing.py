@@ -5,9 +5,9 @@ from __future__ import annotations
 from grainspec.analysis.edits import TextEdit
 from grainspec.analysis.gestures.binding import removed_claim
 from grainspec.analysis.gestures.keyframes import without_keyframe
-from grainspec.analysis.gestures.placing import removed_statement
 from grainspec.analysis.gestures.prompts import without_prompt
 from grainspec.analysis.gestures.spec_text import SpecText, WrittenRegion, named, references
+from grainspec.analysis.gestures.taken_out import removed_with_comment
 from grainspec.analysis.gestures.written_shapes import WrittenShape
 from grainspec.diagnostics import fail
 
@@ -50,5 +50,6 @@ def removed_region(written: SpecText, region: WrittenRegion, *, cascade: bool) -
         lines = ", ".join(dict.fromkeys(str(claim.statement.span.line) for claim in claims))
         message = f"region `{name}` is used in line {lines}"
         raise fail("G713", message, "Remove that statement first, or delete both.")
-    edits = [edit for claim in claims for edit in removed_claim(written, claim)]
-    return [*dict.fromkeys(edits), removed_statement(written.text, region.statement)]
+    removed = [removed_claim(written, claim, with_comment=True) for claim in claims]
+    edits = [edit for one in removed for edit in one]
+    return [*dict.fromkeys(edits), removed_with_comment(written, region.statement)]

@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from pathlib import Path, PurePath
-from shlex import quote
 
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.manifest import MANIFEST
 from grainspec.regions.tracked.sources import tracked_sources
+from grainspec.shell import shell_path
 
 TRACKED = PurePath("masks", "tracked")
 """The folder of all tracked masks, beside the specs."""
@@ -43,7 +43,7 @@ def track_command(spec: EditSpec) -> str:
     "grain track '../my clips/edit.grain'"
     """
     path = (spec.folder or Path()) / spec.file if spec.file else Path("SPEC")
-    return f"grain track {quote(str(path))}"
+    return f"grain track {shell_path(path)}"
 
 
 def how_to_track(spec: EditSpec) -> str:

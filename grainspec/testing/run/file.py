@@ -14,6 +14,7 @@ from grainspec.diagnostics import GrainError
 from grainspec.loading import load
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
+from grainspec.shell import shell_path
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Compiler, compiled
 from grainspec.testing.run.cases import Checker, Trial
@@ -331,4 +332,4 @@ def _changed_lines(spec: EditSpec, changed: EditSpec) -> Iterator[str]:
 
 def _command(path: str, seed: int, file: FileCase) -> str:
     variant = f" --variant {shlex.quote(file.variant)}" if file.variant else ""
-    return f"grain test {shlex.quote(path)} --seed {seed} --case {file.number}{variant}"
+    return f"grain test {shell_path(path)} --seed {seed} --case {file.number}{variant}"

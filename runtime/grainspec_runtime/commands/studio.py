@@ -38,7 +38,9 @@ def studio(start: Path | None, port: int | None, no_browser: bool, also: tuple[P
 
     The page is served on this machine only, at an address with a secret token. Files are shown and
     written only below the spec's folder. Runs are written to runs/SPEC in that folder. When the
-    studio stops, the job that runs is cancelled; the same job resumes it.
+    studio stops, the job that runs is cancelled. The same job resumes after the frames that are
+    tracked, a finished inversion or the sampling steps that are done; an inversion that was not
+    finished starts again.
 
     On another machine, forward its port: `ssh -L 7860:localhost:7860 MACHINE`, and open the address
     that is printed.

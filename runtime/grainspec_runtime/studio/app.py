@@ -14,10 +14,10 @@ The page::
 The spec::
 
     GET  /api/spec             {path, text, version, root}; 404 G730 while no spec is open
-    PUT  /api/spec             {path, text, version} -> {version}. 409 G726 if the file was changed
-                               by another program since that version, or another spec is open now:
-                               all pages of a studio have one spec. Writes the file, with or without
-                               mistakes in it
+    PUT  /api/spec             {path, text, version} -> {version, gone}. 409 G726 if the file was
+                               changed by another program since that version, or another spec is
+                               open now: all pages of a studio have one spec. Writes the file, with
+                               or without mistakes in it; anew if it is `gone`: deleted or renamed
     POST /api/new              {clip: PATH} -> {path, text, version, clip}: writes a first spec for
                                a clip of the folder, and opens it. Clip and spec are found or made
                                with free names; no file is replaced
@@ -51,14 +51,19 @@ Regions, plan: of an unsaved text, which is not written. `variant` may be left o
                                box: [x0, y0, x1, y1], the part of the frame that is edited
     GET  /api/masks/{key}/{name}/{n}
                                PNG of the whole source frame, white on transparent, at the size of
-                               the edit: scale it over the frame. 404 G727 once it is forgotten
+                               the edit: scale it over the frame. It is what the region's edit
+                               changes; with `?of=region`, also what other regions have of it. 404
+                               G727 once it is forgotten
     POST /api/plan             {text, variant} -> what `grain plan --format json` prints. It does
                                not track: 409 G354 if regions are not tracked
-    POST /api/masks            {region, frame, png, path} -> {path, text}: stores a painted mask
-                               (base64; opaque and bright pixels are the region) at
-                               masks/painted/SPEC/REGION/00012.png; `text` is the expression that
-                               reads it. A mask of the same frame is replaced. 409 G726 if `path` is
-                               sent, and is not the spec that is open; so of jobs
+    POST /api/masks            {region, frame, png, path, text} -> {path, text}: stores a painted
+                               mask (base64; opaque and bright pixels are the region) under a free
+                               name: masks/painted/SPEC/REGION/00012.png, 00012-2.png, …; the
+                               answer's `text` is the expression that reads it. Of a region of the
+                               sent text that has masks of all frames, it is a new folder
+                               `…/REGION/frames` of all of them; 422 G731 if they are no plain
+                               images. 409 G726 if `path` is sent, and is not the spec that is open;
+                               so of jobs
 
 Jobs. One runs at a time, in a process of its own; the others wait::
 
@@ -67,23 +72,28 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                -> JOB. `variant` may be "all". 422 with the findings if the text
                                has errors
     GET  /api/jobs/{id}        JOB
-    DELETE /api/jobs/{id}      cancels it -> JOB. What it had finished is kept: the same job posted
-                               again resumes
-    JOB                        {job, kind, variant, state: "waiting"|"running"|"cancelling"|"done"|
-                                "failed"|"cancelled", stage, done, total, message, seconds,
-                                runs: [NAME], error: FINDING|null, findings: [FINDING]}
+    DELETE /api/jobs/{id}      cancels it -> JOB. Tracked frames, a finished inversion and sampling
+                               steps are kept: the same job posted again resumes, if `resumes`. An
+                               inversion that was not finished starts again
+    JOB                        {job, revision, kind, variant, state: "waiting"|"running"|
+                                "cancelling"|"done"|"failed"|"cancelled", stage, done, total,
+                                message, seconds,
+                                runs: [NAME], error: FINDING|null, findings: [FINDING], resumes}
+                               `revision` counts its changes: of two answers the later one is true.
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
                                unknown. `message` is a line for people
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
                                changes; {spec: {path, version}} when the file changes,
-                               or another spec is opened
+                               or another spec is opened; version "" when it is gone
 
 Runs: the folders below runs/ that `grain run` wrote::
 
-    GET  /api/runs             {runs: [{name, variant, made, seconds, warnings, complete, own,
-                                frames: [n], box, width, height, fps, target, report}]}, the newest
-                               first. `made` is in seconds since 1970; `own` if it is of this spec;
-                               `complete` is false if files are missing; `warnings` are sentences
+    GET  /api/runs             {runs: [{name, variant, made, seconds, passes, warnings, complete,
+                                own, frames: [n], box, width, height, fps, target, report}]}, the
+                               newest first. `made` is in seconds since 1970; `own` if it is of
+                               this spec; `passes` are those through the denoiser, null of a run
+                               that was resumed; `complete` is false if files are missing;
+                               `warnings` are sentences
     GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
                                PNG of the edited part, `box` of the frame. The difference is four
                                times the absolute one

@@ -60,11 +60,15 @@ class NewJob(OfVariant):
 
 
 class PaintedMask(Body):
-    """A mask that was painted on a source frame: a PNG in base64."""
+    """A mask that was painted on a source frame, a PNG in base64.
+
+    ``text`` is the spec's as the page has it; with it, masks of all frames are kept together.
+    """
 
     region: _Short
     frame: _Frame
     path: _Short | None = None
+    text: _Text | None = None
     png: Annotated[str, Field(max_length=MAX_PICTURE_BYTES * 4 // 3 + 4)]
 
 
@@ -87,7 +91,8 @@ async def read_body(request: Request, kind: type[B]) -> B:
     """Read a request's JSON; raises GrainError: G724 for wrong fields, G725 if it is too large."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise fail("G724", "the request's body is not JSON", "Send `application/json`.")
-    most = MAX_PICTURE_BYTES * 4 // 3 + 10_000 if kind is PaintedMask else MAX_BODY_BYTES
+    picture = MAX_PICTURE_BYTES * 4 // 3 if kind is PaintedMask else 0
+    most = picture + MAX_BODY_BYTES
     content = bytearray()
     async for piece in pieces(request, most):
         content += piece

@@ -23,8 +23,9 @@ _MESSAGES = {
     "running": "starting",
     "cancelling": "stopping",
     "done": "finished",
-    "cancelled": "cancelled; the same job resumes it",
 }
+_RESUMED = frozenset({"sample", "edit", "decode"})
+"""Stages of a run in which it has sampling steps that are kept."""
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Job:
     seconds: float = 0.0
     runs: list[str] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    revision: int = 0
+    """How often it changed."""
 
     @property
     def is_over(self) -> bool:
@@ -60,28 +63,46 @@ class Job:
         arguments += [f"--set={one}" for one in self.sets]
         return Command(self.file.parent, [*arguments, "--", self.file.name], self.text)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the same job goes on where this one was cancelled, or begins again."""
+        begun = self.stage == "track" if self.kind == "track" else self.stage in _RESUMED
+        return self.state == "cancelled" and begun
+
+    def _message(self, errors: list[dict[str, Any]]) -> str:
+        """A line for people."""
+        if self.state == "running" and self.stage:
+            return f"{self.stage} {self.done} of {self.total}" if self.total else self.stage
+        if self.state == "failed":
+            return str(errors[0]["message"]) if errors else "failed"
+        if self.state != "cancelled":
+            return _MESSAGES[self.state]
+        if self.resumes:
+            kept = "tracked frames" if self.kind == "track" else "sampling steps"
+            return f"cancelled; started again, it resumes after the {kept} that are done"
+        if self.stage == "invert":
+            return "cancelled during the inversion; started again, it inverts from the first step"
+        return "cancelled before sampling; started again, it uses a finished inversion"
+
     def as_json(self) -> dict[str, Any]:
         """The job as the page has it."""
         errors = [found for found in self.findings if found["severity"] == "error"]
-        message = _MESSAGES.get(self.state, "")
-        if self.state == "running" and self.stage:
-            message = f"{self.stage} {self.done} of {self.total}" if self.total else self.stage
-        elif self.state == "failed":
-            message = errors[0]["message"] if errors else "failed"
         running = self.began and not self.is_over
         return {
             "job": self.number,
+            "revision": self.revision,
             "kind": self.kind,
             "variant": self.variant,
             "state": self.state,
             "stage": self.stage,
             "done": self.done,
             "total": self.total,
-            "message": message,
+            "message": self._message(errors),
             "seconds": round(time.monotonic() - self.began if running else self.seconds, 2),
             "runs": self.runs,
             "error": errors[0] if self.state == "failed" and errors else None,
             "findings": self.findings,
+            "resumes": self.resumes,
         }
 
     def end(self, ended: Ended) -> None:
@@ -186,6 +207,7 @@ class Jobs:
         self._tell(job)
 
     def _tell(self, job: Job) -> None:
+        job.revision += 1
         self._events.publish(job.number, job.as_json())
 
 

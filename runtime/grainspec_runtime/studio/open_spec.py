@@ -39,25 +39,34 @@ class OpenSpec:
             return ""
         return hashlib.sha256(content).hexdigest()[:32]
 
-    def write(self, text: str, version: str) -> str:
-        """Replace the file's text, with the line ends that its lines had; returns its new version.
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file was deleted or renamed."""
+        return not self.path.exists() and not self.path.is_symlink()
 
-        Raises GrainError: G726 if the file is not of this version, G310 if it cannot be written.
+    def write(self, text: str, version: str) -> tuple[str, bool]:
+        """Replace the file's text, with the line ends that its lines had; a file that is gone is
+        written anew.
+
+        Returns its new version, and whether it was gone. Raises GrainError: G726 if the file is not
+        of this version, G310 if it cannot be written.
         """
         with self._one:
-            if self.version() != version:
+            gone = self.is_gone
+            if not gone and self.version() != version:
                 message = f"{self.path.name} was changed by another program"
                 cure = "Reload the page to see it, or save the text under another name."
                 raise fail("G726", message, cure)
             try:
-                before = self.path.read_bytes().decode("utf-8", "replace")
+                before = "" if gone else self.path.read_bytes().decode("utf-8", "replace")
                 content = written_like(text, before).encode("utf-8")
                 with whole_file(self.path) as partial:
                     partial.write_bytes(content)
-                    shutil.copymode(self.path, partial)
+                    if not gone:
+                        shutil.copymode(self.path, partial)
             except OSError as error:
                 message = f"cannot write {self.path}: {error.strerror or error}"
                 raise fail("G310", message, "Make the file writable.") from error
             except UnicodeEncodeError as error:
                 raise fail("G724", "the text has half of a character", "Remove it.") from error
-            return self.version()
+            return self.version(), gone

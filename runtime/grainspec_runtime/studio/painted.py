@@ -1,15 +1,20 @@
-"""Masks that were painted on the page, stored beside the spec."""
+"""Masks that were painted on the page, stored beside the spec.
+
+Each stroke has a file of its own, so that undo finds the mask before it: no file is replaced.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import threading
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from pydantic import TypeAdapter, ValidationError
 
 from grainspec.clip.facts import ClipFacts
@@ -23,7 +28,11 @@ from grainspec.whole_file import whole_file
 from grainspec_runtime.studio.limits import MAX_PICTURE_BYTES
 from grainspec_runtime.studio.readable import Readable
 
-_PAINTED = ("masks", "painted")
+PAINTED = ("masks", "painted")
+"""The folders, below that of the spec, for what is painted."""
+_SOFTWARE = "grain studio"
+_one = threading.Lock()
+"""Held while a free name is chosen and taken."""
 
 
 def store_mask(
@@ -35,8 +44,19 @@ def store_mask(
     is bright and opaque is inside. Returns its path in the spec's folder, and the expression that
     reads it.
 
+    Raises GrainError as :func:`painted_mask` and :func:`stored` do.
+    """
+    mask = painted_mask(region, frame, png, facts)
+    folder = readable.folder.joinpath(*PAINTED, spec, region)
+    first = image_name(frame).removesuffix(".png")
+    return stored(readable, folder, first, ".png", lambda path: save_mask(mask, path))
+
+
+def painted_mask(region: str, frame: int, png: str, facts: ClipFacts) -> Image.Image:
+    """A painted mask, mode L with 0 and 255, of the clip's size.
+
     Raises GrainError: G724 for a name, a frame or a picture that cannot be used, G725 for one that
-    is too large, G723 if the folder leads elsewhere, G310 if it cannot be written.
+    is too large.
     """
     try:
         region = TypeAdapter(Name).validate_python(region)
@@ -45,18 +65,50 @@ def store_mask(
         raise fail("G724", message, "Use letters, digits and `_`.") from error
     if frame >= facts.frames:
         raise fail("G724", f"the clip has no frame {frame}", "Paint on a frame of the clip.")
-    mask = _mask(png).resize((facts.width, facts.height), Image.Resampling.NEAREST)
-    path = readable.folder.joinpath(*_PAINTED, spec, region, image_name(frame))
-    _require_inside(readable.folder, path)
+    return _mask(png).resize((facts.width, facts.height), Image.Resampling.NEAREST)
+
+
+def stored(
+    readable: Readable, folder: Path, name: str, suffix: str, write: Callable[[Path], None]
+) -> dict[str, str]:
+    """Write a file or folder under a free name: `NAME.png`, `NAME-2.png`, …
+
+    ``write`` is called with a path that does not exist, and becomes the file or folder. Returns the
+    path in the spec's folder, and the expression that reads it.
+
+    Raises GrainError: G723 if the folder leads elsewhere, G310 if it cannot be written.
+    """
+    _require_inside(readable.folder, folder / name)
+    path = folder / f"{name}{suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            mask.save(partial, format="PNG")
+        folder.mkdir(parents=True, exist_ok=True)
+        with _one:
+            number = 2
+            while path.exists() or path.is_symlink():
+                path, number = folder / f"{name}-{number}{suffix}", number + 1
+            write(path)
     except OSError as error:
         message = f"cannot write {path}: {error.strerror or error}"
         raise fail("G310", message, "Make the folder writable.") from error
-    name = path.relative_to(readable.folder).as_posix()
-    return {"path": name, "text": f"masks({quoted(name)})"}
+    written = path.relative_to(readable.folder).as_posix()
+    return {"path": written, "text": f"masks({quoted(written)})"}
+
+
+def save_mask(mask: Image.Image, path: Path) -> None:
+    """Write a mask as PNG, with a note of who wrote it; raises OSError."""
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Software", _SOFTWARE)
+    with whole_file(path) as partial:
+        mask.save(partial, format="PNG", pnginfo=note)
+
+
+def is_painted(path: Path) -> bool:
+    """Whether a file is a mask that :func:`save_mask` wrote."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return image.info.get("Software") == _SOFTWARE
+    except unreadable():
+        return False
 
 
 def _mask(png: str) -> Image.Image:

@@ -54,11 +54,15 @@ class Shown:
     crop: FrameCrop | None = None
     size: tuple[int, int] = (0, 0)
     masks: dict[str, MaskHW] | None = None
+    """What each edit changes: other regions may have a part of it."""
+    whole: dict[str, MaskHW] | None = None
+    """The regions of which others have a part, with it."""
 
     @property
     def bytes(self) -> int:
         """About how much memory it takes."""
-        return 1000 + sum(mask.nbytes for mask in (self.masks or {}).values())
+        every = [*(self.masks or {}).values(), *(self.whole or {}).values()]
+        return 1000 + sum(mask.nbytes for mask in every)
 
 
 class RegionViews:
@@ -115,13 +119,17 @@ class RegionViews:
         shown = self._views.made(key, lambda: self._made(key, spec, used, at, parsed.diagnostics))
         return shown.answer
 
-    def mask(self, key: str, region: str, frame: int) -> bytes:
-        """The PNG of a region of an earlier answer; raises GrainError (G727)."""
+    def mask(self, key: str, region: str, frame: int, *, whole: bool = False) -> bytes:
+        """The PNG of a region of an earlier answer; ``whole``: with what others have of it.
+
+        Raises GrainError (G727).
+        """
         shown = self._views.get(key)
         if shown is None or not shown.masks or region not in shown.masks or shown.frame != frame:
             raise fail("G727", "this mask is not kept any more", "Ask for the regions again.")
         assert shown.crop is not None
-        return _png(shown.masks[region], shown.crop, shown.size)
+        mask = (shown.whole or {}).get(region) if whole else None
+        return _png(shown.masks[region] if mask is None else mask, shown.crop, shown.size)
 
     def dates(self, spec: EditSpec) -> list[str]:
         """What tells whether the files of a spec's regions changed."""
@@ -160,7 +168,9 @@ class RegionViews:
             "box": box_of(crop, facts.width, facts.height),
         }
         inner = {name: mask[crop.inside] for name, mask in masks.items()}
-        return Shown(answer, frame, crop, (facts.width, facts.height), inner)
+        uncut = {name: one.mask(name)[0][crop.inside] for name in masks}
+        whole = {name: mask for name, mask in uncut.items() if (mask != inner[name]).any()}
+        return Shown(answer, frame, crop, (facts.width, facts.height), inner, whole)
 
     def _native(self, model: str) -> Any:
         base = self._readable.folder

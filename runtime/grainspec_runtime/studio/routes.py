@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -112,9 +113,9 @@ class _Api:
     async def save(self, request: Request) -> Response:
         body = await read_body(request, SavedText)
         spec = self.studio.opened_as(body.path)
-        version = await self._call(spec.write, body.text, body.version)
+        version, gone = await self._call(spec.write, body.text, body.version)
         self.studio.tell_version(spec, version)
-        return JSONResponse({"version": version})
+        return JSONResponse({"version": version, "gone": gone})
 
     async def open(self, request: Request) -> Response:
         body = await read_body(request, EarlierSpec)
@@ -164,8 +165,9 @@ class _Api:
 
     async def mask(self, request: Request) -> Response:
         given = request.path_params
-        call = self.studio.regions.mask, given["key"], given["name"], given["n"]
-        return Response(await self._call(*call), media_type="image/png")
+        call = partial(self.studio.regions.mask, whole=request.query_params.get("of") == "region")
+        content = await self._call(call, given["key"], given["name"], given["n"])
+        return Response(content, media_type="image/png")
 
     async def paint(self, request: Request) -> Response:
         body = await read_body(request, PaintedMask)

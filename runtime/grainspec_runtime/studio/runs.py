@@ -75,6 +75,7 @@ class EarlierRun:
             "variant": self.variant,
             "made": self.made,
             "seconds": round(total, 1),
+            "passes": self._passes(),
             "warnings": warnings,
             "complete": there,
             "own": self.name.partition("/")[0] == own,
@@ -86,6 +87,12 @@ class EarlierRun:
             "target": self.spec.target,
             "report": regular(self.folder / REPORT),
         }
+
+    def _passes(self) -> int | None:
+        """Passes through the denoiser in these seconds; None for a run that was resumed."""
+        passes = self.manifest.get("denoiser_passes")
+        whole = not self.manifest.get("resumed_at_step")
+        return passes if whole and isinstance(passes, int) and passes > 0 else None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import anyio.to_thread
 from grainspec.checks.tracked_masks import tracked_masks_of
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import fail, visible
+from grainspec.model.expressions import MaskFiles
 from grainspec.model.spec import EditSpec, Video
 from grainspec.text.override import override
 from grainspec_runtime.studio.bodies import NewJob, PaintedMask
@@ -26,10 +27,12 @@ from grainspec_runtime.studio.guard import Tokens
 from grainspec_runtime.studio.jobs import Job, Jobs
 from grainspec_runtime.studio.kept import Kept
 from grainspec_runtime.studio.open_spec import OpenSpec
+from grainspec_runtime.studio.outdated import remove_outdated
 from grainspec_runtime.studio.painted import store_mask
 from grainspec_runtime.studio.process import Command
 from grainspec_runtime.studio.readable import Readable
 from grainspec_runtime.studio.regions import RegionViews, chosen
+from grainspec_runtime.studio.repaired import is_of_all_frames, repaired_masks
 from grainspec_runtime.studio.runs import EarlierRuns
 from grainspec_runtime.studio.starting import Uploads
 
@@ -71,6 +74,7 @@ class Studio:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look after the spec's file inside the block; jobs are ended at its end."""
+        await self.in_thread(remove_outdated, self.readable.folder)
         watching = asyncio.create_task(self._watch())
         try:
             yield
@@ -111,7 +115,10 @@ class Studio:
         return self.facts_of(self.opened())
 
     def facts_of(self, spec: OpenSpec) -> dict[str, Any]:
-        """Name, text and version of a spec; raises GrainError if it cannot be read."""
+        """Name, text and version of a spec; raises GrainError, G727 if its file is gone."""
+        if spec.is_gone:
+            message = f"there is no {spec.path.name} any more"
+            raise fail("G727", message, "Save the text to write it anew.")
         text, version = spec.read()
         root = self.readable.folder
         return {"path": spec.path.name, "text": text, "version": version, "root": root.as_posix()}
@@ -156,11 +163,22 @@ class Studio:
         return self.regions.view(text, self.opened().path.name, variant, frame)
 
     def paint(self, body: PaintedMask) -> dict[str, str]:
-        """Store a painted mask of the saved spec; raises GrainError."""
-        spec = self.opened()
-        video = self.video(spec.read()[0])
-        facts = self.frames.facts(self.readable.folder / video.path, video.fps)
-        stored = store_mask(self.readable, spec.path.stem, body.region, body.frame, body.png, facts)
+        """Store a painted mask; of a region of the text that has masks of all frames, with these.
+
+        Raises GrainError.
+        """
+        spec, folder = self.opened(), self.readable.folder
+        text = spec.read()[0] if body.text is None else body.text
+        video = self.video(text)
+        facts = self.frames.facts(folder / video.path, video.fps)
+        mask = self.readable, spec.path.stem, body.region, body.frame, body.png, facts
+        draft = None if body.text is None else self.regions.draft(text, spec.path.name)
+        known = {one.name: one.expression for one in draft.regions} if draft else {}
+        source = known.get(body.region)
+        if isinstance(source, MaskFiles) and is_of_all_frames(source, folder):
+            stored = repaired_masks(*mask, source)
+        else:
+            stored = store_mask(*mask)
         self.regions.forget()
         return stored
 
@@ -208,17 +226,24 @@ class Studio:
         return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
 
     async def _watch(self) -> None:
-        """Tell pages when another program changes the spec's file."""
-        known = ""
+        """Tell pages when another program changes the spec's file, or deletes it.
+
+        It is gone if it is so twice: some programs delete a file before they write it anew.
+        """
+        told = before = ""
+        watched: OpenSpec | None = None
         while True:
             if (spec := self.spec) is not None:
                 version = await self.in_thread(spec.version)
-                if known and version and version != known and spec is self.spec:
+                if spec is not watched:
+                    told, watched = version, spec
+                elif version != told and (version or not before) and spec is self.spec:
                     self.tell_version(spec, version)
-                known = version or known
+                    told = version
+                before = version
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def tell_version(self, spec: OpenSpec, version: str) -> None:
-        """Tell pages the version of a spec's file."""
+        """Tell pages the version of a spec's file; empty if it is gone."""
         told = {"path": spec.path.name, "version": version}
         self.events.publish("spec", {"spec": told})

@@ -32,6 +32,7 @@ from grainspec.regions.tracked.manifest import (
 from grainspec.regions.tracked.place import track_command
 from grainspec.regions.tracked.sources import Source, TrackedClip
 from grainspec.regions.tracked.state import OF_ALL, TrackedState, tracked_state
+from grainspec.shell import shell_path
 from grainspec_runtime.tracking.choices import EngineChoice
 from grainspec_runtime.tracking.engine import Finder, Tracker
 from grainspec_runtime.tracking.frames import ClipFrames
@@ -226,7 +227,7 @@ def _kept(state: TrackedState, wanted: list[Source], options: TrackOptions) -> K
     if not options.replaces and state.status != "missing":
         message = f"the masks in {state.folder} are not those of the run: {state.why}"
         cure = "Move the folder away to repeat the run with masks of its own, or run the spec as "
-        cure += f"it is now: `grain run {state.clip.spec.file or 'SPEC'}`."
+        cure += f"it is now: `grain run {shell_path(state.clip.spec.file or 'SPEC')}`."
         raise fail("G365", message, cure)
     refusal = None if options.force else repaired_refusal(state) or foreign_refusal(state)
     if refusal is None and not options.force and (not options.only or "clip" in causes):

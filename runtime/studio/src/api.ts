@@ -1,5 +1,7 @@
 /** The studio's API, as `grainspec_runtime/studio/app.py` describes it. */
 
+import type { Plan } from "./panels/plan_words";
+
 export interface Spec {
   path: string;
   text: string;
@@ -52,6 +54,8 @@ export type JobState = "waiting" | "running" | "cancelling" | "done" | "failed" 
 
 export interface Job {
   job: string;
+  /** Counts the changes of the job: of two answers the later one is true. */
+  revision: number;
   kind: "track" | "run";
   variant: string | null;
   state: JobState;
@@ -62,6 +66,10 @@ export interface Job {
   seconds: number | null;
   runs: string[];
   error: { code: string; message: string; cure?: string | null } | null;
+  /** Cancelled where the same job goes on; else it begins again. */
+  resumes: boolean;
+  /** When the page was told, in milliseconds of `performance.now()`. */
+  told?: number;
 }
 
 export interface Run {
@@ -69,6 +77,8 @@ export interface Run {
   variant: string | null;
   made: number;
   seconds: number | null;
+  /** Passes through the denoiser; null for a run that was resumed. */
+  passes: number | null;
   warnings: string[];
   complete: boolean;
   own: boolean;
@@ -133,7 +143,7 @@ const quoted = encodeURIComponent;
 export const api = {
   spec: () => json<Spec>("GET", "spec"),
   save: (path: string, text: string, version: Spec["version"]) =>
-    json<{ version: Spec["version"] }>("PUT", "spec", { path, text, version }),
+    json<{ version: Spec["version"]; gone: boolean }>("PUT", "spec", { path, text, version }),
   /** Have a spec open again that was open before. */
   open: (path: string) => json<Spec>("POST", "open", { path }),
   clips: () => json<{ clips: string[] }>("GET", "clips"),
@@ -146,11 +156,12 @@ export const api = {
 
   regions: (text: string, frame: number, variant: string | null) =>
     json<Regions>("POST", "regions", { text, frame, variant }),
-  mask: (key: string, name: string, n: number): string =>
-    `api/masks/${quoted(key)}/${quoted(name)}/${n}`,
-  paint: (path: string, region: string, frame: number, png: string) =>
-    json<{ path: string; text: string }>("POST", "masks", { path, region, frame, png }),
-  plan: (text: string, variant: string | null) => json<unknown>("POST", "plan", { text, variant }),
+  /** What a region's edit changes; `whole`: also what other regions have of it. */
+  mask: (key: string, name: string, n: number, whole = false): string =>
+    `api/masks/${quoted(key)}/${quoted(name)}/${n}${whole ? "?of=region" : ""}`,
+  paint: (path: string, text: string, region: string, frame: number, png: string) =>
+    json<{ path: string; text: string }>("POST", "masks", { path, text, region, frame, png }),
+  plan: (text: string, variant: string | null) => json<Plan>("POST", "plan", { text, variant }),
 
   jobs: () => json<{ jobs: Job[] }>("GET", "jobs"),
   begin: (path: string, kind: Job["kind"], text: string, variant: string | null, sets: string[]) =>

@@ -13,7 +13,11 @@ import type { Session } from "./session";
 import { codePoints, type Phrase } from "./spec_text";
 import type { StageActions } from "./stage/stage";
 import { studio } from "./state";
-import { toChanges, toOffset } from "./text_edits";
+import { toChanges, toOffset, type Range } from "./text_edits";
+import { isUsed, usedWords } from "./used_frames";
+
+/** Gestures that put something on a frame. */
+const DRAWN = ["point", "not_point", "box", "polygon", "mask"];
 
 interface Move {
   readonly gesture: Gesture;
@@ -24,6 +28,8 @@ const rounded = (points: readonly Point[]): Point[] => points.map(([x, y]) => [N
 
 export class Gestures implements StageActions {
   private numbers = 1_000_000;
+  /** The text of the shape that is dragged, as it was written last. */
+  private moved: Range | null = null;
   private readonly moves = new Latest<Move>(async ({ gesture, id }) => {
     await this.write(gesture, id);
   });
@@ -33,19 +39,20 @@ export class Gestures implements StageActions {
   constructor(private readonly session: Session) {}
 
   draw(kind: string, points: readonly Point[], region: string | null): void {
-    const { frame, follow } = studio.now;
+    const { frame, follow, autoKey } = studio.now;
     studio.set({ picked: null }); // what is deleted next is not a shape from before
-    const track = follow && region === null && (kind === "box" || kind === "polygon");
-    void this.write({ kind, frame, region, points: rounded(points), ...(track ? { track } : {}) }, ++this.numbers);
+    const shape = kind === "box" || kind === "polygon";
+    const more = !shape ? {} : region !== null ? { keyframe: autoKey } : follow ? { track: true } : {};
+    void this.write({ kind, frame, region, points: rounded(points), ...more }, ++this.numbers);
   }
 
   move(shape: Shape, points: readonly Point[], id: number, last: boolean): void {
     const { frame, autoKey } = studio.now;
     this.session.dragging = true;
-    const keyframe = autoKey && !shape.prompt && !shape.keyframes.length && frame !== 0;
+    const keyframe = autoKey && !shape.prompt && !shape.keyframes.length;
     const gesture: Gesture = { kind: "move", frame, region: shape.region, shape: shape.index, points: rounded(points), ...(keyframe ? { keyframe } : {}) };
     const done = this.moves.ask({ gesture, id });
-    if (last) void done.then(() => this.endDrag());
+    if (last) void done.then(() => this.endDrag(shape.region, frame));
   }
 
   remove(shape: Shape): void {
@@ -53,16 +60,15 @@ export class Gestures implements StageActions {
     void this.write({ kind: "delete", frame, region: shape.region, shape: shape.index }, ++this.numbers);
   }
 
-  async paint(png: string, frame: number, region: string | null): Promise<string | null> {
-    const name = region ?? this.freshName();
+  async paint(png: string, frame: number, region: string): Promise<string | null> {
     try {
       const spec = studio.now.path;
-      const { path } = await api.paint(spec, name, frame, png);
+      const { path } = await api.paint(spec, this.session.text, region, frame, png);
       if (spec !== studio.now.path) return null;
       this.session.language.filesChanged();
-      const written = await this.write({ kind: "mask", frame, region: name, path }, ++this.numbers);
+      const written = await this.write({ kind: "mask", frame, region, path }, ++this.numbers);
       this.session.regions.changed();
-      return written;
+      return written === null ? null : path;
     } catch (error) {
       notice(described(error), "error");
       this.refused();
@@ -113,7 +119,9 @@ export class Gestures implements StageActions {
       }
       const changes = toChanges(editor.view.state.doc, answer.edits);
       if (changes.length) editor.view.dispatch({ changes, annotations: ofGesture.of(id) });
-      if (gesture.kind !== "move" && gesture.kind !== "delete") this.shown(answer.region, answer.select);
+      if (gesture.kind === "move") this.moved = answer.select;
+      else if (gesture.kind !== "delete") this.shown(answer.region, answer.select);
+      if (changes.length && DRAWN.includes(gesture.kind)) this.tellUnused(answer.region, gesture.frame);
       return answer.region;
     } catch (error) {
       this.session.dragging = false;
@@ -123,20 +131,30 @@ export class Gestures implements StageActions {
     }
   }
 
-  private shown(region: string, select: { start: { line: number; character: number }; end: { line: number; character: number } } | null): void {
+  private shown(region: string, select: Range | null): void {
     studio.set({ region });
     if (!select) return;
     const { doc } = this.session.editor.view.state;
     this.session.editor.show(toOffset(doc, select.start), toOffset(doc, select.end));
   }
 
-  private endDrag(): void {
+  private endDrag(region: string, frame: number): void {
     this.session.dragging = false;
+    if (this.moved) this.shown(region, this.moved);
+    this.moved = null;
+    this.tellUnused(region, frame);
     void this.session.readShapes();
     this.session.regions.changed();
   }
 
-  private freshName(): string {
+  /** A keyframe or prompt on a frame that the spec leaves out has no frame of its own in the edit. */
+  private tellUnused(region: string, frame: number): void {
+    const { clip, written } = studio.now;
+    if (!clip || isUsed(clip.used, frame) || !written.some(({ name, keyframes }) => name === region && keyframes.includes(frame))) return;
+    notice(`The spec leaves out frame ${frame}: it uses ${usedWords(clip.used)}.`);
+  }
+
+  freshName(): string {
     const taken = new Set(studio.now.written.map(({ name }) => name));
     for (let n = 1; ; n++) if (!taken.has(n === 1 ? "painted" : `painted_${n}`)) return n === 1 ? "painted" : `painted_${n}`;
   }

@@ -6,6 +6,9 @@ import { KEYS, PICTURE_KEYS, TEXT_KEYS } from "./keys";
 
 const SHOWN: Record<string, string> = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 
+const CANCELLED =
+  "Tracked frames, a finished inversion and sampling steps are kept: the same job resumes after them. An inversion that was not finished starts again.";
+
 /** `Ctrl+S` as key caps. */
 export function caps(name: string): HTMLElement {
   const span = h("span", { class: "caps" });
@@ -26,6 +29,7 @@ export function showHelp(): void {
   });
   const columns = h("div", { class: "help-columns" });
   columns.append(...groups, group("In the text", TEXT_KEYS), group("In the picture", PICTURE_KEYS));
+  columns.append(h("section", {}, h("h3", {}, "Jobs that are cancelled"), h("p", {}, CANCELLED)));
   const dialog = h(
     "dialog", { class: "help", "aria-label": "Keys" },
     h("header", {}, h("h2", {}, "Keys"), h("button", { class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),

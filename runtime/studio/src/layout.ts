@@ -32,11 +32,11 @@ export function makeLayout(root: HTMLElement): Layout {
   const text = h("section", { class: "text-side", "aria-label": "Text" }, layout.editor, splitter("row", "--dock"), layout.dock);
   const picture = h(
     "section", { class: "clip-side", "aria-label": "Clip" },
-    layout.views, layout.regions, h("div", { class: "stage-row" }, layout.tools, layout.stage),
+    layout.views, layout.regions, h("div", { class: "stage-row" }, layout.tools, layout.stage, layout.notices),
     layout.transport, layout.timeline,
   );
   const main = h("main", { class: "main" }, text, splitter("column", "--text-side"), picture);
-  root.append(layout.top, main, layout.notices);
+  root.append(layout.top, main);
   return layout;
 }
 

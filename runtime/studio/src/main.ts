@@ -16,7 +16,7 @@ import { seek, startPlayback, step, toKeyframe } from "./playback";
 import { Session } from "./session";
 import { Stage } from "./stage/stage";
 import { acceptDrops, showStart, type Leave } from "./start";
-import { dropPickOfOtherRegions, studio } from "./state";
+import { dropPickOfOtherRegions, pickedShape, studio } from "./state";
 import { startTheme, switchTheme } from "./theme";
 import { Timeline } from "./timeline";
 import { makeTopBar } from "./topbar";
@@ -63,7 +63,7 @@ const commands: Commands = {
   autoKey: () => studio.set({ autoKey: !studio.now.autoKey }),
   follow: () => studio.set({ follow: !studio.now.follow }),
   removeShape: () => {
-    const shape = studio.now.shapes[studio.now.picked ?? -1];
+    const shape = pickedShape();
     if (shape) gestures.remove(shape);
   },
   cancel: () => {
@@ -131,7 +131,7 @@ async function start(): Promise<void> {
   try {
     session.open(await api.spec());
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) startPage = await showStart(layout.stage, leave);
+    if (error instanceof ApiError && error.code === "G730") startPage = await showStart(layout.stage, leave);
     else notice(described(error), "error");
   }
 }

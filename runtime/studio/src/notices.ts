@@ -1,7 +1,8 @@
-/** Short notices at the page's lower edge. Errors stay until they are closed. */
+/** Short notices at the picture's lower edge. Errors stay until they are closed. */
 
 import { h } from "./dom";
 import { icon } from "./icons";
+import { inline } from "./language/markdown";
 
 let place: HTMLElement | null = null;
 
@@ -17,7 +18,7 @@ export interface NoticeAction {
 export function notice(message: string, kind: "info" | "error" = "info", actions: readonly NoticeAction[] = []): void {
   if (!place) return;
   for (const old of place.children) if (old.getAttribute("data-message") === message) old.remove();
-  const box = h("div", { class: `notice ${kind}`, "data-message": message, role: kind === "error" ? "alert" : null }, h("span", {}, message));
+  const box = h("div", { class: `notice ${kind}`, "data-message": message, role: kind === "error" ? "alert" : null }, h("span", {}, ...inline(message)));
   for (const { label, run } of actions)
     box.append(h("button", { class: "small", onclick: () => (box.remove(), run()) }, label));
   box.append(h("button", { class: "quiet", "aria-label": "Close", onclick: () => box.remove() }, icon("close")));

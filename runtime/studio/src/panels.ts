@@ -4,14 +4,15 @@ import { api, described } from "./api";
 import { fill, h } from "./dom";
 import { applyEdits } from "./editor/language_tools";
 import type { CodeAction, Diagnostic } from "./language/client";
+import { inline } from "./language/markdown";
 import { debounced, Turn } from "./pace";
 import { Dock } from "./panels/dock";
 import { findingsList, type Listed } from "./panels/findings";
-import { active, jobsList } from "./panels/jobs";
+import { active, jobsList, tick } from "./panels/jobs";
 import { showPlan } from "./panels/plan";
 import { runsList } from "./panels/runs";
 import type { Session } from "./session";
-import { studio } from "./state";
+import { colourOf, studio } from "./state";
 import { toOffset, toPosition } from "./text_edits";
 import type { Work } from "./work";
 
@@ -53,6 +54,7 @@ export class Panels {
       const busy = jobs.filter(active).length;
       this.dock.badge("jobs", busy ? String(busy) : "", "busy");
     });
+    setInterval(() => tick(this.jobs, studio.now.jobs), 1000);
     studio.watch(["runs", "run"], ({ runs, run }) => {
       runsList(this.runs, runs, run, {
         open: (each) => studio.set({ run: each.name, view: studio.now.view === "clip" ? "slider" : studio.now.view }),
@@ -60,7 +62,7 @@ export class Panels {
       });
       this.dock.badge("runs", runs.length ? String(runs.length) : "");
     });
-    studio.watch(["regions", "variant"], () => this.dock.open === "plan" && this.askPlan());
+    studio.watch(["regions", "variant", "runs"], () => this.dock.open === "plan" && this.askPlan());
   }
 
   show(name: string): void {
@@ -130,9 +132,11 @@ export class Panels {
     if (!this.plan.childElementCount) fill(this.plan, h("p", { class: "empty" }, "Computing the plan …"));
     try {
       const plan = await api.plan(this.session().text, variant === "all" ? null : variant);
-      if (current()) showPlan(this.plan, plan);
+      if (current()) showPlan(this.plan, plan, studio.now.regions, studio.now.runs, colourOf);
     } catch (error) {
-      if (current()) fill(this.plan, h("p", { class: "empty" }, described(error)));
+      const words = h("p", { class: "empty" });
+      words.append(...inline(described(error)));
+      if (current()) fill(this.plan, words);
     }
   }
 }

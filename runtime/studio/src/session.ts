@@ -14,6 +14,9 @@ import { SpecFile, type Known } from "./spec_file";
 import { regionsOf, variantsOf } from "./spec_text";
 import { colourOf, studio } from "./state";
 
+/** The code of the answer when the file of the open spec is not there. */
+const GONE = "G727";
+
 export interface SessionEvents {
   bind: EditorEvents["bind"];
   rename(at: number): void;
@@ -102,16 +105,17 @@ export class Session {
   private async write(): Promise<boolean> {
     const { text, file } = this;
     const { path } = file;
-    if (text === file.text || !path) return true;
+    if (file.has(text)) return true;
     try {
-      const { version } = await api.save(path, text, file.version);
-      if (file.path === path) Object.assign(file, { version, text });
+      const { version, gone } = await api.save(path, text, file.version);
+      if (file.path === path) Object.assign(file, { version, text, gone: false });
+      if (gone) notice(`Another program had deleted or renamed ${path}: it is written anew.`);
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 409)) notice(described(error), "error");
       else await this.look();
       return false;
     }
-    studio.set({ saved: this.text === file.text });
+    studio.set({ saved: file.has(this.text) });
     return true;
   }
 
@@ -132,17 +136,21 @@ export class Session {
     if (this.leaving) return;
     const news = this.file.news(known, this.text);
     if (news === "none") return;
+    if (news === "gone" || news === "back") return this.wentAway(news === "gone");
     await this.look();
     if (news === "follow" && this.file.path === known.path) notice(`${known.path} was opened in another tab.`);
   }
 
   /** See whether the studio still has this page's spec as the page knows it. */
   async look(): Promise<void> {
-    try {
-      this.found(await api.spec());
-    } catch (error) {
-      notice(described(error), "error");
-    }
+    await this.decided((spec) => this.found(spec));
+  }
+
+  /** The file was deleted or renamed, or is there again as it was. */
+  private wentAway(gone: boolean): void {
+    this.file.gone = gone;
+    studio.set({ saved: this.file.has(this.text) });
+    if (gone) notice(`Another program deleted or renamed ${this.file.path}. Saving writes it anew.`);
   }
 
   /** What the studio has open: taken over, unless the page has text that is not saved. */
@@ -150,6 +158,7 @@ export class Session {
     const news = this.file.news(spec, this.text);
     if (news === "follow") this.open(spec);
     else if (news === "reload") this.load(spec);
+    else if (news === "back") this.wentAway(false);
     else if (news === "conflict") this.conflict();
     else if (news === "elsewhere") this.elsewhere(spec);
   }
@@ -183,7 +192,7 @@ export class Session {
     const { written, before } = this.readText();
     const { region } = studio.now;
     const gone = region !== null && !written.some(({ name }) => name === region);
-    studio.set({ saved: this.text === this.file.text, ...(gone && before.some((r) => r.name === region) ? { region: null } : {}) });
+    studio.set({ saved: this.file.has(this.text), ...(gone && before.some((r) => r.name === region) ? { region: null } : {}) });
     if (this.dragging) return;
     this.regions.changed();
     this.askClip();
@@ -219,7 +228,7 @@ export class Session {
   private conflict(): void {
     notice("Another program changed the file.", "error", [
       { label: "Load the file", run: () => void this.decided((spec) => this.load(spec)) },
-      { label: "Keep this text", run: () => void this.decided((spec) => this.overwrite(spec)) },
+      { label: "Keep this text", run: () => void this.decided((spec) => this.overwrite(spec), undefined, () => this.save()) },
     ]);
   }
 
@@ -231,14 +240,19 @@ export class Session {
     ]);
   }
 
-  /** Do what the user decided, with what the studio has open by now: this page's spec or another. */
-  private async decided(own: (spec: Spec) => unknown, other = (spec: Spec) => this.found(spec)): Promise<void> {
+  /** Do what was decided, with what the studio has open by now: this page's spec, another, or one that is gone. */
+  private async decided(
+    own: (spec: Spec) => unknown,
+    other: (spec: Spec) => unknown = (spec) => this.found(spec),
+    gone: () => unknown = () => this.wentAway(true),
+  ): Promise<void> {
     try {
       const spec = await api.spec();
       if (spec.path === this.file.path) own(spec);
       else other(spec);
     } catch (error) {
-      notice(described(error), "error");
+      if (error instanceof ApiError && error.code === GONE) gone();
+      else notice(described(error), "error");
     }
   }
 

@@ -10,6 +10,8 @@ export interface RegionText {
   readonly to: number;
   /** Frames with a written keyframe or prompt, ascending. */
   readonly keyframes: readonly number[];
+  /** The paths of its `masks("…")`. */
+  readonly masks: readonly string[];
 }
 
 export interface Phrase {
@@ -46,10 +48,21 @@ export function regionsOf(text: string): RegionText[] {
     const from = statement.from + match[0].indexOf(name, match[0].indexOf("region") + 6);
     const frames = [...statement.text.matchAll(/@\s*(\d+)/g)].map((m) => Number(m[1]));
     const keyframes = [...new Set(frames)].sort((a, b) => a - b);
-    regions.push({ name, from, to: from + name.length, keyframes });
+    const quotes = [...statement.text.matchAll(/\bmasks\s*\(\s*"/g)].map((m) => statement.from + m.index + m[0].length);
+    regions.push({ name, from, to: from + name.length, keyframes, masks: quotes.map((at) => stringAt(text, at)) });
   }
   return regions;
 }
+
+/** A string's content, from after its first quote. */
+function stringAt(text: string, from: number): string {
+  const [content] = /^(?:\\.|[^"\\\n])*/.exec(text.slice(from))!;
+  return content.replace(/\\(.)/g, "$1");
+}
+
+/** The paths of masks that a region's statement names. */
+export const masksOf = (regions: readonly RegionText[], name: string): readonly string[] =>
+  regions.find((region) => region.name === name)?.masks ?? [];
 
 export function variantsOf(text: string): string[] {
   return [...bare(text).matchAll(VARIANT)].map((match) => match[1]!);

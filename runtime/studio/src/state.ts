@@ -66,6 +66,12 @@ export function colourOf(name: string | null): string {
   return PALETTE[(index < 0 ? written.length : index) % PALETTE.length]!;
 }
 
+/** The shape that is shown as picked; what the keys act on. */
+export function pickedShape(): Shape | null {
+  const { picked, shapes, tool, view } = studio.now;
+  return tool === "select" && view === "clip" && picked !== null ? (shapes[picked] ?? null) : null;
+}
+
 /** The picked shape is one of the region that gestures write to. */
 export function dropPickOfOtherRegions(): void {
   studio.watch(["region"], ({ region, picked, shapes }) => {

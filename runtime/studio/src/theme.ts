@@ -1,19 +1,28 @@
-/** Dark or light: the system's, until the switch is used. */
+/** Dark or light: the system's, until the switch is used. The style sheet knows the attribute only. */
 
 export type Theme = "dark" | "light";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 
-export const theme = (): Theme => (document.documentElement.dataset["theme"] as Theme | undefined) ?? (system.matches ? "dark" : "light");
+export function theme(): Theme {
+  const stored = localStorage.getItem("grain-theme");
+  if (stored === "dark" || stored === "light") return stored;
+  return system.matches ? "dark" : "light";
+}
+
+const show = (): void => {
+  document.documentElement.dataset["theme"] = theme();
+};
 
 export function startTheme(changed: () => void): void {
-  const stored = localStorage.getItem("grain-theme");
-  if (stored === "dark" || stored === "light") document.documentElement.dataset["theme"] = stored;
-  system.addEventListener("change", changed);
+  show();
+  system.addEventListener("change", () => {
+    show();
+    changed();
+  });
 }
 
 export function switchTheme(): void {
-  const next: Theme = theme() === "dark" ? "light" : "dark";
-  document.documentElement.dataset["theme"] = next;
-  localStorage.setItem("grain-theme", next);
+  localStorage.setItem("grain-theme", theme() === "dark" ? "light" : "dark");
+  show();
 }

@@ -1,9 +1,11 @@
 /** The timeline: a ruler with the playhead, and a lane for each region with keyframes and doubts. */
 
+import type { Clip } from "./api";
 import { h } from "./dom";
 import { clamp } from "./geometry";
 import { perFrame } from "./pace";
 import { colourOf, studio } from "./state";
+import { isUsed, usedWords, type Used } from "./used_frames";
 
 const GUTTER = 104;
 const RULER = 28;
@@ -30,10 +32,18 @@ export function neighbour(keyframes: readonly number[], frame: number, direction
   return candidates.length ? (direction > 0 ? Math.min(...candidates) : Math.max(...candidates)) : null;
 }
 
+/** Spans of frames that are marked as used: each by itself where there is room between them. */
+export function usedSpans([first, last, step]: Used, one: number): [number, number][] {
+  if (step <= 1 || one < 3) return [[first, last]];
+  const spans: [number, number][] = [];
+  for (let n = first; n <= last; n += step) spans.push([n, n]);
+  return spans;
+}
+
 export class Timeline {
   private readonly canvas: HTMLCanvasElement;
   private readonly scroll: HTMLElement;
-  private booked = false;
+  private readonly nextFrame = perFrame<void>(() => this.draw());
 
   constructor(parent: HTMLElement, private readonly seek: (frame: number) => void) {
     this.canvas = h("canvas", {});
@@ -58,13 +68,9 @@ export class Timeline {
     studio.watch(["clip", "frame", "written", "regions", "region", "doubtful"], () => this.redraw());
   }
 
+  /** Draw at the next animation frame. */
   redraw(): void {
-    if (this.booked) return;
-    this.booked = true;
-    requestAnimationFrame(() => {
-      this.booked = false;
-      this.draw();
-    });
+    this.nextFrame();
   }
 
   private local(event: PointerEvent): [number, number] {
@@ -113,12 +119,13 @@ export class Timeline {
     if (!clip) return;
     this.scroll.setAttribute("aria-valuemax", String(clip.frames - 1));
     this.scroll.setAttribute("aria-valuenow", String(frame));
-    this.scroll.setAttribute("aria-valuetext", `Frame ${frame} of ${clip.frames}`);
+    this.scroll.setAttribute("aria-valuetext", `Frame ${frame} of ${clip.frames}${isUsed(clip.used, frame) ? "" : ", left out by the spec"}`);
+    this.scroll.title = `The spec uses the frames ${usedWords(clip.used)}`;
     const lanes = width - GUTTER - END;
     const x = (n: number) => GUTTER + frameX(n, clip.frames, lanes);
     written.forEach((each, i) => this.lane(context, each.name, RULER + i * LANE, width, each.name === region, ink));
     this.ruler(context, clip.frames, lanes, x, ink);
-    this.unused(context, x, lanes / clip.frames, height, ink);
+    this.unused(context, clip, x, lanes / clip.frames, height, ink);
     written.forEach((each, i) => this.marks(context, each.name, each.keyframes, RULER + i * LANE, x, lanes / clip.frames, ink));
     this.playhead(context, x(frame), lanes / clip.frames, height, ink);
   }
@@ -158,14 +165,18 @@ export class Timeline {
     context.textAlign = "left";
   }
 
-  /** Frames that the spec leaves out are hatched away. */
-  private unused(context: CanvasRenderingContext2D, x: (n: number) => number, one: number, height: number, ink: (n: string) => string): void {
-    const { clip } = studio.now;
-    const [first, last] = clip?.used ?? [0, 0];
+  /** Frames that the spec leaves out are veiled; those that it uses are marked below the ruler. */
+  private unused(context: CanvasRenderingContext2D, { frames, used }: Clip, x: (n: number) => number, one: number, height: number, ink: (n: string) => string): void {
+    const [first, last, step] = used;
+    for (const [from, to] of usedSpans(used, one)) {
+      context.fillStyle = ink("--used");
+      context.fillRect(x(from) - one / 2, RULER - 3, (to - from + 1) * one, 3);
+    }
     context.fillStyle = ink("--veil");
-    const start = x(0) - one / 2;
-    if (first > 0) context.fillRect(start, RULER, first * one, height - RULER);
-    if (clip && last < clip.frames - 1) context.fillRect(x(last) + one / 2, RULER, (clip.frames - 1 - last) * one, height - RULER);
+    const veil = (from: number, to: number) => to > from && context.fillRect(x(from) - one / 2, 0, (to - from) * one, height);
+    veil(0, first);
+    veil(last + 1, frames);
+    if (one >= 3) for (let n = first; n < last; n += step) veil(n + 1, Math.min(n + step, last));
   }
 
   private marks(context: CanvasRenderingContext2D, name: string, keyframes: readonly number[], top: number, x: (n: number) => number, one: number, ink: (n: string) => string): void {

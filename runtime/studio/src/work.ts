@@ -54,13 +54,15 @@ export class Work {
     studio.set({ runs: own, run: own.some((each) => each.name === run) ? run : (own[0]?.name ?? null) });
   }
 
-  private event(message: Events & Job): void {
+  /** What the server tells. */
+  event(message: Events & Job): void {
     if (message.spec) void this.session.changedOutside(message.spec);
     else if (message.job) this.update(message);
   }
 
-  private update(told: Job): void {
+  private update(news: Job): void {
     const { jobs } = studio.now;
+    const told = { ...news, told: performance.now() };
     const before = jobs.find((each) => each.job === told.job);
     const job = before ? newer(before, told) : told;
     studio.set({ jobs: before ? jobs.map((each) => (each.job === job.job ? job : each)) : [...jobs, job] });
@@ -70,10 +72,10 @@ export class Work {
   private async ended(job: Job): Promise<void> {
     const name = job.kind === "track" ? "Tracking" : "The run";
     if (job.state === "failed") notice(job.error ? [job.error.message, job.error.cure].filter(Boolean).join(". ") : `${name} failed.`, "error");
+    this.session.language.filesChanged(); // a run tracks what is not tracked yet
+    studio.set({ doubtful: {} });
+    this.session.regions.changed();
     if (job.kind === "track") {
-      this.session.language.filesChanged();
-      studio.set({ doubtful: {} });
-      this.session.regions.changed();
       if (job.state === "done") notice("Tracking is done.");
       return;
     }

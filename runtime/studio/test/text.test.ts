@@ -3,7 +3,7 @@ import { undo } from "@codemirror/commands";
 import { describe, expect, it } from "vitest";
 
 import { ofGesture, undoHistory } from "../src/editor/history";
-import { bare, codePoints, regionsOf, targetsOf, variantsOf, wordsAt } from "../src/spec_text";
+import { bare, codePoints, masksOf, regionsOf, targetsOf, variantsOf, wordsAt } from "../src/spec_text";
 import { least, toChanges, toOffset, toPosition } from "../src/text_edits";
 
 const SPEC = `grain 1
@@ -24,6 +24,11 @@ describe("what the page reads in a text", () => {
     const regions = regionsOf(SPEC);
     expect(regions.map(({ name, keyframes }) => [name, keyframes])).toEqual([["left", [0, 12]], ["größe", []]]);
     for (const { name, from, to } of regions) expect(SPEC.slice(from, to)).toBe(name);
+  });
+  it("finds the masks that a region names", () => {
+    const text = 'region a = track(masks("p/\\"1\\".png") @ 2, masks( "p/2.png" ) @ 4) # masks("no")\nregion b = masks("half';
+    expect(regionsOf(text).map(({ masks }) => masks)).toEqual([['p/"1".png', "p/2.png"], ["half"]]);
+    expect(masksOf(regionsOf(text), "c")).toEqual([]);
   });
   it("keeps every offset when it blanks strings", () => {
     for (const text of [SPEC, 'target "half', '"', '"a\\"b" # "c'])

@@ -1,7 +1,8 @@
 /** The built extension in a stand-in editor: with the real language server, and without any. */
 
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -78,6 +79,29 @@ test("the language client shows the real server's findings", { skip: !interprete
     assert.deepEqual(editor.errors, []);
     await until(() => found().length > 0, "findings after restarts");
   });
+});
+
+test("a finding about files goes when another program changes them", { skip: !interpreter }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "grain-watched-"));
+  const [clip, masks] = [join("clips", "three_walkers.mp4"), join("masks", "tracked")];
+  cpSync(join(ROOT, "examples", clip), join(folder, clip));
+  const document = new FakeDocument(join(folder, "tracked.grain"), EXAMPLES.get("tracked")!);
+  const editor = fakeEditor([document], { path: interpreter });
+  const codes = () => editor.findings.get(document.uri.toString())?.map(({ code }) => JSON.stringify(code));
+  await activated(editor, async () => {
+    await until(() => Boolean(codes()?.some((code) => code.includes("G357"))), "the finding");
+    await pause(1500); // the server looks once by itself, and then no more for a while
+    cpSync(join(ROOT, "examples", masks), join(folder, masks), { recursive: true });
+    const above = [...editor.watchers].find(({ watched }) => watched.pattern === "masks")!;
+    assert.equal(above.watched.baseUri.fsPath, folder);
+    above.create(join(folder, "masks"));
+    await until(() => codes()?.length === 0, "the end of the finding");
+    const patterns = () => [...editor.watchers].map(({ watched }) => watched.pattern);
+    await until(() => patterns().includes("**/*"), "a watcher of the masks");
+    assert.ok(patterns().includes("three_walkers.mp4"));
+    assert.ok(!patterns().includes("masks"));
+  });
+  rmSync(folder, { recursive: true });
 });
 
 test("plan and run get a terminal and a list of arguments", { skip: !interpreter }, async () => {

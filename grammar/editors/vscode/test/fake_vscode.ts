@@ -60,6 +60,23 @@ class Disposable {
   dispose(): void { this.end(); }
 }
 
+class RelativePattern {
+  constructor(readonly baseUri: Uri, readonly pattern: string) {}
+}
+
+/** A watcher of files, which sees what a test says. */
+class Watcher {
+  private readonly created = new EventEmitter<Uri>();
+  private readonly changed = new EventEmitter<Uri>();
+  private readonly deleted = new EventEmitter<Uri>();
+  readonly onDidCreate = this.created.event;
+  readonly onDidChange = this.changed.event;
+  readonly onDidDelete = this.deleted.event;
+  constructor(readonly watched: RelativePattern, private readonly ended: (self: Watcher) => void) {}
+  create(path: string): void { this.created.fire(Uri.file(path)); }
+  dispose(): void { this.ended(this); }
+}
+
 class CancellationTokenSource {
   readonly token = { isCancellationRequested: false, onCancellationRequested: () => nothing };
   cancel(): void { this.token.isCancellationRequested = true; }
@@ -111,6 +128,7 @@ export interface FakeEditor {
   readonly findings: Map<string, Diagnostic[]>;
   readonly panels: FakePanel[];
   readonly saved: ((document: FakeDocument) => void)[];
+  readonly watchers: Set<Watcher>;
   trusted: boolean;
 }
 
@@ -127,6 +145,7 @@ export function fakeEditor(
     findings: new Map<string, Diagnostic[]>(),
     panels: [] as FakePanel[],
     saved: [] as ((document: FakeDocument) => void)[],
+    watchers: new Set<Watcher>(),
     trusted: true,
   };
   const python = {
@@ -140,7 +159,7 @@ export function fakeEditor(
   const match = (_: unknown, document: { languageId?: string }) => (document.languageId === "grain" ? 10 : 0);
   const module = filled({
     Uri, Position, Range, Diagnostic, ProcessExecution, Task,
-    EventEmitter, Disposable, CancellationTokenSource,
+    EventEmitter, Disposable, CancellationTokenSource, RelativePattern,
     version: "1.91.0",
     ViewColumn: { Beside: -2 },
     TaskScope: { Workspace: 2 },
@@ -207,6 +226,11 @@ export function fakeEditor(
       get isTrusted() { return editor.trusted; },
       getConfiguration: () => configuration,
       getWorkspaceFolder: () => undefined,
+      createFileSystemWatcher: (watched: RelativePattern) => {
+        const watcher = new Watcher(watched, (ended) => editor.watchers.delete(ended));
+        editor.watchers.add(watcher);
+        return watcher;
+      },
       onDidSaveTextDocument: (work: (document: FakeDocument) => void) => {
         editor.saved.push(work);
         return { dispose: () => editor.saved.splice(editor.saved.indexOf(work), 1) };

@@ -89,8 +89,26 @@ const noDragging = EditorView.domEventHandlers({
   drop: (event) => (event.dataTransfer?.files.length ?? 0) > 0,
 });
 
+/**
+ * What is typed over a selection is written here: the browser would keep the look of the words that
+ * it replaces in an inline style, which the page's policy forbids.
+ */
+const typedOver = EditorView.domEventHandlers({
+  beforeinput: (event, view) => {
+    const { ranges, main } = view.state.selection;
+    const { data, inputType } = event;
+    if (inputType !== "insertText" || data === null || view.composing || ranges.length > 1 || main.empty) return false;
+    const written = () => view.state.update(view.state.replaceSelection(data), { userEvent: "input.type", scrollIntoView: true });
+    const handled = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, main.from, main.to, data, written));
+    if (!handled) view.dispatch(written());
+    event.preventDefault();
+    return true;
+  },
+});
+
 const usual = (): Extension => [
   noDragging,
+  typedOver,
   lineNumbers(),
   foldGutter({ openText: "▾", closedText: "▸" }),
   lintGutter(),

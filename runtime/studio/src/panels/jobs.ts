@@ -16,9 +16,26 @@ const STATES: Record<Job["state"], string> = {
 export const active = (job: Job): boolean => ["waiting", "running", "cancelling"].includes(job.state);
 
 /** Of two states of a job the later one: the answer to a request may come after what was told since. */
-export function newer(before: Job, told: Job): Job {
-  const order = (job: Job): number => ["waiting", "running", "cancelling"].indexOf(job.state) + (active(job) ? 0 : 4);
-  return order(told) < order(before) ? before : told;
+export const newer = (before: Job, told: Job): Job => (told.revision < before.revision ? before : told);
+
+/** How long a job has run by now: between what is told of it, its time goes on. */
+export function elapsed(job: Job, now: number): number | null {
+  const runs = job.state === "running" || job.state === "cancelling";
+  return runs && job.seconds !== null && job.told !== undefined ? job.seconds + Math.max(0, now - job.told) / 1000 : job.seconds;
+}
+
+/** The words of a job's count and time. */
+const facts = (job: Job): string => {
+  const count = job.total > 0 && active(job) ? `${job.done} / ${job.total}` : "";
+  return [count, duration(elapsed(job, performance.now()))].filter(Boolean).join(" · ");
+};
+
+/** Write the seconds of jobs that run, as they pass. */
+export function tick(body: HTMLElement, jobs: readonly Job[]): void {
+  for (const job of jobs) {
+    const place = active(job) && body.querySelector(`[data-job="${CSS.escape(job.job)}"] .job-facts`);
+    if (place) place.textContent = facts(job);
+  }
 }
 
 /** Share of a job that is done; null while that is unknown. */
@@ -28,6 +45,18 @@ export function duration(seconds: number | null): string {
   if (seconds === null) return "";
   if (seconds < 60) return `${Math.round(seconds)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+const AGAIN = {
+  Resume: "Goes on after what is done",
+  "Start again": "Begins anew: tracking resumes after a tracked frame, a run after its inversion",
+  Retry: "Tries the same again",
+};
+
+/** What the button is called that starts a job again; null while that makes no sense. */
+export function again(job: Pick<Job, "state" | "resumes">): keyof typeof AGAIN | null {
+  if (job.state === "cancelled") return job.resumes ? "Resume" : "Start again";
+  return job.state === "failed" ? "Retry" : null;
 }
 
 export function jobsList(body: HTMLElement, jobs: readonly Job[], actions: JobActions): void {
@@ -46,16 +75,16 @@ function row(job: Job, actions: JobActions): HTMLElement {
     "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": share === null ? null : Math.round(share * 100),
   }, h("div", { style: `width:${Math.round((share ?? (active(job) ? 0.3 : 0)) * 100)}%` }));
   const message = job.error ? [job.error.message, job.error.cure].filter(Boolean).join(". ") : (job.message ?? job.stage ?? "");
-  const count = job.total > 0 && active(job) ? `${job.done} / ${job.total}` : "";
   const buttons = h("span", { class: "buttons" });
   if (active(job)) buttons.append(h("button", { class: "small", disabled: job.state === "cancelling", onclick: () => actions.cancel(job) }, "Cancel"));
-  if (job.state === "cancelled" || job.state === "failed") buttons.append(h("button", { class: "small", onclick: () => actions.again(job) }, job.state === "cancelled" ? "Resume" : "Retry"));
+  const name = again(job);
+  if (name) buttons.append(h("button", { class: "small", title: AGAIN[name], onclick: () => actions.again(job) }, name));
   const run = job.runs.at(-1);
   if (job.state === "done" && run) buttons.append(h("button", { class: "small", onclick: () => actions.open(run) }, "Compare"));
   return h(
-    "li", { class: `job ${job.state}` },
+    "li", { class: `job ${job.state}`, "data-job": job.job },
     h("div", { class: "job-head" }, h("b", {}, title), h("span", { class: "state" }, STATES[job.state]),
-      h("span", { class: "muted" }, [count, duration(job.seconds)].filter(Boolean).join(" · ")), buttons),
+      h("span", { class: "muted job-facts" }, facts(job)), buttons),
     bar,
     message ? h("div", { class: job.error ? "job-error" : "muted job-message", title: message }, message) : null,
   );

@@ -1,72 +1,54 @@
-/** The plan's facts: what `grain plan --format json` prints, as tables. */
+/** The plan of the text: warnings first, then what happens to each region; the JSON on demand. */
 
+import type { Finding, RegionFacts, Run } from "../api";
 import { fill, h } from "../dom";
+import { inline } from "../language/markdown";
+import { duration } from "./jobs";
+import { editRows, levelRows, planFacts, type Plan } from "./plan_words";
 
-type Facts = Record<string, unknown>;
-
-const isFacts = (value: unknown): value is Facts => typeof value === "object" && value !== null && !Array.isArray(value);
-const words = (key: string): string => key.replaceAll("_", " ");
-
-/** A size as `16 × 32`, frames as in a spec, other numbers one by one. */
-function numbers(list: readonly number[]): string {
-  if (list.length === 2) return list.join(" × ");
-  const step = (list[1] ?? 0) - list[0]!;
-  const even = list.length > 3 && step > 0 && list.every((n, i) => n === list[0]! + i * step);
-  return even ? `${list[0]}..${list.at(-1)}${step > 1 ? ` step ${step}` : ""}` : list.join(", ");
-}
-
-/** A value as short text; `null` for what needs a table of its own. */
-export function short(value: unknown): string | null {
-  if (value === null || value === undefined) return "–";
-  if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  if (typeof value === "string") return /^[0-9a-f]{40,}$/.test(value) ? `${value.slice(0, 12)}…` : value;
-  if (Array.isArray(value)) {
-    if (!value.length) return "–";
-    if (value.every((each) => Number.isInteger(each))) return numbers(value as number[]);
-    const parts = value.map(short);
-    if (parts.every((part) => part !== null) && !value.some(isFacts)) return parts.join(", ");
-    return null;
-  }
-  const entries = Object.entries(value as Facts);
-  return entries.length ? null : "–";
-}
-
-function table(rows: readonly Facts[]): HTMLElement {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => rows.some((row) => short(row[key]) !== null));
+function table(heads: readonly string[], rows: readonly (readonly (string | Node)[])[]): HTMLElement {
   const head = h("tr");
-  head.append(...columns.map((key) => h("th", { scope: "col" }, words(key))));
-  const body = rows.map((row) => {
-    const line = h("tr");
-    line.append(...columns.map((key) => h("td", {}, short(row[key]) ?? "…")));
-    return line;
-  });
+  head.append(...heads.map((name) => h("th", { scope: "col" }, name)));
   const made = h("table", { class: "facts-table" }, head);
-  made.append(...body);
-  return made;
-}
-
-function facts(value: Facts): HTMLElement {
-  const list = h("dl", { class: "facts" });
-  const rest: HTMLElement[] = [];
-  for (const [key, each] of Object.entries(value)) {
-    const text = short(each);
-    if (text !== null) list.append(h("dt", {}, words(key)), h("dd", {}, text));
-    else rest.push(h("section", {}, h("h3", {}, words(key)), content(each)));
+  for (const row of rows) {
+    const line = h("tr");
+    line.append(...row.map((cell) => h("td", {}, cell)));
+    made.append(line);
   }
-  const made = h("div", {}, list);
-  made.append(...rest);
   return made;
 }
 
-function content(value: unknown): HTMLElement {
-  if (Array.isArray(value)) return value.every(isFacts) ? table(value) : h("p", {}, value.map((v) => short(v) ?? JSON.stringify(v)).join(", "));
-  if (!isFacts(value)) return h("p", {}, short(value) ?? "");
-  const inner = Object.entries(value);
-  if (inner.every(([, v]) => isFacts(v))) return table(inner.map(([name, v]) => ({ name, ...(v as Facts) })));
-  return facts(value);
+const warning = ({ code, message, cure }: Finding): HTMLElement =>
+  h("li", { class: "finding warning" },
+    h("div", { class: "finding-row" },
+      h("span", { class: "severity", title: "warning", "aria-label": "warning" }),
+      said(message, cure), h("span", { class: "code" }, code)));
+
+function said(message: string, cure: string | null | undefined): HTMLElement {
+  const words = h("span", { class: "finding-words" });
+  words.append(...inline([message, cure].filter(Boolean).join(". ")));
+  return words;
 }
 
-export function showPlan(body: HTMLElement, plan: unknown): void {
-  fill(body, content(plan));
+function region(name: string, colour: string): Node {
+  return h("span", { class: "plan-region" }, h("span", { class: "dot", style: `background:${colour}` }), name);
+}
+
+export function showPlan(body: HTMLElement, plan: Plan, regions: readonly RegionFacts[], runs: readonly Run[], colourOf: (region: string) => string): void {
+  const open = body.querySelector<HTMLDetailsElement>("details.json")?.open ?? false;
+  const warnings = h("ul", { class: "findings" });
+  warnings.append(...plan.diagnostics.map(warning));
+  const facts = h("dl", { class: "facts" });
+  for (const [name, words] of planFacts(plan, regions, runs, duration)) facts.append(h("dt", {}, name), h("dd", {}, words));
+  const edits = editRows(plan, regions).map((row) => [region(row.region, colourOf(row.region)), row.words, row.area, row.cross, row.self]);
+  const levels = levelRows(plan).map(({ grid, cells }) => [grid, ...cells]);
+  const json = h("details", { class: "json" }, h("summary", {}, "Show JSON"), h("pre", {}, JSON.stringify(plan, null, 2)));
+  json.open = open;
+  fill(
+    body, plan.diagnostics.length > 0 && warnings,
+    h("h3", {}, "Attraction in cross-attention and self-attention: first modulated step → last"),
+    table(["Region", "Becomes", "Area", "Cross", "Self"], edits), facts,
+    levels.length > 0 && h("h3", {}, "By level of the model: area, and attraction in cross-attention"),
+    levels.length > 0 && table(["Grid", ...plan.edits.map((edit) => edit.region)], levels), json,
+  );
 }

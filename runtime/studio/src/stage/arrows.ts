@@ -1,7 +1,7 @@
 /** The picture by keyboard: arrow keys move a cross or the chosen shape, Enter does what a click does. */
 
 import { clamp, moved, ordered, type Point } from "../geometry";
-import { studio } from "../state";
+import { pickedShape, studio } from "../state";
 import type { Pointer } from "./pointer";
 import type { Stage, StageActions } from "./stage";
 
@@ -31,7 +31,7 @@ export class Arrows {
       else this.pointer.cross = moved([this.pointer.cross ?? [0.5, 0.5]], by)[0]!;
     } else if (event.key === "Enter") this.enter(event.shiftKey);
     else if (event.key === "Delete" || event.key === "Backspace") {
-      const shape = studio.now.shapes[studio.now.picked ?? -1];
+      const shape = pickedShape();
       if (shape) this.actions.remove(shape);
     } else return;
     event.preventDefault();
@@ -40,8 +40,7 @@ export class Arrows {
   }
 
   private nudge(by: Point): void {
-    const { picked, shapes } = studio.now;
-    const shape = shapes[picked ?? -1];
+    const shape = pickedShape();
     if (!shape) return;
     this.actions.move(shape, moved(shape.points, by), this.pointer.number(), true);
   }
@@ -68,9 +67,9 @@ export class Arrows {
       if (shift) this.pointer.finishLine();
       else this.pointer.line.push(at);
     } else {
-      this.pointer.beginPainting();
-      this.pointer.dab(at);
-      this.pointer.endPaint();
+      this.pointer.painter.begin();
+      this.pointer.painter.dab(at);
+      this.pointer.painter.end();
     }
   }
 }

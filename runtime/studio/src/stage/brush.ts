@@ -20,8 +20,15 @@ export class Painting {
   }
 
   /** Begin from a mask that exists. */
-  from(mask: ImageBitmap): void {
+  from(mask: CanvasImageSource): void {
     this.context.drawImage(mask, 0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  /** The mask as it is now. */
+  copy(): Painting {
+    const copy = new Painting(this.canvas.width, this.canvas.height);
+    copy.from(this.canvas);
+    return copy;
   }
 
   /** Go on to a place. `size` is the brush's diameter as a fraction of the frame's height. */

@@ -1,13 +1,13 @@
 /** Pointer and keys on the picture, by tool. Nothing here waits for the server. */
 
-import { api } from "../api";
 import { distance, lasso, ordered, toCanvas, type Point } from "../geometry";
 import type { Shape } from "../language/client";
 import { perFrame } from "../pace";
 import { studio } from "../state";
 import { Arrows } from "./arrows";
-import { Painting } from "./brush";
+import type { Painting } from "./brush";
 import { cursorOf, dragged, hit, type Handle } from "./handles";
+import { Painter } from "./painter";
 import type { Stage, StageActions } from "./stage";
 
 interface Drag {
@@ -24,7 +24,7 @@ interface Drag {
 const NEAR = 4;
 
 export class Pointer {
-  painting: Painting | null = null;
+  readonly painter: Painter;
   line: Point[] = [];
   lineEnd: Point | null = null;
   rubber: [Point, Point] | null = null;
@@ -34,9 +34,6 @@ export class Pointer {
   private sliding = false;
   private over: Point | null = null;
   private gestures = 0;
-  private strokes = 0;
-  /** What was painted, by region and frame: shown until the region has a mask there. */
-  private readonly painted = new Map<string, Painting>();
   private readonly moveFrame = perFrame((event: PointerEvent) => this.moved(event));
 
   constructor(
@@ -44,10 +41,11 @@ export class Pointer {
     private readonly actions: StageActions,
   ) {
     const { canvas } = stage;
+    this.painter = new Painter(stage.pictures, actions, () => stage.redraw());
     canvas.addEventListener("pointerdown", (event) => this.pressed(event));
     canvas.addEventListener("pointermove", (event) => {
-      if (this.painting && this.down && "getCoalescedEvents" in event)
-        for (const each of event.getCoalescedEvents()) this.dab(this.stage.frameAt(each));
+      if (this.painter.picture && this.down && "getCoalescedEvents" in event)
+        for (const each of event.getCoalescedEvents()) this.painter.dab(this.stage.frameAt(each));
       this.moveFrame(event);
     });
     canvas.addEventListener("pointerup", (event) => this.released(event));
@@ -63,7 +61,7 @@ export class Pointer {
       this.cross = null;
       stage.redraw();
     });
-    studio.watch(["tool", "frame", "region"], () => this.cancel());
+    studio.watch(["tool", "frame", "region"], (now) => this.painter.goesOn(now) || this.cancel());
     studio.watch(["shapes"], () => {
       if (this.drag && !this.down) this.drag = null;
     });
@@ -76,7 +74,7 @@ export class Pointer {
 
   /** The region whose mask is behind its shape at the moment. */
   get hidden(): string | null {
-    if (this.painting) return studio.now.region;
+    if (this.painter.region) return this.painter.region;
     return this.drag?.moved && !this.drag.shape.prompt ? this.drag.shape.region : null;
   }
 
@@ -89,7 +87,7 @@ export class Pointer {
     this.line = [];
     this.lineEnd = this.rubber = this.down = null;
     this.drag = null;
-    this.painting = null;
+    this.painter.cancel();
     this.stage.redraw();
   }
 
@@ -126,8 +124,8 @@ export class Pointer {
       this.actions.reveal(shape);
       this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false };
     } else if (tool === "brush" || tool === "eraser") {
-      this.beginPainting();
-      this.dab(at);
+      this.painter.begin();
+      this.painter.dab(at);
     } else if (tool === "polygon") this.line.push(at);
     this.stage.redraw();
   }
@@ -168,7 +166,7 @@ export class Pointer {
       this.rubber = null;
       if (travelled > NEAR) this.actions.draw("box", ordered(start, at), region);
     } else if (tool === "polygon") this.endStroke(at);
-    else if (this.painting) this.endPaint();
+    else if (this.painter.picture) this.painter.end();
     this.stage.redraw();
   }
 
@@ -202,41 +200,6 @@ export class Pointer {
       drawn.pop();
       this.finishLine();
     }
-  }
-
-  beginPainting(): void {
-    const { clip, mask, regions, region, frame } = studio.now;
-    if (this.painting || !clip) return;
-    this.painting = (region !== null && this.paintedOf(region, frame)) || new Painting(clip.width, clip.height);
-    const existing = regions.find((r) => r.name === region && !r.empty);
-    const picture = existing && mask?.frame === frame ? this.stage.pictures.get(api.mask(mask.key, existing.name, frame)) : null;
-    if (picture && !this.paintedOf(existing!.name, frame)) this.painting.from(picture);
-  }
-
-  dab(at: Point): void {
-    const { brush, tool } = studio.now;
-    this.painting?.stroke(at, brush, tool === "eraser");
-    this.stage.redraw();
-  }
-
-  /** Store what was painted, when no further stroke follows. */
-  endPaint(): void {
-    const painting = this.painting!;
-    painting.lift();
-    const mine = ++this.strokes;
-    const { frame, region } = studio.now;
-    setTimeout(() => void this.store(mine, painting, frame, region), 350);
-  }
-
-  private async store(stroke: number, painting: Painting, frame: number, region: string | null): Promise<void> {
-    if (stroke !== this.strokes || this.painting !== painting || this.down) return;
-    const name = await this.actions.paint(painting.png(), frame, region);
-    if (name !== null) this.painted.set(`${name} ${frame}`, painting);
-    this.stage.redraw();
-  }
-
-  paintedOf(region: string, frame: number): Painting | null {
-    return this.painted.get(`${region} ${frame}`) ?? null;
   }
 
   drawPainting(context: CanvasRenderingContext2D, painting: Painting, colour: string): void {

@@ -4,20 +4,20 @@ import { api } from "../api";
 import { h } from "../dom";
 import { contain, toFrame, type Fit, type Point } from "../geometry";
 import type { Shape } from "../language/client";
-import { colourOf, currentRun, studio } from "../state";
+import { perFrame } from "../pace";
+import { colourOf, currentRun, pickedShape, studio } from "../state";
 import { Compare } from "./compare";
 import { drawCross, drawLine, drawShape, drawUnused } from "./drawing";
+import type { PainterActions } from "./painter";
 import { Pictures } from "./pictures";
 import { Pointer } from "./pointer";
 import { Tints, VEIL } from "./tint";
 
-export interface StageActions {
+export interface StageActions extends PainterActions {
   draw(kind: string, points: readonly Point[], region: string | null): void;
   /** A shape is being dragged; `last` when it is let go. */
   move(shape: Shape, points: readonly Point[], gesture: number, last: boolean): void;
   remove(shape: Shape): void;
-  /** Store a painted mask; the name of its region, or null if it was refused. */
-  paint(png: string, frame: number, region: string | null): Promise<string | null>;
   /** Show a shape's text. */
   reveal(shape: Shape): void;
 }
@@ -34,9 +34,9 @@ export class Stage {
   slider = 0.5;
   private readonly tints = new Tints();
   private readonly compare = new Compare(this);
-  private booked = false;
   private shown: ImageBitmap | null = null;
   private box: readonly number[] = [0, 0, 1, 1];
+  private readonly nextFrame = perFrame<void>(() => this.draw());
 
   constructor(parent: HTMLElement, actions: StageActions) {
     this.canvas = h("canvas", {
@@ -50,17 +50,11 @@ export class Stage {
       ["clip", "frame", "shapes", "picked", "regions", "mask", "overlay", "region", "tool", "view", "run", "runs"],
       () => this.redraw(),
     );
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
   /** Draw at the next animation frame. */
   redraw(): void {
-    if (this.booked) return;
-    this.booked = true;
-    requestAnimationFrame(() => {
-      this.booked = false;
-      this.draw();
-    });
+    this.nextFrame();
   }
 
   setBox(box: readonly number[]): void {
@@ -138,7 +132,7 @@ export class Stage {
     for (const { name } of written) {
       if (name === this.pointer.hidden) continue;
       const facts = regions.find((each) => each.name === name);
-      const painting = this.pointer.paintedOf(name, frame);
+      const painting = this.pointer.painter.paintedOf(name, frame);
       const address = mask && facts && !facts.empty ? api.mask(mask.key, name, mask.frame) : null;
       const picture = address && this.pictures.get(address);
       if (address && picture) {
@@ -150,8 +144,9 @@ export class Stage {
   }
 
   private drawShapes(context: CanvasRenderingContext2D): void {
-    const { shapes, region, tool } = studio.now;
-    const picked = tool === "select" ? studio.now.picked : null;
+    const { shapes, region } = studio.now;
+    const chosen = pickedShape();
+    const picked = chosen && shapes.indexOf(chosen);
     shapes.forEach((shape, i) => {
       const points = this.pointer.pointsOf(i) ?? shape.points;
       context.globalAlpha = region && shape.region !== region && i !== picked ? 0.7 : 1;
@@ -162,9 +157,10 @@ export class Stage {
 
   private drawGesture(context: CanvasRenderingContext2D): void {
     const { region } = studio.now;
-    const { painting, line, lineEnd, rubber, cross } = this.pointer;
+    const { painter, line, lineEnd, rubber, cross } = this.pointer;
     const colour = colourOf(region);
-    if (painting) this.pointer.drawPainting(context, painting, colour);
+    painter.prepare();
+    if (painter.picture) this.pointer.drawPainting(context, painter.picture, colour);
     if (rubber) drawShape(context, this.fit, { kind: "box", points: rubber }, colour, false);
     if (line.length) drawLine(context, this.fit, line, colour, lineEnd);
     if (cross) drawCross(context, this.fit, cross, colour);

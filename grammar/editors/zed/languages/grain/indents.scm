@@ -1,0 +1,3 @@
+(variant "}" @end) @indent
+(block "}" @end) @indent
+(call ")" @end) @indent
