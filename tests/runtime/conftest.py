@@ -81,3 +81,9 @@ def base(tmp_path: Path) -> Path:
     """A folder with a clip of moving squares."""
     write_clip(tmp_path / "clip")
     return tmp_path
+
+
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests without power cuts: nothing has to wait for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
