@@ -64,14 +64,14 @@ _PULL = 0.2
 
 VIDEO_METHODS: tuple[Method, ...] = (
     _video("ours", "FlowEdit with modulation of cross-attention, by the model's own profile"),
-    _video(
-        "self only", "ours with modulation of self-attention only", {"cross": 0.0, "self": _PULL}
-    ),
-    _video("both", "ours with modulation of self-attention, too", {"self": _PULL}),
     *(
         _video(m.name, m.about, m.attention, everywhere=m.everywhere, paste=m.paste)
         for m in _SHARED
     ),
+    _video(
+        "self only", "ours with modulation of self-attention only", {"cross": 0.0, "self": _PULL}
+    ),
+    _video("both", "ours with modulation of self-attention, too", {"self": _PULL}),
     _video(
         "guidance 4",
         "ours with the guidance of the other methods",
