@@ -22,8 +22,16 @@ export interface EditorEvents {
   rename(at: number): void;
 }
 
+/** A place in the text that moves with what is written before it. */
+export interface Followed extends Phrase {
+  end(): void;
+}
+
 export class SpecEditor {
   readonly view: EditorView;
+  /** Counts what the user selected and typed. */
+  touched = 0;
+  private readonly followed = new Set<{ from: number; to: number }>();
   private readonly extensions: Extension;
 
   constructor(parent: HTMLElement, nonce: string, client: LanguageClient, events: EditorEvents) {
@@ -35,6 +43,12 @@ export class SpecEditor {
       wordTools(events.bind),
       usual(),
       EditorView.updateListener.of((update) => {
+        if (update.transactions.some((tr) => tr.isUserEvent("select") || tr.isUserEvent("input.type"))) this.touched++;
+        if (update.docChanged)
+          for (const place of this.followed) {
+            place.from = update.changes.mapPos(place.from, 1);
+            place.to = update.changes.mapPos(place.to, -1);
+          }
         if (update.docChanged) events.changed(update.changes, update.startState.doc, update.state.doc);
         if (update.selectionSet || update.docChanged) events.cursor(update.state.selection.main.head);
       }),
@@ -49,6 +63,13 @@ export class SpecEditor {
   /** Another file: its text has no undo steps into the one before. */
   open(text: string): void {
     this.view.setState(this.state(text));
+  }
+
+  /** Follow a place while the text around it changes. */
+  follow({ from, to }: Phrase): Followed {
+    const place = { from, to, end: () => void this.followed.delete(place) };
+    this.followed.add(place);
+    return place;
   }
 
   /** Put the cursor somewhere and bring it into view. */
