@@ -76,22 +76,22 @@ grain 1
 # {clip}: {facts}.{first}
 {video}
 
-# Change words and places to yours, here or where clicks and drags write them, then edit the clip:
-#   grain studio {spec}
-#   grain run {spec}
-
-# `demo` knows only its cartoons. For other clips name a checkpoint: model "owner/name".
+# `demo` knows only cartoons. For others: model "owner/name".
 model demo
 
-# What the clip shows now, and what the edited clip shows.
+# The clip as it is, and as it becomes.
 source "a man and a cat on grass before green trees"
 target "a robot and a bear on grass before green trees"
 
-# Where: a point on each object. If too large: track(point(30%, 55%), not point(50%, 90%) @ 0).
+# A point on each object. Beside it: not point(50%, 90%).
 region left  = track(point(30%, 55%) @ 0)
 region right = track(point(70%, 55%) @ 0)
 
-# What: each region becomes words of `target`. What no edit names is kept.
+# Words of `target` for each. What no edit names is kept.
 edit instance left  -> "robot"
 edit instance right -> "bear"
+
+# Change words and places to yours, then edit the clip:
+#   grain studio {spec}
+#   grain run {spec}
 """
