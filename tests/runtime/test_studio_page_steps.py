@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from studio_page import LONG, page_at, studio_on, text_of, track, wait_for
 
 from grainspec.analysis.new_spec import new_spec
+from grainspec_runtime.media.encode import encode_lossless
 
 ROOT = Path(__file__).parents[2]
 STEPS = ROOT / "runtime" / "studio" / "src" / "next_step.ts"
@@ -38,12 +38,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if chromium() is None:
         pytest.skip("no Chromium is installed (apt-get install chromium-headless-shell)")
     folder = tmp_path_factory.mktemp("studio")
-    (folder / "clip").mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(2):
-        picture = rng.integers(0, 255, (96, 96, 3), dtype=np.uint8)
-        picture[40:70, 15:45], picture[40:70, 55:85] = (220, 30, 30), (30, 30, 220)
-        Image.fromarray(picture).save(folder / "clip" / f"{number}.png")
+    frames = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3), dtype=np.uint8)
+    frames[:, 40:70, 15:45], frames[:, 40:70, 55:85] = (220, 30, 30), (30, 30, 220)
+    encode_lossless(frames, folder / "clip.mkv", fps=8)
     with studio_on(folder) as address, page_at(address) as page:
         yield page
 
@@ -91,7 +88,7 @@ def test_the_next_step_follows_what_is_there(page: Any) -> None:
     step(page, "Describe the clip").click()
     page.keyboard.type("a red man and a blue man")
     wait_for(page, 'source "a red man and a blue man"')
-    page.locator(".cm-line", has_text="target ").click()
+    page.locator(".cm-line", has_text='target "a robot').click()
     page.keyboard.press("Home")
     page.keyboard.press("Shift+End")
     page.keyboard.insert_text('target "a robot and a bear on a gras"')
