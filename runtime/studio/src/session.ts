@@ -43,7 +43,8 @@ export class Session {
   private readonly askClip = debounced(() => void this.readClip(), 500);
   private readonly askHints = debounced(() => this.readHints(), 700);
   private readonly readHints = () => void showHints(this.editor.view, this.language);
-  private reading: Promise<void> | null = null;
+  /** Settles when the shapes are those of the text; null if they are. */
+  shapesRead: Promise<void> | null = null;
 
   constructor(parent: HTMLElement, nonce: string, private readonly events: SessionEvents) {
     this.language = new LanguageClient({
@@ -165,11 +166,6 @@ export class Session {
     else if (news === "elsewhere") this.elsewhere(spec);
   }
 
-  /** Settles when the shapes are those of the text; null if they are. */
-  get shapesRead(): Promise<void> | null {
-    return this.reading;
-  }
-
   /** What the files say may be new: shown now, not after a pause in typing. */
   filesChanged(): void {
     this.language.filesChanged();
@@ -178,9 +174,9 @@ export class Session {
 
   readShapes(): Promise<void> {
     const reading = this.askShapes();
-    this.reading = reading;
+    this.shapesRead = reading;
     return reading.finally(() => {
-      if (this.reading === reading) this.reading = null;
+      if (this.shapesRead === reading) this.shapesRead = null;
     });
   }
 
