@@ -35,8 +35,8 @@ def new_spec(clip: Path, spec: Path) -> str:
         clip=visible(clip_name(clip)),
         facts=_facts(facts, images=clip.is_dir()),
         spec=shell_path(spec.name),
+        first=f" The first {_FIRST} frames are quick to try." if facts.frames > _FIRST else "",
         video=_video(path, facts),
-        frames=_frames(facts),
     )
 
 
@@ -70,43 +70,28 @@ def _video(path: str, facts: ClipFacts) -> str:
     return f"video {quoted(path)}{chosen}"
 
 
-def _frames(facts: ClipFacts) -> str:
-    if facts.frames <= _FIRST:
-        return "The clip: a video file, or a folder of numbered images."
-    return f"The clip. The first {_FIRST} frames are quick to try; remove the braces to edit all."
-
-
 _TEXT = """\
 grain 1
 
-# A first spec for {clip}: {facts}.
-# What follows a `#` is a comment. Change the words and places below to those of your clip, then:
-#
-#   grain check {spec}    find mistakes
-#   grain track {spec}    follow the regions through the clip
-#   grain show {spec}     look at them
-#   grain run {spec}      edit the clip
-#
-# `grain studio {spec}` does all this in the browser, where clicks and drags write the regions.
-
-# {frames}
+# {clip}: {facts}.{first}
 {video}
 
-# The model. `demo` is embedded, and knows only the cartoons that it was made for. For other clips
-# name a checkpoint, by its folder or hub id: model "owner/name".
+# `demo` knows only cartoons. For others: model "owner/name".
 model demo
 
-# What the clip shows now, and what the edited clip shows. The words of every edit are in `target`.
+# The clip as it is, and as it becomes.
 source "a man and a cat on grass before green trees"
 target "a robot and a bear on grass before green trees"
 
-# Where: a point on each object on frame 0, in percent of the frame's width and height. If a region
-# is too large, add a point beside its object: track(point(30%, 55%), not point(50%, 90%) @ 0).
-# Other regions: box(10%, 20%, 40%, 90%), masks("folder of masks"), rest.
+# A point on each object. Beside it: not point(50%, 90%).
 region left  = track(point(30%, 55%) @ 0)
 region right = track(point(70%, 55%) @ 0)
 
-# What: each region becomes words of `target`. What no edit names is kept.
+# Words of `target` for each. What no edit names is kept.
 edit instance left  -> "robot"
 edit instance right -> "bear"
+
+# Change words and places to yours, then edit the clip:
+#   grain studio {spec}
+#   grain run {spec}
 """

@@ -262,7 +262,8 @@ def test_a_job_tracks_the_unsaved_text(tmp_path: Path) -> None:
 def test_a_cancelled_run_leaves_nothing_and_the_resumed_one_is_shown(page: Page) -> None:
     (page.folder / "torch.py").write_text("raise SystemExit('a file beside the spec was imported')")
     before = sorted(page.folder.rglob("*"))
-    asked: dict[str, Any] = {"kind": "run", "text": SPEC, "sets": ["sampler.seed=3"]}
+    unknown = SPEC.replace('trees"\nregion', 'jolly trees"\nregion')
+    asked: dict[str, Any] = {"kind": "run", "text": unknown, "sets": ["sampler.seed=3"]}
     job = page.post("jobs", 201, **asked)["job"]
     waiting = page.post("jobs", 201, kind="run", text=SPEC)["job"]
     assert page.asked("DELETE", f"jobs/{waiting}")["state"] == "cancelled"
@@ -273,8 +274,15 @@ def test_a_cancelled_run_leaves_nothing_and_the_resumed_one_is_shown(page: Page)
     assert (ended["state"], ended["error"], ended["runs"]) == ("cancelled", None, [])
     assert sorted(page.folder.rglob("*")) == before
     assert page.get("runs") == {"runs": []}
-    ended = page.ended(page.post("jobs", 201, **asked)["job"])
+    again = page.post("jobs", 201, **asked)["job"]
+    told = page.reached(again, "load model", 0)["findings"]
+    assert [found["code"] for found in told] == ["G111", "G510"]
+    ended = page.ended(again)
     assert (ended["state"], ended["runs"]) == ("done", ["tracked"]), ended
+    assert ended["findings"] == told
+    [run] = page.get("runs")["runs"]
+    said = [{name: one[name] for name in ("code", "message", "cure")} for one in told]
+    assert run["warnings"] == said
     check_run_is_shown(page)
 
 
@@ -292,6 +300,7 @@ def check_run_is_shown(page: Page) -> None:
         assert (edited == written.edited[number]).all()
         assert abs(source.astype(int) - written.source[number]).max() <= 3
         difference = picture(page.get(f"runs/tracked/frames/{number}?of=difference"))[..., :3]
+        assert run["difference_gain"] == 4
         expected = np.clip(4 * abs(edited.astype(int) - source), 0, 255)
         assert (difference == expected).all()
     assert page.get("runs/tracked/frames/2", 404)["code"] == "G727"

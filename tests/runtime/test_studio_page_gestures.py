@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from studio_page import place, studio_page, text_of, wait_for
+from studio_page import place, select, studio_page, text_of, wait_for
 
 SPEC = """grain 1
 video "clips/two_men.mp4" { frames 0..6 step 2 }
@@ -204,3 +205,79 @@ def test_a_file_that_is_gone_is_written_anew(page: Any, folder: Path) -> None:
     page.locator(".notice", has_text="it is written anew").wait_for()
     page.locator(".save", has_text="Saved").wait_for()
     assert path.read_text() == text_of(page) == (folder / "other.grain").read_text()
+
+
+@contextmanager
+def slow_server(page: Any, milliseconds: int = 400) -> Iterator[None]:
+    """What the page asks of the language server comes late."""
+    page.evaluate(
+        """pause => {
+            const { prototype } = WebSocket;
+            const send = window.sendNow = prototype.send;
+            prototype.send = function (text) { setTimeout(() => send.call(this, text), pause); };
+        }""",
+        milliseconds,
+    )
+    try:
+        yield
+    finally:
+        page.evaluate("void (WebSocket.prototype.send = window.sendNow)")
+        page.wait_for_timeout(milliseconds)
+
+
+def test_drags_in_quick_succession_are_all_written(page: Any) -> None:
+    with slow_server(page):
+        drag(page, (0.75, 0.15), (0.75, 0.25))
+        drag(page, (0.15, 0.87), (0.25, 0.87))
+        wait_for(page, "region a    = box(60%, 20%, 90%, 30%)")
+        wait_for(page, "region c    = box(15%, 80%, 35%, 95%)")
+    page.keyboard.press("Control+z")
+    wait_for(page, "region c    = box(5%, 80%, 25%, 95%)")
+
+
+def test_shapes_drawn_in_quick_succession_are_all_written(page: Any) -> None:
+    with slow_server(page):
+        page.keyboard.press("n")
+        page.keyboard.press("b")
+        drag(page, (0.4, 0.4), (0.5, 0.5))
+        page.mouse.move(*place(page, 0.6, 0.5))
+        page.mouse.down()
+        page.wait_for_timeout(1000)  # the first one is written meanwhile
+        page.mouse.move(*place(page, 0.7, 0.6), steps=5)
+        page.mouse.up()
+        wait_for(page, "region_1 = box(40%, 40%, 50%, 50%)")
+        wait_for(page, "region_2 = box(60%, 50%, 70%, 60%)")
+
+
+def test_a_shape_is_dragged_before_its_text_is_written(page: Any) -> None:
+    with slow_server(page):
+        page.keyboard.press("n")
+        page.keyboard.press("b")
+        drag(page, (0.4, 0.4), (0.5, 0.5))
+        page.keyboard.press("v")
+        drag(page, (0.45, 0.45), (0.55, 0.45))
+        wait_for(page, "region_1 = box(50%, 40%, 60%, 50%)")
+        assert page.locator(".chip.chosen").get_attribute("data-region") == "region_1"
+
+
+def test_words_selected_while_a_gesture_is_written_are_bound(page: Any) -> None:
+    with slow_server(page):
+        page.keyboard.press("n")
+        page.keyboard.press("p")
+        page.mouse.click(*place(page, 0.8, 0.6))
+        select(page, "robot")
+        wait_for(page, "region_1 = track(point(80%, 60%) @ 0)")
+        page.wait_for_timeout(200)
+        page.locator(".bind-bar button", has_text="left").click()
+        wait_for(page, 'edit left -> "robot"')
+
+
+def test_words_are_bound_where_they_are_once_the_text_before_them_has_changed(page: Any) -> None:
+    with slow_server(page):
+        select(page, "robot")
+        page.keyboard.press("Alt+1")
+        page.locator(".cm-line", has_text="grain 1").click()
+        page.keyboard.press("End")
+        page.keyboard.type("  # more words than before")
+        wait_for(page, 'edit left -> "robot"')
+    assert "# more words than before" in text_of(page)

@@ -70,6 +70,37 @@ def test_progress_is_read_between_what_libraries_say(
     assert len(ended.said) <= 4000
 
 
+def test_warnings_are_told_while_a_command_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    warning = '{"warning": {"code": "G511", "message": "strange", "cure": "Stop."}}'
+    program = f"""if True:
+        import sys
+        for line in ('{warning}', '{{"warning": 3}}', '{{"stage": "s", "done": 1, "total": 2}}'):
+            print(line, file=sys.stderr, flush=True)
+        sys.exit(1)
+    """
+    monkeypatch.setattr(process, "_START", program)
+    said: list[dict[str, Any]] = []
+    events = Events()
+    monkeypatch.setattr(events, "publish", lambda number, told: said.append(told))
+
+    async def told() -> Job:
+        jobs = Jobs(events, lambda: None)
+        job = jobs.add(Job("run", tmp_path / "edit.grain", ""))
+        while not job.is_over:
+            await asyncio.sleep(0.02)
+        await jobs.close()
+        return job
+
+    job = asyncio.run(told())
+    found = next(one["findings"] for one in said if one["stage"] == "s")
+    assert [one["code"] for one in found] == ["G511"]
+    shown = job.as_json()
+    assert [one["code"] for one in shown["findings"]] == ["G729", "G511"]
+    assert shown["error"]["code"] == "G729"
+
+
 def test_output_that_is_no_json_is_no_result(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 from rich.progress import TimeRemainingColumn as TimeRemaining
 
 from grainspec.cli.output import Format, say
+from grainspec.diagnostics import Diagnostic
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, its finished steps, and its total steps."""
@@ -30,13 +31,18 @@ def progress_option(command: Command) -> Command:
         default="bars",
         show_default=True,
         help="Progress on stderr: bars for people, or one JSON object a line for programs. "
-        "With `--format json` there are no bars.",
+        "JSON has a line for each warning too. With `--format json` there are no bars.",
     )(command)
 
 
 def progress_line(stage: str, done: int, total: int) -> None:
     """Print a line of JSON on stderr: the name of a stage, its finished and its total steps."""
     say(json.dumps({"stage": stage, "done": done, "total": total}), err=True)
+
+
+def warning_line(finding: Diagnostic) -> None:
+    """Print a line of JSON on stderr: a warning, which the result at the end has too."""
+    say(json.dumps({"warning": finding.as_json()}), err=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from grainspec.cli.output import Format, format_option, print_json, say
 from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
-from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option
+from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option, warning_line
 from grainspec_runtime.commands.spec_file import (
     ALL,
     SpecFile,
@@ -144,9 +144,13 @@ def run(
         printed: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
-            findings = list(dict.fromkeys(findings))
-            file.print_findings([found for found in findings if found not in printed], format_)
-            printed.update(findings)
+            new = [found for found in dict.fromkeys(findings) if found not in printed]
+            printed.update(new)
+            if shown == "json":
+                for finding in new:
+                    warning_line(finding)
+            else:
+                file.print_findings(new, format_)
 
         print_new(warning for one in prepared for warning in one.warnings)
         options = loading.options()
@@ -188,7 +192,9 @@ def run(
         with (
             claimed_runs(folders),
             progress_bars(format_, shown) as progress,
-            editor.session(prepared, progress=progress) as session,
+            editor.session(
+                prepared, progress=progress, warned=lambda finding: print_new([finding])
+            ) as session,
         ):
             for one, place in zip(prepared, places, strict=True):
                 result = edit(session, one, finished=partial(finished_run, place))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from grainspec.diagnostics import fail, refuse
+from grainspec.diagnostics import Diagnostic, fail, refuse
 from grainspec.expect import expect_spec
 from grainspec.model.spec import DEMO, EditSpec
 from grainspec_runtime.backbones.family import Checkpoint
@@ -24,6 +24,10 @@ from grainspec_runtime.tracking.choices import EngineChoice
 
 def _silent(stage: str, done: int, total: int) -> None:
     """Ignore progress."""
+
+
+def _unheard(finding: Diagnostic) -> None:
+    """Ignore a warning: the result has it too."""
 
 
 def _expect_prepared(prepared: object) -> Sequence[Prepared]:
@@ -130,9 +134,15 @@ class Editor:
             return [edit(session, variant) for variant in prepared]
 
     def session(
-        self, prepared: Sequence[Prepared], *, progress: StageProgress = _silent
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        progress: StageProgress = _silent,
+        warned: Callable[[Diagnostic], None] = _unheard,
     ) -> ClipSession:
         """Return the session of these edits' clip, to be entered with ``with``.
+
+        ``warned`` gets each warning of the session as soon as it is known; results have them too.
 
             with editor.session(prepared) as session:
                 for variant in prepared:
@@ -149,6 +159,7 @@ class Editor:
             options=self.options,
             loading=self.loading,
             progress=progress,
+            warned=warned,
         )
         for variant in prepared:
             session.check(variant)

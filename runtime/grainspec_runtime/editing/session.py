@@ -65,12 +65,14 @@ class ClipSession:
         options: RunOptions,
         loading: LoadOptions,
         progress: StageProgress = lambda stage, done, total: None,
+        warned: Callable[[Diagnostic], None] = lambda finding: None,
     ) -> None:
         self.options = options
         self.loading = loading
         self.stages = Stages(progress, self._out_of_memory)
         self.recorded_options = loading.recorded()
         self._load = load
+        self._warned = warned
         self._first = first
         self._loaded: Checkpoint | None = None
         self._open = False
@@ -87,7 +89,8 @@ class ClipSession:
             cache_limit()  # an invalid limit is reported now
         with self.stages.stage("load model"):
             self.checkpoint = self._loaded = self._load()
-        self._findings += self.checkpoint.findings
+        for finding in self.checkpoint.findings:
+            self.warn(finding)
         self._read_clip()
         self._prepare_denoiser()
         self._open = True
@@ -125,8 +128,9 @@ class ClipSession:
             raise fail("G547", message, cure, masked[0].span)
 
     def warn(self, finding: Diagnostic) -> None:
-        """Add a warning to the next result."""
+        """Add a warning to the next result, and tell it now: that result may be minutes away."""
         self._findings.append(finding)
+        self._warned(finding)
 
     def take_findings(self) -> tuple[Diagnostic, ...]:
         """Return the warnings since the last call."""
@@ -180,7 +184,8 @@ class ClipSession:
             if demo := demo_model(first.spec.model):
                 round_trip = self.checkpoint.decode_clip(self.latents)
                 span = first.spec.video.span_of("path")
-                self._findings += strange_clip(self.frames, round_trip, span, demo)
+                for finding in strange_clip(self.frames, round_trip, span, demo):
+                    self.warn(finding)
 
     def _read_times(self, path: Path) -> None:
         video, frames = self._first.spec.video, self._first.plan.frames

@@ -81,7 +81,8 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                 runs: [NAME], error: FINDING|null, findings: [FINDING], resumes}
                                `revision` counts its changes: of two answers the later one is true.
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
-                               unknown. `message` is a line for people
+                               unknown. `message` is a line for people. `findings` has warnings
+                               as soon as the command tells them
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
                                changes; {spec: {path, version}} when the file changes,
                                or another spec is opened; version "" when it is gone
@@ -89,14 +90,16 @@ Jobs. One runs at a time, in a process of its own; the others wait::
 Runs: the folders below runs/ that `grain run` wrote::
 
     GET  /api/runs             {runs: [{name, variant, made, seconds, passes, warnings, complete,
-                                own, frames: [n], box, width, height, fps, target, report}]}, the
+                                own, frames: [n], box, width, height, fps, target, report,
+                                difference_gain}]}, the
                                newest first. `made` is in seconds since 1970; `own` if it is of
                                this spec; `passes` are those through the denoiser, null of a run
                                that was resumed; `complete` is false if files are missing;
-                               `warnings` are sentences
+                               `warnings` are [{code, message, cure}], and the difference is
+                               multiplied by `difference_gain`
     GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
-                               PNG of the edited part, `box` of the frame. The difference is four
-                               times the absolute one
+                               PNG of the edited part, `box` of the frame. The difference is the
+                               absolute one times `difference_gain`, up to 255
     GET  /api/runs/{name}/report
                                the run's HTML report, sandboxed: show it in an <iframe>
 

@@ -24,6 +24,7 @@ _MESSAGES = {
     "cancelling": "stopping",
     "done": "finished",
 }
+_MOST_WARNINGS = 50
 _RESUMED = frozenset({"sample", "edit", "decode"})
 """Stages of a run in which it has sampling steps that are kept."""
 
@@ -46,6 +47,7 @@ class Job:
     seconds: float = 0.0
     runs: list[str] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    """While it runs, the warnings so far."""
     revision: int = 0
     """How often it changed."""
 
@@ -101,7 +103,7 @@ class Job:
             "seconds": round(time.monotonic() - self.began if running else self.seconds, 2),
             "runs": self.runs,
             "error": errors[0] if self.state == "failed" and errors else None,
-            "findings": self.findings,
+            "findings": [*self.findings],
             "resumes": self.resumes,
         }
 
@@ -114,11 +116,12 @@ class Job:
             runs = ended.output.get("runs", runs)
             self.runs = [_run_name(run["output"]) for run in runs]
             told = [found for run in runs for found in run["warnings"]]
-            self.findings = told if self.kind == "run" else ended.output["diagnostics"]
+            told = told if self.kind == "run" else ended.output["diagnostics"]
+            self.findings = [one for i, one in enumerate(told) if one not in told[:i]]
         elif self.state == "cancelling":
             self.state = "cancelled"
         else:
-            self.state, self.findings = "failed", ended.findings
+            self.state, self.findings = "failed", [*ended.findings, *self.findings]
 
 
 class Jobs:
@@ -194,11 +197,16 @@ class Jobs:
             job.stage, job.done, job.total = stage, done, total
             self._tell(job)
 
+        def warned(finding: dict[str, Any]) -> None:
+            if len(job.findings) < _MOST_WARNINGS:
+                job.findings.append(finding)
+                self._tell(job)
+
         job.state, job.began = "running", time.monotonic()
         self._command = job.command
         self._tell(job)
         try:
-            ended = await self._command.run(progress)
+            ended = await self._command.run(progress, warned)
         except OSError as error:
             ended = Ended(1, None, f"it cannot be started: {error.strerror or error}")
         finally:

@@ -27,6 +27,7 @@ _PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGTERM, 10.0))
 """Signals that end a command, and the seconds that it has to tidy up."""
 
 Progress = Callable[[str, int, int], None]
+Warned = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,15 @@ class Command:
         self._stopping: asyncio.Task[None] | None = None
         self._stopped = False
 
-    async def run(self, progress: Progress = lambda stage, done, total: None) -> Ended:
-        """Run it to its end; ``progress`` gets the name of a stage, its done and total steps."""
+    async def run(
+        self,
+        progress: Progress = lambda stage, done, total: None,
+        warned: Warned = lambda finding: None,
+    ) -> Ended:
+        """Run it to its end; ``progress`` gets the name of a stage, its done and total steps.
+
+        ``warned`` gets each warning, as the command finds it.
+        """
         group: dict[str, Any] = {"start_new_session": True}
         if os.name == "nt":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined,unused-ignore]
@@ -84,7 +92,7 @@ class Command:
             self.stop()
         try:
             said, output, _ = await asyncio.gather(
-                _followed(process.stderr, progress),
+                _followed(process.stderr, progress, warned),
                 _read(process.stdout),
                 _written(process.stdin, self._text),
             )
@@ -145,12 +153,15 @@ async def _read(stream: asyncio.StreamReader) -> dict[str, Any] | None:
     return None
 
 
-async def _followed(stream: asyncio.StreamReader, progress: Progress) -> str:
-    """Follow a command's progress; returns the end of what else it said."""
+async def _followed(stream: asyncio.StreamReader, progress: Progress, warned: Warned) -> str:
+    """Follow a command's progress and warnings; returns the end of what else it said."""
     tail = ""
     async for line in _lines(stream):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             fields = json.loads(line)
+            if "warning" in fields:
+                warned({**fields["warning"], "severity": "warning"})
+                continue
             progress(str(fields["stage"]), int(fields["done"]), int(fields["total"]))
             continue
         tail = f"{tail}{line}\n"[-_LONGEST_TAIL:]

@@ -69,14 +69,14 @@ class EarlierRun:
         total = sum(one for one in numbers if isinstance(one, int | float))
         there = all(regular(self.folder / file) for file in (EDITED, PLAN))
         told = self.manifest.get("warnings")
-        warnings = [str(w["message"]) for w in told if "message" in w] if _are_objects(told) else []
+        found = told if _are_objects(told) else []
         return {
             "name": self.name,
             "variant": self.variant,
             "made": self.made,
             "seconds": round(total, 1),
             "passes": self._passes(),
-            "warnings": warnings,
+            "warnings": [_words(one) for one in found if "message" in one],
             "complete": there,
             "own": self.name.partition("/")[0] == own,
             "frames": list(self.frames),
@@ -86,6 +86,7 @@ class EarlierRun:
             "fps": self.fps,
             "target": self.spec.target,
             "report": regular(self.folder / REPORT),
+            "difference_gain": _GAIN,
         }
 
     def _passes(self) -> int | None:
@@ -169,6 +170,11 @@ class EarlierRuns:
 
     def _edited(self, run: EarlierRun, frame: int) -> Image.Image:
         return self._frames.frame(run.folder / EDITED, run.frames.index(frame))
+
+
+def _words(warning: dict[str, Any]) -> dict[str, str]:
+    """What a warning of a manifest says, which anyone may have written."""
+    return {name: str(warning.get(name) or "") for name in ("code", "message", "cure")}
 
 
 def _are_objects(value: object) -> TypeGuard[list[dict[str, Any]]]:

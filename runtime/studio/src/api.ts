@@ -42,6 +42,8 @@ export interface Finding {
   column?: number | null;
 }
 
+export type Warning = Pick<Finding, "code" | "message" | "cure">;
+
 export interface Regions {
   regions: RegionFacts[];
   findings: Finding[];
@@ -66,6 +68,8 @@ export interface Job {
   seconds: number | null;
   runs: string[];
   error: { code: string; message: string; cure?: string | null } | null;
+  /** Errors, and warnings as soon as they are known. */
+  findings: readonly Finding[];
   /** Cancelled where the same job goes on; else it begins again. */
   resumes: boolean;
   /** When the page was told, in milliseconds of `performance.now()`. */
@@ -79,7 +83,7 @@ export interface Run {
   seconds: number | null;
   /** Passes through the denoiser; null for a run that was resumed. */
   passes: number | null;
-  warnings: string[];
+  warnings: Warning[];
   complete: boolean;
   own: boolean;
   frames: number[];
@@ -89,6 +93,8 @@ export interface Run {
   fps: number;
   target: string;
   report: boolean;
+  /** By which its difference pictures are multiplied. */
+  difference_gain: number;
 }
 
 /** An answer with an error: what is wrong and what to do. */

@@ -3,6 +3,7 @@
 import { fill, h } from "./dom";
 import { icon, type IconName } from "./icons";
 import type { Layout } from "./layout";
+import { counted } from "./panels/warnings";
 import { colourOf, currentRun, studio, type ToolName, type ViewName } from "./state";
 
 export interface BarActions {
@@ -16,6 +17,8 @@ export interface BarActions {
   overlay(): void;
   autoKey(): void;
   follow(): void;
+  /** Show earlier runs, with their warnings. */
+  runs(): void;
 }
 
 const TOOLS: readonly (readonly [ToolName, string, string])[] = [
@@ -51,6 +54,7 @@ function toolBar(bar: HTMLElement, actions: BarActions): void {
       pressed(button, name === tool);
       button.disabled = view !== "clip" || !clip;
     }
+    for (const button of [auto, follow, overlay]) button.disabled = !clip;
     pressed(auto, autoKey);
     pressed(follow, following);
     pressed(overlay, shown);
@@ -63,12 +67,17 @@ function viewBar(bar: HTMLElement, actions: BarActions): void {
   group.append(...buttons.map(([, button]) => button));
   const facts = h("span", { class: "clip-facts muted" });
   const picker = h("select", { "aria-label": "Run", onchange: () => studio.set({ run: picker.value }) });
-  bar.append(group, picker, facts);
-  studio.watch(["view", "runs", "run"], ({ view, runs, run }) => {
+  const warned = h("button", { class: "small warned", onclick: actions.runs });
+  bar.append(group, picker, warned, facts);
+  studio.watch(["view", "runs", "run", "clip"], ({ view, runs, run, clip }) => {
     for (const [name, button] of buttons) {
       pressed(button, name === view);
-      button.disabled = name !== "clip" && !runs.length;
+      button.disabled = !clip || (name !== "clip" && !runs.length);
     }
+    const warnings = view === "clip" ? [] : (currentRun()?.warnings ?? []);
+    warned.hidden = !warnings.length;
+    warned.title = warnings.map(({ message }) => message).join("\n");
+    fill(warned, icon("warning"), counted(warnings.length));
     fill(picker, ...runs.map((each) => h("option", { value: each.name, selected: each.name === run }, each.name)));
     picker.style.visibility = view === "clip" || !runs.length ? "hidden" : "visible";
   });
@@ -110,12 +119,16 @@ function transportBar(bar: HTMLElement, actions: BarActions): void {
   const play = iconButton("play", "Play", "Space", actions.play);
   const time = h("span", { class: "time" });
   const hint = h("span", { class: "hint muted" });
-  bar.append(
+  const buttons = [
     iconButton("keyPrevious", "Previous keyframe", "J", () => actions.keyframe(-1)),
     iconButton("previous", "Previous frame", ",", () => actions.step(-1)), play,
     iconButton("next", "Next frame", ".", () => actions.step(1)),
-    iconButton("keyNext", "Next keyframe", "K", () => actions.keyframe(1)), time, hint,
-  );
+    iconButton("keyNext", "Next keyframe", "K", () => actions.keyframe(1)),
+  ];
+  bar.append(...buttons, time, hint);
+  studio.watch(["clip"], ({ clip }) => {
+    for (const button of buttons) button.disabled = !clip;
+  });
   studio.watch(["playing"], ({ playing }) => {
     fill(play, icon(playing ? "pause" : "play"));
     play.setAttribute("aria-label", playing ? "Pause" : "Play");

@@ -16,6 +16,10 @@ import { studio } from "./state";
 import { toChanges, toOffset, type Range } from "./text_edits";
 import { isUsed, usedWords } from "./used_frames";
 
+/** How often a gesture is asked for again because the text changed. */
+const TRIES = 8;
+const CHANGED = "The text changed while this was written. Do it again.";
+
 /** Gestures that put something on a frame. */
 const DRAWN = ["point", "not_point", "box", "polygon", "mask"];
 
@@ -28,13 +32,19 @@ const rounded = (points: readonly Point[]): Point[] => points.map(([x, y]) => [N
 
 export class Gestures implements StageActions {
   private numbers = 1_000_000;
+  /** The drag that was under way last. */
+  private drag = 0;
+  private writing: Promise<unknown> | null = null;
   /** The text of the shape that is dragged, as it was written last. */
   private moved: Range | null = null;
-  private readonly moves = new Latest<Move>(async ({ gesture, id }) => {
-    await this.write(gesture, id);
-  });
+  private readonly moves = new Latest<Move>(
+    async ({ gesture, id }) => void (await this.write(() => gesture, id)),
+    (move, waiting) => move.id === waiting.id, // where another shape was let go is still to be written
+  );
   /** Called when a gesture was refused: the picture forgets what it drew ahead. */
   refused: () => void = () => undefined;
+  /** Whether something is being drawn or dragged: what is chosen stays. */
+  busy: () => boolean = () => false;
 
   constructor(private readonly session: Session) {}
 
@@ -43,7 +53,7 @@ export class Gestures implements StageActions {
     studio.set({ picked: null }); // what is deleted next is not a shape from before
     const shape = kind === "box" || kind === "polygon";
     const more = !shape ? {} : region !== null ? { keyframe: autoKey } : follow ? { track: true } : {};
-    void this.write({ kind, frame, region, points: rounded(points), ...more }, ++this.numbers);
+    void this.write(() => ({ kind, frame, region, points: rounded(points), ...more }), ++this.numbers);
   }
 
   move(shape: Shape, points: readonly Point[], id: number, last: boolean): void {
@@ -52,12 +62,13 @@ export class Gestures implements StageActions {
     const keyframe = autoKey && !shape.prompt && !shape.keyframes.length;
     const gesture: Gesture = { kind: "move", frame, region: shape.region, shape: shape.index, points: rounded(points), ...(keyframe ? { keyframe } : {}) };
     const done = this.moves.ask({ gesture, id });
-    if (last) void done.then(() => this.endDrag(shape.region, frame));
+    this.drag = id;
+    if (last) void done.then(() => id === this.drag && this.endDrag(shape.region, frame));
   }
 
   remove(shape: Shape): void {
     const { frame } = studio.now;
-    void this.write({ kind: "delete", frame, region: shape.region, shape: shape.index }, ++this.numbers);
+    void this.write(() => ({ kind: "delete", frame, region: shape.region, shape: shape.index }), ++this.numbers);
   }
 
   async paint(png: string, frame: number, region: string): Promise<string | null> {
@@ -66,7 +77,7 @@ export class Gestures implements StageActions {
       const { path } = await api.paint(spec, this.session.text, region, frame, png);
       if (spec !== studio.now.path) return null;
       this.session.language.filesChanged();
-      const written = await this.write({ kind: "mask", frame, region, path }, ++this.numbers);
+      const written = await this.write(() => ({ kind: "mask", frame, region, path }), ++this.numbers);
       this.session.regions.changed();
       return written === null ? null : path;
     } catch (error) {
@@ -84,9 +95,18 @@ export class Gestures implements StageActions {
   }
 
   bind(region: string, words: Phrase): void {
-    const { text } = this.session;
-    const span: [number, number] = [codePoints(text, words.from), codePoints(text, words.to)];
-    void this.write({ kind: "bind", frame: studio.now.frame, region, words: span }, ++this.numbers);
+    const { frame } = studio.now;
+    const place = this.session.editor.follow(words); // gestures before it may be unwritten yet
+    const gesture = (): Gesture => {
+      const { text } = this.session;
+      return { kind: "bind", frame, region, words: [codePoints(text, place.from), codePoints(text, place.to)] };
+    };
+    void this.write(gesture, ++this.numbers).finally(() => place.end());
+  }
+
+  /** Settles when the text and its shapes are those after all gestures; null if they are. */
+  settled(): Promise<unknown> | null {
+    return this.writing ? this.writing.then(() => this.session.shapesRead) : this.session.shapesRead;
   }
 
   async rename(at: number): Promise<void> {
@@ -105,22 +125,39 @@ export class Gestures implements StageActions {
     }
   }
 
-  /** Write what a gesture stands for; the name of its region, or null if it was refused. */
-  private async write(gesture: Gesture, id: number): Promise<string | null> {
+  /** Write what a gesture stands for, after those before it; its region's name, or null if refused. */
+  private write(gesture: () => Gesture, id: number): Promise<string | null> {
+    const { path } = studio.now;
+    const { touched } = this.session.editor;
+    const before = this.writing ?? Promise.resolve();
+    const written = before.then(() => (studio.now.path === path ? this.writeNow(gesture, id, touched) : null));
+    this.writing = written;
+    void written.then(() => {
+      if (this.writing === written) this.writing = null;
+    });
+    return written;
+  }
+
+  private async writeNow(made: () => Gesture, id: number, touched: number): Promise<string | null> {
     const { editor, language } = this.session;
     const { path } = studio.now;
     try {
-      const first = await language.gesture(gesture);
-      const answer = first ?? (studio.now.path === path ? await language.gesture(gesture) : null);
+      const asked = async () => {
+        const gesture = made();
+        return { gesture, answer: await language.gesture(gesture) };
+      };
+      let { gesture, answer } = await asked();
+      for (let again = 0; !answer && again < TRIES && studio.now.connected && studio.now.path === path; again++)
+        ({ gesture, answer } = await asked()); // someone typed meanwhile
       if (!answer) {
-        if (!studio.now.connected) notice("No connection to the language server.", "error");
+        if (studio.now.path === path) notice(studio.now.connected ? CHANGED : "No connection to the language server.", "error");
         this.refused();
         return null;
       }
       const changes = toChanges(editor.view.state.doc, answer.edits);
       if (changes.length) editor.view.dispatch({ changes, annotations: ofGesture.of(id) });
       if (gesture.kind === "move") this.moved = answer.select;
-      else if (gesture.kind !== "delete") this.shown(answer.region, answer.select);
+      else if (gesture.kind !== "delete") this.shown(answer.region, answer.select, touched === editor.touched);
       if (changes.length && DRAWN.includes(gesture.kind)) this.tellUnused(answer.region, gesture.frame);
       return answer.region;
     } catch (error) {
@@ -131,9 +168,11 @@ export class Gestures implements StageActions {
     }
   }
 
-  private shown(region: string, select: Range | null): void {
+  /** Choose what was written, unless the user goes on with something else. */
+  private shown(region: string, select: Range | null, untouched = true): void {
+    if (this.busy()) return;
     studio.set({ region });
-    if (!select) return;
+    if (!select || !untouched) return;
     const { doc } = this.session.editor.view.state;
     this.session.editor.show(toOffset(doc, select.start), toOffset(doc, select.end));
   }

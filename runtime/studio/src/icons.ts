@@ -20,6 +20,11 @@ const PATHS = {
   close: "M4 4l8 8M12 4l-8 8",
   add: "M8 3.5v9M3.5 8h9",
   follow: "M3 11.5c2.5 1 4-1 4.5-3.5S10 4 12.5 4.5M11 2.8l2 1.8-2.2 1.6",
+  call: "M6.5 3C4.5 4 4 6 4 8s.5 4 2.5 5M9.5 3c2 1 2.5 3 2.5 5s-.5 4-2.5 5",
+  list: "M3 5h6M3 8h10M3 11h8",
+  quote: "M4 6.5h2.5v3H4ZM4 6.5c0-1.2.6-2 1.8-2.3M9.5 6.5H12v3H9.5ZM9.5 6.5c0-1.2.6-2 1.8-2.3",
+  value: "M8 8m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
+  warning: "M8 2.8 14 13H2ZM8 6.5v3M8 11.3v.2",
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -23,6 +23,7 @@ export interface Commands {
   run(): void;
   otherSide(): void;
   theme(): void;
+  guide(): void;
   help(): void;
 }
 
@@ -83,6 +84,7 @@ export const KEYS: readonly { group: string; keys: readonly Key[] }[] = [
       { keys: ["S"], does: "Side by side", run: (c) => c.view("side") },
       { keys: ["D"], does: "Difference", run: (c) => c.view("difference") },
       { keys: ["T"], does: "Dark or light", run: (c) => c.theme() },
+      { keys: ["G"], does: "Show or hide the next step", run: (c) => c.guide() },
       { keys: ["?"], does: "This help", run: (c) => c.help() },
     ],
   },

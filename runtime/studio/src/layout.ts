@@ -8,6 +8,7 @@ export interface Layout {
   readonly dock: HTMLElement;
   readonly views: HTMLElement;
   readonly regions: HTMLElement;
+  readonly guide: HTMLElement;
   readonly tools: HTMLElement;
   readonly stage: HTMLElement;
   readonly transport: HTMLElement;
@@ -23,6 +24,7 @@ export function makeLayout(root: HTMLElement): Layout {
     dock: part("dock"),
     views: part("views"),
     regions: part("regions", { role: "group", "aria-label": "Regions" }),
+    guide: part("guide", { role: "region", "aria-label": "Next step" }),
     tools: part("tools", { role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" }),
     stage: part("stage"),
     transport: part("transport", { role: "toolbar", "aria-label": "Playback" }),
@@ -32,7 +34,7 @@ export function makeLayout(root: HTMLElement): Layout {
   const text = h("section", { class: "text-side", "aria-label": "Text" }, layout.editor, splitter("row", "--dock"), layout.dock);
   const picture = h(
     "section", { class: "clip-side", "aria-label": "Clip" },
-    layout.views, layout.regions, h("div", { class: "stage-row" }, layout.tools, layout.stage, layout.notices),
+    layout.views, layout.regions, layout.guide, h("div", { class: "stage-row" }, layout.tools, layout.stage, layout.notices),
     layout.transport, layout.timeline,
   );
   const main = h("main", { class: "main" }, text, splitter("column", "--text-side"), picture);

@@ -7,6 +7,7 @@ import { makeBars } from "./bars";
 import { h } from "./dom";
 import { clamp } from "./geometry";
 import { Gestures } from "./gestures";
+import { makeGuide, showGuide } from "./guide";
 import { showHelp } from "./help";
 import { listen, regionAt, type Commands } from "./keys";
 import { makeLayout } from "./layout";
@@ -41,6 +42,8 @@ const timeline = new Timeline(layout.timeline, (frame) => {
   seek(frame);
 });
 gestures.refused = () => stage.pointer.cancel();
+gestures.busy = () => stage.pointer.busy;
+work.showJobs = () => panels.show("jobs");
 
 const commands: Commands = {
   tool: (tool) => {
@@ -79,6 +82,7 @@ const commands: Commands = {
     switchTheme();
     redraw();
   },
+  guide: () => showGuide(!studio.now.guide),
   help: showHelp,
 };
 
@@ -95,11 +99,18 @@ function redraw(): void {
 makeTopBar(layout.top, commands);
 makeBars(layout, {
   ...commands,
+  runs: () => panels.show("runs"),
   region: (region) => studio.set({ region }),
   rename: (name) => {
     const region = studio.now.written.find((each) => each.name === name);
     if (region) void gestures.rename(region.from);
   },
+});
+makeGuide(layout.guide, (deed) => {
+  if (deed === "track" || deed === "run") begin(deed);
+  else if (deed === "point") commands.tool("point");
+  else if (deed === "findings") panels.show("findings");
+  else session.editor.showPrompt(deed);
 });
 const trouble = h("p", { class: "trouble", role: "alert" });
 layout.stage.append(trouble);

@@ -15,10 +15,14 @@ export interface NoticeAction {
   run(): void;
 }
 
-export function notice(message: string, kind: "info" | "error" = "info", actions: readonly NoticeAction[] = []): void {
+export function dropNotice(message: string): void {
+  for (const old of [...(place?.children ?? [])]) if (old.getAttribute("data-message") === message) old.remove();
+}
+
+export function notice(message: string, kind: "info" | "warning" | "error" = "info", actions: readonly NoticeAction[] = []): void {
   if (!place) return;
-  for (const old of place.children) if (old.getAttribute("data-message") === message) old.remove();
-  const box = h("div", { class: `notice ${kind}`, "data-message": message, role: kind === "error" ? "alert" : null }, h("span", {}, ...inline(message)));
+  dropNotice(message);
+  const box = h("div", { class: `notice ${kind}`, "data-message": message, role: kind !== "info" ? "alert" : null }, h("span", {}, ...inline(message)));
   for (const { label, run } of actions)
     box.append(h("button", { class: "small", onclick: () => (box.remove(), run()) }, label));
   box.append(h("button", { class: "quiet", "aria-label": "Close", onclick: () => box.remove() }, icon("close")));

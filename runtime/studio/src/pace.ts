@@ -19,17 +19,23 @@ export function perFrame<T>(
 }
 
 /**
- * One request under way at a time. While it is, only the newest value waits; those between are
- * dropped. The promise settles when everything asked so far has been answered or dropped.
+ * One request under way at a time. While it is, a value waits until a later one `replaces` it, which
+ * any does unless told otherwise; those replaced are dropped. The promise settles when everything
+ * asked so far has been answered or dropped.
  */
 export class Latest<T> {
-  private waiting: { value: T } | null = null;
+  private readonly waiting: T[] = [];
   private running: Promise<void> | null = null;
 
-  constructor(private readonly work: (value: T) => Promise<void>) {}
+  constructor(
+    private readonly work: (value: T) => Promise<void>,
+    private readonly replaces: (value: T, waiting: T) => boolean = () => true,
+  ) {}
 
   ask(value: T): Promise<void> {
-    this.waiting = { value };
+    const last = this.waiting.at(-1);
+    if (last !== undefined && this.replaces(value, last)) this.waiting.pop();
+    this.waiting.push(value);
     this.running ??= this.drain();
     return this.running;
   }
@@ -41,11 +47,7 @@ export class Latest<T> {
 
   private async drain(): Promise<void> {
     try {
-      while (this.waiting) {
-        const { value } = this.waiting;
-        this.waiting = null;
-        await this.work(value);
-      }
+      while (this.waiting.length) await this.work(this.waiting.shift()!);
     } finally {
       this.running = null;
     }

@@ -17,7 +17,9 @@ import { toOffset, toPosition } from "./text_edits";
 import type { Work } from "./work";
 
 /** The same, as the regions say it and as the text's check does. */
-const NOT_TRACKED = { bound: "G354", checked: "G357" };
+const NOT_TRACKED = { bound: "G354", checked: ["G357", "G358", "G363", "G365"] };
+/** Of these, what tracking mends. */
+const TRACKABLE = [NOT_TRACKED.bound, "G357", "G358"];
 
 export class Panels {
   private readonly findings = h("div", { class: "panel" });
@@ -98,7 +100,7 @@ export class Panels {
     const codes = new Set(marked.map(({ code }) => code));
     const bound: Listed[] = studio.now.findings
       .filter((f) => !known.has(`${f.code} ${f.line ?? ""}`) && (f.line || !codes.has(f.code)))
-      .filter((f) => f.code !== NOT_TRACKED.bound || !codes.has(NOT_TRACKED.checked))
+      .filter((f) => f.code !== NOT_TRACKED.bound || !(studio.now.connected || NOT_TRACKED.checked.some((code) => codes.has(code)))) // the check's own is on its way
       .map((f) => ({
         severity: f.severity === "error" || f.severity === "warning" ? f.severity : "info",
         code: f.code, message: f.message, cure: f.cure ?? null, line: f.line ?? null,
@@ -117,7 +119,7 @@ export class Panels {
 
   /** What the page itself can do about a finding. */
   private remedies(code: string): { title: string; apply(): void }[] {
-    if (code !== NOT_TRACKED.bound && code !== NOT_TRACKED.checked) return [];
+    if (!TRACKABLE.includes(code)) return [];
     const track = () => {
       this.show("jobs");
       void this.work().begin("track");

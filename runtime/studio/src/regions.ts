@@ -40,6 +40,13 @@ export class RegionReader {
     this.later();
   }
 
+  /** The same, without a pause. */
+  renew(): void {
+    this.generation++;
+    this.answers.clear();
+    void this.read();
+  }
+
   /** Show the regions of the frame at the playhead. */
   async read(): Promise<void> {
     if (this.events.busy()) return;

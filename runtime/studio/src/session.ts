@@ -11,7 +11,7 @@ import { notice } from "./notices";
 import { debounced, perFrame, Turn } from "./pace";
 import { RegionReader } from "./regions";
 import { SpecFile, type Known } from "./spec_file";
-import { regionsOf, variantsOf } from "./spec_text";
+import { promptsOf, regionsOf, variantsOf } from "./spec_text";
 import { colourOf, studio } from "./state";
 
 /** The code of the answer when the file of the open spec is not there. */
@@ -41,12 +41,15 @@ export class Session {
   private readonly clipTurn = new Turn();
   private readonly sendChanges = perFrame<void>(() => this.language.flush());
   private readonly askClip = debounced(() => void this.readClip(), 500);
-  private readonly askHints = debounced(() => void showHints(this.editor.view, this.language), 700);
+  private readonly askHints = debounced(() => this.readHints(), 700);
+  private readonly readHints = () => void showHints(this.editor.view, this.language);
+  /** Settles when the shapes are those of the text; null if they are. */
+  shapesRead: Promise<void> | null = null;
 
   constructor(parent: HTMLElement, nonce: string, private readonly events: SessionEvents) {
     this.language = new LanguageClient({
       diagnostics: (list) => void this.published(list),
-      refresh: () => this.askHints(),
+      refresh: () => this.readHints(),
       connected: (connected) => {
         studio.set({ connected });
         if (connected) void this.readShapes();
@@ -163,7 +166,21 @@ export class Session {
     else if (news === "elsewhere") this.elsewhere(spec);
   }
 
-  async readShapes(): Promise<void> {
+  /** What the files say may be new: shown now, not after a pause in typing. */
+  filesChanged(): void {
+    this.language.filesChanged();
+    this.regions.renew();
+  }
+
+  readShapes(): Promise<void> {
+    const reading = this.askShapes();
+    this.shapesRead = reading;
+    return reading.finally(() => {
+      if (this.shapesRead === reading) this.shapesRead = null;
+    });
+  }
+
+  private async askShapes(): Promise<void> {
     if (this.dragging) return;
     const current = this.shapesTurn.begin();
     const shapes = await this.language.shapes(studio.now.frame).catch(() => null);
@@ -203,9 +220,10 @@ export class Session {
   private readText() {
     const before = studio.now.written;
     const written = regionsOf(this.text);
+    const prompts = promptsOf(this.text);
     const variants = variantsOf(this.text);
     const { variant } = studio.now;
-    studio.set({ written, variants, variant: variant === "all" || (variant && variants.includes(variant)) ? variant : null });
+    studio.set({ written, prompts, variants, variant: variant === "all" || (variant && variants.includes(variant)) ? variant : null });
     return { written, before };
   }
 
@@ -220,6 +238,7 @@ export class Session {
 
   private async published(list: Diagnostic[]): Promise<void> {
     this.diagnostics = list;
+    studio.set({ errors: list.filter(({ severity }) => (severity ?? 1) === 1).map(({ code }) => String(code ?? "")) });
     this.events.findings();
     await showDiagnostics(this.editor.view, this.language, list);
     this.events.findings();

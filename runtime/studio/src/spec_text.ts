@@ -68,6 +68,34 @@ export function variantsOf(text: string): string[] {
   return [...bare(text).matchAll(VARIANT)].map((match) => match[1]!);
 }
 
+/** What the clip is said to show before and after the edit; null for what is not said. */
+export interface Prompts {
+  readonly source: string | null;
+  readonly target: string | null;
+}
+
+export function promptsOf(text: string): Prompts {
+  const said = (name: string) => {
+    const from = promptAt(text, name);
+    return from === null ? null : stringAt(text, from);
+  };
+  return { source: said("source"), target: said("target") };
+}
+
+/** Where a prompt's words begin. */
+function promptAt(text: string, name: string): number | null {
+  const match = new RegExp(`^[ \\t]*${name}\\s+"`, "m").exec(bare(text));
+  return match ? match.index + match[0].length : null;
+}
+
+/** The words of a prompt. */
+export function promptPlace(text: string, name: keyof Prompts): Phrase | null {
+  const from = promptAt(text, name);
+  if (from === null) return null;
+  const [words] = /^(?:\\.|[^"\\\n])*/.exec(text.slice(from))!;
+  return { from, to: from + words.length };
+}
+
 /** The words of each `target`, variants' too. */
 export function targetsOf(text: string): Phrase[] {
   const phrases: Phrase[] = [];

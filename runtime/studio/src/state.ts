@@ -2,7 +2,7 @@
 
 import type { Clip, Finding, Job, RegionFacts, Run } from "./api";
 import type { Shape } from "./language/client";
-import type { RegionText } from "./spec_text";
+import type { Prompts, RegionText } from "./spec_text";
 import { Store } from "./store";
 
 export type ToolName = "select" | "point" | "box" | "polygon" | "brush" | "eraser";
@@ -27,6 +27,7 @@ export interface Studio {
   region: string | null;
   /** The regions of the text, in its order. */
   written: readonly RegionText[];
+  prompts: Prompts;
   regions: readonly RegionFacts[];
   /** Whose masks they are: a key of the server, and the frame that it is about. */
   mask: { readonly key: string; readonly frame: number } | null;
@@ -39,17 +40,21 @@ export interface Studio {
   variants: readonly string[];
   variant: string | null;
   findings: readonly Finding[];
+  /** The codes of the errors that the language server finds. */
+  errors: readonly string[];
   jobs: readonly Job[];
   runs: readonly Run[];
   run: string | null;
   view: ViewName;
+  /** Whether the next step is said. */
+  guide: boolean;
 }
 
 export const studio = new Store<Studio>({
   path: "", saved: true, connected: false, clip: null, clipError: null, frame: 0, playing: false,
-  tool: "select", brush: 0.08, autoKey: true, follow: false, region: null, written: [], regions: [], mask: null, shapes: [],
-  picked: null, doubtful: {}, overlay: true, variants: [], variant: null, findings: [], jobs: [],
-  runs: [], run: null, view: "clip",
+  tool: "select", brush: 0.08, autoKey: true, follow: false, region: null, written: [], prompts: { source: null, target: null }, regions: [], mask: null, shapes: [],
+  picked: null, doubtful: {}, overlay: true, variants: [], variant: null, findings: [], errors: [], jobs: [],
+  runs: [], run: null, view: "clip", guide: true,
 });
 
 /** The colours of regions beyond those that the server has named, in the order of the text. */

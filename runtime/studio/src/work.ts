@@ -1,8 +1,9 @@
 /** Jobs and runs: begun, watched, cancelled, compared. */
 
 import { api, described, type Job, type Run } from "./api";
-import { notice } from "./notices";
+import { dropNotice, notice } from "./notices";
 import { active, newer } from "./panels/jobs";
+import { counted } from "./panels/warnings";
 import type { Session } from "./session";
 import { connect } from "./socket";
 import { studio } from "./state";
@@ -12,7 +13,15 @@ interface Events {
   job?: string;
 }
 
+/** The warning that the demo model cannot show the clip: the run is for nothing. */
+const STRANGE = "G511";
+
+const words = ({ message, cure }: { message: string; cure?: string | null }): string => [message, cure].filter(Boolean).join(". ");
+
 export class Work {
+  /** Show how jobs went. */
+  showJobs: () => void = () => undefined;
+
   constructor(private readonly session: Session) {}
 
   start(): void {
@@ -66,15 +75,25 @@ export class Work {
     const before = jobs.find((each) => each.job === told.job);
     const job = before ? newer(before, told) : told;
     studio.set({ jobs: before ? jobs.map((each) => (each.job === job.job ? job : each)) : [...jobs, job] });
+    if (active(job)) this.warn(job, before);
     if (before && active(before) && !active(job)) void this.ended(job);
+    else if (before?.stage === "track" && job.stage !== "track") this.session.filesChanged(); // a run has tracked
+  }
+
+  /** Say at once, while it can be cancelled, that a run is for nothing. */
+  private warn(job: Job, before: Job | undefined): void {
+    const strange = job.findings.find(({ code }) => code === STRANGE);
+    if (!strange || before?.findings.some(({ code }) => code === STRANGE)) return;
+    notice(words(strange), "error", [{ label: "Cancel the run", run: () => void this.cancel(job) }]);
   }
 
   private async ended(job: Job): Promise<void> {
     const name = job.kind === "track" ? "Tracking" : "The run";
-    if (job.state === "failed") notice(job.error ? [job.error.message, job.error.cure].filter(Boolean).join(". ") : `${name} failed.`, "error");
-    this.session.language.filesChanged(); // a run tracks what is not tracked yet
+    if (job.state === "failed") notice(job.error ? words(job.error) : `${name} failed.`, "error");
+    const strange = job.findings.find(({ code }) => code === STRANGE);
+    if (strange) dropNotice(words(strange)); // it cannot be cancelled any more
     studio.set({ doubtful: {} });
-    this.session.regions.changed();
+    this.session.filesChanged(); // a run tracks what is not tracked yet
     if (job.kind === "track") {
       if (job.state === "done") notice("Tracking is done.");
       return;
@@ -83,7 +102,9 @@ export class Work {
     const made = job.runs.at(-1);
     if (job.state === "done" && made) {
       studio.set({ run: made, view: "slider" });
-      notice("The run is done.");
+      const count = job.findings.length;
+      if (!count) notice("The run is done.");
+      else notice(`The run is done, with ${counted(count)}.`, "warning", [{ label: "Show", run: this.showJobs }]);
     }
   }
 }

@@ -36,6 +36,18 @@ describe("Latest", () => {
     await Promise.all(all);
     expect(done).toEqual([1, 4]);
   });
+  it("keeps what a later value does not replace", async () => {
+    const done: string[] = [];
+    const latest = new Latest<string>(
+      async (value) => {
+        await Promise.resolve();
+        done.push(value);
+      },
+      (value, waiting) => value[0] === waiting[0],
+    );
+    await Promise.all(["a1", "a2", "a3", "b1", "b2"].map((value) => latest.ask(value)));
+    expect(done).toEqual(["a1", "a3", "b2"]);
+  });
   it("goes on after a failure", async () => {
     const latest = new Latest<number>(async (value) => {
       if (value === 1) throw new Error("refused");

@@ -49,12 +49,12 @@ describe("words", () => {
     expect(duration(130)).toBe("2 min 10 s");
   });
   it("knows the progress of a job only when the server does", () => {
-    const job = { job: "a", kind: "run", variant: null, state: "running", stage: null, done: 3, total: 12, message: null, seconds: 1, runs: [], error: null, revision: 1, resumes: false } as const;
+    const job = { job: "a", kind: "run", variant: null, state: "running", stage: null, done: 3, total: 12, message: null, seconds: 1, runs: [], error: null, findings: [], revision: 1, resumes: false } as const;
     expect(progress({ ...job, runs: [] })).toBe(0.25);
     expect(progress({ ...job, runs: [], total: 0 })).toBeNull();
   });
   it("lets the time of a running job go on between what is told of it", () => {
-    const job = { job: "a", kind: "run", variant: null, state: "running", stage: null, done: 3, total: 12, message: null, seconds: 2, runs: [], error: null, revision: 1, resumes: false, told: 1000 } as const;
+    const job = { job: "a", kind: "run", variant: null, state: "running", stage: null, done: 3, total: 12, message: null, seconds: 2, runs: [], error: null, findings: [], revision: 1, resumes: false, told: 1000 } as const;
     expect(elapsed({ ...job, runs: [] }, 4500)).toBe(5.5);
     expect(elapsed({ ...job, runs: [], state: "done" }, 4500)).toBe(2);
     expect(elapsed({ ...job, runs: [], state: "waiting" }, 4500)).toBe(2);

@@ -9,7 +9,7 @@ import { EditorState, type ChangeSet, type Extension, type Text } from "@codemir
 import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
 
 import type { LanguageClient } from "../language/client";
-import { regionsOf, type Phrase } from "../spec_text";
+import { promptPlace, regionsOf, type Phrase, type Prompts } from "../spec_text";
 import { grainLanguage } from "./highlight";
 import { undoHistory } from "./history";
 import { format, goToDefinition, languageTools } from "./language_tools";
@@ -22,8 +22,16 @@ export interface EditorEvents {
   rename(at: number): void;
 }
 
+/** A place in the text that moves with what is written before it. */
+export interface Followed extends Phrase {
+  end(): void;
+}
+
 export class SpecEditor {
   readonly view: EditorView;
+  /** Counts what the user selected and typed. */
+  touched = 0;
+  private readonly followed = new Set<{ from: number; to: number }>();
   private readonly extensions: Extension;
 
   constructor(parent: HTMLElement, nonce: string, client: LanguageClient, events: EditorEvents) {
@@ -35,6 +43,12 @@ export class SpecEditor {
       wordTools(events.bind),
       usual(),
       EditorView.updateListener.of((update) => {
+        if (update.transactions.some((tr) => tr.isUserEvent("select") || tr.isUserEvent("input.type"))) this.touched++;
+        if (update.docChanged)
+          for (const place of this.followed) {
+            place.from = update.changes.mapPos(place.from, 1);
+            place.to = update.changes.mapPos(place.to, -1);
+          }
         if (update.docChanged) events.changed(update.changes, update.startState.doc, update.state.doc);
         if (update.selectionSet || update.docChanged) events.cursor(update.state.selection.main.head);
       }),
@@ -51,9 +65,23 @@ export class SpecEditor {
     this.view.setState(this.state(text));
   }
 
+  /** Follow a place while the text around it changes. */
+  follow({ from, to }: Phrase): Followed {
+    const place = { from, to, end: () => void this.followed.delete(place) };
+    this.followed.add(place);
+    return place;
+  }
+
   /** Put the cursor somewhere and bring it into view. */
   show(from: number, to = from): void {
     this.view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+  }
+
+  /** Select the words of a prompt, to be written or bound. */
+  showPrompt(name: keyof Prompts): void {
+    const place = promptPlace(this.text, name);
+    if (place) this.show(place.from, place.to);
+    this.view.focus();
   }
 
   private state(doc: string): EditorState {

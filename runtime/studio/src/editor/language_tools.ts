@@ -6,8 +6,10 @@ import { StateEffect, StateField, type Extension } from "@codemirror/state";
 import { Decoration, EditorView, hoverTooltip, WidgetType, type DecorationSet } from "@codemirror/view";
 
 import { h } from "../dom";
+import { icon, type IconName } from "../icons";
 import type { CodeAction, Diagnostic, LanguageClient, WorkspaceEdit } from "../language/client";
 import { markdown } from "../language/markdown";
+import { inPage } from "../panels/page_words";
 import { toChanges, toOffset, toPosition, type Range, type TextEdit } from "../text_edits";
 
 type Markup = string | { kind?: string; value: string } | (string | { value: string })[];
@@ -27,6 +29,10 @@ interface Item {
 const KINDS: Record<number, string> = {
   3: "function", 5: "property", 6: "variable", 10: "property", 12: "constant", 13: "enum",
   14: "keyword", 15: "text", 17: "text", 18: "variable", 20: "enum", 21: "constant", 25: "type",
+};
+
+const KIND_ICONS: Readonly<Record<string, IconName>> = {
+  keyword: "key", function: "call", property: "list", variable: "box", text: "quote",
 };
 
 function plain(markup: Markup | undefined): string {
@@ -132,8 +138,8 @@ function mark(view: EditorView, diagnostic: Diagnostic, actions: Action[]): Mark
   return {
     from, to, severity, actions,
     source: String(diagnostic.code ?? ""),
-    message: diagnostic.message,
-    renderMessage: () => h("div", { class: "finding-text" }, markdown(diagnostic.message), h("span", { class: "code" }, String(diagnostic.code ?? ""))),
+    message: inPage(diagnostic.message),
+    renderMessage: () => h("div", { class: "finding-text" }, markdown(inPage(diagnostic.message)), h("span", { class: "code" }, String(diagnostic.code ?? ""))),
   };
 }
 
@@ -213,5 +219,7 @@ export const languageTools = (client: LanguageClient): Extension => [
   autocompletion({
     override: [(context) => complete(client, context).catch(() => null)],
     maxRenderedOptions: 60,
+    icons: false, // CodeMirror's are characters that many fonts lack
+    addToOptions: [{ render: ({ type }) => icon(KIND_ICONS[type ?? ""] ?? "value"), position: 20 }],
   }),
 ];

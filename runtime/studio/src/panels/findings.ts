@@ -2,6 +2,7 @@
 
 import { fill, h } from "../dom";
 import { inline } from "../language/markdown";
+import { inPage, sentence } from "./page_words";
 
 /** A finding with its place in the text, if it has one. */
 export interface Listed {
@@ -18,10 +19,10 @@ export function findingsList(body: HTMLElement, list: readonly Listed[], show: (
   if (!list.length) return fill(body, h("p", { class: "empty" }, "No findings."));
   const rows = list.map((finding) => {
     const words = h("span", { class: "finding-words" });
-    words.append(...inline(finding.message));
+    words.append(...inline(inPage(finding.cure ? sentence(finding.message) : finding.message)));
     if (finding.cure) {
       const cure = h("span", { class: "cure" });
-      cure.append(...inline(finding.cure));
+      cure.append(...inline(inPage(finding.cure)));
       words.append(cure);
     }
     const row = h(

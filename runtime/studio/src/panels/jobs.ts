@@ -2,6 +2,7 @@
 
 import type { Job } from "../api";
 import { fill, h } from "../dom";
+import { warningsList } from "./warnings";
 
 export interface JobActions {
   cancel(job: Job): void;
@@ -86,6 +87,7 @@ function row(job: Job, actions: JobActions): HTMLElement {
     h("div", { class: "job-head" }, h("b", {}, title), h("span", { class: "state" }, STATES[job.state]),
       h("span", { class: "muted job-facts" }, facts(job)), buttons),
     bar,
+    warningsList(job.findings.filter(({ severity }) => severity !== "error").reverse()), // the newest first
     message ? h("div", { class: job.error ? "job-error" : "muted job-message", title: message }, message) : null,
   );
 }

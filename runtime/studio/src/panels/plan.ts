@@ -1,10 +1,10 @@
 /** The plan of the text: warnings first, then what happens to each region; the JSON on demand. */
 
-import type { Finding, RegionFacts, Run } from "../api";
+import type { RegionFacts, Run } from "../api";
 import { fill, h } from "../dom";
-import { inline } from "../language/markdown";
 import { duration } from "./jobs";
 import { editRows, levelRows, planFacts, type Plan } from "./plan_words";
+import { warningsList } from "./warnings";
 
 function table(heads: readonly string[], rows: readonly (readonly (string | Node)[])[]): HTMLElement {
   const head = h("tr");
@@ -18,26 +18,12 @@ function table(heads: readonly string[], rows: readonly (readonly (string | Node
   return made;
 }
 
-const warning = ({ code, message, cure }: Finding): HTMLElement =>
-  h("li", { class: "finding warning" },
-    h("div", { class: "finding-row" },
-      h("span", { class: "severity", title: "warning", "aria-label": "warning" }),
-      said(message, cure), h("span", { class: "code" }, code)));
-
-function said(message: string, cure: string | null | undefined): HTMLElement {
-  const words = h("span", { class: "finding-words" });
-  words.append(...inline([message, cure].filter(Boolean).join(". ")));
-  return words;
-}
-
 function region(name: string, colour: string): Node {
   return h("span", { class: "plan-region" }, h("span", { class: "dot", style: `background:${colour}` }), name);
 }
 
 export function showPlan(body: HTMLElement, plan: Plan, regions: readonly RegionFacts[], runs: readonly Run[], colourOf: (region: string) => string): void {
   const open = body.querySelector<HTMLDetailsElement>("details.json")?.open ?? false;
-  const warnings = h("ul", { class: "findings" });
-  warnings.append(...plan.diagnostics.map(warning));
   const facts = h("dl", { class: "facts" });
   for (const [name, words] of planFacts(plan, regions, runs, duration)) facts.append(h("dt", {}, name), h("dd", {}, words));
   const edits = editRows(plan, regions).map((row) => [region(row.region, colourOf(row.region)), row.words, row.area, row.cross, row.self]);
@@ -45,7 +31,7 @@ export function showPlan(body: HTMLElement, plan: Plan, regions: readonly Region
   const json = h("details", { class: "json" }, h("summary", {}, "Show JSON"), h("pre", {}, JSON.stringify(plan, null, 2)));
   json.open = open;
   fill(
-    body, plan.diagnostics.length > 0 && warnings,
+    body, warningsList(plan.diagnostics),
     h("h3", {}, "Attraction in cross-attention and self-attention: first modulated step → last"),
     table(["Region", "Becomes", "Area", "Cross", "Self"], edits), facts,
     levels.length > 0 && h("h3", {}, "By level of the model: area, and attraction in cross-attention"),

@@ -3,6 +3,7 @@
 import type { Run } from "../api";
 import { fill, h } from "../dom";
 import { duration } from "./jobs";
+import { counted, warningsList } from "./warnings";
 
 export interface RunActions {
   open(run: Run): void;
@@ -18,7 +19,7 @@ export function runsList(body: HTMLElement, runs: readonly Run[], chosen: string
 
 function row(run: Run, chosen: boolean, actions: RunActions): HTMLElement {
   const made = new Date(run.made * 1000);
-  const warnings = run.warnings.length ? `${run.warnings.length} ${run.warnings.length === 1 ? "warning" : "warnings"}` : "";
+  const warnings = run.warnings.length ? counted(run.warnings.length) : "";
   const facts = [made.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }), duration(run.seconds), warnings, run.complete ? "" : "incomplete"];
   return h(
     "li", { class: `run${chosen ? " chosen" : ""}` },
@@ -27,5 +28,6 @@ function row(run: Run, chosen: boolean, actions: RunActions): HTMLElement {
       h("span", { class: "muted" }, facts.filter(Boolean).join(" · ")),
       h("span", { class: "run-target" }, run.target)),
     run.report ? h("button", { class: "small", onclick: () => actions.report(run) }, "Report") : null,
+    warningsList(run.warnings),
   );
 }

@@ -12,6 +12,9 @@ export function nearest(frames: readonly number[], frame: number): number {
   return frames.reduce((best, n) => (Math.abs(n - frame) < Math.abs(best - frame) ? n : best), frames[0] ?? 0);
 }
 
+/** What the pixels of a difference picture are: it is amplified, and cut off at white. */
+export const differenceWords = ({ difference_gain: gain }: Pick<Run, "difference_gain">): string => `Difference × ${gain}`;
+
 export class Compare {
   private readonly shown = new Map<Of, ImageBitmap>();
   private of = "";
@@ -27,7 +30,7 @@ export class Compare {
     else {
       const fit = contain(size, aspect, 12);
       this.stage.fit = fit;
-      if (view === "difference") this.stage.drawPicture(context, this.picture(run, "difference"), fit);
+      if (view === "difference") this.drawDifference(context, run, fit);
       else this.drawSlider(context, run, fit);
     }
   }
@@ -41,6 +44,11 @@ export class Compare {
     this.stage.drawPicture(context, this.picture(run, "edited"), right);
     caption(context, "Source", fit.left + 8, fit.top + 8, "left");
     caption(context, "Edited", right.left + 8, right.top + 8, "left");
+  }
+
+  private drawDifference(context: CanvasRenderingContext2D, run: Run, fit: Fit): void {
+    this.stage.drawPicture(context, this.picture(run, "difference"), fit);
+    caption(context, differenceWords(run), fit.left + 8, fit.top + 8, "left");
   }
 
   private drawSlider(context: CanvasRenderingContext2D, run: Run, fit: Fit): void {

@@ -20,6 +20,15 @@ interface Drag {
   moved: boolean;
 }
 
+/** A press beside all shapes while shapes that were just made are on their way. */
+interface Early {
+  readonly at: Point;
+  readonly place: Point;
+  /** Where the pointer is by now, or was let go. */
+  now: Point;
+  held: boolean;
+}
+
 /** A pointer that moved less, in pixels, has clicked. */
 const NEAR = 4;
 
@@ -31,6 +40,9 @@ export class Pointer {
   cross: Point | null = null;
   private drag: Drag | null = null;
   private down: Point | null = null;
+  private early: Early | null = null;
+  /** The region that was chosen at the press. */
+  private region: string | null = null;
   private sliding = false;
   private over: Point | null = null;
   private gestures = 0;
@@ -67,9 +79,16 @@ export class Pointer {
     });
   }
 
-  /** The points of a shape while it is dragged, and until its text is read anew. */
-  pointsOf(index: number): readonly Point[] | null {
-    return this.drag?.index === index && this.drag.moved ? this.drag.points : null;
+  /** The shapes as they are shown: one that is dragged, until its text is read anew, where it is by now. */
+  drawn(): readonly Shape[] {
+    const { drag } = this;
+    const points = drag?.moved ? drag.points.map(([x, y]): [number, number] => [x, y]) : null;
+    return studio.now.shapes.map((shape, i) => (points && i === drag?.index ? { ...shape, points } : shape));
+  }
+
+  /** Whether something is being drawn or dragged. */
+  get busy(): boolean {
+    return this.down !== null || this.line.length > 0;
   }
 
   /** The region whose mask is behind its shape at the moment. */
@@ -86,7 +105,7 @@ export class Pointer {
   cancel(): void {
     this.line = [];
     this.lineEnd = this.rubber = this.down = null;
-    this.drag = null;
+    this.drag = this.early = null;
     this.painter.cancel();
     this.stage.redraw();
   }
@@ -97,12 +116,12 @@ export class Pointer {
     const points = this.line.filter((p, i, all) => !i || distance(p, all[i - 1]!) > 1e-4);
     this.line = [];
     this.lineEnd = null;
-    if (points.length > 2) this.actions.draw("polygon", points, studio.now.region);
+    if (points.length > 2) this.actions.draw("polygon", points, this.region);
     this.stage.redraw();
   }
 
   private pressed(event: PointerEvent): void {
-    const { tool, shapes, picked, view, clip } = studio.now;
+    const { tool, region, view, clip } = studio.now;
     if (!clip) return;
     if (event.button !== 0 && !(event.button === 2 && tool === "point")) return;
     this.stage.canvas.focus({ preventScroll: true });
@@ -115,14 +134,14 @@ export class Pointer {
       return;
     }
     this.down = at;
+    if (!this.line.length) this.region = region;
     if (tool === "select") {
-      const found = hit(shapes, picked, this.stage.fit, this.stage.place(event));
-      const shape = found && shapes[found.index];
-      studio.set({ picked: found?.index ?? null, ...(shape ? { region: shape.region } : {}) });
-      this.down = at;
-      if (!found || !shape) return;
-      this.actions.reveal(shape);
-      this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false };
+      const place = this.stage.place(event);
+      if (this.grab(at, place)) return;
+      const settled = this.actions.settled();
+      if (!settled) return;
+      const early: Early = (this.early = { at, place, now: at, held: true });
+      void settled.then(() => this.catchUp(early));
     } else if (tool === "brush" || tool === "eraser") {
       this.painter.begin();
       this.painter.dab(at);
@@ -130,22 +149,52 @@ export class Pointer {
     this.stage.redraw();
   }
 
+  /** Take hold of what is shown at a place, if there is something. */
+  private grab(at: Point, place: Point): boolean {
+    const shapes = this.drawn();
+    const found = hit(shapes, studio.now.picked, this.stage.fit, place);
+    const shape = found && shapes[found.index];
+    studio.set({ picked: found?.index ?? null, ...(shape ? { region: shape.region } : {}) });
+    this.down = at;
+    this.drag = null;
+    if (!found || !shape) return false;
+    this.actions.reveal(shape);
+    this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false };
+    return true;
+  }
+
+  /** The shapes have come: do what was begun on one of them before. */
+  private catchUp(early: Early): void {
+    if (studio.now.tool !== "select" || studio.now.view !== "clip") return;
+    const current = this.early === early && early.held;
+    if (current) this.early = null;
+    if ((this.down && !current) || !this.grab(early.at, early.place)) return;
+    const travelled = distance(toCanvas(this.stage.fit, early.at), toCanvas(this.stage.fit, early.now));
+    if (early.held) this.dragTo(early.now);
+    else {
+      this.down = null;
+      this.letGo(early.now, travelled);
+    }
+    this.stage.redraw();
+  }
+
   private moved(event: PointerEvent): void {
     const at = this.stage.frameAt(event);
-    const { tool, shapes, picked, view } = studio.now;
+    const { tool, picked, view } = studio.now;
     this.over = at;
     if (view !== "clip") {
       this.stage.canvas.style.cursor = view === "slider" ? "ew-resize" : "default";
       if (this.sliding) this.slide(at);
       return;
     }
+    if (this.early?.held) this.early.now = at;
     if (this.drag && this.down) this.dragTo(at);
     else if (this.down && tool === "box") this.rubber = ordered(this.down, at);
     else if (this.down && tool === "polygon") {
       if (distance(toCanvas(this.stage.fit, this.line.at(-1)!), toCanvas(this.stage.fit, at)) > 2) this.line.push(at);
     } else if (tool === "polygon" && this.line.length) this.lineEnd = at;
     else if (tool === "select") {
-      const found = hit(shapes, picked, this.stage.fit, this.stage.place(event));
+      const found = hit(this.drawn(), picked, this.stage.fit, this.stage.place(event));
       this.stage.canvas.style.cursor = found ? cursorOf(found.handle) : "default";
     }
     if (tool !== "select") this.stage.canvas.style.cursor = tool === "brush" || tool === "eraser" ? "none" : "crosshair";
@@ -154,12 +203,14 @@ export class Pointer {
 
   private released(event: PointerEvent): void {
     this.sliding = false;
-    const { tool, region, view } = studio.now;
+    const { tool, view } = studio.now;
+    const { region } = this;
     const start = this.down;
     this.down = null;
     if (!start || view !== "clip") return;
     const at = this.stage.frameAt(event);
     const travelled = distance(toCanvas(this.stage.fit, start), this.stage.place(event));
+    if (this.early?.held) Object.assign(this.early, { now: at, held: false });
     if (this.drag) this.letGo(at, travelled);
     else if (tool === "point") this.actions.draw(event.shiftKey || event.button === 2 ? "not_point" : "point", [at], region);
     else if (tool === "box") {
@@ -195,7 +246,7 @@ export class Pointer {
     if (drawn.length > 8 && pixels > 60) {
       const outline = lasso([...drawn, at], 0.006);
       this.line = [];
-      if (outline.length > 2) this.actions.draw("polygon", outline, studio.now.region);
+      if (outline.length > 2) this.actions.draw("polygon", outline, this.region);
     } else if (drawn.length > 3 && distance(toCanvas(fit, first), toCanvas(fit, at)) < 10) {
       drawn.pop();
       this.finishLine();

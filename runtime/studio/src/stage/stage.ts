@@ -18,6 +18,8 @@ export interface StageActions extends PainterActions {
   /** A shape is being dragged; `last` when it is let go. */
   move(shape: Shape, points: readonly Point[], gesture: number, last: boolean): void;
   remove(shape: Shape): void;
+  /** Settles when the shapes are those after all gestures so far; null if they are. */
+  settled(): Promise<unknown> | null;
   /** Show a shape's text. */
   reveal(shape: Shape): void;
 }
@@ -147,10 +149,9 @@ export class Stage {
     const { shapes, region } = studio.now;
     const chosen = pickedShape();
     const picked = chosen && shapes.indexOf(chosen);
-    shapes.forEach((shape, i) => {
-      const points = this.pointer.pointsOf(i) ?? shape.points;
+    this.pointer.drawn().forEach((shape, i) => {
       context.globalAlpha = region && shape.region !== region && i !== picked ? 0.7 : 1;
-      drawShape(context, this.fit, { ...shape, points }, colourOf(shape.region), i === picked);
+      drawShape(context, this.fit, shape, colourOf(shape.region), i === picked);
     });
     context.globalAlpha = 1;
   }
