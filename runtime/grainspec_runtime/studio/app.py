@@ -81,8 +81,8 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                 runs: [NAME], error: FINDING|null, findings: [FINDING], resumes}
                                `revision` counts its changes: of two answers the later one is true.
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
-                               unknown. `message` is a line for people; `findings` are errors and warnings,
-                               warnings as soon as the command tells them
+                               unknown. `message` is a line for people. `findings` has warnings
+                               as soon as the command tells them
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
                                changes; {spec: {path, version}} when the file changes,
                                or another spec is opened; version "" when it is gone
