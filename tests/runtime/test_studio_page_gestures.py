@@ -315,6 +315,7 @@ def test_a_drag_that_is_broken_off_leaves_nothing_behind(page: Any, key: str) ->
     assert text_of(page).rstrip() == typed.rstrip()
     drag(page, (0.75, 0.75), (0.75, 0.65))
     wait_for(page, "region c    = box(60%, 50%, 90%, 80%)")
+    page.wait_for_timeout(500)  # for the end of the drag
 
 
 def test_a_drag_stops_playing(page: Any) -> None:
