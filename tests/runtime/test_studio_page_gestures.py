@@ -175,6 +175,8 @@ def test_nothing_collides_in_a_small_window(page: Any) -> None:
         assert boxes[".time"]["right"] <= boxes[".hint"]["left"]
         assert boxes[".hint"]["right"] <= boxes[".clip-side"]["right"] <= 800
         assert boxes[".notice"]["bottom"] <= boxes[".lanes"]["top"]
+        tools = page.locator(".tools").evaluate("all => [all.scrollHeight, all.clientHeight]")
+        assert tools[0] <= tools[1]
         notice.get_by_label("Close").click()
     finally:
         page.set_viewport_size({"width": 1280, "height": 800})
@@ -281,3 +283,130 @@ def test_words_are_bound_where_they_are_once_the_text_before_them_has_changed(pa
         page.keyboard.type("  # more words than before")
         wait_for(page, 'edit left -> "robot"')
     assert "# more words than before" in text_of(page)
+
+
+def held(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag without letting go."""
+    page.mouse.move(*place(page, *start))
+    page.mouse.down()
+    page.mouse.move(*place(page, *end), steps=5)
+    page.wait_for_timeout(200)
+
+
+@pytest.mark.parametrize("key", ["Escape", ".", "p"])
+def test_a_drag_that_is_broken_off_leaves_nothing_behind(page: Any, key: str) -> None:
+    held(page, (0.15, 0.87), (0.25, 0.77))
+    wait_for(page, "region c    = box(15%, 70%, 35%, 85%)")
+    page.keyboard.press(key)
+    page.mouse.up()
+    wait_for(page, "region c    = box(5%, 80%, 25%, 95%)")
+    assert text_of(page).rstrip() == SPEC.rstrip()
+    typed = SPEC.replace("box(5%, 80%, 25%, 95%)", "box(60%, 60%, 90%, 90%)")
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(typed)
+    page.wait_for_timeout(500)
+    page.locator("canvas.picture").focus()
+    page.keyboard.press("v")
+    page.keyboard.press("Home")
+    page.wait_for_timeout(300)
+    drag(page, (0.15, 0.87), (0.25, 0.77))  # where the box is not any more
+    page.wait_for_timeout(300)
+    assert text_of(page).rstrip() == typed.rstrip()
+    drag(page, (0.75, 0.75), (0.75, 0.65))
+    wait_for(page, "region c    = box(60%, 50%, 90%, 80%)")
+    page.wait_for_timeout(500)  # for the end of the drag
+
+
+def test_a_drag_stops_playing(page: Any) -> None:
+    page.keyboard.press("Space")
+    drag(page, (0.15, 0.87), (0.25, 0.77))
+    page.get_by_label("Play", exact=True).wait_for()
+    page.wait_for_timeout(300)
+    assert region(page, "c").startswith("region c    = box(5%, 80%, 25%, 95%) @ 0") or region(
+        page, "c"
+    ).startswith("region c    = box(15%, 70%, 35%, 85%)")
+
+
+def test_quick_arrow_keys_move_a_shape_by_all_their_steps(page: Any) -> None:
+    page.mouse.click(*place(page, 0.15, 0.87))
+    with slow_server(page, 100):
+        for _ in range(10):
+            page.keyboard.press("Shift+ArrowRight")
+        wait_for(page, "region c    = box(45%, 80%, 65%, 95%)")
+    page.wait_for_timeout(200)
+    page.keyboard.press("Shift+ArrowRight")
+    wait_for(page, "region c    = box(49%, 80%, 69%, 95%)")
+
+
+def test_delete_that_is_held_or_pressed_again_removes_one_shape(page: Any) -> None:
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+a")
+    points = "region b    = track(point(20%, 20%) @ 0, point(40%, 40%) @ 0, point(60%, 60%) @ 0)"
+    page.keyboard.insert_text(SPEC.replace("region b    = track(point(20%, 20%) @ 0)", points))
+    page.locator("canvas.picture").focus()
+    page.wait_for_timeout(500)
+    page.mouse.click(*place(page, 0.2, 0.2))
+    page.keyboard.down("Delete")
+    page.keyboard.down("Delete")
+    page.keyboard.up("Delete")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Delete")
+    page.wait_for_timeout(600)
+    kept = "region b    = track(point(40%, 40%) @ 0, point(60%, 60%) @ 0)"
+    assert region(page, "b") == kept
+
+
+def test_enter_closes_a_polygon_whose_corners_were_clicked(page: Any) -> None:
+    page.keyboard.press("n")
+    page.keyboard.press("l")
+    for corner in ((0.1, 0.1), (0.3, 0.1), (0.3, 0.3)):
+        page.mouse.click(*place(page, *corner))
+        page.wait_for_timeout(50)
+    page.keyboard.press(".")  # the corners stay
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    wait_for(page, "polygon(10% 10%, 30% 10%, 30% 30%)")
+    page.keyboard.press("n")
+    page.mouse.click(*place(page, 0.5, 0.5))
+    page.keyboard.press("v")
+    page.locator(".notice", has_text="The polygon that was begun is dropped").wait_for()
+
+
+def test_a_refusal_is_told_until_the_text_changes(page: Any) -> None:
+    page.keyboard.press("1")
+    page.keyboard.press("b")
+    drag(page, (0.1, 0.1), (0.3, 0.3))
+    page.locator(".notice.error").wait_for()
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("#")
+    page.locator(".notice.error").wait_for(state="detached")
+
+
+def test_a_file_that_is_no_text_any_more_is_written_over(page: Any, folder: Path) -> None:
+    page.keyboard.press("Control+s")
+    page.locator(".save", has_text="Saved").wait_for()
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("# mine")
+    (folder / "mine.grain").write_bytes(b"grain 1\n\xff\xfe\n")
+    page.locator(".notice.error").get_by_text("Keep this text").click()
+    page.locator(".save", has_text="Saved").wait_for()
+    page.wait_for_timeout(300)
+    assert (folder / "mine.grain").read_text().endswith("# mine")
+
+
+def test_masks_that_another_program_removes_are_not_shown_any_more(page: Any, folder: Path) -> None:
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(SPEC.replace("region b    = track(point(20%, 20%) @ 0)\n", ""))
+    left = page.locator(".chip[data-region=left] .share")
+    left.filter(has_text="%").wait_for()
+    masks_of_left = folder / "masks/two_men/left"
+    masks_of_left.rename(folder / "away")
+    try:
+        left.filter(has_not_text="%").wait_for()
+    finally:
+        (folder / "away").rename(masks_of_left)
+    left.filter(has_text="%").wait_for()

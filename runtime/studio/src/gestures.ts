@@ -1,13 +1,15 @@
 /** Gestures in the picture become edits of the text, through the language server. */
 
+import { undo } from "@codemirror/commands";
+
 import { api, described } from "./api";
-import { ofGesture } from "./editor/history";
+import { lastGesture, ofGesture } from "./editor/history";
 import { rename } from "./editor/language_tools";
 import type { Point } from "./geometry";
 import { askFor } from "./help";
 import { Refusal } from "./language/rpc";
 import type { Gesture, Shape } from "./language/client";
-import { notice } from "./notices";
+import { dropNotices, notice, OF_TEXT } from "./notices";
 import { Latest } from "./pace";
 import type { Session } from "./session";
 import { codePoints, type Phrase } from "./spec_text";
@@ -34,11 +36,13 @@ export class Gestures implements StageActions {
   private numbers = 1_000_000;
   /** The drag that was under way last. */
   private drag = 0;
+  /** Drags that were broken off, while something of them is under way. */
+  private readonly broken = new Set<number>();
   private writing: Promise<unknown> | null = null;
   /** The text of the shape that is dragged, as it was written last. */
   private moved: Range | null = null;
   private readonly moves = new Latest<Move>(
-    async ({ gesture, id }) => void (await this.write(() => gesture, id)),
+    async ({ gesture, id }) => void (this.broken.has(id) || (await this.write(() => gesture, id))),
     (move, waiting) => move.id === waiting.id, // where another shape was let go is still to be written
   );
   /** Called when a gesture was refused: the picture forgets what it drew ahead. */
@@ -63,12 +67,34 @@ export class Gestures implements StageActions {
     const gesture: Gesture = { kind: "move", frame, region: shape.region, shape: shape.index, points: rounded(points), ...(keyframe ? { keyframe } : {}) };
     const done = this.moves.ask({ gesture, id });
     this.drag = id;
-    if (last) void done.then(() => id === this.drag && this.endDrag(shape.region, frame));
+    if (last) void done.then(() => this.isUnderWay(id) && this.endDrag(shape.region, frame));
   }
 
+  private isUnderWay(id: number): boolean {
+    return id === this.drag && this.session.dragging && !this.broken.has(id);
+  }
+
+  breakOff(id: number): void {
+    this.broken.add(id);
+    const undone = this.after(() => {
+      const { view } = this.session.editor;
+      if (lastGesture(view.state) === id) undo(view);
+    });
+    void this.moves.idle().then(() => undone).then(() => {
+      this.broken.delete(id);
+      if (!this.isUnderWay(id)) return;
+      this.moved = null;
+      this.session.dragEnded();
+    });
+  }
+
+  /** Until the text is read anew, shapes of the region have other numbers than those that are shown. */
   remove(shape: Shape): void {
-    const { frame } = studio.now;
-    void this.write(() => ({ kind: "delete", frame, region: shape.region, shape: shape.index }), ++this.numbers);
+    if (this.busy()) return;
+    const { frame, shapes } = studio.now;
+    studio.set({ picked: null, shapes: shapes.filter(({ region }) => region !== shape.region) });
+    const written = this.write(() => ({ kind: "delete", frame, region: shape.region, shape: shape.index }), ++this.numbers);
+    void written.then((region) => void (region === null && this.session.readShapes()));
   }
 
   async paint(png: string, frame: number, region: string): Promise<string | null> {
@@ -129,13 +155,17 @@ export class Gestures implements StageActions {
   private write(gesture: () => Gesture, id: number): Promise<string | null> {
     const { path } = studio.now;
     const { touched } = this.session.editor;
-    const before = this.writing ?? Promise.resolve();
-    const written = before.then(() => (studio.now.path === path ? this.writeNow(gesture, id, touched) : null));
-    this.writing = written;
-    void written.then(() => {
-      if (this.writing === written) this.writing = null;
+    return this.after(() => (studio.now.path === path ? this.writeNow(gesture, id, touched) : null));
+  }
+
+  /** Do something after all gestures so far. */
+  private after<T>(work: () => T | Promise<T>): Promise<T> {
+    const done = (this.writing ?? Promise.resolve()).then(work);
+    this.writing = done;
+    void done.then(() => {
+      if (this.writing === done) this.writing = null;
     });
-    return written;
+    return done;
   }
 
   private async writeNow(made: () => Gesture, id: number, touched: number): Promise<string | null> {
@@ -149,20 +179,22 @@ export class Gestures implements StageActions {
       let { gesture, answer } = await asked();
       for (let again = 0; !answer && again < TRIES && studio.now.connected && studio.now.path === path; again++)
         ({ gesture, answer } = await asked()); // someone typed meanwhile
+      if (this.broken.has(id)) return null;
       if (!answer) {
-        if (studio.now.path === path) notice(studio.now.connected ? CHANGED : "No connection to the language server.", "error");
+        if (studio.now.path === path) notice(studio.now.connected ? CHANGED : "No connection to the language server.", "error", [], OF_TEXT);
         this.refused();
         return null;
       }
       const changes = toChanges(editor.view.state.doc, answer.edits);
       if (changes.length) editor.view.dispatch({ changes, annotations: ofGesture.of(id) });
+      dropNotices(OF_TEXT);
       if (gesture.kind === "move") this.moved = answer.select;
       else if (gesture.kind !== "delete") this.shown(answer.region, answer.select, touched === editor.touched);
       if (changes.length && DRAWN.includes(gesture.kind)) this.tellUnused(answer.region, gesture.frame);
       return answer.region;
     } catch (error) {
-      this.session.dragging = false;
-      notice(refusal(error), "error");
+      if (this.broken.has(id)) return null;
+      notice(refusal(error), "error", [], OF_TEXT);
       this.refused();
       return null;
     }
@@ -178,12 +210,10 @@ export class Gestures implements StageActions {
   }
 
   private endDrag(region: string, frame: number): void {
-    this.session.dragging = false;
     if (this.moved) this.shown(region, this.moved);
     this.moved = null;
     this.tellUnused(region, frame);
-    void this.session.readShapes();
-    this.session.regions.changed();
+    this.session.dragEnded();
   }
 
   /** A keyframe or prompt on a frame that the spec leaves out has no frame of its own in the edit. */

@@ -34,6 +34,8 @@ interface Key {
   readonly run: (commands: Commands) => void;
   /** Also while one types in the text. */
   readonly everywhere?: boolean;
+  /** Also again and again while it is held. */
+  readonly held?: boolean;
 }
 
 export const KEYS: readonly { group: string; keys: readonly Key[] }[] = [
@@ -46,8 +48,8 @@ export const KEYS: readonly { group: string; keys: readonly Key[] }[] = [
       { keys: ["L"], does: "Polygon: click corners, or draw around it", run: (c) => c.tool("polygon") },
       { keys: ["M"], does: "Brush", run: (c) => c.tool("brush") },
       { keys: ["E"], does: "Eraser", run: (c) => c.tool("eraser") },
-      { keys: ["["], does: "Smaller brush", run: (c) => c.brush(1 / 1.25) },
-      { keys: ["]"], does: "Larger brush", run: (c) => c.brush(1.25) },
+      { keys: ["["], does: "Smaller brush", run: (c) => c.brush(1 / 1.25), held: true },
+      { keys: ["]"], does: "Larger brush", run: (c) => c.brush(1.25), held: true },
       { keys: ["A"], does: "Auto keyframe on or off", run: (c) => c.autoKey() },
       { keys: ["F"], does: "Follow new shapes on or off", run: (c) => c.follow() },
       { keys: ["Delete"], does: "Delete the chosen shape", run: (c) => c.removeShape() },
@@ -66,12 +68,12 @@ export const KEYS: readonly { group: string; keys: readonly Key[] }[] = [
     group: "Time",
     keys: [
       { keys: ["Space"], does: "Play or pause", run: (c) => c.play() },
-      { keys: [",", "ArrowLeft"], does: "Previous frame", run: (c) => c.step(-1) },
-      { keys: [".", "ArrowRight"], does: "Next frame", run: (c) => c.step(1) },
-      { keys: ["Shift+ArrowLeft"], does: "Ten frames back", run: (c) => c.step(-10) },
-      { keys: ["Shift+ArrowRight"], does: "Ten frames on", run: (c) => c.step(10) },
-      { keys: ["J"], does: "Previous keyframe", run: (c) => c.keyframe(-1) },
-      { keys: ["K"], does: "Next keyframe", run: (c) => c.keyframe(1) },
+      { keys: [",", "ArrowLeft"], does: "Previous frame", run: (c) => c.step(-1), held: true },
+      { keys: [".", "ArrowRight"], does: "Next frame", run: (c) => c.step(1), held: true },
+      { keys: ["Shift+ArrowLeft"], does: "Ten frames back", run: (c) => c.step(-10), held: true },
+      { keys: ["Shift+ArrowRight"], does: "Ten frames on", run: (c) => c.step(10), held: true },
+      { keys: ["J"], does: "Previous keyframe", run: (c) => c.keyframe(-1), held: true },
+      { keys: ["K"], does: "Next keyframe", run: (c) => c.keyframe(1), held: true },
       { keys: ["Home"], does: "First frame", run: (c) => c.jump("first") },
       { keys: ["End"], does: "Last frame", run: (c) => c.jump("last") },
     ],
@@ -95,8 +97,8 @@ export const KEYS: readonly { group: string; keys: readonly Key[] }[] = [
       { keys: ["Ctrl+S"], does: "Save", run: (c) => c.save(), everywhere: true },
       { keys: ["Ctrl+Enter"], does: "Run", run: (c) => c.run(), everywhere: true },
       { keys: ["Ctrl+Shift+Enter"], does: "Track", run: (c) => c.track(), everywhere: true },
-      { keys: ["Ctrl+Z"], does: "Undo", run: (c) => c.undo(false) },
-      { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], does: "Redo", run: (c) => c.undo(true) },
+      { keys: ["Ctrl+Z"], does: "Undo", run: (c) => c.undo(false), held: true },
+      { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], does: "Redo", run: (c) => c.undo(true), held: true },
     ],
   },
 ];
@@ -130,7 +132,7 @@ export function listen(commands: Commands): void {
     if (!early && (takesText(event.target) || keptByControl(event))) return;
     event.preventDefault();
     event.stopPropagation();
-    found.run(commands);
+    if (!event.repeat || found.held) found.run(commands);
   };
   // Keys that are for the whole page come before the editor's own.
   document.addEventListener("keydown", (event) => act(event, true), { capture: true });

@@ -42,7 +42,7 @@ const timeline = new Timeline(layout.timeline, (frame) => {
   seek(frame);
 });
 gestures.refused = () => stage.pointer.cancel();
-gestures.busy = () => stage.pointer.busy;
+gestures.busy = work.busy = () => stage.pointer.busy;
 work.showJobs = () => panels.show("jobs");
 
 const commands: Commands = {

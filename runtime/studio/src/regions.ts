@@ -23,6 +23,8 @@ const PAUSE = 30;
 
 export class RegionReader {
   private readonly answers = new Map<number, Regions>();
+  /** The text whose masks are shown. */
+  private bound: string | null = null;
   private generation = 0;
   private scanned = -1;
   private readonly asking = new Latest<number>((frame) => this.ask(frame));
@@ -84,7 +86,10 @@ export class RegionReader {
 
   private show(answer: Regions): void {
     studio.set({ findings: answer.findings });
+    const text = this.events.text();
+    if (!answer.mask && this.bound === text) studio.set({ regions: [], mask: null }); // a file of it is gone
     if (answer.mask) {
+      this.bound = text;
       studio.set({ regions: answer.regions, mask: { key: answer.mask, frame: answer.frame } });
       this.events.box(answer.box);
     }

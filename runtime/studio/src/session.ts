@@ -7,7 +7,7 @@ import { SpecEditor, type EditorEvents } from "./editor/editor";
 import { showDiagnostics, showHints } from "./editor/language_tools";
 import { setColours } from "./editor/words";
 import { LanguageClient, type Diagnostic } from "./language/client";
-import { notice } from "./notices";
+import { dropNotices, notice, OF_SAVING, OF_TEXT } from "./notices";
 import { debounced, perFrame, Turn } from "./pace";
 import { RegionReader } from "./regions";
 import { SpecFile, type Known } from "./spec_file";
@@ -34,6 +34,10 @@ export class Session {
   /** While a shape is dragged, its old mask and shapes are not asked for. */
   dragging = false;
   private readonly file = new SpecFile();
+  /** The version of the file that the server told last. */
+  private told: Spec["version"] = "";
+  /** The text that the findings of `diagnostics` are about. */
+  private judged: string | null = null;
   /** While this page opens another spec, what the server tells is about that. */
   private leaving = false;
   private saving: Promise<boolean> = Promise.resolve(true);
@@ -83,6 +87,7 @@ export class Session {
 
   open(spec: Spec): void {
     this.file.take(spec);
+    this.dragging = false;
     this.editor.open(spec.text);
     const uri = new URL(`file://${`${spec.root}/${spec.path}`.split("/").map(encodeURIComponent).join("/")}`).href;
     this.language.open(uri, this.editor.view.state.doc);
@@ -114,10 +119,11 @@ export class Session {
       if (file.path === path) Object.assign(file, { version, text, gone: false });
       if (gone) notice(`Another program had deleted or renamed ${path}: it is written anew.`);
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 409)) notice(described(error), "error");
+      if (!(error instanceof ApiError && error.status === 409)) notice(described(error), "error", [], OF_SAVING);
       else await this.look();
       return false;
     }
+    dropNotices(OF_SAVING);
     studio.set({ saved: file.has(this.text) });
     return true;
   }
@@ -137,6 +143,7 @@ export class Session {
   async changedOutside(known: Known): Promise<void> {
     await this.saving; // what the server tells may be about the page's own change
     if (this.leaving) return;
+    if (known.path === this.file.path) this.told = known.version;
     const news = this.file.news(known, this.text);
     if (news === "none") return;
     if (news === "gone" || news === "back") return this.wentAway(news === "gone");
@@ -164,6 +171,19 @@ export class Session {
     else if (news === "back") this.wentAway(false);
     else if (news === "conflict") this.conflict();
     else if (news === "elsewhere") this.elsewhere(spec);
+  }
+
+  /** A drag is over: what was not asked for meanwhile is. */
+  dragEnded(): void {
+    this.dragging = false;
+    this.askAgain();
+  }
+
+  private askAgain(): void {
+    this.regions.changed();
+    this.askClip();
+    this.askHints();
+    void this.readShapes();
   }
 
   /** What the files say may be new: shown now, not after a pause in typing. */
@@ -211,10 +231,8 @@ export class Session {
     const gone = region !== null && !written.some(({ name }) => name === region);
     studio.set({ saved: this.file.has(this.text), ...(gone && before.some((r) => r.name === region) ? { region: null } : {}) });
     if (this.dragging) return;
-    this.regions.changed();
-    this.askClip();
-    this.askHints();
-    void this.readShapes();
+    dropNotices(OF_TEXT);
+    this.askAgain();
   }
 
   private readText() {
@@ -237,7 +255,14 @@ export class Session {
   }
 
   private async published(list: Diagnostic[]): Promise<void> {
+    const { text } = this;
+    const files = this.judged === text && JSON.stringify(list) !== JSON.stringify(this.diagnostics);
+    this.judged = text;
     this.diagnostics = list;
+    if (files && !this.dragging) {
+      this.regions.renew(); // files that the text names are not what they were
+      void this.readClip();
+    }
     studio.set({ errors: list.filter(({ severity }) => (severity ?? 1) === 1).map(({ code }) => String(code ?? "")) });
     this.events.findings();
     await showDiagnostics(this.editor.view, this.language, list);
@@ -271,8 +296,21 @@ export class Session {
       else other(spec);
     } catch (error) {
       if (error instanceof ApiError && error.code === GONE) gone();
+      else if (error instanceof ApiError && error.status && this.file.path) this.unreadable(error);
       else notice(described(error), "error");
     }
+  }
+
+  /** Another program made something of the file that is no spec's text, or no file. */
+  private unreadable(error: ApiError): void {
+    const keep = () => {
+      Object.assign(this.file, { version: this.told, gone: true }); // the text is to be written, whatever the file had
+      void this.save();
+    };
+    notice(`Another program changed the file: ${described(error)}`, "error", [
+      { label: "Look again", run: () => void this.look() },
+      { label: "Keep this text", run: keep },
+    ], OF_SAVING);
   }
 
   /** Have this page's spec open again, for all pages. */

@@ -21,6 +21,10 @@ const words = ({ message, cure }: { message: string; cure?: string | null }): st
 export class Work {
   /** Show how jobs went. */
   showJobs: () => void = () => undefined;
+  /** Whether something is being drawn or dragged: the view stays. */
+  busy: () => boolean = () => false;
+  /** Jobs that are asked for and not there yet. */
+  private readonly beginning = new Set<string>();
 
   constructor(private readonly session: Session) {}
 
@@ -36,15 +40,19 @@ export class Work {
   }
 
   async begin(kind: Job["kind"], variant = studio.now.variant): Promise<void> {
-    if (studio.now.jobs.some((job) => active(job) && job.kind === kind && job.variant === variant)) {
+    const name = `${kind} ${variant ?? ""}`;
+    if (this.beginning.has(name) || studio.now.jobs.some((job) => active(job) && job.kind === kind && job.variant === variant)) {
       notice(`This ${kind === "track" ? "tracking" : "run"} is under way already.`);
       return;
     }
-    await this.session.save();
+    this.beginning.add(name);
     try {
+      await this.session.save();
       this.update(await api.begin(studio.now.path, kind, this.session.text, variant, []));
     } catch (error) {
       notice(described(error), "error");
+    } finally {
+      this.beginning.delete(name);
     }
   }
 
@@ -101,10 +109,12 @@ export class Work {
     await this.readRuns();
     const made = job.runs.at(-1);
     if (job.state === "done" && made) {
-      studio.set({ run: made, view: "slider" });
+      const busy = this.busy();
+      studio.set({ run: made, ...(busy ? {} : { view: "slider" }) });
+      const compare = busy ? [{ label: "Compare", run: () => studio.set({ run: made, view: "slider" }) }] : [];
       const count = job.findings.length;
-      if (!count) notice("The run is done.");
-      else notice(`The run is done, with ${counted(count)}.`, "warning", [{ label: "Show", run: this.showJobs }]);
+      if (!count) notice("The run is done.", "info", compare);
+      else notice(`The run is done, with ${counted(count)}.`, "warning", [...compare, { label: "Show", run: this.showJobs }]);
     }
   }
 }

@@ -64,11 +64,15 @@ export function jobsList(body: HTMLElement, jobs: readonly Job[], actions: JobAc
   if (!jobs.length)
     return fill(body, h("p", { class: "empty" }, "No jobs yet. ", h("b", {}, "Track"), " follows what points and boxes show; ", h("b", {}, "Run"), " makes the edit."));
   const list = h("ul", { class: "jobs" });
-  list.append(...[...jobs].reverse().map((job) => row(job, actions)));
+  list.append(...[...jobs].reverse().map((job) => row(job, isRepeated(job, jobs), actions)));
   fill(body, list);
 }
 
-function row(job: Job, actions: JobActions): HTMLElement {
+/** Whether a job was started again since. */
+export const isRepeated = (job: Job, jobs: readonly Job[]): boolean =>
+  jobs.slice(jobs.indexOf(job) + 1).some(({ kind, variant }) => kind === job.kind && variant === job.variant);
+
+function row(job: Job, repeated: boolean, actions: JobActions): HTMLElement {
   const share = progress(job);
   const title = `${job.kind === "track" ? "Track" : "Run"}${job.variant ? ` · ${job.variant}` : ""}`;
   const bar = h("div", {
@@ -78,7 +82,7 @@ function row(job: Job, actions: JobActions): HTMLElement {
   const message = job.error ? [job.error.message, job.error.cure].filter(Boolean).join(". ") : (job.message ?? job.stage ?? "");
   const buttons = h("span", { class: "buttons" });
   if (active(job)) buttons.append(h("button", { class: "small", disabled: job.state === "cancelling", onclick: () => actions.cancel(job) }, "Cancel"));
-  const name = again(job);
+  const name = repeated ? null : again(job);
   if (name) buttons.append(h("button", { class: "small", title: AGAIN[name], onclick: () => actions.again(job) }, name));
   const run = job.runs.at(-1);
   if (job.state === "done" && run) buttons.append(h("button", { class: "small", onclick: () => actions.open(run) }, "Compare"));

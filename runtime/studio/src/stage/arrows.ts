@@ -1,6 +1,7 @@
 /** The picture by keyboard: arrow keys move a cross or the chosen shape, Enter does what a click does. */
 
 import { clamp, moved, ordered, type Point } from "../geometry";
+import { notice } from "../notices";
 import { pickedShape, studio } from "../state";
 import type { Pointer } from "./pointer";
 import type { Stage, StageActions } from "./stage";
@@ -27,22 +28,17 @@ export class Arrows {
       const size = event.shiftKey ? COARSE : FINE;
       const by: Point = [direction[0] * size, direction[1] * size];
       if (view === "slider") this.pointer.slide([clamp(this.stage.slider + by[0] * 3, 0, 1), 0]);
-      else if (tool === "select") this.nudge(by);
+      else if (tool === "select") this.pointer.nudge(by);
       else this.pointer.cross = moved([this.pointer.cross ?? [0.5, 0.5]], by)[0]!;
-    } else if (event.key === "Enter") this.enter(event.shiftKey);
-    else if (event.key === "Delete" || event.key === "Backspace") {
-      const shape = pickedShape();
+    } else if (event.key === "Enter") {
+      if (!event.repeat) this.enter(event.shiftKey);
+    } else if (event.key === "Delete" || event.key === "Backspace") {
+      const shape = event.repeat ? null : pickedShape();
       if (shape) this.actions.remove(shape);
     } else return;
     event.preventDefault();
     event.stopPropagation();
     this.stage.redraw();
-  }
-
-  private nudge(by: Point): void {
-    const shape = pickedShape();
-    if (!shape) return;
-    this.actions.move(shape, moved(shape.points, by), this.pointer.number(), true);
   }
 
   /** Enter does what a click at the cross would do. */
@@ -54,6 +50,11 @@ export class Arrows {
       if (shape) studio.set({ picked: next, region: shape.region });
       return;
     }
+    if (tool === "polygon" && (shift || (!this.pointer.cross && this.pointer.line.length))) {
+      if (this.pointer.line.length < 3) notice("A polygon has three corners or more.");
+      else this.pointer.finishLine();
+      return;
+    }
     const at = this.pointer.cross ?? [0.5, 0.5];
     this.pointer.cross = at;
     if (tool === "point") this.actions.draw(shift ? "not_point" : "point", [at], region);
@@ -63,10 +64,8 @@ export class Arrows {
         this.actions.draw("box", ordered(this.pointer.rubber[0], at), region);
         this.pointer.rubber = null;
       }
-    } else if (tool === "polygon") {
-      if (shift) this.pointer.finishLine();
-      else this.pointer.line.push(at);
-    } else {
+    } else if (tool === "polygon") this.pointer.line.push(at);
+    else {
       this.pointer.painter.begin();
       this.pointer.painter.dab(at);
       this.pointer.painter.end();

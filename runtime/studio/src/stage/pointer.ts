@@ -1,9 +1,10 @@
 /** Pointer and keys on the picture, by tool. Nothing here waits for the server. */
 
-import { distance, lasso, ordered, toCanvas, type Point } from "../geometry";
+import { distance, lasso, moved, ordered, toCanvas, type Point } from "../geometry";
 import type { Shape } from "../language/client";
+import { notice } from "../notices";
 import { perFrame } from "../pace";
-import { studio } from "../state";
+import { pickedShape, studio } from "../state";
 import { Arrows } from "./arrows";
 import type { Painting } from "./brush";
 import { cursorOf, dragged, hit, type Handle } from "./handles";
@@ -18,6 +19,8 @@ interface Drag {
   points: readonly Point[];
   gesture: number;
   moved: boolean;
+  /** Not let go yet. */
+  held: boolean;
 }
 
 /** A press beside all shapes while shapes that were just made are on their way. */
@@ -73,7 +76,9 @@ export class Pointer {
       this.cross = null;
       stage.redraw();
     });
-    studio.watch(["tool", "frame", "region"], (now) => this.painter.goesOn(now) || this.cancel());
+    studio.watch(["tool", "region"], (now) => this.painter.goesOn(now) || this.interrupted());
+    studio.watch(["frame"], (now) => this.painter.goesOn(now) || (this.down ? this.interrupted() : this.forget()));
+    studio.watch(["path", "view"], () => this.interrupted());
     studio.watch(["shapes"], () => {
       if (this.drag && !this.down) this.drag = null;
     });
@@ -88,7 +93,7 @@ export class Pointer {
 
   /** Whether something is being drawn or dragged. */
   get busy(): boolean {
-    return this.down !== null || this.line.length > 0;
+    return this.down !== null || this.line.length > 0 || this.rubber !== null;
   }
 
   /** The region whose mask is behind its shape at the moment. */
@@ -102,12 +107,38 @@ export class Pointer {
     return ++this.gestures;
   }
 
+  /** Break off what is being drawn or dragged: nothing of it stays. */
   cancel(): void {
     this.line = [];
-    this.lineEnd = this.rubber = this.down = null;
-    this.drag = this.early = null;
+    this.lineEnd = null;
+    this.forget();
+  }
+
+  /** The same, because something else was chosen: corners that were clicked are not dropped silently. */
+  private interrupted(): void {
+    if (this.line.length && !this.down) notice("The polygon that was begun is dropped: its corners were not joined.");
+    this.cancel();
+  }
+
+  /** All but the corners of a polygon, which may be joined on another frame. */
+  private forget(): void {
+    const { drag } = this;
+    this.rubber = this.down = this.drag = this.early = null;
     this.painter.cancel();
+    if (drag?.moved && drag.held) this.actions.breakOff(drag.gesture);
     this.stage.redraw();
+  }
+
+  /** Move the chosen shape; it goes on from where it is shown. */
+  nudge(by: Point): void {
+    const shape = pickedShape();
+    const index = studio.now.picked;
+    if (!shape || index === null || this.down) return;
+    const before = this.drag?.index === index && this.drag.moved ? this.drag : null;
+    const gesture = before?.gesture ?? this.number();
+    const points = moved(before?.points ?? shape.points, by);
+    this.drag = { index, shape, handle: "whole", start: by, points, gesture, moved: true, held: false };
+    this.actions.move(shape, points, gesture, true);
   }
 
   /** Close the polygon that is being clicked together. */
@@ -133,6 +164,7 @@ export class Pointer {
       this.slide(at);
       return;
     }
+    studio.set({ playing: false });
     this.down = at;
     if (!this.line.length) this.region = region;
     if (tool === "select") {
@@ -159,7 +191,7 @@ export class Pointer {
     this.drag = null;
     if (!found || !shape) return false;
     this.actions.reveal(shape);
-    this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false };
+    this.drag = { ...found, shape, start: at, points: shape.points, gesture: this.number(), moved: false, held: true };
     return true;
   }
 
@@ -233,6 +265,7 @@ export class Pointer {
   private letGo(at: Point, travelled: number): void {
     if (travelled >= NEAR || this.drag!.moved) {
       this.dragTo(at);
+      this.drag!.held = false;
       this.actions.move(this.drag!.shape, this.drag!.points, this.drag!.gesture, true);
     } else this.drag = null;
   }

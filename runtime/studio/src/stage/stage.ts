@@ -17,6 +17,8 @@ export interface StageActions extends PainterActions {
   draw(kind: string, points: readonly Point[], region: string | null): void;
   /** A shape is being dragged; `last` when it is let go. */
   move(shape: Shape, points: readonly Point[], gesture: number, last: boolean): void;
+  /** A drag does not go on: the text is as it was before it. */
+  breakOff(gesture: number): void;
   remove(shape: Shape): void;
   /** Settles when the shapes are those after all gestures so far; null if they are. */
   settled(): Promise<unknown> | null;
