@@ -27,7 +27,6 @@ from grainspec_runtime.studio.guard import Tokens
 from grainspec_runtime.studio.jobs import Job, Jobs
 from grainspec_runtime.studio.kept import Kept
 from grainspec_runtime.studio.open_spec import OpenSpec
-from grainspec_runtime.studio.outdated import remove_outdated
 from grainspec_runtime.studio.painted import store_mask
 from grainspec_runtime.studio.process import Command
 from grainspec_runtime.studio.readable import Readable
@@ -74,7 +73,6 @@ class Studio:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look after the spec's file inside the block; jobs are ended at its end."""
-        await self.in_thread(remove_outdated, self.readable.folder)
         watching = asyncio.create_task(self._watch())
         try:
             yield
