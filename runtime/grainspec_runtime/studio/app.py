@@ -81,8 +81,11 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                 runs: [NAME], error: FINDING|null, findings: [FINDING], resumes}
                                `revision` counts its changes: of two answers the later one is true.
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
-                               unknown. `message` is a line for people; `findings` are errors and warnings,
-                               warnings as soon as the command tells them
+                               unknown. `message` is a line for people; `findings` are errors and
+                               warnings, warnings as soon as the command tells them. A run replaces
+                               no earlier one: it is written to runs/SPEC, or to the first free one
+                               of runs/SPEC-2, runs/SPEC-3, … A job that was cancelled resumes in
+                               the folder that it had
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
                                changes; {spec: {path, version}} when the file changes,
                                or another spec is opened; version "" when it is gone
@@ -91,12 +94,14 @@ Runs: the folders below runs/ that `grain run` wrote::
 
     GET  /api/runs             {runs: [{name, variant, made, seconds, passes, warnings, complete,
                                 own, frames: [n], box, width, height, fps, target, report,
-                                difference_gain}]}, the
-                               newest first. `made` is in seconds since 1970; `own` if it is of
-                               this spec; `passes` are those through the denoiser, null of a run
-                               that was resumed; `complete` is false if files are missing;
-                               `warnings` are [{code, message, cure}], and the difference is
-                               multiplied by `difference_gain`
+                                difference_gain, changes, same}]}, the newest first. `made` is in
+                               seconds since 1970; `own` if it is of this spec; `passes` are those
+                               through the denoiser, null of a run that was resumed; `complete` is
+                               false if files are missing; `warnings` are [{code, message, cure}],
+                               and the difference is multiplied by `difference_gain`. `changes` are
+                               the settings that are not those of the run before it, of the same
+                               spec and variant; `same` is the name of the newest earlier run with
+                               the same result, or null
     GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
                                PNG of the edited part, `box` of the frame. The difference is the
                                absolute one times `difference_gain`, up to 255

@@ -36,6 +36,7 @@ from grainspec_runtime.studio.limits import (
 )
 from grainspec_runtime.studio.open_spec import OpenSpec
 from grainspec_runtime.studio.page import file_response, page_response
+from grainspec_runtime.studio.run_list import runs_as_json
 from grainspec_runtime.studio.runs import Of
 from grainspec_runtime.studio.starting import clips_in, spec_for
 from grainspec_runtime.studio.studio import Studio
@@ -198,7 +199,7 @@ class _Api:
     async def runs(self, request: Request) -> Response:
         own = self.studio.spec.path.stem if self.studio.spec else ""
         found = await self._call(self.studio.runs.all)
-        return JSONResponse({"runs": [run.as_json(own) for run in found]})
+        return JSONResponse({"runs": runs_as_json(found, own)})
 
     async def run_frame(self, request: Request) -> Response:
         given, of = request.path_params, request.query_params.get("of", "edited")

@@ -193,7 +193,8 @@ class Studio:
         for spec in (chosen(whole, name) for name in each):
             self.readable.require_spec(override(spec, body.sets))
         file = self.readable.folder / self.opened().path.name
-        return Job(body.kind, file, body.text, body.variant, tuple(body.sets))
+        run = tuple(name for name in each if name is not None)
+        return Job(body.kind, file, body.text, body.variant, tuple(body.sets), run)
 
     async def plan(self, text: str, variant: str | None) -> dict[str, Any]:
         """What ``grain plan --format json`` prints of a text.

@@ -95,6 +95,10 @@ export interface Run {
   report: boolean;
   /** By which its difference pictures are multiplied. */
   difference_gain: number;
+  /** The settings that are not those of the run before it, such as `sampler.steps 20 → 30`. */
+  changes: string[];
+  /** An earlier run with the same result. */
+  same: string | null;
 }
 
 /** An answer with an error: what is wrong and what to do. */
