@@ -23,8 +23,10 @@ The spec::
                                with free names; no file is replaced
     POST /api/new?name=NAME    the same with the bytes of a clip as the body
                                (application/octet-stream), which is stored in the folder
-    POST /api/open             {path} -> {path, text, version, root}: opens a spec again that this
-                               studio had open before another one; 404 G727 for any other
+    POST /api/open             {path} -> {path, text, version, root}: opens a spec of the folder,
+                               or again one that was open before; 404 G727 if there is none of the
+                               name, 403 G723 for one elsewhere
+    GET  /api/specs            {specs: [NAME]}: the specs in the folder, for `POST /api/open`
     GET  /api/clips            {clips: [PATH]}: the clips in the folder, for `POST /api/new`
 
 The clip of the saved spec, or of `text` where one is sent::

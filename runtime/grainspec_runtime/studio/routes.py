@@ -38,7 +38,7 @@ from grainspec_runtime.studio.open_spec import OpenSpec
 from grainspec_runtime.studio.page import file_response, page_response
 from grainspec_runtime.studio.run_list import runs_as_json
 from grainspec_runtime.studio.runs import Of
-from grainspec_runtime.studio.starting import clips_in, spec_for
+from grainspec_runtime.studio.starting import clips_in, spec_for, specs_in
 from grainspec_runtime.studio.studio import Studio
 
 _REPORT_POLICY = (
@@ -77,6 +77,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         Route("/api/open", api.open, methods=["POST"]),
         Route("/api/new", api.new, methods=["POST"]),
         Route("/api/clips", api.clips),
+        Route("/api/specs", api.specs),
         Route("/api/clip", api.clip, methods=["GET"]),
         Route("/api/clip", api.clip_of_text, methods=["POST"]),
         Route("/api/clip/frames/{n:frame}", api.frame),
@@ -120,7 +121,7 @@ class _Api:
 
     async def open(self, request: Request) -> Response:
         body = await read_body(request, EarlierSpec)
-        spec = self.studio.earlier(body.path)
+        spec = await self._call(self.studio.earlier, body.path)
         return JSONResponse(await self._show(spec))
 
     async def _show(self, spec: OpenSpec) -> dict[str, Any]:
@@ -145,6 +146,9 @@ class _Api:
 
     async def clips(self, request: Request) -> Response:
         return JSONResponse({"clips": await self._call(clips_in, self.studio.readable)})
+
+    async def specs(self, request: Request) -> Response:
+        return JSONResponse({"specs": await self._call(specs_in, self.studio.readable)})
 
     async def clip(self, request: Request) -> Response:
         return JSONResponse(await self._call(self.studio.clip_facts))

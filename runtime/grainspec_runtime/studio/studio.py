@@ -98,11 +98,17 @@ class Studio:
         return spec
 
     def earlier(self, name: str) -> OpenSpec:
-        """A spec that is or was open, by its name; raises GrainError (G727) for any other."""
-        if name not in self._opened:
-            message = f"the studio never had {visible(name)} open"
+        """A spec that was open, or is in the folder, by its name.
+
+        Raises GrainError as :meth:`Readable.named` does, and G727 for what is no spec there.
+        """
+        if name in self._opened:
+            return self._opened[name]
+        path = self.readable.named(name)
+        if path.parent != self.readable.folder or path.suffix != ".grain" or not path.is_file():
+            message = f"{visible(name)} is no spec of this folder"
             raise fail("G727", message, "Start `grain studio` with this spec.")
-        return self._opened[name]
+        return OpenSpec(path)
 
     def show(self, spec: OpenSpec) -> None:
         """Have this spec open, for all pages."""

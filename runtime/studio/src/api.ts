@@ -154,8 +154,9 @@ export const api = {
   spec: () => json<Spec>("GET", "spec"),
   save: (path: string, text: string, version: Spec["version"]) =>
     json<{ version: Spec["version"]; gone: boolean }>("PUT", "spec", { path, text, version }),
-  /** Have a spec open again that was open before. */
+  /** Open a spec of the folder. */
   open: (path: string) => json<Spec>("POST", "open", { path }),
+  specs: () => json<{ specs: string[] }>("GET", "specs"),
   clips: () => json<{ clips: string[] }>("GET", "clips"),
   newFromPath: (clip: string) => json<Spec>("POST", "new", { clip }),
   newFromFile: (file: File) => json<Spec>("POST", `new?name=${quoted(file.name)}`, file),
