@@ -1,16 +1,18 @@
 """Render the example clips and masks: `python examples/make_clips.py`.
 
-The clips are of the demo world, at twice the demo model's frame size. Those with two figures have
-eight frames, and the exact masks of the figures. three_walkers.mp4 has 17 frames and no masks:
-`grain track examples/tracked.grain` makes them of three clicks.
+The clips are of the demo world, at twice the demo models' frame size. Those of figures that jog on
+the spot have eight frames. crossing.mp4, in which two men pass each other, and three_walkers.mp4
+have 17. All have the exact masks of their figures but three_walkers.mp4, for which `grain track
+examples/tracked.grain` makes masks of three clicks.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from grainspec_runtime.demo.clips import random_clip, render_clip
+from grainspec_runtime.demo.clips import ClipScene, Motion, random_clip, render_clip
 from grainspec_runtime.demo.render import render
 from grainspec_runtime.demo.world import Figure, Scene, advance
 from grainspec_runtime.media.encode import encode_video
@@ -46,8 +48,31 @@ CLIPS = {
 }
 
 
+CROSSING = ClipScene(
+    Scene(
+        (
+            Figure("man", "red", x=0.28, feet=0.93, height=0.64, phase=0.4),
+            Figure("man", "blue", x=0.72, feet=0.87, height=0.61, phase=2.0, facing=-1),
+        ),
+        "mountains",
+        "grass",
+    ),
+    motions=(Motion(swing=0.24, stride=0.0275), Motion(swing=0.24, stride=0.0275)),
+    kind="cross",
+)
+"""A man in red passes before a man in blue."""
+
 WALKERS = random_clip(50411, ("walk",), figures=3)
 """A purple bear, a green bear and a red penguin; none passes another."""
+
+
+def write_masks(clip: str, region: str, masks: Iterable[np.ndarray]) -> None:
+    """Write bool masks ``[H, W]`` as black and white pictures, one per frame."""
+    folder = HERE / "masks" / clip / region
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, mask in enumerate(masks):
+        picture = Image.fromarray(mask.astype(np.uint8) * 255)
+        picture.convert("1").save(folder / f"{number:05}.png", optimize=True)
 
 
 def main() -> None:
@@ -62,11 +87,11 @@ def main() -> None:
             ("right", "figure1"),
             ("ground", "ground"),
         ):
-            folder = HERE / "masks" / name / region
-            folder.mkdir(parents=True, exist_ok=True)
-            for number, (_, masks) in enumerate(rendered):
-                picture = Image.fromarray(masks[mask_name].astype(np.uint8) * 255)
-                picture.convert("1").save(folder / f"{number:05}.png", optimize=True)
+            write_masks(name, region, [masks[mask_name] for _, masks in rendered])
+    frames, masks = render_clip(CROSSING, SIZE, parts=False)
+    encode_video(frames, HERE / "clips" / "crossing.mp4", fps=16)
+    write_masks("crossing", "red", masks["figure0"])
+    write_masks("crossing", "blue", masks["figure1"])
     frames, _ = render_clip(WALKERS, SIZE, parts=False)
     encode_video(frames, HERE / "clips" / "three_walkers.mp4", fps=16)
 

@@ -61,6 +61,10 @@ _HOMES = {
 """Where names of annotations are defined, if not in :mod:`grainspec.model.settings`."""
 
 
+_WIDTH = 100
+"""The longest line of what is written."""
+
+
 def partial_text(_: str) -> str:
     """The content of ``model/partial.py``."""
     attention, sampler = _optional_fields(Modulation), _optional_fields(Sampler)
@@ -145,17 +149,21 @@ def _is_argument(declared: Declaration) -> bool:
 
 
 def _argument(declared: Declaration) -> str:
-    literal = f"Literal[{', '.join(map(_quoted, declared.choices))}]"
-    python = KINDS[declared.kind].python.format(literal=literal)
+    choices = ", ".join(map(_quoted, declared.choices))
     none = " | None" if declared.absent and not declared.head else ""
     meaning = _wrapped(f'"""{declared.description}"""', 4)
-    return f"    {declared.argument}: {python}{none}\n{meaning}\n"
+    for literal in (f"Literal[{choices}]", f"Literal[\n        {choices}\n    ]"):
+        python = KINDS[declared.kind].python.format(literal=literal)
+        line = f"    {declared.argument}: {python}{none}\n"
+        if len(line.partition("\n")[0]) <= _WIDTH:
+            break
+    return f"{line}{meaning}\n"
 
 
 def _wrapped(text: str, indent: int, *, quote: bool = False) -> str:
     """Text over several lines, each of them a string of its own if asked for."""
     margin = " " * indent
-    lines = textwrap.wrap(text, 97 - indent, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(text, _WIDTH - 3 - indent, break_long_words=False, break_on_hyphens=False)
     if not quote:
         return "\n".join(margin + line for line in lines)
     last = len(lines) - 1

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from clips import EXAMPLES, ROOT
 from command import Grain
+from PIL import Image
 
 import grainspec
 import grainspec.testing
@@ -122,11 +123,14 @@ def test_the_comparison_writes_its_picture(tmp_path: Path, monkeypatch: pytest.M
         shutil.copytree(EXAMPLES / part, tmp_path / part)
     text = (EXAMPLES / "part.grain").read_text().replace("steps 30", "steps 2")
     (tmp_path / "part.grain").write_text(text.replace('.mp4"', '.mp4" { frames 0..1 }'))
-    monkeypatch.setattr(
-        sys, "argv", ["compare.py", str(tmp_path / "part.grain"), "-o", str(tmp_path / "c.png")]
-    )
+    still, moving = tmp_path / "c.png", tmp_path / "c.webp"
+    arguments = [str(tmp_path / "part.grain"), "-o", str(still), "--moving", str(moving)]
+    monkeypatch.setattr(sys, "argv", ["compare.py", *arguments])
     runpy.run_path(str(EXAMPLES / "compare.py"), run_name="__main__")
-    assert (tmp_path / "c.png").stat().st_size > 5000
+    assert still.stat().st_size > 5000
+    with Image.open(moving) as picture:
+        assert (picture.n_frames, picture.info["loop"]) == (2, 0)
+        assert picture.width == 3 * 196  # source, without modulation, with it
 
 
 def test_every_public_name_has_an_example() -> None:

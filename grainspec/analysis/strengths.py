@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.demo_models import demo_profile
 from grainspec.model.numbers import decimal_text
 from grainspec.model.settings import Profile
 from grainspec.model.spec import Edit, EditSpec, Modulation
@@ -49,9 +49,7 @@ def profile_of(spec: EditSpec, known: Profile | None = None) -> Profile:
     if stated not in {None, "auto"}:
         assert stated is not None
         return stated
-    if is_demo_unet(spec.model):
-        return "demo"
-    return known or "videograin"
+    return demo_profile(spec.model) or known or "videograin"
 
 
 def _short(number: float) -> str:

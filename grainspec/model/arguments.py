@@ -36,13 +36,16 @@ class FinderSettings(TypedDict, total=False):
 class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
-    profile: Literal["auto", "videograin", "animatediff", "demo", "flow_matching", "flowanchor"]
+    profile: Literal[
+        "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
+    ]
     """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
     code), `animatediff` (the same within each frame, for models with motion modules), `demo`
-    (tuned on the demo model), `flow_matching` (for flow-matching models, such as Wan),
-    `flowanchor` (those of FlowAnchor, for comparison), or `auto`, the default: `demo` for the
-    demo model, `flow_matching` for flow-matching models, `animatediff` for models with motion
-    modules, `videograin` for all others."""
+    (tuned on the demo model), `demo_video` (tuned on the demo's video model), `flow_matching`
+    (for flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison),
+    or `auto`, the default: `demo` or `demo_video` for the demo models, `flow_matching` for
+    flow-matching models, `animatediff` for models with motion modules, `videograin` for all
+    others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float

@@ -24,6 +24,18 @@ def demo_model(model: str) -> DemoModel | None:
     return cast(DemoModel, model) if model in get_args(DemoModel) else None
 
 
+def demo_profile(model: str) -> Literal["demo", "demo_video"] | None:
+    """Return the profile of attention that was tuned on an embedded model; None for other models.
+
+    >>> demo_profile("demo"), demo_profile("demo-video"), demo_profile("owner/name")
+    ('demo', 'demo_video', None)
+    """
+    embedded = demo_model(model)
+    if embedded is None:
+        return None
+    return "demo_video" if embedded == "demo-video" else "demo"
+
+
 def is_demo_unet(model: str) -> bool:
     """Return whether a model is the embedded image model, with or without its motion adapter."""
     return demo_model(model) in {"demo-image", "demo-motion"}

@@ -23,7 +23,7 @@ from pydantic import (
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.demo_models import is_demo_unet
+from grainspec.model.demo_models import demo_profile
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
@@ -80,7 +80,9 @@ ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
 AdapterName = Annotated[str, Field(max_length=1_000), IN_HOME]
 _RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
-Profile = Literal["auto", "videograin", "animatediff", "demo", "flow_matching", "flowanchor"]
+Profile = Literal[
+    "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
+]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
@@ -280,9 +282,18 @@ PROFILES = {
     "demo": Modulation(
         cross=1, self=0.3, until=0.6, decay=1, phrases="in_context", unbound=0.3, frames="each"
     ),
+    "demo_video": Modulation(
+        cross=0.6,
+        self=0,
+        until=1,
+        until_timestep=600,
+        decay=0,
+        phrases="in_context",
+        unbound=1,
+    ),
     "flow_matching": Modulation(
         cross=0.3,
-        self=0.2,
+        self=0,
         until=1,
         until_timestep=600,
         decay=0,
@@ -306,11 +317,12 @@ PROFILES = {
 
 ``videograin`` has the constants of the VideoGrain paper's code. ``animatediff`` has them too, with
 attention and norms of each frame alone, as motion modules were trained with. ``demo`` has settings
-tuned on the demo model, ``flowanchor`` the attention settings of FlowAnchor (2604.22586).
-``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6, and moderate self-attention
-modulation, which it does not have. A latent token stands for 16 x 16 pixels of several frames in
-both, hence ``resize any``; FlowAnchor has masks of latent frames, and does not say which of the
-clip's frames count.
+tuned on the demo model, ``demo_video`` on its video model, ``flowanchor`` the attention settings of
+FlowAnchor (2604.22586). ``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6. A
+latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``; FlowAnchor
+has masks of latent frames, and does not say which of the clip's frames count. No profile of
+video transformers pulls self-attention: on the demo's video model it destroys figures at any
+strength that was tried, from 0.02 on.
 """
 
 
@@ -321,10 +333,11 @@ class Profiled(Node):
         default=None,
         description="The defaults of all other settings: `videograin` (the constants of the "
         "VideoGrain paper's code), `animatediff` (the same within each frame, for models with "
-        "motion modules), `demo` (tuned on the demo model), `flow_matching` (for flow-matching "
-        "models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison), "
-        "or `auto`, the default: `demo` for the demo model, `flow_matching` for flow-matching "
-        "models, `animatediff` for models with motion modules, `videograin` for all others.",
+        "motion modules), `demo` (tuned on the demo model), `demo_video` (tuned on the demo's "
+        "video model), `flow_matching` (for flow-matching models, such as Wan), `flowanchor` "
+        "(those of FlowAnchor, for comparison), or `auto`, the default: `demo` or `demo_video` for "
+        "the demo models, `flow_matching` for flow-matching models, `animatediff` for models with "
+        "motion modules, `videograin` for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
@@ -336,7 +349,7 @@ class Profiled(Node):
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
-            profile = "demo" if is_demo_unet(model) else "videograin"
+            profile = demo_profile(model) or "videograin"
         return PROFILES[profile].replaced({}, **settings)
 
 

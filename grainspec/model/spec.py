@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference, height, require
 from grainspec.model.declaration import HEAD, InText
-from grainspec.model.demo_models import DEMO, is_demo_unet
+from grainspec.model.demo_models import DEMO, demo_profile
 from grainspec.model.names import WRITABLE, Name
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
@@ -391,7 +391,7 @@ class EditSpec(ShownByRepr, Node):
         Attention(profile='flow_matching')
         """
         auto = self.attention.profile in {None, "auto"}
-        if profile is None or not auto or is_demo_unet(self.model):
+        if profile is None or not auto or demo_profile(self.model):
             return self
         attention = self.attention.replaced({}, profile=profile)
         return self.replaced({}, attention=attention)

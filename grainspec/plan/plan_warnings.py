@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic
+from grainspec.model.demo_models import demo_model
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
 from grainspec.model.settings import ProcessName, Sampler, given
@@ -69,8 +70,15 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
     """Warn (G418) about regions that change within latent frames of several frames.
 
     The rule `nearest` looks at one of the frames. A region is warned about if more than a quarter
-    of the latent tokens that it has on some frame of a latent frame are not among those.
+    of the latent tokens that it has on some frame of a latent frame are not among those. Not of the
+    demo's video model, unless the spec names rule or profile: `nearest` was tuned on clips in which
+    everything moves.
     """
+    if (
+        demo_model(spec.model) == "demo-video"
+        and not {"resize", "profile"} & given(spec.attention).keys()
+    ):
+        return
     groups = [group for group in plan.groups if len(group) > 1]
     levels = [level for level in plan.levels if level.modulated]
     if plan.attention.resize != "nearest" or not groups or not levels:

@@ -282,7 +282,7 @@ def test_an_unused_region_is_a_warning() -> None:
         (
             "attention paper",
             "G202",
-            "There are `auto`, `videograin`, `animatediff`, `demo`, `flow_matching`, `flowanchor`.",
+            "`demo`, `demo_video`, `flow_matching`, `flowanchor`.",
         ),
         ("attention demo demo", "G001", "in braces"),
         ("attention self 0.5", "G001", "`attention { self 0.5 }`"),

@@ -444,6 +444,14 @@ def test_profiles_of_flow_matching_lose_no_frame() -> None:
         assert warned(spec(f'model "a/b"\n{line}'), clip(5, side=128, moving=14), WAN) == []
 
 
+def test_the_demos_video_model_warns_about_a_rule_that_the_spec_names() -> None:
+    layout = clip(5, side=128, moving=14)
+    assert warned(spec('model "demo-video"\nattention { cross 0.5 }'), layout, WAN) == []
+    for line in ("attention { resize nearest }", "attention videograin"):
+        (finding,) = warned(spec(f'model "demo-video"\n{line}'), layout, WAN)
+        assert finding.code == "G418"
+
+
 def test_a_region_that_is_on_other_frames_only_is_warned_about() -> None:
     mask = np.zeros((5, 64, 64), bool)
     mask[2, :, :32] = True

@@ -17,7 +17,7 @@ from clips import EXAMPLES
 from command import Grain
 
 from grainspec import EditSpec, GrainError, load, override, parse
-from grainspec.model.spec import FrameRange, Size, Video
+from grainspec.model.spec import DEMO, FrameRange, Size, Video
 from grainspec.plan.save import load_plan
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.families.sd_unet.checkpoint import StableDiffusion
@@ -37,11 +37,12 @@ from grainspec_runtime.runs.write import check_writable, save_run
 from grainspec_runtime.whole_folder import claimed, whole_folder
 
 SIZE = Size(width=64, height=64)
+SPECS = {path.stem: load(path) for path in sorted(EXAMPLES.glob("*.grain"))}
 
 
 def shortened(name: str, steps: int = 4, frames: int = 2) -> EditSpec:
     """An example of fewer steps and frames."""
-    spec = load(EXAMPLES / f"{name}.grain")
+    spec = SPECS[name]
     video = spec.video.model_copy(update={"frames": FrameRange(first=0, last=frames - 1)})
     sampler = spec.sampler.model_copy(update={"steps": steps})
     return spec.model_copy(update={"video": video, "sampler": sampler})
@@ -75,9 +76,9 @@ def test_the_parts_edit_changes_only_its_part(editor: Editor) -> None:
     assert inside > 20
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.grain")), ids=lambda path: path.stem)
-def test_every_example_runs_with_all_its_variants(editor: Editor, path: Path) -> None:
-    spec = shortened(path.stem, steps=2)
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.model == DEMO])
+def test_every_example_runs_with_all_its_variants(editor: Editor, name: str) -> None:
+    spec = shortened(name, steps=2)
     prepared = [prepare(spec, EXAMPLES), *prepare_variants(spec, spec.variant_names, EXAMPLES)]
     results = list(editor.run_all(prepared))
     assert [result.prepared.variant for result in results] == [None, *spec.variant_names]
@@ -89,6 +90,16 @@ def test_every_example_runs_with_all_its_variants(editor: Editor, path: Path) ->
         assert changed[edited].mean() > 2 * changed[~edited].mean()
     pictures = [result.edited.tobytes() for result in results]
     assert len(set(pictures)) == len(pictures)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.model != DEMO])
+def test_every_example_of_a_video_model_runs(name: str) -> None:
+    spec = shortened(name, steps=5, frames=5)
+    result = Editor(spec.model, device="cpu").run(spec, base=EXAMPLES)
+    assert result.warnings == ()
+    changed = np.abs(result.edited.astype(int) - result.source).mean(axis=3)
+    edited = result.prepared.bound.edits.bits_FHW != 0
+    assert changed[edited].mean() > 10 * changed[~edited].mean()
 
 
 @pytest.mark.parametrize("levels", [(0,), (1,), (2,)])

@@ -6,13 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.spec import PROFILES, Edit, Free
 from grainspec.plan.mask_plan import PlannedEdit
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
 from grainspec.testing.invariants.expected import groups_of
 from grainspec.testing.invariants.registry import invariant
+
+_EMBEDDED = {
+    "demo": "demo",
+    "demo-image": "demo",
+    "demo-motion": "demo",
+    "demo-video": "demo_video",
+}
+"""The profile that ``auto`` is for an embedded model."""
 
 
 @invariant("provenance")
@@ -51,7 +58,7 @@ def _settings(case: Case) -> Iterator[tuple[str, object]]:
     """The settings of attention: those that the spec gives, and the profile's for the rest."""
     written = {name: value for name, value in case.spec.attention if value is not None}
     named = written.get("profile", "auto")
-    automatic = "demo" if is_demo_unet(case.spec.model) else "videograin"
+    automatic = _EMBEDDED.get(case.spec.model, "videograin")
     profile = PROFILES[automatic if named == "auto" else named]
     for field in type(profile).model_fields:
         yield field, written.get(field, getattr(profile, field))

@@ -71,6 +71,22 @@ class Case:
                 scenes.append(replace(self.target, figures=turned))
         return tuple(scenes)
 
+    @property
+    def asked(self) -> list[str]:
+        """What changes, in words, and which figures stay: ``red man → green robot``, ``grass →
+        sand``, ``blue man stays``."""
+        pairs = zip(self.source.figures, self.target.figures, strict=True)
+        words = [tuple(map(world.figure_words, pair)) for pair in pairs]
+        words += [
+            (before, after)
+            for before, after in (
+                (self.source.ground, self.target.ground),
+                (self.source.background, self.target.background),
+            )
+            if before != after
+        ]
+        return [f"{a} stays" if a == b else f"{a} → {b}" for a, b in words]
+
     def scenes(self, scene: Scene) -> list[Scene]:
         """A scene in every frame of the clip."""
         if self.motion is not None:

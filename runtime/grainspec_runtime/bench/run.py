@@ -183,6 +183,7 @@ def _facts(case: Case) -> Result:
         "name": case.name,
         "grain": case.grain,
         "kind": case.kind,
+        "asked": case.asked,
         "source": spec.source,
         "target": spec.target,
     }

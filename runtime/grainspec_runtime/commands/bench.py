@@ -127,7 +127,7 @@ def bench(
       grain bench --quick --format json
     """
     from grainspec_runtime.bench.clip_methods import methods_for
-    from grainspec_runtime.bench.page import gallery
+    from grainspec_runtime.bench.page import gallery, write_gallery_stills
     from grainspec_runtime.bench.run import Job, check_first, run_bench
     from grainspec_runtime.bench.summary import MEASURES, summarize
     from grainspec_runtime.device import best_device
@@ -172,6 +172,7 @@ def bench(
     }
     with whole_file(out / "results.json") as partial:
         partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_gallery_stills(out, results, methods)
     with whole_file(out / "index.html") as partial:
         page = gallery(results, methods, split=split, steps=steps, model=model)
         partial.write_text(page, encoding="utf-8")

@@ -83,11 +83,10 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                 runs: [NAME], error: FINDING|null, findings: [FINDING], resumes}
                                `revision` counts its changes: of two answers the later one is true.
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
-                               unknown. `message` is a line for people; `findings` are errors and
-                               warnings, warnings as soon as the command tells them. A run replaces
-                               no earlier one: it is written to runs/SPEC, or to the first free one
-                               of runs/SPEC-2, runs/SPEC-3, … A job that was cancelled resumes in
-                               the folder that it had
+                               unknown. `message` is a line for people. `findings` has warnings
+                               as soon as the command tells them. A run replaces no earlier one:
+                               it is written to runs/SPEC, or to the first free one of runs/SPEC-2,
+                               runs/SPEC-3, … A job that was cancelled resumes in its folder
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
                                changes; {spec: {path, version}} when the file changes,
                                or another spec is opened; version "" when it is gone

@@ -110,7 +110,7 @@ makeGuide(layout.guide, (deed) => {
   if (deed === "track" || deed === "run") begin(deed);
   else if (deed === "point") commands.tool("point");
   else if (deed === "findings") panels.show("findings");
-  else session.showPrompt(deed);
+  else session.editor.showPrompt(deed);
 });
 const trouble = h("p", { class: "trouble", role: "alert" });
 layout.stage.append(trouble);

@@ -11,7 +11,7 @@ import { notice } from "./notices";
 import { debounced, perFrame, Turn } from "./pace";
 import { RegionReader } from "./regions";
 import { SpecFile, type Known } from "./spec_file";
-import { promptPlace, promptsOf, regionsOf, variantsOf } from "./spec_text";
+import { promptsOf, regionsOf, variantsOf } from "./spec_text";
 import { colourOf, studio } from "./state";
 
 /** The code of the answer when the file of the open spec is not there. */
@@ -41,13 +41,15 @@ export class Session {
   private readonly clipTurn = new Turn();
   private readonly sendChanges = perFrame<void>(() => this.language.flush());
   private readonly askClip = debounced(() => void this.readClip(), 500);
-  private readonly askHints = debounced(() => void this.readHints(), 700);
-  private reading: Promise<void> | null = null;
+  private readonly askHints = debounced(() => this.readHints(), 700);
+  private readonly readHints = () => void showHints(this.editor.view, this.language);
+  /** Settles when the shapes are those of the text; null if they are. */
+  shapesRead: Promise<void> | null = null;
 
   constructor(parent: HTMLElement, nonce: string, private readonly events: SessionEvents) {
     this.language = new LanguageClient({
       diagnostics: (list) => void this.published(list),
-      refresh: () => void this.readHints(),
+      refresh: () => this.readHints(),
       connected: (connected) => {
         studio.set({ connected });
         if (connected) void this.readShapes();
@@ -77,13 +79,6 @@ export class Session {
 
   get text(): string {
     return this.editor.text;
-  }
-
-  /** Select the words of the prompt that is to be written or bound next. */
-  showPrompt(name: "source" | "target"): void {
-    const place = promptPlace(this.text, name);
-    if (place) this.editor.show(place.from, place.to);
-    this.editor.view.focus();
   }
 
   open(spec: Spec): void {
@@ -171,26 +166,17 @@ export class Session {
     else if (news === "elsewhere") this.elsewhere(spec);
   }
 
-  /** Settles when the shapes are those of the text; null if they are. */
-  get shapesRead(): Promise<void> | null {
-    return this.reading;
-  }
-
   /** What the files say may be new: shown now, not after a pause in typing. */
   filesChanged(): void {
     this.language.filesChanged();
     this.regions.renew();
   }
 
-  private readHints(): Promise<void> {
-    return showHints(this.editor.view, this.language);
-  }
-
   readShapes(): Promise<void> {
     const reading = this.askShapes();
-    this.reading = reading;
+    this.shapesRead = reading;
     return reading.finally(() => {
-      if (this.reading === reading) this.reading = null;
+      if (this.shapesRead === reading) this.shapesRead = null;
     });
   }
 

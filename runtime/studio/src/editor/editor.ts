@@ -9,7 +9,7 @@ import { EditorState, type ChangeSet, type Extension, type Text } from "@codemir
 import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
 
 import type { LanguageClient } from "../language/client";
-import { regionsOf, type Phrase } from "../spec_text";
+import { promptPlace, regionsOf, type Phrase, type Prompts } from "../spec_text";
 import { grainLanguage } from "./highlight";
 import { undoHistory } from "./history";
 import { format, goToDefinition, languageTools } from "./language_tools";
@@ -75,6 +75,13 @@ export class SpecEditor {
   /** Put the cursor somewhere and bring it into view. */
   show(from: number, to = from): void {
     this.view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+  }
+
+  /** Select the words of a prompt, to be written or bound. */
+  showPrompt(name: keyof Prompts): void {
+    const place = promptPlace(this.text, name);
+    if (place) this.show(place.from, place.to);
+    this.view.focus();
   }
 
   private state(doc: string): EditorState {

@@ -1,0 +1,58 @@
+"""The weights of the demo models that are installed with grainspec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from grainspec_runtime.backbones.registry import find_model
+from grainspec_runtime.demo.clips import random_clip, render_clip
+from grainspec_runtime.demo.world import VOCABULARY
+from grainspec_runtime.measures.fidelity import psnr
+from grainspec_runtime.media.tensors import to_frames, to_tensor
+from grainspec_runtime.models.locate import DEMO_FOLDER
+
+_DEMO = DEMO_FOLDER.parent
+
+
+def test_all_weights_fit_into_64_megabytes() -> None:
+    sizes = {
+        name: sum(file.stat().st_size for file in (_DEMO / name).rglob("*") if file.is_file())
+        for name in ("model", "motion", "video")
+    }
+    assert all(sizes.values())
+    assert sum(sizes.values()) <= 64_000_000, sizes
+
+
+def test_the_adapter_is_a_stock_one() -> None:
+    adapter = diffusers.MotionAdapter.from_pretrained(_DEMO / "motion")
+    assert sum(weight.numel() for weight in adapter.parameters()) < 2_000_000
+    folder, family = find_model("demo-motion", Path())
+    assert family.describe(folder).name == "demo-motion"
+
+
+def test_the_video_model_knows_the_world_word_by_word() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(_DEMO / "video" / "tokenizer")
+    ids = [tokenizer(word, add_special_tokens=False).input_ids for word in sorted(VOCABULARY)]
+    assert [len(of_word) for of_word in ids] == [1] * len(VOCABULARY)
+    assert tokenizer.unk_token_id not in {number for [number] in ids}
+
+
+@pytest.mark.skipif(not hasattr(diffusers, "WanVACEPipeline"), reason="this diffusers has no Wan")
+def test_its_stock_vae_reconstructs_clips_to_their_last_frame() -> None:
+    folder = _DEMO / "video" / "vae"
+    vae = diffusers.AutoencoderKLWan.from_pretrained(folder, torch_dtype=torch.float32)
+    frames, _ = render_clip(random_clip(90_002))
+    clip = to_tensor(frames).transpose(0, 1)[None]
+    with torch.no_grad():
+        decoded = vae.decode(vae.encode(clip).latent_dist.mean).sample
+    again = to_frames(decoded[0].transpose(0, 1))
+    by_frame = [psnr(frames[i : i + 1], again[i : i + 1]) or 0.0 for i in range(len(frames))]
+    assert len(by_frame) == 17
+    assert min(by_frame) > 28
+    assert np.mean(by_frame) > 30
