@@ -18,6 +18,9 @@ MAX_LINES = 5_000
 """Lines of a text that are compared one by one; a longer text is replaced as a whole."""
 
 _MEANT = re.compile(r"Did you mean [`“](?P<text>[^`”]+)[`”]\?")
+_IN_MASKS = re.compile(r'masks\s*\(\s*("[^"\n]*")')
+_NO_FILE = "does not exist"
+"""The end of the message about a path that leads nowhere; its cure has the path's end."""
 _WORD = re.compile(r'"(?:\\.|[^"\\\n])*"|[^\W\d]\w*')
 
 
@@ -153,8 +156,24 @@ def _meant(document: Document, finding: Diagnostic, start: int, end: int) -> Tex
     """The edit that a cure asks about, if the finding is about one word."""
     match = _MEANT.search(finding.cure)
     written = document.plain[start:end]
+    if match and finding.message.endswith(_NO_FILE):
+        return _path_meant(written, start, match["text"])
     if match is None or not _WORD.fullmatch(written):
         return None
     if written.startswith('"'):
         return TextEdit(start + 1, end - 1, quoted(match["text"])[1:-1])
     return TextEdit(start, end, match["text"])
+
+
+def _path_meant(written: str, start: int, meant: str) -> TextEdit | None:
+    """The edit of the path in a clip or in `masks(…)` whose end is meant to be another one."""
+    match = _WORD.search(written) if written.startswith('"') else _IN_MASKS.match(written)
+    if match is None:
+        return None
+    path = match[match.lastindex or 0]
+    kept = path[1:-1].split("/")[: -len(meant.split("/"))]
+    if "\\" in path or "" in kept[1:]:
+        return None
+    whole = quoted("/".join([*kept, meant]))
+    first = start + match.start(match.lastindex or 0)
+    return TextEdit(first, first + len(path), whole)

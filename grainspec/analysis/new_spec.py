@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from grainspec.clip.facts import ClipFacts, probe
+from grainspec.clip.timing import timestamps
 from grainspec.diagnostics import GrainError, fail, visible
 from grainspec.model.numbers import decimal_text
 from grainspec.model.spec import Video
@@ -13,6 +16,8 @@ from grainspec.model.validation import made
 from grainspec.shell import shell_path
 from grainspec.text.kinds import quoted
 
+_ROUNDED = Fraction(2, 1000)
+"""Containers round times, Matroska to milliseconds: up to this difference, gaps are even."""
 _FIRST = 16
 """Frames of a long clip that the first run edits."""
 
@@ -33,9 +38,10 @@ def new_spec(clip: Path, spec: Path) -> str:
         raise fail("G202", message, "Rename the clip, or its folder.") from error
     return _TEXT.format(
         clip=visible(clip_name(clip)),
-        facts=_facts(facts, images=clip.is_dir()),
+        facts=_facts(clip, facts),
         spec=shell_path(spec.name),
         first=f" The first {_FIRST} frames are quick to try." if facts.frames > _FIRST else "",
+        times="\n# The rate varies: an edit keeps the time of each frame." if _varies(clip) else "",
         video=_video(path, facts),
     )
 
@@ -56,13 +62,24 @@ def _path_from(folder: Path, clip: Path) -> str:
     return f"./{path}" if path.startswith("~") else path
 
 
-def _facts(facts: ClipFacts, *, images: bool) -> str:
+def _facts(clip: Path, facts: ClipFacts) -> str:
     count = f"{facts.frames} frame{'s' * (facts.frames != 1)}"
     size = f"{count} of {facts.width}x{facts.height} pixels"
-    if images or facts.frames == 1:  # images have no rate of their own
+    if clip.is_dir() or facts.frames == 1:  # images have no rate of their own
         return size
     rate = decimal_text(round(facts.fps, 2))
+    if _varies(clip):
+        return f"{size}, {rate} a second on average"
     return f"{size}, {rate} a second"
+
+
+def _varies(clip: Path) -> bool:
+    """Whether the frames of a file are unevenly spaced in time."""
+    if clip.is_dir() or clip.suffix.lower() == ".avi":  # AVI has no times
+        return False
+    times = timestamps(clip) or ()
+    gaps = [later - time for time, later in pairwise(times)]
+    return bool(gaps) and max(gaps) - min(gaps) > _ROUNDED
 
 
 def _video(path: str, facts: ClipFacts) -> str:
@@ -73,7 +90,7 @@ def _video(path: str, facts: ClipFacts) -> str:
 _TEXT = """\
 grain 1
 
-# {clip}: {facts}.{first}
+# {clip}: {facts}.{first}{times}
 {video}
 
 # `demo` knows only cartoons. For others: model "owner/name".

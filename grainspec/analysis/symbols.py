@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,4 +119,5 @@ def _valid(name: str) -> str:
         from grainspec.diagnostics.span import Span
 
         found = findings_of(error, None, lambda _: WrittenValue(Span(1, 1, 1, 1)), what="name")
-        raise GrainError(found) from error
+        nowhere = [replace(one, span=None, fixes=()) for one in found]  # the name is in no text yet
+        raise GrainError(nowhere) from error

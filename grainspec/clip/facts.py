@@ -20,6 +20,7 @@ from grainspec.clip.numbering import AmbiguousNumbers, has_number, number_names
 from grainspec.clip.video import BrokenFrame, VideoReader, open_video
 from grainspec.diagnostics import GrainError, fail
 from grainspec.diagnostics.span import Span
+from grainspec.near_path import near_path
 from grainspec.regular_file import files_in
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -114,7 +115,8 @@ def probe(
     except OSError:  # such as a name that is too long
         there = False
     if not there:
-        raise fail("G301", f"the video {path} does not exist", "Check the path.", span)
+        cure = near_path(path) or "Check the path."
+        raise fail("G301", f"the video {path} does not exist", cure, span)
     if path.is_file() and path.stat().st_size == 0:
         raise fail("G302", f"{path} is empty", "Copy the file again.", span)
     images = still_images(path, span)

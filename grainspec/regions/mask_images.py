@@ -11,6 +11,7 @@ from grainspec.clip.images import open_image, unreadable, upright
 from grainspec.clip.numbering import AmbiguousNumbers, glob_of, has_number, number_names
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.expressions import MaskFiles
+from grainspec.near_path import near_path
 from grainspec.regions.globs import Astray, files_of, is_glob
 from grainspec.regions.pixels import Pixels
 from grainspec.regular_file import files_in, require_regular
@@ -74,12 +75,9 @@ def named_files(source: MaskFiles, base: Path) -> list[Path]:
         raise fail("G304", message, "Check the path.", source.span) from error
     if paths is None:
         message = f"the mask folder {place} does not exist"
-        raise fail(
-            "G304",
-            message,
-            "Check the path. A glob such as `masks/*.png` is also possible.",
-            source.span,
-        )
+        cure = "" if is_glob(source.path) else near_path(place)
+        cure = cure or "Check the path. A glob such as `masks/*.png` is also possible."
+        raise fail("G304", message, cure, source.span)
     return sorted(paths, key=str)  # as texts: paths compare slowly
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from grainspec.clip.facts import ClipFacts
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.expressions import MaskFiles
+from grainspec.near_path import near_path
 from grainspec.regions.mask_formats import refuse_unread
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def open_reader(source: MaskFiles, base: Path, facts: ClipFacts) -> MaskReader:
         return _open_folder(source, base, facts)
     if not is_file:
         fault = "is not a regular file" if os.path.exists(place) else "does not exist"
-        raise fail("G304", f"the mask file {place} {fault}", "Check the path.", source.span)
+        cure = near_path(place) if fault == "does not exist" else ""
+        message = f"the mask file {place} {fault}"
+        raise fail("G304", message, cure or "Check the path.", source.span)
     if suffix in VIDEO_SUFFIXES:
         from grainspec.regions.mask_video import VideoMasks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,24 @@ def test_it_is_printed_when_asked(grain: Grain, here: Path) -> None:
     said = grain("new", "clip.mp4", "-o", "-")
     assert said.out.startswith("grain 1\n")
     assert not list(here.glob("*.grain"))
+
+
+def test_a_rate_that_varies_is_said(here: Path) -> None:
+    av = pytest.importorskip("av")
+    for name, times in {
+        "even": range(0, 800, 100),
+        "uneven": (0, 100, 200, 300, 900, 1500),
+    }.items():
+        with av.open(f"{name}.mkv", "w") as container:
+            stream = container.add_stream("ffv1", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            for time in times:
+                frame = av.VideoFrame(64, 48, "gray")
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    said = {name: new_spec(Path(f"{name}.mkv"), Path("a.grain")) for name in ("even", "uneven")}
+    words = "a second on average.\n# The rate varies: an edit keeps the time of each frame.\nvideo"
+    assert [words in text for text in said.values()] == [False, True]
+    assert format_text(said["uneven"]) == said["uneven"]

@@ -398,10 +398,23 @@ def test_a_text_is_not_saved_over_another_spec(page: Page) -> None:
     assert (page.folder / other["path"]).read_text() == other["text"]
 
 
-def test_only_specs_that_were_open_are_opened_again(page: Page) -> None:
-    for path in ("tracked.grain", "../instance.grain", "./instance.grain", "clips/two_men.mp4", ""):
+def test_any_spec_of_the_folder_can_be_opened(page: Page) -> None:
+    outside = page.folder.parent / "outside.grain"
+    outside.write_text("grain 1\n")
+    (page.folder / "link.grain").symlink_to(outside)
+    (page.folder / "sub").mkdir()
+    (page.folder / "sub" / "deep.grain").write_text("grain 1\n")
+    (page.folder / "folder.grain").mkdir()
+    assert page.get("specs") == {"specs": ["instance.grain", "tracked.grain"]}
+    for path in ("clips/two_men.mp4", "sub/deep.grain", "folder.grain", "none.grain"):
         assert page.post("open", 404, path=path)["code"] == "G727"
+    for path in ("../outside.grain", "./instance.grain", "link.grain", str(outside), ""):
+        assert page.post("open", 403, path=path)["code"] == "G723"
     assert page.get("spec")["path"] == "instance.grain"
+    opened = page.post("open", path="tracked.grain")
+    assert opened == page.get("spec")
+    assert opened["text"] == (page.folder / "tracked.grain").read_text()
+    assert page.post("open", path="instance.grain")["path"] == "instance.grain"
 
 
 def test_line_ends_and_permissions_stay(page: Page) -> None:

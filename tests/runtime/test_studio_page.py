@@ -229,3 +229,8 @@ def test_a_clip_opened_in_another_tab_takes_no_text(page: Any) -> None:
     page.locator(".path", has_text="two_men.grain").wait_for()
     assert "# not saved" not in text_of(page)
     other.close()
+
+    page.locator("button", has_text="Open …").click()
+    page.locator("dialog button", has_text="mine.grain").click()
+    page.locator(".path", has_text="mine.grain").wait_for()
+    wait_for(page, "# not saved")

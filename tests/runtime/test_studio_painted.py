@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -17,8 +16,6 @@ from PIL import Image
 pytest.importorskip("starlette")
 
 from studio import Page, copied_examples, listing, mask_png, opened
-
-from grainspec_runtime.studio.outdated import remove_outdated
 
 
 @pytest.fixture
@@ -113,39 +110,16 @@ def test_a_region_of_the_unsaved_text_is_meant(page: Page) -> None:
     assert painted(page, 20, "left", 3, text=text).name == "00003.png"
 
 
-def test_strokes_that_nobody_needs_are_deleted_after_a_day(page: Page) -> None:
-    strokes = [painted(page, columns) for columns in (10, 20, 30, 40, 50)]
-    other = painted(page, 10, frame=5)
-    folders = [painted(page, 20, "left", 3, text=page.text) for _ in range(2)]
-    foreign = strokes[0].with_name("00002-9.png")
-    Image.new("L", (192, 192), 255).save(foreign)
-    saved = page.folder / "instance.grain"
-    named = f'# masks("{strokes[1].relative_to(page.folder).as_posix()}")\n'
-    saved.write_text(saved.read_text() + named)
-    run = page.folder / "runs" / "instance" / "spec.grain"
-    run.parent.mkdir(parents=True)
-    run.write_text(f'masks("{strokes[2].relative_to(page.folder).as_posix()}")')
-    remove_outdated(page.folder)
-    elsewhere = page.folder.parent / "elsewhere"
-    shutil.copytree(strokes[0].parent, elsewhere / "hat")
-    (page.folder / "masks" / "painted" / "linked").symlink_to(elsewhere)
-    for path in (elsewhere / "hat").iterdir():
+def test_no_stroke_is_deleted_when_the_studio_starts(page: Page) -> None:
+    strokes = [painted(page, columns) for columns in (10, 20, 30)]
+    painted(page, 20, "left", 3, text=page.text)
+    for path in (page.folder / "masks" / "painted").rglob("*"):
         os.utime(path, (time.time() - 90_000,) * 2)
-    every = [*strokes, other, *folders, foreign]
-    assert all(path.exists() for path in every)
-    for path in every:
-        os.utime(path, (time.time() - 90_000,) * 2)
-    remove_outdated(page.folder)
-    gone = [path for path in every if not path.exists()]
-    assert gone == [strokes[0], strokes[3], folders[0]]
-    assert len([*(elsewhere / "hat").iterdir()]) == len(strokes) + 2
-    run.write_text('masks("masks/painted/instance/hat/*.png")')
-    saved.write_text("grain 1")
-    remove_outdated(page.folder)
-    assert strokes[1].exists()
-    run.unlink()
-    remove_outdated(page.folder)
-    assert [path.exists() for path in strokes] == [False] * 4 + [True]
+    before = listing(page.folder)
+    with opened(page.folder, "instance.grain") as again:
+        assert again.get("spec")["path"] == "instance.grain"
+    assert listing(page.folder) == before
+    assert [columns_of(path) for path in strokes] == [10, 20, 30]
 
 
 def test_a_painted_mask_is_stored_for_the_text_to_name(page: Page) -> None:

@@ -37,7 +37,8 @@ def studio(start: Path | None, port: int | None, no_browser: bool, also: tuple[P
     already, that is opened. With neither a spec nor a clip, a clip can be chosen on the page.
 
     The page is served on this machine only, at an address with a secret token. Files are shown and
-    written only below the spec's folder. Runs are written to runs/SPEC in that folder. When the
+    written only below the spec's folder. Runs are written to runs/SPEC in that folder, and the
+    next ones to runs/SPEC-2, runs/SPEC-3 and so on: earlier runs stay, to compare with. When the
     studio stops, the job that runs is cancelled. The same job resumes after the frames that are
     tracked, a finished inversion or the sampling steps that are done; an inversion that was not
     finished starts again.

@@ -23,8 +23,10 @@ The spec::
                                with free names; no file is replaced
     POST /api/new?name=NAME    the same with the bytes of a clip as the body
                                (application/octet-stream), which is stored in the folder
-    POST /api/open             {path} -> {path, text, version, root}: opens a spec again that this
-                               studio had open before another one; 404 G727 for any other
+    POST /api/open             {path} -> {path, text, version, root}: opens a spec of the folder,
+                               or again one that was open before; 404 G727 if there is none of the
+                               name, 403 G723 for one elsewhere
+    GET  /api/specs            {specs: [NAME]}: the specs in the folder, for `POST /api/open`
     GET  /api/clips            {clips: [PATH]}: the clips in the folder, for `POST /api/new`
 
 The clip of the saved spec, or of `text` where one is sent::
@@ -82,7 +84,9 @@ Jobs. One runs at a time, in a process of its own; the others wait::
                                `revision` counts its changes: of two answers the later one is true.
                                `stage`, `done` and `total` are the progress bar; `total` 0 is
                                unknown. `message` is a line for people. `findings` has warnings
-                               as soon as the command tells them
+                               as soon as the command tells them. A run replaces no earlier one:
+                               it is written to runs/SPEC, or to the first free one of runs/SPEC-2,
+                               runs/SPEC-3, … A job that was cancelled resumes in its folder
     WS   /api/events           JSON messages from the server: every JOB on opening and whenever it
                                changes; {spec: {path, version}} when the file changes,
                                or another spec is opened; version "" when it is gone
@@ -91,12 +95,14 @@ Runs: the folders below runs/ that `grain run` wrote::
 
     GET  /api/runs             {runs: [{name, variant, made, seconds, passes, warnings, complete,
                                 own, frames: [n], box, width, height, fps, target, report,
-                                difference_gain}]}, the
-                               newest first. `made` is in seconds since 1970; `own` if it is of
-                               this spec; `passes` are those through the denoiser, null of a run
-                               that was resumed; `complete` is false if files are missing;
-                               `warnings` are [{code, message, cure}], and the difference is
-                               multiplied by `difference_gain`
+                                difference_gain, changes, same}]}, the newest first. `made` is in
+                               seconds since 1970; `own` if it is of this spec; `passes` are those
+                               through the denoiser, null of a run that was resumed; `complete` is
+                               false if files are missing; `warnings` are [{code, message, cure}],
+                               and the difference is multiplied by `difference_gain`. `changes` are
+                               the settings that are not those of the run before it, of the same
+                               spec and variant; `same` is the name of the newest earlier run with
+                               the same result, or null
     GET  /api/runs/{name}/frames/{n}?of=edited|source|difference
                                PNG of the edited part, `box` of the frame. The difference is the
                                absolute one times `difference_gain`, up to 255

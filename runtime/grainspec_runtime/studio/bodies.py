@@ -79,7 +79,7 @@ class NewSpec(Body):
 
 
 class EarlierSpec(Body):
-    """A spec that the studio had open."""
+    """A spec that the studio had open, or one of its folder."""
 
     path: _Short
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from grainspec.diagnostics import fail
 from grainspec_runtime.studio.events import Events
 from grainspec_runtime.studio.limits import MAX_WAITING
+from grainspec_runtime.studio.outputs import output_for
 from grainspec_runtime.studio.process import Command, Ended
 
 Kind = Literal["track", "run"]
@@ -38,6 +39,8 @@ class Job:
     text: str = field(repr=False)
     variant: str | None = None
     sets: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    """Those that it runs; empty for the spec itself."""
     number: str = field(default_factory=lambda: secrets.token_hex(8))
     state: State = "waiting"
     stage: str = ""
@@ -58,12 +61,19 @@ class Job:
 
     @property
     def command(self) -> Command:
-        """The command of `grain` that does it, in the folder of the spec."""
+        """The command of `grain` that does it, in the folder of the spec, where a run has its own.
+
+        Which one, depends on the runs that are there.
+        """
         arguments = [self.kind, "--stdin", "--format=json", "--progress=json"]
         if self.kind == "run" and self.variant is not None:
             arguments.append(f"--variant={self.variant}")
         arguments += [f"--set={one}" for one in self.sets]
-        return Command(self.file.parent, [*arguments, "--", self.file.name], self.text)
+        spec = "--", self.file.name
+        if self.kind == "run":
+            output = output_for(self.file, self.text, [*arguments, *spec], self.variants)
+            arguments.append(f"--output={output}")
+        return Command(self.file.parent, [*arguments, *spec], self.text)
 
     @property
     def resumes(self) -> bool:

@@ -102,15 +102,6 @@ def save_mask(mask: Image.Image, path: Path) -> None:
         mask.save(partial, format="PNG", pnginfo=note)
 
 
-def is_painted(path: Path) -> bool:
-    """Whether a file is a mask that :func:`save_mask` wrote."""
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return image.info.get("Software") == _SOFTWARE
-    except unreadable():
-        return False
-
-
 def _mask(png: str) -> Image.Image:
     """Decode a picture to a mask, mode L with 0 and 255; its pixels are counted before that."""
     try:

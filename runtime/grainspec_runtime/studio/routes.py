@@ -36,8 +36,9 @@ from grainspec_runtime.studio.limits import (
 )
 from grainspec_runtime.studio.open_spec import OpenSpec
 from grainspec_runtime.studio.page import file_response, page_response
+from grainspec_runtime.studio.run_list import runs_as_json
 from grainspec_runtime.studio.runs import Of
-from grainspec_runtime.studio.starting import clips_in, spec_for
+from grainspec_runtime.studio.starting import clips_in, spec_for, specs_in
 from grainspec_runtime.studio.studio import Studio
 
 _REPORT_POLICY = (
@@ -76,6 +77,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         Route("/api/open", api.open, methods=["POST"]),
         Route("/api/new", api.new, methods=["POST"]),
         Route("/api/clips", api.clips),
+        Route("/api/specs", api.specs),
         Route("/api/clip", api.clip, methods=["GET"]),
         Route("/api/clip", api.clip_of_text, methods=["POST"]),
         Route("/api/clip/frames/{n:frame}", api.frame),
@@ -119,7 +121,7 @@ class _Api:
 
     async def open(self, request: Request) -> Response:
         body = await read_body(request, EarlierSpec)
-        spec = self.studio.earlier(body.path)
+        spec = await self._call(self.studio.earlier, body.path)
         return JSONResponse(await self._show(spec))
 
     async def _show(self, spec: OpenSpec) -> dict[str, Any]:
@@ -144,6 +146,9 @@ class _Api:
 
     async def clips(self, request: Request) -> Response:
         return JSONResponse({"clips": await self._call(clips_in, self.studio.readable)})
+
+    async def specs(self, request: Request) -> Response:
+        return JSONResponse({"specs": await self._call(specs_in, self.studio.readable)})
 
     async def clip(self, request: Request) -> Response:
         return JSONResponse(await self._call(self.studio.clip_facts))
@@ -198,7 +203,7 @@ class _Api:
     async def runs(self, request: Request) -> Response:
         own = self.studio.spec.path.stem if self.studio.spec else ""
         found = await self._call(self.studio.runs.all)
-        return JSONResponse({"runs": [run.as_json(own) for run in found]})
+        return JSONResponse({"runs": runs_as_json(found, own)})
 
     async def run_frame(self, request: Request) -> Response:
         given, of = request.path_params, request.query_params.get("of", "edited")

@@ -62,8 +62,8 @@ class EarlierRun:
         size = facts.width, facts.height
         return cls(name, folder, made, manifest, spec, base, variant, frames, crop, size, facts.fps)
 
-    def as_json(self, own: str) -> dict[str, Any]:
-        """The run as the page has it; ``own`` is the name of the spec's own runs."""
+    def as_json(self) -> dict[str, Any]:
+        """The run as the page has it, but for what other runs are needed for."""
         seconds = self.manifest.get("seconds")
         numbers = seconds.values() if isinstance(seconds, dict) else ()
         total = sum(one for one in numbers if isinstance(one, int | float))
@@ -78,7 +78,6 @@ class EarlierRun:
             "passes": self._passes(),
             "warnings": [_words(one) for one in found if "message" in one],
             "complete": there,
-            "own": self.name.partition("/")[0] == own,
             "frames": list(self.frames),
             "box": box_of(self.crop, *self.size),
             "width": self.crop.width,

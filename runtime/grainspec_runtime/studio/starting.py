@@ -28,7 +28,7 @@ _VIDEOS = frozenset(
 _STRANGE = re.compile(r"[^\w. -]+")
 _LONGEST_NAME = 100
 _TRIES = 1000
-_MOST_CLIPS = 500
+_MOST = 500
 _ROOM = 1 << 30
 """Bytes that an upload leaves free on the disk."""
 
@@ -42,7 +42,13 @@ def clips_in(readable: Readable) -> list[str]:
             suffix = path.suffix.lower()
             if suffix in _VIDEOS and path.is_file() and readable.contains(path):
                 found.append(readable.relative(path))
-    return sorted(found)[:_MOST_CLIPS]
+    return sorted(found)[:_MOST]
+
+
+def specs_in(readable: Readable) -> list[str]:
+    """The specs in the folder, by their names."""
+    found = (path for path in _visible(readable.folder) if path.suffix == ".grain")
+    return sorted(path.name for path in found if path.is_file() and readable.contains(path))[:_MOST]
 
 
 def spec_beside(clip: Path, folder: Path) -> Path:

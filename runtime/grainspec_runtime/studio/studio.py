@@ -27,7 +27,6 @@ from grainspec_runtime.studio.guard import Tokens
 from grainspec_runtime.studio.jobs import Job, Jobs
 from grainspec_runtime.studio.kept import Kept
 from grainspec_runtime.studio.open_spec import OpenSpec
-from grainspec_runtime.studio.outdated import remove_outdated
 from grainspec_runtime.studio.painted import store_mask
 from grainspec_runtime.studio.process import Command
 from grainspec_runtime.studio.readable import Readable
@@ -74,7 +73,6 @@ class Studio:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look after the spec's file inside the block; jobs are ended at its end."""
-        await self.in_thread(remove_outdated, self.readable.folder)
         watching = asyncio.create_task(self._watch())
         try:
             yield
@@ -100,11 +98,17 @@ class Studio:
         return spec
 
     def earlier(self, name: str) -> OpenSpec:
-        """A spec that is or was open, by its name; raises GrainError (G727) for any other."""
-        if name not in self._opened:
-            message = f"the studio never had {visible(name)} open"
+        """A spec that was open, or is in the folder, by its name.
+
+        Raises GrainError as :meth:`Readable.named` does, and G727 for what is no spec there.
+        """
+        if name in self._opened:
+            return self._opened[name]
+        path = self.readable.named(name)
+        if path.parent != self.readable.folder or path.suffix != ".grain" or not path.is_file():
+            message = f"{visible(name)} is no spec of this folder"
             raise fail("G727", message, "Start `grain studio` with this spec.")
-        return self._opened[name]
+        return OpenSpec(path)
 
     def show(self, spec: OpenSpec) -> None:
         """Have this spec open, for all pages."""
@@ -195,7 +199,8 @@ class Studio:
         for spec in (chosen(whole, name) for name in each):
             self.readable.require_spec(override(spec, body.sets))
         file = self.readable.folder / self.opened().path.name
-        return Job(body.kind, file, body.text, body.variant, tuple(body.sets))
+        run = tuple(name for name in each if name is not None)
+        return Job(body.kind, file, body.text, body.variant, tuple(body.sets), run)
 
     async def plan(self, text: str, variant: str | None) -> dict[str, Any]:
         """What ``grain plan --format json`` prints of a text.

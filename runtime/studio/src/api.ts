@@ -95,6 +95,10 @@ export interface Run {
   report: boolean;
   /** By which its difference pictures are multiplied. */
   difference_gain: number;
+  /** The settings that are not those of the run before it, such as `sampler.steps 20 → 30`. */
+  changes: string[];
+  /** An earlier run with the same result. */
+  same: string | null;
 }
 
 /** An answer with an error: what is wrong and what to do. */
@@ -150,8 +154,9 @@ export const api = {
   spec: () => json<Spec>("GET", "spec"),
   save: (path: string, text: string, version: Spec["version"]) =>
     json<{ version: Spec["version"]; gone: boolean }>("PUT", "spec", { path, text, version }),
-  /** Have a spec open again that was open before. */
+  /** Open a spec of the folder. */
   open: (path: string) => json<Spec>("POST", "open", { path }),
+  specs: () => json<{ specs: string[] }>("GET", "specs"),
   clips: () => json<{ clips: string[] }>("GET", "clips"),
   newFromPath: (clip: string) => json<Spec>("POST", "new", { clip }),
   newFromFile: (file: File) => json<Spec>("POST", `new?name=${quoted(file.name)}`, file),

@@ -9,6 +9,9 @@ const SHOWN: Record<string, string> = { ArrowLeft: "←", ArrowRight: "→", Esc
 const CANCELLED =
   "Tracked frames, a finished inversion and sampling steps are kept: the same job resumes after them. An inversion that was not finished starts again.";
 
+const RUNS =
+  "Each run stays: it is written to runs/SPEC, the next ones to runs/SPEC-2, runs/SPEC-3 and so on. Choose one of the list to compare it with the clip. Nothing is deleted; delete the folders that you do not need.";
+
 /** `Ctrl+S` as key caps. */
 export function caps(name: string): HTMLElement {
   const span = h("span", { class: "caps" });
@@ -29,7 +32,7 @@ export function showHelp(): void {
   });
   const columns = h("div", { class: "help-columns" });
   columns.append(...groups, group("In the text", TEXT_KEYS), group("In the picture", PICTURE_KEYS));
-  columns.append(h("section", {}, h("h3", {}, "Jobs that are cancelled"), h("p", {}, CANCELLED)));
+  columns.append(h("section", {}, h("h3", {}, "Jobs that are cancelled"), h("p", {}, CANCELLED)), h("section", {}, h("h3", {}, "Earlier runs"), h("p", {}, RUNS)));
   const dialog = h(
     "dialog", { class: "help", "aria-label": "Keys" },
     h("header", {}, h("h2", {}, "Keys"), h("button", { class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),

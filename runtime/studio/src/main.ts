@@ -16,7 +16,7 @@ import { Panels } from "./panels";
 import { seek, startPlayback, step, toKeyframe } from "./playback";
 import { Session } from "./session";
 import { Stage } from "./stage/stage";
-import { acceptDrops, showStart, type Leave } from "./start";
+import { acceptDrops, chooseSpec, showStart, type Leave } from "./start";
 import { dropPickOfOtherRegions, pickedShape, studio } from "./state";
 import { startTheme, switchTheme } from "./theme";
 import { Timeline } from "./timeline";
@@ -96,7 +96,7 @@ function redraw(): void {
   timeline.redraw();
 }
 
-makeTopBar(layout.top, commands);
+makeTopBar(layout.top, { ...commands, open: () => void chooseSpec(leave) });
 makeBars(layout, {
   ...commands,
   runs: () => panels.show("runs"),

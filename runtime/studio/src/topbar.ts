@@ -6,6 +6,7 @@ import { active, progress } from "./panels/jobs";
 import { studio } from "./state";
 
 export interface TopActions {
+  open(): void;
   save(): void;
   track(): void;
   run(): void;
@@ -15,6 +16,7 @@ export interface TopActions {
 
 export function makeTopBar(bar: HTMLElement, actions: TopActions): void {
   const path = h("span", { class: "path" });
+  const open = h("button", { class: "quiet", title: "Open another spec of the folder", onclick: actions.open }, "Open …");
   const state = h("button", { class: "save quiet", title: "Save (Ctrl+S)", onclick: actions.save });
   const variant = h("select", { "aria-label": "Variant", title: "Variant", onchange: () => studio.set({ variant: variant.value || null }) });
   const track = h("button", { title: "Follow what points and boxes show (Ctrl+Shift+Enter)", onclick: actions.track }, "Track");
@@ -23,7 +25,7 @@ export function makeTopBar(bar: HTMLElement, actions: TopActions): void {
   const language = h("span", { class: "language", role: "status" });
   bar.append(
     h("span", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), "grain studio"),
-    path, state, h("span", { class: "space" }), language, working, variant, track, run,
+    path, open, state, h("span", { class: "space" }), language, working, variant, track, run,
     h("button", { class: "quiet icon-only", "aria-label": "Dark or light", title: "Dark or light (T)", onclick: actions.theme }, icon("theme")),
     h("button", { class: "quiet icon-only", "aria-label": "Keys", title: "Keys (?)", onclick: actions.help }, icon("help")),
   );

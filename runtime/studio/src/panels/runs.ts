@@ -17,6 +17,12 @@ export function runsList(body: HTMLElement, runs: readonly Run[], chosen: string
   fill(body, list);
 }
 
+/** What the run has otherwise than the one before it. */
+export function differs({ same, changes }: Pick<Run, "same" | "changes">): string {
+  if (same) return `The same as ${same}`;
+  return changes.length ? `Changed: ${changes.join(", ")}` : "";
+}
+
 function row(run: Run, chosen: boolean, actions: RunActions): HTMLElement {
   const made = new Date(run.made * 1000);
   const warnings = run.warnings.length ? counted(run.warnings.length) : "";
@@ -26,7 +32,8 @@ function row(run: Run, chosen: boolean, actions: RunActions): HTMLElement {
     h("button", { class: "run-row", "aria-pressed": String(chosen), onclick: () => actions.open(run) },
       h("b", {}, run.name), run.variant ? h("span", { class: "tag" }, run.variant) : null,
       h("span", { class: "muted" }, facts.filter(Boolean).join(" · ")),
-      h("span", { class: "run-target" }, run.target)),
+      h("span", { class: "run-target" }, run.target),
+      differs(run) ? h("span", { class: "muted" }, differs(run)) : null),
     run.report ? h("button", { class: "small", onclick: () => actions.report(run) }, "Report") : null,
     warningsList(run.warnings),
   );
