@@ -395,3 +395,18 @@ def test_a_file_that_is_no_text_any_more_is_written_over(page: Any, folder: Path
     page.locator(".save", has_text="Saved").wait_for()
     page.wait_for_timeout(300)
     assert (folder / "mine.grain").read_text().endswith("# mine")
+
+
+def test_masks_that_another_program_removes_are_not_shown_any_more(page: Any, folder: Path) -> None:
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(SPEC.replace("region b    = track(point(20%, 20%) @ 0)\n", ""))
+    left = page.locator(".chip[data-region=left] .share")
+    left.filter(has_text="%").wait_for()
+    masks_of_left = folder / "masks/two_men/left"
+    masks_of_left.rename(folder / "away")
+    try:
+        left.filter(has_not_text="%").wait_for()
+    finally:
+        (folder / "away").rename(masks_of_left)
+    left.filter(has_text="%").wait_for()
