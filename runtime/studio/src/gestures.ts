@@ -210,6 +210,7 @@ export class Gestures implements StageActions {
   }
 
   private endDrag(region: string, frame: number): void {
+    this.session.dragging = false;
     if (this.moved) this.shown(region, this.moved);
     this.moved = null;
     this.tellUnused(region, frame);
