@@ -18,7 +18,8 @@ SECONDS = 1.0
 SECONDS_WATCHED = 10.0
 """The same if it does: it may miss files on network drives, and what happens before it begins."""
 SHARE = 50
-"""A look that takes long is followed by a pause of so many times its duration."""
+"""A look that takes long is followed by a pause of so many times its duration, but of at most
+``SECONDS_WATCHED``: on a busy machine a look may take long by chance."""
 MAX_WATCHERS = 200
 """Patterns that the editor is asked to watch."""
 
@@ -93,7 +94,8 @@ class Watching:
             if self._watched.get(uri) is watched[uri]:  # or it was checked again meanwhile
                 self._changed(uri)
         if self._watched:
-            self._after(max(SECONDS_WATCHED if self.asks else SECONDS, SHARE * took))
+            pause = SECONDS_WATCHED if self.asks else max(SECONDS, SHARE * took)
+            self._after(min(SECONDS_WATCHED, pause))
 
     def _after(self, seconds: float) -> None:
         self.end()

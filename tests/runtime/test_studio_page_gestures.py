@@ -409,4 +409,3 @@ def test_masks_that_another_program_removes_are_not_shown_any_more(page: Any, fo
         left.filter(has_not_text="%").wait_for()
     finally:
         (folder / "away").rename(masks_of_left)
-    left.filter(has_text="%").wait_for()
