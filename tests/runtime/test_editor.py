@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -92,6 +93,7 @@ def test_every_example_runs_with_all_its_variants(editor: Editor, name: str) -> 
     assert len(set(pictures)) == len(pictures)
 
 
+@pytest.mark.skipif(not hasattr(diffusers, "WanVACEPipeline"), reason="this diffusers has no Wan")
 @pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.model != DEMO])
 def test_every_example_of_a_video_model_runs(name: str) -> None:
     spec = shortened(name, steps=5, frames=5)
