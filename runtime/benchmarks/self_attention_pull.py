@@ -43,7 +43,7 @@ def looked_at(call: AttentionCall) -> Tensor:
     scores = call.scale * (call.query[0, :, rows] @ call.key[0].transpose(1, 2)).double()
     query_labels, key_labels = call.labels()
     positive = call.relation[query_labels[0, rows]][:, key_labels[0]]
-    attract, repel = (strength[0].expand(call.queries)[rows, None] for strength in _strengths(call))
+    attract, repel = (s[0].expand(call.queries)[rows, None] for s in (call.attract, call.repel))
     high, low = scores.amax(-1, keepdim=True), scores.amin(-1, keepdim=True)
     moved = torch.where(
         positive, scores + attract * (high - scores), scores + repel * (low - scores)
@@ -53,20 +53,16 @@ def looked_at(call: AttentionCall) -> Tensor:
     return torch.stack([column.flatten() for column in columns])
 
 
-def _strengths(call: AttentionCall) -> tuple[Tensor, Tensor]:
-    return call.attract, call.repel
-
-
 def _keys(softmax: Tensor) -> Tensor:
     """The effective number of keys of each row."""
     return torch.special.entr(softmax).sum(-1).exp()
 
 
 def measured(
-    model: str, strength: float, cases: int, steps: int
+    editor: Editor, model: str, strength: float, cases: int, steps: int
 ) -> dict[int, tuple[float, float, float, float]]:
     """The medians by the number of tokens that a query attends to."""
-    ours, editor = methods_for(model, "clips")[0], Editor(model, use_cache=False)
+    ours = methods_for(model, "clips")[0]
     seen: dict[int, list[Tensor]] = defaultdict(list)
     plain = operator.run
 
@@ -100,9 +96,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
+    editor = Editor(arguments.model, use_cache=False)
     table, results = Table("self", "tokens", *_COLUMNS), {}
     for strength in arguments.strengths:
-        medians = measured(arguments.model, strength, arguments.cases, arguments.steps)
+        medians = measured(editor, arguments.model, strength, arguments.cases, arguments.steps)
         results[f"{strength:g}"] = {
             tokens: dict(zip(_COLUMNS, row, strict=True)) for tokens, row in medians.items()
         }

@@ -77,7 +77,7 @@ class Job:
 
     @property
     def resumes(self) -> bool:
-        """Whether the same job goes on where this one was cancelled, or begins again."""
+        """Whether the same job resumes where this one was cancelled, or begins again."""
         begun = self.stage == "track" if self.kind == "track" else self.stage in _RESUMED
         return self.state == "cancelled" and begun
 
