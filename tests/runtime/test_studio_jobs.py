@@ -19,21 +19,14 @@ from PIL import Image
 
 pytest.importorskip("starlette")
 
-from studio import Page, copied_examples, opened
+from studio import Page, copied_examples, left_man_spec, opened
 
 from grainspec.clip.crop import FrameCrop
 from grainspec_runtime.media.decode import decode_frames
 from grainspec_runtime.runs.read import read_run
 from grainspec_runtime.studio.jobs import Job
 
-SPEC = """grain 1
-video "clips/two_men.mp4" { frames 0..1 size 64x64 }
-source "a red man and a blue man on grass before green trees"
-target "a green robot and a blue man on grass before green trees"
-region left = masks("masks/two_men/left")
-edit instance left -> "green robot"
-sampler ddim { steps 20 guidance 4 }
-"""
+SPEC = left_man_spec(steps=20)
 
 
 @pytest.fixture(scope="module")

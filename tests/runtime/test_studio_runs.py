@@ -12,19 +12,12 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from studio import copied_examples, listing, opened
+from studio import copied_examples, left_man_spec, listing, opened
 
 from grainspec_runtime.studio.changes import changes
 from grainspec_runtime.studio.outputs import output_for, spec_of_run
 
-SPEC = """grain 1
-video "clips/two_men.mp4" { frames 0..1 size 64x64 }
-source "a red man and a blue man on grass before green trees"
-target "a green robot and a blue man on grass before green trees"
-region left = masks("masks/two_men/left")
-edit instance left -> "green robot"
-sampler ddim { steps 3 guidance 4 }
-"""
+SPEC = left_man_spec(steps=3)
 COMMAND = ["run", "--stdin", "--", "edit.grain"]
 
 

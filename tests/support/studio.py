@@ -116,6 +116,18 @@ def copied_examples(folder: Path) -> Path:
     return folder
 
 
+def left_man_spec(steps: int) -> str:
+    """A short edit of one of two men, in two small frames."""
+    return f"""grain 1
+video "clips/two_men.mp4" {{ frames 0..1 size 64x64 }}
+source "a red man and a blue man on grass before green trees"
+target "a green robot and a blue man on grass before green trees"
+region left = masks("masks/two_men/left")
+edit instance left -> "green robot"
+sampler ddim {{ steps {steps} guidance 4 }}
+"""
+
+
 def mask_png(size: tuple[int, int] = (192, 192), value: int = 255) -> str:
     """A mask as the page sends it: a grey PNG in base64."""
     file = BytesIO()
