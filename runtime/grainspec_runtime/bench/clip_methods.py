@@ -77,6 +77,11 @@ VIDEO_METHODS: tuple[Method, ...] = (
         "ours with the guidance of the other methods",
         sampler={**_FLOW_EDIT, "guidance": 4.0},
     ),
+    _video(
+        "averaged",
+        "ours with the mean of two noise samples in each step, and more guidance",
+        sampler={**_FLOW_EDIT, "average": 2, "guidance": 3.0},
+    ),
     _video("any", "ours with regions of every latent token that they touch", {"resize": "any"}),
     _video("columns", "ours, and columns of cross-attention, too", {"columns": 0.3}),
     _clip(
