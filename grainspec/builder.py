@@ -53,6 +53,7 @@ from grainspec.model.arguments import (
     FinderSettings,
     FlowSettings,
     InjectSettings,
+    MethodSettings,
     SamplerSettings,
     TrackerSettings,
 )
@@ -69,7 +70,7 @@ from grainspec.model.expressions import (
     path_text,
 )
 from grainspec.model.nodes import Node
-from grainspec.model.settings import FinderEngine, TrackerEngine
+from grainspec.model.settings import FinderEngine, MethodName, TrackerEngine
 from grainspec.model.spec import (
     Attention,
     Blend,
@@ -86,6 +87,7 @@ from grainspec.model.spec import (
     Grain,
     Inject,
     Keep,
+    Method,
     Region,
     Sampler,
     SamplerChange,
@@ -213,6 +215,13 @@ class _Statements:
         A second call replaces the first, with all its settings.
         """
         return self._with("attention", made(Attention, **_keys(Attention, settings)))
+
+    def method(self, name: MethodName, /, **settings: Unpack[MethodSettings]) -> Self:
+        """``method NAME { … }``: an editing method of another paper.
+
+        A second call replaces the first, with all its settings.
+        """
+        return self._with("method", made(Method, name=name, **_keys(Method, settings)))
 
     def _bound(
         self, statement: str, region: RegionLike, phrase: str, owner: RegionLike | None

@@ -56,7 +56,7 @@ def check_meaning(
         lost = frozenset(entry for entry in own if "." not in entry)
         differs = (
             variant.target is not None
-            or bool(variant.edits or given(variant.sampler))
+            or bool(variant.edits or given(variant.sampler) or variant.method)
             or not (spec.target and spec.changes)
         )
         for finding in _edits(spec.as_variant(name), lost) if differs else ():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grainspec.checks.prompts_of_flows import check_flow_prompts
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model, is_demo_unet
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
@@ -68,7 +69,7 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
         cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure."
         yield Diagnostic("G203", message, cure, spec.inject.span)
     yield from _steps(sampler)
-    yield from _prompts(spec)
+    yield from check_flow_prompts(spec, "FlowEdit", spec.sampler.span)
     yield from _scales(sampler)
 
 
@@ -106,20 +107,6 @@ def _steps(sampler: Sampler) -> Iterator[Diagnostic]:
     )
     cure = f"Write a lower percentage, such as `skip {percent_text(lower)}`."
     yield Diagnostic("G203", message, cure, sampler.spans.get("skip") or sampler.span_of("steps"))
-
-
-def _prompts(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check that the source prompt exists, and differs from the target."""
-    words = spec.source.split()
-    if not words:
-        message = "FlowEdit has no source prompt to compare the target with"
-        cure = 'Describe the clip as it is: `source "a man on grass"`, in the words of `target` '
-        cure += "except for what is edited."
-        yield Diagnostic("G117", message, cure, spec.span_of("source") or spec.sampler.span)
-    elif words == spec.target.split():
-        message = "`source` and `target` are the same, and FlowEdit edits by their difference"
-        cure = "Write in `source` what the clip shows, and in `target` what the edit shows."
-        yield Diagnostic("G117", message, cure, spec.span_of("source"))
 
 
 def _unguided(spec: EditSpec, process: ProcessName) -> Iterator[Diagnostic]:

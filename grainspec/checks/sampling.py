@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grainspec.checks.method import check_method
 from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import is_demo_unet
@@ -17,7 +18,9 @@ def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
         message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
         yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
     process = stated_process(spec)
-    if process:
+    if spec.method:
+        yield from check_method(spec, spec.method)
+    elif process:
         yield from check_process(spec, process)
     for control in spec.controls:
         yield from _control(control, spec.model)
@@ -83,7 +86,7 @@ def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
         cure = "Remove `feather` or `edges soft`."
         yield Diagnostic("G111", message, cure, blend.span_of("feather") or blend.span)
     kept = any(isinstance(edit, Keep) for edit in spec.edits)
-    if stated_process(spec) == "flow_edit":
+    if stated_process(spec) == "flow_edit" and not spec.method:
         return  # in which `from` has no effect
     if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
         message = (

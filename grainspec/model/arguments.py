@@ -170,6 +170,16 @@ class SamplerSettings(TypedDict, total=False):
     which denoises the less noisy steps."""
 
 
+class MethodSettings(TypedDict, total=False):
+    """The settings of ``method``."""
+
+    regions: Literal["off", "blend", "attention", "both"]
+    """What the edited regions are used for: nothing, as the method was published (`off`); to
+    restore the source outside them, as `blend` says (`blend`); in the method's attention, which
+    is modulated as `attention` says where the method has no masks of its own (`attention`); or
+    `both`."""
+
+
 class ControlSettings(TypedDict, total=False):
     """The settings of ``control``."""
 

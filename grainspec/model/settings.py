@@ -7,6 +7,7 @@ range, default and meaning (see :mod:`grainspec.model.declaration`). After chang
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -88,6 +89,10 @@ FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
+MethodName = Literal["dfvedit"]
+EditingName = ProcessName | MethodName
+"""What makes an edit: a process, or a method in place of one."""
+MethodRegions = Literal["off", "blend", "attention", "both"]
 OptionalProcess = Annotated[
     ProcessName | None,
     InText(absent="`flow_edit` for flow-matching models, `invert_and_sample` for all others"),
@@ -415,6 +420,58 @@ class Sampler(Node):
         description="For models of two experts, such as Wan 2.2 A14B: scale of guidance of the "
         "second expert, which denoises the less noisy steps.",
     )
+
+
+class Method(Node):
+    """An editing method of another paper, for comparison: it takes the place of the process.
+
+    A setting that only some methods have begins its description with their names:
+    ``For `dfvedit`: …``. Those of other methods than ``name`` keep their defaults.
+
+    >>> Method(name="dfvedit", regions="blend").modulates
+    False
+    """
+
+    name: Annotated[MethodName, HEAD] = Field(
+        description="The method: `dfvedit` (DFVEdit, 2506.20967, for flow-matching models).",
+    )
+    regions: MethodRegions = Field(
+        default="both",
+        description="What the edited regions are used for: nothing, as the method was published "
+        "(`off`); to restore the source outside them, as `blend` says (`blend`); in the method's "
+        "attention, which is modulated as `attention` says where the method has no masks of its "
+        "own (`attention`); or `both`.",
+    )
+
+    @property
+    def blends(self) -> bool:
+        """Whether the source is restored outside the edited regions."""
+        return self.regions in {"blend", "both"}
+
+    @property
+    def modulates(self) -> bool:
+        """Whether the regions are used in the method's attention."""
+        return self.regions in {"attention", "both"}
+
+    @model_validator(mode="after")
+    def _settings_are_its_own(self) -> Method:
+        for setting, info in type(self).model_fields.items():
+            methods = methods_of(info.description or "")
+            if methods and self.name not in methods and getattr(self, setting) != info.default:
+                whose = " and ".join(f"`method {method}`" for method in methods)
+                message = f"`{setting}` is a setting of {whose}, not of `method {self.name}`"
+                raise refusal("G560", message, f"Remove `{setting}`.")
+        return self
+
+
+def methods_of(description: str) -> tuple[str, ...]:
+    """The methods whose setting has this description; none for a setting of all methods.
+
+    >>> methods_of("For `fatezero`, `video_p2p`: share of the steps.")
+    ('fatezero', 'video_p2p')
+    """
+    begin, colon, _ = description.partition(": ")
+    return tuple(re.findall(r"`(\w+)`", begin)) if colon and begin.startswith("For `") else ()
 
 
 class Control(Node):

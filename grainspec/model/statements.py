@@ -106,6 +106,11 @@ STATEMENT_WORDS = tuple(
             "how the edit is [sampled](#sampler-method), and by which process",
         ),
         (
+            "method",
+            "method NAME { … }",
+            "[an editing method of another paper](#method-name), in place of this one",
+        ),
+        (
             "control",
             "control KIND { … }",
             "a property of the clip that a [ControlNet](#control-kind) preserves",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import ProcessName, Profile
+from grainspec.model.settings import EditingName, Profile
 from grainspec.model.spec import Sampler, SamplerMethod, Size
 from grainspec.pasted import ShownByRepr
 from grainspec.words import CharSpan
@@ -156,7 +156,7 @@ class Backbone(ShownByRepr):
             return self.schedule(steps, method)
         return leading_timesteps(steps, self.training_steps, self.steps_offset, method)
 
-    def timesteps_taken(self, sampler: Sampler, process: ProcessName) -> list[float]:
+    def timesteps_taken(self, sampler: Sampler, process: EditingName) -> list[float]:
         """The timesteps of the steps that an edit takes, from the noisiest to the cleanest.
 
         `skip` leaves out the noisiest steps of FlowEdit; the schedule of a plan counts the others.

@@ -10,14 +10,14 @@ Dimensions: F latent frames, c channels, h rows and w columns of latents, P pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import MethodName, ProcessName
 from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -49,6 +49,10 @@ class Family(Protocol):
     @property
     def processes(self) -> Sequence[ProcessName]:
         """The editing processes that its models support; the first is the default."""
+
+    @property
+    def methods(self) -> Collection[MethodName]:
+        """The editing methods of other papers that its models support."""
 
     @property
     def parts(self) -> Mapping[str, Mapping[str, str]]:

@@ -109,6 +109,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         sampler=spec.sampler,
         windows=prepared.windows,
         inject=spec.inject,
+        method=spec.method,
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
         about=prepared.about,
@@ -118,7 +119,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
 
 def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:
     """Return where the latents may differ from the source's, ``[F, 1, h, w]``; None: everywhere."""
-    if prepared.spec.blend.space not in ("latents", "both"):
+    if prepared.blend_space not in ("latents", "both"):
         return None
     feather = prepared.feather / prepared.backbone.pixels_per_latent
     weights = faded(prepared.plan.edited_FHW, feather)
@@ -157,6 +158,7 @@ class _EditAttention:
     ) -> None:
         self._session = session
         self._plan = prepared.plan
+        self._modulates = prepared.modulates
         self._windows = prepared.windows
         self._flow = prepared.spec.flow
         self._motion = session.motion(self._flow) if self._flow else None
@@ -190,7 +192,7 @@ class _EditAttention:
         return checkpoint.attention(
             len(plan.groups),
             plan.attention,
-            plan=plan,
+            plan=plan if self._modulates else None,
             backend=options.backend,
             paths=paths,
             cross_rule=rule,
@@ -201,7 +203,7 @@ class _EditAttention:
 def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frames:
     with session.stages.stage("decode", prepared.variant):
         edited = session.checkpoint.decode_clip(latents)
-        if prepared.spec.blend.space in ("pixels", "both"):
+        if prepared.blend_space in ("pixels", "both"):
             edited = blended(session.frames, edited, prepared.pixel_weights())
     return prepared.bound.crop.unpadded(edited)
 

@@ -32,6 +32,8 @@ def sample(
     blend_from: float = 0.0,
     eta: float = 0.0,
     seed: int = 0,
+    start_Fchw: Tensor | None = None,
+    after_step: Callable[[int, Tensor, Tensor], Tensor] = lambda step, x_Fchw, t: x_Fchw,
     progress: Progress = lambda done, total: None,
     begin: tuple[int, Mapping[str, Tensor]] | None = None,
     keep: Callable[[int, Mapping[str, Tensor]], None] = lambda done, state: None,
@@ -44,8 +46,13 @@ def sample(
     are set back to the trajectory where ``edited_F1hw`` is 0, and interpolated where it is between
     0 and 1; with None they are not. In the first steps, the share ``blend_from`` of all, they are
     not set back either. With ``eta`` (DDIM's σ as a share of DDPM's), noise is drawn from ``seed``
-    on the CPU, so that it is the same on every device. Raises GrainError (G505), with step and
-    layer, if a step produces NaN or infinity.
+    on the CPU, so that it is the same on every device.
+
+    Sampling begins with ``start_Fchw``, or with the trajectory's end. ``after_step`` is called
+    after every step of the solver, before blending, with the step from 0, the latents and the
+    step's timestep, and returns the latents to go on with. A resumed run calls it for the remaining
+    steps only, so it has no state of its own. Raises GrainError (G505), with step and layer, if a
+    step produces NaN or infinity.
 
     ``keep`` is called with the number of finished steps and the state after them (see
     :mod:`grainspec_runtime.processes.state`); pass such a pair as ``begin`` to resume there, with a
@@ -57,7 +64,8 @@ def sample(
     guided, steps = len(prompts) == 2, len(scheduler.timesteps)
     windows = window_count(attention)
     generator = torch.Generator().manual_seed(seed)
-    finished, x = 0, trajectory[-1].to(checkpoint.device)
+    start = trajectory[-1] if start_Fchw is None else start_Fchw
+    finished, x = 0, start.to(checkpoint.device)
     if edited_F1hw is not None:
         edited_F1hw = edited_F1hw.to(x.device)
     if begin is not None:
@@ -84,7 +92,7 @@ def sample(
             if eta:
                 noise = torch.randn(x.shape, generator=generator)
                 extra = {"eta": eta, "variance_noise": noise.to(x)}
-            x = scheduler.step(output, t, x, **extra).prev_sample
+            x = after_step(step, scheduler.step(output, t, x, **extra).prev_sample, t)
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
                 raise not_finite(where, checkpoint.denoiser, predict)
