@@ -88,11 +88,17 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         message = f"`blend` has no effect with `{written}`: the source is not restored"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.blend.span)
+    if method.name == "dfvedit" and method.blends and method.word_mask != _WORD_MASK:
+        message = f"`word_mask` has no effect with `{written}`: the edited regions are its mask"
+        cure = "Remove `word_mask`, or write `regions attention`."
+        yield Diagnostic("G111", message, cure, method.span_of("word_mask"))
     if method.regions == "blend" and spec.blend.space == "none":
         message = "`regions blend` has no effect with `space none`"
         cure = "Write `regions off`, or remove `space none` from `blend`."
         yield Diagnostic("G111", message, cure, method.span_of("regions"))
 
+
+_WORD_MASK = Method.model_fields["word_mask"].default
 
 Found = Iterator[tuple[str, Span | None]]
 """What is written, and where."""

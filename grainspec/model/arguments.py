@@ -178,6 +178,13 @@ class MethodSettings(TypedDict, total=False):
     restore the source outside them, as `blend` says (`blend`); in the method's attention, which
     is modulated as `attention` says where the method has no masks of its own (`attention`); or
     `both`."""
+    reinforce: float
+    """For `dfvedit`: factor of the embeddings of the edits' words in the target prompt
+    (Embedding Reinforcement); 1 disables it."""
+    word_mask: float
+    """For `dfvedit`: where cross-attention to the edits' words, scaled to its range over the
+    clip, is below this share, nothing changes (Implicit Cross Attention guidance); 0% disables
+    it. If `regions` blends, the edited regions are used instead."""
 
 
 class ControlSettings(TypedDict, total=False):

@@ -8,6 +8,7 @@ range, default and meaning (see :mod:`grainspec.model.declaration`). After chang
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,11 +17,14 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     Tag,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
@@ -443,6 +447,18 @@ class Method(Node):
         "own (`attention`); or `both`.",
     )
 
+    reinforce: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=2.0,
+        description="For `dfvedit`: factor of the embeddings of the edits' words in the target "
+        "prompt (Embedding Reinforcement); 1 disables it.",
+    )
+    word_mask: Percent = Field(
+        default=0.4,
+        description="For `dfvedit`: where cross-attention to the edits' words, scaled to its range "
+        "over the clip, is below this share, nothing changes (Implicit Cross Attention guidance); "
+        "0% disables it. If `regions` blends, the edited regions are used instead.",
+    )
+
     @property
     def blends(self) -> bool:
         """Whether the source is restored outside the edited regions."""
@@ -453,11 +469,22 @@ class Method(Node):
         """Whether the regions are used in the method's attention."""
         return self.regions in {"attention", "both"}
 
-    @model_validator(mode="after")
-    def _settings_are_its_own(self) -> Method:
+    def _of_others(self) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
+        """The settings that this method does not have, and the methods that do."""
         for setting, info in type(self).model_fields.items():
             methods = methods_of(info.description or "")
-            if methods and self.name not in methods and getattr(self, setting) != info.default:
+            if methods and self.name not in methods:
+                yield setting, info, methods
+
+    @model_serializer(mode="wrap")
+    def _without_those_of_others(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        others = {key for name, info, _ in self._of_others() for key in (name, info.alias)}
+        return {key: value for key, value in whole(self).items() if key not in others}
+
+    @model_validator(mode="after")
+    def _settings_are_its_own(self) -> Method:
+        for setting, info, methods in self._of_others():
+            if getattr(self, setting) != info.default:
                 whose = " and ".join(f"`method {method}`" for method in methods)
                 message = f"`{setting}` is a setting of {whose}, not of `method {self.name}`"
                 raise refusal("G560", message, f"Remove `{setting}`.")

@@ -111,11 +111,13 @@ def test_the_manifest_and_the_plan_name_it(
     assert "DFVEdit (arXiv 2506.20967)" in report
 
 
-def test_all_steps_are_taken(wan_folder: Folders) -> None:
+def test_dfvedit_leaves_out_pure_noise(wan_folder: Folders) -> None:
+    """`until` and the passes count the steps that are taken."""
     spec = parse(SPEC.format(model=wan_folder("2.1"), more="method dfvedit"))
     prepared = prepare(spec, EXAMPLES)
-    assert len(prepared.timesteps) == 6
-    assert denoiser_passes(prepared) >= 12
+    whole = prepare(spec.replaced({}, method=None), EXAMPLES, sets=["sampler.skip=0%"])
+    assert prepared.timesteps == whole.timesteps[1:]
+    assert denoiser_passes(prepared) == 4 * 5
 
 
 # --- the places of `sample` for methods -----------------------------------------------------------

@@ -30,7 +30,7 @@ from grainspec.testing.strategies.values import BYTES, Rolls
 
 Levels = tuple[int, ...]
 
-_OFTEN = {"attention": (0, 1, 1, 1, 1)}
+_OFTEN = {"attention": (0, 1, 1, 1, 1), "method": (0, 0, 0, 1)}
 
 
 def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:

@@ -184,8 +184,11 @@ class Checkpoint(Protocol):
     def encode_prompt(self, text: str) -> Any:
         """Encode a prompt for the denoiser."""
 
-    def encode_target(self, plan: MaskPlan) -> Any:
-        """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
+    def encode_target(self, plan: MaskPlan, *, emphasis: float = 1.0) -> Any:
+        """Encode a plan's target prompt, with isolated phrases if the plan isolates them.
+
+        The embeddings of edits' words are multiplied by ``emphasis``.
+        """
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents ``[F, c, h, w]``.

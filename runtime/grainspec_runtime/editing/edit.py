@@ -6,6 +6,7 @@ Dimensions: F latent frames, h rows and w columns of latents.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffusers
@@ -101,9 +102,12 @@ def edit(
 
 
 def _job(session: ClipSession, prepared: Prepared) -> Job:
-    spec = prepared.spec
+    spec, plan = prepared.spec, prepared.plan
+    if not prepared.modulates and plan.attention.phrases != "in_context":
+        in_context = plan.attention.replaced({}, phrases="in_context")
+        plan = replace(plan, attention=in_context, _cache={})
     return Job(
-        plan=prepared.plan,
+        plan=plan,
         source=spec.source,
         negative=spec.negative,
         sampler=spec.sampler,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.spec import Control, Inject, Modulation, Sampler
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.emphasis import emphasised
 from grainspec_runtime.backbones.families.wan import latents as clips
 from grainspec_runtime.backbones.families.wan.experts import Experts
 from grainspec_runtime.backbones.families.wan.image import ImageInputs
@@ -88,9 +90,10 @@ class Wan:
         """Encode a prompt for the transformers."""
         return self.text.encode(text)
 
-    def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
+    def encode_target(self, plan: MaskPlan, *, emphasis: float = 1.0) -> EncodedPrompt:
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
-        return encode_target(plan, self.text.encode)
+        target = encode_target(plan, self.text.encode)
+        return replace(target, words=emphasised(target.words, plan, emphasis))
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
