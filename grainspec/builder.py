@@ -52,6 +52,7 @@ from grainspec.model.arguments import (
     ControlSettings,
     FinderSettings,
     FlowSettings,
+    FreeuSettings,
     InjectSettings,
     MethodSettings,
     SamplerSettings,
@@ -84,6 +85,7 @@ from grainspec.model.spec import (
     Finding,
     Flow,
     Free,
+    FreeU,
     Grain,
     Inject,
     Keep,
@@ -419,6 +421,13 @@ class Builder(_Statements):
         A second call replaces the first, with all its settings.
         """
         return self._with("inject", made(Inject, **_keys(Inject, settings)))
+
+    def freeu(self, /, **settings: Unpack[FreeuSettings]) -> Builder:
+        """``freeu { … }``: a UNet's backbone weighed against its skip connections.
+
+        A second call replaces the first, with all its settings.
+        """
+        return self._with("freeu", made(FreeU, **_keys(FreeU, settings)))
 
     def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
         """``context { … }``: how many frames the model processes at once.

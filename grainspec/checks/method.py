@@ -17,6 +17,7 @@ from grainspec.model.spec import EditSpec
 
 Part = Literal[
     "inject",
+    "freeu",
     "flow",
     "context",
     "control",
@@ -32,7 +33,7 @@ Part = Literal[
 """What a method may take from the rest of a spec, besides prompts, regions, `steps` and `guidance`:
 statements, then settings. ``solver`` is another solver than `ddim`, ``from`` that of `blend`."""
 
-STATEMENTS: tuple[Part, ...] = ("inject", "flow", "context", "control")
+STATEMENTS: tuple[Part, ...] = ("inject", "freeu", "flow", "context", "control")
 
 
 class Traits(NamedTuple):
@@ -138,6 +139,7 @@ def _from(spec: EditSpec) -> Found:
 
 _GIVEN: Mapping[Part, Callable[[EditSpec], Found]] = {
     "inject": _statement("inject"),
+    "freeu": _statement("freeu"),
     "flow": _statement("flow"),
     "context": _statement("context"),
     "control": _controls,

@@ -68,6 +68,9 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
         message = "`inject` needs the source's inversion, which `process flow_edit` does without"
         cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure."
         yield Diagnostic("G203", message, cure, spec.inject.span)
+    if spec.freeu and not is_demo_unet(spec.model):
+        message = "`freeu` needs a UNet, and `process flow_edit` is for transformers"
+        yield Diagnostic("G203", message, "Remove `freeu`.", spec.freeu.span)
     yield from _steps(sampler)
     yield from check_flow_prompts(spec, "FlowEdit", spec.sampler.span)
     yield from _scales(sampler)

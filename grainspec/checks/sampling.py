@@ -22,6 +22,10 @@ def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
         yield from check_method(spec, spec.method)
     elif process:
         yield from check_process(spec, process)
+    if spec.freeu and set(dict(spec.freeu).values()) == {1.0}:
+        message = "`freeu` has no effect with factors of 1"
+        cure = "Remove it, or write `freeu`, which has the factors of Stable Diffusion 1.5."
+        yield Diagnostic("G111", message, cure, spec.freeu.span)
     for control in spec.controls:
         yield from _control(control, spec.model)
     yield from _blending(spec)

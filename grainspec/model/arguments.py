@@ -119,6 +119,20 @@ class InjectSettings(TypedDict, total=False):
     """Levels of the decoder in which all self-attention is replaced."""
 
 
+class FreeuSettings(TypedDict, total=False):
+    """The settings of ``freeu``."""
+
+    b1: float
+    """Factor of the backbone's features in the decoder's coarsest level; 1 leaves them."""
+    b2: float
+    """Factor of the backbone's features in the level after it."""
+    s1: float
+    """Factor of the skip connection's low frequencies in the decoder's coarsest level; 1 leaves
+    them."""
+    s2: float
+    """Factor of the skip connection's low frequencies in the level after it."""
+
+
 class ContextSettings(TypedDict, total=False):
     """The settings of ``context``."""
 

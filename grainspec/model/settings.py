@@ -79,6 +79,7 @@ Layers = Annotated[
 ]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
+Factor = Annotated[float, Field(gt=0, le=10)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
@@ -665,6 +666,32 @@ class Inject(Node):
     )
 
     model_config = ConfigDict(serialize_by_alias=True)
+
+
+class FreeU(Node):
+    """Weigh a UNet's backbone against its skip connections while the edit is sampled.
+
+    It is off unless a spec has ``freeu``. FreeU (Si et al., CVPR 2024, 2309.11497); the defaults
+    are its authors' for Stable Diffusion 1.5.
+    """
+
+    b1: Factor = Field(
+        default=1.5,
+        description="Factor of the backbone's features in the decoder's coarsest level; 1 leaves "
+        "them.",
+    )
+    b2: Factor = Field(
+        default=1.6, description="Factor of the backbone's features in the level after it."
+    )
+    s1: Factor = Field(
+        default=0.9,
+        description="Factor of the skip connection's low frequencies in the decoder's coarsest "
+        "level; 1 leaves them.",
+    )
+    s2: Factor = Field(
+        default=0.2,
+        description="Factor of the skip connection's low frequencies in the level after it.",
+    )
 
 
 class Context(Node):

@@ -35,6 +35,7 @@ from grainspec.model.settings import (
     Flow,
     FlowMethod,
     FrameScope,
+    FreeU,
     Inject,
     Levels,
     Method,
@@ -80,6 +81,7 @@ __all__ = [
     "FrameRange",
     "FrameScope",
     "Free",
+    "FreeU",
     "Grain",
     "Inject",
     "Keep",
@@ -313,6 +315,10 @@ class EditSpec(ShownByRepr, Node):
     inject: Inject | None = Field(
         default=None, description="Injection of the source clip's features; null for none."
     )
+    freeu: FreeU | None = Field(
+        default=None,
+        description="Weights of a UNet's backbone and skip connections; null for its own.",
+    )
     context: Context | None = Field(
         default=None, description="Windows over long clips; null for the whole clip at once."
     )
@@ -504,6 +510,7 @@ BLOCKS = {
     "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),
+    "freeu": Block(FreeU, "freeu"),
     "context": Block(Context, "context"),
     "sampler": Block(Sampler, "sampler"),
     "method": Block(Method, "method"),

@@ -99,6 +99,11 @@ STATEMENT_WORDS = tuple(
             "inject { … }",
             "[injection of the source clip's features](#inject); off by default",
         ),
+        (
+            "freeu",
+            "freeu { … }",
+            "[a UNet's backbone weighed against its skip connections](#freeu); off by default",
+        ),
         ("context", "context { … }", "[windows over long clips](#context); off by default"),
         (
             "sampler",

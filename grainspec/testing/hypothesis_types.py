@@ -20,7 +20,7 @@ TYPES = {
     ),
     "grainspec.model.settings": (
         "Size", "Video", "Modulation", "Sampler", "Method", "Control", "Blend", "Flow", "Inject",
-        "Context", "Tracking", "Finding",
+        "FreeU",        "Context", "Tracking", "Finding",
     ),
     "grainspec.model.partial": ("Attention", "SamplerChange"),
     "grainspec.model.spec": ("EditSpec", "Region", "Edit", "Keep", "Free", "Without", "Variant"),

@@ -117,6 +117,7 @@ def _blocks(trial: Trial) -> Iterator[Trial]:
         "controls",
         "flow",
         "inject",
+        "freeu",
         "method",
         "sampler",
         "blend",

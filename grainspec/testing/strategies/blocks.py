@@ -39,6 +39,7 @@ def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
     drawn = _drawn(draw, levels, words, lambda block: block.model)
     if "sampler" in drawn and drawn["sampler"].process == "flow_edit":
         drawn.pop("inject", None)  # which needs an inversion
+        drawn.pop("freeu", None)  # which needs a UNet
     without_contradiction(drawn, drawn.get("method"))
     if "tracker" in drawn and drawn["tracker"].engine == "colour":
         drawn["tracker"] = drawn["tracker"].replaced({}, weights=None)  # it has none

@@ -250,7 +250,11 @@ def _variant(
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
     blocks = blocks_of_variant(draw, levels)
-    if spec.inject and "sampler" in blocks and blocks["sampler"].process == "flow_edit":
+    if (
+        (spec.inject or spec.freeu)
+        and "sampler" in blocks
+        and blocks["sampler"].process == "flow_edit"
+    ):
         blocks["sampler"] = blocks["sampler"].replaced({}, process=None)
     if "method" in blocks and any(f.is_error for f in check_method(spec, blocks["method"])):
         blocks.pop("method")

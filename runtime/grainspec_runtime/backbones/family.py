@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.settings import MethodName, ProcessName
-from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Sampler
+from grainspec.model.spec import Control, EditSpec, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.models.additions import Embedding, Lora
@@ -251,6 +251,12 @@ class Checkpoint(Protocol):
 
     def source_features(self, inject: Inject) -> SourceFeatures:
         """Return the layers at which ``inject`` replaces features by the source clip's."""
+
+    def with_freeu(self, freeu: FreeU) -> AbstractContextManager[None]:
+        """Apply FreeU to the denoiser inside the block; at the end it is as before.
+
+        Raises GrainError (G504) if the denoiser is no UNet.
+        """
 
 
 class Controls(Protocol):

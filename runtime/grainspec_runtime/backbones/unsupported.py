@@ -17,9 +17,9 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones.family import Family
 
-Feature = Literal["inject", "flow", "norm", "frames", "low_noise_guidance"]
-"""What a family may lack: the statements ``inject`` and ``flow``; ``norm clip``; other frame scopes
-than ``full``; guidance of a second expert."""
+Feature = Literal["inject", "freeu", "flow", "norm", "frames", "low_noise_guidance"]
+"""What a family may lack: the statements ``inject``, ``freeu`` and ``flow``; ``norm clip``; other
+frame scopes than ``full``; guidance of a second expert."""
 
 
 def check_supported(
@@ -99,6 +99,11 @@ def _inject(spec: EditSpec) -> Finding | None:
     return ("inject", cure, spec.inject.span) if spec.inject else None
 
 
+def _freeu(spec: EditSpec) -> Finding | None:
+    cure = "Remove the statement: these models have no skip connections to weigh."
+    return ("freeu", cure, spec.freeu.span) if spec.freeu else None
+
+
 def _flow(spec: EditSpec) -> Finding | None:
     cure = "Remove the statement: these models attend across all frames by themselves."
     return ("flow", cure, spec.flow.span) if spec.flow else None
@@ -128,6 +133,7 @@ def _low_noise_guidance(spec: EditSpec) -> Finding | None:
 
 _CHECKS: dict[Feature, Callable[[EditSpec], Finding | None]] = {
     "inject": _inject,
+    "freeu": _freeu,
     "flow": _flow,
     "norm": _norm,
     "frames": _frames,

@@ -113,6 +113,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         sampler=spec.sampler,
         windows=prepared.windows,
         inject=spec.inject,
+        freeu=spec.freeu,
         method=spec.method,
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,

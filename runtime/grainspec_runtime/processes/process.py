@@ -16,7 +16,7 @@ from typing import Protocol
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Inject, Method, Sampler
+from grainspec.model.spec import FreeU, Inject, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.modulation.layers import Attention
@@ -60,6 +60,7 @@ class Job:
     sampler: Sampler
     windows: tuple[FrameWindow, ...]
     inject: Inject | None = None
+    freeu: FreeU | None = None
     method: Method | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
+from grainspec.model.spec import FreeU
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import window_count
 from grainspec_runtime.processes.denoiser import Denoiser
@@ -32,6 +34,7 @@ def sample(
     blend_from: float = 0.0,
     eta: float = 0.0,
     seed: int = 0,
+    freeu: FreeU | None = None,
     start_Fchw: Tensor | None = None,
     after_step: Callable[[int, Tensor, Tensor], Tensor] = lambda step, x_Fchw, t: x_Fchw,
     progress: Progress = lambda done, total: None,
@@ -46,7 +49,8 @@ def sample(
     are set back to the trajectory where ``edited_F1hw`` is 0, and interpolated where it is between
     0 and 1; with None they are not. In the first steps, the share ``blend_from`` of all, they are
     not set back either. With ``eta`` (DDIM's σ as a share of DDPM's), noise is drawn from ``seed``
-    on the CPU, so that it is the same on every device.
+    on the CPU, so that it is the same on every device. ``freeu`` is applied to all predictions,
+    those of injected features included.
 
     Sampling begins with ``start_Fchw``, or with the trajectory's end. ``after_step`` is called
     after every step of the solver, before blending, with the step from 0, the latents and the
@@ -75,7 +79,8 @@ def sample(
         progress(step * windows + windows_done, steps * windows)
 
     show(finished, 0)
-    with checkpoint.installed(attention):
+    freed = checkpoint.with_freeu(freeu) if freeu else nullcontext()
+    with checkpoint.installed(attention), freed:
         for step, t in enumerate(scheduler.timesteps):
             if step < finished:
                 continue

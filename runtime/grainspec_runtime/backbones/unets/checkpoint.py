@@ -18,11 +18,12 @@ from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Control, Inject, Modulation, Sampler
+from grainspec.model.spec import Control, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.emphasis import emphasised
 from grainspec_runtime.backbones.unets.decoder import injected_layers
 from grainspec_runtime.backbones.unets.features import UNetFeatures
+from grainspec_runtime.backbones.unets.freeu import freeu_enabled
 from grainspec_runtime.backbones.unets.install import installed
 from grainspec_runtime.backbones.unets.memory import VAE_BATCH, UNetMemory
 from grainspec_runtime.backbones.unets.norms import norm_scope
@@ -239,3 +240,7 @@ class UNetCheckpoint(ABC):
     def source_features(self, inject: Inject) -> UNetFeatures:
         """Return the layers at which ``inject`` replaces features by the source clip's."""
         return UNetFeatures(self.unet, injected_layers(inject, self.unet.config))
+
+    def with_freeu(self, freeu: FreeU) -> AbstractContextManager[None]:
+        """Apply FreeU to the UNet inside the block; at the end it is as before."""
+        return freeu_enabled(self.unet, freeu)

@@ -6,7 +6,7 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, fail
-from grainspec.model.spec import Control, Inject, Modulation, Sampler
+from grainspec.model.spec import Control, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.emphasis import emphasised
 from grainspec_runtime.backbones.families.wan import latents as clips
@@ -200,6 +200,11 @@ class Wan:
         """Raise GrainError (G504): features of a transformer are not injected."""
         message = f"{self.name} is a transformer, into which no features are injected"
         raise fail("G504", message, "Remove `inject`.", inject.span)
+
+    def with_freeu(self, freeu: FreeU) -> AbstractContextManager[None]:
+        """Raise GrainError (G504): a transformer has no skip connections to weigh."""
+        message = f"{self.name} is a transformer, which FreeU is not for"
+        raise fail("G504", message, "Remove `freeu`.", freeu.span)
 
 
 def pass_name(conditioning: Sequence[EncodedPrompt], index: int) -> str:
