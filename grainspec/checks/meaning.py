@@ -69,7 +69,10 @@ def check_meaning(
 def _inherited(finding: Diagnostic, spec: EditSpec) -> bool:
     """Whether a variant only inherits what has no effect in it (G111): in the spec it may have."""
     own = {*spec.spans.values(), *spec.sampler.spans.values(), *spec.blend.spans.values()}
-    return finding.code == "G111" and finding.span in own
+    written = (spec.attention.span, spec.blend.span)
+    return finding.code == "G111" and (
+        finding.span in own or (finding.span is not None and finding.span in written)
+    )
 
 
 def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagnostic:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from grainspec.checks.prompts_of_flows import check_flow_prompts
+from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.settings import Blend, Method, MethodName, Sampler, given
@@ -40,13 +40,13 @@ class Traits(NamedTuple):
     """What a method takes from a spec."""
 
     takes: Collection[Part]
-    needs_source: bool = False
-    """Whether it edits by the difference of the prompts, so that the source prompt must be given
-    and differ from the target."""
+    by_difference: bool = False
+    """Whether it edits by the difference between the flows of the two prompts: the source prompt
+    must be given, and the target's guidance not be less."""
 
 
 TRAITS: Mapping[MethodName, Traits] = {
-    "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, needs_source=True),
+    "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
 }
 """A row for each method."""
 
@@ -69,8 +69,9 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
                 message = f"`{what}` has no effect with `method {method.name}`"
                 yield Diagnostic("G111", message, f"Remove `{what}`.", span)
     yield from _regions(spec, method)
-    if traits.needs_source:
+    if traits.by_difference:
         yield from check_flow_prompts(spec, f"`method {method.name}`", method.span)
+        yield from check_flow_scales(sampler, f"`method {method.name}`")
     if spec.negative.strip() and {sampler.guidance, sampler.low_noise_guidance} <= {1.0, None}:
         message = "`negative` has no effect with `guidance 1`"
         cure = "Remove it, or write a larger `guidance`."

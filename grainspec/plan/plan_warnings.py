@@ -129,6 +129,8 @@ def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Di
     `until` and no `until_timestep`, and `until` is what ends modulation.
     """
     attention = spec.attention
+    if spec.method and not spec.method.modulates:
+        return
     if backbone.noise != "flow" or not attention.until or attention.until == 1:
         return
     if attention.until_timestep is not None:
@@ -165,6 +167,7 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
     modulation, sampler = plan.attention, spec.sampler
     times = _timesteps(spec, backbone)
     off = not (modulation.cross or modulation.self_ or modulation.columns)
+    off = off or (spec.method is not None and not spec.method.modulates)
     if off or not modulation.until or not times or times[0] >= modulation.until_timestep:
         return
     end, first = decimal_text(modulation.until_timestep), f"timestep {times[0]:.4g}"

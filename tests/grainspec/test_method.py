@@ -156,6 +156,11 @@ def test_regions_that_are_not_used() -> None:
     assert found("attention { frames each norm clip } method dfvedit { regions off }") == []
 
 
+def test_a_variant_inherits_settings_that_it_does_not_use() -> None:
+    """The same spec is compared with and without the method: its own edit uses them."""
+    assert found("attention { self 0.5 } blend { space both } " + VARIANT) == []
+
+
 def test_a_contradiction_in_a_variant() -> None:
     text = f"inject {VARIANT}"
     assert found(text) == [
@@ -167,7 +172,9 @@ def test_a_method_takes_the_place_of_the_process() -> None:
     """No check of a process applies: a demo model's default is inversion."""
     text = (SPEC + "method dfvedit sampler { seed 3 }").replace('"a/b"', '"demo-video"')
     assert check(parse(text)) == []
-    assert TRAITS["dfvedit"].needs_source
+    assert TRAITS["dfvedit"].by_difference
+    weak = found("method dfvedit sampler { guidance 3 }")
+    assert weak == [("G118", "`source_guidance 5` is larger than `guidance 3`")]
     assert found("method dfvedit") == []
     same = SPEC.replace('"a man"', '"a bear"')
     assert [finding.code for finding in check(parse(same + "method dfvedit"))] == ["G117"]
