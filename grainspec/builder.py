@@ -300,7 +300,8 @@ class Builder(_Statements):
     ...     .add("eyes", "sunglasses", of="men")
     ...     .edit("hall", "flooded arena").keep("lamp", "belt", "ropes").free("floor")
     ...     .attention(profile="videograin", self=0.5, until=0.4)
-    ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).context(frames=24)
+    ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).freeu(b1=1.3)
+    ...     .context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
     ...     .control("depth", scale=0.8).blend(feather="8px")
     ...     .variant("one", Changes().target("a robot").instance("left", "robot").without(
@@ -309,6 +310,8 @@ class Builder(_Statements):
     ... )
     >>> [edit.region for edit in spec.as_variant("one").edits]
     ['lamp', 'belt', 'ropes', 'floor', 'left']
+    >>> Builder("boxer.mp4").method("dfvedit", regions="blend")._fields["method"].blends
+    True
     """
 
     video: str | PurePath
