@@ -66,6 +66,8 @@ class AttentionSettings(TypedDict, total=False):
     regardless of `until`; for schedulers with unevenly spaced steps."""
     decay: float
     """Exponent p of the schedule: the strength is (t / T)^p."""
+    timestep_offset: int
+    """What is subtracted from the timestep t in (t / T)^p; VideoGrain's code subtracts 1."""
     levels: Sequence[int] | Literal["all"]
     """Which levels of the network are modulated, 0 being the finest."""
     phrases: Literal["isolated", "in_context"]
@@ -76,10 +78,25 @@ class AttentionSettings(TypedDict, total=False):
     (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:
     1 is as strong as for other edits' words, as in the paper's code; 0 disables it. Lower values
     fit the edit better to its surroundings, but let more of them leak into it."""
-    resize: Literal["nearest", "area", "any"]
+    outside: Literal["unmodulated", "repelled"]
+    """What happens to latent tokens of no region: nothing (`unmodulated`), or they are
+    `repelled` by all latent tokens and words, as if their region had no area and no words, which
+    flattens their attention; `free` regions, too, are repelled by all words then. So it is in
+    VideoGrain's code."""
+    self_area: Literal["share", "squared"]
+    """By how much a region's area weakens self-attention modulation: with the share A of all
+    keys that share a region with a latent token, by the factor 1 − A (`share`), or, with `frames
+    full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code divides the number of
+    keys by F²)."""
+    overlap: Literal["union", "sum"]
+    """How overlapping regions count in these areas: latent tokens that share several regions
+    count once (`union`), or once for each of them (`sum`, as in VideoGrain's code; an area of
+    more than the whole is the whole)."""
+    resize: Literal["nearest", "corner", "area", "any"]
     """Which latent tokens belong to a region: those whose centre is in it (`nearest`), those
-    with at least the share `threshold` of their pixels in it (`area`), or those with any pixel
-    in it (`any`, for parts so small that they vanish at coarse levels)."""
+    whose top left corner is (`corner`, as in VideoGrain's code), those with at least the share
+    `threshold` of their pixels in it (`area`), or those with any pixel in it (`any`, for parts
+    so small that they vanish at coarse levels)."""
     threshold: float
     """The share of a token's pixels that `resize area` requires."""
     layers: Sequence[int] | Literal["all"]

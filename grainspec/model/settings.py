@@ -27,7 +27,7 @@ from grainspec.model.demo_models import demo_profile
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
-from grainspec.model.shapes import FrameRange, Length, ResizeRule
+from grainspec.model.shapes import FrameRange, Length, TokenRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
@@ -39,6 +39,7 @@ Percent = Annotated[float, Field(ge=0, le=1), InText(kind="percent")]
 """A number from 0 to 1, written as a percentage."""
 PositivePercent = Annotated[float, Field(gt=0, le=1), InText(kind="percent")]
 Timestep = Annotated[float, Field(ge=0, le=1_000_000)]
+TimestepOffset = Annotated[int, Field(ge=0, le=100)]
 Decay = Annotated[float, Field(ge=0, le=100)]
 _Numbers = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
@@ -86,6 +87,9 @@ Profile = Literal[
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
+SelfArea = Literal["share", "squared"]
+Overlap = Literal["union", "sum"]
+Outside = Literal["unmodulated", "repelled"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
 OptionalProcess = Annotated[
@@ -228,6 +232,11 @@ class Modulation(Node):
         "modulated, regardless of `until`; for schedulers with unevenly spaced steps.",
     )
     decay: Decay = Field(description="Exponent p of the schedule: the strength is (t / T)^p.")
+    timestep_offset: TimestepOffset = Field(
+        default=0,
+        description="What is subtracted from the timestep t in (t / T)^p; VideoGrain's code "
+        "subtracts 1.",
+    )
     levels: Levels = Field(
         default="all",
         description="Which levels of the network are modulated, 0 being the finest.",
@@ -243,11 +252,32 @@ class Modulation(Node):
         "disables it. Lower values fit the edit better to its surroundings, but let more of them "
         "leak into it."
     )
-    resize: ResizeRule = Field(
+    outside: Outside = Field(
+        default="unmodulated",
+        description="What happens to latent tokens of no region: nothing (`unmodulated`), or they "
+        "are `repelled` by all latent tokens and words, as if their region had no area and no "
+        "words, which flattens their attention; `free` regions, too, are repelled by all words "
+        "then. So it is in VideoGrain's code.",
+    )
+    self_area: SelfArea = Field(
+        default="share",
+        description="By how much a region's area weakens self-attention modulation: with the share "
+        "A of all keys that share a region with a latent token, by the factor 1 − A (`share`), or, "
+        "with `frames full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code divides "
+        "the number of keys by F²).",
+    )
+    overlap: Overlap = Field(
+        default="union",
+        description="How overlapping regions count in these areas: latent tokens that share "
+        "several regions count once (`union`), or once for each of them (`sum`, as in VideoGrain's "
+        "code; an area of more than the whole is the whole).",
+    )
+    resize: TokenRule = Field(
         default="nearest",
         description="Which latent tokens belong to a region: those whose centre is in it "
-        "(`nearest`), those with at least the share `threshold` of their pixels in it (`area`), or "
-        "those with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+        "(`nearest`), those whose top left corner is (`corner`, as in VideoGrain's code), those "
+        "with at least the share `threshold` of their pixels in it (`area`), or those with any "
+        "pixel in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent = Field(
         default=0.5, description="The share of a token's pixels that `resize area` requires."

@@ -125,10 +125,13 @@ def test_strengths_are_within_bounds(case: Case, timestep: float) -> None:
         ):
             assert (table >= 0).all()
             assert (table <= 4 * weight + 1e-6).all()
-            assert (table[:, 0] == 0).all()
+            if spec.modulation.outside == "unmodulated":
+                assert (table[:, 0] == 0).all()
             at = plan.at(timestep, table)
             assert (at >= 0).all()
             assert (at <= 1).all()
+        assert (level.cross_attract_FC[:, 0] == 0).all()
+        assert (level.self_attract_FC[:, 0] == 0).all()
 
 
 @given(plans(), st.randoms(use_true_random=False))
