@@ -129,6 +129,12 @@ class InjectSettings(TypedDict, total=False):
     self: float
     """Share of the sampling steps, from the first, in which the decoder's self-attention uses
     the queries and keys of the source clip."""
+    layers: Literal["plug_and_play", "videograin"]
+    """Where in the decoder features are replaced, unless levels are given. `plug_and_play`: in
+    the second residual block of the coarsest level with attention, and in all self-attention
+    from that block on. `videograin`, as in VideoGrain's code: in the first two residual blocks
+    of that level and the first one of the next, and in the same self-attention, but of the
+    finest level only in the first."""
     feature_levels: Sequence[int] | Literal["all"] | None
     """Levels of the decoder, 0 being the finest, in which the features of all residual blocks
     are replaced."""

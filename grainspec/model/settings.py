@@ -105,6 +105,7 @@ DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
 BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
+InjectedLayers = Literal["plug_and_play", "videograin"]
 Fit = Literal["crop", "pad"]
 TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
 FinderEngine = Literal["grounding_dino", "owlv2", "sam3"]
@@ -583,8 +584,8 @@ class Inject(Node):
     """Replace features of the edit by those of the source clip, to preserve structure and poses.
 
     It is off unless a spec has ``inject``. As in Plug-and-Play (Tumanyan et al., CVPR 2023), whose
-    constants are the defaults. VideoGrain's code injects in at most 10 of 50 steps when an edit has
-    several regions.
+    constants are the defaults. VideoGrain's code injects at other layers, and in at most 10 of 50
+    steps when an edit has several regions: ``{ features 20%  self 20%  layers videograin }``.
     """
 
     features: Percent = Field(
@@ -598,14 +599,20 @@ class Inject(Node):
         description="Share of the sampling steps, from the first, in which the decoder's "
         "self-attention uses the queries and keys of the source clip.",
     )
-    feature_levels: Annotated[
-        Levels | None, InText(absent="the second block of the coarsest level with attention")
-    ] = Field(
+    layers: InjectedLayers = Field(
+        default="plug_and_play",
+        description="Where in the decoder features are replaced, unless levels are given. "
+        "`plug_and_play`: in the second residual block of the coarsest level with attention, and "
+        "in all self-attention from that block on. `videograin`, as in VideoGrain's code: in the "
+        "first two residual blocks of that level and the first one of the next, and in the same "
+        "self-attention, but of the finest level only in the first.",
+    )
+    feature_levels: Annotated[Levels | None, InText(absent="those of `layers`")] = Field(
         default=None,
         description="Levels of the decoder, 0 being the finest, in which the features of all "
         "residual blocks are replaced.",
     )
-    self_levels: Annotated[Levels | None, InText(absent="all from that block on")] = Field(
+    self_levels: Annotated[Levels | None, InText(absent="those of `layers`")] = Field(
         default=None,
         description="Levels of the decoder in which all self-attention is replaced.",
     )
