@@ -39,8 +39,8 @@ class AttentionSettings(TypedDict, total=False):
     profile: Literal[
         "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
     ]
-    """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `animatediff` (the same within each frame, for models with motion modules), `demo`
+    """The defaults of all other settings: `videograin` (what the VideoGrain paper's code does),
+    `animatediff` (its strengths within each frame, for models with motion modules), `demo`
     (tuned on the demo model), `demo_video` (tuned on the demo's video model), `flow_matching`
     (for flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison),
     or `auto`, the default: `demo` or `demo_video` for the demo models, `flow_matching` for
@@ -73,6 +73,10 @@ class AttentionSettings(TypedDict, total=False):
     phrases: Literal["isolated", "in_context"]
     """Whether an edit's words are encoded by themselves (`isolated`) or within the prompt
     (`in_context`)."""
+    unconditional: Literal["negative_prompt", "empty_prompt"]
+    """Which prompt cross-attention reads in the unconditional pass of guidance: the
+    `negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only ControlNets
+    read the negative prompt, and the target prompt without isolated phrases."""
     unbound: float
     """How strongly edited regions are pushed away from the prompt's tokens that no edit binds
     (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:

@@ -36,6 +36,7 @@ from grainspec.model.settings import (
     Steps,
     Timestep,
     TimestepOffset,
+    Unconditional,
 )
 from grainspec.model.shapes import TokenRule
 
@@ -104,6 +105,13 @@ class Attention(Profiled):
         description=
             "Whether an edit's words are encoded by themselves (`isolated`) or within the prompt "
             "(`in_context`).",
+    )
+    unconditional: Unconditional | None = Field(
+        default=None,
+        description=
+            "Which prompt cross-attention reads in the unconditional pass of guidance: the "
+            "`negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only "
+            "ControlNets read the negative prompt, and the target prompt without isolated phrases.",
     )
     unbound: Share | None = Field(
         default=None,

@@ -90,6 +90,7 @@ NormScope = Literal["auto", "each", "clip"]
 SelfArea = Literal["share", "squared"]
 Overlap = Literal["union", "sum"]
 Outside = Literal["unmodulated", "repelled"]
+Unconditional = Literal["negative_prompt", "empty_prompt"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
 OptionalProcess = Annotated[
@@ -246,6 +247,12 @@ class Modulation(Node):
         description="Whether an edit's words are encoded by themselves (`isolated`) or within the "
         "prompt (`in_context`)."
     )
+    unconditional: Unconditional = Field(
+        default="negative_prompt",
+        description="Which prompt cross-attention reads in the unconditional pass of guidance: the "
+        "`negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only "
+        "ControlNets read the negative prompt, and the target prompt without isolated phrases.",
+    )
     unbound: Share = Field(
         description="How strongly edited regions are pushed away from the prompt's tokens that no "
         "edit binds (articles, words about the rest, the start and end tokens), as a share of the "
@@ -299,7 +306,21 @@ class Modulation(Node):
 
 
 PROFILES = {
-    "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
+    "videograin": Modulation(
+        cross=1,
+        self=0.3,
+        until=0.3,
+        decay=5,
+        timestep_offset=1,
+        levels=(1, 2, 3),
+        phrases="isolated",
+        unbound=1,
+        outside="repelled",
+        self_area="squared",
+        overlap="sum",
+        resize="corner",
+        unconditional="empty_prompt",
+    ),
     "animatediff": Modulation(
         cross=1,
         self=0.3,
@@ -346,8 +367,10 @@ PROFILES = {
 }
 """The settings of each profile.
 
-``videograin`` has the constants of the VideoGrain paper's code. ``animatediff`` has them too, with
-attention and norms of each frame alone, as motion modules were trained with. ``demo`` has settings
+``videograin`` does what the VideoGrain paper's code does, to rounding, but for its faults; where
+the code departs from the paper's equations, all others follow the equations. ``animatediff`` has
+the same strengths, with attention and norms of each frame alone, as motion modules were trained
+with. ``demo`` has settings
 tuned on the demo model, ``demo_video`` on its video model, ``flowanchor`` the attention settings of
 FlowAnchor (2604.22586). ``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6. A
 latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``; FlowAnchor
@@ -362,8 +385,8 @@ class Profiled(Node):
 
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
-        description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `animatediff` (the same within each frame, for models with "
+        description="The defaults of all other settings: `videograin` (what the VideoGrain "
+        "paper's code does), `animatediff` (its strengths within each frame, for models with "
         "motion modules), `demo` (tuned on the demo model), `demo_video` (tuned on the demo's "
         "video model), `flow_matching` (for flow-matching models, such as Wan), `flowanchor` "
         "(those of FlowAnchor, for comparison), or `auto`, the default: `demo` or `demo_video` for "

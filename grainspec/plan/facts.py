@@ -12,7 +12,7 @@ from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel, class_counts
 from grainspec.plan.step_facts import plan_sigmas, step_facts, steps_text
 
-VARIANTS = ("timestep_offset", "outside", "self_area", "overlap", "resize")
+VARIANTS = ("timestep_offset", "unconditional", "outside", "self_area", "overlap", "resize")
 """The settings in which VideoGrain's code departs from the equations of its paper."""
 
 _DEFAULTS = {name: Modulation.model_fields[name].default for name in VARIANTS}

@@ -40,6 +40,22 @@ def unordered(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> list[Diagno
     return [Diagnostic("G555", message, cure, context.span_of("keys") or context.span)]
 
 
+def unread_negative(spec: EditSpec, plan: MaskPlan) -> Iterator[Diagnostic]:
+    """Warn (G588) about a negative prompt that the denoiser does not read, under guidance."""
+    is_read = plan.attention.unconditional == "negative_prompt" or spec.sampler.guidance == 1
+    if is_read or not spec.negative.strip():
+        return
+    readers = "only the ControlNets read" if spec.controls else "nothing reads"
+    written = given(spec.attention).keys()
+    chosen, usual = "`unconditional empty_prompt`", "`unconditional negative_prompt`"
+    if "unconditional" not in written:
+        chosen = "the profile `videograin`"
+    usual = f"{usual} in `attention`" if written else f"`attention {{ {usual.strip('`')} }}`"
+    message = f"with {chosen}, {readers} the negative prompt"
+    cure = f"Write {usual} for its usual effect, or remove it."
+    yield Diagnostic("G588", message, cure, spec.span_of("negative"))
+
+
 def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
     """Warn (G401) about regions that have no latent token at some level."""
     findings = []

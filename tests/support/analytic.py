@@ -140,6 +140,9 @@ class AnalyticFlow:
     def encode_target(self, plan: MaskPlan) -> tuple[Tensor, Tensor]:
         return features(plan.target, self.spread)
 
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> tuple[Tensor, Tensor]:
+        return features(negative, self.spread)
+
     def condition(self, prompts: Sequence[Any], latents_Fchw: Tensor) -> tuple[Tensor, Tensor]:
         keys, values = zip(*prompts, strict=True)
         return torch.stack(keys), torch.stack(values)

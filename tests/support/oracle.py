@@ -240,9 +240,11 @@ def difference(plan: MaskPlan, spec: EditSpec, levels: list[Dense]) -> str:
         return f"levels {[level.index for level in plan.levels]}"
     for level, expected in zip(plan.levels, levels, strict=True):
         found = expanded(plan, level)
-        if level.modulated != (
-            spec.modulation.levels == "all" or level.index in spec.modulation.levels
-        ):
+        named = spec.modulation.levels
+        some = [number for number in range(len(levels)) if named == "all" or number in named]
+        if not some and spec.attention.levels is None:
+            some = [*range(len(levels))]
+        if level.modulated != (level.index in some):
             return f"level {level.index}: modulated is {level.modulated}"
         if len(found.regions_N) != len(expected.regions_N):
             return f"level {level.index} has {len(found.regions_N)} tokens"

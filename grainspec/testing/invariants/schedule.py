@@ -155,7 +155,8 @@ def scope(case: Case) -> None:
 def levels(case: Case) -> None:
     """Each level has the grid of the backbone, and is modulated exactly if the spec chose it.
 
-    `levels all` are those at which the backbone has attention.
+    `levels all` are those at which the backbone has attention. Of levels that only the profile
+    names, those are modulated at which the backbone has attention, or all such if there are none.
     """
     backbone, plan = case.backbone, case.plan
     grids = level_grids(case)
@@ -176,9 +177,13 @@ def levels(case: Case) -> None:
 def _chosen(case: Case) -> Iterator[int]:
     """The levels that are modulated: those that the spec names, or all that have attention."""
     named, attended = case.spec.modulation.levels, case.backbone.attended
-    for level in range(case.backbone.level_count):
-        if level in named if named != "all" else attended is None or level in attended:
-            yield level
+    able = [
+        level for level in range(case.backbone.level_count) if attended is None or level in attended
+    ]
+    some = [level for level in able if named != "all" and level in named]
+    if case.spec.attention.levels is None:
+        some = some or able
+    return iter(some if named != "all" else able)
 
 
 def _shown(levels: Sequence[int] | str) -> str:

@@ -18,9 +18,9 @@ from grainspec.testing.invariants.registry import invariant
 from grainspec.testing.invariants.sometimes import now_and_then, once
 from grainspec.testing.invariants.structure import TABLES
 
-
 CHOICES = {
     "timestep_offset": 0,
+    "unconditional": "negative_prompt",
     "outside": "unmodulated",
     "self_area": "share",
     "overlap": "union",

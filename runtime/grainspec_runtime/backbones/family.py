@@ -183,6 +183,12 @@ class Checkpoint(Protocol):
     def encode_target(self, plan: MaskPlan) -> Any:
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
 
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> Any:
+        """Encode the prompt of the unconditional pass: ``negative``, or what the plan has for it.
+
+        With `unconditional empty_prompt` cross-attention reads the empty prompt.
+        """
+
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents ``[F, c, h, w]``.
 

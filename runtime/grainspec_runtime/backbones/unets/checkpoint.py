@@ -30,6 +30,7 @@ from grainspec_runtime.backbones.unets.prompts import (
     denoiser_inputs,
     encode_prompt,
     encode_target,
+    encode_unconditional,
 )
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.flow.trajectories import Trajectories
@@ -114,6 +115,10 @@ class UNetCheckpoint(ABC):
     def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
         return encode_target(self.pipe, plan, device=self.device)
+
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> EncodedPrompt:
+        """Encode the prompt of the unconditional pass under a plan."""
+        return encode_unconditional(self.pipe, negative, plan, device=self.device)
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[F, H, W, 3]``, to latents ``[F, c, h, w]``.

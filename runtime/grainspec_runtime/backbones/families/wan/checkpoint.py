@@ -92,6 +92,10 @@ class Wan:
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
         return encode_target(plan, self.text.encode)
 
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> EncodedPrompt:
+        """Encode the prompt of the unconditional pass under a plan."""
+        return self.text.encode("" if plan.attention.unconditional == "empty_prompt" else negative)
+
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
 
