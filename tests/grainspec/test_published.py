@@ -48,6 +48,9 @@ def scores_of(
 ) -> np.ndarray:
     """Scores under a plan at a level, in double: equation (1) of the operator."""
     level = plan.levels[number]
+    attract: np.ndarray
+    repel: np.ndarray
+    shares: np.ndarray
     labels = level.labels_FHW.reshape(len(plan.frames), -1)
     frame, label = np.repeat(np.arange(len(labels)), labels.shape[1]), labels.reshape(-1)
     attract, repel = (
@@ -55,7 +58,7 @@ def scores_of(
         for name in ("attract", "repel")
     )
     if kind == "self":
-        positive, shares = plan.self_relation_CC[np.ix_(label, label)], 1.0
+        positive, shares = plan.self_relation_CC[np.ix_(label, label)], np.ones(1)
     else:
         positive, shares = plan.cross_relation_CT[label], plan.repel_shares_T
     most, least = scores.max(1, keepdims=True), scores.min(1, keepdims=True)

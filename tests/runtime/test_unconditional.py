@@ -34,13 +34,16 @@ def test_of_the_editor_the_denoiser_reads_the_empty_prompt(tiny_model: Path) -> 
         NEGATIVE, plan_for(tiny_model, "unconditional empty_prompt")
     )
     assert torch.equal(theirs.words, empty.words)
+    assert theirs.for_controls is not None
     assert torch.equal(theirs.for_controls, negative.words)
     if negative.pooled is not None:
+        assert theirs.pooled is not None
         assert torch.equal(theirs.pooled, negative.pooled)
     ours = plan_for(tiny_model, "unconditional negative_prompt")
     assert torch.equal(checkpoint.encode_unconditional(NEGATIVE, ours).words, negative.words)
     assert checkpoint.encode_unconditional(NEGATIVE, ours).for_controls is None
     encoded = checkpoint.encode_target(plan_for(tiny_model, "unconditional empty_prompt"))
+    assert encoded.for_controls is not None
     assert torch.equal(encoded.for_controls, target.words)
     assert not torch.equal(encoded.words, target.words)  # isolated phrases
     assert checkpoint.encode_target(ours).for_controls is None
