@@ -5,42 +5,12 @@ from __future__ import annotations
 import numpy as np
 import published
 import pytest
+from published import BACKBONE, layout_of, spec_of
 
-from grainspec import EditSpec, parse
 from grainspec.model.spec import PROFILES
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
-from grainspec.testing import word_backbone
-
-BACKBONE = word_backbone(levels=4, pixels_per_latent=8)
-PHRASES = ("red cat", "dog", "tall trees", "sky")
-TARGET = "a red cat and the dog near tall trees under a dog sky"
-
-
-def spec_of(regions: int, free: bool, settings: str = "") -> EditSpec:
-    """A spec whose last region is `free`, or all of whose regions have words."""
-    lines = [f'grain 1 video "c" target "{TARGET}" attention videograin {settings}']
-    lines += [f"region r{number} = all" for number in range(regions)]
-    for number in range(regions):
-        wordless = free and number == regions - 1
-        lines.append(f"free r{number}" if wordless else f'edit r{number} -> "{PHRASES[number]}"')
-    return parse("\n".join(lines))
-
-
-def layout_of(rng: np.random.Generator, regions: int) -> Layout:
-    """Boxes that overlap, and speckles, which differ from pixel to pixel of a latent."""
-    frames, rows, columns = rng.integers(1, 5), rng.integers(1, 3), rng.integers(1, 3)
-    height, width = 64 * rows, 64 * columns
-    masks = {}
-    for number in range(regions):
-        mask = rng.random((frames, height, width)) < rng.choice([0, 0.02, 0.5])
-        for frame in range(frames):
-            top, bottom = np.sort(rng.integers(0, height + 1, 2))
-            left, right = np.sort(rng.integers(0, width + 1, 2))
-            mask[frame, top:bottom, left:right] |= rng.random() < 0.9
-        masks[f"r{number}"] = mask
-    return Layout.of(masks)
 
 
 def scores_of(

@@ -16,6 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from grainspec import EditSpec, parse
+from grainspec.regions.layout import Layout
+from grainspec.testing import word_backbone
+
 Doubles = npt.NDArray[np.float64]
 
 CROSS, SELF, POWER, STEPS, MODULATED, TRAINED = 1.0, 0.3, 5, 50, 15, 1000
@@ -75,3 +79,33 @@ def modulated(
     pull = strength_N[:, None]
     moved = scores_NM + positive_NM * pull * (most - scores_NM)
     return np.asarray(moved - ~positive_NM * pull * (moved - least))
+
+
+BACKBONE = word_backbone(levels=4, pixels_per_latent=8)
+PHRASES = ("red cat", "dog", "tall trees", "sky")
+TARGET = "a red cat and the dog near tall trees under a dog sky"
+
+
+def spec_of(regions: int, free: bool, settings: str = "") -> EditSpec:
+    """A spec whose last region is `free`, or all of whose regions have words."""
+    lines = [f'grain 1 video "c" target "{TARGET}" attention videograin {settings}']
+    lines += [f"region r{number} = all" for number in range(regions)]
+    for number in range(regions):
+        wordless = free and number == regions - 1
+        lines.append(f"free r{number}" if wordless else f'edit r{number} -> "{PHRASES[number]}"')
+    return parse("\n".join(lines))
+
+
+def layout_of(rng: np.random.Generator, regions: int) -> Layout:
+    """Boxes that overlap, and speckles, which differ from pixel to pixel of a latent."""
+    frames, rows, columns = rng.integers(1, 5), rng.integers(1, 3), rng.integers(1, 3)
+    height, width = 64 * rows, 64 * columns
+    masks = {}
+    for number in range(regions):
+        mask = rng.random((frames, height, width)) < rng.choice([0, 0.02, 0.5])
+        for frame in range(frames):
+            top, bottom = np.sort(rng.integers(0, height + 1, 2))
+            left, right = np.sort(rng.integers(0, width + 1, 2))
+            mask[frame, top:bottom, left:right] |= rng.random() < 0.9
+        masks[f"r{number}"] = mask
+    return Layout.of(masks)
