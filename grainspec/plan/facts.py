@@ -117,8 +117,8 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
         f"{plan_facts['bytes'] / 1000:.0f} kB",
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
         f"decay {schedule['decay']:g}, frames {schedule['frames']}, {norm}"
-        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_variants(schedule)}"
-        f"{_transformers(schedule)}",
+        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
+        *_variants(schedule),
         *steps_text(plan_facts["run"]),
         f"target: “{plan_facts['target']}”",
     ]
@@ -153,12 +153,10 @@ def _ends(schedule: dict[str, Any]) -> str:
     return f" (timesteps {first:g} to {last:g}{noise}, strengths x {full:.2f} to {least:.2f})"
 
 
-def _variants(schedule: dict[str, Any]) -> str:
-    """The settings of ``VARIANTS`` that are not their defaults."""
-    chosen = {name: schedule[name] for name in VARIANTS}
-    return "".join(
-        f", {name} {value}" for name, value in chosen.items() if value != _DEFAULTS[name]
-    )
+def _variants(schedule: dict[str, Any]) -> list[str]:
+    """A line of the settings of ``VARIANTS`` that are not their defaults; none if all are."""
+    chosen = [f"{name} {schedule[name]}" for name in VARIANTS if schedule[name] != _DEFAULTS[name]]
+    return [f"with {', '.join(chosen)}"] if chosen else []
 
 
 def _transformers(schedule: dict[str, Any]) -> str:

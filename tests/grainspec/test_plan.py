@@ -297,7 +297,7 @@ def test_facts_say_what_will_be_done() -> None:
     assert "18.8%   not modulated" in text
     assert "18.8%   0.73/0.73 → 0.14/0.14    0.25/0.25 → 0.05/0.05" in text
     choices = "timestep_offset 1, unconditional empty_prompt, outside repelled, self_area squared"
-    assert f"unbound 1, {choices}, overlap sum, resize corner" in text
+    assert f"unbound 1\nwith {choices}, overlap sum, resize corner\n" in text
 
 
 def test_compiling_loads_no_torch() -> None:

@@ -211,11 +211,7 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
             noise = f", σ {_sigma(plan, first):.2f} to {_sigma(plan, last):.2f}"
         ends = f" (timesteps {first:g} to {last:g}{noise}, strengths x {most:.2f} to {least:.2f})"
     layers = attention.layers
-    only = ""
-    for name, usual in CHOICES.items():
-        chosen = getattr(attention, name)
-        only += "" if chosen == usual else f", {name} {chosen}"
-    only += "" if isinstance(layers, str) else f", layers {_layers_text(layers)}"
+    only = "" if isinstance(layers, str) else f", layers {_layers_text(layers)}"
     only += f", columns {attention.columns:g}" if attention.columns else ""
     yield (
         f"plan {plan.digest[:12]} for {plan.backbone}: {len(plan.frames)} {frames} of "
@@ -227,6 +223,10 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
         f"decay {attention.decay:g}, frames {attention.frames}, {norm}"
         f"phrases {attention.phrases}, unbound {attention.unbound:g}{only}"
     )
+    chosen = {name: getattr(attention, name) for name in CHOICES}
+    if chosen != CHOICES:
+        unusual = [f"{name} {chosen[name]}" for name in chosen if chosen[name] != CHOICES[name]]
+        yield "with " + ", ".join(unusual)
     if plan.noise == "flow":
         yield "steps by noise level σ and timestep t (* modulated; "
         yield "`until_timestep` ends modulation at a t):"
