@@ -170,6 +170,7 @@ WARNINGS: dict[str, str] = {
     "G526": "a LoRA fits the model only in part",
     "G540": "a model or LoRA for few steps runs with guidance",
     "G555": "key frames of windows are out of order for motion modules",
+    "G588": "the denoiser does not read the negative prompt",
 }
 
 

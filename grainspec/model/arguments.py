@@ -39,8 +39,8 @@ class AttentionSettings(TypedDict, total=False):
     profile: Literal[
         "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
     ]
-    """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `animatediff` (the same within each frame, for models with motion modules), `demo`
+    """The defaults of all other settings: `videograin` (what the VideoGrain paper's code does),
+    `animatediff` (its strengths within each frame, for models with motion modules), `demo`
     (tuned on the demo model), `demo_video` (tuned on the demo's video model), `flow_matching`
     (for flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison),
     or `auto`, the default: `demo` or `demo_video` for the demo models, `flow_matching` for
@@ -66,20 +66,41 @@ class AttentionSettings(TypedDict, total=False):
     regardless of `until`; for schedulers with unevenly spaced steps."""
     decay: float
     """Exponent p of the schedule: the strength is (t / T)^p."""
+    timestep_offset: int
+    """What is subtracted from the timestep t in (t / T)^p; VideoGrain's code subtracts 1."""
     levels: Sequence[int] | Literal["all"]
     """Which levels of the network are modulated, 0 being the finest."""
     phrases: Literal["isolated", "in_context"]
     """Whether an edit's words are encoded by themselves (`isolated`) or within the prompt
     (`in_context`)."""
+    unconditional: Literal["negative_prompt", "empty_prompt"]
+    """Which prompt cross-attention reads in the unconditional pass of guidance: the
+    `negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only ControlNets
+    read the negative prompt, and the target prompt without isolated phrases."""
     unbound: float
     """How strongly edited regions are pushed away from the prompt's tokens that no edit binds
     (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:
     1 is as strong as for other edits' words, as in the paper's code; 0 disables it. Lower values
     fit the edit better to its surroundings, but let more of them leak into it."""
-    resize: Literal["nearest", "area", "any"]
+    outside: Literal["unmodulated", "repelled"]
+    """What happens to latent tokens of no region: nothing (`unmodulated`), or they are
+    `repelled` by all latent tokens and words, as if their region had no area and no words, which
+    flattens their attention; `free` regions, too, are repelled by all words then. So it is in
+    VideoGrain's code."""
+    self_area: Literal["share", "squared"]
+    """By how much a region's area weakens self-attention modulation: with the share A of all
+    keys that share a region with a latent token, by the factor 1 − A (`share`), or, with `frames
+    full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code divides the number of
+    keys by F²)."""
+    overlap: Literal["union", "sum"]
+    """How overlapping regions count in these areas: latent tokens that share several regions
+    count once (`union`), or once for each of them (`sum`, as in VideoGrain's code; an area of
+    more than the whole is the whole)."""
+    resize: Literal["nearest", "corner", "area", "any"]
     """Which latent tokens belong to a region: those whose centre is in it (`nearest`), those
-    with at least the share `threshold` of their pixels in it (`area`), or those with any pixel
-    in it (`any`, for parts so small that they vanish at coarse levels)."""
+    whose top left corner is (`corner`, as in VideoGrain's code), those with at least the share
+    `threshold` of their pixels in it (`area`), or those with any pixel in it (`any`, for parts
+    so small that they vanish at coarse levels)."""
     threshold: float
     """The share of a token's pixels that `resize area` requires."""
     layers: Sequence[int] | Literal["all"]
@@ -112,6 +133,12 @@ class InjectSettings(TypedDict, total=False):
     self: float
     """Share of the sampling steps, from the first, in which the decoder's self-attention uses
     the queries and keys of the source clip."""
+    layers: Literal["plug_and_play", "videograin"]
+    """Where in the decoder features are replaced, unless levels are given. `plug_and_play`: in
+    the second residual block of the coarsest level with attention, and in all self-attention
+    from that block on. `videograin`, as in VideoGrain's code: in the first two residual blocks
+    of that level and the first one of the next, and in the same self-attention, but of the
+    finest level only in the first."""
     feature_levels: Sequence[int] | Literal["all"] | None
     """Levels of the decoder, 0 being the finest, in which the features of all residual blocks
     are replaced."""

@@ -32,7 +32,7 @@ from grainspec.model.demo_models import demo_profile
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
-from grainspec.model.shapes import FrameRange, Length, ResizeRule
+from grainspec.model.shapes import FrameRange, Length, TokenRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
@@ -44,6 +44,7 @@ Percent = Annotated[float, Field(ge=0, le=1), InText(kind="percent")]
 """A number from 0 to 1, written as a percentage."""
 PositivePercent = Annotated[float, Field(gt=0, le=1), InText(kind="percent")]
 Timestep = Annotated[float, Field(ge=0, le=1_000_000)]
+TimestepOffset = Annotated[int, Field(ge=0, le=100)]
 Decay = Annotated[float, Field(ge=0, le=100)]
 _Numbers = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
@@ -92,6 +93,10 @@ Profile = Literal[
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
+SelfArea = Literal["share", "squared"]
+Overlap = Literal["union", "sum"]
+Outside = Literal["unmodulated", "repelled"]
+Unconditional = Literal["negative_prompt", "empty_prompt"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
 MethodName = Literal["dfvedit"]
@@ -111,6 +116,7 @@ DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
 BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
+InjectedLayers = Literal["plug_and_play", "videograin"]
 Fit = Literal["crop", "pad"]
 TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
 FinderEngine = Literal["grounding_dino", "owlv2", "sam3"]
@@ -238,6 +244,11 @@ class Modulation(Node):
         "modulated, regardless of `until`; for schedulers with unevenly spaced steps.",
     )
     decay: Decay = Field(description="Exponent p of the schedule: the strength is (t / T)^p.")
+    timestep_offset: TimestepOffset = Field(
+        default=0,
+        description="What is subtracted from the timestep t in (t / T)^p; VideoGrain's code "
+        "subtracts 1.",
+    )
     levels: Levels = Field(
         default="all",
         description="Which levels of the network are modulated, 0 being the finest.",
@@ -246,6 +257,12 @@ class Modulation(Node):
         description="Whether an edit's words are encoded by themselves (`isolated`) or within the "
         "prompt (`in_context`)."
     )
+    unconditional: Unconditional = Field(
+        default="negative_prompt",
+        description="Which prompt cross-attention reads in the unconditional pass of guidance: the "
+        "`negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only "
+        "ControlNets read the negative prompt, and the target prompt without isolated phrases.",
+    )
     unbound: Share = Field(
         description="How strongly edited regions are pushed away from the prompt's tokens that no "
         "edit binds (articles, words about the rest, the start and end tokens), as a share of the "
@@ -253,11 +270,32 @@ class Modulation(Node):
         "disables it. Lower values fit the edit better to its surroundings, but let more of them "
         "leak into it."
     )
-    resize: ResizeRule = Field(
+    outside: Outside = Field(
+        default="unmodulated",
+        description="What happens to latent tokens of no region: nothing (`unmodulated`), or they "
+        "are `repelled` by all latent tokens and words, as if their region had no area and no "
+        "words, which flattens their attention; `free` regions, too, are repelled by all words "
+        "then. So it is in VideoGrain's code.",
+    )
+    self_area: SelfArea = Field(
+        default="share",
+        description="By how much a region's area weakens self-attention modulation: with the share "
+        "A of all keys that share a region with a latent token, by the factor 1 − A (`share`), or, "
+        "with `frames full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code divides "
+        "the number of keys by F²).",
+    )
+    overlap: Overlap = Field(
+        default="union",
+        description="How overlapping regions count in these areas: latent tokens that share "
+        "several regions count once (`union`), or once for each of them (`sum`, as in VideoGrain's "
+        "code; an area of more than the whole is the whole).",
+    )
+    resize: TokenRule = Field(
         default="nearest",
         description="Which latent tokens belong to a region: those whose centre is in it "
-        "(`nearest`), those with at least the share `threshold` of their pixels in it (`area`), or "
-        "those with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+        "(`nearest`), those whose top left corner is (`corner`, as in VideoGrain's code), those "
+        "with at least the share `threshold` of their pixels in it (`area`), or those with any "
+        "pixel in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent = Field(
         default=0.5, description="The share of a token's pixels that `resize area` requires."
@@ -278,7 +316,21 @@ class Modulation(Node):
 
 
 PROFILES = {
-    "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
+    "videograin": Modulation(
+        cross=1,
+        self=0.3,
+        until=0.3,
+        decay=5,
+        timestep_offset=1,
+        levels=(1, 2, 3),
+        phrases="isolated",
+        unbound=1,
+        outside="repelled",
+        self_area="squared",
+        overlap="sum",
+        resize="corner",
+        unconditional="empty_prompt",
+    ),
     "animatediff": Modulation(
         cross=1,
         self=0.3,
@@ -325,8 +377,10 @@ PROFILES = {
 }
 """The settings of each profile.
 
-``videograin`` has the constants of the VideoGrain paper's code. ``animatediff`` has them too, with
-attention and norms of each frame alone, as motion modules were trained with. ``demo`` has settings
+``videograin`` does what the VideoGrain paper's code does, to rounding, but for its faults; where
+the code departs from the paper's equations, all others follow the equations. ``animatediff`` has
+the same strengths, with attention and norms of each frame alone, as motion modules were trained
+with. ``demo`` has settings
 tuned on the demo model, ``demo_video`` on its video model, ``flowanchor`` the attention settings of
 FlowAnchor (2604.22586). ``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6. A
 latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``; FlowAnchor
@@ -341,8 +395,8 @@ class Profiled(Node):
 
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
-        description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `animatediff` (the same within each frame, for models with "
+        description="The defaults of all other settings: `videograin` (what the VideoGrain "
+        "paper's code does), `animatediff` (its strengths within each frame, for models with "
         "motion modules), `demo` (tuned on the demo model), `demo_video` (tuned on the demo's "
         "video model), `flow_matching` (for flow-matching models, such as Wan), `flowanchor` "
         "(those of FlowAnchor, for comparison), or `auto`, the default: `demo` or `demo_video` for "
@@ -638,8 +692,8 @@ class Inject(Node):
     """Replace features of the edit by those of the source clip, to preserve structure and poses.
 
     It is off unless a spec has ``inject``. As in Plug-and-Play (Tumanyan et al., CVPR 2023), whose
-    constants are the defaults. VideoGrain's code injects in at most 10 of 50 steps when an edit has
-    several regions.
+    constants are the defaults. VideoGrain's code injects at other layers, and in at most 10 of 50
+    steps when an edit has several regions: ``{ features 20%  self 20%  layers videograin }``.
     """
 
     features: Percent = Field(
@@ -653,14 +707,20 @@ class Inject(Node):
         description="Share of the sampling steps, from the first, in which the decoder's "
         "self-attention uses the queries and keys of the source clip.",
     )
-    feature_levels: Annotated[
-        Levels | None, InText(absent="the second block of the coarsest level with attention")
-    ] = Field(
+    layers: InjectedLayers = Field(
+        default="plug_and_play",
+        description="Where in the decoder features are replaced, unless levels are given. "
+        "`plug_and_play`: in the second residual block of the coarsest level with attention, and "
+        "in all self-attention from that block on. `videograin`, as in VideoGrain's code: in the "
+        "first two residual blocks of that level and the first one of the next, and in the same "
+        "self-attention, but of the finest level only in the first.",
+    )
+    feature_levels: Annotated[Levels | None, InText(absent="those of `layers`")] = Field(
         default=None,
         description="Levels of the decoder, 0 being the finest, in which the features of all "
         "residual blocks are replaced.",
     )
-    self_levels: Annotated[Levels | None, InText(absent="all from that block on")] = Field(
+    self_levels: Annotated[Levels | None, InText(absent="those of `layers`")] = Field(
         default=None,
         description="Levels of the decoder in which all self-attention is replaced.",
     )

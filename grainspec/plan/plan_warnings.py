@@ -11,11 +11,11 @@ from grainspec.model.demo_models import demo_model
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
 from grainspec.model.settings import EditingName, Sampler, given
-from grainspec.model.shapes import ResizeRule
+from grainspec.model.shapes import TokenRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, class_counts
-from grainspec.plan.tokens import centre_bits
+from grainspec.plan.tokens import POINTS, point_bits
 from grainspec.regions.layout import Layout
 
 _MISSED = 0.25
@@ -38,6 +38,22 @@ def unordered(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> list[Diagno
     )
     cure = "Write `keys 0` in `context`."
     return [Diagnostic("G555", message, cure, context.span_of("keys") or context.span)]
+
+
+def unread_negative(spec: EditSpec, plan: MaskPlan) -> Iterator[Diagnostic]:
+    """Warn (G588) about a negative prompt that the denoiser does not read, under guidance."""
+    is_read = plan.attention.unconditional == "negative_prompt" or spec.sampler.guidance == 1
+    if is_read or not spec.negative.strip():
+        return
+    readers = "only the ControlNets read" if spec.controls else "nothing reads"
+    written = given(spec.attention).keys()
+    chosen, usual = "`unconditional empty_prompt`", "`unconditional negative_prompt`"
+    if "unconditional" not in written:
+        chosen = "the profile `videograin`"
+    usual = f"{usual} in `attention`" if written else f"`attention {{ {usual.strip('`')} }}`"
+    message = f"with {chosen}, {readers} the negative prompt"
+    cure = f"Write {usual} for its usual effect, or remove it."
+    yield Diagnostic("G588", message, cure, spec.span_of("negative"))
 
 
 def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
@@ -69,10 +85,10 @@ def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic
 def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnostic]:
     """Warn (G418) about regions that change within latent frames of several frames.
 
-    The rule `nearest` looks at one of the frames. A region is warned about if more than a quarter
-    of the latent tokens that it has on some frame of a latent frame are not among those. Not of the
-    demo's video model, unless the spec names rule or profile: `nearest` was tuned on clips in which
-    everything moves.
+    The rules `nearest` and `corner` look at one of the frames. A region is warned about if more
+    than a quarter of the latent tokens that it has on some frame of a latent frame are not among
+    those. Not of the demo's video model, unless the spec names rule or profile: `nearest` was tuned
+    on clips in which everything moves.
     """
     if (
         demo_model(spec.model) == "demo-video"
@@ -81,12 +97,16 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
         return
     groups = [group for group in plan.groups if len(group) > 1]
     levels = [level for level in plan.levels if level.modulated]
-    if plan.attention.resize != "nearest" or not groups or not levels:
+    rule = plan.attention.resize
+    if rule not in POINTS or not groups or not levels:
         return
-    grid = levels[0].labels_FHW.shape[1], levels[0].labels_FHW.shape[2]
+    finest, grid = (
+        (level.labels_FHW.shape[1], level.labels_FHW.shape[2])
+        for level in (plan.levels[0], levels[0])
+    )
     worst: dict[int, tuple[float, int, int, range]] = {}
     for group in groups:
-        bits = centre_bits(layout.bits_FHW[group.start : group.stop], grid)
+        bits = point_bits(layout.bits_FHW[group.start : group.stop], grid, finest, rule)
         some, looked_at = np.bitwise_or.reduce(bits, axis=0), bits[len(group) // 2]
         for index in range(len(spec.claims)):
             one = bits.dtype.type(1) << bits.dtype.type(index)
@@ -103,7 +123,7 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
             f"frames {frames[0]} to {frames[-1]}, {missed} are left out"
         )
         cure = (
-            f"`resize nearest` looks at frame {frames[len(group) // 2]} only. "
+            f"`resize {rule}` looks at frame {frames[len(group) // 2]} only. "
             f"{_with_resize(spec.attention, 'any')} takes the tokens of all of them, "
             "`resize area` those that the region fills by half."
         )
@@ -112,7 +132,7 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
         yield Diagnostic("G418", message, cure, where)
 
 
-def _with_resize(attention: Attention, rule: ResizeRule) -> str:
+def _with_resize(attention: Attention, rule: TokenRule) -> str:
     """Name a rule as it can be pasted: by itself, or as the statement that then is whole."""
     written = given(attention).keys()
     if written <= {"profile"}:

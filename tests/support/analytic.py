@@ -142,6 +142,9 @@ class AnalyticFlow:
         keys, values = features(plan.target, self.spread)
         return emphasised(keys[None], plan, emphasis)[0], values
 
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> tuple[Tensor, Tensor]:
+        return features(negative, self.spread)
+
     def condition(self, prompts: Sequence[Any], latents_Fchw: Tensor) -> tuple[Tensor, Tensor]:
         keys, values = zip(*prompts, strict=True)
         return torch.stack(keys), torch.stack(values)

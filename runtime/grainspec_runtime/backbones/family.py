@@ -190,6 +190,12 @@ class Checkpoint(Protocol):
         The embeddings of edits' words are multiplied by ``emphasis``.
         """
 
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> Any:
+        """Encode the prompt of the unconditional pass: ``negative``, or what the plan has for it.
+
+        With `unconditional empty_prompt` cross-attention reads the empty prompt.
+        """
+
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents ``[F, c, h, w]``.
 

@@ -102,7 +102,7 @@ class FlowEdit:
         """Integrate the difference of the velocities, from the clip to the edit."""
         checkpoint, denoiser, latents = self.checkpoint, self.denoiser, self.latents
         with stage("edit", job.variant) as progress:
-            negative = checkpoint.encode_prompt(job.negative)
+            negative = checkpoint.encode_unconditional(job.negative, job.plan)
             source = checkpoint.encode_prompt(job.source)
             target = checkpoint.encode_target(job.plan)
             plain = unmodulated(job, denoiser)

@@ -74,7 +74,8 @@ class InvertAndSample:
             # all prompts before the denoiser runs: a text encoder may be deleted then
             prompts = [self.checkpoint.encode_target(job.plan)]
             if sampling_passes(job.sampler, job.plan) == 2:
-                prompts.insert(0, self.checkpoint.encode_prompt(job.negative))
+                unconditional = self.checkpoint.encode_unconditional(job.negative, job.plan)
+                prompts.insert(0, unconditional)
             trajectory, cached = self.inversions.of(job, progress, warn)
         with (
             stage("sample", job.variant) as progress,

@@ -32,6 +32,7 @@ from grainspec_runtime.backbones.unets.prompts import (
     denoiser_inputs,
     encode_prompt,
     encode_target,
+    encode_unconditional,
 )
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.flow.trajectories import Trajectories
@@ -117,6 +118,10 @@ class UNetCheckpoint(ABC):
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
         target = encode_target(self.pipe, plan, device=self.device)
         return replace(target, words=emphasised(target.words, plan, emphasis))
+
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> EncodedPrompt:
+        """Encode the prompt of the unconditional pass under a plan."""
+        return encode_unconditional(self.pipe, negative, plan, device=self.device)
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[F, H, W, 3]``, to latents ``[F, c, h, w]``.

@@ -95,6 +95,10 @@ class Wan:
         target = encode_target(plan, self.text.encode)
         return replace(target, words=emphasised(target.words, plan, emphasis))
 
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> EncodedPrompt:
+        """Encode the prompt of the unconditional pass under a plan."""
+        return self.text.encode("" if plan.attention.unconditional == "empty_prompt" else negative)
+
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
 
