@@ -84,7 +84,8 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         reason = reason_of(error)
         raise fail("G502", f"cannot load CLIP {name}: {reason}", _CURE) from error
-    torch.nn.Module.to(model, place).eval().requires_grad_(False)
+    # float32, whatever the weights are stored in: scores are compared to the second decimal
+    torch.nn.Module.to(model, place, torch.float32).eval().requires_grad_(False)
     return Clip(name, model, tokenizer, image_processor, place)
 
 
