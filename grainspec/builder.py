@@ -52,7 +52,9 @@ from grainspec.model.arguments import (
     ControlSettings,
     FinderSettings,
     FlowSettings,
+    FreeuSettings,
     InjectSettings,
+    MethodSettings,
     SamplerSettings,
     TrackerSettings,
 )
@@ -69,7 +71,7 @@ from grainspec.model.expressions import (
     path_text,
 )
 from grainspec.model.nodes import Node
-from grainspec.model.settings import FinderEngine, TrackerEngine
+from grainspec.model.settings import FinderEngine, MethodName, TrackerEngine
 from grainspec.model.spec import (
     Attention,
     Blend,
@@ -83,9 +85,11 @@ from grainspec.model.spec import (
     Finding,
     Flow,
     Free,
+    FreeU,
     Grain,
     Inject,
     Keep,
+    Method,
     Region,
     Sampler,
     SamplerChange,
@@ -213,6 +217,13 @@ class _Statements:
         A second call replaces the first, with all its settings.
         """
         return self._with("attention", made(Attention, **_keys(Attention, settings)))
+
+    def method(self, name: MethodName, /, **settings: Unpack[MethodSettings]) -> Self:
+        """``method NAME { … }``: an editing method of another paper.
+
+        A second call replaces the first, with all its settings.
+        """
+        return self._with("method", made(Method, name=name, **_keys(Method, settings)))
 
     def _bound(
         self, statement: str, region: RegionLike, phrase: str, owner: RegionLike | None
@@ -410,6 +421,13 @@ class Builder(_Statements):
         A second call replaces the first, with all its settings.
         """
         return self._with("inject", made(Inject, **_keys(Inject, settings)))
+
+    def freeu(self, /, **settings: Unpack[FreeuSettings]) -> Builder:
+        """``freeu { … }``: a UNet's backbone weighed against its skip connections.
+
+        A second call replaces the first, with all its settings.
+        """
+        return self._with("freeu", made(FreeU, **_keys(FreeU, settings)))
 
     def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
         """``context { … }``: how many frames the model processes at once.

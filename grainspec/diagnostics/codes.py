@@ -103,6 +103,8 @@ ERRORS: dict[str, str] = {
     "G551": "a plan does not support a clip that is divided between devices",
     "G552": "an embedded model is not installed",
     "G554": "a motion adapter does not fit the model",
+    "G560": "a setting belongs to another editing method",
+    "G561": "a statement contradicts the editing method",
     "G710": "a gesture cannot be read",
     "G711": "a gesture does not fit its region",
     "G712": "the region of a gesture cannot be read",

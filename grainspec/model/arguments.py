@@ -119,6 +119,20 @@ class InjectSettings(TypedDict, total=False):
     """Levels of the decoder in which all self-attention is replaced."""
 
 
+class FreeuSettings(TypedDict, total=False):
+    """The settings of ``freeu``."""
+
+    b1: float
+    """Factor of the backbone's features in the decoder's coarsest level; 1 leaves them."""
+    b2: float
+    """Factor of the backbone's features in the level after it."""
+    s1: float
+    """Factor of the skip connection's low frequencies in the decoder's coarsest level; 1 leaves
+    them."""
+    s2: float
+    """Factor of the skip connection's low frequencies in the level after it."""
+
+
 class ContextSettings(TypedDict, total=False):
     """The settings of ``context``."""
 
@@ -168,6 +182,23 @@ class SamplerSettings(TypedDict, total=False):
     low_noise_guidance: float | None
     """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second expert,
     which denoises the less noisy steps."""
+
+
+class MethodSettings(TypedDict, total=False):
+    """The settings of ``method``."""
+
+    regions: Literal["off", "blend", "attention", "both"]
+    """What the edited regions are used for: nothing, as the method was published (`off`); to
+    restore the source outside them, as `blend` says (`blend`); in the method's attention, which
+    is modulated as `attention` says where the method has no masks of its own (`attention`); or
+    `both`."""
+    reinforce: float
+    """For `dfvedit`: factor of the embeddings of the edits' words in the target prompt
+    (Embedding Reinforcement); 1 disables it."""
+    word_mask: float
+    """For `dfvedit`: where cross-attention to the edits' words, scaled to its range over the
+    clip, is below this share, nothing changes (Implicit Cross Attention guidance); 0% disables
+    it. If `regions` blends, the edited regions are used instead."""
 
 
 class ControlSettings(TypedDict, total=False):

@@ -7,6 +7,8 @@ range, default and meaning (see :mod:`grainspec.model.declaration`). After chang
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,11 +17,14 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     Tag,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
@@ -74,6 +79,7 @@ Layers = Annotated[
 ]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
+Factor = Annotated[float, Field(gt=0, le=10)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
@@ -88,6 +94,10 @@ FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
+MethodName = Literal["dfvedit"]
+EditingName = ProcessName | MethodName
+"""What makes an edit: a process, or a method in place of one."""
+MethodRegions = Literal["off", "blend", "attention", "both"]
 OptionalProcess = Annotated[
     ProcessName | None,
     InText(absent="`flow_edit` for flow-matching models, `invert_and_sample` for all others"),
@@ -417,6 +427,81 @@ class Sampler(Node):
     )
 
 
+class Method(Node):
+    """An editing method of another paper, for comparison: it takes the place of the process.
+
+    A setting that only some methods have begins its description with their names:
+    ``For `dfvedit`: …``. Those of other methods than ``name`` keep their defaults.
+
+    >>> Method(name="dfvedit", regions="blend").modulates
+    False
+    """
+
+    name: Annotated[MethodName, HEAD] = Field(
+        description="The method: `dfvedit` (DFVEdit, 2506.20967, for flow-matching models).",
+    )
+    regions: MethodRegions = Field(
+        default="both",
+        description="What the edited regions are used for: nothing, as the method was published "
+        "(`off`); to restore the source outside them, as `blend` says (`blend`); in the method's "
+        "attention, which is modulated as `attention` says where the method has no masks of its "
+        "own (`attention`); or `both`.",
+    )
+
+    reinforce: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=2.0,
+        description="For `dfvedit`: factor of the embeddings of the edits' words in the target "
+        "prompt (Embedding Reinforcement); 1 disables it.",
+    )
+    word_mask: Percent = Field(
+        default=0.4,
+        description="For `dfvedit`: where cross-attention to the edits' words, scaled to its range "
+        "over the clip, is below this share, nothing changes (Implicit Cross Attention guidance); "
+        "0% disables it. If `regions` blends, the edited regions are used instead.",
+    )
+
+    @property
+    def blends(self) -> bool:
+        """Whether the source is restored outside the edited regions."""
+        return self.regions in {"blend", "both"}
+
+    @property
+    def modulates(self) -> bool:
+        """Whether the regions are used in the method's attention."""
+        return self.regions in {"attention", "both"}
+
+    def _of_others(self) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
+        """The settings that this method does not have, and the methods that do."""
+        for setting, info in type(self).model_fields.items():
+            methods = methods_of(info.description or "")
+            if methods and self.name not in methods:
+                yield setting, info, methods
+
+    @model_serializer(mode="wrap")
+    def _without_those_of_others(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        others = {key for name, info, _ in self._of_others() for key in (name, info.alias)}
+        return {key: value for key, value in whole(self).items() if key not in others}
+
+    @model_validator(mode="after")
+    def _settings_are_its_own(self) -> Method:
+        for setting, info, methods in self._of_others():
+            if getattr(self, setting) != info.default:
+                whose = " and ".join(f"`method {method}`" for method in methods)
+                message = f"`{setting}` is a setting of {whose}, not of `method {self.name}`"
+                raise refusal("G560", message, f"Remove `{setting}`.")
+        return self
+
+
+def methods_of(description: str) -> tuple[str, ...]:
+    """The methods whose setting has this description; none for a setting of all methods.
+
+    >>> methods_of("For `fatezero`, `video_p2p`: share of the steps.")
+    ('fatezero', 'video_p2p')
+    """
+    begin, colon, _ = description.partition(": ")
+    return tuple(re.findall(r"`(\w+)`", begin)) if colon and begin.startswith("For `") else ()
+
+
 class Control(Node):
     """A property of the source clip, such as depth, that the edit preserves.
 
@@ -581,6 +666,32 @@ class Inject(Node):
     )
 
     model_config = ConfigDict(serialize_by_alias=True)
+
+
+class FreeU(Node):
+    """Weigh a UNet's backbone against its skip connections while the edit is sampled.
+
+    It is off unless a spec has ``freeu``. FreeU (Si et al., CVPR 2024, 2309.11497); the defaults
+    are its authors' for Stable Diffusion 1.5.
+    """
+
+    b1: Factor = Field(
+        default=1.5,
+        description="Factor of the backbone's features in the decoder's coarsest level; 1 leaves "
+        "them.",
+    )
+    b2: Factor = Field(
+        default=1.6, description="Factor of the backbone's features in the level after it."
+    )
+    s1: Factor = Field(
+        default=0.9,
+        description="Factor of the skip connection's low frequencies in the decoder's coarsest "
+        "level; 1 leaves them.",
+    )
+    s2: Factor = Field(
+        default=0.2,
+        description="Factor of the skip connection's low frequencies in the level after it.",
+    )
 
 
 class Context(Node):

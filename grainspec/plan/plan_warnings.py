@@ -10,7 +10,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
-from grainspec.model.settings import ProcessName, Sampler, given
+from grainspec.model.settings import EditingName, Sampler, given
 from grainspec.model.shapes import ResizeRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
@@ -129,11 +129,13 @@ def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Di
     `until` and no `until_timestep`, and `until` is what ends modulation.
     """
     attention = spec.attention
+    if spec.method and not spec.method.modulates:
+        return
     if backbone.noise != "flow" or not attention.until or attention.until == 1:
         return
     if attention.until_timestep is not None:
         return
-    times = _timesteps(spec.sampler, backbone)
+    times = _timesteps(spec, backbone)
     count = first_steps(attention.until, len(times))
     if not 0 < count < len(times) or times[count] < plan.attention.until_timestep:
         return
@@ -163,8 +165,9 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
     Modulation that is off on purpose, by `until 0%` or strengths of 0, is not warned about.
     """
     modulation, sampler = plan.attention, spec.sampler
-    times = _timesteps(sampler, backbone)
+    times = _timesteps(spec, backbone)
     off = not (modulation.cross or modulation.self_ or modulation.columns)
+    off = off or (spec.method is not None and not spec.method.modulates)
     if off or not modulation.until or not times or times[0] >= modulation.until_timestep:
         return
     end, first = decimal_text(modulation.until_timestep), f"timestep {times[0]:.4g}"
@@ -172,29 +175,33 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
         first += f" (σ {times[0] / backbone.training_steps:.2f})"
     message = f"no step is modulated: the first has {first}, below `until_timestep {end}`"
     cure = f"Write `until_timestep {int(_LASTING * times[0])}` in `attention`"
-    skips = _lower_skip(sampler, backbone, modulation.until_timestep)
+    skips = _lower_skip(spec, backbone, modulation.until_timestep)
     cure += f", or `skip {percent_text(skips[0])}` in `sampler`." if skips else "."
     written = sampler.spans.get("skip") if skips else None
     span = spec.attention.spans.get("until_timestep") or written or spec.attention.span
     yield Diagnostic("G421", message, cure, span or sampler.span)
 
 
-def _lower_skip(sampler: Sampler, backbone: Backbone, until_timestep: float) -> list[float]:
+def _lower_skip(spec: EditSpec, backbone: Backbone, until_timestep: float) -> list[float]:
     """The default of `skip` and 0, if lower than the sampler's and if a step is modulated then."""
-    if _process(sampler, backbone) != "flow_edit":
+    if _process(spec, backbone) != "flow_edit":
         return []
+    sampler = spec.sampler
     shares = (Sampler.model_fields["skip"].default, 0.0)
     lower = [sampler.replaced({}, skip=share) for share in shares if share < sampler.skip]
-    return [one.skip for one in lower if _timesteps(one, backbone)[:1] >= [until_timestep]]
+    specs = [spec.replaced({}, sampler=one) for one in lower]
+    return [one.sampler.skip for one in specs if _timesteps(one, backbone)[:1] >= [until_timestep]]
 
 
-def _timesteps(sampler: Sampler, backbone: Backbone) -> list[float]:
+def _timesteps(spec: EditSpec, backbone: Backbone) -> list[float]:
     """The timesteps of the steps that are run."""
-    return backbone.timesteps_taken(sampler, _process(sampler, backbone))
+    return backbone.timesteps_taken(spec.sampler, _process(spec, backbone))
 
 
-def _process(sampler: Sampler, backbone: Backbone) -> ProcessName:
-    """The process that a sampler runs: FlowEdit is the default of flow-matching models."""
+def _process(spec: EditSpec, backbone: Backbone) -> EditingName:
+    """What edits: a method, or a process. FlowEdit is the default of flow-matching models."""
+    if spec.method:
+        return spec.method.name
     if backbone.noise != "flow":
         return "invert_and_sample"
-    return sampler.process or "flow_edit"
+    return spec.sampler.process or "flow_edit"

@@ -13,8 +13,12 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family, present_parts
-from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.backbones.unsupported import check_noise_supported, check_process_supported
+from grainspec_runtime.backbones.registry import families, find_model
+from grainspec_runtime.backbones.unsupported import (
+    check_method_supported,
+    check_noise_supported,
+    check_process_supported,
+)
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
@@ -40,6 +44,7 @@ class Known:
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
         check_process_supported(spec, self.family)
+        check_method_supported(spec, self.family, families())
         check_noise_supported(spec, self.family, self.backbone)
         self.family.check(spec, base, self.folder, outlined=self.outlined)
 

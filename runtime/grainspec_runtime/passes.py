@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from grainspec.model.numbers import first_steps
+from grainspec.model.settings import EditingName
 from grainspec.model.spec import Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.prepare import Prepared
@@ -45,4 +48,8 @@ def _of_flow_edit(prepared: Prepared) -> int:
     return len(prepared.timesteps) * sampler.average * (source + guided_passes(sampler))
 
 
-_PASSES = {"invert_and_sample": _of_inversion, "flow_edit": _of_flow_edit}
+_PASSES: dict[EditingName, Callable[[Prepared], int]] = {
+    "invert_and_sample": _of_inversion,
+    "flow_edit": _of_flow_edit,
+    "dfvedit": _of_flow_edit,
+}

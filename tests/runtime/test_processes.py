@@ -19,8 +19,9 @@ from tiny_runs import STEPS, loaded, noise, plan_for
 from torch import Tensor
 from wan import WanVariant
 
-from grainspec.model.settings import ProcessName
-from grainspec.model.spec import Sampler
+from grainspec.checks.method import TRAITS
+from grainspec.model.settings import MethodName, ProcessName
+from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows
 from grainspec_runtime.backbones.family import Checkpoint
@@ -29,7 +30,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Job, Process, Progress
-from grainspec_runtime.processes.registry import PROCESSES
+from grainspec_runtime.processes.registry import EDITING, METHODS, PROCESSES
 
 
 class Model(NamedTuple):
@@ -72,6 +73,8 @@ MAKE = [
     ("flow_edit", analytic),
     ("flow_edit", wan),
     ("flow_edit", wan_of_two_experts),
+    ("dfvedit", analytic),
+    ("dfvedit", wan),
 ]
 
 
@@ -89,10 +92,11 @@ class Run:
             negative="",
             sampler=Sampler(steps=STEPS),
             windows=frame_windows(self.frames, None),
+            method=Method(name=name) if name in METHODS else None,
             edited_F1hw=edited,
             about={"clip": "noise", "target": self.plan.target},
         )
-        self.process: Process = PROCESSES[name](
+        self.process: Process = EDITING[name](
             Denoiser(self.checkpoint), self.latents, {}, use_cache=use_cache, look_up=use_cache
         )
         self.stages: list[str] = []
@@ -136,7 +140,9 @@ def run(make: Callable[..., Run]) -> Run:
 
 
 def test_every_process_runs() -> None:
-    assert {name for name, _ in MAKE} == PROCESSES.keys() == set(get_args(ProcessName))
+    assert {name for name, _ in MAKE} == EDITING.keys()
+    assert PROCESSES.keys() == set(get_args(ProcessName))
+    assert METHODS.keys() == TRAITS.keys() == set(get_args(MethodName))
 
 
 def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> None:

@@ -134,7 +134,7 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
     """The first and the last modulated noise level, if the last is far from what is expected."""
     backbone, attention = case.backbone, case.spec.attention
     until, given = attention.until, attention.until_timestep
-    if backbone.noise != "flow" or until in (None, 0, 1) or given is not None:
+    if backbone.noise != "flow" or until in (None, 0, 1) or given is not None or _is_unused(case):
         return None
     times = _run(case)
     share = float(until or 0)
@@ -149,15 +149,27 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
 def _is_idle(case: Case) -> bool:
     """Whether modulation is on, and no step of a run is modulated."""
     chosen = case.spec.for_profile(case.backbone.profile).modulation
-    on = chosen.until > 0 and max(chosen.cross, chosen.self_, chosen.columns) > 0
+    on = (
+        not _is_unused(case)
+        and chosen.until > 0
+        and max(chosen.cross, chosen.self_, chosen.columns) > 0
+    )
     times = _run(case)
     return on and bool(times) and all(time < chosen.until_timestep for time in times)
 
 
+def _is_unused(case: Case) -> bool:
+    """Whether a method makes the edit without modulated attention."""
+    method = case.spec.method
+    return method is not None and method.regions in ("off", "blend")
+
+
 def _run(case: Case) -> list[float]:
-    """The timesteps of a run, without those that FlowEdit skips."""
+    """The timesteps of a run, without those that FlowEdit or DFVEdit skips."""
     backbone, sampler = case.backbone, case.spec.sampler
     times = [*backbone.timesteps(sampler.steps, sampler.method)]
+    if case.spec.method is not None:
+        return times[1:] or times if case.spec.method.name == "dfvedit" else times
     if backbone.noise == "flow" and sampler.process in (None, "flow_edit"):
         skipped = int(sampler.skip * len(times) + 0.5 + 1e-9)
         times = times[max(skipped, 1 if sampler.skip else 0) :]

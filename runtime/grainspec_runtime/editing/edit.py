@@ -6,6 +6,7 @@ Dimensions: F latent frames, h rows and w columns of latents.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffusers
@@ -101,14 +102,19 @@ def edit(
 
 
 def _job(session: ClipSession, prepared: Prepared) -> Job:
-    spec = prepared.spec
+    spec, plan = prepared.spec, prepared.plan
+    if not prepared.modulates and plan.attention.phrases != "in_context":
+        in_context = plan.attention.replaced({}, phrases="in_context")
+        plan = replace(plan, attention=in_context, _cache={})
     return Job(
-        plan=prepared.plan,
+        plan=plan,
         source=spec.source,
         negative=spec.negative,
         sampler=spec.sampler,
         windows=prepared.windows,
         inject=spec.inject,
+        freeu=spec.freeu,
+        method=spec.method,
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
         about=prepared.about,
@@ -118,7 +124,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
 
 def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:
     """Return where the latents may differ from the source's, ``[F, 1, h, w]``; None: everywhere."""
-    if prepared.spec.blend.space not in ("latents", "both"):
+    if prepared.blend_space not in ("latents", "both"):
         return None
     feather = prepared.feather / prepared.backbone.pixels_per_latent
     weights = faded(prepared.plan.edited_FHW, feather)
@@ -157,6 +163,7 @@ class _EditAttention:
     ) -> None:
         self._session = session
         self._plan = prepared.plan
+        self._modulates = prepared.modulates
         self._windows = prepared.windows
         self._flow = prepared.spec.flow
         self._motion = session.motion(self._flow) if self._flow else None
@@ -190,7 +197,7 @@ class _EditAttention:
         return checkpoint.attention(
             len(plan.groups),
             plan.attention,
-            plan=plan,
+            plan=plan if self._modulates else None,
             backend=options.backend,
             paths=paths,
             cross_rule=rule,
@@ -201,7 +208,7 @@ class _EditAttention:
 def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frames:
     with session.stages.stage("decode", prepared.variant):
         edited = session.checkpoint.decode_clip(latents)
-        if prepared.spec.blend.space in ("pixels", "both"):
+        if prepared.blend_space in ("pixels", "both"):
             edited = blended(session.frames, edited, prepared.pixel_weights())
     return prepared.bound.crop.unpadded(edited)
 

@@ -13,7 +13,7 @@ import torch
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.demo_models import demo_model
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import EditingName
 from grainspec.model.spec import Flow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.cache.limit import cache_limit
@@ -33,7 +33,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
-from grainspec_runtime.processes.registry import PROCESSES
+from grainspec_runtime.processes.registry import EDITING
 
 _SHARED = ("video", "model", "controls")
 
@@ -79,7 +79,7 @@ class ClipSession:
         self._held = ExitStack()
         self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
-        self._processes: dict[ProcessName, Process] = {}
+        self._processes: dict[EditingName, Process] = {}
         self._findings: list[Diagnostic] = []
 
     def __enter__(self) -> Self:
@@ -147,10 +147,10 @@ class ClipSession:
         if self.options.use_cache:
             self._held.enter_context(holding)
 
-    def process(self, name: ProcessName) -> Process:
-        """Return what makes edits of the clip's latents, the same for all edits of this process."""
+    def process(self, name: EditingName) -> Process:
+        """Return the process or method of this name, the same for all edits of the clip."""
         if name not in self._processes:
-            self._processes[name] = PROCESSES[name](
+            self._processes[name] = EDITING[name](
                 self._denoiser,
                 self.latents,
                 self.loading.additions(),

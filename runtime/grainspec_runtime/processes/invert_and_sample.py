@@ -97,6 +97,7 @@ class InvertAndSample:
                 blend_from=job.blend_from,
                 eta=job.sampler.eta,
                 seed=job.sampler.seed,
+                freeu=job.freeu,
                 progress=progress,
                 begin=begin,
                 keep=keep,

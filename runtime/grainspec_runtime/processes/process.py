@@ -16,7 +16,7 @@ from typing import Protocol
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Inject, Sampler
+from grainspec.model.spec import FreeU, Inject, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.modulation.layers import Attention
@@ -48,6 +48,9 @@ class Job:
     everywhere.
     blend_from: share of the steps, from the first, at which they may differ everywhere; FlowEdit
     has no such steps.
+    method: the settings of the method, if one makes the edit in place of a process. ``edited_F1hw``
+    is None if its `regions` are not used for blending, and the attention that it gets is not
+    modulated if they are not used for attention.
     about: a description for cache entries of this run.
     """
 
@@ -57,6 +60,8 @@ class Job:
     sampler: Sampler
     windows: tuple[FrameWindow, ...]
     inject: Inject | None = None
+    freeu: FreeU | None = None
+    method: Method | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
     about: Mapping[str, str] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 _NAMES = {
     "invert_and_sample": "inversion, then sampling under the plan",
     "flow_edit": "FlowEdit (arXiv 2412.08629)",
+    "dfvedit": "DFVEdit (arXiv 2506.20967)",
 }
 
 

@@ -1,0 +1,156 @@
+"""Checks of a spec against its `method`: an editing method of another paper, in place of a process.
+
+What a method does not take from the rest of a spec is refused if it is a statement (G561), and
+warned about if it is a setting (G111).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
+from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics.span import Span
+from grainspec.model.settings import Blend, Method, MethodName, Sampler, given
+from grainspec.model.spec import EditSpec
+
+Part = Literal[
+    "inject",
+    "freeu",
+    "flow",
+    "context",
+    "control",
+    "solver",
+    "eta",
+    "seed",
+    "skip",
+    "source_guidance",
+    "average",
+    "amplify",
+    "from",
+]
+"""What a method may take from the rest of a spec, besides prompts, regions, `steps` and `guidance`:
+statements, then settings. ``solver`` is another solver than `ddim`, ``from`` that of `blend`."""
+
+STATEMENTS: tuple[Part, ...] = ("inject", "freeu", "flow", "context", "control")
+
+
+class Traits(NamedTuple):
+    """What a method takes from a spec."""
+
+    takes: Collection[Part]
+    by_difference: bool = False
+    """Whether it edits by the difference between the flows of the two prompts: the source prompt
+    must be given, and the target's guidance not be less."""
+
+
+TRAITS: Mapping[MethodName, Traits] = {
+    "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
+}
+"""A row for each method."""
+
+
+def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
+    """Check what contradicts the method (G561), or has no effect with it (G111)."""
+    traits, sampler = TRAITS[method.name], spec.sampler
+    if sampler.process is not None:
+        message = f"`process {sampler.process}` contradicts `method {method.name}`"
+        cure = "Remove one of them: a method takes the place of the process."
+        yield Diagnostic("G561", message, cure, sampler.span_of("process"))
+    for part, find in _GIVEN.items():
+        if part in traits.takes:
+            continue
+        for what, span in find(spec):
+            if part in STATEMENTS:
+                message = f"`{what}` is not supported by `method {method.name}`"
+                yield Diagnostic("G561", message, f"Remove `{what}`, or `method`.", span)
+            else:
+                message = f"`{what}` has no effect with `method {method.name}`"
+                yield Diagnostic("G111", message, f"Remove `{what}`.", span)
+    yield from _regions(spec, method)
+    if traits.by_difference:
+        yield from check_flow_prompts(spec, f"`method {method.name}`", method.span)
+        yield from check_flow_scales(sampler, f"`method {method.name}`")
+    if spec.negative.strip() and {sampler.guidance, sampler.low_noise_guidance} <= {1.0, None}:
+        message = "`negative` has no effect with `guidance 1`"
+        cure = "Remove it, or write a larger `guidance`."
+        yield Diagnostic("G111", message, cure, spec.span_of("negative"))
+
+
+def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
+    """Check settings of statements that `regions` leaves unused, and the reverse."""
+    written = f"regions {method.regions}"
+    modulation = given(spec.attention).keys() - {"profile", "frames", "norm"}
+    if not method.modulates and modulation:
+        message = f"`attention` has no effect with `{written}`: attention is not modulated"
+        cure = "Remove the statement, or write `regions both`."
+        yield Diagnostic("G111", message, cure, spec.attention.span)
+    if not method.blends and spec.blend != Blend():
+        message = f"`blend` has no effect with `{written}`: the source is not restored"
+        cure = "Remove the statement, or write `regions both`."
+        yield Diagnostic("G111", message, cure, spec.blend.span)
+    if method.name == "dfvedit" and method.blends and method.word_mask != _WORD_MASK:
+        message = f"`word_mask` has no effect with `{written}`: the edited regions are its mask"
+        cure = "Remove `word_mask`, or write `regions attention`."
+        yield Diagnostic("G111", message, cure, method.span_of("word_mask"))
+    if method.regions == "blend" and spec.blend.space == "none":
+        message = "`regions blend` has no effect with `space none`"
+        cure = "Write `regions off`, or remove `space none` from `blend`."
+        yield Diagnostic("G111", message, cure, method.span_of("regions"))
+
+
+_WORD_MASK = Method.model_fields["word_mask"].default
+
+Found = Iterator[tuple[str, Span | None]]
+"""What is written, and where."""
+
+
+def _controls(spec: EditSpec) -> Found:
+    for control in spec.controls:
+        yield f"control {control.kind}", control.span
+
+
+def _statement(name: str) -> Callable[[EditSpec], Found]:
+    def find(spec: EditSpec) -> Found:
+        node = getattr(spec, name)
+        if node is not None:
+            yield name, node.span
+
+    return find
+
+
+def _setting(name: str) -> Callable[[EditSpec], Found]:
+    def find(spec: EditSpec) -> Found:
+        if getattr(spec.sampler, name) != Sampler.model_fields[name].default:
+            yield name, spec.sampler.span_of(name)
+
+    return find
+
+
+def _solver(spec: EditSpec) -> Found:
+    if spec.sampler.method != "ddim":
+        yield spec.sampler.method, spec.sampler.span_of("method")
+
+
+def _from(spec: EditSpec) -> Found:
+    if spec.blend.start and spec.blend.space in {"latents", "both"}:
+        yield "from", spec.blend.span_of("from")
+
+
+_GIVEN: Mapping[Part, Callable[[EditSpec], Found]] = {
+    "inject": _statement("inject"),
+    "freeu": _statement("freeu"),
+    "flow": _statement("flow"),
+    "context": _statement("context"),
+    "control": _controls,
+    "solver": _solver,
+    "eta": _setting("eta"),
+    "seed": _setting("seed"),
+    "skip": _setting("skip"),
+    "source_guidance": _setting("source_guidance"),
+    "average": _setting("average"),
+    "amplify": _setting("amplify"),
+    "from": _from,
+}
+"""Where a spec has each part."""
