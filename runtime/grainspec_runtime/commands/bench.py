@@ -92,6 +92,13 @@ class _Cases(_Choice):
     help="cpu, cuda or mps (default: the best available). With a list such as cuda:0,cuda:1, "
     "cases are distributed over the devices.",
 )
+@click.option(
+    "--clip",
+    "clip_name",
+    metavar="FOLDER|ID",
+    help="CLIP model for CLIP-F, CLIP-T and the measures of instances (default: the CLIP of the "
+    "demo world, if it is installed). `none` leaves them out.",
+)
 @format_option
 def bench(
     quick: bool,
@@ -104,6 +111,7 @@ def bench(
     out: Path,
     workers: int | None,
     device: str | None,
+    clip_name: str | None,
     format_: Format,
 ) -> None:
     """Run the edit benchmark: edits of generated clips, compared with their exact targets.
@@ -129,7 +137,7 @@ def bench(
     from grainspec_runtime.bench.clip_methods import methods_for
     from grainspec_runtime.bench.page import gallery, write_gallery_stills
     from grainspec_runtime.bench.run import Job, check_first, run_bench
-    from grainspec_runtime.bench.summary import MEASURES, summarize
+    from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, summarize
     from grainspec_runtime.device import best_device
 
     if Path(model).exists():
@@ -151,7 +159,8 @@ def bench(
     check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
     threads = max(1, cores // workers)
-    job = Job(split, methods, steps, out, devices, threads, model, cases)
+    clip = _clip_to_use(clip_name)
+    job = Job(split, methods, steps, out, devices, threads, model, cases, clip)
     check_first(job)
     with claimed_runs([out]), progress_bars(format_) as progress:
         results = run_bench(
@@ -165,7 +174,8 @@ def bench(
         "steps": steps,
         "cases": count,
         "device": ", ".join(devices),
-        "measures": {key: meaning for key, _, meaning in MEASURES},
+        "clip": clip or None,
+        "measures": {key: meaning for key, _, meaning in (*MEASURES, *PAPER_MEASURES)},
         "methods": {method.name: method.about for method in methods},
         "summary": summary,
         "results": results,
@@ -183,9 +193,20 @@ def bench(
     say(f"wrote {out}: open {out / 'index.html'} to see every clip")
 
 
+def _clip_to_use(name: str | None) -> str:
+    """The CLIP that measures, as an absolute path where it is one; empty for none."""
+    from grainspec_runtime.models.locate import DEMO_CLIP
+
+    if name is None:
+        return str(DEMO_CLIP) if DEMO_CLIP.is_dir() else ""
+    if name == "none":
+        return ""
+    return str(Path(name).resolve()) if Path(name).exists() else name
+
+
 def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:
-    """Format one table per edit granularity, with one row per method."""
-    from grainspec_runtime.bench.summary import MEASURES, shown
+    """Format one table per edit granularity, with one row per method, and the paper's measures."""
+    from grainspec_runtime.bench.summary import ALL, MEASURES, PAPER_MEASURES, shown
 
     lines: list[str] = []
     for grain, first in summary[names[0]].items():
@@ -197,4 +218,11 @@ def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) 
             means = summary[name][grain]
             rows.append([name, *(shown(key, means[key]) for key, _, _ in MEASURES)])
         lines += [*aligned(rows), ""]
-    return "\n".join(lines)
+    measured = [
+        it for it in PAPER_MEASURES if any(summary[n][ALL][it[0]] is not None for n in names)
+    ]
+    rows = [["as VideoGrain and MIVE measure", *(heading for _, heading, _ in measured)]]
+    for name in names:
+        means = summary[name][ALL]
+        rows.append([name, *(shown(key, means[key]) for key, _, _ in measured)])
+    return "\n".join([*lines, *aligned(rows), ""])

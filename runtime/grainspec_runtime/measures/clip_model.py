@@ -1,4 +1,7 @@
-"""CLIP embeddings of frames and text, computed with the classes of transformers."""
+"""CLIP embeddings of frames and text, computed with the classes of transformers.
+
+Dimensions: F frames, D the dimension of the embedding space, N patches, C channels.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 import transformers
 from PIL import Image
 from safetensors import SafetensorError
@@ -50,6 +54,33 @@ class Clip:
             pooled = self.model.vision_model(pixel_values=pixels.to(self.device)).pooler_output
             batches.append(self.model.visual_projection(pooled).float().cpu().numpy())
         return np.concatenate(batches)
+
+    @property
+    def grid(self) -> int:
+        """The number of patches on each side of a frame."""
+        vision = self.model.config.vision_config
+        return int(vision.image_size // vision.patch_size)
+
+    @torch.inference_mode()
+    def patch_features(self, frames_FHW3: Frames) -> list[npt.NDArray[np.float32]]:
+        """The patches' features after each layer, of length 1: one ``[F, N, C]`` a layer.
+
+        Frames are resized to the model's square, whatever their shape, so that every pixel counts.
+        """
+        side = self.model.config.vision_config.image_size
+        x = torch.from_numpy(np.ascontiguousarray(frames_FHW3)).to(self.device)
+        x = x.permute(0, 3, 1, 2).float() / 255
+        if x.shape[-2:] != (side, side):
+            x = F.interpolate(x, (side, side), mode="bicubic", align_corners=False, antialias=True)
+        mean, deviation = (
+            torch.tensor(values, device=self.device)[:, None, None]
+            for values in (self.image_processor.image_mean, self.image_processor.image_std)
+        )
+        encoded = self.model.vision_model(
+            pixel_values=(x - mean) / deviation, output_hidden_states=True
+        )
+        layers = encoded.hidden_states[1:]  # the first entry are the patches' embeddings
+        return [F.normalize(layer[:, 1:].float(), dim=-1).cpu().numpy() for layer in layers]
 
     @torch.inference_mode()
     def of_text(self, text: str) -> npt.NDArray[np.float32]:
