@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from grainspec_runtime.bench.bootstrap import order_of
 from grainspec_runtime.bench.measure import is_right
 
 Result = dict[str, Any]
@@ -64,6 +65,36 @@ def summarize(results: Sequence[Result], methods: Sequence[str]) -> dict[str, di
         }
         for method in methods
     }
+
+
+ORDERED: tuple[tuple[str, bool], ...] = (
+    ("right", True),
+    ("leaked", False),
+    ("cross_instance", True),
+    ("clip_t", True),
+    ("warp_flow", False),
+    ("q_edit", True),
+    ("psnr", True),
+)
+"""The measures by which methods are put in order, and whether higher is better."""
+
+
+def in_order(results: Sequence[Result], methods: Sequence[str]) -> list[tuple[str, str]]:
+    """State the order of methods by each of :data:`ORDERED`: its heading, and one line a pair."""
+    headings = {key: heading for key, heading, _ in (*MEASURES, *PAPER_MEASURES)}
+    stated = []
+    for key, higher in ORDERED:
+        values = {name: values_of(results, name, key) for name in methods}
+        if sum(any(value is not None for value in one) for one in values.values()) > 1:
+            digits = 3 if key in ("right", "leaked") else 2
+            order = order_of(values, higher_is_better=higher, digits=digits)
+            stated.append((headings[key], order))
+    return stated
+
+
+def values_of(results: Sequence[Result], method: str, key: str) -> list[float | None]:
+    """A method's values of a measure, case by case; None where a case has none."""
+    return [result["scores"].get(method, {}).get(key) for result in results]
 
 
 def _means(scores: list[dict[str, Any]]) -> Result:

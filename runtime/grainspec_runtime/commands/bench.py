@@ -137,7 +137,7 @@ def bench(
     from grainspec_runtime.bench.clip_methods import methods_for
     from grainspec_runtime.bench.page import gallery, write_gallery_stills
     from grainspec_runtime.bench.run import Job, check_first, run_bench
-    from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, summarize
+    from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, in_order, summarize
     from grainspec_runtime.device import best_device
 
     if Path(model).exists():
@@ -178,6 +178,7 @@ def bench(
         "measures": {key: meaning for key, _, meaning in (*MEASURES, *PAPER_MEASURES)},
         "methods": {method.name: method.about for method in methods},
         "summary": summary,
+        "order": dict(in_order(results, chosen)),
         "results": results,
     }
     with whole_file(out / "results.json") as partial:
@@ -190,6 +191,8 @@ def bench(
         print_json(about)
         return
     say(tables(summary, chosen))
+    for heading, order in in_order(results, chosen):
+        say(f"In order of “{heading}”:\n{order}\n")
     say(f"wrote {out}: open {out / 'index.html'} to see every clip")
 
 

@@ -88,8 +88,8 @@ def measure_run(
         distance = feature_distance(clip, run.source, run.edited, kept)
         put("distance_outside", distance, "the edits cover every pixel")
         scores = instance_scores(clip, run.edited, instances_of(run))
-        put("local_clip_t", scores and scores.similarity, "no instance or class is edited")
-        accuracy = scores.accuracy if scores else None
+        similarity, accuracy = (scores.similarity, scores.accuracy) if scores else (None, None)
+        put("local_clip_t", similarity, "no instance or class is edited")
         put("cross_instance", accuracy, "fewer than two instances or classes are edited")
         progress("CLIP", 1, 1)
     if isinstance(flow, str) or len(run.source) < 2:
@@ -101,11 +101,11 @@ def measure_run(
         put("warp_error", warp_error(run.edited, flow), no_flow)
         put("warp_error_of_source", warp_error(run.source, flow), no_flow)
         put("share_followed", float(flow.seen_before_PHW.mean() * 100))
-    similarity, error = measures["clip_t"], measures["warp_error"]
+    likeness, error = measures["clip_t"], measures["warp_error"]
     quotient = None
-    if similarity.value is not None and error.value is not None:
-        quotient = q_edit(similarity.value, error.value)
-    put("q_edit", quotient, similarity.reason or error.reason or "the warp error is 0")
+    if likeness.value is not None and error.value is not None:
+        quotient = q_edit(likeness.value, error.value)
+    put("q_edit", quotient, likeness.reason or error.reason or "the warp error is 0")
     progress("compare", 0, 1)
     put("psnr_outside", psnr(run.source, run.edited, kept), "the edits cover every pixel")
     too_small = "no unedited area is as large as the 11 x 11 kernel of SSIM"
