@@ -139,9 +139,9 @@ def test_true_captions_of_other_frames_are_never_wrong(
     examples = training_examples(1, seed=0)
     data = data_of(trainer_in(tmp_path), examples, tokenizer, decoded=0.0, seed=0)
     monkeypatch.setattr(
-        training_module, "embed_pixels", lambda model, frames: torch.ones(len(frames), 1)
+        training_module, "embed_pixels", lambda model, frames: torch.zeros(len(frames), 1)
     )
-    monkeypatch.setattr(training_module, "embed_texts", lambda model, ids: torch.ones(len(ids), 1))
+    monkeypatch.setattr(training_module, "embed_texts", lambda model, ids: torch.zeros(len(ids), 1))
     model = build_clip(tokenizer, 12)
     rows, which = torch.tensor([0, 0, 0]), torch.tensor([0, 0, 0])
     # the same frame three times: all three captions are true of each, all three changed ones false

@@ -18,6 +18,7 @@ from grainspec_runtime.bench.reweighted import Reweighting
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.measures.clip_model import Clip
 from grainspec_runtime.media.blend import blended, faded
 from grainspec_runtime.media.decode import Frames
@@ -42,12 +43,12 @@ class Bench:
     _judge: Judge | None = field(default=None, repr=False)
 
     def edits(
-        self, rendered: RenderedCase, methods: Sequence[Method], steps: int
+        self, rendered: RenderedCase, methods: Sequence[Method], steps: int, *, apart: bool = False
     ) -> Iterator[tuple[Method, Values, Frames]]:
         """Edit a case with each method; yields the method, its scores and the edited frames.
 
-        Methods with the same inversion share it: the time and the memory of the first one's edit
-        have it, those of the others do not.
+        Methods with the same inversion share it, unless each is to be made ``apart``, so that its
+        time and memory are those of a whole edit.
         """
         case = rendered.case
         judge = self._judge = self._judge or Judge.from_pretrained(DEMO_FOLDER)
@@ -59,7 +60,7 @@ class Bench:
             plain = _PLAIN.spec(case, steps, self.model)
             regions = prepare(plain, base).bound.edits.bits_FHW != 0
             clip = measured_case(rendered, ~widened(regions, BESIDE), plain.target)
-            for chosen in _together(methods):
+            for chosen in [[m] for m in methods] if apart else _together(methods):
                 chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
                 specs = [method.spec(case, steps, self.model) for method in chosen]
                 prepared = [prepare(spec, base) for spec in specs]
@@ -78,7 +79,8 @@ class Bench:
                         )
                         values = score(rendered, edited, judge).as_json()
                         values |= clip.values(result.edited, self.clip)
-                        yield method, values | {"gpu": cost.gpu, "ram": cost.ram}, result.edited
+                        values |= {"gpu": cost.gpu, "ram": cost.ram, "total": total_seconds(result)}
+                        yield method, values, result.edited
 
     @cached_property
     def _editor(self) -> Editor:
@@ -88,6 +90,11 @@ class Bench:
         """Encode and decode frames with the VAE."""
         checkpoint = self._editor.checkpoint(base)
         return checkpoint.decode_clip(checkpoint.encode_clip(frames))
+
+
+def total_seconds(result: EditResult) -> float:
+    """The seconds of all stages but loading the model."""
+    return sum(spent for stage, spent in result.seconds.items() if stage != "load model")
 
 
 def _together(methods: Sequence[Method]) -> list[list[Method]]:

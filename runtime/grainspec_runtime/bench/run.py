@@ -52,6 +52,8 @@ class Job:
     cases: CaseSet = "frames"
     clip: str = ""
     """The folder or hub id of the CLIP that measures; empty for none."""
+    apart: int = 0
+    """In so many of the first cases, edits share no inversion, so that their cost is whole."""
 
     def case(self, index: int) -> Case:
         """Generate a case of the set and the split."""
@@ -150,7 +152,9 @@ def _run_case(index: int, job: Job) -> Result:
     save_clip(rendered.source[0], clips / "source.webp")
     save_clip(rendered.target[0], clips / "target.webp")
     bench = _bench(job.devices[index % len(job.devices)], job.model, job.clip)
-    for method, values, frames in bench.edits(rendered, missing, job.steps):
+    for method, values, frames in bench.edits(
+        rendered, missing, job.steps, apart=index < job.apart
+    ):
         save_clip(frames, clips / f"{file_name(method.name)}.webp")
         result["scores"][method.name] = {"key": job.key(case, method), **values}
     path = job.folder / "cases" / f"{case.name}.json"

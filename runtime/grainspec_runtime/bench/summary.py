@@ -40,6 +40,7 @@ PAPER_MEASURES: tuple[tuple[str, str, str], ...] = (
     ("psnr", "PSNR", "PSNR in dB to the source outside the edited regions"),
     ("ssim", "SSIM", "SSIM to the source outside the edited regions"),
     ("distance", "distance", "distance of CLIP's patch features outside; not LPIPS"),
+    ("total", "total s", "seconds of the whole edit, without loading the model"),
     ("gpu", "GPU MiB", "peak GPU memory of the edit"),
     ("ram", "RAM MiB", "peak memory of the process during the edit"),
 )

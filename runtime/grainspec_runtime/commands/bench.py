@@ -21,6 +21,8 @@ from grainspec_runtime.runs.write import check_writable, claimed_runs
 COUNT, QUICK_COUNT = 120, 24
 STEPS, QUICK_STEPS = 20, 15
 QUICK_METHODS = ("ours", "no modulation", "prompt only")
+_PAPER_WORKERS = 8
+"""With --paper, processes have at least two cores each: on two cores, cases run one by one."""
 _WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
@@ -42,10 +44,23 @@ class _Cases(_Choice):
 @click.command
 @click.option("--quick", is_flag=True, help="Run 24 cases with 15 steps and three methods.")
 @click.option(
+    "--paper",
+    is_flag=True,
+    help="Measure the tables of the VideoGrain paper: quality and cost of all methods, temporal "
+    "scopes, modulation, and attention maps; with --quick, in about 20 minutes on two CPU cores.",
+)
+@click.option(
+    "--clips",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Run the methods on clips of your own: specs in FOLDER, or the layout of VideoGrain or "
+    "FiVE-Bench. Nothing is downloaded.",
+)
+@click.option(
     "--model",
-    default=DEMO,
-    show_default=True,
-    help="demo-image, demo-motion or demo-video, or the path of another model of the demo world.",
+    help="demo-image, demo-motion or demo-video, or the path of another model of the demo world "
+    "(default: demo-image; with --paper, demo-image and demo-video).",
 )
 @click.option(
     "--cases",
@@ -102,7 +117,9 @@ class _Cases(_Choice):
 @format_option
 def bench(
     quick: bool,
-    model: str,
+    paper: bool,
+    folder: Path | None,
+    model: str | None,
     cases: Any,
     count: int | None,
     split: Any,
@@ -133,15 +150,54 @@ def bench(
       grain bench --cases clips --split tuning --count 12
       grain bench --device cuda:0 --workers 16 --output runs/bench
       grain bench --quick --format json
+      grain bench --paper --output paper
+      grain bench --paper --quick --model demo-video
+      grain bench --clips my-edits --method ours --method FateZero
     """
     from grainspec_runtime.bench.clip_methods import methods_for
     from grainspec_runtime.bench.page import gallery, write_gallery_stills
     from grainspec_runtime.bench.run import Job, check_first, run_bench
     from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, in_order, summarize
-    from grainspec_runtime.device import best_device
 
-    if Path(model).exists():
+    if model and Path(model).exists():
         model = str(Path(model).resolve())
+    if paper and folder:
+        raise click.UsageError("--paper and --clips exclude each other")
+    if folder:
+        from grainspec_runtime.commands.bench_clips import run_clips
+
+        run_clips(
+            folder,
+            out,
+            model=model,
+            names=names,
+            count=count,
+            steps=steps,
+            device=_devices(device)[0],
+            clip_name=clip_name,
+            format_=format_,
+        )
+        return
+    if paper and names:
+        raise click.UsageError("--paper runs all methods: leave out --method")
+    if paper:
+        from grainspec_runtime.commands.bench_paper import QUICK, WHOLE, run_paper
+
+        cores, devices = os.cpu_count() or 1, _devices(device)
+        workers = workers or max(1, min(_PAPER_WORKERS, cores // 2))
+        steps = steps or (QUICK if quick else WHOLE).steps
+        threads = max(1, cores // workers)
+        run_paper(
+            Job(split, (), steps, out, devices, threads, clip=_clip_to_use(clip_name)),
+            quick=quick,
+            model=model,
+            cases=cases,
+            count=count,
+            workers=workers,
+            format_=format_,
+        )
+        return
+    model = model or DEMO
     cases = cases or ("frames" if demo_model(model) == "demo-image" else "clips")
     known = {method.name: method for method in methods_for(model, cases)}
     chosen = names or (QUICK_METHODS if quick else tuple(known))
@@ -149,9 +205,7 @@ def bench(
         if name not in known:
             message = f"unknown method `{name}`; choose from {', '.join(known)}"
             raise click.BadParameter(message, param_hint="--method")
-    devices = tuple(filter(None, (device or str(best_device())).split(",")))
-    for device_name in devices:
-        known_device(device_name)
+    devices = _devices(device)
     count = count or (QUICK_COUNT if quick else COUNT)
     cores = os.cpu_count() or 1
     workers = min(workers or cores, count)
@@ -194,6 +248,16 @@ def bench(
     for heading, order in in_order(results, chosen):
         say(f"In order of “{heading}”:\n{order}\n")
     say(f"wrote {out}: open {out / 'index.html'} to see every clip")
+
+
+def _devices(device: str | None) -> tuple[str, ...]:
+    """The devices, each of which is known."""
+    from grainspec_runtime.device import best_device
+
+    devices = tuple(filter(None, (device or str(best_device())).split(",")))
+    for name in devices:
+        known_device(name)
+    return devices
 
 
 def _clip_to_use(name: str | None) -> str:
