@@ -80,7 +80,7 @@ VIDEO_METHODS: tuple[Method, ...] = (
     _video(
         "averaged",
         "ours with the mean of two noise samples in each step, and more guidance",
-        sampler={**_FLOW_EDIT, "average": 2, "guidance": 3.0},
+        sampler={**FLOW_EDIT, "average": 2, "guidance": 3.0},
     ),
     _video("any", "ours with regions of every latent token that they touch", {"resize": "any"}),
     _video("columns", "ours, and columns of cross-attention, too", {"columns": 0.3}),
