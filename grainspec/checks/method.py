@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
+from grainspec.checks.aligned_prompts import check_aligned_prompts
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
@@ -43,10 +44,17 @@ class Traits(NamedTuple):
     by_difference: bool = False
     """Whether it edits by the difference between the flows of the two prompts: the source prompt
     must be given, and the target's guidance not be less."""
+    keeps_maps: bool = False
+    """Whether it keeps attention maps of the source. Regions are masks of these then, and attention
+    is not modulated."""
 
+
+_OF_INVERSION: tuple[Part, ...] = ("context", "control", "solver", "eta", "seed", "from")
 
 TRAITS: Mapping[MethodName, Traits] = {
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
+    "fatezero": Traits(_OF_INVERSION, keeps_maps=True),
+    "video_p2p": Traits(_OF_INVERSION, keeps_maps=True),
 }
 """A row for each method."""
 
@@ -69,6 +77,8 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
                 message = f"`{what}` has no effect with `method {method.name}`"
                 yield Diagnostic("G111", message, f"Remove `{what}`.", span)
     yield from _regions(spec, method)
+    if traits.keeps_maps:
+        yield from check_aligned_prompts(spec, method)
     if traits.by_difference:
         yield from check_flow_prompts(spec, f"`method {method.name}`", method.span)
         yield from check_flow_scales(sampler, f"`method {method.name}`")
@@ -86,6 +96,8 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         message = f"`attention` has no effect with `{written}`: attention is not modulated"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.attention.span)
+    elif method.modulates and TRAITS[method.name].keeps_maps:
+        yield from _regions_as_masks(spec, method)
     if not method.blends and spec.blend != Blend():
         message = f"`blend` has no effect with `{written}`: the source is not restored"
         cure = "Remove the statement, or write `regions both`."
@@ -100,6 +112,22 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         yield Diagnostic("G111", message, cure, method.span_of("regions"))
 
 
+def _regions_as_masks(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
+    """Check settings that are not those of masks."""
+    for setting in sorted(given(spec.attention).keys() - _OF_MASKS):
+        name = setting.rstrip("_")
+        message = f"`{name}` has no effect with `method {method.name}`, whose regions are masks: "
+        message += "attention is not modulated"
+        yield Diagnostic("G111", message, f"Remove `{name}`.", spec.attention.span_of(setting))
+    if method.mask_threshold != Method.model_fields["mask_threshold"].default:
+        message = "`mask_threshold` has no effect with "
+        message += f"`regions {method.regions}`: the edited regions are the masks"
+        cure = "Remove `mask_threshold`, or write `regions blend`."
+        yield Diagnostic("G111", message, cure, method.span_of("mask_threshold"))
+
+
+_OF_MASKS = {"profile", "frames", "norm", "resize", "threshold"}
+"""The settings of `attention` that do not modulate it."""
 _WORD_MASK = Method.model_fields["word_mask"].default
 
 Found = Iterator[tuple[str, Span | None]]

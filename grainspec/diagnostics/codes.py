@@ -174,6 +174,8 @@ WARNINGS: dict[str, str] = {
     "G526": "a LoRA fits the model only in part",
     "G540": "a model or LoRA for few steps runs with guidance",
     "G555": "key frames of windows are out of order for motion modules",
+    "G565": "the source prompt lacks words that a method compares with the target's",
+    "G566": "a method's attention cannot be studied",
     "G588": "the denoiser does not read the negative prompt",
 }
 

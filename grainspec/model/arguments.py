@@ -219,6 +219,27 @@ class MethodSettings(TypedDict, total=False):
     restore the source outside them, as `blend` says (`blend`); in the method's attention, which
     is modulated as `attention` says where the method has no masks of its own (`attention`); or
     `both`."""
+    cross_steps: float | None
+    """For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in which
+    attention to the words that both prompts have is the source clip's; rounded like `until` of
+    `attention`."""
+    self_steps: float | None
+    """For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in which
+    self-attention is the source clip's; with `fatezero`, only outside what is edited."""
+    words: Literal["refine", "replace"] | None
+    """For `fatezero`, `video_p2p`: where attention to words that replace others comes from in
+    these steps: from the edit itself (`refine`), or from the source clip's attention to the
+    words that they replace (`replace`)."""
+    reweight: float
+    """For `fatezero`, `video_p2p`: what attention to the words of an edit is multiplied by,
+    together with the edit's `weight`."""
+    mask_threshold: float
+    """For `fatezero`, `video_p2p`: where the words of edits are attended to: where attention to
+    them is more than this share of its maximum on the frame. With 1 that is nowhere."""
+    local_blend: float | None
+    """For `fatezero`, `video_p2p`: share of the sampling steps after which the source is
+    restored where the words of edits are not attended to, or with `regions attention` outside
+    the edited regions; `fatezero` ends it after 80% of the steps. 100% disables it."""
     reinforce: float
     """For `dfvedit`: factor of the embeddings of the edits' words in the target prompt
     (Embedding Reinforcement); 1 disables it."""

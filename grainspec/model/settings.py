@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
@@ -99,10 +99,11 @@ Outside = Literal["unmodulated", "repelled"]
 Unconditional = Literal["negative_prompt", "empty_prompt"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
-MethodName = Literal["dfvedit"]
+MethodName = Literal["dfvedit", "fatezero", "video_p2p"]
 EditingName = ProcessName | MethodName
 """What makes an edit: a process, or a method in place of one."""
 MethodRegions = Literal["off", "blend", "attention", "both"]
+ReplacedWords = Literal["refine", "replace"]
 OptionalProcess = Annotated[
     ProcessName | None,
     InText(absent="`flow_edit` for flow-matching models, `invert_and_sample` for all others"),
@@ -481,6 +482,22 @@ class Sampler(Node):
     )
 
 
+class SourceMaps(NamedTuple):
+    """How a method uses attention maps of the source clip: settings of :class:`Method`."""
+
+    cross_steps: float
+    self_steps: float
+    words: ReplacedWords
+    local_blend: float
+
+
+SOURCE_MAPS: dict[MethodName, SourceMaps] = {
+    "fatezero": SourceMaps(0.8, 0.8, "refine", 1.0),
+    "video_p2p": SourceMaps(0.2, 0.5, "replace", 0.2),
+}
+"""The methods that do, with the defaults of their published code."""
+
+
 class Method(Node):
     """An editing method of another paper, for comparison: it takes the place of the process.
 
@@ -492,7 +509,9 @@ class Method(Node):
     """
 
     name: Annotated[MethodName, HEAD] = Field(
-        description="The method: `dfvedit` (DFVEdit, 2506.20967, for flow-matching models).",
+        description="The method: `dfvedit` (DFVEdit, 2506.20967, for flow-matching models), "
+        "`fatezero` (FateZero, 2303.09535) or `video_p2p` (Video-P2P, 2303.04761), for models with "
+        "a UNet.",
     )
     regions: MethodRegions = Field(
         default="both",
@@ -500,6 +519,49 @@ class Method(Node):
         "(`off`); to restore the source outside them, as `blend` says (`blend`); in the method's "
         "attention, which is modulated as `attention` says where the method has no masks of its "
         "own (`attention`); or `both`.",
+    )
+    cross_steps: Annotated[
+        Percent | None, InText(absent="80% for `fatezero`, 20% for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in "
+        "which attention to the words that both prompts have is the source clip's; rounded like "
+        "`until` of `attention`.",
+    )
+    self_steps: Annotated[
+        Percent | None, InText(absent="80% for `fatezero`, 50% for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in "
+        "which self-attention is the source clip's; with `fatezero`, only outside what is edited.",
+    )
+    words: Annotated[
+        ReplacedWords | None, InText(absent="`refine` for `fatezero`, `replace` for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: where attention to words that replace others "
+        "comes from in these steps: from the edit itself (`refine`), or from the source clip's "
+        "attention to the words that they replace (`replace`).",
+    )
+    reweight: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=1.0,
+        description="For `fatezero`, `video_p2p`: what attention to the words of an edit is "
+        "multiplied by, together with the edit's `weight`.",
+    )
+    mask_threshold: Share = Field(
+        default=0.3,
+        description="For `fatezero`, `video_p2p`: where the words of edits are attended to: where "
+        "attention to them is more than this share of its maximum on the frame. With 1 that is "
+        "nowhere.",
+    )
+    local_blend: Annotated[
+        Percent | None, InText(absent="100% (off) for `fatezero`, 20% for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: share of the sampling steps after which the "
+        "source is restored where the words of edits are not attended to, or with `regions "
+        "attention` outside the edited regions; `fatezero` ends it after 80% of the steps. 100% "
+        "disables it.",
     )
 
     reinforce: Annotated[float, Field(ge=0, le=10)] = Field(
@@ -523,6 +585,17 @@ class Method(Node):
     def modulates(self) -> bool:
         """Whether the regions are used in the method's attention."""
         return self.regions in {"attention", "both"}
+
+    @property
+    def source_maps(self) -> SourceMaps:
+        """How the method uses maps of the source, with its own defaults; KeyError if it does not.
+
+        >>> Method(name="video_p2p", self_steps=1).source_maps[:2]
+        (0.2, 1.0)
+        """
+        values: dict[str, Any] = SOURCE_MAPS[self.name]._asdict()
+        values |= {name: value for name, value in given(self).items() if name in values}
+        return SourceMaps(**values)
 
     def _of_others(self) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
         """The settings that this method does not have, and the methods that do."""

@@ -48,8 +48,20 @@ def _of_flow_edit(prepared: Prepared) -> int:
     return len(prepared.timesteps) * sampler.average * (source + guided_passes(sampler))
 
 
+def _of_source_maps(prepared: Prepared) -> int:
+    """Those of inversion and sampling, and one in each step that needs maps of the source."""
+    assert prepared.spec.method is not None
+    method, steps = prepared.spec.method, len(prepared.timesteps)
+    maps = method.source_maps
+    blends = maps.local_blend < 1 and not method.modulates
+    share = 1.0 if blends else max(maps.cross_steps, maps.self_steps)
+    return _of_inversion(prepared) + first_steps(share, steps)
+
+
 _PASSES: dict[EditingName, Callable[[Prepared], int]] = {
     "invert_and_sample": _of_inversion,
     "flow_edit": _of_flow_edit,
     "dfvedit": _of_flow_edit,
+    "fatezero": _of_source_maps,
+    "video_p2p": _of_source_maps,
 }

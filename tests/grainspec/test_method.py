@@ -178,3 +178,56 @@ def test_a_method_takes_the_place_of_the_process() -> None:
     assert found("method dfvedit") == []
     same = SPEC.replace('"a man"', '"a bear"')
     assert [finding.code for finding in check(parse(same + "method dfvedit"))] == ["G117"]
+
+
+MAPS = """grain 1 video "c" model "a/b" region r = all edit r -> "robot"
+target "a robot with a hat on grass" """
+
+
+def doubts(text: str) -> list[tuple[str, str]]:
+    return [(finding.code, finding.message) for finding in parse_all(MAPS + text).diagnostics]
+
+
+def test_settings_with_defaults_of_each_method() -> None:
+    given = parse(
+        MAPS + 'source "a man on grass" method fatezero { self_steps 100% words replace }'
+    )
+    assert given.method is not None
+    assert given.method.source_maps == (0.8, 1.0, "replace", 1.0)
+    assert Method(name="video_p2p", local_blend=0).source_maps == (0.2, 0.5, "replace", 0.0)
+    with pytest.raises(GrainError, match=r"G560.*`words` is a setting of `method fatezero` and"):
+        parse(MAPS + "method dfvedit { words replace }")
+
+
+@pytest.mark.parametrize("method", ["fatezero", "video_p2p"])
+def test_a_method_of_the_sources_maps_needs_words_of_the_source(method: str) -> None:
+    (finding,) = doubts(f"method {method}")
+    assert finding[0] == "G565"
+    assert f"`source` is empty, so `method {method}`" in finding[1]
+    assert doubts(f'source "a man on grass" method {method} {{ regions off }}') == []
+    assert doubts(f'source "a robot with a hat on grass" method {method}') == []
+
+
+def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
+    source = 'source "a hat on grass" '
+    (finding,) = doubts(source + "method fatezero { regions blend }")
+    assert finding == (
+        "G565",
+        "no word of `source` corresponds to “robot”, so `method fatezero` does not find where it "
+        "is: self-attention stays the source's there",
+    )
+    for method in ("fatezero", "fatezero { regions off mask_threshold 1 }", "video_p2p"):
+        assert doubts(f"{source} method {method}") == []
+
+
+def test_masks_are_not_modulated() -> None:
+    text = 'source "a man on grass" attention { self 0.5 frames each resize area } method '
+    assert [message for _, message in doubts(text + "video_p2p")] == [
+        "`self` has no effect with `method video_p2p`, whose regions are masks: attention is not "
+        "modulated"
+    ]
+    text = 'source "a man on grass" method fatezero { mask_threshold 0.5 regions '
+    assert [message for _, message in doubts(text + "attention }")] == [
+        "`mask_threshold` has no effect with `regions attention`: the edited regions are the masks"
+    ]
+    assert doubts(text + "blend }") == []

@@ -24,13 +24,16 @@ from grainspec.model.settings import MethodName, ProcessName
 from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows
+from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.backbones.family import Checkpoint
-from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Job, Process, Progress
 from grainspec_runtime.processes.registry import EDITING, METHODS, PROCESSES
+
+SOURCE = "a red man and a blue man"
 
 
 class Model(NamedTuple):
@@ -39,6 +42,7 @@ class Model(NamedTuple):
     checkpoint: Checkpoint
     plan: MaskPlan
     latents: Tensor
+    alignment: PromptAlignment | None = None
 
 
 Folders = Callable[[Any], Path]
@@ -47,7 +51,9 @@ Folders = Callable[[Any], Path]
 
 def stable_diffusion(folders: Folders) -> Model:
     folder = folders("sd")
-    return Model(loaded(folder), plan_for(folder, "until 100% decay 1"), noise())
+    plan = plan_for(folder, "until 100% decay 1")
+    places = map(describe(str(folder), Path()).tokenize, (SOURCE, plan.target))
+    return Model(loaded(folder), plan, noise(), align_prompts(SOURCE, plan.target, *places))
 
 
 def analytic(folders: Folders) -> Model:
@@ -75,6 +81,8 @@ MAKE = [
     ("flow_edit", wan_of_two_experts),
     ("dfvedit", analytic),
     ("dfvedit", wan),
+    ("fatezero", stable_diffusion),
+    ("video_p2p", stable_diffusion),
 ]
 
 
@@ -82,17 +90,18 @@ class Run:
     """A process on a tiny model, and what it reports."""
 
     def __init__(self, name: Any, model: Model, *, use_cache: bool = False) -> None:
-        self.checkpoint, self.plan, self.latents = model
+        self.checkpoint, self.plan, self.latents, alignment = model
         self.frames = len(self.latents)
         edited = torch.from_numpy(self.plan.edited_FHW)[:, None].float()
         edited[..., :2] = 0  # the left columns are nobody's
         self.job = Job(
             plan=self.plan,
-            source="a red man and a blue man",
+            source=SOURCE,
             negative="",
             sampler=Sampler(steps=STEPS),
             windows=frame_windows(self.frames, None),
             method=Method(name=name) if name in METHODS else None,
+            alignment=alignment,
             edited_F1hw=edited,
             about={"clip": "noise", "target": self.plan.target},
         )
@@ -156,7 +165,11 @@ def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> No
 
 
 def test_the_plan_acts(run: Run) -> None:
-    assert not torch.allclose(run.latents_of(), run.latents_of(plan=False), atol=1e-4)
+    """In modulated attention, or as the masks of a method, which has masks of its own without it."""
+    unplanned, method = run.job, run.job.method
+    if method is not None and TRAITS[method.name].keeps_maps:
+        unplanned = replace(run.job, method=method.replaced({}, regions="blend", mask_threshold=1))
+    assert not torch.allclose(run.latents_of(), run.latents_of(unplanned, plan=False), atol=1e-4)
 
 
 def test_what_no_edit_names_is_kept(run: Run) -> None:

@@ -344,3 +344,6 @@ class MemoryEstimates(Protocol):
 
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
         """Bytes of the source's queries and keys that are stored for one frame during a step."""
+
+    def source_maps_frame(self, *, height: int, width: int) -> int:
+        """Bytes at most of the source's attention maps that are stored for one frame of a step."""

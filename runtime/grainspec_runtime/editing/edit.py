@@ -13,8 +13,10 @@ import diffusers
 import torch
 from torch import Tensor
 
+from grainspec.diagnostics import Diagnostic
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
+from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.editing import resume
 from grainspec_runtime.editing.result import EditResult, Reconstruction
 from grainspec_runtime.editing.session import ClipSession
@@ -75,6 +77,10 @@ def edit(
         )
         reused = sampled.reused
         study = attention.study()
+        if options.study and study is None:
+            message = f"`--study` records nothing with `method {prepared.process}`"
+            cure = "Remove `--study`: the method computes its attention from maps of the source."
+            session.warn(Diagnostic("G566", message, cure))
         edited = _decoded(session, prepared, sampled.latents)
         if options.reconstruct:
             reconstruction = _reconstructed(session, prepared, job)
@@ -115,11 +121,20 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         inject=spec.inject,
         freeu=spec.freeu,
         method=spec.method,
+        alignment=_alignment(prepared),
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
         about=prepared.about,
         variant=prepared.variant,
     )
+
+
+def _alignment(prepared: Prepared) -> PromptAlignment | None:
+    """Return the alignment of the prompts, by the model's text tokens, for a method."""
+    spec, tokenize = prepared.spec, prepared.backbone.tokenize
+    if spec.method is None:
+        return None
+    return align_prompts(spec.source, spec.target, tokenize(spec.source), tokenize(spec.target))
 
 
 def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import EditingName
+from grainspec.model.settings import SOURCE_MAPS, EditingName
 from grainspec_runtime.backbones.family import MemoryEstimates
 from grainspec_runtime.device import best_device, gpu_memory, main_memory, may_have_gpu
 from grainspec_runtime.memory.savings import (
@@ -167,6 +167,8 @@ def _activations(
     per_frame += len(spec.controls) * memory.control_frame(passes=passes, **size)
     if spec.inject:
         per_frame += memory.injected_frame(spec.inject, **size)
+    if prepared.process in SOURCE_MAPS:
+        per_frame += memory.source_maps_frame(**size)
     vae = memory.vae_frame(**size)
     if loading.vae_tiling:
         vae = min(vae, memory.vae_frame(height=memory.vae_tile, width=memory.vae_tile))

@@ -19,6 +19,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import FreeU, Inject, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow
+from grainspec.prompt_alignment import PromptAlignment
 from grainspec_runtime.modulation.layers import Attention
 
 Progress = Callable[[int, int], None]
@@ -51,6 +52,8 @@ class Job:
     method: the settings of the method, if one makes the edit in place of a process. ``edited_F1hw``
     is None if its `regions` are not used for blending, and the attention that it gets is not
     modulated if they are not used for attention.
+    alignment: which text tokens of the source prompt those of the target correspond to; None if no
+    method asks.
     about: a description for cache entries of this run.
     """
 
@@ -62,6 +65,7 @@ class Job:
     inject: Inject | None = None
     freeu: FreeU | None = None
     method: Method | None = None
+    alignment: PromptAlignment | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
     about: Mapping[str, str] | None = None

@@ -30,6 +30,8 @@ from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.methods.dfvedit import DFVEdit
+from grainspec_runtime.processes.methods.fatezero import FateZero
+from grainspec_runtime.processes.methods.video_p2p import VideoP2P
 from grainspec_runtime.processes.process import Process
 
 
@@ -61,6 +63,8 @@ PROCESSES: dict[ProcessName, MakeProcess] = {
 
 METHODS: dict[MethodName, MakeProcess] = {
     "dfvedit": DFVEdit,
+    "fatezero": FateZero,
+    "video_p2p": VideoP2P,
 }
 """Editing methods of other papers by name, as a spec writes it."""
 
