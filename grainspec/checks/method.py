@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
+from grainspec.model.nodes import Node
 from grainspec.model.settings import Blend, Method, MethodName, Sampler, given
 from grainspec.model.spec import EditSpec
 
@@ -43,9 +44,22 @@ class Traits(NamedTuple):
     by_difference: bool = False
     """Whether it edits by the difference between the flows of the two prompts: the source prompt
     must be given, and the target's guidance not be less."""
+    needs_control: bool = False
+    """Whether it needs a `control`, as one that begins with noise does."""
+    decides: Collection[str] = ()
+    """The settings of other statements that it decides itself, as `attention.frames`."""
 
 
 TRAITS: Mapping[MethodName, Traits] = {
+    "tokenflow": Traits(
+        {"inject", "context", "control", "solver", "eta", "seed", "from"},
+        decides=("attention.frames", "attention.norm"),
+    ),
+    "controlvideo": Traits(
+        {"context", "control", "solver", "eta", "seed", "from"},
+        needs_control=True,
+        decides=("attention.frames",),
+    ),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
 }
 """A row for each method."""
@@ -69,6 +83,11 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
                 message = f"`{what}` has no effect with `method {method.name}`"
                 yield Diagnostic("G111", message, f"Remove `{what}`.", span)
     yield from _regions(spec, method)
+    yield from _decided(spec, method, traits.decides)
+    if traits.needs_control and not spec.controls:
+        message = f"`method {method.name}` needs a `control`, and the spec has none"
+        cure = "Add what the edit shall keep of the clip: `control pose`, or `control depth`."
+        yield Diagnostic("G570", message, cure, method.span)
     if traits.by_difference:
         yield from check_flow_prompts(spec, f"`method {method.name}`", method.span)
         yield from check_flow_scales(sampler, f"`method {method.name}`")
@@ -98,6 +117,16 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         message = "`regions blend` has no effect with `space none`"
         cure = "Write `regions off`, or remove `space none` from `blend`."
         yield Diagnostic("G111", message, cure, method.span_of("regions"))
+
+
+def _decided(spec: EditSpec, method: Method, settings: Collection[str]) -> Iterator[Diagnostic]:
+    """Check for settings of other statements that the method decides itself."""
+    for block, name in (setting.split(".") for setting in settings):
+        node: Node | None = getattr(spec, block)
+        if node is None or getattr(node, name) == type(node).model_fields[name].default:
+            continue
+        message = f"`{name}` of `{block}` has no effect with `method {method.name}`"
+        yield Diagnostic("G111", message, f"Remove `{name}`.", node.span_of(name))
 
 
 _WORD_MASK = Method.model_fields["word_mask"].default

@@ -105,6 +105,8 @@ ERRORS: dict[str, str] = {
     "G554": "a motion adapter does not fit the model",
     "G560": "a setting belongs to another editing method",
     "G561": "a statement contradicts the editing method",
+    "G570": "an editing method needs a control",
+    "G571": "an editing method does not record attention",
     "G710": "a gesture cannot be read",
     "G711": "a gesture does not fit its region",
     "G712": "the region of a gesture cannot be read",

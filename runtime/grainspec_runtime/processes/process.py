@@ -51,6 +51,7 @@ class Job:
     method: the settings of the method, if one makes the edit in place of a process. ``edited_F1hw``
     is None if its `regions` are not used for blending, and the attention that it gets is not
     modulated if they are not used for attention.
+    backend: the attention backend, for attention that the process makes itself.
     about: a description for cache entries of this run.
     """
 
@@ -64,6 +65,7 @@ class Job:
     method: Method | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
+    backend: str = "auto"
     about: Mapping[str, str] | None = None
     variant: str | None = None
 
