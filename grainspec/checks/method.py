@@ -13,6 +13,7 @@ from grainspec.checks.aligned_prompts import check_aligned_prompts
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
+from grainspec.model.nodes import Node
 from grainspec.model.settings import Blend, Method, MethodName, Sampler, given
 from grainspec.model.spec import EditSpec
 
@@ -47,11 +48,24 @@ class Traits(NamedTuple):
     keeps_maps: bool = False
     """Whether it keeps attention maps of the source. Regions are masks of these then, and attention
     is not modulated."""
+    needs_control: bool = False
+    """Whether it needs a `control`, as one that begins with noise does."""
+    decides: Collection[str] = ()
+    """The settings of other statements that it decides itself, as `attention.frames`."""
 
 
 _OF_INVERSION: tuple[Part, ...] = ("context", "control", "solver", "eta", "seed", "from")
 
 TRAITS: Mapping[MethodName, Traits] = {
+    "tokenflow": Traits(
+        {"inject", "context", "control", "solver", "eta", "seed", "from"},
+        decides=("attention.frames", "attention.norm"),
+    ),
+    "controlvideo": Traits(
+        {"context", "control", "solver", "eta", "seed", "from"},
+        needs_control=True,
+        decides=("attention.frames",),
+    ),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
     "fatezero": Traits(_OF_INVERSION, keeps_maps=True),
     "video_p2p": Traits(_OF_INVERSION, keeps_maps=True),
@@ -79,6 +93,11 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
     yield from _regions(spec, method)
     if traits.keeps_maps:
         yield from check_aligned_prompts(spec, method)
+    yield from _decided(spec, method, traits.decides)
+    if traits.needs_control and not spec.controls:
+        message = f"`method {method.name}` needs a `control`, and the spec has none"
+        cure = "Add what the edit shall keep of the clip: `control pose`, or `control depth`."
+        yield Diagnostic("G570", message, cure, method.span)
     if traits.by_difference:
         yield from check_flow_prompts(spec, f"`method {method.name}`", method.span)
         yield from check_flow_scales(sampler, f"`method {method.name}`")
@@ -128,6 +147,18 @@ def _regions_as_masks(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
 
 _OF_MASKS = {"profile", "frames", "norm", "resize", "threshold"}
 """The settings of `attention` that do not modulate it."""
+
+
+def _decided(spec: EditSpec, method: Method, settings: Collection[str]) -> Iterator[Diagnostic]:
+    """Check for settings of other statements that the method decides itself."""
+    for block, name in (setting.split(".") for setting in settings):
+        node: Node | None = getattr(spec, block)
+        if node is None or getattr(node, name) == type(node).model_fields[name].default:
+            continue
+        message = f"`{name}` of `{block}` has no effect with `method {method.name}`"
+        yield Diagnostic("G111", message, f"Remove `{name}`.", node.span_of(name))
+
+
 _WORD_MASK = Method.model_fields["word_mask"].default
 
 Found = Iterator[tuple[str, Span | None]]

@@ -105,6 +105,8 @@ ERRORS: dict[str, str] = {
     "G554": "a motion adapter does not fit the model",
     "G560": "a setting belongs to another editing method",
     "G561": "a statement contradicts the editing method",
+    "G570": "an editing method needs a control",
+    "G571": "an editing method does not record attention",
     "G580": "a folder has no clips that the benchmark can read",
     "G583": "the benchmark has no method of this name",
     "G710": "a gesture cannot be read",

@@ -240,6 +240,21 @@ class MethodSettings(TypedDict, total=False):
     """For `fatezero`, `video_p2p`: share of the sampling steps after which the source is
     restored where the words of edits are not attended to, or with `regions attention` outside
     the edited regions; `fatezero` ends it after 80% of the steps. 100% disables it."""
+    interval: int | None
+    """For `tokenflow`, `controlvideo`: one key frame in so many frames. `tokenflow` draws them
+    anew at every step; `controlvideo` has them in clips with more frames than those of
+    `context`, from the first frame on."""
+    falloff: Literal["sigmoid", "linear"]
+    """For `tokenflow`: how the tokens of the key frames before and after a frame are weighed: by
+    the `sigmoid` of the later one's nearness, as in the paper, in which it weighs at least a
+    half, or by the nearness itself (`linear`)."""
+    smooth_from: float
+    """For `controlvideo`: share of the sampling steps after which the clip is smoothed, in two
+    steps: every second frame becomes the middle of its neighbours. 60% of 50 steps are the steps
+    30 and 31, as in the paper; 100% disables it."""
+    middle: Literal["flow", "mean"]
+    """For `controlvideo`: how the middle of two frames is made: along the optical `flow` between
+    them (DIS of OpenCV), or as their `mean`."""
     reinforce: float
     """For `dfvedit`: factor of the embeddings of the edits' words in the target prompt
     (Embedding Reinforcement); 1 disables it."""

@@ -99,7 +99,7 @@ Outside = Literal["unmodulated", "repelled"]
 Unconditional = Literal["negative_prompt", "empty_prompt"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
-MethodName = Literal["dfvedit", "fatezero", "video_p2p"]
+MethodName = Literal["fatezero", "video_p2p", "tokenflow", "controlvideo", "dfvedit"]
 EditingName = ProcessName | MethodName
 """What makes an edit: a process, or a method in place of one."""
 MethodRegions = Literal["off", "blend", "attention", "both"]
@@ -107,6 +107,10 @@ ReplacedWords = Literal["refine", "replace"]
 OptionalProcess = Annotated[
     ProcessName | None,
     InText(absent="`flow_edit` for flow-matching models, `invert_and_sample` for all others"),
+]
+KeyFrameInterval = Annotated[
+    Annotated[int, Field(ge=1, le=10_000)] | None,
+    InText(absent="8 for `tokenflow`; ⌊√F⌋ - 1 for F frames for `controlvideo`"),
 ]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
@@ -509,9 +513,11 @@ class Method(Node):
     """
 
     name: Annotated[MethodName, HEAD] = Field(
-        description="The method: `dfvedit` (DFVEdit, 2506.20967, for flow-matching models), "
-        "`fatezero` (FateZero, 2303.09535) or `video_p2p` (Video-P2P, 2303.04761), for models with "
-        "a UNet.",
+        description="The method, with the models it edits: `fatezero` (FateZero, 2303.09535), "
+        "`video_p2p` (Video-P2P, 2303.04761) and `controlvideo` (ControlVideo, 2305.13077) for "
+        "Stable Diffusion and AnimateDiff; `tokenflow` (TokenFlow, 2307.10373) and `ground_a_video` "
+        "(Ground-A-Video, 2310.01107) for Stable Diffusion; `dmt` (DMT, 2311.17009) for AnimateDiff; "
+        "`dfvedit` (DFVEdit, 2506.20967) for flow-matching models.",
     )
     regions: MethodRegions = Field(
         default="both",
@@ -564,6 +570,29 @@ class Method(Node):
         "disables it.",
     )
 
+    interval: KeyFrameInterval = Field(
+        default=None,
+        description="For `tokenflow`, `controlvideo`: one key frame in so many frames. `tokenflow` "
+        "draws them anew at every step; `controlvideo` has them in clips with more frames than "
+        "those of `context`, from the first frame on.",
+    )
+    falloff: Literal["sigmoid", "linear"] = Field(
+        default="sigmoid",
+        description="For `tokenflow`: how the tokens of the key frames before and after a frame "
+        "are weighed: by the `sigmoid` of the later one's nearness, as in the paper, in which it "
+        "weighs at least a half, or by the nearness itself (`linear`).",
+    )
+    smooth_from: Percent = Field(
+        default=0.6,
+        description="For `controlvideo`: share of the sampling steps after which the clip is "
+        "smoothed, in two steps: every second frame becomes the middle of its neighbours. 60% of "
+        "50 steps are the steps 30 and 31, as in the paper; 100% disables it.",
+    )
+    middle: Literal["flow", "mean"] = Field(
+        default="flow",
+        description="For `controlvideo`: how the middle of two frames is made: along the optical "
+        "`flow` between them (DIS of OpenCV), or as their `mean`.",
+    )
     reinforce: Annotated[float, Field(ge=0, le=10)] = Field(
         default=2.0,
         description="For `dfvedit`: factor of the embeddings of the edits' words in the target "

@@ -50,6 +50,10 @@ class Known:
 
     def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterable[Diagnostic]:
         """Check optical flow and, for the demo models, words; raises GrainError for errors."""
+        if spec.method:
+            from grainspec_runtime.flow.guide import check_middle
+
+            check_middle(spec.method)
         if spec.flow:
             from grainspec_runtime.flow.guide import check_flow
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from grainspec.model.numbers import first_steps
 from grainspec.model.settings import EditingName
-from grainspec.model.spec import Sampler
+from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.method_windows import KEY_FRAME_INTERVAL, at_once, batches, hierarchy
 from grainspec_runtime.prepare import Prepared
 
 
@@ -17,6 +18,8 @@ def denoiser_passes(prepared: Prepared) -> int:
     For models of two experts whose scales of guidance are 1 in one of them only, it is the most
     that it can be.
     """
+    if prepared.process in _IN_OWN_WINDOWS:
+        return _IN_OWN_WINDOWS[prepared.process](prepared)
     return _PASSES[prepared.process](prepared) * len(prepared.windows)
 
 
@@ -65,3 +68,31 @@ _PASSES: dict[EditingName, Callable[[Prepared], int]] = {
     "fatezero": _of_source_maps,
     "video_p2p": _of_source_maps,
 }
+
+
+def _of_tokenflow(prepared: Prepared) -> int:
+    """One pass a step for the inversion, and one to begin; one for the source and two to sample."""
+    steps, count = len(prepared.timesteps), len(prepared.plan.groups)
+    most = at_once(prepared.windows)
+    key_frames = -(-count // (_method(prepared).interval or KEY_FRAME_INTERVAL))
+    parts = 1 + len(batches(range(count - key_frames), most))
+    return (steps + 1) * len(batches(range(count), most)) + 3 * steps * parts
+
+
+def _of_controlvideo(prepared: Prepared) -> int:
+    windows = prepared.windows
+    if len(windows) > 1:
+        windows = hierarchy(len(prepared.plan.groups), _method(prepared).interval)
+    return 2 * len(prepared.timesteps) * len(windows)
+
+
+def _method(prepared: Prepared) -> Method:
+    assert prepared.spec.method is not None
+    return prepared.spec.method
+
+
+_IN_OWN_WINDOWS: dict[EditingName, Callable[[Prepared], int]] = {
+    "tokenflow": _of_tokenflow,
+    "controlvideo": _of_controlvideo,
+}
+"""Those that divide a clip otherwise than `context` says, over all their windows."""

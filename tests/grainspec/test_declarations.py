@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from clips import ROOT
 
 import grainspec
 from grainspec import Builder, dumps, override, parse
+from grainspec.checks.method import TRAITS
 from grainspec.generate import GENERATED
 from grainspec.json_format import SCHEMA_ID, json_schema
 from grainspec.model.algebra import Expression, Find, MaskFiles
@@ -18,7 +19,7 @@ from grainspec.model.declaration import Declaration, fields_of, head_of, setting
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.rules import ONCE, SHARED, STATEMENT_RULES
-from grainspec.model.settings import Modulation, Sampler, methods_of
+from grainspec.model.settings import MethodName, Modulation, Sampler, methods_of
 from grainspec.model.spec import BLOCKS, Edit, EditSpec, Variant
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS
@@ -187,7 +188,10 @@ def test_every_setting_is_read_written_and_set_alike(word: str, keyword: str) ->
         assert declared.default != value
     before = '"c"' if word == "video" else "".join(head(word, declared))
     line = f"{word} {before} {{ {WITH.get((word, keyword), '')}{keyword} {text} }}"
-    base = SPEC.replace('video "c"', line) if word == "video" else f"{SPEC}{line}"
+    around = SPEC
+    if word == "method" and TRAITS[cast(MethodName, before)].needs_control:
+        around += "control depth\n"
+    base = around.replace('video "c"', line) if word == "video" else f"{around}{line}"
     spec = parse(base)
     assert parse(dumps(spec)) == spec
     assert f"{keyword} {text}" in dumps(spec)
@@ -199,7 +203,7 @@ def test_every_setting_is_read_written_and_set_alike(word: str, keyword: str) ->
     if not block.several and (word, keyword) not in WITH:
         sets = [f"method.name={name}" for name in head(word, declared)]
         sets.append(f"{word}.{keyword}={text}")
-        assert getattr(override(parse(SPEC), sets), block.field) == node
+        assert getattr(override(parse(around), sets), block.field) == node
     if word != "video" and (word, keyword) not in WITH:
         builder = Builder("c").target("a bear").edit("r", "bear")
         built = getattr(builder, word)(*head(word, declared), **{declared.argument: value})

@@ -79,6 +79,8 @@ MAKE = [
     ("flow_edit", analytic),
     ("flow_edit", wan),
     ("flow_edit", wan_of_two_experts),
+    ("tokenflow", stable_diffusion),
+    ("controlvideo", stable_diffusion),
     ("dfvedit", analytic),
     ("dfvedit", wan),
     ("fatezero", stable_diffusion),
@@ -124,8 +126,11 @@ class Run:
         self.states[done] = {name: value.clone() for name, value in state.items()}
 
     def latents_of(self, job: Job | None = None, *, plan: bool = True, begin: Any = None) -> Tensor:
+        job = job or self.job
+        if job.method and not plan:  # a method may make its attention itself
+            job = replace(job, method=job.method.replaced({}, regions="blend"))
         sampled = self.process.run(
-            job or self.job,
+            job,
             lambda: self.attention(plan=plan),
             stage=self.stage,
             begin=begin,

@@ -11,6 +11,7 @@ import torch
 from diffusers import (
     AnimateDiffPipeline,
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     MotionAdapter,
@@ -35,6 +36,17 @@ NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 def save_sd15(folder: Path) -> Path:
     """Four levels, a VAE that halves three times, CLIP text encoder, epsilon prediction, PNDM."""
     return _save_sd(folder, PNDMScheduler(**NOISE, skip_prk_steps=True, steps_offset=1))
+
+
+def save_net(unet: UNet2DConditionModel, folder: Path) -> Path:
+    """A ControlNet of a UNet's shape that says something: its last layers are random."""
+    torch.manual_seed(1)
+    made = ControlNetModel.from_unet(unet)
+    last = made.controlnet_cond_embedding.conv_out
+    for layer in [*made.controlnet_down_blocks, made.controlnet_mid_block, last]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    made.save_pretrained(folder)
+    return folder
 
 
 def save_two_levels(folder: Path) -> Path:

@@ -40,7 +40,10 @@ def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
     if "sampler" in drawn and drawn["sampler"].process == "flow_edit":
         drawn.pop("inject", None)  # which needs an inversion
         drawn.pop("freeu", None)  # which needs a UNet
-    without_contradiction(drawn, drawn.get("method"))
+    method = drawn.get("method")
+    without_contradiction(drawn, method)
+    if method and TRAITS[method.name].needs_control and not drawn.get("controls"):
+        drawn["controls"] = (Control(kind="depth"),)
     if "tracker" in drawn and drawn["tracker"].engine == "colour":
         drawn["tracker"] = drawn["tracker"].replaced({}, weights=None)  # it has none
     return drawn

@@ -124,6 +124,7 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         alignment=_alignment(prepared),
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
+        backend=session.options.backend,
         about=prepared.about,
         variant=prepared.variant,
     )

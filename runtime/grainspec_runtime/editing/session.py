@@ -33,7 +33,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
-from grainspec_runtime.processes.registry import EDITING
+from grainspec_runtime.processes.registry import EDITING, UNRECORDED
 
 _SHARED = ("video", "model", "controls")
 
@@ -112,13 +112,18 @@ class ClipSession:
     def check(self, prepared: Prepared) -> None:
         """Raise ValueError if an edit has another clip, model or controls than this session.
 
-        Raises GrainError (G547) if its edited regions differ and `control inpaint` masks them.
+        Raises GrainError: G547 if its edited regions differ and `control inpaint` masks them, G571
+        if attention shall be recorded, and its method does not.
         """
         if prepared.base.resolve() != self._first.base.resolve():
             raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
+        if self.options.study and prepared.process in UNRECORDED:
+            message = f"`method {prepared.process}` does not record attention for a study"
+            cure = "Run it without `--study`."
+            raise fail("G571", message, cure, prepared.spec.span_of("method"))
         masked = [it for it in prepared.spec.controls if it.kind == "inpaint" and it.clip is None]
         if masked and not _edit_the_same(self._first, prepared):
             variant = f"the variant `{prepared.variant}`" if prepared.variant else "an edit"

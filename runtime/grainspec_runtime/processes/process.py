@@ -54,6 +54,7 @@ class Job:
     modulated if they are not used for attention.
     alignment: which text tokens of the source prompt those of the target correspond to; None if no
     method asks.
+    backend: the attention backend, for attention that the process makes itself.
     about: a description for cache entries of this run.
     """
 
@@ -68,6 +69,7 @@ class Job:
     alignment: PromptAlignment | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
+    backend: str = "auto"
     about: Mapping[str, str] | None = None
     variant: str | None = None
 

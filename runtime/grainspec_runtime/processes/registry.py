@@ -20,7 +20,7 @@ To add a method, which has the same members and takes the place of a process:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -29,8 +29,10 @@ from grainspec.model.settings import EditingName, MethodName, ProcessName
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
+from grainspec_runtime.processes.methods.controlvideo import ControlVideo
 from grainspec_runtime.processes.methods.dfvedit import DFVEdit
 from grainspec_runtime.processes.methods.fatezero import FateZero
+from grainspec_runtime.processes.methods.tokenflow import TokenFlow
 from grainspec_runtime.processes.methods.video_p2p import VideoP2P
 from grainspec_runtime.processes.process import Process
 
@@ -62,6 +64,8 @@ PROCESSES: dict[ProcessName, MakeProcess] = {
 """Processes by name, as a spec writes it."""
 
 METHODS: dict[MethodName, MakeProcess] = {
+    "tokenflow": TokenFlow,
+    "controlvideo": ControlVideo,
     "dfvedit": DFVEdit,
     "fatezero": FateZero,
     "video_p2p": VideoP2P,
@@ -73,3 +77,6 @@ EDITING: dict[EditingName, MakeProcess] = {
     name: make for table in _TABLES for name, make in table.items()
 }
 """All that makes edits."""
+
+UNRECORDED: Collection[EditingName] = ("tokenflow", "controlvideo")
+"""Methods that make their own attention, with other frames in every pass: no study records it."""
