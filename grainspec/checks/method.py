@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
-from grainspec.model.settings import Blend, Method, MethodName, Sampler, given
+from grainspec.model.settings import Blend, Flow, Method, MethodName, Sampler, given
 from grainspec.model.spec import EditSpec
 
 Part = Literal[
@@ -40,12 +40,20 @@ class Traits(NamedTuple):
     """What a method takes from a spec."""
 
     takes: Collection[Part]
+    needs_flow: bool = False
+    """Whether it needs the clip's optical flow, that of the statement `flow` or the default."""
+    own_masks: bool = False
+    """Whether masks of its own take the place of modulation."""
     by_difference: bool = False
     """Whether it edits by the difference between the flows of the two prompts: the source prompt
     must be given, and the target's guidance not be less."""
 
 
+_SAMPLING: frozenset[Part] = frozenset({"context", "control", "solver", "eta", "seed", "from"})
+
 TRAITS: Mapping[MethodName, Traits] = {
+    "ground_a_video": Traits(_SAMPLING | {"flow"}, needs_flow=True, own_masks=True),
+    "dmt": Traits(_SAMPLING | {"flow"}),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
 }
 """A row for each method."""
@@ -78,11 +86,22 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         yield Diagnostic("G111", message, cure, spec.span_of("negative"))
 
 
+def flow_of(spec: EditSpec) -> Flow | None:
+    """The flow to estimate: that of the statement, or of a method that needs it."""
+    needed = spec.method is not None and TRAITS[spec.method.name].needs_flow
+    return spec.flow or (Flow() if needed else None)
+
+
 def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
     """Check settings of statements that `regions` leaves unused, and the reverse."""
     written = f"regions {method.regions}"
-    modulation = given(spec.attention).keys() - {"profile", "frames", "norm"}
-    if not method.modulates and modulation:
+    written_keys = given(spec.attention).keys() - {"profile", "norm"}
+    modulation = written_keys - {"frames"}
+    if TRAITS[method.name].own_masks and written_keys - {"phrases"}:
+        message = f"`attention` has no effect with `method {method.name}`: it has masks of its own"
+        cure = "Remove its settings, except for `norm` and `phrases`."
+        yield Diagnostic("G111", message, cure, spec.attention.span)
+    elif not method.modulates and modulation:
         message = f"`attention` has no effect with `{written}`: attention is not modulated"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.attention.span)

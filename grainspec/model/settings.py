@@ -94,7 +94,7 @@ FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
-MethodName = Literal["dfvedit"]
+MethodName = Literal["dfvedit", "ground_a_video", "dmt"]
 EditingName = ProcessName | MethodName
 """What makes an edit: a process, or a method in place of one."""
 MethodRegions = Literal["off", "blend", "attention", "both"]
@@ -104,6 +104,8 @@ OptionalProcess = Annotated[
 ]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
+UpdateCount = Annotated[int, Field(ge=0, le=1000)]
+LearningRate = Annotated[float, Field(ge=0, le=1)]
 Amplification = Annotated[float, Field(ge=0, le=10)]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe", "inpaint"]
 Keypoints = Literal["body", "hands", "face", "full"]
@@ -438,7 +440,9 @@ class Method(Node):
     """
 
     name: Annotated[MethodName, HEAD] = Field(
-        description="The method: `dfvedit` (DFVEdit, 2506.20967, for flow-matching models).",
+        description="The method: `ground_a_video` (Ground-A-Video, 2310.01107, for Stable "
+        "Diffusion), `dmt` (2311.17009, for AnimateDiff), or `dfvedit` (DFVEdit, 2506.20967, for "
+        "flow-matching models).",
     )
     regions: MethodRegions = Field(
         default="both",
@@ -446,6 +450,47 @@ class Method(Node):
         "(`off`); to restore the source outside them, as `blend` says (`blend`); in the method's "
         "attention, which is modulated as `attention` says where the method has no masks of its "
         "own (`attention`); or `both`.",
+    )
+    still: Percent = Field(
+        default=0.2,
+        description="For `ground_a_video`: optical flow below which a place is still and has the "
+        "noise of the frame before, as a share of the largest between the two frames; 0% disables "
+        "it.",
+    )
+    null_updates: UpdateCount = Field(
+        default=1,
+        description="For `ground_a_video`: updates of the unconditional embedding in each step and "
+        "frame, by null-text optimisation; 0 disables it.",
+    )
+    grounded: Percent = Field(
+        default=1.0,
+        description="For `ground_a_video`: share of the steps, from the first, in which the edits "
+        "are grounded by the boxes of their regions.",
+    )
+    motion: Percent = Field(
+        default=0.4,
+        description="For `dmt`: share of the steps, from the first, whose latents are optimised to "
+        "move as the source does; 0% disables it.",
+    )
+    updates: UpdateCount = Field(
+        default=10, description="For `dmt`: updates of the latents in each optimised step."
+    )
+    first_rate: LearningRate = Field(
+        default=0.007, description="For `dmt`: learning rate in the first optimised step."
+    )
+    last_rate: LearningRate = Field(
+        default=0.004,
+        description="For `dmt`: learning rate in the last optimised step, reached evenly.",
+    )
+    low_frequencies: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4,
+        description="For `dmt`: factor of the resizing that tells low frequencies, which the first "
+        "latents have of the inversion, from high ones, which are new noise; 1 keeps all.",
+    )
+    restart: Percent = Field(
+        default=1.0,
+        description="For `dmt`: share of the steps, from the first, that are taken twice, the "
+        "second time from new noise; the last never is.",
     )
 
     reinforce: Annotated[float, Field(ge=0, le=10)] = Field(

@@ -13,6 +13,7 @@ import diffusers
 import torch
 from torch import Tensor
 
+from grainspec.checks.method import TRAITS, flow_of
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec_runtime.editing import resume
@@ -102,7 +103,8 @@ def edit(
 
 
 def _job(session: ClipSession, prepared: Prepared) -> Job:
-    spec, plan = prepared.spec, prepared.plan
+    spec, plan, method = prepared.spec, prepared.plan, prepared.spec.method
+    flow = flow_of(spec) if method and TRAITS[method.name].needs_flow else None
     if not prepared.modulates and plan.attention.phrases != "in_context":
         in_context = plan.attention.replaced({}, phrases="in_context")
         plan = replace(plan, attention=in_context, _cache={})
@@ -114,7 +116,8 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         windows=prepared.windows,
         inject=spec.inject,
         freeu=spec.freeu,
-        method=spec.method,
+        method=method,
+        motion=session.motion(flow) if flow else None,
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
         about=prepared.about,

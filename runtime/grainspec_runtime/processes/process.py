@@ -19,6 +19,7 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.model.spec import FreeU, Inject, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow
+from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.modulation.layers import Attention
 
 Progress = Callable[[int, int], None]
@@ -51,6 +52,7 @@ class Job:
     method: the settings of the method, if one makes the edit in place of a process. ``edited_F1hw``
     is None if its `regions` are not used for blending, and the attention that it gets is not
     modulated if they are not used for attention.
+    motion: the clip's optical flow, if the method needs it.
     about: a description for cache entries of this run.
     """
 
@@ -62,6 +64,7 @@ class Job:
     inject: Inject | None = None
     freeu: FreeU | None = None
     method: Method | None = None
+    motion: ClipFlow | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
     about: Mapping[str, str] | None = None

@@ -30,6 +30,8 @@ from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.methods.dfvedit import DFVEdit
+from grainspec_runtime.processes.methods.dmt import DMT
+from grainspec_runtime.processes.methods.ground_a_video import GroundAVideo
 from grainspec_runtime.processes.process import Process
 
 
@@ -60,6 +62,8 @@ PROCESSES: dict[ProcessName, MakeProcess] = {
 """Processes by name, as a spec writes it."""
 
 METHODS: dict[MethodName, MakeProcess] = {
+    "ground_a_video": GroundAVideo,
+    "dmt": DMT,
     "dfvedit": DFVEdit,
 }
 """Editing methods of other papers by name, as a spec writes it."""

@@ -7,6 +7,8 @@ from typing import Any
 _NAMES = {
     "invert_and_sample": "inversion, then sampling under the plan",
     "flow_edit": "FlowEdit (arXiv 2412.08629)",
+    "ground_a_video": "Ground-A-Video (arXiv 2310.01107)",
+    "dmt": "DMT (arXiv 2311.17009)",
     "dfvedit": "DFVEdit (arXiv 2506.20967)",
 }
 

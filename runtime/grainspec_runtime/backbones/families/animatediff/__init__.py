@@ -37,7 +37,7 @@ class AnimateDiffUNets:
 
     name = "AnimateDiff"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
-    methods: Sequence[MethodName] = ()
+    methods: Sequence[MethodName] = ("dmt",)
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("AnimateDiff",)
