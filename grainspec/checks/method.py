@@ -14,7 +14,7 @@ from grainspec.checks.flow_differences import check_flow_prompts, check_flow_sca
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.nodes import Node
-from grainspec.model.settings import Blend, Method, MethodName, Sampler, given
+from grainspec.model.settings import Blend, Flow, Method, MethodName, Sampler, given
 from grainspec.model.spec import EditSpec
 
 Part = Literal[
@@ -42,6 +42,10 @@ class Traits(NamedTuple):
     """What a method takes from a spec."""
 
     takes: Collection[Part]
+    needs_flow: bool = False
+    """Whether it needs the clip's optical flow, that of the statement `flow` or the default."""
+    own_masks: bool = False
+    """Whether masks of its own take the place of modulation."""
     by_difference: bool = False
     """Whether it edits by the difference between the flows of the two prompts: the source prompt
     must be given, and the target's guidance not be less."""
@@ -54,18 +58,13 @@ class Traits(NamedTuple):
     """The settings of other statements that it decides itself, as `attention.frames`."""
 
 
-_OF_INVERSION: tuple[Part, ...] = ("context", "control", "solver", "eta", "seed", "from")
+_OF_INVERSION: frozenset[Part] = frozenset({"context", "control", "solver", "eta", "seed", "from"})
 
 TRAITS: Mapping[MethodName, Traits] = {
-    "tokenflow": Traits(
-        {"inject", "context", "control", "solver", "eta", "seed", "from"},
-        decides=("attention.frames", "attention.norm"),
-    ),
-    "controlvideo": Traits(
-        {"context", "control", "solver", "eta", "seed", "from"},
-        needs_control=True,
-        decides=("attention.frames",),
-    ),
+    "tokenflow": Traits(_OF_INVERSION | {"inject"}, decides=("attention.frames", "attention.norm")),
+    "controlvideo": Traits(_OF_INVERSION, needs_control=True, decides=("attention.frames",)),
+    "ground_a_video": Traits(_OF_INVERSION | {"flow"}, needs_flow=True, own_masks=True),
+    "dmt": Traits(_OF_INVERSION | {"flow"}),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
     "fatezero": Traits(_OF_INVERSION, keeps_maps=True),
     "video_p2p": Traits(_OF_INVERSION, keeps_maps=True),
@@ -107,11 +106,22 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         yield Diagnostic("G111", message, cure, spec.span_of("negative"))
 
 
+def flow_of(spec: EditSpec) -> Flow | None:
+    """The flow to estimate: that of the statement, or of a method that needs it."""
+    needed = spec.method is not None and TRAITS[spec.method.name].needs_flow
+    return spec.flow or (Flow() if needed else None)
+
+
 def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
     """Check settings of statements that `regions` leaves unused, and the reverse."""
     written = f"regions {method.regions}"
-    modulation = given(spec.attention).keys() - {"profile", "frames", "norm"}
-    if not method.modulates and modulation:
+    written_keys = given(spec.attention).keys() - {"profile", "norm"}
+    modulation = written_keys - {"frames"}
+    if TRAITS[method.name].own_masks and written_keys - {"phrases"}:
+        message = f"`attention` has no effect with `method {method.name}`: it has masks of its own"
+        cure = "Remove its settings, except for `norm` and `phrases`."
+        yield Diagnostic("G111", message, cure, spec.attention.span)
+    elif not method.modulates and modulation:
         message = f"`attention` has no effect with `{written}`: attention is not modulated"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.attention.span)

@@ -240,6 +240,30 @@ class MethodSettings(TypedDict, total=False):
     """For `fatezero`, `video_p2p`: share of the sampling steps after which the source is
     restored where the words of edits are not attended to, or with `regions attention` outside
     the edited regions; `fatezero` ends it after 80% of the steps. 100% disables it."""
+    still: float
+    """For `ground_a_video`: optical flow below which a place is still and has the noise of the
+    frame before, as a share of the largest between the two frames; 0% disables it."""
+    null_updates: int
+    """For `ground_a_video`: updates of the unconditional embedding in each step and frame, by
+    null-text optimisation; 0 disables it."""
+    grounded: float
+    """For `ground_a_video`: share of the steps, from the first, in which the edits are grounded
+    by the boxes of their regions."""
+    motion: float
+    """For `dmt`: share of the steps, from the first, whose latents are optimised to move as the
+    source does; 0% disables it."""
+    updates: int
+    """For `dmt`: updates of the latents in each optimised step."""
+    first_rate: float
+    """For `dmt`: learning rate in the first optimised step."""
+    last_rate: float
+    """For `dmt`: learning rate in the last optimised step, reached evenly."""
+    low_frequencies: int
+    """For `dmt`: factor of the resizing that tells low frequencies, which the first latents have
+    of the inversion, from high ones, which are new noise; 1 keeps all."""
+    restart: float
+    """For `dmt`: share of the steps, from the first, that are taken twice, the second time from
+    new noise; the last never is."""
     interval: int | None
     """For `tokenflow`, `controlvideo`: one key frame in so many frames. `tokenflow` draws them
     anew at every step; `controlvideo` has them in clips with more frames than those of

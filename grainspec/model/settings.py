@@ -99,7 +99,9 @@ Outside = Literal["unmodulated", "repelled"]
 Unconditional = Literal["negative_prompt", "empty_prompt"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
-MethodName = Literal["fatezero", "video_p2p", "tokenflow", "controlvideo", "dfvedit"]
+MethodName = Literal[
+    "fatezero", "video_p2p", "tokenflow", "controlvideo", "ground_a_video", "dmt", "dfvedit"
+]
 EditingName = ProcessName | MethodName
 """What makes an edit: a process, or a method in place of one."""
 MethodRegions = Literal["off", "blend", "attention", "both"]
@@ -114,6 +116,8 @@ KeyFrameInterval = Annotated[
 ]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
+UpdateCount = Annotated[int, Field(ge=0, le=1000)]
+LearningRate = Annotated[float, Field(ge=0, le=1)]
 Amplification = Annotated[float, Field(ge=0, le=10)]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe", "inpaint"]
 Keypoints = Literal["body", "hands", "face", "full"]
@@ -515,9 +519,9 @@ class Method(Node):
     name: Annotated[MethodName, HEAD] = Field(
         description="The method, with the models it edits: `fatezero` (FateZero, 2303.09535), "
         "`video_p2p` (Video-P2P, 2303.04761) and `controlvideo` (ControlVideo, 2305.13077) for "
-        "Stable Diffusion and AnimateDiff; `tokenflow` (TokenFlow, 2307.10373) and `ground_a_video` "
-        "(Ground-A-Video, 2310.01107) for Stable Diffusion; `dmt` (DMT, 2311.17009) for AnimateDiff; "
-        "`dfvedit` (DFVEdit, 2506.20967) for flow-matching models.",
+        "Stable Diffusion and AnimateDiff; `tokenflow` (TokenFlow, 2307.10373) and "
+        "`ground_a_video` (Ground-A-Video, 2310.01107) for Stable Diffusion; `dmt` (DMT, "
+        "2311.17009) for AnimateDiff; `dfvedit` (DFVEdit, 2506.20967) for flow-matching models.",
     )
     regions: MethodRegions = Field(
         default="both",
@@ -568,6 +572,47 @@ class Method(Node):
         "source is restored where the words of edits are not attended to, or with `regions "
         "attention` outside the edited regions; `fatezero` ends it after 80% of the steps. 100% "
         "disables it.",
+    )
+    still: Percent = Field(
+        default=0.2,
+        description="For `ground_a_video`: optical flow below which a place is still and has the "
+        "noise of the frame before, as a share of the largest between the two frames; 0% disables "
+        "it.",
+    )
+    null_updates: UpdateCount = Field(
+        default=1,
+        description="For `ground_a_video`: updates of the unconditional embedding in each step and "
+        "frame, by null-text optimisation; 0 disables it.",
+    )
+    grounded: Percent = Field(
+        default=1.0,
+        description="For `ground_a_video`: share of the steps, from the first, in which the edits "
+        "are grounded by the boxes of their regions.",
+    )
+    motion: Percent = Field(
+        default=0.4,
+        description="For `dmt`: share of the steps, from the first, whose latents are optimised to "
+        "move as the source does; 0% disables it.",
+    )
+    updates: UpdateCount = Field(
+        default=10, description="For `dmt`: updates of the latents in each optimised step."
+    )
+    first_rate: LearningRate = Field(
+        default=0.007, description="For `dmt`: learning rate in the first optimised step."
+    )
+    last_rate: LearningRate = Field(
+        default=0.004,
+        description="For `dmt`: learning rate in the last optimised step, reached evenly.",
+    )
+    low_frequencies: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4,
+        description="For `dmt`: factor of the resizing that tells low frequencies, which the first "
+        "latents have of the inversion, from high ones, which are new noise; 1 keeps all.",
+    )
+    restart: Percent = Field(
+        default=1.0,
+        description="For `dmt`: share of the steps, from the first, that are taken twice, the "
+        "second time from new noise; the last never is.",
     )
 
     interval: KeyFrameInterval = Field(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from grainspec.checks.method import flow_of
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.demo_models import demo_model
 from grainspec.model.settings import ProcessName
@@ -54,10 +55,10 @@ class Known:
             from grainspec_runtime.flow.guide import check_middle
 
             check_middle(spec.method)
-        if spec.flow:
+        if flow := flow_of(spec):
             from grainspec_runtime.flow.guide import check_flow
 
-            check_flow(spec.flow, base, plan)
+            check_flow(flow, base, plan)
         if demo_model(spec.model):
             from grainspec_runtime.demo.checks import unknown_words
 

@@ -61,9 +61,33 @@ def _of_source_maps(prepared: Prepared) -> int:
     return _of_inversion(prepared) + first_steps(share, steps)
 
 
+def _of_ground_a_video(prepared: Prepared) -> int:
+    """Besides, for each step and frame: the source's pass, one an update, and the guided step's.
+
+    Passes of one frame are counted as their share of a pass of the clip.
+    """
+    updates = prepared.spec.method.null_updates if prepared.spec.method else 0
+    steps = len(prepared.timesteps)
+    return 3 * steps + 1 + (steps * (2 + updates) if updates else 0)
+
+
+def _of_dmt(prepared: Prepared) -> int:
+    """Besides, for each optimised step: the source's pass, and one an update.
+
+    Their gradients are not counted. Steps that are taken twice are.
+    """
+    method, steps = prepared.spec.method, len(prepared.timesteps)
+    assert method is not None
+    optimised = first_steps(method.motion, steps) * (1 + method.updates) if method.updates else 0
+    twice = min(first_steps(method.restart, steps), steps - 1)
+    return 3 * steps + 1 + optimised + 2 * twice
+
+
 _PASSES: dict[EditingName, Callable[[Prepared], int]] = {
     "invert_and_sample": _of_inversion,
     "flow_edit": _of_flow_edit,
+    "ground_a_video": _of_ground_a_video,
+    "dmt": _of_dmt,
     "dfvedit": _of_flow_edit,
     "fatezero": _of_source_maps,
     "video_p2p": _of_source_maps,

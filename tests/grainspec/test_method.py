@@ -19,7 +19,7 @@ from grainspec import (
     parse,
     to_json,
 )
-from grainspec.checks.method import TRAITS
+from grainspec.checks.method import TRAITS, flow_of
 from grainspec.model.settings import Flow, Method, methods_of
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
@@ -231,3 +231,28 @@ def test_masks_are_not_modulated() -> None:
         "`mask_threshold` has no effect with `regions attention`: the edited regions are the masks"
     ]
     assert doubts(text + "blend }") == []
+
+
+def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
+    assert found("attention { norm clip phrases isolated } method ground_a_video") == []
+    (unused,) = found("attention { self 0.5 } method ground_a_video")
+    assert unused == (
+        "G111",
+        "`attention` has no effect with `method ground_a_video`: it has masks of its own",
+    )
+    assert found("attention { self 0.5 } method dmt") == []
+
+
+def test_settings_of_each_method_are_its_own() -> None:
+    assert found("method dmt { updates 5 } ") == []
+    assert found("method ground_a_video { updates 5 }") == [
+        ("G560", "`updates` is a setting of `method dmt`, not of `method ground_a_video`")
+    ]
+
+
+def test_flow_is_estimated_for_the_statement_and_for_methods_that_need_it() -> None:
+    assert flow_of(parse(SPEC)) is None
+    assert flow_of(parse(SPEC + "method dmt")) is None
+    assert flow_of(parse(SPEC + "method ground_a_video")) == Flow()
+    raft = parse(SPEC + "flow { method raft } method ground_a_video")
+    assert flow_of(raft) == Flow(method="raft")

@@ -363,7 +363,6 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "UNetMidBlock2DSimpleCrossAttn": {"mid_block_type": "UNetMidBlock2DSimpleCrossAttn"},
     "KCrossAttnDownBlock2D": {"down_block_types": ("KCrossAttnDownBlock2D", "DownBlock2D")},
     "dual attention": {"dual_cross_attention": True},
-    "gated objects": {"attention_type": "gated"},
 }
 SMALL = {
     "sample_size": 8,

@@ -27,6 +27,7 @@ from grainspec.plan.windows import frame_windows
 from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
@@ -56,6 +57,12 @@ def stable_diffusion(folders: Folders) -> Model:
     return Model(loaded(folder), plan, noise(), align_prompts(SOURCE, plan.target, *places))
 
 
+def animatediff(folders: Folders) -> Model:
+    folder = folders("animatediff")
+    checkpoint = load_checkpoint(str(folder), Path(), LoadOptions(device="cpu"))
+    return Model(checkpoint, plan_for(folder, "until 100% decay 1", frames=3), noise(3))
+
+
 def analytic(folders: Folders) -> Model:
     return Model(AnalyticFlow(), analytic_plan(), clip_latents())
 
@@ -81,11 +88,24 @@ MAKE = [
     ("flow_edit", wan_of_two_experts),
     ("tokenflow", stable_diffusion),
     ("controlvideo", stable_diffusion),
+    ("ground_a_video", stable_diffusion),
+    ("dmt", animatediff),
     ("dfvedit", analytic),
     ("dfvedit", wan),
     ("fatezero", stable_diffusion),
     ("video_p2p", stable_diffusion),
 ]
+
+
+FEW: dict[str, dict[str, Any]] = {"dmt": {"updates": 2, "restart": 0.5}}
+"""Settings of methods that take long."""
+
+
+def moving(frames: int) -> ClipFlow:
+    """A flow of the lower half of the frame."""
+    flow = np.zeros((frames - 1, 64, 64, 2), np.float32)
+    flow[:, 32:, :, 0] = 3
+    return ClipFlow(flow, -flow)
 
 
 class Run:
@@ -102,8 +122,9 @@ class Run:
             negative="",
             sampler=Sampler(steps=STEPS),
             windows=frame_windows(self.frames, None),
-            method=Method(name=name) if name in METHODS else None,
+            method=Method(name=name, **FEW.get(name, {})) if name in METHODS else None,
             alignment=alignment,
+            motion=moving(self.frames) if name == "ground_a_video" else None,
             edited_F1hw=edited,
             about={"clip": "noise", "target": self.plan.target},
         )
@@ -141,10 +162,13 @@ class Run:
 
 
 @pytest.fixture(params=MAKE, ids=lambda one: f"{one[0]}-{one[1].__name__}")
-def make(request: pytest.FixtureRequest, tiny_sd: Path, wan_folder: Folders) -> Callable[..., Run]:
+def make(
+    request: pytest.FixtureRequest, tiny_sd: Path, tiny_animatediff: Path, wan_folder: Folders
+) -> Callable[..., Run]:
     """Makes the same process on the same model, as often as it is called."""
     name, model = request.param
-    loaded = model(lambda of: tiny_sd if of == "sd" else wan_folder(of))
+    made = {"sd": tiny_sd, "animatediff": tiny_animatediff}
+    loaded = model(lambda of: made.get(of) or wan_folder(of))
     return lambda **settings: Run(name, loaded, **settings)
 
 

@@ -151,6 +151,19 @@ def _save_sd(folder: Path, scheduler: Any, *, text: Any = None, unet: Any = None
     return folder
 
 
+def save_gligen(folder: Path) -> Path:
+    """As 1.5 with two levels and the gated layers of GLIGEN, whose gates are open."""
+    pipe = StableDiffusionPipeline.from_pretrained(
+        save_two_levels(folder.with_name(f"{folder.name} without boxes"))
+    )
+    pipe.unet = UNet2DConditionModel.from_config(pipe.unet.config, attention_type="gated")
+    for name, weight in pipe.unet.named_parameters():
+        if name.endswith(("alpha_attn", "alpha_dense")):
+            weight.data.fill_(1.0)
+    pipe.save_pretrained(folder)
+    return folder
+
+
 def tiny_adapter(*, frames: int = 6, silent: bool = False) -> MotionAdapter:
     """Motion modules for the UNet of :func:`save_two_levels`; silent ones change nothing."""
     torch.manual_seed(1)

@@ -13,6 +13,7 @@ import diffusers
 import torch
 from torch import Tensor
 
+from grainspec.checks.method import TRAITS, flow_of
 from grainspec.diagnostics import Diagnostic
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
@@ -108,7 +109,8 @@ def edit(
 
 
 def _job(session: ClipSession, prepared: Prepared) -> Job:
-    spec, plan = prepared.spec, prepared.plan
+    spec, plan, method = prepared.spec, prepared.plan, prepared.spec.method
+    flow = flow_of(spec) if method and TRAITS[method.name].needs_flow else None
     if not prepared.modulates and plan.attention.phrases != "in_context":
         in_context = plan.attention.replaced({}, phrases="in_context")
         plan = replace(plan, attention=in_context, _cache={})
@@ -120,8 +122,9 @@ def _job(session: ClipSession, prepared: Prepared) -> Job:
         windows=prepared.windows,
         inject=spec.inject,
         freeu=spec.freeu,
-        method=spec.method,
+        method=method,
         alignment=_alignment(prepared),
+        motion=session.motion(flow) if flow else None,
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
         backend=session.options.backend,

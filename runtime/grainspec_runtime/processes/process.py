@@ -20,6 +20,7 @@ from grainspec.model.spec import FreeU, Inject, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow
 from grainspec.prompt_alignment import PromptAlignment
+from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.modulation.layers import Attention
 
 Progress = Callable[[int, int], None]
@@ -55,6 +56,7 @@ class Job:
     alignment: which text tokens of the source prompt those of the target correspond to; None if no
     method asks.
     backend: the attention backend, for attention that the process makes itself.
+    motion: the clip's optical flow, if the method needs it.
     about: a description for cache entries of this run.
     """
 
@@ -67,6 +69,7 @@ class Job:
     freeu: FreeU | None = None
     method: Method | None = None
     alignment: PromptAlignment | None = None
+    motion: ClipFlow | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
     backend: str = "auto"

@@ -31,7 +31,9 @@ from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.methods.controlvideo import ControlVideo
 from grainspec_runtime.processes.methods.dfvedit import DFVEdit
+from grainspec_runtime.processes.methods.dmt import DMT
 from grainspec_runtime.processes.methods.fatezero import FateZero
+from grainspec_runtime.processes.methods.ground_a_video import GroundAVideo
 from grainspec_runtime.processes.methods.tokenflow import TokenFlow
 from grainspec_runtime.processes.methods.video_p2p import VideoP2P
 from grainspec_runtime.processes.process import Process
@@ -66,6 +68,8 @@ PROCESSES: dict[ProcessName, MakeProcess] = {
 METHODS: dict[MethodName, MakeProcess] = {
     "tokenflow": TokenFlow,
     "controlvideo": ControlVideo,
+    "ground_a_video": GroundAVideo,
+    "dmt": DMT,
     "dfvedit": DFVEdit,
     "fatezero": FateZero,
     "video_p2p": VideoP2P,

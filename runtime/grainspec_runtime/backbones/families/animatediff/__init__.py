@@ -37,7 +37,7 @@ class AnimateDiffUNets:
 
     name = "AnimateDiff"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
-    methods: Sequence[MethodName] = ("fatezero", "video_p2p", "controlvideo")
+    methods: Sequence[MethodName] = ("fatezero", "video_p2p", "controlvideo", "dmt")
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("AnimateDiff",)

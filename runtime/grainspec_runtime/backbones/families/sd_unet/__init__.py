@@ -39,7 +39,13 @@ class StableDiffusionUNets:
 
     name = "Stable Diffusion 1.x, 2.x or XL"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
-    methods: Sequence[MethodName] = ("fatezero", "video_p2p", "tokenflow", "controlvideo")
+    methods: Sequence[MethodName] = (
+        "fatezero",
+        "video_p2p",
+        "tokenflow",
+        "controlvideo",
+        "ground_a_video",
+    )
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("StableDiffusion",)
