@@ -35,59 +35,33 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from grainspec.model.settings import EditingName
 from grainspec.model.spec import Sampler
 from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.modulation.layers import Attention
-from grainspec_runtime.processes.clip_key import ClipKey
-from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.guided import Guided, Step
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.not_finite import not_finite
 from grainspec_runtime.processes.process import Job, Progress, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.state import latent_state, restored_latents
+from grainspec_runtime.processes.without_inversion import WithoutInversion
 from grainspec_runtime.schedules.schedule import Rates
-
-_VERSION = 1
-"""Increase it when results change, so that runs of other versions do not resume."""
 
 _FRAMES = 21
 """F₀ of FlowAnchor, in latent frames: the length of clips that Wan was trained on."""
 
 
-class FlowEdit:
-    """FlowEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`.
+class FlowEdit(WithoutInversion):
+    """FlowEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
-    It keeps nothing for other edits: there is no inversion.
-    """
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.latents = latents
-        self._clip_key = ClipKey(denoiser, latents, additions)
-
-    def key(self, job: Job) -> str:
-        """Compute a hash of everything that the passes of the source depend on."""
-        return self._clip_key(job, {"process": "flow_edit", "version": _VERSION})
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Do nothing: no cache entry belongs to a job."""
-        return nullcontext()
+    name: ClassVar[EditingName] = "flow_edit"
+    version: ClassVar[int] = 1
 
     def run(
         self,
@@ -119,10 +93,6 @@ class FlowEdit:
                 keep=keep,
             )
         return Sampled(edited, reused=False)
-
-    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """Return the clip's latents: FlowEdit with the source prompt as target changes nothing."""
-        return self.latents.float()
 
 
 class AtTarget(Protocol):

@@ -32,21 +32,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
+from grainspec.model.settings import EditingName
 from grainspec.plan.method_windows import hierarchy
 from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.flow.estimate import pair_estimator
 from grainspec_runtime.flow.middle import middle_frame
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
-from grainspec_runtime.processes.clip_key import ClipKey
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.guided import with_guidance
 from grainspec_runtime.processes.methods.of_job import settings_of, target_prompt
@@ -54,39 +53,15 @@ from grainspec_runtime.processes.methods.part_attention import part_attention
 from grainspec_runtime.processes.methods.smoother import Middle, Smoother, mean_frame
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.without_inversion import WithoutInversion
 from grainspec_runtime.schedules.schedule import Rates
 
-_VERSION = 1
-"""Increase it when results change, so that runs of other versions do not resume."""
 
+class ControlVideo(WithoutInversion):
+    """ControlVideo of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
-class ControlVideo:
-    """ControlVideo of one clip's latents ``[F, c, h, w]``; see :class:`Process`.
-
-    It keeps nothing for other edits: there is no inversion.
-    """
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.latents = latents
-        self._clip_key = ClipKey(denoiser, latents, additions)
-
-    def key(self, job: Job) -> str:
-        """Compute a hash of the clip, model, controls and steps."""
-        return self._clip_key(job, {"process": "controlvideo", "version": _VERSION})
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Do nothing: no cache entry belongs to a job."""
-        return nullcontext()
+    name: ClassVar[EditingName] = "controlvideo"
+    version: ClassVar[int] = 1
 
     def run(
         self,

@@ -34,56 +34,30 @@ Dimensions: F latent frames, c channels, h rows and w columns of latents.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import ClassVar
 
 from torch import Tensor
 
+from grainspec.model.settings import EditingName
 from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.modulation.layers import Attention
-from grainspec_runtime.processes.clip_key import ClipKey
-from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.flow_edit import flow_edit
 from grainspec_runtime.processes.guided import Guided
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
+from grainspec_runtime.processes.without_inversion import WithoutInversion
 from grainspec_runtime.processes.word_maps import WordMaps, with_maps
 from grainspec_runtime.schedules.schedule import Rates
 
 Narrowed = Callable[[Tensor], Tensor]
 """Makes a part of a change ``[F, c, h, w]`` of it."""
 
-_VERSION = 1
-"""Increase it when results change, so that runs of other versions do not resume."""
 
+class DFVEdit(WithoutInversion):
+    """DFVEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
-class DFVEdit:
-    """DFVEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`.
-
-    It keeps nothing for other edits: there is no inversion.
-    """
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.latents = latents
-        self._clip_key = ClipKey(denoiser, latents, additions)
-
-    def key(self, job: Job) -> str:
-        """Compute a hash of everything that the passes of the source depend on."""
-        return self._clip_key(job, {"method": "dfvedit", "version": _VERSION})
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Do nothing: no cache entry belongs to a job."""
-        return nullcontext()
+    name: ClassVar[EditingName] = "dfvedit"
+    version: ClassVar[int] = 1
 
     def run(
         self,
@@ -124,10 +98,6 @@ class DFVEdit:
                 keep=keep,
             )
         return Sampled(edited, reused=False)
-
-    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """Return the clip's latents: with the source prompt as target nothing changes."""
-        return self.latents.float()
 
 
 def noised(z: Tensor, x: Tensor, at_source: Tensor, noise: Tensor, rates: Rates) -> Tensor:

@@ -41,7 +41,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -52,12 +51,10 @@ from grainspec.model.spec import Method
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import plan_of_frames
 from grainspec_runtime.backbones.unets.gated import GatedObjects, gated_objects
-from grainspec_runtime.cache.inversions import KIND
-from grainspec_runtime.cache.store import using
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.processes.denoiser import Denoiser
-from grainspec_runtime.processes.inversions import Inversions, unmodulated
+from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.methods.boxed_words import BoxedWords
 from grainspec_runtime.processes.methods.boxes import boxes_of
 from grainspec_runtime.processes.methods.grounding import GroundedPredictor
@@ -65,34 +62,19 @@ from grainspec_runtime.processes.methods.null_text import NullText
 from grainspec_runtime.processes.methods.shared_noise import magnitudes, shared_noise
 from grainspec_runtime.processes.process import Job, Progress, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.with_inversion import WithInversion
 
 
-class GroundAVideo:
+class GroundAVideo(WithInversion):
     """Ground-A-Video of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self._frame_denoiser = replace(denoiser, controls=None)
-        self.inversions = Inversions(
-            self._frame_denoiser, latents, additions, use_cache=use_cache, look_up=look_up
-        )
+    def inverting(self, denoiser: Denoiser) -> Denoiser:
+        """Return the denoiser without controls."""
+        return replace(denoiser, controls=None)
 
-    def key(self, job: Job) -> str:
-        """Compute a hash of everything that the inversion for a job depends on."""
-        return self.inversions.key(_with_scope(job, each=True))
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Protect the cached inversion for a job from eviction inside the block."""
-        return using(KIND, self.key(job))
+    def inverted(self, job: Job) -> Job:
+        """Return a job whose unmodulated passes see each frame alone."""
+        return _with_scope(job, each=True)
 
     def run(
         self,
@@ -111,7 +93,7 @@ class GroundAVideo:
             negative, source = map(checkpoint.encode_prompt, (job.negative, job.source))
             target = checkpoint.encode_target(job.plan)
             objects = _objects(checkpoint, job.plan) if method.modulates else None
-            trajectory, cached = self.inversions.of(_with_scope(job, each=True), progress, warn)
+            trajectory, cached = self.inversions.of(self.inverted(job), progress, warn)
         like = trajectory[-1]
         inputs = [checkpoint.condition([one], like) for one in (negative, source, target)]
         null = None
@@ -134,7 +116,7 @@ class GroundAVideo:
                 trajectory,
                 self._attention(job, boxed=method.modulates and objects is None),
                 [negative, target],
-                scheduler=self._solver(job),
+                scheduler=self.solver(job),
                 guidance=functools.partial(checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,
                 blend_from=job.blend_from,
@@ -147,24 +129,6 @@ class GroundAVideo:
             )
         return Sampled(latents, cached)
 
-    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """Sample every frame from its noise with the source prompt: no guidance or blending."""
-        each = _with_scope(job, each=True)
-        trajectory, _ = self.inversions.of(each, lambda done, total: None, warn)
-        with stage("reconstruct", job.variant) as progress:
-            return sample(
-                self._frame_denoiser,
-                trajectory,
-                unmodulated(each, self._frame_denoiser),
-                [self.checkpoint.encode_prompt(job.source)],
-                scheduler=self._solver(job),
-                guidance=1.0,
-                progress=progress,
-            )
-
-    def _solver(self, job: Job) -> Any:
-        return self.checkpoint.schedule.solver(job.sampler, self.checkpoint.device)
-
     def _null_text(
         self,
         job: Job,
@@ -176,14 +140,14 @@ class GroundAVideo:
         """Return the unconditional embeddings of every step and frame."""
         settings = _with_scope(job, each=True).plan.attention
         nulls = NullText(
-            denoiser=self._frame_denoiser,
+            denoiser=self.inverter,
             attention=self.checkpoint.attention(1, settings),
             negative=negative,
             source=source,
             guidance=job.sampler.guidance,
             updates=_method(job).null_updates,
         )
-        return nulls.embeddings(trajectory, self._solver(job), progress)
+        return nulls.embeddings(trajectory, self.solver(job), progress)
 
     def _attention(self, job: Job, *, boxed: bool) -> Attention:
         """Return the conditional pass's attention: over all frames, its words in boxes."""

@@ -130,7 +130,7 @@ class MapProcess(InvertAndSample):
                 trajectory,
                 swapped,
                 prompts,
-                scheduler=self._solver(job),
+                scheduler=self.solver(job),
                 guidance=functools.partial(self.checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,
                 blend_from=job.blend_from,

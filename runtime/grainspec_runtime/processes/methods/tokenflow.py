@@ -41,50 +41,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
-
-from torch import Tensor
 
 from grainspec.model.spec import Inject
 from grainspec.plan.method_windows import at_once, batches
-from grainspec_runtime.cache.inversions import KIND
-from grainspec_runtime.cache.store import using
 from grainspec_runtime.modulation.layers import Attention
-from grainspec_runtime.processes.denoiser import Denoiser
-from grainspec_runtime.processes.inversions import Inversions, unmodulated
 from grainspec_runtime.processes.methods.of_job import settings_of, target_prompt
 from grainspec_runtime.processes.methods.tokenflow_passes import TokenFlowPredictor
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.with_inversion import WithInversion
 
 
-class TokenFlow:
+class TokenFlow(WithInversion):
     """TokenFlow of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.inversions = Inversions(
-            denoiser, latents, additions, use_cache=use_cache, look_up=look_up
+    def inverted(self, job: Job) -> Job:
+        """Return a job whose unmodulated passes see each frame alone, a batch of them at a time."""
+        attention = job.plan.attention.replaced({}, frames="each", norm="each")
+        frames = range(len(job.plan.groups))
+        return replace(
+            job,
+            plan=replace(job.plan, attention=attention, _cache={}),
+            windows=batches(frames, at_once(job.windows)),
         )
-
-    def key(self, job: Job) -> str:
-        """Compute a hash of everything that the inversion for a job depends on."""
-        return self.inversions.key(_frame_by_frame(job))
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Protect the cached inversion for a job from eviction inside the block."""
-        return using(KIND, self.key(job))
 
     def run(
         self,
@@ -98,7 +78,7 @@ class TokenFlow:
     ) -> Sampled:
         """Invert the clip frame by frame, and sample from its noise."""
         checkpoint, method = self.checkpoint, settings_of(job)
-        alone = _frame_by_frame(job)
+        alone = self.inverted(job)
         with stage("invert", job.variant) as progress:
             # all prompts before the denoiser runs: a text encoder may be deleted then
             prompts = [checkpoint.encode_prompt(job.negative), target_prompt(checkpoint, job)]
@@ -122,7 +102,7 @@ class TokenFlow:
                 trajectory,
                 checkpoint.attention(len(trajectory[0]), alone.plan.attention),
                 prompts,
-                scheduler=self._solver(job),
+                scheduler=self.solver(job),
                 guidance=functools.partial(checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,
                 blend_from=job.blend_from,
@@ -133,32 +113,3 @@ class TokenFlow:
                 keep=keep,
             )
         return Sampled(latents, cached)
-
-    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """Sample the clip frame by frame from its noise with the source prompt."""
-        alone = _frame_by_frame(job)
-        trajectory, _ = self.inversions.of(alone, lambda done, total: None, warn)
-        with stage("reconstruct", job.variant) as progress:
-            return sample(
-                self.denoiser,
-                trajectory,
-                unmodulated(alone, self.denoiser),
-                [self.checkpoint.encode_prompt(job.source)],
-                scheduler=self._solver(job),
-                guidance=1.0,
-                progress=progress,
-            )
-
-    def _solver(self, job: Job) -> Any:
-        return self.checkpoint.schedule.solver(job.sampler, self.checkpoint.device)
-
-
-def _frame_by_frame(job: Job) -> Job:
-    """Return a job whose unmodulated passes see each frame alone, a batch of them at a time."""
-    attention = job.plan.attention.replaced({}, frames="each", norm="each")
-    frames = range(len(job.plan.groups))
-    return replace(
-        job,
-        plan=replace(job.plan, attention=attention, _cache={}),
-        windows=batches(frames, at_once(job.windows)),
-    )
