@@ -81,7 +81,7 @@ SPECS: Features = {
     "inject": (0.2, lambda spec: spec.inject),
     "freeu": (0.2, lambda spec: spec.freeu),
     "method": (0.1, lambda spec: spec.method),
-    "a variant's method": (0.02, lambda s: any(v.method for v in s.variants)),
+    "a variant's method": (0.01, lambda s: any(v.method for v in s.variants)),
     "two controls": (0.05, lambda spec: len(spec.controls) > 1),
     "no settings of attention": (0.05, lambda spec: not settings_given(spec.attention)),
     "no blocks": (0.01, lambda spec: not (spec.flow or spec.inject or spec.context)),
