@@ -69,7 +69,7 @@ def _round_trip(trainer: Trainer, frames: Tensor) -> Tensor:
     vae = AutoencoderKL.from_pretrained(DEMO_FOLDER / "vae", use_safetensors=True)
     vae = vae.float().eval().requires_grad_(False).to(trainer.device)
     parts = []
-    for part in frames.split(256):
+    for part in frames.split(64):
         with trainer.autocast():
             decoded = vae.decode(vae.encode(to_unit(part)).latent_dist.mean).sample.float()
         parts.append(_to_bytes(decoded))
