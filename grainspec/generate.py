@@ -149,13 +149,15 @@ def _is_argument(declared: Declaration) -> bool:
 
 
 def _argument(declared: Declaration) -> str:
-    choices = ", ".join(map(_quoted, declared.choices))
+    quoted = [_quoted(choice) for choice in declared.choices]
+    choices, margin = ", ".join(quoted), "\n        "
+    alone = "".join(f"{margin}{choice}," for choice in quoted)
     none = " | None" if declared.absent and not declared.head else ""
     meaning = _wrapped(f'"""{declared.description}"""', 4)
-    for literal in (f"Literal[{choices}]", f"Literal[\n        {choices}\n    ]"):
-        python = KINDS[declared.kind].python.format(literal=literal)
+    for inner in (choices, f"{margin}{choices}\n    ", f"{alone}\n    "):
+        python = KINDS[declared.kind].python.format(literal=f"Literal[{inner}]")
         line = f"    {declared.argument}: {python}{none}\n"
-        if len(line.partition("\n")[0]) <= _WIDTH:
+        if max(map(len, line.splitlines())) <= _WIDTH:
             break
     return f"{line}{meaning}\n"
 

@@ -56,7 +56,7 @@ def profile_of(spec: EditSpec, known: Profile | None = None) -> Profile:
     if stated not in {None, "auto"}:
         assert stated is not None
         return stated
-    return demo_profile(spec.model) or known or "videograin"
+    return demo_profile(spec.model) or known or "stable_diffusion"
 
 
 def _short(number: float) -> str:

@@ -37,15 +37,23 @@ class AttentionSettings(TypedDict, total=False):
     """The settings of ``attention``."""
 
     profile: Literal[
-        "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
+        "auto",
+        "stable_diffusion",
+        "videograin",
+        "animatediff",
+        "demo",
+        "demo_video",
+        "flow_matching",
+        "flowanchor",
     ]
-    """The defaults of all other settings: `videograin` (what the VideoGrain paper's code does),
-    `animatediff` (its strengths within each frame, for models with motion modules), `demo`
-    (tuned on the demo model), `demo_video` (tuned on the demo's video model), `flow_matching`
-    (for flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison),
-    or `auto`, the default: `demo` or `demo_video` for the demo models, `flow_matching` for
-    flow-matching models, `animatediff` for models with motion modules, `videograin` for all
-    others."""
+    """The defaults of all other settings: `stable_diffusion` (the equations and constants of
+    VideoGrain), `videograin` (what VideoGrain's code does, for comparison), `animatediff`
+    (`stable_diffusion` within each frame, for models with motion modules), `demo` (tuned on the
+    demo model), `demo_video` (tuned on the demo's video model), `flow_matching` (for
+    flow-matching models, such as Wan), `flowanchor` (the attention of FlowAnchor, for
+    comparison), or `auto`, the default: `demo` or `demo_video` for the demo models,
+    `flow_matching` for flow-matching models, `animatediff` for models with motion modules,
+    `stable_diffusion` for all others."""
     cross: float
     """Strength of cross-attention modulation (between pixels and words)."""
     self: float

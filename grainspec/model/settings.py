@@ -88,7 +88,14 @@ AdapterName = Annotated[str, Field(max_length=1_000), IN_HOME]
 _RaftWeights = Annotated[PathText | None, InText(kind="path", absent="torchvision's, downloaded")]
 
 Profile = Literal[
-    "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
+    "auto",
+    "stable_diffusion",
+    "videograin",
+    "animatediff",
+    "demo",
+    "demo_video",
+    "flow_matching",
+    "flowanchor",
 ]
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
@@ -220,7 +227,7 @@ class Finding(Node):
 class Modulation(Node):
     """The settings of ``attention`` with a value for each: how strongly, when and on which frames.
 
-    >>> PROFILES["videograin"].until, PROFILES["demo"].until
+    >>> PROFILES["stable_diffusion"].until, PROFILES["demo"].until
     (0.3, 0.6)
     """
 
@@ -325,6 +332,9 @@ class Modulation(Node):
 
 
 PROFILES = {
+    "stable_diffusion": Modulation(
+        cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1
+    ),
     "videograin": Modulation(
         cross=1,
         self=0.3,
@@ -386,16 +396,16 @@ PROFILES = {
 }
 """The settings of each profile.
 
-``videograin`` does what the VideoGrain paper's code does, to rounding, but for its faults; where
-the code departs from the paper's equations, all others follow the equations. ``animatediff`` has
-the same strengths, with attention and norms of each frame alone, as motion modules were trained
-with. ``demo`` has settings
-tuned on the demo model, ``demo_video`` on its video model, ``flowanchor`` the attention settings of
-FlowAnchor (2604.22586). ``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6. A
-latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``; FlowAnchor
-has masks of latent frames, and does not say which of the clip's frames count. No profile of
-video transformers pulls self-attention: on the demo's video model it helps at no strength that was
-tried, keeps poses less from 0.02 on, and destroys figures at 0.2.
+``stable_diffusion`` has the constants of VideoGrain's code in the equations of its paper.
+``videograin``, for comparison, does what the code does, to rounding, but for its faults; it is the
+only profile that departs from the equations where the code does. ``animatediff`` is
+``stable_diffusion`` with attention and norms of each frame alone, as motion modules were trained
+with. ``demo`` has settings tuned on the demo model, ``demo_video`` on its video model,
+``flowanchor`` the attention settings of FlowAnchor (2604.22586). ``flow_matching`` has FlowAnchor's
+strength and its end at σ = 0.6. A latent token stands for 16 x 16 pixels of several frames in both,
+hence ``resize any``; FlowAnchor has masks of latent frames, and does not say which of the clip's
+frames count. No profile of video transformers pulls self-attention: on the demo's video model it
+helps at no strength that was tried, keeps poses less from 0.02 on, and destroys figures at 0.2.
 """
 
 
@@ -404,13 +414,14 @@ class Profiled(Node):
 
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
-        description="The defaults of all other settings: `videograin` (what the VideoGrain "
-        "paper's code does), `animatediff` (its strengths within each frame, for models with "
-        "motion modules), `demo` (tuned on the demo model), `demo_video` (tuned on the demo's "
-        "video model), `flow_matching` (for flow-matching models, such as Wan), `flowanchor` "
-        "(those of FlowAnchor, for comparison), or `auto`, the default: `demo` or `demo_video` for "
-        "the demo models, `flow_matching` for flow-matching models, `animatediff` for models with "
-        "motion modules, `videograin` for all others.",
+        description="The defaults of all other settings: `stable_diffusion` (the equations and "
+        "constants of VideoGrain), `videograin` (what VideoGrain's code does, for comparison), "
+        "`animatediff` (`stable_diffusion` within each frame, for models with motion modules), "
+        "`demo` (tuned on the demo model), `demo_video` (tuned on the demo's video model), "
+        "`flow_matching` (for flow-matching models, such as Wan), `flowanchor` (the attention of "
+        "FlowAnchor, for comparison), or `auto`, the default: `demo` or `demo_video` for the demo "
+        "models, `flow_matching` for flow-matching models, `animatediff` for models with motion "
+        "modules, `stable_diffusion` for all others.",
     )
 
     def settled(self, model: str) -> Modulation:
@@ -422,7 +433,7 @@ class Profiled(Node):
         settings = given(self)
         profile = settings.pop("profile", "auto")
         if profile == "auto":
-            profile = demo_profile(model) or "videograin"
+            profile = demo_profile(model) or "stable_diffusion"
         return PROFILES[profile].replaced({}, **settings)
 
 

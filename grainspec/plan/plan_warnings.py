@@ -46,13 +46,13 @@ def unread_negative(spec: EditSpec, plan: MaskPlan) -> Iterator[Diagnostic]:
     if is_read or not spec.negative.strip():
         return
     readers = "only the ControlNets read" if spec.controls else "nothing reads"
-    written = given(spec.attention).keys()
-    chosen, usual = "`unconditional empty_prompt`", "`unconditional negative_prompt`"
-    if "unconditional" not in written:
-        chosen = "the profile `videograin`"
-    usual = f"{usual} in `attention`" if written else f"`attention {{ {usual.strip('`')} }}`"
+    chosen = "`unconditional empty_prompt`"
+    if spec.attention.unconditional is None:
+        chosen = f"the profile `{spec.attention.profile}`"
     message = f"with {chosen}, {readers} the negative prompt"
-    cure = f"Write {usual} for its usual effect, or remove it."
+    cure = (
+        "Write `unconditional negative_prompt` in `attention` for its usual effect, or remove it."
+    )
     yield Diagnostic("G588", message, cure, spec.span_of("negative"))
 
 

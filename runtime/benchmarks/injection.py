@@ -69,7 +69,7 @@ def random_case(seed: int, frames: int) -> tuple[world.Scene, world.Scene, EditS
         .target(world.caption(wanted))
         .region("figure", box(left, "10%", right, "98%"))
         .instance("figure", world.figure_words(wanted.figures[0]))
-        .attention(profile="videograin", self=1.0, until=0.6, decay=1.0)
+        .attention(profile="stable_diffusion", self=1.0, until=0.6, decay=1.0)
         .build()
     )
     return scene, wanted, spec

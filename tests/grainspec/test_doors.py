@@ -227,7 +227,7 @@ def test_chained_operators_make_one_expression() -> None:
         (lambda: Builder("c").attention(levels=3), r"G202.*`3` for `levels`: .* Write `\[3\]`"),  # type: ignore[arg-type]
         (
             lambda: Builder("c").attention(profile="paper"),
-            'G202.*`"paper"` for `profile`: one of `"auto"`, `"videograin"`, `"animatediff"`',
+            'G202.*`"paper"` for `profile`: one of `"auto"`, `"stable_diffusion"`, `"videograin"`',
         ),  # type: ignore[arg-type]
         (lambda: Builder("c").attention(untill=1), "G201.*Did you mean `until`"),  # type: ignore[call-arg]
         (lambda: Builder("c", crop=(1, 2)).build(), r"G202.*box\("),  # type: ignore[arg-type]

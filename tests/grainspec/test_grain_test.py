@@ -24,6 +24,7 @@ from grainspec.testing import (
     Broken,
     Scene,
     check_file,
+    check_regions,
     scenes,
     specs,
     try_file,
@@ -128,6 +129,30 @@ def test_drawn_specs_on_clips_are_tested_and_hold(scene: Scene, other: EditSpec)
         return
     result = try_file(path, examples=2, invariants=[*INVARIANTS])
     assert [failure.explained() for failure in result.failures] == []
+
+
+def test_regions_are_checked_at_the_size_of_the_plans(tmp_path: Path) -> None:
+    """Part and owner share 0.8 pixels of the clip, and the centre of none but when enlarged."""
+    ClipFolder(tmp_path, size=(40, 34))
+    path = tmp_path / "edit.grain"
+    path.write_text(
+        'grain 1 video "clip" target "a robot with a hat" '
+        "region robot = box(0px, 0px, 10.4px, 34px) region hat = box(9.6px, 0px, 20px, 34px) "
+        'edit robot -> "robot" edit part hat of robot -> "hat"'
+    )
+    spec = load(path)
+    with pytest.raises(GrainError, match="outside its owner"):
+        check_regions(spec, tmp_path)
+    regions, _ = Checker(spec, tmp_path).layouts(Trial(spec))
+    assert (regions.mask("robot") & regions.mask("hat")).any()
+    assert try_file(path, examples=1).failures == []
+
+
+def test_clips_with_a_side_too_short_for_a_size_are_tested(tmp_path: Path) -> None:
+    ClipFolder(tmp_path, size=(401, 9))
+    path = tmp_path / "edit.grain"
+    path.write_text('grain 1 video "clip" target "a bear" region r = all edit r -> "bear"')
+    assert try_file(path, examples=1).failures == []
 
 
 # --- cases ---

@@ -413,7 +413,7 @@ async def test_hover(client: LanguageClient) -> None:
     end = editor.text.index("sampler ddim")
     editor.change(end, end, 'attention { until 50%  frames full }\nedit leftt -> "bear"\n')
     assert "Here: `50%`, with the profile `demo`" in await hover("until")
-    assert "By profile: `videograin` `30%`" in await hover("until")
+    assert "By profile: `stable_diffusion` `30%`, `videograin` `30%`" in await hover("until")
     assert "**G101** unknown region" in await hover("leftt")
 
 

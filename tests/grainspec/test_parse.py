@@ -388,7 +388,7 @@ def test_what_attention_says_and_what_holds() -> None:
     text = HEAD + 'region a = all edit a -> "hat"\n'
     assert parse(text).attention == Attention()
     assert parse(text).modulation == PROFILES["demo"]
-    assert parse(text + 'model "owner/name"').modulation == PROFILES["videograin"]
+    assert parse(text + 'model "owner/name"').modulation == PROFILES["stable_diffusion"]
     for said in ("attention auto", "attention auto { }"):
         assert parse(text + said).modulation == PROFILES["demo"]
     spec = parse(text + "attention videograin { self 0.5 }")

@@ -25,8 +25,8 @@ def spec(line: str = "", model: str = "owner/name") -> EditSpec:
 @pytest.mark.parametrize(
     ("line", "model", "on_unet", "on_transformer"),
     [
-        ("", "owner/name", "videograin", "flow_matching"),
-        ("attention auto", "owner/name", "videograin", "flow_matching"),
+        ("", "owner/name", "stable_diffusion", "flow_matching"),
+        ("attention auto", "owner/name", "stable_diffusion", "flow_matching"),
         ("", "demo", "demo", "demo"),
         ("attention videograin", "owner/name", "videograin", "videograin"),
         ("attention flow_matching", "owner/name", "flow_matching", "flow_matching"),

@@ -7,8 +7,10 @@ import published
 import pytest
 from published import BACKBONE, layout_of, spec_of
 
-from grainspec.model.spec import PROFILES
+from grainspec import parse
+from grainspec.model.spec import PROFILES, Attention
 from grainspec.plan.compile import compile_plan
+from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 
@@ -111,3 +113,66 @@ def test_strengths_of_a_region_that_fills_one_of_two_frames() -> None:
     assert level.self_repel_FC[1, 0] == pytest.approx(0.3)
     assert level.cross_repel_FC[1, 0] == 1
     assert level.self_attract_FC[1, 0] == level.cross_attract_FC[1, 0] == 0
+
+
+DEPARTING = {
+    "timestep_offset": (0, 1),
+    "levels": ("all", (1, 2, 3)),
+    "unconditional": ("negative_prompt", "empty_prompt"),
+    "outside": ("unmodulated", "repelled"),
+    "self_area": ("share", "squared"),
+    "overlap": ("union", "sum"),
+    "resize": ("nearest", "corner"),
+}
+"""The settings in which `videograin` departs from the paper: the paper's, then the code's."""
+
+
+def test_only_the_departures_differ_from_stable_diffusion() -> None:
+    ours, theirs = (dict(PROFILES[name]) for name in ("stable_diffusion", "videograin"))
+    changed = {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
+    assert changed == DEPARTING
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if name != "videograin"])
+def test_no_other_profile_departs_from_the_paper(name: str) -> None:
+    profile = PROFILES[name]
+    found = {setting: getattr(profile, setting) for setting in DEPARTING}
+    expected = {setting: paper for setting, (paper, _) in DEPARTING.items()}
+    assert found == expected | {"resize": profile.resize}
+    assert profile.resize in {"nearest", "any"}
+
+
+@pytest.mark.parametrize("line", ["", "attention auto", "attention { }"])
+def test_auto_is_stable_diffusion_and_reads_the_negative_prompt(line: str) -> None:
+    text = (
+        'grain 1 video "c" model "owner/name" target "a red cat" negative "blurry" '
+        'region r = all edit r -> "red cat" '
+    )
+    layout = Layout.of({"r": np.arange(64 * 64).reshape(1, 64, 64) % 3 == 0})
+    auto, ours, theirs = (
+        compile_plan(parse(text + more), layout, BACKBONE)
+        for more in (line, "attention stable_diffusion", "attention videograin")
+    )
+    assert auto.plan.attention == PROFILES["stable_diffusion"]
+    assert auto.plan.digest == ours.plan.digest != theirs.plan.digest
+    assert "G588" not in {warning.code for warning in auto.warnings}
+    assert "G588" in {warning.code for warning in theirs.warnings}
+
+
+def test_facts_name_the_departures() -> None:
+    mask = np.zeros((2, 64, 64), bool)
+    mask[:, :48, :16] = True  # 3 / 16 of the frame
+    layout = Layout.of({"r0": mask})
+    times = BACKBONE.timesteps(published.STEPS)
+    found = facts(compile_plan(spec_of(1, False), layout, BACKBONE).plan, timesteps=times)
+    shares = np.array([0.98, 0.7]) ** 5
+    assert found["schedule"]["share"] == pytest.approx(shares.tolist(), abs=1e-4)
+    text = facts_text(found)
+    assert "15 of 50 steps (timesteps 981 to 701, strengths x 0.90 to 0.17)" in text
+    assert "not modulated" in text
+    choices = "timestep_offset 1, unconditional empty_prompt, outside repelled, self_area squared"
+    assert f"unbound 1\nwith {choices}, overlap sum, resize corner\n" in text
+    spec = spec_of(1, False)
+    spec = spec.model_copy(update={"attention": Attention(profile="stable_diffusion")})
+    ours = compile_plan(spec, layout, BACKBONE).plan
+    assert "\nwith" not in facts_text(facts(ours, timesteps=times))

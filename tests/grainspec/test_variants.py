@@ -292,7 +292,7 @@ def test_texts_may_be_quoted_and_findings_name_the_setting() -> None:
         (
             "attention.profile=paper",
             "G202",
-            "invalid value `paper` for `profile`: one of `auto`, `videograin`, `animatediff`, `demo`",
+            "invalid value `paper` for `profile`: one of `auto`, `stable_diffusion`, `videograin`",
         ),
         (
             "attention.unbound=1.5",

@@ -132,14 +132,9 @@ def test_of_wan(tmp_path: Path) -> None:
     ("lines", "message", "cure"),
     [
         (
-            "",
-            "with the profile `videograin`, nothing reads",
-            "`attention { unconditional negative_prompt }`",
-        ),
-        (
             "attention videograin",
-            "with the profile `videograin`, nothing",
-            "`unconditional negative_prompt`",
+            "with the profile `videograin`, nothing reads",
+            "Write `unconditional negative_prompt` in `attention`",
         ),
         (
             "attention demo { unconditional empty_prompt }",
@@ -147,13 +142,16 @@ def test_of_wan(tmp_path: Path) -> None:
             "`uncond",
         ),
         (
-            "control depth",
+            "attention videograin control depth",
             "with the profile `videograin`, only the ControlNets read",
-            "`attention {",
+            "Write `unconditional negative_prompt` in `attention`",
         ),
-        ("attention { unconditional negative_prompt }", "", ""),
+        ("", "", ""),
+        ("control depth", "", ""),
+        ("attention stable_diffusion", "", ""),
+        ("attention videograin { unconditional negative_prompt }", "", ""),
         ("attention animatediff", "", ""),
-        ("sampler { guidance 1 }", "", ""),
+        ("attention videograin sampler { guidance 1 }", "", ""),
     ],
 )
 def test_a_negative_prompt_that_the_denoiser_does_not_read(

@@ -10,7 +10,7 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit
 
 def plan_by_hand() -> MaskPlan:
     """Two edits, a class each, on two frames at two levels."""
-    attention = PROFILES["videograin"].model_copy(update={"frames": "sparse_causal"})
+    attention = PROFILES["stable_diffusion"].model_copy(update={"frames": "sparse_causal"})
     return MaskPlan(
         target="a bear with a hat",
         frames=(3, 5),

@@ -58,7 +58,7 @@ def _settings(case: Case) -> Iterator[tuple[str, object]]:
     """The settings of attention: those that the spec gives, and the profile's for the rest."""
     written = {name: value for name, value in case.spec.attention if value is not None}
     named = written.get("profile", "auto")
-    automatic = _EMBEDDED.get(case.spec.model, "videograin")
+    automatic = _EMBEDDED.get(case.spec.model, "stable_diffusion")
     profile = PROFILES[automatic if named == "auto" else named]
     for field in type(profile).model_fields:
         yield field, written.get(field, getattr(profile, field))

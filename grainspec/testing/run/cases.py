@@ -102,7 +102,7 @@ class Checker:
         Raises GrainError for mistakes in the spec or its files.
         """
         try:
-            check_regions(spec, self.base, properties=names)
+            check_regions(self.clip.sized(spec), self.base, properties=names)
         except GrainError:
             raise
         except Broken as broken:

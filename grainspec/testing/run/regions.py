@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
-from grainspec.clip.crop import NativeSize, frame_numbers
+from grainspec.clip.crop import NativeSize, frame_crop, frame_numbers
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Box, Difference, Intersection, Reference
@@ -57,6 +58,20 @@ class ClipRegions:
             assert cut is not None
             masks[name] = _cut(cut, masks, bound)
         return Layout.of(masks, layout.frames)
+
+    def sized(self, spec: EditSpec) -> EditSpec:
+        """The spec with the size of frames that :meth:`layout` binds it at.
+
+        A spec whose size `video` cannot state, such as one of 8 pixels, stays as it is.
+        """
+        if self._native is None or spec.video.size is not None:
+            return spec
+        width, height = frame_crop(spec.video, self.facts, self._native).size
+        try:
+            size = Size(width=width, height=height)
+        except ValidationError:
+            return spec
+        return spec.replaced({}, video=spec.video.replaced({}, size=size))
 
     def _read(self, spec: EditSpec) -> Bound:
         key = (spec.video, spec.regions, spec.edits)
