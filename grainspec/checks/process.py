@@ -72,6 +72,8 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
         message = "`freeu` needs a UNet, and `process flow_edit` is for transformers"
         yield Diagnostic("G203", message, "Remove `freeu`.", spec.freeu.span)
     yield from _steps(sampler)
+    if demo_model(spec.model) == "demo-video":
+        yield from _untuned(spec)
     yield from check_flow_prompts(spec, "FlowEdit", spec.sampler.span)
     yield from check_flow_scales(sampler, "FlowEdit")
 
@@ -87,6 +89,21 @@ def _steps(sampler: Sampler) -> Iterator[Diagnostic]:
     )
     cure = f"Write a lower percentage, such as `skip {percent_text(lower)}`."
     yield Diagnostic("G203", message, cure, sampler.spans.get("skip") or sampler.span_of("steps"))
+
+
+_OF_DEMO_VIDEO = "sampler { steps 20  guidance 2  source_guidance 1  skip 10% }"
+
+
+def _untuned(spec: EditSpec) -> Iterator[Diagnostic]:
+    """Check that FlowEdit has other settings than its defaults, which are for large models."""
+    defaults = Sampler()
+    for setting in ("guidance", "source_guidance", "skip"):
+        if getattr(spec.sampler, setting) != getattr(defaults, setting):
+            return
+    message = "edits by `demo-video` come out wrong with the default settings of FlowEdit, which "
+    message += "are for large models"
+    cure = f"Write `{_OF_DEMO_VIDEO}`."
+    yield Diagnostic("G119", message, cure, spec.sampler.span or spec.span_of("model"))
 
 
 def _unguided(spec: EditSpec, process: ProcessName) -> Iterator[Diagnostic]:

@@ -138,6 +138,7 @@ WARNINGS: dict[str, str] = {
     "G116": "a prompt has invisible characters",
     "G117": "FlowEdit's source prompt is missing, or is the target prompt",
     "G118": "FlowEdit's source prompt is guided more strongly than its target",
+    "G119": "FlowEdit's default settings do not suit the demo's video model",
     "G312": "the regions of two edits overlap",
     "G315": "a region is empty on some frames",
     "G316": "a part extends beyond its owner",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from clips import ClipFolder
 
-from grainspec import EditSpec, parse, parse_all
+from grainspec import EditSpec, check, parse, parse_all
 from grainspec.checking import compiled
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.settings import ProcessName
@@ -299,3 +299,16 @@ def test_a_known_model_decides(clip: ClipFolder) -> None:
 def test_what_the_spec_states_is_not_said_again(clip: ClipFolder) -> None:
     stated = "sampler { process flow_edit }"
     assert codes(clip, stated, "invert_and_sample") == []  # said before the model is known
+
+
+def test_flow_edits_defaults_are_not_for_the_demos_video_model() -> None:
+    text = """grain 1 video "c" model "MODEL" source "a man" target "a green robot"
+    region man = all edit man -> "green robot" """
+
+    def codes(model: str, more: str = "") -> list[str]:
+        return [finding.code for finding in check(parse(text.replace("MODEL", model) + more))]
+
+    assert codes("demo-video") == codes("demo-video", "sampler { steps 20 }") == ["G119"]
+    assert codes("demo-video", "sampler { guidance 2 source_guidance 1 }") == []
+    assert codes("demo-video", "sampler { process invert_and_sample }") == []
+    assert codes("demo-image") == []

@@ -87,3 +87,15 @@ def test_demo_motion_is_the_image_model_with_an_adapter(installed: Path) -> None
 def test_a_folder_of_that_name_is_written_as_a_path(tmp_path: Path) -> None:
     shutil.copytree(DEMO_FOLDER, tmp_path / "demo-video", ignore=lambda *_: ["unet", "vae"])
     assert locate("./demo-video", tmp_path).folder == tmp_path / "demo-video"
+
+
+def test_a_misspelt_name_is_corrected(tmp_path: Path) -> None:
+    with pytest.raises(GrainError, match=r'G502.*Did you mean `model "demo-video"`'):
+        locate("demo-vide", tmp_path)
+    with pytest.raises(GrainError, match="G502.*hub id"):
+        locate("./mine", tmp_path)
+
+
+def test_an_adapter_has_a_number_of_layers_for_each_level() -> None:
+    with pytest.raises(ValueError, match="2 numbers of layers for a UNet of 3 levels"):
+        build_adapter(demo_unet(), 4, (1, 1))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import closest, fail
 from grainspec.diagnostics.span import Span
 from grainspec.model.demo_models import DEMO, DemoModel, demo_model
 from grainspec_runtime.models.claims import check_sizes
@@ -168,9 +169,18 @@ def _place(
         base,
         patterns,
         what="the model",
-        missing="Write a folder in diffusers' format, a checkpoint in one safetensors file, or a "
-        f"hub id: `{REAL_MODEL_LINE}`.",
+        missing=_missing(model),
         unreachable=download_cure('`model "path/to/model"`'),
         span=span,
         online=online,
+    )
+
+
+def _missing(model: str) -> str:
+    """Return the cure for a path that leads nowhere: the embedded model that may be meant."""
+    if near := closest(model, (DEMO, *get_args(DemoModel))):
+        return f'Did you mean `model "{near}"`?'
+    return (
+        "Write a folder in diffusers' format, a checkpoint in one safetensors file, or a hub id: "
+        f"`{REAL_MODEL_LINE}`."
     )

@@ -24,15 +24,14 @@ import torch
 
 from grainspec_runtime.demo.clip_training.networks import save_clip
 from grainspec_runtime.demo.clip_training.training import train_clip
+from grainspec_runtime.demo.training.help import HelpWithDefaults
 from grainspec_runtime.demo.training.tokenizer import build_tokenizer
 from grainspec_runtime.demo.training.trainer import Trainer
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--out", required=True, help="folder for the model")
     parser.add_argument(
         "--work", default="clip-training", help="folder for the log and the checkpoint"

@@ -24,14 +24,13 @@ import torch
 from grainspec_runtime.demo.motion_training.adapter import LAYERS, save_adapter
 from grainspec_runtime.demo.motion_training.clips import clip_latents
 from grainspec_runtime.demo.motion_training.training import train_adapter
+from grainspec_runtime.demo.training.help import HelpWithDefaults
 from grainspec_runtime.demo.training.trainer import Trainer
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--out", required=True, help="folder for the adapter")
     parser.add_argument(
         "--work", default="motion-training", help="folder for the log, clips and checkpoints"
@@ -43,7 +42,11 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=128, help="the last clips, not trained on")
     parser.add_argument("--frames", type=int, default=24, help="frames of the longest clip")
     parser.add_argument(
-        "--layers", type=int, nargs="+", default=LAYERS, help="temporal layers of each level"
+        "--layers",
+        type=int,
+        nargs="+",
+        default=LAYERS,
+        help="temporal layers of each level, from the finest",
     )
     parser.add_argument("--steps", type=int, default=5_000)
     parser.add_argument("--batch", type=int, default=16, help="clips of a step")

@@ -39,9 +39,12 @@ def build_adapter(
     """Build an adapter for clips of at most ``frames`` frames that changes nothing yet.
 
     The default has 1.6 M parameters: 3.2 MB in float16. Its last projections are zero, as
-    AnimateDiff's are at the start of training, so that the model is the image model.
+    AnimateDiff's are at the start of training, so that the model is the image model. Raises
+    ValueError if ``layers`` has not one number for each level of the UNet.
     """
     channels = tuple(unet.config.block_out_channels)
+    if len(layers) != len(channels):
+        raise ValueError(f"{len(layers)} numbers of layers for a UNet of {len(channels)} levels")
     adapter = MotionAdapter(
         block_out_channels=channels,
         motion_layers_per_block=unet.config.layers_per_block,

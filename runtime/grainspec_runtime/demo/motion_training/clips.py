@@ -24,6 +24,8 @@ from grainspec_runtime.models.locate import DEMO_FOLDER
 
 CAPTIONS = 4
 _CHUNK = 50
+_APART = 100_000_000
+"""How far the seeds of two runs are apart, so that no two values of ``--seed`` share a clip."""
 _SIZE = 96
 
 
@@ -59,7 +61,9 @@ def clip_latents(trainer: Trainer) -> ClipLatents:
     vae = AutoencoderKL.from_pretrained(DEMO_FOLDER / "vae", use_safetensors=True)
     vae = vae.float().eval().requires_grad_(False).to(trainer.device)
     latents, captions = [], []
-    for frames_NFHW3, words in render_clips(o.clips, o.frames, seed=o.seed, workers=o.workers):
+    for frames_NFHW3, words in render_clips(
+        o.clips, o.frames, seed=o.seed * _APART, workers=o.workers
+    ):
         latents += [_encoded(trainer, vae, frames_FHW3) for frames_FHW3 in frames_NFHW3]
         captions += words
     clips = ClipLatents(torch.stack(latents), captions)

@@ -19,6 +19,7 @@ import os
 
 import torch
 
+from grainspec_runtime.demo.training.help import HelpWithDefaults
 from grainspec_runtime.demo.training.judge import train_judge
 from grainspec_runtime.demo.training.phrases import tune_clip_phrases
 from grainspec_runtime.demo.training.pose import PoseTrainer
@@ -31,9 +32,7 @@ from grainspec_runtime.demo.training.vae import train_vae
 
 def options() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--out", required=True, help="folder for the model")
     parser.add_argument(
         "--work", default="demo-training", help="folder for the log, renders and checkpoints"

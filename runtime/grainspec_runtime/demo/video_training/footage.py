@@ -18,7 +18,9 @@ from grainspec_runtime.demo.training.trainer import to_unit
 from grainspec_runtime.demo.video_training.run import Run
 
 _SEEDS = {"clips": 0, "first": 10_000_000, "held": 20_000_000}
-"""Where the seeds of each set of clips begin, added to ``--seed``."""
+"""Where the seeds of each set of clips begin. A clip depends on its own seed alone."""
+_APART = 100_000_000
+"""How far the seeds of two runs are apart, so that no two values of ``--seed`` share a clip."""
 
 
 class Footage:
@@ -120,7 +122,7 @@ class Library:
             render_clips,
             self._run.work / name,
             self._counts[name],
-            seed=o.seed + _SEEDS[name],
+            seed=o.seed * _APART + _SEEDS[name],
             size=o.size,
             frames=o.frames,
             workers=max(1, o.workers - 1),

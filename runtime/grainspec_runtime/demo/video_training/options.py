@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import torch
 
+from grainspec_runtime.demo.training.help import HelpWithDefaults
+
 
 def options(description: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=HelpWithDefaults)
     for add in (_run, _clips, _vae, _vae_training, _model, _flow_training):
         add(parser)
     return parser.parse_args(arguments)
