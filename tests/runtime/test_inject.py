@@ -634,12 +634,23 @@ def test_the_command_takes_it_and_the_page_says_it(grain: Grain, tmp_path: Path)
         *("--set", "inject.features=50%", "--set", "inject.self_levels=1..2"),
     )
     assert said.code == 0, said.err
-    wanted = {"features": 0.5, "self": 0.5, "feature_levels": None, "self_levels": [1, 2]}
+    wanted = {
+        "features": 0.5,
+        "self": 0.5,
+        "layers": "plug_and_play",
+        "feature_levels": None,
+        "self_levels": [1, 2],
+    }
     assert said.json["spec"]["inject"] == wanted
     manifest = json.loads((tmp_path / "out" / "run.json").read_text())
     assert manifest["spec"]["inject"] == wanted
     settings = dict(contents_of(tmp_path / "out").settings)
-    assert dict(settings["Injection"]) == {"features": "0.5", "self": "0.5", "self_levels": "1 2"}
+    assert dict(settings["Injection"]) == {
+        "features": "0.5",
+        "self": "0.5",
+        "layers": "plug_and_play",
+        "self_levels": "1 2",
+    }
 
 
 @torch.no_grad()
