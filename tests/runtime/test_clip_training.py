@@ -202,7 +202,8 @@ def test_a_training_that_was_stopped_is_the_same(tmp_path: Path) -> None:
     for name, weight in both[0].items():
         if "k_proj.bias" in name:  # whose gradient is zero: Adam makes steps of its rounding
             continue
-        torch.testing.assert_close(weight, both[1][name], atol=5e-4, rtol=0)
+        # so it does of single weights; another batch moves all of them by about 1e-3
+        assert (weight.float() - both[1][name].float()).abs().mean() < 1e-4, name
     train(tmp_path, "whole")  # leaves what there is alone
     assert len(log_of(whole, "held-out clips")) == 2
 
