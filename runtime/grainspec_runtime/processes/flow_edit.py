@@ -79,6 +79,10 @@ class FlowEdit:
         """Do nothing: no cache entry belongs to a job."""
         return nullcontext()
 
+    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
+        """Return None: there is no inversion."""
+        return None
+
     def run(
         self,
         job: Job,

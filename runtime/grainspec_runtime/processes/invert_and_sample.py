@@ -59,6 +59,12 @@ class InvertAndSample:
         """Protect the cached inversion for a job from eviction inside the block."""
         return using(KIND, self.key(job))
 
+    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
+        """Invert the clip for a job, unless that inversion is cached; return whether it was."""
+        with stage("invert", job.variant) as progress:
+            _, existed = self.inversions.of(job, progress, warn)
+        return existed
+
     def run(
         self,
         job: Job,
