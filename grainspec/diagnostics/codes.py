@@ -1,8 +1,8 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs, G7.. editors and the studio. A code never gets another
-meaning.
+regions, G4.. plans, G5.. models and runs, G7.. editors, the studio and batches. A code never gets
+another meaning.
 """
 
 from __future__ import annotations
@@ -122,6 +122,13 @@ ERRORS: dict[str, str] = {
     "G729": "a job of the studio ended without a result",
     "G730": "no spec is open in the studio",
     "G731": "one frame of a region's masks cannot be painted anew",
+    "G740": "the jobs of a batch cannot be read",
+    "G741": "the process of a batch's job died",
+    "G742": "a folder has files that are not of a batch",
+    "G744": "a cluster cannot be used",
+    "G746": "a remote file cannot be read or written",
+    "G747": "a batch's record cannot be read",
+    "G748": "a clip cannot be divided between GPUs",
     "G900": "an internal error",
 }
 
@@ -168,6 +175,7 @@ WARNINGS: dict[str, str] = {
     "G526": "a LoRA fits the model only in part",
     "G540": "a model or LoRA for few steps runs with guidance",
     "G555": "key frames of windows are out of order for motion modules",
+    "G745": "some jobs of a batch are the same",
 }
 
 
