@@ -37,6 +37,7 @@ class AnimateDiffUNets:
 
     name = "AnimateDiff"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
+    divides_clips = False
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("AnimateDiff",)

@@ -39,6 +39,7 @@ class StableDiffusionUNets:
 
     name = "Stable Diffusion 1.x, 2.x or XL"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
+    divides_clips = False
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("StableDiffusion",)

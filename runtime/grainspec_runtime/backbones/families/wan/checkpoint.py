@@ -6,7 +6,7 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from grainspec_runtime.backbones.families.wan.inputs import TextInputs
 from grainspec_runtime.backbones.families.wan.install import installed
 from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import Using
+from grainspec_runtime.backbones.families.wan.parallel import Part, UlyssesAttention, divided
 from grainspec_runtime.backbones.families.wan.prompts import (
     EncodedPrompt,
     TextEncoder,
@@ -62,6 +63,7 @@ class Wan:
         using: Using,
         memory: WanMemory,
         findings: Sequence[Diagnostic] = (),
+        part: Part | None = None,
     ) -> None:
         self.name, self.folder = name, folder
         self.pipe = pipe
@@ -72,6 +74,7 @@ class Wan:
         self.experts = Experts(pipe, changed=pipe.maybe_free_model_hooks)
         self._inputs = _INPUTS.get(type(pipe).__name__, TextInputs)(pipe, device, dtype, using)
         self._using = using
+        self._part = part
         self._attention: Attention | None = None
 
     @property
@@ -139,6 +142,8 @@ class Wan:
     ) -> Tensor:
         """Run the expert for ``t``, one pass at a time: float32 ``[P * F, c, h, w]``."""
         self.text.release()
+        if self._part is not None:
+            x_PFchw = self._part.same(x_PFchw)
         network = self.experts.at(float(t))
         velocities = []
         for index, prompt in enumerate(conditioning):
@@ -168,9 +173,9 @@ class Wan:
         paths: Mapping[int, Trajectories] | None = None,
         cross_rule: CrossAttentionRule | None = None,
         recorder: AttentionRecorder | None = None,
-    ) -> ClipAttention:
+    ) -> ClipAttention | UlyssesAttention:
         """Return the attention over ``frames`` latent frames; unmodulated without a plan."""
-        return ClipAttention(
+        whole = ClipAttention(
             frames,
             plan=plan,
             backend=backend,
@@ -178,13 +183,18 @@ class Wan:
             cross_rule=cross_rule,
             recorder=recorder,
         )
+        return whole if self._part is None else UlyssesAttention(whole, self._part)
 
     @contextmanager
     def installed(self, attention: Attention) -> Iterator[None]:
         """Compute the attention of the transformers with ``attention`` inside the block."""
         before, self._attention = self._attention, attention
         try:
-            with installed(self.experts.networks, attention):
+            with ExitStack() as stack:
+                if self._part is not None:
+                    for network in self.experts.networks:
+                        stack.enter_context(divided(network, self._part))
+                stack.enter_context(installed(self.experts.networks, attention))
                 yield
         finally:
             self._attention = before
