@@ -52,7 +52,9 @@ from grainspec.model.arguments import (
     ControlSettings,
     FinderSettings,
     FlowSettings,
+    FreeuSettings,
     InjectSettings,
+    MethodSettings,
     SamplerSettings,
     TrackerSettings,
 )
@@ -69,7 +71,7 @@ from grainspec.model.expressions import (
     path_text,
 )
 from grainspec.model.nodes import Node
-from grainspec.model.settings import FinderEngine, TrackerEngine
+from grainspec.model.settings import FinderEngine, MethodName, TrackerEngine
 from grainspec.model.spec import (
     Attention,
     Blend,
@@ -83,9 +85,11 @@ from grainspec.model.spec import (
     Finding,
     Flow,
     Free,
+    FreeU,
     Grain,
     Inject,
     Keep,
+    Method,
     Region,
     Sampler,
     SamplerChange,
@@ -214,6 +218,13 @@ class _Statements:
         """
         return self._with("attention", made(Attention, **_keys(Attention, settings)))
 
+    def method(self, name: MethodName, /, **settings: Unpack[MethodSettings]) -> Self:
+        """``method NAME { … }``: an editing method of another paper.
+
+        A second call replaces the first, with all its settings.
+        """
+        return self._with("method", made(Method, name=name, **_keys(Method, settings)))
+
     def _bound(
         self, statement: str, region: RegionLike, phrase: str, owner: RegionLike | None
     ) -> dict[str, Any]:
@@ -289,7 +300,8 @@ class Builder(_Statements):
     ...     .add("eyes", "sunglasses", of="men")
     ...     .edit("hall", "flooded arena").keep("lamp", "belt", "ropes").free("floor")
     ...     .attention(profile="videograin", self=0.5, until=0.4)
-    ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).context(frames=24)
+    ...     .flow(levels=[0, 1]).inject(features=0.4, self=0.2).freeu(b1=1.3)
+    ...     .context(frames=24)
     ...     .sampler(method="dpmpp", steps=30)
     ...     .control("depth", scale=0.8).blend(feather="8px")
     ...     .variant("one", Changes().target("a robot").instance("left", "robot").without(
@@ -298,6 +310,8 @@ class Builder(_Statements):
     ... )
     >>> [edit.region for edit in spec.as_variant("one").edits]
     ['lamp', 'belt', 'ropes', 'floor', 'left']
+    >>> Builder("boxer.mp4").method("dfvedit", regions="blend")._fields["method"].blends
+    True
     """
 
     video: str | PurePath
@@ -410,6 +424,13 @@ class Builder(_Statements):
         A second call replaces the first, with all its settings.
         """
         return self._with("inject", made(Inject, **_keys(Inject, settings)))
+
+    def freeu(self, /, **settings: Unpack[FreeuSettings]) -> Builder:
+        """``freeu { … }``: a UNet's backbone weighed against its skip connections.
+
+        A second call replaces the first, with all its settings.
+        """
+        return self._with("freeu", made(FreeU, **_keys(FreeU, settings)))
 
     def context(self, /, **settings: Unpack[ContextSettings]) -> Builder:
         """``context { … }``: how many frames the model processes at once.

@@ -154,7 +154,8 @@ def compiled(
 
 def _of_default_process(spec: EditSpec, process: ProcessName) -> list[Diagnostic]:
     """The warnings about a spec whose model decides the process; raises GrainError for errors."""
-    findings = [] if stated_process(spec) else list(check_process(spec, process))
+    stated = spec.method or stated_process(spec)
+    findings = [] if stated else list(check_process(spec, process))
     if _broken(findings):
         raise GrainError(findings)
     return findings

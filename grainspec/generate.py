@@ -56,7 +56,7 @@ _HOMES = {
     "Field": "pydantic",
     "HEAD": "grainspec.model.declaration",
     "Node": "grainspec.model.nodes",
-    "ResizeRule": "grainspec.model.shapes",
+    "TokenRule": "grainspec.model.shapes",
 }
 """Where names of annotations are defined, if not in :mod:`grainspec.model.settings`."""
 

@@ -141,8 +141,8 @@ def nearest_words(phrase: str, prompt: str) -> str | None:
     >>> nearest_words("mans hat", "a man’s hat on grass")
     'man’s hat'
     """
-    words = _words(prompt)[:400]
-    count = len(_words(phrase))
+    words = word_spans(prompt)[:400]
+    count = len(word_spans(phrase))
     spans = {
         (words[start][0], words[start + length - 1][1])
         for length in {count, count + 1, max(1, count - 1)} - {0}
@@ -165,8 +165,12 @@ def _are_whole_words(span: CharSpan, prompt: str) -> bool:
     return begins_word(text, start) and ends_word(text, end)
 
 
-def _words(text: str) -> list[CharSpan]:
-    """The words of a text; in scripts without spaces, its letters."""
+def word_spans(text: str) -> list[CharSpan]:
+    """The words of a text, without punctuation; in scripts without spaces, its letters.
+
+    >>> word_spans("a man’s hat, red")
+    [(0, 1), (2, 7), (8, 11), (13, 16)]
+    """
     marks = "".join({sign for sign in text if is_mark(sign)})
     more = f"[{marks}{INVISIBLE}]*"
     letter = rf"(?![{SPACE_FREE}])[\w]"

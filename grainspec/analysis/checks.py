@@ -16,12 +16,14 @@ from grainspec.model.settings import Profile
 class FileFacts:
     """What the files of a spec say: findings, and each region's share of the first frame.
 
+    ``frames`` is the number of frames that it uses; None if it is not known.
     ``profile`` is that of the model, if its configuration is on this machine.
     """
 
     findings: tuple[Diagnostic, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
     profile: Profile | None = None
+    frames: int | None = None
 
 
 class _Cancelled(Exception):
@@ -63,4 +65,6 @@ def check_document(
     except Exception as error:  # one document's fault must not end the server
         message = f"internal error: {type(error).__name__}: {reason_of(error)[:200]}"
         return FileFacts((Diagnostic("G900", message, "Please report it."),))
-    return FileFacts(report.findings, frame.shares if frame else {}, profile)
+    if frame is None:
+        return FileFacts(report.findings, profile=profile)
+    return FileFacts(report.findings, frame.shares, profile, frame.count)

@@ -31,7 +31,10 @@ MAX_PICTURE = 60_000
 
 @dataclass(frozen=True)
 class FirstFrame:
-    """The regions on the first frame that a spec uses; ``errors`` are why some are not known."""
+    """The regions on the first frame that a spec uses; ``errors`` are why some are not known.
+
+    ``count`` is the number of frames that it uses.
+    """
 
     spec: EditSpec
     path: Path
@@ -40,6 +43,7 @@ class FirstFrame:
     number: int
     layout: Layout
     errors: dict[str, str]
+    count: int
 
     @cached_property
     def shares(self) -> dict[str, float]:
@@ -106,7 +110,9 @@ def first_frame(spec: EditSpec, folder: Path) -> FirstFrame | None:
     except (GrainError, KeyError, CycleError, OSError, ValueError):
         return None
     reasons = {name: found[0].message for name, found in errors.items() if found}
-    return FirstFrame(spec, folder / video.path, facts, crop, used[0], layout.at([0]), reasons)
+    return FirstFrame(
+        spec, folder / video.path, facts, crop, used[0], layout.at([0]), reasons, len(used)
+    )
 
 
 def _reach(expression: Expression) -> int:

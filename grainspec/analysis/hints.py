@@ -90,8 +90,11 @@ def _of_edits(
     for edit in edits if isinstance(edits, tuple) else ():
         if not isinstance(edit, Edit) or edit.span is None:
             continue
-        found = strengths_of(edit, modulation, facts.shares)
+        found = strengths_of(edit, modulation, facts.shares, facts.frames)
         share = "" if found.share is None else f" × (1 − {share_text(found.share)} of the frame)"
+        if found.share is not None and found.divided > 1:
+            part = f"{share_text(found.share)} / {found.divided} frames"
+            share += f", in self-attention × (1 − {part})"
         tooltip = (
             f"profile `{profile}`: cross {modulation.cross:g}, self {modulation.self_:g}, "
             f"until {percent_text(modulation.until)}, decay {modulation.decay:g}; "

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from lark import Token
 
+from grainspec.model.declaration import settings_of
+from grainspec.model.nodes import Node
+from grainspec.model.spec import BLOCKS
 from grainspec.model.statements import STATEMENTS
 
 _KEYWORDS = {word.upper(): word for word in STATEMENTS}
@@ -93,7 +97,8 @@ class _Splitter:
         self.head: Written | None = None
 
     def take(self, token: Token) -> None:
-        if token.type in _KEYWORDS or (not self.depth and _begins(token, self.current)):
+        keyword = token.type in _KEYWORDS and not (self.depth and self.is_word(token))
+        if keyword or (not self.depth and _begins(token, self.current)):
             self.finish()
             if token.type == "VARIANT":
                 self.close(token.start_pos or 0)
@@ -110,6 +115,11 @@ class _Splitter:
         else:
             closed = token.type in _CLOSERS
             self.depth = max(0, self.depth + (token.type in _OPENERS) - closed)
+
+    def is_word(self, token: Token) -> bool:
+        """Whether a keyword is a setting, or a setting's value, in the block that is open."""
+        block = BLOCKS.get(_KEYWORDS.get(self.current[0].type, ""))
+        return block is not None and str(token) in _words_of(block.model)
 
     def finish(self) -> None:
         """End the current statement."""
@@ -131,6 +141,13 @@ class _Splitter:
             start = self.head.start
             self.variants.append(Braces(self.inside, name, start, opened, end, closed))
         self.head, self.inside = None, 0
+
+
+@cache
+def _words_of(model: type[Node]) -> frozenset[str]:
+    """The words inside a block's braces: settings and values."""
+    settings = settings_of(model)
+    return frozenset({*settings, *(word for one in settings.values() for word in one.choices)})
 
 
 def _begins(token: Token, before: list[Token]) -> bool:

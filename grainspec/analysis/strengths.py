@@ -15,12 +15,14 @@ class Strengths(NamedTuple):
     """The strengths of an edit at the first step: λ of ``plan/strengths.py``, clamped to 1.
 
     ``share`` is the region's share of the first frame, or None if it is not known: then λ is that
-    of a region without area.
+    of a region without area. In self-attention it is divided by ``divided``, the number of frames,
+    with `self_area squared`.
     """
 
     cross: float
     self_: float
     share: float | None
+    divided: int = 1
 
     def text(self) -> str:
         """The strengths in a few words."""
@@ -28,9 +30,12 @@ class Strengths(NamedTuple):
 
 
 def strengths_of(
-    edit: Edit, modulation: Modulation, shares: Mapping[str, float] | None = None
+    edit: Edit,
+    modulation: Modulation,
+    shares: Mapping[str, float] | None = None,
+    frames: int | None = None,
 ) -> Strengths:
-    """The strengths of an edit, those of attraction.
+    """The strengths of an edit, those of attraction, in a clip of so many ``frames``.
 
     >>> from grainspec import parse
     >>> spec = parse('grain 1 video "c" target "a cat" region r = all edit r -> "cat" { weight 2 }')
@@ -38,9 +43,11 @@ def strengths_of(
     'cross 0.5, self 0.15'
     """
     share = (shares or {}).get(edit.region)
-    factor = edit.weight * (1 - (share or 0.0))
-    cross, self_ = modulation.cross * factor, modulation.self_ * factor
-    return Strengths(min(1.0, cross), min(1.0, self_), share)
+    squared = modulation.self_area == "squared" and modulation.frames == "full"
+    divided = (frames or 1) if squared else 1
+    cross = modulation.cross * edit.weight * (1 - (share or 0.0))
+    self_ = modulation.self_ * edit.weight * (1 - (share or 0.0) / divided)
+    return Strengths(min(1.0, cross), min(1.0, self_), share, divided)
 
 
 def profile_of(spec: EditSpec, known: Profile | None = None) -> Profile:

@@ -56,7 +56,7 @@ def check_meaning(
         lost = frozenset(entry for entry in own if "." not in entry)
         differs = (
             variant.target is not None
-            or bool(variant.edits or given(variant.sampler))
+            or bool(variant.edits or given(variant.sampler) or variant.method)
             or not (spec.target and spec.changes)
         )
         for finding in _edits(spec.as_variant(name), lost) if differs else ():
@@ -69,7 +69,10 @@ def check_meaning(
 def _inherited(finding: Diagnostic, spec: EditSpec) -> bool:
     """Whether a variant only inherits what has no effect in it (G111): in the spec it may have."""
     own = {*spec.spans.values(), *spec.sampler.spans.values(), *spec.blend.spans.values()}
-    return finding.code == "G111" and finding.span in own
+    written = (spec.attention.span, spec.blend.span)
+    return finding.code == "G111" and (
+        finding.span in own or (finding.span is not None and finding.span in written)
+    )
 
 
 def _of_variant(finding: Diagnostic, variant: Variant, spec: EditSpec) -> Diagnostic:

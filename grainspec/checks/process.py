@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model, is_demo_unet
-from grainspec.model.numbers import decimal_text, first_steps, percent_text
+from grainspec.model.numbers import first_steps, percent_text
 from grainspec.model.settings import ProcessName, Sampler
 from grainspec.model.spec import EditSpec
 
@@ -67,32 +68,12 @@ def _flow_edit(spec: EditSpec) -> Iterator[Diagnostic]:
         message = "`inject` needs the source's inversion, which `process flow_edit` does without"
         cure = "Remove `inject`: a larger `skip` also keeps more of the source's structure."
         yield Diagnostic("G203", message, cure, spec.inject.span)
+    if spec.freeu and not is_demo_unet(spec.model):
+        message = "`freeu` needs a UNet, and `process flow_edit` is for transformers"
+        yield Diagnostic("G203", message, "Remove `freeu`.", spec.freeu.span)
     yield from _steps(sampler)
-    yield from _prompts(spec)
-    yield from _scales(sampler)
-
-
-def _scales(sampler: Sampler) -> Iterator[Diagnostic]:
-    """Check that the target is guided, by each expert, and at least as strongly as the source."""
-    source = decimal_text(sampler.source_guidance)
-    for setting in ("guidance", "low_noise_guidance"):
-        scale = getattr(sampler, setting)
-        if scale is None:
-            continue
-        written = f"{setting} {decimal_text(scale)}"
-        if scale == 0:
-            message = f"`target` has no effect with `{written}`: only the negative prompt is read"
-            enough = min(2 * sampler.source_guidance, 100) or 10
-            cure = f"Write a `{setting}` above `source_guidance`, such as "
-            cure += f"`{setting} {decimal_text(enough)}`."
-            yield Diagnostic("G111", message, cure, sampler.span_of(setting))
-        elif scale < sampler.source_guidance:
-            message = f"`source_guidance {source}` is larger than `{written}`"
-            cure = f"Write `source_guidance {decimal_text(scale)}` or less. FlowEdit edits by the "
-            cure += "difference of the two, and guides the target at least as strongly as the "
-            cure += "source."
-            where = sampler.spans.get("source_guidance") or sampler.span_of(setting)
-            yield Diagnostic("G118", message, cure, where)
+    yield from check_flow_prompts(spec, "FlowEdit", spec.sampler.span)
+    yield from check_flow_scales(sampler, "FlowEdit")
 
 
 def _steps(sampler: Sampler) -> Iterator[Diagnostic]:
@@ -106,20 +87,6 @@ def _steps(sampler: Sampler) -> Iterator[Diagnostic]:
     )
     cure = f"Write a lower percentage, such as `skip {percent_text(lower)}`."
     yield Diagnostic("G203", message, cure, sampler.spans.get("skip") or sampler.span_of("steps"))
-
-
-def _prompts(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check that the source prompt exists, and differs from the target."""
-    words = spec.source.split()
-    if not words:
-        message = "FlowEdit has no source prompt to compare the target with"
-        cure = 'Describe the clip as it is: `source "a man on grass"`, in the words of `target` '
-        cure += "except for what is edited."
-        yield Diagnostic("G117", message, cure, spec.span_of("source") or spec.sampler.span)
-    elif words == spec.target.split():
-        message = "`source` and `target` are the same, and FlowEdit edits by their difference"
-        cure = "Write in `source` what the clip shows, and in `target` what the edit shows."
-        yield Diagnostic("G117", message, cure, spec.span_of("source"))
 
 
 def _unguided(spec: EditSpec, process: ProcessName) -> Iterator[Diagnostic]:

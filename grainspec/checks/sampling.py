@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grainspec.checks.method import check_method
 from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import is_demo_unet
@@ -17,8 +18,14 @@ def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
         message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
         yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
     process = stated_process(spec)
-    if process:
+    if spec.method:
+        yield from check_method(spec, spec.method)
+    elif process:
         yield from check_process(spec, process)
+    if spec.freeu and set(dict(spec.freeu).values()) == {1.0}:
+        message = "`freeu` has no effect with factors of 1"
+        cure = "Remove it, or write `freeu`, which has the factors of Stable Diffusion 1.5."
+        yield Diagnostic("G111", message, cure, spec.freeu.span)
     for control in spec.controls:
         yield from _control(control, spec.model)
     yield from _blending(spec)
@@ -83,7 +90,7 @@ def _blending(spec: EditSpec) -> Iterator[Diagnostic]:
         cure = "Remove `feather` or `edges soft`."
         yield Diagnostic("G111", message, cure, blend.span_of("feather") or blend.span)
     kept = any(isinstance(edit, Keep) for edit in spec.edits)
-    if stated_process(spec) == "flow_edit":
+    if stated_process(spec) == "flow_edit" and not spec.method:
         return  # in which `from` has no effect
     if kept and blend.start == 1 and blend.space in _BLENDED["from"]:
         message = (

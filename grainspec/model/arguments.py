@@ -39,8 +39,8 @@ class AttentionSettings(TypedDict, total=False):
     profile: Literal[
         "auto", "videograin", "animatediff", "demo", "demo_video", "flow_matching", "flowanchor"
     ]
-    """The defaults of all other settings: `videograin` (the constants of the VideoGrain paper's
-    code), `animatediff` (the same within each frame, for models with motion modules), `demo`
+    """The defaults of all other settings: `videograin` (what the VideoGrain paper's code does),
+    `animatediff` (its strengths within each frame, for models with motion modules), `demo`
     (tuned on the demo model), `demo_video` (tuned on the demo's video model), `flow_matching`
     (for flow-matching models, such as Wan), `flowanchor` (those of FlowAnchor, for comparison),
     or `auto`, the default: `demo` or `demo_video` for the demo models, `flow_matching` for
@@ -66,20 +66,41 @@ class AttentionSettings(TypedDict, total=False):
     regardless of `until`; for schedulers with unevenly spaced steps."""
     decay: float
     """Exponent p of the schedule: the strength is (t / T)^p."""
+    timestep_offset: int
+    """What is subtracted from the timestep t in (t / T)^p; VideoGrain's code subtracts 1."""
     levels: Sequence[int] | Literal["all"]
     """Which levels of the network are modulated, 0 being the finest."""
     phrases: Literal["isolated", "in_context"]
     """Whether an edit's words are encoded by themselves (`isolated`) or within the prompt
     (`in_context`)."""
+    unconditional: Literal["negative_prompt", "empty_prompt"]
+    """Which prompt cross-attention reads in the unconditional pass of guidance: the
+    `negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only ControlNets
+    read the negative prompt, and the target prompt without isolated phrases."""
     unbound: float
     """How strongly edited regions are pushed away from the prompt's tokens that no edit binds
     (articles, words about the rest, the start and end tokens), as a share of the edit's `repel`:
     1 is as strong as for other edits' words, as in the paper's code; 0 disables it. Lower values
     fit the edit better to its surroundings, but let more of them leak into it."""
-    resize: Literal["nearest", "area", "any"]
+    outside: Literal["unmodulated", "repelled"]
+    """What happens to latent tokens of no region: nothing (`unmodulated`), or they are
+    `repelled` by all latent tokens and words, as if their region had no area and no words, which
+    flattens their attention; `free` regions, too, are repelled by all words then. So it is in
+    VideoGrain's code."""
+    self_area: Literal["share", "squared"]
+    """By how much a region's area weakens self-attention modulation: with the share A of all
+    keys that share a region with a latent token, by the factor 1 − A (`share`), or, with `frames
+    full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code divides the number of
+    keys by F²)."""
+    overlap: Literal["union", "sum"]
+    """How overlapping regions count in these areas: latent tokens that share several regions
+    count once (`union`), or once for each of them (`sum`, as in VideoGrain's code; an area of
+    more than the whole is the whole)."""
+    resize: Literal["nearest", "corner", "area", "any"]
     """Which latent tokens belong to a region: those whose centre is in it (`nearest`), those
-    with at least the share `threshold` of their pixels in it (`area`), or those with any pixel
-    in it (`any`, for parts so small that they vanish at coarse levels)."""
+    whose top left corner is (`corner`, as in VideoGrain's code), those with at least the share
+    `threshold` of their pixels in it (`area`), or those with any pixel in it (`any`, for parts
+    so small that they vanish at coarse levels)."""
     threshold: float
     """The share of a token's pixels that `resize area` requires."""
     layers: Sequence[int] | Literal["all"]
@@ -112,11 +133,31 @@ class InjectSettings(TypedDict, total=False):
     self: float
     """Share of the sampling steps, from the first, in which the decoder's self-attention uses
     the queries and keys of the source clip."""
+    layers: Literal["plug_and_play", "videograin"]
+    """Where in the decoder features are replaced, unless levels are given. `plug_and_play`: in
+    the second residual block of the coarsest level with attention, and in all self-attention
+    from that block on. `videograin`, as in VideoGrain's code: in the first two residual blocks
+    of that level and the first one of the next, and in the same self-attention, but of the
+    finest level only in the first."""
     feature_levels: Sequence[int] | Literal["all"] | None
     """Levels of the decoder, 0 being the finest, in which the features of all residual blocks
     are replaced."""
     self_levels: Sequence[int] | Literal["all"] | None
     """Levels of the decoder in which all self-attention is replaced."""
+
+
+class FreeuSettings(TypedDict, total=False):
+    """The settings of ``freeu``."""
+
+    b1: float
+    """Factor of the backbone's features in the decoder's coarsest level; 1 leaves them."""
+    b2: float
+    """Factor of the backbone's features in the level after it."""
+    s1: float
+    """Factor of the skip connection's low frequencies in the decoder's coarsest level; 1 leaves
+    them."""
+    s2: float
+    """Factor of the skip connection's low frequencies in the level after it."""
 
 
 class ContextSettings(TypedDict, total=False):
@@ -168,6 +209,83 @@ class SamplerSettings(TypedDict, total=False):
     low_noise_guidance: float | None
     """For models of two experts, such as Wan 2.2 A14B: scale of guidance of the second expert,
     which denoises the less noisy steps."""
+
+
+class MethodSettings(TypedDict, total=False):
+    """The settings of ``method``."""
+
+    regions: Literal["off", "blend", "attention", "both"]
+    """What the edited regions are used for: nothing, as the method was published (`off`); to
+    restore the source outside them, as `blend` says (`blend`); in the method's attention, which
+    is modulated as `attention` says where the method has no masks of its own (`attention`); or
+    `both`."""
+    cross_steps: float | None
+    """For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in which
+    attention to the words that both prompts have is the source clip's; rounded like `until` of
+    `attention`."""
+    self_steps: float | None
+    """For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in which
+    self-attention is the source clip's; with `fatezero`, only outside what is edited."""
+    words: Literal["refine", "replace"] | None
+    """For `fatezero`, `video_p2p`: where attention to words that replace others comes from in
+    these steps: from the edit itself (`refine`), or from the source clip's attention to the
+    words that they replace (`replace`)."""
+    reweight: float
+    """For `fatezero`, `video_p2p`: what attention to the words of an edit is multiplied by,
+    together with the edit's `weight`."""
+    mask_threshold: float
+    """For `fatezero`, `video_p2p`: where the words of edits are attended to: where attention to
+    them is more than this share of its maximum on the frame. With 1 that is nowhere."""
+    local_blend: float | None
+    """For `fatezero`, `video_p2p`: share of the sampling steps after which the source is
+    restored where the words of edits are not attended to, or with `regions attention` outside
+    the edited regions; `fatezero` ends it after 80% of the steps. 100% disables it."""
+    still: float
+    """For `ground_a_video`: optical flow below which a place is still and has the noise of the
+    frame before, as a share of the largest between the two frames; 0% disables it."""
+    null_updates: int
+    """For `ground_a_video`: updates of the unconditional embedding in each step and frame, by
+    null-text optimisation; 0 disables it."""
+    grounded: float
+    """For `ground_a_video`: share of the steps, from the first, in which the edits are grounded
+    by the boxes of their regions."""
+    motion: float
+    """For `dmt`: share of the steps, from the first, whose latents are optimised to move as the
+    source does; 0% disables it."""
+    updates: int
+    """For `dmt`: updates of the latents in each optimised step."""
+    first_rate: float
+    """For `dmt`: learning rate in the first optimised step."""
+    last_rate: float
+    """For `dmt`: learning rate in the last optimised step, reached evenly."""
+    low_frequencies: int
+    """For `dmt`: factor of the resizing that tells low frequencies, which the first latents have
+    of the inversion, from high ones, which are new noise; 1 keeps all."""
+    restart: float
+    """For `dmt`: share of the steps, from the first, that are taken twice, the second time from
+    new noise; the last never is."""
+    interval: int | None
+    """For `tokenflow`, `controlvideo`: one key frame in so many frames. `tokenflow` draws them
+    anew at every step; `controlvideo` has them in clips with more frames than those of
+    `context`, from the first frame on."""
+    falloff: Literal["sigmoid", "linear"]
+    """For `tokenflow`: how the tokens of the key frames before and after a frame are weighed: by
+    the `sigmoid` of the later one's nearness, as in the paper, in which it weighs at least a
+    half, or by the nearness itself (`linear`)."""
+    smooth_from: float
+    """For `controlvideo`: share of the sampling steps after which the clip is smoothed, in two
+    steps: every second frame becomes the middle of its neighbours. 60% of 50 steps are the steps
+    30 and 31, as in the paper; 100% disables it."""
+    middle: Literal["flow", "mean"]
+    """For `controlvideo`: how the middle of two frames is made: along the optical `flow` between
+    them (DIS of OpenCV), or as their `mean`."""
+    reinforce: float
+    """For `dfvedit`: factor of the embeddings of the edits' words in the target prompt
+    (Embedding Reinforcement); 1 disables it."""
+    word_mask: float
+    """For `dfvedit`: where cross-attention to the edits' words, scaled to its range over the
+    clip, is below this share, nothing changes (Implicit Cross Attention guidance); 0% disables
+    it. If `regions` blends, the edited regions are used instead."""
 
 
 class ControlSettings(TypedDict, total=False):

@@ -23,17 +23,22 @@ from grainspec.model.settings import (
     NormScope,
     OptionalGuidance,
     OptionalProcess,
+    Outside,
+    Overlap,
     Percent,
     PhraseContext,
     PositivePercent,
     Profiled,
     SamplerMethod,
     Seed,
+    SelfArea,
     Share,
     Steps,
     Timestep,
+    TimestepOffset,
+    Unconditional,
 )
-from grainspec.model.shapes import ResizeRule
+from grainspec.model.shapes import TokenRule
 
 
 class Attention(Profiled):
@@ -85,6 +90,11 @@ class Attention(Profiled):
         description=
             "Exponent p of the schedule: the strength is (t / T)^p.",
     )
+    timestep_offset: TimestepOffset | None = Field(
+        default=None,
+        description=
+            "What is subtracted from the timestep t in (t / T)^p; VideoGrain's code subtracts 1.",
+    )
     levels: Levels | None = Field(
         default=None,
         description=
@@ -96,6 +106,13 @@ class Attention(Profiled):
             "Whether an edit's words are encoded by themselves (`isolated`) or within the prompt "
             "(`in_context`).",
     )
+    unconditional: Unconditional | None = Field(
+        default=None,
+        description=
+            "Which prompt cross-attention reads in the unconditional pass of guidance: the "
+            "`negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only "
+            "ControlNets read the negative prompt, and the target prompt without isolated phrases.",
+    )
     unbound: Share | None = Field(
         default=None,
         description=
@@ -105,12 +122,36 @@ class Attention(Profiled):
             "disables it. Lower values fit the edit better to its surroundings, but let more of "
             "them leak into it.",
     )
-    resize: ResizeRule | None = Field(
+    outside: Outside | None = Field(
+        default=None,
+        description=
+            "What happens to latent tokens of no region: nothing (`unmodulated`), or they are "
+            "`repelled` by all latent tokens and words, as if their region had no area and no "
+            "words, which flattens their attention; `free` regions, too, are repelled by all words "
+            "then. So it is in VideoGrain's code.",
+    )
+    self_area: SelfArea | None = Field(
+        default=None,
+        description=
+            "By how much a region's area weakens self-attention modulation: with the share A of "
+            "all keys that share a region with a latent token, by the factor 1 − A (`share`), or, "
+            "with `frames full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code "
+            "divides the number of keys by F²).",
+    )
+    overlap: Overlap | None = Field(
+        default=None,
+        description=
+            "How overlapping regions count in these areas: latent tokens that share several "
+            "regions count once (`union`), or once for each of them (`sum`, as in VideoGrain's "
+            "code; an area of more than the whole is the whole).",
+    )
+    resize: TokenRule | None = Field(
         default=None,
         description=
             "Which latent tokens belong to a region: those whose centre is in it (`nearest`), "
-            "those with at least the share `threshold` of their pixels in it (`area`), or those "
-            "with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+            "those whose top left corner is (`corner`, as in VideoGrain's code), those with at "
+            "least the share `threshold` of their pixels in it (`area`), or those with any pixel "
+            "in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent | None = Field(
         default=None,

@@ -7,7 +7,9 @@ range, default and meaning (see :mod:`grainspec.model.declaration`). After chang
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
@@ -15,11 +17,14 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     Tag,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from grainspec.model.algebra import Box, Colour
 from grainspec.model.declaration import HEAD, InText
@@ -27,7 +32,7 @@ from grainspec.model.demo_models import demo_profile
 from grainspec.model.layer_numbers import MAX_LAYER, as_ranges, without_ranges
 from grainspec.model.names import IN_HOME, PathText
 from grainspec.model.nodes import Node
-from grainspec.model.shapes import FrameRange, Length, ResizeRule
+from grainspec.model.shapes import FrameRange, Length, TokenRule
 from grainspec.model.validation import refusal, unfit
 
 MAX_LEVEL = 15
@@ -39,6 +44,7 @@ Percent = Annotated[float, Field(ge=0, le=1), InText(kind="percent")]
 """A number from 0 to 1, written as a percentage."""
 PositivePercent = Annotated[float, Field(gt=0, le=1), InText(kind="percent")]
 Timestep = Annotated[float, Field(ge=0, le=1_000_000)]
+TimestepOffset = Annotated[int, Field(ge=0, le=100)]
 Decay = Annotated[float, Field(ge=0, le=100)]
 _Numbers = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_LEVEL)], ...],
@@ -74,6 +80,7 @@ Layers = Annotated[
 ]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0, le=100)]
+Factor = Annotated[float, Field(gt=0, le=10)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FrameCount = Annotated[int, Field(ge=0, le=10_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=1_000), IN_HOME]
@@ -86,14 +93,31 @@ Profile = Literal[
 PhraseContext = Literal["isolated", "in_context"]
 FrameScope = Literal["each", "first_last", "sparse_causal", "full"]
 NormScope = Literal["auto", "each", "clip"]
+SelfArea = Literal["share", "squared"]
+Overlap = Literal["union", "sum"]
+Outside = Literal["unmodulated", "repelled"]
+Unconditional = Literal["negative_prompt", "empty_prompt"]
 SamplerMethod = Literal["ddim", "dpmpp", "unipc", "deis"]
 ProcessName = Literal["invert_and_sample", "flow_edit"]
+MethodName = Literal[
+    "fatezero", "video_p2p", "tokenflow", "controlvideo", "ground_a_video", "dmt", "dfvedit"
+]
+EditingName = ProcessName | MethodName
+"""What makes an edit: a process, or a method in place of one."""
+MethodRegions = Literal["off", "blend", "attention", "both"]
+ReplacedWords = Literal["refine", "replace"]
 OptionalProcess = Annotated[
     ProcessName | None,
     InText(absent="`flow_edit` for flow-matching models, `invert_and_sample` for all others"),
 ]
+KeyFrameInterval = Annotated[
+    Annotated[int, Field(ge=1, le=10_000)] | None,
+    InText(absent="8 for `tokenflow`; ⌊√F⌋ - 1 for F frames for `controlvideo`"),
+]
 OptionalGuidance = Annotated[Guidance | None, InText(absent="`guidance`")]
 NoiseCount = Annotated[int, Field(ge=1, le=64)]
+UpdateCount = Annotated[int, Field(ge=0, le=1000)]
+LearningRate = Annotated[float, Field(ge=0, le=1)]
 Amplification = Annotated[float, Field(ge=0, le=10)]
 ControlKind = Literal["canny", "depth", "pose", "lineart", "softedge", "normal", "zoe", "inpaint"]
 Keypoints = Literal["body", "hands", "face", "full"]
@@ -101,6 +125,7 @@ DepthValues = Literal["auto", "inverse", "metric"]
 BlendSpace = Literal["latents", "pixels", "both", "none"]
 BlendEdges = Literal["hard", "soft"]
 FlowMethod = Literal["dis", "raft"]
+InjectedLayers = Literal["plug_and_play", "videograin"]
 Fit = Literal["crop", "pad"]
 TrackerEngine = Literal["colour", "sam2", "edgetam", "sam3"]
 FinderEngine = Literal["grounding_dino", "owlv2", "sam3"]
@@ -228,6 +253,11 @@ class Modulation(Node):
         "modulated, regardless of `until`; for schedulers with unevenly spaced steps.",
     )
     decay: Decay = Field(description="Exponent p of the schedule: the strength is (t / T)^p.")
+    timestep_offset: TimestepOffset = Field(
+        default=0,
+        description="What is subtracted from the timestep t in (t / T)^p; VideoGrain's code "
+        "subtracts 1.",
+    )
     levels: Levels = Field(
         default="all",
         description="Which levels of the network are modulated, 0 being the finest.",
@@ -236,6 +266,12 @@ class Modulation(Node):
         description="Whether an edit's words are encoded by themselves (`isolated`) or within the "
         "prompt (`in_context`)."
     )
+    unconditional: Unconditional = Field(
+        default="negative_prompt",
+        description="Which prompt cross-attention reads in the unconditional pass of guidance: the "
+        "`negative_prompt`, or the `empty_prompt`, as in VideoGrain's code, in which only "
+        "ControlNets read the negative prompt, and the target prompt without isolated phrases.",
+    )
     unbound: Share = Field(
         description="How strongly edited regions are pushed away from the prompt's tokens that no "
         "edit binds (articles, words about the rest, the start and end tokens), as a share of the "
@@ -243,11 +279,32 @@ class Modulation(Node):
         "disables it. Lower values fit the edit better to its surroundings, but let more of them "
         "leak into it."
     )
-    resize: ResizeRule = Field(
+    outside: Outside = Field(
+        default="unmodulated",
+        description="What happens to latent tokens of no region: nothing (`unmodulated`), or they "
+        "are `repelled` by all latent tokens and words, as if their region had no area and no "
+        "words, which flattens their attention; `free` regions, too, are repelled by all words "
+        "then. So it is in VideoGrain's code.",
+    )
+    self_area: SelfArea = Field(
+        default="share",
+        description="By how much a region's area weakens self-attention modulation: with the share "
+        "A of all keys that share a region with a latent token, by the factor 1 − A (`share`), or, "
+        "with `frames full`, by 1 − A / F for F frames (`squared`, since VideoGrain's code divides "
+        "the number of keys by F²).",
+    )
+    overlap: Overlap = Field(
+        default="union",
+        description="How overlapping regions count in these areas: latent tokens that share "
+        "several regions count once (`union`), or once for each of them (`sum`, as in VideoGrain's "
+        "code; an area of more than the whole is the whole).",
+    )
+    resize: TokenRule = Field(
         default="nearest",
         description="Which latent tokens belong to a region: those whose centre is in it "
-        "(`nearest`), those with at least the share `threshold` of their pixels in it (`area`), or "
-        "those with any pixel in it (`any`, for parts so small that they vanish at coarse levels).",
+        "(`nearest`), those whose top left corner is (`corner`, as in VideoGrain's code), those "
+        "with at least the share `threshold` of their pixels in it (`area`), or those with any "
+        "pixel in it (`any`, for parts so small that they vanish at coarse levels).",
     )
     threshold: PositivePercent = Field(
         default=0.5, description="The share of a token's pixels that `resize area` requires."
@@ -268,7 +325,21 @@ class Modulation(Node):
 
 
 PROFILES = {
-    "videograin": Modulation(cross=1, self=0.3, until=0.3, decay=5, phrases="isolated", unbound=1),
+    "videograin": Modulation(
+        cross=1,
+        self=0.3,
+        until=0.3,
+        decay=5,
+        timestep_offset=1,
+        levels=(1, 2, 3),
+        phrases="isolated",
+        unbound=1,
+        outside="repelled",
+        self_area="squared",
+        overlap="sum",
+        resize="corner",
+        unconditional="empty_prompt",
+    ),
     "animatediff": Modulation(
         cross=1,
         self=0.3,
@@ -315,8 +386,10 @@ PROFILES = {
 }
 """The settings of each profile.
 
-``videograin`` has the constants of the VideoGrain paper's code. ``animatediff`` has them too, with
-attention and norms of each frame alone, as motion modules were trained with. ``demo`` has settings
+``videograin`` does what the VideoGrain paper's code does, to rounding, but for its faults; where
+the code departs from the paper's equations, all others follow the equations. ``animatediff`` has
+the same strengths, with attention and norms of each frame alone, as motion modules were trained
+with. ``demo`` has settings
 tuned on the demo model, ``demo_video`` on its video model, ``flowanchor`` the attention settings of
 FlowAnchor (2604.22586). ``flow_matching`` has FlowAnchor's strength and its end at σ = 0.6. A
 latent token stands for 16 x 16 pixels of several frames in both, hence ``resize any``; FlowAnchor
@@ -331,8 +404,8 @@ class Profiled(Node):
 
     profile: Annotated[Profile | None, HEAD] = Field(
         default=None,
-        description="The defaults of all other settings: `videograin` (the constants of the "
-        "VideoGrain paper's code), `animatediff` (the same within each frame, for models with "
+        description="The defaults of all other settings: `videograin` (what the VideoGrain "
+        "paper's code does), `animatediff` (its strengths within each frame, for models with "
         "motion modules), `demo` (tuned on the demo model), `demo_video` (tuned on the demo's "
         "video model), `flow_matching` (for flow-matching models, such as Wan), `flowanchor` "
         "(those of FlowAnchor, for comparison), or `auto`, the default: `demo` or `demo_video` for "
@@ -415,6 +488,219 @@ class Sampler(Node):
         description="For models of two experts, such as Wan 2.2 A14B: scale of guidance of the "
         "second expert, which denoises the less noisy steps.",
     )
+
+
+class SourceMaps(NamedTuple):
+    """How a method uses attention maps of the source clip: settings of :class:`Method`."""
+
+    cross_steps: float
+    self_steps: float
+    words: ReplacedWords
+    local_blend: float
+
+
+SOURCE_MAPS: dict[MethodName, SourceMaps] = {
+    "fatezero": SourceMaps(0.8, 0.8, "refine", 1.0),
+    "video_p2p": SourceMaps(0.2, 0.5, "replace", 0.2),
+}
+"""The methods that do, with the defaults of their published code."""
+
+
+class Method(Node):
+    """An editing method of another paper, for comparison: it takes the place of the process.
+
+    A setting that only some methods have begins its description with their names:
+    ``For `dfvedit`: …``. Those of other methods than ``name`` keep their defaults.
+
+    >>> Method(name="dfvedit", regions="blend").modulates
+    False
+    """
+
+    name: Annotated[MethodName, HEAD] = Field(
+        description="The method, with the models it edits: `fatezero` (FateZero, 2303.09535), "
+        "`video_p2p` (Video-P2P, 2303.04761) and `controlvideo` (ControlVideo, 2305.13077) for "
+        "Stable Diffusion and AnimateDiff; `tokenflow` (TokenFlow, 2307.10373) and "
+        "`ground_a_video` (Ground-A-Video, 2310.01107) for Stable Diffusion; `dmt` (DMT, "
+        "2311.17009) for AnimateDiff; `dfvedit` (DFVEdit, 2506.20967) for flow-matching models.",
+    )
+    regions: MethodRegions = Field(
+        default="both",
+        description="What the edited regions are used for: nothing, as the method was published "
+        "(`off`); to restore the source outside them, as `blend` says (`blend`); in the method's "
+        "attention, which is modulated as `attention` says where the method has no masks of its "
+        "own (`attention`); or `both`.",
+    )
+    cross_steps: Annotated[
+        Percent | None, InText(absent="80% for `fatezero`, 20% for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in "
+        "which attention to the words that both prompts have is the source clip's; rounded like "
+        "`until` of `attention`.",
+    )
+    self_steps: Annotated[
+        Percent | None, InText(absent="80% for `fatezero`, 50% for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in "
+        "which self-attention is the source clip's; with `fatezero`, only outside what is edited.",
+    )
+    words: Annotated[
+        ReplacedWords | None, InText(absent="`refine` for `fatezero`, `replace` for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: where attention to words that replace others "
+        "comes from in these steps: from the edit itself (`refine`), or from the source clip's "
+        "attention to the words that they replace (`replace`).",
+    )
+    reweight: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=1.0,
+        description="For `fatezero`, `video_p2p`: what attention to the words of an edit is "
+        "multiplied by, together with the edit's `weight`.",
+    )
+    mask_threshold: Share = Field(
+        default=0.3,
+        description="For `fatezero`, `video_p2p`: where the words of edits are attended to: where "
+        "attention to them is more than this share of its maximum on the frame. With 1 that is "
+        "nowhere.",
+    )
+    local_blend: Annotated[
+        Percent | None, InText(absent="100% (off) for `fatezero`, 20% for `video_p2p`")
+    ] = Field(
+        default=None,
+        description="For `fatezero`, `video_p2p`: share of the sampling steps after which the "
+        "source is restored where the words of edits are not attended to, or with `regions "
+        "attention` outside the edited regions; `fatezero` ends it after 80% of the steps. 100% "
+        "disables it.",
+    )
+    still: Percent = Field(
+        default=0.2,
+        description="For `ground_a_video`: optical flow below which a place is still and has the "
+        "noise of the frame before, as a share of the largest between the two frames; 0% disables "
+        "it.",
+    )
+    null_updates: UpdateCount = Field(
+        default=1,
+        description="For `ground_a_video`: updates of the unconditional embedding in each step and "
+        "frame, by null-text optimisation; 0 disables it.",
+    )
+    grounded: Percent = Field(
+        default=1.0,
+        description="For `ground_a_video`: share of the steps, from the first, in which the edits "
+        "are grounded by the boxes of their regions.",
+    )
+    motion: Percent = Field(
+        default=0.4,
+        description="For `dmt`: share of the steps, from the first, whose latents are optimised to "
+        "move as the source does; 0% disables it.",
+    )
+    updates: UpdateCount = Field(
+        default=10, description="For `dmt`: updates of the latents in each optimised step."
+    )
+    first_rate: LearningRate = Field(
+        default=0.007, description="For `dmt`: learning rate in the first optimised step."
+    )
+    last_rate: LearningRate = Field(
+        default=0.004,
+        description="For `dmt`: learning rate in the last optimised step, reached evenly.",
+    )
+    low_frequencies: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4,
+        description="For `dmt`: factor of the resizing that tells low frequencies, which the first "
+        "latents have of the inversion, from high ones, which are new noise; 1 keeps all.",
+    )
+    restart: Percent = Field(
+        default=1.0,
+        description="For `dmt`: share of the steps, from the first, that are taken twice, the "
+        "second time from new noise; the last never is.",
+    )
+
+    interval: KeyFrameInterval = Field(
+        default=None,
+        description="For `tokenflow`, `controlvideo`: one key frame in so many frames. `tokenflow` "
+        "draws them anew at every step; `controlvideo` has them in clips with more frames than "
+        "those of `context`, from the first frame on.",
+    )
+    falloff: Literal["sigmoid", "linear"] = Field(
+        default="sigmoid",
+        description="For `tokenflow`: how the tokens of the key frames before and after a frame "
+        "are weighed: by the `sigmoid` of the later one's nearness, as in the paper, in which it "
+        "weighs at least a half, or by the nearness itself (`linear`).",
+    )
+    smooth_from: Percent = Field(
+        default=0.6,
+        description="For `controlvideo`: share of the sampling steps after which the clip is "
+        "smoothed, in two steps: every second frame becomes the middle of its neighbours. 60% of "
+        "50 steps are the steps 30 and 31, as in the paper; 100% disables it.",
+    )
+    middle: Literal["flow", "mean"] = Field(
+        default="flow",
+        description="For `controlvideo`: how the middle of two frames is made: along the optical "
+        "`flow` between them (DIS of OpenCV), or as their `mean`.",
+    )
+    reinforce: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=2.0,
+        description="For `dfvedit`: factor of the embeddings of the edits' words in the target "
+        "prompt (Embedding Reinforcement); 1 disables it.",
+    )
+    word_mask: Percent = Field(
+        default=0.4,
+        description="For `dfvedit`: where cross-attention to the edits' words, scaled to its range "
+        "over the clip, is below this share, nothing changes (Implicit Cross Attention guidance); "
+        "0% disables it. If `regions` blends, the edited regions are used instead.",
+    )
+
+    @property
+    def blends(self) -> bool:
+        """Whether the source is restored outside the edited regions."""
+        return self.regions in {"blend", "both"}
+
+    @property
+    def modulates(self) -> bool:
+        """Whether the regions are used in the method's attention."""
+        return self.regions in {"attention", "both"}
+
+    @property
+    def source_maps(self) -> SourceMaps:
+        """How the method uses maps of the source, with its own defaults; KeyError if it does not.
+
+        >>> Method(name="video_p2p", self_steps=1).source_maps[:2]
+        (0.2, 1.0)
+        """
+        values: dict[str, Any] = SOURCE_MAPS[self.name]._asdict()
+        values |= {name: value for name, value in given(self).items() if name in values}
+        return SourceMaps(**values)
+
+    def _of_others(self) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
+        """The settings that this method does not have, and the methods that do."""
+        for setting, info in type(self).model_fields.items():
+            methods = methods_of(info.description or "")
+            if methods and self.name not in methods:
+                yield setting, info, methods
+
+    @model_serializer(mode="wrap")
+    def _without_those_of_others(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        others = {key for name, info, _ in self._of_others() for key in (name, info.alias)}
+        return {key: value for key, value in whole(self).items() if key not in others}
+
+    @model_validator(mode="after")
+    def _settings_are_its_own(self) -> Method:
+        for setting, info, methods in self._of_others():
+            if getattr(self, setting) != info.default:
+                whose = " and ".join(f"`method {method}`" for method in methods)
+                message = f"`{setting}` is a setting of {whose}, not of `method {self.name}`"
+                raise refusal("G560", message, f"Remove `{setting}`.")
+        return self
+
+
+def methods_of(description: str) -> tuple[str, ...]:
+    """The methods whose setting has this description; none for a setting of all methods.
+
+    >>> methods_of("For `fatezero`, `video_p2p`: share of the steps.")
+    ('fatezero', 'video_p2p')
+    """
+    begin, colon, _ = description.partition(": ")
+    return tuple(re.findall(r"`(\w+)`", begin)) if colon and begin.startswith("For `") else ()
 
 
 class Control(Node):
@@ -553,8 +839,8 @@ class Inject(Node):
     """Replace features of the edit by those of the source clip, to preserve structure and poses.
 
     It is off unless a spec has ``inject``. As in Plug-and-Play (Tumanyan et al., CVPR 2023), whose
-    constants are the defaults. VideoGrain's code injects in at most 10 of 50 steps when an edit has
-    several regions.
+    constants are the defaults. VideoGrain's code injects at other layers, and in at most 10 of 50
+    steps when an edit has several regions: ``{ features 20%  self 20%  layers videograin }``.
     """
 
     features: Percent = Field(
@@ -568,19 +854,51 @@ class Inject(Node):
         description="Share of the sampling steps, from the first, in which the decoder's "
         "self-attention uses the queries and keys of the source clip.",
     )
-    feature_levels: Annotated[
-        Levels | None, InText(absent="the second block of the coarsest level with attention")
-    ] = Field(
+    layers: InjectedLayers = Field(
+        default="plug_and_play",
+        description="Where in the decoder features are replaced, unless levels are given. "
+        "`plug_and_play`: in the second residual block of the coarsest level with attention, and "
+        "in all self-attention from that block on. `videograin`, as in VideoGrain's code: in the "
+        "first two residual blocks of that level and the first one of the next, and in the same "
+        "self-attention, but of the finest level only in the first.",
+    )
+    feature_levels: Annotated[Levels | None, InText(absent="those of `layers`")] = Field(
         default=None,
         description="Levels of the decoder, 0 being the finest, in which the features of all "
         "residual blocks are replaced.",
     )
-    self_levels: Annotated[Levels | None, InText(absent="all from that block on")] = Field(
+    self_levels: Annotated[Levels | None, InText(absent="those of `layers`")] = Field(
         default=None,
         description="Levels of the decoder in which all self-attention is replaced.",
     )
 
     model_config = ConfigDict(serialize_by_alias=True)
+
+
+class FreeU(Node):
+    """Weigh a UNet's backbone against its skip connections while the edit is sampled.
+
+    It is off unless a spec has ``freeu``. FreeU (Si et al., CVPR 2024, 2309.11497); the defaults
+    are its authors' for Stable Diffusion 1.5.
+    """
+
+    b1: Factor = Field(
+        default=1.5,
+        description="Factor of the backbone's features in the decoder's coarsest level; 1 leaves "
+        "them.",
+    )
+    b2: Factor = Field(
+        default=1.6, description="Factor of the backbone's features in the level after it."
+    )
+    s1: Factor = Field(
+        default=0.9,
+        description="Factor of the skip connection's low frequencies in the decoder's coarsest "
+        "level; 1 leaves them.",
+    )
+    s2: Factor = Field(
+        default=0.2,
+        description="Factor of the skip connection's low frequencies in the level after it.",
+    )
 
 
 class Context(Node):

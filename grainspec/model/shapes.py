@@ -21,6 +21,9 @@ ResizeRule = Literal["nearest", "area", "any"]
 """Which pixels of a scaled mask are set: those whose centre is in the mask, those with at least
 half of their pixels in it, or those with any."""
 
+TokenRule = Literal["nearest", "corner", "area", "any"]
+"""Which latent tokens belong to a region (:mod:`grainspec.plan.tokens`)."""
+
 Sides = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 

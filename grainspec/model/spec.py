@@ -35,8 +35,10 @@ from grainspec.model.settings import (
     Flow,
     FlowMethod,
     FrameScope,
+    FreeU,
     Inject,
     Levels,
+    Method,
     ModelName,
     Modulation,
     NormScope,
@@ -79,10 +81,12 @@ __all__ = [
     "FrameRange",
     "FrameScope",
     "Free",
+    "FreeU",
     "Grain",
     "Inject",
     "Keep",
     "Levels",
+    "Method",
     "Modulation",
     "NormScope",
     "PhraseContext",
@@ -249,6 +253,10 @@ class Variant(Node):
     sampler: SamplerChange = Field(
         default=SamplerChange(), description="Settings of `sampler` that differ from the spec's."
     )
+    method: Method | None = Field(
+        default=None,
+        description="The editing method, with all its settings; null for the spec's.",
+    )
 
 
 class EditSpec(ShownByRepr, Node):
@@ -307,10 +315,18 @@ class EditSpec(ShownByRepr, Node):
     inject: Inject | None = Field(
         default=None, description="Injection of the source clip's features; null for none."
     )
+    freeu: FreeU | None = Field(
+        default=None,
+        description="Weights of a UNet's backbone and skip connections; null for its own.",
+    )
     context: Context | None = Field(
         default=None, description="Windows over long clips; null for the whole clip at once."
     )
     sampler: Sampler = Field(default=Sampler(), description="How the edit is sampled.")
+    method: Method | None = Field(
+        default=None,
+        description="An editing method of another paper; null for modulated attention.",
+    )
     controls: Annotated[tuple[Control, ...], Field(max_length=MAX_CONTROLS)] = Field(
         default=(), description="Properties of the source clip that ControlNets preserve."
     )
@@ -434,6 +450,7 @@ class EditSpec(ShownByRepr, Node):
             edits=_overridden(self.edits, variant.edits),
             attention=self.attention.replaced(variant.attention.spans, **given(variant.attention)),
             sampler=self.sampler.replaced(variant.sampler.spans, **given(variant.sampler)),
+            method=variant.method or self.method,
         )
 
 
@@ -464,7 +481,9 @@ class Block(NamedTuple):
     def in_variant(self) -> type[Node] | None:
         """The model of the same block in a variant."""
         info = Variant.model_fields.get(self.field)
-        return cast(type[Node], info.annotation) if info else None
+        if info is None:
+            return None
+        return self.model if self.off else cast(type[Node], info.annotation)
 
     @property
     def several(self) -> bool:
@@ -491,8 +510,10 @@ BLOCKS = {
     "attention": Block(Attention, "attention"),
     "flow": Block(Flow, "flow"),
     "inject": Block(Inject, "inject"),
+    "freeu": Block(FreeU, "freeu"),
     "context": Block(Context, "context"),
     "sampler": Block(Sampler, "sampler"),
+    "method": Block(Method, "method"),
     "control": Block(Control, "controls"),
     "blend": Block(Blend, "blend"),
 }

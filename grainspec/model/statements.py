@@ -99,11 +99,21 @@ STATEMENT_WORDS = tuple(
             "inject { … }",
             "[injection of the source clip's features](#inject); off by default",
         ),
+        (
+            "freeu",
+            "freeu { … }",
+            "[a UNet's backbone weighed against its skip connections](#freeu); off by default",
+        ),
         ("context", "context { … }", "[windows over long clips](#context); off by default"),
         (
             "sampler",
             "sampler METHOD { … }",
             "how the edit is [sampled](#sampler-method), and by which process",
+        ),
+        (
+            "method",
+            "method NAME { … }",
+            "[an editing method of another paper](#method-name), in place of this one",
         ),
         (
             "control",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import ProcessName, Profile
+from grainspec.model.settings import EditingName, Profile
 from grainspec.model.spec import Sampler, SamplerMethod, Size
 from grainspec.pasted import ShownByRepr
 from grainspec.words import CharSpan
@@ -72,6 +72,17 @@ def shifted_timesteps(steps: int, training_steps: int, shift: float) -> list[flo
     """
     levels = [1 - step / steps for step in range(steps)]
     return [training_steps * shift * level / (1 + (shift - 1) * level) for level in levels]
+
+
+def skipped_steps(sampler: Sampler, process: EditingName) -> int:
+    """How many of a sampler's steps are not taken, from the noisiest.
+
+    `skip` leaves them out of FlowEdit. DFVEdit does not begin with pure noise, in which its source
+    and its edit are the same.
+    """
+    if process == "dfvedit":
+        return min(1, sampler.steps - 1)
+    return first_steps(sampler.skip, sampler.steps) if process == "flow_edit" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +167,13 @@ class Backbone(ShownByRepr):
             return self.schedule(steps, method)
         return leading_timesteps(steps, self.training_steps, self.steps_offset, method)
 
-    def timesteps_taken(self, sampler: Sampler, process: ProcessName) -> list[float]:
+    def timesteps_taken(self, sampler: Sampler, process: EditingName) -> list[float]:
         """The timesteps of the steps that an edit takes, from the noisiest to the cleanest.
 
-        `skip` leaves out the noisiest steps of FlowEdit; the schedule of a plan counts the others.
+        The schedule of a plan counts these, and not those that are skipped.
         """
         timesteps = self.timesteps(sampler.steps, sampler.method)
-        skipped = first_steps(sampler.skip, sampler.steps) if process == "flow_edit" else 0
-        return timesteps[skipped:]
+        return timesteps[skipped_steps(sampler, process) :]
 
     def latent_size(self, width: int, height: int) -> tuple[int, int]:
         """Latent height and width of frames of this size in pixels."""

@@ -12,7 +12,14 @@ from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlannedEdit, Relation, key_frames
-from grainspec.plan.plan_warnings import changing, early_end, no_step, unordered, vanishing
+from grainspec.plan.plan_warnings import (
+    changing,
+    early_end,
+    no_step,
+    unordered,
+    unread_negative,
+    vanishing,
+)
 from grainspec.plan.strengths import labels_dtype, level_of
 from grainspec.plan.supported import (
     check_count,
@@ -113,6 +120,7 @@ def compile_plan(spec: EditSpec, layout: Layout, backbone: Backbone) -> Compiled
         *early_end(spec, plan, backbone),
         *no_step(spec, plan, backbone),
         *unordered(spec, plan, backbone),
+        *unread_negative(spec, plan),
     )
     return Compiled(plan, warnings)
 

@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from grainspec.model.layer_numbers import ranges_text
+from grainspec.model.spec import Modulation
 from grainspec.plan.mask_plan import Floats, MaskPlan, PlanLevel, class_counts
 from grainspec.plan.step_facts import plan_sigmas, step_facts, steps_text
+
+VARIANTS = ("timestep_offset", "unconditional", "outside", "self_area", "overlap", "resize")
+"""The settings in which VideoGrain's code departs from the equations of its paper."""
+
+_DEFAULTS = {name: Modulation.model_fields[name].default for name in VARIANTS}
 
 
 def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
@@ -41,6 +47,7 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
             "modulated_sigmas": plan_sigmas(plan, list(ends.values())),
             "share": [round(plan.schedule(time), 4) for time in ends.values()],
             "decay": plan.attention.decay,
+            **{name: getattr(plan.attention, name) for name in VARIANTS},
             "frames": plan.attention.frames,
             "norm": plan.attention.norm if plan.noise == "ddpm" else None,  # transformers have none
             "phrases": plan.attention.phrases,
@@ -78,7 +85,8 @@ def _level_facts(
     count = int(counts_FC.sum())
 
     def means(table_FC: Floats) -> dict[str, float]:
-        times = {"full": float(plan.training_steps), **ends}
+        full = float(plan.training_steps + plan.attention.timestep_offset)
+        times = {"full": full, **ends}
         strengths = {}
         for name, time in times.items():
             total = float((plan.at(time, table_FC)[:, mine] * counts_FC).sum())
@@ -110,6 +118,7 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
         f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
         f"decay {schedule['decay']:g}, frames {schedule['frames']}, {norm}"
         f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
+        *_variants(schedule),
         *steps_text(plan_facts["run"]),
         f"target: “{plan_facts['target']}”",
     ]
@@ -142,6 +151,12 @@ def _ends(schedule: dict[str, Any]) -> str:
     if schedule["modulated_sigmas"]:
         noise = ", σ {:.2f} to {:.2f}".format(*schedule["modulated_sigmas"])
     return f" (timesteps {first:g} to {last:g}{noise}, strengths x {full:.2f} to {least:.2f})"
+
+
+def _variants(schedule: dict[str, Any]) -> list[str]:
+    """A line of the settings of ``VARIANTS`` that are not their defaults; none if all are."""
+    chosen = [f"{name} {schedule[name]}" for name in VARIANTS if schedule[name] != _DEFAULTS[name]]
+    return [f"with {', '.join(chosen)}"] if chosen else []
 
 
 def _transformers(schedule: dict[str, Any]) -> str:

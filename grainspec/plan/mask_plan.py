@@ -28,7 +28,7 @@ Labels = npt.NDArray[np.unsignedinteger]
 Relation = npt.NDArray[np.bool_]
 
 NO_CLASS = 0
-"""The class of latent tokens that belong to no edit; they are never modulated."""
+"""The class of latent tokens that belong to no edit; `outside` says how they are modulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class MaskPlan(ShownByRepr):
     key_frames_FK: int ``[F, K]``, the frames that each frame attends to.
     edited_FHW: bool at the latent's resolution (``patch`` times that of level 0), True where the
     latent may change: where edits have at least half of the pixels of a latent pixel, or its latent
-    token (with `resize nearest`: the pixel at its centre).
+    token (with `resize nearest`: the pixel at its centre, with `corner` that at its corner).
     """
 
     target: str
@@ -160,8 +160,9 @@ class MaskPlan(ShownByRepr):
         return in_time and step < first_steps(self.attention.until, steps)
 
     def schedule(self, timestep: float) -> float:
-        """ξ(t) = (t / T) ** p at a diffusion timestep."""
-        return float((timestep / self.training_steps) ** self.attention.decay)
+        """ξ(t) = ((t − t₀) / T) ** p at a diffusion timestep, with ``timestep_offset`` as t₀."""
+        time = max(0.0, timestep - self.attention.timestep_offset)
+        return float((time / self.training_steps) ** self.attention.decay)
 
     def at(self, timestep: float, table: Floats) -> Floats:
         """A table of strengths at a diffusion timestep: scaled by ξ, clamped to [0, 1]."""

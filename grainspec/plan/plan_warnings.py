@@ -10,12 +10,12 @@ from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
-from grainspec.model.settings import ProcessName, Sampler, given
-from grainspec.model.shapes import ResizeRule
+from grainspec.model.settings import EditingName, Sampler, given
+from grainspec.model.shapes import TokenRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, class_counts
-from grainspec.plan.tokens import centre_bits
+from grainspec.plan.tokens import POINTS, point_bits
 from grainspec.regions.layout import Layout
 
 _MISSED = 0.25
@@ -38,6 +38,22 @@ def unordered(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> list[Diagno
     )
     cure = "Write `keys 0` in `context`."
     return [Diagnostic("G555", message, cure, context.span_of("keys") or context.span)]
+
+
+def unread_negative(spec: EditSpec, plan: MaskPlan) -> Iterator[Diagnostic]:
+    """Warn (G588) about a negative prompt that the denoiser does not read, under guidance."""
+    is_read = plan.attention.unconditional == "negative_prompt" or spec.sampler.guidance == 1
+    if is_read or not spec.negative.strip():
+        return
+    readers = "only the ControlNets read" if spec.controls else "nothing reads"
+    written = given(spec.attention).keys()
+    chosen, usual = "`unconditional empty_prompt`", "`unconditional negative_prompt`"
+    if "unconditional" not in written:
+        chosen = "the profile `videograin`"
+    usual = f"{usual} in `attention`" if written else f"`attention {{ {usual.strip('`')} }}`"
+    message = f"with {chosen}, {readers} the negative prompt"
+    cure = f"Write {usual} for its usual effect, or remove it."
+    yield Diagnostic("G588", message, cure, spec.span_of("negative"))
 
 
 def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic]:
@@ -69,10 +85,10 @@ def vanishing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> list[Diagnostic
 def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnostic]:
     """Warn (G418) about regions that change within latent frames of several frames.
 
-    The rule `nearest` looks at one of the frames. A region is warned about if more than a quarter
-    of the latent tokens that it has on some frame of a latent frame are not among those. Not of the
-    demo's video model, unless the spec names rule or profile: `nearest` was tuned on clips in which
-    everything moves.
+    The rules `nearest` and `corner` look at one of the frames. A region is warned about if more
+    than a quarter of the latent tokens that it has on some frame of a latent frame are not among
+    those. Not of the demo's video model, unless the spec names rule or profile: `nearest` was tuned
+    on clips in which everything moves.
     """
     if (
         demo_model(spec.model) == "demo-video"
@@ -81,12 +97,16 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
         return
     groups = [group for group in plan.groups if len(group) > 1]
     levels = [level for level in plan.levels if level.modulated]
-    if plan.attention.resize != "nearest" or not groups or not levels:
+    rule = plan.attention.resize
+    if rule not in POINTS or not groups or not levels:
         return
-    grid = levels[0].labels_FHW.shape[1], levels[0].labels_FHW.shape[2]
+    finest, grid = (
+        (level.labels_FHW.shape[1], level.labels_FHW.shape[2])
+        for level in (plan.levels[0], levels[0])
+    )
     worst: dict[int, tuple[float, int, int, range]] = {}
     for group in groups:
-        bits = centre_bits(layout.bits_FHW[group.start : group.stop], grid)
+        bits = point_bits(layout.bits_FHW[group.start : group.stop], grid, finest, rule)
         some, looked_at = np.bitwise_or.reduce(bits, axis=0), bits[len(group) // 2]
         for index in range(len(spec.claims)):
             one = bits.dtype.type(1) << bits.dtype.type(index)
@@ -103,7 +123,7 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
             f"frames {frames[0]} to {frames[-1]}, {missed} are left out"
         )
         cure = (
-            f"`resize nearest` looks at frame {frames[len(group) // 2]} only. "
+            f"`resize {rule}` looks at frame {frames[len(group) // 2]} only. "
             f"{_with_resize(spec.attention, 'any')} takes the tokens of all of them, "
             "`resize area` those that the region fills by half."
         )
@@ -112,7 +132,7 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
         yield Diagnostic("G418", message, cure, where)
 
 
-def _with_resize(attention: Attention, rule: ResizeRule) -> str:
+def _with_resize(attention: Attention, rule: TokenRule) -> str:
     """Name a rule as it can be pasted: by itself, or as the statement that then is whole."""
     written = given(attention).keys()
     if written <= {"profile"}:
@@ -129,11 +149,13 @@ def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Di
     `until` and no `until_timestep`, and `until` is what ends modulation.
     """
     attention = spec.attention
+    if spec.method and not spec.method.modulates:
+        return
     if backbone.noise != "flow" or not attention.until or attention.until == 1:
         return
     if attention.until_timestep is not None:
         return
-    times = _timesteps(spec.sampler, backbone)
+    times = _timesteps(spec, backbone)
     count = first_steps(attention.until, len(times))
     if not 0 < count < len(times) or times[count] < plan.attention.until_timestep:
         return
@@ -163,8 +185,9 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
     Modulation that is off on purpose, by `until 0%` or strengths of 0, is not warned about.
     """
     modulation, sampler = plan.attention, spec.sampler
-    times = _timesteps(sampler, backbone)
+    times = _timesteps(spec, backbone)
     off = not (modulation.cross or modulation.self_ or modulation.columns)
+    off = off or (spec.method is not None and not spec.method.modulates)
     if off or not modulation.until or not times or times[0] >= modulation.until_timestep:
         return
     end, first = decimal_text(modulation.until_timestep), f"timestep {times[0]:.4g}"
@@ -172,29 +195,33 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
         first += f" (σ {times[0] / backbone.training_steps:.2f})"
     message = f"no step is modulated: the first has {first}, below `until_timestep {end}`"
     cure = f"Write `until_timestep {int(_LASTING * times[0])}` in `attention`"
-    skips = _lower_skip(sampler, backbone, modulation.until_timestep)
+    skips = _lower_skip(spec, backbone, modulation.until_timestep)
     cure += f", or `skip {percent_text(skips[0])}` in `sampler`." if skips else "."
     written = sampler.spans.get("skip") if skips else None
     span = spec.attention.spans.get("until_timestep") or written or spec.attention.span
     yield Diagnostic("G421", message, cure, span or sampler.span)
 
 
-def _lower_skip(sampler: Sampler, backbone: Backbone, until_timestep: float) -> list[float]:
+def _lower_skip(spec: EditSpec, backbone: Backbone, until_timestep: float) -> list[float]:
     """The default of `skip` and 0, if lower than the sampler's and if a step is modulated then."""
-    if _process(sampler, backbone) != "flow_edit":
+    if _process(spec, backbone) != "flow_edit":
         return []
+    sampler = spec.sampler
     shares = (Sampler.model_fields["skip"].default, 0.0)
     lower = [sampler.replaced({}, skip=share) for share in shares if share < sampler.skip]
-    return [one.skip for one in lower if _timesteps(one, backbone)[:1] >= [until_timestep]]
+    specs = [spec.replaced({}, sampler=one) for one in lower]
+    return [one.sampler.skip for one in specs if _timesteps(one, backbone)[:1] >= [until_timestep]]
 
 
-def _timesteps(sampler: Sampler, backbone: Backbone) -> list[float]:
+def _timesteps(spec: EditSpec, backbone: Backbone) -> list[float]:
     """The timesteps of the steps that are run."""
-    return backbone.timesteps_taken(sampler, _process(sampler, backbone))
+    return backbone.timesteps_taken(spec.sampler, _process(spec, backbone))
 
 
-def _process(sampler: Sampler, backbone: Backbone) -> ProcessName:
-    """The process that a sampler runs: FlowEdit is the default of flow-matching models."""
+def _process(spec: EditSpec, backbone: Backbone) -> EditingName:
+    """What edits: a method, or a process. FlowEdit is the default of flow-matching models."""
+    if spec.method:
+        return spec.method.name
     if backbone.noise != "flow":
         return "invert_and_sample"
-    return sampler.process or "flow_edit"
+    return spec.sampler.process or "flow_edit"

@@ -21,10 +21,11 @@ from grainspec.plan.mask_plan import MaskPlan, PlanLevel, PlannedEdit, content_d
 from grainspec.regular_file import require_regular
 from grainspec.whole_file import whole_file
 
-_FORMAT = "grainspec.plan.5"
-_READABLE = {"grainspec.plan.4", _FORMAT}
+_FORMAT = "grainspec.plan.6"
+_READABLE = {"grainspec.plan.4", "grainspec.plan.5", _FORMAT}
 """The formats that are loaded. The fourth is without padding, and without the settings and fields
-of video transformers, whose defaults are right for its plans."""
+of video transformers; the fifth without the settings that choose between the published equations
+and VideoGrain's code. Their defaults are right for those plans."""
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 """Errors that NumPy and safetensors raise for broken files."""
 _MAX_STEPS = 1_000_000

@@ -7,6 +7,13 @@ For a latent token x of a level; the runtime multiplies by the schedule ξ(t):
 
 each times the edit's weight (for positive pairs) or repel (for negative pairs). Latent tokens of no
 edit have strength 0.
+
+VideoGrain's code departs from these equations; settings choose between the two. With `self_area
+squared`, A(x) is divided by the number of frames once more, where all frames are in scope. With
+`overlap sum`, a token counts in a(x) and A(x) once for each edit that it shares with x; where such
+an area exceeds 1, it is 1, since a negative strength would turn attraction into repulsion. With
+`outside repelled`, λ⁻ of tokens of no edit is that of an edit of no area with the repel 1, and so
+is λ⁻ of tokens of no words in cross-attention.
 """
 
 from __future__ import annotations
@@ -31,21 +38,28 @@ def level_of(
 ) -> PlanLevel:
     """Make a level from its labels: compute the strengths of every class on every frame."""
     per_frame = class_counts(labels_FHW, len(members_CE))
-    share = (members_CE.astype(np.int64) @ members_CE.T.astype(np.int64)) > 0
+    shared = members_CE.astype(np.int64) @ members_CE.T.astype(np.int64)
+    counted = shared if modulation.overlap == "sum" else shared > 0
     tokens = labels_FHW.shape[1] * labels_FHW.shape[2]
-    positive_FC = (per_frame @ share).astype(np.float64)
-    area_FC = positive_FC / tokens
+    positive_FC = (per_frame @ counted).astype(np.float64)
+    area_FC = np.minimum(positive_FC / tokens, 1)
     # Positive keys in scope, over the frames that each frame attends to (a frame may occur twice).
     times_FF = np.stack([np.bincount(keys, minlength=len(labels_FHW)) for keys in scope_FK])
-    in_scope = times_FF.astype(np.float64) @ positive_FC / (tokens * scope_FK.shape[1])
-    claimed = members_CE.any(axis=1)
+    keys = tokens * scope_FK.shape[1]
+    if modulation.self_area == "squared" and modulation.frames == "full":
+        keys *= len(labels_FHW)
+    in_scope_FC = np.minimum(times_FF.astype(np.float64) @ positive_FC / keys, 1)
     weight = _largest(members_CE, [edit.weight for edit in edits])
     repel = _largest(members_CE, [edit.repel for edit in edits])
     # Free regions have no words, so they are not attracted to words or repelled by them.
     cross_weight = _largest(members_CE, [edit.weight * bool(edit.tokens) for edit in edits])
     cross_repel = _largest(members_CE, [edit.repel * bool(edit.tokens) for edit in edits])
-    cross = modulation.cross * (1 - area_FC) * claimed
-    self_ = modulation.self_ * (1 - in_scope) * claimed
+    if modulation.outside == "repelled":
+        worded_E = np.array([bool(edit.tokens) for edit in edits], np.bool_)
+        repel[~members_CE.any(axis=1)] = 1
+        cross_repel[~members_CE[:, worded_E].any(axis=1)] = 1
+    cross = modulation.cross * (1 - area_FC)
+    self_ = modulation.self_ * (1 - in_scope_FC)
     return PlanLevel(
         index=index,
         labels_FHW=labels_FHW,
@@ -63,5 +77,5 @@ def labels_dtype(classes: int) -> type[np.unsignedinteger]:
 
 
 def _largest(members_CE: Relation, values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """For each class, the largest value among its edits; 0 for class 0."""
+    """For each class, the largest value among its edits; 0 for the class of no edit."""
     return np.asarray(np.where(members_CE, np.asarray(values), 0.0).max(axis=1, initial=0.0))

@@ -88,10 +88,16 @@ def _clip_lengths(first: int, per: int) -> str:
 
 
 def chosen_levels(spec: EditSpec, backbone: Backbone) -> frozenset[int]:
-    """The levels that are modulated; raises GrainError (G404) for those without attention."""
+    """The levels that are modulated; raises GrainError (G404) for those without attention.
+
+    Levels that only the profile names are those of Stable Diffusion: of other models, those that
+    have attention are modulated, or all levels with attention if none of them has.
+    """
     chosen, attended = spec.modulation.levels, backbone.attended_levels
     if chosen == "all":
         return frozenset(attended)
+    if spec.attention.levels is None:
+        return frozenset(chosen).intersection(attended) or frozenset(attended)
     for level in chosen:
         if level in attended:
             continue

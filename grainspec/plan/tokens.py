@@ -1,10 +1,13 @@
-"""Assign latent tokens to regions, by one of three rules.
+"""Assign latent tokens to regions, by one of four rules.
 
 A latent token stands for a block of pixels: a cell of its grid, on the frames of its group (one
 frame, unless a latent frame stands for several). It belongs to a region
 
-    nearest   if the pixel at the block's centre does, as in the paper's code; of several frames, on
-              the middle one, the later of two
+    nearest   if the pixel at the block's centre does; of several frames, on the middle one, the
+              later of two
+    corner    if the pixel at its top left corner does, on the same frame: VideoGrain's code scales
+              masks to the latents by nearest neighbours, and from there to each level, and both
+              take the first one of a cell
     area      if at least a given share of the block's pixels does, up to one part in 10^9
     any       if any of its pixels does, so that small regions are kept
 """
@@ -16,8 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from grainspec.model.expressions import ResizeRule
+from grainspec.model.shapes import TokenRule
 from grainspec.regions.layout import Bits
+
+POINTS = ("nearest", "corner")
+"""The rules that look at one pixel of a block."""
 
 Group = Sequence[int]
 """The indices of the frames that one latent frame stands for."""
@@ -27,18 +33,20 @@ def to_tokens(
     bits_FHW: Bits,
     groups: Sequence[Group],
     grids: Sequence[tuple[int, int]],
-    rule: ResizeRule = "nearest",
+    rule: TokenRule = "nearest",
     share: float = 0.5,
 ) -> list[Bits]:
     """The regions of every latent token, as bit sets ``[G, rows, columns]``, for each grid.
 
-    ``groups`` are the frames of each latent frame, ``grids`` the rows and columns of each level.
+    ``groups`` are the frames of each latent frame, ``grids`` the rows and columns of each level,
+    the finest first.
     ``share`` is the threshold of the rule ``area``, more than 0.
 
     >>> bits = np.array([[[1, 0, 0, 0], [0, 0, 2, 2]]], np.uint8)
-    >>> for rule in ("nearest", "area", "any"):
+    >>> for rule in ("nearest", "corner", "area", "any"):
     ...     print(to_tokens(bits, [[0]], [(1, 2)], rule)[0])
     [[[0 2]]]
+    [[[1 0]]]
     [[[0 2]]]
     [[[1 2]]]
     """
@@ -48,9 +56,9 @@ def to_tokens(
         block = bits_FHW[list(group)] if len(group) > 1 else bits_FHW[group[0] : group[0] + 1]
         for tokens, grid in zip(token_bits, grids, strict=True):
             y, x = _edges(height, grid[0]), _edges(width, grid[1])
-            if rule == "nearest":
+            if rule in POINTS:
                 middle = len(group) // 2
-                tokens[number] = centre_bits(block[middle : middle + 1], grid)[0]
+                tokens[number] = point_bits(block[middle : middle + 1], grid, grids[0], rule)[0]
             elif rule == "any":
                 flat = np.bitwise_or.reduce(block, axis=0)
                 rows = np.bitwise_or.reduceat(flat, y, axis=0)
@@ -60,10 +68,22 @@ def to_tokens(
     return token_bits
 
 
-def centre_bits(bits_FHW: Bits, grid: tuple[int, int]) -> Bits:
-    """The regions of the pixel at the centre of every cell of a grid, ``[F, rows, columns]``."""
+def point_bits(
+    bits_FHW: Bits, grid: tuple[int, int], finest: tuple[int, int], rule: TokenRule
+) -> Bits:
+    """The regions of one pixel of every cell of a grid, by a rule of ``POINTS``.
+
+    ``finest`` is the grid of the finest level. The result is ``[F, rows, columns]``.
+    """
     _, height, width = bits_FHW.shape
-    return bits_FHW[:, _centres(height, grid[0])][:, :, _centres(width, grid[1])]
+    if rule == "nearest":
+        y, x = _centres(height, grid[0]), _centres(width, grid[1])
+    else:  # the corner of a cell of the finest grid, at the corner of the cell
+        y, x = (
+            _edges(extent, finest[axis])[_edges(finest[axis], grid[axis])]
+            for axis, extent in enumerate((height, width))
+        )
+    return bits_FHW[:, y][:, :, x]
 
 
 def share_claimed(

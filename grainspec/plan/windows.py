@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from grainspec.diagnostics import fail
-from grainspec.model.spec import Context
+from grainspec.model.spec import Context, FrameScope
 from grainspec.plan.backbone import frame_groups
 from grainspec.plan.mask_plan import NO_CLASS, MaskPlan, key_frames
 from grainspec.plan.strengths import labels_dtype, level_of
@@ -147,11 +147,14 @@ def evenly(count: int, last: int) -> list[int]:
     return [(2 * index * last + gaps) // (2 * gaps) for index in range(count)]
 
 
-def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
+def plan_of_frames(
+    plan: MaskPlan, frames: Sequence[int], scope: FrameScope | None = None
+) -> MaskPlan:
     """The plan for some frames of the clip, by ascending index, as if only they were compiled.
 
     Areas, strengths and scope are those within these frames: in ``sparse_causal``, for example, the
     first frame is the first of them, and the previous frame is the previous one among them.
+    ``scope`` says which of them a frame attends to; None: as in the plan.
 
     ``frames`` count latent frames. The first one must be among them if it stands for another number
     of frames than the others, as in causal VAEs. Raises ValueError if it is not, and if ``frames``
@@ -160,7 +163,8 @@ def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
     chosen, count = list(frames), len(plan.groups)
     if not chosen or chosen != sorted(set(chosen)) or not 0 <= chosen[0] <= chosen[-1] < count:
         raise ValueError(f"frames must be numbers from 0 to {count - 1}, in order")
-    if len(chosen) == count:
+    scope = scope or plan.attention.frames
+    if len(chosen) == count and scope == plan.attention.frames:
         return plan
     if plan.first_frames != plan.frames_per_latent and chosen[0] != 0:
         raise ValueError("the first latent frame stands for other frames: it must be among them")
@@ -169,12 +173,14 @@ def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
     renumbered = np.zeros(len(plan.members_CE), labels_dtype(len(classes)))
     renumbered[classes] = np.arange(len(classes))
     members = plan.members_CE[classes]
-    scope = key_frames(plan.attention.frames, len(chosen))
+    attention = plan.attention.replaced({}, frames=scope)
+    scope_FK = key_frames(scope, len(chosen))
     return replace(
         plan,
+        attention=attention,
         frames=tuple(plan.frames[frame] for index in chosen for frame in plan.groups[index]),
         members_CE=members,
-        key_frames_FK=scope,
+        key_frames_FK=scope_FK,
         edited_FHW=plan.edited_FHW[chosen],
         levels=tuple(
             level_of(
@@ -182,8 +188,8 @@ def plan_of_frames(plan: MaskPlan, frames: Sequence[int]) -> MaskPlan:
                 renumbered[labels_FHW],
                 members,
                 plan.edits,
-                plan.attention,
-                scope,
+                attention,
+                scope_FK,
                 level.modulated,
             )
             for level, labels_FHW in zip(plan.levels, labels, strict=True)

@@ -19,8 +19,8 @@ TYPES = {
         "Difference", "Complement", "Grown", "During", "Smoothed", "Track", "Find", "Prompt",
     ),
     "grainspec.model.settings": (
-        "Size", "Video", "Modulation", "Sampler", "Control", "Blend", "Flow", "Inject", "Context",
-        "Tracking", "Finding",
+        "Size", "Video", "Modulation", "Sampler", "Method", "Control", "Blend", "Flow", "Inject",
+        "FreeU",        "Context", "Tracking", "Finding",
     ),
     "grainspec.model.partial": ("Attention", "SamplerChange"),
     "grainspec.model.spec": ("EditSpec", "Region", "Edit", "Keep", "Free", "Without", "Variant"),

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from grainspec.diagnostics import Diagnostic, GrainError, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.expect import expect_settings, expect_spec
-from grainspec.model.declaration import Declaration, fields_of, settings_of
+from grainspec.model.declaration import Declaration, fields_of, head_of, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.spec import BLOCKS, Edit, EditSpec
 from grainspec.model.validation import Written, findings_of
@@ -78,7 +78,7 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
         return _with(spec, name, text, setting)
     block, dot, key = name.partition(".")
     if block in BLOCKS and not BLOCKS[block].several and dot:
-        node = getattr(spec, BLOCKS[block].field) or BLOCKS[block].model()
+        node = getattr(spec, BLOCKS[block].field) or _turned_on(block, key, setting)
         changed = _changed(node, key, _known(block), setting)
         return spec.replaced({}, **{BLOCKS[block].field: changed})
     if dot and block in {edit.region for edit in spec.changes}:
@@ -94,6 +94,18 @@ def _override(spec: EditSpec, setting: str) -> EditSpec:
     same = [full for full in known if key and full.endswith(f".{key}")]
     cure = f"Expected one of {inside}." if inside else suggestion(name, same or known)
     raise _wrong(setting, "G201", f"unknown setting `{name}`", cure, len(name))
+
+
+def _turned_on(block: str, key: str, setting: str) -> Node:
+    """A block that was off, with its defaults; ``key`` names its method if that has no default."""
+    model = BLOCKS[block].model
+    head = head_of(model)
+    if head is None or not head.required:
+        return model()
+    if key != head.keyword:
+        cure = f"Write `{PATH} {block}.{head.keyword}={head.choices[0]}` before it."
+        raise _wrong(setting, "G203", f"the spec has no `{block}`", cure, len(f"{block}.{key}"))
+    return model.model_validate({head.key: head.choices[0]})
 
 
 def _names(spec: EditSpec) -> list[str]:

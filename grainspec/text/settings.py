@@ -20,6 +20,9 @@ from grainspec.text.kinds import KINDS, Mismatch, Word, expected_value, read_val
 from grainspec.text.spans import span_between, span_of
 from grainspec.text.unexpected import in_seconds
 
+NAMES = frozenset({"NAME", "METHOD"})
+"""The tokens of a setting's name: `method` is a statement and a setting of `flow`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -157,7 +160,7 @@ def _time(before: Word, unit: Word) -> Diagnostic | None:
 
 
 def _is_setting(word: Word, known: dict[str, Declaration]) -> bool:
-    return isinstance(word, Token) and word.type == "NAME" and str(word) in known
+    return isinstance(word, Token) and word.type in NAMES and str(word) in known
 
 
 def _end_of_value(

@@ -52,9 +52,11 @@ def plan_applied(
 
     Attention between frames and the scope of group norms follow the plan. The conditional pass of
     guidance is modulated; without guidance, the only pass. If the plan isolates phrases, their
-    embeddings replace those of the same words in the prompt, in both encoders of SDXL. Wan's
-    attention to a picture, and that of VACE's control blocks, is left alone. Layers and passes that
-    are not modulated use the attention backend that was set (`set_attention_backend`).
+    embeddings replace those of the same words in the prompt, in both encoders of SDXL. With
+    `unconditional empty_prompt`, those of the empty prompt replace the negative prompt's in the
+    denoiser's cross-attention, unless embeddings are trusted. Wan's attention to a picture, and
+    that of VACE's control blocks, is left alone. Layers and passes that are not modulated use the
+    attention backend that was set (`set_attention_backend`).
 
     *Steps.* `until 30%` counts the steps that a call makes: an image-to-image call with
     `strength=0.5` at 50 steps makes 25, of which 8 are modulated. How strongly follows the noise

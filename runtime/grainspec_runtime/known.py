@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from grainspec.checks.method import flow_of
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.demo_models import demo_model
 from grainspec.model.settings import ProcessName
@@ -13,8 +14,12 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.family import Family, present_parts
-from grainspec_runtime.backbones.registry import find_model
-from grainspec_runtime.backbones.unsupported import check_noise_supported, check_process_supported
+from grainspec_runtime.backbones.registry import families, find_model
+from grainspec_runtime.backbones.unsupported import (
+    check_method_supported,
+    check_noise_supported,
+    check_process_supported,
+)
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.models.folder import ModelFolder
 from grainspec_runtime.models.hub import NotCached, is_remote
@@ -40,15 +45,20 @@ class Known:
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
         check_process_supported(spec, self.family)
+        check_method_supported(spec, self.family, families())
         check_noise_supported(spec, self.family, self.backbone)
         self.family.check(spec, base, self.folder, outlined=self.outlined)
 
     def check_plan(self, spec: EditSpec, base: Path, plan: MaskPlan) -> Iterable[Diagnostic]:
         """Check optical flow and, for the demo models, words; raises GrainError for errors."""
-        if spec.flow:
+        if spec.method:
+            from grainspec_runtime.flow.guide import check_middle
+
+            check_middle(spec.method)
+        if flow := flow_of(spec):
             from grainspec_runtime.flow.guide import check_flow
 
-            check_flow(spec.flow, base, plan)
+            check_flow(flow, base, plan)
         if demo_model(spec.model):
             from grainspec_runtime.demo.checks import unknown_words
 

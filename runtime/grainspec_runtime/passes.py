@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from grainspec.model.numbers import first_steps
-from grainspec.model.spec import Sampler
+from grainspec.model.settings import EditingName
+from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec.plan.method_windows import KEY_FRAME_INTERVAL, at_once, batches, hierarchy
 from grainspec_runtime.prepare import Prepared
 
 
@@ -14,6 +18,8 @@ def denoiser_passes(prepared: Prepared) -> int:
     For models of two experts whose scales of guidance are 1 in one of them only, it is the most
     that it can be.
     """
+    if prepared.process in _IN_OWN_WINDOWS:
+        return _IN_OWN_WINDOWS[prepared.process](prepared)
     return _PASSES[prepared.process](prepared) * len(prepared.windows)
 
 
@@ -45,4 +51,72 @@ def _of_flow_edit(prepared: Prepared) -> int:
     return len(prepared.timesteps) * sampler.average * (source + guided_passes(sampler))
 
 
-_PASSES = {"invert_and_sample": _of_inversion, "flow_edit": _of_flow_edit}
+def _of_source_maps(prepared: Prepared) -> int:
+    """Those of inversion and sampling, and one in each step that needs maps of the source."""
+    assert prepared.spec.method is not None
+    method, steps = prepared.spec.method, len(prepared.timesteps)
+    maps = method.source_maps
+    blends = maps.local_blend < 1 and not method.modulates
+    share = 1.0 if blends else max(maps.cross_steps, maps.self_steps)
+    return _of_inversion(prepared) + first_steps(share, steps)
+
+
+def _of_ground_a_video(prepared: Prepared) -> int:
+    """Besides, for each step and frame: the source's pass, one an update, and the guided step's.
+
+    Passes of one frame are counted as their share of a pass of the clip.
+    """
+    updates = prepared.spec.method.null_updates if prepared.spec.method else 0
+    steps = len(prepared.timesteps)
+    return 3 * steps + 1 + (steps * (2 + updates) if updates else 0)
+
+
+def _of_dmt(prepared: Prepared) -> int:
+    """Besides, for each optimised step: the source's pass, and one an update.
+
+    Their gradients are not counted. Steps that are taken twice are.
+    """
+    method, steps = prepared.spec.method, len(prepared.timesteps)
+    assert method is not None
+    optimised = first_steps(method.motion, steps) * (1 + method.updates) if method.updates else 0
+    twice = min(first_steps(method.restart, steps), steps - 1)
+    return 3 * steps + 1 + optimised + 2 * twice
+
+
+_PASSES: dict[EditingName, Callable[[Prepared], int]] = {
+    "invert_and_sample": _of_inversion,
+    "flow_edit": _of_flow_edit,
+    "ground_a_video": _of_ground_a_video,
+    "dmt": _of_dmt,
+    "dfvedit": _of_flow_edit,
+    "fatezero": _of_source_maps,
+    "video_p2p": _of_source_maps,
+}
+
+
+def _of_tokenflow(prepared: Prepared) -> int:
+    """One pass a step for the inversion, and one to begin; one for the source and two to sample."""
+    steps, count = len(prepared.timesteps), len(prepared.plan.groups)
+    most = at_once(prepared.windows)
+    key_frames = -(-count // (_method(prepared).interval or KEY_FRAME_INTERVAL))
+    parts = 1 + len(batches(range(count - key_frames), most))
+    return (steps + 1) * len(batches(range(count), most)) + 3 * steps * parts
+
+
+def _of_controlvideo(prepared: Prepared) -> int:
+    windows = prepared.windows
+    if len(windows) > 1:
+        windows = hierarchy(len(prepared.plan.groups), _method(prepared).interval)
+    return 2 * len(prepared.timesteps) * len(windows)
+
+
+def _method(prepared: Prepared) -> Method:
+    assert prepared.spec.method is not None
+    return prepared.spec.method
+
+
+_IN_OWN_WINDOWS: dict[EditingName, Callable[[Prepared], int]] = {
+    "tokenflow": _of_tokenflow,
+    "controlvideo": _of_controlvideo,
+}
+"""Those that divide a clip otherwise than `context` says, over all their windows."""

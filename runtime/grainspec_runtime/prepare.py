@@ -13,8 +13,8 @@ from grainspec.cli.waiting import Waiting
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
-from grainspec.model.settings import ProcessName
-from grainspec.model.spec import EditSpec
+from grainspec.model.settings import EditingName
+from grainspec.model.spec import BlendSpace, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, windows_of
@@ -61,9 +61,22 @@ class Prepared:
         return windows_of(self.plan, self.spec.context)
 
     @property
-    def process(self) -> ProcessName:
-        """The editing process: the spec's, or the default of the model's family."""
+    def process(self) -> EditingName:
+        """What makes the edit: the spec's method or process, or the default of the family."""
+        if self.spec.method:
+            return self.spec.method.name
         return self.spec.sampler.process or self.model.default_process
+
+    @property
+    def modulates(self) -> bool:
+        """Whether attention is modulated by the plan."""
+        return self.spec.method is None or self.spec.method.modulates
+
+    @property
+    def blend_space(self) -> BlendSpace:
+        """How the source is restored outside the edited regions."""
+        method = self.spec.method
+        return self.spec.blend.space if method is None or method.blends else "none"
 
     @property
     def timesteps(self) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from grainspec.analysis.checks import FileFacts
 from grainspec.analysis.document import Document
 from grainspec.analysis.hints import hints
 
@@ -36,3 +37,24 @@ def test_keyframes_on_frames_that_are_left_out_are_told(
     assert [text[start : one.offset] for start, one in zip(ends, told, strict=True)] == unused
     assert [one.text for one in told] == [f"frame {at[2:]} unused" for at in unused]
     assert all("frames 4..12" in one.tooltip for one in told if "frames" in video)
+
+
+@pytest.mark.parametrize(
+    ("attention", "shown", "told"),
+    [
+        (
+            "",
+            "cross 0.25, self 0.24",
+            "75% of the frame), in self-attention × (1 − 75% / 4 frames)",
+        ),
+        ("attention { self_area share }", "cross 0.25, self 0.07", "75% of the frame), at most 1"),
+        ("attention { frames each }", "cross 0.25, self 0.07", "75% of the frame), at most 1"),
+    ],
+)
+def test_strengths_of_edits_depend_on_the_area(attention: str, shown: str, told: str) -> None:
+    """By the profile `videograin` in self-attention on an area divided by the frames."""
+    text = 'grain 1\nvideo "c"\nmodel "a/b"\ntarget "a cat"\nregion r = all\nedit r -> "cat"\n'
+    facts = FileFacts(shares={"r": 0.75}, frames=4)
+    found = hints(Document(text + attention, None), facts, 0, len(text))
+    assert [one.text for one in found] == ["75%", shown]
+    assert told in found[1].tooltip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from clips import ROOT
 
 import grainspec
 from grainspec import Builder, dumps, override, parse
+from grainspec.checks.method import TRAITS
 from grainspec.generate import GENERATED
 from grainspec.json_format import SCHEMA_ID, json_schema
 from grainspec.model.algebra import Expression, Find, MaskFiles
@@ -18,7 +19,7 @@ from grainspec.model.declaration import Declaration, fields_of, head_of, setting
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.rules import ONCE, SHARED, STATEMENT_RULES
-from grainspec.model.settings import Modulation, Sampler
+from grainspec.model.settings import MethodName, Modulation, Sampler, methods_of
 from grainspec.model.spec import BLOCKS, Edit, EditSpec, Variant
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS
@@ -125,7 +126,8 @@ def test_statements_and_blocks_agree() -> None:
         *("region", "edit", "add", "keep", "free", "control", "variant", "without")
     }
     assert set(STATEMENTS) - SHARED == {
-        *("target", "negative", "edit", "add", "keep", "free", "attention", "sampler", "without")
+        *("target", "negative", "edit", "add", "keep", "free"),
+        *("attention", "sampler", "method", "without"),
     }
     grammar = (ROOT / "grammar" / "grain.lark").read_text(encoding="utf-8")
     assert not [word for word in STATEMENTS if f'"{word}"' not in grammar]
@@ -171,6 +173,12 @@ WITH = {("flow", "weights"): "method raft ", ("context", "frames"): "overlap 1 k
 """What else a setting needs."""
 
 
+def head(word: str, declared: Declaration) -> tuple[str, ...]:
+    """What is written before the brace, if something must be."""
+    own = methods_of(declared.description) or ("dfvedit",)
+    return {"control": ("depth",), "method": own[:1]}.get(word, ())
+
+
 @pytest.mark.parametrize(("word", "keyword"), ALONE)
 def test_every_setting_is_read_written_and_set_alike(word: str, keyword: str) -> None:
     block = BLOCKS[word]
@@ -178,9 +186,12 @@ def test_every_setting_is_read_written_and_set_alike(word: str, keyword: str) ->
     text, value = sample(declared)
     if (word, keyword) in {("context", "overlap"), ("context", "keys")}:
         assert declared.default != value
-    head = {"video": '"c" ', "control": "depth "}.get(word, "")
-    line = f"{word} {head}{{ {WITH.get((word, keyword), '')}{keyword} {text} }}"
-    base = SPEC.replace('video "c"', line) if word == "video" else f"{SPEC}{line}"
+    before = '"c"' if word == "video" else "".join(head(word, declared))
+    line = f"{word} {before} {{ {WITH.get((word, keyword), '')}{keyword} {text} }}"
+    around = SPEC
+    if word == "method" and TRAITS[cast(MethodName, before)].needs_control:
+        around += "control depth\n"
+    base = around.replace('video "c"', line) if word == "video" else f"{around}{line}"
     spec = parse(base)
     assert parse(dumps(spec)) == spec
     assert f"{keyword} {text}" in dumps(spec)
@@ -190,11 +201,12 @@ def test_every_setting_is_read_written_and_set_alike(word: str, keyword: str) ->
         shown = getattr(node, declared.field)
         assert (str(shown) if declared.kind == "length" else shown) == value
     if not block.several and (word, keyword) not in WITH:
-        assert getattr(override(parse(SPEC), [f"{word}.{keyword}={text}"]), block.field) == node
+        sets = [f"method.name={name}" for name in head(word, declared)]
+        sets.append(f"{word}.{keyword}={text}")
+        assert getattr(override(parse(around), sets), block.field) == node
     if word != "video" and (word, keyword) not in WITH:
-        arguments = ("depth",) if word == "control" else ()
         builder = Builder("c").target("a bear").edit("r", "bear")
-        built = getattr(builder, word)(*arguments, **{declared.argument: value})
+        built = getattr(builder, word)(*head(word, declared), **{declared.argument: value})
         made = built._controls[0] if word == "control" else built._fields[word]
         assert made == node
 

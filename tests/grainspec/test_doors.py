@@ -85,6 +85,7 @@ def test_builder_says_what_text_says() -> None:
         .attention(profile="videograin", self=0.3, frames="each", unbound=0.5)
         .flow(levels=[0, 2], method="raft", weights=Path("models") / "raft")
         .inject(features=0.2, self_levels=[1, 2])
+        .freeu(b1=1.2, s2=0.5)
         .context(frames=12, keys=3)
         .sampler(steps=10)
         .build()
@@ -104,6 +105,7 @@ def test_builder_says_what_text_says() -> None:
         attention videograin { self 0.3 frames each unbound 0.5 }
         flow { levels 0 2 method raft weights "models/raft" }
         inject { features 20% self_levels 1..2 }
+        freeu { b1 1.2 s2 0.5 }
         context { frames 12 keys 3 }
         sampler ddim { steps 10 }
         """

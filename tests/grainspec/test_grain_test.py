@@ -213,7 +213,7 @@ def test_failures_are_shrunk_to_specs_that_fail_by_themselves(name: str, tmp_pat
     if name == "strengths of another level" or not result.failures:
         pytest.skip("needs two levels exactly" if "level" in name else "not caught by this file")
     (failure,) = result.failures
-    assert compiler.calls < 200  # at most 97
+    assert compiler.calls < 250  # at most 210, of an invariant that one case in sixteen is asked
     spec = parse(failure.spec)
     assert len(failure.spec.splitlines()) <= 20
     assert len(spec.edits) <= 2
@@ -229,7 +229,7 @@ def test_failures_are_shrunk_to_specs_that_fail_by_themselves(name: str, tmp_pat
 
 def test_shrunk_specs_keep_only_what_matters(edit: Path) -> None:
     def compiler(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
-        if spec.video.crop is not None and max(edit.weight for edit in spec.changes) > 2:
+        if spec.video.crop is not None and any(edit.weight > 2 for edit in spec.changes):
             raise RuntimeError("heavy")
         return compiled(spec, layout, backbone)
 

@@ -86,7 +86,8 @@ def written() -> list[tuple[EditSpec, Layout]]:
     hat = np.zeros((1, 64, 64), bool)
     hat[:, 4:13, 10:31] = True
     layout_of_parts = Layout.of({"bear": ~hat, "hat": hat})
-    return [(parse(text), layout), (parse(text + odd), layout), (worn, layout_of_parts)]
+    own = [parse(text + more) for more in ("", odd, "attention videograin { levels all }")]
+    return [*((spec, layout) for spec in own), (worn, layout_of_parts)]
 
 
 def broken_by(mutant: Compiler, samples: list[Worked]) -> set[str]:

@@ -39,13 +39,15 @@ def test_labels_words_and_strengths_of_a_known_layout() -> None:
     label = int(first.labels_FHW[0, 0, 0])
     share = 12 / 64
     assert first.cross_attract_FC[0, label] == pytest.approx(1 - share)
-    assert first.self_attract_FC[0, label] == pytest.approx(0.3 * (1 - share))
+    assert first.self_attract_FC[0, label] == pytest.approx(0.3 * (1 - share / 2))  # of two frames
     right = int(first.labels_FHW[0, 0, 7])
     assert first.cross_attract_FC[0, right] == pytest.approx(0.5 * (1 - share))
     assert first.cross_repel_FC[0, right] == pytest.approx(2 * (1 - share))
     nobody = int(first.labels_FHW[0, 7, 0])
     assert not plan.members_CE[nobody].any()
-    assert first.cross_attract_FC[0, nobody] == first.self_repel_FC[0, nobody] == 0
+    assert first.cross_attract_FC[0, nobody] == first.self_attract_FC[0, nobody] == 0
+    assert first.cross_repel_FC[0, nobody] == 1  # `outside repelled`
+    assert first.self_repel_FC[0, nobody] == pytest.approx(0.3)
     assert plan.cross_relation_CT[label].nonzero()[0].tolist() == [2]
     assert plan.edited_FHW[:, :6].all()
     assert not plan.edited_FHW[:, 6:].any()
@@ -76,7 +78,8 @@ def test_a_plan_has_what_the_spec_and_its_profile_say() -> None:
 def test_the_schedule() -> None:
     plan = compiled()
     assert [plan.is_active(step, 50, 500) for step in (0, 14, 15, 49)] == [True, True, False, False]
-    assert plan.schedule(1000) == 1
+    assert plan.schedule(1001) == 1  # `timestep_offset 1`
+    assert plan.schedule(0) == plan.schedule(1) == 0
     for until, active in ((0, 0), (0.01, 1), (0.04, 2), (0.29, 15), (0.5, 25), (1, 50)):
         attention = plan.attention.model_copy(update={"until": until})
         short = replace(plan, attention=attention)
@@ -85,11 +88,11 @@ def test_the_schedule() -> None:
     times = leading_timesteps(50, 1000)
     assert sum(late.is_active(step, 50, time) for step, time in enumerate(times)) == 10
     assert not late.is_active(0, 50, 799.5)
-    assert plan.schedule(500) == pytest.approx(0.5**5)
+    assert plan.schedule(501) == pytest.approx(0.5**5)
     right = plan.levels[0]
-    scaled = plan.at(1000, right.cross_repel_FC)
+    scaled = plan.at(1001, right.cross_repel_FC)
     assert scaled.max() == 1  # 2 * 0.8125, clamped
-    assert plan.at(500, right.cross_repel_FC).max() == pytest.approx(2 * 0.8125 / 32)
+    assert plan.at(501, right.cross_repel_FC).max() == pytest.approx(2 * 0.8125 / 32)
 
 
 @given(plans())
@@ -125,10 +128,13 @@ def test_strengths_are_within_bounds(case: Case, timestep: float) -> None:
         ):
             assert (table >= 0).all()
             assert (table <= 4 * weight + 1e-6).all()
-            assert (table[:, 0] == 0).all()
+            if spec.modulation.outside == "unmodulated":
+                assert (table[:, 0] == 0).all()
             at = plan.at(timestep, table)
             assert (at >= 0).all()
             assert (at <= 1).all()
+        assert (level.cross_attract_FC[:, 0] == 0).all()
+        assert (level.self_attract_FC[:, 0] == 0).all()
 
 
 @given(plans(), st.randoms(use_true_random=False))
@@ -158,7 +164,7 @@ def test_renaming_regions_changes_nothing_but_names(case: Case, rng: object) -> 
 def test_flipping_frames_and_pixels_flips_the_plan(layout: Layout, scope: str) -> None:
     """With cells of nine pixels, so that a cell has one pixel in its middle."""
     backbone = word_backbone(levels=1, pixels_per_latent=9)
-    attention = SPEC.attention.model_copy(update={"frames": scope})
+    attention = SPEC.attention.model_copy(update={"frames": scope, "resize": "nearest"})
     spec = SPEC.model_copy(update={"attention": attention})
     flipped = Layout(layout.names, layout.bits_FHW[::-1, :, ::-1], layout.frames)
     (here,) = compile_plan(spec, layout, backbone).plan.levels
@@ -178,9 +184,15 @@ def test_a_cell_is_edited_if_half_of_it_is_or_its_centre() -> None:
     masks["left"][:, 0:8, 0:3] = True  # 3 of the 8 columns of a cell, beside its centre
     masks["right"][:, 8:16, 0:4] = True  # half of a cell, beside its centre
     masks["trees"][:, 16:24, 4:5] = True  # one column, through the centre
-    plan = compile_plan(SPEC, Layout.of(masks), word_backbone(levels=2)).plan
-    assert plan.edited_FHW[0, :4, 0].tolist() == [False, True, True, False]
-    assert plan.edited_FHW.sum() == 2
+    for rule, edited in (
+        ("nearest", [False, True, True, False]),
+        ("corner", [True, True] + [False] * 2),
+    ):
+        attention = SPEC.attention.model_copy(update={"resize": rule})
+        spec = SPEC.model_copy(update={"attention": attention})
+        plan = compile_plan(spec, Layout.of(masks), word_backbone(levels=2)).plan
+        assert plan.edited_FHW[0, :4, 0].tolist() == edited
+        assert plan.edited_FHW.sum() == 2
 
 
 def test_words_that_are_not_read_are_a_warning() -> None:
@@ -228,9 +240,11 @@ def test_levels_that_are_left_alone() -> None:
     ("attention", "lost"),
     [
         ("", [1]),
+        ("attention { levels all }", [0, 1]),  # no corner of a token is in it
+        ("attention { levels all resize nearest }", [1]),
         ("attention { resize any }", []),
-        ("attention { resize area }", [0, 1]),
-        ("attention { resize area threshold 10% }", [1]),
+        ("attention { levels all resize area }", [0, 1]),
+        ("attention { levels all resize area threshold 10% }", [1]),
         ("attention { resize area threshold 3% }", []),
     ],
 )
@@ -271,16 +285,19 @@ def test_facts_say_what_will_be_done() -> None:
     level = found["edits"][0]["levels"][0]
     assert (level["tokens"], level["grid"]) == (24, [8, 8])
     assert found["schedule"]["modulated_timesteps"] == [981, 701]
-    full = np.array([0.981, 0.701]) ** 5
+    full = np.array([0.98, 0.7]) ** 5  # `timestep_offset 1`
     assert found["schedule"]["share"] == pytest.approx(full.tolist(), abs=1e-4)
     assert list(level["cross_attract"]) == ["full", "first", "last"]
     assert [*level["cross_attract"].values()] == pytest.approx([0.8125, *0.8125 * full], abs=1e-4)
     text = facts_text(found)
     assert "edit left" in text
     assert "“robot”" in text
-    assert "15 of 50 steps (timesteps 981 to 701, strengths x 0.91 to 0.17)" in text
+    assert "15 of 50 steps (timesteps 981 to 701, strengths x 0.90 to 0.17)" in text
     assert "norm auto, phrases isolated, unbound 1" in text
-    assert "0.74/0.74 → 0.14/0.14" in text
+    assert "18.8%   not modulated" in text
+    assert "18.8%   0.73/0.73 → 0.14/0.14    0.25/0.25 → 0.05/0.05" in text
+    choices = "timestep_offset 1, unconditional empty_prompt, outside repelled, self_area squared"
+    assert f"unbound 1\nwith {choices}, overlap sum, resize corner\n" in text
 
 
 def test_compiling_loads_no_torch() -> None:
@@ -368,5 +385,6 @@ def test_what_differs_between_plans() -> None:
     assert said["cross attract", "left", 0] == pytest.approx((1 - 12 / 64, 1 - 20 / 64), abs=1e-4)
     assert ("cross attract", "right", 0) not in said
     text = differences_text(found)
-    assert "left\n  level 0: cross attract: 0.8125 → 0.6875" in text
+    assert "left\n  level 0: modulated: False → True" in text
+    assert "  level 0: cross attract: 0.8125 → 0.6875" in text
     assert differences_text([]) == "no difference"

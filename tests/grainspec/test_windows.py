@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from oracle import dense_levels, difference
 
 from grainspec import Builder, EditSpec, GrainError, dumps, override, parse
-from grainspec.model.spec import Context
+from grainspec.model.spec import Context, FrameScope
 from grainspec.plan.backbone import Backbone, frame_groups
 from grainspec.plan.compile import compile_plan
 from grainspec.plan.windows import evenly, frame_windows, plan_of_frames
@@ -87,6 +88,17 @@ def test_the_plan_of_some_frames_is_that_compiled_for_them(
     alone = layout.at(frames)
     assert found == compile_plan(spec, alone, BACKBONE).plan
     assert difference(found, spec, dense_levels(spec, alone, BACKBONE)) == ""
+
+
+@settings(max_examples=60)
+@given(clips(), st.sampled_from(get_args(FrameScope)))
+def test_the_plan_in_another_scope_is_that_compiled_with_it(
+    clip: tuple[EditSpec, Layout, list[int]], scope: FrameScope
+) -> None:
+    spec, layout, frames = clip
+    found = plan_of_frames(compile_plan(spec, layout, BACKBONE).plan, frames, scope)
+    other = spec.replaced({}, attention=spec.attention.replaced({}, frames=scope))
+    assert found == compile_plan(other, layout.at(frames), BACKBONE).plan
 
 
 @given(clips(), st.data())

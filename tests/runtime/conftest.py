@@ -13,7 +13,7 @@ import pytest
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from fake_tracker import Engines, write_clip
-from tiny_models import save_sd15, save_sd21, save_sdxl, save_two_levels
+from tiny_models import save_animatediff, save_sd15, save_sd21, save_sdxl, save_two_levels
 from wan import VARIANTS, WanVariant, tiny_wan
 
 
@@ -21,6 +21,12 @@ from wan import VARIANTS, WanVariant, tiny_wan
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion 1.5's architecture."""
     return save_sd15(tmp_path_factory.mktemp("models") / "tiny-sd")
+
+
+@pytest.fixture(scope="session")
+def tiny_animatediff(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion 1.5's architecture with motion modules."""
+    return save_animatediff(tmp_path_factory.mktemp("models") / "tiny-animatediff")
 
 
 @pytest.fixture(scope="session")

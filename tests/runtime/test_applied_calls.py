@@ -221,7 +221,7 @@ class Shares:
 def test_steps_of_image_to_image_are_those_it_makes(
     tiny_sd: Path, strength: float, wanted: tuple[int, int]
 ) -> None:
-    plan = plan_for(tiny_sd, "until 30%", frames=1)
+    plan = plan_for(tiny_sd, "until 30% timestep_offset 0", frames=1)
     pipe = StableDiffusionImg2ImgPipeline.from_pipe(stock(tiny_sd))
     pipe.set_progress_bar_config(disable=True)
     with plan_applied(plan, pipe) as attention:
@@ -363,7 +363,6 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "UNetMidBlock2DSimpleCrossAttn": {"mid_block_type": "UNetMidBlock2DSimpleCrossAttn"},
     "KCrossAttnDownBlock2D": {"down_block_types": ("KCrossAttnDownBlock2D", "DownBlock2D")},
     "dual attention": {"dual_cross_attention": True},
-    "gated objects": {"attention_type": "gated"},
 }
 SMALL = {
     "sample_size": 8,

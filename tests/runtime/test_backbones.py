@@ -89,7 +89,7 @@ def test_a_clip_goes_from_folder_to_edited_frames(tiny_model: Path, tmp_path: Pa
     spec = parse(
         f'grain 1 video "clips/two_men.mp4" {{ frames 0..1 size 128x64 }} model "{tiny_model}" '
         'target "a green robot on grass" region r = box(0%, 30%, 50%, 70%) '
-        'edit r -> "green robot" sampler ddim { steps 2 }'
+        'edit r -> "green robot" attention { resize nearest } sampler ddim { steps 2 }'
     )
     result = Editor(str(tiny_model), device="cpu").run(spec, base=tmp_path)
     assert result.edited.shape == (2, 64, 128, 3)

@@ -19,6 +19,7 @@ import torch
 from clips import EXAMPLES
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from PIL import Image
+from tiny_models import save_net
 from tiny_runs import FRAMES, STEPS, TARGET, loaded, noise, stock
 
 from grainspec import EditSpec, GrainError, parse
@@ -52,16 +53,7 @@ SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 @pytest.fixture(scope="module")
 def net(tiny_sd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ControlNet of the tiny model's shape that says something: its last layers are random."""
-    unet = loaded(tiny_sd).unet
-    torch.manual_seed(1)
-    made = ControlNetModel.from_unet(unet)
-    last = made.controlnet_cond_embedding.conv_out
-    for layer in [*made.controlnet_down_blocks, made.controlnet_mid_block, last]:
-        torch.nn.init.normal_(layer.weight, std=0.3)
-    folder = tmp_path_factory.mktemp("net")
-    made.save_pretrained(folder)
-    return folder
+    return save_net(loaded(tiny_sd).unet, tmp_path_factory.mktemp("net"))
 
 
 def pictures(seed: int = 0) -> Frames:

@@ -69,6 +69,29 @@ def test_the_default_is_plug_and_plays_own_on_stable_diffusion() -> None:
     assert injected_layers(Inject(), {}) == found  # diffusers' defaults are of this shape
 
 
+def test_layers_of_videograin_on_stable_diffusion() -> None:
+    """Those that its code's `prepare_latents_ddim_inverted` records."""
+    found = injected_layers(Inject(layers="videograin"), SD15)
+    residual = ("up_blocks.1.resnets.0", "up_blocks.1.resnets.1", "up_blocks.2.resnets.0")
+    assert found.residual == residual
+    assert found.attention == attentions("1.1", "1.2", "2.0", "2.1", "2.2", "3.0")
+
+
+def test_layers_of_videograin_on_other_decoders() -> None:
+    chosen = Inject(layers="videograin")
+    found = injected_layers(chosen, SDXL)
+    assert found.residual == tuple(
+        f"up_blocks.{b}.resnets.{n}" for b, n in ((0, 0), (0, 1), (1, 0))
+    )
+    assert found.attention == attentions("0.1", "0.2", "1.0")
+    single = {"up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"], "layers_per_block": 2}
+    found = injected_layers(chosen, single)
+    assert found.residual == ("up_blocks.0.resnets.0", "up_blocks.0.resnets.1")
+    assert found.attention == attentions("0.1", "0.2")
+    named = injected_layers(chosen.replaced({}, self_levels=(0,)), SD15)
+    assert named.attention == attentions("3.0", "3.1", "3.2")
+
+
 def test_on_sdxl_it_begins_at_the_coarsest_level_too() -> None:
     found = injected_layers(Inject(), SDXL)
     assert found.residual == ("up_blocks.0.resnets.1",)

@@ -23,9 +23,12 @@ from grainspec_runtime.flow.estimate import estimate_flow
 from grainspec_runtime.measures.clip_model import load_clip
 from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
-from grainspec_runtime.measures.run_measures import TITLES, measure_run
+from grainspec_runtime.measures.instances import Instance, instance_scores, square_crop
+from grainspec_runtime.measures.perceptual import feature_distance
+from grainspec_runtime.measures.run_measures import TITLES, instances_of, measure_run
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.media.encode import encode_lossless
+from grainspec_runtime.models import locate
 from grainspec_runtime.models.locate import DEMO_FOLDER
 from grainspec_runtime.runs.read import read_run
 
@@ -232,6 +235,82 @@ def test_a_clip_that_is_broken(tiny_clip: Path, tmp_path: Path) -> None:
         load_clip(str(DEMO_FOLDER / "text_encoder"))  # half of a CLIP, and no way to read pictures
 
 
+# --- what CLIP's features tell ---------------------------------------------------------------------
+
+
+class Painted:
+    """A stand-in for CLIP that sees the mean colour, and reads names of colours."""
+
+    def of_frames(self, frames: np.ndarray) -> np.ndarray:
+        return np.asarray(frames.reshape(len(frames), -1, 3).mean(1), np.float32)
+
+    def of_text(self, text: str) -> np.ndarray:
+        return np.eye(3, dtype=np.float32)[["red", "green", "blue"].index(text)] * 7
+
+
+def boxes(*sides: tuple[int, int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Two frames with two squares, red and green, and their masks."""
+    frames, masks = np.zeros((2, 16, 24, 3), np.uint8), []
+    for channel, (left, right) in enumerate(sides):
+        mask = np.zeros((2, 16, 24), bool)
+        mask[:, 4:10, left:right] = True
+        frames[mask, channel] = 200
+        masks.append(mask)
+    return frames, masks
+
+
+def test_cross_instance_accuracy_counts_crops_nearest_to_their_own_caption() -> None:
+    frames, masks = boxes((1, 7), (12, 18))
+    clip = Painted()
+
+    def scores(*captions: str) -> object:
+        instances = [Instance(c, m) for c, m in zip(captions, masks, strict=True)]
+        return instance_scores(clip, frames, instances)  # type: ignore[arg-type]
+
+    right = scores("red", "green")
+    assert (right.accuracy, right.similarity) == (100, 100)  # type: ignore[attr-defined]
+    swapped = scores("green", "red")
+    assert (swapped.accuracy, swapped.similarity) == (0, 0)  # type: ignore[attr-defined]
+    half = scores("red", "blue")
+    assert half.accuracy == 50  # type: ignore[attr-defined]
+    alike = scores("red", "red")
+    assert (alike.accuracy, alike.similarity) == (None, 50)  # type: ignore[attr-defined]
+    masks[1][1] = False  # hidden in one of two frames: three crops remain
+    assert scores("red", "blue").accuracy == pytest.approx(200 / 3)  # type: ignore[attr-defined]
+    assert instance_scores(clip, frames, [Instance("red", masks[0] & False)]) is None  # type: ignore[arg-type]
+
+
+def test_a_crop_is_a_square_inside_the_frame() -> None:
+    frame, mask = (
+        np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3),
+        np.zeros((16, 24), bool),
+    )
+    mask[2:14, 20:23] = True
+    assert np.array_equal(square_crop(frame, mask), frame[2:14, 12:24])
+    mask[:] = True
+    assert square_crop(frame, mask).shape == (16, 24, 3)
+
+
+def test_the_feature_distance_sees_what_changed_outside_alone(tiny_clip: Path) -> None:
+    clip = load_clip(str(tiny_clip), device="cpu")
+    source, kept = noise(2, 64, 64, 3), np.ones((2, 64, 64), bool)
+    kept[:, :20, :20] = False
+    edited = source.copy()
+    edited[:, :20, :20] = 0
+    assert feature_distance(clip, source, edited, kept) == 0
+    edited[:, 40:, 40:] ^= 1
+    slightly = feature_distance(clip, source, edited, kept)
+    edited[:, 40:, 40:] ^= 128
+    strongly = feature_distance(clip, source, edited, kept)
+    assert slightly is not None
+    assert strongly is not None
+    assert 0 < slightly < strongly <= 4
+    assert feature_distance(clip, source, edited, kept & False) is None
+    features = clip.patch_features(source)
+    assert [layer.shape for layer in features] == [(2, 16, 32)] * 2
+    np.testing.assert_allclose(np.linalg.norm(features[0], axis=-1), 1, atol=1e-5)
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
@@ -275,6 +354,28 @@ def test_everything_is_measured(grain: Grain, finished: Path, tiny_clip: Path) -
     assert values["warp_error_of_source"] == pytest.approx(warp_error(run.source, flow))
     assert 25 < values["psnr_outside"] < 60  # dB
     assert 0.8 < values["ssim_outside"] <= 1
+    assert 0 < values["distance_outside"] < 4
+    assert values["cross_instance"] in {0, 50, 100} or 0 < values["cross_instance"] < 100
+    manifest = json.loads((finished / "run.json").read_text())
+    assert 0 < values["seconds"] <= sum(manifest["seconds"].values())
+    assert values["memory"] == pytest.approx(manifest["peak_memory_bytes"] / 2**20)
+
+
+def test_instances_are_the_edits_of_the_plan(finished: Path) -> None:
+    run = read_run(finished)
+    instances = instances_of(run)
+    assert [one.caption for one in instances] == [e.phrase for e in run.plan.edits if e.grain]
+    together = np.any([one.mask_FHW for one in instances], axis=0)
+    assert (together & ~run.edited_FHW).mean() < 0.01
+    assert not (instances[0].mask_FHW & instances[1].mask_FHW).any()
+
+
+def test_runs_of_the_demo_models_are_measured_with_their_own_clip(
+    grain: Grain, finished: Path, tiny_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locate, "DEMO_CLIP", tiny_clip)
+    said = grain("measure", finished, "--format", "json")
+    assert (said.code, said.json["clip"]) == (0, str(tiny_clip))
 
 
 def test_people_get_a_table(grain: Grain, finished: Path, tiny_clip: Path) -> None:
@@ -287,12 +388,15 @@ def test_people_get_a_table(grain: Grain, finished: Path, tiny_clip: Path) -> No
         assert float(first) == float(second)
 
 
-def test_without_network_the_rest_is_measured(grain: Grain, finished: Path) -> None:
+def test_without_network_the_rest_is_measured(
+    grain: Grain, finished: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(locate, "DEMO_CLIP", tmp_path / "not installed")
     said = grain("measure", finished, "--format", "json")
     assert said.code == 0
     assert [found["code"] for found in said.json["diagnostics"]] == ["G503"]
     measures = said.json["runs"][0]["measures"]
-    for name in ("clip_f", "clip_t", "q_edit"):
+    for name in ("clip_f", "clip_t", "q_edit", "distance_outside", "cross_instance"):
         assert measures[name]["value"] is None
         assert "openai/clip-vit-large-patch14" in measures[name]["reason"]
     assert measures["warp_error"]["value"] > 0

@@ -19,17 +19,22 @@ from tiny_runs import STEPS, loaded, noise, plan_for
 from torch import Tensor
 from wan import WanVariant
 
-from grainspec.model.settings import ProcessName
-from grainspec.model.spec import Sampler
+from grainspec.checks.method import TRAITS
+from grainspec.model.settings import MethodName, ProcessName
+from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows
+from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.backbones.family import Checkpoint
-from grainspec_runtime.backbones.registry import load_checkpoint
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Job, Process, Progress
-from grainspec_runtime.processes.registry import PROCESSES
+from grainspec_runtime.processes.registry import EDITING, METHODS, PROCESSES
+
+SOURCE = "a red man and a blue man"
 
 
 class Model(NamedTuple):
@@ -38,6 +43,7 @@ class Model(NamedTuple):
     checkpoint: Checkpoint
     plan: MaskPlan
     latents: Tensor
+    alignment: PromptAlignment | None = None
 
 
 Folders = Callable[[Any], Path]
@@ -46,7 +52,15 @@ Folders = Callable[[Any], Path]
 
 def stable_diffusion(folders: Folders) -> Model:
     folder = folders("sd")
-    return Model(loaded(folder), plan_for(folder, "until 100% decay 1"), noise())
+    plan = plan_for(folder, "until 100% decay 1")
+    places = map(describe(str(folder), Path()).tokenize, (SOURCE, plan.target))
+    return Model(loaded(folder), plan, noise(), align_prompts(SOURCE, plan.target, *places))
+
+
+def animatediff(folders: Folders) -> Model:
+    folder = folders("animatediff")
+    checkpoint = load_checkpoint(str(folder), Path(), LoadOptions(device="cpu"))
+    return Model(checkpoint, plan_for(folder, "until 100% decay 1", frames=3), noise(3))
 
 
 def analytic(folders: Folders) -> Model:
@@ -72,27 +86,49 @@ MAKE = [
     ("flow_edit", analytic),
     ("flow_edit", wan),
     ("flow_edit", wan_of_two_experts),
+    ("tokenflow", stable_diffusion),
+    ("controlvideo", stable_diffusion),
+    ("ground_a_video", stable_diffusion),
+    ("dmt", animatediff),
+    ("dfvedit", analytic),
+    ("dfvedit", wan),
+    ("fatezero", stable_diffusion),
+    ("video_p2p", stable_diffusion),
 ]
+
+
+FEW: dict[str, dict[str, Any]] = {"dmt": {"updates": 2, "restart": 0.5}}
+"""Settings of methods that take long."""
+
+
+def moving(frames: int) -> ClipFlow:
+    """A flow of the lower half of the frame."""
+    flow = np.zeros((frames - 1, 64, 64, 2), np.float32)
+    flow[:, 32:, :, 0] = 3
+    return ClipFlow(flow, -flow)
 
 
 class Run:
     """A process on a tiny model, and what it reports."""
 
     def __init__(self, name: Any, model: Model, *, use_cache: bool = False) -> None:
-        self.checkpoint, self.plan, self.latents = model
+        self.checkpoint, self.plan, self.latents, alignment = model
         self.frames = len(self.latents)
         edited = torch.from_numpy(self.plan.edited_FHW)[:, None].float()
         edited[..., :2] = 0  # the left columns are nobody's
         self.job = Job(
             plan=self.plan,
-            source="a red man and a blue man",
+            source=SOURCE,
             negative="",
             sampler=Sampler(steps=STEPS),
             windows=frame_windows(self.frames, None),
+            method=Method(name=name, **FEW.get(name, {})) if name in METHODS else None,
+            alignment=alignment,
+            motion=moving(self.frames) if name == "ground_a_video" else None,
             edited_F1hw=edited,
             about={"clip": "noise", "target": self.plan.target},
         )
-        self.process: Process = PROCESSES[name](
+        self.process: Process = EDITING[name](
             Denoiser(self.checkpoint), self.latents, {}, use_cache=use_cache, look_up=use_cache
         )
         self.stages: list[str] = []
@@ -111,8 +147,11 @@ class Run:
         self.states[done] = {name: value.clone() for name, value in state.items()}
 
     def latents_of(self, job: Job | None = None, *, plan: bool = True, begin: Any = None) -> Tensor:
+        job = job or self.job
+        if job.method and not plan:  # a method may make its attention itself
+            job = replace(job, method=job.method.replaced({}, regions="blend"))
         sampled = self.process.run(
-            job or self.job,
+            job,
             lambda: self.attention(plan=plan),
             stage=self.stage,
             begin=begin,
@@ -123,10 +162,13 @@ class Run:
 
 
 @pytest.fixture(params=MAKE, ids=lambda one: f"{one[0]}-{one[1].__name__}")
-def make(request: pytest.FixtureRequest, tiny_sd: Path, wan_folder: Folders) -> Callable[..., Run]:
+def make(
+    request: pytest.FixtureRequest, tiny_sd: Path, tiny_animatediff: Path, wan_folder: Folders
+) -> Callable[..., Run]:
     """Makes the same process on the same model, as often as it is called."""
     name, model = request.param
-    loaded = model(lambda of: tiny_sd if of == "sd" else wan_folder(of))
+    made = {"sd": tiny_sd, "animatediff": tiny_animatediff}
+    loaded = model(lambda of: made.get(of) or wan_folder(of))
     return lambda **settings: Run(name, loaded, **settings)
 
 
@@ -136,7 +178,9 @@ def run(make: Callable[..., Run]) -> Run:
 
 
 def test_every_process_runs() -> None:
-    assert {name for name, _ in MAKE} == PROCESSES.keys() == set(get_args(ProcessName))
+    assert {name for name, _ in MAKE} == EDITING.keys()
+    assert PROCESSES.keys() == set(get_args(ProcessName))
+    assert METHODS.keys() == TRAITS.keys() == set(get_args(MethodName))
 
 
 def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> None:
@@ -150,7 +194,11 @@ def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> No
 
 
 def test_the_plan_acts(run: Run) -> None:
-    assert not torch.allclose(run.latents_of(), run.latents_of(plan=False), atol=1e-4)
+    """In modulated attention, or as the masks of a method, which has masks of its own without it."""
+    unplanned, method = run.job, run.job.method
+    if method is not None and TRAITS[method.name].keeps_maps:
+        unplanned = replace(run.job, method=method.replaced({}, regions="blend", mask_threshold=1))
+    assert not torch.allclose(run.latents_of(), run.latents_of(unplanned, plan=False), atol=1e-4)
 
 
 def test_what_no_edit_names_is_kept(run: Run) -> None:

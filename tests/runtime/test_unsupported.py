@@ -15,7 +15,7 @@ from grainspec_runtime.backbones.unsupported import Feature, check_supported
 from grainspec_runtime.known import known
 
 HEAD = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"\n'
-ALL: Collection[Feature] = {"inject", "flow", "norm", "frames", "low_noise_guidance"}
+ALL: Collection[Feature] = {"inject", "freeu", "flow", "norm", "frames", "low_noise_guidance"}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,12 @@ ALL: Collection[Feature] = {"inject", "flow", "norm", "frames", "low_noise_guida
             "Remove the statement. With `process flow_edit`, a larger `skip` keeps more of the "
             "source's structure.",
             "inject { self 10% }",
+        ),
+        (
+            "freeu { b1 1.2 }",
+            "`freeu` is not supported by Wan",
+            "Remove the statement: these models have no skip connections to weigh.",
+            "freeu { b1 1.2 }",
         ),
         (
             "flow",

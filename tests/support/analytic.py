@@ -33,6 +33,7 @@ from grainspec.plan.compile import compile_plan
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.regions.layout import Layout
 from grainspec.testing import word_backbone
+from grainspec_runtime.backbones.emphasis import emphasised
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 from grainspec_runtime.schedules.flow_matching import FlowSchedule
@@ -137,8 +138,12 @@ class AnalyticFlow:
     def encode_prompt(self, text: str) -> tuple[Tensor, Tensor]:
         return features(text, self.spread)
 
-    def encode_target(self, plan: MaskPlan) -> tuple[Tensor, Tensor]:
-        return features(plan.target, self.spread)
+    def encode_target(self, plan: MaskPlan, *, emphasis: float = 1.0) -> tuple[Tensor, Tensor]:
+        keys, values = features(plan.target, self.spread)
+        return emphasised(keys[None], plan, emphasis)[0], values
+
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> tuple[Tensor, Tensor]:
+        return features(negative, self.spread)
 
     def condition(self, prompts: Sequence[Any], latents_Fchw: Tensor) -> tuple[Tensor, Tensor]:
         keys, values = zip(*prompts, strict=True)

@@ -13,6 +13,7 @@ import numpy as np
 from grainspec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan, PlanLevel, key_frames
+from grainspec.plan.strengths import level_of
 from grainspec.regions.layout import Layout
 from grainspec.testing.case import Compiler, compiled
 
@@ -125,6 +126,21 @@ def unbound(value: float) -> Compiler:
     )
 
 
+def strengths_with(**settings: str) -> Compiler:
+    """Compute strengths with other settings than the spec's."""
+
+    def compiler(spec: EditSpec, layout: Layout, backbone: Backbone) -> MaskPlan:
+        def other(*arguments: Any) -> PlanLevel:
+            index, labels, members, edits, modulation, *rest = arguments
+            chosen = modulation.model_copy(update=settings)
+            return level_of(index, labels, members, edits, chosen, *rest)
+
+        with mock.patch("grainspec.plan.compile.level_of", other):
+            return compiled(spec, layout, backbone)
+
+    return compiler
+
+
 MUTANTS: dict[str, Compiler] = {
     "words of no edit pushed away": unbound(1.0),
     "words of no edit left alone": unbound(0.0),
@@ -160,6 +176,12 @@ MUTANTS: dict[str, Compiler] = {
     "the later edit's words first": on_plan(
         lambda plan: replace(plan, words_ET=plan.words_ET[::-1].copy())
     ),
+    "areas always squared": strengths_with(self_area="squared"),
+    "areas never squared": strengths_with(self_area="share"),
+    "overlaps always added": strengths_with(overlap="sum"),
+    "overlaps never added": strengths_with(overlap="union"),
+    "no region always repelled": strengths_with(outside="repelled"),
+    "no region never repelled": strengths_with(outside="unmodulated"),
     "resize rule ignored": on_spec(
         lambda spec: spec.model_copy(
             update={"attention": spec.attention.model_copy(update={"resize": "nearest"})}

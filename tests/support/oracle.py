@@ -39,7 +39,14 @@ class Dense:
 
 
 def regions_of(
-    spec: EditSpec, layout: Layout, frames: list[int], y: int, x: int, rows: int, columns: int
+    spec: EditSpec,
+    layout: Layout,
+    frames: list[int],
+    y: int,
+    x: int,
+    rows: int,
+    columns: int,
+    finest: tuple[int, int],
 ) -> set[str]:
     """The regions of the token in row ``y`` and column ``x`` that stands for these frames."""
     _, height, width = layout.bits_FHW.shape
@@ -48,11 +55,14 @@ def regions_of(
     found = set()
     for name in layout.names:
         mask = layout.mask(name)
+        middle = frames[len(frames) // 2]
         if spec.modulation.resize == "nearest":
-            middle = frames[len(frames) // 2]
             inside = mask[
                 middle, (2 * y + 1) * height // (2 * rows), (2 * x + 1) * width // (2 * columns)
             ]
+        elif spec.modulation.resize == "corner":
+            fine = mask[middle][:: height // finest[0], :: width // finest[1]]
+            inside = fine[y * finest[0] // rows, x * finest[1] // columns]
         else:
             pixels = [
                 bool(mask[frame, row, column])
@@ -122,24 +132,28 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
     """One level of a spec's plan, written out."""
     count, height, width = layout.bits_FHW.shape
     side = backbone.pixels_per_latent * backbone.patch
-    rows, columns = height // side, width // side
+    finest = rows, columns = height // side, width // side
     for _ in range(level):
         rows, columns = math.ceil(rows / 2), math.ceil(columns / 2)
     groups = latent_frames(count, backbone)
     tokens = [
-        (frame, regions_of(spec, layout, group, y, x, rows, columns))
+        (frame, regions_of(spec, layout, group, y, x, rows, columns, finest))
         for frame, group in enumerate(groups)
         for y in range(rows)
         for x in range(columns)
     ]
     total = len(tokens)
+    settings = spec.modulation
+    twice, all_repelled = settings.overlap == "sum", settings.outside == "repelled"
     self_NN = np.zeros((total, total), bool)
+    counted_NN = np.zeros((total, total), int)
     attends_NN = np.zeros((total, total), int)
     same_frame = np.zeros((total, total), bool)
     for query, (frame, mine) in enumerate(tokens):
         scope = scope_of(spec.modulation.frames, frame, len(groups))
         for key, (other_frame, others) in enumerate(tokens):
             self_NN[query, key] = bool(mine & others)
+            counted_NN[query, key] = len(mine & others) if twice else bool(mine & others)
             attends_NN[query, key] = scope.count(other_frame)
             same_frame[query, key] = frame == other_frame
     edits = {edit.region: edit for edit in spec.changes}
@@ -150,18 +164,20 @@ def dense_level(spec: EditSpec, layout: Layout, backbone: Backbone, level: int) 
         for name in mine & edits.keys():
             for word in words[name]:
                 cross_NT[query, word] = True
-        area = (self_NN[query] & same_frame[query]).sum() / same_frame[query].sum()
-        in_scope = (self_NN[query] * attends_NN[query]).sum() / attends_NN[query].sum()
+        area = (counted_NN[query] * same_frame[query]).sum() / same_frame[query].sum()
+        in_scope = (counted_NN[query] * attends_NN[query]).sum() / attends_NN[query].sum()
+        if settings.self_area == "squared" and settings.frames == "full":
+            in_scope /= len(groups)
         worded = [edits[name] for name in mine if name in edits]
         weights = [edit.weight for edit in worded]
         repels = [edit.weight if edit.repel is None else edit.repel for edit in worded]
         free = [1.0] * (len(mine) - len(worded))
-        cross = spec.modulation.cross * (1 - area) if mine else 0
-        self_ = spec.modulation.self_ * (1 - in_scope) if mine else 0
+        cross = settings.cross * max(1 - area, 0)
+        self_ = settings.self_ * max(1 - in_scope, 0)
         strengths["ca"].append(cross * max(weights, default=0))
-        strengths["cr"].append(cross * max(repels, default=0))
+        strengths["cr"].append(cross * max(repels, default=int(all_repelled)))
         strengths["sa"].append(self_ * max(weights + free, default=0))
-        strengths["sr"].append(self_ * max(repels + free, default=0))
+        strengths["sr"].append(self_ * max(repels + free, default=int(all_repelled)))
     named = set().union(*words.values())
     kinds = ["modulated"] * backbone.max_tokens
     for word in backbone.padding(spec.target) if backbone.padding else ():
@@ -224,9 +240,11 @@ def difference(plan: MaskPlan, spec: EditSpec, levels: list[Dense]) -> str:
         return f"levels {[level.index for level in plan.levels]}"
     for level, expected in zip(plan.levels, levels, strict=True):
         found = expanded(plan, level)
-        if level.modulated != (
-            spec.modulation.levels == "all" or level.index in spec.modulation.levels
-        ):
+        named = spec.modulation.levels
+        some = [number for number in range(len(levels)) if named == "all" or number in named]
+        if not some and spec.attention.levels is None:
+            some = [*range(len(levels))]
+        if level.modulated != (level.index in some):
             return f"level {level.index}: modulated is {level.modulated}"
         if len(found.regions_N) != len(expected.regions_N):
             return f"level {level.index} has {len(found.regions_N)} tokens"

@@ -11,6 +11,7 @@ import torch
 from diffusers import (
     AnimateDiffPipeline,
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     MotionAdapter,
@@ -35,6 +36,17 @@ NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 def save_sd15(folder: Path) -> Path:
     """Four levels, a VAE that halves three times, CLIP text encoder, epsilon prediction, PNDM."""
     return _save_sd(folder, PNDMScheduler(**NOISE, skip_prk_steps=True, steps_offset=1))
+
+
+def save_net(unet: UNet2DConditionModel, folder: Path) -> Path:
+    """A ControlNet of a UNet's shape that says something: its last layers are random."""
+    torch.manual_seed(1)
+    made = ControlNetModel.from_unet(unet)
+    last = made.controlnet_cond_embedding.conv_out
+    for layer in [*made.controlnet_down_blocks, made.controlnet_mid_block, last]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    made.save_pretrained(folder)
+    return folder
 
 
 def save_two_levels(folder: Path) -> Path:
@@ -135,6 +147,19 @@ def _save_sd(folder: Path, scheduler: Any, *, text: Any = None, unet: Any = None
         feature_extractor=None,
         requires_safety_checker=False,
     )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def save_gligen(folder: Path) -> Path:
+    """As 1.5 with two levels and the gated layers of GLIGEN, whose gates are open."""
+    pipe = StableDiffusionPipeline.from_pretrained(
+        save_two_levels(folder.with_name(f"{folder.name} without boxes"))
+    )
+    pipe.unet = UNet2DConditionModel.from_config(pipe.unet.config, attention_type="gated")
+    for name, weight in pipe.unet.named_parameters():
+        if name.endswith(("alpha_attn", "alpha_dense")):
+            weight.data.fill_(1.0)
     pipe.save_pretrained(folder)
     return folder
 

@@ -116,7 +116,8 @@ def by_definition(
     frames_N = torch.arange(len(level.labels_FHW)).repeat_interleave(level.tokens)
     members_NE = torch.from_numpy(plan.members_CE)[labels_N]
     words_ET = torch.from_numpy(plan.words_ET)
-    xi = (timestep / plan.training_steps) ** plan.attention.decay
+    time = max(timestep - plan.attention.timestep_offset, 0)
+    xi = (time / plan.training_steps) ** plan.attention.decay
     tables = {
         "self": (level.self_attract_FC, level.self_repel_FC),
         "cross": (level.cross_attract_FC, level.cross_repel_FC),

@@ -25,7 +25,7 @@ def blend(case: Case) -> None:
     """A latent pixel may change exactly if edits have at least half of its pixels, or its token.
 
     Pixels of several edits count once. The token is that of level 0; by `nearest`, edits have it if
-    they have the pixel at its centre.
+    they have the pixel at its centre, by `corner` that at its corner.
     """
     plan, groups, grid = case.plan, groups_of(case), latent_grid(case)
     edited: Mask = np.not_equal(case.layout.bits_FHW, 0)

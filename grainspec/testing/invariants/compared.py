@@ -152,7 +152,8 @@ def _sigmas(plan: MaskPlan) -> list[float]:
 
 def _shares(plan: MaskPlan) -> list[float]:
     decay, training = plan.attention.decay, plan.training_steps
-    return [round((time / training) ** decay, 4) for time in _ends(plan)]
+    left = [max(time - plan.attention.timestep_offset, 0) for time in _ends(plan)]
+    return [round((time / training) ** decay, 4) for time in left]
 
 
 def _backbone(plan: MaskPlan) -> Changed:

@@ -33,6 +33,7 @@ def threshold(case: Case) -> None:
         {"resize": "area", "threshold": min(1.0, share * (1 + 1e-6))},
         {"resize": "any"},
         {"resize": "nearest"},
+        {"resize": "corner"},
     ]
     for settings in chosen(case, rules, 1):
         attention = case.spec.attention.model_copy(update=settings)

@@ -127,6 +127,20 @@ def centres(mask_FHW: Mask, groups: Sequence[Sequence[int]], grid: Grid) -> Mask
     return mask_FHW[np.ix_(middle, y, x)]
 
 
+def corners(mask_FHW: Mask, groups: Sequence[Sequence[int]], grid: Grid, finest: Grid) -> Mask:
+    """Whether the pixel at the top left corner of every latent token is set, ``[G, h, w]``.
+
+    The token's corner is a token of the finest grid, and that one's corner is the pixel. It is on
+    the frame in the middle, as in :func:`centres`.
+    """
+    middle = [group[len(group) // 2] for group in groups]
+    y, x = (
+        [cell * fine // cells * extent // fine for cell in range(cells)]
+        for extent, cells, fine in zip(mask_FHW.shape[1:], grid, finest, strict=True)
+    )
+    return mask_FHW[np.ix_(middle, y, x)]
+
+
 def members_by_pixels(case: Case) -> tuple[Members, ...]:
     """The edits of every latent token at every level, by the layout's pixels and the rule."""
     return _members(
@@ -155,6 +169,9 @@ def _members(
         for members, grid in zip(whole, grids, strict=True):
             if rule == "nearest":
                 members[..., index] = centres(mask, groups, grid)
+                continue
+            if rule == "corner":
+                members[..., index] = corners(mask, groups, grid, grids[0])
                 continue
             counts = pixel_counts(mask, groups, grid)
             totals = pixel_totals((size[0], size[1]), groups, grid)

@@ -8,7 +8,9 @@ from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case
 from grainspec.testing.invariants.expected import (
     centres,
+    corners,
     groups_of,
+    level_grids,
     members_by_pixels,
     pixel_counts,
     pixel_totals,
@@ -66,10 +68,11 @@ def parts(case: Case) -> None:
 def regions(case: Case) -> None:
     """A latent token is in exactly the regions that the spec's `resize` puts it in.
 
-    By `nearest`, those that have the pixel at its centre; by `any`, those that have any of its
-    pixels; by `area`, those that have at least the share `threshold` of them, up to one part in
-    10^9. A token that stands for several frames has the pixels of all, and its centre is on the
-    middle one, the later of two. A token of a part is then in none of the regions behind it.
+    By `nearest`, those that have the pixel at its centre; by `corner`, that at its top left corner;
+    by `any`, those that have any of its pixels; by `area`, those that have at least the share
+    `threshold` of them, up to one part in 10^9. A token that stands for several frames has the
+    pixels of all, and its centre and corner are on the middle one, the later of two. A token of a
+    part is then in none of the regions behind it.
     """
     plan = case.plan
     for level, expected in zip(plan.levels, members_by_pixels(case), strict=True):
@@ -95,11 +98,14 @@ def _reason(
     share = {0: "none", total: "all"}.get(count, f"{count} of {total}")
     reason = f"which has {share} of its pixels"
     modulation, centre = case.spec.modulation, bool(centres(mask, groups, shape)[place])
+    corner = bool(corners(mask, groups, shape, level_grids(case)[0])[place])
+    if 0 < count < total and modulation.resize == "corner":
+        reason += f"; the pixel at its corner is {'in' if corner else 'outside'} the region"
     if 0 < count < total and modulation.resize == "nearest":
         reason += f"; the pixel at its centre is {'in' if centre else 'outside'} the region"
     if 0 < count < total and modulation.resize == "area":
         reason += f"; `threshold` is {modulation.threshold:.6g}"
-    whole = {"nearest": centre, "any": count > 0}.get(
+    whole = {"nearest": centre, "corner": corner, "any": count > 0}.get(
         modulation.resize, count >= modulation.threshold * total * (1 - 1e-9)
     )
     return reason + ("; a part takes the token" if whole and not inside else "")

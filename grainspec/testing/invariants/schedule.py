@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import get_args
 
 import numpy as np
@@ -26,7 +26,7 @@ _DECAYS = (0.0, 0.5, 1.0, 5.0)
 
 @invariant("schedule")
 def schedule(case: Case) -> None:
-    """Modulation falls as (t / T)^decay, and ends after its share of the steps.
+    """Modulation falls as ((t − `timestep_offset`) / T)^decay, and ends after its share of steps.
 
     The number of modulated steps is `until` times all steps, halves rounded up, and at least one
     unless `until` is 0. Steps below `until_timestep` are not modulated. Strengths are scaled and
@@ -37,8 +37,9 @@ def schedule(case: Case) -> None:
     for share in _SHARES:
         attention = case.plan.attention.model_copy(update={"until": share, "until_timestep": 400})
         _ends(replace(case.plan, attention=attention, _cache={}), {share})
-    for decay in _DECAYS:
-        attention = case.plan.attention.model_copy(update={"decay": decay})
+    for decay, offset in product(_DECAYS, {0, 1, case.plan.attention.timestep_offset}):
+        update = {"decay": decay, "timestep_offset": offset}
+        attention = case.plan.attention.model_copy(update=update)
         _shape(replace(case.plan, attention=attention, _cache={}))
 
 
@@ -76,15 +77,20 @@ def _share_of(share: float, steps: int) -> int:
 
 
 def _shape(plan: MaskPlan) -> None:
-    """The schedule is (t / T)^decay, and scales strengths, which are then clamped."""
+    """The schedule is that power of the timestep, and scales strengths, which are then clamped.
+
+    Below the offset it is that of timestep 0.
+    """
     decay, training = plan.attention.decay, plan.training_steps
+    offset = plan.attention.timestep_offset
     values = [0, 0.25, 1, 2.5]
     table = np.array(values, np.float32)
     for time in (0.0, 1.0, training / 4, training / 2, training - 1.0, float(training)):
-        share = math.exp(decay * math.log(time / training)) if time else float(decay == 0)
+        left = time - offset
+        share = math.exp(decay * math.log(left / training)) if left > 0 else float(decay == 0)
         if not math.isclose(plan.schedule(time), share, rel_tol=1e-6, abs_tol=1e-9):
             message = f"at timestep {time:g} it is {plan.schedule(time):.6g}, not {share:.6g}"
-            raise Broken("schedule", message, decay=decay)
+            raise Broken("schedule", message, decay=decay, timestep_offset=offset)
         scaled = plan.at(time, table)
         expected = [min(1.0, value * share) for value in values]
         if scaled.dtype != np.float32 or not (abs(scaled - expected) < 1e-6).all():
@@ -149,7 +155,8 @@ def scope(case: Case) -> None:
 def levels(case: Case) -> None:
     """Each level has the grid of the backbone, and is modulated exactly if the spec chose it.
 
-    `levels all` are those at which the backbone has attention.
+    `levels all` are those at which the backbone has attention. Of levels that only the profile
+    names, those are modulated at which the backbone has attention, or all such if there are none.
     """
     backbone, plan = case.backbone, case.plan
     grids = level_grids(case)
@@ -170,9 +177,13 @@ def levels(case: Case) -> None:
 def _chosen(case: Case) -> Iterator[int]:
     """The levels that are modulated: those that the spec names, or all that have attention."""
     named, attended = case.spec.modulation.levels, case.backbone.attended
-    for level in range(case.backbone.level_count):
-        if level in named if named != "all" else attended is None or level in attended:
-            yield level
+    able = [
+        level for level in range(case.backbone.level_count) if attended is None or level in attended
+    ]
+    some = [level for level in able if named != "all" and level in named]
+    if case.spec.attention.levels is None:
+        some = some or able
+    return iter(some if named != "all" else able)
 
 
 def _shown(levels: Sequence[int] | str) -> str:

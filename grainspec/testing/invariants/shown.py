@@ -18,6 +18,16 @@ from grainspec.testing.invariants.registry import invariant
 from grainspec.testing.invariants.sometimes import now_and_then, once
 from grainspec.testing.invariants.structure import TABLES
 
+CHOICES = {
+    "timestep_offset": 0,
+    "unconditional": "negative_prompt",
+    "outside": "unmodulated",
+    "self_area": "share",
+    "overlap": "union",
+    "resize": "nearest",
+}
+"""Settings that are shown if they are not these."""
+
 
 @invariant("facts")
 def shown_facts(case: Case) -> None:
@@ -88,7 +98,7 @@ def _modulated(plan: MaskPlan, times: Sequence[float]) -> list[float]:
 def _header(plan: MaskPlan, times: Sequence[float]) -> dict[str, Any]:
     active, attention = _modulated(plan, times), plan.attention
     ends = [active[0], active[-1]] if active else []
-    shares = [(time / plan.training_steps) ** attention.decay for time in ends]
+    shares = [_share(plan, time) for time in ends]
     flow, layers = plan.noise == "flow", attention.layers
     return {
         "digest": plan.digest,
@@ -105,6 +115,7 @@ def _header(plan: MaskPlan, times: Sequence[float]) -> dict[str, Any]:
             "modulated_sigmas": [_sigma(plan, time) for time in ends if flow],
             "share": [round(share, 4) for share in shares],
             "decay": attention.decay,
+            **{name: getattr(attention, name) for name in CHOICES},
             "frames": attention.frames,
             "norm": attention.norm if plan.noise == "ddpm" else None,
             "phrases": attention.phrases,
@@ -125,6 +136,12 @@ def _header(plan: MaskPlan, times: Sequence[float]) -> dict[str, Any]:
             "masked": sum(plan.masked_T.tolist()),
         },
     }
+
+
+def _share(plan: MaskPlan, time: float) -> float:
+    """The factor of the schedule at a timestep."""
+    left = max(time - plan.attention.timestep_offset, 0.0)
+    return float((left / plan.training_steps) ** plan.attention.decay)
 
 
 def _sigma(plan: MaskPlan, time: float) -> float:
@@ -151,11 +168,11 @@ def mean_strengths(
     frames, rows, columns = np.nonzero(plan.members_CE[level.labels_FHW, edit])
     table = getattr(level, f"{name}_FC").astype(np.float64)
     strengths = table[frames, level.labels_FHW[frames, rows, columns]]
-    times = {"full": float(plan.training_steps)}
+    times = {"full": float(plan.training_steps + plan.attention.timestep_offset)}
     times |= {"first": active[0], "last": active[-1]} if active else {}
     means = {}
     for at, time in times.items():
-        share = (time / plan.training_steps) ** plan.attention.decay
+        share = _share(plan, time)
         scaled = np.minimum(strengths * share, 1)
         means[at] = float(scaled.mean()) if len(scaled) else 0.0
     return means
@@ -206,6 +223,10 @@ def _lines(plan: MaskPlan, shown: dict[str, Any]) -> Iterator[str]:
         f"decay {attention.decay:g}, frames {attention.frames}, {norm}"
         f"phrases {attention.phrases}, unbound {attention.unbound:g}{only}"
     )
+    chosen = {name: getattr(attention, name) for name in CHOICES}
+    if chosen != CHOICES:
+        unusual = [f"{name} {chosen[name]}" for name in chosen if chosen[name] != CHOICES[name]]
+        yield "with " + ", ".join(unusual)
     if plan.noise == "flow":
         yield "steps by noise level σ and timestep t (* modulated; "
         yield "`until_timestep` ends modulation at a t):"

@@ -26,6 +26,11 @@ def strengths(case: Case) -> None:
     or repulsion of its edits, times 1 minus the share of tokens that share an edit with it: those
     of its own frame for cross-attention, those of all frames that its frame attends to for
     self-attention. Free regions have the weight 1, and none in cross-attention.
+
+    With `overlap sum` a token counts once for each edit that is shared, up to a share of 1. With
+    `self_area squared` and `frames full` the share is divided by the number of frames. With
+    `outside repelled` tokens of no edit have the repulsion 1, and so have, in cross-attention, free
+    regions.
     """
     plan = case.plan
     for level in plan.levels:
@@ -46,18 +51,24 @@ def strengths(case: Case) -> None:
 def _expected(case: Case, level: PlanLevel) -> Iterator[tuple[str, Table]]:
     """The four tables of a level by name, float64 ``[F, C]``."""
     modulation, members = case.spec.modulation, case.plan.members_CE
-    sharing = members.astype(np.float64) @ members.T > 0
+    both = np.array([[np.count_nonzero(one & other) for other in members] for one in members])
+    sharing = both if modulation.overlap == "sum" else both.astype(bool)
     own = _counts(level, len(members)) @ sharing / level.labels_FHW[0].size
     scopes = [frames_in_scope(modulation.frames, frame, len(own)) for frame in range(len(own))]
     seen = np.stack([own[keys].mean(axis=0) for keys in scopes])
-    for name, top, share, free in (
-        ("cross", modulation.cross, own, 0.0),
-        ("self", modulation.self_, seen, 1.0),
+    if (modulation.self_area, modulation.frames) == ("squared", "full"):
+        seen = seen / len(own)
+    words = np.array([isinstance(claim, Edit) for claim in case.spec.claims])
+    for name, top, share, free, away in (
+        ("cross", modulation.cross, own, 0.0, ~members[:, words].any(axis=1)),
+        ("self", modulation.self_, seen, 1.0, ~members.any(axis=1)),
     ):
         for kind in ("attract", "repel"):
             weights = [_weight(claim, kind, free) for claim in case.spec.claims]
             largest = (members * np.array(weights)).max(axis=1)
-            yield f"{name}_{kind}", top * largest * (1 - share)
+            if kind == "repel" and modulation.outside == "repelled":
+                largest[away] = 1.0
+            yield f"{name}_{kind}", top * largest * np.maximum(1 - share, 0)
 
 
 def _weight(claim: object, kind: str, free: float) -> float:

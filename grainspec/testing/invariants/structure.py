@@ -20,8 +20,9 @@ TABLES = ("cross_attract", "cross_repel", "self_attract", "self_repel")
 def structure(case: Case) -> None:
     """A plan has all frames, edits, levels and text tokens, in arrays of the right shape and type.
 
-    Labels are numbers of classes. Class 0 belongs to no edit and is never modulated. Strengths are
-    finite and not negative. Each frame attends to frames of the clip.
+    Labels are numbers of classes. Class 0 belongs to no edit, is attracted by nothing, and repelled
+    only with `outside repelled`. Strengths are finite and not negative. Each frame attends to
+    frames of the clip.
     """
     plan = case.plan
     if not isinstance(plan, MaskPlan):
@@ -88,7 +89,8 @@ def _level(case: Case, level: PlanLevel, groups: int, classes: int) -> None:
         if not np.isfinite(table).all() or table.min() < 0:
             message = f"{name}_FC has a value that is negative, NaN or infinite"
             raise Broken("structure", message, level=index)
-        if table[:, 0].any():
+        repelled = case.spec.modulation.outside == "repelled" and name.endswith("repel")
+        if table[:, 0].any() and not repelled:
             message = f"{name}_FC is not 0 for class 0, which belongs to no edit"
             raise Broken("structure", message, level=index)
 

@@ -53,7 +53,7 @@ def reversal(case: Case) -> None:
     """
     plan, modulation = case.plan, case.spec.modulation
     alike = plan.first_frames == plan.frames_per_latent
-    whole = plan.frames_per_latent == 1 or modulation.resize != "nearest"
+    whole = plan.frames_per_latent == 1 or modulation.resize in {"area", "any"}
     if modulation.frames not in {"each", "full"} or not alike or not whole:
         return
     backwards = Layout(case.layout.names, case.layout.bits_FHW[::-1], case.layout.frames)
@@ -103,6 +103,8 @@ def flip(case: Case) -> None:
             if len({size % 2 for size in sizes}) > 1:
                 continue
             mirrored = np.roll(mirrored, 1 - sizes[0] % 2, axis)
+        if case.spec.modulation.resize == "corner":
+            continue  # the corner of a mirrored cell is the other one
         other = case.again(layout=Layout(case.layout.names, mirrored, case.layout.frames))
 
         def turn(level: PlanLevel, tokens: object, axis: int = axis) -> object:
@@ -144,7 +146,7 @@ def splitting(case: Case) -> None:
             )
             rest = [i for i in range(here.shape[2]) if i != index]
             changed = (here[..., rest] != there[..., rest]).any(axis=2)
-            if case.spec.modulation.resize == "nearest":
+            if case.spec.modulation.resize in {"nearest", "corner"}:
                 joined = there[..., index] | there[..., -1]
                 changed |= joined != here[..., index]
                 changed |= there[..., index] & there[..., -1]

@@ -12,7 +12,7 @@ from grainspec.plan.compile import compile_plan
 from grainspec.regions.layout import Mask
 from grainspec.testing.broken import Broken
 from grainspec.testing.case import Case, compiled
-from grainspec.testing.invariants.expected import centres, groups_of, level_grids
+from grainspec.testing.invariants.expected import centres, corners, groups_of, level_grids
 from grainspec.testing.invariants.registry import invariant
 from grainspec.testing.invariants.sometimes import now_and_then
 
@@ -47,10 +47,10 @@ def padding(case: Case) -> None:
 def changing_regions(case: Case) -> None:
     """Regions that change within latent frames are warned about (G418), and no others.
 
-    By `nearest`, one frame of a latent frame counts. A region is warned about if more than a
-    quarter of the tokens that it has on some of the frames, at the finest modulated level, are not
-    among those of that frame. With the demo's video model only if `resize` or a profile is given.
-    This is a property of grainspec's compiler; others return no warnings.
+    By `nearest` and `corner`, one frame of a latent frame counts. A region is warned about if more
+    than a quarter of the tokens that it has on some of the frames, at the finest modulated level,
+    are not among those of that frame. With the demo's video model only if `resize` or a profile is
+    given. This is a property of grainspec's compiler; others return no warnings.
     """
     if case.compiler is not compiled or not now_and_then(case, 2):
         return
@@ -78,16 +78,21 @@ def _first_word(finding: Diagnostic) -> str:
 def _changing(case: Case) -> Iterator[tuple[str, list[int]]]:
     """The regions, and the tokens, the first and last frame and the lost tokens of the worst."""
     modulated = [level.index for level in case.plan.levels if level.modulated]
-    if case.spec.modulation.resize != "nearest" or not modulated:
+    rule = case.spec.modulation.resize
+    if rule not in {"nearest", "corner"} or not modulated:
         return
     attention = case.spec.attention
     if case.spec.model == "demo-video" and attention.resize is None and attention.profile is None:
         return
-    grid, frames = level_grids(case)[modulated[0]], case.layout.frames
+    grids, frames = level_grids(case), case.layout.frames
+    grid = grids[modulated[0]]
     for claim in case.spec.claims:
         mask, worst, numbers = case.layout.mask(claim.region), _LEFT_OUT, []
         for group in groups_of(case):
-            each: Mask = centres(mask, [[frame] for frame in group], grid)
+            alone = [[frame] for frame in group]
+            each: Mask = centres(mask, alone, grid)
+            if rule == "corner":
+                each = corners(mask, alone, grid, grids[0])
             has = each.any(axis=0)
             lost = has & ~each[len(group) // 2]
             if has.any() and lost.sum() / has.sum() > worst:
@@ -134,7 +139,7 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
     """The first and the last modulated noise level, if the last is far from what is expected."""
     backbone, attention = case.backbone, case.spec.attention
     until, given = attention.until, attention.until_timestep
-    if backbone.noise != "flow" or until in (None, 0, 1) or given is not None:
+    if backbone.noise != "flow" or until in (None, 0, 1) or given is not None or _is_unused(case):
         return None
     times = _run(case)
     share = float(until or 0)
@@ -149,15 +154,27 @@ def _end_of_until(case: Case) -> tuple[float, float] | None:
 def _is_idle(case: Case) -> bool:
     """Whether modulation is on, and no step of a run is modulated."""
     chosen = case.spec.for_profile(case.backbone.profile).modulation
-    on = chosen.until > 0 and max(chosen.cross, chosen.self_, chosen.columns) > 0
+    on = (
+        not _is_unused(case)
+        and chosen.until > 0
+        and max(chosen.cross, chosen.self_, chosen.columns) > 0
+    )
     times = _run(case)
     return on and bool(times) and all(time < chosen.until_timestep for time in times)
 
 
+def _is_unused(case: Case) -> bool:
+    """Whether a method makes the edit without modulated attention."""
+    method = case.spec.method
+    return method is not None and method.regions in ("off", "blend")
+
+
 def _run(case: Case) -> list[float]:
-    """The timesteps of a run, without those that FlowEdit skips."""
+    """The timesteps of a run, without those that FlowEdit or DFVEdit skips."""
     backbone, sampler = case.backbone, case.spec.sampler
     times = [*backbone.timesteps(sampler.steps, sampler.method)]
+    if case.spec.method is not None:
+        return times[1:] or times if case.spec.method.name == "dfvedit" else times
     if backbone.noise == "flow" and sampler.process in (None, "flow_edit"):
         skipped = int(sampler.skip * len(times) + 0.5 + 1e-9)
         times = times[max(skipped, 1 if sampler.skip else 0) :]

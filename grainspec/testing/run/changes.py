@@ -18,8 +18,15 @@ from grainspec.clip.crop import NativeSize, frame_numbers
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Difference, Intersection, Reference
 from grainspec.model.expressions import box
-from grainspec.model.settings import NormScope, PhraseContext
-from grainspec.model.shapes import ResizeRule
+from grainspec.model.settings import (
+    NormScope,
+    Outside,
+    Overlap,
+    PhraseContext,
+    SelfArea,
+    Unconditional,
+)
+from grainspec.model.shapes import TokenRule
 from grainspec.model.spec import (
     MAX_WEIGHT,
     Context,
@@ -278,7 +285,7 @@ def _attention(rng: random.Random, backbone: Backbone) -> dict[str, Any]:
         "until_timestep": float(rng.choice([0, 500, 981, rng.randint(0, 1000)])),
         "decay": rng.choice([0.0, 0.5, 1.0, 5.0, round(rng.uniform(0, 100), 1)]),
         "levels": tuple(some) or "all",
-        "resize": rng.choice(get_args(ResizeRule)),
+        "resize": rng.choice(get_args(TokenRule)),
         # Many shares of a token's pixels are exactly such a fraction.
         "threshold": rng.randint(1, pixels) / pixels,
         "unbound": rng.choice([0.0, 0.3, 1.0]),
@@ -286,6 +293,11 @@ def _attention(rng: random.Random, backbone: Backbone) -> dict[str, Any]:
         "phrases": rng.choice(get_args(PhraseContext)),
         "layers": tuple(layers) or "all",
         "columns": round(rng.random(), 2),
+        "timestep_offset": rng.randint(0, 2),
+        "unconditional": rng.choice(get_args(Unconditional)),
+        "outside": rng.choice(get_args(Outside)),
+        "self_area": rng.choice(get_args(SelfArea)),
+        "overlap": rng.choice(get_args(Overlap)),
     }
     return {name: value for name, value in drawn.items() if rng.random() < 0.5}
 

@@ -112,7 +112,17 @@ def _statements(trial: Trial) -> Iterator[Trial]:
 
 def _blocks(trial: Trial) -> Iterator[Trial]:
     """A block, a prompt or the model less."""
-    for name in ("context", "controls", "flow", "inject", "sampler", "blend", "attention"):
+    for name in (
+        "context",
+        "controls",
+        "flow",
+        "inject",
+        "freeu",
+        "method",
+        "sampler",
+        "blend",
+        "attention",
+    ):
         yield from _default(trial, name)
     for name in ("source", "negative", "motion_adapter", "model"):
         yield from _default(trial, name)

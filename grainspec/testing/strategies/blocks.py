@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from grainspec.checks.method import STATEMENTS, TRAITS
+from grainspec.model.settings import Method, MethodName, methods_of
 from grainspec.model.spec import (
     BLOCKS,
     Attention,
@@ -28,7 +30,7 @@ from grainspec.testing.strategies.values import BYTES, Rolls
 
 Levels = tuple[int, ...]
 
-_OFTEN = {"attention": (0, 1, 1, 1, 1)}
+_OFTEN = {"attention": (0, 1, 1, 1, 1), "method": (0, 0, 0, 1)}
 
 
 def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
@@ -37,6 +39,11 @@ def blocks(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
     drawn = _drawn(draw, levels, words, lambda block: block.model)
     if "sampler" in drawn and drawn["sampler"].process == "flow_edit":
         drawn.pop("inject", None)  # which needs an inversion
+        drawn.pop("freeu", None)  # which needs a UNet
+    method = drawn.get("method")
+    without_contradiction(drawn, method)
+    if method and TRAITS[method.name].needs_control and not drawn.get("controls"):
+        drawn["controls"] = (Control(kind="depth"),)
     if "tracker" in drawn and drawn["tracker"].engine == "colour":
         drawn["tracker"] = drawn["tracker"].replaced({}, weights=None)  # it has none
     return drawn
@@ -46,6 +53,16 @@ def blocks_of_variant(draw: st.DrawFn, levels: Levels) -> dict[str, Any]:
     """Draw some of the blocks of a variant, by their fields."""
     chosen = [word for word, block in BLOCKS.items() if block.in_variant]
     return _drawn(draw, levels, chosen, lambda block: block.in_variant)
+
+
+def without_contradiction(drawn: dict[str, Any], method: Method | None) -> None:
+    """Remove what a method does not take from drawn blocks."""
+    if method is None:
+        return
+    for part in set(STATEMENTS) - set(TRAITS[method.name].takes):
+        drawn.pop("controls" if part == "control" else part, None)
+    if "sampler" in drawn:
+        drawn["sampler"] = drawn["sampler"].replaced({}, process=None)
 
 
 def _drawn(
@@ -125,6 +142,22 @@ def _sampler(levels: Levels) -> Settings:
     return sampler
 
 
+def _method(levels: Levels) -> Settings:
+    own = settings(Method, levels)
+    described = {name: info.description or "" for name, info in Method.model_fields.items()}
+
+    def method(rolls: Rolls) -> dict[str, Any]:
+        name = rolls.of(get_args(MethodName))
+        drawn = {
+            key: value
+            for key, value in own(rolls).items()
+            if name in (methods_of(described[key]) or (name,))
+        }
+        return {"name": name, **drawn}
+
+    return method
+
+
 def _control(levels: Levels) -> Settings:
     own = settings(
         Control,
@@ -152,6 +185,7 @@ _SPECIAL: dict[str, Callable[[Levels], Settings]] = {
     "flow": _flow,
     "context": _context,
     "sampler": _sampler,
+    "method": _method,
     "control": _control,
     "blend": _blend,
 }

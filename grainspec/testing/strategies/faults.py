@@ -7,7 +7,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from grainspec.model.declaration import Declaration, settings_of
+from grainspec.model.declaration import Declaration, head_of, settings_of
 from grainspec.model.expressions import ALL, Box, Difference, Keyframe, Length, Reference
 from grainspec.model.spec import (
     BLOCKS,
@@ -186,12 +186,18 @@ def _ending(line: str) -> TextFault:
 def _settings(written: Callable[[Declaration], str | None]) -> tuple[TextFault, ...]:
     """One fault for each setting of each block that the text does not have, if possible."""
     return tuple(
-        _ending(f"{word} {{ {fault} }}")
+        _ending(f"{_head(word)} {{ {fault} }}")
         for word, block in BLOCKS.items()
         if word not in KEPT
         for declared in settings_of(block.model).values()
         if (fault := written(declared)) is not None
     )
+
+
+def _head(word: str) -> str:
+    """A block up to its brace: its word, and the value before the brace if there must be one."""
+    head = head_of(BLOCKS[word].model)
+    return f"{word} {head.choices[0]}" if head and head.required else word
 
 
 _WRONG_KIND = {

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from grainspec.diagnostics import GrainError
-from grainspec.model.expressions import ALL, ResizeRule
+from grainspec.model.expressions import ALL
+from grainspec.model.shapes import TokenRule
 from grainspec.model.spec import Attention, EditSpec, FrameScope, Free, Keep, Region, Sampler, Video
 from grainspec.plan.backbone import Backbone
 from grainspec.regions.layout import Layout
@@ -108,7 +109,7 @@ def _spec(
 def _attention(rolls: Rolls, backbone: Backbone) -> Attention:
     """Settings of attention; every rule of latent tokens and every scope is often chosen."""
     drawn: Attention = read_block(rolls, "attention", backbone.attended_levels)
-    rule, scope = (rolls.of((None, *get_args(kind))) for kind in (ResizeRule, FrameScope))
+    rule, scope = (rolls.of((None, *get_args(kind))) for kind in (TokenRule, FrameScope))
     chosen = {"resize": rule, "frames": scope}
     if backbone.layer_count is not None:
         last = rolls.upto(backbone.layer_count - 1)

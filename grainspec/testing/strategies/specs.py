@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from grainspec.checks.method import check_method
 from grainspec.model.spec import (
     MAX_LEVEL,
     MAX_WEIGHT,
@@ -22,7 +23,12 @@ from grainspec.model.spec import (
     Video,
     Without,
 )
-from grainspec.testing.strategies.blocks import CLIP, blocks, blocks_of_variant
+from grainspec.testing.strategies.blocks import (
+    CLIP,
+    blocks,
+    blocks_of_variant,
+    without_contradiction,
+)
 from grainspec.testing.strategies.regions import read_expression
 from grainspec.testing.strategies.values import BYTES, Rolls
 from grainspec.testing.strategies.words import FIRST, LOOKS, Look, names, paths, prompt_of, texts
@@ -244,8 +250,15 @@ def _variant(
     said = {edit.region for edit in edits}
     left = [Without(region=edit.region) for edit in spec.edits if edit.region not in said]
     blocks = blocks_of_variant(draw, levels)
-    if spec.inject and "sampler" in blocks and blocks["sampler"].process == "flow_edit":
+    if (
+        (spec.inject or spec.freeu)
+        and "sampler" in blocks
+        and blocks["sampler"].process == "flow_edit"
+    ):
         blocks["sampler"] = blocks["sampler"].replaced({}, process=None)
+    if "method" in blocks and any(f.is_error for f in check_method(spec, blocks["method"])):
+        blocks.pop("method")
+    without_contradiction(blocks, blocks.get("method") or spec.method)
     return Variant(
         name=name, target=target, negative=drawn.negative, edits=(*edits, *left), **blocks
     )

@@ -10,15 +10,15 @@ Dimensions: F latent frames, c channels, h rows and w columns of latents, P pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import ProcessName
-from grainspec.model.spec import Control, EditSpec, Inject, Modulation, Sampler
+from grainspec.model.settings import MethodName, ProcessName
+from grainspec.model.spec import Control, EditSpec, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.models.additions import Embedding, Lora
@@ -49,6 +49,10 @@ class Family(Protocol):
     @property
     def processes(self) -> Sequence[ProcessName]:
         """The editing processes that its models support; the first is the default."""
+
+    @property
+    def methods(self) -> Collection[MethodName]:
+        """The editing methods of other papers that its models support."""
 
     @property
     def divides_clips(self) -> bool:
@@ -184,8 +188,17 @@ class Checkpoint(Protocol):
     def encode_prompt(self, text: str) -> Any:
         """Encode a prompt for the denoiser."""
 
-    def encode_target(self, plan: MaskPlan) -> Any:
-        """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
+    def encode_target(self, plan: MaskPlan, *, emphasis: float = 1.0) -> Any:
+        """Encode a plan's target prompt, with isolated phrases if the plan isolates them.
+
+        The embeddings of edits' words are multiplied by ``emphasis``.
+        """
+
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> Any:
+        """Encode the prompt of the unconditional pass: ``negative``, or what the plan has for it.
+
+        With `unconditional empty_prompt` cross-attention reads the empty prompt.
+        """
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents ``[F, c, h, w]``.
@@ -248,6 +261,12 @@ class Checkpoint(Protocol):
 
     def source_features(self, inject: Inject) -> SourceFeatures:
         """Return the layers at which ``inject`` replaces features by the source clip's."""
+
+    def with_freeu(self, freeu: FreeU) -> AbstractContextManager[None]:
+        """Apply FreeU to the denoiser inside the block; at the end it is as before.
+
+        Raises GrainError (G504) if the denoiser is no UNet.
+        """
 
 
 class Controls(Protocol):
@@ -329,3 +348,6 @@ class MemoryEstimates(Protocol):
 
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
         """Bytes of the source's queries and keys that are stored for one frame during a step."""
+
+    def source_maps_frame(self, *, height: int, width: int) -> int:
+        """Bytes at most of the source's attention maps that are stored for one frame of a step."""

@@ -7,7 +7,7 @@ families by :class:`grainspec_runtime.known.Known`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
@@ -17,9 +17,9 @@ from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec_runtime.backbones.family import Family
 
-Feature = Literal["inject", "flow", "norm", "frames", "low_noise_guidance"]
-"""What a family may lack: the statements ``inject`` and ``flow``; ``norm clip``; other frame scopes
-than ``full``; guidance of a second expert."""
+Feature = Literal["inject", "freeu", "flow", "norm", "frames", "low_noise_guidance"]
+"""What a family may lack: the statements ``inject``, ``freeu`` and ``flow``; ``norm clip``; other
+frame scopes than ``full``; guidance of a second expert."""
 
 
 def check_supported(
@@ -56,11 +56,30 @@ def check_process_supported(spec: EditSpec, family: Family) -> None:
     raise fail("G504", message, cure, spec.sampler.span_of("process"))
 
 
+def check_method_supported(spec: EditSpec, family: Family, families: Sequence[Family]) -> None:
+    """Raise GrainError (G504) for a `method` that the models of a family cannot run.
+
+    ``families`` are all families, of which those that can are named.
+    """
+    method = spec.method
+    if method is None or method.name in family.methods:
+        return
+    able = [one for one in families if method.name in one.methods]
+    names = " or ".join(f"{one.name} (such as `{one.example}`)" for one in able)
+    message = _message(f"method {method.name}", family.name)
+    raise fail("G504", message, f"Use a model of {names}, or remove `method`.", method.span)
+
+
 def check_noise_supported(spec: EditSpec, family: Family, backbone: Backbone) -> None:
     """Raise GrainError (G504) for new noise in sampling steps (`eta`) of a flow-matching model."""
     sampler = spec.sampler
     process = sampler.process or family.processes[0]
-    if backbone.noise == "flow" and sampler.eta and process == "invert_and_sample":
+    if (
+        spec.method is None
+        and backbone.noise == "flow"
+        and sampler.eta
+        and process == "invert_and_sample"
+    ):
         cure = "Remove `eta`: sampling follows the flow, which draws no noise."
         message = _message(f"eta {decimal_text(sampler.eta)}", family.name)
         raise fail("G504", message, cure, sampler.span_of("eta"))
@@ -78,6 +97,11 @@ def _inject(spec: EditSpec) -> Finding | None:
     cure = "Remove the statement. With `process flow_edit`, a larger `skip` keeps more of the "
     cure += "source's structure."
     return ("inject", cure, spec.inject.span) if spec.inject else None
+
+
+def _freeu(spec: EditSpec) -> Finding | None:
+    cure = "Remove the statement: these models have no skip connections to weigh."
+    return ("freeu", cure, spec.freeu.span) if spec.freeu else None
 
 
 def _flow(spec: EditSpec) -> Finding | None:
@@ -109,6 +133,7 @@ def _low_noise_guidance(spec: EditSpec) -> Finding | None:
 
 _CHECKS: dict[Feature, Callable[[EditSpec], Finding | None]] = {
     "inject": _inject,
+    "freeu": _freeu,
     "flow": _flow,
     "norm": _norm,
     "frames": _frames,

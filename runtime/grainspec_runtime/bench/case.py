@@ -87,6 +87,11 @@ class Case:
         ]
         return [f"{a} stays" if a == b else f"{a} → {b}" for a, b in words]
 
+    @property
+    def figure_words(self) -> list[str]:
+        """What each figure of the target is, in words, as its caption has them."""
+        return [world.figure_words(figure) for figure in self.target.figures]
+
     def scenes(self, scene: Scene) -> list[Scene]:
         """A scene in every frame of the clip."""
         if self.motion is not None:

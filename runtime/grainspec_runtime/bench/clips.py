@@ -83,6 +83,11 @@ class RenderedCase:
         """The exact optical flow of the target."""
         return exact_flow(self.case.scenes(self.case.target), SIZE)
 
+    @cached_property
+    def source_flow(self) -> ClipFlow:
+        """The exact optical flow of the source."""
+        return exact_flow(self.case.scenes(self.case.source), SIZE)
+
     def write(self, folder: Path) -> None:
         """Write the clip and the masks that the case's spec names, as PNGs."""
         frames, rendered_masks = self.source

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from grainspec.model.spec import DEMO
 from grainspec_runtime.bench.clips import RenderedCase
-from grainspec_runtime.bench.measure import Edited, Score, score
+from grainspec_runtime.bench.cost import measured_cost
+from grainspec_runtime.bench.measure import BESIDE, Edited, score, widened
 from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.paper_measures import Values, measured_case
 from grainspec_runtime.bench.reweighted import Reweighting
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.editing.result import EditResult
+from grainspec_runtime.measures.clip_model import Clip
 from grainspec_runtime.media.blend import blended, faded
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.locate import DEMO_FOLDER
@@ -28,18 +32,23 @@ _PLAIN = Method("plain", "the case's regions, whatever the model", control=None)
 
 @dataclass
 class Bench:
-    """A model of the demo world and its judge, loaded once for many cases."""
+    """A model of the demo world and its judge, loaded once for many cases.
+
+    clip: for the measures that need CLIP; None leaves them out.
+    """
 
     device: str | None = None
     model: str = DEMO
+    clip: Clip | None = None
     _judge: Judge | None = field(default=None, repr=False)
 
     def edits(
-        self, rendered: RenderedCase, methods: Sequence[Method], steps: int
-    ) -> Iterator[tuple[Method, Score, Frames]]:
-        """Edit a case with each method; yields the method, its score and the edited frames.
+        self, rendered: RenderedCase, methods: Sequence[Method], steps: int, *, apart: bool = False
+    ) -> Iterator[tuple[Method, Values, Frames]]:
+        """Edit a case with each method; yields the method, its scores and the edited frames.
 
-        Methods with the same inversion share it.
+        Methods with the same inversion share it, unless each is to be made ``apart``, so that its
+        time and memory are those of a whole edit.
         """
         case = rendered.case
         judge = self._judge = self._judge or Judge.from_pretrained(DEMO_FOLDER)
@@ -50,14 +59,16 @@ class Bench:
             trips = self._round_trip(source, base), self._round_trip(target, base)
             plain = _PLAIN.spec(case, steps, self.model)
             regions = prepare(plain, base).bound.edits.bits_FHW != 0
-            for chosen in _together(methods):
+            clip = measured_case(rendered, ~widened(regions, BESIDE), plain.target)
+            for chosen in [[m] for m in methods] if apart else _together(methods):
                 chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
                 specs = [method.spec(case, steps, self.model) for method in chosen]
                 prepared = [prepare(spec, base) for spec in specs]
                 with self._editor.session(prepared) as session:
                     for method, one in zip(chosen, prepared, strict=True):
                         rule = Reweighting if method.reweighted else None
-                        result = edit(session, one, cross_rule=rule)
+                        with measured_cost(self._editor.checkpoint(base).device) as cost:
+                            result = edit(session, one, cross_rule=rule)
                         edited = Edited(
                             frames=result.edited,
                             pixel_blended=blended(source, result.edited, faded(regions, 0)),
@@ -66,7 +77,10 @@ class Bench:
                             regions=regions,
                             seconds=sum(result.seconds.get(stage, 0.0) for stage in _COUNTED),
                         )
-                        yield method, score(rendered, edited, judge), result.edited
+                        values = score(rendered, edited, judge).as_json()
+                        values |= clip.values(result.edited, self.clip)
+                        values |= {"gpu": cost.gpu, "ram": cost.ram, "total": total_seconds(result)}
+                        yield method, values, result.edited
 
     @cached_property
     def _editor(self) -> Editor:
@@ -76,6 +90,11 @@ class Bench:
         """Encode and decode frames with the VAE."""
         checkpoint = self._editor.checkpoint(base)
         return checkpoint.decode_clip(checkpoint.encode_clip(frames))
+
+
+def total_seconds(result: EditResult) -> float:
+    """The seconds of all stages but loading the model."""
+    return sum(spent for stage, spent in result.seconds.items() if stage != "load model")
 
 
 def _together(methods: Sequence[Method]) -> list[list[Method]]:

@@ -93,7 +93,7 @@ def score(rendered: RenderedCase, edited: Edited, judge: Judge) -> Score:
     visible, named = rendered.visible, list(case.edited)
     seen = figures_right[named][visible[named]]
     everything = place_right & (figures_right | ~visible).all(0)
-    source, kept = rendered.source[0], ~_widened(edited.regions, BESIDE)
+    source, kept = rendered.source[0], ~widened(edited.regions, BESIDE)
     posed = case.grain in ("instance", "class", "part")
     return Score(
         right=float(everything.mean()),
@@ -178,7 +178,7 @@ def pose(rendered: RenderedCase, frames: Frames) -> float | None:
     return float(np.mean(overlaps)) if overlaps else None
 
 
-def _widened(regions: Mask, pixels: int) -> Mask:
+def widened(regions: Mask, pixels: int) -> Mask:
     """Dilate regions by this many pixels in every direction."""
     kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return np.stack([cv2.dilate(mask.astype(np.uint8), kernel) for mask in regions]) > 0

@@ -6,13 +6,18 @@ Those on clips are in :mod:`grainspec_runtime.bench.clip_methods`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
-from grainspec import ALL, Builder
-from grainspec.model.spec import DEMO, Edit, EditSpec
+from grainspec import ALL, Builder, GrainError
+from grainspec.model.settings import Method as TechniqueSettings
+from grainspec.model.settings import MethodName
+from grainspec.model.spec import DEMO, Attention, Edit, EditSpec, Inject
 from grainspec_runtime.bench.case import SIZE, Case
+from grainspec_runtime.bench.reweighted import PLACES
 
 GUIDANCE = 4.0
+_OWN_SAMPLING = ("process", "amplify")
+"""Settings of the sampler that belong to a method; the others suit the demo models."""
 POSE: dict[str, Any] = {"scale": 1.5}
 """Settings of `control pose`, used by all methods but one, as in the paper's runs."""
 
@@ -24,7 +29,9 @@ class Method:
     attention, inject, sampler: settings of these statements. control: settings of `control pose`;
     None for no control. flow: with attention along optical flow. everywhere: one edit of the whole
     frame, without regions. paste: the source is put back outside the regions, in latents and
-    pixels. reweighted: scale attention to the words of edits, as in Prompt-to-Prompt.
+    pixels. reweighted: scale attention to the words of edits, as in Prompt-to-Prompt. technique:
+    ``name`` and settings of the statement `method`, an editing method of another paper.
+    place_weight: the `weight` of edits of the place.
     """
 
     name: str
@@ -37,6 +44,8 @@ class Method:
     paste: bool = False
     reweighted: bool = False
     sampler: dict[str, Any] = field(default_factory=dict)
+    technique: dict[str, Any] | None = None
+    place_weight: float = 1.0
 
     def spec(self, case: Case, steps: int, model: str = DEMO) -> EditSpec:
         """Build the case's spec for this method and a model."""
@@ -60,9 +69,57 @@ class Method:
             builder = builder.inject(**self.inject)
         if self.flow:
             builder = builder.flow()
+        if self.technique is not None:
+            settings = dict(self.technique)
+            builder = builder.method(settings.pop("name"), **settings)
         if model != DEMO:
             builder = replace(builder, size=(SIZE, SIZE)).model(model)
-        return builder.sampler(**{"steps": steps, "guidance": GUIDANCE, **self.sampler}).build()
+        sampler = {"steps": steps, "guidance": GUIDANCE, **self.sampler}
+        return self._weighted(builder.sampler(**sampler).build())
+
+    def _weighted(self, spec: EditSpec) -> EditSpec:
+        if self.place_weight == 1:
+            return spec
+        edits = tuple(
+            statement.replaced({}, weight=self.place_weight)
+            if isinstance(statement, Edit) and statement.region in PLACES
+            else statement
+            for statement in spec.edits
+        )
+        return spec.replaced({}, edits=edits)
+
+    @property
+    def missing(self) -> str:
+        """Why this version of grainspec does not have the method; empty if it does."""
+        name = self.technique["name"] if self.technique else None
+        if name is None or name in get_args(MethodName):
+            return ""
+        return f"this version of grainspec has no `method {name}`"
+
+    def applied(self, spec: EditSpec) -> EditSpec:
+        """A user's spec, edited by this method.
+
+        The clip, prompts, regions, controls and sampler stay the user's; so does `attention`, where
+        the method has no settings of its own. ``missing`` must be empty.
+        """
+        changes: dict[str, Any] = {"variants": (), "inject": None, "flow": None}
+        if self.everywhere:
+            words = next(edit.phrase for edit in spec.changes if isinstance(edit, Edit))
+            whole = Builder("clip").target(words).region("everything", ALL)
+            edits = whole.edit("everything", words).build()
+            changes |= {"regions": edits.regions, "edits": edits.edits}
+        if self.paste:
+            changes["blend"] = spec.blend.replaced({}, space="both")
+        if self.inject is not None:
+            changes["inject"] = Inject(**self.inject)
+        if self.attention:
+            changes["attention"] = Attention(**self.attention)
+        own = {name: self.sampler[name] for name in _OWN_SAMPLING if name in self.sampler}
+        if own:
+            changes["sampler"] = spec.sampler.replaced({}, **own)
+        if self.technique is not None:
+            changes["method"] = TechniqueSettings(**self.technique)
+        return self._weighted(spec.replaced({}, **changes))
 
 
 OFF: dict[str, Any] = {"cross": 0.0, "self": 0.0}
@@ -105,3 +162,8 @@ METHODS: tuple[Method, ...] = (
     ),
 )
 """All methods, in the order of the table."""
+
+
+def refusal_of(error: GrainError) -> str:
+    """The message of a refusal's first error; warnings may stand before it."""
+    return next(it.message for it in error.diagnostics if it.is_error)

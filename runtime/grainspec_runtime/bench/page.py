@@ -18,7 +18,7 @@ from grainspec_runtime.bench.measure import is_right
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.run import file_name
 from grainspec_runtime.bench.stills import stills_name, write_stills
-from grainspec_runtime.bench.summary import MEASURES, Result, shown, summarize
+from grainspec_runtime.bench.summary import ALL, MEASURES, PAPER_MEASURES, Result, shown, summarize
 
 
 def gallery(
@@ -49,6 +49,8 @@ def gallery(
         grains=grains[:-1],
         first=methods[0].name,
         headings=[(heading, meaning) for _, heading, meaning in MEASURES],
+        paper_headings=[(heading, meaning) for _, heading, meaning in PAPER_MEASURES],
+        paper_rows=[_row(method, summary[method.name][ALL], PAPER_MEASURES) for method in methods],
         split=split,
         steps=steps,
         model=model,
@@ -90,12 +92,14 @@ def _case(result: Result, methods: Sequence[Method]) -> Result:
     }
 
 
-def _row(method: Method, means: Result) -> dict[str, Any]:
+def _row(
+    method: Method, means: Result, measures: Sequence[tuple[str, str, str]] = MEASURES
+) -> dict[str, Any]:
     return {
         "name": method.name,
         "about": method.about,
         "cases": means["cases"],
-        "cells": [shown(key, means[key]) for key, _, _ in MEASURES],
+        "cells": [shown(key, means[key]) for key, _, _ in measures],
     }
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.modulation.attention_maps import attention_maps, reweighted
 
 SUBJECT_WEIGHT, PLACE_WEIGHT = 4.0, 2.0
 """As in VideoGrain's comparison with Video-P2P: 4 for each subject, 2 for the place."""
@@ -23,15 +24,14 @@ def word_weights(plan: MaskPlan) -> Tensor:
 
 
 class Reweighting:
-    """softmax(Q Kᵀ / √d) · diag(w) · V for the target prompt, as in Prompt-to-Prompt (eq. 5)."""
+    """softmax(Q Kᵀ / √d) · diag(w) · V for the target prompt, as in Prompt-to-Prompt."""
 
     def __init__(self, plan: MaskPlan, device: torch.device | str = "cpu") -> None:
         self._weights_T = word_weights(plan).to(device)
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, frames: int) -> Tensor:
         """Compute cross-attention; query ``[P * F, H, N, d]``, key and value ``[…, T, d]``."""
-        shares = (query @ key.mT * query.shape[-1] ** -0.5).softmax(-1)
+        maps = attention_maps(query, key)
         first = len(query) - frames  # where the conditional pass begins
-        shares[first:] *= self._weights_T.to(shares)
-        weighted: Tensor = shares @ value
-        return weighted
+        maps[first:] = reweighted(maps[first:], self._weights_T)
+        return maps @ value

@@ -27,11 +27,12 @@ from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.resume import run_key
+from grainspec_runtime.measures.clip_model import load_clip
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.fingerprint import content_digest
 from grainspec_runtime.prepare import prepare
 
-VERSION = 2
+VERSION = 3
 """Increase when cases, scores or methods change, so that old and new results do not mix."""
 
 
@@ -49,6 +50,10 @@ class Job:
     model: str = DEMO
     """A model of the demo world: its name, or an absolute path."""
     cases: CaseSet = "frames"
+    clip: str = ""
+    """The folder or hub id of the CLIP that measures; empty for none."""
+    apart: int = 0
+    """In so many of the first cases, edits share no inversion, so that their cost is whole."""
 
     def case(self, index: int) -> Case:
         """Generate a case of the set and the split."""
@@ -63,6 +68,7 @@ class Job:
             "spec": spec.model_dump(mode="json", by_alias=True),
             "modulation": spec.modulation.model_dump(mode="json"),  # the spec may name a profile
             "reweighted": method.reweighted,
+            "clip": clip_digest(self.clip),
         }
         return run_key(facts)[:16]
 
@@ -127,12 +133,12 @@ def _run_cases(indices: Sequence[int], job: Job, workers: int) -> Iterator[Resul
 
 
 @functools.cache
-def _bench(device: str, model: str) -> Bench:
-    """This process's model on a device, loaded once."""
+def _bench(device: str, model: str, clip: str) -> Bench:
+    """This process's model and CLIP on a device, loaded once."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    return Bench(device, model)
+    return Bench(device, model, load_clip(clip, device=device) if clip else None)
 
 
 def _run_case(index: int, job: Job) -> Result:
@@ -145,10 +151,12 @@ def _run_case(index: int, job: Job) -> Result:
     clips.mkdir(parents=True, exist_ok=True)
     save_clip(rendered.source[0], clips / "source.webp")
     save_clip(rendered.target[0], clips / "target.webp")
-    bench = _bench(job.devices[index % len(job.devices)], job.model)
-    for method, score, frames in bench.edits(rendered, missing, job.steps):
+    bench = _bench(job.devices[index % len(job.devices)], job.model, job.clip)
+    for method, values, frames in bench.edits(
+        rendered, missing, job.steps, apart=index < job.apart
+    ):
         save_clip(frames, clips / f"{file_name(method.name)}.webp")
-        result["scores"][method.name] = {"key": job.key(case, method), **score.as_json()}
+        result["scores"][method.name] = {"key": job.key(case, method), **values}
     path = job.folder / "cases" / f"{case.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
@@ -194,6 +202,12 @@ def _model_digest(model: str) -> str:
     located, _ = find_model(model, Path())
     folders = [located.folder, *([located.motion.folder] if located.motion else [])]
     return "-".join(content_digest(folder) for folder in folders)
+
+
+@functools.cache
+def clip_digest(clip: str) -> str:
+    """Hash the files of a CLIP's folder; a hub id stands for itself."""
+    return content_digest(Path(clip)) if Path(clip).is_dir() else clip
 
 
 def check_first(job: Job) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from grainspec_runtime.bench.bootstrap import order_of
 from grainspec_runtime.bench.measure import is_right
 
 Result = dict[str, Any]
@@ -26,7 +27,24 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("warp_target", "target's warp", "the same error for the VAE's round trip of the exact target"),
     ("seconds", "s", "seconds for sampling and decoding"),
 )
-"""The key, heading and meaning of every score."""
+"""The key, heading and meaning of every score of an edit whose exact target is known."""
+
+PAPER_MEASURES: tuple[tuple[str, str, str], ...] = (
+    ("clip_f", "CLIP-F", "CLIP similarity of consecutive frames × 100"),
+    ("clip_t", "CLIP-T", "CLIP similarity of the frames and the target prompt × 100"),
+    ("warp_flow", "Warp-Err", "mean squared error along the source's estimated flow × 10³"),
+    ("q_edit", "Q-edit", "CLIP-T / Warp-Err"),
+    ("warp_source", "exact", "Warp-Err along the source's exact flow"),
+    ("local", "local CLIP-T", "CLIP similarity of each figure's crop and its caption × 100"),
+    ("cross_instance", "CIA", "crops nearest to their own figure's caption, of 100 (MIVE)"),
+    ("psnr", "PSNR", "PSNR in dB to the source outside the edited regions"),
+    ("ssim", "SSIM", "SSIM to the source outside the edited regions"),
+    ("distance", "distance", "distance of CLIP's patch features outside; not LPIPS"),
+    ("total", "total s", "seconds of the whole edit, without loading the model"),
+    ("gpu", "GPU MiB", "peak GPU memory of the edit"),
+    ("ram", "RAM MiB", "peak memory of the process during the edit"),
+)
+"""The key, heading and meaning of the measures of VideoGrain's and MIVE's tables."""
 
 
 def summarize(results: Sequence[Result], methods: Sequence[str]) -> dict[str, dict[str, Result]]:
@@ -50,11 +68,41 @@ def summarize(results: Sequence[Result], methods: Sequence[str]) -> dict[str, di
     }
 
 
+ORDERED: tuple[tuple[str, bool], ...] = (
+    ("right", True),
+    ("leaked", False),
+    ("cross_instance", True),
+    ("clip_t", True),
+    ("warp_flow", False),
+    ("q_edit", True),
+    ("psnr", True),
+)
+"""The measures by which methods are put in order, and whether higher is better."""
+
+
+def in_order(results: Sequence[Result], methods: Sequence[str]) -> list[tuple[str, str]]:
+    """State the order of methods by each of :data:`ORDERED`: its heading, and one line a pair."""
+    headings = {key: heading for key, heading, _ in (*MEASURES, *PAPER_MEASURES)}
+    stated = []
+    for key, higher in ORDERED:
+        values = {name: values_of(results, name, key) for name in methods}
+        if sum(any(value is not None for value in one) for one in values.values()) > 1:
+            digits = 3 if key in ("right", "leaked") else 2
+            order = order_of(values, higher_is_better=higher, digits=digits)
+            stated.append((headings[key], order))
+    return stated
+
+
+def values_of(results: Sequence[Result], method: str, key: str) -> list[float | None]:
+    """A method's values of a measure, case by case; None where a case has none."""
+    return [result["scores"].get(method, {}).get(key) for result in results]
+
+
 def _means(scores: list[dict[str, Any]]) -> Result:
     means: Result = {"cases": len(scores)}
     means["cases_right"] = mean(float(is_right(score["right"])) for score in scores)
-    for key, _, _ in MEASURES[1:]:
-        means[key] = mean(score[key] for score in scores if score[key] is not None)
+    for key, _, _ in (*MEASURES[1:], *PAPER_MEASURES):
+        means[key] = mean(score[key] for score in scores if score.get(key) is not None)
     return means
 
 
@@ -68,6 +116,15 @@ def mean(values: Iterable[float]) -> float | None:
     return math.fsum(listed) / len(listed) if listed else None
 
 
+_DECIMALS = {
+    **dict.fromkeys(("pose", "pose_source", "warp", "warp_target"), 2),
+    **dict.fromkeys(("clip_f", "clip_t", "warp_flow", "warp_source", "q_edit", "local"), 2),
+    **dict.fromkeys(("ssim", "distance"), 4),
+    **dict.fromkeys(("gpu", "ram"), 0),
+}
+"""Digits after the point, where they are not one."""
+
+
 def shown(key: str, value: float | None) -> str:
     """Format a mean for tables.
 
@@ -78,5 +135,5 @@ def shown(key: str, value: float | None) -> str:
         return "–"
     if key in ("cases_right", "right", "figures", "leaked"):
         return f"{value:.0%}".replace("%", " %")
-    decimals = 2 if key in ("pose", "pose_source", "warp", "warp_target") else 1
+    decimals = _DECIMALS.get(key, 1)
     return f"{value:.{decimals}f}"

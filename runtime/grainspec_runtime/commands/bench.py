@@ -21,6 +21,8 @@ from grainspec_runtime.runs.write import check_writable, claimed_runs
 COUNT, QUICK_COUNT = 120, 24
 STEPS, QUICK_STEPS = 20, 15
 QUICK_METHODS = ("ours", "no modulation", "prompt only")
+_PAPER_WORKERS = 8
+"""With --paper, processes have at least two cores each: on two cores, cases run one by one."""
 _WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
@@ -42,10 +44,23 @@ class _Cases(_Choice):
 @click.command
 @click.option("--quick", is_flag=True, help="Run 24 cases with 15 steps and three methods.")
 @click.option(
+    "--paper",
+    is_flag=True,
+    help="Measure the tables of the VideoGrain paper: quality and cost of all methods, temporal "
+    "scopes, modulation, and attention maps; with --quick, in about 20 minutes on two CPU cores.",
+)
+@click.option(
+    "--clips",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Run the methods on clips of your own: specs in FOLDER, or the layout of VideoGrain or "
+    "FiVE-Bench. Nothing is downloaded.",
+)
+@click.option(
     "--model",
-    default=DEMO,
-    show_default=True,
-    help="demo-image, demo-motion or demo-video, or the path of another model of the demo world.",
+    help="demo-image, demo-motion or demo-video, or the path of another model of the demo world "
+    "(default: demo-image; with --paper, demo-image and demo-video).",
 )
 @click.option(
     "--cases",
@@ -92,10 +107,19 @@ class _Cases(_Choice):
     help="cpu, cuda or mps (default: the best available). With a list such as cuda:0,cuda:1, "
     "cases are distributed over the devices.",
 )
+@click.option(
+    "--clip",
+    "clip_name",
+    metavar="FOLDER|ID",
+    help="CLIP model for CLIP-F, CLIP-T and the measures of instances (default: the CLIP of the "
+    "demo world, if it is installed). `none` leaves them out.",
+)
 @format_option
 def bench(
     quick: bool,
-    model: str,
+    paper: bool,
+    folder: Path | None,
+    model: str | None,
     cases: Any,
     count: int | None,
     split: Any,
@@ -104,6 +128,7 @@ def bench(
     out: Path,
     workers: int | None,
     device: str | None,
+    clip_name: str | None,
     format_: Format,
 ) -> None:
     """Run the edit benchmark: edits of generated clips, compared with their exact targets.
@@ -125,15 +150,54 @@ def bench(
       grain bench --cases clips --split tuning --count 12
       grain bench --device cuda:0 --workers 16 --output runs/bench
       grain bench --quick --format json
+      grain bench --paper --output paper
+      grain bench --paper --quick --model demo-video
+      grain bench --clips my-edits --method ours --method FateZero
     """
     from grainspec_runtime.bench.clip_methods import methods_for
     from grainspec_runtime.bench.page import gallery, write_gallery_stills
     from grainspec_runtime.bench.run import Job, check_first, run_bench
-    from grainspec_runtime.bench.summary import MEASURES, summarize
-    from grainspec_runtime.device import best_device
+    from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, in_order, summarize
 
-    if Path(model).exists():
+    if model and Path(model).exists():
         model = str(Path(model).resolve())
+    if paper and folder:
+        raise click.UsageError("--paper and --clips exclude each other")
+    if folder:
+        from grainspec_runtime.commands.bench_clips import run_clips
+
+        run_clips(
+            folder,
+            out,
+            model=model,
+            names=names,
+            count=count,
+            steps=steps,
+            device=_devices(device)[0],
+            clip_name=clip_name,
+            format_=format_,
+        )
+        return
+    if paper and names:
+        raise click.UsageError("--paper runs all methods: leave out --method")
+    if paper:
+        from grainspec_runtime.commands.bench_paper import QUICK, WHOLE, run_paper
+
+        cores, devices = os.cpu_count() or 1, _devices(device)
+        workers = workers or max(1, min(_PAPER_WORKERS, cores // 2))
+        steps = steps or (QUICK if quick else WHOLE).steps
+        threads = max(1, cores // workers)
+        run_paper(
+            Job(split, (), steps, out, devices, threads, clip=_clip_to_use(clip_name)),
+            quick=quick,
+            model=model,
+            cases=cases,
+            count=count,
+            workers=workers,
+            format_=format_,
+        )
+        return
+    model = model or DEMO
     cases = cases or ("frames" if demo_model(model) == "demo-image" else "clips")
     known = {method.name: method for method in methods_for(model, cases)}
     chosen = names or (QUICK_METHODS if quick else tuple(known))
@@ -141,9 +205,7 @@ def bench(
         if name not in known:
             message = f"unknown method `{name}`; choose from {', '.join(known)}"
             raise click.BadParameter(message, param_hint="--method")
-    devices = tuple(filter(None, (device or str(best_device())).split(",")))
-    for device_name in devices:
-        known_device(device_name)
+    devices = _devices(device)
     count = count or (QUICK_COUNT if quick else COUNT)
     cores = os.cpu_count() or 1
     workers = min(workers or cores, count)
@@ -151,7 +213,8 @@ def bench(
     check_writable(out, own=_WRITTEN)
     methods = tuple(known[name] for name in chosen)
     threads = max(1, cores // workers)
-    job = Job(split, methods, steps, out, devices, threads, model, cases)
+    clip = _clip_to_use(clip_name)
+    job = Job(split, methods, steps, out, devices, threads, model, cases, clip)
     check_first(job)
     with claimed_runs([out]), progress_bars(format_) as progress:
         results = run_bench(
@@ -165,9 +228,11 @@ def bench(
         "steps": steps,
         "cases": count,
         "device": ", ".join(devices),
-        "measures": {key: meaning for key, _, meaning in MEASURES},
+        "clip": clip or None,
+        "measures": {key: meaning for key, _, meaning in (*MEASURES, *PAPER_MEASURES)},
         "methods": {method.name: method.about for method in methods},
         "summary": summary,
+        "order": dict(in_order(results, chosen)),
         "results": results,
     }
     with whole_file(out / "results.json") as partial:
@@ -180,12 +245,35 @@ def bench(
         print_json(about)
         return
     say(tables(summary, chosen))
+    for heading, order in in_order(results, chosen):
+        say(f"In order of “{heading}”:\n{order}\n")
     say(f"wrote {out}: open {out / 'index.html'} to see every clip")
 
 
+def _devices(device: str | None) -> tuple[str, ...]:
+    """The devices, each of which is known."""
+    from grainspec_runtime.device import best_device
+
+    devices = tuple(filter(None, (device or str(best_device())).split(",")))
+    for name in devices:
+        known_device(name)
+    return devices
+
+
+def _clip_to_use(name: str | None) -> str:
+    """The CLIP that measures, as an absolute path where it is one; empty for none."""
+    from grainspec_runtime.models.locate import DEMO_CLIP
+
+    if name is None:
+        return str(DEMO_CLIP) if DEMO_CLIP.is_dir() else ""
+    if name == "none":
+        return ""
+    return str(Path(name).resolve()) if Path(name).exists() else name
+
+
 def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:
-    """Format one table per edit granularity, with one row per method."""
-    from grainspec_runtime.bench.summary import MEASURES, shown
+    """Format one table per edit granularity, with one row per method, and the paper's measures."""
+    from grainspec_runtime.bench.summary import ALL, MEASURES, PAPER_MEASURES, shown
 
     lines: list[str] = []
     for grain, first in summary[names[0]].items():
@@ -197,4 +285,11 @@ def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) 
             means = summary[name][grain]
             rows.append([name, *(shown(key, means[key]) for key, _, _ in MEASURES)])
         lines += [*aligned(rows), ""]
-    return "\n".join(lines)
+    measured = [
+        it for it in PAPER_MEASURES if any(summary[n][ALL][it[0]] is not None for n in names)
+    ]
+    rows = [["as VideoGrain and MIVE measure", *(heading for _, heading, _ in measured)]]
+    for name in names:
+        means = summary[name][ALL]
+        rows.append([name, *(shown(key, means[key]) for key, _, _ in measured)])
+    return "\n".join([*lines, *aligned(rows), ""])

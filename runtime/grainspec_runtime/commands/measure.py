@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
 from grainspec.diagnostics import Diagnostic, GrainError
+from grainspec.model.demo_models import demo_model
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.device import known_device
@@ -33,8 +34,8 @@ Progress = Callable[[str, int, int], None]
     "--clip",
     "clip_name",
     metavar="FOLDER|ID",
-    help="CLIP model for CLIP-F and CLIP-T (default: openai/clip-vit-large-patch14); `none` skips "
-    "them.",
+    help="CLIP model: a folder or a hub id (default: openai/clip-vit-large-patch14; for runs of "
+    "the demo models, the CLIP of their world). `none` skips what needs CLIP.",
 )
 @click.option(
     "--flow",
@@ -72,6 +73,11 @@ def measure(
                 own error is shown for comparison
     Q-edit      CLIP-T / Warp-Err
     PSNR, SSIM  similarity of source and edit outside the edited regions
+    Feature distance  the same by features of CLIP's vision transformer, in the form of LPIPS but
+                not comparable with it
+    Local CLIP-T      mean CLIP similarity of each edited instance's crop and its phrase, × 100
+    Cross-instance accuracy  share of these crops that are nearest to their own phrase (MIVE)
+    Time, memory      of the run itself, from its manifest; loading the model is not counted
 
     The edit is read from the lossless edited.mkv. A metric that cannot be computed shows the
     reason; the others are still computed. All are saved as measures.json in the run's folder, which
@@ -108,9 +114,8 @@ def measure(
         first = read_run(folders[0])  # before CLIP loads, so that a missing run fails fast
         clip = "skipped by `--clip none`"
         if clip_name != _NO_CLIP:
-            clip = or_reason(
-                lambda: _clip(clip_name, place, progress), chosen=clip_name is not None
-            )
+            name = clip_name or _default_clip(folders)
+            clip = or_reason(lambda: _clip(name, place, progress), chosen=clip_name is not None)
         for index, folder in enumerate(folders):
             run = first if index == 0 else read_run(folder)
             flow = or_reason(
@@ -145,14 +150,25 @@ def _save(run: Run, measures: dict[str, Measure], warnings: list[Diagnostic]) ->
         warnings.append(Diagnostic("G310", message, cure))
 
 
-def _clip(name: str | None, device: str | None, progress: Progress) -> Clip:
+def _default_clip(folders: Sequence[Path]) -> str:
+    """The CLIP of the demo world, if all runs are of its models and it is installed."""
+    from grainspec_runtime.measures.clip_model import DEFAULT
+    from grainspec_runtime.models.locate import DEMO_CLIP
+    from grainspec_runtime.runs.read import read_manifest, spec_of
+
+    models = {spec_of(folder, read_manifest(folder))[0].model for folder in folders}
+    of_the_demo = all(demo_model(model) for model in models)
+    return str(DEMO_CLIP) if of_the_demo and DEMO_CLIP.is_dir() else DEFAULT
+
+
+def _clip(name: str, device: str | None, progress: Progress) -> Clip:
     from transformers.utils import logging
 
-    from grainspec_runtime.measures.clip_model import DEFAULT, load_clip
+    from grainspec_runtime.measures.clip_model import load_clip
 
     logging.disable_progress_bar()
     progress("load CLIP", 0, 1)
-    clip = load_clip(name or DEFAULT, device=device)
+    clip = load_clip(name, device=device)
     progress("load CLIP", 1, 1)
     return clip
 

@@ -114,6 +114,7 @@ def plan(
     plan_facts: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
     plan_facts["memory"] = needs.as_json()
     plan_facts["process"] = prepared.process
+    plan_facts["modulates"] = prepared.modulates
     plan_facts["denoiser_passes"] = denoiser_passes(prepared)
     windows = prepared.windows
     if len(windows) > 1:
@@ -135,6 +136,8 @@ def plan(
                 f"\nruns in {len(windows)} windows of {each}; each window sets its "
                 "self-attention strengths by its own areas, not by the clip's areas above"
             )
+        if not prepared.modulates and prepared.spec.method:
+            say(f"\n`regions {prepared.spec.method.regions}`: attention is not modulated")
         say(f"\n{prepared.process}: {plan_facts['denoiser_passes']} passes through the denoiser")
         say(f"{needs}")
         for path in [*([output] if output else []), *pictures]:

@@ -6,14 +6,18 @@ Dimensions: F latent frames, h rows and w columns of latents.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffusers
 import torch
 from torch import Tensor
 
+from grainspec.checks.method import TRAITS, flow_of
+from grainspec.diagnostics import Diagnostic
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
+from grainspec.prompt_alignment import PromptAlignment, align_prompts
 from grainspec_runtime.editing import resume
 from grainspec_runtime.editing.result import EditResult, Reconstruction
 from grainspec_runtime.editing.session import ClipSession
@@ -74,6 +78,10 @@ def edit(
         )
         reused = sampled.reused
         study = attention.study()
+        if options.study and study is None:
+            message = f"`--study` records nothing with `method {prepared.process}`"
+            cure = "Remove `--study`: the method computes its attention from maps of the source."
+            session.warn(Diagnostic("G566", message, cure))
         edited = _decoded(session, prepared, sampled.latents)
         if options.reconstruct:
             reconstruction = _reconstructed(session, prepared, job)
@@ -114,24 +122,41 @@ def share(session: ClipSession, prepared: Prepared) -> tuple[str, bool | None]:
 
 
 def _job(session: ClipSession, prepared: Prepared) -> Job:
-    spec = prepared.spec
+    spec, plan, method = prepared.spec, prepared.plan, prepared.spec.method
+    flow = flow_of(spec) if method and TRAITS[method.name].needs_flow else None
+    if not prepared.modulates and plan.attention.phrases != "in_context":
+        in_context = plan.attention.replaced({}, phrases="in_context")
+        plan = replace(plan, attention=in_context, _cache={})
     return Job(
-        plan=prepared.plan,
+        plan=plan,
         source=spec.source,
         negative=spec.negative,
         sampler=spec.sampler,
         windows=prepared.windows,
         inject=spec.inject,
+        freeu=spec.freeu,
+        method=method,
+        alignment=_alignment(prepared),
+        motion=session.motion(flow) if flow else None,
         edited_F1hw=_latent_weights(session, prepared),
         blend_from=spec.blend.start,
+        backend=session.options.backend,
         about=prepared.about,
         variant=prepared.variant,
     )
 
 
+def _alignment(prepared: Prepared) -> PromptAlignment | None:
+    """Return the alignment of the prompts, by the model's text tokens, for a method."""
+    spec, tokenize = prepared.spec, prepared.backbone.tokenize
+    if spec.method is None:
+        return None
+    return align_prompts(spec.source, spec.target, tokenize(spec.source), tokenize(spec.target))
+
+
 def _latent_weights(session: ClipSession, prepared: Prepared) -> Tensor | None:
     """Return where the latents may differ from the source's, ``[F, 1, h, w]``; None: everywhere."""
-    if prepared.spec.blend.space not in ("latents", "both"):
+    if prepared.blend_space not in ("latents", "both"):
         return None
     feather = prepared.feather / prepared.backbone.pixels_per_latent
     weights = faded(prepared.plan.edited_FHW, feather)
@@ -170,6 +195,7 @@ class _EditAttention:
     ) -> None:
         self._session = session
         self._plan = prepared.plan
+        self._modulates = prepared.modulates
         self._windows = prepared.windows
         self._flow = prepared.spec.flow
         self._motion = session.motion(self._flow) if self._flow else None
@@ -203,7 +229,7 @@ class _EditAttention:
         return checkpoint.attention(
             len(plan.groups),
             plan.attention,
-            plan=plan,
+            plan=plan if self._modulates else None,
             backend=options.backend,
             paths=paths,
             cross_rule=rule,
@@ -214,7 +240,7 @@ class _EditAttention:
 def _decoded(session: ClipSession, prepared: Prepared, latents: Tensor) -> Frames:
     with session.stages.stage("decode", prepared.variant):
         edited = session.checkpoint.decode_clip(latents)
-        if prepared.spec.blend.space in ("pixels", "both"):
+        if prepared.blend_space in ("pixels", "both"):
             edited = blended(session.frames, edited, prepared.pixel_weights())
     return prepared.bound.crop.unpadded(edited)
 

@@ -13,7 +13,7 @@ import torch
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.demo_models import demo_model
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import EditingName
 from grainspec.model.spec import Flow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.cache.limit import cache_limit
@@ -33,7 +33,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
-from grainspec_runtime.processes.registry import PROCESSES
+from grainspec_runtime.processes.registry import EDITING, UNRECORDED
 
 _SHARED = ("video", "model", "controls")
 
@@ -80,7 +80,7 @@ class ClipSession:
         self._held = ExitStack()
         self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
-        self._processes: dict[ProcessName, Process] = {}
+        self._processes: dict[EditingName, Process] = {}
         self._findings: list[Diagnostic] = []
 
     def __enter__(self) -> Self:
@@ -113,13 +113,18 @@ class ClipSession:
     def check(self, prepared: Prepared) -> None:
         """Raise ValueError if an edit has another clip, model or controls than this session.
 
-        Raises GrainError (G547) if its edited regions differ and `control inpaint` masks them.
+        Raises GrainError: G547 if its edited regions differ and `control inpaint` masks them, G571
+        if attention shall be recorded, and its method does not.
         """
         if prepared.base.resolve() != self._first.base.resolve():
             raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
+        if self.options.study and prepared.process in UNRECORDED:
+            message = f"`method {prepared.process}` does not record attention for a study"
+            cure = "Run it without `--study`."
+            raise fail("G571", message, cure, prepared.spec.span_of("method"))
         masked = [it for it in prepared.spec.controls if it.kind == "inpaint" and it.clip is None]
         if masked and not _edit_the_same(self._first, prepared):
             variant = f"the variant `{prepared.variant}`" if prepared.variant else "an edit"
@@ -155,10 +160,10 @@ class ClipSession:
         if self.options.use_cache:
             self._held.enter_context(holding)
 
-    def process(self, name: ProcessName) -> Process:
-        """Return what makes edits of the clip's latents, the same for all edits of this process."""
+    def process(self, name: EditingName) -> Process:
+        """Return the process or method of this name, the same for all edits of the clip."""
         if name not in self._processes:
-            self._processes[name] = PROCESSES[name](
+            self._processes[name] = EDITING[name](
                 self._denoiser,
                 self.latents,
                 self.loading.additions(),

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from grainspec.diagnostics import fail
-from grainspec.model.spec import Flow
+from grainspec.model.spec import Flow, Method
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.flow.trajectories import Trajectories, trajectories
@@ -35,6 +35,17 @@ def check_flow(flow: Flow, base: Path, plan: MaskPlan) -> None:
     if flow.weights is not None and not os.path.exists(base / flow.weights):
         message = f"the weights of `flow` do not exist: {base / flow.weights}"
         raise fail("G502", message, "Check the path.", flow.span_of("weights"))
+
+
+def check_middle(method: Method) -> None:
+    """Raise GrainError (G501) if a method interpolates frames by flow, and OpenCV is missing."""
+    if method.name != "controlvideo" or method.middle != "flow" or method.smooth_from == 1:
+        return
+    module, package = _PACKAGES["dis"]
+    if find_spec(module) is None:
+        message = f"`middle flow` requires {package}, which is not installed"
+        cure = f"Install it with: pip install {package}; or write `middle mean`."
+        raise fail("G501", message, cure, method.span_of("middle"))
 
 
 def guiding_paths(

@@ -1,4 +1,7 @@
-"""CLIP embeddings of frames and text, computed with the classes of transformers."""
+"""CLIP embeddings of frames and text, computed with the classes of transformers.
+
+Dimensions: F frames, D the dimension of the embedding space, N patches, C channels.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 import transformers
 from PIL import Image
 from safetensors import SafetensorError
@@ -51,6 +55,33 @@ class Clip:
             batches.append(self.model.visual_projection(pooled).float().cpu().numpy())
         return np.concatenate(batches)
 
+    @property
+    def grid(self) -> int:
+        """The number of patches on each side of a frame."""
+        vision = self.model.config.vision_config
+        return int(vision.image_size // vision.patch_size)
+
+    @torch.inference_mode()
+    def patch_features(self, frames_FHW3: Frames) -> list[npt.NDArray[np.float32]]:
+        """The patches' features after each layer, of length 1: one ``[F, N, C]`` a layer.
+
+        Frames are resized to the model's square, whatever their shape, so that every pixel counts.
+        """
+        side = self.model.config.vision_config.image_size
+        x = torch.from_numpy(np.ascontiguousarray(frames_FHW3)).to(self.device)
+        x = x.permute(0, 3, 1, 2).float() / 255
+        if x.shape[-2:] != (side, side):
+            x = F.interpolate(x, (side, side), mode="bicubic", align_corners=False, antialias=True)
+        mean, deviation = (
+            torch.tensor(values, device=self.device)[:, None, None]
+            for values in (self.image_processor.image_mean, self.image_processor.image_std)
+        )
+        encoded = self.model.vision_model(
+            pixel_values=(x - mean) / deviation, output_hidden_states=True
+        )
+        layers = encoded.hidden_states[1:]  # the first entry are the patches' embeddings
+        return [F.normalize(layer[:, 1:].float(), dim=-1).cpu().numpy() for layer in layers]
+
     @torch.inference_mode()
     def of_text(self, text: str) -> npt.NDArray[np.float32]:
         """Embed a text: ``[D]``, not normalized; text beyond CLIP's maximum length is truncated."""
@@ -84,7 +115,8 @@ def load_clip(name: str = DEFAULT, *, device: str | None = None) -> Clip:
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         reason = reason_of(error)
         raise fail("G502", f"cannot load CLIP {name}: {reason}", _CURE) from error
-    torch.nn.Module.to(model, place).eval().requires_grad_(False)
+    # float32, whatever the weights are stored in: scores are compared to the second decimal
+    torch.nn.Module.to(model, place, torch.float32).eval().requires_grad_(False)
     return Clip(name, model, tokenizer, image_processor, place)
 
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from grainspec.whole_file import whole_file
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
+from grainspec_runtime.measures.instances import Instance, instance_scores
+from grainspec_runtime.measures.perceptual import feature_distance
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.runs.read import Run
 
@@ -44,6 +48,11 @@ TITLES = {
     "share_followed": "Pixels tracked by flow, %",
     "psnr_outside": "PSNR outside, dB ↑",
     "ssim_outside": "SSIM outside ↑",
+    "distance_outside": "Feature distance outside ↓",
+    "local_clip_t": "Local CLIP-T ↑",
+    "cross_instance": "Cross-instance accuracy, % ↑",
+    "seconds": "Time of the edit, s",
+    "memory": "Peak memory of the process, MiB",
 }
 """The title of each metric; the arrow says whether higher or lower is better."""
 
@@ -57,6 +66,9 @@ def write_measures(path: Path, measures: Mapping[str, Measure]) -> None:
 
 
 _ONE_FRAME = "the clip has only one frame"
+_INSTANCE_GRAINS = ("instance", "class")
+_NOT_EDITING = ("load model",)
+"""Stages of a run that its time does not count."""
 
 
 def measure_run(
@@ -76,14 +88,21 @@ def measure_run(
     def put(name: str, value: float | None, reason: str = "") -> None:
         measures[name] = Measure(TITLES[name], value, reason)
 
+    kept = ~run.edited_FHW
     if isinstance(clip, str):
-        put("clip_f", None, clip)
-        put("clip_t", None, clip)
+        for name in ("clip_f", "clip_t", "distance_outside", "local_clip_t", "cross_instance"):
+            put(name, None, clip)
     else:
         progress("CLIP", 0, 1)
         frames = clip.of_frames(run.edited)
         put("clip_f", clip_f(frames), _ONE_FRAME)
         put("clip_t", clip_t(frames, clip.of_text(run.target)))
+        distance = feature_distance(clip, run.source, run.edited, kept)
+        put("distance_outside", distance, "the edits cover every pixel")
+        scores = instance_scores(clip, run.edited, instances_of(run))
+        similarity, accuracy = (scores.similarity, scores.accuracy) if scores else (None, None)
+        put("local_clip_t", similarity, "no instance or class is edited")
+        put("cross_instance", accuracy, "fewer than two instances or classes are edited")
         progress("CLIP", 1, 1)
     if isinstance(flow, str) or len(run.source) < 2:
         reason = flow if isinstance(flow, str) else _ONE_FRAME
@@ -94,15 +113,45 @@ def measure_run(
         put("warp_error", warp_error(run.edited, flow), no_flow)
         put("warp_error_of_source", warp_error(run.source, flow), no_flow)
         put("share_followed", float(flow.seen_before_PHW.mean() * 100))
-    similarity, error = measures["clip_t"], measures["warp_error"]
+    likeness, error = measures["clip_t"], measures["warp_error"]
     quotient = None
-    if similarity.value is not None and error.value is not None:
-        quotient = q_edit(similarity.value, error.value)
-    put("q_edit", quotient, similarity.reason or error.reason or "the warp error is 0")
+    if likeness.value is not None and error.value is not None:
+        quotient = q_edit(likeness.value, error.value)
+    put("q_edit", quotient, likeness.reason or error.reason or "the warp error is 0")
     progress("compare", 0, 1)
-    kept = ~run.edited_FHW
     put("psnr_outside", psnr(run.source, run.edited, kept), "the edits cover every pixel")
     too_small = "no unedited area is as large as the 11 x 11 kernel of SSIM"
     put("ssim_outside", ssim(run.source, run.edited, kept), too_small)
     progress("compare", 1, 1)
+    seconds, memory = run.manifest.get("seconds"), run.manifest.get("peak_memory_bytes")
+    put("seconds", _edit_seconds(seconds), "the run's manifest does not say")
+    known_memory = memory / 2**20 if isinstance(memory, int) else None
+    put("memory", known_memory, "the run's manifest does not say")
     return {name: measures[name] for name in TITLES}
+
+
+def instances_of(run: Run) -> list[Instance]:
+    """The edits of instances and classes, with the pixels of their regions' latent tokens."""
+    plan = run.plan
+    labels_Fhw = plan.levels[0].labels_FHW
+    rows = np.arange(plan.height) * labels_Fhw.shape[1] // plan.height
+    columns = np.arange(plan.width) * labels_Fhw.shape[2] // plan.width
+    frames = [index for index, group in enumerate(plan.groups) for _ in group]
+    labels_FHW = labels_Fhw[np.ix_(frames, rows, columns)]
+    return [
+        Instance(edit.phrase, run.crop.unpadded(plan.members_CE[labels_FHW, number]))
+        for number, edit in enumerate(plan.edits)
+        if edit.grain in _INSTANCE_GRAINS and edit.phrase
+    ]
+
+
+def _edit_seconds(stages: object) -> float | None:
+    """The time of all stages but loading; None for a manifest of another form."""
+    if not isinstance(stages, dict):
+        return None
+    counted = [
+        value
+        for name, value in stages.items()
+        if isinstance(value, int | float) and name not in _NOT_EDITING
+    ]
+    return float(sum(counted)) if counted else None

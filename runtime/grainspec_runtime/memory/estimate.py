@@ -7,11 +7,12 @@ and the data of the whole clip. On a CPU, kernels need several times as much for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from grainspec.diagnostics import Diagnostic
+from grainspec.model.settings import SOURCE_MAPS, EditingName
 from grainspec_runtime.backbones.family import MemoryEstimates
 from grainspec_runtime.device import best_device, gpu_memory, main_memory, may_have_gpu
 from grainspec_runtime.memory.savings import (
@@ -34,6 +35,8 @@ _PROCESS = 500_000_000
 """Main memory of Python with torch, diffusers and transformers."""
 _OF_FLOW_EDIT = {"latents": 8}
 """Source, edit, both at a noise level, noise, two velocities and their mean difference."""
+_OF_FLOWS: Collection[EditingName] = ("flow_edit", "dfvedit")
+"""Processes and methods without an inversion."""
 _DECODED_FRAMES = 64
 """Frames that are held in float32 at once."""
 
@@ -145,7 +148,7 @@ def _cure(prepared: Prepared, loading: LoadOptions, needs: Needs, *, on_device: 
         if on_device:
             savings += of_weights(memory, loading, of_vae=is_vae, full=itemsize == 4)
         return savings_text(savings)
-    steps = ", fewer `steps`" if prepared.process == "invert_and_sample" else ""
+    steps = "" if prepared.process in _OF_FLOWS else ", fewer `steps`"
     return f"Use fewer frames{steps} or a smaller `size`."
 
 
@@ -155,7 +158,7 @@ def _estimates(prepared: Prepared, itemsize: int) -> MemoryEstimates:
 
 def _passes(prepared: Prepared) -> int:
     sampler = prepared.spec.sampler
-    if prepared.process != "flow_edit":
+    if prepared.process not in _OF_FLOWS:
         return sampling_passes(sampler, prepared.plan)
     return guided_passes(sampler) if sampler.source_guidance == 1 else 2
 
@@ -172,6 +175,8 @@ def _activations(
     per_frame += len(spec.controls) * memory.control_frame(passes=passes, **size)
     if spec.inject:
         per_frame += memory.injected_frame(spec.inject, **size)
+    if prepared.process in SOURCE_MAPS:
+        per_frame += memory.source_maps_frame(**size)
     vae = memory.vae_frame(**size)
     if loading.vae_tiling:
         vae = min(vae, memory.vae_frame(height=memory.vae_tile, width=memory.vae_tile))
@@ -187,7 +192,7 @@ def _data(prepared: Prepared, memory: MemoryEstimates) -> dict[str, int]:
     latents = len(plan.groups) * memory.latent_frame(height=plan.height, width=plan.width)
     pictures = 3 * frames * pixels * (2 + len(spec.controls))
     pictures += 3 * 4 * pixels * min(frames, _DECODED_FRAMES)
-    inverts = prepared.process == "invert_and_sample"
+    inverts = prepared.process not in _OF_FLOWS
     kept = {"latents of the inversion": spec.sampler.steps + 1} if inverts else _OF_FLOW_EDIT
     return {
         "frames": pictures,

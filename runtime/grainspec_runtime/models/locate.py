@@ -27,6 +27,8 @@ from grainspec_runtime.models.weights import SUFFIX
 _DEMO = Path(__file__).parent.parent / "demo"
 DEMO_FOLDER = _DEMO / "model"
 """The embedded image model."""
+DEMO_CLIP = _DEMO / "clip"
+"""The embedded CLIP of the demo world; missing in an installation without its weights."""
 _ADDED: dict[DemoModel, tuple[Path, str]] = {
     "demo-motion": (_DEMO / "motion", "motion_training"),
     "demo-video": (_DEMO / "video", "video_training"),

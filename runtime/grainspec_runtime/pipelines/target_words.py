@@ -37,8 +37,8 @@ class TargetWords(ABC):
         self._checked: tuple[Tensor, int] | None = None  # and its version, which counts changes
 
     @abstractmethod
-    def _encode(self, device: torch.device, settings: dict[str, Any]) -> Tensor:
-        """Encode the target, ``[1, T, C]``."""
+    def _encode(self, text: str, device: torch.device, settings: dict[str, Any]) -> Tensor:
+        """Encode a text, ``[1, T, C]``."""
 
     @abstractmethod
     def _isolate(self, words_1TC: Tensor, device: torch.device, settings: dict[str, Any]) -> Tensor:
@@ -62,7 +62,20 @@ class TargetWords(ABC):
         settings = self._settings()
         key = ("whole", *settings.items())
         if key not in self._encoded:
-            self._encoded[key] = self._encode(words.device, settings)
+            self._encoded[key] = self._encode(self._plan.target, words.device, settings)
+        return self._encoded[key].to(words)
+
+    @property
+    def replaces_unconditional(self) -> bool:
+        """Whether the unconditional pass reads the empty prompt; trusted embeddings are left."""
+        return self._plan.attention.unconditional == "empty_prompt" and not self._trusted
+
+    def empty(self, words: Tensor) -> Tensor:
+        """Return the embeddings of the empty prompt, as :meth:`whole` does."""
+        settings = self._settings()
+        key = ("empty", *settings.items())
+        if key not in self._encoded:
+            self._encoded[key] = self._encode("", words.device, settings)
         return self._encoded[key].to(words)
 
     def phrases(self, words: Tensor) -> Tensor:

@@ -17,6 +17,16 @@ is left out. The share ``skip`` of the steps, the noisiest, is not taken. The sc
 and of controls count the steps that are: `until 50%` is the first half of them. Steps are Euler's,
 between the noise levels of the spec's sampler.
 
+Of the published method, ``n_min`` is missing: plain sampling of the last steps, which its released
+settings do not use either (n_min = 0). They are, for guidance of source and target: Stable
+Diffusion 3, 50 steps, 17 skipped (n_max 33), 3.5 and 13.5; FLUX, 28 steps, 4 skipped (n_max 24),
+1.5 and 5.5; Wan-Edit (FiVE-Bench), 50 steps, 17 skipped, 5 and 10. One noise a step in all.
+
+FlowAnchor (arXiv 2604.22586) is this process with ``amplify 1`` (its AMM, equations 24 to 27) under
+``attention flowanchor`` (its SAR, equations 15 to 18, with β₁ = β₂ = 0.3 down to σ = 0.6), in 25
+steps of which 2 are skipped. It restores nothing outside the mask: ``blend { space none }``. Its
+paper does not say which guidance it uses. What differs from it is said at :func:`amplified`.
+
 Dimensions: F latent frames, c channels, h rows and w columns of latents.
 """
 
@@ -25,63 +35,33 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from grainspec.model.numbers import first_steps
+from grainspec.model.settings import EditingName
 from grainspec.model.spec import Sampler
+from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.modulation.layers import Attention
-from grainspec_runtime.processes.clip_key import ClipKey
-from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.guided import Guided, Step
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.not_finite import not_finite
 from grainspec_runtime.processes.process import Job, Progress, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.state import latent_state, restored_latents
+from grainspec_runtime.processes.without_inversion import WithoutInversion
 from grainspec_runtime.schedules.schedule import Rates
-
-_VERSION = 1
-"""Increase it when results change, so that runs of other versions do not resume."""
 
 _FRAMES = 21
 """F₀ of FlowAnchor, in latent frames: the length of clips that Wan was trained on."""
 
 
-class FlowEdit:
-    """FlowEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`.
+class FlowEdit(WithoutInversion):
+    """FlowEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
-    It keeps nothing for other edits: there is no inversion.
-    """
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.latents = latents
-        self._clip_key = ClipKey(denoiser, latents, additions)
-
-    def key(self, job: Job) -> str:
-        """Compute a hash of everything that the passes of the source depend on."""
-        return self._clip_key(job, {"process": "flow_edit", "version": _VERSION})
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Do nothing: no cache entry belongs to a job."""
-        return nullcontext()
-
-    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
-        """Return None: there is no inversion."""
-        return None
+    name: ClassVar[EditingName] = "flow_edit"
+    version: ClassVar[int] = 1
 
     def run(
         self,
@@ -96,7 +76,7 @@ class FlowEdit:
         """Integrate the difference of the velocities, from the clip to the edit."""
         checkpoint, denoiser, latents = self.checkpoint, self.denoiser, self.latents
         with stage("edit", job.variant) as progress:
-            negative = checkpoint.encode_prompt(job.negative)
+            negative = checkpoint.encode_unconditional(job.negative, job.plan)
             source = checkpoint.encode_prompt(job.source)
             target = checkpoint.encode_target(job.plan)
             plain = unmodulated(job, denoiser)
@@ -106,6 +86,7 @@ class FlowEdit:
                 latents,
                 scheduler=checkpoint.schedule.solver(job.sampler, checkpoint.device),
                 sampler=job.sampler,
+                skipped=skipped_steps(job.sampler, "flow_edit"),
                 edited_F1hw=job.edited_F1hw,
                 progress=progress,
                 begin=begin,
@@ -113,9 +94,22 @@ class FlowEdit:
             )
         return Sampled(edited, reused=False)
 
-    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """Return the clip's latents: FlowEdit with the source prompt as target changes nothing."""
-        return self.latents.float()
+
+class AtTarget(Protocol):
+    """Makes Zt, the edit at a noise level."""
+
+    def __call__(
+        self, z: Tensor, x: Tensor, at_source: Tensor, noise: Tensor, rates: Rates
+    ) -> Tensor:
+        """Return Zt ``[F, c, h, w]`` of the edit Z, the source X, Zs and the noise N.
+
+        As long as the edit is the source, it is Zs, bit for bit.
+        """
+
+
+def shifted(z: Tensor, x: Tensor, at_source: Tensor, noise: Tensor, rates: Rates) -> Tensor:
+    """Zs + (Z − X): the whole change, at every noise level."""
+    return at_source + (z - x)
 
 
 @torch.no_grad()
@@ -126,7 +120,10 @@ def flow_edit(
     *,
     scheduler: Any,
     sampler: Sampler,
+    skipped: int,
     edited_F1hw: Tensor | None = None,
+    at_target: AtTarget = shifted,
+    narrowed: Callable[[Tensor], Tensor] = lambda change_Fchw: change_Fchw,
     progress: Progress = lambda done, total: None,
     begin: tuple[int, State] | None = None,
     keep: Callable[[int, State], None] = lambda done, state: None,
@@ -134,10 +131,11 @@ def flow_edit(
     """Edit latents, float32 ``[F, c, h, w]``; the equations are those of this module.
 
     ``scheduler`` comes from :meth:`Schedule.solver`; its timesteps and noise levels are used, not
-    its step. ``sampler`` has the settings ``skip``, ``source_guidance``, ``guidance``, ``average``,
-    ``seed`` and ``amplify``; noise is drawn from the seed on the CPU, so that it is the same on
-    every device. ``edited_F1hw`` is the mask m in [0, 1], None for 1. Raises GrainError (G505),
-    with step and layer, if a step produces NaN or infinity.
+    its step. ``sampler`` has the settings ``source_guidance``, ``guidance``, ``average``, ``seed``
+    and ``amplify``; noise is drawn from the seed on the CPU, so that it is the same on every
+    device. The first ``skipped`` steps are not taken. ``edited_F1hw`` is the mask m in [0, 1], None
+    for 1. ``at_target`` makes Zt; ``narrowed`` is called with the difference of a step. Raises
+    GrainError (G505), with step and layer, if a step produces NaN or infinity.
 
     ``keep`` is called with the number of the step that is finished, counting those that are
     skipped, and the state after it; pass such a pair as ``begin`` to resume there, with a
@@ -145,22 +143,21 @@ def flow_edit(
     """
     checkpoint = source.denoiser.checkpoint
     steps = len(scheduler.timesteps)
-    first = first_steps(sampler.skip, steps)
     generator = torch.Generator().manual_seed(sampler.seed)
     x = latents_Fchw.to(checkpoint.device, torch.float32).contiguous()
-    finished, z = first, x
+    finished, z = skipped, x
     if begin is not None:
         finished, z = begin[0], restored_latents(begin[1], generator, x.device)
     mask = 1.0 if edited_F1hw is None else edited_F1hw.to(x)
-    velocities = _Velocities(source, target, x, sampler)
-    shown = _Shown(progress, velocities.parts, steps - first, finished - first)
+    velocities = _Velocities(source, target, x, sampler, at_target)
+    shown = _Shown(progress, velocities.parts, steps - skipped, finished - skipped)
     rates = checkpoint.schedule.rates(scheduler, x)
     for number in range(finished, steps):
-        step = Step(number - first, steps - first, scheduler.timesteps[number])
+        step = Step(number - skipped, steps - skipped, scheduler.timesteps[number])
         here, there = rates[number], rates[number + 1]
         before = generator.get_state()
         change = functools.partial(velocities.difference, z, here, step)
-        moved = z + (there.noise - here.noise) * change(generator, shown) * mask
+        moved = z + (there.noise - here.noise) * narrowed(change(generator, shown)) * mask
         if not bool(moved.isfinite().all()):
             again = functools.partial(change, _generator_at(before))
             raise not_finite(f"edit step {number + 1} of {steps}", checkpoint.denoiser, again)
@@ -177,6 +174,7 @@ class _Velocities:
     target: Guided
     x: Tensor
     sampler: Sampler
+    at_target: AtTarget
 
     @property
     def parts(self) -> int:
@@ -200,7 +198,7 @@ class _Velocities:
         for _ in range(self.sampler.average):
             noise = torch.randn(z.shape, generator=generator).to(z)
             at_source = rates.signal * self.x + rates.noise * noise
-            at_target = at_source + (z - self.x)  # the same bits as long as the edit is the source
+            at_target = self.at_target(z, self.x, at_source, noise, rates)
             found = []
             for (guided, scale), at in zip(passes, (at_source, at_target), strict=True):
                 found.append(guided(at, step, scale, window_done=shown or _ignore))
@@ -215,6 +213,10 @@ def amplified(change_Fchw: Tensor, strength: float) -> Tensor:
 
     FlowAnchor (arXiv 2604.22586): ΔV · (1 + γ · log F / log F₀ · C), with C the mean of |ΔV| over
     channels, scaled to [0, 1] over the clip, and F₀ = 21 latent frames; γ is ``strength``.
+
+    Its equation 24 has the mean of ΔV itself. Where ΔV is 0, C would then be in the middle of the
+    range, while its section 3.4 wants C near 0 in the background, and 1 where most changes: this is
+    what the mean of |ΔV| gives.
     """
     if not strength:
         return change_Fchw

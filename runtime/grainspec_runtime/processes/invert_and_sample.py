@@ -17,53 +17,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
-from torch import Tensor
-
-from grainspec_runtime.cache.inversions import KIND
-from grainspec_runtime.cache.store import using
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.passes import sampling_passes
-from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.inject import injecting
-from grainspec_runtime.processes.inversions import Inversions, unmodulated
+from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.with_inversion import WithInversion
 
 
-class InvertAndSample:
+class InvertAndSample(WithInversion):
     """Inversion and sampling of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
-
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        latents: Tensor,
-        additions: dict[str, Any],
-        *,
-        use_cache: bool,
-        look_up: bool,
-    ) -> None:
-        self.denoiser = denoiser
-        self.checkpoint = denoiser.checkpoint
-        self.inversions = Inversions(
-            denoiser, latents, additions, use_cache=use_cache, look_up=look_up
-        )
-
-    def key(self, job: Job) -> str:
-        """Compute a hash of everything that the inversion for a job depends on."""
-        return self.inversions.key(job)
-
-    def holding(self, job: Job) -> AbstractContextManager[None]:
-        """Protect the cached inversion for a job from eviction inside the block."""
-        return using(KIND, self.key(job))
-
-    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
-        """Invert the clip for a job, unless that inversion is cached; return whether it was."""
-        with stage("invert", job.variant) as progress:
-            _, existed = self.inversions.of(job, progress, warn)
-        return existed
 
     def run(
         self,
@@ -80,7 +45,8 @@ class InvertAndSample:
             # all prompts before the denoiser runs: a text encoder may be deleted then
             prompts = [self.checkpoint.encode_target(job.plan)]
             if sampling_passes(job.sampler, job.plan) == 2:
-                prompts.insert(0, self.checkpoint.encode_prompt(job.negative))
+                unconditional = self.checkpoint.encode_unconditional(job.negative, job.plan)
+                prompts.insert(0, unconditional)
             trajectory, cached = self.inversions.of(job, progress, warn)
         with (
             stage("sample", job.variant) as progress,
@@ -97,31 +63,15 @@ class InvertAndSample:
                 trajectory,
                 attention(),
                 prompts,
-                scheduler=self._solver(job),
+                scheduler=self.solver(job),
                 guidance=functools.partial(self.checkpoint.guidance_at, job.sampler),
                 edited_F1hw=job.edited_F1hw,
                 blend_from=job.blend_from,
                 eta=job.sampler.eta,
                 seed=job.sampler.seed,
+                freeu=job.freeu,
                 progress=progress,
                 begin=begin,
                 keep=keep,
             )
         return Sampled(latents, cached)
-
-    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
-        """Sample the clip from its noise with the source prompt: no guidance, plan or blending."""
-        trajectory, _ = self.inversions.of(job, lambda done, total: None, warn)
-        with stage("reconstruct", job.variant) as progress:
-            return sample(
-                self.denoiser,
-                trajectory,
-                unmodulated(job, self.denoiser),
-                [self.checkpoint.encode_prompt(job.source)],
-                scheduler=self._solver(job),
-                guidance=1.0,
-                progress=progress,
-            )
-
-    def _solver(self, job: Job) -> Any:
-        return self.checkpoint.schedule.solver(job.sampler, self.checkpoint.device)

@@ -16,9 +16,11 @@ from typing import Protocol
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Inject, Sampler
+from grainspec.model.spec import FreeU, Inject, Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow
+from grainspec.prompt_alignment import PromptAlignment
+from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.modulation.layers import Attention
 
 Progress = Callable[[int, int], None]
@@ -48,6 +50,13 @@ class Job:
     everywhere.
     blend_from: share of the steps, from the first, at which they may differ everywhere; FlowEdit
     has no such steps.
+    method: the settings of the method, if one makes the edit in place of a process. ``edited_F1hw``
+    is None if its `regions` are not used for blending, and the attention that it gets is not
+    modulated if they are not used for attention.
+    alignment: which text tokens of the source prompt those of the target correspond to; None if no
+    method asks.
+    backend: the attention backend, for attention that the process makes itself.
+    motion: the clip's optical flow, if the method needs it.
     about: a description for cache entries of this run.
     """
 
@@ -57,8 +66,13 @@ class Job:
     sampler: Sampler
     windows: tuple[FrameWindow, ...]
     inject: Inject | None = None
+    freeu: FreeU | None = None
+    method: Method | None = None
+    alignment: PromptAlignment | None = None
+    motion: ClipFlow | None = None
     edited_F1hw: Tensor | None = None
     blend_from: float = 0.0
+    backend: str = "auto"
     about: Mapping[str, str] | None = None
     variant: str | None = None
 

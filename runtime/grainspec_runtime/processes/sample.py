@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
+from grainspec.model.spec import FreeU
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import window_count
 from grainspec_runtime.processes.denoiser import Denoiser
@@ -32,6 +34,9 @@ def sample(
     blend_from: float = 0.0,
     eta: float = 0.0,
     seed: int = 0,
+    freeu: FreeU | None = None,
+    start_Fchw: Tensor | None = None,
+    after_step: Callable[[int, Tensor, Tensor], Tensor] = lambda step, x_Fchw, t: x_Fchw,
     progress: Progress = lambda done, total: None,
     begin: tuple[int, Mapping[str, Tensor]] | None = None,
     keep: Callable[[int, Mapping[str, Tensor]], None] = lambda done, state: None,
@@ -44,8 +49,14 @@ def sample(
     are set back to the trajectory where ``edited_F1hw`` is 0, and interpolated where it is between
     0 and 1; with None they are not. In the first steps, the share ``blend_from`` of all, they are
     not set back either. With ``eta`` (DDIM's σ as a share of DDPM's), noise is drawn from ``seed``
-    on the CPU, so that it is the same on every device. Raises GrainError (G505), with step and
-    layer, if a step produces NaN or infinity.
+    on the CPU, so that it is the same on every device. ``freeu`` is applied to all predictions,
+    those of injected features included.
+
+    Sampling begins with ``start_Fchw``, or with the trajectory's end. ``after_step`` is called
+    after every step of the solver, before blending, with the step from 0, the latents and the
+    step's timestep, and returns the latents to go on with. A resumed run calls it for the remaining
+    steps only, so it has no state of its own. Raises GrainError (G505), with step and layer, if a
+    step produces NaN or infinity.
 
     ``keep`` is called with the number of finished steps and the state after them (see
     :mod:`grainspec_runtime.processes.state`); pass such a pair as ``begin`` to resume there, with a
@@ -57,7 +68,8 @@ def sample(
     guided, steps = len(prompts) == 2, len(scheduler.timesteps)
     windows = window_count(attention)
     generator = torch.Generator().manual_seed(seed)
-    finished, x = 0, trajectory[-1].to(checkpoint.device)
+    start = trajectory[-1] if start_Fchw is None else start_Fchw
+    finished, x = 0, start.to(checkpoint.device)
     if edited_F1hw is not None:
         edited_F1hw = edited_F1hw.to(x.device)
     if begin is not None:
@@ -67,7 +79,8 @@ def sample(
         progress(step * windows + windows_done, steps * windows)
 
     show(finished, 0)
-    with checkpoint.installed(attention):
+    freed = checkpoint.with_freeu(freeu) if freeu else nullcontext()
+    with checkpoint.installed(attention), freed:
         for step, t in enumerate(scheduler.timesteps):
             if step < finished:
                 continue
@@ -84,7 +97,7 @@ def sample(
             if eta:
                 noise = torch.randn(x.shape, generator=generator)
                 extra = {"eta": eta, "variance_noise": noise.to(x)}
-            x = scheduler.step(output, t, x, **extra).prev_sample
+            x = after_step(step, scheduler.step(output, t, x, **extra).prev_sample, t)
             if not bool(x.isfinite().all()):
                 where = f"sampling step {step + 1} of {steps}"
                 raise not_finite(where, checkpoint.denoiser, predict)

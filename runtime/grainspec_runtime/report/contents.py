@@ -175,6 +175,8 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
         "Blend": spec.get("blend"),
         "Flow": spec.get("flow"),
         "Injection": spec.get("inject"),
+        "FreeU": spec.get("freeu"),
+        "Settings of the method": spec.get("method"),
         "Controls": {
             str(i): control for i, control in enumerate(spec.get("controls") or [], start=1)
         },

@@ -7,6 +7,13 @@ from typing import Any
 _NAMES = {
     "invert_and_sample": "inversion, then sampling under the plan",
     "flow_edit": "FlowEdit (arXiv 2412.08629)",
+    "tokenflow": "TokenFlow (arXiv 2307.10373)",
+    "controlvideo": "ControlVideo (arXiv 2305.13077)",
+    "ground_a_video": "Ground-A-Video (arXiv 2310.01107)",
+    "dmt": "DMT (arXiv 2311.17009)",
+    "dfvedit": "DFVEdit (arXiv 2506.20967)",
+    "fatezero": "FateZero (arXiv 2303.09535)",
+    "video_p2p": "Video-P2P (arXiv 2303.04761)",
 }
 
 

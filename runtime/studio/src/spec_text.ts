@@ -21,7 +21,7 @@ export interface Phrase {
 }
 
 const STATEMENT =
-  /^[ \t]*(grain|video|model|motion_adapter|source|target|negative|tracker|finder|regions?|edit|add|keep|free|attention|flow|inject|context|sampler|control|blend|variant|without)\b/gm;
+  /^[ \t]*(grain|video|model|motion_adapter|source|target|negative|tracker|finder|regions?|edit|add|keep|free|attention|flow|inject|freeu|context|sampler|method|control|blend|variant|without)\b/gm;
 /** A name; JavaScript's `\w` knows ASCII only. */
 const REGION = /^\s*region\s+([\p{L}_][\p{L}\p{M}\p{N}_]*)\s*=/u;
 const VARIANT = /^[ \t]*variant\s+([\p{L}_][\p{L}\p{M}\p{N}_]*)/gmu;

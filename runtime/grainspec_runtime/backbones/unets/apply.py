@@ -99,7 +99,10 @@ class UNetCalls(Following):
         self._attention.to(inputs["sample"].device)
         self._set_step(inputs["timestep"], in_call=in_call)
         if self._plan.attention.phrases == "isolated":
-            inputs["encoder_hidden_states"] = self._embeddings.with_phrases(words)
+            words = self._embeddings.with_phrases(words)
+        if self._embeddings.replaces_unconditional:
+            words = self._embeddings.with_empty(words)
+        inputs["encoder_hidden_states"] = words
         self._in_place.enter_context(self._installation.in_place())
 
     @abstractmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,10 +18,12 @@ from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.spec import Control, Inject, Modulation, Sampler
+from grainspec.model.spec import Control, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.emphasis import emphasised
 from grainspec_runtime.backbones.unets.decoder import injected_layers
 from grainspec_runtime.backbones.unets.features import UNetFeatures
+from grainspec_runtime.backbones.unets.freeu import freeu_enabled
 from grainspec_runtime.backbones.unets.install import installed
 from grainspec_runtime.backbones.unets.memory import VAE_BATCH, UNetMemory
 from grainspec_runtime.backbones.unets.norms import norm_scope
@@ -30,6 +32,7 @@ from grainspec_runtime.backbones.unets.prompts import (
     denoiser_inputs,
     encode_prompt,
     encode_target,
+    encode_unconditional,
 )
 from grainspec_runtime.conditioning.nets import Controls, load_controls
 from grainspec_runtime.flow.trajectories import Trajectories
@@ -111,9 +114,14 @@ class UNetCheckpoint(ABC):
         """Encode a prompt for the UNet."""
         return encode_prompt(self.pipe, text, device=self.device)
 
-    def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
+    def encode_target(self, plan: MaskPlan, *, emphasis: float = 1.0) -> EncodedPrompt:
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
-        return encode_target(self.pipe, plan, device=self.device)
+        target = encode_target(self.pipe, plan, device=self.device)
+        return replace(target, words=emphasised(target.words, plan, emphasis))
+
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> EncodedPrompt:
+        """Encode the prompt of the unconditional pass under a plan."""
+        return encode_unconditional(self.pipe, negative, plan, device=self.device)
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[F, H, W, 3]``, to latents ``[F, c, h, w]``.
@@ -237,3 +245,7 @@ class UNetCheckpoint(ABC):
     def source_features(self, inject: Inject) -> UNetFeatures:
         """Return the layers at which ``inject`` replaces features by the source clip's."""
         return UNetFeatures(self.unet, injected_layers(inject, self.unet.config))
+
+    def with_freeu(self, freeu: FreeU) -> AbstractContextManager[None]:
+        """Apply FreeU to the UNet inside the block; at the end it is as before."""
+        return freeu_enabled(self.unet, freeu)

@@ -45,7 +45,10 @@ class _Block:
 def injected_layers(inject: Inject, config: Mapping[str, Any]) -> InjectedLayers:
     """Return the layers of a UNet with this configuration that ``inject`` replaces.
 
-    A kind whose share is 0% has no layers. Raises GrainError (G404) for levels that the decoder
+    A kind whose share is 0% has no layers. By default they are those of Plug-and-Play, or, with
+    `layers videograin`, of VideoGrain's code: on Stable Diffusion 1.x, residual blocks 0 and 1 of
+    ``up_blocks.1`` and 0 of ``up_blocks.2``, and self-attention 1 and 2 of ``up_blocks.1``, all of
+    ``up_blocks.2`` and 0 of ``up_blocks.3``. Raises GrainError (G404) for levels that the decoder
     lacks, or that have no attention in the decoder.
     """
     blocks = _blocks(config)
@@ -54,19 +57,30 @@ def injected_layers(inject: Inject, config: Mapping[str, Any]) -> InjectedLayers
     attending = [block for block in blocks if block.attends]
     if inject.features:
         if inject.feature_levels is None:
-            residual = _first(attending, inject).residual(_PLUG_AND_PLAY)[:1]
+            residual = _default_residual(inject, _first(attending, inject), attending[1:])
         else:
             chosen = _chosen(inject, "feature_levels", inject.feature_levels, blocks, blocks)
             residual = [name for block in chosen for name in block.residual()]
     if inject.self_:
         if inject.self_levels is None:
-            first, *finer = [_first(attending, inject), *attending[1:]]
-            attention = first.attention(_PLUG_AND_PLAY)
-            attention += [name for block in finer for name in block.attention()]
+            attention = _default_attention(inject, _first(attending, inject), attending[1:])
         else:
             chosen = _chosen(inject, "self_levels", inject.self_levels, attending, blocks)
             attention = [name for block in chosen for name in block.attention()]
     return InjectedLayers(tuple(residual), tuple(attention))
+
+
+def _default_residual(inject: Inject, first: _Block, finer: Sequence[_Block]) -> list[str]:
+    if inject.layers == "plug_and_play":
+        return first.residual(_PLUG_AND_PLAY)[:1]
+    return first.residual()[:2] + [name for block in finer[:1] for name in block.residual()[:1]]
+
+
+def _default_attention(inject: Inject, first: _Block, finer: Sequence[_Block]) -> list[str]:
+    names = [first.attention(_PLUG_AND_PLAY), *(block.attention() for block in finer)]
+    if inject.layers == "videograin" and finer:
+        names[-1] = names[-1][:1]
+    return [name for some in names for name in some]
 
 
 def _blocks(config: Mapping[str, Any]) -> list[_Block]:

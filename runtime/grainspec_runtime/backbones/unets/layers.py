@@ -1,7 +1,8 @@
 """The attention layers of a stock UNet, by the names of their modules.
 
 The layers of motion modules, which attend along time at one place of the frame, are none of them:
-they stay the model's own.
+they stay the model's own. Nor are the gated layers of GLIGEN, which attend to objects as well and
+run only in calls with objects (:mod:`grainspec_runtime.backbones.unets.gated`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _PLACE = re.compile(
     r"(?:(?P<side>down_blocks|up_blocks)\.(?P<block>\d+)|mid_block)"
     r"\.attentions\.\d+\.transformer_blocks\.\d+\.attn[12]"
 )
-_MOTION = ".motion_modules."
+_APART = (".motion_modules.", ".fuser.")
 
 
 def attention_layers(unet: UNet2DConditionModel | UNetMotionModel) -> dict[str, AttentionLayer]:
@@ -29,13 +30,13 @@ def attention_layers(unet: UNet2DConditionModel | UNetMotionModel) -> dict[str, 
     text (``cross``) if its keys are projected from text, whatever its name.
 
     Raises GrainError (G504) for attention elsewhere than in the transformer blocks of Stable
-    Diffusion: in residual blocks, over added keys, or between latents and objects.
+    Diffusion: in residual blocks, or over added keys.
     """
     coarsest = len(unet.config.block_out_channels) - 1
     return {
         name: _layer(name, module, coarsest)
         for name, module in unet.named_modules()
-        if isinstance(module, Attention) and _MOTION not in name
+        if isinstance(module, Attention) and not any(part in name for part in _APART)
     }
 
 

@@ -21,6 +21,8 @@ from grainspec_runtime.models.weights import weight_count
 VAE_BATCH = 4
 """Number of frames that the VAE processes at once, so that its memory is bounded."""
 
+_LARGEST_GRID = 32 * 32
+
 Config = Mapping[str, Any]
 
 
@@ -131,6 +133,21 @@ class UNetMemory:
         """Bytes of the source's queries and keys for one frame; its other features are small."""
         layers, unit = injected_layers(inject, self.unet), self.pixels_per_latent
         numbers = kept_of_attention(self.unet, layers, rows=height // unit, columns=width // unit)
+        return numbers * self.itemsize
+
+    def source_maps_frame(self, *, height: int, width: int) -> int:
+        """Bytes of the queries and keys of all layers of one frame, but of self-attention above
+        32 x 32 (see :mod:`grainspec_runtime.modulation.attention_maps`)."""
+        numbers, levels = 0, self._levels(height, width)
+        depths: Any = self.unet.get("transformer_layers_per_block", 1)
+        for level, (channels, tokens, attends) in enumerate(levels):
+            depth = depths if isinstance(depths, int) else depths[level]
+            depth = depth if isinstance(depth, int) else max(depth)
+            layers = (2 * self._layers(level) + 1) * attends + (level == len(levels) - 1)
+            kept = (
+                3 if tokens <= _LARGEST_GRID else 1
+            )  # of self-attention both, of words the queries
+            numbers += kept * channels * tokens * layers * depth
         return numbers * self.itemsize
 
     @property

@@ -17,10 +17,14 @@ from grainspec.plan.mask_plan import MaskPlan
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """An encoded prompt: ``words`` ``[1, T, C]`` and, with SDXL, ``pooled`` ``[1, D]``."""
+    """An encoded prompt: ``words`` ``[1, T, C]`` and, with SDXL, ``pooled`` ``[1, D]``.
+
+    ``for_controls`` are words that ControlNets read instead, if they are others.
+    """
 
     words: Tensor
     pooled: Tensor | None = None
+    for_controls: Tensor | None = None
 
 
 @torch.no_grad()
@@ -57,13 +61,30 @@ def encode_target(
 ) -> EncodedPrompt:
     """Encode a plan's target prompt, with isolated phrases if the plan isolates them.
 
-    The pooled embedding is always that of the whole prompt.
+    The pooled embedding is always that of the whole prompt. With `unconditional empty_prompt`, so
+    are the words that ControlNets read.
     """
     whole = encode_prompt(pipe, plan.target, device=device)
     if plan.attention.phrases == "in_context":
         return whole
-    words = whole.words.clone()
-    return replace(whole, words=isolate_phrases(pipe, plan, words, device=device))
+    words = isolate_phrases(pipe, plan, whole.words.clone(), device=device)
+    own = plan.attention.unconditional == "empty_prompt"
+    return replace(whole, words=words, for_controls=whole.words if own else None)
+
+
+def encode_unconditional(
+    pipe: DiffusionPipeline, negative: str, plan: MaskPlan, *, device: torch.device
+) -> EncodedPrompt:
+    """Encode the prompt of the unconditional pass under a plan.
+
+    With `unconditional empty_prompt` the words that cross-attention reads are those of the empty
+    prompt. The pooled embedding is that of the negative prompt, and ControlNets read its words.
+    """
+    prompt = encode_prompt(pipe, negative, device=device)
+    if plan.attention.unconditional == "negative_prompt":
+        return prompt
+    empty = encode_prompt(pipe, "", device=device)
+    return replace(prompt, words=empty.words, for_controls=prompt.words)
 
 
 def isolate_phrases(
@@ -111,7 +132,8 @@ def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) ->
 
     These are ``encoder_hidden_states`` ``[P, T, C]`` and, for SDXL, ``added_cond_kwargs``: the
     pooled embeddings ``[P, D]``, and the time ids ``[P, 6]`` with this width and height in pixels
-    as the original and the target size, without a crop.
+    as the original and the target size, without a crop. If ControlNets read other words, theirs are
+    ``for_controls``: see :func:`apart`.
     """
     inputs: dict[str, Any] = {"encoder_hidden_states": torch.cat([p.words for p in prompts])}
     pooled = [prompt.pooled for prompt in prompts if prompt.pooled is not None]
@@ -119,7 +141,19 @@ def denoiser_inputs(prompts: list[EncodedPrompt], *, width: int, height: int) ->
         text = torch.cat(pooled)
         times = text.new_tensor([[height, width, 0, 0, height, width]]).expand(len(text), -1)
         inputs["added_cond_kwargs"] = {"text_embeds": text, "time_ids": times}
+    if any(prompt.for_controls is not None for prompt in prompts):
+        inputs["for_controls"] = torch.cat(
+            [p.words if p.for_controls is None else p.for_controls for p in prompts]
+        )
     return inputs
+
+
+def apart(inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keyword arguments of a UNet, and those of its ControlNets."""
+    own = {name: value for name, value in inputs.items() if name != "for_controls"}
+    if len(own) == len(inputs):
+        return own, own
+    return own, {**own, "encoder_hidden_states": inputs["for_controls"]}
 
 
 def repeated(inputs: dict[str, Any], frames: int) -> dict[str, Any]:

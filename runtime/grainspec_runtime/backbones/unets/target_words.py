@@ -40,12 +40,23 @@ class UNetWords(TargetWords):
         alone = self.phrases(words_PFTC)
         device = words_PFTC.device
         tokens = torch.from_numpy(self._plan.words_ET.any(axis=0)).to(device)
-        first = len(words_PFTC) - len(self._plan.frames)  # where the conditional pass begins
-        conditional = torch.arange(len(words_PFTC), device=device) >= first
+        conditional = self._conditional(words_PFTC)
         return torch.where(conditional[:, None, None] & tokens[:, None], alone, words_PFTC)
 
-    def _encode(self, device: torch.device, settings: dict[str, Any]) -> Tensor:
-        return encode_prompt(self._pipe, self._plan.target, device=device, **settings).words
+    def with_empty(self, words_PFTC: Tensor) -> Tensor:
+        """Insert the empty prompt in the unconditional pass, if there is one."""
+        conditional = self._conditional(words_PFTC)
+        if bool(conditional.all()):
+            return words_PFTC
+        return torch.where(conditional[:, None, None], words_PFTC, self.empty(words_PFTC))
+
+    def _conditional(self, words_PFTC: Tensor) -> Tensor:
+        """Return whether rows are those of the conditional pass, the last one."""
+        first = len(words_PFTC) - len(self._plan.frames)
+        return torch.arange(len(words_PFTC), device=words_PFTC.device) >= first
+
+    def _encode(self, text: str, device: torch.device, settings: dict[str, Any]) -> Tensor:
+        return encode_prompt(self._pipe, text, device=device, **settings).words
 
     def _isolate(self, words_1TC: Tensor, device: torch.device, settings: dict[str, Any]) -> Tensor:
         return isolate_phrases(self._pipe, self._plan, words_1TC, device=device, **settings)

@@ -3,8 +3,9 @@
 Latent token ``row · columns + column`` of latent frame f has the class ``labels_FHW[f, row,
 column]`` of the layer's level. In the conditional pass, the last one, at the steps that the plan
 modulates, λ⁺ and λ⁻ are the level's strengths of the token's frame and class, times ξ(t) =
-(t / T)^decay, at most 1. Keys are the latent tokens of the frames in scope, or the text tokens.
-Everything else is plain attention. Computed in float64 by :mod:`..attention.definition`.
+((t − timestep_offset) / T)^decay, at most 1. Keys are the latent tokens of the frames in scope, or
+the text tokens. Everything else is plain attention. Computed in float64 by
+:mod:`..attention.definition`.
 
 In video transformers the frames of a pass are one sequence, of which all tokens are keys. Padding
 of the text is as the plan says, and with `columns` the scores of an edit's words are pulled by the
@@ -53,7 +54,12 @@ def _factor(plan: MaskPlan, at: Pass) -> float:
         modulated = max(1, modulated)
     if at.step >= modulated or at.timestep < settings.until_timestep:
         return 0.0
-    return float((at.timestep / plan.training_steps) ** settings.decay)
+    return _factor_without_end(plan, at)
+
+
+def _factor_without_end(plan: MaskPlan, at: Pass) -> float:
+    time = max(at.timestep - plan.attention.timestep_offset, 0.0)
+    return float((time / plan.training_steps) ** plan.attention.decay)
 
 
 def _scope(plan: MaskPlan) -> FrameScope:
@@ -279,9 +285,7 @@ CAUSES: dict[str, Reading] = {
     "the schedule's factor ξ is t / T, without the decay": Reading(
         factor=lambda plan, at: at.timestep / plan.training_steps
     ),
-    "the modulation does not end": Reading(
-        factor=lambda plan, at: (at.timestep / plan.training_steps) ** plan.attention.decay
-    ),
+    "the modulation does not end": Reading(factor=_factor_without_end),
     "the strengths of self- and cross-attention are swapped": Reading(tables=_other_tables),
     "attraction and repulsion are swapped": Reading(tables=_swapped),
     "repulsion is ignored": Reading(tables=_no_repel),

@@ -4,7 +4,7 @@ import { HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/
 import { tags as t } from "@lezer/highlight";
 
 const STATEMENTS = new Set(
-  "grain video model motion_adapter source target negative tracker finder region regions edit add keep free attention flow inject context sampler control blend variant without".split(" "),
+  "grain video model motion_adapter source target negative tracker finder region regions edit add keep free attention flow inject freeu context sampler method control blend variant without".split(" "),
 );
 const WORDS = new Set("class instance part of during grow shrink smooth not in at second".split(" "));
 const VALUES = new Set(["all", "rest"]);

@@ -28,8 +28,8 @@
 
 [
   "grain" "video" "model" "motion_adapter" "source" "target" "negative" "tracker" "finder"
-  "region" "edit" "add" "keep" "free" "without" "attention" "flow" "inject" "context" "sampler"
-  "control" "blend" "variant"
+  "region" "edit" "add" "keep" "free" "without" "attention" "flow" "inject" "freeu" "context" "sampler"
+  "method" "control" "blend" "variant"
 ] @keyword
 ["class" "instance" "part" "of" "grow" "shrink" "during" "smooth"] @keyword
 

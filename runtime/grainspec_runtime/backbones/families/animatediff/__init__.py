@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import MethodName, ProcessName
 from grainspec.model.spec import EditSpec, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -37,6 +37,7 @@ class AnimateDiffUNets:
 
     name = "AnimateDiff"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
+    methods: Sequence[MethodName] = ("fatezero", "video_p2p", "controlvideo", "dmt")
     divides_clips = False
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()

@@ -15,7 +15,7 @@ from torch import Tensor
 from grainspec.model.spec import Modulation
 from grainspec_runtime.backbones.families.animatediff.memory import MotionMemory
 from grainspec_runtime.backbones.unets.checkpoint import UNetCheckpoint
-from grainspec_runtime.backbones.unets.prompts import repeated
+from grainspec_runtime.backbones.unets.prompts import apart, repeated
 from grainspec_runtime.conditioning.nets import Controls
 from grainspec_runtime.models.fingerprint import file_facts
 
@@ -47,10 +47,10 @@ class AnimateDiff(UNetCheckpoint):
         its batch, as ControlNets have them.
         """
         x, count = x_PFchw.to(self.dtype), len(frames)
-        inputs = repeated(conditioning, count)
+        inputs, for_controls = apart(repeated(conditioning, count))
         residuals: dict[str, Any] = {}
         if controls is not None:
-            residuals = controls.residuals(x, t, inputs, frames, step=step, steps=steps)
+            residuals = controls.residuals(x, t, for_controls, frames, step=step, steps=steps)
         clips_PcFhw = x.unflatten(0, (-1, count)).transpose(1, 2)
         output: Tensor = self.unet(clips_PcFhw, t, **inputs, **residuals, return_dict=False)[0]
         return output.transpose(1, 2).flatten(0, 1).float()

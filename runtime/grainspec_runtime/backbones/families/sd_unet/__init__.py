@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import MethodName, ProcessName
 from grainspec.model.spec import EditSpec, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -39,6 +39,13 @@ class StableDiffusionUNets:
 
     name = "Stable Diffusion 1.x, 2.x or XL"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
+    methods: Sequence[MethodName] = (
+        "fatezero",
+        "video_p2p",
+        "tokenflow",
+        "controlvideo",
+        "ground_a_video",
+    )
     divides_clips = False
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()

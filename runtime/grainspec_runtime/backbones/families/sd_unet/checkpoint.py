@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from grainspec_runtime.backbones.unets.checkpoint import UNetCheckpoint
-from grainspec_runtime.backbones.unets.prompts import repeated
+from grainspec_runtime.backbones.unets.prompts import apart, repeated
 from grainspec_runtime.conditioning.nets import Controls
 
 
@@ -33,9 +33,9 @@ class StableDiffusion(UNetCheckpoint):
     ) -> Tensor:
         """Run the UNet on ``frames`` of the clip: float32 ``[P * F, c, h, w]``."""
         x = x_PFchw.to(self.dtype)
-        inputs = repeated(conditioning, len(frames))
+        inputs, for_controls = apart(repeated(conditioning, len(frames)))
         residuals: dict[str, Any] = {}
         if controls is not None:
-            residuals = controls.residuals(x, t, inputs, frames, step=step, steps=steps)
+            residuals = controls.residuals(x, t, for_controls, frames, step=step, steps=steps)
         output: Tensor = self.unet(x, t, **inputs, **residuals, return_dict=False)[0]
         return output.float()

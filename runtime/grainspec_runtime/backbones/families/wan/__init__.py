@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings import MethodName, ProcessName
 from grainspec.model.spec import EditSpec, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
@@ -47,6 +47,7 @@ class WanTransformers:
 
     name = "Wan 2.1 or 2.2"
     processes: Sequence[ProcessName] = ("flow_edit", "invert_and_sample")
+    methods: Sequence[MethodName] = ("dfvedit",)
     divides_clips = True
     weighted: Sequence[str] = (
         *("transformer", "transformer_2", "vae", "text_encoder", "image_encoder"),

@@ -110,6 +110,8 @@ class _Following(Following):
             self._modulated += self._attention.modulated
             if self._plan.attention.phrases == "isolated":
                 inputs["encoder_hidden_states"] = self._embeddings.with_phrases(words)
+        elif self._embeddings.replaces_unconditional:
+            inputs["encoder_hidden_states"] = self._embeddings.empty(words)
         self._in_place.enter_context(self._installations[denoiser].in_place())
 
 

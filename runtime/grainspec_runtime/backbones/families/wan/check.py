@@ -12,7 +12,7 @@ from grainspec_runtime.backbones.families.wan.controls import check_vace_control
 from grainspec_runtime.backbones.unsupported import Feature, check_supported
 from grainspec_runtime.models.folder import ModelFolder
 
-_LACKING: frozenset[Feature] = frozenset({"inject", "flow", "norm", "frames"})
+_LACKING: frozenset[Feature] = frozenset({"inject", "freeu", "flow", "norm", "frames"})
 """What no Wan model has: a UNet's decoder, frames one by one, group norms."""
 _VACE = 'a VACE checkpoint: `model "Wan-AI/Wan2.1-VACE-1.3B-diffusers"`'
 

@@ -6,7 +6,8 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 
 from grainspec.diagnostics import Diagnostic, fail
-from grainspec.model.spec import Control, Inject, Modulation, Sampler
+from grainspec.model.spec import Control, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.mask_plan import MaskPlan
+from grainspec_runtime.backbones.emphasis import emphasised
 from grainspec_runtime.backbones.families.wan import latents as clips
 from grainspec_runtime.backbones.families.wan.experts import Experts
 from grainspec_runtime.backbones.families.wan.image import ImageInputs
@@ -91,9 +93,14 @@ class Wan:
         """Encode a prompt for the transformers."""
         return self.text.encode(text)
 
-    def encode_target(self, plan: MaskPlan) -> EncodedPrompt:
+    def encode_target(self, plan: MaskPlan, *, emphasis: float = 1.0) -> EncodedPrompt:
         """Encode a plan's target prompt, with isolated phrases if the plan isolates them."""
-        return encode_target(plan, self.text.encode)
+        target = encode_target(plan, self.text.encode)
+        return replace(target, words=emphasised(target.words, plan, emphasis))
+
+    def encode_unconditional(self, negative: str, plan: MaskPlan) -> EncodedPrompt:
+        """Encode the prompt of the unconditional pass under a plan."""
+        return self.text.encode("" if plan.attention.unconditional == "empty_prompt" else negative)
 
     def encode_clip(self, frames: Frames) -> Tensor:
         """Encode frames, uint8 ``[frames, H, W, 3]``, to latents, float32 ``[F, c, h, w]``.
@@ -207,6 +214,11 @@ class Wan:
         """Raise GrainError (G504): features of a transformer are not injected."""
         message = f"{self.name} is a transformer, into which no features are injected"
         raise fail("G504", message, "Remove `inject`.", inject.span)
+
+    def with_freeu(self, freeu: FreeU) -> AbstractContextManager[None]:
+        """Raise GrainError (G504): a transformer has no skip connections to weigh."""
+        message = f"{self.name} is a transformer, which FreeU is not for"
+        raise fail("G504", message, "Remove `freeu`.", freeu.span)
 
 
 def pass_name(conditioning: Sequence[EncodedPrompt], index: int) -> str:

@@ -138,3 +138,7 @@ class WanMemory:
     def injected_frame(self, inject: Inject, *, height: int, width: int) -> int:
         """Return 0: nothing is injected."""
         return 0
+
+    def source_maps_frame(self, *, height: int, width: int) -> int:
+        """Return 0: no method keeps maps of it."""
+        return 0

@@ -54,8 +54,8 @@ class WanWords(TargetWords):
         tokens = torch.from_numpy(self._plan.words_ET.any(axis=0)).to(words_1TC.device)
         return torch.where(tokens[:, None], self.phrases(words_1TC), words_1TC)
 
-    def _encode(self, device: torch.device, settings: dict[str, Any]) -> Tensor:
-        return encode_prompt(self._encoder, self._plan.target, device=device).words
+    def _encode(self, text: str, device: torch.device, settings: dict[str, Any]) -> Tensor:
+        return encode_prompt(self._encoder, text, device=device).words
 
     def _isolate(self, words_1TC: Tensor, device: torch.device, settings: dict[str, Any]) -> Tensor:
         encode = partial(encode_prompt, self._encoder, device=device)

@@ -1,0 +1,79 @@
+"""FiVE-Bench's layout (arXiv 2503.13684): prompts in JSON, frames and masks by the video's name.
+
+    edit_prompt/edit1_FiVE.json   a list of `video_name`, `source_prompt`, `target_prompt`
+    images/NAME/00001.jpg         the frames
+    bmasks/NAME/00001.jpg         where the edit is
+
+The words of an edit are in brackets in the target prompt. An entry without brackets, as in most
+removals, binds nothing to the mask and is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from grainspec import Builder, masks
+from grainspec.diagnostics import GrainError
+from grainspec.model.spec import EditSpec
+from grainspec.regular_file import files_in, read_json
+from grainspec_runtime.bench.methods import refusal_of
+from grainspec_runtime.bench.own.layouts import ClipEdit, Found
+
+MOST_FRAMES = 16
+"""Of each clip, so many frames are edited, from the first: an image model's usual number."""
+_BRACKETS = re.compile(r"\[([^\[\]]+)\]")
+
+
+class Five:
+    """FiVE-Bench, unpacked."""
+
+    name = "FiVE-Bench (`edit_prompt/*.json`, `images/`, `bmasks/`)"
+
+    def find(self, folder: Path) -> Found | None:
+        """Read all prompts; entries whose files are missing are left out."""
+        files = sorted((folder / "edit_prompt").glob("*.json"))
+        if not files:
+            return None
+        edits: list[ClipEdit] = []
+        left_out: dict[str, str] = {}
+        for path in files:
+            for number, entry in enumerate(_entries(path)):
+                name = f"{path.stem}-{number:03d}"
+                try:
+                    edits.append(ClipEdit(name, _spec(entry, folder), folder))
+                except GrainError as error:
+                    left_out[name] = refusal_of(error)
+                except (KeyError, TypeError, ValueError, OSError) as error:
+                    left_out[name] = f"unusable entry: {error}"
+        return Found(self.name, edits, left_out)
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        content = read_json(path, bounded=True)
+    except (OSError, ValueError):
+        return []
+    return content if isinstance(content, list) else []
+
+
+def _spec(entry: dict[str, Any], folder: Path) -> EditSpec:
+    name, target = str(entry["video_name"]), str(entry["target_prompt"])
+    phrases = _BRACKETS.findall(target)
+    if not phrases:
+        raise ValueError("no words in brackets in its target prompt")
+    if Path(name).name != name:
+        raise ValueError(f"not a name of a video: {name}")
+    frames = files_in(folder / "images" / name)
+    files_in(folder / "bmasks" / name)
+    builder = Builder(f"images/{name}", frames=(0, min(len(frames), MOST_FRAMES) - 1))
+    builder = builder.source(_plain(str(entry.get("source_prompt", "")))).target(_plain(target))
+    # JPEG's shades beside the edges of a mask are neither black nor white
+    area = masks(f"bmasks/{name}", in_order=True, threshold=0.5, scaled=True)
+    builder = builder.region("edited", area).instance("edited", phrases[0])
+    return builder.build()
+
+
+def _plain(prompt: str) -> str:
+    return prompt.replace("[", "").replace("]", "")

@@ -1,0 +1,87 @@
+"""Recognise what a folder of clips contains: specs, or the layout of a published data set.
+
+Nothing is downloaded. MIVE (arXiv 2412.12877) and IMAGEdit's MSVBench have published no description
+of their files; write specs for their clips.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from grainspec.diagnostics import GrainError, fail
+from grainspec.model.spec import EditSpec
+from grainspec.regular_file import files_in
+
+_SHOWN = 8
+_MOST_FILES = 20_000
+
+
+@dataclass(frozen=True)
+class ClipEdit:
+    """An edit of a clip: its name, its spec, and the folder where the spec's paths start."""
+
+    name: str
+    spec: EditSpec
+    base: Path
+
+
+@dataclass(frozen=True)
+class Found:
+    """The edits of a folder in the order of their names, and why entries were left out."""
+
+    layout: str
+    edits: list[ClipEdit]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+class Layout(Protocol):
+    """A layout of clips and edits in a folder."""
+
+    @property
+    def name(self) -> str:
+        """The layout's name, with its sign: what a folder of this layout has."""
+
+    def find(self, folder: Path) -> Found | None:
+        """Read the edits; None for a folder of another layout."""
+
+
+def find_edits(folder: Path, layouts: Iterable[Layout]) -> Found:
+    """Read the edits of a folder by the first layout that recognises it.
+
+    Raises GrainError: G580 if none does, or if nothing in the folder can be used.
+    """
+    layouts = list(layouts)
+    if not folder.is_dir():
+        raise _unknown(f"{folder} is not a folder", layouts)
+    for layout in layouts:
+        found = layout.find(folder)
+        if found is None:
+            continue
+        if found.edits:
+            return found
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(found.left_out.items())[:3])
+        raise _unknown(f"{folder} has the layout of {layout.name}, but no edit: {reasons}", layouts)
+    message = f"{folder} has no specs, and not the layout of a known data set: it contains "
+    raise _unknown(message + _contents(folder), layouts)
+
+
+def _unknown(message: str, layouts: Iterable[Layout]) -> GrainError:
+    names = "; ".join(layout.name for layout in layouts)
+    return fail("G580", message, f"Name a folder with one of these: {names}.")
+
+
+def _contents(folder: Path) -> str:
+    """What is in a folder: its subfolders, and how many files of each kind."""
+    try:
+        entries = sorted(files_in(folder, _MOST_FILES))
+    except OSError as error:
+        return f"what cannot be read ({error.strerror or error})"
+    folders = [f"{entry.name}/" for entry in entries if entry.is_dir()]
+    kinds = Counter(entry.suffix or entry.name for entry in entries if entry.is_file())
+    listed = folders[:_SHOWN] + [f"{n} × {kind}" for kind, n in kinds.most_common(_SHOWN)]
+    more = len(folders) - _SHOWN
+    return ", ".join(listed) + (f", and {more} more folders" if more > 0 else "") or "nothing"

@@ -1,0 +1,204 @@
+"""The methods in the tables, for image models and for video transformers.
+
+VideoGrain compares itself with FateZero, ControlVideo, TokenFlow, Ground-A-Video, DMT and
+Video-P2P, all on one image model. Each stands here as published, and once more with the regions of
+the spec, which the published methods do not have. None follows a control signal, which would tell
+it how the figures move, but ControlVideo: it has nothing else of the clip.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from grainspec.diagnostics import GrainError
+from grainspec.model.demo_models import demo_model
+from grainspec_runtime.bench.case import Case
+from grainspec_runtime.bench.clip_methods import FLOW_EDIT, PULL
+from grainspec_runtime.bench.clips import RenderedCase
+from grainspec_runtime.bench.methods import OFF, POSE, Method, refusal_of
+from grainspec_runtime.prepare import prepare
+
+Table = Literal["comparison", "temporal", "modulation"]
+WITH_MASKS = " + our masks"
+_clip = partial(Method, control=None)
+_flow = partial(Method, control=None, sampler=FLOW_EDIT)
+
+_PUBLISHED: tuple[tuple[str, str, str], ...] = (
+    ("FateZero", "fatezero", "arXiv 2303.09535"),
+    ("ControlVideo", "controlvideo", "arXiv 2305.13077"),
+    ("TokenFlow", "tokenflow", "arXiv 2307.10373"),
+    ("Ground-A-Video", "ground_a_video", "arXiv 2310.01107"),
+    ("DMT", "dmt", "arXiv 2311.17009"),
+    ("Video-P2P", "video_p2p", "arXiv 2303.04761, words of subjects × 4, of the place × 2"),
+    ("DFVEdit", "dfvedit", "arXiv 2506.20967"),
+)
+"""A name, the `method` of a spec, and the source."""
+_SETTINGS = {"video_p2p": {"reweight": 4.0}}
+_PLACE_WEIGHTS = {"video_p2p": 0.5}
+"""VideoGrain compares itself with Video-P2P that re-weights two subjects by 4 and the place by 2.
+With our masks a smaller weight would also bind the place more weakly, so there it is 4, too."""
+_REGIONS = {"ground_a_video": "attention"}
+"""Ground-A-Video has boxes as published: those around the regions. All others have no regions."""
+_CONTROLS = {"controlvideo": POSE}
+_SAMPLERS = {"dfvedit": {name: FLOW_EDIT[name] for name in ("guidance", "source_guidance")}}
+
+
+def _published() -> tuple[Method, ...]:
+    methods: list[Method] = []
+    for title, name, source in _PUBLISHED:
+        made = Method(
+            title,
+            f"as published: {source}",
+            control=_CONTROLS.get(name),
+            sampler=_SAMPLERS.get(name, {}),
+        )
+        settings: dict[str, Any] = {"name": name, **_SETTINGS.get(name, {})}
+        methods.append(
+            replace(
+                made,
+                technique={**settings, "regions": _REGIONS.get(name, "off")},
+                place_weight=_PLACE_WEIGHTS.get(name, 1.0),
+            )
+        )
+        methods.append(
+            replace(
+                made,
+                name=title + WITH_MASKS,
+                about="the same, blended outside the regions and bound to them",
+                technique={**settings, "regions": "both"},
+            )
+        )
+    return tuple(methods)
+
+
+IMAGE: tuple[Method, ...] = (
+    _clip("ours", "attention modulation with the model's own profile"),
+    _clip("VideoGrain", "the profile `videograin`: the published code", {"profile": "videograin"}),
+)
+VIDEO: tuple[Method, ...] = (
+    _flow("ours", "FlowEdit with modulation by the model's own profile"),
+    _flow("FlowEdit", "as published: arXiv 2412.08629, without regions", OFF, everywhere=True),
+    _flow("FlowEdit" + WITH_MASKS, "the same, blended outside the regions", OFF),
+    _clip(
+        "FlowAnchor",
+        "arXiv 2604.22586: rows and columns of cross-attention, and its amplified FlowEdit",
+        {"profile": "flowanchor"},
+        sampler={**FLOW_EDIT, "skip": 0.08, "amplify": 1.0},
+    ),
+)
+PUBLISHED = _published()
+"""The methods that a spec names by `method`."""
+_TEMPORAL: tuple[Method, ...] = tuple(
+    _clip(f"scope {title}", f"ours, where every frame attends to {what}", {"frames": scope})
+    for title, scope, what in (
+        ("each", "each", "itself only"),
+        ("first-last", "first_last", "the first and the last frame"),
+        ("sparse", "sparse_causal", "the first and the previous frame"),
+        ("full", "full", "all frames"),
+    )
+)
+
+
+def _modulation(ours: Method, *, flow_matching: bool) -> tuple[Method, ...]:
+    """Ours with other parts of the modulation.
+
+    Ours modulates both kinds of attention in image models, and cross-attention alone in the demo's
+    video model, whose profile leaves self-attention as it is.
+    """
+    parts: dict[str, dict[str, float]] = {"cross only": {"self": 0.0}, "self only": {"cross": 0.0}}
+    if flow_matching:
+        parts = {"both": {"self": PULL}, "self only": {"cross": 0.0, "self": PULL}}
+    parts["none"] = OFF
+    return tuple(
+        replace(
+            ours,
+            name=f"modulation {title}",
+            about=f"ours with modulation: {title}",
+            attention={**ours.attention, **settings},
+        )
+        for title, settings in parts.items()
+    )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The methods that a model runs, by table, and why it does not run the others."""
+
+    tables: dict[Table, tuple[Method, ...]]
+    not_run: dict[str, str]
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """All methods, each once, ``ours`` first."""
+        listed = [method for methods in self.tables.values() for method in methods]
+        return tuple({method.name: method for method in listed}.values())
+
+    def without(self, names: Collection[str], other: str) -> Chosen:
+        """Compare ours only with the methods that the model ``other`` has not run already."""
+        ours, *compared = self.tables["comparison"]
+        kept = [method for method in compared if method.name not in names]
+        repeated = {m.name: f"{other} runs it" for m in self.methods[1:] if m not in kept}
+        tables: dict[Table, tuple[Method, ...]] = {
+            "comparison": (ours, *kept),
+            "temporal": (),
+            "modulation": (),
+        }
+        return Chosen(tables, {**self.not_run, **repeated})
+
+
+def choose(model: str, case: Case, *, flow_matching: bool) -> Chosen:
+    """Choose the methods for a model, by preparing the case with each.
+
+    Raises GrainError if not even ours can be prepared.
+    """
+    own = VIDEO if flow_matching else IMAGE
+    others = IMAGE[1:] if flow_matching else VIDEO[1:]
+    ours = own[0]
+    wanted: dict[Table, Sequence[Method]] = {
+        "comparison": (*own, *PUBLISHED),
+        "temporal": () if flow_matching else _TEMPORAL,
+        "modulation": (ours, *_modulation(ours, flow_matching=flow_matching)),
+    }
+    kind = "image" if flow_matching else "flow-matching video"
+    not_run = {method.name: f"it is a method for {kind} models" for method in others}
+    if flow_matching:
+        reason = "a video transformer attends to all frames: it has no scope to choose"
+        not_run |= {method.name: reason for method in _TEMPORAL}
+    tables: dict[Table, tuple[Method, ...]] = {}
+    with tempfile.TemporaryDirectory(prefix="grain-bench-") as place:
+        RenderedCase(case).write(Path(place))
+        for table, methods in wanted.items():
+            able = []
+            for method in methods:
+                reason = method.missing or _refused(method, case, model, Path(place))
+                if not reason:
+                    able.append(method)
+                elif method is ours:
+                    prepare(method.spec(case, 2, model), Path(place))
+                else:
+                    not_run[method.name] = reason
+            tables[table] = tuple(able)
+    return Chosen(tables, not_run)
+
+
+def _refused(method: Method, case: Case, model: str, place: Path) -> str:
+    """Why a model cannot run a method; empty if it can."""
+    try:
+        prepare(method.spec(case, 2, model), place)
+    except GrainError as error:
+        return refusal_of(error)
+    return ""
+
+
+def is_flow_matching(model: str, noise: str) -> bool:
+    """Whether a model is a flow-matching one: the demo's video model, or by its ``noise``.
+
+    >>> is_flow_matching("demo-video", ""), is_flow_matching("demo-image", "")
+    (True, False)
+    """
+    return demo_model(model) == "demo-video" or noise == "flow"

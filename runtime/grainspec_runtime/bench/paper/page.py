@@ -1,0 +1,73 @@
+"""The page of the paper's tables: all tables, what was not run, and all edits as they move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from grainspec_runtime.bench.paper.maps import KINDS
+from grainspec_runtime.bench.paper.run import Measured
+from grainspec_runtime.bench.paper.tables import Chapter
+from grainspec_runtime.bench.run import file_name
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A moving picture: its file beside the page, and its caption."""
+
+    file: str
+    caption: str
+
+
+def page(measured: Sequence[Measured], chapters: Sequence[Chapter], *, about: str) -> str:
+    """Render the page, which loads only pictures in the folders beside it."""
+    parts = [
+        {"chapter": chapter, "cases": _cases(one), "maps": _maps(one)}
+        for one, chapter in zip(measured, chapters, strict=True)
+    ]
+    return render(parts, title="The tables of VideoGrain on the demo world", about=about)
+
+
+def render(parts: Sequence[dict[str, Any]], *, title: str, about: str) -> str:
+    """Render chapters, each with its ``cases`` and ``maps``: lists of pictures with their words."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("grainspec_runtime.bench.paper").joinpath("page.html.jinja").read_text("utf-8")
+    return environment.from_string(source).render(parts=parts, title=title, about=about)
+
+
+def _cases(measured: Measured) -> list[dict[str, Any]]:
+    """Each case with the pictures of its source, its exact target, and all its edits."""
+    cases = []
+    for result in measured.results:
+        folder = f"{measured.part.name}/clips/{result['name']}"
+        pictures = [Picture(f"{folder}/source.webp", "source")]
+        pictures.append(Picture(f"{folder}/target.webp", "exact target"))
+        pictures += [
+            Picture(f"{folder}/{file_name(method.name)}.webp", method.name)
+            for method in measured.part.chosen.methods
+        ]
+        cases.append({"asked": result["asked"], "target": result["target"], "pictures": pictures})
+    return cases
+
+
+def _maps(measured: Measured) -> list[dict[str, Any]]:
+    """Each phrase with the pictures of its attention, without and with modulation."""
+    shown = []
+    for entry in measured.maps:
+        folder = f"{measured.part.name}/maps/{entry['case']}"
+        pictures = [
+            Picture(f"{folder}/{entry[kind]['clip']}", f"{kind}: {_iou(entry[kind]['iou'])}")
+            for kind in KINDS
+        ]
+        shown.append({"phrase": entry["phrase"], "pictures": pictures})
+    return shown
+
+
+def _iou(value: float | None) -> str:
+    return "no region" if value is None else f"IoU {value:.2f}"

@@ -1,0 +1,187 @@
+"""The paper's tables from the results: as rows of text, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from grainspec_runtime.bench.bootstrap import Interval, difference, interval
+from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.paper.maps import KINDS
+from grainspec_runtime.bench.paper.run import Measured
+from grainspec_runtime.bench.summary import (
+    MEASURES,
+    PAPER_MEASURES,
+    Result,
+    in_order,
+    mean,
+    shown,
+    values_of,
+)
+
+_HEADINGS = {key: heading for key, heading, _ in (*MEASURES, *PAPER_MEASURES)}
+_MEANINGS = {key: meaning for key, _, meaning in (*MEASURES, *PAPER_MEASURES)}
+_PAPER = ("clip_f", "clip_t", "warp_flow", "q_edit", "warp_source")
+_ABLATION = (*_PAPER, "local", "cross_instance", "right", "leaked")
+_QUALITY = (*_ABLATION, "psnr", "ssim", "distance")
+_COST = ("total", "gpu", "ram")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as text, and its interval."""
+
+    text: str
+    interval: Interval | None = None
+
+    @property
+    def bounds(self) -> str:
+        """The interval as text; empty if there is none."""
+        it = self.interval
+        if it is None or it.low is None or it.high is None:
+            return ""
+        return f"{it.low:.4g} to {it.high:.4g}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its title, the headings with their meanings, and rows of a name and cells."""
+
+    title: str
+    about: str
+    headings: list[tuple[str, str]]
+    rows: list[tuple[str, str, list[Cell]]]
+
+    def text_rows(self) -> list[list[str]]:
+        """Rows of text, the headings first."""
+        lines = [[self.title, *(heading for heading, _ in self.headings)]]
+        return lines + [[name, *(cell.text for cell in cells)] for name, _, cells in self.rows]
+
+    def as_json(self) -> dict[str, Any]:
+        """The table with the intervals of its cells."""
+        return {
+            "title": self.title,
+            "about": self.about,
+            "columns": [heading for heading, _ in self.headings],
+            "rows": [
+                {
+                    "name": name,
+                    "cells": [cell.interval and cell.interval.as_json() for cell in cells],
+                }
+                for name, _, cells in self.rows
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """All that the results of one model say."""
+
+    model: str
+    tables: list[Table]
+    order: list[tuple[str, str]]
+    against_ours: Table
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The chapter for a JSON file."""
+        return {
+            "model": self.model,
+            "tables": [table.as_json() for table in (*self.tables, self.against_ours)],
+            "order": dict(self.order),
+            "not_run": self.not_run,
+        }
+
+
+def chapter(measured: Measured) -> Chapter:
+    """Make the tables of a model."""
+    part, results = measured.part, measured.results
+    by_table = part.chosen.tables
+    cases = f"{part.count} case{'s' if part.count != 1 else ''} of the set `{part.job.cases}`"
+    compared, first = by_table["comparison"], results[: part.job.apart]
+    tables = [quality_table(compared, results, about=cases)]
+    cost = "the first case, where no method shares another's inversion"
+    tables.append(cost_table(compared, first, about=cost))
+    for key, title in (("temporal", "Temporal scope"), ("modulation", "Modulation")):
+        methods = by_table[key]  # type: ignore[index]  # a literal of the keys
+        if methods:
+            tables.append(_table(title, cases, methods, results, _ABLATION))
+    if measured.maps:
+        tables.append(_maps_table(measured.maps))
+    names = [method.name for method in compared]
+    return Chapter(
+        part.name,
+        tables,
+        in_order(results, names),
+        against_first(compared, results),
+        part.chosen.not_run,
+    )
+
+
+def quality_table(methods: Sequence[Method], results: Sequence[Result], *, about: str) -> Table:
+    """The paper's first table, with MIVE's measures and what is known of the exact target."""
+    return _table("Table 1: quality", about, methods, results, _QUALITY)
+
+
+def cost_table(methods: Sequence[Method], results: Sequence[Result], *, about: str) -> Table:
+    """The paper's second table."""
+    return _table("Table 2: cost of an edit", about, methods, results, _COST)
+
+
+def _table(
+    title: str,
+    about: str,
+    methods: Sequence[Method],
+    results: Sequence[Result],
+    keys: Sequence[str],
+) -> Table:
+    kept = [k for k in keys if any(_known(values_of(results, m.name, k)) for m in methods)]
+    rows = []
+    for method in methods:
+        found = [interval(values_of(results, method.name, key)) for key in kept]
+        cells = [
+            Cell(shown(key, it.mean if it else None), it)
+            for key, it in zip(kept, found, strict=True)
+        ]
+        rows.append((method.name, method.about, cells))
+    return Table(title, about, [(_HEADINGS[key], _MEANINGS[key]) for key in kept], rows)
+
+
+def against_first(methods: Sequence[Method], results: Sequence[Result]) -> Table:
+    """The first method less each other one, case by case."""
+    first = methods[0].name
+    keys = [key for key in _QUALITY if _known(values_of(results, first, key))]
+    rows = []
+    for method in methods[1:]:
+        cells = []
+        for key in keys:
+            pair = (values_of(results, name, key) for name in (first, method.name))
+            gap = difference(*pair)
+            sure = "*" if gap and gap.excludes_zero else ""
+            cells.append(Cell(f"{gap.mean:+.3g}{sure}" if gap else "–", gap))
+        rows.append((method.name, method.about, cells))
+    about = f"{first} less the other, case by case; * where 95 % of draws agree in sign"
+    return Table(f"{first} less", about, [(_HEADINGS[key], _MEANINGS[key]) for key in keys], rows)
+
+
+def _maps_table(maps: Sequence[dict[str, Any]]) -> Table:
+    about = "attention to the words of each edit, against its region"
+    headings = [
+        ("IoU", "of the region and as many of the most attentive latent tokens"),
+        ("inside, %", "share of the words' attention that comes from inside the region"),
+    ]
+    rows = []
+    for kind in KINDS:
+        iou = interval([entry[kind]["iou"] for entry in maps])
+        inside = mean(e[kind]["inside"] * 100 for e in maps if e[kind]["inside"] is not None)
+        cells = [
+            Cell(f"{iou.mean:.2f}" if iou else "–", iou),
+            Cell("–" if inside is None else f"{inside:.0f}"),
+        ]
+        rows.append((kind, "", cells))
+    return Table("Localise and edit", about, headings, rows)
+
+
+def _known(values: Sequence[float | None]) -> bool:
+    return any(value is not None for value in values)

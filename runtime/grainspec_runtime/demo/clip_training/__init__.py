@@ -1,0 +1,1 @@
+"""Train the demo world's CLIP, which the benchmark's CLIP measures use."""

@@ -1,0 +1,1 @@
+"""Editing methods of other papers, one module each, to compare with."""

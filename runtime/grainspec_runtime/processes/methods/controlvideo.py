@@ -1,0 +1,195 @@
+"""ControlVideo (Zhang et al., ICLR 2024, arXiv 2305.13077): a clip sampled under a ControlNet.
+
+There is no inversion: what remains of the source is what the controls show of it. All frames begin
+with the same noise, and each attends to all of them (fully cross-frame attention). At two steps the
+predicted clip is smoothed (:mod:`grainspec_runtime.processes.methods.smoother`).
+
+A clip of more frames than those of `context` is sampled hierarchically: at every step, key frames
+at the distance ``interval`` attend to each other; then the frames between two key frames attend to
+these two. The frames that the network receives at once are thus key frames, or an interval.
+
+With ``regions``, the plan modulates this attention and that to the words; and outside the edited
+regions the latents are set back to the source's, at the same noise level and with the same noise:
+a X + b N. At the end they are the source's.
+
+Differences from the paper and its code:
+
+- The smoother has another interpolation than RIFE; see there.
+- In the code the frames of an interval attend to their first key frame and to themselves at the
+  end of it; the paper's two key frames are used here.
+- ControlNets have group norms of each frame alone. Those of the UNet are taken over the frames it
+  receives, as in the code, unless the spec's ``attention { norm }`` says otherwise.
+- Prompts and guidance are the spec's. The code adds words such as "best quality" to the prompt, a
+  long negative prompt, and has a guidance of 12.5.
+
+Besides the latents of a step nothing is held; with blending, the source's at all noise levels, on
+the CPU, as an inversion's are.
+
+Dimensions: P passes, F frames, c channels, h rows and w columns of latents.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from grainspec.model.numbers import first_steps
+from grainspec.model.settings import EditingName
+from grainspec.plan.method_windows import hierarchy
+from grainspec.plan.windows import FrameWindow
+from grainspec_runtime.flow.estimate import pair_estimator
+from grainspec_runtime.flow.middle import middle_frame
+from grainspec_runtime.modulation.layers import Attention
+from grainspec_runtime.modulation.windowed import clip_attention
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.guided import with_guidance
+from grainspec_runtime.processes.methods.of_job import settings_of, target_prompt
+from grainspec_runtime.processes.methods.part_attention import part_attention
+from grainspec_runtime.processes.methods.smoother import Middle, Smoother, mean_frame
+from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
+from grainspec_runtime.processes.sample import sample
+from grainspec_runtime.processes.without_inversion import WithoutInversion
+from grainspec_runtime.schedules.schedule import Rates
+
+
+class ControlVideo(WithoutInversion):
+    """ControlVideo of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
+
+    name: ClassVar[EditingName] = "controlvideo"
+    version: ClassVar[int] = 1
+
+    def run(
+        self,
+        job: Job,
+        attention: Callable[[], Attention],
+        *,
+        stage: Stage,
+        begin: tuple[int, State] | None,
+        keep: Callable[[int, State], None],
+        warn: Warn,
+    ) -> Sampled:
+        """Sample the clip under its controls, with the target prompt."""
+        target = target_prompt(self.checkpoint, job)
+        latents = self._sampled(job, target, "sample", stage, begin=begin, keep=keep)
+        return Sampled(latents, reused=False)
+
+    def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
+        """Sample the clip under its controls with the source prompt, in no regions."""
+        method = settings_of(job).replaced({}, regions="off")
+        plain = replace(job, method=method, edited_F1hw=None)
+        source = self.checkpoint.encode_prompt(job.source)
+        return self._sampled(plain, source, "reconstruct", stage)
+
+    def _sampled(
+        self,
+        job: Job,
+        prompt: Any,
+        name: str,
+        stage: Stage,
+        *,
+        begin: tuple[int, State] | None = None,
+        keep: Callable[[int, State], None] = lambda done, state: None,
+    ) -> Tensor:
+        checkpoint = self.checkpoint
+        prompts = [checkpoint.encode_prompt(job.negative), prompt]
+        scheduler = checkpoint.schedule.solver(job.sampler, checkpoint.device)
+        clip = self.latents.float()
+        start = shared_noise(clip, job.sampler.seed)
+        denoiser = _Remembering(checkpoint, self.denoiser.controls)
+        smoothing = _Smoothing(denoiser, job, scheduler)
+        with stage(name, job.variant) as progress:
+            return sample(
+                denoiser,
+                start[None] if job.edited_F1hw is None else self._noised(clip, start, scheduler),
+                self._attention(job),
+                prompts,
+                scheduler=scheduler,
+                guidance=functools.partial(checkpoint.guidance_at, job.sampler),
+                edited_F1hw=job.edited_F1hw,
+                blend_from=job.blend_from,
+                eta=job.sampler.eta,
+                seed=job.sampler.seed,
+                progress=progress,
+                begin=begin,
+                keep=keep,
+                start_Fchw=start,
+                after_step=smoothing.after_step,
+            )
+
+    def _attention(self, job: Job) -> Attention:
+        """Return the attention of all frames, or of key frames and the intervals between them."""
+        method, checkpoint = settings_of(job), self.checkpoint
+        windows = job.windows
+        if len(windows) > 1:
+            windows = hierarchy(len(self.latents), method.interval)
+
+        def make(window: FrameWindow) -> Attention:
+            return part_attention(
+                checkpoint,
+                job.plan,
+                window.frames,
+                "full" if window is windows[0] else "first_last",
+                modulated=method.modulates,
+                backend=job.backend,
+            )
+
+        return clip_attention(windows, make, device=checkpoint.device)
+
+    def _noised(self, clip_Fchw: Tensor, noise_Fchw: Tensor, scheduler: Any) -> Tensor:
+        """Return the clip at all noise levels, ``[steps + 1, F, c, h, w]``, itself the first."""
+        *noisy, _ = self.checkpoint.schedule.rates(scheduler, clip_Fchw)
+        levels = [rates.signal * clip_Fchw + rates.noise * noise_Fchw for rates in noisy]
+        return torch.stack([clip_Fchw, *reversed(levels)]).cpu()
+
+
+def shared_noise(latents_Fchw: Tensor, seed: int) -> Tensor:
+    """Draw noise for one frame, on the CPU, and give it to every frame: ``[F, c, h, w]``."""
+    one = latents_Fchw[:1]
+    noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(seed))
+    return noise.to(one).repeat(len(latents_Fchw), 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Remembering(Denoiser):
+    """A denoiser that remembers its last input and output, each ``[P * F, c, h, w]``."""
+
+    last: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, x_PFchw: Tensor, *arguments: Any, **settings: Any) -> Tensor:
+        """Return the denoiser's output."""
+        output = super().__call__(x_PFchw, *arguments, **settings)
+        self.last[:] = x_PFchw, output
+        return output
+
+
+class _Smoothing:
+    """Smooths the predicted clip at two steps, from the share ``smooth_from`` of them on."""
+
+    def __init__(self, denoiser: _Remembering, job: Job, scheduler: Any) -> None:
+        self._denoiser, self._sampler, self._scheduler = denoiser, job.sampler, scheduler
+        self._first = first_steps(settings_of(job).smooth_from, len(scheduler.timesteps))
+        middle: Middle = mean_frame
+        if settings_of(job).middle == "flow":
+            middle = functools.partial(middle_frame, pair=pair_estimator("dis"))
+        self._smoother = Smoother(denoiser.checkpoint, middle)
+
+    def after_step(self, step: int, x_Fchw: Tensor, t: Tensor) -> Tensor:
+        """Return the latents after the step with a smoother clip in them."""
+        if step not in (self._first, self._first + 1):
+            return x_Fchw
+        checkpoint = self._denoiser.checkpoint
+        schedule, rates = checkpoint.schedule, checkpoint.schedule.rates(self._scheduler, x_Fchw)
+        passes, output = self._denoiser.last
+        before = passes.chunk(2)[1]
+        guided = with_guidance(output, checkpoint.guidance_at(self._sampler, float(t)))
+        here, there = rates[step], rates[step + 1]
+        direction = schedule.direction(guided, before, here)
+        none = Rates(torch.ones_like(here.signal), torch.zeros_like(here.noise))
+        clean = schedule.moved(before, direction, here, none)
+        smooth = self._smoother(clean, 1 if step == self._first else 0)
+        return x_Fchw + there.signal * (smooth - clean)

@@ -1,0 +1,258 @@
+"""The statement `method`: as text, JSON and Python, in variants, and what it contradicts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import Field, ValidationError
+
+from grainspec import (
+    ALL,
+    Builder,
+    Changes,
+    GrainError,
+    check,
+    dumps,
+    from_json,
+    override,
+    parse,
+    to_json,
+)
+from grainspec.checks.method import TRAITS, flow_of
+from grainspec.model.settings import Flow, Method, methods_of
+from grainspec.text.parse import parse_all
+from grainspec.text.tokens import grammar
+
+SPEC = """grain 1 video "c" model "a/b" source "a man" target "a bear" region r = all edit r -> "bear"
+"""
+VARIANT = 'variant v { target "a pig" edit r -> "pig" method dfvedit { regions off } }'
+
+
+def found(text: str) -> list[tuple[str, str]]:
+    return [(finding.code, finding.message) for finding in parse_all(SPEC + text).diagnostics]
+
+
+def test_every_form_says_the_same() -> None:
+    spec = parse(SPEC + "method dfvedit { regions blend }" + VARIANT)
+    assert spec.method == Method(name="dfvedit", regions="blend")
+    assert spec.as_variant("v").method == Method(name="dfvedit", regions="off")
+    assert parse(dumps(spec)) == spec
+    assert from_json(to_json(spec)) == spec
+    assert {"name": "dfvedit", "regions": "blend"}.items() <= json.loads(to_json(spec))[
+        "method"
+    ].items()
+    built = (
+        Builder("c")
+        .model("a/b")
+        .source("a man")
+        .target("a bear")
+        .region("r", ALL)
+        .edit("r", "bear")
+        .method("dfvedit", regions="blend")
+        .variant("v", Changes().target("a pig").edit("r", "pig").method("dfvedit", regions="off"))
+        .build()
+    )
+    assert built == spec
+
+
+def test_a_variant_without_a_method_has_the_specs() -> None:
+    spec = parse(SPEC + 'method dfvedit variant v { target "a pig" edit r -> "pig" }')
+    assert spec.as_variant("v").method == spec.method == Method(name="dfvedit")
+    assert spec.variants[0].method is None
+
+
+@pytest.mark.parametrize("block", ["flow { method raft }", "flow {\n levels 0 1\n method dis\n}"])
+def test_the_word_is_a_setting_of_flow_too(block: str) -> None:
+    spec = parse(f"{SPEC}{block} blend {{ space both }}")
+    assert isinstance(spec.flow, Flow)
+    assert parse(dumps(spec)) == spec
+
+
+def test_values_that_are_words_of_statements() -> None:
+    spec = parse(SPEC + "method dfvedit { regions\n attention } blend { space both }")
+    assert spec.method == Method(name="dfvedit", regions="attention")
+
+
+def test_tools_read_statements_alike() -> None:
+    from grainspec.analysis.statements import written_statements
+
+    text = "flow {\n method raft }\nmethod dfvedit { regions blend }\nblend { space both }"
+    statements, _ = written_statements(grammar().lex(text), len(text))
+    assert [statement.keyword for statement in statements] == ["flow", "method", "blend"]
+
+
+def test_it_is_set_from_outside() -> None:
+    spec = override(parse(SPEC), ["method.name=dfvedit", "method.regions=off"])
+    assert spec.method == Method(name="dfvedit", regions="off")
+    with pytest.raises(GrainError, match=r"the spec has no `method`.*`--set method.name=\w+`"):
+        override(parse(SPEC), ["method.regions=off"])
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("method nothing", "G202", "unknown method name `nothing`"),
+        ("method dfvedit { regions some }", "G202", "invalid value `some` for `regions`"),
+        ("method dfvedit { tau 40% }", "G201", "unknown setting `tau`"),
+        ("method dfvedit method dfvedit", "G007", "duplicate `method`"),
+        ("method", "G001", "incomplete statement after `method`"),
+    ],
+)
+def test_what_cannot_be_read(text: str, code: str, words: str) -> None:
+    with pytest.raises(GrainError) as error:
+        parse(SPEC + text)
+    first = error.value.diagnostics[0]
+    assert first.code == code
+    assert words in first.message
+
+
+def test_settings_of_another_method() -> None:
+    class Other(Method):
+        name: str = "other"
+        tau: float = Field(default=0.4, alias="t", description="For `fatezero`: a share.")
+        own: int = Field(default=1, description="For `other`, `fatezero`: a number.")
+
+    assert Other(own=2).model_dump().keys() >= {"name", "regions", "own"}
+    assert not {"tau", "t", "word_mask"} & Other().model_dump(by_alias=True).keys()
+    with pytest.raises(ValidationError, match="`tau` is a setting of `method fatezero`, not of"):
+        Other.model_validate({"t": 0.5})
+    assert methods_of("For `a`, `b`: share: of it.") == ("a", "b")
+    assert methods_of("What the regions: `off`.") == ()
+    assert not methods_of(Method.model_fields["regions"].description or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (
+            "sampler { process flow_edit }",
+            "G561",
+            "`process flow_edit` contradicts `method dfvedit`",
+        ),
+        ("inject", "G561", "`inject` is not supported by `method dfvedit`"),
+        ("flow", "G561", "`flow` is not supported by `method dfvedit`"),
+        ("sampler { average 2 }", "G111", "`average` has no effect with `method dfvedit`"),
+        ("sampler unipc", "G111", "`unipc` has no effect with `method dfvedit`"),
+        ("blend { from 25% }", "G111", "`from` has no effect with `method dfvedit`"),
+    ],
+)
+def test_what_a_method_does_not_take(text: str, code: str, message: str) -> None:
+    assert (code, message) in found(f"{text} method dfvedit")
+    assert (code, message) not in found(text)
+
+
+def test_regions_that_are_not_used() -> None:
+    blended = "attention { self 0.5 } blend { space both } "
+    assert found(blended + "method dfvedit") == []
+    assert [code for code, _ in found(blended + "method dfvedit { regions off }")] == ["G111"] * 2
+    unused = found(blended + "method dfvedit { regions blend }")
+    assert unused == [
+        ("G111", "`attention` has no effect with `regions blend`: attention is not modulated")
+    ]
+    assert [code for code, _ in found("blend { space none } method dfvedit { regions blend }")] == [
+        "G111"
+    ]
+    assert found("attention { frames each norm clip } method dfvedit { regions off }") == []
+
+
+def test_a_variant_inherits_settings_that_it_does_not_use() -> None:
+    """The same spec is compared with and without the method: its own edit uses them."""
+    assert found("attention { self 0.5 } blend { space both } " + VARIANT) == []
+
+
+def test_a_contradiction_in_a_variant() -> None:
+    text = f"inject {VARIANT}"
+    assert found(text) == [
+        ("G561", "variant `v`: `inject` is not supported by `method dfvedit`"),
+    ]
+
+
+def test_a_method_takes_the_place_of_the_process() -> None:
+    """No check of a process applies: a demo model's default is inversion."""
+    text = (SPEC + "method dfvedit sampler { seed 3 }").replace('"a/b"', '"demo-video"')
+    assert check(parse(text)) == []
+    assert TRAITS["dfvedit"].by_difference
+    weak = found("method dfvedit sampler { guidance 3 }")
+    assert weak == [("G118", "`source_guidance 5` is larger than `guidance 3`")]
+    assert found("method dfvedit") == []
+    same = SPEC.replace('"a man"', '"a bear"')
+    assert [finding.code for finding in check(parse(same + "method dfvedit"))] == ["G117"]
+
+
+MAPS = """grain 1 video "c" model "a/b" region r = all edit r -> "robot"
+target "a robot with a hat on grass" """
+
+
+def doubts(text: str) -> list[tuple[str, str]]:
+    return [(finding.code, finding.message) for finding in parse_all(MAPS + text).diagnostics]
+
+
+def test_settings_with_defaults_of_each_method() -> None:
+    given = parse(
+        MAPS + 'source "a man on grass" method fatezero { self_steps 100% words replace }'
+    )
+    assert given.method is not None
+    assert given.method.source_maps == (0.8, 1.0, "replace", 1.0)
+    assert Method(name="video_p2p", local_blend=0).source_maps == (0.2, 0.5, "replace", 0.0)
+    with pytest.raises(GrainError, match=r"G560.*`words` is a setting of `method fatezero` and"):
+        parse(MAPS + "method dfvedit { words replace }")
+
+
+@pytest.mark.parametrize("method", ["fatezero", "video_p2p"])
+def test_a_method_of_the_sources_maps_needs_words_of_the_source(method: str) -> None:
+    (finding,) = doubts(f"method {method}")
+    assert finding[0] == "G565"
+    assert f"`source` is empty, so `method {method}`" in finding[1]
+    assert doubts(f'source "a man on grass" method {method} {{ regions off }}') == []
+    assert doubts(f'source "a robot with a hat on grass" method {method}') == []
+
+
+def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
+    source = 'source "a hat on grass" '
+    (finding,) = doubts(source + "method fatezero { regions blend }")
+    assert finding == (
+        "G565",
+        "no word of `source` corresponds to “robot”, so `method fatezero` does not find where it "
+        "is: self-attention stays the source's there",
+    )
+    for method in ("fatezero", "fatezero { regions off mask_threshold 1 }", "video_p2p"):
+        assert doubts(f"{source} method {method}") == []
+
+
+def test_masks_are_not_modulated() -> None:
+    text = 'source "a man on grass" attention { self 0.5 frames each resize area } method '
+    assert [message for _, message in doubts(text + "video_p2p")] == [
+        "`self` has no effect with `method video_p2p`, whose regions are masks: attention is not "
+        "modulated"
+    ]
+    text = 'source "a man on grass" method fatezero { mask_threshold 0.5 regions '
+    assert [message for _, message in doubts(text + "attention }")] == [
+        "`mask_threshold` has no effect with `regions attention`: the edited regions are the masks"
+    ]
+    assert doubts(text + "blend }") == []
+
+
+def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
+    assert found("attention { norm clip phrases isolated } method ground_a_video") == []
+    (unused,) = found("attention { self 0.5 } method ground_a_video")
+    assert unused == (
+        "G111",
+        "`attention` has no effect with `method ground_a_video`: it has masks of its own",
+    )
+    assert found("attention { self 0.5 } method dmt") == []
+
+
+def test_settings_of_each_method_are_its_own() -> None:
+    assert found("method dmt { updates 5 } ") == []
+    assert found("method ground_a_video { updates 5 }") == [
+        ("G560", "`updates` is a setting of `method dmt`, not of `method ground_a_video`")
+    ]
+
+
+def test_flow_is_estimated_for_the_statement_and_for_methods_that_need_it() -> None:
+    assert flow_of(parse(SPEC)) is None
+    assert flow_of(parse(SPEC + "method dmt")) is None
+    assert flow_of(parse(SPEC + "method ground_a_video")) == Flow()
+    raft = parse(SPEC + "flow { method raft } method ground_a_video")
+    assert flow_of(raft) == Flow(method="raft")

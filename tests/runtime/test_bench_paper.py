@@ -1,0 +1,288 @@
+"""The paper's tables: which methods a model runs, what the tables say, maps, the page, resuming."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import Grain
+from wan import tiny_wan
+
+from grainspec import parse
+from grainspec.model.settings import Method as TechniqueSettings
+from grainspec_runtime.bench.clip_cases import make_clip_case
+from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.paper import maps as maps_module
+from grainspec_runtime.bench.paper import methods as paper_methods
+from grainspec_runtime.bench.paper.maps import overlap
+from grainspec_runtime.bench.paper.methods import (
+    IMAGE,
+    PUBLISHED,
+    VIDEO,
+    WITH_MASKS,
+    Chosen,
+    choose,
+)
+from grainspec_runtime.bench.paper.page import page
+from grainspec_runtime.bench.paper.run import Measured, Part
+from grainspec_runtime.bench.paper.tables import chapter
+from grainspec_runtime.bench.run import Job
+from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, Result
+
+CASE = make_clip_case(0, "held-out")
+PAPERS = ("FateZero", "ControlVideo", "TokenFlow", "Ground-A-Video", "DMT", "Video-P2P", "DFVEdit")
+
+
+@pytest.fixture(scope="module")
+def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_wan(tmp_path_factory.mktemp("paper") / "wan")
+
+
+# --- methods -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [paper_methods, maps_module])
+def test_examples_in_docstrings(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_every_method_of_the_paper_is_there_as_published_and_with_our_masks() -> None:
+    names = {method.name for method in PUBLISHED}
+    assert names == {*PAPERS, *(name + WITH_MASKS for name in PAPERS)}
+    for method in PUBLISHED:
+        assert method.technique is not None
+        own_boxes = method.name == "Ground-A-Video"
+        regions = "attention" if own_boxes else "off"
+        regions = "both" if method.name.endswith(WITH_MASKS) else regions
+        assert method.technique["regions"] == regions
+        assert bool(method.control) == method.name.startswith("ControlVideo")
+
+
+def test_what_a_model_runs_and_what_it_does_not_with_reasons(wan: Path) -> None:
+    everything = {m.name for m in (*IMAGE, *VIDEO, *PUBLISHED)}
+    scopes = {"scope each", "scope first-last", "scope sparse", "scope full"}
+    for model, flow in (("demo-image", False), (str(wan), True)):
+        chosen = choose(model, CASE, flow_matching=flow)
+        run, skipped = {method.name for method in chosen.methods}, set(chosen.not_run)
+        assert everything <= run | skipped
+        assert not run & skipped
+        assert all(chosen.not_run.values())
+        assert chosen.methods[0].name == "ours"
+        assert scopes <= (skipped if flow else run)
+        parts = {name for name in run if name.startswith("modulation")}
+        assert len(parts) == 3
+        assert ("FlowAnchor" in run, "VideoGrain" in run) == (flow, not flow)
+        assert ("DFVEdit" in run, "DFVEdit + our masks" in run) == (flow, flow)
+
+
+def test_a_second_model_runs_what_the_first_cannot() -> None:
+    one, two, three = (Method(name, "") for name in ("ours", "b", "c"))
+    tables = {"comparison": (one, two, three), "temporal": (two,), "modulation": ()}
+    left = Chosen(tables, {"d": "why"}).without({"ours", "b"}, "first")  # type: ignore[arg-type]
+    assert left.methods == (one, three)
+    assert left.not_run == {"d": "why", "b": "first runs it"}
+
+
+def test_a_method_that_this_version_lacks_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = Method("Magic", "", control=None, technique={"name": "magic", "regions": "off"})
+    assert lacking.missing == "this version of grainspec has no `method magic`"
+    monkeypatch.setattr(paper_methods, "PUBLISHED", (lacking,))
+    chosen = choose("demo-image", CASE, flow_matching=False)
+    assert chosen.not_run["Magic"] == lacking.missing
+    assert not Method("plain", "").missing
+
+
+def test_specs_state_their_method_and_smaller_weights_of_the_place() -> None:
+    dfvedit = next(method for method in PUBLISHED if method.name == "DFVEdit")
+    spec = dfvedit.spec(CASE, 4, "demo-video")
+    assert spec.method == TechniqueSettings(name="dfvedit", regions="off")
+    place = make_clip_case(4, "held-out")
+    assert place.grain == "place"
+    weighted = Method("", "", control=None, place_weight=0.5).spec(place, 4)
+    weights = {edit.region: edit.weight for edit in weighted.changes}
+    assert weights["background"] == weights["ground"] == 0.5
+    assert weights["figure0"] == 1
+
+
+def test_a_method_keeps_what_a_user_s_spec_says() -> None:
+    spec = parse(
+        'grain 1 video "c" source "a man" target "a bear" region r = box(0%, 0%, 50%, 50%) '
+        'edit instance r -> "bear" attention { cross 0.5 } sampler ddim { steps 7 } '
+        'variant v { target "a brown bear" }'
+    )
+    ours = Method("ours", "").applied(spec)
+    assert (ours.attention, ours.sampler, ours.variants) == (spec.attention, spec.sampler, ())
+    off = next(m for m in VIDEO if m.name == "FlowEdit").applied(spec)
+    assert (off.attention.cross, off.sampler.steps, off.sampler.guidance) == (0, 7, 7.5)
+    assert [region.name for region in off.regions] == ["everything"]
+    anchored = next(m for m in VIDEO if m.name == "FlowAnchor").applied(spec)
+    assert (anchored.attention.profile, anchored.sampler.amplify) == ("flowanchor", 1)
+    technique = PUBLISHED[-2].applied(spec)
+    assert technique.method == TechniqueSettings(name="dfvedit", regions="off")
+    assert technique.regions == spec.regions
+
+
+# --- maps ----------------------------------------------------------------------------------------
+
+
+def test_overlap_is_that_of_as_many_tokens_as_the_region_has() -> None:
+    region = np.zeros((2, 4, 4), bool)
+    region[:, 1:3, 1:3] = True
+    exact = np.where(region, 0.9, 0.1)
+    assert overlap(exact, region) == 1
+    assert overlap(-exact, region) == 0
+    half = exact.copy()
+    half[:, 1, 1:3] = 0.0
+    half[:, 0, 0:2] = 0.5
+    assert overlap(half, region) == pytest.approx(2 / 6)
+    region[1] = False
+    assert overlap(half, region) == pytest.approx(2 / 6)
+    assert overlap(half, region & False) is None
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def measured(cases: int = 8) -> Measured:
+    """Results that are made up: ours is better by about one in everything but the time."""
+    methods = tuple(Method(name, "", control=None) for name in ("ours", "other", "scope full"))
+    rng = np.random.default_rng(0)
+    keys = [key for key, _, _ in (*MEASURES[1:], *PAPER_MEASURES)]
+    results: list[Result] = []
+    for number in range(cases):
+        base = rng.uniform(10, 30)
+        scores = {
+            method.name: {key: base + (method.name == "ours") + rng.normal(0, 0.1) for key in keys}
+            | {"gpu": None}
+            for method in methods
+        }
+        results.append(
+            {"name": f"case-{number}", "asked": ["a"], "target": "b <c>", "scores": scores}
+        )
+    tables = {"comparison": methods[:2], "temporal": methods[2:], "modulation": ()}
+    chosen = Chosen(tables, {"DMT": "no `method dmt`"})  # type: ignore[arg-type]
+    job = Job("held-out", methods, 2, Path("out"), ("cpu",), 1, "demo-image", "frames", apart=1)
+    entry = {"case": "case-0", "phrase": "red <man>"}
+    kinds = {
+        "without modulation": {"iou": 0.25, "inside": 0.5, "clip": "map-0-0.webp"},
+        "with modulation": {"iou": 0.75, "inside": None, "clip": "map-0-1.webp"},
+    }
+    return Measured(Part(job, cases, chosen, 1), results, [entry | kinds])
+
+
+def test_tables_have_means_intervals_and_only_what_was_measured() -> None:
+    one = chapter(measured())
+    titles = [table.title for table in one.tables]
+    assert titles == [
+        "Table 1: quality",
+        "Table 2: cost of an edit",
+        "Temporal scope",
+        "Localise and edit",
+    ]
+    quality, cost = one.tables[:2]
+    assert [name for name, _, _ in quality.rows] == ["ours", "other"]
+    headings = [heading for heading, _ in quality.headings]
+    assert {"CLIP-F", "CLIP-T", "Warp-Err", "Q-edit", "exact", "CIA", "distance"} <= set(headings)
+    assert [heading for heading, _ in cost.headings] == ["total s", "RAM MiB"]  # no GPU was there
+    assert cost.rows[0][2][0].interval.cases == 1  # type: ignore[union-attr]
+    cell = quality.rows[0][2][0].interval
+    assert cell is not None
+    assert cell.low is not None
+    assert cell.high is not None
+    assert cell.low < cell.mean < cell.high
+    maps = one.tables[-1].as_json()["rows"]
+    assert [row["cells"][0]["mean"] for row in maps] == [0.25, 0.75]
+
+
+def test_differences_are_paired_and_their_certainty_is_said() -> None:
+    one = chapter(measured())
+    [(name, _, cells)] = one.against_ours.rows
+    assert name == "other"
+    assert all(cell.text.endswith("*") for cell in cells)
+    assert cells[0].interval is not None
+    assert cells[0].interval.mean == pytest.approx(1, abs=0.2)
+    order = dict(one.order)
+    assert order["CLIP-T"].startswith("ours (")
+    assert order["Warp-Err"].startswith("other (")  # lower is better
+    few = chapter(measured(cases=2))
+    assert "too few cases (2)" in dict(few.order)["CLIP-T"]
+    assert not few.against_ours.rows[0][2][0].text.endswith("*")
+
+
+def test_the_page_shows_everything_and_escapes_it() -> None:
+    made = measured()
+    text = page([made], [chapter(made)], about="2 steps.")
+    for expected in (
+        "Table 1: quality",
+        "DMT: no `method dmt`",
+        "demo-image/clips/case-3/other.webp",
+        "demo-image/maps/case-0/map-0-1.webp",
+        "IoU 0.75",
+        "b &lt;c&gt;",
+        "red &lt;man&gt;",
+    ):
+        assert expected in text, expected
+    assert "<script" not in text
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_measures_and_resumes(
+    grain: Grain, wan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    few = [m for m in PUBLISHED if m.name in ("TokenFlow", "DFVEdit + our masks")]
+    monkeypatch.setattr(paper_methods, "PUBLISHED", few)
+    monkeypatch.setattr(paper_methods, "VIDEO", VIDEO[:1])
+    monkeypatch.setattr(paper_methods, "_modulation", lambda ours, flow_matching: ())
+    out = tmp_path / "paper"
+    arguments = ("bench", "--paper", "--quick", "--model", wan, "--count", "1", "--steps", "2")
+    arguments += ("--clip", "none", "-o", out)
+    said = grain(*arguments)
+    assert said.code == 0, said.err
+    assert "estimate: about " in said.err
+    assert "wan: 1 cases × " in said.err
+    for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):
+        assert line in said.out
+    assert "not run: TokenFlow: " in said.out
+    assert [row["name"] for row in said_json(out)["tables"][2]["rows"]] == ["ours"]  # modulation
+    content = json.loads((out / "paper.json").read_text())
+    [model] = content["models"]
+    assert model["model"] == "wan"
+    names = [row["name"] for row in model["tables"][0]["rows"]]
+    assert names[0] == "ours"
+    assert names == ["ours", "DFVEdit + our masks"]
+    shown = (out / "index.html").read_text()
+    for row in names:
+        files = list((out / "wan" / "clips").glob(f"*/{methods_file(row)}.webp"))
+        assert len(files) == 1
+        assert f"wan/clips/{files[0].parent.name}/{files[0].name}" in shown
+    assert list((out / "wan" / "maps").glob("*/map-*.webp"))
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("an edit was made again")
+
+    monkeypatch.setattr("grainspec_runtime.bench.edit.edit", forbidden)
+    monkeypatch.setattr("grainspec_runtime.bench.paper.run.localised", forbidden)
+    again = grain(*arguments)
+    assert again.code == 0, again.err
+    assert "estimate: about 0 minutes" in again.err
+    assert json.loads((out / "paper.json").read_text()) == content
+    assert grain(*arguments, "--method", "ours").code == 2
+
+
+def said_json(out: Path) -> dict[str, Any]:
+    [model] = json.loads((out / "paper.json").read_text())["models"]
+    found: dict[str, Any] = model
+    return found
+
+
+def methods_file(name: str) -> str:
+    from grainspec_runtime.bench.run import file_name
+
+    return file_name(name)

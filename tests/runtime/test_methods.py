@@ -1,0 +1,181 @@
+"""Editing methods of other papers in whole edits: models, regions, run keys and manifests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from clips import EXAMPLES
+from command import Grain
+from tiny_runs import STEPS, loaded, noise
+from wan import WanVariant
+
+from grainspec import GrainError, parse
+from grainspec.checking import outlined_model
+from grainspec.model.spec import Sampler
+from grainspec_runtime import Editor
+from grainspec_runtime.backbones.registry import families
+from grainspec_runtime.editing.result import EditResult
+from grainspec_runtime.known import known
+from grainspec_runtime.modulation.folded import FoldedAttention
+from grainspec_runtime.passes import denoiser_passes
+from grainspec_runtime.prepare import prepare, prepare_variants
+from grainspec_runtime.processes.denoiser import Denoiser
+from grainspec_runtime.processes.registry import METHODS
+from grainspec_runtime.processes.sample import sample
+
+Folders = Callable[[WanVariant], Path]
+SPEC = """grain 1
+video "clips/two_men.mp4" {{ frames 0..4 size 64x64 }}
+model "{model}"
+source "a red man and a blue man on grass"
+target "a green robot and a blue man on grass"
+region left = masks("masks/two_men/left")
+edit instance left -> "green robot"
+sampler {{ steps 6 }}
+{more}
+"""
+
+
+def run(model: Path, more: str) -> EditResult:
+    editor = Editor(str(model), device="cpu", use_cache=False)
+    return editor.run(parse(SPEC.format(model=model, more=more)), base=EXAMPLES)
+
+
+def test_every_method_has_a_family() -> None:
+    assert {name for family in families() for name in family.methods} == METHODS.keys()
+
+
+def test_a_model_of_another_kind_is_refused_before_loading(tiny_sd: Path) -> None:
+    spec = parse(SPEC.format(model=tiny_sd, more="method dfvedit"))
+    for model in (known(spec, Path()), outlined_model(spec, Path())):
+        assert model is not None
+        with pytest.raises(GrainError) as caught:
+            model.check(spec, Path())
+        (finding,) = caught.value.diagnostics
+        assert finding.code == "G504"
+        assert finding.message.startswith("`method dfvedit` is not supported by Stable Diffusion")
+        assert "Wan 2.1 or 2.2" in finding.cure
+        assert 'model "Wan-AI/' in finding.cure
+        assert finding.span == spec.method.span if spec.method else None
+
+
+def test_regions_blend_and_modulate(wan_folder: Folders) -> None:
+    """Where nothing blends, all pixels may change; the plan acts where attention is modulated."""
+    model = wan_folder("2.1")
+    edited = {}
+    for regions in ("off", "blend", "attention", "both"):
+        more = f"blend {{ space both }} method dfvedit {{ regions {regions} }}"
+        more += " attention { cross 1 until 100% until_timestep 0 }"
+        result = run(model, more)
+        assert result.prepared.process == "dfvedit"
+        inside = result.prepared.bound.edits.bits_FHW != 0
+        same = (result.edited == result.source)[~inside].all()
+        assert same == (regions in {"blend", "both"}), regions
+        edited[regions] = result
+    assert len({result.run_key for result in edited.values()}) == 4
+    assert (edited["off"].edited != edited["attention"].edited).any()
+    assert (edited["blend"].edited != edited["both"].edited).any()
+
+
+def test_variants_may_have_methods_of_their_own(wan_folder: Folders) -> None:
+    more = "variant plain { sampler { guidance 3 } } variant other { method dfvedit }"
+    spec = parse(SPEC.format(model=wan_folder("2.1"), more=more))
+    prepared = prepare_variants(spec, spec.variant_names, EXAMPLES)
+    assert [one.process for one in prepared] == ["flow_edit", "dfvedit"]
+    results = Editor(spec.model, device="cpu", use_cache=False).run_all(prepared)
+    assert len({one.run_key for one in results}) == 2
+
+
+def test_the_manifest_and_the_plan_name_it(
+    wan_folder: Folders, grain: Grain, tmp_path: Path
+) -> None:
+    path = tmp_path / "edit.grain"
+    text = SPEC.format(model=wan_folder("2.1"), more="method dfvedit { regions blend }")
+    for folder in ("clips", "masks"):
+        text = text.replace(f'"{folder}', f'"{EXAMPLES / folder}')
+    path.write_text(text)
+    plan = grain("plan", str(path), "--format", "json").json
+    assert plan["process"] == "dfvedit"
+    done = grain("run", str(path), "--output", str(tmp_path / "out"), "--device", "cpu")
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert manifest["process"] == "dfvedit"
+    assert manifest["spec"]["method"]["regions"] == "blend"
+    assert manifest["denoiser_passes"] == plan["denoiser_passes"] > 0
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "DFVEdit (arXiv 2506.20967)" in report
+
+
+def test_dfvedit_leaves_out_pure_noise(wan_folder: Folders) -> None:
+    """`until` and the passes count the steps that are taken."""
+    spec = parse(SPEC.format(model=wan_folder("2.1"), more="method dfvedit"))
+    prepared = prepare(spec, EXAMPLES)
+    whole = prepare(spec.replaced({}, method=None), EXAMPLES, sets=["sampler.skip=0%"])
+    assert prepared.timesteps == whole.timesteps[1:]
+    assert denoiser_passes(prepared) == 4 * 5
+
+
+# --- the places of `sample` for methods -----------------------------------------------------------
+
+
+@pytest.fixture
+def sampled(tiny_sd: Path) -> Callable[..., torch.Tensor]:
+    """Samples a tiny model's latents from a made-up trajectory, with settings of `sample`."""
+    checkpoint = loaded(tiny_sd)
+    trajectory = torch.stack([noise() * (1 + step) for step in range(STEPS + 1)])
+
+    def sampled(**settings: Any) -> torch.Tensor:
+        return sample(
+            Denoiser(checkpoint),
+            trajectory,
+            FoldedAttention(len(noise())),
+            [checkpoint.encode_prompt("a man")],
+            scheduler=checkpoint.schedule.solver(Sampler(steps=STEPS), checkpoint.device),
+            guidance=1.0,
+            **settings,
+        )
+
+    return sampled
+
+
+def test_latents_change_after_a_step_and_before_blending(
+    sampled: Callable[..., torch.Tensor],
+) -> None:
+    seen = []
+
+    def after(step: int, x_Fchw: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        seen.append((step, float(t)))
+        return x_Fchw + 1 if step == STEPS - 1 else x_Fchw
+
+    edited = torch.ones(len(noise()), 1, 8, 8)
+    edited[..., :4] = 0
+    plain, changed = sampled(edited_F1hw=edited), sampled(edited_F1hw=edited, after_step=after)
+    assert [step for step, _ in seen] == list(range(STEPS))
+    assert [t for _, t in seen] == sorted((t for _, t in seen), reverse=True)
+    assert torch.equal(changed[..., 4:], plain[..., 4:] + 1)
+    assert torch.equal(changed[..., :4], noise()[..., :4])
+
+
+def test_sampling_begins_where_it_is_told(sampled: Callable[..., torch.Tensor]) -> None:
+    assert torch.equal(sampled(start_Fchw=noise() * (STEPS + 1)), sampled())
+    assert not torch.allclose(sampled(start_Fchw=noise()), sampled())
+
+
+def test_a_run_with_both_resumes(sampled: Callable[..., torch.Tensor]) -> None:
+    states: dict[int, Any] = {}
+
+    def after(step: int, x_Fchw: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return x_Fchw * (1 + step / 100)
+
+    def keep(done: int, state: Any) -> None:
+        states[done] = {name: value.clone() for name, value in state.items()}
+
+    settings = {"start_Fchw": noise(), "after_step": after}
+    whole = sampled(**settings, keep=keep)
+    for done, state in states.items():
+        assert torch.equal(sampled(**settings, begin=(done, state)), whole)
