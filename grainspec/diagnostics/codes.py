@@ -131,6 +131,7 @@ ERRORS: dict[str, str] = {
     "G740": "the jobs of a batch cannot be read",
     "G741": "the process of a batch's job died",
     "G742": "a folder has files that are not of a batch",
+    "G743": "no worker of a batch starts",
     "G744": "a cluster cannot be used",
     "G746": "a remote file cannot be read or written",
     "G747": "a batch's record cannot be read",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,21 +11,22 @@ import pytest
 
 pytest.importorskip("ray")
 
+import ray
+from ray_here import assert_gone, begun, ray_here
 from stub_batch import StubWork, stub_job, stub_units
 
-from grainspec_runtime.batch.cluster import cluster
+from grainspec import GrainError
 from grainspec_runtime.batch.driver import Driver, Limits
 from grainspec_runtime.batch.workers import on_one_gpu
 
 RETRIES = 2
+pytestmark = pytest.mark.timeout(200)  # some seconds each, unless the machine is busy
 
 
 @pytest.fixture(scope="module", autouse=True)
 def local_cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for Ray's processes
-        with cluster(None, cpus=2, object_store=100_000_000):
-            yield
+    with ray_here():
+        yield
 
 
 def run(tmp_path: Path, jobs: list[Any], **how: Any) -> tuple[dict[str, Any], Counter[str], Driver]:
@@ -98,6 +97,35 @@ def test_cancelling_stops_the_workers(tmp_path: Path) -> None:
         driver.run()
     assert 5 <= len(rows) < 200
     assert not driver.workers.living
+
+
+def test_a_worker_that_cannot_be_reached_is_ended(tmp_path: Path) -> None:
+    lost: dict[int, str] = {}
+    workers = []  # while something refers to an actor, Ray does not end it by itself
+
+    def lose(driver: Driver) -> None:
+        for worker in [one for one in driver.workers.living if one.calls and not lost]:
+            assert worker.place
+            lost[worker.place.pid] = begun(worker.place.pid)
+            workers.append(worker)
+            error = ray.exceptions.ActorUnavailableError("the network is down", None)
+            driver._lost(worker, error)
+
+    rows, _, _ = run(tmp_path, [stub_job(number, number // 4) for number in range(12)], tick=lose)
+    assert {row["state"] for row in rows.values()} == {"done"}
+    assert lost
+    assert_gone(lost)
+
+
+def test_a_batch_ends_if_no_worker_starts() -> None:
+    rows: list[Mapping[str, Any]] = []
+    limits = Limits(workers=1, retries=1, start_seconds=0.5)
+    driver = Driver(StubWork(stuck=True), stub_units([stub_job(1, 1)]), rows.append, limits=limits)
+    with pytest.raises(GrainError, match="2 workers in a row did not start") as refused:
+        driver.run()
+    assert refused.value.diagnostics[0].code == "G743"
+    assert not driver.workers.living
+    assert not rows  # the same command runs it
 
 
 def test_a_gpu_is_shared_by_what_fits() -> None:

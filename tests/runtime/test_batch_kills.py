@@ -20,9 +20,13 @@ from PIL import Image
 
 pytest.importorskip("ray")
 
-from grainspec import load
+from ray_here import descendants, ray_here
+from stub_batch import StubWork, stub_job, stub_units
+
+from grainspec import GrainError, load
 from grainspec_runtime import Editor
 from grainspec_runtime.batch import manifest
+from grainspec_runtime.batch.driver import Driver, Limits
 from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.prepare import prepare_variants
 from grainspec_runtime.runs.write import save_run
@@ -150,6 +154,22 @@ def test_a_worker_and_the_driver_are_killed(tmp_path: Path) -> None:
 
     third = batch.start()  # nothing is left to do, and Ray does not even start
     assert json.loads(third.communicate(timeout=100)[0])["kept"] == 24
+
+
+@pytest.mark.slow  # Ray starts once more, and its workers take a while to find out
+@pytest.mark.timeout(200)
+def test_a_batch_ends_if_its_cluster_does() -> None:
+    def kill(driver: Driver) -> None:
+        for pid in descendants(os.getpid()) if driver.counts["preparing"] else ():
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet":
+                os.kill(pid, signal.SIGKILL)
+
+    units = stub_units([stub_job(1, 1, "endless")])
+    with ray_here():
+        driver = Driver(StubWork(), units, lambda row: None, limits=Limits(1), tick=kill)
+        with pytest.raises(GrainError, match="ended while the batch ran") as refused:
+            driver.run()
+    assert refused.value.diagnostics[0].code == "G744"
 
 
 @pytest.mark.slow  # as above

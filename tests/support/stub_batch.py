@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ NEVER = Failure("G505", "the denoiser produced NaN", "Use float32.")
 
 
 def stub_job(number: int, clip: int, *does: str) -> BatchJob:
-    """A job that does nothing, or one of `dies`, `dies once`, `fails`, `fails once`, `unread`."""
+    """A job that does nothing, or one of `dies`, `dies once`, `fails`, `fails once`, `unread`, `endless`."""
     name = f"job-{number:05}"
     return BatchJob(name, name, Path("stub.grain"), "", f"clip-{clip}", None, does)
 
@@ -38,6 +39,8 @@ class StubWork:
     """Stages that leave a line in `log` for each thing that they do; no log without a path."""
 
     log: Path | None = None
+    stuck: bool = False
+    """Its workers never start."""
 
     def did(self, what: str) -> int:
         """Write down a thing; return how often it was done before, in all processes."""
@@ -48,10 +51,14 @@ class StubWork:
         return self.log.read_text().splitlines().count(what) - 1
 
     def prepare(self, jobs: Sequence[BatchJob]) -> tuple[Prepared, Any]:
+        if "endless" in jobs[0].sets:
+            time.sleep(1000)
         failures = tuple(NEVER if "unread" in job.sets else None for job in jobs)
         return Prepared(failures, Model("stub")), [job.name for job in jobs]
 
     def worker(self, model: Model) -> StubWorker:
+        if self.stuck:
+            time.sleep(1000)
         return StubWorker(self)
 
     def save(self, job: BatchJob, result: Any) -> Mapping[str, Any]:

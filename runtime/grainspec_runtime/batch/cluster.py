@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from grainspec.diagnostics import fail
+from grainspec.diagnostics import GrainError, fail
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.work import Model, Place, Shared, Work
 
@@ -19,6 +19,15 @@ import ray
 
 SIDE_CPUS = 0.5
 """CPUs of a task that prepares or saves; on a machine without GPUs, a worker has as many."""
+ANSWER_SECONDS = 10.0
+"""For what a cluster that lives answers at once."""
+_LOCAL = {
+    # Ray gives its workers niceness 15. Beside another program that computes they then get almost
+    # no time: a start of one second took more than two minutes. `nice grain batch` still is nice.
+    "worker_niceness": 0,
+    # Ray ends an idle process after a second, and the next task imports everything anew.
+    "idle_worker_killing_time_threshold_ms": 60_000,
+}
 
 
 @contextmanager
@@ -36,6 +45,7 @@ def cluster(
         "object_store_memory": object_store,
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
+        "_system_config": _LOCAL,
     }
     try:
         ray.init(address=address or "local", **quiet, **({} if address else local))
@@ -90,6 +100,36 @@ prepare: Any = ray.remote(max_retries=0)(_prepare)
 save: Any = ray.remote(max_retries=0)(_save)
 gpu_total: Any = ray.remote(max_retries=0, num_cpus=0, num_gpus=0.01)(_gpu_total)
 Actor: Any = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
+
+
+def check_alive() -> None:
+    """Raise GrainError (G744) if the cluster no longer answers, or has lost this machine.
+
+    Without it, what runs on other machines goes on, but nothing that is started here ever ends.
+    """
+    node: Any = ray._private.worker._global_node  # has the processes of a local cluster
+    for kind, _ in node.dead_processes() if node else ():
+        if kind in ("raylet", "gcs_server"):
+            raise lost(f"its process {kind} ended")
+    try:
+        here = ray.get_runtime_context().get_node_id()
+        alive = any(node["NodeID"] == here and node["Alive"] for node in _nodes())
+    except (RuntimeError, OSError, ray.exceptions.RayError) as error:
+        raise lost(str(error)) from error
+    if not alive:
+        raise lost("it has lost this machine")
+
+
+def lost(reason: str) -> GrainError:
+    """Return the error (G744) that ends a batch whose cluster has ended."""
+    first = (reason.strip() or "it does not answer").splitlines()[0][:200]
+    cure = "Give the same command again: it goes on from the jobs that are done. Watch the memory."
+    return fail("G744", f"the cluster of Ray ended while the batch ran: {first}", cure)
+
+
+def _nodes() -> list[dict[str, Any]]:
+    found: Any = ray.nodes  # has no annotations
+    return list(found())
 
 
 def resources() -> Mapping[str, float]:

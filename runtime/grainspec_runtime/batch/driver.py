@@ -8,11 +8,15 @@ Limits keep what waits between two stages bounded (back-pressure): units that ar
 sampled, and results that are sampled and not saved. A job whose worker dies, or whose failure may
 pass, is tried again by itself; after ``retries`` it is set aside, as one whose failure is certain
 is at once. The driver holds no frames: results go from worker to task through the object store.
+
+Nothing is waited for without end: a worker that does not start in time is ended and another one
+started, and a batch whose cluster ended, or in which no worker starts, ends with an error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +25,7 @@ from typing import Any
 
 import ray
 
+from grainspec.diagnostics import GrainError, fail
 from grainspec_runtime.batch import cluster
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
@@ -34,6 +39,8 @@ _DEPTH = 2
 """Calls that a worker has at most: the one that it works on, and the next."""
 _TICK = 0.5
 """Seconds after which the driver looks up although nothing has ended."""
+_LOOK = 5.0
+"""Seconds between two looks at whether the cluster lives."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,16 @@ class Limits:
     """How much of a cluster a batch uses.
 
     workers: at most so many; None for what the cluster has. on_a_gpu: workers that share a GPU at
-    most. retries: further attempts of a job. on_cpus: use no GPUs.
+    most. retries: further attempts of a job, and of starting a worker. on_cpus: use no GPUs.
+    start_seconds: for a worker to start, before it loads its model; on a cluster that others use,
+    it may first have to wait for a GPU.
     """
 
     workers: int | None = None
     on_a_gpu: int | None = None
     retries: int = 2
     on_cpus: bool = False
+    start_seconds: float = 900.0
 
 
 class Driver:
@@ -78,11 +88,16 @@ class Driver:
         if self.limits.on_a_gpu:
             self.workers.most_on_a_gpu = self.limits.on_a_gpu
         if gpus:
-            self.workers.gpu_bytes = ray.get(cluster.gpu_total.remote(self._work))
+            self.workers.gpu_bytes = self._gpu_bytes()
         self._side = max(2, cpus)
+        self._late = 0  # workers that did not start in time, since one did
+        self._looked = time.monotonic()
 
     def run(self) -> None:
-        """Run all units; on an exception, such as KeyboardInterrupt, everything is stopped."""
+        """Run all units; on an exception, such as KeyboardInterrupt, everything is stopped.
+
+        Raises GrainError: G743 if no worker starts in time, G744 if the cluster ends.
+        """
         try:
             while True:
                 self._start()
@@ -90,8 +105,38 @@ class Driver:
                 if not self._pending:
                     break
                 self._wait()
+                self._look()
+        except ray.exceptions.RaySystemError as error:
+            raise cluster.lost(str(error)) from error
         finally:
             self._stop()
+
+    def _look(self) -> None:
+        """End workers that do not start, and the batch if the cluster has ended."""
+        now = time.monotonic()
+        for worker in list(self.workers.living):
+            if worker.place is None and now - worker.begun > self.limits.start_seconds:
+                self._is_late(worker)
+        if now - self._looked > _LOOK:
+            cluster.check_alive()
+            self._looked = time.monotonic()
+
+    def _is_late(self, worker: WorkerProcess) -> None:
+        self._pending.pop(worker.started, None)
+        self.workers.stop(worker)
+        self._late += 1
+        if self._late > self.limits.retries:
+            raise _no_worker(f"{self._late} workers in a row", self.limits.start_seconds)
+
+    def _gpu_bytes(self) -> int:
+        try:
+            ref = cluster.gpu_total.remote(self._work)
+            found: int = ray.get(ref, timeout=self.limits.start_seconds)
+        except ray.exceptions.GetTimeoutError as error:
+            raise _no_worker("a process with a GPU", self.limits.start_seconds) from error
+        except ray.exceptions.RayError as error:
+            raise cluster.lost(str(error)) from error
+        return found
 
     def _stop(self) -> None:
         """End what still runs: tasks remove what they have written in part."""
@@ -153,8 +198,7 @@ class Driver:
                 worker = self.workers.start(tasks[0].model, partial(self._is_idle, set(wanted)))
                 if worker is None:
                     break
-                ref = worker.actor.place.remote()
-                self._pending[ref] = partial(self._started, worker, tasks[0])
+                self._pending[worker.started] = partial(self._started, worker, tasks[0])
 
     def _is_idle(self, wanted: set[str], worker: WorkerProcess) -> bool:
         return bool(worker.place) and not worker.calls and worker.model not in wanted
@@ -259,11 +303,12 @@ class Driver:
     def _started(self, worker: WorkerProcess, task: Task, ref: Any) -> None:
         try:
             place: Place = ray.get(ref)
-            worker.place = place
         except ray.exceptions.RayError as error:
-            if worker in self.workers.living:
-                self.workers.living.remove(worker)
+            self.workers.stop(worker)
             self._did_not_start(task, error)
+            return
+        worker.place = place
+        self._late = 0
 
     def _did_not_start(self, task: Task, error: Exception) -> None:
         """Count a failed start as an attempt of a job that waits for such a worker."""
@@ -353,16 +398,18 @@ class Driver:
     # Failures
 
     def _lost(self, worker: WorkerProcess, error: Exception) -> None:
-        """Deal with a worker that died: the call that it worked on is to blame."""
-        if worker in self.workers.living:
-            self.workers.living.remove(worker)
+        """Deal with a worker that died: the call that it worked on is to blame.
+
+        One that only cannot be reached is ended: else it would keep its GPU from the next one.
+        """
+        self.workers.stop(worker)
         calls, worker.calls = worker.calls, []
         blamed = False
         for call in calls:
             self._pending.pop(call.report, None)
             self._left(call)
             try:  # it may have been answered before
-                self._use(call, ray.get(call.report))
+                self._use(call, ray.get(call.report, timeout=cluster.ANSWER_SECONDS))
                 continue
             except ray.exceptions.RayError:
                 pass
@@ -401,6 +448,13 @@ def _died(reasons: list[str]) -> Failure:
     message = f"its process died {len(reasons)} times: {reasons[-1]}"
     cure = "Run the job by itself with `grain run`, and watch its memory."
     return Failure("G741", message, cure)
+
+
+def _no_worker(who: str, seconds: float) -> GrainError:
+    message = f"{who} did not start within {seconds:.0f} s each"
+    cure = "Look at the load and memory of the machines, and at what else uses the cluster "
+    cure += "(`ray status`); the same command then goes on from the jobs that are done."
+    return fail("G743", message, cure)
 
 
 def _reason(stage: str, error: Exception) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,7 @@ class WorkerProcess:
 
     calls: those that it has not answered yet, in their order; it works on the first.
     session: that of its last call, whose clip it has at hand. place: None until it has started.
+    started: the object that becomes its place. begun: when its start was asked for (monotonic).
     """
 
     actor: Any
@@ -43,6 +46,8 @@ class WorkerProcess:
     calls: list[Call] = field(default_factory=list)
     session: str = ""
     place: Place | None = None
+    started: Any = None
+    begun: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False)
@@ -80,14 +85,16 @@ class Workers:
             else {"num_cpus": cluster.SIDE_CPUS}
         )
         actor = cluster.Actor.options(**resources).remote(self.work_ref, model)
-        worker = WorkerProcess(actor, model.key, share)
+        worker = WorkerProcess(actor, model.key, share, started=actor.place.remote())
         self.living.append(worker)
         return worker
 
     def stop(self, worker: WorkerProcess) -> None:
-        """End a worker; its model is unloaded."""
-        self.living.remove(worker)
-        ray.kill(worker.actor)
+        """End a worker, if it lives: its model is unloaded, and what it had is free for others."""
+        if worker in self.living:
+            self.living.remove(worker)
+        with contextlib.suppress(ray.exceptions.RayError):  # the cluster may have ended
+            ray.kill(worker.actor)
 
     def stop_all(self) -> None:
         """End all workers."""
