@@ -31,7 +31,7 @@ def local_cluster() -> Iterator[None]:
 
 def run(tmp_path: Path, jobs: list[Any], **how: Any) -> tuple[dict[str, Any], Counter[str], Driver]:
     """The rows of jobs, by name; how often each thing was done; and the driver."""
-    work, rows = StubWork(tmp_path / "log"), []
+    work, rows = StubWork(tmp_path / "log"), list[Any]()
     ended = rows.append
     driver = Driver(work, stub_units(jobs), ended, limits=Limits(workers=2, retries=RETRIES), **how)
     driver.run()
