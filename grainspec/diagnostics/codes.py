@@ -1,8 +1,8 @@
 """The stable code of every diagnostic, with its title.
 
 G0.. text and statements, G1.. names and meaning, G2.. settings and values, G3.. video, masks and
-regions, G4.. plans, G5.. models and runs, G7.. editors and the studio. A code never gets another
-meaning.
+regions, G4.. plans, G5.. models and runs, G7.. editors, the studio and batches. A code never gets
+another meaning.
 """
 
 from __future__ import annotations
@@ -128,6 +128,14 @@ ERRORS: dict[str, str] = {
     "G729": "a job of the studio ended without a result",
     "G730": "no spec is open in the studio",
     "G731": "one frame of a region's masks cannot be painted anew",
+    "G740": "the jobs of a batch cannot be read",
+    "G741": "the process of a batch's job died",
+    "G742": "a folder has files that are not of a batch",
+    "G743": "no worker of a batch starts",
+    "G744": "a cluster cannot be used",
+    "G746": "a remote file cannot be read or written",
+    "G747": "a batch's record cannot be read",
+    "G748": "a clip cannot be divided between GPUs",
     "G900": "an internal error",
 }
 
@@ -180,6 +188,7 @@ WARNINGS: dict[str, str] = {
     "G565": "the source prompt lacks words that a method compares with the target's",
     "G566": "a method's attention cannot be studied",
     "G588": "the denoiser does not read the negative prompt",
+    "G745": "some jobs of a batch are the same",
 }
 
 

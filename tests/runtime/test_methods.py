@@ -19,6 +19,7 @@ from grainspec.checking import outlined_model
 from grainspec.model.spec import Sampler
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.registry import families
+from grainspec_runtime.editing.edit import edit, share
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.known import known
 from grainspec_runtime.modulation.folded import FoldedAttention
@@ -89,6 +90,17 @@ def test_variants_may_have_methods_of_their_own(wan_folder: Folders) -> None:
     assert [one.process for one in prepared] == ["flow_edit", "dfvedit"]
     results = Editor(spec.model, device="cpu", use_cache=False).run_all(prepared)
     assert len({one.run_key for one in results}) == 2
+
+
+def test_an_inversion_is_made_ahead_of_the_edits(two_levels: Path, wan_folder: Folders) -> None:
+    """As a batch does; methods without an inversion have nothing to share."""
+    for method, made in (("tokenflow", (False, True)), ("dfvedit", (None, None))):
+        model = two_levels if method == "tokenflow" else wan_folder("2.1")
+        one = prepare(parse(SPEC.format(model=model, more=f"method {method}")), EXAMPLES)
+        with Editor(str(model), device="cpu").session([one]) as session:
+            (key, first), again = share(session, one), share(session, one)
+            assert (first, again) == (made[0], (key, made[1]))
+            assert edit(session, one).inversion_cached == bool(made[1])
 
 
 def test_the_manifest_and_the_plan_name_it(

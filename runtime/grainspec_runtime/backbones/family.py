@@ -55,6 +55,10 @@ class Family(Protocol):
         """The editing methods of other papers that its models support."""
 
     @property
+    def divides_clips(self) -> bool:
+        """Whether its models can run one clip on several devices (:class:`.LoadOptions`)."""
+
+    @property
     def parts(self) -> Mapping[str, Mapping[str, str]]:
         """For each pipeline class name of diffusers: the components, and the class of each."""
 

@@ -14,6 +14,9 @@ from grainspec_runtime.device import best_device, known_device
 from grainspec_runtime.models.additions import Embedding, Lora, check_lora
 from grainspec_runtime.models.options import LoadOptions, Offload
 
+_FIELDS = [name for name in LoadOptions.__dataclass_fields__ if name != "divided"]
+"""Of the options for loading, those of the command line."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -61,7 +64,7 @@ def loading_options(command: Command) -> Command:
 
     @wraps(command)
     def with_loading(*args: Any, **named: Any) -> Any:
-        arguments = {name: named.pop(name) for name in LoadOptions.__dataclass_fields__}
+        arguments = {name: named.pop(name) for name in _FIELDS}
         if arguments["compile"] and arguments["offload"] == "sequential":
             message = (
                 "`--compile` does not work with `--offload sequential`; use `--offload model`."

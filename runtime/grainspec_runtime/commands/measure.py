@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,15 +138,12 @@ def measure(
 
 def _save(run: Run, measures: dict[str, Measure], warnings: list[Diagnostic]) -> None:
     """Write the metrics into the run's folder; adds a warning if the folder is not writable."""
-    from grainspec.whole_file import whole_file
+    from grainspec_runtime.measures.run_measures import write_measures
     from grainspec_runtime.runs.read import MEASURES
 
     path = run.folder / MEASURES
-    entries = [{"name": name, "title": m.title, **m.as_json()} for name, m in measures.items()]
     try:
-        with whole_file(path) as partial:
-            text = json.dumps({"measures": entries}, indent=2, ensure_ascii=False)
-            partial.write_text(text + "\n", encoding="utf-8")
+        write_measures(path, measures)
     except OSError as error:
         message = f"cannot write {path}: {error.strerror or error}"
         cure = "The metrics are only printed here; `grain report` will not show them."

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
-from grainspec.diagnostics import Diagnostic
+from grainspec.diagnostics import Diagnostic, fail
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
+from grainspec_runtime.commands.parts import check_gpus, joined, part_of_run, run_in_parts
 from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option, warning_line
 from grainspec_runtime.commands.spec_file import (
     ALL,
@@ -67,6 +68,12 @@ from grainspec_runtime.tracking.bake import TrackOptions
     is_flag=True,
     help="SPEC is the folder of a run: repeat it, with its overrides and its options.",
 )
+@click.option(
+    "--gpus",
+    type=click.IntRange(2),
+    help="Divide the clip between so many GPUs, for video transformers: memory and time of one "
+    "clip. Such a run does not resume.",
+)
 @set_option
 @stdin_option
 @progress_option
@@ -81,6 +88,7 @@ def run(
     reconstruct: bool,
     study: bool,
     variants: tuple[str, ...],
+    gpus: int | None,
     sets: tuple[str, ...],
     unsaved: bool,
     shown: Shown,
@@ -108,6 +116,9 @@ def run(
     (the share of attention inside each region, without and with modulation) and the attention maps.
     The run takes longer, and the edit is bit-identical.
 
+    With --gpus, the command runs in as many processes, each on its GPU with a part of the clip's
+    latent tokens. The edit equals that of one GPU up to rounding.
+
     With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
     It is said whether both edits are bit-identical. Options on the command line replace those of
     the run.
@@ -124,12 +135,19 @@ def run(
       grain run edit.grain --reconstruct
       grain run edit.grain --fresh
       grain run edit.grain --study
+      grain run wan.grain --gpus 4
       grain run --again runs/edit
     """
     if loading.compiles and study:
         raise click.UsageError("`--study` does not work with `--compile`; remove `--compile`.")
     if again and unsaved:
         raise click.UsageError("`--stdin` does not work with `--again`; remove one of them.")
+    if gpus:
+        check_gpus(gpus, loading)
+        if study or reconstruct or unsaved:
+            message = "`--gpus` does not work with `--study`, `--reconstruct` or `--stdin`."
+            raise click.UsageError(message)
+    part = part_of_run() if gpus else None
     earlier = _earlier(spec, sets, variants) if again else None
     if earlier:
         loading = earlier.loading(loading)
@@ -141,6 +159,12 @@ def run(
         tracking = replace(tracking, replaces=earlier is None)  # they are those of the spec now
         prepared = _prepared(file, variants, embeddings, loras, tracking)
         prepared = [earlier.compared(one) for one in prepared] if earlier else prepared
+        if gpus and not prepared[0].model.family.divides_clips:
+            name = prepared[0].model.family.name
+            message = f"{name} runs on one GPU: `--gpus` divides the clips of video transformers"
+            raise fail("G748", message, "Remove `--gpus`; `grain batch` uses all GPUs.")
+        if gpus and part is None:  # the spec is checked, and its regions are tracked
+            raise SystemExit(run_in_parts(gpus))
         printed: set[Diagnostic] = set()
 
         def print_new(findings: Iterable[Diagnostic]) -> None:
@@ -167,7 +191,8 @@ def run(
         )
 
         places = [output / one.variant if one.variant else output for one in prepared]
-        folders = list(dict.fromkeys([output, *places]))
+        writes = part in (None, 0)
+        folders = list(dict.fromkeys([output, *places])) if writes else []
         for place in folders:
             check_writable(place)
 
@@ -178,26 +203,28 @@ def run(
         from grainspec_runtime.editing.result import EditResult
 
         logging.disable_progress_bar()
-        editor = Editor(
-            prepared[0].spec.model,
-            motion_adapter=prepared[0].spec.motion_adapter,
-            loading=options,
-            use_cache=not no_cache,
-            reconstruct=reconstruct,
-            fresh=fresh,
-            study=study,
-        )
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with (
+            joined(options, gpus) as options,
             claimed_runs(folders),
             progress_bars(format_, shown) as progress,
-            editor.session(
+            Editor(
+                prepared[0].spec.model,
+                motion_adapter=prepared[0].spec.motion_adapter,
+                loading=options,
+                use_cache=not no_cache,
+                reconstruct=reconstruct,
+                fresh=fresh or bool(gpus),  # the processes of a run start at the same step
+                study=study,
+            ).session(
                 prepared, progress=progress, warned=lambda finding: print_new([finding])
             ) as session,
         ):
             for one, place in zip(prepared, places, strict=True):
                 result = edit(session, one, finished=partial(finished_run, place))
+                if not writes:
+                    continue
                 if not result.was_finished:
                     result = save_run(
                         result,
@@ -210,6 +237,8 @@ def run(
             if len(results) > 1:  # before the session deletes the saved state
                 with written(output / "variants.mp4"):
                     save_comparison(results, output)
+    if not writes:
+        return
     print_new(warning for result in results for warning in result.warnings)
     manifests = [
         {"output": str(place), **manifest_of(result, arguments), "memory": needs.as_json()}

@@ -108,6 +108,19 @@ def edit(
     )
 
 
+def share(session: ClipSession, prepared: Prepared) -> tuple[str, bool | None]:
+    """Compute and cache what other edits of the clip reuse, without making the edit.
+
+    Returns its key, and whether it existed before; None if the edit's process reuses nothing.
+    Raises as :func:`edit` does.
+    """
+    session.require_open()
+    session.check(prepared)
+    job, process = _job(session, prepared), session.process(prepared.process)
+    session.hold(process.holding(job))
+    return process.key(job), process.share(job, stage=session.stages.stage, warn=session.warn)
+
+
 def _job(session: ClipSession, prepared: Prepared) -> Job:
     spec, plan, method = prepared.spec, prepared.plan, prepared.spec.method
     flow = flow_of(spec) if method and TRAITS[method.name].needs_flow else None

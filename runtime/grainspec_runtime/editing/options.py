@@ -61,5 +61,6 @@ class EditorSettings(TypedDict, total=False):
     vae_slicing: bool
     vae_tiling: bool
     compile: bool
+    divided: bool
     loras: Sequence[Lora]
     embeddings: Sequence[Embedding]

@@ -31,6 +31,11 @@ def run_key(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def drop_run(key: str) -> None:
+    """Delete the saved state of the run with this key, if there is one."""
+    drop_entry(KIND, key)
+
+
 @dataclass
 class UnfinishedRun:
     """The saved state of one sampling run."""
@@ -68,4 +73,4 @@ class UnfinishedRun:
 
     def drop(self) -> None:
         """Delete the saved state."""
-        drop_entry(KIND, self.key)
+        drop_run(self.key)

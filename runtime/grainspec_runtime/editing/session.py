@@ -76,6 +76,7 @@ class ClipSession:
         self._first = first
         self._loaded: Checkpoint | None = None
         self._open = False
+        self._keeps_states = False
         self._held = ExitStack()
         self._unfinished: list[resume.UnfinishedRun] = []
         self._motions: dict[Flow, ClipFlow] = {}
@@ -98,7 +99,7 @@ class ClipSession:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._open = False
-        if kind is None:
+        if kind is None and not self._keeps_states:
             for state in self._unfinished:
                 state.drop()
         self._held.close()
@@ -146,6 +147,13 @@ class ClipSession:
         """Keep the state of an unfinished run until the session ends."""
         self._unfinished.append(state)
         self.hold(using(resume.KIND, state.key))
+
+    def leave_unfinished(self) -> None:
+        """Keep the states of runs when the session ends: who saves a result deletes its state.
+
+        :func:`grainspec_runtime.editing.resume.drop_run` does, with the result's ``run_key``.
+        """
+        self._keeps_states = True
 
     def hold(self, holding: AbstractContextManager[None]) -> None:
         """Enter a context manager until the session ends, if the cache is used."""

@@ -40,7 +40,8 @@ class Stages:
                 raise self._explain(name, error) from error
             raise
         self._progress(shown, 1, 1)
-        self._seconds[name] = round(time.perf_counter() - start, 3)
+        before = self._seconds.get(name, 0.0)  # a stage may be repeated, for several edits
+        self._seconds[name] = round(before + time.perf_counter() - start, 3)
 
     def take_seconds(self) -> dict[str, float]:
         """Return the wall time in seconds of each stage since the last call."""

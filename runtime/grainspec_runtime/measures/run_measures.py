@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grainspec.whole_file import whole_file
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
@@ -52,6 +55,15 @@ TITLES = {
     "memory": "Peak memory of the process, MiB",
 }
 """The title of each metric; the arrow says whether higher or lower is better."""
+
+
+def write_measures(path: Path, measures: Mapping[str, Measure]) -> None:
+    """Write metrics as JSON, whole or not at all; raises OSError."""
+    entries = [{"name": name, "title": m.title, **m.as_json()} for name, m in measures.items()]
+    text = json.dumps({"measures": entries}, indent=2, ensure_ascii=False)
+    with whole_file(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
 
 _ONE_FRAME = "the clip has only one frame"
 _INSTANCE_GRAINS = ("instance", "class")

@@ -100,6 +100,14 @@ def needs_of(prepared: Prepared, loading: LoadOptions | None = None) -> Needs:
     return Needs(str(device), on_device, main, gpu_memory(device), main_memory())
 
 
+def gpu_bytes(prepared: Prepared, loading: LoadOptions | None = None) -> int:
+    """Estimate the GPU memory of a run in bytes, on a machine that need not have a GPU."""
+    loading = loading or LoadOptions()
+    memory = _estimates(prepared, _itemsize(loading, "cuda"))
+    active = _activations(prepared, memory, loading)
+    return sum(largest_stage(memory, loading.offload, active).values())
+
+
 def memory_warnings(
     prepared: Prepared, needs: Needs, loading: LoadOptions | None = None
 ) -> list[Diagnostic]:

@@ -28,6 +28,8 @@ class LoadOptions:
     vae_slicing: encode and decode one frame at a time. vae_tiling: encode and decode large frames
     in overlapping tiles.
     compile: compile the denoiser with torch.compile.
+    divided: divide the tokens of a clip between the processes of torch.distributed, which is
+    initialized; each loads the model, and makes the same edit (:mod:`.wan.parallel`).
     loras: LoRAs, which are fused into the weights. embeddings: textual inversions.
     """
 
@@ -37,10 +39,13 @@ class LoadOptions:
     vae_slicing: bool = False
     vae_tiling: bool = False
     compile: bool = False
+    divided: bool = False
     loras: Sequence[Lora] = ()
     embeddings: Sequence[Embedding] = ()
 
     def __post_init__(self) -> None:
+        if self.divided and (self.offload or self.compile):
+            raise ValueError("`divided` cannot be combined with `offload` or `compile`")
         if self.offload not in (None, *get_args(Offload)):
             known = "`model`, `group` or `sequential`"
             raise ValueError(f"unknown offload `{self.offload}`: use {known}")

@@ -121,6 +121,22 @@ class ClipAttention(PlannedAttention):
     def _records(self) -> bool:
         return self.recorder is not None and self.runs_last_pass
 
+    def cross_attention_of(
+        self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor, tokens: slice
+    ) -> Tensor:
+        """Compute cross-attention of some latent tokens of the clip, unrecorded.
+
+        query ``[P, H, n, d]``, those of ``tokens``; key and value ``[P, H, T, d]``.
+        """
+        level = None
+        if self._modulates(layer) and self._plan is not None:
+            level = self._plan.level(layer.level)
+        if level is None:
+            return F.scaled_dot_product_attention(query, key, value)
+        assert self._plan is not None
+        self._check_text(key)
+        return self._modulated(query, key, value, self._plan.cross_modulation(level, tokens))
+
     def _self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor, *, modulated: bool
     ) -> Tensor:

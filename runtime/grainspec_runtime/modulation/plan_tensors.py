@@ -71,6 +71,7 @@ class PlanTensors:
         self._one_clip = one_clip
         self._words_T = torch.arange(plan.words_ET.shape[1], device=device)
         self._levels: dict[int, LevelTensors] = {}
+        self._orders: dict[tuple[int, int, int], ClassOrder] = {}
         for level in plan.levels:
             if level.modulated:
                 tensors = _to_device(level, device)
@@ -98,9 +99,18 @@ class PlanTensors:
             "order": level.self_order,
         }
 
-    def cross_modulation(self, level: LevelTensors) -> dict[str, Any]:
-        """Return the operator's arguments for cross-attention at this step."""
-        labels = self._cross_labels(level)
+    def cross_modulation(self, level: LevelTensors, tokens: slice | None = None) -> dict[str, Any]:
+        """Return the operator's arguments for cross-attention at this step.
+
+        ``tokens`` are those of the clip whose queries the call has; None for all.
+        """
+        labels = whole = self._cross_labels(level)
+        attract = self._strength(level.cross_attract_FC, level.labels_FN).view_as(whole)
+        repel = self._strength(level.cross_repel_FC, level.labels_FN).view_as(whole)
+        order = level.cross_order
+        if tokens is not None:
+            labels, attract, repel = (it[:, tokens] for it in (whole, attract, repel))
+            order = self._order_of(level, tokens)
         pulled: dict[str, Any] = {}
         if self._columns_T is not None:
             pulled["columns"] = (self._columns_T * self.share).clamp_(max=1.0)
@@ -108,11 +118,11 @@ class PlanTensors:
             "query_labels": labels,
             "key_labels": self._words_T,
             "relation": self.cross_relation_CT,
-            "attract": self._strength(level.cross_attract_FC, level.labels_FN).view_as(labels),
-            "repel": self._strength(level.cross_repel_FC, level.labels_FN).view_as(labels),
+            "attract": attract,
+            "repel": repel,
             "soft": self.soft_T,
             "soft_share": self.soft_share,
-            "order": level.cross_order,
+            "order": order,
             **self._padding,
             **pulled,
         }
@@ -133,18 +143,25 @@ class PlanTensors:
         return level.labels_FN.reshape(1, -1) if self._one_clip else level.labels_FN
 
     def _sorted(self, level: LevelTensors) -> LevelTensors:
-        labels = self._cross_labels(level)
         return replace(
             level,
             self_order=ClassOrder.of(*self._self_labels(level), self.self_relation_CC),
-            cross_order=ClassOrder.of(
-                labels,
-                self._words_T.expand(len(labels), -1),
-                self.cross_relation_CT,
-                self.soft_T,
-                **self._padding,
-            ),
+            cross_order=self._cross_order(self._cross_labels(level)),
         )
+
+    def _cross_order(self, labels: Tensor) -> ClassOrder:
+        words = self._words_T.expand(len(labels), -1)
+        relation = self.cross_relation_CT
+        return ClassOrder.of(labels, words, relation, self.soft_T, **self._padding)
+
+    def _order_of(self, level: LevelTensors, tokens: slice) -> ClassOrder | None:
+        """Return the order of some tokens' classes, computed once; None if levels have none."""
+        if level.cross_order is None:
+            return None
+        place = (id(level), tokens.start, tokens.stop)
+        if place not in self._orders:
+            self._orders[place] = self._cross_order(self._cross_labels(level)[:, tokens])
+        return self._orders[place]
 
 
 def column_strengths(plan: MaskPlan) -> np.ndarray[Any, np.dtype[np.float32]]:

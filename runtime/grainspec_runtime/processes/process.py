@@ -94,6 +94,12 @@ class Process(Protocol):
     def holding(self, job: Job) -> AbstractContextManager[None]:
         """Protect the cache entries for a job from eviction inside the block."""
 
+    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
+        """Compute what later jobs of the clip reuse, such as an inversion, and cache it.
+
+        Returns whether it existed before; None if the process reuses nothing.
+        """
+
     def run(
         self,
         job: Job,

@@ -56,6 +56,12 @@ class WithInversion:
         """Protect the cached inversion for a job from eviction inside the block."""
         return using(KIND, self.key(job))
 
+    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
+        """Invert the clip for a job, unless that inversion is cached; return whether it was."""
+        with stage("invert", job.variant) as progress:
+            _, existed = self.inversions.of(self.inverted(job), progress, warn)
+        return existed
+
     def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
         """Sample the clip from its noise with the source prompt: no guidance, plan or blending."""
         inverted = self.inverted(job)

@@ -42,6 +42,10 @@ class WithoutInversion:
         """Do nothing: no cache entry belongs to a job."""
         return nullcontext()
 
+    def share(self, job: Job, *, stage: Stage, warn: Warn) -> bool | None:
+        """Return None: there is no inversion."""
+        return None
+
     def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
         """Return the clip's latents: with the source prompt as target nothing changes."""
         return self.latents.float()

@@ -38,6 +38,7 @@ class AnimateDiffUNets:
     name = "AnimateDiff"
     processes: Sequence[ProcessName] = ("invert_and_sample",)
     methods: Sequence[MethodName] = ("fatezero", "video_p2p", "controlvideo", "dmt")
+    divides_clips = False
     weighted: Sequence[str] = ("unet", "vae", "text_encoder")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("AnimateDiff",)

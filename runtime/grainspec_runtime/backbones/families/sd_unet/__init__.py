@@ -46,6 +46,7 @@ class StableDiffusionUNets:
         "controlvideo",
         "ground_a_video",
     )
+    divides_clips = False
     weighted: Sequence[str] = ("unet", "vae", "text_encoder", "text_encoder_2")
     optional: Sequence[str] = ()
     kin: Sequence[str] = ("StableDiffusion",)

@@ -48,6 +48,7 @@ class WanTransformers:
     name = "Wan 2.1 or 2.2"
     processes: Sequence[ProcessName] = ("flow_edit", "invert_and_sample")
     methods: Sequence[MethodName] = ("dfvedit",)
+    divides_clips = True
     weighted: Sequence[str] = (
         *("transformer", "transformer_2", "vae", "text_encoder", "image_encoder"),
     )

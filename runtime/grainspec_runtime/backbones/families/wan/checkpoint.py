@@ -6,7 +6,7 @@ Dimensions: P passes, F latent frames, c channels, h rows and w columns of laten
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from grainspec_runtime.backbones.families.wan.inputs import TextInputs
 from grainspec_runtime.backbones.families.wan.install import installed
 from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import Using
+from grainspec_runtime.backbones.families.wan.parallel import Part, UlyssesAttention, divided
 from grainspec_runtime.backbones.families.wan.prompts import (
     EncodedPrompt,
     TextEncoder,
@@ -64,6 +65,7 @@ class Wan:
         using: Using,
         memory: WanMemory,
         findings: Sequence[Diagnostic] = (),
+        part: Part | None = None,
     ) -> None:
         self.name, self.folder = name, folder
         self.pipe = pipe
@@ -74,6 +76,7 @@ class Wan:
         self.experts = Experts(pipe, changed=pipe.maybe_free_model_hooks)
         self._inputs = _INPUTS.get(type(pipe).__name__, TextInputs)(pipe, device, dtype, using)
         self._using = using
+        self._part = part
         self._attention: Attention | None = None
 
     @property
@@ -146,6 +149,8 @@ class Wan:
     ) -> Tensor:
         """Run the expert for ``t``, one pass at a time: float32 ``[P * F, c, h, w]``."""
         self.text.release()
+        if self._part is not None:
+            x_PFchw = self._part.same(x_PFchw)
         network = self.experts.at(float(t))
         velocities = []
         for index, prompt in enumerate(conditioning):
@@ -175,9 +180,9 @@ class Wan:
         paths: Mapping[int, Trajectories] | None = None,
         cross_rule: CrossAttentionRule | None = None,
         recorder: AttentionRecorder | None = None,
-    ) -> ClipAttention:
+    ) -> ClipAttention | UlyssesAttention:
         """Return the attention over ``frames`` latent frames; unmodulated without a plan."""
-        return ClipAttention(
+        whole = ClipAttention(
             frames,
             plan=plan,
             backend=backend,
@@ -185,13 +190,18 @@ class Wan:
             cross_rule=cross_rule,
             recorder=recorder,
         )
+        return whole if self._part is None else UlyssesAttention(whole, self._part)
 
     @contextmanager
     def installed(self, attention: Attention) -> Iterator[None]:
         """Compute the attention of the transformers with ``attention`` inside the block."""
         before, self._attention = self._attention, attention
         try:
-            with installed(self.experts.networks, attention):
+            with ExitStack() as stack:
+                if self._part is not None:
+                    for network in self.experts.networks:
+                        stack.enter_context(divided(network, self._part))
+                stack.enter_context(installed(self.experts.networks, attention))
                 yield
         finally:
             self._attention = before

@@ -13,10 +13,11 @@ import transformers
 from grainspec.diagnostics import Diagnostic, GrainError, fail, reason_of
 from grainspec_runtime.backbones.components import load_component
 from grainspec_runtime.backbones.families.wan.checkpoint import Wan
-from grainspec_runtime.backbones.families.wan.configs import EXPERTS, read_configs
+from grainspec_runtime.backbones.families.wan.configs import EXPERTS, read_configs, setting_of
 from grainspec_runtime.backbones.families.wan.loras import fuse_loras
 from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import offload, user
+from grainspec_runtime.backbones.families.wan.parallel import Part, check_divisible
 from grainspec_runtime.backbones.families.wan.prompts import TextEncoder
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.folder import ModelFolder
@@ -58,6 +59,7 @@ def load(
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     parts = list(parts)
+    part = _part(model, parts) if options.divided else None
     read = partial(_component, model, dtype)
     loaded = {name: read(name) for name in [*parts, "scheduler"] if name != _TEXT}
     pipe = _assembled(model, loaded)
@@ -97,7 +99,17 @@ def load(
             read_configs(model, parts), {**sizes, _TEXT: text.size}, itemsize=dtype.itemsize
         ),
         findings=tuple(findings),
+        part=part,
     )
+
+
+def _part(model: ModelFolder, parts: list[str]) -> Part:
+    """Return this process's part of clips; raises GrainError (G748) if they cannot be divided."""
+    part = Part()
+    for config in read_configs(model, parts).experts.values():
+        heads = int(setting_of(config, "num_attention_heads"))
+        check_divisible(heads, part.ranks, model.name, is_vace="vace_layers" in config)
+    return part
 
 
 def _component(model: ModelFolder, dtype: torch.dtype, name: str) -> Any:

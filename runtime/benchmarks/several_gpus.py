@@ -1,0 +1,286 @@
+"""Measure several GPUs against one: 64 edits in as many processes, and one clip divided by Ulysses.
+
+    python runtime/benchmarks/several_gpus.py --gpus 4 --json several.json
+    python runtime/benchmarks/several_gpus.py --gpus 4 --only clip --frames 81 --size 832x480
+    python runtime/benchmarks/several_gpus.py --gpus 2 --device cpu --tiny    # tries the program
+
+*edits*: 16 clips with 4 edits each, of Stable Diffusion 1.5's size with random weights (`--tiny`:
+the demo model). A process for each GPU keeps the model loaded, takes clips from a queue, and
+prepares, inverts, edits and saves as `grain run` does; then the same in one process. Time counts
+from the moment when all models are loaded. Needs no Ray: `grain batch` does the same on a cluster.
+
+*clip*: forward passes of a transformer of Wan 2.1 1.3B's size with random weights in bfloat16
+(float32 on a CPU), 81 frames of 832 x 480, without and with modulation: on one GPU, and with its
+tokens divided between all of them. Says how far the outputs are apart, relative to the largest
+value and in the norm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import socket
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import edit_cost
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import wan_cost
+from PIL import Image
+from written import write_results
+
+from grainspec import parse
+from grainspec.plan.compile import compile_plan
+from grainspec.plan.mask_plan import MaskPlan
+from grainspec.regions.layout import Layout
+from grainspec_runtime import Editor
+from grainspec_runtime.backbones.registry import describe, load_checkpoint
+from grainspec_runtime.editing.edit import edit
+from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.prepare import Prepared, prepare
+from grainspec_runtime.runs.write import save_run
+
+CLIPS, WEIGHTS = 16, (0.25, 0.5, 0.75, 1.0)
+SPEC = """grain 1
+video "clip" {{ size {side}x{side} }}
+model "{model}"
+source "a red man and a blue man before trees"
+target "a green robot and a yellow bear before green hills"
+region left = box(12%, 33%, 50%, 84%)
+region right = box(62%, 33%, 100%, 84%)
+edit instance left -> "green robot" {{ weight {weight} }}
+edit instance right -> "yellow bear" {{ weight {weight} }}
+sampler ddim {{ steps {steps} }}
+"""
+
+
+def device_of(rank: int, arguments: argparse.Namespace) -> str:
+    """Return a process's device, which becomes the current one."""
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // arguments.gpus))
+    if arguments.device == "cpu":
+        return "cpu"
+    torch.cuda.set_device(rank)
+    return f"cuda:{rank}"
+
+
+# 64 edits
+
+
+def save_clips(folder: Path, arguments: argparse.Namespace) -> None:
+    """Save the clips and, unless it is the demo model, the checkpoint."""
+    for number in range(arguments.clips):
+        place = folder / f"clip{number}"
+        place.mkdir()
+        edit_cost.save_clip(place, arguments.edit_frames, arguments.side)
+        _mark(place / "clip", number)
+    if not arguments.tiny:
+        edit_cost.save_checkpoint(folder)
+
+
+def _mark(clip: Path, number: int) -> None:
+    """Make a clip's pixels its own, so that it has an inversion of its own."""
+    for path in clip.iterdir():
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[:8, :8] = 15 * number
+        Image.fromarray(pixels).save(path)
+
+
+def edits_of(folder: Path, arguments: argparse.Namespace) -> list[tuple[str, Prepared]]:
+    """Prepare the edits of a clip."""
+    model = "demo" if arguments.tiny else folder.parent / "model"
+    texts = [
+        SPEC.format(side=arguments.side, model=model, weight=weight, steps=arguments.steps)
+        for weight in WEIGHTS
+    ]
+    return [(text, prepare(parse(text), folder)) for text in texts]
+
+
+def edit_clips(
+    rank: int, folder: Path, arguments: argparse.Namespace, clips: Any, ready: Any, took: Any
+) -> None:
+    """Edit clips of a queue until it is empty; `took` receives seconds and edits."""
+    device = device_of(rank, arguments)
+    os.environ["GRAINSPEC_CACHE"] = str(folder / "cache")
+    model = "demo" if arguments.tiny else str(folder / "model")
+    editor = Editor(model, device=device, use_cache=False)
+    warm = edits_of(folder / "clip0", arguments)
+    editor.run_prepared(warm[0][1])
+    ready.wait()
+    start, done = time.perf_counter(), 0
+    while True:
+        try:
+            clip = folder / f"clip{clips.get(timeout=1)}"
+        except queue.Empty:
+            break
+        end = time.perf_counter()
+        prepared = edits_of(clip, arguments)
+        with editor.session([one for _, one in prepared]) as session:
+            for number, (text, one) in enumerate(prepared):
+                save_run(
+                    edit(session, one),
+                    folder / "runs" / f"{clip.name}-{number}",
+                    spec_text=text,
+                    spec_name="edit.grain",
+                    arguments=[],
+                )
+                done += 1
+        end = time.perf_counter()
+    took.put((end - start if done else 0.0, done))
+
+
+def time_edits(folder: Path, gpus: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the seconds of all edits on so many devices, and the edits of each."""
+    context = mp.get_context("spawn")
+    clips, took, ready = context.Queue(), context.Queue(), context.Barrier(gpus)
+    for number in range(arguments.clips):
+        clips.put(number)
+    given = (folder, arguments, clips, ready, took)
+    mp.start_processes(edit_clips, given, nprocs=gpus, start_method="spawn")
+    results = [took.get() for _ in range(gpus)]
+    return {
+        "seconds": round(max(seconds for seconds, _ in results), 2),
+        "edits": sorted(done for _, done in results),
+    }
+
+
+# One clip
+
+
+def plan_of(folder: Path, arguments: argparse.Namespace) -> MaskPlan:
+    """Compile a plan with two halves of the frame, modulated at every step."""
+    width, height = map(int, arguments.size.split("x"))
+    spec = parse(
+        f'grain 1 video "c" model "{folder}" target "{wan_cost.TARGET}" '
+        "region left = all region right = all "
+        'edit left -> "green robot" edit right -> "yellow bear" attention { until 100% }'
+    )
+    masks = {name: np.zeros((arguments.frames, height, width), bool) for name in ("left", "right")}
+    masks["left"][:, :, : width // 3], masks["right"][:, height // 3 :, width // 2 :] = True, True
+    return compile_plan(spec, Layout.of(masks), describe(str(folder), Path())).plan
+
+
+@torch.no_grad()
+def predictions(
+    checkpoint: Any, plan: MaskPlan | None, frames: int, arguments: argparse.Namespace
+) -> tuple[torch.Tensor, float]:
+    """Return a prediction of the conditional pass, and the seconds of one."""
+    width, height = (int(side) // 8 for side in arguments.size.split("x"))
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(frames, 16, height, width, generator=generator).to(checkpoint.device)
+    words = (checkpoint.encode_prompt(wan_cost.TARGET),)
+    attention = checkpoint.attention(frames, None, plan=plan)
+    on_gpu = checkpoint.device.type == "cuda"
+    timestep = torch.tensor(900.0, device=checkpoint.device)
+    with checkpoint.installed(attention):
+        for number in range(arguments.passes + 1):
+            if number == 1:  # the first one compiles and measures kernels
+                torch.cuda.synchronize() if on_gpu else None
+                start = time.perf_counter()
+            attention.begin_step(0, 2, 900.0)
+            out = checkpoint.predict(latents, timestep, words, range(frames), step=0, steps=2)
+        torch.cuda.synchronize() if on_gpu else None
+    return out, (time.perf_counter() - start) / arguments.passes
+
+
+def divide_clip(
+    rank: int, folder: Path, port: int, arguments: argparse.Namespace, took: Any
+) -> None:
+    """Measure one clip, divided and, in the first process, whole."""
+    device = device_of(rank, arguments)
+    backend = "gloo" if device == "cpu" else "nccl"
+    address = f"tcp://127.0.0.1:{port}"
+    where: dict[str, Any] = {} if device == "cpu" else {"device_id": torch.device(device)}
+    dist.init_process_group(
+        backend, init_method=address, rank=rank, world_size=arguments.gpus, **where
+    )
+    plan = plan_of(folder, arguments)
+    frames = len(plan.groups)
+    found: dict[str, Any] = {"latent frames": frames, "gpus": arguments.gpus}
+    for name, used in (("plain", None), ("modulated", plan)):
+        whole, one = None, 0.0
+        if rank == 0:
+            alone = load_checkpoint(str(folder), Path(), LoadOptions(device=device))
+            whole, one = predictions(alone, used, frames, arguments)
+            del alone
+        dist.barrier()
+        shared = load_checkpoint(str(folder), Path(), LoadOptions(device=device, divided=True))
+        part, seconds = predictions(shared, used, frames, arguments)
+        dist.barrier()
+        if whole is not None:
+            apart = (part - whole).float()
+            found[name] = {
+                "seconds of a pass, one GPU": round(one, 4),
+                "seconds of a pass, divided": round(seconds, 4),
+                "times as fast": round(one / seconds, 3),
+                "largest difference / largest value": float(apart.abs().max() / whole.abs().max()),
+                "relative difference in the norm": float(apart.norm() / whole.norm()),
+            }
+            print(name, found[name], flush=True)
+    if rank == 0:
+        took.put(found)
+    dist.destroy_process_group()
+
+
+def time_clip(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Save a transformer with random weights, and measure it in as many processes as GPUs."""
+    tiny = wan_cost.SIZES["tiny"]
+    size = tiny if arguments.tiny else wan_cost.SIZES["1.3B"]._replace(text=tiny.text, vae=tiny.vae)
+    wan_cost.save_checkpoint(folder, size, "cpu" if arguments.device == "cpu" else "cuda")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    took = mp.get_context("spawn").SimpleQueue()
+    given = (folder, port, arguments, took)
+    running = mp.start_processes(
+        divide_clip, given, nprocs=arguments.gpus, start_method="spawn", join=False
+    )
+    while running is not None and not running.join():
+        pass
+    found: dict[str, Any] = took.get()
+    return found
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--gpus", type=int, default=4)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--only", choices=("edits", "clip"))
+    parser.add_argument("--tiny", action="store_true", help="small models, to try the program")
+    parser.add_argument("--clips", type=int, default=CLIPS, help="of 4 edits each")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--edit-frames", type=int, default=8)
+    parser.add_argument("--side", type=int, default=512, help="of the edits' frames")
+    parser.add_argument("--frames", type=int, default=81, help="of the one clip")
+    parser.add_argument("--size", default="832x480", help="of the one clip")
+    parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="for models and clips (default: temporary)")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {}
+    place = tempfile.TemporaryDirectory() if arguments.folder is None else None
+    with place or nullcontext(arguments.folder) as folder:
+        root = Path(folder)
+        if arguments.only != "clip":
+            (root / "edits").mkdir(parents=True)
+            save_clips(root / "edits", arguments)
+            several = time_edits(root / "edits", arguments.gpus, arguments)
+            print(f"{arguments.gpus} devices", several, flush=True)
+            one = time_edits(root / "edits", 1, arguments)
+            speed = round(one["seconds"] / several["seconds"], 3)
+            results["edits"] = {"several": several, "one": one, "times as fast": speed}
+            print("one device", one, f"times as fast: {speed}", flush=True)
+        if arguments.only != "edits":
+            results["clip"] = time_clip(root / "wan", arguments)
+    write_results(arguments, results, on_gpu=arguments.device == "cuda")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""A worker of a batch: one model that stays loaded, and the session of the clip at hand."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from grainspec_runtime.batch.failures import Failure
+from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.work import Model, Place, Shared
+from grainspec_runtime.cache.carry import Packed, packed, unpack
+from grainspec_runtime.cache.folder import cache_folder
+from grainspec_runtime.cache.inversions import KIND
+from grainspec_runtime.editing.edit import edit, share
+from grainspec_runtime.editing.editor import Editor
+from grainspec_runtime.editing.session import ClipSession
+from grainspec_runtime.prepare import Prepared
+from grainspec_runtime.runs.write import peak_memory
+
+if TYPE_CHECKING:
+    from grainspec_runtime.batch.edit_work import EditWork
+
+
+class EditWorker:
+    """Makes the inversions and edits of one model, one after the other."""
+
+    def __init__(self, work: EditWork, model: Model) -> None:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self._work = work
+        name, adapter = model.told
+        self._editor = Editor(
+            name,
+            motion_adapter=adapter,
+            loading=work.loading,
+            use_cache=work.use_cache,
+            fresh=work.fresh,
+        )
+        self._session: ClipSession | None = None
+
+    def place(self) -> Place:
+        """Return where the worker runs; machines are told apart by their names."""
+        host = platform.node()
+        return Place(os.getpid(), host, f"{host}:{cache_folder().absolute()}")
+
+    def share(
+        self, prepared: Sequence[Prepared | None], jobs: Mapping[int, BatchJob], *, carry: bool
+    ) -> tuple[Shared, Packed]:
+        """Make each inversion of these jobs once; equal ones are found by their keys."""
+        failures: list[Failure | None] = []
+        keys: dict[str, bool | None] = {}
+        for index, job in jobs.items():
+            try:
+                self._work.places.fetched(job)
+                one = _expected(prepared[index])
+                key, existed = share(self._opened(one), one)
+                keys.setdefault(key, existed)
+                failures.append(None)
+            except Exception as error:
+                failures.append(Failure.of(error))
+        shared = [key for key, existed in keys.items() if existed is not None]
+        made = sum(existed is False for existed in keys.values())
+        seconds = self._session.stages.take_seconds() if self._session else {}
+        report = Shared(tuple(failures), tuple(shared), made, seconds)
+        return report, packed(KIND, shared) if carry and self._work.use_cache else {}
+
+    def sample(
+        self, prepared: Sequence[Prepared | None], index: int, job: BatchJob, carried: Packed
+    ) -> tuple[Failure | None, Any]:
+        """Make an edit: its result, and facts for its row."""
+        start = time.perf_counter()
+        try:
+            one = _expected(prepared[index])
+            self._work.places.fetched(job)  # by this machine, if another prepared it
+            unpack(KIND, carried)
+            _forget_peak()
+            result = edit(self._opened(one), one, finished=self._work.finished(job))
+        except Exception as error:
+            return Failure.of(error), None
+        facts = {
+            "host": platform.node(),
+            "seconds_edit": round(time.perf_counter() - start, 3),
+            "peak_gpu_bytes": _peak(),
+            "peak_memory_bytes": peak_memory(),
+        }
+        return None, (result, facts)
+
+    def _opened(self, prepared: Prepared) -> ClipSession:
+        """Return the session of a clip; the last one stays open for the clip's other edits."""
+        if self._session is not None:
+            try:
+                self._session.check(prepared)
+                return self._session
+            except ValueError:
+                self._close()
+        session = self._editor.session([prepared])
+        session.leave_unfinished()  # a result may still be on its way to the disk
+        self._session = session.__enter__()
+        return self._session
+
+    def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.__exit__(None)
+
+
+def _expected(prepared: Prepared | None) -> Prepared:
+    if prepared is None:
+        raise ValueError("a job that could not be prepared is not run")
+    return prepared
+
+
+def _forget_peak() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak() -> int | None:
+    """Return the peak of the GPU memory that torch allocated in bytes; None without a GPU."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None

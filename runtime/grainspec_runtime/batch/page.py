@@ -1,0 +1,59 @@
+"""The index page of a batch: its jobs with pictures, those that were set aside first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from grainspec.whole_file import whole_file
+from grainspec_runtime.batch import manifest
+from grainspec_runtime.batch.rows import DONE, MEASURES, SET_ASIDE
+
+_SHOWN = 5000
+"""Jobs on the page; the manifest has all of them."""
+
+
+def write_page(folder: Path, place: Path) -> None:
+    """Write the page of the jobs in a batch's manifest; it loads pictures of the runs beside it."""
+    rows = list(manifest.latest(folder).values())
+    with whole_file(place) as partial:
+        partial.write_text(batch_page(rows), encoding="utf-8", errors="replace")
+
+
+def batch_page(rows: list[dict[str, Any]]) -> str:
+    """Render the page of the rows of a manifest."""
+    ordered = sorted(rows, key=lambda row: row["state"] == DONE)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("grainspec_runtime.batch").joinpath("page.html.jinja").read_text("utf-8")
+    return environment.from_string(source).render(
+        rows=[_shown(row) for row in ordered[:_SHOWN]],
+        left_out=max(0, len(rows) - _SHOWN),
+        done=sum(row["state"] == DONE for row in rows),
+        total=len(rows),
+        codes=Counter(row["code"] for row in rows if row["state"] == SET_ASIDE).most_common(),
+    )
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    seconds = [row[name] for name in ("seconds_edit", "seconds_save") if row.get(name)]
+    measures = [
+        f"{name.removeprefix('measure_')} {row[name]:.3g}"
+        for name in MEASURES
+        if row.get(name) is not None
+    ]
+    return {
+        **{name: row[name] for name in ("name", "variant", "target", "code", "message", "cure")},
+        "done": row["state"] == DONE,
+        "clip": row["clip"] or "",
+        "sets": row["sets"] or [],
+        "reasons": row["reasons"] or [],
+        "folder": row["folder"],
+        "facts": [*([f"{sum(seconds):.1f} s"] if seconds else []), *measures],
+    }

@@ -1,0 +1,126 @@
+"""A row of a batch's manifest: what is written about one job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grainspec.diagnostics import GrainError
+from grainspec_runtime.batch.failures import Failure
+from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.measures.run_measures import TITLES
+from grainspec_runtime.runs.read import read_measures
+
+DONE, SET_ASIDE = "done", "set aside"
+
+_STAGES = {
+    "load model": "seconds_load",
+    "read clip": "seconds_read",
+    "control": "seconds_control",
+    "flow": "seconds_flow",
+    "invert": "seconds_invert",
+    "sample": "seconds_sample",
+    "edit": "seconds_sample",
+    "decode": "seconds_decode",
+}
+_SECONDS = (
+    *("seconds_prepare", *dict.fromkeys(_STAGES.values())),
+    *("seconds_edit", "seconds_save"),
+)
+MEASURES = tuple(f"measure_{name}" for name in TITLES)
+_VERSIONS = ("grainspec", "torch", "diffusers", "transformers", "python")
+
+COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(("job", "name", "state", "code", "message", "cure"), "text"),
+    **dict.fromkeys(("spec", "spec_sha256", "clip", "variant", "model", "process"), "text"),
+    "sets": "texts",
+    "seed": "integer",
+    "steps": "integer",
+    "frames": "integer",
+    **dict.fromkeys(("width", "height", "attempts"), "integer"),
+    "reasons": "texts",
+    "warnings": "texts",
+    "folder": "text",
+    "run_key": "text",
+    **dict.fromkeys(("plan", "device", "dtype", "host", "target"), "text"),
+    "inversion_cached": "truth",
+    "resumed_at_step": "integer",
+    **dict.fromkeys(_SECONDS, "number"),
+    **dict.fromkeys(("peak_memory_bytes", "peak_gpu_bytes", "gpu_bytes_estimated"), "integer"),
+    **dict.fromkeys(MEASURES, "number"),
+    **{f"version_{name}": "text" for name in _VERSIONS},
+    "finished": "time",
+}
+"""The columns of the manifest, and the kind of each."""
+
+
+def row_of(job: BatchJob, manifest: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the row of a finished job, from its run's manifest and metrics."""
+    spec, clip = manifest.get("spec") or {}, manifest.get("clip") or {}
+    size = clip.get("edited_size") or [None, None]
+    versions = manifest.get("versions") or {}
+    return {
+        **row_of_job(job),
+        "state": DONE,
+        "clip": job.clip or clip.get("path"),
+        "target": spec.get("target"),
+        "steps": (spec.get("sampler") or {}).get("steps"),
+        "frames": len(clip.get("frames") or ()),
+        "width": size[0],
+        "height": size[1],
+        "warnings": [found.get("code") for found in manifest.get("warnings") or ()],
+        **{name: manifest.get(name) for name in _OF_MANIFEST},
+        **seconds_of(manifest.get("seconds") or {}),
+        **_measures(folder),
+        **{f"version_{name}": versions.get(name) for name in _VERSIONS},
+    }
+
+
+_OF_MANIFEST = (
+    *("model", "process", "seed", "run_key", "plan", "device", "dtype"),
+    *("inversion_cached", "resumed_at_step", "peak_memory_bytes"),
+)
+
+
+def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> dict[str, Any]:
+    """Return the row of a job that is set aside."""
+    return {
+        **row_of_job(job),
+        "state": SET_ASIDE,
+        "code": failure.code,
+        "message": failure.message,
+        "cure": failure.cure,
+        "attempts": len(reasons),
+        "reasons": list(reasons),
+    }
+
+
+def row_of_job(job: BatchJob) -> dict[str, Any]:
+    """Return what is known of a job before it runs."""
+    text = job.spec.read_bytes() if job.spec.is_file() else b""
+    return {
+        "job": job.digest,
+        "name": job.name,
+        "spec": str(job.spec),
+        "spec_sha256": hashlib.sha256(text).hexdigest(),
+        "clip": job.clip,
+        "variant": job.variant,
+        "sets": list(job.sets),
+        "folder": f"runs/{job.name}",
+    }
+
+
+def seconds_of(stages: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds of a run's stages by the names of their columns."""
+    return {column: stages[stage] for stage, column in _STAGES.items() if stage in stages}
+
+
+def _measures(folder: Path) -> dict[str, float | None]:
+    titles = {title: f"measure_{name}" for name, title in TITLES.items()}
+    try:
+        measured = read_measures(folder)
+    except GrainError:
+        return {}
+    return {titles[one.title]: one.value for one in measured if one.title in titles}

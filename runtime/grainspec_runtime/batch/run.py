@@ -1,0 +1,154 @@
+"""Run a batch from its jobs to its manifest and its page; resume one that was interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grainspec.diagnostics import Diagnostic
+from grainspec_runtime.batch.cluster import cluster
+from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.failures import Failure
+from grainspec_runtime.batch.folder import PAGE, claimed_folder, kept, write_progress
+from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.manifest import Manifest
+from grainspec_runtime.batch.page import write_page
+from grainspec_runtime.batch.rows import row_of_failure
+from grainspec_runtime.batch.units import units_of
+from grainspec_runtime.batch.work import Work
+
+_SECONDS = 1.0
+"""Between two times that ``batch.json`` is written."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a batch runs: the address of a cluster, or what a local one may use."""
+
+    address: str | None = None
+    cpus: int | None = None
+    object_store: int | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a batch: jobs that are done, of these kept from before, and set aside."""
+
+    jobs: int
+    done: int
+    kept: int
+    set_aside: tuple[Mapping[str, Any], ...]
+    inversions: int
+    seconds: float
+
+
+Told = Callable[[Mapping[str, Any]], None]
+"""Receives the facts of ``batch.json`` about once a second."""
+
+
+def distinct(jobs: Sequence[BatchJob]) -> tuple[list[BatchJob], list[Diagnostic]]:
+    """Return each job once, and a warning (G745) about those that are asked for several times."""
+    found = {job.digest: job for job in jobs}
+    if len(found) == len(jobs):
+        return list(jobs), []
+    message = f"{len(jobs) - len(found)} of {len(jobs)} jobs are the same as others; each runs once"
+    cure = "Remove the duplicate rows, or give them different settings, such as `sampler.seed`."
+    return list(found.values()), [Diagnostic("G745", message, cure)]
+
+
+def run_batch(
+    jobs: Sequence[BatchJob],
+    work: Work,
+    folder: Path,
+    *,
+    on: Cluster,
+    limits: Limits,
+    fresh: bool = False,
+    output: str = "",
+    told: Told = lambda facts: None,
+    facts: Mapping[str, Any] | None = None,
+) -> Summary:
+    """Run the jobs that are not done yet; ``folder`` has the record of all.
+
+    ``output`` is the URL of the results, if they are not in the folder, too. With ``fresh`` all of
+    them run. Raises GrainError (G340, G742, G744); KeyboardInterrupt leaves a batch that the same
+    call resumes.
+    """
+    start = time.time()
+    with claimed_folder(folder):
+        done, rows = (set(), []) if fresh else kept(folder, jobs, output)
+        record = Manifest(folder)
+        set_aside: list[Mapping[str, Any]] = []
+
+        def ended(row: Mapping[str, Any]) -> None:
+            record.add(row)
+            if row.get("code"):
+                set_aside.append(row)
+
+        for row in rows:
+            record.add(row)
+        unread: list[tuple[BatchJob, Failure]] = []
+        units = list(units_of([job for job in jobs if job.digest not in done], unread))
+        for job, failure in unread:
+            ended(row_of_failure(job, failure, [failure.reason]))
+        about = {**(facts or {}), "jobs": len(jobs), "kept": len(done), "started": start}
+        telling = _Telling(folder, about, len(unread), told, record)
+        try:
+            inversions = _run_units(work, iter(units), ended, telling, on, limits) if units else 0
+        finally:
+            record.complete()
+            telling(None)
+            write_page(folder, folder / PAGE)
+    return Summary(
+        jobs=len(jobs),
+        done=len(jobs) - len(set_aside),
+        kept=len(done),
+        set_aside=tuple(set_aside),
+        inversions=inversions,
+        seconds=time.time() - start,
+    )
+
+
+def _run_units(
+    work: Work, units: Any, ended: Any, telling: _Telling, on: Cluster, limits: Limits
+) -> int:
+    from grainspec.cli.ending import unfinished_files_removed
+
+    with cluster(on.address, cpus=on.cpus, object_store=on.object_store):
+        unfinished_files_removed()  # Ray's own handler of SIGTERM would end this process at once
+        driver = Driver(work, units, ended, limits=limits, tick=telling)
+        driver.run()
+        return driver.inversions
+
+
+@dataclass
+class _Telling:
+    """Writes ``batch.json`` and tells the same to the command, about once a second."""
+
+    folder: Path
+    about: Mapping[str, Any]
+    unread: int
+    told: Told
+    record: Manifest
+    _last: float = 0.0
+    _facts: Mapping[str, Any] | None = None
+
+    def __call__(self, driver: Driver | None) -> None:
+        """Write and tell; the last time without a driver."""
+        self.record.flush_if_due()
+        if driver is not None and time.monotonic() - self._last < _SECONDS:
+            return
+        self._last = time.monotonic()
+        if driver is not None:
+            counts = {stage: count for stage, count in driver.counts.items() if count}
+            counts["set aside"] = counts.get("set aside", 0) + self.unread
+            places = [worker.place for worker in driver.workers.living if worker.place]
+            workers = [{"pid": place.pid, "host": place.host} for place in places]
+            self._facts = {"stages": counts, "workers": workers, "inversions": driver.inversions}
+        ended = {"ended": driver is None}
+        facts = {**self.about, **(self._facts or {}), **ended}
+        write_progress(self.folder, facts)
+        self.told(facts)

@@ -1,0 +1,49 @@
+"""How far a batch is: from ``batch.json`` and the manifest in its folder."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from grainspec_runtime.batch import manifest
+from grainspec_runtime.batch.folder import read_progress
+from grainspec_runtime.batch.rows import DONE, SET_ASIDE
+
+_SILENT = 30.0
+"""Seconds without news, after which a batch that has not ended is said to be interrupted."""
+_STAGES = ("prepare", "load", "read", "control", "flow", "invert", "sample", "decode", "save")
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    """Return the state of a batch as JSON values; raises GrainError (G747) if it is not one."""
+    facts = read_progress(folder)
+    rows = list(manifest.latest(folder).values())
+    done = [row for row in rows if row["state"] == DONE]
+    failed = [row for row in rows if row["state"] == SET_ASIDE]
+    age = time.time() - float(facts.get("updated") or 0)
+    left = max(0, int(facts.get("jobs") or 0) - len(rows))
+    if facts.get("ended"):
+        state = "complete" if not left else "interrupted"
+    else:
+        state = "running" if age < _SILENT else "interrupted"
+    means = {}
+    for stage in _STAGES:
+        times = [row[f"seconds_{stage}"] for row in done if row.get(f"seconds_{stage}")]
+        if times:
+            means[stage] = {"jobs": len(times), "mean_seconds": statistics.fmean(times)}
+    return {
+        "state": state,
+        "jobs": facts.get("jobs"),
+        "done": len(done),
+        "set_aside": len(failed),
+        "left": left,
+        "stages": facts.get("stages") or {},
+        "workers": facts.get("workers") or [],
+        "inversions": facts.get("inversions"),
+        "seconds": means,
+        "codes": dict(Counter(row["code"] for row in failed)),
+        "failed": [{name: row[name] for name in ("name", "code", "message")} for row in failed],
+    }

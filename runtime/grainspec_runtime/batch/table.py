@@ -1,0 +1,116 @@
+"""Read a table of jobs: CSV, JSON lines or Parquet, a job or several variants a row."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grainspec.diagnostics import GrainError, fail
+from grainspec.limits import MAX_JSON_VALUES
+from grainspec.regular_file import require_regular
+
+_OWN = ("spec", "clip", "base", "variant")
+_FORMATS = "`.csv`, `.jsonl` or `.parquet`"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table of jobs.
+
+    spec: absolute. base, clip: absolute paths or URLs; clip is None for the spec's own. variant:
+    None for those that the batch is asked for. sets: overrides, from all other columns.
+    """
+
+    spec: Path
+    base: str
+    clip: str | None
+    variant: str | None
+    sets: tuple[str, ...]
+
+
+def read_table(path: Path, spec: Path | None = None) -> Iterator[Row]:
+    """Read a table row by row; its relative paths start at its own folder.
+
+    Columns: ``spec``, ``clip``, ``base`` (where relative paths in the spec start; default: the
+    spec's folder) and ``variant``, all optional; every other column is an override, such as
+    ``sampler.seed`` or ``target``. Empty cells count as missing. ``spec`` is for rows without one.
+    Raises GrainError (G740) if the table cannot be read, or a row names no spec.
+    """
+    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        message = f"{path} is not a table of jobs: its name does not end in {_FORMATS}"
+        raise fail("G740", message, f"Save it as {_FORMATS}.")
+    try:
+        require_regular(path)
+        for number, cells in enumerate(reader(path), start=1):
+            if number > MAX_JSON_VALUES:
+                raise ValueError("it has too many rows")
+            yield _row(cells, path, number, spec)
+    except GrainError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = f"the table {path} cannot be read: {reason}"
+        raise fail("G740", message, "Write a header such as `clip,spec,sampler.seed`.") from error
+
+
+def _row(cells: Mapping[str, Any], path: Path, number: int, default: Path | None) -> Row:
+    told = {str(name).strip(): _text(value) for name, value in cells.items() if name is not None}
+    told = {name: text for name, text in told.items() if text}
+    place = path.absolute().parent
+    spec = place / told["spec"] if "spec" in told else default
+    if spec is None:
+        message = f"row {number} of {path} names no spec"
+        raise fail("G740", message, "Add a column `spec`, or name one: `grain batch edit.grain …`.")
+    spec = spec.absolute()
+    clip = told.get("clip")
+    if clip is not None and "://" not in clip:
+        clip = str((place / clip).absolute())
+    base = told.get("base", str(spec.parent))
+    if "://" not in base:
+        base = str((place / base).absolute())
+    sets = tuple(f"{name}={text}" for name, text in told.items() if name not in _OWN)
+    return Row(spec, base, clip, told.get("variant"), sets)
+
+
+def _text(value: object) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ""
+    if isinstance(value, float) and value != value:
+        return ""  # NaN: a missing cell
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # columns with missing cells become floats in many programs
+    return str(value).strip()
+
+
+def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            value = json.loads(line)
+            if not isinstance(value, dict):
+                raise ValueError(f"line {number} is not a JSON object")
+            yield value
+
+
+def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error

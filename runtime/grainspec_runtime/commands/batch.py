@@ -1,0 +1,249 @@
+"""``grain batch``: many edits on a cluster of Ray, or on this machine; ``grain batch status``."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from grainspec.cli.output import Format, format_option, print_findings, print_json, say
+from grainspec.diagnostics import fail
+from grainspec_runtime.cache.limit import size_in_bytes
+from grainspec_runtime.commands.batch_table import live_table, status_text
+from grainspec_runtime.commands.loading import LoadingArguments, loading_options
+from grainspec_runtime.commands.progress import Shown, progress_option
+from grainspec_runtime.commands.spec_file import ALL, set_option
+
+_TABLES = (".csv", ".jsonl", ".parquet")
+
+
+class _RunByDefault(click.Group):
+    """A group whose command `run` may be left out: `grain batch edit.grain`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_RunByDefault)
+def batch() -> None:
+    """Run many edits on a cluster, or on this machine.
+
+    `grain batch JOBS…` is short for `grain batch run JOBS…`.
+
+    \b
+    Examples:
+      grain batch wolf.grain --variant all
+      grain batch night.csv --address auto
+      grain batch status batches/night
+    """
+
+
+@batch.command
+@click.argument("jobs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("-o", "--output", help="Folder or URL to write (default: batches/JOBS).")
+@click.option("--address", help="A cluster of Ray, such as `auto` or ray://host:10001.")
+@click.option(
+    "--variant",
+    "variants",
+    metavar="NAME",
+    multiple=True,
+    help=f"Run this variant of each spec, or `{ALL}` (the default); may be repeated.",
+)
+@set_option
+@click.option(
+    "--grid",
+    "grids",
+    metavar="NAME=VALUES",
+    multiple=True,
+    help="Run each of these values, separated by commas, or by | if they contain commas; "
+    "several grids are combined.",
+)
+@loading_options
+@click.option("--workers", type=click.IntRange(1), help="Use at most so many GPUs or processes.")
+@click.option(
+    "--per-gpu",
+    type=click.IntRange(1, 64),
+    help="Share a GPU between at most so many workers (default: what its memory allows, up to 8).",
+)
+@click.option("--cpus", type=click.IntRange(1), help="CPUs of a local cluster (default: all).")
+@click.option("--object-store", metavar="SIZE", help="Memory for what stages hand on, as 2GB.")
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=2,
+    show_default=True,
+    help="Further attempts of a job whose process died, or whose failure may pass.",
+)
+@click.option("--measure", is_flag=True, help="Measure each edit, without CLIP.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option("--fresh", is_flag=True, help="Run all jobs, also those that are done.")
+@progress_option
+@format_option
+def run(
+    jobs: tuple[Path, ...],
+    output: str | None,
+    address: str | None,
+    variants: tuple[str, ...],
+    sets: tuple[str, ...],
+    grids: tuple[str, ...],
+    loading: LoadingArguments,
+    workers: int | None,
+    per_gpu: int | None,
+    cpus: int | None,
+    object_store: str | None,
+    retries: int,
+    measure: bool,
+    no_cache: bool,
+    fresh: bool,
+    shown: Shown,
+    format_: Format,
+) -> None:
+    """Run the jobs of specs and tables.
+
+    JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
+    a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
+    `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
+    for the spec that is named beside the table.
+
+    Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
+    index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
+    is complete are kept. A job that fails is set aside with the code of its error, and tried again
+    by the same command.
+
+    The inversion of a clip is made once for all of its jobs. GPUs are shared between workers by the
+    estimate of memory that `grain run` warns by.
+
+    \b
+    Examples:
+      grain batch edit.grain wolf.grain
+      grain batch night.csv -o batches/night
+      grain batch edit.grain clips.csv --grid sampler.seed=1,2,3,4
+      grain batch edit.grain --grid attention.self=0.3,0.6 --grid left.weight=0.5,1
+      grain batch night.parquet --address auto --retries 1 --measure
+    """
+    from grainspec_runtime.batch.driver import Limits
+    from grainspec_runtime.batch.edit_work import EditWork
+    from grainspec_runtime.batch.jobs import Sharing
+    from grainspec_runtime.batch.places import Places
+    from grainspec_runtime.batch.run import Cluster, distinct, run_batch
+    from grainspec_runtime.cache.folder import cache_folder
+    from grainspec_runtime.remote.files import is_url
+    from grainspec_runtime.remote.record import recorded
+
+    options = loading.options()
+    sharing = Sharing(
+        variants=None if not variants or ALL in variants else variants,
+        sets=sets,
+        grid=dict(map(_grid, grids)),
+        loading={"dtype": loading.arguments["dtype"], **options.recorded()},
+    )
+    once, repeated = distinct(list(_jobs(jobs, sharing)))
+    if not once:
+        raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
+    if format_ == "text":
+        print_findings(repeated)
+    place = output or str(Path("batches") / jobs[-1].stem)
+    with (
+        recorded(place, cache_folder() / "batches") as folder,
+        live_table(format_, shown, len(once)) as told,
+    ):
+        target = place if is_url(place) else str(folder)
+        work = EditWork(
+            Places(target, cache_folder().absolute() / "fetched"),
+            options,
+            use_cache=not no_cache,
+            fresh=fresh,
+            measure=measure,
+        )
+        summary = run_batch(
+            once,
+            work,
+            folder,
+            on=Cluster(address, cpus, _bytes(object_store)),
+            limits=Limits(workers, per_gpu, retries, on_cpus=loading.arguments["device"] == "cpu"),
+            fresh=fresh,
+            output=target,
+            told=told,
+            facts={"arguments": sys.argv[1:], "address": address},
+        )
+    if format_ == "json":
+        facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
+        failed = [_short(row) for row in summary.set_aside]
+        print_json({"output": place, **facts, "seconds": summary.seconds, "set_aside": failed})
+    else:
+        before = f", {summary.kept} of them before" if summary.kept else ""
+        say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
+        for row in summary.set_aside[:20]:
+            say(f"set aside {row['name']}: {row['code']}: {row['message']}")
+        say(f"wrote {place}: index.html, manifest.parquet, runs")
+    if summary.set_aside:
+        raise SystemExit(1)
+
+
+@batch.command
+@click.argument("folder", type=click.Path(path_type=Path))
+@format_option
+def status(folder: Path, format_: Format) -> None:
+    """Show how far a batch is, while it runs or afterwards.
+
+    FOLDER is what `grain batch` wrote; the counts are at most a few seconds old.
+
+    \b
+    Examples:
+      grain batch status batches/night
+      grain batch status batches/night --format json
+    """
+    from grainspec_runtime.batch.status import status_of
+
+    facts = status_of(folder)
+    if format_ == "json":
+        print_json(facts)
+    else:
+        say(status_text(facts))
+
+
+def _jobs(paths: tuple[Path, ...], sharing: Any) -> Iterator[Any]:
+    from grainspec_runtime.batch.jobs import jobs_of_specs, jobs_of_table
+    from grainspec_runtime.batch.table import read_table
+
+    tables = [path for path in paths if path.suffix.lower() in _TABLES]
+    specs = [path for path in paths if path not in tables]
+    if not tables:
+        yield from jobs_of_specs(specs, sharing)
+        return
+    default: list[Path | None] = [*specs]
+    for table, spec in itertools.product(tables, default or [None]):
+        yield from jobs_of_table(read_table(table, spec), sharing)
+
+
+def _grid(text: str) -> tuple[str, tuple[str, ...]]:
+    """Parse an option `--grid`.
+
+    >>> _grid("sampler.seed=1,2")
+    ('sampler.seed', ('1', '2'))
+    """
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        message = f"invalid grid `{text}`: write `NAME=VALUE,VALUE`"
+        raise click.BadParameter(message, param_hint="--grid")
+    parts = values.split("|" if "|" in values else ",")
+    return name.strip(), tuple(part.strip() for part in parts)
+
+
+def _bytes(size: str | None) -> int | None:
+    if size is None:
+        return None
+    try:
+        return size_in_bytes(size)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}", param_hint="--object-store") from error
+
+
+def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row.get(name) for name in ("name", "code", "message", "cure", "reasons")}

@@ -1,0 +1,73 @@
+"""How a batch is shown: its live table on stderr, and its status as text."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from grainspec.cli.output import Format, say
+from grainspec_runtime.commands.columns import aligned
+from grainspec_runtime.commands.progress import Shown
+
+_STAGES = ("preparing", "waiting", "inverting", "sampling", "saving", "done", "set aside")
+
+Told = Callable[[Mapping[str, Any]], None]
+
+
+@contextmanager
+def live_table(format: Format, shown: Shown, total: int) -> Iterator[Told]:
+    """Show the stages of a batch of ``total`` jobs; yields what receives its facts."""
+    if shown == "json":
+        yield lambda facts: say(json.dumps({"batch": _facts(facts)}), err=True)
+        return
+    console = Console(stderr=True, quiet=format == "json")
+    if not console.is_terminal:
+        yield lambda facts: None
+        return
+    start = time.monotonic()
+    with Live(console=console, refresh_per_second=2) as live:
+        yield lambda facts: live.update(_table(facts, total, time.monotonic() - start))
+
+
+def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: facts.get(name) for name in ("jobs", "kept", "stages", "inversions", "ended")}
+
+
+def _table(facts: Mapping[str, Any], total: int, seconds: float) -> Table:
+    stages, kept = facts.get("stages") or {}, facts.get("kept", 0)
+    table = Table(box=None)
+    for stage in ("jobs", "kept", *_STAGES, "workers", "left"):
+        table.add_column(stage, justify="right")
+    cells = [total, kept, *(stages.get(stage, 0) for stage in _STAGES)]
+    workers = len(facts.get("workers") or ())
+    ended = stages.get("done", 0) + stages.get("set aside", 0)
+    left = f"{(total - kept - ended) * seconds / ended / 60:.0f} min" if ended else ""
+    table.add_row(*map(str, cells), str(workers), left)
+    return table
+
+
+def status_text(facts: Mapping[str, Any]) -> str:
+    """Format a batch's state for reading."""
+    lines = [
+        f"{facts['state']}: {facts['done']} of {facts['jobs']} jobs are done, "
+        f"{facts['set_aside']} set aside, {facts['left']} left"
+    ]
+    if facts["state"] == "running":
+        stages = ", ".join(f"{count} {stage}" for stage, count in facts["stages"].items() if count)
+        lines.append(f"{len(facts['workers'])} workers; {stages}")
+    if facts["state"] == "interrupted":
+        lines.append("give the same command again to resume it")
+    if facts["seconds"]:
+        rows = [["stage", "jobs", "mean"]]
+        for stage, told in facts["seconds"].items():
+            rows.append([stage, str(told["jobs"]), f"{told['mean_seconds']:.2f} s"])
+        lines += aligned(rows)
+    lines += [f"{row['name']}: {row['code']}: {row['message']}" for row in facts["failed"][:20]]
+    return "\n".join(lines)

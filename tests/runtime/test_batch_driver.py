@@ -1,0 +1,137 @@
+"""The driver of batches on a local cluster of Ray, with stages that compute nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+import ray
+from ray_here import assert_gone, begun, ray_here
+from stub_batch import StubWork, stub_job, stub_units
+
+from grainspec import GrainError
+from grainspec_runtime.batch.driver import Driver, Limits
+from grainspec_runtime.batch.workers import on_one_gpu
+
+RETRIES = 2
+pytestmark = pytest.mark.timeout(200)  # some seconds each, unless the machine is busy
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_cluster() -> Iterator[None]:
+    with ray_here():
+        yield
+
+
+def run(tmp_path: Path, jobs: list[Any], **how: Any) -> tuple[dict[str, Any], Counter[str], Driver]:
+    """The rows of jobs, by name; how often each thing was done; and the driver."""
+    work, rows = StubWork(tmp_path / "log"), list[Any]()
+    ended = rows.append
+    driver = Driver(work, stub_units(jobs), ended, limits=Limits(workers=2, retries=RETRIES), **how)
+    driver.run()
+    assert len(rows) == len({row["job"] for row in rows}) == len(jobs)  # none lost, none twice
+    done = Counter((tmp_path / "log").read_text().splitlines())
+    return {row["name"]: row for row in rows}, done, driver
+
+
+def test_jobs_that_fail_are_tried_again_or_set_aside(tmp_path: Path) -> None:
+    jobs = [stub_job(number, number // 4) for number in range(20)]
+    jobs[2] = stub_job(2, 0, "dies")
+    jobs[5] = stub_job(5, 1, "dies once")
+    jobs[9] = stub_job(9, 2, "fails")
+    jobs[13] = stub_job(13, 3, "fails once")
+    jobs[17] = stub_job(17, 4, "unread")
+    rows, done, driver = run(tmp_path, jobs)
+
+    codes = {name: row["code"] for name, row in rows.items() if row["state"] == "set aside"}
+    assert codes == {"job-00002": "G741", "job-00009": "G505", "job-00017": "G505"}
+    assert rows["job-00002"]["attempts"] == 1 + RETRIES == len(rows["job-00002"]["reasons"])
+    assert "ActorDiedError" in rows["job-00002"]["reasons"][0]
+    assert rows["job-00009"]["attempts"] == 1  # another try would end in the same way
+    assert rows["job-00013"]["attempts"] == 2
+    assert "G506" in rows["job-00013"]["reasons"][0]
+    deaths = done["sample job-00002"] + 1  # and that of job-00005
+    died = [reason for row in rows.values() for reason in row["reasons"] if "ActorDied" in reason]
+    assert len(died) == deaths
+    # An answer may be lost with its worker, which had begun the next job: the wrong one is blamed,
+    # but only once, since it runs by itself then.
+    for job in jobs:
+        if not job.sets:
+            assert rows[job.name]["attempts"] <= 2, job.name
+            assert done[f"save {job.name}"] == 1
+    assert [done[f"share clip-{clip}"] for clip in range(5)] == [1] * 5
+    assert driver.inversions == 5
+    assert driver.counts == {"done": 17, "set aside": 3} | dict.fromkeys(
+        ("preparing", "waiting", "inverting", "sampling", "saving"), 0
+    )
+
+
+def test_what_waits_between_stages_is_bounded(tmp_path: Path) -> None:
+    most: Counter[str] = Counter()
+
+    def look(driver: Driver) -> None:
+        for stage, count in driver.counts.items():
+            most[stage] = max(most[stage], count)
+
+    run(tmp_path, [stub_job(number, number // 16) for number in range(320)], tick=look)
+    assert most["preparing"] + most["waiting"] <= 64 + 16 * 3
+    assert most["sampling"] <= 4  # two workers, two calls each
+    assert most["sampling"] + most["saving"] <= 12
+
+
+def test_cancelling_stops_the_workers(tmp_path: Path) -> None:
+    def interrupt(driver: Driver) -> None:
+        if driver.counts["done"] >= 5:
+            raise KeyboardInterrupt
+
+    rows: list[Mapping[str, Any]] = []
+    units = stub_units([stub_job(number, 0) for number in range(200)])
+    driver = Driver(StubWork(), units, rows.append, limits=Limits(workers=2), tick=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        driver.run()
+    assert 5 <= len(rows) < 200
+    assert not driver.workers.living
+
+
+def test_a_worker_that_cannot_be_reached_is_ended(tmp_path: Path) -> None:
+    lost: dict[int, str] = {}
+    workers = []  # while something refers to an actor, Ray does not end it by itself
+
+    def lose(driver: Driver) -> None:
+        for worker in [one for one in driver.workers.living if one.calls and not lost]:
+            assert worker.place
+            lost[worker.place.pid] = begun(worker.place.pid)
+            workers.append(worker)
+            error = ray.exceptions.ActorUnavailableError("the network is down", None)
+            driver._lost(worker, error)
+
+    rows, _, _ = run(tmp_path, [stub_job(number, number // 4) for number in range(12)], tick=lose)
+    assert {row["state"] for row in rows.values()} == {"done"}
+    assert lost
+    assert_gone(lost)
+
+
+def test_a_batch_ends_if_no_worker_starts() -> None:
+    rows: list[Mapping[str, Any]] = []
+    limits = Limits(workers=1, retries=1, start_seconds=0.5)
+    driver = Driver(StubWork(stuck=True), stub_units([stub_job(1, 1)]), rows.append, limits=limits)
+    with pytest.raises(GrainError, match="2 workers in a row did not start") as refused:
+        driver.run()
+    assert refused.value.diagnostics[0].code == "G743"
+    assert not driver.workers.living
+    assert not rows  # the same command runs it
+
+
+def test_a_gpu_is_shared_by_what_fits() -> None:
+    total = 80_000_000_000
+    for needed in (1_000_000_000, 9_000_000_000, 30_000_000_000, 200_000_000_000):
+        number = on_one_gpu(needed, total, most=64)
+        assert number * needed < total or number == 1
+        assert (number + 1) * (needed + 700_000_000) > 0.9 * total
+    assert on_one_gpu(1_000_000, total) == 8

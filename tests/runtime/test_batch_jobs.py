@@ -1,0 +1,223 @@
+"""The jobs of a batch, its record and its page; nothing here starts a cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import EXAMPLES, ClipFolder
+from command import Grain
+
+pytest.importorskip("pyarrow")
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from grainspec import GrainError
+from grainspec_runtime.batch import manifest
+from grainspec_runtime.batch.failures import Failure
+from grainspec_runtime.batch.folder import claimed_folder, kept, write_progress
+from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
+from grainspec_runtime.batch.page import batch_page
+from grainspec_runtime.batch.rows import COLUMNS, row_of_failure, row_of_job
+from grainspec_runtime.batch.run import distinct
+from grainspec_runtime.batch.status import status_of
+from grainspec_runtime.batch.table import read_table
+from grainspec_runtime.batch.units import MOST, units_of
+
+VARIANTS = EXAMPLES / "variants.grain"
+
+
+def jobs(*specs: Path, **sharing: Any) -> list[BatchJob]:
+    return list(jobs_of_specs(specs, Sharing(**sharing)))
+
+
+def test_variants_and_grids_are_multiplied() -> None:
+    grid = {"sampler.seed": ("1", "2"), "attention.self": ("0.3", "0.6", "0.9")}
+    made = jobs(VARIANTS, grid=grid, sets=("sampler.steps=5",))
+    assert len(made) == 3 * 2 * 3 == len({job.digest for job in made})
+    assert {job.variant for job in made} == {"swapped", "left", "right"}
+    assert made[0].sets == ("sampler.steps=5", "sampler.seed=1", "attention.self=0.3")
+    assert made[0].chosen.sampler.steps == 5
+    assert made[0].arguments[:4] == ["run", str(VARIANTS), "--variant", "swapped"]
+    assert [job.variant for job in jobs(VARIANTS, variants=("left",))] == ["left"]
+    assert [job.variant for job in jobs(EXAMPLES / "instance.grain")] == [None]
+    with pytest.raises(GrainError, match="no variant `lft`") as unknown:
+        jobs(VARIANTS, variants=("lft",))
+    assert unknown.value.diagnostics[0].code == "G740"
+
+
+def test_a_job_is_what_decides_its_result(tmp_path: Path) -> None:
+    clip = ClipFolder(tmp_path)
+    spec = tmp_path / "edit.grain"
+    spec.write_text(clip.spec_text())
+    [first] = jobs(spec)
+    assert jobs(spec) == [first]
+    assert jobs(spec, loading={"dtype": "float16"})[0].digest != first.digest
+    spec.write_text(clip.spec_text(settings="sampler { steps 7 }"))
+    assert jobs(spec)[0].digest != first.digest
+    assert jobs(spec)[0].chosen.sampler.steps == 7
+
+
+ROWS: list[dict[str, Any]] = [
+    {"spec": "a.grain", "clip": "one.mp4", "sampler.seed": 3, "target": None},
+    {"spec": "b/c.grain", "clip": "s3://b/two.mp4", "variant": "pig", "target": "a, pig"},
+    {"clip": None, "base": "clips/7"},
+]
+
+
+def write_table(path: Path) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in ROWS) + "\n\n")
+    elif path.suffix == ".csv":
+        names = ["spec", "clip", "base", "variant", "sampler.seed", "target"]
+        lines = [names, *([str(row.get(name) or "") for name in names] for row in ROWS)]
+        quoted = (",".join(f'"{cell}"' if "," in cell else cell for cell in line) for line in lines)
+        path.write_text("\n".join(quoted))
+    else:
+        names = list(dict.fromkeys(name for row in ROWS for name in row))
+        columns = {name: [row.get(name) for row in ROWS] for name in names}
+        parquet.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_tables_say_the_same_in_each_format(suffix: str, tmp_path: Path) -> None:
+    default = tmp_path / "default.grain"
+    first, second, third = read_table(write_table(tmp_path / f"jobs{suffix}"), default)
+    assert (first.spec, first.base) == (tmp_path / "a.grain", str(tmp_path))
+    assert (first.clip, first.sets) == (str(tmp_path / "one.mp4"), ("sampler.seed=3",))
+    assert (second.clip, second.variant) == ("s3://b/two.mp4", "pig")
+    assert (second.base, second.sets) == (str(tmp_path / "b"), ("target=a, pig",))
+    assert (third.spec, third.clip, third.base) == (default, None, str(tmp_path / "clips/7"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("jobs.txt", "spec\na.grain\n", "does not end in"),
+        ("jobs.csv", "clip\na.mp4\n", "row 1 of .* names no spec"),
+        ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
+        ("jobs.jsonl", "{", "cannot be read"),
+        ("jobs.parquet", "no parquet", "cannot be read"),
+        ("jobs.csv", b"\xff\xfe\xfa", "cannot be read"),
+    ],
+)
+def test_tables_that_cannot_be_read(
+    name: str, text: str | bytes, said: str, tmp_path: Path
+) -> None:
+    data = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(GrainError, match=said) as refused:
+        list(read_table(tmp_path / name))
+    assert refused.value.diagnostics[0].code == "G740"
+
+
+def test_units_are_of_one_clip(tmp_path: Path) -> None:
+    seeds = {"sampler.seed": tuple(map(str, range(10)))}
+    many = jobs(VARIANTS, EXAMPLES / "instance.grain", grid=seeds)
+    failed: list[tuple[BatchJob, Failure]] = []
+    units = list(units_of(many, failed))
+    assert not failed
+    assert [len(unit.jobs) for unit in units] == [MOST, MOST, 8]  # both specs have the same clip
+    assert len({unit.session for unit in units}) == 1
+    frames = {"video.frames": ("0..1", "0..2")}
+    assert len({unit.session for unit in units_of(jobs(VARIANTS, grid=frames), failed)}) == 2
+
+
+def test_jobs_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "bad.grain").write_text("grain 1 vidio")
+    table = tmp_path / "jobs.csv"
+    table.write_text(
+        "spec,variant,sampler.stps\n"
+        f"bad.grain,,\nnone.grain,,\n{VARIANTS},pg,\n{VARIANTS},left,3\n{VARIANTS},left,\n"
+    )
+    failed: list[tuple[BatchJob, Failure]] = []
+    units = list(units_of(jobs_of_table(read_table(table), Sharing()), failed))
+    assert [len(unit.jobs) for unit in units] == [1]
+    assert [failure.code for _, failure in failed] == ["G001", "G311", "G740", "G201"]
+
+
+def test_the_same_job_runs_once() -> None:
+    once, findings = distinct([*jobs(VARIANTS), *jobs(VARIANTS)])
+    assert len(once) == 3
+    assert [finding.code for finding in findings] == ["G745"]
+
+
+def test_the_manifest_keeps_the_last_row_of_a_job(tmp_path: Path) -> None:
+    [job, *others] = jobs(VARIANTS)
+    record = manifest.Manifest(tmp_path)
+    record.add(row_of_failure(job, Failure("G505", "NaN"), ["first try"]))
+    record.flush()
+    assert parquet.read_table(tmp_path / manifest.PARTS).num_rows == 1  # readable meanwhile
+    record.add({**row_of_job(job), "state": "done", "seconds_sample": 1.5})
+    record.add({**row_of_job(others[0]), "state": "done"})
+    record.complete()
+    assert [path.name for path in tmp_path.iterdir()] == [manifest.FILE]
+    table = parquet.read_table(tmp_path / manifest.FILE)
+    assert table.column_names == list(COLUMNS)
+    assert table.column("state").to_pylist() == ["done", "done"]
+    assert table.column("seconds_sample").to_pylist() == [1.5, None]
+    with pytest.raises(ValueError, match="no column colour"):
+        record.add({"colour": 1})
+    (tmp_path / manifest.FILE).write_bytes(b"no parquet")
+    with pytest.raises(GrainError, match="cannot be read"):
+        manifest.latest(tmp_path)
+
+
+def test_a_batch_resumes_from_runs_and_rows(tmp_path: Path) -> None:
+    first, second, third = jobs(VARIANTS)
+    for job in (first, second):
+        (tmp_path / "runs" / job.name).mkdir(parents=True)
+        (tmp_path / "runs" / job.name / "run.json").write_text('{"seed": 7}')
+    (tmp_path / "runs" / third.name).mkdir()  # not whole
+    record = manifest.Manifest(tmp_path)
+    record.add({**row_of_job(first), "state": "done"})
+    record.complete()
+    done, rows = kept(tmp_path, [first, second, third])
+    assert done == {first.digest, second.digest}
+    assert [(row["job"], row["seed"]) for row in rows] == [(second.digest, 7)]
+
+
+def test_other_folders_are_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("…")
+    with pytest.raises(GrainError, match=r"thesis\.txt") as refused, claimed_folder(tmp_path):
+        pass
+    assert refused.value.diagnostics[0].code == "G742"
+
+
+def test_status_and_page(tmp_path: Path, grain: Grain) -> None:
+    first, second, _ = jobs(VARIANTS)
+    record = manifest.Manifest(tmp_path)
+    record.add({**row_of_job(first), "state": "done", "seconds_sample": 1.5, "seconds_edit": 2.0})
+    failure = Failure("G505", "NaN in <layer>", "Use float32.")
+    record.add(row_of_failure(second, failure, ["G506: later", "G505: NaN"]))
+    record.flush()
+    write_progress(tmp_path, {"jobs": 3, "stages": {"sampling": 1}, "workers": [{"pid": 1}]})
+    facts = status_of(tmp_path)
+    assert (facts["state"], facts["done"], facts["set_aside"], facts["left"]) == (
+        "running",
+        1,
+        1,
+        1,
+    )
+    assert facts["seconds"]["sample"] == {"jobs": 1, "mean_seconds": 1.5}
+    said = grain("batch", "status", tmp_path)
+    assert said.code == 0
+    assert "running: 1 of 3 jobs are done, 1 set aside, 1 left" in said.out
+    assert f"{second.name}: G505: NaN in <layer>" in said.out
+    page = batch_page(list(manifest.latest(tmp_path).values()))
+    assert page.index(second.name) < page.index(first.name)  # what failed comes first
+    assert "NaN in &lt;layer&gt;" in page
+    assert f'src="runs/{first.name}/overview.png"' in page
+    assert grain("batch", "status", tmp_path / "none").code == 1
+
+
+def test_command_lines_that_are_wrong(grain: Grain, tmp_path: Path) -> None:
+    assert grain("batch", VARIANTS, "--grid", "sampler.seed").code == 2
+    assert grain("batch", VARIANTS, "--object-store", "much").code == 2
+    assert "no variant `pg`" in grain("batch", VARIANTS, "--variant", "pg").err
+    (tmp_path / "jobs.csv").write_text("spec\n")
+    assert "there is no job" in grain("batch", tmp_path / "jobs.csv").err

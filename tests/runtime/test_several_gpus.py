@@ -1,0 +1,97 @@
+"""One clip in two processes on the CPU, by Ulysses: the same as in one, to rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import EXAMPLES
+from command import Grain
+from wan import tiny_wan
+
+from grainspec import GrainError
+from grainspec_runtime.backbones.families.wan.parallel import check_divisible
+from grainspec_runtime.demo import __file__ as demo
+from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.runs.read import read_run
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+def in_two_processes(*arguments: object) -> list[str]:
+    """Run a program of `tests/support` in two processes; return what each printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [
+        subprocess.Popen(
+            [sys.executable, SUPPORT / "divided.py", str(number), str(port), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    return [out for out, _ in said]
+
+
+def test_predictions_are_those_of_one_process(tmp_path: Path) -> None:
+    models = [Path(demo).parent / "video", tiny_wan(tmp_path / "ti2v", "ti2v")]
+    for printed in in_two_processes(*models):
+        lines = [list(map(float, line.split())) for line in printed.splitlines()]
+        assert len(lines) == len(models)
+        for plain, modulated, changed in lines:
+            assert plain < 1e-5
+            assert modulated < 1e-5
+            assert changed > 1e-3  # the plan does something
+
+
+def test_what_cannot_be_divided_is_refused() -> None:
+    check_divisible(12, 4, "wan", is_vace=False)
+    with pytest.raises(GrainError, match="12 attention heads") as refused:
+        check_divisible(12, 8, "wan", is_vace=False)
+    assert refused.value.diagnostics[0].cure == "Write `--gpus 6`."
+    with pytest.raises(GrainError, match="VACE"):
+        check_divisible(12, 4, "wan", is_vace=True)
+    with pytest.raises(ValueError, match="divided"):
+        LoadOptions(divided=True, offload="model")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--study",), "`--gpus` does not work with `--study`"),
+        (("--compile",), "`--gpus` does not work with `--compile`"),
+        ((), "Stable Diffusion"),  # G748
+    ],
+)
+def test_options_that_do_not_go_with_it(grain: Grain, options: tuple[str, ...], said: str) -> None:
+    spec = EXAMPLES / "instance.grain"
+    result = grain("run", spec, "--gpus", "2", "--device", "cpu", *options)
+    assert result.code in (1, 2)
+    assert said in result.err
+
+
+@pytest.mark.slow  # three processes load torch, and two runs make an edit
+def test_a_run_in_two_processes(tmp_path: Path, grain: Grain) -> None:
+    spec = EXAMPLES / "crossing.grain"
+    how = ["--set", "sampler.steps=4", "--set", "video.frames=0..4", "--device", "cpu"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert grain("run", spec, *how, "-o", one).code == 0
+    command = [sys.executable, "-m", "grainspec", "run", spec, *how, "-o", two, "--gpus", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("edited") == 2  # the first process prints, as one alone would
+    first, second = read_run(one), read_run(two)
+    assert np.abs(first.edited.astype(int) - second.edited).max() <= 1
+    assert json.loads((two / "run.json").read_text())["plan"] == first.manifest["plan"]

@@ -1,0 +1,70 @@
+"""The image and the cluster file, as far as they can be tested without a registry of images."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "runtime" / "deploy"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile, without comments and continued lines."""
+    lines = [line for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line[:1] != "#"]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    words = [line.split(maxsplit=1) for line in joined.splitlines() if line.strip()]
+    return [(word, rest) for word, rest in words]
+
+
+def test_the_image_is_made_of_what_is_there() -> None:
+    known = {"ARG", "FROM", "ENV", "WORKDIR", "COPY", "RUN", "VOLUME", "CMD"}
+    assert {word for word, _ in instructions()} <= known
+    copied: dict[str, str] = {}
+    for word, rest in instructions():
+        if word == "COPY":
+            *sources, target = [part for part in shlex.split(rest) if not part.startswith("--")]
+            for source in sources:
+                assert (ROOT / source).exists(), source
+                copied[source] = target
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    settings = project["tool"]["setuptools"]
+    for folder in settings["package-dir"].values():  # what setuptools needs to build the package
+        assert copied.get(folder, "").removeprefix("./") == folder
+    for file in ("pyproject.toml", project["project"]["readme"]):
+        assert copied[file] == "./"
+    [install] = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
+    [extras] = re.findall(r"\.\[(.*?)\]", install)
+    assert set(extras.split(",")) <= project["project"]["optional-dependencies"].keys()
+
+
+def test_the_image_has_the_pinned_ray_and_python() -> None:
+    pins = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line
+    )
+    [base] = [rest for word, rest in instructions() if word == "ARG"]
+    ray, python = re.findall(r"ray:([\d.]+)-py(\d+)", base)[0]
+    assert ray == pins["ray"]
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert wanted == f">={python[0]}.{python[1:]}"
+
+
+def test_the_cluster_file_is_one_of_rays() -> None:
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    import jsonschema
+    import ray
+    import yaml
+
+    schema: Any = json.loads((Path(ray.__file__).parent / "autoscaler/ray-schema.json").read_text())
+    config = yaml.safe_load((DEPLOY / "cluster.yaml").read_text())
+    jsonschema.validate(config, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**config, "wrokers": 4}, schema)
