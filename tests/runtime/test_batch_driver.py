@@ -20,7 +20,7 @@ from grainspec_runtime.batch.driver import Driver, Limits
 from grainspec_runtime.batch.workers import on_one_gpu
 
 RETRIES = 2
-pytestmark = pytest.mark.timeout(200)  # some seconds each, unless the machine is busy
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]  # some seconds each, if not busy
 
 
 @pytest.fixture(scope="module", autouse=True)

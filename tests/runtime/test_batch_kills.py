@@ -31,6 +31,8 @@ from grainspec_runtime.editing.edit import edit
 from grainspec_runtime.prepare import prepare_variants
 from grainspec_runtime.runs.write import save_run
 
+pytestmark = pytest.mark.cluster
+
 CLIPS, VARIANTS = 6, ("both", "left", "right", "strong")
 SETTINGS = """
 sampler { steps 3 }
@@ -118,7 +120,6 @@ class Batch:
         raise AssertionError(process.communicate())
 
 
-@pytest.mark.slow  # Ray starts twice, each of its processes imports torch, and 24 edits are made
 def test_a_worker_and_the_driver_are_killed(tmp_path: Path) -> None:
     chance = random.Random()
     table, out = clips(tmp_path), tmp_path / "out"
@@ -156,7 +157,6 @@ def test_a_worker_and_the_driver_are_killed(tmp_path: Path) -> None:
     assert json.loads(third.communicate(timeout=100)[0])["kept"] == 24
 
 
-@pytest.mark.slow  # Ray starts once more, and its workers take a while to find out
 @pytest.mark.timeout(200)
 def test_a_batch_ends_if_its_cluster_does() -> None:
     def kill(driver: Driver) -> None:
@@ -172,7 +172,6 @@ def test_a_batch_ends_if_its_cluster_does() -> None:
     assert refused.value.diagnostics[0].code == "G744"
 
 
-@pytest.mark.slow  # as above
 def test_each_inversion_is_made_once(tmp_path: Path) -> None:
     batch = Batch(clips(tmp_path), tmp_path / "out")
     process = batch.start()
