@@ -20,7 +20,7 @@ from grainspec import (
     to_json,
 )
 from grainspec.checks.method import TRAITS, flow_of
-from grainspec.model.settings import Flow, Method, methods_of
+from grainspec.model.settings import MASKED_METHODS, Flow, Method, methods_of
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
 
@@ -241,6 +241,13 @@ def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
         "`attention` has no effect with `method ground_a_video`: it has masks of its own",
     )
     assert found("attention { self 0.5 } method dmt") == []
+
+
+def test_methods_with_masks_of_their_own_follow_no_plan() -> None:
+    masked = {name for name, traits in TRAITS.items() if traits.own_masks or traits.keeps_maps}
+    assert masked == MASKED_METHODS
+    assert Method(name="tokenflow").resolved["interval"] == 8
+    assert not Method(name="dmt", regions="blend").follows_plan
 
 
 def test_settings_of_each_method_are_its_own() -> None:

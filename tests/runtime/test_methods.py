@@ -46,6 +46,16 @@ def run(model: Path, more: str) -> EditResult:
     return editor.run(parse(SPEC.format(model=model, more=more)), base=EXAMPLES)
 
 
+def written(folder: Path, model: Path, more: str) -> Path:
+    """The spec in a file, which may be anywhere."""
+    path = folder / "edit.grain"
+    text = SPEC.format(model=model, more=more)
+    for name in ("clips", "masks"):
+        text = text.replace(f'"{name}', f'"{EXAMPLES / name}')
+    path.write_text(text)
+    return path
+
+
 def test_every_method_has_a_family() -> None:
     assert {name for family in families() for name in family.methods} == METHODS.keys()
 
@@ -94,11 +104,7 @@ def test_variants_may_have_methods_of_their_own(wan_folder: Folders) -> None:
 def test_the_manifest_and_the_plan_name_it(
     wan_folder: Folders, grain: Grain, tmp_path: Path
 ) -> None:
-    path = tmp_path / "edit.grain"
-    text = SPEC.format(model=wan_folder("2.1"), more="method dfvedit { regions blend }")
-    for folder in ("clips", "masks"):
-        text = text.replace(f'"{folder}', f'"{EXAMPLES / folder}')
-    path.write_text(text)
+    path = written(tmp_path, wan_folder("2.1"), "method dfvedit { regions blend }")
     plan = grain("plan", str(path), "--format", "json").json
     assert plan["process"] == "dfvedit"
     done = grain("run", str(path), "--output", str(tmp_path / "out"), "--device", "cpu")
@@ -109,6 +115,54 @@ def test_the_manifest_and_the_plan_name_it(
     assert manifest["denoiser_passes"] == plan["denoiser_passes"] > 0
     report = (tmp_path / "out" / "report.html").read_text()
     assert "DFVEdit (arXiv 2506.20967)" in report
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("fatezero", "`method fatezero` uses regions as masks of its own"),
+        ("ground_a_video", "`method ground_a_video` uses regions as masks of its own"),
+        ("dmt { regions off }", "`regions off`"),
+    ],
+)
+def test_a_plan_without_modulation_has_no_strengths(
+    method: str, why: str, grain: Grain, tiny_sd: Path, tiny_animatediff: Path, tmp_path: Path
+) -> None:
+    model = tiny_animatediff if method.startswith("dmt") else tiny_sd
+    path = written(tmp_path, model, f"method {method}")
+    plan = grain("plan", str(path), "--format", "json", "--dense", str(tmp_path / "pairs")).json
+    assert (plan["modulates"], plan["schedule"]["modulated_steps"]) == (False, 0)
+    assert not any(step["modulated"] for step in plan["run"])
+    levels = [level for edit in plan["edits"] for level in edit["levels"]]
+    assert levels
+    for level in levels:
+        assert (level["modulated"], level["cross_attract"], level["self_repel"]) == (False, {}, {})
+    assert plan["pictures"] == []
+    text = grain("plan", str(path)).out
+    assert f"{why}: attention is not modulated" in text
+    assert "6 steps, attention is not modulated" in text
+    assert "attraction" not in text
+    changes = grain("plan", str(path), "--set", "method.name=tokenflow", "--diff", str(path)).out
+    assert ("modulates: True → False" in changes) == (model == tiny_sd)
+
+
+def test_the_report_of_a_method_shows_what_it_did(
+    grain: Grain, tiny_sd: Path, tmp_path: Path
+) -> None:
+    path = written(tmp_path, tiny_sd, "method fatezero { self_steps 50% }")
+    done = grain("run", str(path), "--output", str(tmp_path / "out"), "--device", "cpu")
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert manifest["modulates"] is False
+    settings = {"cross_steps": 0.8, "self_steps": 0.5, "words": "refine", "local_blend": 1.0}
+    assert manifest["method"].items() >= settings.items()
+    assert manifest["spec"]["method"]["cross_steps"] is None
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Attention is not modulated" in report
+    for words in ("Modulated:", "attraction", "Cross, first", "query by key"):
+        assert words not in report
+    for name, value in {"cross_steps": "0.8", "words": "refine"}.items():
+        assert f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' in report
 
 
 def test_dfvedit_leaves_out_pure_noise(wan_folder: Folders) -> None:
