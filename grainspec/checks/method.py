@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from grainspec.checks.aligned_prompts import check_aligned_prompts
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
+from grainspec.checks.method_settings import check_method_settings
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.nodes import Node
@@ -90,6 +91,7 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
                 message = f"`{what}` has no effect with `method {method.name}`"
                 yield Diagnostic("G111", message, f"Remove `{what}`.", span)
     yield from _regions(spec, method)
+    yield from check_method_settings(spec, method)
     if traits.keeps_maps:
         yield from check_aligned_prompts(spec, method)
     yield from _decided(spec, method, traits.decides)

@@ -220,6 +220,61 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         assert doubts(f"{source} method {method}") == []
 
 
+@pytest.mark.parametrize(
+    ("method", "unused"),
+    [
+        (
+            "fatezero { cross_steps 0% words replace self_steps 0% }",
+            ["`words` has no effect with `cross_steps 0%`"],
+        ),
+        ("fatezero { cross_steps 1% words replace }", []),
+        (
+            "fatezero { regions off self_steps 0% mask_threshold 0.5 }",
+            ["`mask_threshold` has no effect with `local_blend 100%` and `self_steps 0%`"],
+        ),
+        ("fatezero { regions off self_steps 1% mask_threshold 0.5 }", []),
+        (
+            "video_p2p { regions off local_blend 100% mask_threshold 0.5 }",
+            ["`mask_threshold` has no effect with `local_blend 100%`"],
+        ),
+        ("video_p2p { regions off mask_threshold 0.5 }", []),
+        (
+            "ground_a_video { regions blend grounded 40% }",
+            ["`grounded` has no effect with `regions blend`"],
+        ),
+        ("ground_a_video { grounded 40% }", []),
+        (
+            "controlvideo { interval 4 } control pose",
+            ["`interval` has no effect without `context`: all frames attend to each other"],
+        ),
+        ("controlvideo { interval 4 } control pose context { frames 8 }", []),
+        (
+            "controlvideo { smooth_from 100% middle mean } control pose",
+            ["`middle` has no effect with `smooth_from 100%`"],
+        ),
+        ("controlvideo { middle mean } control pose", []),
+        ("dmt { motion 0% first_rate 0.5 }", ["`first_rate` has no effect with `motion 0%`"]),
+        (
+            "dmt { updates 0 motion 10% last_rate 0.1 }",
+            [
+                "`motion` has no effect with `updates 0`",
+                "`last_rate` has no effect with `updates 0`",
+            ],
+        ),
+        ("dmt { motion 10% first_rate 0.5 last_rate 0.1 updates 2 }", []),
+    ],
+)
+def test_settings_that_others_leave_without_effect(method: str, unused: list[str]) -> None:
+    spec = parse_all(MAPS + f'source "a man on grass" method {method}')
+    assert [(finding.code, finding.message) for finding in spec.diagnostics] == [
+        ("G111", message) for message in unused
+    ]
+    for finding in spec.diagnostics:
+        assert finding.span is not None
+        assert finding.span.line == 2
+        assert finding.span.column > len('target "a robot with a hat on grass" source')
+
+
 def test_masks_are_not_modulated() -> None:
     text = 'source "a man on grass" attention { self 0.5 frames each resize area } method '
     assert [message for _, message in doubts(text + "video_p2p")] == [
