@@ -275,6 +275,43 @@ def test_settings_that_others_leave_without_effect(method: str, unused: list[str
         assert finding.span.column > len('target "a robot with a hat on grass" source')
 
 
+def place(text: str, code: str) -> str:
+    """What a finding with this code underlines, of one line."""
+    (span,) = (finding.span for finding in parse_all(MAPS + text).diagnostics)
+    assert span is not None
+    return (MAPS + text).splitlines()[span.line - 1][span.column - 1 : span.end_column - 1]
+
+
+def test_a_finding_is_at_the_setting_itself() -> None:
+    """`self` is written with another name than its field has in Python."""
+    source = 'source "a man on grass" '
+    assert place(f"{source}attention {{ self 0.2 }} method video_p2p", "G111") == "0.2"
+
+
+@pytest.mark.parametrize("written", ["method fatezero { words replace }", ""])
+def test_another_method_is_where_it_was_set(written: str) -> None:
+    spec = override(parse(SPEC + written), ["method.name=controlvideo"] if not written else [])
+    spec = override(spec, ["method.name=video_p2p", "method.cross_steps=5%"])
+    assert spec.method is not None
+    assert spec.method.span is not None
+    assert spec.method.span.path == "--set method.name=video_p2p"
+    cross_steps = spec.method.span_of("cross_steps")
+    assert cross_steps is not None
+    assert cross_steps.path == "--set method.cross_steps=5%"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('variant g { target "a pig" edit r -> "pig" method controlvideo control pose }', "G010"),
+        ("method controlvideo control", "G001"),
+        ("method controlvideo { interval 4 } control pose context 16", "G001"),
+    ],
+)
+def test_statements_that_cannot_be_read_are_not_missed(text: str, code: str) -> None:
+    assert {finding[0] for finding in found(text)} == {code}
+
+
 def test_masks_are_not_modulated() -> None:
     text = 'source "a man on grass" attention { self 0.5 frames each resize area } method '
     assert [message for _, message in doubts(text + "video_p2p")] == [
