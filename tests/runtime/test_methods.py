@@ -21,6 +21,7 @@ from grainspec_runtime import Editor
 from grainspec_runtime.backbones.registry import families
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.known import known
+from grainspec_runtime.models import locate
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.prepare import prepare, prepare_variants
@@ -69,9 +70,38 @@ def test_a_model_of_another_kind_is_refused_before_loading(tiny_sd: Path) -> Non
         (finding,) = caught.value.diagnostics
         assert finding.code == "G504"
         assert finding.message.startswith("`method dfvedit` is not supported by Stable Diffusion")
-        assert "Wan 2.1 or 2.2" in finding.cure
+        assert finding.cure.startswith("Use a model of Wan 2.1 or 2.2")
         assert 'model "Wan-AI/' in finding.cure
         assert finding.span == spec.method.span if spec.method else None
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "cure"),
+    [
+        ("demo", "dmt", 'Write `model "demo-motion"`, use a model of AnimateDiff'),
+        ("demo-image", "dfvedit", 'Write `model "demo-video"`, use a model of Wan'),
+        ("demo-video", "fatezero", 'Write `model "demo-image"` or `model "demo-motion"`, use a'),
+    ],
+)
+def test_a_demo_model_of_another_kind_is_named_first(model: str, method: str, cure: str) -> None:
+    spec = parse(SPEC.format(model=model, more=f"method {method}"))
+    known_model = outlined_model(spec, Path())
+    assert known_model is not None
+    with pytest.raises(GrainError) as caught:
+        known_model.check(spec, Path())
+    (finding,) = caught.value.diagnostics
+    assert finding.code == "G504"
+    assert finding.cure.startswith(cure)
+
+
+def test_a_demo_model_that_is_not_installed_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(locate._ADDED, "demo-motion", (tmp_path, "motion_training"))
+    spec = parse(SPEC.format(model="demo", more="method dmt"))
+    with pytest.raises(GrainError, match=r"G504") as caught:
+        known(spec, Path()).check(spec, Path())
+    assert "demo-motion" not in caught.value.diagnostics[0].cure
 
 
 def test_regions_blend_and_modulate(wan_folder: Folders) -> None:
