@@ -98,7 +98,7 @@ def _edits(
     """
     yield from _circular_owners(spec)
     yield from _contradictions(spec)
-    yield from check_sampling(spec)
+    yield from check_sampling(spec, absent)
     if spec.target:
         yield from check_phrases(spec)
     elif not is_base and "target" not in absent:

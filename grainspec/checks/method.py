@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from grainspec.checks.aligned_prompts import check_aligned_prompts
 from grainspec.checks.flow_differences import check_flow_prompts, check_flow_scales
+from grainspec.checks.method_settings import check_method_settings
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
 from grainspec.model.nodes import Node
@@ -72,8 +73,13 @@ TRAITS: Mapping[MethodName, Traits] = {
 """A row for each method."""
 
 
-def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
-    """Check what contradicts the method (G561), or has no effect with it (G111)."""
+def check_method(
+    spec: EditSpec, method: Method, absent: Collection[str] = ()
+) -> Iterator[Diagnostic]:
+    """Check what contradicts the method (G561), or has no effect with it (G111).
+
+    ``absent`` are statements that could not be read: nothing is said about what needs them.
+    """
     traits, sampler = TRAITS[method.name], spec.sampler
     if sampler.process is not None:
         message = f"`process {sampler.process}` contradicts `method {method.name}`"
@@ -90,10 +96,12 @@ def check_method(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
                 message = f"`{what}` has no effect with `method {method.name}`"
                 yield Diagnostic("G111", message, f"Remove `{what}`.", span)
     yield from _regions(spec, method)
+    if "context" not in absent:
+        yield from check_method_settings(spec, method)
     if traits.keeps_maps:
         yield from check_aligned_prompts(spec, method)
     yield from _decided(spec, method, traits.decides)
-    if traits.needs_control and not spec.controls:
+    if traits.needs_control and not spec.controls and "control" not in absent:
         message = f"`method {method.name}` needs a `control`, and the spec has none"
         cure = "Add what the edit shall keep of the clip: `control pose`, or `control depth`."
         yield Diagnostic("G570", message, cure, method.span)

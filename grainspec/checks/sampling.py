@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from grainspec.checks.method import check_method
 from grainspec.checks.process import check_process, stated_process
@@ -11,15 +11,18 @@ from grainspec.model.demo_models import is_demo_unet
 from grainspec.model.spec import Control, EditSpec, Keep
 
 
-def check_sampling(spec: EditSpec) -> Iterator[Diagnostic]:
-    """Check settings that contradict each other (G203), or have no effect (G111)."""
+def check_sampling(spec: EditSpec, absent: Collection[str] = ()) -> Iterator[Diagnostic]:
+    """Check settings that contradict each other (G203), or have no effect (G111).
+
+    ``absent`` is that of :func:`grainspec.checks.meaning.check_meaning`.
+    """
     sampler = spec.sampler
     if sampler.eta and sampler.method != "ddim":
         message = f"`eta` applies to `ddim` only, not to `{sampler.method}`"
         yield Diagnostic("G203", message, "Remove `eta`.", sampler.span_of("eta"))
     process = stated_process(spec)
     if spec.method:
-        yield from check_method(spec, spec.method)
+        yield from check_method(spec, spec.method, absent)
     elif process:
         yield from check_process(spec, process)
     if spec.freeu and set(dict(spec.freeu).values()) == {1.0}:

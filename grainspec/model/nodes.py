@@ -61,8 +61,10 @@ class Node(BaseModel):
         return (self._spans or {}).get("")
 
     def span_of(self, field: str) -> Span | None:
-        """Where a field was written; if that is unknown, where the node was."""
-        return (self._spans or {}).get(field) or self.span
+        """Where a field was written, by its name or alias; if unknown, where the node was."""
+        spans, info = self._spans or {}, type(self).model_fields.get(field)
+        alias = info.alias if info else None
+        return spans.get(field) or spans.get(alias or field) or self.span
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -516,6 +516,12 @@ SOURCE_MAPS: dict[MethodName, SourceMaps] = {
 }
 """The methods that do, with the defaults of their published code."""
 
+KEY_FRAME_INTERVAL = 8
+"""Of so many frames one is a key frame of TokenFlow, as in its code."""
+
+MASKED_METHODS = SOURCE_MAPS.keys() | {"ground_a_video"}
+"""The methods whose attention a plan never modulates: regions are masks or boxes in it."""
+
 
 class Method(Node):
     """An editing method of another paper, for comparison: it takes the place of the process.
@@ -670,6 +676,29 @@ class Method(Node):
     def modulates(self) -> bool:
         """Whether the regions are used in the method's attention."""
         return self.regions in {"attention", "both"}
+
+    @property
+    def follows_plan(self) -> bool:
+        """Whether a plan modulates the method's attention, in which regions are not masks.
+
+        >>> Method(name="dfvedit").follows_plan, Method(name="fatezero").follows_plan
+        (True, False)
+        """
+        return self.modulates and self.name not in MASKED_METHODS
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Its settings as JSON values, with the method's own defaults, but those of the clip.
+
+        >>> Method(name="video_p2p").resolved["cross_steps"]
+        0.2
+        """
+        settings = self.model_dump(mode="json", by_alias=True)
+        if self.name in SOURCE_MAPS:
+            settings |= self.source_maps._asdict()
+        if self.name == "tokenflow" and self.interval is None:
+            settings["interval"] = KEY_FRAME_INTERVAL
+        return settings
 
     @property
     def source_maps(self) -> SourceMaps:

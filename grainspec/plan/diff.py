@@ -46,16 +46,20 @@ def differences(
     *,
     old_timesteps: Sequence[float],
     new_timesteps: Sequence[float],
+    old_modulates: bool = True,
+    new_modulates: bool = True,
 ) -> list[Difference]:
     """List all differences between two plans; empty if the plans do the same.
 
-    ``old_timesteps`` and ``new_timesteps`` are the timesteps of the two sampling runs. Edits are
-    matched by the names of their regions.
+    ``old_timesteps`` and ``new_timesteps`` are the timesteps of the two sampling runs, and
+    ``old_modulates`` and ``new_modulates`` whether their attention is modulated, as for
+    :func:`.facts.facts`. Edits are matched by the names of their regions.
     """
-    before, after = facts(old, timesteps=old_timesteps), facts(new, timesteps=new_timesteps)
+    before = facts(old, timesteps=old_timesteps, modulates=old_modulates)
+    after = facts(new, timesteps=new_timesteps, modulates=new_modulates)
     diff = [
         Difference(what, before[what], after[what])
-        for what in ("target", "backbone", "frames", "size", "padding")
+        for what in ("target", "backbone", "frames", "size", "padding", "modulates")
         if before[what] != after[what]
     ]
     diff += [
@@ -86,8 +90,8 @@ def _of_edit(
             if old[what] != new[what]:
                 yield Difference(what, old[what], new[what], region, old["level"])
         for what in ("cross_attract", "cross_repel", "self_attract", "self_repel"):
-            full = old[what]["full"], new[what]["full"]  # the schedule is compared above
-            if full[0] != full[1]:
+            full = old[what].get("full"), new[what].get("full")  # the schedule is compared above
+            if full[0] != full[1] and None not in full:
                 yield Difference(what.replace("_", " "), *full, region, old["level"])
 
 

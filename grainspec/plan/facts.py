@@ -18,7 +18,7 @@ VARIANTS = ("timestep_offset", "unconditional", "outside", "self_area", "overlap
 _DEFAULTS = {name: Modulation.model_fields[name].default for name in VARIANTS}
 
 
-def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
+def facts(plan: MaskPlan, *, timesteps: Sequence[float], modulates: bool = True) -> dict[str, Any]:
     """The facts of a plan as JSON values, for a sampling run at these diffusion timesteps.
 
     ``timesteps`` are the sampler's, the noisiest first (:meth:`Backbone.timesteps`). Strengths are
@@ -26,11 +26,15 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
     the ``last`` modulated step. ``tokens`` of an edit are positions of text tokens; ``tokens`` of a
     level is a number of latent tokens. ``padding`` counts the text tokens that are not modulated.
     ``sigma`` of a step, and ``modulated_sigmas``, are noise levels of flow matching, None and none
-    for other models.
+    for other models. Where a method leaves attention as it is, ``modulates`` is False: no step is
+    modulated then, and there are no strengths.
     """
     run = step_facts(plan, timesteps)
+    if not modulates:
+        run = [{**step, "modulated": False} for step in run]
     active = [step["timestep"] for step in run if step["modulated"]]
     ends = {"first": active[0], "last": active[-1]} if active else {}
+    times = {"full": _full(plan), **ends} if modulates else {}
     layers = plan.attention.layers
     return {
         "digest": plan.digest,
@@ -40,6 +44,7 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
         "size": [plan.width, plan.height],
         "classes": len(plan.members_CE),
         "bytes": plan.nbytes(),
+        "modulates": modulates,
         "schedule": {
             "steps": len(run),
             "modulated_steps": len(active),
@@ -68,25 +73,31 @@ def facts(plan: MaskPlan, *, timesteps: Sequence[float]) -> dict[str, Any]:
                 "owner": edit.owner,
                 "phrase": edit.phrase,
                 "tokens": [list(tokens) for tokens in edit.tokens],
-                "levels": [_level_facts(plan, level, index, ends) for level in plan.levels],
+                "levels": [_level_facts(plan, level, index, times) for level in plan.levels],
             }
             for index, edit in enumerate(plan.edits)
         ],
     }
 
 
+def _full(plan: MaskPlan) -> float:
+    """The timestep of a full schedule, ξ = 1."""
+    return float(plan.training_steps + plan.attention.timestep_offset)
+
+
 def _level_facts(
-    plan: MaskPlan, level: PlanLevel, edit: int, ends: dict[str, float]
+    plan: MaskPlan, level: PlanLevel, edit: int, times: dict[str, float]
 ) -> dict[str, Any]:
-    """One edit at one level: its latent tokens, area and mean strengths."""
+    """One edit at one level: its latent tokens, area and mean strengths at each of the times.
+
+    Without times, attention is not modulated.
+    """
     rows, columns = level.labels_FHW.shape[1:]
     mine = plan.members_CE[:, edit]
     counts_FC = class_counts(level.labels_FHW, len(mine))[:, mine].astype(np.float64)
     count = int(counts_FC.sum())
 
     def means(table_FC: Floats) -> dict[str, float]:
-        full = float(plan.training_steps + plan.attention.timestep_offset)
-        times = {"full": full, **ends}
         strengths = {}
         for name, time in times.items():
             total = float((plan.at(time, table_FC)[:, mine] * counts_FC).sum())
@@ -96,7 +107,7 @@ def _level_facts(
     return {
         "level": level.index,
         "grid": [int(columns), int(rows)],
-        "modulated": level.modulated,
+        "modulated": level.modulated and bool(times),
         "tokens": count,
         "area": round(count / level.labels_FHW.size, 5),
         "cross_attract": means(level.cross_attract_FC),
@@ -110,16 +121,13 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
     """Format the facts of a plan as text."""
     width, height = plan_facts["size"]
     schedule, count = plan_facts["schedule"], len(plan_facts["frames"])
-    norm = f"norm {schedule['norm']}, " if schedule["norm"] else ""
+    modulates = plan_facts["modulates"]
     lines = [
         f"plan {plan_facts['digest'][:12]} for {plan_facts['backbone']}: "
         f"{count} frame{'s' * (count != 1)} of {width}x{height}, {plan_facts['classes']} classes, "
         f"{plan_facts['bytes'] / 1000:.0f} kB",
-        f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
-        f"decay {schedule['decay']:g}, frames {schedule['frames']}, {norm}"
-        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
-        *_variants(schedule),
-        *steps_text(plan_facts["run"]),
+        *_modulation(schedule, modulates),
+        *steps_text(plan_facts["run"], modulates=modulates),
         f"target: “{plan_facts['target']}”",
     ]
     for edit in plan_facts["edits"]:
@@ -128,18 +136,31 @@ def facts_text(plan_facts: dict[str, Any]) -> str:
         tokens = ", ".join("+".join(map(str, span)) for span in edit["tokens"])
         words = f" → “{edit['phrase']}” (text tokens {tokens})" if tokens else ""
         lines.append(f"\n{what}{owner}{words}")
-        lines.append(f"  {'':33}attraction / repulsion, first step → last modulated step")
-        lines.append(f"  level   grid     patches    area   {'cross':24} self")
+        if modulates:
+            lines.append(f"  {'':33}attraction / repulsion, first step → last modulated step")
+        strengths = f"   {'cross':24} self" if modulates else ""
+        lines.append(f"  level   grid     patches    area{strengths}")
         for level in edit["levels"]:
             columns, rows = level["grid"]
-            cross = _strengths(level["cross_attract"], level["cross_repel"])
-            self_ = _strengths(level["self_attract"], level["self_repel"])
-            strengths = f"{cross:24} {self_}" if level["modulated"] else "not modulated"
+            strengths = f"   {_level_strengths(level)}" if modulates else ""
             lines.append(
                 f"  {level['level']:>5}   {f'{columns}x{rows}':<8} {level['tokens']:>7} "
-                f"{level['area']:>7.1%}   {strengths}"
+                f"{level['area']:>7.1%}{strengths}"
             )
     return "\n".join(lines)
+
+
+def _modulation(schedule: dict[str, Any], modulates: bool) -> list[str]:
+    """Lines about the modulated steps, and the settings of modulation."""
+    if not modulates:
+        return [f"{schedule['steps']} steps, attention is not modulated"]
+    norm = f"norm {schedule['norm']}, " if schedule["norm"] else ""
+    return [
+        f"modulated: {schedule['modulated_steps']} of {schedule['steps']} steps{_ends(schedule)}, "
+        f"decay {schedule['decay']:g}, frames {schedule['frames']}, {norm}"
+        f"phrases {schedule['phrases']}, unbound {schedule['unbound']:g}{_transformers(schedule)}",
+        *_variants(schedule),
+    ]
 
 
 def _ends(schedule: dict[str, Any]) -> str:
@@ -165,6 +186,14 @@ def _transformers(schedule: dict[str, Any]) -> str:
     numbers = layers if layers == "all" else ranges_text(layers)
     named = f", layers {numbers}" if layers != "all" else ""
     return named + (f", columns {columns:g}" if columns else "")
+
+
+def _level_strengths(level: dict[str, Any]) -> str:
+    """The strengths of an edit at one level."""
+    if not level["modulated"]:
+        return "not modulated"
+    cross = _strengths(level["cross_attract"], level["cross_repel"])
+    return f"{cross:24} {_strengths(level['self_attract'], level['self_repel'])}"
 
 
 def _strengths(attract: dict[str, float], repel: dict[str, float]) -> str:

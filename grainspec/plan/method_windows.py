@@ -12,9 +12,6 @@ from math import isqrt
 
 from grainspec.plan.windows import FrameWindow
 
-KEY_FRAME_INTERVAL = 8
-"""Of so many frames one is a key frame of TokenFlow, as in its code."""
-
 _BATCH = 16
 
 

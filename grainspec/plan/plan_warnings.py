@@ -149,7 +149,7 @@ def early_end(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Di
     `until` and no `until_timestep`, and `until` is what ends modulation.
     """
     attention = spec.attention
-    if spec.method and not spec.method.modulates:
+    if spec.method and not spec.method.follows_plan:
         return
     if backbone.noise != "flow" or not attention.until or attention.until == 1:
         return
@@ -187,7 +187,7 @@ def no_step(spec: EditSpec, plan: MaskPlan, backbone: Backbone) -> Iterator[Diag
     modulation, sampler = plan.attention, spec.sampler
     times = _timesteps(spec, backbone)
     off = not (modulation.cross or modulation.self_ or modulation.columns)
-    off = off or (spec.method is not None and not spec.method.modulates)
+    off = off or (spec.method is not None and not spec.method.follows_plan)
     if off or not modulation.until or not times or times[0] >= modulation.until_timestep:
         return
     end, first = decimal_text(modulation.until_timestep), f"timestep {times[0]:.4g}"

@@ -27,8 +27,10 @@ def step_facts(plan: MaskPlan, timesteps: Sequence[float]) -> list[dict[str, Any
     ]
 
 
-def steps_text(run: Sequence[dict[str, Any]]) -> list[str]:
+def steps_text(run: Sequence[dict[str, Any]], *, modulates: bool = True) -> list[str]:
     """The noise levels and timesteps of the steps, in lines; none for other models.
+
+    ``modulates`` is that of :func:`.facts.facts`.
 
     >>> run = [
     ...     {"timestep": 1000.0, "sigma": 1.0, "modulated": True},
@@ -45,6 +47,7 @@ def steps_text(run: Sequence[dict[str, Any]]) -> list[str]:
         for number, step in enumerate(run, 1)
     ]
     rows = [cells[first : first + _COLUMNS] for first in range(0, len(cells), _COLUMNS)]
-    title = "steps by noise level σ and timestep t (* modulated; "
-    title += "`until_timestep` ends modulation at a t):"
-    return [title, *("  ".join(f"{cell:<22}" for cell in row).rstrip() for row in rows)]
+    title = "steps by noise level σ and timestep t"
+    if modulates:
+        title += " (* modulated; `until_timestep` ends modulation at a t)"
+    return [f"{title}:", *("  ".join(f"{cell:<22}" for cell in row).rstrip() for row in rows)]

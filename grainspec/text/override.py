@@ -175,8 +175,11 @@ def _with(node: Changed, key: str, value: Any, setting: str) -> Changed:
         written = _written(model, key, setting, place)
         findings = findings_of(error, model, lambda path: written if path else Written(place))
         raise GrainError(findings, source=setting, path=PATH) from error
+    place = replace(place, path=f"{PATH} {setting}")
+    head = head_of(model)
+    is_another = head is not None and head.required and head.key == key  # such as another method
     return changed.located(node.span, **node.spans).located(
-        None, **{key: replace(place, path=f"{PATH} {setting}")}
+        place if is_another else None, **{key: place}
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from grainspec.checks.method import flow_of
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.model.demo_models import demo_model
+from grainspec.model.demo_models import DemoModel, demo_model
 from grainspec.model.settings import ProcessName
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
@@ -45,7 +47,8 @@ class Known:
     def check(self, spec: EditSpec, base: Path) -> None:
         """Raise GrainError if a spec uses something that the model does not support."""
         check_process_supported(spec, self.family)
-        check_method_supported(spec, self.family, families())
+        siblings = _embedded if demo_model(spec.model) else dict[str, Family]
+        check_method_supported(spec, self.family, families(), siblings)
         check_noise_supported(spec, self.family, self.backbone)
         self.family.check(spec, base, self.folder, outlined=self.outlined)
 
@@ -80,6 +83,15 @@ def known(
     warnings = tuple(family.review(folder, loras, spec.sampler))
     check_local_weights(folder, base, family.weighted, present_parts(family, folder))
     return Known(folder, family, family.describe(folder, embeddings), warnings)
+
+
+def _embedded() -> dict[str, Family]:
+    """The embedded models that are installed, and the family of each."""
+    siblings: dict[str, Family] = {}
+    for name in get_args(DemoModel):
+        with suppress(GrainError):  # G552: its weights are not installed
+            siblings[name] = find_model(name, Path(), online=False)[1]
+    return siblings
 
 
 def _found(spec: EditSpec, base: Path, *, online: bool = True) -> tuple[ModelFolder, Family]:

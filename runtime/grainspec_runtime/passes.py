@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import EditingName
+from grainspec.model.settings import KEY_FRAME_INTERVAL, EditingName
 from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec.plan.method_windows import KEY_FRAME_INTERVAL, at_once, batches, hierarchy
+from grainspec.plan.method_windows import at_once, batches, hierarchy
 from grainspec_runtime.prepare import Prepared
 
 

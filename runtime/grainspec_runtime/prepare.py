@@ -70,7 +70,7 @@ class Prepared:
     @property
     def modulates(self) -> bool:
         """Whether attention is modulated by the plan."""
-        return self.spec.method is None or self.spec.method.modulates
+        return self.spec.method is None or self.spec.method.follows_plan
 
     @property
     def blend_space(self) -> BlendSpace:

@@ -20,7 +20,7 @@ from grainspec import (
     to_json,
 )
 from grainspec.checks.method import TRAITS, flow_of
-from grainspec.model.settings import Flow, Method, methods_of
+from grainspec.model.settings import MASKED_METHODS, Flow, Method, methods_of
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
 
@@ -220,6 +220,98 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         assert doubts(f"{source} method {method}") == []
 
 
+@pytest.mark.parametrize(
+    ("method", "unused"),
+    [
+        (
+            "fatezero { cross_steps 0% words replace self_steps 0% }",
+            ["`words` has no effect with `cross_steps 0%`"],
+        ),
+        ("fatezero { cross_steps 1% words replace }", []),
+        (
+            "fatezero { regions off self_steps 0% mask_threshold 0.5 }",
+            ["`mask_threshold` has no effect with `local_blend 100%` and `self_steps 0%`"],
+        ),
+        ("fatezero { regions off self_steps 1% mask_threshold 0.5 }", []),
+        (
+            "video_p2p { regions off local_blend 100% mask_threshold 0.5 }",
+            ["`mask_threshold` has no effect with `local_blend 100%`"],
+        ),
+        ("video_p2p { regions off mask_threshold 0.5 }", []),
+        (
+            "ground_a_video { regions blend grounded 40% }",
+            ["`grounded` has no effect with `regions blend`"],
+        ),
+        ("ground_a_video { grounded 40% }", []),
+        (
+            "controlvideo { interval 4 } control pose",
+            ["`interval` has no effect without `context`: all frames attend to each other"],
+        ),
+        ("controlvideo { interval 4 } control pose context { frames 8 }", []),
+        (
+            "controlvideo { smooth_from 100% middle mean } control pose",
+            ["`middle` has no effect with `smooth_from 100%`"],
+        ),
+        ("controlvideo { middle mean } control pose", []),
+        ("dmt { motion 0% first_rate 0.5 }", ["`first_rate` has no effect with `motion 0%`"]),
+        (
+            "dmt { updates 0 motion 10% last_rate 0.1 }",
+            [
+                "`motion` has no effect with `updates 0`",
+                "`last_rate` has no effect with `updates 0`",
+            ],
+        ),
+        ("dmt { motion 10% first_rate 0.5 last_rate 0.1 updates 2 }", []),
+    ],
+)
+def test_settings_that_others_leave_without_effect(method: str, unused: list[str]) -> None:
+    spec = parse_all(MAPS + f'source "a man on grass" method {method}')
+    assert [(finding.code, finding.message) for finding in spec.diagnostics] == [
+        ("G111", message) for message in unused
+    ]
+    for finding in spec.diagnostics:
+        assert finding.span is not None
+        assert finding.span.line == 2
+        assert finding.span.column > len('target "a robot with a hat on grass" source')
+
+
+def place(text: str, code: str) -> str:
+    """What a finding with this code underlines, of one line."""
+    (span,) = (finding.span for finding in parse_all(MAPS + text).diagnostics)
+    assert span is not None
+    return (MAPS + text).splitlines()[span.line - 1][span.column - 1 : span.end_column - 1]
+
+
+def test_a_finding_is_at_the_setting_itself() -> None:
+    """`self` is written with another name than its field has in Python."""
+    source = 'source "a man on grass" '
+    assert place(f"{source}attention {{ self 0.2 }} method video_p2p", "G111") == "0.2"
+
+
+@pytest.mark.parametrize("written", ["method fatezero { words replace }", ""])
+def test_another_method_is_where_it_was_set(written: str) -> None:
+    spec = override(parse(SPEC + written), ["method.name=controlvideo"] if not written else [])
+    spec = override(spec, ["method.name=video_p2p", "method.cross_steps=5%"])
+    assert spec.method is not None
+    assert spec.method.span is not None
+    assert spec.method.span.path == "--set method.name=video_p2p"
+    cross_steps = spec.method.span_of("cross_steps")
+    assert cross_steps is not None
+    assert cross_steps.path == "--set method.cross_steps=5%"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('variant g { target "a pig" edit r -> "pig" method controlvideo control pose }', "G010"),
+        ("method controlvideo control", "G001"),
+        ("method controlvideo { interval 4 } control pose context 16", "G001"),
+    ],
+)
+def test_statements_that_cannot_be_read_are_not_missed(text: str, code: str) -> None:
+    assert {finding[0] for finding in found(text)} == {code}
+
+
 def test_masks_are_not_modulated() -> None:
     text = 'source "a man on grass" attention { self 0.5 frames each resize area } method '
     assert [message for _, message in doubts(text + "video_p2p")] == [
@@ -241,6 +333,13 @@ def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
         "`attention` has no effect with `method ground_a_video`: it has masks of its own",
     )
     assert found("attention { self 0.5 } method dmt") == []
+
+
+def test_methods_with_masks_of_their_own_follow_no_plan() -> None:
+    masked = {name for name, traits in TRAITS.items() if traits.own_masks or traits.keeps_maps}
+    assert masked == MASKED_METHODS
+    assert Method(name="tokenflow").resolved["interval"] == 8
+    assert not Method(name="dmt", regions="blend").follows_plan
 
 
 def test_settings_of_each_method_are_its_own() -> None:

@@ -349,6 +349,14 @@ def test_a_high_end_of_modulation_is_warned_about() -> None:
     assert (finding.code, "σ" in finding.message) == ("G421", False)
 
 
+def test_a_method_without_modulation_has_no_end_of_it() -> None:
+    settings = "attention { until_timestep 1200 }\nmethod "
+    backbone = word_backbone(levels=1)
+    for method, codes in {"dmt": ["G421"], "fatezero": [], "ground_a_video": []}.items():
+        found = warned(spec(settings + method), clip(1), backbone)
+        assert [finding.code for finding in found] == codes, method
+
+
 @pytest.mark.parametrize("off", ["until 0%", "cross 0  self 0  columns 0"])
 def test_modulation_that_is_off_on_purpose_is_not_warned_about(off: str) -> None:
     settings = f"attention flow_matching {{ {off} }}\nsampler {{ skip 80% }}"

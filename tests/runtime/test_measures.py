@@ -361,6 +361,27 @@ def test_everything_is_measured(grain: Grain, finished: Path, tiny_clip: Path) -
     assert values["memory"] == pytest.approx(manifest["peak_memory_bytes"] / 2**20)
 
 
+def test_the_cost_of_variants_says_what_they_share(
+    grain: Grain, finished: Path, tmp_path: Path
+) -> None:
+    for name, reused in (("first", False), ("second", True)):
+        folder = Path(shutil.copytree(finished, tmp_path / "runs" / name))
+        manifest = json.loads((folder / "run.json").read_text())
+        manifest["seconds"] = {"load model": 9.0, "invert": 0.1 if reused else 2.0, "sample": 4.0}
+        manifest |= {"variant": name, "inversion_cached": reused}
+        (folder / "run.json").write_text(json.dumps(manifest))
+    shown = grain("measure", tmp_path / "runs", "--clip", "none")
+    assert shown.code == 0, shown.err
+    (seconds,) = (line for line in shown.out.splitlines() if line.startswith(TITLES["seconds"]))
+    assert seconds.split()[-4:] == ["6.000", "*1", "4.100", "*2"]
+    assert "*1: with what variants of one command share: `invert` (2.0 s)" in shown.out
+    assert "*2: without the inversion, which was reused" in shown.out
+    assert "*3: since the start of the process, with the variants" in shown.out
+    assert grain("report", tmp_path / "runs" / "first").code == 0
+    report = (tmp_path / "runs" / "first" / "report.html").read_text()
+    assert "with what variants of one command share: `invert` (2.0 s)" in report
+
+
 def test_instances_are_the_edits_of_the_plan(finished: Path) -> None:
     run = read_run(finished)
     instances = instances_of(run)

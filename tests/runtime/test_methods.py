@@ -22,6 +22,7 @@ from grainspec_runtime.backbones.registry import families
 from grainspec_runtime.editing.edit import edit, share
 from grainspec_runtime.editing.result import EditResult
 from grainspec_runtime.known import known
+from grainspec_runtime.models import locate
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.prepare import prepare, prepare_variants
@@ -47,6 +48,16 @@ def run(model: Path, more: str) -> EditResult:
     return editor.run(parse(SPEC.format(model=model, more=more)), base=EXAMPLES)
 
 
+def written(folder: Path, model: Path, more: str) -> Path:
+    """The spec in a file, which may be anywhere."""
+    path = folder / "edit.grain"
+    text = SPEC.format(model=model, more=more)
+    for name in ("clips", "masks"):
+        text = text.replace(f'"{name}', f'"{EXAMPLES / name}')
+    path.write_text(text)
+    return path
+
+
 def test_every_method_has_a_family() -> None:
     assert {name for family in families() for name in family.methods} == METHODS.keys()
 
@@ -60,9 +71,38 @@ def test_a_model_of_another_kind_is_refused_before_loading(tiny_sd: Path) -> Non
         (finding,) = caught.value.diagnostics
         assert finding.code == "G504"
         assert finding.message.startswith("`method dfvedit` is not supported by Stable Diffusion")
-        assert "Wan 2.1 or 2.2" in finding.cure
+        assert finding.cure.startswith("Use a model of Wan 2.1 or 2.2")
         assert 'model "Wan-AI/' in finding.cure
         assert finding.span == spec.method.span if spec.method else None
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "cure"),
+    [
+        ("demo", "dmt", 'Write `model "demo-motion"`, use a model of AnimateDiff'),
+        ("demo-image", "dfvedit", 'Write `model "demo-video"`, use a model of Wan'),
+        ("demo-video", "fatezero", 'Write `model "demo-image"` or `model "demo-motion"`, use a'),
+    ],
+)
+def test_a_demo_model_of_another_kind_is_named_first(model: str, method: str, cure: str) -> None:
+    spec = parse(SPEC.format(model=model, more=f"method {method}"))
+    known_model = outlined_model(spec, Path())
+    assert known_model is not None
+    with pytest.raises(GrainError) as caught:
+        known_model.check(spec, Path())
+    (finding,) = caught.value.diagnostics
+    assert finding.code == "G504"
+    assert finding.cure.startswith(cure)
+
+
+def test_a_demo_model_that_is_not_installed_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(locate._ADDED, "demo-motion", (tmp_path, "motion_training"))
+    spec = parse(SPEC.format(model="demo", more="method dmt"))
+    with pytest.raises(GrainError, match=r"G504") as caught:
+        known(spec, Path()).check(spec, Path())
+    assert "demo-motion" not in caught.value.diagnostics[0].cure
 
 
 def test_regions_blend_and_modulate(wan_folder: Folders) -> None:
@@ -106,11 +146,7 @@ def test_an_inversion_is_made_ahead_of_the_edits(two_levels: Path, wan_folder: F
 def test_the_manifest_and_the_plan_name_it(
     wan_folder: Folders, grain: Grain, tmp_path: Path
 ) -> None:
-    path = tmp_path / "edit.grain"
-    text = SPEC.format(model=wan_folder("2.1"), more="method dfvedit { regions blend }")
-    for folder in ("clips", "masks"):
-        text = text.replace(f'"{folder}', f'"{EXAMPLES / folder}')
-    path.write_text(text)
+    path = written(tmp_path, wan_folder("2.1"), "method dfvedit { regions blend }")
     plan = grain("plan", str(path), "--format", "json").json
     assert plan["process"] == "dfvedit"
     done = grain("run", str(path), "--output", str(tmp_path / "out"), "--device", "cpu")
@@ -121,6 +157,54 @@ def test_the_manifest_and_the_plan_name_it(
     assert manifest["denoiser_passes"] == plan["denoiser_passes"] > 0
     report = (tmp_path / "out" / "report.html").read_text()
     assert "DFVEdit (arXiv 2506.20967)" in report
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("fatezero", "`method fatezero` uses regions as masks of its own"),
+        ("ground_a_video", "`method ground_a_video` uses regions as masks of its own"),
+        ("dmt { regions off }", "`regions off`"),
+    ],
+)
+def test_a_plan_without_modulation_has_no_strengths(
+    method: str, why: str, grain: Grain, tiny_sd: Path, tiny_animatediff: Path, tmp_path: Path
+) -> None:
+    model = tiny_animatediff if method.startswith("dmt") else tiny_sd
+    path = written(tmp_path, model, f"method {method}")
+    plan = grain("plan", str(path), "--format", "json", "--dense", str(tmp_path / "pairs")).json
+    assert (plan["modulates"], plan["schedule"]["modulated_steps"]) == (False, 0)
+    assert not any(step["modulated"] for step in plan["run"])
+    levels = [level for edit in plan["edits"] for level in edit["levels"]]
+    assert levels
+    for level in levels:
+        assert (level["modulated"], level["cross_attract"], level["self_repel"]) == (False, {}, {})
+    assert plan["pictures"] == []
+    text = grain("plan", str(path)).out
+    assert f"{why}: attention is not modulated" in text
+    assert "6 steps, attention is not modulated" in text
+    assert "attraction" not in text
+    changes = grain("plan", str(path), "--set", "method.name=tokenflow", "--diff", str(path)).out
+    assert ("modulates: True → False" in changes) == (model == tiny_sd)
+
+
+def test_the_report_of_a_method_shows_what_it_did(
+    grain: Grain, tiny_sd: Path, tmp_path: Path
+) -> None:
+    path = written(tmp_path, tiny_sd, "method fatezero { self_steps 50% }")
+    done = grain("run", str(path), "--output", str(tmp_path / "out"), "--device", "cpu")
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert manifest["modulates"] is False
+    settings = {"cross_steps": 0.8, "self_steps": 0.5, "words": "refine", "local_blend": 1.0}
+    assert manifest["method"].items() >= settings.items()
+    assert manifest["spec"]["method"]["cross_steps"] is None
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Attention is not modulated" in report
+    for words in ("Modulated:", "attraction", "Cross, first", "query by key"):
+        assert words not in report
+    for name, value in {"cross_steps": "0.8", "words": "refine"}.items():
+        assert f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' in report
 
 
 def test_dfvedit_leaves_out_pure_noise(wan_folder: Folders) -> None:

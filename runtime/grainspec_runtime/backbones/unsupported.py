@@ -7,7 +7,7 @@ families by :class:`grainspec_runtime.known.Known`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail
@@ -56,10 +56,16 @@ def check_process_supported(spec: EditSpec, family: Family) -> None:
     raise fail("G504", message, cure, spec.sampler.span_of("process"))
 
 
-def check_method_supported(spec: EditSpec, family: Family, families: Sequence[Family]) -> None:
+def check_method_supported(
+    spec: EditSpec,
+    family: Family,
+    families: Sequence[Family],
+    siblings: Callable[[], Mapping[str, Family]],
+) -> None:
     """Raise GrainError (G504) for a `method` that the models of a family cannot run.
 
-    ``families`` are all families, of which those that can are named.
+    ``families`` are all families, of which those that can are named; before them, those of the
+    spec's ``siblings`` that can: models that need no download, with the family of each.
     """
     method = spec.method
     if method is None or method.name in family.methods:
@@ -67,7 +73,10 @@ def check_method_supported(spec: EditSpec, family: Family, families: Sequence[Fa
     able = [one for one in families if method.name in one.methods]
     names = " or ".join(f"{one.name} (such as `{one.example}`)" for one in able)
     message = _message(f"method {method.name}", family.name)
-    raise fail("G504", message, f"Use a model of {names}, or remove `method`.", method.span)
+    cure = f"se a model of {names}, or remove `method`."
+    shipped = [f'`model "{one}"`' for one, of in siblings().items() if method.name in of.methods]
+    cure = f"Write {' or '.join(shipped)}, u{cure}" if shipped else f"U{cure}"
+    raise fail("G504", message, cure, method.span)
 
 
 def check_noise_supported(spec: EditSpec, family: Family, backbone: Backbone) -> None:

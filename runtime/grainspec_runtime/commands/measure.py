@@ -77,7 +77,8 @@ def measure(
                 not comparable with it
     Local CLIP-T      mean CLIP similarity of each edited instance's crop and its phrase, × 100
     Cross-instance accuracy  share of these crops that are nearest to their own phrase (MIVE)
-    Time, memory      of the run itself, from its manifest; loading the model is not counted
+    Time, memory      of the run itself, from its manifest; loading the model is not counted. A
+                note says what variants of one command share
 
     The edit is read from the lossless edited.mkv. A metric that cannot be computed shows the
     reason; the others are still computed. All are saved as measures.json in the run's folder, which
@@ -207,19 +208,29 @@ def _print_json(
 
 
 def _table(measured: list[tuple[Run, dict[str, Measure]]]) -> str:
-    """Format a table with a row per metric and a column per run, then why values are missing."""
+    """Format a table with a row per metric and a column per run, then reasons and notes."""
     heads = [run.variant or run.folder.resolve().name for run, _ in measured]
     rows = [["", *heads]]
     reasons: list[str] = []
+    notes: list[str] = []
     for name, first in measured[0][1].items():
         row = [first.title]
         for _, measures in measured:
             cell = measures[name]
-            if cell.value is None and cell.reason not in reasons:
-                reasons.append(cell.reason)
-            mark = "" if cell.value is not None else f"– {reasons.index(cell.reason) + 1}"
-            row.append(mark or f"{cell.value:.3f}")
+            if cell.value is None:
+                row.append(f"– {_number(cell.reason, reasons)}")
+            else:
+                mark = f" *{_number(cell.note, notes)}" if cell.note else ""
+                row.append(f"{cell.value:.3f}{mark}")
         rows.append(row)
     lines = aligned(rows)
     lines += [f"– {number}: {reason}" for number, reason in enumerate(reasons, start=1)]
+    lines += [f"*{number}: {note}" for number, note in enumerate(notes, start=1)]
     return "\n".join(lines)
+
+
+def _number(text: str, texts: list[str]) -> int:
+    """The number of a text below the table, which is added to them if it is new."""
+    if text not in texts:
+        texts.append(text)
+    return texts.index(text) + 1

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
+from grainspec.model.spec import Method
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
 from grainspec.plan.mask_plan import MaskPlan
@@ -43,7 +44,7 @@ from grainspec_runtime.views.dense import dense_pictures
     "--dense",
     type=click.Path(path_type=Path, file_okay=False),
     help="Draw the attention modulation of one frame, query by key: one image per level, written "
-    "to this folder.",
+    "to this folder; none where attention is not modulated.",
 )
 @click.option("--diff-variant", metavar="NAME", help="Use this variant of the spec in --diff.")
 @variant_option
@@ -100,6 +101,8 @@ def plan(
             prepared_other.plan,
             old_timesteps=prepared.timesteps,
             new_timesteps=prepared_other.timesteps,
+            old_modulates=prepared.modulates,
+            new_modulates=prepared_other.modulates,
         )
         if format_ == "json":
             print_json(
@@ -111,10 +114,11 @@ def plan(
         else:
             say(differences_text(changes))
         return
-    plan_facts: dict[str, Any] = facts(prepared.plan, timesteps=prepared.timesteps)
+    plan_facts: dict[str, Any] = facts(
+        prepared.plan, timesteps=prepared.timesteps, modulates=prepared.modulates
+    )
     plan_facts["memory"] = needs.as_json()
     plan_facts["process"] = prepared.process
-    plan_facts["modulates"] = prepared.modulates
     plan_facts["denoiser_passes"] = denoiser_passes(prepared)
     windows = prepared.windows
     if len(windows) > 1:
@@ -132,16 +136,23 @@ def plan(
             if len(groups) < len(prepared.plan.frames):
                 covered = max(len(window["frames"]) for window in plan_facts["windows"])
                 each = f"{frames} latent frames ({covered} frames)"
-            say(
-                f"\nruns in {len(windows)} windows of {each}; each window sets its "
-                "self-attention strengths by its own areas, not by the clip's areas above"
-            )
+            strengths = "; each window sets its self-attention strengths by its own areas, not by "
+            strengths += "the clip's areas above"
+            say(f"\nruns in {len(windows)} windows of {each}{strengths * prepared.modulates}")
         if not prepared.modulates and prepared.spec.method:
-            say(f"\n`regions {prepared.spec.method.regions}`: attention is not modulated")
+            say(f"\n{unmodulated(prepared.spec.method)}")
         say(f"\n{prepared.process}: {plan_facts['denoiser_passes']} passes through the denoiser")
         say(f"{needs}")
         for path in [*([output] if output else []), *pictures]:
             say(f"wrote {path}")
+
+
+def unmodulated(method: Method) -> str:
+    """Say why a plan does not modulate a method's attention."""
+    why = f"`regions {method.regions}`"
+    if method.modulates:
+        why = f"`method {method.name}` uses regions as masks of its own"
+    return f"{why}: attention is not modulated"
 
 
 def _window_facts(window: FrameWindow, plan: MaskPlan) -> dict[str, Any]:
@@ -156,7 +167,9 @@ def _window_facts(window: FrameWindow, plan: MaskPlan) -> dict[str, Any]:
 
 def _write_dense(prepared: Prepared, folder: Path) -> list[Path]:
     """Write one image per modulated level, at the first step; returns the paths."""
-    paths = []
+    paths: list[Path] = []
+    if not prepared.modulates:
+        return paths
     for index, picture in dense_pictures(prepared.plan, prepared.timesteps[0]).items():
         path = folder / f"level{index}.png"
         with written(path):

@@ -124,7 +124,7 @@ def share(session: ClipSession, prepared: Prepared) -> tuple[str, bool | None]:
 def _job(session: ClipSession, prepared: Prepared) -> Job:
     spec, plan, method = prepared.spec, prepared.plan, prepared.spec.method
     flow = flow_of(spec) if method and TRAITS[method.name].needs_flow else None
-    if not prepared.modulates and plan.attention.phrases != "in_context":
+    if method and not method.modulates and plan.attention.phrases != "in_context":
         in_context = plan.attention.replaced({}, phrases="in_context")
         plan = replace(plan, attention=in_context, _cache={})
     return Job(

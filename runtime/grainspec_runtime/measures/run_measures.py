@@ -17,6 +17,7 @@ from grainspec_runtime.measures.clip_similarity import clip_f, clip_t
 from grainspec_runtime.measures.fidelity import psnr, ssim
 from grainspec_runtime.measures.instances import Instance, instance_scores
 from grainspec_runtime.measures.perceptual import feature_distance
+from grainspec_runtime.measures.run_cost import edit_seconds, note_of_memory, note_of_seconds
 from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.runs.read import Run
 
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric's value, or the reason why it could not be measured."""
+    """A metric's value, and what it includes if that is not plain; or why there is none."""
 
     title: str
     value: float | None
     reason: str = ""
+    note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """``value``, and ``reason`` if it is null; infinity, which JSON lacks, becomes null."""
+        """``value``, ``reason`` if it is null, and any ``note``; infinity becomes null."""
         if self.value is not None and not math.isfinite(self.value):
             return {"value": None, "reason": "infinite: the clips are identical"}
-        return {"value": self.value, **({} if self.value is not None else {"reason": self.reason})}
+        if self.value is None:
+            return {"value": None, "reason": self.reason}
+        return {"value": self.value, **({"note": self.note} if self.note else {})}
 
 
 TITLES = {
@@ -67,8 +71,6 @@ def write_measures(path: Path, measures: Mapping[str, Measure]) -> None:
 
 _ONE_FRAME = "the clip has only one frame"
 _INSTANCE_GRAINS = ("instance", "class")
-_NOT_EDITING = ("load model",)
-"""Stages of a run that its time does not count."""
 
 
 def measure_run(
@@ -85,8 +87,8 @@ def measure_run(
     """
     measures: dict[str, Measure] = {}
 
-    def put(name: str, value: float | None, reason: str = "") -> None:
-        measures[name] = Measure(TITLES[name], value, reason)
+    def put(name: str, value: float | None, reason: str = "", note: str = "") -> None:
+        measures[name] = Measure(TITLES[name], value, reason, note)
 
     kept = ~run.edited_FHW
     if isinstance(clip, str):
@@ -123,10 +125,11 @@ def measure_run(
     too_small = "no unedited area is as large as the 11 x 11 kernel of SSIM"
     put("ssim_outside", ssim(run.source, run.edited, kept), too_small)
     progress("compare", 1, 1)
-    seconds, memory = run.manifest.get("seconds"), run.manifest.get("peak_memory_bytes")
-    put("seconds", _edit_seconds(seconds), "the run's manifest does not say")
+    unknown = "the run's manifest does not say"
+    put("seconds", edit_seconds(run.manifest), unknown, note_of_seconds(run.manifest))
+    memory = run.manifest.get("peak_memory_bytes")
     known_memory = memory / 2**20 if isinstance(memory, int) else None
-    put("memory", known_memory, "the run's manifest does not say")
+    put("memory", known_memory, unknown, note_of_memory(run.manifest))
     return {name: measures[name] for name in TITLES}
 
 
@@ -143,15 +146,3 @@ def instances_of(run: Run) -> list[Instance]:
         for number, edit in enumerate(plan.edits)
         if edit.grain in _INSTANCE_GRAINS and edit.phrase
     ]
-
-
-def _edit_seconds(stages: object) -> float | None:
-    """The time of all stages but loading; None for a manifest of another form."""
-    if not isinstance(stages, dict):
-        return None
-    counted = [
-        value
-        for name, value in stages.items()
-        if isinstance(value, int | float) and name not in _NOT_EDITING
-    ]
-    return float(sum(counted)) if counted else None

@@ -129,10 +129,11 @@ def contents_of(folder: Path, run: Run | None = None) -> ReportedRun:
         )
     timesteps = _timesteps(manifest)
     if timesteps:
-        contents.facts = facts(plan, timesteps=timesteps)
+        modulates = manifest.get("modulates") is not False
+        contents.facts = facts(plan, timesteps=timesteps, modulates=modulates)
         contents.pairs = [
             MediaItem(f"Level {index}", _picture_uri(picture))
-            for index, picture in dense_pictures(plan, timesteps[0]).items()
+            for index, picture in (dense_pictures(plan, timesteps[0]) if modulates else {}).items()
         ]
     return contents
 
@@ -176,7 +177,7 @@ def _settings(plan: MaskPlan, manifest: dict[str, Any]) -> list[tuple[str, Rows]
         "Flow": spec.get("flow"),
         "Injection": spec.get("inject"),
         "FreeU": spec.get("freeu"),
-        "Settings of the method": spec.get("method"),
+        "Settings of the method": manifest.get("method") or spec.get("method"),
         "Controls": {
             str(i): control for i, control in enumerate(spec.get("controls") or [], start=1)
         },

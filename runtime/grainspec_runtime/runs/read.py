@@ -48,11 +48,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A metric that ``grain measure`` saved: a value, or the reason why there is none."""
+    """A metric that ``grain measure`` saved: a value and a note, or why there is no value."""
 
     title: str
     value: float | None
     reason: str = ""
+    note: str = ""
 
 
 def is_kept(entry: Path) -> bool:
@@ -146,7 +147,8 @@ def read_measures(folder: Path) -> list[Measured]:
         title, value = str(entry.get("title", "")), entry.get("value")
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             value = None
-        measured.append(Measured(title, value, str(entry.get("reason", ""))))
+        reason, note = (str(entry.get(name, "")) for name in ("reason", "note"))
+        measured.append(Measured(title, value, reason, note))
     return measured
 
 

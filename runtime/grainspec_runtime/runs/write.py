@@ -206,7 +206,7 @@ def overlay_picture(result: EditResult) -> Image.Image:
 def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
     """Return the manifest of a run, as JSON values."""
     prepared = result.prepared
-    facts = prepared.bound.facts
+    facts, method = prepared.bound.facts, prepared.spec.method
     return {
         "spec": prepared.spec.model_dump(mode="json", by_alias=True),
         "variant": prepared.variant,
@@ -231,6 +231,8 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
         "tracked": prepared.tracked.as_json() if prepared.tracked else None,
         "plan": prepared.plan.digest,
         "process": prepared.process,
+        "method": method.resolved if method else None,
+        "modulates": prepared.modulates,
         "denoiser_passes": denoiser_passes(prepared),
         "windows": len(prepared.windows),
         "timesteps": prepared.timesteps,
