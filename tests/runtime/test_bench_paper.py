@@ -16,6 +16,7 @@ from grainspec import parse
 from grainspec.model.settings import Method as TechniqueSettings
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.own.methods import own_methods
 from grainspec_runtime.bench.paper import maps as maps_module
 from grainspec_runtime.bench.paper import methods as paper_methods
 from grainspec_runtime.bench.paper.maps import overlap
@@ -124,6 +125,32 @@ def test_a_method_keeps_what_a_user_s_spec_says() -> None:
     technique = PUBLISHED[-2].applied(spec)
     assert technique.method == TechniqueSettings(name="dfvedit", regions="off")
     assert technique.regions == spec.regions
+
+
+def test_only_ours_keeps_how_a_user_s_spec_makes_the_edit() -> None:
+    """Five statements choose it; `method` and `process` exclude each other."""
+    start = (
+        'grain 1 video "c" source "a man" target "a bear" region r = box(0%, 0%, 50%, 50%) '
+        'edit instance r -> "bear" variant v { target "a brown bear" } '
+    )
+    inverted = parse(
+        start + "inject { self 40% } flow { method raft } freeu { b1 1.2 } "
+        "sampler ddim { process flow_edit amplify 2 }"
+    )
+    published = parse(start + "method fatezero { cross_steps 60% }")
+    [ours] = own_methods(("ours",))
+    for spec in (inverted, published):
+        assert ours.applied(spec) == spec.without_variants()
+    for method in own_methods(()):
+        if method.name == "ours":
+            continue
+        for spec in (inverted, published):
+            made = method.applied(spec)
+            wanted = TechniqueSettings(**method.technique) if method.technique else None
+            assert made.method == wanted, method.name
+            assert (made.inject, made.flow, made.freeu) == (None, None, None), method.name
+            assert made.sampler.process == method.sampler.get("process"), method.name
+            assert made.sampler.amplify == method.sampler.get("amplify", 0), method.name
 
 
 # --- maps ----------------------------------------------------------------------------------------
