@@ -172,3 +172,8 @@ METHODS: tuple[Method, ...] = (
 def refusal_of(error: GrainError) -> str:
     """The message of a refusal's first error; warnings may stand before it."""
     return next(it.message for it in error.diagnostics if it.is_error)
+
+
+def failure_of(error: GrainError) -> str:
+    """The code and the message of the first error of an edit that failed."""
+    return next(f"{it.code}: {it.message}" for it in error.diagnostics if it.is_error)
