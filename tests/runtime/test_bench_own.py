@@ -11,13 +11,17 @@ from command import Grain
 from PIL import Image
 from tiny_models import save_two_levels
 
-from grainspec.diagnostics import GrainError
+from grainspec.diagnostics import GrainError, fail
+from grainspec.loading import load
 from grainspec_runtime.bench.own.five import Five
 from grainspec_runtime.bench.own.layouts import find_edits
 from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
+from grainspec_runtime.bench.own.run import OwnBench
 from grainspec_runtime.bench.own.specs import Specs
 from grainspec_runtime.bench.own.videograin import VideoGrain
-from grainspec_runtime.prepare import prepare
+from grainspec_runtime.bench.paper_measures import Values
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.prepare import Prepared, prepare
 
 SPEC = """grain 1
 video "clip" { size 64x64 }
@@ -177,6 +181,57 @@ def test_methods_are_named_as_in_the_tables() -> None:
     assert [m.name for m in own_methods(("FateZero", "ours"))] == ["FateZero", "ours"]
     with pytest.raises(GrainError, match=r"G583.*`fatezero`"):
         own_methods(("fatezero",))
+
+
+def test_results_are_made_anew_when_anything_that_they_depend_on_changes(
+    specs: Path, tmp_path: Path
+) -> None:
+    model = save_two_levels(tmp_path / "model")
+    spec = load(specs / "edit.grain").replaced({}, model=str(model))
+
+    def key(device: str = "cpu") -> str:
+        bench = OwnBench((), tmp_path, device)
+        return bench._key(prepare(spec, specs))
+
+    keys = [key()]
+    assert key() == keys[0]
+
+    def paint(path: Path) -> None:
+        """Overwrite a picture, as nobody could tell by the date of its folder."""
+        picture = np.array(Image.open(path))
+        picture[30, 5:20] ^= 255
+        Image.fromarray(picture).save(path)
+
+    paint(specs / "clip/00001.png")
+    keys.append(key())
+    paint(specs / "masks/left/00001.png")
+    keys.append(key())
+    config = model / "unet/config.json"
+    config.write_text(config.read_text() + " ")
+    keys.append(key())
+    keys.append(key("mps"))
+    assert len(set(keys)) == 5
+
+
+def test_an_edit_that_fails_is_said_and_the_others_are_made(
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_two_levels(tmp_path / "model")
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+
+    def edit(self: OwnBench, prepared: Prepared) -> tuple[Values, Frames, Frames]:
+        if prepared.spec.attention.profile == "videograin":
+            raise fail("G506", "out of memory on cuda", "")
+        return {"psnr": 30.0}, frames, frames
+
+    monkeypatch.setattr(OwnBench, "_edit", edit)
+    methods = own_methods(("VideoGrain", "ours"))
+    bench = OwnBench(methods, tmp_path / "out", "cpu", model=str(model))
+    found = find_edits(specs, LAYOUTS)
+    [result] = bench.run(found.edits, lambda done, total: None)
+    assert set(result["scores"]) == {"ours"}
+    assert result["not_run"] == {"VideoGrain": "G506: out of memory on cuda"}
+    assert not list((tmp_path / "out").rglob("VideoGrain.*"))  # it is tried again next time
 
 
 def test_the_command_edits_measures_and_resumes(
