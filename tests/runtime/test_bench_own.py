@@ -152,7 +152,7 @@ def test_videograin_binds_words_to_masks_in_order(videograin: Path) -> None:
     ]
     [(name, reason)] = found.left_out.items()
     assert name.endswith("iron-1")
-    assert reason == "unusable configuration: 1 phrases for 2 masks"
+    assert reason == "unusable configuration: 1 phrase for 2 masks"
 
 
 def test_each_folder_is_read_by_its_own_layout(specs: Path, five: Path, videograin: Path) -> None:
@@ -174,6 +174,70 @@ def test_another_layout_is_refused_with_what_is_there(tmp_path: Path, five: Path
     (five / "edit_prompt/edit1_FiVE.json").write_text("[1]")
     with pytest.raises(GrainError, match=r"G580.*but no edit: edit1_FiVE-000"):
         find_edits(five, LAYOUTS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("n_sample_frame: 3", "n_sample_frame: .inf", "invalid value `.inf` for `n_sample_frame`"),
+        ("n_sample_frame: 3", f"n_sample_frame: {'9' * 5000}", "invalid value `9999"),
+        ("n_sample_frame: 3", "n_sample_frame: [3]", "`n_sample_frame` must be text"),
+        ("['left', 'right-man']", "{left: 1}", "`layout_mask_order` must be a list"),
+        ("'Iron Man', 'Spiderman'", "['Iron Man'], 'Spiderman'", "an item of a prompt must be text"),
+        ("prompt: ''", "prompt: &a [1]\n    other: [*a, *a]", "aliases (`*name`) are not"),
+        ("prompt: ''", "prompt: " + "[" * 20_000, "it is nested too deeply"),
+        ("prompt: ''", "prompt: ]", "expected"),
+    ],
+)
+def test_odd_configurations_are_left_out_by_name(
+    videograin: Path, old: str, new: str, reason: str
+) -> None:
+    assert old in CONFIG
+    odd = videograin / "config/instance_level/two_men/odd.yaml"
+    odd.write_text(CONFIG.replace(old, new))
+    found = VideoGrain().find(videograin)
+    assert found is not None
+    assert [edit.name.rsplit("/")[-1] for edit in found.edits] == ["iron-0"]
+    reasons = [why for name, why in found.left_out.items() if "/odd" in name]
+    assert reasons
+    assert reason in reasons[0]
+    assert all(why.startswith("unusable configuration: ") for why in reasons)
+
+
+def test_aliases_that_multiply_are_not_expanded(videograin: Path) -> None:
+    """Without a limit, the prompt would be text of a terabyte."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "\n".join(lines) + CONFIG.replace("prompt: ''", "prompt: *a11")
+    (videograin / "bomb.yaml").write_text(bomb)
+    found = VideoGrain().find(videograin)
+    assert found is not None
+    assert "aliases" in found.left_out["bomb"]
+
+
+def test_five_says_what_it_cannot_read(five: Path) -> None:
+    (five / "edit_prompt/edit2_FiVE.json").write_text("[{")
+    (five / "edit_prompt/edit3_FiVE.json").write_text("{}")
+    entry = {"source_prompt": "a [bus]", "target_prompt": "a [red bus]"}
+    entries = [{**entry, "video_name": name} for name in ("..", ".", "")]
+    (five / "edit_prompt/edit4_FiVE.json").write_text(json.dumps(entries))
+    found = Five().find(five)
+    assert found is not None
+    assert found.left_out["edit2_FiVE"].startswith("unreadable prompts: ")
+    assert found.left_out["edit3_FiVE"] == "unreadable prompts: not a list of entries"
+    for number, name in enumerate(("..", ".", "")):
+        reason = found.left_out[f"edit4_FiVE-00{number}"]
+        assert reason == f"unusable entry: not a name of a video: `{name}`"
+
+
+def test_a_folder_of_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grainspec_runtime.bench.own.layouts._MOST_FILES", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    with pytest.raises(GrainError, match="it contains more than 2 files"):
+        find_edits(tmp_path, LAYOUTS)
 
 
 def test_methods_are_named_as_in_the_tables() -> None:
