@@ -25,6 +25,7 @@ from grainspec_runtime.bench.paper.run import Part, _edits_counted
 from grainspec_runtime.bench.reweighted import Reweighting, word_weights
 from grainspec_runtime.bench.run import Job, file_name, run_bench
 from grainspec_runtime.bench.summary import summarize
+from grainspec_runtime.commands.bench import tables
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.motion import exact_flow
@@ -254,6 +255,9 @@ def test_an_edit_that_fails_does_not_end_the_benchmark(scored: Scored, tmp_path:
     }
     page = gallery(results, job.methods, split="tuning", steps=1)
     assert "no-modulation.webp" not in page
+    assert "no modulation (0 of 1)" in page
+    names = [method.name for method in job.methods]
+    assert "no modulation (0 of 1)" in tables(summarize(results, names), names)
     scored.breaks = None
     [again] = run_bench(1, job, workers=1)  # it is tried again
     assert "no modulation" in again["scores"]

@@ -19,7 +19,10 @@ from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
 from grainspec_runtime.bench.own.run import OwnBench
 from grainspec_runtime.bench.own.specs import Specs
 from grainspec_runtime.bench.own.videograin import VideoGrain
+from grainspec_runtime.bench.paper.page import render
 from grainspec_runtime.bench.paper_measures import Values
+from grainspec_runtime.bench.summary import Result
+from grainspec_runtime.commands.bench_clips import _chapter
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.prepare import Prepared, prepare
 
@@ -183,7 +186,11 @@ def test_another_layout_is_refused_with_what_is_there(tmp_path: Path, five: Path
         ("n_sample_frame: 3", f"n_sample_frame: {'9' * 5000}", "invalid value `9999"),
         ("n_sample_frame: 3", "n_sample_frame: [3]", "`n_sample_frame` must be text"),
         ("['left', 'right-man']", "{left: 1}", "`layout_mask_order` must be a list"),
-        ("'Iron Man', 'Spiderman'", "['Iron Man'], 'Spiderman'", "an item of a prompt must be text"),
+        (
+            "'Iron Man', 'Spiderman'",
+            "['Iron Man'], 'Spiderman'",
+            "an item of a prompt must be text",
+        ),
         ("prompt: ''", "prompt: &a [1]\n    other: [*a, *a]", "aliases (`*name`) are not"),
         ("prompt: ''", "prompt: " + "[" * 20_000, "it is nested too deeply"),
         ("prompt: ''", "prompt: ]", "expected"),
@@ -311,7 +318,7 @@ def test_the_command_edits_measures_and_resumes(
     [result] = said.json["results"]
     assert set(result["scores"]) == {"ours", "VideoGrain", "FlowEdit"}
     assert "not supported" in result["not_run"]["DFVEdit"]
-    assert "DFVEdit" in said.json["not_run"]
+    assert said.json["not_run"]["DFVEdit"].startswith("1 of 1 edit: ")
     ours = result["scores"]["ours"]
     assert ours["warp_flow"] > 0
     assert ours["psnr"] > 5
@@ -327,6 +334,54 @@ def test_the_command_edits_measures_and_resumes(
     again = grain(*arguments, "-o", out, "--device", "cpu")
     assert again.code == 0, again.err
     assert "Table 1: quality" in again.out
-    assert "not run: DFVEdit: edit: " in again.out
+    assert "not run: DFVEdit: 1 of 1 edit: " in again.out
+    assert "1 edit × 4 methods" in again.err
     both = grain("bench", "--clips", specs, "--paper")
     assert both.code == 2
+
+
+def test_tables_say_which_rows_are_of_fewer_edits() -> None:
+    values = dict.fromkeys(("psnr", "total"), 30.0)
+    reasons = ("G505: NaN", "no source", "no source")
+    results: list[Result] = [
+        {"name": f"e{n}", "scores": {"ours": values}, "not_run": {"FateZero": why}}
+        for n, why in enumerate(reasons)
+    ]
+    results.append({"name": "e3", "scores": {"ours": values, "FateZero": values}, "not_run": {}})
+    one = _chapter("demo", own_methods(("ours", "FateZero")), results)
+    assert one.not_run == {
+        "FateZero": "1 of 4 edits: G505: NaN (first e0); 2 of 4 edits: no source (first e1)"
+    }
+    for table in one.tables:
+        rows = table.text_rows()
+        assert [row[:2] for row in rows[1:]] == [["ours", "4"], ["FateZero", "1 of 4"]]
+        assert len({len(row) for row in rows}) == 1
+        assert [(row["cases"], row["of"]) for row in table.as_json()["rows"]] == [(4, 4), (1, 4)]
+    page = render([{"chapter": one, "cases": [], "maps": []}], title="", about="")
+    assert "<td>1 of 4</td>" in page
+
+
+def test_no_edit_at_all_is_an_error(grain: Grain, specs: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "out", "--clip", "none", "--device", "cpu")
+    said = grain("bench", "--clips", specs, "--model", "demo-image", "--method", "DFVEdit", *out)
+    assert said.code == 1
+    assert "G584" in said.err
+    assert "DFVEdit: 1 of 1 edit: " in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--quick",), "--quick has no effect with --clips: leave out --quick"),
+        (("--cases", "clips", "--workers", "1"), "--cases and --workers have no effect"),
+        (("--split", "held-out"), "--split has no effect with --clips"),
+        (("--device", "cpu,cpu"), "--clips runs on one device: write `--device cpu`"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    grain: Grain, specs: Path, tmp_path: Path, options: tuple[str, ...], names: str
+) -> None:
+    said = grain("bench", "--clips", specs, "-o", tmp_path / "out", *options)
+    assert said.code == 2
+    assert names in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()

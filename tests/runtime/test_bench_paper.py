@@ -19,6 +19,7 @@ from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.own.methods import own_methods
 from grainspec_runtime.bench.paper import maps as maps_module
 from grainspec_runtime.bench.paper import methods as paper_methods
+from grainspec_runtime.bench.paper import tables as tables_module
 from grainspec_runtime.bench.paper.maps import overlap
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
@@ -46,7 +47,7 @@ def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- methods -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [paper_methods, maps_module])
+@pytest.mark.parametrize("module", [paper_methods, maps_module, tables_module])
 def test_examples_in_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -273,7 +274,7 @@ def test_the_command_measures_and_resumes(
     said = grain(*arguments)
     assert said.code == 0, said.err
     assert "estimate: about " in said.err
-    assert "wan: 1 cases × " in said.err
+    assert "wan: 1 case × 2 methods, 1 with maps; 6 methods not run" in said.err
     for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):
         assert line in said.out
     assert "not run: TokenFlow: " in said.out

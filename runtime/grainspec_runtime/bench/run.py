@@ -94,7 +94,9 @@ class Job:
                 content = {}
         scores = content.get("scores", {})
         current = {
-            name: scores[name] for name, key in keys.items() if scores.get(name, {}).get("key") == key
+            name: scores[name]
+            for name, key in keys.items()
+            if scores.get(name, {}).get("key") == key
         }
         return {**_facts(case), "scores": current, "not_run": {}}
 
@@ -110,7 +112,8 @@ def run_bench(
 
     Every score is written to ``job.folder`` as soon as it exists, so that an interrupted benchmark
     resumes with the missing ones. A method whose edit fails has no score, but the reason in
-    ``not_run``; it is tried again when the benchmark resumes. ``progress`` receives the number of finished cases and the total.
+    ``not_run``; it is tried again when the benchmark resumes. ``progress`` receives the number of
+    finished cases and the total.
     """
     cases = [job.case(index) for index in range(count)]
     results = {case.name: job.saved(case) for case in cases}

@@ -127,7 +127,8 @@ class OwnBench:
             "plan": prepared.plan.digest,
             "clip": self._digest(prepared.base / prepared.spec.video.path),
             "regions": [
-                hashlib.sha256(layout.bits_FHW.tobytes()).hexdigest() for layout in (bound.shown, bound.edits)
+                hashlib.sha256(layout.bits_FHW.tobytes()).hexdigest()
+                for layout in (bound.shown, bound.edits)
             ],
             "model": fingerprint(folder.folder, folder.file.path if folder.file else None),
             "motion": file_facts(folder.motion.folder) if folder.motion else None,

@@ -80,12 +80,14 @@ def _config(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     try:
-        read = yaml.load(content, _Loader)  # noqa: S506  # a BaseLoader makes text, lists and dicts
+        read = yaml.load(content, _Loader)  # a BaseLoader makes text, lists and dicts
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         if _SIGN not in content:
             return None
-        deep = isinstance(error, RecursionError)
-        raise ValueError("it is nested too deeply" if deep else " ".join(str(error).split())) from error
+        why = " ".join(str(error).split())
+        if isinstance(error, RecursionError):
+            why = "it is nested too deeply"
+        raise ValueError(why) from error
     try:
         data, prompts = read["dataset_config"], read["editing_config"]["editing_prompts"]
         data["path"], data["layout_mask_dir"], data["layout_mask_order"]

@@ -2,7 +2,7 @@
 
 VideoGrain compares itself with FateZero, ControlVideo, TokenFlow, Ground-A-Video, DMT and
 Video-P2P, all on one image model. Each stands here as published, and once more with the regions of
-the spec, which the published methods do not have, but Ground-A-Video. None follows a control signal, which would tell
+the spec; Ground-A-Video has regions as published. None follows a control signal, which would tell
 it how the figures move, but ControlVideo: it has nothing else of the clip.
 """
 
@@ -48,7 +48,7 @@ _PLACE_WEIGHTS = {"video_p2p": 0.5}
 With our masks a smaller weight would also bind the place more weakly, so there it is 4, too."""
 _BOTH = "both"
 _REGIONS = {"ground_a_video": _BOTH}
-"""As published, Ground-A-Video has the regions, of which it takes the boxes; the others have none."""
+"""As published, Ground-A-Video has regions, of which it takes the boxes; the others have none."""
 _CONTROLS = {"controlvideo": POSE}
 _SAMPLERS = {"dfvedit": {name: FLOW_EDIT[name] for name in ("guidance", "source_guidance")}}
 
