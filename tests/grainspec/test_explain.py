@@ -11,10 +11,11 @@ import pytest
 from clips import ClipFolder
 from command import Grain
 
-from grainspec import GrainError, from_json, parse_all
+from grainspec import GrainError, from_json, parse, parse_all
 from grainspec.cli.check import findings_in
 from grainspec.diagnostics.codes import ERRORS, WARNINGS
 from grainspec.diagnostics.explanations import Explanation, explanations, read_explanations
+from grainspec.text.override import override
 from grainspec_runtime.prepare import prepare
 
 ALL = explanations()
@@ -227,3 +228,13 @@ def test_sections_are_read() -> None:
 def test_malformed_sections_are_refused(page: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_explanations(page)
+
+
+def test_the_settings_of_the_wrong_command_are_of_another_method() -> None:
+    """That of G560 sets them on the command line."""
+    text = 'grain 1 video "c" target "a bear" region r = all edit r -> "bear"'
+    arguments = re.findall(r"--set (\S+)", ALL["G560"].wrong.text)
+    assert len(arguments) == 2
+    with pytest.raises(GrainError, match="G560"):
+        override(parse(text), arguments)
+    override(parse(text), re.findall(r"--set (\S+)", ALL["G560"].right.text))

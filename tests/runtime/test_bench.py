@@ -11,6 +11,7 @@ import pytest
 import torch
 from command import Grain
 
+from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import PROFILES
 from grainspec_runtime.bench import run as bench_run
 from grainspec_runtime.bench.cases import GRAINS, Case, make_cases
@@ -19,9 +20,12 @@ from grainspec_runtime.bench.edit import _together
 from grainspec_runtime.bench.measure import Edited, leakage, pose, score
 from grainspec_runtime.bench.methods import METHODS, OURS
 from grainspec_runtime.bench.page import gallery
+from grainspec_runtime.bench.paper.methods import Chosen
+from grainspec_runtime.bench.paper.run import Part, _edits_counted
 from grainspec_runtime.bench.reweighted import Reweighting, word_weights
 from grainspec_runtime.bench.run import Job, file_name, run_bench
 from grainspec_runtime.bench.summary import summarize
+from grainspec_runtime.commands.bench import tables
 from grainspec_runtime.demo import world
 from grainspec_runtime.demo.judge import Judge
 from grainspec_runtime.demo.motion import exact_flow
@@ -163,9 +167,9 @@ def test_results_are_kept_and_only_what_is_missing_is_made(
     made: list[str] = []
     real = bench_run.Bench.edits
 
-    def counted(self, case, methods, steps):  # type: ignore[no-untyped-def]
+    def counted(self, case, methods, steps, **options):  # type: ignore[no-untyped-def]
         made.extend(method.name for method in methods)
-        yield from real(self, case, methods, steps)
+        yield from real(self, case, methods, steps, **options)
 
     monkeypatch.setattr(bench_run.Bench, "edits", counted)
     assert run_bench(1, job, workers=1) == [first]
@@ -176,7 +180,7 @@ def test_results_are_kept_and_only_what_is_missing_is_made(
     kept.write_text(json.dumps(found))
     [again] = run_bench(1, job, workers=1)
     assert made == ["ours"]
-    unlike = {"seconds", "gpu", "ram"}
+    unlike = {"seconds", "gpu", "ram", "total"}
     assert {k: v for k, v in again["scores"]["ours"].items() if k not in unlike} == {
         k: v for k, v in first["scores"]["ours"].items() if k not in unlike
     }
@@ -191,6 +195,98 @@ def test_results_are_kept_and_only_what_is_missing_is_made(
         assert f'src="clips/{again["name"]}/{clip.name}"' in page
     summary = summarize([again], ["ours"])["ours"]
     assert summary["all"]["right"] == again["scores"]["ours"]["right"]
+
+
+class Scored:
+    """A stand-in for the model of a benchmark: every edit is the source, until one breaks."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.breaks: BaseException | None = None
+
+    def edits(  # type: ignore[no-untyped-def]
+        self, rendered, methods, steps, *, apart, failed
+    ):
+        for number, method in enumerate(methods):
+            if self.breaks is not None and number == 2:
+                if not isinstance(self.breaks, GrainError):
+                    raise self.breaks
+                failed(method, self.breaks)
+                continue
+            self.made.append(method.name)
+            frames = rendered.source[0]
+            edited = as_edit(rendered, frames)
+            scores = score(rendered, edited, Judge.from_pretrained(DEMO_FOLDER)).as_json()
+            yield method, scores, frames
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> Scored:
+    stand_in = Scored()
+    monkeypatch.setattr(bench_run, "_bench", lambda *_: stand_in)
+    return stand_in
+
+
+def test_an_interrupted_case_keeps_what_was_made(scored: Scored, tmp_path: Path) -> None:
+    job = Job("tuning", METHODS[:4], 1, tmp_path, ("cpu",), 1)
+    scored.breaks = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(1, job, workers=1)
+    assert set(job.saved(job.case(0))["scores"]) == {"ours", "videograin"}
+    counts: list[tuple[int, int]] = []
+    part = Part(job, 1, Chosen({"comparison": job.methods}, {}), 0)  # type: ignore[dict-item]
+    with _edits_counted(part, lambda name, done, total: counts.append((done, total))):
+        pass
+    assert counts == [(2, 4)] * 2  # by what is not made again, although clips may be there
+    scored.breaks, before = None, list(scored.made)
+    [result] = run_bench(1, job, workers=1)
+    assert scored.made[len(before) :] == ["no modulation", "no control"]
+    assert set(result["scores"]) == {method.name for method in job.methods}
+
+
+def test_an_edit_that_fails_does_not_end_the_benchmark(scored: Scored, tmp_path: Path) -> None:
+    job = Job("tuning", METHODS[:4], 1, tmp_path, ("cpu",), 1)
+    scored.breaks = fail("G505", "produced NaN or infinity in sampling step 1 of 1", "")
+    results = run_bench(1, job, workers=1)
+    [result] = results
+    assert set(result["scores"]) == {"ours", "videograin", "no control"}
+    assert result["not_run"] == {
+        "no modulation": "G505: produced NaN or infinity in sampling step 1 of 1"
+    }
+    page = gallery(results, job.methods, split="tuning", steps=1)
+    assert "no-modulation.webp" not in page
+    assert "no modulation (0 of 1)" in page
+    names = [method.name for method in job.methods]
+    assert "no modulation (0 of 1)" in tables(summarize(results, names), names)
+    scored.breaks = None
+    [again] = run_bench(1, job, workers=1)  # it is tried again
+    assert "no modulation" in again["scores"]
+    assert not again["not_run"]
+
+
+@pytest.mark.slow
+def test_the_bench_passes_on_what_failed(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise fail("G505", "NaN", "")
+
+    monkeypatch.setattr("grainspec_runtime.bench.edit.edit", broken)
+    failed: list[str] = []
+    bench = bench_run.Bench("cpu")
+    edits = bench.edits(
+        RenderedCase(cases[0]), METHODS[:2], 1, failed=lambda method, _: failed.append(method.name)
+    )
+    assert list(edits) == []
+    assert sorted(failed) == ["ours", "videograin"]
+
+
+def test_other_devices_have_other_costs(cases: list[Case], tmp_path: Path) -> None:
+    keys = {
+        Job("tuning", (OURS,), 1, tmp_path, devices, 1).key(cases[0], OURS)
+        for devices in (("cpu",), ("mps",), ("mps", "cpu"), ("cpu", "cpu"))
+    }
+    assert len(keys) == 3
 
 
 def test_the_command_goes_on_in_its_own_folder(

@@ -11,13 +11,20 @@ from command import Grain
 from PIL import Image
 from tiny_models import save_two_levels
 
-from grainspec.diagnostics import GrainError
+from grainspec.diagnostics import GrainError, fail
+from grainspec.loading import load
 from grainspec_runtime.bench.own.five import Five
 from grainspec_runtime.bench.own.layouts import find_edits
 from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
+from grainspec_runtime.bench.own.run import OwnBench
 from grainspec_runtime.bench.own.specs import Specs
 from grainspec_runtime.bench.own.videograin import VideoGrain
-from grainspec_runtime.prepare import prepare
+from grainspec_runtime.bench.paper.page import render
+from grainspec_runtime.bench.paper_measures import Values
+from grainspec_runtime.bench.summary import Result
+from grainspec_runtime.commands.bench_clips import _chapter
+from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.prepare import Prepared, prepare
 
 SPEC = """grain 1
 video "clip" { size 64x64 }
@@ -148,7 +155,7 @@ def test_videograin_binds_words_to_masks_in_order(videograin: Path) -> None:
     ]
     [(name, reason)] = found.left_out.items()
     assert name.endswith("iron-1")
-    assert reason == "unusable configuration: 1 phrases for 2 masks"
+    assert reason == "unusable configuration: 1 phrase for 2 masks"
 
 
 def test_each_folder_is_read_by_its_own_layout(specs: Path, five: Path, videograin: Path) -> None:
@@ -172,11 +179,130 @@ def test_another_layout_is_refused_with_what_is_there(tmp_path: Path, five: Path
         find_edits(five, LAYOUTS)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("n_sample_frame: 3", "n_sample_frame: .inf", "invalid value `.inf` for `n_sample_frame`"),
+        ("n_sample_frame: 3", f"n_sample_frame: {'9' * 5000}", "invalid value `9999"),
+        ("n_sample_frame: 3", "n_sample_frame: [3]", "`n_sample_frame` must be text"),
+        ("['left', 'right-man']", "{left: 1}", "`layout_mask_order` must be a list"),
+        (
+            "'Iron Man', 'Spiderman'",
+            "['Iron Man'], 'Spiderman'",
+            "an item of a prompt must be text",
+        ),
+        ("prompt: ''", "prompt: &a [1]\n    other: [*a, *a]", "aliases (`*name`) are not"),
+        ("prompt: ''", "prompt: " + "[" * 20_000, "it is nested too deeply"),
+        ("prompt: ''", "prompt: ]", "expected"),
+    ],
+)
+def test_odd_configurations_are_left_out_by_name(
+    videograin: Path, old: str, new: str, reason: str
+) -> None:
+    assert old in CONFIG
+    odd = videograin / "config/instance_level/two_men/odd.yaml"
+    odd.write_text(CONFIG.replace(old, new))
+    found = VideoGrain().find(videograin)
+    assert found is not None
+    assert [edit.name.rsplit("/")[-1] for edit in found.edits] == ["iron-0"]
+    reasons = [why for name, why in found.left_out.items() if "/odd" in name]
+    assert reasons
+    assert reason in reasons[0]
+    assert all(why.startswith("unusable configuration: ") for why in reasons)
+
+
+def test_aliases_that_multiply_are_not_expanded(videograin: Path) -> None:
+    """Without a limit, the prompt would be text of a terabyte."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "\n".join(lines) + CONFIG.replace("prompt: ''", "prompt: *a11")
+    (videograin / "bomb.yaml").write_text(bomb)
+    found = VideoGrain().find(videograin)
+    assert found is not None
+    assert "aliases" in found.left_out["bomb"]
+
+
+def test_five_says_what_it_cannot_read(five: Path) -> None:
+    (five / "edit_prompt/edit2_FiVE.json").write_text("[{")
+    (five / "edit_prompt/edit3_FiVE.json").write_text("{}")
+    entry = {"source_prompt": "a [bus]", "target_prompt": "a [red bus]"}
+    entries = [{**entry, "video_name": name} for name in ("..", ".", "")]
+    (five / "edit_prompt/edit4_FiVE.json").write_text(json.dumps(entries))
+    found = Five().find(five)
+    assert found is not None
+    assert found.left_out["edit2_FiVE"].startswith("unreadable prompts: ")
+    assert found.left_out["edit3_FiVE"] == "unreadable prompts: not a list of entries"
+    for number, name in enumerate(("..", ".", "")):
+        reason = found.left_out[f"edit4_FiVE-00{number}"]
+        assert reason == f"unusable entry: not a name of a video: `{name}`"
+
+
+def test_a_folder_of_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grainspec_runtime.bench.own.layouts._MOST_FILES", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    with pytest.raises(GrainError, match="it contains more than 2 files"):
+        find_edits(tmp_path, LAYOUTS)
+
+
 def test_methods_are_named_as_in_the_tables() -> None:
     assert own_methods(())[0].name == "ours"
     assert [m.name for m in own_methods(("FateZero", "ours"))] == ["FateZero", "ours"]
     with pytest.raises(GrainError, match=r"G583.*`fatezero`"):
         own_methods(("fatezero",))
+
+
+def test_results_are_made_anew_when_anything_that_they_depend_on_changes(
+    specs: Path, tmp_path: Path
+) -> None:
+    model = save_two_levels(tmp_path / "model")
+    spec = load(specs / "edit.grain").replaced({}, model=str(model))
+
+    def key(device: str = "cpu") -> str:
+        bench = OwnBench((), tmp_path, device)
+        return bench._key(prepare(spec, specs))
+
+    keys = [key()]
+    assert key() == keys[0]
+
+    def paint(path: Path) -> None:
+        """Overwrite a picture, as nobody could tell by the date of its folder."""
+        picture = np.array(Image.open(path))
+        picture[30, 5:20] ^= 255
+        Image.fromarray(picture).save(path)
+
+    paint(specs / "clip/00001.png")
+    keys.append(key())
+    paint(specs / "masks/left/00001.png")
+    keys.append(key())
+    config = model / "unet/config.json"
+    config.write_text(config.read_text() + " ")
+    keys.append(key())
+    keys.append(key("mps"))
+    assert len(set(keys)) == 5
+
+
+def test_an_edit_that_fails_is_said_and_the_others_are_made(
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_two_levels(tmp_path / "model")
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+
+    def edit(self: OwnBench, prepared: Prepared) -> tuple[Values, Frames, Frames]:
+        if prepared.spec.attention.profile == "videograin":
+            raise fail("G506", "out of memory on cuda", "")
+        return {"psnr": 30.0}, frames, frames
+
+    monkeypatch.setattr(OwnBench, "_edit", edit)
+    methods = own_methods(("VideoGrain", "ours"))
+    bench = OwnBench(methods, tmp_path / "out", "cpu", model=str(model))
+    found = find_edits(specs, LAYOUTS)
+    [result] = bench.run(found.edits, lambda done, total: None)
+    assert set(result["scores"]) == {"ours"}
+    assert result["not_run"] == {"VideoGrain": "G506: out of memory on cuda"}
+    assert not list((tmp_path / "out").rglob("VideoGrain.*"))  # it is tried again next time
 
 
 def test_the_command_edits_measures_and_resumes(
@@ -192,7 +318,7 @@ def test_the_command_edits_measures_and_resumes(
     [result] = said.json["results"]
     assert set(result["scores"]) == {"ours", "VideoGrain", "FlowEdit"}
     assert "not supported" in result["not_run"]["DFVEdit"]
-    assert "DFVEdit" in said.json["not_run"]
+    assert said.json["not_run"]["DFVEdit"].startswith("1 of 1 edit: ")
     ours = result["scores"]["ours"]
     assert ours["warp_flow"] > 0
     assert ours["psnr"] > 5
@@ -208,6 +334,54 @@ def test_the_command_edits_measures_and_resumes(
     again = grain(*arguments, "-o", out, "--device", "cpu")
     assert again.code == 0, again.err
     assert "Table 1: quality" in again.out
-    assert "not run: DFVEdit: edit: " in again.out
+    assert "not run: DFVEdit: 1 of 1 edit: " in again.out
+    assert "1 edit × 4 methods" in again.err
     both = grain("bench", "--clips", specs, "--paper")
     assert both.code == 2
+
+
+def test_tables_say_which_rows_are_of_fewer_edits() -> None:
+    values = dict.fromkeys(("psnr", "total"), 30.0)
+    reasons = ("G505: NaN", "no source", "no source")
+    results: list[Result] = [
+        {"name": f"e{n}", "scores": {"ours": values}, "not_run": {"FateZero": why}}
+        for n, why in enumerate(reasons)
+    ]
+    results.append({"name": "e3", "scores": {"ours": values, "FateZero": values}, "not_run": {}})
+    one = _chapter("demo", own_methods(("ours", "FateZero")), results)
+    assert one.not_run == {
+        "FateZero": "1 of 4 edits: G505: NaN (first e0); 2 of 4 edits: no source (first e1)"
+    }
+    for table in one.tables:
+        rows = table.text_rows()
+        assert [row[:2] for row in rows[1:]] == [["ours", "4"], ["FateZero", "1 of 4"]]
+        assert len({len(row) for row in rows}) == 1
+        assert [(row["cases"], row["of"]) for row in table.as_json()["rows"]] == [(4, 4), (1, 4)]
+    page = render([{"chapter": one, "cases": [], "maps": []}], title="", about="")
+    assert "<td>1 of 4</td>" in page
+
+
+def test_no_edit_at_all_is_an_error(grain: Grain, specs: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "out", "--clip", "none", "--device", "cpu")
+    said = grain("bench", "--clips", specs, "--model", "demo-image", "--method", "DFVEdit", *out)
+    assert said.code == 1
+    assert "G584" in said.err
+    assert "DFVEdit: 1 of 1 edit: " in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--quick",), "--quick has no effect with --clips: leave out --quick"),
+        (("--cases", "clips", "--workers", "1"), "--cases and --workers have no effect"),
+        (("--split", "held-out"), "--split has no effect with --clips"),
+        (("--device", "cpu,cpu"), "--clips runs on one device: write `--device cpu`"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    grain: Grain, specs: Path, tmp_path: Path, options: tuple[str, ...], names: str
+) -> None:
+    said = grain("bench", "--clips", specs, "-o", tmp_path / "out", *options)
+    assert said.code == 2
+    assert names in " ".join(said.err.split())
+    assert not (tmp_path / "out").exists()

@@ -16,8 +16,10 @@ from grainspec import parse
 from grainspec.model.settings import Method as TechniqueSettings
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.own.methods import own_methods
 from grainspec_runtime.bench.paper import maps as maps_module
 from grainspec_runtime.bench.paper import methods as paper_methods
+from grainspec_runtime.bench.paper import tables as tables_module
 from grainspec_runtime.bench.paper.maps import overlap
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
@@ -45,20 +47,20 @@ def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- methods -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [paper_methods, maps_module])
+@pytest.mark.parametrize("module", [paper_methods, maps_module, tables_module])
 def test_examples_in_docstrings(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
 
 def test_every_method_of_the_paper_is_there_as_published_and_with_our_masks() -> None:
     names = {method.name for method in PUBLISHED}
-    assert names == {*PAPERS, *(name + WITH_MASKS for name in PAPERS)}
+    boxed = "Ground-A-Video"  # has the regions as published
+    assert names == {*PAPERS, *(name + WITH_MASKS for name in PAPERS if name != boxed)}
     for method in PUBLISHED:
         assert method.technique is not None
-        own_boxes = method.name == "Ground-A-Video"
-        regions = "attention" if own_boxes else "off"
-        regions = "both" if method.name.endswith(WITH_MASKS) else regions
-        assert method.technique["regions"] == regions
+        with_regions = method.name == boxed or method.name.endswith(WITH_MASKS)
+        assert method.technique["regions"] == ("both" if with_regions else "off")
+        assert method.technique.get("null_updates") == (0 if method.name == boxed else None)
         assert bool(method.control) == method.name.startswith("ControlVideo")
 
 
@@ -124,6 +126,32 @@ def test_a_method_keeps_what_a_user_s_spec_says() -> None:
     technique = PUBLISHED[-2].applied(spec)
     assert technique.method == TechniqueSettings(name="dfvedit", regions="off")
     assert technique.regions == spec.regions
+
+
+def test_only_ours_keeps_how_a_user_s_spec_makes_the_edit() -> None:
+    """Five statements choose it; `method` and `process` exclude each other."""
+    start = (
+        'grain 1 video "c" source "a man" target "a bear" region r = box(0%, 0%, 50%, 50%) '
+        'edit instance r -> "bear" variant v { target "a brown bear" } '
+    )
+    inverted = parse(
+        start + "inject { self 40% } flow { method raft } freeu { b1 1.2 } "
+        "sampler ddim { process flow_edit amplify 2 }"
+    )
+    published = parse(start + "method fatezero { cross_steps 60% }")
+    [ours] = own_methods(("ours",))
+    for spec in (inverted, published):
+        assert ours.applied(spec) == spec.without_variants()
+    for method in own_methods(()):
+        if method.name == "ours":
+            continue
+        for spec in (inverted, published):
+            made = method.applied(spec)
+            wanted = TechniqueSettings(**method.technique) if method.technique else None
+            assert made.method == wanted, method.name
+            assert (made.inject, made.flow, made.freeu) == (None, None, None), method.name
+            assert made.sampler.process == method.sampler.get("process"), method.name
+            assert made.sampler.amplify == method.sampler.get("amplify", 0), method.name
 
 
 # --- maps ----------------------------------------------------------------------------------------
@@ -246,7 +274,7 @@ def test_the_command_measures_and_resumes(
     said = grain(*arguments)
     assert said.code == 0, said.err
     assert "estimate: about " in said.err
-    assert "wan: 1 cases × " in said.err
+    assert "wan: 1 case × 2 methods, 1 with maps; 6 methods not run" in said.err
     for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):
         assert line in said.out
     assert "not run: TokenFlow: " in said.out

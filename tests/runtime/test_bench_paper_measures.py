@@ -54,7 +54,7 @@ def clip(rendered: RenderedCase) -> MeasuredClip:
 
 def test_every_measure_has_a_value(rendered: RenderedCase, clip: MeasuredClip) -> None:
     values = clip.values(rendered.target[0], ByColour())  # type: ignore[arg-type]
-    assert set(values) == {key for key, _, _ in PAPER_MEASURES} - {"gpu", "ram"}
+    assert set(values) == {key for key, _, _ in PAPER_MEASURES} - {"gpu", "ram", "total"}
     assert None not in values.values()
     assert values["q_edit"] == pytest.approx(values["clip_t"] / values["warp_flow"], rel=1e-3)  # type: ignore[operator]
     without = clip.values(rendered.target[0], None)
@@ -71,6 +71,20 @@ def test_the_exact_target_is_better_than_the_source(
     assert target["cross_instance"] > source["cross_instance"]  # type: ignore[operator]
     assert (source["psnr"], source["ssim"], source["distance"]) == (99, 1, 0)
     assert source["warp_source"] < 0.5 * warp_error(rendered.source[0], clip.flow)  # type: ignore[operator,arg-type]
+
+
+def test_what_is_undefined_has_no_value(
+    rendered: RenderedCase, clip: MeasuredClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only identical pixels have 99 dB."""
+    module = "grainspec_runtime.bench.paper_measures."
+    monkeypatch.setattr(module + "warp_error", lambda *_: float("nan"))
+    monkeypatch.setattr(module + "ssim", lambda *_: -float("inf"))
+    values = clip.values(rendered.source[0], None)
+    assert (values["warp_flow"], values["warp_source"], values["ssim"]) == (None, None, None)
+    assert values["psnr"] == 99
+    monkeypatch.setattr(module + "psnr", lambda *_: -float("inf"))
+    assert clip.values(rendered.source[0], None)["psnr"] is None
 
 
 def test_figures_count_where_enough_of_them_is_seen(

@@ -43,6 +43,16 @@ def measured_cost(device: torch.device) -> Iterator[Cost]:
     cost.ram = _peak() if counted else None
 
 
+def device_name(device: str) -> str:
+    """The name of the device by which costs can be compared: that of a GPU's model.
+
+    >>> device_name("cpu")
+    'cpu'
+    """
+    kind = torch.device(device).type
+    return torch.cuda.get_device_name(device) if kind == "cuda" else kind
+
+
 def _reset_peak() -> bool:
     """Let Linux count this process's peak resident memory from now on; whether it can."""
     try:

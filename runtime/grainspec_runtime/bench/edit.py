@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from grainspec.diagnostics import GrainError
 from grainspec.model.spec import DEMO
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.cost import measured_cost
@@ -23,7 +24,7 @@ from grainspec_runtime.measures.clip_model import Clip
 from grainspec_runtime.media.blend import blended, faded
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.locate import DEMO_FOLDER
-from grainspec_runtime.prepare import prepare
+from grainspec_runtime.prepare import Prepared, prepare
 
 _COUNTED = ("sample", "edit", "decode")
 """The stages of an edit that its time counts: sampling, or FlowEdit, and decoding."""
@@ -43,12 +44,19 @@ class Bench:
     _judge: Judge | None = field(default=None, repr=False)
 
     def edits(
-        self, rendered: RenderedCase, methods: Sequence[Method], steps: int, *, apart: bool = False
+        self,
+        rendered: RenderedCase,
+        methods: Sequence[Method],
+        steps: int,
+        *,
+        apart: bool = False,
+        failed: Callable[[Method, GrainError], None],
     ) -> Iterator[tuple[Method, Values, Frames]]:
         """Edit a case with each method; yields the method, its scores and the edited frames.
 
         Methods with the same inversion share it, unless each is to be made ``apart``, so that its
-        time and memory are those of a whole edit.
+        time and memory are those of a whole edit. ``failed`` receives the methods whose edits fail,
+        such as by NaN (G505) or for want of memory (G506).
         """
         case = rendered.case
         judge = self._judge = self._judge or Judge.from_pretrained(DEMO_FOLDER)
@@ -62,13 +70,23 @@ class Bench:
             clip = measured_case(rendered, ~widened(regions, BESIDE), plain.target)
             for chosen in [[m] for m in methods] if apart else _together(methods):
                 chosen.sort(key=lambda method: method.spec(case, steps).modulation.frames)
-                specs = [method.spec(case, steps, self.model) for method in chosen]
-                prepared = [prepare(spec, base) for spec in specs]
-                with self._editor.session(prepared) as session:
-                    for method, one in zip(chosen, prepared, strict=True):
+                able: list[tuple[Method, Prepared]] = []
+                for method in chosen:
+                    try:
+                        able.append((method, prepare(method.spec(case, steps, self.model), base)))
+                    except GrainError as error:
+                        failed(method, error)
+                if not able:
+                    continue
+                with self._editor.session([one for _, one in able]) as session:
+                    for method, one in able:
                         rule = Reweighting if method.reweighted else None
-                        with measured_cost(self._editor.checkpoint(base).device) as cost:
-                            result = edit(session, one, cross_rule=rule)
+                        try:
+                            with measured_cost(self._editor.checkpoint(base).device) as cost:
+                                result = edit(session, one, cross_rule=rule)
+                        except GrainError as error:
+                            failed(method, error)
+                            continue
                         edited = Edited(
                             frames=result.edited,
                             pixel_blended=blended(source, result.edited, faded(regions, 0)),

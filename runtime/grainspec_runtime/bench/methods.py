@@ -10,14 +10,15 @@ from typing import Any, get_args
 
 from grainspec import ALL, Builder, GrainError
 from grainspec.model.settings import Method as TechniqueSettings
-from grainspec.model.settings import MethodName
+from grainspec.model.settings import MethodName, Sampler
 from grainspec.model.spec import DEMO, Attention, Edit, EditSpec, Inject
 from grainspec_runtime.bench.case import SIZE, Case
 from grainspec_runtime.bench.reweighted import PLACES
 
 GUIDANCE = 4.0
-_OWN_SAMPLING = ("process", "amplify")
-"""Settings of the sampler that belong to a method; the others suit the demo models."""
+_OWN_SAMPLING: dict[str, Any] = {"process": None, "amplify": Sampler().amplify}
+"""Settings of the sampler that belong to a method, with their defaults; the others suit the demo
+models."""
 POSE: dict[str, Any] = {"scale": 1.5}
 """Settings of `control pose`, used by all methods but one, as in the paper's runs."""
 
@@ -31,7 +32,7 @@ class Method:
     frame, without regions. paste: the source is put back outside the regions, in latents and
     pixels. reweighted: scale attention to the words of edits, as in Prompt-to-Prompt. technique:
     ``name`` and settings of the statement `method`, an editing method of another paper.
-    place_weight: the `weight` of edits of the place.
+    place_weight: the `weight` of edits of the place. as_written: a user's spec stays as it is.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Method:
     sampler: dict[str, Any] = field(default_factory=dict)
     technique: dict[str, Any] | None = None
     place_weight: float = 1.0
+    as_written: bool = False
 
     def spec(self, case: Case, steps: int, model: str = DEMO) -> EditSpec:
         """Build the case's spec for this method and a model."""
@@ -100,9 +102,13 @@ class Method:
         """A user's spec, edited by this method.
 
         The clip, prompts, regions, controls and sampler stay the user's; so does `attention`, where
-        the method has no settings of its own. ``missing`` must be empty.
+        the method has no settings of its own. Every other statement that chooses how the edit is
+        made is the method's own. ``missing`` must be empty.
         """
-        changes: dict[str, Any] = {"variants": (), "inject": None, "flow": None}
+        if self.as_written:
+            return spec.without_variants()
+        changes: dict[str, Any] = dict.fromkeys(("inject", "flow", "freeu", "method"))
+        changes["variants"] = ()
         if self.everywhere:
             words = next(edit.phrase for edit in spec.changes if isinstance(edit, Edit))
             whole = Builder("clip").target(words).region("everything", ALL)
@@ -114,9 +120,8 @@ class Method:
             changes["inject"] = Inject(**self.inject)
         if self.attention:
             changes["attention"] = Attention(**self.attention)
-        own = {name: self.sampler[name] for name in _OWN_SAMPLING if name in self.sampler}
-        if own:
-            changes["sampler"] = spec.sampler.replaced({}, **own)
+        own = {name: self.sampler.get(name, usual) for name, usual in _OWN_SAMPLING.items()}
+        changes["sampler"] = spec.sampler.replaced({}, **own)
         if self.technique is not None:
             changes["method"] = TechniqueSettings(**self.technique)
         return self._weighted(spec.replaced({}, **changes))
@@ -167,3 +172,8 @@ METHODS: tuple[Method, ...] = (
 def refusal_of(error: GrainError) -> str:
     """The message of a refusal's first error; warnings may stand before it."""
     return next(it.message for it in error.diagnostics if it.is_error)
+
+
+def failure_of(error: GrainError) -> str:
+    """The code and the message of the first error of an edit that failed."""
+    return next(f"{it.code}: {it.message}" for it in error.diagnostics if it.is_error)

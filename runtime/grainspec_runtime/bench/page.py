@@ -72,7 +72,7 @@ def _worst_first(results: Sequence[Result], method: Method) -> list[Result]:
     """Order cases by their share of right frames, then by what leaked."""
 
     def rank(result: Result) -> tuple[float, float]:
-        score = result["scores"][method.name]
+        score = result["scores"].get(method.name, {"right": 0.0, "leaked": None})
         return score["right"], -(score["leaked"] or 0.0)
 
     return sorted(results, key=rank)
@@ -81,9 +81,10 @@ def _worst_first(results: Sequence[Result], method: Method) -> list[Result]:
 def _case(result: Result, methods: Sequence[Method]) -> Result:
     """A case with its clips in the order in which they are shown."""
     shown_scores = _shown(result, methods)
+    first = result["scores"].get(methods[0].name)
     return {
         **result,
-        "right": shown_scores[0]["right"],
+        "right": first is not None and is_right(first["right"]),
         "clips": [
             {"file": "source", "name": "source"},
             {"file": "target", "name": "exact target"},
@@ -106,7 +107,9 @@ def _row(
 def _shown(result: Result, methods: Sequence[Method]) -> list[dict[str, Any]]:
     shown_scores = []
     for method in methods:
-        score = result["scores"][method.name]
+        score = result["scores"].get(method.name)
+        if score is None:  # its edit failed
+            continue
         leaked = score["leaked"]
         shown_scores.append(
             {

@@ -7,11 +7,10 @@ estimated optical flow of the source clip; here the source's exact flow is known
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
 
 from grainspec_runtime.bench.clips import Mask, RenderedCase
 from grainspec_runtime.flow.clip_flow import ClipFlow
@@ -25,6 +24,8 @@ from grainspec_runtime.measures.warping import q_edit, warp_error
 from grainspec_runtime.media.decode import Frames
 
 Values = dict[str, float | None]
+IDENTICAL_DB = 99.0
+"""The PSNR of identical pixels, which is infinite."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class MeasuredClip:
                 "local": scores.similarity if scores else None,
                 "cross_instance": scores.accuracy if scores else None,
             }
-        return {name: _finite(value) for name, value in values.items()}
+        if values["psnr"] == math.inf:
+            values["psnr"] = IDENTICAL_DB
+        return {name: finite(value) for name, value in values.items()}
 
 
 def measured_case(rendered: RenderedCase, kept_FHW: Mask, target: str) -> MeasuredClip:
@@ -90,8 +93,10 @@ def measured_case(rendered: RenderedCase, kept_FHW: Mask, target: str) -> Measur
     )
 
 
-def _finite(value: float | None) -> float | None:
-    """A value for JSON: the PSNR of identical pixels becomes 99 dB."""
-    if value is None:
-        return None
-    return round(float(value), 6) if np.isfinite(value) else 99.0
+def finite(value: float | None) -> float | None:
+    """Round a value for JSON; None for NaN and infinity, which JSON does not have.
+
+    >>> finite(0.1234567), finite(float("nan")), finite(-math.inf)
+    (0.123457, None, None)
+    """
+    return round(float(value), 6) if value is not None and math.isfinite(value) else None

@@ -6,7 +6,7 @@ import functools
 import json
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from grainspec.diagnostics import GrainError
 from grainspec.model.spec import DEMO
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
@@ -23,8 +24,9 @@ from grainspec_runtime.bench.case import Case, CaseSet, Split
 from grainspec_runtime.bench.cases import make_case
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.clips import RenderedCase
+from grainspec_runtime.bench.cost import device_name
 from grainspec_runtime.bench.edit import Bench
-from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.methods import Method, failure_of
 from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.measures.clip_model import load_clip
@@ -32,7 +34,7 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.models.fingerprint import content_digest
 from grainspec_runtime.prepare import prepare
 
-VERSION = 3
+VERSION = 4
 """Increase when cases, scores or methods change, so that old and new results do not mix."""
 
 
@@ -69,12 +71,21 @@ class Job:
             "modulation": spec.modulation.model_dump(mode="json"),  # the spec may name a profile
             "reweighted": method.reweighted,
             "clip": clip_digest(self.clip),
+            "devices": sorted({device_name(device) for device in self.devices}),
         }
         return run_key(facts)[:16]
 
-    def saved(self, case: Case) -> Result:
-        """Load the saved scores of a case that are still up to date."""
-        path = self.folder / "cases" / f"{case.name}.json"
+    def keys(self, case: Case) -> dict[str, str]:
+        """The keys of all methods on a case, by the methods' names."""
+        return {method.name: self.key(case, method) for method in self.methods}
+
+    def path(self, case: Case) -> Path:
+        """The file of a case's scores."""
+        return self.folder / "cases" / f"{case.name}.json"
+
+    def saved(self, case: Case, keys: Mapping[str, str] | None = None) -> Result:
+        """Load the saved scores of a case that are still up to date, as its ``keys`` say."""
+        keys, path = keys or self.keys(case), self.path(case)
         content: Result = {}
         if path.is_file():
             try:
@@ -83,11 +94,11 @@ class Job:
                 content = {}
         scores = content.get("scores", {})
         current = {
-            method.name: scores[method.name]
-            for method in self.methods
-            if scores.get(method.name, {}).get("key") == self.key(case, method)
+            name: scores[name]
+            for name, key in keys.items()
+            if scores.get(name, {}).get("key") == key
         }
-        return {**_facts(case), "scores": current}
+        return {**_facts(case), "scores": current, "not_run": {}}
 
 
 def run_bench(
@@ -99,8 +110,10 @@ def run_bench(
 ) -> list[Result]:
     """Run the first ``count`` cases of a split, and return their results in order.
 
-    Every result is written to ``job.folder`` as soon as it exists, so that an interrupted benchmark
-    resumes with the missing ones. ``progress`` receives the number of finished cases and the total.
+    Every score is written to ``job.folder`` as soon as it exists, so that an interrupted benchmark
+    resumes with the missing ones. A method whose edit fails has no score, but the reason in
+    ``not_run``; it is tried again when the benchmark resumes. ``progress`` receives the number of
+    finished cases and the total.
     """
     cases = [job.case(index) for index in range(count)]
     results = {case.name: job.saved(case) for case in cases}
@@ -144,23 +157,28 @@ def _bench(device: str, model: str, clip: str) -> Bench:
 def _run_case(index: int, job: Job) -> Result:
     torch.set_num_threads(job.threads)
     case = job.case(index)
-    result = job.saved(case)
+    keys = job.keys(case)
+    result = job.saved(case, keys)
     missing = [method for method in job.methods if method.name not in result["scores"]]
     rendered = RenderedCase(case)
     clips = job.folder / "clips" / case.name
     clips.mkdir(parents=True, exist_ok=True)
     save_clip(rendered.source[0], clips / "source.webp")
     save_clip(rendered.target[0], clips / "target.webp")
+    path = job.path(case)
+    path.parent.mkdir(parents=True, exist_ok=True)
     bench = _bench(job.devices[index % len(job.devices)], job.model, job.clip)
+
+    def failed(method: Method, error: GrainError) -> None:
+        result["not_run"][method.name] = failure_of(error)
+
     for method, values, frames in bench.edits(
-        rendered, missing, job.steps, apart=index < job.apart
+        rendered, missing, job.steps, apart=index < job.apart, failed=failed
     ):
         save_clip(frames, clips / f"{file_name(method.name)}.webp")
-        result["scores"][method.name] = {"key": job.key(case, method), **values}
-    path = job.folder / "cases" / f"{case.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(result, indent=1) + "\n")
+        result["scores"][method.name] = {"key": keys[method.name], **values}
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(result, indent=1) + "\n")
     return result
 
 

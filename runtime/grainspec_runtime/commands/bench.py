@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grainspec.cli.output import Format, format_option, print_json, say
+from grainspec.cli.output import Format, counted, format_option, print_json, say
 from grainspec.model.demo_models import DEMO, demo_model
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
@@ -156,6 +156,7 @@ def bench(
     """
     from grainspec_runtime.bench.clip_methods import methods_for
     from grainspec_runtime.bench.page import gallery, write_gallery_stills
+    from grainspec_runtime.bench.paper.tables import grouped_reasons
     from grainspec_runtime.bench.run import Job, check_first, run_bench
     from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, in_order, summarize
 
@@ -164,8 +165,9 @@ def bench(
     if paper and folder:
         raise click.UsageError("--paper and --clips exclude each other")
     if folder:
-        from grainspec_runtime.commands.bench_clips import run_clips
+        from grainspec_runtime.commands.bench_clips import refuse_without_effect, run_clips
 
+        refuse_without_effect(click.get_current_context())
         run_clips(
             folder,
             out,
@@ -173,7 +175,7 @@ def bench(
             names=names,
             count=count,
             steps=steps,
-            device=_devices(device)[0],
+            device=_one_device(device),
             clip_name=clip_name,
             format_=format_,
         )
@@ -245,9 +247,20 @@ def bench(
         print_json(about)
         return
     say(tables(summary, chosen))
+    for name, reason in grouped_reasons(results, "case").items():
+        say(f"not run: {name}: {reason}\n")
     for heading, order in in_order(results, chosen):
         say(f"In order of “{heading}”:\n{order}\n")
     say(f"wrote {out}: open {out / 'index.html'} to see every clip")
+
+
+def _one_device(device: str | None) -> str:
+    """The device, of which there is one; raises UsageError for a list."""
+    first, *others = _devices(device)
+    if others:
+        message = f"--clips runs on one device: write `--device {first}`"
+        raise click.BadParameter(message, param_hint="--device")
+    return first
 
 
 def _devices(device: str | None) -> tuple[str, ...]:
@@ -276,14 +289,15 @@ def tables(summary: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) 
     from grainspec_runtime.bench.summary import ALL, MEASURES, PAPER_MEASURES, shown
 
     lines: list[str] = []
-    for grain, first in summary[names[0]].items():
-        many = "s" if first["cases"] != 1 else ""
-        rows = [
-            [f"{grain} ({first['cases']} case{many})", *(heading for _, heading, _ in MEASURES)]
-        ]
+    for grain in summary[names[0]]:
+        total = max(summary[name][grain]["cases"] for name in names)
+        title = f"{grain} ({counted(total, 'case')})"
+        rows = [[title, *(heading for _, heading, _ in MEASURES)]]
         for name in names:
             means = summary[name][grain]
-            rows.append([name, *(shown(key, means[key]) for key, _, _ in MEASURES)])
+            made = means["cases"]
+            row = name if made == total else f"{name} ({made} of {total})"
+            rows.append([row, *(shown(key, means[key]) for key, _, _ in MEASURES)])
         lines += [*aligned(rows), ""]
     measured = [
         it for it in PAPER_MEASURES if any(summary[n][ALL][it[0]] is not None for n in names)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grainspec.cli.output import Format, print_findings, print_json, say
-from grainspec.diagnostics import Diagnostic, GrainError
+import click
+from click.core import ParameterSource
+
+from grainspec.cli.output import Format, counted, print_findings, print_json, say
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.model.demo_models import demo_model
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from grainspec_runtime.bench.paper.tables import Chapter, Table
     from grainspec_runtime.measures.clip_model import Clip
 
+_NOT_WRITTEN = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 _WRITTEN = ("cases", "clips", "results.json", "index.html")
 
 
@@ -36,7 +40,11 @@ def run_clips(
     clip_name: str | None,
     format_: Format,
 ) -> None:
-    """Find the edits, make them with every method, and write and print the tables."""
+    """Find the edits, make them with every method, and write and print the tables.
+
+    Raises GrainError: G580 if there is no edit, G583 for an unknown method, and G584 if no method
+    made an edit.
+    """
     from grainspec_runtime.bench.own.layouts import find_edits
     from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
     from grainspec_runtime.bench.own.run import OwnBench
@@ -49,7 +57,8 @@ def run_clips(
     clip, findings = _clip(clip_name, models, device)
     findings = [*_left_out(found), *findings]
     if format_ != "json":
-        say(f"{found.layout}: {len(edits)} edits × {len(methods)} methods", err=True)
+        many = f"{counted(len(edits), 'edit')} × {counted(len(methods), 'method')}"
+        say(f"{found.layout}: {many}", err=True)
         print_findings(findings)
     bench = OwnBench(methods, out, device, clip, model or "", steps)
     with claimed_runs([out]), progress_bars(format_) as progress:
@@ -83,12 +92,26 @@ def run_clips(
     say(f"wrote {out}: open {out / 'index.html'} to see every edit")
 
 
+def refuse_without_effect(context: click.Context) -> None:
+    """Refuse the options that have no effect with --clips; raises UsageError with their names."""
+    written = [
+        f"--{name}"
+        for name in ("quick", "cases", "split", "workers")
+        if context.get_parameter_source(name) not in _NOT_WRITTEN
+    ]
+    if written:
+        names = " and ".join(filter(None, (", ".join(written[:-1]), written[-1])))
+        have = "has" if len(written) == 1 else "have"
+        raise click.UsageError(f"{names} {have} no effect with --clips: leave out {names}")
+
+
 def _left_out(found: Found) -> list[Diagnostic]:
     """Warn (G581) about entries that cannot be used."""
     if not found.left_out:
         return []
     reasons = [f"{name}: {why}" for name, why in list(found.left_out.items())[:5]]
-    message = f"{len(found.left_out)} edits are left out: {'; '.join(reasons)}"
+    count = counted(len(found.left_out), "edit")
+    message = f"{count} left out: {'; '.join(reasons)}"
     return [Diagnostic("G581", message, "Complete their files to include them.")]
 
 
@@ -112,25 +135,27 @@ def _clip(name: str | None, models: set[str], device: str) -> tuple[Clip | None,
 
 
 def _chapter(models: str, methods: Sequence[Method], results: Sequence[dict[str, Any]]) -> Chapter:
-    """The tables of the methods that made at least one edit."""
+    """The tables of the methods that made at least one edit; raises G584 if none did."""
     from grainspec_runtime.bench.paper.tables import (
         Chapter,
         against_first,
         cost_table,
+        grouped_reasons,
         quality_table,
     )
     from grainspec_runtime.bench.summary import in_order
 
     ran = [method for method in methods if any(method.name in it["scores"] for it in results)]
-    about = f"{len(results)} edits; a method's means are over those that it made"
+    not_run = grouped_reasons(results, "edit")
+    if not ran:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(not_run.items())[:3])
+        cure = "Choose a model that they edit with `--model`, or other methods with `--method`."
+        raise fail("G584", f"no method made an edit: {reasons}", cure)
+    about = f"{counted(len(results), 'edit')}; a method's means are over those that it made"
     tables: list[Table] = [
         quality_table(ran, results, about=about),
         cost_table(ran, results, about="every edit by itself"),
     ]
-    not_run: dict[str, str] = {}
-    for result in results:
-        for name, reason in result["not_run"].items():
-            not_run.setdefault(name, f"{result['name']}: {reason}")
     order = in_order(results, [method.name for method in ran])
     return Chapter(models, tables, order, against_first(ran, results), not_run)
 

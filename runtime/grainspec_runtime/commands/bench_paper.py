@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grainspec.cli.output import Format, print_json, say
+from grainspec.cli.output import Format, counted, print_json, say
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.commands.progress import progress_bars
@@ -114,10 +114,11 @@ def _say_plan(parts: Sequence[Part], seconds: float, format_: Format) -> None:
         return
     for part in parts:
         methods, skipped = len(part.chosen.methods), len(part.chosen.not_run)
-        line = f"{part.name}: {part.count} cases × {methods} methods, {part.mapped} with maps"
-        say(f"{line}; {skipped} methods cannot be run" if skipped else line, err=True)
-    minutes = seconds / 60
-    say(f"estimate: about {minutes:.0f} minutes for what is missing; the run resumes", err=True)
+        many = f"{counted(part.count, 'case')} × {counted(methods, 'method')}"
+        line = f"{part.name}: {many}, {part.mapped} with maps"
+        say(f"{line}; {counted(skipped, 'method')} not run" if skipped else line, err=True)
+    minutes = counted(round(seconds / 60), "minute")
+    say(f"estimate: about {minutes} for what is missing; the run resumes", err=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -39,7 +39,12 @@ class Five:
         edits: list[ClipEdit] = []
         left_out: dict[str, str] = {}
         for path in files:
-            for number, entry in enumerate(_entries(path)):
+            try:
+                entries = _entries(path)
+            except (OSError, ValueError) as error:
+                left_out[path.stem] = f"unreadable prompts: {error}"
+                continue
+            for number, entry in enumerate(entries):
                 name = f"{path.stem}-{number:03d}"
                 try:
                     edits.append(ClipEdit(name, _spec(entry, folder), folder))
@@ -51,11 +56,10 @@ class Five:
 
 
 def _entries(path: Path) -> list[Any]:
-    try:
-        content = read_json(path, bounded=True)
-    except (OSError, ValueError):
-        return []
-    return content if isinstance(content, list) else []
+    content = read_json(path, bounded=True)
+    if not isinstance(content, list):
+        raise ValueError("not a list of entries")
+    return content
 
 
 def _spec(entry: dict[str, Any], folder: Path) -> EditSpec:
@@ -63,8 +67,8 @@ def _spec(entry: dict[str, Any], folder: Path) -> EditSpec:
     phrases = _BRACKETS.findall(target)
     if not phrases:
         raise ValueError("no words in brackets in its target prompt")
-    if Path(name).name != name:
-        raise ValueError(f"not a name of a video: {name}")
+    if Path(name).name != name or not name.strip("."):
+        raise ValueError(f"not a name of a video: `{name}`")
     frames = files_in(folder / "images" / name)
     files_in(folder / "bmasks" / name)
     builder = Builder(f"images/{name}", frames=(0, min(len(frames), MOST_FRAMES) - 1))

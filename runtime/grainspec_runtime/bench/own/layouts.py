@@ -14,7 +14,7 @@ from typing import Protocol
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec.model.spec import EditSpec
-from grainspec.regular_file import files_in
+from grainspec.regular_file import TooLarge, files_in
 
 _SHOWN = 8
 _MOST_FILES = 20_000
@@ -78,6 +78,8 @@ def _contents(folder: Path) -> str:
     """What is in a folder: its subfolders, and how many files of each kind."""
     try:
         entries = sorted(files_in(folder, _MOST_FILES))
+    except TooLarge:
+        return f"more than {_MOST_FILES:,} files"
     except OSError as error:
         return f"what cannot be read ({error.strerror or error})"
     folders = [f"{entry.name}/" for entry in entries if entry.is_dir()]

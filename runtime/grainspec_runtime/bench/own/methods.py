@@ -23,7 +23,7 @@ def own_methods(names: Sequence[str]) -> tuple[Method, ...]:
     GrainError (G583) for an unknown name.
     """
     listed = {method.name: method for method in (*IMAGE, *VIDEO, *PUBLISHED)}
-    ours = Method("ours", "the spec as it is written")
+    ours = Method("ours", "the spec as it is written", as_written=True)
     listed["ours"] = ours
     for name in names:
         if name not in listed:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from grainspec.diagnostics import GrainError
 from grainspec.model.spec import Edit, EditSpec
 from grainspec.regular_file import read_json
 from grainspec.whole_file import whole_file
-from grainspec_runtime.bench.cost import measured_cost
+from grainspec_runtime.bench.cost import device_name, measured_cost
 from grainspec_runtime.bench.edit import total_seconds
-from grainspec_runtime.bench.methods import Method, refusal_of
+from grainspec_runtime.bench.methods import Method, failure_of, refusal_of
 from grainspec_runtime.bench.own.layouts import ClipEdit
 from grainspec_runtime.bench.paper_measures import MeasuredClip, Values
 from grainspec_runtime.bench.run import clip_digest, file_name, save_clip
@@ -24,6 +25,8 @@ from grainspec_runtime.editing.resume import run_key
 from grainspec_runtime.measures.clip_model import Clip
 from grainspec_runtime.measures.instances import Instance
 from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.models.additions import digest
+from grainspec_runtime.models.fingerprint import content_digest, file_facts, fingerprint
 from grainspec_runtime.prepare import Prepared, prepare
 
 VERSION = 1
@@ -44,11 +47,16 @@ class OwnBench:
     model: str = ""
     steps: int | None = None
     _editor: Editor | None = None
+    _digests: dict[Path, str] = field(default_factory=dict, repr=False)
+    """Those of the clips' files, each read once."""
 
     def run(
         self, edits: Sequence[ClipEdit], progress: Callable[[int, int], None]
     ) -> Iterator[Result]:
-        """Make every edit with every method; each result is saved, and not made again."""
+        """Make every edit with every method; each result is saved, and not made again.
+
+        ``not_run`` of a result has the methods that cannot make the edit or fail, with the reasons.
+        """
         done, total = 0, len(edits) * len(self.methods)
         for one in edits:
             result: Result = {"name": one.name, "target": one.spec.target, "scores": {}}
@@ -75,7 +83,11 @@ class OwnBench:
         key = self._key(prepared)
         values = _saved(path, key)
         if values is None:
-            values, source, edited = self._edit(prepared)
+            try:
+                values, source, edited = self._edit(prepared)
+            except GrainError as error:
+                result["not_run"][method.name] = failure_of(error)
+                return
             clips = self.folder / "clips" / file_name(one.name)
             clips.mkdir(parents=True, exist_ok=True)
             save_clip(source, clips / "source.webp")
@@ -108,15 +120,28 @@ class OwnBench:
         return values, result.source, result.edited
 
     def _key(self, prepared: Prepared) -> str:
-        video = prepared.base / prepared.spec.video.path
+        folder, bound = prepared.model.folder, prepared.bound
         facts = {
             "version": VERSION,
             "spec": prepared.spec.model_dump(mode="json", by_alias=True),
             "plan": prepared.plan.digest,
-            "clip": video.stat().st_mtime_ns,
+            "clip": self._digest(prepared.base / prepared.spec.video.path),
+            "regions": [
+                hashlib.sha256(layout.bits_FHW.tobytes()).hexdigest()
+                for layout in (bound.shown, bound.edits)
+            ],
+            "model": fingerprint(folder.folder, folder.file.path if folder.file else None),
+            "motion": file_facts(folder.motion.folder) if folder.motion else None,
+            "device": device_name(self.device),
             "measured by": clip_digest(self.clip.name) if self.clip else "",
         }
         return run_key(facts)[:16]
+
+    def _digest(self, clip: Path) -> str:
+        """Hash the content of a clip: a video file, or a folder of frames."""
+        if clip not in self._digests:
+            self._digests[clip] = content_digest(clip) if clip.is_dir() else digest(clip)
+        return self._digests[clip]
 
 
 def measured_clip(prepared: Prepared, source: Frames) -> MeasuredClip:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from grainspec import Builder, masks
+from grainspec.cli.output import counted
 from grainspec.diagnostics import GrainError
 from grainspec.regular_file import read_bytes
 from grainspec_runtime.bench.methods import refusal_of
@@ -21,6 +22,8 @@ from grainspec_runtime.bench.own.layouts import ClipEdit, Found
 
 _PATTERNS = ("*.yaml", "*/*.yaml", "*/*/*.yaml", "*/*/*/*.yaml")
 _MOST_BYTES = 100_000
+_SIGN = b"layout_mask_dir"
+_NULL = ("", "~", "null", "Null", "NULL")
 _VERBS = {"class_level": "class_", "instance_level": "instance"}
 """The folders of the published configurations say which grain they edit."""
 
@@ -36,53 +39,103 @@ class VideoGrain:
         left_out: dict[str, str] = {}
         recognised = False
         for path in sorted({path for pattern in _PATTERNS for path in folder.glob(pattern)}):
-            config = _config(path)
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            try:
+                config = _config(path)
+            except ValueError as error:
+                recognised = True
+                left_out[name] = f"unusable configuration: {error}"
+                continue
             if config is None:
                 continue
             recognised = True
             for number, prompt in enumerate(config["prompts"]):
-                name = path.relative_to(folder).with_suffix("").as_posix()
-                name = f"{name}-{number}" if len(config["prompts"]) > 1 else name
+                title = f"{name}-{number}" if len(config["prompts"]) > 1 else name
                 try:
-                    edits.append(ClipEdit(name, *_edit(config["data"], prompt, path, folder)))
+                    edits.append(ClipEdit(title, *_edit(config["data"], prompt, path, folder)))
                 except GrainError as error:
-                    left_out[name] = refusal_of(error)
-                except (TypeError, ValueError, KeyError) as error:
-                    left_out[name] = f"unusable configuration: {error}"
+                    left_out[title] = refusal_of(error)
+                except (OSError, TypeError, ValueError, KeyError) as error:
+                    left_out[title] = f"unusable configuration: {error}"
         return Found(self.name, edits, left_out) if recognised else None
 
 
+class _Loader(yaml.BaseLoader):
+    """Reads every scalar as text, and refuses aliases: a few lines of them can mean gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("aliases (`*name`) are not supported")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
+
+
 def _config(path: Path) -> dict[str, Any] | None:
-    """The clip's facts and the prompts; None for a file of another form."""
+    """The clip's facts and the prompts; None for a file of another form.
+
+    Raises ValueError for one of this form that cannot be read.
+    """
     try:
-        content = yaml.safe_load(read_bytes(path, _MOST_BYTES))
-        data, editing = content["dataset_config"], content["editing_config"]
-        prompts = editing["editing_prompts"]
-        data["path"], data["layout_mask_dir"], data["layout_mask_order"]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        content = read_bytes(path, _MOST_BYTES)
+    except (OSError, ValueError):
         return None
-    return {"data": data, "prompts": list(prompts)} if isinstance(prompts, list) else None
+    try:
+        read = yaml.load(content, _Loader)  # a BaseLoader makes text, lists and dicts
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        if _SIGN not in content:
+            return None
+        why = " ".join(str(error).split())
+        if isinstance(error, RecursionError):
+            why = "it is nested too deeply"
+        raise ValueError(why) from error
+    try:
+        data, prompts = read["dataset_config"], read["editing_config"]["editing_prompts"]
+        data["path"], data["layout_mask_dir"], data["layout_mask_order"]
+    except (KeyError, TypeError):
+        return None
+    return {"data": data, "prompts": prompts} if isinstance(prompts, list) else None
 
 
-def _edit(data: dict[str, Any], prompt: list[Any], path: Path, folder: Path) -> Any:
+def _edit(data: dict[str, Any], prompt: Any, path: Path, folder: Path) -> Any:
     """The spec of a prompt and the folder where its paths start."""
-    target, *phrases = (str(text) for text in prompt)
-    names = [str(name) for name in data["layout_mask_order"]]
+    target, *phrases = _texts(prompt, "a prompt")
+    names = _texts(data["layout_mask_order"], "`layout_mask_order`")
     if len(phrases) != len(names):
-        raise ValueError(f"{len(phrases)} phrases for {len(names)} masks")
-    base = _base(str(data["path"]), path, folder)
-    first, step = int(data.get("start_sample_frame", 0)), int(data.get("sampling_rate", 1))
-    last = first + (int(data.get("n_sample_frame", 8)) - 1) * step
-    builder = Builder(Path(str(data["path"])).as_posix(), frames=(first, last), step=step)
-    builder = builder.source(str(data.get("prompt") or "")).target(target)
+        raise ValueError(f"{counted(len(phrases), 'phrase')} for {counted(len(names), 'mask')}")
+    clip = _text(data["path"], "`path`")
+    base = _base(clip, path, folder)
+    first, step = _whole(data, "start_sample_frame", 0), _whole(data, "sampling_rate", 1)
+    last = first + (_whole(data, "n_sample_frame", 8) - 1) * step
+    builder = Builder(Path(clip).as_posix(), frames=(first, last), step=step)
+    source = _text(data.get("prompt", ""), "`prompt`")
+    builder = builder.source("" if source in _NULL else source).target(target)
     verb = next((_VERBS[part.name] for part in path.parents if part.name in _VERBS), "edit")
     for name, phrase in zip(names, phrases, strict=True):
         region = re.sub(r"\W", "_", name)
         region = region if re.match(r"[A-Za-z_]", region) else f"r_{region}"
-        place = (Path(str(data["layout_mask_dir"])) / name).as_posix()
-        builder = builder.region(region, masks(place, scaled=True))
+        place = Path(_text(data["layout_mask_dir"], "`layout_mask_dir`")) / name
+        builder = builder.region(region, masks(place.as_posix(), scaled=True))
         builder = getattr(builder, verb)(region, phrase)
     return builder.build(), base
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} must be text")
+    return value
+
+
+def _texts(value: Any, what: str) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{what} must be a list")
+    return [_text(item, f"an item of {what}") for item in value]
+
+
+def _whole(data: dict[str, Any], name: str, default: int) -> int:
+    text = _text(data.get(name, str(default)), f"`{name}`")
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"invalid value `{text[:20]}` for `{name}`: a whole number from 0")
+    return int(text)
 
 
 def _base(clip: str, path: Path, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 VideoGrain compares itself with FateZero, ControlVideo, TokenFlow, Ground-A-Video, DMT and
 Video-P2P, all on one image model. Each stands here as published, and once more with the regions of
-the spec, which the published methods do not have. None follows a control signal, which would tell
+the spec; Ground-A-Video has regions as published. None follows a control signal, which would tell
 it how the figures move, but ControlVideo: it has nothing else of the clip.
 """
 
@@ -32,18 +32,23 @@ _PUBLISHED: tuple[tuple[str, str, str], ...] = (
     ("FateZero", "fatezero", "arXiv 2303.09535"),
     ("ControlVideo", "controlvideo", "arXiv 2305.13077"),
     ("TokenFlow", "tokenflow", "arXiv 2307.10373"),
-    ("Ground-A-Video", "ground_a_video", "arXiv 2310.01107"),
+    ("Ground-A-Video", "ground_a_video", "arXiv 2310.01107, with boxes around the regions"),
     ("DMT", "dmt", "arXiv 2311.17009"),
     ("Video-P2P", "video_p2p", "arXiv 2303.04761, words of subjects × 4, of the place × 2"),
     ("DFVEdit", "dfvedit", "arXiv 2506.20967"),
 )
 """A name, the `method` of a spec, and the source."""
-_SETTINGS = {"video_p2p": {"reweight": 4.0}}
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "video_p2p": {"reweight": 4.0},
+    "ground_a_video": {"null_updates": 0},
+}
+"""Of Ground-A-Video, that of the published code's command line."""
 _PLACE_WEIGHTS = {"video_p2p": 0.5}
 """VideoGrain compares itself with Video-P2P that re-weights two subjects by 4 and the place by 2.
 With our masks a smaller weight would also bind the place more weakly, so there it is 4, too."""
-_REGIONS = {"ground_a_video": "attention"}
-"""Ground-A-Video has boxes as published: those around the regions. All others have no regions."""
+_BOTH = "both"
+_REGIONS = {"ground_a_video": _BOTH}
+"""As published, Ground-A-Video has regions, of which it takes the boxes; the others have none."""
 _CONTROLS = {"controlvideo": POSE}
 _SAMPLERS = {"dfvedit": {name: FLOW_EDIT[name] for name in ("guidance", "source_guidance")}}
 
@@ -58,19 +63,22 @@ def _published() -> tuple[Method, ...]:
             sampler=_SAMPLERS.get(name, {}),
         )
         settings: dict[str, Any] = {"name": name, **_SETTINGS.get(name, {})}
+        regions = _REGIONS.get(name, "off")
         methods.append(
             replace(
                 made,
-                technique={**settings, "regions": _REGIONS.get(name, "off")},
+                technique={**settings, "regions": regions},
                 place_weight=_PLACE_WEIGHTS.get(name, 1.0),
             )
         )
+        if regions == _BOTH:
+            continue
         methods.append(
             replace(
                 made,
                 name=title + WITH_MASKS,
                 about="the same, blended outside the regions and bound to them",
-                technique={**settings, "regions": "both"},
+                technique={**settings, "regions": _BOTH},
             )
         )
     return tuple(methods)

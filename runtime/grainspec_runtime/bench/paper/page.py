@@ -51,6 +51,7 @@ def _cases(measured: Measured) -> list[dict[str, Any]]:
         pictures += [
             Picture(f"{folder}/{file_name(method.name)}.webp", method.name)
             for method in measured.part.chosen.methods
+            if method.name in result["scores"]
         ]
         cases.append({"asked": result["asked"], "target": result["target"], "pictures": pictures})
     return cases

@@ -25,7 +25,7 @@ from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.edit import Bench
 from grainspec_runtime.bench.paper.maps import localised
 from grainspec_runtime.bench.paper.methods import Chosen, choose, is_flow_matching
-from grainspec_runtime.bench.run import Job, file_name, run_bench
+from grainspec_runtime.bench.run import Job, run_bench
 from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.editor import Editor
 
@@ -97,7 +97,10 @@ def estimate(parts: Sequence[Part], workers: int) -> float:
         bench, rendered = Bench(job.devices[0], job.model), RenderedCase(job.case(0))
         for _ in range(2):
             start = time.perf_counter()
-            list(bench.edits(rendered, job.methods[:1], _PROBE_STEPS))
+            probe = bench.edits(
+                rendered, job.methods[:1], _PROBE_STEPS, failed=lambda method, error: None
+            )
+            list(probe)
             spent = time.perf_counter() - start
         alone, together = sum(missing[: job.apart]), sum(missing[job.apart :])
         total += spent * job.steps / _PROBE_STEPS * (alone + together / workers)
@@ -127,20 +130,15 @@ def run_parts(
 def _edits_counted(part: Part, progress: Progress) -> Iterator[None]:
     """Show the number of finished edits: a case has many, and other processes make them.
 
-    They are counted by the clips that appear in the part's folder.
+    They are counted by their saved scores, which are not made again after an interruption.
     """
-    job, start, stopped = part.job, time.time_ns(), threading.Event()
-    cases = [job.case(index) for index in range(part.count)]
-    saved = sum(len(job.saved(case)["scores"]) for case in cases)
-    clips = [
-        job.folder / "clips" / case.name / f"{file_name(method.name)}.webp"
-        for case in cases
-        for method in job.methods
-    ]
+    job, stopped = part.job, threading.Event()
+    keys = [(case, job.keys(case)) for case in map(job.case, range(part.count))]
+    total = sum(len(of_case) for _, of_case in keys)
 
     def show() -> None:
-        made = sum(clip.is_file() and clip.stat().st_mtime_ns >= start for clip in clips)
-        progress(part.name, min(saved + made, len(clips)), len(clips))
+        done = sum(len(job.saved(case, of_case)["scores"]) for case, of_case in keys)
+        progress(part.name, done, total)
 
     def watch() -> None:
         while not stopped.wait(_SECONDS_BETWEEN_COUNTS):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from grainspec.cli.output import counted
 from grainspec_runtime.bench.bootstrap import Interval, difference, interval
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.paper.maps import KINDS
@@ -46,17 +47,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, the headings with their meanings, and rows of a name and cells."""
+    """A table: its title, the headings with their meanings, and rows of a name and cells.
+
+    counts: by the rows' names, how many cases a row is of, and how many there are; may be empty.
+    """
 
     title: str
     about: str
     headings: list[tuple[str, str]]
     rows: list[tuple[str, str, list[Cell]]]
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def count(self, name: str) -> str:
+        """How many cases a row is of, as text: all of them, or a part."""
+        made, total = self.counts[name]
+        return str(made) if made == total else f"{made} of {total}"
 
     def text_rows(self) -> list[list[str]]:
         """Rows of text, the headings first."""
-        lines = [[self.title, *(heading for heading, _ in self.headings)]]
-        return lines + [[name, *(cell.text for cell in cells)] for name, _, cells in self.rows]
+        lines = [[self.title, *["cases"][: len(self.counts)], *(it for it, _ in self.headings)]]
+        for name, _, cells in self.rows:
+            count = [self.count(name)] if self.counts else []
+            lines.append([name, *count, *(cell.text for cell in cells)])
+        return lines
 
     def as_json(self) -> dict[str, Any]:
         """The table with the intervals of its cells."""
@@ -67,6 +80,7 @@ class Table:
             "rows": [
                 {
                     "name": name,
+                    **dict(zip(("cases", "of"), self.counts.get(name, ()), strict=False)),
                     "cells": [cell.interval and cell.interval.as_json() for cell in cells],
                 }
                 for name, _, cells in self.rows
@@ -98,7 +112,7 @@ def chapter(measured: Measured) -> Chapter:
     """Make the tables of a model."""
     part, results = measured.part, measured.results
     by_table = part.chosen.tables
-    cases = f"{part.count} case{'s' if part.count != 1 else ''} of the set `{part.job.cases}`"
+    cases = f"{counted(part.count, 'case')} of the set `{part.job.cases}`"
     compared, first = by_table["comparison"], results[: part.job.apart]
     tables = [quality_table(compared, results, about=cases)]
     cost = "the first case, where no method shares another's inversion"
@@ -115,8 +129,31 @@ def chapter(measured: Measured) -> Chapter:
         tables,
         in_order(results, names),
         against_first(compared, results),
-        part.chosen.not_run,
+        {**part.chosen.not_run, **grouped_reasons(results, "case")},
     )
+
+
+def grouped_reasons(results: Sequence[Result], what: str) -> dict[str, str]:
+    """Why methods have no values of some results, by the methods' names.
+
+    Each reason has the number of results that it is for, and the name of the first.
+
+    >>> results = [{"name": name, "not_run": {"DMT": "NaN"}} for name in "ab"]
+    >>> grouped_reasons([*results, {"name": "c", "not_run": {}}], "edit")
+    {'DMT': '2 of 3 edits: NaN (first a)'}
+    """
+    names: dict[str, dict[str, list[str]]] = {}
+    for result in results:
+        for method, reason in result.get("not_run", {}).items():
+            names.setdefault(method, {}).setdefault(reason, []).append(result["name"])
+    total = counted(len(results), what)
+    return {
+        method: "; ".join(
+            f"{len(of_reason)} of {total}: {reason} (first {of_reason[0]})"
+            for reason, of_reason in reasons.items()
+        )
+        for method, reasons in names.items()
+    }
 
 
 def quality_table(methods: Sequence[Method], results: Sequence[Result], *, about: str) -> Table:
@@ -145,7 +182,13 @@ def _table(
             for key, it in zip(kept, found, strict=True)
         ]
         rows.append((method.name, method.about, cells))
-    return Table(title, about, [(_HEADINGS[key], _MEANINGS[key]) for key in kept], rows)
+    headings = [(_HEADINGS[key], _MEANINGS[key]) for key in kept]
+    return Table(title, about, headings, rows, _counts(methods, results))
+
+
+def _counts(methods: Sequence[Method], results: Sequence[Result]) -> dict[str, tuple[int, int]]:
+    made = {m.name: sum(m.name in result["scores"] for result in results) for m in methods}
+    return {name: (count, len(results)) for name, count in made.items()}
 
 
 def against_first(methods: Sequence[Method], results: Sequence[Result]) -> Table:
