@@ -60,7 +60,7 @@ class VideoGrain:
         return Found(self.name, edits, left_out) if recognised else None
 
 
-class _Loader(yaml.BaseLoader):
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
     """Reads every scalar as text, and refuses aliases: a few lines of them can mean gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
