@@ -426,7 +426,7 @@ def test_a_killed_run_continues_with_the_same_bits(
     assert first.stat().st_mtime_ns == written
     assert not list(unfinished.glob("[!.]*.safetensors"))  # nothing is left to continue
     manifest = json.loads((killed / "out" / "swapped" / "run.json").read_text())
-    assert 0 < manifest["resumed_at_step"] < STEPS
+    assert 0 < manifest["resumed_at_step"] <= STEPS  # all, if only decoding was left
     said, errors = (whole := grain_run(spec, straight, tmp_path / "other")).communicate(timeout=250)
     assert whole.returncode == 0, errors
     assert "continued" not in said

@@ -6,10 +6,11 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
+from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.work import Model, Place, Shared
 from grainspec_runtime.cache.carry import Packed, packed, unpack
 from grainspec_runtime.cache.folder import cache_folder
@@ -17,17 +18,38 @@ from grainspec_runtime.cache.inversions import KIND
 from grainspec_runtime.editing.edit import edit, share
 from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.editing.session import ClipSession
+from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.runs.write import peak_memory
 
-if TYPE_CHECKING:
-    from grainspec_runtime.batch.edit_work import EditWork
+
+class Settings(Protocol):
+    """What a worker needs to know of a batch."""
+
+    @property
+    def places(self) -> Places:
+        """Where clips and results are."""
+
+    @property
+    def loading(self) -> LoadOptions:
+        """How models are loaded."""
+
+    @property
+    def use_cache(self) -> bool:
+        """Whether inversions are cached."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether cached ones are not read."""
+
+    def finished(self, job: BatchJob) -> Any:
+        """Return what an edit asks whether an interrupted batch has written it already."""
 
 
 class EditWorker:
     """Makes the inversions and edits of one model, one after the other."""
 
-    def __init__(self, work: EditWork, model: Model) -> None:
+    def __init__(self, work: Settings, model: Model) -> None:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
