@@ -79,7 +79,7 @@ SPECS: Features = {
     "own repulsion": (0.2, lambda spec: any(edit.repel is not None for edit in spec.changes)),
     "flow": (0.2, lambda spec: spec.flow),
     "inject": (0.2, lambda spec: spec.inject),
-    "freeu": (0.2, lambda spec: spec.freeu),
+    "freeu": (0.15, lambda spec: spec.freeu),
     "method": (0.1, lambda spec: spec.method),
     "a variant's method": (0.01, lambda s: any(v.method for v in s.variants)),
     "two controls": (0.05, lambda spec: len(spec.controls) > 1),
