@@ -42,9 +42,12 @@ class EditWork:
         failures: list[Failure | None] = []
         for _, same in groupby(jobs, key=lambda job: (job.spec, job.base, job.clip, job.sets)):
             for outcome in self._prepared(list(same)):
-                failed = isinstance(outcome, Failure)
-                done.append(None if failed else outcome)  # type: ignore[arg-type]
-                failures.append(outcome if isinstance(outcome, Failure) else None)
+                if isinstance(outcome, Failure):
+                    done.append(None)
+                    failures.append(outcome)
+                else:
+                    done.append(outcome)
+                    failures.append(None)
         first = next((one for one in done if one is not None), None)
         model = None if first is None else self._model(first, done)
         return Prepared(tuple(failures), model, time.perf_counter() - start), done

@@ -24,13 +24,18 @@ from grainspec_runtime.demo.clip_training.retrieval import (
     embed_texts,
     retrieval,
 )
-from grainspec_runtime.demo.training.trainer import Pace, Trainer, degraded, descend, to_unit
+from grainspec_runtime.demo.training.trainer import (
+    Pace,
+    Trainer,
+    degraded,
+    descend,
+    move_average,
+    to_unit,
+)
 
 _HELD_OUT_SEED = 50_000_000
 _LARGEST_SCALE = math.log(100)
 """CLIP's bound for the logarithm of the scale of its logits (Radford et al., arXiv 2103.00020)."""
-_AVERAGED = 0.999
-"""The decay of the moving average of weights, which begins lower."""
 
 
 def contrastive_loss(model: CLIPModel, data: Data, rows: Tensor, which: Tensor) -> Tensor:
@@ -71,7 +76,7 @@ class ClipTraining:
         torch.manual_seed(o.seed)
         self._trainer = trainer
         self.model = nn.Module.to(build_clip(tokenizer, o.patch), trainer.device)
-        self.average = AveragedModel(self.model, multi_avg_fn=_move_average)
+        self.average = AveragedModel(self.model, multi_avg_fn=move_average)
         self._adam, self._rates = trainer.optimizer(list(self.model.parameters()), o.rate, o.steps)
         self._checkpoint = trainer.work / f"clip-checkpoint-{o.patch}.pt"
         self.step = 0
@@ -118,15 +123,7 @@ class ClipTraining:
         }
 
 
-_Tensors = list[Tensor] | tuple[Tensor, ...]
 _Rates = torch.optim.lr_scheduler.LRScheduler
-
-
-def _move_average(averaged: _Tensors, current: _Tensors, updates: Tensor | int) -> None:
-    """Move averaged weights to the current ones, in the first steps almost all the way."""
-    done = float(updates)
-    decay = min(_AVERAGED, (1 + done) / (10 + done))
-    torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
 
 
 class HeldOut:

@@ -20,11 +20,8 @@ from grainspec.whole_file import whole_file
 from grainspec_runtime.demo.motion_training.adapter import build_adapter, demo_unet, with_adapter
 from grainspec_runtime.demo.motion_training.clips import ClipLatents
 from grainspec_runtime.demo.training.networks import build_scheduler
-from grainspec_runtime.demo.training.trainer import Pace, Trainer, descend
+from grainspec_runtime.demo.training.trainer import Pace, Trainer, descend, move_average
 from grainspec_runtime.models.locate import DEMO_FOLDER
-
-_AVERAGED = 0.999
-"""The decay of the moving average of weights, which begins lower."""
 
 
 class Words:
@@ -107,7 +104,7 @@ class AdapterTraining:
         o = trainer.options
         self._trainer = trainer
         self.adapter = adapter.to(trainer.device)
-        self.average = AveragedModel(self.adapter, multi_avg_fn=_move_average)
+        self.average = AveragedModel(self.adapter, multi_avg_fn=move_average)
         self.model = with_adapter(unet, self.adapter).to(trainer.device)
         self.averaged_model = with_adapter(unet, self.average.module).to(trainer.device)
         parameters = [weight for weight in self.adapter.parameters() if weight.requires_grad]
@@ -150,15 +147,7 @@ class AdapterTraining:
         }
 
 
-_Tensors = list[Tensor] | tuple[Tensor, ...]
 _Rates = torch.optim.lr_scheduler.LRScheduler
-
-
-def _move_average(averaged: _Tensors, current: _Tensors, updates: Tensor | int) -> None:
-    """Move averaged weights to the current ones, in the first steps almost all the way."""
-    done = float(updates)
-    decay = min(_AVERAGED, (1 + done) / (10 + done))
-    torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
 
 
 def draw_batch(trainer: Trainer, clips: ClipLatents, words: Words, step: int) -> Batch:

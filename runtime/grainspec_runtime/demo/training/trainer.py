@@ -155,3 +155,18 @@ def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of float frames in [-1, 1], averaged over frames."""
     error = ((a.clamp(-1, 1) - b) / 2).square().flatten(1).mean(1)
     return float((-10 * torch.log10(error)).mean())
+
+
+_AVERAGED = 0.999
+"""The decay of the moving average of weights, which begins lower."""
+_Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+def move_average(averaged: _Tensors, current: _Tensors, updates: Tensor | int) -> None:
+    """Move averaged weights to the current ones, in the first steps almost all the way.
+
+    It is an ``AveragedModel``'s ``multi_avg_fn``.
+    """
+    done = float(updates)
+    decay = min(_AVERAGED, (1 + done) / (10 + done))
+    torch._foreach_lerp_(list(averaged), list(current), 1 - decay)

@@ -45,6 +45,7 @@ from grainspec_runtime.processes.guided import Guided, Step
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.methods.low_frequencies import low_frequencies_kept
 from grainspec_runtime.processes.methods.motion_guide import MotionGuide
+from grainspec_runtime.processes.methods.of_job import settings_of
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
 from grainspec_runtime.processes.with_inversion import WithInversion
@@ -64,7 +65,7 @@ class DMT(WithInversion):
         warn: Warn,
     ) -> Sampled:
         """Invert the clip, or use its cached inversion, and sample with the source's motion."""
-        checkpoint, method = self.checkpoint, _method(job)
+        checkpoint, method = self.checkpoint, settings_of(job)
         with stage("invert", job.variant) as progress:
             # all prompts before the denoiser runs: a text encoder may be deleted then
             negative, source = map(checkpoint.encode_prompt, (job.negative, job.source))
@@ -166,11 +167,6 @@ def _seed(seed: int, draw: int) -> int:
     """Return the seed of one of a run's draws; `eta` draws from ``seed`` itself."""
     seeds = torch.randint(2**62, (draw + 1,), generator=torch.Generator().manual_seed(seed))
     return int(seeds[draw])
-
-
-def _method(job: Job) -> Method:
-    assert job.method is not None
-    return job.method
 
 
 def _regions(plan: MaskPlan) -> Tensor:
