@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from command import Grain
 from wan import tiny_wan
 
 from grainspec import parse
+from grainspec.model.settings import PROFILES
 from grainspec.model.settings import Method as TechniqueSettings
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.methods import Method
@@ -20,10 +22,13 @@ from grainspec_runtime.bench.own.methods import own_methods
 from grainspec_runtime.bench.paper import maps as maps_module
 from grainspec_runtime.bench.paper import methods as paper_methods
 from grainspec_runtime.bench.paper import tables as tables_module
+from grainspec_runtime.bench.paper.against import against_paper, merged
 from grainspec_runtime.bench.paper.maps import overlap
 from grainspec_runtime.bench.paper.methods import (
     IMAGE,
+    POSED,
     PUBLISHED,
+    SETTINGS,
     VIDEO,
     WITH_MASKS,
     Chosen,
@@ -34,6 +39,7 @@ from grainspec_runtime.bench.paper.run import Measured, Part
 from grainspec_runtime.bench.paper.tables import chapter
 from grainspec_runtime.bench.run import Job
 from grainspec_runtime.bench.summary import MEASURES, PAPER_MEASURES, Result
+from grainspec_runtime.processes.departures import departures
 
 CASE = make_clip_case(0, "held-out")
 PAPERS = ("FateZero", "ControlVideo", "TokenFlow", "Ground-A-Video", "DMT", "Video-P2P", "DFVEdit")
@@ -65,7 +71,7 @@ def test_every_method_of_the_paper_is_there_as_published_and_with_our_masks() ->
 
 
 def test_what_a_model_runs_and_what_it_does_not_with_reasons(wan: Path) -> None:
-    everything = {m.name for m in (*IMAGE, *VIDEO, *PUBLISHED)}
+    everything = {m.name for m in (*IMAGE, *POSED, *VIDEO, *PUBLISHED, *SETTINGS)}
     scopes = {"scope each", "scope first-last", "scope sparse", "scope full"}
     for model, flow in (("demo-image", False), (str(wan), True)):
         chosen = choose(model, CASE, flow_matching=flow)
@@ -83,7 +89,7 @@ def test_what_a_model_runs_and_what_it_does_not_with_reasons(wan: Path) -> None:
 
 def test_a_second_model_runs_what_the_first_cannot() -> None:
     one, two, three = (Method(name, "") for name in ("ours", "b", "c"))
-    tables = {"comparison": (one, two, three), "temporal": (two,), "modulation": ()}
+    tables = {"comparison": (one, two, three), "temporal": (two,), "modulation": (), "settings": ()}
     left = Chosen(tables, {"d": "why"}).without({"ours", "b"}, "first")  # type: ignore[arg-type]
     assert left.methods == (one, three)
     assert left.not_run == {"d": "why", "b": "first runs it"}
@@ -154,6 +160,36 @@ def test_only_ours_keeps_how_a_user_s_spec_makes_the_edit() -> None:
             assert made.sampler.amplify == method.sampler.get("amplify", 0), method.name
 
 
+def test_each_setting_of_the_published_code_has_a_row_of_its_own() -> None:
+    """Nothing is listed by hand: a setting in which the two profiles differ has a row."""
+    code, equations = PROFILES["videograin"], PROFILES["stable_diffusion"]
+    differing = {k for k in type(code).model_fields if getattr(code, k) != getattr(equations, k)}
+    assert {"self_area", "outside", "overlap", "resize", "timestep_offset"} <= differing
+    alone = [set(m.attention) - {"profile"} for m in SETTINGS if len(m.attention) == 2]
+    assert sorted(map(tuple, alone)) == sorted((name,) for name in differing)
+    for method in SETTINGS:
+        spec = method.spec(CASE, 4)
+        assert spec.controls == (), method.name
+        if len(method.attention) == 2:
+            [name] = set(method.attention) - {"profile"}
+            assert getattr(spec.attention, name) == getattr(equations, name)
+    whole = {method.name: method.spec(CASE, 4) for method in SETTINGS}
+    assert whole["VideoGrain, all of these"].attention.profile == "stable_diffusion"
+    assert whole["VideoGrain, late blend"].blend.start == 0.25
+    inject, freeu = whole["VideoGrain, inject"].inject, whole["VideoGrain, freeu"].freeu
+    assert inject is not None
+    assert inject.layers == "videograin"
+    assert freeu is not None
+
+
+def test_every_row_that_stands_for_a_publication_says_where_it_differs() -> None:
+    for method in (*IMAGE, *POSED, *VIDEO, *PUBLISHED):
+        if method.name.startswith("ours"):
+            assert not method.publication
+        else:
+            assert departures(method.publication), method.name
+
+
 # --- maps ----------------------------------------------------------------------------------------
 
 
@@ -191,7 +227,12 @@ def measured(cases: int = 8) -> Measured:
         results.append(
             {"name": f"case-{number}", "asked": ["a"], "target": "b <c>", "scores": scores}
         )
-    tables = {"comparison": methods[:2], "temporal": methods[2:], "modulation": ()}
+    tables = {
+        "comparison": methods[:2],
+        "temporal": methods[2:],
+        "modulation": (),
+        "settings": (),
+    }
     chosen = Chosen(tables, {"DMT": "no `method dmt`"})  # type: ignore[arg-type]
     job = Job("held-out", methods, 2, Path("out"), ("cpu",), 1, "demo-image", "frames", apart=1)
     entry = {"case": "case-0", "phrase": "red <man>"}
@@ -241,10 +282,60 @@ def test_differences_are_paired_and_their_certainty_is_said() -> None:
     assert not few.against_ours.rows[0][2][0].text.endswith("*")
 
 
+def of_the_paper(values: dict[str, dict[str, float]], cases: int) -> Measured:
+    """Results with given values of methods, a little noise apart."""
+    made = measured(cases)
+    rng = np.random.default_rng(1)
+    for result in made.results:
+        result["scores"] = {
+            name: {key: value + rng.normal(0, 0.01) for key, value in of_method.items()}
+            for name, of_method in values.items()
+        }
+    return made
+
+
+def test_orders_other_than_the_paper_s_are_told() -> None:
+    """DMT is in another model's results, of the same cases."""
+    one = of_the_paper({"VideoGrain": {"warp_flow": 5}, "TokenFlow": {"warp_flow": 6}}, 8)
+    other = of_the_paper({"DMT": {"warp_flow": 4}, "TokenFlow": {"warp_flow": 0}}, 8)
+    found = {it.heading: it for it in against_paper([one, other])}
+    warp = found["Warp-Err"]
+    assert warp.published.startswith("in the paper VideoGrain (1.42) > DMT (2.05) > TokenFlow")
+    here, agreed, differs = warp.sentences
+    assert here.startswith("Here DMT (4.")
+    assert "TokenFlow (6.0" in here or "TokenFlow (5.9" in here
+    assert agreed == "Of 3 pairs of methods, 2 are surely in the paper's order."
+    assert differs.startswith("Other than in the paper: DMT is better than VideoGrain by 1.0")
+    assert found["CLIP-F"].sentences == ("Too few of its methods were run.",)
+    few = against_paper([of_the_paper({"VideoGrain": {"total": 5}, "DMT": {"total": 6}}, 2)])[-1]
+    assert few.sentences[1] == "These are too few cases to be sure of any of it."
+
+
+def test_videograin_is_compared_with_its_controlnet_where_it_was_run() -> None:
+    values = {
+        "VideoGrain": {"clip_t": 1.0},
+        "VideoGrain, posed": {"clip_t": 9.0},
+        "DMT": {"clip_t": 5.0},
+    }
+    [found] = [it for it in against_paper([of_the_paper(values, 8)]) if it.heading == "CLIP-T"]
+    assert found.sentences[0].startswith("Here VideoGrain (9.0")
+
+
+def test_other_sets_of_cases_are_not_mixed() -> None:
+    one = of_the_paper({"VideoGrain": {"clip_t": 5}}, 8)
+    other = of_the_paper({"DMT": {"clip_t": 4}}, 8)
+    other = replace(other, part=replace(other.part, job=replace(other.part.job, cases="clips")))
+    assert set(merged([one, other])[0]["scores"]) == {"VideoGrain"}
+
+
 def test_the_page_shows_everything_and_escapes_it() -> None:
     made = measured()
-    text = page([made], [chapter(made)], about="2 steps.")
+    told = chapter(made)
+    told.departures["dmt"] = ("The paper does <this>; here that, because of it.",)
+    text = page([made], [told], against_paper([made]), about="2 steps.")
     for expected in (
+        "The paper does &lt;this&gt;",
+        "in the paper VideoGrain (98.63)",
         "Table 1: quality",
         "DMT: no `method dmt`",
         "demo-image/clips/case-3/other.webp",
@@ -273,8 +364,9 @@ def test_the_command_measures_and_resumes(
     arguments += ("--clip", "none", "-o", out)
     said = grain(*arguments)
     assert said.code == 0, said.err
+    assert said.err.startswith("finding out which methods each model runs")
     assert "estimate: about " in said.err
-    assert "wan: 1 case × 2 methods, 1 with maps; 6 methods not run" in said.err
+    assert "wan: 1 case × 2 methods, 1 with maps; 19 methods not run" in said.err
     for line in ("Table 1: quality", "Table 2: cost of an edit", "Modulation", "Localise and edit"):
         assert line in said.out
     assert "not run: TokenFlow: " in said.out

@@ -27,12 +27,14 @@ POSE: dict[str, Any] = {"scale": 1.5}
 class Method:
     """An editing method.
 
-    attention, inject, sampler: settings of these statements. control: settings of `control pose`;
-    None for no control. flow: with attention along optical flow. everywhere: one edit of the whole
-    frame, without regions. paste: the source is put back outside the regions, in latents and
-    pixels. reweighted: scale attention to the words of edits, as in Prompt-to-Prompt. technique:
-    ``name`` and settings of the statement `method`, an editing method of another paper.
-    place_weight: the `weight` of edits of the place. as_written: a user's spec stays as it is.
+    attention, inject, freeu, sampler: settings of these statements. control: settings of `control
+    pose`; None for no control. flow: with attention along optical flow. everywhere: one edit of the
+    whole frame, without regions. paste: the source is put back outside the regions, in latents and
+    pixels. late: the share of the steps that are not blended. reweighted: scale attention to the
+    words of edits, as in Prompt-to-Prompt. technique: ``name`` and settings of the statement
+    `method`, an editing method of another paper. place_weight: the `weight` of edits of the place.
+    as_written: a user's spec stays as it is. stands_for: the process or the profile of attention
+    that has the departures from the publication, if no technique has.
     """
 
     name: str
@@ -40,14 +42,22 @@ class Method:
     attention: dict[str, Any] = field(default_factory=dict)
     control: dict[str, Any] | None = field(default_factory=lambda: dict(POSE))
     inject: dict[str, Any] | None = None
+    freeu: dict[str, Any] | None = None
     flow: bool = False
     everywhere: bool = False
     paste: bool = False
+    late: float = 0.0
     reweighted: bool = False
     sampler: dict[str, Any] = field(default_factory=dict)
     technique: dict[str, Any] | None = None
     place_weight: float = 1.0
     as_written: bool = False
+    stands_for: str = ""
+
+    @property
+    def publication(self) -> str:
+        """The name under which its departures are listed; empty if it stands for no publication."""
+        return self.technique["name"] if self.technique else self.stands_for
 
     def spec(self, case: Case, steps: int, model: str = DEMO) -> EditSpec:
         """Build the case's spec for this method and a model."""
@@ -64,11 +74,15 @@ class Method:
             )
         if self.paste:
             builder = builder.blend("both")
+        if self.late:
+            builder = builder.blend(start=self.late)
         builder = builder.attention(**self.attention)
         if self.control is not None:
             builder = builder.control("pose", **self.control)
         if self.inject is not None:
             builder = builder.inject(**self.inject)
+        if self.freeu is not None:
+            builder = builder.freeu(**self.freeu)
         if self.flow:
             builder = builder.flow()
         if self.technique is not None:

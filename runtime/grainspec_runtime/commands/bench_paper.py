@@ -16,6 +16,7 @@ from grainspec_runtime.runs.write import check_writable, claimed_runs
 
 if TYPE_CHECKING:
     from grainspec_runtime.bench.case import CaseSet
+    from grainspec_runtime.bench.paper.against import Against
     from grainspec_runtime.bench.paper.run import Part
     from grainspec_runtime.bench.paper.tables import Chapter
     from grainspec_runtime.bench.run import Job
@@ -63,31 +64,38 @@ def run_paper(
     format_: Format,
 ) -> None:
     """Run, print and write everything; ``base`` has the split, devices, CLIP and folder."""
+    from grainspec_runtime.bench.paper.against import against_paper
     from grainspec_runtime.bench.paper.page import page
     from grainspec_runtime.bench.paper.run import estimate, run_parts
     from grainspec_runtime.bench.paper.tables import chapter
 
+    if format_ != "json":
+        say("finding out which methods each model runs", err=True)
     parts = _parts(base, QUICK if quick else WHOLE, model, cases, count)
     own = (*WHOLE.models, *(part.name for part in parts), "paper.json", "index.html")
     check_writable(base.folder, own=own)
-    _say_plan(parts, estimate(parts, workers), format_)
+    with progress_bars(format_) as progress:
+        seconds = estimate(parts, workers, progress=progress)
+    _say_plan(parts, seconds, format_)
     with claimed_runs([base.folder]), progress_bars(format_) as progress:
         measured = list(run_parts(parts, workers=workers, progress=progress))
         chapters = [chapter(one) for one in measured]
+        against = against_paper(measured)
         about = {
             "split": base.split,
             "steps": base.steps,
             "device": ", ".join(base.devices),
             "clip": base.clip or None,
             "models": [one.as_json() for one in chapters],
+            "against_the_paper": {one.heading: one.as_json() for one in against},
         }
         sentence = f"{base.steps} steps, split {base.split}, on {', '.join(base.devices)}."
         _write(base.folder / "paper.json", json.dumps(about, indent=1) + "\n")
-        _write(base.folder / "index.html", page(measured, chapters, about=sentence))
+        _write(base.folder / "index.html", page(measured, chapters, against, about=sentence))
     if format_ == "json":
         print_json(about)
         return
-    say("\n".join(_lines(chapters)))
+    say("\n".join([*_lines(chapters), *_paper_lines(against)]))
     say(f"wrote {base.folder}: open {base.folder / 'index.html'} to see every edit")
 
 
@@ -127,6 +135,14 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def _paper_lines(against: Sequence[Against]) -> list[str]:
+    """Where the order of methods is another than in the paper, as text."""
+    lines = ["== Against the paper's tables ==", ""]
+    for one in against:
+        lines += [f"“{one.heading}”: {one.published}", *one.sentences, ""]
+    return lines
+
+
 def _lines(chapters: Sequence[Chapter]) -> list[str]:
     """All tables as text."""
     lines: list[str] = []
@@ -137,5 +153,8 @@ def _lines(chapters: Sequence[Chapter]) -> list[str]:
         for heading, order in one.order:
             lines += [f"In order of “{heading}”:", order, ""]
         lines += [f"not run: {name}: {reason}" for name, reason in one.not_run.items()]
+        if one.departures:
+            differing = ", ".join(one.departures)
+            lines += ["", f"Where these differ from their papers is on the page: {differing}"]
         lines.append("")
     return lines

@@ -3,7 +3,8 @@
 VideoGrain compares itself with FateZero, ControlVideo, TokenFlow, Ground-A-Video, DMT and
 Video-P2P, all on one image model. Each stands here as published, and once more with the regions of
 the spec; Ground-A-Video has regions as published. None follows a control signal, which would tell
-it how the figures move, but ControlVideo: it has nothing else of the clip.
+it how the figures move, but ControlVideo: it has nothing else of the clip. VideoGrain has a
+ControlNet as published; so it stands here with and without one, and ours, too.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any, Literal
 
 from grainspec.diagnostics import GrainError
 from grainspec.model.demo_models import demo_model
+from grainspec.model.settings import PROFILES
 from grainspec_runtime.bench.case import Case
 from grainspec_runtime.bench.clip_methods import FLOW_EDIT, PULL
 from grainspec_runtime.bench.clips import RenderedCase
 from grainspec_runtime.bench.methods import OFF, POSE, Method, refusal_of
 from grainspec_runtime.prepare import prepare
 
-Table = Literal["comparison", "temporal", "modulation"]
+Table = Literal["comparison", "temporal", "modulation", "settings"]
 WITH_MASKS = " + our masks"
 _clip = partial(Method, control=None)
 _flow = partial(Method, control=None, sampler=FLOW_EDIT)
@@ -86,17 +88,43 @@ def _published() -> tuple[Method, ...]:
 
 IMAGE: tuple[Method, ...] = (
     _clip("ours", "attention modulation with the model's own profile"),
-    _clip("VideoGrain", "the profile `videograin`: the published code", {"profile": "videograin"}),
+    _clip(
+        "VideoGrain",
+        "the profile `videograin`: the published code",
+        {"profile": "videograin"},
+        stands_for="videograin",
+    ),
 )
+POSED: tuple[Method, ...] = tuple(
+    replace(method, name=f"{method.name}, posed", about=about, control=POSE)
+    for method, about in zip(
+        IMAGE,
+        ("ours with a ControlNet of the source's poses", "as published, with a ControlNet"),
+        strict=True,
+    )
+)
+"""Those of :data:`IMAGE` that are told how the figures move, as ControlVideo is."""
 VIDEO: tuple[Method, ...] = (
     _flow("ours", "FlowEdit with modulation by the model's own profile"),
-    _flow("FlowEdit", "as published: arXiv 2412.08629, without regions", OFF, everywhere=True),
-    _flow("FlowEdit" + WITH_MASKS, "the same, blended outside the regions", OFF),
+    _flow(
+        "FlowEdit",
+        "as published: arXiv 2412.08629, without regions",
+        OFF,
+        everywhere=True,
+        stands_for="flow_edit",
+    ),
+    _flow(
+        "FlowEdit" + WITH_MASKS,
+        "the same, blended outside the regions",
+        OFF,
+        stands_for="flow_edit",
+    ),
     _clip(
         "FlowAnchor",
         "arXiv 2604.22586: rows and columns of cross-attention, and its amplified FlowEdit",
         {"profile": "flowanchor"},
         sampler={**FLOW_EDIT, "skip": 0.08, "amplify": 1.0},
+        stands_for="flowanchor",
     ),
 )
 PUBLISHED = _published()
@@ -110,6 +138,59 @@ _TEMPORAL: tuple[Method, ...] = tuple(
         ("full", "full", "all frames"),
     )
 )
+
+
+def _settings() -> tuple[Method, ...]:
+    """VideoGrain's code with one of our choices in place of its own, all of them, or its options.
+
+    The settings are those in which the profile `videograin` departs from `stable_diffusion`, which
+    has the same constants in the equations of the paper.
+    """
+    code, equations = PROFILES["videograin"], PROFILES["stable_diffusion"]
+    published = IMAGE[1]
+    ours = {
+        name: getattr(equations, name)
+        for name in type(code).model_fields
+        if getattr(code, name) != getattr(equations, name)
+    }
+    alone = (
+        replace(
+            published,
+            name=f"VideoGrain, {name} {_as_text(value)}",
+            about=f"{_as_text(value)} in place of {_as_text(getattr(code, name))}",
+            attention={"profile": "videograin", name: value},
+        )
+        for name, value in ours.items()
+    )
+    return (
+        *alone,
+        replace(
+            published,
+            name="VideoGrain, all of these",
+            about="the profile `stable_diffusion`: the paper's equations",
+            attention={"profile": "stable_diffusion"},
+        ),
+        replace(
+            published,
+            name="VideoGrain, inject",
+            about="with the source's features in the layers of VideoGrain's code",
+            inject={"layers": "videograin"},
+        ),
+        replace(published, name="VideoGrain, freeu", about="with FreeU, an option", freeu={}),
+        replace(
+            published,
+            name="VideoGrain, late blend",
+            about="blended from a quarter of the steps on",
+            late=0.25,
+        ),
+    )
+
+
+def _as_text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+SETTINGS = _settings()
 
 
 def _modulation(ours: Method, *, flow_matching: bool) -> tuple[Method, ...]:
@@ -155,6 +236,7 @@ class Chosen:
             "comparison": (ours, *kept),
             "temporal": (),
             "modulation": (),
+            "settings": (),
         }
         return Chosen(tables, {**self.not_run, **repeated})
 
@@ -164,19 +246,22 @@ def choose(model: str, case: Case, *, flow_matching: bool) -> Chosen:
 
     Raises GrainError if not even ours can be prepared.
     """
-    own = VIDEO if flow_matching else IMAGE
-    others = IMAGE[1:] if flow_matching else VIDEO[1:]
+    own = VIDEO if flow_matching else (*IMAGE, *POSED)
+    others = (*IMAGE[1:], *POSED) if flow_matching else VIDEO[1:]
     ours = own[0]
     wanted: dict[Table, Sequence[Method]] = {
         "comparison": (*own, *PUBLISHED),
         "temporal": () if flow_matching else _TEMPORAL,
         "modulation": (ours, *_modulation(ours, flow_matching=flow_matching)),
+        "settings": () if flow_matching else (IMAGE[1], *SETTINGS),
     }
     kind = "image" if flow_matching else "flow-matching video"
     not_run = {method.name: f"it is a method for {kind} models" for method in others}
     if flow_matching:
         reason = "a video transformer attends to all frames: it has no scope to choose"
         not_run |= {method.name: reason for method in _TEMPORAL}
+        reason = "its settings are of attention within and between frames of image models"
+        not_run |= {method.name: reason for method in SETTINGS}
     tables: dict[Table, tuple[Method, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="grain-bench-") as place:
         RenderedCase(case).write(Path(place))

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from grainspec_runtime.bench.paper.against import Against
 from grainspec_runtime.bench.paper.maps import KINDS
 from grainspec_runtime.bench.paper.run import Measured
 from grainspec_runtime.bench.paper.tables import Chapter
@@ -23,22 +24,34 @@ class Picture:
     caption: str
 
 
-def page(measured: Sequence[Measured], chapters: Sequence[Chapter], *, about: str) -> str:
+def page(
+    measured: Sequence[Measured],
+    chapters: Sequence[Chapter],
+    against: Sequence[Against] = (),
+    *,
+    about: str,
+) -> str:
     """Render the page, which loads only pictures in the folders beside it."""
     parts = [
         {"chapter": chapter, "cases": _cases(one), "maps": _maps(one)}
         for one, chapter in zip(measured, chapters, strict=True)
     ]
-    return render(parts, title="The tables of VideoGrain on the demo world", about=about)
+    return render(
+        parts, title="The tables of VideoGrain on the demo world", about=about, against=against
+    )
 
 
-def render(parts: Sequence[dict[str, Any]], *, title: str, about: str) -> str:
+def render(
+    parts: Sequence[dict[str, Any]], *, title: str, about: str, against: Sequence[Against] = ()
+) -> str:
     """Render chapters, each with its ``cases`` and ``maps``: lists of pictures with their words."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = files("grainspec_runtime.bench.paper").joinpath("page.html.jinja").read_text("utf-8")
-    return environment.from_string(source).render(parts=parts, title=title, about=about)
+    return environment.from_string(source).render(
+        parts=parts, title=title, about=about, against=against
+    )
 
 
 def _cases(measured: Measured) -> list[dict[str, Any]]:

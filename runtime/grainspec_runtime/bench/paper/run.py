@@ -30,7 +30,8 @@ from grainspec_runtime.bench.summary import Result
 from grainspec_runtime.editing.editor import Editor
 
 Progress = Callable[[str, int, int], None]
-_PROBE_STEPS = 2
+_PROBES = (2, 2, 4)
+"""Steps of the edits that are timed; the first is not counted."""
 _SECONDS_BETWEEN_COUNTS = 2.0
 
 
@@ -78,11 +79,17 @@ def make_part(model: str, base: Job, cases: CaseSet, count: int, mapped: int) ->
     return Part(replace(job, methods=chosen.methods), count, chosen, min(mapped, count))
 
 
-def estimate(parts: Sequence[Part], workers: int) -> float:
+def estimate(
+    parts: Sequence[Part],
+    workers: int,
+    *,
+    progress: Progress = lambda stage, done, total: None,
+) -> float:
     """About how many seconds the missing edits will take.
 
-    An edit of a few steps is made twice with each model, and the second one is timed: the first
-    also loads and compiles. Methods that make more passes than ours take longer.
+    With each model, ours is made with a few steps, first to load and to compile, then in two
+    lengths, from which the seconds of a step follow. Methods that make more passes than ours take
+    longer.
     """
     total = 0.0
     for part in parts:
@@ -95,15 +102,19 @@ def estimate(parts: Sequence[Part], workers: int) -> float:
             continue
         torch.set_num_threads(job.threads * workers)
         bench, rendered = Bench(job.devices[0], job.model), RenderedCase(job.case(0))
-        for _ in range(2):
+        spent = []
+        for done, steps in enumerate(_PROBES):
+            progress(f"{part.name} timed", done, len(_PROBES))
             start = time.perf_counter()
-            probe = bench.edits(
-                rendered, job.methods[:1], _PROBE_STEPS, failed=lambda method, error: None
-            )
+            probe = bench.edits(rendered, job.methods[:1], steps, failed=lambda method, error: None)
             list(probe)
-            spent = time.perf_counter() - start
+            spent.append(time.perf_counter() - start)
+        progress(f"{part.name} timed", len(_PROBES), len(_PROBES))
+        _, short, long = spent
+        step = max(0.0, long - short) / (_PROBES[2] - _PROBES[1])
+        edit = short + step * max(0, job.steps - _PROBES[1])
         alone, together = sum(missing[: job.apart]), sum(missing[job.apart :])
-        total += spent * job.steps / _PROBE_STEPS * (alone + together / workers)
+        total += edit * (alone + together / workers)
     return total
 
 

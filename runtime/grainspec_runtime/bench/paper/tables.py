@@ -20,6 +20,7 @@ from grainspec_runtime.bench.summary import (
     shown,
     values_of,
 )
+from grainspec_runtime.processes.departures import departures
 
 _HEADINGS = {key: heading for key, heading, _ in (*MEASURES, *PAPER_MEASURES)}
 _MEANINGS = {key: meaning for key, _, meaning in (*MEASURES, *PAPER_MEASURES)}
@@ -97,6 +98,7 @@ class Chapter:
     order: list[tuple[str, str]]
     against_ours: Table
     not_run: dict[str, str] = field(default_factory=dict)
+    departures: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The chapter for a JSON file."""
@@ -105,6 +107,7 @@ class Chapter:
             "tables": [table.as_json() for table in (*self.tables, self.against_ours)],
             "order": dict(self.order),
             "not_run": self.not_run,
+            "departures": {name: list(of_row) for name, of_row in self.departures.items()},
         }
 
 
@@ -117,7 +120,12 @@ def chapter(measured: Measured) -> Chapter:
     tables = [quality_table(compared, results, about=cases)]
     cost = "the first case, where no method shares another's inversion"
     tables.append(cost_table(compared, first, about=cost))
-    for key, title in (("temporal", "Temporal scope"), ("modulation", "Modulation")):
+    ablations = (
+        ("temporal", "Temporal scope"),
+        ("modulation", "Modulation"),
+        ("settings", "Settings of the published code"),
+    )
+    for key, title in ablations:
         methods = by_table[key]  # type: ignore[index]  # a literal of the keys
         if methods:
             tables.append(_table(title, cases, methods, results, _ABLATION))
@@ -130,6 +138,7 @@ def chapter(measured: Measured) -> Chapter:
         in_order(results, names),
         against_first(compared, results),
         {**part.chosen.not_run, **grouped_reasons(results, "case")},
+        {m.publication: departures(m.publication) for m in compared if m.publication},
     )
 
 
