@@ -10,7 +10,7 @@ from grainspec.analysis.links import known_settings
 from grainspec.model import algebra
 from grainspec.model.declaration import Declaration, fields_of, head_of
 from grainspec.model.rules import STATEMENT_RULES
-from grainspec.model.settings import PROFILES
+from grainspec.model.settings.profiles import PROFILES
 from grainspec.model.spec import BLOCKS, Edit
 from grainspec.model.statements import StatementWord
 from grainspec.text.kinds import KINDS, values_text

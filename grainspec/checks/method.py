@@ -14,8 +14,11 @@ from grainspec.checks.flow_differences import check_flow_prompts, check_flow_sca
 from grainspec.checks.method_settings import check_method_settings
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
-from grainspec.model.nodes import Node
-from grainspec.model.settings import Blend, Flow, Method, MethodName, Sampler, given
+from grainspec.model.nodes import Node, given
+from grainspec.model.settings.blend import Blend
+from grainspec.model.settings.flow import Flow
+from grainspec.model.settings.method import Method, MethodName
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import EditSpec
 
 Part = Literal[

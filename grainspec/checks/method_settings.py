@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import Method, MethodName
+from grainspec.model.settings.method import Method, MethodName
 from grainspec.model.spec import EditSpec
 
 

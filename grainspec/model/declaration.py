@@ -90,7 +90,7 @@ class Declaration(NamedTuple):
 def fields_of(model: type[Node]) -> dict[str, Declaration]:
     """Every field of a model by its keyword, in the order of the model.
 
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> steps = fields_of(Sampler)["steps"]
     >>> steps.kind, steps.low, steps.high, steps.default
     ('whole', 1, 1000, 50)
@@ -103,7 +103,7 @@ def fields_of(model: type[Node]) -> dict[str, Declaration]:
 def settings_of(model: type[Node]) -> dict[str, Declaration]:
     """The settings inside a block's braces, by their keywords.
 
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> "steps" in settings_of(Sampler), "method" in settings_of(Sampler)
     (True, False)
     """

@@ -8,9 +8,11 @@ import numpy as np
 
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model
+from grainspec.model.nodes import given
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
-from grainspec.model.settings import EditingName, Sampler, given
+from grainspec.model.settings.method import EditingName
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.shapes import TokenRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone

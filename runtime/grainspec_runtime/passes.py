@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import KEY_FRAME_INTERVAL, EditingName
+from grainspec.model.settings.method import KEY_FRAME_INTERVAL, EditingName
 from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.method_windows import at_once, batches, hierarchy

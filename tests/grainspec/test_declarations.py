@@ -19,7 +19,9 @@ from grainspec.model.declaration import Declaration, fields_of, head_of, setting
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.rules import ONCE, SHARED, STATEMENT_RULES
-from grainspec.model.settings import MethodName, Modulation, Sampler, methods_of
+from grainspec.model.settings.attention import Modulation
+from grainspec.model.settings.method import MethodName, methods_of
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import BLOCKS, Edit, EditSpec, Variant
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS

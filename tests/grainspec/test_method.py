@@ -20,7 +20,8 @@ from grainspec import (
     to_json,
 )
 from grainspec.checks.method import TRAITS, flow_of
-from grainspec.model.settings import MASKED_METHODS, Flow, Method, methods_of
+from grainspec.model.settings.flow import Flow
+from grainspec.model.settings.method import MASKED_METHODS, Method, methods_of
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
 

@@ -19,7 +19,7 @@ from tiny_runs import STEPS, TARGET, noise, plan_for
 from torch import Tensor
 
 from grainspec import parse
-from grainspec.model.settings import Method
+from grainspec.model.settings.method import Method
 from grainspec.model.spec import Sampler
 from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.prompt_alignment import align_prompts

@@ -20,7 +20,8 @@ from torch import Tensor
 from wan import WanVariant
 
 from grainspec.checks.method import TRAITS
-from grainspec.model.settings import MethodName, ProcessName
+from grainspec.model.settings.method import MethodName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from grainspec.checks.method import STATEMENTS, TRAITS
-from grainspec.model.settings import Method, MethodName, methods_of
+from grainspec.model.settings.method import Method, MethodName, methods_of
 from grainspec.model.spec import (
     BLOCKS,
     Attention,

@@ -13,7 +13,7 @@ import torch
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.demo_models import demo_model
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import Flow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.cache.limit import cache_limit

@@ -6,7 +6,7 @@ To add a process: write one module here whose class has the members of
 
 To add a method, which has the same members and takes the place of a process:
 
-1. ``grainspec/model/settings.py``: its name in ``MethodName`` and in the description of
+1. ``grainspec/model/settings/method.py``: its name in ``MethodName`` and in the description of
    ``Method.name``; its settings in ``Method``, whose descriptions begin with ``For `NAME`: …``.
 2. ``grainspec/checks/method.py``: a row in ``TRAITS``, what it takes from the rest of a spec.
 3. ``processes/methods/NAME.py``: its class; a line in ``METHODS`` below.
@@ -25,7 +25,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from grainspec.model.settings import EditingName, MethodName, ProcessName
+from grainspec.model.settings.method import EditingName, MethodName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample

@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.plan.method_windows import hierarchy
 from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.flow.estimate import pair_estimator

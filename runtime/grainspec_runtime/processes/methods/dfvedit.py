@@ -38,7 +38,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.flow_edit import flow_edit

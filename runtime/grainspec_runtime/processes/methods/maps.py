@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from grainspec.model.settings import Method
+from grainspec.model.settings.method import Method
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec.prompt_alignment import PromptAlignment
