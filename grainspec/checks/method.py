@@ -17,7 +17,7 @@ from grainspec.diagnostics.span import Span
 from grainspec.model.nodes import Node, given
 from grainspec.model.settings.blend import Blend
 from grainspec.model.settings.flow import Flow
-from grainspec.model.settings.method import Method, MethodName
+from grainspec.model.settings.method import SOURCE_MAPS, Method, MethodName
 from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import EditSpec
 
@@ -53,9 +53,6 @@ class Traits(NamedTuple):
     by_difference: bool = False
     """Whether it edits by the difference between the flows of the two prompts: the source prompt
     must be given, and the target's guidance not be less."""
-    keeps_maps: bool = False
-    """Whether it keeps attention maps of the source. Regions are masks of these then, and attention
-    is not modulated."""
     needs_control: bool = False
     """Whether it needs a `control`, as one that begins with noise does."""
     decides: Collection[str] = ()
@@ -70,10 +67,10 @@ TRAITS: Mapping[MethodName, Traits] = {
     "ground_a_video": Traits(_OF_INVERSION | {"flow"}, needs_flow=True, own_masks=True),
     "dmt": Traits(_OF_INVERSION | {"flow"}),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
-    "fatezero": Traits(_OF_INVERSION, keeps_maps=True),
-    "video_p2p": Traits(_OF_INVERSION, keeps_maps=True),
+    "fatezero": Traits(_OF_INVERSION),
+    "video_p2p": Traits(_OF_INVERSION),
 }
-"""A row for each method."""
+"""A row for each method. Which settings a method has, these declare themselves."""
 
 
 def check_method(
@@ -101,7 +98,7 @@ def check_method(
     yield from _regions(spec, method)
     if "context" not in absent:
         yield from check_method_settings(spec, method)
-    if traits.keeps_maps:
+    if method.name in SOURCE_MAPS:
         yield from check_aligned_prompts(spec, method)
     yield from _decided(spec, method, traits.decides)
     if traits.needs_control and not spec.controls and "control" not in absent:
@@ -136,16 +133,12 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         message = f"`attention` has no effect with `{written}`: attention is not modulated"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.attention.span)
-    elif method.modulates and TRAITS[method.name].keeps_maps:
+    elif method.modulates and method.name in SOURCE_MAPS:
         yield from _regions_as_masks(spec, method)
     if not method.blends and spec.blend != Blend():
         message = f"`blend` has no effect with `{written}`: the source is not restored"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.blend.span)
-    if method.name == "dfvedit" and method.blends and method.word_mask != _WORD_MASK:
-        message = f"`word_mask` has no effect with `{written}`: the edited regions are its mask"
-        cure = "Remove `word_mask`, or write `regions attention`."
-        yield Diagnostic("G111", message, cure, method.span_of("word_mask"))
     if method.regions == "blend" and spec.blend.space == "none":
         message = "`regions blend` has no effect with `space none`"
         cure = "Write `regions off`, or remove `space none` from `blend`."
@@ -153,17 +146,12 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
 
 
 def _regions_as_masks(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
-    """Check settings that are not those of masks."""
+    """Check settings of `attention` that are not those of masks."""
     for setting in sorted(given(spec.attention).keys() - _OF_MASKS):
         name = setting.rstrip("_")
         message = f"`{name}` has no effect with `method {method.name}`, whose regions are masks: "
         message += "attention is not modulated"
         yield Diagnostic("G111", message, f"Remove `{name}`.", spec.attention.span_of(setting))
-    if method.mask_threshold != Method.model_fields["mask_threshold"].default:
-        message = "`mask_threshold` has no effect with "
-        message += f"`regions {method.regions}`: the edited regions are the masks"
-        cure = "Remove `mask_threshold`, or write `regions blend`."
-        yield Diagnostic("G111", message, cure, method.span_of("mask_threshold"))
 
 
 _OF_MASKS = {"profile", "frames", "norm", "resize", "threshold"}
@@ -179,8 +167,6 @@ def _decided(spec: EditSpec, method: Method, settings: Collection[str]) -> Itera
         message = f"`{name}` of `{block}` has no effect with `method {method.name}`"
         yield Diagnostic("G111", message, f"Remove `{name}`.", node.span_of(name))
 
-
-_WORD_MASK = Method.model_fields["word_mask"].default
 
 Found = Iterator[tuple[str, Span | None]]
 """What is written, and where."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError
@@ -20,8 +21,9 @@ from grainspec import (
     to_json,
 )
 from grainspec.checks.method import TRAITS, flow_of
+from grainspec.model.declaration import InText, fields_of
 from grainspec.model.settings.flow import Flow
-from grainspec.model.settings.method import MASKED_METHODS, Method, methods_of
+from grainspec.model.settings.method import MASKED_METHODS, SOURCE_MAPS, Method
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
 
@@ -111,16 +113,16 @@ def test_what_cannot_be_read(text: str, code: str, words: str) -> None:
 def test_settings_of_another_method() -> None:
     class Other(Method):
         name: str = "other"
-        tau: float = Field(default=0.4, alias="t", description="For `fatezero`: a share.")
-        own: int = Field(default=1, description="For `other`, `fatezero`: a number.")
+        tau: Annotated[float, InText(owners=("fatezero",))] = Field(
+            default=0.4, alias="t", description="A share."
+        )
+        own: Annotated[int, InText(owners=("other", "fatezero"))] = Field(default=1)
 
-    assert Other(own=2).model_dump().keys() >= {"name", "regions", "own"}
+    assert Other(own=2).model_dump().keys() == {"name", "own"}
     assert not {"tau", "t", "word_mask"} & Other().model_dump(by_alias=True).keys()
-    with pytest.raises(ValidationError, match="`tau` is a setting of `method fatezero`, not of"):
+    with pytest.raises(ValidationError, match="`t` is a setting of `method fatezero`, not of"):
         Other.model_validate({"t": 0.5})
-    assert methods_of("For `a`, `b`: share: of it.") == ("a", "b")
-    assert methods_of("What the regions: `off`.") == ()
-    assert not methods_of(Method.model_fields["regions"].description or "")
+    assert fields_of(Other)["t"].description == "For `fatezero`: a share."
 
 
 @pytest.mark.parametrize(
@@ -337,8 +339,8 @@ def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
 
 
 def test_methods_with_masks_of_their_own_follow_no_plan() -> None:
-    masked = {name for name, traits in TRAITS.items() if traits.own_masks or traits.keeps_maps}
-    assert masked == MASKED_METHODS
+    masked = {name for name, traits in TRAITS.items() if traits.own_masks}
+    assert masked | SOURCE_MAPS.keys() == MASKED_METHODS
     assert Method(name="tokenflow").resolved["interval"] == 8
     assert not Method(name="dmt", regions="blend").follows_plan
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from wan import WanVariant
 
 from grainspec.checks.method import TRAITS
-from grainspec.model.settings.method import MethodName
+from grainspec.model.settings.method import SOURCE_MAPS, MethodName
 from grainspec.model.settings.sampler import ProcessName
 from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
@@ -197,7 +197,7 @@ def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> No
 def test_the_plan_acts(run: Run) -> None:
     """In modulated attention, or as the masks of a method, which has masks of its own without it."""
     unplanned, method = run.job, run.job.method
-    if method is not None and TRAITS[method.name].keeps_maps:
+    if method is not None and method.name in SOURCE_MAPS:
         unplanned = replace(run.job, method=method.replaced({}, regions="blend", mask_threshold=1))
     assert not torch.allclose(run.latents_of(), run.latents_of(unplanned, plan=False), atol=1e-4)
 

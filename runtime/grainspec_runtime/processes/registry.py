@@ -7,7 +7,7 @@ To add a process: write one module here whose class has the members of
 To add a method, which has the same members and takes the place of a process:
 
 1. ``grainspec/model/settings/method.py``: its name in ``MethodName`` and in the description of
-   ``Method.name``; its settings in ``Method``, whose descriptions begin with ``For `NAME`: …``.
+   ``Method.name``; its settings in ``Method``, each with the methods that have it, ``_of("NAME")``.
 2. ``grainspec/checks/method.py``: a row in ``TRAITS``, what it takes from the rest of a spec.
 3. ``processes/methods/NAME.py``: its class; a line in ``METHODS`` below.
 4. The ``methods`` of the model families that it edits (``backbones/families``), and its passes in
