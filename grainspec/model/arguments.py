@@ -223,10 +223,10 @@ class MethodSettings(TypedDict, total=False):
     """The settings of ``method``."""
 
     regions: Literal["off", "blend", "attention", "both"]
-    """What the edited regions are used for: nothing, as the method was published (`off`); to
-    restore the source outside them, as `blend` says (`blend`); in the method's attention, which
-    is modulated as `attention` says where the method has no masks of its own (`attention`); or
-    `both`."""
+    """What the edited regions are used for: nothing (`off`), as all methods but `ground_a_video`
+    were published; to restore the source outside them, as `blend` says (`blend`); in the
+    method's attention, which is modulated as `attention` says where the method has no masks of
+    its own (`attention`); or `both`."""
     cross_steps: float | None
     """For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in which
     attention to the words that both prompts have is the source clip's; rounded like `until` of

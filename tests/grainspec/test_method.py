@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, get_args
 
 import pytest
 from pydantic import Field, ValidationError
@@ -23,7 +23,13 @@ from grainspec import (
 from grainspec.checks.method import TRAITS, flow_of
 from grainspec.model.declaration import InText, fields_of
 from grainspec.model.settings.flow import Flow
-from grainspec.model.settings.method import MASKED_METHODS, SOURCE_MAPS, Method
+from grainspec.model.settings.method import (
+    MASKED_METHODS,
+    REGIONS_AS_PUBLISHED,
+    SOURCE_MAPS,
+    Method,
+    MethodName,
+)
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
 
@@ -83,6 +89,14 @@ def test_tools_read_statements_alike() -> None:
     text = "flow {\n method raft }\nmethod dfvedit { regions blend }\nblend { space both }"
     statements, _ = written_statements(grammar().lex(text), len(text))
     assert [statement.keyword for statement in statements] == ["flow", "method", "blend"]
+
+
+@pytest.mark.parametrize("name", get_args(MethodName))
+def test_by_default_a_method_keeps_what_no_edit_names(name: MethodName) -> None:
+    """Without a word about regions, a spec means the same by any method: the rest is kept."""
+    method = Method(name=name)
+    assert (method.blends, method.modulates) == (True, True)
+    assert (REGIONS_AS_PUBLISHED[name] == "both") == (name == "ground_a_video")
 
 
 def test_it_is_set_from_outside() -> None:

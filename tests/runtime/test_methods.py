@@ -157,6 +157,7 @@ def test_the_manifest_and_the_plan_name_it(
     assert manifest["denoiser_passes"] == plan["denoiser_passes"] > 0
     report = (tmp_path / "out" / "report.html").read_text()
     assert "DFVEdit (arXiv 2506.20967)" in report
+    assert "by `method dfvedit { regions blend }`" in done.out
 
 
 @pytest.mark.parametrize(

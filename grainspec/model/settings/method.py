@@ -55,6 +55,12 @@ SOURCE_MAPS: dict[MethodName, SourceMaps] = {
 }
 """The methods that do, with the defaults of their published code."""
 
+REGIONS_AS_PUBLISHED: dict[MethodName, MethodRegions] = {
+    **dict.fromkeys(get_args(MethodName), "off"),
+    "ground_a_video": "both",
+}
+"""What each paper uses regions for: Ground-A-Video for boxes, the others have none."""
+
 KEY_FRAME_INTERVAL = 8
 """Of so many frames one is a key frame of TokenFlow, as in its code."""
 
@@ -102,12 +108,14 @@ class Method(Node):
         "`ground_a_video` (Ground-A-Video, 2310.01107) for Stable Diffusion; `dmt` (DMT, "
         "2311.17009) for AnimateDiff; `dfvedit` (DFVEdit, 2506.20967) for flow-matching models.",
     )
+    # The default is not that of REGIONS_AS_PUBLISHED. A spec says that its regions are edited and
+    # all else is kept: no method breaks this unless the spec says so, with `regions off`.
     regions: Annotated[MethodRegions, _of(*get_args(MethodName))] = Field(
         default="both",
-        description="What the edited regions are used for: nothing, as the method was published "
-        "(`off`); to restore the source outside them, as `blend` says (`blend`); in the method's "
-        "attention, which is modulated as `attention` says where the method has no masks of its "
-        "own (`attention`); or `both`.",
+        description="What the edited regions are used for: nothing (`off`), as all methods but "
+        "`ground_a_video` were published; to restore the source outside them, as `blend` says "
+        "(`blend`); in the method's attention, which is modulated as `attention` says where the "
+        "method has no masks of its own (`attention`); or `both`.",
     )
     cross_steps: Annotated[Percent | None, _of_maps("cross_steps")] = Field(
         default=None,
