@@ -243,7 +243,7 @@ class MethodSettings(TypedDict, total=False):
     together with the edit's `weight`."""
     mask_threshold: float
     """For `fatezero`, `video_p2p`: where the words of edits are attended to: where attention to
-    them is more than this share of its maximum on the frame. With 1 that is nowhere."""
+    them is more than this share of its maximum on the frame. With 100% that is nowhere."""
     local_blend: float | None
     """For `fatezero`, `video_p2p`: share of the sampling steps after which the source is
     restored where the words of edits are not attended to, or with `regions attention` outside

@@ -21,7 +21,8 @@ from grainspec import (
     to_json,
 )
 from grainspec.checks.method import TRAITS, flow_of
-from grainspec.model.declaration import InText, fields_of
+from grainspec.diagnostics.fixing import fix_text
+from grainspec.model.declaration import InText, fields_of, settings_of
 from grainspec.model.settings.flow import Flow
 from grainspec.model.settings.method import (
     MASKED_METHODS,
@@ -233,7 +234,7 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         "no word of `source` corresponds to “robot”, so `method fatezero` does not find where it "
         "is: self-attention stays the source's there",
     )
-    for method in ("fatezero", "fatezero { regions off mask_threshold 1 }", "video_p2p"):
+    for method in ("fatezero", "fatezero { regions off mask_threshold 100% }", "video_p2p"):
         assert doubts(f"{source} method {method}") == []
 
 
@@ -246,15 +247,15 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         ),
         ("fatezero { cross_steps 1% words replace }", []),
         (
-            "fatezero { regions off self_steps 0% mask_threshold 0.5 }",
+            "fatezero { regions off self_steps 0% mask_threshold 50% }",
             ["`mask_threshold` has no effect with `local_blend 100%` and `self_steps 0%`"],
         ),
-        ("fatezero { regions off self_steps 1% mask_threshold 0.5 }", []),
+        ("fatezero { regions off self_steps 1% mask_threshold 50% }", []),
         (
-            "video_p2p { regions off local_blend 100% mask_threshold 0.5 }",
+            "video_p2p { regions off local_blend 100% mask_threshold 50% }",
             ["`mask_threshold` has no effect with `local_blend 100%`"],
         ),
-        ("video_p2p { regions off mask_threshold 0.5 }", []),
+        ("video_p2p { regions off mask_threshold 50% }", []),
         (
             "ground_a_video { regions blend grounded 40% }",
             ["`grounded` has no effect with `regions blend`"],
@@ -290,6 +291,31 @@ def test_settings_that_others_leave_without_effect(method: str, unused: list[str
         assert finding.span is not None
         assert finding.span.line == 2
         assert finding.span.column > len('target "a robot with a hat on grass" source')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "share"),
+    [
+        ("0.4", "40%", 0.4),
+        ("1", "100%", 1),
+        ("1.0", "100%", 1),
+        ("0", "0%", 0),
+        (".07", "7%", 0.07),
+    ],
+)
+def test_a_mask_threshold_is_a_percentage_as_word_mask_is(old: str, new: str, share: float) -> None:
+    """Once it was a number in text: that is an error, with the percentage that it was."""
+    assert {settings_of(Method)[name].kind for name in ("mask_threshold", "word_mask")} == {
+        "percent"
+    }
+    text = MAPS + f'source "a man on grass" method fatezero {{ mask_threshold {old} }}'
+    (finding,) = parse_all(text).diagnostics
+    assert (finding.code, finding.cure) == ("G202", f"Write `{new}`.")
+    assert finding.message.startswith(f"invalid value `{old}` for `mask_threshold`")
+    fixed = fix_text(text, lambda text: parse_all(text).diagnostics).text
+    assert parse(fixed).method == Method(name="fatezero", mask_threshold=share)
+    with pytest.raises(GrainError, match=f"G202.*Write `{new}`"):
+        override(parse(MAPS), ["method.name=fatezero", f"method.mask_threshold={old}"])
 
 
 def place(text: str, code: str) -> str:
@@ -335,7 +361,7 @@ def test_masks_are_not_modulated() -> None:
         "`self` has no effect with `method video_p2p`, whose regions are masks: attention is not "
         "modulated"
     ]
-    text = 'source "a man on grass" method fatezero { mask_threshold 0.5 regions '
+    text = 'source "a man on grass" method fatezero { mask_threshold 50% regions '
     assert [message for _, message in doubts(text + "attention }")] == [
         "`mask_threshold` has no effect with `regions attention`: the edited regions are the masks"
     ]

@@ -24,7 +24,7 @@ from grainspec.model.declaration import (
 from grainspec.model.nodes import Node, given
 from grainspec.model.numbers import percent_text
 from grainspec.model.settings.sampler import ProcessName
-from grainspec.model.settings.values import Percent, Share
+from grainspec.model.settings.values import Percent
 from grainspec.model.validation import refusal
 
 MethodName = Literal[
@@ -138,10 +138,10 @@ class Method(Node):
         description="What attention to the words of an edit is multiplied by, together with the "
         "edit's `weight`.",
     )
-    mask_threshold: Annotated[Share, _of(*SOURCE_MAPS)] = Field(
+    mask_threshold: Annotated[Percent, _of(*SOURCE_MAPS)] = Field(
         default=0.3,
         description="Where the words of edits are attended to: where attention to them is more "
-        "than this share of its maximum on the frame. With 1 that is nowhere.",
+        "than this share of its maximum on the frame. With 100% that is nowhere.",
     )
     local_blend: Annotated[Percent | None, _of_maps("local_blend")] = Field(
         default=None,
