@@ -57,18 +57,38 @@ class Traits(NamedTuple):
     """Whether it needs a `control`, as one that begins with noise does."""
     decides: Collection[str] = ()
     """The settings of other statements that it decides itself, as `attention.frames`."""
+    unstudied: str = ""
+    """Why a study cannot record its attention; empty if it can. A study compares attention with and
+    without the plan's modulation, over the same frames in every pass."""
 
 
 _OF_INVERSION: frozenset[Part] = frozenset({"context", "control", "solver", "eta", "seed", "from"})
 
+_OTHER_FRAMES = "it processes other frames together in every pass"
+_SOURCE_MAPS_USED = "it takes attention from maps of the source, and modulates none"
+
 TRAITS: Mapping[MethodName, Traits] = {
-    "tokenflow": Traits(_OF_INVERSION | {"inject"}, decides=("attention.frames", "attention.norm")),
-    "controlvideo": Traits(_OF_INVERSION, needs_control=True, decides=("attention.frames",)),
-    "ground_a_video": Traits(_OF_INVERSION | {"flow"}, needs_flow=True, own_masks=True),
+    "tokenflow": Traits(
+        _OF_INVERSION | {"inject"},
+        decides=("attention.frames", "attention.norm"),
+        unstudied=_OTHER_FRAMES,
+    ),
+    "controlvideo": Traits(
+        _OF_INVERSION,
+        needs_control=True,
+        decides=("attention.frames",),
+        unstudied=_OTHER_FRAMES,
+    ),
+    "ground_a_video": Traits(
+        _OF_INVERSION | {"flow"},
+        needs_flow=True,
+        own_masks=True,
+        unstudied="it grounds the edits by boxes, and modulates no attention",
+    ),
     "dmt": Traits(_OF_INVERSION | {"flow"}),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
-    "fatezero": Traits(_OF_INVERSION),
-    "video_p2p": Traits(_OF_INVERSION),
+    "fatezero": Traits(_OF_INVERSION, unstudied=_SOURCE_MAPS_USED),
+    "video_p2p": Traits(_OF_INVERSION, unstudied=_SOURCE_MAPS_USED),
 }
 """A row for each method. Which settings a method has, these declare themselves."""
 

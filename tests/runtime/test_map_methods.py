@@ -346,9 +346,3 @@ def test_a_whole_edit_counts_its_passes(
         result = whole_edit(tiny_sd, f"{name} {{ {settings} }}")
         assert sum(rows) == denoiser_passes(result.prepared), settings
         assert {finding.code for finding in result.warnings} == {"G401"}  # a tiny network's
-
-
-def test_a_study_says_that_it_records_nothing(tiny_sd: Path) -> None:
-    result = whole_edit(tiny_sd, "fatezero", study=True)
-    assert result.study is None
-    assert result.warnings[-1].code == "G566"

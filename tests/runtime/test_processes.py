@@ -133,6 +133,7 @@ class Run:
             Denoiser(self.checkpoint), self.latents, {}, use_cache=use_cache, look_up=use_cache
         )
         self.stages: list[str] = []
+        self.attentions = 0
         self.states: dict[int, dict[str, Tensor]] = {}
 
     @contextmanager
@@ -141,6 +142,7 @@ class Run:
         yield lambda done, total: None
 
     def attention(self, *, plan: bool = True) -> Attention:
+        self.attentions += 1
         given = self.plan if plan else None
         return self.checkpoint.attention(self.frames, self.plan.attention, plan=given)
 
@@ -200,6 +202,13 @@ def test_the_plan_acts(run: Run) -> None:
     if method is not None and method.name in SOURCE_MAPS:
         unplanned = replace(run.job, method=method.replaced({}, regions="blend", mask_threshold=1))
     assert not torch.allclose(run.latents_of(), run.latents_of(unplanned, plan=False), atol=1e-4)
+
+
+def test_a_study_is_refused_where_the_edits_attention_is_another(run: Run) -> None:
+    """A study records the attention that the process is given."""
+    run.latents_of()
+    method = run.job.method
+    assert run.attentions == int(method is None or not TRAITS[method.name].unstudied)
 
 
 def test_what_no_edit_names_is_kept(run: Run) -> None:

@@ -20,7 +20,7 @@ To add a method, which has the same members and takes the place of a process:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -82,6 +82,3 @@ EDITING: dict[EditingName, MakeProcess] = {
     name: make for table in _TABLES for name, make in table.items()
 }
 """All that makes edits."""
-
-UNRECORDED: Collection[EditingName] = ("tokenflow", "controlvideo")
-"""Methods that make their own attention, with other frames in every pass: no study records it."""
