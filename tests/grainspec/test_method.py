@@ -30,6 +30,7 @@ from grainspec.model.settings.method import (
     SOURCE_MAPS,
     Method,
     MethodName,
+    method_of,
 )
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
@@ -376,6 +377,13 @@ def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
         "`attention` has no effect with `method ground_a_video`: it has masks of its own",
     )
     assert found("attention { self 0.5 } method dmt") == []
+
+
+def test_a_method_is_asked_for_only_where_there_is_one() -> None:
+    spec = parse(SPEC + "method dmt { updates 5 }")
+    assert method_of(spec) is spec.method
+    with pytest.raises(ValueError, match="the edit has no method"):
+        method_of(parse(SPEC))
 
 
 def test_methods_with_masks_of_their_own_follow_no_plan() -> None:

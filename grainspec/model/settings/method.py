@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import (
     ConfigDict,
@@ -289,3 +289,18 @@ class Method(Node):
                 message = f"`{other.keyword}` is a setting of {whose}, not of `method {self.name}`"
                 raise refusal("G560", message, f"Remove `{other.keyword}`.")
         return self
+
+
+class MayHaveMethod(Protocol):
+    """A spec, or what is made of one."""
+
+    @property
+    def method(self) -> Method | None:
+        """The method, if one takes the place of the process."""
+
+
+def method_of(edit: MayHaveMethod) -> Method:
+    """The method of a spec or a job that must have one; raises ValueError if it has none."""
+    if edit.method is None:
+        raise ValueError("the edit has no method")
+    return edit.method
