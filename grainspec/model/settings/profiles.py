@@ -100,6 +100,10 @@ frames count. No profile of video transformers pulls self-attention: on the demo
 helps at no strength that was tried, keeps poses less from 0.02 on, and destroys figures at 0.2.
 """
 
+TUNED_ON_MOTION: frozenset[Profile] = frozenset({"demo_video"})
+"""Profiles whose `resize` was tuned on clips in which every region moves: by default, nothing warns
+(G418) that it leaves latent tokens of moving regions out."""
+
 
 class Profiled(Node):
     """The base of :class:`~grainspec.model.partial.Attention`: a profile that supplies defaults."""
