@@ -71,7 +71,8 @@ from grainspec.model.expressions import (
     path_text,
 )
 from grainspec.model.nodes import Node
-from grainspec.model.settings import FinderEngine, MethodName, TrackerEngine
+from grainspec.model.settings.method import MethodName
+from grainspec.model.settings.tracking import FinderEngine, TrackerEngine
 from grainspec.model.spec import (
     Attention,
     Blend,

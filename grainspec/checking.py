@@ -17,7 +17,7 @@ from grainspec.checks.clip_frames import Progress, no_progress
 from grainspec.checks.meaning import check_meaning
 from grainspec.checks.process import check_process, stated_process
 from grainspec.diagnostics import Diagnostic, GrainError
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec.model.spec import EditSpec
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from pathlib import Path
 from grainspec.model.algebra import MaskFiles
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.nodes import Node
-from grainspec.model.settings import Modulation, Sampler
+from grainspec.model.settings import attention, profiles, sampler, values
+from grainspec.model.settings.attention import Modulation
+from grainspec.model.settings.sampler import Sampler
 from grainspec.text.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +48,7 @@ class Attention(Profiled):
 
 
 class SamplerChange(Node):
-    """The settings of :class:`~grainspec.model.settings.Sampler` that a variant changes."""
+    """The settings of ``sampler`` that a variant changes."""
 
 {sampler}'''
 
@@ -58,7 +60,10 @@ _HOMES = {
     "Node": "grainspec.model.nodes",
     "TokenRule": "grainspec.model.shapes",
 }
-"""Where names of annotations are defined, if not in :mod:`grainspec.model.settings`."""
+"""Where names of annotations are defined, if not in the package ``model/settings``."""
+
+_SETTINGS = (values, attention, profiles, sampler)
+"""The modules of that package whose names are used, each after those that it imports from."""
 
 
 _WIDTH = 100
@@ -92,13 +97,18 @@ def _optional_fields(model: type[Node]) -> str:
 def _imports(names: Iterable[str]) -> str:
     homes: dict[str, list[str]] = {}
     for name in sorted(names, key=lambda name: (not name.isupper(), name)):
-        homes.setdefault(_HOMES.get(name, "grainspec.model.settings"), []).append(name)
+        homes.setdefault(_home(name), []).append(name)
     groups = (["typing"], ["pydantic"], sorted(home for home in homes if "." in home))
     lines = [
         [f"from {home} import {', '.join(homes[home])}" for home in group if home in homes]
         for group in groups
     ]
     return "\n\n".join("\n".join(map(_broken, group)) for group in lines)
+
+
+def _home(name: str) -> str:
+    """The module that defines the name of an annotation."""
+    return _HOMES.get(name) or next(it.__name__ for it in _SETTINGS if name in vars(it))
 
 
 def _broken(line: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from grainspec.analysis.document import MAX_ANALYSED, Document
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.diagnostics.diagnostic import reason_of
-from grainspec.model.settings import Profile
+from grainspec.model.settings.profiles import Profile
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from grainspec.analysis.document import Document
 from grainspec.analysis.hints import share_text
 from grainspec.analysis.links import known_settings, link_at
 from grainspec.analysis.meanings import (
+    choice_text,
     declared_setting,
     setting_text,
     statement_text,
@@ -216,7 +217,7 @@ def _word(document: Document, token: Token, facts: FileFacts | None) -> str:
         return setting_text(setting, profiles=keyword == "attention")
     head = head_of(BLOCKS[keyword].model) if keyword in BLOCKS else None
     if head is not None and word in head.choices and len(context.before) == 1:
-        return f"**{word}**\n\n{head.description}"
+        return f"**{word}**\n\n{choice_text(keyword, head, word)}"
     return word_text(word)
 
 

@@ -16,7 +16,7 @@ from grainspec.analysis.quoted import Quoted, quoted
 from grainspec.analysis.statements import Written
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Find, MaskFiles
-from grainspec.model.declaration import Declaration, head_of, settings_of
+from grainspec.model.declaration import Declaration, head_of, owned, settings_of
 from grainspec.model.spec import BLOCKS, Edit
 
 MAX_LOOKED_AT = 5_000
@@ -40,6 +40,19 @@ def known_settings(keyword: str) -> dict[str, Declaration]:
         "masks": settings_of(MaskFiles),
         "find": settings_of(Find),
     }.get(keyword, {})
+
+
+def settings_after(
+    known: dict[str, Declaration], before: tuple[Token, ...]
+) -> dict[str, Declaration]:
+    """Those of a statement's settings that the word before its brace has.
+
+    All of them if that word is not written, or has none of its own. ``before`` are the tokens of
+    the statement.
+    """
+    head = str(before[1]) if len(before) > 1 else ""
+    has_own = any(head in declared.owners for declared in known.values())
+    return owned(known, head) if has_own else known
 
 
 def links(document: Document) -> Iterator[Link]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from grainspec.analysis.links import known_settings
 from grainspec.model import algebra
-from grainspec.model.declaration import Declaration, fields_of, head_of
+from grainspec.model.declaration import Declaration, fields_of, head_of, owned
 from grainspec.model.rules import STATEMENT_RULES
-from grainspec.model.settings import PROFILES
+from grainspec.model.settings.profiles import PROFILES
 from grainspec.model.spec import BLOCKS, Edit
 from grainspec.model.statements import StatementWord
 from grainspec.text.kinds import KINDS, values_text
@@ -56,6 +56,15 @@ def statement_text(keyword: str) -> str:
         lines.append(head.description)
     where = {"yes": "; also in a variant", "only": ", in a variant only"}
     lines.append(f"{rule.times}{where.get(rule.in_variant or '', '')}")
+    return "\n\n".join(lines)
+
+
+def choice_text(keyword: str, head: Declaration, word: str) -> str:
+    """The meaning of a word before a block's brace, and the settings that it has."""
+    settings = known_settings(keyword)
+    lines = [head.description]
+    if any(declared.owners for declared in settings.values()):
+        lines.append("Settings: " + ", ".join(f"`{name}`" for name in owned(settings, word)))
     return "\n\n".join(lines)
 
 

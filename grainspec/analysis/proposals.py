@@ -11,11 +11,12 @@ from lark import Token
 from grainspec.analysis.candidates import files_in, phrases_in
 from grainspec.analysis.context import Context
 from grainspec.analysis.document import Document
-from grainspec.analysis.links import known_settings, takes_path
+from grainspec.analysis.links import known_settings, settings_after, takes_path
 from grainspec.analysis.meanings import (
     ATOMS,
     CALLS,
     MODIFIERS,
+    choice_text,
     grain_words,
     setting_text,
     statement_text,
@@ -53,9 +54,11 @@ def in_statement(document: Document, context: Context) -> Iterator[Proposal]:
     """What may follow the words of the statement that is being written."""
     assert context.statement is not None
     keyword, before = context.statement.keyword, context.before
+    known = known_settings(keyword)
+    own = settings_after(known, before)
     if context.call == "{":
         if keyword != "variant":
-            yield from _in_block(document, known_settings(keyword), context.inside)
+            yield from _in_block(document, known, own, context.inside)
     elif context.call and context.call != "(":
         yield from _in_call(document, context)
     elif handler := _HANDLERS.get(keyword):
@@ -63,11 +66,12 @@ def in_statement(document: Document, context: Context) -> Iterator[Proposal]:
     elif keyword in BLOCKS and len(before) == 1:
         head = head_of(BLOCKS[keyword].model)
         if head is not None and head.choices:
-            yield from _choices(head)
+            for choice in _choices(head):
+                yield choice._replace(documentation=choice_text(keyword, head, choice.label))
     if len(before) == 1 and takes_path(keyword):
         yield from _paths(document, keyword)
     if not context.call and _takes_braces(keyword, before):
-        yield Proposal("{ }", "word", "{ $0 }", "settings", ", ".join(known_settings(keyword)))
+        yield Proposal("{ }", "word", "{ $0 }", "settings", ", ".join(own))
 
 
 def _takes_braces(keyword: str, before: tuple[Token, ...]) -> bool:
@@ -94,9 +98,15 @@ def _paths(document: Document, what: str) -> Iterator[Proposal]:
 
 
 def _in_block(
-    document: Document, known: dict[str, Declaration], inside: tuple[Token, ...]
+    document: Document,
+    known: dict[str, Declaration],
+    own: dict[str, Declaration],
+    inside: tuple[Token, ...],
 ) -> Iterator[Proposal]:
-    """The settings of a block that are not given yet, or the values of the last one."""
+    """The settings of a block that are not given yet, or the values of the last one.
+
+    ``own`` are those of ``known`` that the word before the brace has.
+    """
     pending, given = _pending(known, inside)
     if pending is not None:
         yield from _choices(pending)
@@ -112,7 +122,7 @@ def _in_block(
         many = inside[-1].type != "NAME" and KINDS[pending.kind].many
         if not many:
             return
-    for word, declared in known.items():
+    for word, declared in own.items():
         if word not in given:
             yield _setting(declared, profiles="until_timestep" in known)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from grainspec.model.demo_models import demo_profile
 from grainspec.model.numbers import decimal_text
-from grainspec.model.settings import Profile
+from grainspec.model.settings.profiles import Profile
 from grainspec.model.spec import Edit, EditSpec, Modulation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import Method
+from grainspec.model.settings.method import Method
 from grainspec.model.spec import Edit, EditSpec
 from grainspec.prompt_alignment import align_prompts
 from grainspec.words import CharSpan, bind_phrases, word_spans

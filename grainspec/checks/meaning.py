@@ -13,7 +13,7 @@ from grainspec.checks.tracked import check_tracked
 from grainspec.diagnostics import Diagnostic, Fix, Related, suggestion
 from grainspec.diagnostics.span import Span
 from grainspec.model.expressions import Box, references, shapes_of_prompts, uses_rest, walk
-from grainspec.model.settings import given
+from grainspec.model.nodes import given
 from grainspec.model.spec import Change, Edit, EditSpec, Free, Keep, Variant, Without
 
 MAX_GUESSES = 20

@@ -14,8 +14,11 @@ from grainspec.checks.flow_differences import check_flow_prompts, check_flow_sca
 from grainspec.checks.method_settings import check_method_settings
 from grainspec.diagnostics import Diagnostic
 from grainspec.diagnostics.span import Span
-from grainspec.model.nodes import Node
-from grainspec.model.settings import Blend, Flow, Method, MethodName, Sampler, given
+from grainspec.model.nodes import Node, given
+from grainspec.model.settings.blend import Blend
+from grainspec.model.settings.flow import Flow
+from grainspec.model.settings.method import SOURCE_MAPS, Method, MethodName
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import EditSpec
 
 Part = Literal[
@@ -50,27 +53,44 @@ class Traits(NamedTuple):
     by_difference: bool = False
     """Whether it edits by the difference between the flows of the two prompts: the source prompt
     must be given, and the target's guidance not be less."""
-    keeps_maps: bool = False
-    """Whether it keeps attention maps of the source. Regions are masks of these then, and attention
-    is not modulated."""
     needs_control: bool = False
     """Whether it needs a `control`, as one that begins with noise does."""
     decides: Collection[str] = ()
     """The settings of other statements that it decides itself, as `attention.frames`."""
+    unstudied: str = ""
+    """Why a study cannot record its attention; empty if it can. A study compares attention with and
+    without the plan's modulation, over the same frames in every pass."""
 
 
 _OF_INVERSION: frozenset[Part] = frozenset({"context", "control", "solver", "eta", "seed", "from"})
 
+_OTHER_FRAMES = "it processes other frames together in every pass"
+_SOURCE_MAPS_USED = "it takes attention from maps of the source, and modulates none"
+
 TRAITS: Mapping[MethodName, Traits] = {
-    "tokenflow": Traits(_OF_INVERSION | {"inject"}, decides=("attention.frames", "attention.norm")),
-    "controlvideo": Traits(_OF_INVERSION, needs_control=True, decides=("attention.frames",)),
-    "ground_a_video": Traits(_OF_INVERSION | {"flow"}, needs_flow=True, own_masks=True),
+    "tokenflow": Traits(
+        _OF_INVERSION | {"inject"},
+        decides=("attention.frames", "attention.norm"),
+        unstudied=_OTHER_FRAMES,
+    ),
+    "controlvideo": Traits(
+        _OF_INVERSION,
+        needs_control=True,
+        decides=("attention.frames",),
+        unstudied=_OTHER_FRAMES,
+    ),
+    "ground_a_video": Traits(
+        _OF_INVERSION | {"flow"},
+        needs_flow=True,
+        own_masks=True,
+        unstudied="it grounds the edits by boxes, and modulates no attention",
+    ),
     "dmt": Traits(_OF_INVERSION | {"flow"}),
     "dfvedit": Traits({"context", "control", "seed", "source_guidance"}, by_difference=True),
-    "fatezero": Traits(_OF_INVERSION, keeps_maps=True),
-    "video_p2p": Traits(_OF_INVERSION, keeps_maps=True),
+    "fatezero": Traits(_OF_INVERSION, unstudied=_SOURCE_MAPS_USED),
+    "video_p2p": Traits(_OF_INVERSION, unstudied=_SOURCE_MAPS_USED),
 }
-"""A row for each method."""
+"""A row for each method. Which settings a method has, these declare themselves."""
 
 
 def check_method(
@@ -98,7 +118,7 @@ def check_method(
     yield from _regions(spec, method)
     if "context" not in absent:
         yield from check_method_settings(spec, method)
-    if traits.keeps_maps:
+    if method.name in SOURCE_MAPS:
         yield from check_aligned_prompts(spec, method)
     yield from _decided(spec, method, traits.decides)
     if traits.needs_control and not spec.controls and "control" not in absent:
@@ -133,16 +153,12 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
         message = f"`attention` has no effect with `{written}`: attention is not modulated"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.attention.span)
-    elif method.modulates and TRAITS[method.name].keeps_maps:
+    elif method.modulates and method.name in SOURCE_MAPS:
         yield from _regions_as_masks(spec, method)
     if not method.blends and spec.blend != Blend():
         message = f"`blend` has no effect with `{written}`: the source is not restored"
         cure = "Remove the statement, or write `regions both`."
         yield Diagnostic("G111", message, cure, spec.blend.span)
-    if method.name == "dfvedit" and method.blends and method.word_mask != _WORD_MASK:
-        message = f"`word_mask` has no effect with `{written}`: the edited regions are its mask"
-        cure = "Remove `word_mask`, or write `regions attention`."
-        yield Diagnostic("G111", message, cure, method.span_of("word_mask"))
     if method.regions == "blend" and spec.blend.space == "none":
         message = "`regions blend` has no effect with `space none`"
         cure = "Write `regions off`, or remove `space none` from `blend`."
@@ -150,17 +166,12 @@ def _regions(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
 
 
 def _regions_as_masks(spec: EditSpec, method: Method) -> Iterator[Diagnostic]:
-    """Check settings that are not those of masks."""
+    """Check settings of `attention` that are not those of masks."""
     for setting in sorted(given(spec.attention).keys() - _OF_MASKS):
         name = setting.rstrip("_")
         message = f"`{name}` has no effect with `method {method.name}`, whose regions are masks: "
         message += "attention is not modulated"
         yield Diagnostic("G111", message, f"Remove `{name}`.", spec.attention.span_of(setting))
-    if method.mask_threshold != Method.model_fields["mask_threshold"].default:
-        message = "`mask_threshold` has no effect with "
-        message += f"`regions {method.regions}`: the edited regions are the masks"
-        cure = "Remove `mask_threshold`, or write `regions blend`."
-        yield Diagnostic("G111", message, cure, method.span_of("mask_threshold"))
 
 
 _OF_MASKS = {"profile", "frames", "norm", "resize", "threshold"}
@@ -176,8 +187,6 @@ def _decided(spec: EditSpec, method: Method, settings: Collection[str]) -> Itera
         message = f"`{name}` of `{block}` has no effect with `method {method.name}`"
         yield Diagnostic("G111", message, f"Remove `{name}`.", node.span_of(name))
 
-
-_WORD_MASK = Method.model_fields["word_mask"].default
 
 Found = Iterator[tuple[str, Span | None]]
 """What is written, and where."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import Method, MethodName
+from grainspec.model.settings.method import Method, MethodName
 from grainspec.model.spec import EditSpec
 
 
@@ -36,7 +36,10 @@ def _source_maps(spec: EditSpec, method: Method) -> Iterator[Unused]:
     if not maps.cross_steps:
         yield Unused(("words",), "with `cross_steps 0%`", "write a larger `cross_steps`")
     masks_self = method.name == "fatezero" and maps.self_steps > 0
-    if not method.modulates and maps.local_blend == 1 and not masks_self:
+    if method.modulates:
+        why = f"with `regions {method.regions}`: the edited regions are the masks"
+        yield Unused(("mask_threshold",), why, "write `regions blend`")
+    elif maps.local_blend == 1 and not masks_self:
         why = "with `local_blend 100%`"
         why += " and `self_steps 0%`" if method.name == "fatezero" else ""
         yield Unused(("mask_threshold",), why, "write a smaller `local_blend`")
@@ -45,6 +48,12 @@ def _source_maps(spec: EditSpec, method: Method) -> Iterator[Unused]:
 def _ground_a_video(spec: EditSpec, method: Method) -> Iterator[Unused]:
     if not method.modulates:
         yield Unused(("grounded",), f"with `regions {method.regions}`", "write `regions both`")
+
+
+def _dfvedit(spec: EditSpec, method: Method) -> Iterator[Unused]:
+    if method.blends:
+        why = f"with `regions {method.regions}`: the edited regions are its mask"
+        yield Unused(("word_mask",), why, "write `regions attention`")
 
 
 def _controlvideo(spec: EditSpec, method: Method) -> Iterator[Unused]:
@@ -69,5 +78,6 @@ _UNUSED: Mapping[MethodName, Callable[[EditSpec, Method], Iterator[Unused]]] = {
     "ground_a_video": _ground_a_video,
     "controlvideo": _controlvideo,
     "dmt": _dmt,
+    "dfvedit": _dfvedit,
 }
 """What finds them, for the methods that have settings for only a part of what they do."""

@@ -11,7 +11,7 @@ from grainspec.checks.flow_differences import check_flow_prompts, check_flow_sca
 from grainspec.diagnostics import Diagnostic
 from grainspec.model.demo_models import demo_model, is_demo_unet
 from grainspec.model.numbers import first_steps, percent_text
-from grainspec.model.settings import ProcessName, Sampler
+from grainspec.model.settings.sampler import ProcessName, Sampler
 from grainspec.model.spec import EditSpec
 
 

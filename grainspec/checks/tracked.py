@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from grainspec.diagnostics import Diagnostic, Related
 from grainspec.model.algebra import Find, Prompt, PromptShape, Track, walk
 from grainspec.model.numbers import percent_text
-from grainspec.model.settings import Tracking
+from grainspec.model.settings.tracking import Tracking
 from grainspec.model.shapes import Length, Point
 from grainspec.model.spec import EditSpec
 

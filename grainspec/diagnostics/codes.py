@@ -106,7 +106,7 @@ ERRORS: dict[str, str] = {
     "G560": "a setting belongs to another editing method",
     "G561": "a statement contradicts the editing method",
     "G570": "an editing method needs a control",
-    "G571": "an editing method does not record attention",
+    "G571": "a method's attention cannot be studied",
     "G580": "a folder has no clips that the benchmark can read",
     "G583": "the benchmark has no method of this name",
     "G584": "no method of the benchmark made an edit",
@@ -187,7 +187,6 @@ WARNINGS: dict[str, str] = {
     "G540": "a model or LoRA for few steps runs with guidance",
     "G555": "key frames of windows are out of order for motion modules",
     "G565": "the source prompt lacks words that a method compares with the target's",
-    "G566": "a method's attention cannot be studied",
     "G588": "the denoiser does not read the negative prompt",
     "G745": "some jobs of a batch are the same",
 }

@@ -223,10 +223,10 @@ class MethodSettings(TypedDict, total=False):
     """The settings of ``method``."""
 
     regions: Literal["off", "blend", "attention", "both"]
-    """What the edited regions are used for: nothing, as the method was published (`off`); to
-    restore the source outside them, as `blend` says (`blend`); in the method's attention, which
-    is modulated as `attention` says where the method has no masks of its own (`attention`); or
-    `both`."""
+    """What the edited regions are used for: nothing (`off`), as all methods but `ground_a_video`
+    were published; to restore the source outside them, as `blend` says (`blend`); in the
+    method's attention, which is modulated as `attention` says where the method has no masks of
+    its own (`attention`); or `both`."""
     cross_steps: float | None
     """For `fatezero`, `video_p2p`: share of the sampling steps, from the first, in which
     attention to the words that both prompts have is the source clip's; rounded like `until` of
@@ -243,7 +243,7 @@ class MethodSettings(TypedDict, total=False):
     together with the edit's `weight`."""
     mask_threshold: float
     """For `fatezero`, `video_p2p`: where the words of edits are attended to: where attention to
-    them is more than this share of its maximum on the frame. With 1 that is nowhere."""
+    them is more than this share of its maximum on the frame. With 100% that is nowhere."""
     local_blend: float | None
     """For `fatezero`, `video_p2p`: share of the sampling steps after which the source is
     restored where the words of edits are not attended to, or with `regions attention` outside

@@ -37,6 +37,8 @@ class InText(NamedTuple):
     """Whether it is written before the block's brace."""
     absent: str = ""
     """The effect of omitting it, for a field whose default is None."""
+    owners: tuple[str, ...] = ()
+    """The words before the block's brace, such as methods, that have the setting."""
 
 
 HEAD = InText(head=True)
@@ -78,7 +80,10 @@ class Declaration(NamedTuple):
     """Whether it may be None."""
     head: bool
     absent: str
+    owners: tuple[str, ...]
+    """The words before the block's brace that have it; none where all settings are for all."""
     description: str
+    """Its meaning. That of a setting which only some of these words have begins with them."""
 
     @property
     def argument(self) -> str:
@@ -90,20 +95,21 @@ class Declaration(NamedTuple):
 def fields_of(model: type[Node]) -> dict[str, Declaration]:
     """Every field of a model by its keyword, in the order of the model.
 
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> steps = fields_of(Sampler)["steps"]
     >>> steps.kind, steps.low, steps.high, steps.default
     ('whole', 1, 1000, 50)
     """
     declared = [_declaration(name, info) for name, info in model.model_fields.items()]
-    return {declaration.keyword: declaration for declaration in declared}
+    words = next((declaration.choices for declaration in declared if declaration.head), ())
+    return {declaration.keyword: _with_owners(declaration, words) for declaration in declared}
 
 
 @cache
 def settings_of(model: type[Node]) -> dict[str, Declaration]:
     """The settings inside a block's braces, by their keywords.
 
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> "steps" in settings_of(Sampler), "method" in settings_of(Sampler)
     (True, False)
     """
@@ -115,6 +121,35 @@ def head_of(model: type[Node]) -> Declaration | None:
     """The field before a block's brace, such as the sampler's method; None if it has none."""
     heads = (declared for declared in fields_of(model).values() if declared.head)
     return next(heads, None)
+
+
+def owned(settings: dict[str, Declaration], head: str) -> dict[str, Declaration]:
+    """Those of a block's settings that the word before its brace has.
+
+    >>> from grainspec.model.settings.method import Method
+    >>> list(owned(settings_of(Method), "dfvedit"))
+    ['regions', 'reinforce', 'word_mask']
+    """
+    return {
+        word: declared
+        for word, declared in settings.items()
+        if not declared.owners or head in declared.owners
+    }
+
+
+def describe_as_declared(schema: dict[str, Any], model: type[Node]) -> None:
+    """Describe a model's properties in its JSON Schema as its declarations do, with the owners."""
+    for declared in fields_of(model).values():
+        schema["properties"][declared.key]["description"] = declared.description
+
+
+def _with_owners(declared: Declaration, words: tuple[str, ...]) -> Declaration:
+    """A declaration whose description names the owners, unless all of ``words`` have it."""
+    if not declared.owners or set(declared.owners) == set(words):
+        return declared
+    names = ", ".join(f"`{owner}`" for owner in declared.owners)
+    text = declared.description
+    return declared._replace(description=f"For {names}: {text[:1].lower()}{text[1:]}")
 
 
 def bounds_of(info: FieldInfo) -> tuple[float | None, float | None, bool]:
@@ -155,6 +190,7 @@ def _declaration(name: str, info: FieldInfo) -> Declaration:
         optional=optional,
         head=any(note.head for note in notes),
         absent=next((note.absent for note in notes if note.absent), ""),
+        owners=next((note.owners for note in notes if note.owners), ()),
         description=info.description or "",
     )
 

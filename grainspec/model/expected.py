@@ -39,7 +39,7 @@ IN_JSON = {
 def expected_value(words: dict[str, str], declared: Declaration) -> str:
     """What a setting takes, from a table of kinds; empty for a kind that is not in the table.
 
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> expected_value(IN_PYTHON, fields_of(Sampler)["steps"])
     'a whole number from 1 to 1000'
     """

@@ -83,6 +83,11 @@ class Node(BaseModel):
                 yield (None, _Spread({key: value})) if iskeyword(key) else (key, value)
 
 
+def given(node: Node) -> dict[str, Any]:
+    """The settings of a node that are not None."""
+    return {name: value for name, value in node if value is not None}
+
+
 class _Spread(dict[str, Any]):
     """Arguments whose names Python reserves, such as ``from``."""
 

@@ -12,32 +12,30 @@ from pydantic import ConfigDict, Field
 
 from grainspec.model.declaration import HEAD
 from grainspec.model.nodes import Node
-from grainspec.model.settings import (
-    Amplification,
+from grainspec.model.settings.attention import (
     Decay,
     FrameScope,
-    Guidance,
     Layers,
-    Levels,
-    NoiseCount,
     NormScope,
-    OptionalGuidance,
-    OptionalProcess,
     Outside,
     Overlap,
-    Percent,
     PhraseContext,
-    PositivePercent,
-    Profiled,
-    SamplerMethod,
-    Seed,
     SelfArea,
-    Share,
-    Steps,
     Timestep,
     TimestepOffset,
     Unconditional,
 )
+from grainspec.model.settings.profiles import Profiled
+from grainspec.model.settings.sampler import (
+    Amplification,
+    NoiseCount,
+    OptionalGuidance,
+    OptionalProcess,
+    SamplerMethod,
+    Seed,
+    Steps,
+)
+from grainspec.model.settings.values import Guidance, Levels, Percent, PositivePercent, Share
 from grainspec.model.shapes import TokenRule
 
 
@@ -176,7 +174,7 @@ class Attention(Profiled):
 
 
 class SamplerChange(Node):
-    """The settings of :class:`~grainspec.model.settings.Sampler` that a variant changes."""
+    """The settings of ``sampler`` that a variant changes."""
 
     method: Annotated[SamplerMethod, HEAD] | None = Field(
         default=None,

@@ -20,37 +20,21 @@ from grainspec.model.algebra import MAX_DEPTH, Expression, Operators, Reference,
 from grainspec.model.declaration import HEAD, InText
 from grainspec.model.demo_models import DEMO, demo_profile
 from grainspec.model.names import WRITABLE, Name
-from grainspec.model.nodes import Node
+from grainspec.model.nodes import Node, given
 from grainspec.model.partial import Attention, SamplerChange
-from grainspec.model.settings import (
-    MAX_LEVEL,
-    PROFILES,
-    AdapterName,
-    Blend,
-    BlendSpace,
-    Context,
-    Control,
-    ControlKind,
-    Finding,
-    Flow,
-    FlowMethod,
-    FrameScope,
-    FreeU,
-    Inject,
-    Levels,
-    Method,
-    ModelName,
-    Modulation,
-    NormScope,
-    PhraseContext,
-    Profile,
-    Sampler,
-    SamplerMethod,
-    Size,
-    Tracking,
-    Video,
-    given,
-)
+from grainspec.model.settings.attention import FrameScope, Modulation, NormScope, PhraseContext
+from grainspec.model.settings.blend import Blend, BlendSpace
+from grainspec.model.settings.context import Context
+from grainspec.model.settings.control import Control, ControlKind
+from grainspec.model.settings.flow import Flow, FlowMethod
+from grainspec.model.settings.freeu import FreeU
+from grainspec.model.settings.inject import Inject
+from grainspec.model.settings.method import Method
+from grainspec.model.settings.profiles import PROFILES, Profile
+from grainspec.model.settings.sampler import Sampler, SamplerMethod
+from grainspec.model.settings.tracking import Finding, Tracking
+from grainspec.model.settings.values import MAX_LEVEL, AdapterName, Levels, ModelName
+from grainspec.model.settings.video import Size, Video
 from grainspec.model.shapes import FrameRange
 from grainspec.model.statements import Times
 from grainspec.model.validation import made, refusal, unfit

@@ -9,7 +9,8 @@ from typing import Literal
 
 from grainspec.clip.crop import NativeSize
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import EditingName, Profile
+from grainspec.model.settings.method import EditingName
+from grainspec.model.settings.profiles import Profile
 from grainspec.model.spec import Sampler, SamplerMethod, Size
 from grainspec.pasted import ShownByRepr
 from grainspec.words import CharSpan

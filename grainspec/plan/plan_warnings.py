@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.demo_models import demo_model
+from grainspec.model.demo_models import demo_profile
+from grainspec.model.nodes import given
 from grainspec.model.numbers import decimal_text, first_steps, percent_text
 from grainspec.model.partial import Attention
-from grainspec.model.settings import EditingName, Sampler, given
+from grainspec.model.settings.method import EditingName
+from grainspec.model.settings.profiles import TUNED_ON_MOTION
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.shapes import TokenRule
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
@@ -87,13 +90,11 @@ def changing(spec: EditSpec, layout: Layout, plan: MaskPlan) -> Iterator[Diagnos
 
     The rules `nearest` and `corner` look at one of the frames. A region is warned about if more
     than a quarter of the latent tokens that it has on some frame of a latent frame are not among
-    those. Not of the demo's video model, unless the spec names rule or profile: `nearest` was tuned
-    on clips in which everything moves.
+    those. Not where neither the rule nor the profile is the spec's choice, and the model's default
+    profile is one of :data:`~grainspec.model.settings.profiles.TUNED_ON_MOTION`.
     """
-    if (
-        demo_model(spec.model) == "demo-video"
-        and not {"resize", "profile"} & given(spec.attention).keys()
-    ):
+    chosen = {"resize", "profile"} & given(spec.attention).keys()
+    if not chosen and demo_profile(spec.model) in TUNED_ON_MOTION:
         return
     groups = [group for group in plan.groups if len(group) > 1]
     levels = [level for level in plan.levels if level.modulated]

@@ -19,7 +19,7 @@ from grainspec.model.expressions import (
     walk,
 )
 from grainspec.model.expressions import Union as UnionOf
-from grainspec.model.settings import Tracking
+from grainspec.model.settings.tracking import Tracking
 from grainspec.model.spec import EditSpec, Keep
 from grainspec.regions.bind import Bound
 from grainspec.regions.shade_findings import listed

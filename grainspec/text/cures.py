@@ -54,6 +54,10 @@ def cure_of_value(words: list[Word], declaration: Declaration) -> tuple[str, str
     return (f"Write `{number}`.", number) if number else ("", "")
 
 
+_ONE_IS_ALL = {"until", "mask_threshold"}
+"""Percentages of which 1 means 100%; elsewhere it may be 1%. `mask_threshold` was a number."""
+
+
 def _converted(word: Token, declaration: Declaration) -> str:
     """A number or percentage in the form that a setting takes; empty if it is not in its range."""
     kind = KINDS[declaration.kind]
@@ -64,7 +68,7 @@ def _converted(word: Token, declaration: Declaration) -> str:
     if word.type != "NUMBER" or not in_range(declaration, value):
         is_percent = word.type == "NUMBER" and declaration.kind == "percent" and 2 <= value <= 100
         return f"{decimal_text(value)}%" if is_percent else ""
-    certain = value != 1 or "." in word or declaration.keyword == "until"  # 1 may be 1% or 100%
+    certain = value != 1 or "." in word or declaration.keyword in _ONE_IS_ALL
     if declaration.kind == "percent" and certain:
         return percent_text(value)
     if declaration.kind in {"whole", "levels", "layers"} and value.is_integer():

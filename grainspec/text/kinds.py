@@ -16,7 +16,8 @@ from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.expected import limit_text, one_of, range_words
 from grainspec.model.layer_numbers import MAX_LAYER, ranges_text
 from grainspec.model.numbers import decimal_text, percent_text, share_of_percent
-from grainspec.model.settings import MAX_LEVEL, Size
+from grainspec.model.settings.values import MAX_LEVEL
+from grainspec.model.settings.video import Size
 from grainspec.model.shapes import MAX_FRAME, FrameRange, Keyframe, Length, Outline
 
 Word = Token | Tree[Token]
@@ -270,7 +271,7 @@ def expected_value(declaration: Declaration) -> str:
     """What a setting takes, for errors.
 
     >>> from grainspec.model.declaration import settings_of
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> expected_value(settings_of(Sampler)["steps"])
     'a whole number from 1 to 1000'
     """

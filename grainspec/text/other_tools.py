@@ -15,7 +15,7 @@ from lark import Token
 from grainspec.model.declaration import Declaration, fields_of
 from grainspec.model.names import RESERVED
 from grainspec.model.numbers import first_steps, percent_text
-from grainspec.model.settings import Sampler
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.validation import invalid_value
 from grainspec.text.brackets import SETTINGS
 from grainspec.text.draft import Change, Correction

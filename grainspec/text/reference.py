@@ -15,7 +15,7 @@ from grainspec.model.declaration import Declaration, fields_of, settings_of
 from grainspec.model.names import RESERVED
 from grainspec.model.nodes import Node
 from grainspec.model.rules import STATEMENT_RULES
-from grainspec.model.settings import PROFILES
+from grainspec.model.settings.profiles import PROFILES
 from grainspec.model.spec import BLOCKS, Edit
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS, values_text

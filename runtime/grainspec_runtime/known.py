@@ -11,7 +11,7 @@ from typing import get_args
 from grainspec.checks.method import flow_of
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.demo_models import DemoModel, demo_model
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec.model.spec import EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan

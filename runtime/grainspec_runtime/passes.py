@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import KEY_FRAME_INTERVAL, EditingName
-from grainspec.model.spec import Method, Sampler
+from grainspec.model.settings.method import KEY_FRAME_INTERVAL, EditingName, method_of
+from grainspec.model.spec import Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.method_windows import at_once, batches, hierarchy
 from grainspec_runtime.prepare import Prepared
@@ -53,8 +53,7 @@ def _of_flow_edit(prepared: Prepared) -> int:
 
 def _of_source_maps(prepared: Prepared) -> int:
     """Those of inversion and sampling, and one in each step that needs maps of the source."""
-    assert prepared.spec.method is not None
-    method, steps = prepared.spec.method, len(prepared.timesteps)
+    method, steps = method_of(prepared.spec), len(prepared.timesteps)
     maps = method.source_maps
     blends = maps.local_blend < 1 and not method.modulates
     share = 1.0 if blends else max(maps.cross_steps, maps.self_steps)
@@ -66,7 +65,7 @@ def _of_ground_a_video(prepared: Prepared) -> int:
 
     Passes of one frame are counted as their share of a pass of the clip.
     """
-    updates = prepared.spec.method.null_updates if prepared.spec.method else 0
+    updates = method_of(prepared.spec).null_updates
     steps = len(prepared.timesteps)
     return 3 * steps + 1 + (steps * (2 + updates) if updates else 0)
 
@@ -76,8 +75,7 @@ def _of_dmt(prepared: Prepared) -> int:
 
     Their gradients are not counted. Steps that are taken twice are.
     """
-    method, steps = prepared.spec.method, len(prepared.timesteps)
-    assert method is not None
+    method, steps = method_of(prepared.spec), len(prepared.timesteps)
     optimised = first_steps(method.motion, steps) * (1 + method.updates) if method.updates else 0
     twice = min(first_steps(method.restart, steps), steps - 1)
     return 3 * steps + 1 + optimised + 2 * twice
@@ -98,7 +96,7 @@ def _of_tokenflow(prepared: Prepared) -> int:
     """One pass a step for the inversion, and one to begin; one for the source and two to sample."""
     steps, count = len(prepared.timesteps), len(prepared.plan.groups)
     most = at_once(prepared.windows)
-    key_frames = -(-count // (_method(prepared).interval or KEY_FRAME_INTERVAL))
+    key_frames = -(-count // (method_of(prepared.spec).interval or KEY_FRAME_INTERVAL))
     parts = 1 + len(batches(range(count - key_frames), most))
     return (steps + 1) * len(batches(range(count), most)) + 3 * steps * parts
 
@@ -106,13 +104,8 @@ def _of_tokenflow(prepared: Prepared) -> int:
 def _of_controlvideo(prepared: Prepared) -> int:
     windows = prepared.windows
     if len(windows) > 1:
-        windows = hierarchy(len(prepared.plan.groups), _method(prepared).interval)
+        windows = hierarchy(len(prepared.plan.groups), method_of(prepared.spec).interval)
     return 2 * len(prepared.timesteps) * len(windows)
-
-
-def _method(prepared: Prepared) -> Method:
-    assert prepared.spec.method is not None
-    return prepared.spec.method
 
 
 _IN_OWN_WINDOWS: dict[EditingName, Callable[[Prepared], int]] = {

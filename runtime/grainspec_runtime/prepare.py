@@ -13,7 +13,7 @@ from grainspec.cli.waiting import Waiting
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import BlendSpace, EditSpec
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan

@@ -9,6 +9,7 @@ from clips import EXAMPLES
 
 from grainspec.analysis.completion import completions
 from grainspec.analysis.document import Document
+from grainspec.analysis.hover import hover
 
 HEAD = """\
 grain 1
@@ -41,6 +42,8 @@ FIRST = {
     "sampler ddim |": ["{ }"],
     "sampler ddim { steps |": ["50"],
     "attention { phrases |": ["isolated", "in_context"],
+    "method |": ["fatezero", "video_p2p"],
+    "method tokenflow { falloff |": ["sigmoid", "linear"],
     "keep left\n|": ["model"],
     "variant v { keep |": ["left", "right"],
     "variant v { without |": ["left", "right"],
@@ -85,3 +88,32 @@ def test_the_cursor_stays_in_the_quotes_of_a_folder(tmp_path: Path) -> None:
     folder, file = completions(document, 6)
     assert (folder.insert, folder.snippet) == (r'"a \$b\}/$0"', True)
     assert (file.label, file.insert, file.snippet) == ('"c.mp4"', '"c.mp4"', False)
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("method dfvedit { |", ["regions", "reinforce", "word_mask"]),
+        ("method dfvedit { word_mask 30%  |", ["regions", "reinforce"]),
+        ("variant v { method tokenflow { | } }", ["regions", "interval", "falloff"]),
+    ],
+)
+def test_a_methods_block_proposes_the_settings_that_it_has(text: str, settings: list[str]) -> None:
+    assert proposed(text) == settings
+
+
+def test_a_block_without_a_method_proposes_all_settings() -> None:
+    assert {"regions", "motion", "word_mask"} < set(proposed("method { |"))
+
+
+def test_a_method_says_which_settings_it_has() -> None:
+    end = "Settings: `regions`, `reinforce`, `word_mask`"
+    document = Document(HEAD + "method ", EXAMPLES / "new.grain")
+    said = {item.label: item.documentation for item in completions(document, len(document.text))}
+    assert said["dfvedit"].endswith(end)
+    document = Document(HEAD + "method dfvedit ", EXAMPLES / "new.grain")
+    braces = completions(document, len(document.text))[0]
+    assert (braces.label, braces.documentation) == ("{ }", "regions, reinforce, word_mask")
+    shown = hover(document, document.text.index("dfvedit"))
+    assert shown is not None
+    assert shown.text.endswith(end)

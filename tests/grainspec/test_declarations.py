@@ -15,11 +15,13 @@ from grainspec.checks.method import TRAITS
 from grainspec.generate import GENERATED
 from grainspec.json_format import SCHEMA_ID, json_schema
 from grainspec.model.algebra import Expression, Find, MaskFiles
-from grainspec.model.declaration import Declaration, fields_of, head_of, settings_of
+from grainspec.model.declaration import Declaration, fields_of, head_of, owned, settings_of
 from grainspec.model.nodes import Node
 from grainspec.model.partial import Attention, SamplerChange
 from grainspec.model.rules import ONCE, SHARED, STATEMENT_RULES
-from grainspec.model.settings import MethodName, Modulation, Sampler, methods_of
+from grainspec.model.settings.attention import Modulation
+from grainspec.model.settings.method import Method, MethodName
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import BLOCKS, Edit, EditSpec, Variant
 from grainspec.model.statements import STATEMENTS
 from grainspec.text.kinds import KINDS
@@ -175,8 +177,7 @@ WITH = {("flow", "weights"): "method raft ", ("context", "frames"): "overlap 1 k
 
 def head(word: str, declared: Declaration) -> tuple[str, ...]:
     """What is written before the brace, if something must be."""
-    own = methods_of(declared.description) or ("dfvedit",)
-    return {"control": ("depth",), "method": own[:1]}.get(word, ())
+    return {"control": ("depth",), "method": declared.owners[:1]}.get(word, ())
 
 
 @pytest.mark.parametrize(("word", "keyword"), ALONE)
@@ -209,6 +210,22 @@ def test_every_setting_is_read_written_and_set_alike(word: str, keyword: str) ->
         built = getattr(builder, word)(*head(word, declared), **{declared.argument: value})
         made = built._controls[0] if word == "control" else built._fields[word]
         assert made == node
+
+
+def test_every_setting_of_method_has_owners() -> None:
+    """What the methods are, and which settings each has, is declared nowhere else."""
+    methods = get_args(MethodName)
+    in_json = json_schema()["$defs"]["Method"]["properties"]
+    for declared in settings_of(Method).values():
+        assert declared.owners, f"declare which methods have `{declared.keyword}`"
+        assert set(declared.owners) <= set(methods)
+        names = ", ".join(f"`{name}`" for name in declared.owners)
+        prefixed = declared.description.startswith(f"For {names}: ")
+        assert prefixed == (declared.keyword != "regions")
+        assert in_json[declared.key]["description"] == declared.description
+    assert settings_of(Method)["regions"].owners == methods
+    for name in methods:
+        assert len(owned(settings_of(Method), name)) > 1, f"`{name}` has no setting of its own"
 
 
 def test_heads_can_be_set() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from grainspec import EditSpec
 from grainspec.model.expressions import During, Grown, MaskFiles, Reference, Rest, walk
-from grainspec.model.settings import Sampler
-from grainspec.model.settings import given as settings_given
+from grainspec.model.nodes import given as settings_given
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import Free, Keep
 from grainspec.regions.layout import Layout
 from grainspec.testing import Case, layouts, plans, specs

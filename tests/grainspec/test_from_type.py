@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 import grainspec
 from grainspec import parse
 from grainspec.model import algebra, partial, shapes, spec
-from grainspec.model import settings as blocks
 from grainspec.model.expressions import Expression
 from grainspec.regions.layout import Layout
 from grainspec.testing import Case, layouts, plans, word_backbone
@@ -28,7 +27,7 @@ EVERY = [(module, name) for module, names in TYPES.items() for name in names]
 
 PASTED = {
     name: value
-    for module in (shapes, blocks, partial, spec, algebra)
+    for module in (shapes, partial, spec, algebra)
     for name, value in vars(module).items()
 } | {"parse": parse, "Layout": Layout, "Case": Case, "word_backbone": word_backbone}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, get_args
 
 import pytest
 from pydantic import Field, ValidationError
@@ -20,7 +21,17 @@ from grainspec import (
     to_json,
 )
 from grainspec.checks.method import TRAITS, flow_of
-from grainspec.model.settings import MASKED_METHODS, Flow, Method, methods_of
+from grainspec.diagnostics.fixing import fix_text
+from grainspec.model.declaration import InText, fields_of, settings_of
+from grainspec.model.settings.flow import Flow
+from grainspec.model.settings.method import (
+    MASKED_METHODS,
+    REGIONS_AS_PUBLISHED,
+    SOURCE_MAPS,
+    Method,
+    MethodName,
+    method_of,
+)
 from grainspec.text.parse import parse_all
 from grainspec.text.tokens import grammar
 
@@ -82,6 +93,14 @@ def test_tools_read_statements_alike() -> None:
     assert [statement.keyword for statement in statements] == ["flow", "method", "blend"]
 
 
+@pytest.mark.parametrize("name", get_args(MethodName))
+def test_by_default_a_method_keeps_what_no_edit_names(name: MethodName) -> None:
+    """Without a word about regions, a spec means the same by any method: the rest is kept."""
+    method = Method(name=name)
+    assert (method.blends, method.modulates) == (True, True)
+    assert (REGIONS_AS_PUBLISHED[name] == "both") == (name == "ground_a_video")
+
+
 def test_it_is_set_from_outside() -> None:
     spec = override(parse(SPEC), ["method.name=dfvedit", "method.regions=off"])
     assert spec.method == Method(name="dfvedit", regions="off")
@@ -110,16 +129,16 @@ def test_what_cannot_be_read(text: str, code: str, words: str) -> None:
 def test_settings_of_another_method() -> None:
     class Other(Method):
         name: str = "other"
-        tau: float = Field(default=0.4, alias="t", description="For `fatezero`: a share.")
-        own: int = Field(default=1, description="For `other`, `fatezero`: a number.")
+        tau: Annotated[float, InText(owners=("fatezero",))] = Field(
+            default=0.4, alias="t", description="A share."
+        )
+        own: Annotated[int, InText(owners=("other", "fatezero"))] = Field(default=1)
 
-    assert Other(own=2).model_dump().keys() >= {"name", "regions", "own"}
+    assert Other(own=2).model_dump().keys() == {"name", "own"}
     assert not {"tau", "t", "word_mask"} & Other().model_dump(by_alias=True).keys()
-    with pytest.raises(ValidationError, match="`tau` is a setting of `method fatezero`, not of"):
+    with pytest.raises(ValidationError, match="`t` is a setting of `method fatezero`, not of"):
         Other.model_validate({"t": 0.5})
-    assert methods_of("For `a`, `b`: share: of it.") == ("a", "b")
-    assert methods_of("What the regions: `off`.") == ()
-    assert not methods_of(Method.model_fields["regions"].description or "")
+    assert fields_of(Other)["t"].description == "For `fatezero`: a share."
 
 
 @pytest.mark.parametrize(
@@ -216,7 +235,7 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         "no word of `source` corresponds to “robot”, so `method fatezero` does not find where it "
         "is: self-attention stays the source's there",
     )
-    for method in ("fatezero", "fatezero { regions off mask_threshold 1 }", "video_p2p"):
+    for method in ("fatezero", "fatezero { regions off mask_threshold 100% }", "video_p2p"):
         assert doubts(f"{source} method {method}") == []
 
 
@@ -229,15 +248,15 @@ def test_a_mask_of_words_needs_a_word_of_the_source() -> None:
         ),
         ("fatezero { cross_steps 1% words replace }", []),
         (
-            "fatezero { regions off self_steps 0% mask_threshold 0.5 }",
+            "fatezero { regions off self_steps 0% mask_threshold 50% }",
             ["`mask_threshold` has no effect with `local_blend 100%` and `self_steps 0%`"],
         ),
-        ("fatezero { regions off self_steps 1% mask_threshold 0.5 }", []),
+        ("fatezero { regions off self_steps 1% mask_threshold 50% }", []),
         (
-            "video_p2p { regions off local_blend 100% mask_threshold 0.5 }",
+            "video_p2p { regions off local_blend 100% mask_threshold 50% }",
             ["`mask_threshold` has no effect with `local_blend 100%`"],
         ),
-        ("video_p2p { regions off mask_threshold 0.5 }", []),
+        ("video_p2p { regions off mask_threshold 50% }", []),
         (
             "ground_a_video { regions blend grounded 40% }",
             ["`grounded` has no effect with `regions blend`"],
@@ -273,6 +292,31 @@ def test_settings_that_others_leave_without_effect(method: str, unused: list[str
         assert finding.span is not None
         assert finding.span.line == 2
         assert finding.span.column > len('target "a robot with a hat on grass" source')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "share"),
+    [
+        ("0.4", "40%", 0.4),
+        ("1", "100%", 1),
+        ("1.0", "100%", 1),
+        ("0", "0%", 0),
+        (".07", "7%", 0.07),
+    ],
+)
+def test_a_mask_threshold_is_a_percentage_as_word_mask_is(old: str, new: str, share: float) -> None:
+    """Once it was a number in text: that is an error, with the percentage that it was."""
+    assert {settings_of(Method)[name].kind for name in ("mask_threshold", "word_mask")} == {
+        "percent"
+    }
+    text = MAPS + f'source "a man on grass" method fatezero {{ mask_threshold {old} }}'
+    (finding,) = parse_all(text).diagnostics
+    assert (finding.code, finding.cure) == ("G202", f"Write `{new}`.")
+    assert finding.message.startswith(f"invalid value `{old}` for `mask_threshold`")
+    fixed = fix_text(text, lambda text: parse_all(text).diagnostics).text
+    assert parse(fixed).method == Method(name="fatezero", mask_threshold=share)
+    with pytest.raises(GrainError, match=f"G202.*Write `{new}`"):
+        override(parse(MAPS), ["method.name=fatezero", f"method.mask_threshold={old}"])
 
 
 def place(text: str, code: str) -> str:
@@ -318,7 +362,7 @@ def test_masks_are_not_modulated() -> None:
         "`self` has no effect with `method video_p2p`, whose regions are masks: attention is not "
         "modulated"
     ]
-    text = 'source "a man on grass" method fatezero { mask_threshold 0.5 regions '
+    text = 'source "a man on grass" method fatezero { mask_threshold 50% regions '
     assert [message for _, message in doubts(text + "attention }")] == [
         "`mask_threshold` has no effect with `regions attention`: the edited regions are the masks"
     ]
@@ -335,9 +379,16 @@ def test_a_method_with_masks_of_its_own_is_not_modulated() -> None:
     assert found("attention { self 0.5 } method dmt") == []
 
 
+def test_a_method_is_asked_for_only_where_there_is_one() -> None:
+    spec = parse(SPEC + "method dmt { updates 5 }")
+    assert method_of(spec) is spec.method
+    with pytest.raises(ValueError, match="the edit has no method"):
+        method_of(parse(SPEC))
+
+
 def test_methods_with_masks_of_their_own_follow_no_plan() -> None:
-    masked = {name for name, traits in TRAITS.items() if traits.own_masks or traits.keeps_maps}
-    assert masked == MASKED_METHODS
+    masked = {name for name, traits in TRAITS.items() if traits.own_masks}
+    assert masked | SOURCE_MAPS.keys() == MASKED_METHODS
     assert Method(name="tokenflow").resolved["interval"] == 8
     assert not Method(name="dmt", regions="blend").follows_plan
 

@@ -14,7 +14,7 @@ from clips import ClipFolder
 from grainspec import EditSpec, check, parse, parse_all
 from grainspec.checking import compiled
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import ProcessName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.testing import word_backbone

@@ -18,7 +18,8 @@ from pygments.token import Token
 import grainspec
 from grainspec.analysis.tokens import KINDS
 from grainspec.model.declaration import fields_of
-from grainspec.model.settings import Control, Sampler
+from grainspec.model.settings.control import Control
+from grainspec.model.settings.sampler import Sampler
 from grainspec.text.highlight import GrainLexer
 
 HOME = ROOT / "grammar" / "editors" / "vscode"

@@ -14,8 +14,8 @@ from command import Grain
 from wan import tiny_wan
 
 from grainspec import parse
-from grainspec.model.settings import PROFILES
-from grainspec.model.settings import Method as TechniqueSettings
+from grainspec.model.settings.method import Method as TechniqueSettings
+from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.clip_cases import make_clip_case
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.own.methods import own_methods

@@ -19,7 +19,7 @@ from tiny_runs import STEPS, TARGET, noise, plan_for
 from torch import Tensor
 
 from grainspec import parse
-from grainspec.model.settings import Method
+from grainspec.model.settings.method import Method
 from grainspec.model.spec import Sampler
 from grainspec.plan.windows import FrameWindow, frame_windows
 from grainspec.prompt_alignment import align_prompts
@@ -346,9 +346,3 @@ def test_a_whole_edit_counts_its_passes(
         result = whole_edit(tiny_sd, f"{name} {{ {settings} }}")
         assert sum(rows) == denoiser_passes(result.prepared), settings
         assert {finding.code for finding in result.warnings} == {"G401"}  # a tiny network's
-
-
-def test_a_study_says_that_it_records_nothing(tiny_sd: Path) -> None:
-    result = whole_edit(tiny_sd, "fatezero", study=True)
-    assert result.study is None
-    assert result.warnings[-1].code == "G566"

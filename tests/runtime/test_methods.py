@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from clips import EXAMPLES
 from command import Grain
+from tiny_models import save_net
 from tiny_runs import STEPS, loaded, noise
 from wan import WanVariant
 
 from grainspec import GrainError, parse
 from grainspec.checking import outlined_model
+from grainspec.checks.method import TRAITS
+from grainspec.model.settings.method import MethodName
 from grainspec.model.spec import Sampler
 from grainspec_runtime import Editor
 from grainspec_runtime.backbones.registry import families
@@ -123,6 +127,33 @@ def test_regions_blend_and_modulate(wan_folder: Folders) -> None:
     assert (edited["blend"].edited != edited["both"].edited).any()
 
 
+@pytest.mark.parametrize("name", get_args(MethodName))
+def test_a_study_records_a_method_or_is_refused_before_the_model_loads(
+    name: MethodName, tiny_sd: Path, tiny_animatediff: Path, wan_folder: Folders, tmp_path: Path
+) -> None:
+    model = {"dmt": tiny_animatediff, "dfvedit": wan_folder("2.1")}.get(name, tiny_sd)
+    settings = "{ updates 1  motion 20%  restart 50% }" if name == "dmt" else ""
+    control = ""
+    if TRAITS[name].needs_control:
+        control = f'control canny {{ net "{save_net(loaded(tiny_sd).unet, tmp_path / "net")}" }}'
+    spec = parse(SPEC.format(model=model, more=f"method {name} {settings} {control}"))
+    editor = Editor(str(model), device="cpu", use_cache=False, study=True)
+    if why := TRAITS[name].unstudied:
+        with pytest.raises(GrainError, match=f"G571: .* of `method {name}`: {why}") as caught:
+            editor.run(spec, base=EXAMPLES)
+        (finding,) = caught.value.diagnostics
+        assert spec.method is not None
+        assert (finding.span, finding.cure) == (spec.method.span, "Run it without `--study`.")
+        assert editor._checkpoint is None
+        return
+    study = editor.run(spec, base=EXAMPLES).study
+    assert study is not None
+    assert study.steps == tuple(range(len(study.steps)))  # DMT takes steps twice: one record each
+    assert study.tally.shape[0] == len(study.steps) > 0
+    assert np.isfinite(study.maps).all()
+    assert np.abs(study.maps[1] - study.maps[0]).max() > 0
+
+
 def test_variants_may_have_methods_of_their_own(wan_folder: Folders) -> None:
     more = "variant plain { sampler { guidance 3 } } variant other { method dfvedit }"
     spec = parse(SPEC.format(model=wan_folder("2.1"), more=more))
@@ -157,6 +188,7 @@ def test_the_manifest_and_the_plan_name_it(
     assert manifest["denoiser_passes"] == plan["denoiser_passes"] > 0
     report = (tmp_path / "out" / "report.html").read_text()
     assert "DFVEdit (arXiv 2506.20967)" in report
+    assert "by `method dfvedit { regions blend }`" in done.out
 
 
 @pytest.mark.parametrize(

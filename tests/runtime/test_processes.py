@@ -20,7 +20,8 @@ from torch import Tensor
 from wan import WanVariant
 
 from grainspec.checks.method import TRAITS
-from grainspec.model.settings import MethodName, ProcessName
+from grainspec.model.settings.method import SOURCE_MAPS, MethodName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec.model.spec import Method, Sampler
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import frame_windows
@@ -132,6 +133,7 @@ class Run:
             Denoiser(self.checkpoint), self.latents, {}, use_cache=use_cache, look_up=use_cache
         )
         self.stages: list[str] = []
+        self.attentions = 0
         self.states: dict[int, dict[str, Tensor]] = {}
 
     @contextmanager
@@ -140,6 +142,7 @@ class Run:
         yield lambda done, total: None
 
     def attention(self, *, plan: bool = True) -> Attention:
+        self.attentions += 1
         given = self.plan if plan else None
         return self.checkpoint.attention(self.frames, self.plan.attention, plan=given)
 
@@ -196,9 +199,16 @@ def test_an_edit_is_finite_and_repeats(run: Run, make: Callable[..., Run]) -> No
 def test_the_plan_acts(run: Run) -> None:
     """In modulated attention, or as the masks of a method, which has masks of its own without it."""
     unplanned, method = run.job, run.job.method
-    if method is not None and TRAITS[method.name].keeps_maps:
+    if method is not None and method.name in SOURCE_MAPS:
         unplanned = replace(run.job, method=method.replaced({}, regions="blend", mask_threshold=1))
     assert not torch.allclose(run.latents_of(), run.latents_of(unplanned, plan=False), atol=1e-4)
+
+
+def test_a_study_is_refused_where_the_edits_attention_is_another(run: Run) -> None:
+    """A study records the attention that the process is given."""
+    run.latents_of()
+    method = run.job.method
+    assert run.attentions == int(method is None or not TRAITS[method.name].unstudied)
 
 
 def test_what_no_edit_names_is_kept(run: Run) -> None:

@@ -261,13 +261,6 @@ def test_what_it_does_not_take_is_said() -> None:
         parse(SPEC.format(model="m", more="flow"))
 
 
-def test_no_study_records_it(two_levels: Path) -> None:
-    editor = Editor(str(two_levels), device="cpu", use_cache=False, study=True)
-    with pytest.raises(GrainError, match="G571: `method tokenflow` does not record attention"):
-        editor.run(spec_of(two_levels), base=EXAMPLES)
-    assert editor._checkpoint is None  # before the model is loaded
-
-
 def test_models_of_other_kinds_are_refused(wan_folders: dict[Any, Path], tmp_path: Path) -> None:
     for model in (wan_folders["2.1"], save_animatediff(tmp_path / "model")):
         spec = spec_of(model)

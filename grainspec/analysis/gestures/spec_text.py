@@ -16,7 +16,7 @@ from lark import Token, Tree
 
 from grainspec.diagnostics import GrainError
 from grainspec.model.declaration import settings_of
-from grainspec.model.settings import Video
+from grainspec.model.settings.video import Video
 from grainspec.text.readable import unreadable
 from grainspec.text.records import token_of
 from grainspec.text.regions import RegionReader

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from grainspec.model.settings import Tracking
+from grainspec.model.settings.tracking import Tracking
 from grainspec.regions.tracked.manifest import ObjectRecord
 from grainspec.regions.tracked.sources import Source
 from grainspec.regions.tracked.state import TrackedState

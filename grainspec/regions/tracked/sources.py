@@ -13,7 +13,7 @@ import numpy as np
 
 from grainspec.clip.facts import ClipFacts
 from grainspec.model.expressions import Find, MaskFiles, Prompt, Track, walk
-from grainspec.model.settings import Finding, Tracking
+from grainspec.model.settings.tracking import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.prompt_mask import prompt_mask
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from grainspec.clip.facts import ClipFacts
-from grainspec.model.settings import Finding, Tracking
+from grainspec.model.settings.tracking import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.clip_hash import clip_hash
 from grainspec.regions.tracked.images import absent_frames, image_hashes

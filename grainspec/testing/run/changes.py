@@ -18,7 +18,7 @@ from grainspec.clip.crop import NativeSize, frame_numbers
 from grainspec.diagnostics import GrainError
 from grainspec.model.algebra import Difference, Intersection, Reference
 from grainspec.model.expressions import box
-from grainspec.model.settings import (
+from grainspec.model.settings.attention import (
     NormScope,
     Outside,
     Overlap,

@@ -24,7 +24,7 @@ from grainspec.model.expressions import (
     walk,
 )
 from grainspec.model.expressions import children as children_of
-from grainspec.model.settings import given
+from grainspec.model.nodes import given
 from grainspec.model.spec import Edit, EditSpec
 from grainspec.testing.broken import Broken
 from grainspec.testing.run.cases import Trial

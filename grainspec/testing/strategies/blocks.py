@@ -9,7 +9,8 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from grainspec.checks.method import STATEMENTS, TRAITS
-from grainspec.model.settings import Method, MethodName, methods_of
+from grainspec.model.declaration import owned, settings_of
+from grainspec.model.settings.method import Method, MethodName
 from grainspec.model.spec import (
     BLOCKS,
     Attention,
@@ -143,17 +144,12 @@ def _sampler(levels: Levels) -> Settings:
 
 
 def _method(levels: Levels) -> Settings:
-    own = settings(Method, levels)
-    described = {name: info.description or "" for name, info in Method.model_fields.items()}
+    draw = settings(Method, levels)
 
     def method(rolls: Rolls) -> dict[str, Any]:
         name = rolls.of(get_args(MethodName))
-        drawn = {
-            key: value
-            for key, value in own(rolls).items()
-            if name in (methods_of(described[key]) or (name,))
-        }
-        return {"name": name, **drawn}
+        own = {declared.field for declared in owned(settings_of(Method), name).values()}
+        return {"name": name, **{key: value for key, value in draw(rolls).items() if key in own}}
 
     return method
 

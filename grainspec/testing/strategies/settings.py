@@ -24,7 +24,7 @@ def settings(model: type[Node], levels: Sequence[int], **own: Read | None) -> Se
     ``own`` replaces how single settings are read, named as in the builder; None omits one. The
     value before the brace is omitted unless ``own`` has it. ``levels`` are those to choose from.
 
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> settings(Sampler, range(4))(Rolls(bytes([0, 5, 0, 0, 1])))
     {'steps': 1, 'eta': 0.0}
     """
@@ -53,7 +53,7 @@ def value(declared: Declaration, levels: tuple[int, ...]) -> Read:
     """How a setting's value is read; the simplest is its default, if it has one.
 
     >>> from grainspec.model.declaration import settings_of
-    >>> from grainspec.model.settings import Sampler
+    >>> from grainspec.model.settings.sampler import Sampler
     >>> value(settings_of(Sampler)["guidance"], ())(Rolls(b""))
     7.5
     """

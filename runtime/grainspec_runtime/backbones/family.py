@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from grainspec.clip.crop import NativeSize
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import MethodName, ProcessName
+from grainspec.model.settings.method import MethodName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec.model.spec import Control, EditSpec, FreeU, Inject, Modulation, Sampler
 from grainspec.plan.backbone import Backbone
 from grainspec.plan.mask_plan import MaskPlan

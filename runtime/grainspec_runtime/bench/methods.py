@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from grainspec import ALL, Builder, GrainError
-from grainspec.model.settings import Method as TechniqueSettings
-from grainspec.model.settings import MethodName, Sampler
+from grainspec.model.settings.method import Method as TechniqueSettings
+from grainspec.model.settings.method import MethodName
+from grainspec.model.settings.sampler import Sampler
 from grainspec.model.spec import DEMO, Attention, Edit, EditSpec, Inject
 from grainspec_runtime.bench.case import SIZE, Case
 from grainspec_runtime.bench.reweighted import PLACES

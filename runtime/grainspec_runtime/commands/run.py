@@ -252,9 +252,9 @@ def run(
             say(f"kept {place}: already finished by the interrupted run")
             continue
         total = sum(result.seconds.values())
-        how = {"invert_and_sample": "", "flow_edit": " by FlowEdit"}.get(
-            result.prepared.process, f" by `method {result.prepared.process}`"
-        )
+        how = " by FlowEdit" if result.prepared.process == "flow_edit" else ""
+        if method := result.prepared.spec.method:  # with its regions: most were published without
+            how = f" by `method {method.name} {{ regions {method.regions} }}`"
         cached = ", inversion from the cache" if result.inversion_cached else ""
         say(f"edited {len(result.edited)} frames{how} in {total:.0f} s{cached}")
         if result.resumed_at:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from grainspec.checks.method import TRAITS, flow_of
-from grainspec.diagnostics import Diagnostic
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec.prompt_alignment import PromptAlignment, align_prompts
@@ -78,10 +77,6 @@ def edit(
         )
         reused = sampled.reused
         study = attention.study()
-        if options.study and study is None:
-            message = f"`--study` records nothing with `method {prepared.process}`"
-            cure = "Remove `--study`: the method computes its attention from maps of the source."
-            session.warn(Diagnostic("G566", message, cure))
         edited = _decoded(session, prepared, sampled.latents)
         if options.reconstruct:
             reconstruction = _reconstructed(session, prepared, job)

@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from grainspec.checks.method import TRAITS
 from grainspec.checks.sound import sound_lost
 from grainspec.diagnostics import Diagnostic, fail
 from grainspec.model.demo_models import demo_model
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import Flow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.cache.limit import cache_limit
@@ -33,7 +34,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
-from grainspec_runtime.processes.registry import EDITING, UNRECORDED
+from grainspec_runtime.processes.registry import EDITING
 
 _SHARED = ("video", "model", "controls")
 
@@ -114,17 +115,17 @@ class ClipSession:
         """Raise ValueError if an edit has another clip, model or controls than this session.
 
         Raises GrainError: G547 if its edited regions differ and `control inpaint` masks them, G571
-        if attention shall be recorded, and its method does not.
+        if attention shall be recorded, and a study cannot record that of its method.
         """
         if prepared.base.resolve() != self._first.base.resolve():
             raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
-        if self.options.study and prepared.process in UNRECORDED:
-            message = f"`method {prepared.process}` does not record attention for a study"
-            cure = "Run it without `--study`."
-            raise fail("G571", message, cure, prepared.spec.span_of("method"))
+        method = prepared.spec.method
+        if self.options.study and method and (why := TRAITS[method.name].unstudied):
+            message = f"a study cannot record the attention of `method {method.name}`: {why}"
+            raise fail("G571", message, "Run it without `--study`.", method.span)
         masked = [it for it in prepared.spec.controls if it.kind == "inpaint" and it.clip is None]
         if masked and not _edit_the_same(self._first, prepared):
             variant = f"the variant `{prepared.variant}`" if prepared.variant else "an edit"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from grainspec.diagnostics import Diagnostic
-from grainspec.model.settings import SOURCE_MAPS, EditingName
+from grainspec.model.settings.method import SOURCE_MAPS, EditingName
 from grainspec_runtime.backbones.family import MemoryEstimates
 from grainspec_runtime.device import best_device, gpu_memory, main_memory, may_have_gpu
 from grainspec_runtime.memory.savings import (

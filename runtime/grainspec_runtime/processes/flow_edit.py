@@ -41,7 +41,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import Sampler
 from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.modulation.layers import Attention

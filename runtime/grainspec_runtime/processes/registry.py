@@ -6,8 +6,8 @@ To add a process: write one module here whose class has the members of
 
 To add a method, which has the same members and takes the place of a process:
 
-1. ``grainspec/model/settings.py``: its name in ``MethodName`` and in the description of
-   ``Method.name``; its settings in ``Method``, whose descriptions begin with ``For `NAME`: …``.
+1. ``grainspec/model/settings/method.py``: its name in ``MethodName`` and in the description of
+   ``Method.name``; its settings in ``Method``, each with the methods that have it, ``_of("NAME")``.
 2. ``grainspec/checks/method.py``: a row in ``TRAITS``, what it takes from the rest of a spec.
 3. ``processes/methods/NAME.py``: its class, with its ``departures``; a line in ``METHODS`` below.
 4. The ``methods`` of the model families that it edits (``backbones/families``), and its passes in
@@ -20,12 +20,13 @@ To add a method, which has the same members and takes the place of a process:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from grainspec.model.settings import EditingName, MethodName, ProcessName
+from grainspec.model.settings.method import EditingName, MethodName
+from grainspec.model.settings.sampler import ProcessName
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.flow_edit import FlowEdit
 from grainspec_runtime.processes.invert_and_sample import InvertAndSample
@@ -88,6 +89,3 @@ EDITING: dict[EditingName, MakeProcess] = {
     name: make for table in _TABLES for name, make in table.items()
 }
 """All that makes edits."""
-
-UNRECORDED: Collection[EditingName] = ("tokenflow", "controlvideo")
-"""Methods that make their own attention, with other frames in every pass: no study records it."""

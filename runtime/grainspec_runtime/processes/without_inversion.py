@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec_runtime.processes.clip_key import ClipKey
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Job, Stage, Warn

@@ -129,13 +129,13 @@ class StudyRecorder:
         self._tally: list[Tensor] = []  # one [2, 2, E, 2] a step: inside, total
 
     def begin_step(self, step: int, steps: int, *, modulated: bool) -> None:
-        """Begin a sampling step."""
+        """Begin a sampling step; one that is begun again, as by DMT, goes on with its record."""
         self._keep_features()
         if step == 0:
             self._every = not modulated
         self._modulated = modulated
         self._on = modulated or self._every
-        if self._on:
+        if self._on and self.studied_steps[-1:] != [step]:
             self.studied_steps.append(step)
             self._tally.append(self._words_TE.new_zeros(2, 2, self._words_TE.shape[1], 2))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grainspec.checks.tracked import check_engine_prompts
 from grainspec.diagnostics import GrainError
-from grainspec.model.settings import Finding, Tracking
+from grainspec.model.settings.tracking import Finding, Tracking
 from grainspec.model.spec import EditSpec
 from grainspec.regions.tracked.manifest import EngineRecord, SourceRecord
 from grainspec.regions.tracked.weights import changed_weights

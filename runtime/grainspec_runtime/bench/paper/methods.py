@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from grainspec.diagnostics import GrainError
 from grainspec.model.demo_models import demo_model
-from grainspec.model.settings import PROFILES
+from grainspec.model.settings.method import REGIONS_AS_PUBLISHED, MethodName
+from grainspec.model.settings.profiles import PROFILES
 from grainspec_runtime.bench.case import Case
 from grainspec_runtime.bench.clip_methods import FLOW_EDIT, PULL
 from grainspec_runtime.bench.clips import RenderedCase
@@ -30,7 +31,7 @@ WITH_MASKS = " + our masks"
 _clip = partial(Method, control=None)
 _flow = partial(Method, control=None, sampler=FLOW_EDIT)
 
-_PUBLISHED: tuple[tuple[str, str, str], ...] = (
+_PUBLISHED: tuple[tuple[str, MethodName, str], ...] = (
     ("FateZero", "fatezero", "arXiv 2303.09535"),
     ("ControlVideo", "controlvideo", "arXiv 2305.13077"),
     ("TokenFlow", "tokenflow", "arXiv 2307.10373"),
@@ -48,9 +49,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 _PLACE_WEIGHTS = {"video_p2p": 0.5}
 """VideoGrain compares itself with Video-P2P that re-weights two subjects by 4 and the place by 2.
 With our masks a smaller weight would also bind the place more weakly, so there it is 4, too."""
-_BOTH = "both"
-_REGIONS = {"ground_a_video": _BOTH}
-"""As published, Ground-A-Video has regions, of which it takes the boxes; the others have none."""
 _CONTROLS = {"controlvideo": POSE}
 _SAMPLERS = {"dfvedit": {name: FLOW_EDIT[name] for name in ("guidance", "source_guidance")}}
 
@@ -65,7 +63,7 @@ def _published() -> tuple[Method, ...]:
             sampler=_SAMPLERS.get(name, {}),
         )
         settings: dict[str, Any] = {"name": name, **_SETTINGS.get(name, {})}
-        regions = _REGIONS.get(name, "off")
+        regions = REGIONS_AS_PUBLISHED[name]
         methods.append(
             replace(
                 made,
@@ -73,14 +71,14 @@ def _published() -> tuple[Method, ...]:
                 place_weight=_PLACE_WEIGHTS.get(name, 1.0),
             )
         )
-        if regions == _BOTH:
+        if regions == "both":
             continue
         methods.append(
             replace(
                 made,
                 name=title + WITH_MASKS,
                 about="the same, blended outside the regions and bound to them",
-                technique={**settings, "regions": _BOTH},
+                technique={**settings, "regions": "both"},
             )
         )
     return tuple(methods)

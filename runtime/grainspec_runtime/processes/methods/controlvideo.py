@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName, method_of
 from grainspec.plan.method_windows import hierarchy
 from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.flow.estimate import pair_estimator
@@ -43,7 +43,6 @@ from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.modulation.windowed import clip_attention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.guided import with_guidance
-from grainspec_runtime.processes.methods.of_job import settings_of, target_prompt
 from grainspec_runtime.processes.methods.part_attention import part_attention
 from grainspec_runtime.processes.methods.smoother import (
     SMOOTHER_DEPARTURES,
@@ -51,6 +50,7 @@ from grainspec_runtime.processes.methods.smoother import (
     Smoother,
     mean_frame,
 )
+from grainspec_runtime.processes.methods.target_prompt import target_prompt
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
 from grainspec_runtime.processes.without_inversion import WithoutInversion
@@ -90,7 +90,7 @@ class ControlVideo(WithoutInversion):
 
     def reconstruct(self, job: Job, *, stage: Stage, warn: Warn) -> Tensor:
         """Sample the clip under its controls with the source prompt, in no regions."""
-        method = settings_of(job).replaced({}, regions="off")
+        method = method_of(job).replaced({}, regions="off")
         plain = replace(job, method=method, edited_F1hw=None)
         source = self.checkpoint.encode_prompt(job.source)
         return self._sampled(plain, source, "reconstruct", stage)
@@ -133,7 +133,7 @@ class ControlVideo(WithoutInversion):
 
     def _attention(self, job: Job) -> Attention:
         """Return the attention of all frames, or of key frames and the intervals between them."""
-        method, checkpoint = settings_of(job), self.checkpoint
+        method, checkpoint = method_of(job), self.checkpoint
         windows = job.windows
         if len(windows) > 1:
             windows = hierarchy(len(self.latents), method.interval)
@@ -182,9 +182,9 @@ class _Smoothing:
 
     def __init__(self, denoiser: _Remembering, job: Job, scheduler: Any) -> None:
         self._denoiser, self._sampler, self._scheduler = denoiser, job.sampler, scheduler
-        self._first = first_steps(settings_of(job).smooth_from, len(scheduler.timesteps))
+        self._first = first_steps(method_of(job).smooth_from, len(scheduler.timesteps))
         middle: Middle = mean_frame
-        if settings_of(job).middle == "flow":
+        if method_of(job).middle == "flow":
             middle = functools.partial(middle_frame, pair=pair_estimator("dis"))
         self._smoother = Smoother(denoiser.checkpoint, middle)
 

@@ -37,13 +37,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName, method_of
 from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.processes.flow_edit import flow_edit
 from grainspec_runtime.processes.guided import Guided
 from grainspec_runtime.processes.inversions import unmodulated
-from grainspec_runtime.processes.methods.of_job import settings_of
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.without_inversion import WithoutInversion
 from grainspec_runtime.processes.word_maps import WordMaps, with_maps
@@ -82,7 +81,7 @@ class DFVEdit(WithoutInversion):
     ) -> Sampled:
         """Move the clip along the conditional delta flow vector."""
         checkpoint, denoiser, latents = self.checkpoint, self.denoiser, self.latents
-        method = settings_of(job)
+        method = method_of(job)
         with stage("edit", job.variant) as progress:
             negative = checkpoint.encode_prompt(job.negative)
             source = checkpoint.encode_prompt(job.source)

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
+from grainspec.model.settings.method import method_of
 from grainspec.model.spec import Method
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.modulation.layers import Attention
@@ -39,7 +40,6 @@ from grainspec_runtime.processes.guided import Guided, Step
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.methods.low_frequencies import low_frequencies_kept
 from grainspec_runtime.processes.methods.motion_guide import MotionGuide
-from grainspec_runtime.processes.methods.of_job import settings_of
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
 from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
@@ -77,7 +77,7 @@ class DMT(WithInversion):
         warn: Warn,
     ) -> Sampled:
         """Invert the clip, or use its cached inversion, and sample with the source's motion."""
-        checkpoint, method = self.checkpoint, settings_of(job)
+        checkpoint, method = self.checkpoint, method_of(job)
         with stage("invert", job.variant) as progress:
             # all prompts before the denoiser runs: a text encoder may be deleted then
             negative, source = map(checkpoint.encode_prompt, (job.negative, job.source))

@@ -9,7 +9,7 @@ The edit is sampled from the noise of the source's inversion. In the first steps
 
 Constants are those of the guide of the published code: both in 80 % of the steps, without blending
 of latents, which is there for edits of shapes, from 20 to 80 % of the steps (`local_blend 20%`).
-With `mask_threshold 1` all self-attention is the source's, as in the published edits of style.
+With `mask_threshold 100%` all self-attention is the source's, as in the published edits of style.
 
 With ``regions attention``, the mask is the edited regions instead.
 

@@ -40,6 +40,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from grainspec.model.settings.method import method_of
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import plan_of_frames
 from grainspec_runtime.backbones.unets.gated import GatedObjects, gated_objects
@@ -51,7 +52,6 @@ from grainspec_runtime.processes.methods.boxed_words import BoxedWords
 from grainspec_runtime.processes.methods.boxes import boxes_of
 from grainspec_runtime.processes.methods.grounding import GroundedPredictor
 from grainspec_runtime.processes.methods.null_text import NullText
-from grainspec_runtime.processes.methods.of_job import settings_of
 from grainspec_runtime.processes.methods.shared_noise import magnitudes, shared_noise
 from grainspec_runtime.processes.process import Job, Progress, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
@@ -101,7 +101,7 @@ class GroundAVideo(WithInversion):
         warn: Warn,
     ) -> Sampled:
         """Invert every frame, share noise, and sample with grounding."""
-        checkpoint, method = self.checkpoint, settings_of(job)
+        checkpoint, method = self.checkpoint, method_of(job)
         with stage("invert", job.variant) as progress:
             # all prompts before the denoiser runs: a text encoder may be deleted then
             negative, source = map(checkpoint.encode_prompt, (job.negative, job.source))
@@ -159,7 +159,7 @@ class GroundAVideo(WithInversion):
             negative=negative,
             source=source,
             guidance=job.sampler.guidance,
-            updates=settings_of(job).null_updates,
+            updates=method_of(job).null_updates,
         )
         return nulls.embeddings(trajectory, self.solver(job), progress)
 
@@ -173,7 +173,7 @@ class GroundAVideo(WithInversion):
         def of_window(window: Any) -> Attention:
             plan = plan_of_frames(job.plan, window.frames)
             base = checkpoint.attention(len(window.frames), plan.attention)
-            return BoxedWords(base, plan, boxes_of(plan), settings_of(job).grounded)
+            return BoxedWords(base, plan, boxes_of(plan), method_of(job).grounded)
 
         return clip_attention(job.windows, of_window, device=checkpoint.device)
 
@@ -183,7 +183,7 @@ def _start(job: Job, noise_Fchw: Tensor) -> Tensor:
     assert job.motion is not None
     rows, columns = noise_Fchw.shape[-2:]
     moved = magnitudes(job.motion, (rows, columns))
-    return shared_noise(noise_Fchw, moved, settings_of(job).still)
+    return shared_noise(noise_Fchw, moved, method_of(job).still)
 
 
 def _objects(checkpoint: object, plan: MaskPlan) -> GatedObjects | None:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from grainspec.model.settings import Method
+from grainspec.model.settings.method import Method, method_of
 from grainspec.plan.mask_plan import MaskPlan
 from grainspec.plan.windows import FrameWindow, plan_of_frames
 from grainspec.prompt_alignment import PromptAlignment
@@ -200,12 +200,6 @@ class MapProcess(InvertAndSample):
             until=self.local_blend_until,
             region_F1hw=edited_F1hw if method.modulates else None,
         )
-
-
-def method_of(job: Job) -> Method:
-    """Return the settings of a job's method."""
-    assert job.method is not None
-    return job.method
 
 
 def alignment_of(job: Job) -> PromptAlignment:

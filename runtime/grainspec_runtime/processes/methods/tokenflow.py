@@ -36,10 +36,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
+from grainspec.model.settings.method import method_of
 from grainspec.model.spec import Inject
 from grainspec.plan.method_windows import at_once, batches
 from grainspec_runtime.modulation.layers import Attention
-from grainspec_runtime.processes.methods.of_job import settings_of, target_prompt
+from grainspec_runtime.processes.methods.target_prompt import target_prompt
 from grainspec_runtime.processes.methods.tokenflow_passes import TokenFlowPredictor
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
@@ -87,7 +88,7 @@ class TokenFlow(WithInversion):
         warn: Warn,
     ) -> Sampled:
         """Invert the clip frame by frame, and sample from its noise."""
-        checkpoint, method = self.checkpoint, settings_of(job)
+        checkpoint, method = self.checkpoint, method_of(job)
         alone = self.inverted(job)
         with stage("invert", job.variant) as progress:
             # all prompts before the denoiser runs: a text encoder may be deleted then

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from grainspec.model.numbers import first_steps
-from grainspec.model.settings import KEY_FRAME_INTERVAL
+from grainspec.model.settings.method import KEY_FRAME_INTERVAL
 from grainspec.model.spec import FrameScope, Inject, Method
 from grainspec.plan.method_windows import at_once, batches
 from grainspec_runtime.backbones.family import Checkpoint, SourceFeatures
