@@ -122,6 +122,7 @@ class AnalyticFlow:
     folder = Path(__file__).parent
     file = None
     findings = ()
+    division = None
     device = torch.device("cpu")
     dtype = torch.float32
 

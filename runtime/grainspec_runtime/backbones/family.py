@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         AttentionRecorder,
         CrossAttentionRule,
     )
+    from grainspec_runtime.modulation.part import Division
     from grainspec_runtime.schedules.schedule import Schedule
 
 
@@ -160,6 +161,10 @@ class Checkpoint(Protocol):
     @property
     def file(self) -> Path | None:
         """The file of its weights, whose configuration is ``folder``; None if all is there."""
+
+    @property
+    def division(self) -> Division | None:
+        """How processes share its self-attention; None if one process runs it alone."""
 
     @property
     def findings(self) -> Sequence[Diagnostic]:

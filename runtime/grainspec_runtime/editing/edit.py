@@ -105,6 +105,7 @@ def edit(
         resumed_at=done,
         was_finished=was_finished,
         study=study,
+        division=checkpoint.division,
     )
 
 
@@ -178,6 +179,8 @@ def _state(
         "options": session.recorded_options,
         "versions": [torch.__version__, diffusers.__version__],
     }
+    if session.checkpoint.division is not None:  # equal up to rounding is not bit-identical
+        facts["division"] = session.checkpoint.division
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
     about = {**prepared.about, "process": prepared.process}
