@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import EXAMPLES
+from clips import EXAMPLES, ClipFolder
 from command import Grain
 from programs import printed
 from wan import tiny_wan
@@ -32,6 +32,19 @@ def test_predictions_are_those_of_one_process(tmp_path: Path) -> None:
     of_three = [[3, "ring attention"]] * len(models) * 3  # of 4 heads, or 2
     assert [line[:2] for line in lines] == of_two + of_three
     assert max(max(line[2:]) for line in lines) < 1e-5, lines
+
+
+def test_all_processes_resume_at_the_same_step(tmp_path: Path) -> None:
+    clip = ClipFolder(tmp_path, frames=5, size=(64, 64))
+    spec = tmp_path / "edit.grain"
+    spec.write_text(
+        f'grain 1 video "{clip.root}/clip" {{ size 64x64 }} model "{tiny_wan(tmp_path / "tiny")}" '
+        'source "a red man" target "a green robot" region left = masks("left") '
+        'edit left -> "green robot" sampler { steps 4 process invert_and_sample }'
+    )
+    both = printed("divided_resume.py", spec, tmp_path / "cache")
+    assert both[0] == both[1]
+    assert both[0] == [[2, True, True], [0, False, True]]
 
 
 def test_what_cannot_be_divided_is_refused() -> None:

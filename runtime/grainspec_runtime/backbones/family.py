@@ -166,6 +166,12 @@ class Checkpoint(Protocol):
     def division(self) -> Division | None:
         """How processes share its self-attention; None if one process runs it alone."""
 
+    def agreed(self, value: int) -> bool:
+        """Return whether all processes that share it have the same value; True for one process.
+
+        All of them have to call it, before what depends on the cache or on other files.
+        """
+
     @property
     def findings(self) -> Sequence[Diagnostic]:
         """Warnings from loading it."""

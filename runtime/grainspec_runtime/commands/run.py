@@ -79,7 +79,7 @@ from grainspec_runtime.tracking.bake import TrackOptions
     "--gpus",
     type=click.IntRange(2),
     help="Divide the clip between so many GPUs, for video transformers: memory and time of one "
-    "clip. Such a run does not resume.",
+    "clip.",
 )
 @click.option(
     "--parallel",
@@ -232,7 +232,7 @@ def run(
                 loading=options,
                 use_cache=not no_cache,
                 reconstruct=reconstruct,
-                fresh=fresh or bool(gpus),  # the processes of a run start at the same step
+                fresh=fresh,
                 study=study,
             ).session(
                 prepared, progress=progress, warned=lambda finding: print_new([finding])

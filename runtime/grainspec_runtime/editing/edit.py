@@ -63,10 +63,12 @@ def edit(
     session.keep_unfinished(state)
     begin = state.load(session.latents, session.warn) if options.resumes else None
     done = begin[0] if begin else 0
+    if not session.checkpoint.agreed(done):
+        begin, done = None, 0
     reused, reconstruction, study = True, None, None
     edited = finished(state.key) if done == state.steps and not options.reconstruct else None
-    was_finished = edited is not None
-    if edited is None:
+    was_finished = session.checkpoint.agreed(edited is not None) and edited is not None
+    if edited is None or not was_finished:
         attention = _EditAttention(session, prepared, cross_rule)
         sampled = process.run(
             job,

@@ -142,6 +142,14 @@ class Part:
         dist.broadcast(shared, 0)
         return shared
 
+    def agreed(self, value: int) -> bool:
+        """Return whether all processes have the same value."""
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        ends = torch.tensor([value, -value], device=device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        largest, smallest = ends.tolist()
+        return bool(largest == -smallest)
+
     @property
     def _place(self) -> int:
         """The number of this process's group."""
