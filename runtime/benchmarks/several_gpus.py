@@ -1,4 +1,4 @@
-"""Measure several GPUs against one: 64 edits in as many processes, and one clip divided by Ulysses.
+"""Measure several GPUs against one: 64 edits in as many processes, and one clip divided.
 
     python runtime/benchmarks/several_gpus.py --gpus 4 --json several.json
     python runtime/benchmarks/several_gpus.py --gpus 4 --only clip --frames 81 --size 832x480
@@ -9,10 +9,7 @@ the demo model). A process for each GPU keeps the model loaded, takes clips from
 prepares, inverts, edits and saves as `grain run` does; then the same in one process. Time counts
 from the moment when all models are loaded. Needs no Ray: `grain batch` does the same on a cluster.
 
-*clip*: forward passes of a transformer of Wan 2.1 1.3B's size with random weights in bfloat16
-(float32 on a CPU), 81 frames of 832 x 480, without and with modulation: on one GPU, and with its
-tokens divided between all of them. Says how far the outputs are apart, relative to the largest
-value and in the norm.
+*clip*: one clip on one GPU, and divided between all of them; see `divided_clip.py`.
 """
 
 from __future__ import annotations
@@ -20,30 +17,22 @@ from __future__ import annotations
 import argparse
 import os
 import queue
-import socket
 import tempfile
 import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import divided_clip
 import edit_cost
 import numpy as np
-import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
-import wan_cost
 from PIL import Image
 from written import write_results
 
 from grainspec import parse
-from grainspec.plan.compile import compile_plan
-from grainspec.plan.mask_plan import MaskPlan
-from grainspec.regions.layout import Layout
 from grainspec_runtime import Editor
-from grainspec_runtime.backbones.registry import describe, load_checkpoint
 from grainspec_runtime.editing.edit import edit
-from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared, prepare
 from grainspec_runtime.runs.write import save_run
 
@@ -59,15 +48,6 @@ edit instance left -> "green robot" {{ weight {weight} }}
 edit instance right -> "yellow bear" {{ weight {weight} }}
 sampler ddim {{ steps {steps} }}
 """
-
-
-def device_of(rank: int, arguments: argparse.Namespace) -> str:
-    """Return a process's device, which becomes the current one."""
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // arguments.gpus))
-    if arguments.device == "cpu":
-        return "cpu"
-    torch.cuda.set_device(rank)
-    return f"cuda:{rank}"
 
 
 # 64 edits
@@ -106,7 +86,7 @@ def edit_clips(
     rank: int, folder: Path, arguments: argparse.Namespace, clips: Any, ready: Any, took: Any
 ) -> None:
     """Edit clips of a queue until it is empty; `took` receives seconds and edits."""
-    device = device_of(rank, arguments)
+    device = divided_clip.device_of(rank, arguments)
     os.environ["GRAINSPEC_CACHE"] = str(folder / "cache")
     model = "demo" if arguments.tiny else str(folder / "model")
     editor = Editor(model, device=device, use_cache=False)
@@ -150,103 +130,6 @@ def time_edits(folder: Path, gpus: int, arguments: argparse.Namespace) -> dict[s
     }
 
 
-# One clip
-
-
-def plan_of(folder: Path, arguments: argparse.Namespace) -> MaskPlan:
-    """Compile a plan with two halves of the frame, modulated at every step."""
-    width, height = map(int, arguments.size.split("x"))
-    spec = parse(
-        f'grain 1 video "c" model "{folder}" target "{wan_cost.TARGET}" '
-        "region left = all region right = all "
-        'edit left -> "green robot" edit right -> "yellow bear" attention { until 100% }'
-    )
-    masks = {name: np.zeros((arguments.frames, height, width), bool) for name in ("left", "right")}
-    masks["left"][:, :, : width // 3], masks["right"][:, height // 3 :, width // 2 :] = True, True
-    return compile_plan(spec, Layout.of(masks), describe(str(folder), Path())).plan
-
-
-@torch.no_grad()
-def predictions(
-    checkpoint: Any, plan: MaskPlan | None, frames: int, arguments: argparse.Namespace
-) -> tuple[torch.Tensor, float]:
-    """Return a prediction of the conditional pass, and the seconds of one."""
-    width, height = (int(side) // 8 for side in arguments.size.split("x"))
-    generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(frames, 16, height, width, generator=generator).to(checkpoint.device)
-    words = (checkpoint.encode_prompt(wan_cost.TARGET),)
-    attention = checkpoint.attention(frames, None, plan=plan)
-    on_gpu = checkpoint.device.type == "cuda"
-    timestep = torch.tensor(900.0, device=checkpoint.device)
-    with checkpoint.installed(attention):
-        for number in range(arguments.passes + 1):
-            if number == 1:  # the first one compiles and measures kernels
-                torch.cuda.synchronize() if on_gpu else None
-                start = time.perf_counter()
-            attention.begin_step(0, 2, 900.0)
-            out = checkpoint.predict(latents, timestep, words, range(frames), step=0, steps=2)
-        torch.cuda.synchronize() if on_gpu else None
-    return out, (time.perf_counter() - start) / arguments.passes
-
-
-def divide_clip(
-    rank: int, folder: Path, port: int, arguments: argparse.Namespace, took: Any
-) -> None:
-    """Measure one clip, divided and, in the first process, whole."""
-    device = device_of(rank, arguments)
-    backend = "gloo" if device == "cpu" else "nccl"
-    address = f"tcp://127.0.0.1:{port}"
-    where: dict[str, Any] = {} if device == "cpu" else {"device_id": torch.device(device)}
-    dist.init_process_group(
-        backend, init_method=address, rank=rank, world_size=arguments.gpus, **where
-    )
-    plan = plan_of(folder, arguments)
-    frames = len(plan.groups)
-    found: dict[str, Any] = {"latent frames": frames, "gpus": arguments.gpus}
-    for name, used in (("plain", None), ("modulated", plan)):
-        whole, one = None, 0.0
-        if rank == 0:
-            alone = load_checkpoint(str(folder), Path(), LoadOptions(device=device))
-            whole, one = predictions(alone, used, frames, arguments)
-            del alone
-        dist.barrier()
-        shared = load_checkpoint(str(folder), Path(), LoadOptions(device=device, divided=True))
-        part, seconds = predictions(shared, used, frames, arguments)
-        dist.barrier()
-        if whole is not None:
-            apart = (part - whole).float()
-            found[name] = {
-                "seconds of a pass, one GPU": round(one, 4),
-                "seconds of a pass, divided": round(seconds, 4),
-                "times as fast": round(one / seconds, 3),
-                "largest difference / largest value": float(apart.abs().max() / whole.abs().max()),
-                "relative difference in the norm": float(apart.norm() / whole.norm()),
-            }
-            print(name, found[name], flush=True)
-    if rank == 0:
-        took.put(found)
-    dist.destroy_process_group()
-
-
-def time_clip(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Save a transformer with random weights, and measure it in as many processes as GPUs."""
-    tiny = wan_cost.SIZES["tiny"]
-    size = tiny if arguments.tiny else wan_cost.SIZES["1.3B"]._replace(text=tiny.text, vae=tiny.vae)
-    wan_cost.save_checkpoint(folder, size, "cpu" if arguments.device == "cpu" else "cuda")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    took = mp.get_context("spawn").SimpleQueue()
-    given = (folder, port, arguments, took)
-    running = mp.start_processes(
-        divide_clip, given, nprocs=arguments.gpus, start_method="spawn", join=False
-    )
-    while running is not None and not running.join():
-        pass
-    found: dict[str, Any] = took.get()
-    return found
-
-
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -278,7 +161,7 @@ def main() -> None:
             results["edits"] = {"several": several, "one": one, "times as fast": speed}
             print("one device", one, f"times as fast: {speed}", flush=True)
         if arguments.only != "edits":
-            results["clip"] = time_clip(root / "wan", arguments)
+            results["clip"] = divided_clip.time_clip(root / "wan", arguments)
     write_results(arguments, results, on_gpu=arguments.device == "cuda")
 
 

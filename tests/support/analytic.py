@@ -122,6 +122,7 @@ class AnalyticFlow:
     folder = Path(__file__).parent
     file = None
     findings = ()
+    division = None
     device = torch.device("cpu")
     dtype = torch.float32
 
@@ -130,6 +131,9 @@ class AnalyticFlow:
         self.calls: list[tuple[float, int, int]] = []
         """Timestep, passes and frames of each call of the network."""
         self._attention: Attention | None = None
+
+    def agreed(self, value: int) -> bool:
+        return True
 
     @property
     def schedule(self) -> FlowSchedule:

@@ -1,63 +1,104 @@
-"""A program: one of two processes that compare a network's prediction, divided and not.
+"""A program that compares a network's predictions in 2 and 3 processes with those of one.
 
-    python divided.py NUMBER PORT MODEL…
+    python divided.py MODEL…
 
-Prints, for each model, the largest relative difference without and with modulation.
+Prints a line of JSON for each process, model and way to divide the clip: how it is divided, and the
+largest relative differences without modulation, with it, and with a pull along columns. First comes
+a line with the least of what modulation, and columns, change in one process.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import sys
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
+from forked import in_forks
 from torch import Tensor
 from wan_runs import plan_for
 
+from grainspec.plan.mask_plan import MaskPlan
 from grainspec_runtime.backbones.registry import load_checkpoint
-from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.models.options import LoadOptions, Parallel
+
+CALLS = (("", 3, 300.0), ("", 0, 900.0), ("columns 0.7", 0, 900.0))
+"""Settings, step and timestep; the step 3 of 4 is plain."""
+WAYS: dict[int, tuple[Parallel, ...]] = {2: ("auto", "ring"), 3: ("auto",)}
 
 
-def predicted(model: Path, *, divided: bool) -> list[Tensor]:
-    """The predictions of both passes at the last step, which is plain, and at the first."""
-    name = str(model)
-    checkpoint: Any = load_checkpoint(name, Path(), LoadOptions(device="cpu", divided=divided))
+class Call(NamedTuple):
+    """A prediction of both passes."""
+
+    plan: MaskPlan
+    prompts: tuple[Any, ...]
+    step: int
+    timestep: float
+
+    def predicted(self, checkpoint: Any) -> Tensor:
+        plan, frames = self.plan, range(len(self.plan.groups))
+        channels, grid = checkpoint.pipe.vae.config.z_dim, plan.edited_FHW.shape[1:]
+        generator = torch.Generator().manual_seed(1)
+        latents = torch.randn(len(frames), channels, *grid, generator=generator).repeat(2, 1, 1, 1)
+        checkpoint._inputs.begin(None)
+        attention = checkpoint.attention(len(frames), plan.attention, plan=plan)
+        with torch.no_grad(), checkpoint.installed(attention):
+            attention.begin_step(self.step, 4, self.timestep)
+            where = {"step": self.step, "steps": 4}
+            t = torch.tensor(self.timestep)
+            out: Tensor = checkpoint.predict(latents, t, self.prompts, frames, **where)
+            return out
+
+
+Cases = dict[Path, list[tuple[Call, Tensor]]]
+
+
+def loaded(model: Path, how: Parallel | None) -> Any:
+    return load_checkpoint(str(model), Path(), LoadOptions(device="cpu", parallel=how))
+
+
+def calls_of(model: Path) -> list[tuple[Call, Tensor]]:
+    """The calls, and what one process predicts in each."""
+    checkpoint = loaded(model, None)
     unit = checkpoint.pipe.vae_scale_factor_spatial
-    # 9 tokens in each of 3 latent frames: not a multiple of two
-    plan = plan_for(model, "until 50%", size=(6 * unit, 6 * unit))
-    channels = checkpoint.pipe.vae.config.z_dim
-    generator = torch.Generator().manual_seed(1)
-    latents = torch.randn(2 * len(plan.groups), channels, 6, 6, generator=generator)
-    latents[len(plan.groups) :] = latents[: len(plan.groups)]
-    checkpoint._inputs.begin(None)
-    prompts = [checkpoint.encode_prompt("trees"), checkpoint.encode_target(plan)]
-    attention = checkpoint.attention(len(plan.groups), plan.attention, plan=plan)
+    calls = []
+    for settings, step, timestep in CALLS:
+        # 5 tokens in each of 5 latent frames: a multiple of neither 2 nor 3
+        plan = plan_for(model, f"until 50% {settings}", frames=17, size=(10 * unit, 2 * unit))
+        prompts = (checkpoint.encode_prompt("trees"), checkpoint.encode_target(plan))
+        call = Call(plan, prompts, step, timestep)
+        calls.append((call, call.predicted(checkpoint)))
+    return calls
+
+
+def differences(cases: Cases) -> list[list[Any]]:
     found = []
-    with torch.no_grad(), checkpoint.installed(attention):
-        for step, timestep in ((3, 300.0), (0, 900.0)):
-            attention.begin_step(step, 4, timestep)
-            frames, t = range(attention.frames), torch.tensor(timestep)
-            out = checkpoint.predict(latents, t, tuple(prompts), frames, step=step, steps=4)
-            found.append(out)
+    for model, calls in cases.items():
+        for how in WAYS[torch.distributed.get_world_size()]:
+            checkpoint = loaded(model, how)
+            pairs = [(call.predicted(checkpoint), expected) for call, expected in calls]
+            differ = [float((part - one).abs().max() / one.abs().max()) for part, one in pairs]
+            found.append([str(checkpoint.division), *differ])
     return found
 
 
 def main() -> None:
-    number, port, *models = sys.argv[1:]
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=int(number), world_size=2
-    )
-    for model in map(Path, models):
-        plain, parts = predicted(model, divided=False), predicted(model, divided=True)
-        differ = [
-            float((part - whole).abs().max() / whole.abs().max())
-            for part, whole in zip(parts, plain, strict=True)
-        ]
-        print(*differ, float((plain[0] - plain[1]).abs().max()), flush=True)
-    dist.destroy_process_group()
+    cases = {model: calls_of(model) for model in map(Path, sys.argv[1:])}
+    changes = [
+        float((first - second).abs().max())
+        for calls in cases.values()
+        for (_, first), (_, second) in pairwise(calls)
+    ]
+    print(json.dumps(min(changes)))
+    gc.freeze()
+    for processes in WAYS:
+        for lines in in_forks(processes, partial(differences, cases)):
+            for line in lines:
+                print(json.dumps([processes, *line]))
 
 
 if __name__ == "__main__":

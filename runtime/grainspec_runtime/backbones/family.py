@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         AttentionRecorder,
         CrossAttentionRule,
     )
+    from grainspec_runtime.modulation.part import Division
     from grainspec_runtime.schedules.schedule import Schedule
 
 
@@ -161,6 +162,16 @@ class Checkpoint(Protocol):
     @property
     def file(self) -> Path | None:
         """The file of its weights, whose configuration is ``folder``; None if all is there."""
+
+    @property
+    def division(self) -> Division | None:
+        """How processes share its self-attention; None if one process runs it alone."""
+
+    def agreed(self, value: int) -> bool:
+        """Return whether all processes that share it have the same value; True for one process.
+
+        All of them have to call it, before what depends on the cache or on other files.
+        """
 
     @property
     def findings(self) -> Sequence[Diagnostic]:

@@ -14,7 +14,7 @@ from grainspec_runtime.device import best_device, known_device
 from grainspec_runtime.models.additions import Embedding, Lora, check_lora
 from grainspec_runtime.models.options import LoadOptions, Offload
 
-_FIELDS = [name for name in LoadOptions.__dataclass_fields__ if name != "divided"]
+_FIELDS = [name for name in LoadOptions.__dataclass_fields__ if name != "parallel"]
 """Of the options for loading, those of the command line."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])

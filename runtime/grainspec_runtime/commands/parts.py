@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO
@@ -22,7 +22,8 @@ import click
 
 from grainspec.diagnostics import fail
 from grainspec_runtime.commands.loading import LoadingArguments
-from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.models.options import LoadOptions, Parallel
+from grainspec_runtime.prepare import Prepared
 
 _PART = "GRAINSPEC_PART"
 """Set in the processes of a run: its number, how many there are, and the port where they meet."""
@@ -47,6 +48,20 @@ def check_gpus(gpus: int, loading: LoadingArguments) -> None:
     if there < gpus:
         message = f"`--gpus {gpus}` needs {gpus} GPUs, and this machine has {there}"
         raise fail("G748", message, f"Write `--gpus {there}`." if there > 1 else "Remove `--gpus`.")
+
+
+def check_prepared(prepared: Sequence[Prepared]) -> None:
+    """Raise GrainError for edits that are not divided: G748 for their model, G749 for a method."""
+    family = prepared[0].model.family
+    if not family.divides_clips:
+        message = f"{family.name} runs on one GPU: `--gpus` divides the clips of video transformers"
+        raise fail("G748", message, "Remove `--gpus`; `grain batch` uses all GPUs.")
+    for method in filter(None, (one.spec.method for one in prepared)):
+        if method.name == "dfvedit" and method.word_mask and not method.blends:
+            message = "the word mask of `method dfvedit` reads the attention of all latent tokens, "
+            message += "which `--gpus` divides"
+            cure = "Write `word_mask 0%` in `method dfvedit`, or remove `--gpus`."
+            raise fail("G749", message, cure, method.span)
 
 
 def run_in_parts(gpus: int) -> int:
@@ -99,10 +114,11 @@ def _fail(number: int, said: IO[str]) -> int:
 
 
 @contextmanager
-def joined(options: LoadOptions, gpus: int | None) -> Iterator[LoadOptions]:
+def joined(options: LoadOptions, gpus: int | None, how: Parallel) -> Iterator[LoadOptions]:
     """Join the processes of the run inside the block; gives the options of this one.
 
-    Without ``gpus`` they are the options themselves, and nothing is joined.
+    ``how`` is what self-attention is divided by. Without ``gpus`` they are the options themselves,
+    and nothing is joined.
     """
     if not gpus:
         yield options
@@ -121,6 +137,6 @@ def joined(options: LoadOptions, gpus: int | None) -> Iterator[LoadOptions]:
         world_size=count,
     )
     try:
-        yield replace(options, device="cpu" if on_cpu else f"cuda:{number}", divided=True)
+        yield replace(options, device="cpu" if on_cpu else f"cuda:{number}", parallel=how)
     finally:
         dist.destroy_process_group()

@@ -7,15 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
-from grainspec.diagnostics import Diagnostic, fail
+from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
-from grainspec_runtime.commands.parts import check_gpus, joined, part_of_run, run_in_parts
+from grainspec_runtime.commands.parts import (
+    check_gpus,
+    check_prepared,
+    joined,
+    part_of_run,
+    run_in_parts,
+)
 from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option, warning_line
 from grainspec_runtime.commands.spec_file import (
     ALL,
@@ -27,6 +33,7 @@ from grainspec_runtime.commands.spec_file import (
 )
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding, Lora
+from grainspec_runtime.models.options import Parallel
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
 from grainspec_runtime.tracking.bake import TrackOptions
 
@@ -72,7 +79,13 @@ from grainspec_runtime.tracking.bake import TrackOptions
     "--gpus",
     type=click.IntRange(2),
     help="Divide the clip between so many GPUs, for video transformers: memory and time of one "
-    "clip. Such a run does not resume.",
+    "clip.",
+)
+@click.option(
+    "--parallel",
+    type=click.Choice(get_args(Parallel)),
+    help="What self-attention is divided by with --gpus: heads (ulysses), keys (ring), or heads as "
+    "far as their number allows, and for the rest keys (auto, the default).",
 )
 @set_option
 @stdin_option
@@ -89,6 +102,7 @@ def run(
     study: bool,
     variants: tuple[str, ...],
     gpus: int | None,
+    parallel: Parallel | None,
     sets: tuple[str, ...],
     unsaved: bool,
     shown: Shown,
@@ -117,7 +131,8 @@ def run(
     The run takes longer, and the edit is bit-identical.
 
     With --gpus, the command runs in as many processes, each on its GPU with a part of the clip's
-    latent tokens. The edit equals that of one GPU up to rounding.
+    latent tokens. The edit equals that of one GPU up to rounding. run.json says how self-attention
+    was divided.
 
     With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
     It is said whether both edits are bit-identical. Options on the command line replace those of
@@ -136,12 +151,16 @@ def run(
       grain run edit.grain --fresh
       grain run edit.grain --study
       grain run wan.grain --gpus 4
+      grain run wan.grain --gpus 4 --parallel ring
       grain run --again runs/edit
     """
     if loading.compiles and study:
         raise click.UsageError("`--study` does not work with `--compile`; remove `--compile`.")
     if again and unsaved:
         raise click.UsageError("`--stdin` does not work with `--again`; remove one of them.")
+    if parallel and not gpus:
+        message = "`--parallel` says how `--gpus` divides a clip: add `--gpus`, or remove it."
+        raise click.UsageError(message)
     if gpus:
         check_gpus(gpus, loading)
         if study or reconstruct or unsaved:
@@ -159,10 +178,8 @@ def run(
         tracking = replace(tracking, replaces=earlier is None)  # they are those of the spec now
         prepared = _prepared(file, variants, embeddings, loras, tracking)
         prepared = [earlier.compared(one) for one in prepared] if earlier else prepared
-        if gpus and not prepared[0].model.family.divides_clips:
-            name = prepared[0].model.family.name
-            message = f"{name} runs on one GPU: `--gpus` divides the clips of video transformers"
-            raise fail("G748", message, "Remove `--gpus`; `grain batch` uses all GPUs.")
+        if gpus:
+            check_prepared(prepared)
         if gpus and part is None:  # the spec is checked, and its regions are tracked
             raise SystemExit(run_in_parts(gpus))
         printed: set[Diagnostic] = set()
@@ -206,7 +223,7 @@ def run(
         results: list[EditResult] = []
         arguments = sys.argv[1:]
         with (
-            joined(options, gpus) as options,
+            joined(options, gpus, parallel or "auto") as options,
             claimed_runs(folders),
             progress_bars(format_, shown) as progress,
             Editor(
@@ -215,7 +232,7 @@ def run(
                 loading=options,
                 use_cache=not no_cache,
                 reconstruct=reconstruct,
-                fresh=fresh or bool(gpus),  # the processes of a run start at the same step
+                fresh=fresh,
                 study=study,
             ).session(
                 prepared, progress=progress, warned=lambda finding: print_new([finding])
@@ -257,6 +274,8 @@ def run(
             how = f" by `method {method.name} {{ regions {method.regions} }}`"
         cached = ", inversion from the cache" if result.inversion_cached else ""
         say(f"edited {len(result.edited)} frames{how} in {total:.0f} s{cached}")
+        if gpus:
+            say(f"divided between {gpus} processes: {result.division}")
         if result.resumed_at:
             steps = result.prepared.spec.sampler.steps
             say(f"resumed an interrupted run after step {result.resumed_at} of {steps}")

@@ -62,10 +62,12 @@ def edit(
     session.keep_unfinished(state)
     begin = state.load(session.latents, session.warn) if options.resumes else None
     done = begin[0] if begin else 0
+    if not session.checkpoint.agreed(done):
+        begin, done = None, 0
     reused, reconstruction, study = True, None, None
     edited = finished(state.key) if done == state.steps and not options.reconstruct else None
-    was_finished = edited is not None
-    if edited is None:
+    was_finished = session.checkpoint.agreed(edited is not None) and edited is not None
+    if edited is None or not was_finished:
         attention = _EditAttention(session, prepared, cross_rule)
         sampled = process.run(
             job,
@@ -100,6 +102,7 @@ def edit(
         resumed_at=done,
         was_finished=was_finished,
         study=study,
+        division=checkpoint.division,
     )
 
 
@@ -173,6 +176,8 @@ def _state(
         "options": session.recorded_options,
         "versions": [torch.__version__, diffusers.__version__],
     }
+    if session.checkpoint.division is not None:  # equal up to rounding is not bit-identical
+        facts["division"] = session.checkpoint.division
     if cross_rule is not None:
         facts["cross_rule"] = getattr(cross_rule, "__qualname__", repr(cross_rule))
     about = {**prepared.about, "process": prepared.process}

@@ -10,7 +10,7 @@ import torch
 
 from grainspec_runtime.attention import NAMES
 from grainspec_runtime.models.additions import Embedding, Lora
-from grainspec_runtime.models.options import Offload
+from grainspec_runtime.models.options import Offload, Parallel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,6 @@ class EditorSettings(TypedDict, total=False):
     vae_slicing: bool
     vae_tiling: bool
     compile: bool
-    divided: bool
+    parallel: Parallel | None
     loras: Sequence[Lora]
     embeddings: Sequence[Embedding]

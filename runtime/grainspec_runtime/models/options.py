@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Offload = Literal["model", "group", "sequential"]
+Parallel = Literal["auto", "ulysses", "ring"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,10 @@ class LoadOptions:
     vae_slicing: encode and decode one frame at a time. vae_tiling: encode and decode large frames
     in overlapping tiles.
     compile: compile the denoiser with torch.compile.
-    divided: divide the tokens of a clip between the processes of torch.distributed, which is
-    initialized; each loads the model, and makes the same edit (:mod:`.wan.parallel`).
+    parallel: divide the tokens of a clip between the processes of torch.distributed, which is
+    initialized; each loads the model, and makes the same edit. Self-attention is divided by its
+    heads (``ulysses``), by its keys (``ring``), or by heads as far as their number allows, and for
+    the rest by keys (``auto``): :mod:`grainspec_runtime.modulation.part`.
     loras: LoRAs, which are fused into the weights. embeddings: textual inversions.
     """
 
@@ -39,13 +42,16 @@ class LoadOptions:
     vae_slicing: bool = False
     vae_tiling: bool = False
     compile: bool = False
-    divided: bool = False
+    parallel: Parallel | None = None
     loras: Sequence[Lora] = ()
     embeddings: Sequence[Embedding] = ()
 
     def __post_init__(self) -> None:
-        if self.divided and (self.offload or self.compile):
-            raise ValueError("`divided` cannot be combined with `offload` or `compile`")
+        if self.parallel and (self.offload or self.compile):
+            raise ValueError("`parallel` cannot be combined with `offload` or `compile`")
+        if self.parallel not in (None, *get_args(Parallel)):
+            known = "`auto`, `ulysses` or `ring`"
+            raise ValueError(f"unknown `parallel` `{self.parallel}`: use {known}")
         if self.offload not in (None, *get_args(Offload)):
             known = "`model`, `group` or `sequential`"
             raise ValueError(f"unknown offload `{self.offload}`: use {known}")

@@ -10,6 +10,8 @@ size, T text tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -17,7 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grainspec.plan.mask_plan import MaskPlan
-from grainspec_runtime.attention import modulated_attention
+from grainspec_runtime.attention import attention_partials, modulated_attention
+from grainspec_runtime.attention.partial_result import Part, Partials, joined
+from grainspec_runtime.attention.plain import plain_part
 from grainspec_runtime.modulation.layers import (
     AttentionLayer,
     AttentionRecorder,
@@ -137,6 +141,43 @@ class ClipAttention(PlannedAttention):
         self._check_text(key)
         return self._modulated(query, key, value, self._plan.cross_modulation(level, tokens))
 
+    def pulls_columns(self, layer: AttentionLayer) -> bool:
+        """Whether a layer's next cross-attention needs all latent tokens, for its columns."""
+        return self._modulates(layer) and self._plan is not None and self._plan.pulls_columns
+
+    def self_attention_of(
+        self,
+        layer: AttentionLayer,
+        query: Tensor,
+        slices: Iterable[tuple[Tensor, Tensor, slice]],
+        own: slice,
+        *,
+        tokens: int,
+    ) -> Tensor:
+        """Compute self-attention of some latent tokens, to keys that come in slices; unrecorded.
+
+        query ``[P, H, n, d]``, those of ``own``, in one pass if it is modulated. slices: keys and
+        values ``[P, H, k, d]`` with their tokens, together all ``tokens`` of the clip. Partial
+        results of slices merge exactly: :mod:`grainspec_runtime.attention.partials`.
+        """
+        plan, level = self._plan, None
+        if plan is not None and self._modulates(layer):
+            level = self._level(layer, tokens, self.frames)
+        if plan is None or level is None:
+            out, _ = reduce(_both, (plain_part(query, key, value) for key, value, _ in slices))
+            return out.to(query.dtype)
+        if len(query) > 1:
+            raise ValueError("keys in slices are modulated in one pass at a time")
+        given = plan.self_modulation(level, own)
+
+        def partials(key: Tensor, value: Tensor, its: slice) -> Partials:
+            of_keys = plan.keys_of_slice(level, own, its)
+            return attention_partials(query, key, value, **given, **of_keys, backend=self.backend)
+
+        parts = (partials(*it) for it in slices)
+        out, _ = reduce(Partials.merged, parts).finished(given["attract"], given["repel"])
+        return out.to(query.dtype)
+
     def _self_attention(
         self, layer: AttentionLayer, query: Tensor, key: Tensor, value: Tensor, *, modulated: bool
     ) -> Tensor:
@@ -178,6 +219,10 @@ class ClipAttention(PlannedAttention):
 
     def _level_of(self, layer: AttentionLayer, query: Tensor) -> LevelTensors | None:
         return self._level(layer, query.shape[2], self.frames)
+
+
+def _both(part: Part, other: Part) -> Part:
+    return joined([part, other])
 
 
 def _with_plain(query: Tensor, key: Tensor, value: Tensor, last: Tensor) -> Tensor:

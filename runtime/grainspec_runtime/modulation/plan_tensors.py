@@ -71,7 +71,7 @@ class PlanTensors:
         self._one_clip = one_clip
         self._words_T = torch.arange(plan.words_ET.shape[1], device=device)
         self._levels: dict[int, LevelTensors] = {}
-        self._orders: dict[tuple[int, int, int], ClassOrder] = {}
+        self._orders: dict[tuple[int, ...], ClassOrder] = {}
         for level in plan.levels:
             if level.modulated:
                 tensors = _to_device(level, device)
@@ -87,17 +87,49 @@ class PlanTensors:
         """Return the level with this index; None if it is not modulated."""
         return self._levels.get(index)
 
-    def self_modulation(self, level: LevelTensors) -> dict[str, Any]:
-        """Return the operator's arguments for self-attention at this step."""
+    @property
+    def pulls_columns(self) -> bool:
+        """Whether words are pulled along their columns."""
+        return self._columns_T is not None
+
+    def self_modulation(self, level: LevelTensors, tokens: slice | None = None) -> dict[str, Any]:
+        """Return the operator's arguments for self-attention at this step.
+
+        ``tokens`` are those of the clip whose queries the call has; None for all. For some,
+        :meth:`keys_of_slice` returns the arguments that are missing.
+        """
         labels, keys = self._self_labels(level)
+        attract = self._strength(level.self_attract_FC, level.labels_FN).view_as(labels)
+        repel = self._strength(level.self_repel_FC, level.labels_FN).view_as(labels)
+        of_keys: dict[str, Any] = {"key_labels": keys, "order": level.self_order}
+        if tokens is not None:
+            labels, attract, repel = (it[:, tokens] for it in (labels, attract, repel))
+            of_keys = {}
         return {
             "query_labels": labels,
-            "key_labels": keys,
             "relation": self.self_relation_CC,
-            "attract": self._strength(level.self_attract_FC, level.labels_FN).view_as(labels),
-            "repel": self._strength(level.self_repel_FC, level.labels_FN).view_as(labels),
-            "order": level.self_order,
+            "attract": attract,
+            "repel": repel,
+            **of_keys,
         }
+
+    def keys_of_slice(self, level: LevelTensors, queries: slice, keys: slice) -> dict[str, Any]:
+        """Return the operator's arguments for self-attention that depend on its keys.
+
+        ``queries`` and ``keys`` are the tokens of the clip that the call has. The order of their
+        classes is computed once; None if levels have none.
+        """
+        labels, key_labels = self._self_labels(level)
+        key_labels = key_labels[:, keys]
+        order = None
+        if level.self_order is not None:
+            place = (id(level), queries.start, queries.stop, keys.start, keys.stop)
+            if place not in self._orders:
+                self._orders[place] = ClassOrder.of(
+                    labels[:, queries], key_labels, self.self_relation_CC
+                )
+            order = self._orders[place]
+        return {"key_labels": key_labels, "order": order}
 
     def cross_modulation(self, level: LevelTensors, tokens: slice | None = None) -> dict[str, Any]:
         """Return the operator's arguments for cross-attention at this step.

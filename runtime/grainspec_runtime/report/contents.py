@@ -156,6 +156,7 @@ def _summary(plan: MaskPlan, manifest: dict[str, Any], times: FrameTimes) -> Row
         ("Model", _text(manifest.get("model"))),
         ("Clip", f"{len(plan.frames)} frames, {plan.width} × {plan.height}, {rate}"),
         ("Device", " ".join(_text(manifest.get(name)) for name in ("device", "dtype"))),
+        ("Processes", _division(manifest.get("division"))),
         ("Time", f"{took:.0f} s" if took else ""),
     ]
     memory = manifest.get("peak_memory_bytes")
@@ -218,6 +219,12 @@ def _spec_text(folder: Path) -> str:
         with contextlib.suppress(OSError, TooLarge):
             return read_bytes(path, _LONGEST_SPEC).decode("utf-8", "replace")
     return ""
+
+
+def _division(value: object) -> str:
+    """Format how processes shared a clip: ``ulysses 4, ring 2``."""
+    items = value.items() if isinstance(value, dict) else ()
+    return ", ".join(f"{name} {_text(number)}" for name, number in items)
 
 
 def _text(value: object) -> str:

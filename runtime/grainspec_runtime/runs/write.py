@@ -218,6 +218,7 @@ def manifest_of(result: EditResult, arguments: list[str]) -> dict[str, Any]:
         "device": result.device,
         "dtype": result.dtype,
         "options": result.options,
+        "division": result.division and result.division._asdict(),
         "clip": {
             "path": prepared.spec.video.path,
             "frames": list(prepared.plan.frames),

@@ -40,6 +40,7 @@ from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.media.tensors import refuse_nan, to_frames, to_tensor
 from grainspec_runtime.modulation.folded import FoldedAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, CrossAttentionRule
+from grainspec_runtime.modulation.part import Division
 from grainspec_runtime.schedules.ddim import DdimSchedule
 
 _FULL_PRECISION_FRAMES = 16 * VAE_BATCH
@@ -62,6 +63,11 @@ class UNetCheckpoint(ABC):
     dtype: torch.dtype
     file: Path | None = None
     findings: tuple[Diagnostic, ...] = ()
+    division: Division | None = None
+
+    def agreed(self, value: int) -> bool:
+        """Return True: one process runs it."""
+        return True
 
     @property
     def unet(self) -> Any:

@@ -25,7 +25,7 @@ from grainspec_runtime.backbones.families.wan.inputs import TextInputs
 from grainspec_runtime.backbones.families.wan.install import installed
 from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import Using
-from grainspec_runtime.backbones.families.wan.parallel import Part, UlyssesAttention, divided
+from grainspec_runtime.backbones.families.wan.parallel import divided
 from grainspec_runtime.backbones.families.wan.prompts import (
     EncodedPrompt,
     TextEncoder,
@@ -36,7 +36,9 @@ from grainspec_runtime.backbones.family import SourceFeatures
 from grainspec_runtime.flow.trajectories import Trajectories
 from grainspec_runtime.media.decode import Frames
 from grainspec_runtime.modulation.clip import ClipAttention
+from grainspec_runtime.modulation.divided import DividedAttention
 from grainspec_runtime.modulation.layers import Attention, AttentionRecorder, CrossAttentionRule
+from grainspec_runtime.modulation.part import Division, Part
 from grainspec_runtime.schedules.flow_matching import FlowSchedule
 
 _INPUTS = {"WanVACEPipeline": VaceInputs, "WanImageToVideoPipeline": ImageInputs}
@@ -83,6 +85,15 @@ class Wan:
     def denoiser(self) -> torch.nn.Module:
         """The transformer, or both experts."""
         return self.experts.module
+
+    @property
+    def division(self) -> Division | None:
+        """How its processes share self-attention; None if there is one."""
+        return None if self._part is None else self._part.division
+
+    def agreed(self, value: int) -> bool:
+        """Return whether all processes that share it have the same value; True for one process."""
+        return self._part is None or self._part.agreed(value)
 
     @property
     def schedule(self) -> FlowSchedule:
@@ -180,7 +191,7 @@ class Wan:
         paths: Mapping[int, Trajectories] | None = None,
         cross_rule: CrossAttentionRule | None = None,
         recorder: AttentionRecorder | None = None,
-    ) -> ClipAttention | UlyssesAttention:
+    ) -> ClipAttention | DividedAttention:
         """Return the attention over ``frames`` latent frames; unmodulated without a plan."""
         whole = ClipAttention(
             frames,
@@ -190,7 +201,7 @@ class Wan:
             cross_rule=cross_rule,
             recorder=recorder,
         )
-        return whole if self._part is None else UlyssesAttention(whole, self._part)
+        return whole if self._part is None else DividedAttention(whole, self._part)
 
     @contextmanager
     def installed(self, attention: Attention) -> Iterator[None]:

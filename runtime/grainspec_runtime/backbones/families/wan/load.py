@@ -8,6 +8,7 @@ from typing import Any
 
 import diffusers
 import torch
+import torch.distributed as dist
 import transformers
 
 from grainspec.diagnostics import Diagnostic, GrainError, fail, reason_of
@@ -17,11 +18,12 @@ from grainspec_runtime.backbones.families.wan.configs import EXPERTS, read_confi
 from grainspec_runtime.backbones.families.wan.loras import fuse_loras
 from grainspec_runtime.backbones.families.wan.memory import WanMemory
 from grainspec_runtime.backbones.families.wan.offload import offload, user
-from grainspec_runtime.backbones.families.wan.parallel import Part, check_divisible
+from grainspec_runtime.backbones.families.wan.parallel import division_of
 from grainspec_runtime.backbones.families.wan.prompts import TextEncoder
 from grainspec_runtime.device import best_device
 from grainspec_runtime.models.folder import ModelFolder
-from grainspec_runtime.models.options import LoadOptions
+from grainspec_runtime.models.options import LoadOptions, Parallel
+from grainspec_runtime.modulation.part import Part
 
 _PIPELINES = {
     "WanPipeline": "WanPipeline",
@@ -59,7 +61,7 @@ def load(
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     parts = list(parts)
-    part = _part(model, parts) if options.divided else None
+    part = _part(model, parts, options.parallel) if options.parallel else None
     read = partial(_component, model, dtype)
     loaded = {name: read(name) for name in [*parts, "scheduler"] if name != _TEXT}
     pipe = _assembled(model, loaded)
@@ -103,13 +105,13 @@ def load(
     )
 
 
-def _part(model: ModelFolder, parts: list[str]) -> Part:
+def _part(model: ModelFolder, parts: list[str], how: Parallel) -> Part:
     """Return this process's part of clips; raises GrainError (G748) if they cannot be divided."""
-    part = Part()
-    for config in read_configs(model, parts).experts.values():
-        heads = int(setting_of(config, "num_attention_heads"))
-        check_divisible(heads, part.ranks, model.name, is_vace="vace_layers" in config)
-    return part
+    configs = read_configs(model, parts).experts.values()
+    heads = {int(setting_of(config, "num_attention_heads")) for config in configs}
+    is_vace = any("vace_layers" in config for config in configs)
+    division = division_of(model.name, heads, dist.get_world_size(), how, is_vace=is_vace)
+    return Part(division)
 
 
 def _component(model: ModelFolder, dtype: torch.dtype, name: str) -> Any:

@@ -1,0 +1,190 @@
+"""A process's part of the tokens of a clip, and what it exchanges with the other processes.
+
+Of W processes, each has n tokens of the clip, in the order of its number. W = u · r: u neighbours
+are a *group*, in which the heads of self-attention are divided, by Ulysses (Jacobs et al., arXiv
+2309.14509, section 3.1): an all-to-all gives each process all tokens of its group for H / u heads,
+and another gives its own tokens of all heads back. The r groups are a *ring*, in which the keys are
+divided (Liu et al., arXiv 2310.01889, section 3): keys and values of the groups travel around it,
+and each process attends to one group's while it receives the next one's. With r = 1 it is Ulysses
+alone, with u = 1 ring attention alone (Fang and Zhao, arXiv 2405.07719, combine them in this way).
+
+Tokens are padded to a multiple of W where they are divided; attention never sees the padding.
+
+Dimensions: P passes in a call, H heads, h = H / u of them, N tokens of the clip, n of a process,
+m = u · n of a group, D width, d head size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+from grainspec_runtime.models.options import Parallel
+
+
+class Division(NamedTuple):
+    """How processes share self-attention: ``ulysses`` share the heads, ``ring`` the keys."""
+
+    ulysses: int
+    ring: int
+
+    @classmethod
+    def of(cls, processes: int, heads: Collection[int], how: Parallel = "auto") -> Division:
+        """Return it for networks of so many heads: as much Ulysses as they allow, or none of it.
+
+        >>> Division.of(4, [12]), Division.of(8, [12]), Division.of(5, [12])
+        (Division(ulysses=4, ring=1), Division(ulysses=4, ring=2), Division(ulysses=1, ring=5))
+        >>> Division.of(4, [12], "ring")
+        Division(ulysses=1, ring=4)
+        """
+        ulysses = 1 if how == "ring" else math.gcd(processes, *heads)
+        return cls(ulysses, processes // ulysses)
+
+    def __str__(self) -> str:
+        if self.ring == 1:
+            return "Ulysses"
+        if self.ulysses == 1:
+            return "ring attention"
+        return f"Ulysses in groups of {self.ulysses}, ring attention between {self.ring} groups"
+
+
+class KeySlice(NamedTuple):
+    """Keys and values ``[P, h, k, d]`` of some tokens of the clip."""
+
+    key: Tensor
+    value: Tensor
+    tokens: slice
+
+
+class Part:
+    """A process's part of the tokens of a clip, whose number the network tells in every call.
+
+    The processes are those of torch.distributed; all of them have to make it.
+    """
+
+    def __init__(self, division: Division) -> None:
+        self.division = division
+        self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
+        self.tokens = 0
+        self._group: Any = None  # all processes
+        if 1 < division.ulysses < self.ranks:
+            self._group, _ = dist.new_subgroups(division.ulysses)
+
+    @property
+    def padded(self) -> int:
+        """Tokens of a process, n, with padding."""
+        return -(-self.tokens // self.ranks)
+
+    @property
+    def own(self) -> slice:
+        """The tokens of this process, without padding."""
+        return self._tokens_of(self.rank, 1)
+
+    @property
+    def group_tokens(self) -> slice:
+        """The tokens of this process's group, without padding."""
+        return self._tokens_of_group(self._place)
+
+    def of(self, whole: Tensor, dim: int = 1) -> Tensor:
+        """Return this process's part of a tensor, with zeros for padding."""
+        own = whole.narrow(dim, self.own.start, self.own.stop - self.own.start)
+        return padded(own, dim, self.padded)
+
+    def gathered(self, part: Tensor, dim: int = 1) -> Tensor:
+        """Return the whole of a tensor whose parts ``[…, n, …]`` are in the processes."""
+        parts = [part.new_empty(part.shape) for _ in range(self.ranks)]
+        dist.all_gather(parts, part.contiguous())
+        return torch.cat(parts, dim=dim).narrow(dim, 0, self.tokens)
+
+    def heads_divided(self, *parts_PHnd: Tensor) -> Tensor:
+        """Exchange: from all heads of this process's tokens to h heads of its group's.
+
+        Returns a stack ``[…, P, h, m, d]`` of as many tensors, with padding.
+        """
+        stacked = torch.stack(parts_PHnd)  # [3, P, H, n, d]
+        sent = stacked.unflatten(2, (self.division.ulysses, -1)).movedim(2, 0)  # [u, 3, P, h, n, d]
+        return self._exchanged(sent).movedim(0, 3).flatten(3, 4)
+
+    def tokens_divided(self, group_Phmd: Tensor) -> Tensor:
+        """Exchange: from h heads of the group's tokens to all heads of this process's tokens."""
+        whole = padded(group_Phmd, 2, self.division.ulysses * self.padded)
+        sent = whole.unflatten(2, (self.division.ulysses, -1)).movedim(2, 0)  # [u, P, h, n, d]
+        return self._exchanged(sent).movedim(0, 1).flatten(1, 2)
+
+    def around(self, kv_2Phmd: Tensor) -> Iterator[KeySlice]:
+        """Yield the keys and values of all groups, those of this process's group first.
+
+        They are valid until the next ones are asked for. While the caller attends to a group's,
+        the next group's are received into the second of two buffers; the first is ``kv_2Phmd``.
+        """
+        held = kv_2Phmd.contiguous()
+        free = torch.empty_like(held) if self.division.ring > 1 else held
+        for turn in range(self.division.ring):
+            is_last = turn == self.division.ring - 1
+            transfers = [] if is_last else self._pass_on(held, free)
+            tokens = self._tokens_of_group((self._place - turn) % self.division.ring)
+            if tokens.start < tokens.stop:
+                key, value = held[:, :, :, : tokens.stop - tokens.start]
+                yield KeySlice(key, value, tokens)
+            for transfer in transfers:
+                transfer.wait()
+            held, free = free, held
+
+    def same(self, tensor: Tensor) -> Tensor:
+        """Return the first process's tensor: rounding must not make the processes drift apart."""
+        shared = tensor.clone(memory_format=torch.contiguous_format)
+        dist.broadcast(shared, 0)
+        return shared
+
+    def agreed(self, value: int) -> bool:
+        """Return whether all processes have the same value."""
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        ends = torch.tensor([value, -value], device=device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        largest, smallest = ends.tolist()
+        return bool(largest == -smallest)
+
+    @property
+    def _place(self) -> int:
+        """The number of this process's group."""
+        return self.rank // self.division.ulysses
+
+    def _tokens_of_group(self, place: int) -> slice:
+        return self._tokens_of(place * self.division.ulysses, self.division.ulysses)
+
+    def _tokens_of(self, first: int, processes: int) -> slice:
+        ends = (first * self.padded, (first + processes) * self.padded)
+        return slice(*(min(end, self.tokens) for end in ends))
+
+    def _exchanged(self, sent: Tensor) -> Tensor:
+        """Exchange ``[u, …]`` within the group."""
+        sent = sent.contiguous()
+        if self.division.ulysses == 1:
+            return sent
+        come = torch.empty_like(sent)
+        dist.all_to_all_single(come, sent, group=self._group)
+        return come
+
+    def _pass_on(self, held: Tensor, free: Tensor) -> list[dist.Work]:
+        """Begin to send ``held`` to the next group, and to receive the one before's in ``free``."""
+        step = self.division.ulysses
+        return dist.batch_isend_irecv(
+            [
+                dist.P2POp(dist.isend, held, (self.rank + step) % self.ranks),
+                dist.P2POp(dist.irecv, free, (self.rank - step) % self.ranks),
+            ]
+        )
+
+
+def padded(tensor: Tensor, dim: int, size: int) -> Tensor:
+    """Return a tensor with zeros at the end of a dimension, up to a size."""
+    missing = size - tensor.shape[dim]
+    if not missing:
+        return tensor
+    return F.pad(tensor, [0, 0] * (tensor.ndim - 1 - dim % tensor.ndim) + [0, missing])
