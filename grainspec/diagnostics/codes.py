@@ -110,6 +110,7 @@ ERRORS: dict[str, str] = {
     "G580": "a folder has no clips that the benchmark can read",
     "G583": "the benchmark has no method of this name",
     "G584": "no method of the benchmark made an edit",
+    "G586": "the prompts of MSVBench cannot be read",
     "G710": "a gesture cannot be read",
     "G711": "a gesture does not fit its region",
     "G712": "the region of a gesture cannot be read",

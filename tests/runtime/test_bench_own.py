@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_folders import write_frames, write_masks
 from command import Grain
 from PIL import Image
 from tiny_models import save_two_levels
 
 from grainspec.diagnostics import GrainError, fail
 from grainspec.loading import load
-from grainspec_runtime.bench.own.five import Five
 from grainspec_runtime.bench.own.layouts import find_edits
 from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
 from grainspec_runtime.bench.own.run import OwnBench
 from grainspec_runtime.bench.own.specs import Specs
-from grainspec_runtime.bench.own.videograin import VideoGrain
 from grainspec_runtime.bench.paper.page import render
 from grainspec_runtime.bench.paper_measures import Values
 from grainspec_runtime.bench.summary import Result
@@ -36,39 +34,6 @@ edit instance left -> "green robot"
 edit instance right -> "yellow bear"
 sampler ddim { steps 2  guidance 2 }
 """
-CONFIG = """
-dataset_config:
-    path: "data/two_men/frames"
-    prompt: ''
-    n_sample_frame: 3
-    start_sample_frame: 0
-    sampling_rate: 1
-    layout_mask_dir: "./data/two_men/layout_masks"
-    layout_mask_order: ['left', 'right-man']
-editing_config:
-    editing_prompts: [
-        ['Iron Man and Spiderman are jogging', 'Iron Man', 'Spiderman'],
-        ['a bear', 'bear'],
-    ]
-"""
-
-
-def write_frames(folder: Path, frames: int = 3, *, suffix: str = "png", first: int = 0) -> None:
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for number in range(frames):
-        picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
-        picture.save(folder / f"{number + first:05}.{suffix}")
-
-
-def write_masks(
-    folder: Path, left: int, right: int, *, suffix: str = "png", first: int = 0
-) -> None:
-    folder.mkdir(parents=True)
-    mask = np.zeros((64, 64), np.uint8)
-    mask[16:48, left:right] = 255
-    for number in range(3):
-        Image.fromarray(mask).save(folder / f"{number + first:05}.{suffix}")
 
 
 @pytest.fixture
@@ -78,38 +43,6 @@ def specs(tmp_path: Path) -> Path:
     write_masks(folder / "masks/left", 4, 28)
     write_masks(folder / "masks/right", 36, 60)
     (folder / "edit.grain").write_text(SPEC)
-    return folder
-
-
-@pytest.fixture
-def five(tmp_path: Path) -> Path:
-    folder = tmp_path / "five"
-    write_frames(folder / "images/0001_bus", suffix="jpg", first=1)
-    write_masks(folder / "bmasks/0001_bus", 10, 40, suffix="jpg", first=1)
-    entry = {"video_name": "0001_bus", "source_prompt": "a [bus]", "target_prompt": "a [red bus]"}
-    entries = [
-        entry,
-        {**entry, "target_prompt": "a road"},
-        {**entry, "video_name": "0002_gone"},
-        {**entry, "video_name": "../0001_bus"},
-        "not an entry",
-    ]
-    (folder / "edit_prompt").mkdir()
-    (folder / "edit_prompt/edit1_FiVE.json").write_text(json.dumps(entries))
-    return folder
-
-
-@pytest.fixture
-def videograin(tmp_path: Path) -> Path:
-    folder = tmp_path / "videograin"
-    write_frames(folder / "data/two_men/frames")
-    write_masks(folder / "data/two_men/layout_masks/left", 4, 28)
-    write_masks(folder / "data/two_men/layout_masks/right-man", 36, 60)
-    config = folder / "config/instance_level/two_men"
-    config.mkdir(parents=True)
-    (config / "iron.yaml").write_text(CONFIG)
-    (config / "other.yaml").write_text("a: [1, 2]")
-    (config / "evil.yaml").write_text("!!python/object/apply:os.system ['true']")
     return folder
 
 
@@ -124,127 +57,6 @@ def test_specs_and_their_variants_are_edits(specs: Path) -> None:
     assert found.edits[1].base == specs / "sub"
     assert not found.edits[1].spec.variants
     assert list(found.left_out) == ["wrong"]
-
-
-def test_five_binds_the_words_in_brackets_to_its_masks(five: Path) -> None:
-    found = Five().find(five)
-    assert found is not None
-    [edit] = found.edits
-    assert edit.name == "edit1_FiVE-000"
-    assert (edit.spec.source, edit.spec.target) == ("a bus", "a red bus")
-    prepared = prepare(edit.spec.replaced({}, model="demo-image"), five)
-    [one] = prepared.plan.edits
-    assert one.phrase == "red bus"
-    assert len(prepared.plan.frames) == 3
-    mask = prepared.bound.shown.mask("edited")
-    assert mask.any((1, 2)).all()
-    assert set(found.left_out) == {f"edit1_FiVE-00{number}" for number in (1, 2, 3, 4)}
-    assert "brackets" in found.left_out["edit1_FiVE-001"]
-
-
-def test_videograin_binds_words_to_masks_in_order(videograin: Path) -> None:
-    found = VideoGrain().find(videograin)
-    assert found is not None
-    [edit] = found.edits
-    assert edit.base == videograin
-    prepared = prepare(edit.spec.replaced({}, model="demo-image"), edit.base)
-    planned = [(it.region, it.phrase, it.grain) for it in prepared.plan.edits]
-    assert planned == [
-        ("left", "Iron Man", "instance"),
-        ("right_man", "Spiderman", "instance"),
-    ]
-    [(name, reason)] = found.left_out.items()
-    assert name.endswith("iron-1")
-    assert reason == "unusable configuration: 1 phrase for 2 masks"
-
-
-def test_each_folder_is_read_by_its_own_layout(specs: Path, five: Path, videograin: Path) -> None:
-    names = [find_edits(folder, LAYOUTS).layout.split()[0] for folder in (specs, five, videograin)]
-    assert names == ["specs", "FiVE-Bench", "VideoGrain"]
-
-
-def test_another_layout_is_refused_with_what_is_there(tmp_path: Path, five: Path) -> None:
-    (tmp_path / "odd/videos").mkdir(parents=True)
-    for name in ("a.mp4", "b.mp4", "captions.csv"):
-        (tmp_path / "odd" / name).touch()
-    with pytest.raises(GrainError, match="G580") as refused:
-        find_edits(tmp_path / "odd", LAYOUTS)
-    [finding] = refused.value.diagnostics
-    assert "it contains videos/, 2 × .mp4, 1 × .csv" in finding.message
-    assert "FiVE-Bench (`edit_prompt/*.json`" in finding.cure
-    with pytest.raises(GrainError, match="is not a folder"):
-        find_edits(tmp_path / "gone", LAYOUTS)
-    (five / "edit_prompt/edit1_FiVE.json").write_text("[1]")
-    with pytest.raises(GrainError, match=r"G580.*but no edit: edit1_FiVE-000"):
-        find_edits(five, LAYOUTS)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        ("n_sample_frame: 3", "n_sample_frame: .inf", "invalid value `.inf` for `n_sample_frame`"),
-        ("n_sample_frame: 3", f"n_sample_frame: {'9' * 5000}", "invalid value `9999"),
-        ("n_sample_frame: 3", "n_sample_frame: [3]", "`n_sample_frame` must be text"),
-        ("['left', 'right-man']", "{left: 1}", "`layout_mask_order` must be a list"),
-        (
-            "'Iron Man', 'Spiderman'",
-            "['Iron Man'], 'Spiderman'",
-            "an item of a prompt must be text",
-        ),
-        ("prompt: ''", "prompt: &a [1]\n    other: [*a, *a]", "aliases (`*name`) are not"),
-        ("prompt: ''", "prompt: " + "[" * 20_000, "it is nested too deeply"),
-        ("prompt: ''", "prompt: ]", "expected"),
-    ],
-)
-def test_odd_configurations_are_left_out_by_name(
-    videograin: Path, old: str, new: str, reason: str
-) -> None:
-    assert old in CONFIG
-    odd = videograin / "config/instance_level/two_men/odd.yaml"
-    odd.write_text(CONFIG.replace(old, new))
-    found = VideoGrain().find(videograin)
-    assert found is not None
-    assert [edit.name.rsplit("/")[-1] for edit in found.edits] == ["iron-0"]
-    reasons = [why for name, why in found.left_out.items() if "/odd" in name]
-    assert reasons
-    assert reason in reasons[0]
-    assert all(why.startswith("unusable configuration: ") for why in reasons)
-
-
-def test_aliases_that_multiply_are_not_expanded(videograin: Path) -> None:
-    """Without a limit, the prompt would be text of a terabyte."""
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    bomb = "\n".join(lines) + CONFIG.replace("prompt: ''", "prompt: *a11")
-    (videograin / "bomb.yaml").write_text(bomb)
-    found = VideoGrain().find(videograin)
-    assert found is not None
-    assert "aliases" in found.left_out["bomb"]
-
-
-def test_five_says_what_it_cannot_read(five: Path) -> None:
-    (five / "edit_prompt/edit2_FiVE.json").write_text("[{")
-    (five / "edit_prompt/edit3_FiVE.json").write_text("{}")
-    entry = {"source_prompt": "a [bus]", "target_prompt": "a [red bus]"}
-    entries = [{**entry, "video_name": name} for name in ("..", ".", "")]
-    (five / "edit_prompt/edit4_FiVE.json").write_text(json.dumps(entries))
-    found = Five().find(five)
-    assert found is not None
-    assert found.left_out["edit2_FiVE"].startswith("unreadable prompts: ")
-    assert found.left_out["edit3_FiVE"] == "unreadable prompts: not a list of entries"
-    for number, name in enumerate(("..", ".", "")):
-        reason = found.left_out[f"edit4_FiVE-00{number}"]
-        assert reason == f"unusable entry: not a name of a video: `{name}`"
-
-
-def test_a_folder_of_too_many_files_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("grainspec_runtime.bench.own.layouts._MOST_FILES", 2)
-    for name in "abc":
-        (tmp_path / name).touch()
-    with pytest.raises(GrainError, match="it contains more than 2 files"):
-        find_edits(tmp_path, LAYOUTS)
 
 
 def test_methods_are_named_as_in_the_tables() -> None:
