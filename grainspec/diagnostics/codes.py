@@ -181,6 +181,7 @@ WARNINGS: dict[str, str] = {
     "G518": "a run may not fit in memory",
     "G581": "the benchmark leaves edits out",
     "G582": "the benchmark measures without CLIP",
+    "G585": "the benchmark measures with a CLIP that knows only the demo world",
     "G521": "a text token covers more than an edit's words",
     "G522": "a word in angle brackets is not loaded",
     "G525": "the model may not suit editing",

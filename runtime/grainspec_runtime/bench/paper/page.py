@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -32,13 +33,32 @@ def page(measured: Sequence[Measured], chapters: Sequence[Chapter], *, about: st
     return render(parts, title="The tables of VideoGrain on the demo world", about=about)
 
 
-def render(parts: Sequence[dict[str, Any]], *, title: str, about: str) -> str:
-    """Render chapters, each with its ``cases`` and ``maps``: lists of pictures with their words."""
+def render(
+    parts: Sequence[dict[str, Any]],
+    *,
+    title: str,
+    about: str,
+    warnings: Sequence[str] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
+    width: int = 144,
+) -> str:
+    """Render chapters, each with its ``cases`` and ``maps``: lists of pictures with their words.
+
+    left_out: why edits were left out, by their names. width: of
+    a picture, in pixels.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = files("grainspec_runtime.bench.paper").joinpath("page.html.jinja").read_text("utf-8")
-    return environment.from_string(source).render(parts=parts, title=title, about=about)
+    return environment.from_string(source).render(
+        parts=parts,
+        title=title,
+        about=about,
+        warnings=warnings,
+        left_out=left_out,
+        width=width,
+    )
 
 
 def _cases(measured: Measured) -> list[dict[str, Any]]:
