@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -102,25 +102,36 @@ class OwnBench:
             return {}, "refused", method.missing
         try:
             prepared = self.prepared(one, method)
+            # a method without regions is measured inside and outside those of the spec all the same
+            regional = replace(method, everywhere=False)
+            measured = self.prepared(one, regional) if method.everywhere else prepared
         except GrainError as error:
             return {}, "refused", failure_of(error)
         try:
-            return *self._saved(one, method, prepared, progress), ""
+            return *self._saved(one, method, (prepared, measured), progress), ""
         except GrainError as error:
             return {}, "failed", failure_of(error)
 
     def _saved(
-        self, one: ClipEdit, method: Method, prepared: Prepared, progress: StageProgress
+        self,
+        one: ClipEdit,
+        method: Method,
+        both: tuple[Prepared, Prepared],
+        progress: StageProgress,
     ) -> tuple[dict[str, Any], Outcome]:
-        """The file of an edit, which is made unless it was before; raises GrainError."""
+        """The file of an edit, which is made unless it was before; raises GrainError.
+
+        both: the edit, and that whose regions the measures take.
+        """
+        prepared, measured = both
         folder = edit_folder(one.name)
         path = self.folder / "cases" / folder / f"{file_name(method.name)}.json"
-        key = self._key(prepared)
+        key = self._key(prepared, measured)
         saved = _read(path, key)
         if saved is not None:
             return saved, "kept"
         try:
-            values, result = self._edit(prepared, progress)
+            values, result = self._edit(prepared, measured, progress)
         except GrainError:
             raise
         except Exception as error:  # a fault that one clip meets: the others are measured
@@ -147,7 +158,9 @@ class OwnBench:
             changes["sampler"] = spec.sampler.replaced({}, steps=self.steps)
         return spec.replaced({}, **changes)
 
-    def _edit(self, prepared: Prepared, progress: StageProgress) -> tuple[Values, EditResult]:
+    def _edit(
+        self, prepared: Prepared, measured: Prepared, progress: StageProgress
+    ) -> tuple[Values, EditResult]:
         editor, model = self._editor, prepared.spec.model
         adapter = prepared.spec.motion_adapter
         if editor is None or (editor.model, editor.motion_adapter) != (model, adapter):
@@ -159,13 +172,13 @@ class OwnBench:
         with measured_cost(device) as cost:
             result = editor.run_prepared(prepared, progress=progress)
         progress("measure", 0, 1)
-        clip = measured_clip(prepared, result.source)
+        clip = measured_clip(measured, result.source)
         values = clip.values(result.edited, self.clip)
         values |= {"gpu": cost.gpu, "ram": cost.ram, "total": total_seconds(result)}
         return values, result
 
-    def _key(self, prepared: Prepared) -> str:
-        folder, bound = prepared.model.folder, prepared.bound
+    def _key(self, prepared: Prepared, measured: Prepared) -> str:
+        folder = prepared.model.folder
         facts = {
             "version": VERSION,
             "spec": prepared.spec.model_dump(mode="json", by_alias=True),
@@ -173,7 +186,7 @@ class OwnBench:
             "clip": self._digest(prepared.base / prepared.spec.video.path),
             "regions": [
                 hashlib.sha256(layout.bits_FHW.tobytes()).hexdigest()
-                for layout in (bound.shown, bound.edits)
+                for layout in (prepared.bound.edits, measured.bound.shown)
             ],
             "model": fingerprint(folder.folder, folder.file.path if folder.file else None),
             "motion": file_facts(folder.motion.folder) if folder.motion else None,
