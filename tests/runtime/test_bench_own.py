@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from clip_folders import write_frames, write_masks
 from command import Grain
 from PIL import Image
 from tiny_models import save_two_levels
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.loading import load
-from grainspec_runtime.bench.own.five import Five
+from grainspec_runtime.bench.own.check import check_edits, summed
 from grainspec_runtime.bench.own.layouts import find_edits
 from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
-from grainspec_runtime.bench.own.run import OwnBench
+from grainspec_runtime.bench.own.report import chapter
+from grainspec_runtime.bench.own.run import OwnBench, edit_folder
 from grainspec_runtime.bench.own.specs import Specs
-from grainspec_runtime.bench.own.videograin import VideoGrain
 from grainspec_runtime.bench.paper.page import render
 from grainspec_runtime.bench.paper_measures import Values
 from grainspec_runtime.bench.summary import Result
-from grainspec_runtime.commands.bench_clips import _chapter
-from grainspec_runtime.media.decode import Frames
+from grainspec_runtime.commands.bench_clips import _clip, _clip_title
+from grainspec_runtime.commands.clip_progress import ClipProgress
+from grainspec_runtime.models.locate import DEMO_CLIP
 from grainspec_runtime.prepare import Prepared, prepare
 
 SPEC = """grain 1
@@ -36,39 +42,6 @@ edit instance left -> "green robot"
 edit instance right -> "yellow bear"
 sampler ddim { steps 2  guidance 2 }
 """
-CONFIG = """
-dataset_config:
-    path: "data/two_men/frames"
-    prompt: ''
-    n_sample_frame: 3
-    start_sample_frame: 0
-    sampling_rate: 1
-    layout_mask_dir: "./data/two_men/layout_masks"
-    layout_mask_order: ['left', 'right-man']
-editing_config:
-    editing_prompts: [
-        ['Iron Man and Spiderman are jogging', 'Iron Man', 'Spiderman'],
-        ['a bear', 'bear'],
-    ]
-"""
-
-
-def write_frames(folder: Path, frames: int = 3, *, suffix: str = "png", first: int = 0) -> None:
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for number in range(frames):
-        picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
-        picture.save(folder / f"{number + first:05}.{suffix}")
-
-
-def write_masks(
-    folder: Path, left: int, right: int, *, suffix: str = "png", first: int = 0
-) -> None:
-    folder.mkdir(parents=True)
-    mask = np.zeros((64, 64), np.uint8)
-    mask[16:48, left:right] = 255
-    for number in range(3):
-        Image.fromarray(mask).save(folder / f"{number + first:05}.{suffix}")
 
 
 @pytest.fixture
@@ -78,38 +51,6 @@ def specs(tmp_path: Path) -> Path:
     write_masks(folder / "masks/left", 4, 28)
     write_masks(folder / "masks/right", 36, 60)
     (folder / "edit.grain").write_text(SPEC)
-    return folder
-
-
-@pytest.fixture
-def five(tmp_path: Path) -> Path:
-    folder = tmp_path / "five"
-    write_frames(folder / "images/0001_bus", suffix="jpg", first=1)
-    write_masks(folder / "bmasks/0001_bus", 10, 40, suffix="jpg", first=1)
-    entry = {"video_name": "0001_bus", "source_prompt": "a [bus]", "target_prompt": "a [red bus]"}
-    entries = [
-        entry,
-        {**entry, "target_prompt": "a road"},
-        {**entry, "video_name": "0002_gone"},
-        {**entry, "video_name": "../0001_bus"},
-        "not an entry",
-    ]
-    (folder / "edit_prompt").mkdir()
-    (folder / "edit_prompt/edit1_FiVE.json").write_text(json.dumps(entries))
-    return folder
-
-
-@pytest.fixture
-def videograin(tmp_path: Path) -> Path:
-    folder = tmp_path / "videograin"
-    write_frames(folder / "data/two_men/frames")
-    write_masks(folder / "data/two_men/layout_masks/left", 4, 28)
-    write_masks(folder / "data/two_men/layout_masks/right-man", 36, 60)
-    config = folder / "config/instance_level/two_men"
-    config.mkdir(parents=True)
-    (config / "iron.yaml").write_text(CONFIG)
-    (config / "other.yaml").write_text("a: [1, 2]")
-    (config / "evil.yaml").write_text("!!python/object/apply:os.system ['true']")
     return folder
 
 
@@ -124,127 +65,6 @@ def test_specs_and_their_variants_are_edits(specs: Path) -> None:
     assert found.edits[1].base == specs / "sub"
     assert not found.edits[1].spec.variants
     assert list(found.left_out) == ["wrong"]
-
-
-def test_five_binds_the_words_in_brackets_to_its_masks(five: Path) -> None:
-    found = Five().find(five)
-    assert found is not None
-    [edit] = found.edits
-    assert edit.name == "edit1_FiVE-000"
-    assert (edit.spec.source, edit.spec.target) == ("a bus", "a red bus")
-    prepared = prepare(edit.spec.replaced({}, model="demo-image"), five)
-    [one] = prepared.plan.edits
-    assert one.phrase == "red bus"
-    assert len(prepared.plan.frames) == 3
-    mask = prepared.bound.shown.mask("edited")
-    assert mask.any((1, 2)).all()
-    assert set(found.left_out) == {f"edit1_FiVE-00{number}" for number in (1, 2, 3, 4)}
-    assert "brackets" in found.left_out["edit1_FiVE-001"]
-
-
-def test_videograin_binds_words_to_masks_in_order(videograin: Path) -> None:
-    found = VideoGrain().find(videograin)
-    assert found is not None
-    [edit] = found.edits
-    assert edit.base == videograin
-    prepared = prepare(edit.spec.replaced({}, model="demo-image"), edit.base)
-    planned = [(it.region, it.phrase, it.grain) for it in prepared.plan.edits]
-    assert planned == [
-        ("left", "Iron Man", "instance"),
-        ("right_man", "Spiderman", "instance"),
-    ]
-    [(name, reason)] = found.left_out.items()
-    assert name.endswith("iron-1")
-    assert reason == "unusable configuration: 1 phrase for 2 masks"
-
-
-def test_each_folder_is_read_by_its_own_layout(specs: Path, five: Path, videograin: Path) -> None:
-    names = [find_edits(folder, LAYOUTS).layout.split()[0] for folder in (specs, five, videograin)]
-    assert names == ["specs", "FiVE-Bench", "VideoGrain"]
-
-
-def test_another_layout_is_refused_with_what_is_there(tmp_path: Path, five: Path) -> None:
-    (tmp_path / "odd/videos").mkdir(parents=True)
-    for name in ("a.mp4", "b.mp4", "captions.csv"):
-        (tmp_path / "odd" / name).touch()
-    with pytest.raises(GrainError, match="G580") as refused:
-        find_edits(tmp_path / "odd", LAYOUTS)
-    [finding] = refused.value.diagnostics
-    assert "it contains videos/, 2 × .mp4, 1 × .csv" in finding.message
-    assert "FiVE-Bench (`edit_prompt/*.json`" in finding.cure
-    with pytest.raises(GrainError, match="is not a folder"):
-        find_edits(tmp_path / "gone", LAYOUTS)
-    (five / "edit_prompt/edit1_FiVE.json").write_text("[1]")
-    with pytest.raises(GrainError, match=r"G580.*but no edit: edit1_FiVE-000"):
-        find_edits(five, LAYOUTS)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        ("n_sample_frame: 3", "n_sample_frame: .inf", "invalid value `.inf` for `n_sample_frame`"),
-        ("n_sample_frame: 3", f"n_sample_frame: {'9' * 5000}", "invalid value `9999"),
-        ("n_sample_frame: 3", "n_sample_frame: [3]", "`n_sample_frame` must be text"),
-        ("['left', 'right-man']", "{left: 1}", "`layout_mask_order` must be a list"),
-        (
-            "'Iron Man', 'Spiderman'",
-            "['Iron Man'], 'Spiderman'",
-            "an item of a prompt must be text",
-        ),
-        ("prompt: ''", "prompt: &a [1]\n    other: [*a, *a]", "aliases (`*name`) are not"),
-        ("prompt: ''", "prompt: " + "[" * 20_000, "it is nested too deeply"),
-        ("prompt: ''", "prompt: ]", "expected"),
-    ],
-)
-def test_odd_configurations_are_left_out_by_name(
-    videograin: Path, old: str, new: str, reason: str
-) -> None:
-    assert old in CONFIG
-    odd = videograin / "config/instance_level/two_men/odd.yaml"
-    odd.write_text(CONFIG.replace(old, new))
-    found = VideoGrain().find(videograin)
-    assert found is not None
-    assert [edit.name.rsplit("/")[-1] for edit in found.edits] == ["iron-0"]
-    reasons = [why for name, why in found.left_out.items() if "/odd" in name]
-    assert reasons
-    assert reason in reasons[0]
-    assert all(why.startswith("unusable configuration: ") for why in reasons)
-
-
-def test_aliases_that_multiply_are_not_expanded(videograin: Path) -> None:
-    """Without a limit, the prompt would be text of a terabyte."""
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    bomb = "\n".join(lines) + CONFIG.replace("prompt: ''", "prompt: *a11")
-    (videograin / "bomb.yaml").write_text(bomb)
-    found = VideoGrain().find(videograin)
-    assert found is not None
-    assert "aliases" in found.left_out["bomb"]
-
-
-def test_five_says_what_it_cannot_read(five: Path) -> None:
-    (five / "edit_prompt/edit2_FiVE.json").write_text("[{")
-    (five / "edit_prompt/edit3_FiVE.json").write_text("{}")
-    entry = {"source_prompt": "a [bus]", "target_prompt": "a [red bus]"}
-    entries = [{**entry, "video_name": name} for name in ("..", ".", "")]
-    (five / "edit_prompt/edit4_FiVE.json").write_text(json.dumps(entries))
-    found = Five().find(five)
-    assert found is not None
-    assert found.left_out["edit2_FiVE"].startswith("unreadable prompts: ")
-    assert found.left_out["edit3_FiVE"] == "unreadable prompts: not a list of entries"
-    for number, name in enumerate(("..", ".", "")):
-        reason = found.left_out[f"edit4_FiVE-00{number}"]
-        assert reason == f"unusable entry: not a name of a video: `{name}`"
-
-
-def test_a_folder_of_too_many_files_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("grainspec_runtime.bench.own.layouts._MOST_FILES", 2)
-    for name in "abc":
-        (tmp_path / name).touch()
-    with pytest.raises(GrainError, match="it contains more than 2 files"):
-        find_edits(tmp_path, LAYOUTS)
 
 
 def test_methods_are_named_as_in_the_tables() -> None:
@@ -262,7 +82,8 @@ def test_results_are_made_anew_when_anything_that_they_depend_on_changes(
 
     def key(device: str = "cpu") -> str:
         bench = OwnBench((), tmp_path, device)
-        return bench._key(prepare(spec, specs))
+        prepared = prepare(spec, specs)
+        return bench._key(prepared, prepared)
 
     keys = [key()]
     assert key() == keys[0]
@@ -284,25 +105,224 @@ def test_results_are_made_anew_when_anything_that_they_depend_on_changes(
     assert len(set(keys)) == 5
 
 
+class Heard:
+    """What the benchmark told, in order."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def begin(self, edit: str, method: str) -> None:
+        self.lines.append(f"{edit}, {method}")
+
+    def stage(self, stage: str, done: int, total: int) -> None:
+        self.lines.append(stage)
+
+    def end(self, outcome: str, reason: str = "") -> None:
+        self.lines.append(outcome)
+
+
+def edited(warnings: tuple[Diagnostic, ...] = ()) -> tuple[Values, Any]:
+    """What an edit gives, as far as the benchmark asks."""
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+    return {"psnr": 30.0}, SimpleNamespace(source=frames, edited=frames, warnings=warnings)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (fail("G506", "out of memory on cuda", ""), "G506: out of memory on cuda"),
+        (RuntimeError("mat1 and mat2"), "G900: internal error: RuntimeError: mat1 and mat2"),
+        (ZeroDivisionError(), "G900: internal error: ZeroDivisionError: "),
+    ],
+)
 def test_an_edit_that_fails_is_said_and_the_others_are_made(
-    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     model = save_two_levels(tmp_path / "model")
-    frames = np.zeros((1, 8, 8, 3), np.uint8)
 
-    def edit(self: OwnBench, prepared: Prepared) -> tuple[Values, Frames, Frames]:
+    def edit(
+        self: OwnBench, prepared: Prepared, measured: Prepared, progress: object
+    ) -> tuple[Values, Any]:
         if prepared.spec.attention.profile == "videograin":
-            raise fail("G506", "out of memory on cuda", "")
-        return {"psnr": 30.0}, frames, frames
+            raise error
+        return edited()
 
     monkeypatch.setattr(OwnBench, "_edit", edit)
     methods = own_methods(("VideoGrain", "ours"))
     bench = OwnBench(methods, tmp_path / "out", "cpu", model=str(model))
-    found = find_edits(specs, LAYOUTS)
-    [result] = bench.run(found.edits, lambda done, total: None)
+    heard = Heard()
+    [result] = bench.run(find_edits(specs, LAYOUTS).edits, heard)
     assert set(result["scores"]) == {"ours"}
-    assert result["not_run"] == {"VideoGrain": "G506: out of memory on cuda"}
+    assert list(result["not_run"]) == ["VideoGrain"]
+    assert result["not_run"]["VideoGrain"].startswith(reason)
+    assert heard.lines == ["edit, VideoGrain", "failed", "edit, ours", "made"]
     assert not list((tmp_path / "out").rglob("VideoGrain.*"))  # it is tried again next time
+
+
+def test_a_full_disk_ends_the_benchmark(
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_two_levels(tmp_path / "model")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(OwnBench, "_edit", full)
+    bench = OwnBench(own_methods(("ours",)), tmp_path / "out", "cpu", model=str(model))
+    with pytest.raises(OSError, match="No space left"):
+        list(bench.run(find_edits(specs, LAYOUTS).edits, Heard()))
+
+
+def test_warnings_of_making_an_edit_are_saved_with_it(
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_two_levels(tmp_path / "model")
+    late = Diagnostic("G511", "the VAE reconstructs it with only 19 dB", "Use another.")
+
+    def edit(
+        self: OwnBench, prepared: Prepared, measured: Prepared, progress: object
+    ) -> tuple[Values, Any]:
+        return edited((*prepared.warnings, late))
+
+    monkeypatch.setattr(OwnBench, "_edit", edit)
+    bench = OwnBench(own_methods(("ours", "VideoGrain")), tmp_path, "cpu", model=str(model))
+    for outcome in ("made", "kept"):
+        heard = Heard()
+        [result] = bench.run(find_edits(specs, LAYOUTS).edits, heard)
+        assert result["warnings"] == [late.as_json()]
+        assert heard.lines[1::2] == [outcome, outcome]
+
+
+def test_edits_of_like_names_have_folders_of_their_own(
+    specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (specs / "a").mkdir()
+    whole = SPEC.replace('"clip"', '"../clip"').replace('"masks/', '"../masks/')
+    (specs / "a/b.grain").write_text(whole)
+    (specs / "edit.grain").rename(specs / "a-b.grain")
+    monkeypatch.setattr(OwnBench, "_edit", lambda *_: edited())
+    model = save_two_levels(tmp_path / "model")
+    bench = OwnBench(own_methods(("ours",)), tmp_path / "out", "cpu", model=str(model))
+    edits = find_edits(specs, LAYOUTS).edits
+    assert {edit.name for edit in edits} == {"a-b", "a/b"}
+    list(bench.run(edits, Heard()))
+    assert len(list((tmp_path / "out/clips").iterdir())) == 2
+    assert len(edit_folder("x" * 5000).encode()) < 255
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda folder: shutil.rmtree(folder / "masks/left"), "G304: "),
+        (lambda folder: (folder / "masks/left/00001.png").unlink(), "G305: "),
+        (lambda folder: Image.new("L", (9, 30)).save(folder / "masks/left/00001.png"), "G306: "),
+        (lambda folder: (folder / "masks/left/00001.png").write_bytes(b"no"), "G308: "),
+        (lambda folder: shutil.rmtree(folder / "clip"), "G301: "),
+        (
+            lambda folder: (folder / "edit.grain").write_text(
+                SPEC.replace('-> "green robot"', '-> "red dragon"')
+            ),
+            "G10",
+        ),
+    ],
+)
+def test_a_faulty_clip_is_left_out_before_a_model_is_loaded(
+    specs: Path, tmp_path: Path, change: Callable[[Path], object], reason: str
+) -> None:
+    good = tmp_path / "mine/good"
+    shutil.copytree(specs, good)
+    change(specs)
+    model = save_two_levels(tmp_path / "model")
+    methods = own_methods(("FlowEdit", "VideoGrain"))  # the first asks for no regions
+    bench = OwnBench(methods, tmp_path, "cpu", model=str(model))
+    found = find_edits(specs, LAYOUTS)
+    checked = check_edits(bench, found.edits, lambda done, total: None)
+    assert [edit.name for edit in checked.edits] == ["good/edit"]
+    left_out = found.left_out | checked.left_out
+    assert list(left_out) == ["edit"]
+    assert left_out["edit"].startswith(reason)
+
+
+def test_an_edit_that_a_model_refuses_as_it_is_written_is_kept(specs: Path, tmp_path: Path) -> None:
+    """A method that replaces what the model does not support can make it."""
+    (specs / "edit.grain").write_text(SPEC + "method dfvedit\n")
+    bench = OwnBench(own_methods(("VideoGrain",)), tmp_path, "cpu", model="demo-image")
+    checked = check_edits(bench, find_edits(specs, LAYOUTS).edits, lambda done, total: None)
+    assert [edit.name for edit in checked.edits] == ["edit"]
+    assert not checked.left_out
+    assert list(checked.warnings) == ["edit"]
+
+
+def test_warnings_of_clips_are_summed_by_code() -> None:
+    one, two = Diagnostic("G510", "not on “bow”", "Use."), Diagnostic("G103", "`hill` is not used")
+    found = summed({"a": (one, one), "b": (two, one), "c": (one,)})
+    assert [str(it) for it in found] == [
+        "G510: a: not on “bow” (and 2 other edits). Use.",
+        "G103: b: `hill` is not used",
+    ]
+
+
+def test_the_demo_clip_is_said_to_know_no_other_clips(tmp_path: Path) -> None:
+    clip, [finding] = _clip(None, {"demo-image"}, "cpu")
+    assert clip is not None
+    assert finding.code == "G585"
+    assert "its scores say nothing" in finding.message
+    assert "`--clip openai/clip" in finding.cure
+    assert _clip_title(clip) == "that of the demo world (G585)"
+    clip, [finding] = _clip(str(DEMO_CLIP), {str(tmp_path)}, "cpu")  # chosen by hand
+    assert finding.code == "G585"
+    assert _clip("none", {"demo-image"}, "cpu") == (None, [])
+    copy = shutil.copytree(DEMO_CLIP, tmp_path / "clip")
+    clip, findings = _clip(str(copy), {"demo-image"}, "cpu")
+    assert not findings
+    assert _clip_title(clip) == str(copy)
+
+
+def test_progress_is_told_with_the_time_that_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter((0.0, 100.0, 100.0, 160.0, 160.0, 170.0, 170.0, 170.0))
+    monkeypatch.setattr(
+        "grainspec_runtime.commands.clip_progress.time.monotonic", lambda: next(now)
+    )
+    watch = ClipProgress(4, None, quiet=False)
+    watch.begin("bear", "ours")
+    watch.stage("sample", 1, 2)
+    watch.end("made")
+    watch.begin("bear", "DMT")
+    watch.end("made")
+    watch.begin("wolf", "ours")
+    watch.end("failed", "G506: no memory")
+    watch.begin("wolf", "DMT")
+    watch.end("refused", "G504: not supported")
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 4: bear, ours",
+        "2 of 4: bear, DMT (about 5 min left)",
+        "3 of 4: wolf, ours (about 3 min left)",
+        "failed: wolf, ours: G506: no memory",
+        "4 of 4: wolf, DMT (about 57 s left)",
+    ]
+    assert watch.summary() == "4 results: 2 made, 1 not run, 1 failed"
+
+
+def test_an_interrupted_benchmark_says_what_is_kept(
+    grain: Grain, specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(
+        self: OwnBench, prepared: Prepared, measured: Prepared, progress: object
+    ) -> tuple[Values, Any]:
+        if prepared.spec.attention.profile == "videograin":
+            raise KeyboardInterrupt
+        return edited()
+
+    monkeypatch.setattr(OwnBench, "_edit", edit)
+    model = save_two_levels(tmp_path / "model")
+    chosen = ("--method", "ours", "--method", "VideoGrain", "--clip", "none", "--device", "cpu")
+    said = grain("bench", "--clips", specs, "--model", model, *chosen, "-o", tmp_path / "out")
+    assert said.code == 130
+    kept = f"1 of 2 results kept in {tmp_path / 'out'}: the same command makes the others"
+    assert kept in said.err.splitlines()
+    assert [path.name for path in (tmp_path / "out/cases/edit").iterdir()] == ["ours.json"]
 
 
 def test_the_command_edits_measures_and_resumes(
@@ -321,11 +341,16 @@ def test_the_command_edits_measures_and_resumes(
     assert said.json["not_run"]["DFVEdit"].startswith("1 of 1 edit: ")
     ours = result["scores"]["ours"]
     assert ours["warp_flow"] > 0
-    assert ours["psnr"] > 5
+    for scores in result["scores"].values():  # FlowEdit has no regions, and is measured like ours
+        assert scores["psnr"] > 5
     assert ours["warp_source"] is None  # nobody knows the exact flow
     assert ours["total"] > 0
     assert (out / "clips/edit/VideoGrain.webp").is_file()
-    assert "clips/edit/VideoGrain.webp" in (out / "index.html").read_text()
+    page = (out / "index.html").read_text()
+    assert "clips/edit/VideoGrain.webp" in page
+    assert f"VideoGrain: Warp-Err {result['scores']['VideoGrain']['warp_flow']:.2f}, PSNR" in page
+    assert "CLIP: none" in page
+    assert said.json["left_out"] == {}
 
     def forbidden(*_: object) -> None:
         raise AssertionError("an edit was made again")
@@ -348,7 +373,7 @@ def test_tables_say_which_rows_are_of_fewer_edits() -> None:
         for n, why in enumerate(reasons)
     ]
     results.append({"name": "e3", "scores": {"ours": values, "FateZero": values}, "not_run": {}})
-    one = _chapter("demo", own_methods(("ours", "FateZero")), results)
+    one = chapter("demo", own_methods(("ours", "FateZero")), results, "CLIP: none")
     assert one.not_run == {
         "FateZero": "1 of 4 edits: G505: NaN (first e0); 2 of 4 edits: no source (first e1)"
     }
@@ -357,8 +382,13 @@ def test_tables_say_which_rows_are_of_fewer_edits() -> None:
         assert [row[:2] for row in rows[1:]] == [["ours", "4"], ["FateZero", "1 of 4"]]
         assert len({len(row) for row in rows}) == 1
         assert [(row["cases"], row["of"]) for row in table.as_json()["rows"]] == [(4, 4), (1, 4)]
-    page = render([{"chapter": one, "cases": [], "maps": []}], title="", about="")
+        assert "; CLIP: none" in one.tables[0].about
+    parts = [{"chapter": one, "cases": [], "maps": []}]
+    doubts, left_out = ["G585: says <nothing>"], {"bad": "G304: no masks"}
+    page = render(parts, title="", about="", warnings=doubts, left_out=left_out)
     assert "<td>1 of 4</td>" in page
+    assert "G585: says &lt;nothing&gt;" in page
+    assert "<li>bad: G304: no masks</li>" in page
 
 
 def test_no_edit_at_all_is_an_error(grain: Grain, specs: Path, tmp_path: Path) -> None:

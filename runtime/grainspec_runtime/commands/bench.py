@@ -54,8 +54,8 @@ class _Cases(_Choice):
     "folder",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Run the methods on clips of your own: specs in FOLDER, or the layout of VideoGrain or "
-    "FiVE-Bench. Nothing is downloaded.",
+    help="Run the methods on clips of your own: specs in FOLDER, or the layout of VideoGrain, "
+    "FiVE-Bench, MSVBench or DAVIS-Edit (`grain explain G580`). Nothing is downloaded.",
 )
 @click.option(
     "--model",

@@ -11,21 +11,22 @@ import click
 from click.core import ParameterSource
 
 from grainspec.cli.output import Format, counted, print_findings, print_json, say
-from grainspec.diagnostics import Diagnostic, GrainError, fail
+from grainspec.cli.waiting import Waiting
+from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.demo_models import demo_model
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
-from grainspec_runtime.commands.progress import progress_bars
 from grainspec_runtime.runs.write import check_writable, claimed_runs
 
 if TYPE_CHECKING:
-    from grainspec_runtime.bench.methods import Method
-    from grainspec_runtime.bench.own.layouts import Found
-    from grainspec_runtime.bench.paper.tables import Chapter, Table
+    from grainspec_runtime.bench.paper.tables import Chapter
     from grainspec_runtime.measures.clip_model import Clip
 
 _NOT_WRITTEN = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 _WRITTEN = ("cases", "clips", "results.json", "index.html")
+_SHOWN = 5
+_PICTURE = 256
+"""The width of a clip on the page, in pixels."""
 
 
 def run_clips(
@@ -45,51 +46,85 @@ def run_clips(
     Raises GrainError: G580 if there is no edit, G583 for an unknown method, and G584 if no method
     made an edit.
     """
+    from transformers.utils import logging
+
+    from grainspec_runtime.bench.own.check import check_edits, summed
     from grainspec_runtime.bench.own.layouts import find_edits
     from grainspec_runtime.bench.own.methods import LAYOUTS, own_methods
+    from grainspec_runtime.bench.own.report import cases, chapter, nothing_made
     from grainspec_runtime.bench.own.run import OwnBench
     from grainspec_runtime.bench.paper.page import render
+    from grainspec_runtime.commands.clip_progress import clip_progress
 
+    logging.disable_progress_bar()
     found = find_edits(folder, LAYOUTS)
     methods, edits = own_methods(names), found.edits[:count]
     models = {model or edit.spec.model for edit in edits}
     check_writable(out, own=_WRITTEN)
-    clip, findings = _clip(clip_name, models, device)
-    findings = [*_left_out(found), *findings]
+    bench = OwnBench(methods, out, device, None, model or "", steps)
+    checked = check_edits(bench, edits, Waiting("checking edit"))
+    left_out = found.left_out | checked.left_out
+    findings = [*_left_out(left_out), *summed(checked.warnings)]
+    if not checked.edits:
+        raise nothing_made([f"{name}: {why}" for name, why in left_out.items()])
+    bench.clip, doubts = _clip(clip_name, models, device)
+    findings += doubts
+    total = len(checked.edits) * len(methods)
     if format_ != "json":
-        many = f"{counted(len(edits), 'edit')} × {counted(len(methods), 'method')}"
+        many = f"{counted(len(checked.edits), 'edit')} × {counted(len(methods), 'method')}"
         say(f"{found.layout}: {many}", err=True)
         print_findings(findings)
-    bench = OwnBench(methods, out, device, clip, model or "", steps)
-    with claimed_runs([out]), progress_bars(format_) as progress:
-        results = list(bench.run(edits, lambda done, total: progress("edits", done, total)))
-        one = _chapter(", ".join(sorted(models)), methods, results)
+    with claimed_runs([out]):
+        with clip_progress(total, out, format_) as watch:
+            results = list(bench.run(checked.edits, watch))
+        late = summed({it["name"]: [_finding(one) for one in it["warnings"]] for it in results})
+        if format_ != "json":
+            print_findings(late)
+        for result in results:
+            warnings = checked.warnings.get(result["name"], ())
+            result["warnings"] = [*(it.as_json() for it in warnings), *result["warnings"]]
+        measured = f"CLIP: {_clip_title(bench.clip)}"
+        one = chapter(", ".join(sorted(models)), methods, results, measured)
         about = {
             "folder": str(folder),
             "layout": found.layout,
-            "clip": clip.name if clip else None,
+            "clip": bench.clip.name if bench.clip else None,
             **one.as_json(),
+            "left_out": left_out,
             "results": results,
-            "diagnostics": [finding.as_json() for finding in findings],
+            "diagnostics": [finding.as_json() for finding in (*findings, *late)],
         }
-        parts = [{"chapter": one, "cases": _cases(results), "maps": []}]
-        page = render(parts, title=f"grain bench --clips {folder.name}", about=found.layout + ".")
-        for name, text in (
-            ("results.json", json.dumps(about, indent=1) + "\n"),
-            ("index.html", page),
-        ):
-            with whole_file(out / name) as partial:
-                partial.write_text(text, encoding="utf-8")
+        page = render(
+            [{"chapter": one, "cases": cases(results), "maps": []}],
+            title=f"grain bench --clips {folder.resolve().name}",
+            about=f"Edits read as {found.layout.replace('`', '')}. {measured}.",
+            warnings=[finding.without_place for finding in (*findings, *late)],
+            left_out=left_out,
+            width=_PICTURE,
+        )
+        _write(out, {"results.json": json.dumps(about, indent=1) + "\n", "index.html": page})
     if format_ == "json":
         print_json(about)
         return
+    _print_tables(one)
+    say(watch.summary())
+    say(f"wrote {out}: open {out / 'index.html'} to see every edit")
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        with whole_file(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def _print_tables(one: Chapter) -> None:
     for table in (*one.tables, one.against_ours):
-        say("\n".join([*aligned(table.text_rows()), f"({table.about})", ""]))
+        if table.rows:
+            say("\n".join([*aligned(table.text_rows()), f"({table.about})", ""]))
     for heading, order in one.order:
         say(f"In order of “{heading}”:\n{order}\n")
     for name, reason in one.not_run.items():
         say(f"not run: {name}: {reason}")
-    say(f"wrote {out}: open {out / 'index.html'} to see every edit")
 
 
 def refuse_without_effect(context: click.Context) -> None:
@@ -105,26 +140,31 @@ def refuse_without_effect(context: click.Context) -> None:
         raise click.UsageError(f"{names} {have} no effect with --clips: leave out {names}")
 
 
-def _left_out(found: Found) -> list[Diagnostic]:
+def _left_out(left_out: dict[str, str]) -> list[Diagnostic]:
     """Warn (G581) about entries that cannot be used."""
-    if not found.left_out:
+    if not left_out:
         return []
-    reasons = [f"{name}: {why}" for name, why in list(found.left_out.items())[:5]]
-    count = counted(len(found.left_out), "edit")
-    message = f"{count} left out: {'; '.join(reasons)}"
-    return [Diagnostic("G581", message, "Complete their files to include them.")]
+    reasons = [f"{name}: {why}" for name, why in list(left_out.items())[:_SHOWN]]
+    message = f"{counted(len(left_out), 'edit')} left out: {'; '.join(reasons)}"
+    if len(left_out) > _SHOWN:
+        message += f"; and {len(left_out) - _SHOWN} more, which the page and results.json list"
+    return [Diagnostic("G581", message, "Correct or complete their files to include them.")]
 
 
 def _clip(name: str | None, models: set[str], device: str) -> tuple[Clip | None, list[Diagnostic]]:
-    """Load the CLIP that was chosen, or the default; a default that is missing is a warning."""
+    """Load the CLIP that was chosen, or the default, and warn of one that is doubtful or missing.
+
+    That of the demo world (G585) knows no other clips.
+    """
     from grainspec_runtime.measures.clip_model import DEFAULT, load_clip
     from grainspec_runtime.models.locate import DEMO_CLIP
 
     if name == "none":
         return None, []
     of_the_demo = all(demo_model(model) for model in models) and DEMO_CLIP.is_dir()
+    chosen = name or (str(DEMO_CLIP) if of_the_demo else DEFAULT)
     try:
-        return load_clip(name or (str(DEMO_CLIP) if of_the_demo else DEFAULT), device=device), []
+        clip = load_clip(chosen, device=device)
     except GrainError as error:
         if name is not None:
             raise
@@ -132,43 +172,30 @@ def _clip(name: str | None, models: set[str], device: str) -> tuple[Clip | None,
             Diagnostic("G582", f"measured without CLIP: {it.message}", it.cure)
             for it in error.diagnostics
         ]
-
-
-def _chapter(models: str, methods: Sequence[Method], results: Sequence[dict[str, Any]]) -> Chapter:
-    """The tables of the methods that made at least one edit; raises G584 if none did."""
-    from grainspec_runtime.bench.paper.tables import (
-        Chapter,
-        against_first,
-        cost_table,
-        grouped_reasons,
-        quality_table,
+    if not _of_the_demo(chosen):
+        return clip, []
+    message = (
+        "the CLIP of the demo world measures CLIP-F, CLIP-T, Q-edit, CIA, local CLIP-T and the "
+        "distance: it knows rendered figures alone, and on other clips its scores say nothing"
     )
-    from grainspec_runtime.bench.summary import in_order
-
-    ran = [method for method in methods if any(method.name in it["scores"] for it in results)]
-    not_run = grouped_reasons(results, "edit")
-    if not ran:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list(not_run.items())[:3])
-        cure = "Choose a model that they edit with `--model`, or other methods with `--method`."
-        raise fail("G584", f"no method made an edit: {reasons}", cure)
-    about = f"{counted(len(results), 'edit')}; a method's means are over those that it made"
-    tables: list[Table] = [
-        quality_table(ran, results, about=about),
-        cost_table(ran, results, about="every edit by itself"),
-    ]
-    order = in_order(results, [method.name for method in ran])
-    return Chapter(models, tables, order, against_first(ran, results), not_run)
+    cure = f"Measure with one trained on photographs (`--clip {DEFAULT}`), or without (`none`)."
+    return clip, [Diagnostic("G585", message, cure)]
 
 
-def _cases(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    from grainspec_runtime.bench.paper.page import Picture
-    from grainspec_runtime.bench.run import file_name
+def _clip_title(clip: Clip | None) -> str:
+    """Which CLIP measures, in words."""
+    if clip is None:
+        return "none"
+    return "that of the demo world (G585)" if _of_the_demo(clip.name) else clip.name
 
-    cases = []
-    for result in results:
-        clips = f"clips/{file_name(result['name'])}"
-        pictures = [Picture(f"{clips}/source.webp", "source")]
-        pictures += [Picture(f"{clips}/{file_name(n)}.webp", n) for n in result["scores"]]
-        asked = [result["name"], *result["asked"]]
-        cases.append({"asked": asked, "target": result["target"], "pictures": pictures})
-    return cases
+
+def _of_the_demo(clip: str) -> bool:
+    from grainspec_runtime.models.locate import DEMO_CLIP
+
+    return DEMO_CLIP.is_dir() and Path(clip).is_dir() and DEMO_CLIP.samefile(clip)
+
+
+def _finding(saved: dict[str, Any]) -> Diagnostic:
+    """A warning from its JSON values, without its place."""
+    code, message, cure = (str(saved.get(key, "")) for key in ("code", "message", "cure"))
+    return Diagnostic(code, message, cure)

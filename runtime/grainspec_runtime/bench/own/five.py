@@ -5,7 +5,7 @@
     bmasks/NAME/00001.jpg         where the edit is
 
 The words of an edit are in brackets in the target prompt. An entry without brackets, as in most
-removals, binds nothing to the mask and is left out.
+removals, binds nothing to the mask and is left out; so is one with several, which has one mask.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from typing import Any
 from grainspec import Builder, masks
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import EditSpec
-from grainspec.regular_file import files_in, read_json
-from grainspec_runtime.bench.methods import refusal_of
-from grainspec_runtime.bench.own.layouts import ClipEdit, Found
+from grainspec.regular_file import read_json
+from grainspec_runtime.bench.methods import failure_of
+from grainspec_runtime.bench.own.layouts import (
+    ClipEdit,
+    Found,
+    first_frames,
+    plain_name,
+    text_of,
+)
 
-MOST_FRAMES = 16
-"""Of each clip, so many frames are edited, from the first: an image model's usual number."""
 _BRACKETS = re.compile(r"\[([^\[\]]+)\]")
 
 
@@ -49,8 +53,8 @@ class Five:
                 try:
                     edits.append(ClipEdit(name, _spec(entry, folder), folder))
                 except GrainError as error:
-                    left_out[name] = refusal_of(error)
-                except (KeyError, TypeError, ValueError, OSError) as error:
+                    left_out[name] = failure_of(error)
+                except (TypeError, ValueError) as error:
                     left_out[name] = f"unusable entry: {error}"
         return Found(self.name, edits, left_out)
 
@@ -62,16 +66,15 @@ def _entries(path: Path) -> list[Any]:
     return content
 
 
-def _spec(entry: dict[str, Any], folder: Path) -> EditSpec:
-    name, target = str(entry["video_name"]), str(entry["target_prompt"])
+def _spec(entry: Any, folder: Path) -> EditSpec:
+    if not isinstance(entry, dict):
+        raise ValueError("not an object")
+    name, target = (text_of(entry.get(it), f"`{it}`") for it in ("video_name", "target_prompt"))
     phrases = _BRACKETS.findall(target)
-    if not phrases:
-        raise ValueError("no words in brackets in its target prompt")
-    if Path(name).name != name or not name.strip("."):
-        raise ValueError(f"not a name of a video: `{name}`")
-    frames = files_in(folder / "images" / name)
-    files_in(folder / "bmasks" / name)
-    builder = Builder(f"images/{name}", frames=(0, min(len(frames), MOST_FRAMES) - 1))
+    if len(phrases) != 1:
+        found = ", ".join(f"`{phrase}`" for phrase in phrases) or "no words"
+        raise ValueError(f"{found} in brackets in its target prompt, and one mask")
+    builder = Builder(f"images/{name}", frames=first_frames(folder / "images" / plain_name(name)))
     builder = builder.source(_plain(str(entry.get("source_prompt", "")))).target(_plain(target))
     # JPEG's shades beside the edges of a mask are neither black nor white
     area = masks(f"bmasks/{name}", in_order=True, threshold=0.5, scaled=True)

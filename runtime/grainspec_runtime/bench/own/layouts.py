@@ -1,21 +1,24 @@
 """Recognise what a folder of clips contains: specs, or the layout of a published data set.
 
-Nothing is downloaded. MIVE (arXiv 2412.12877) and IMAGEdit's MSVBench have published no description
-of their files; write specs for their clips.
+Nothing is downloaded. MIVE (arXiv 2412.12877) has published no files; write specs for its clips.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from grainspec.diagnostics import GrainError, fail
+from grainspec.clip.facts import probe
+from grainspec.diagnostics import GrainError, fail, visible
 from grainspec.model.spec import EditSpec
 from grainspec.regular_file import TooLarge, files_in
 
+MOST_FRAMES = 16
+"""Of a data set's clip, so many frames are edited, from the first: an image model's usual number.
+Where a data set says which frames, as VideoGrain does, it is those."""
 _SHOWN = 8
 _MOST_FILES = 20_000
 
@@ -31,7 +34,7 @@ class ClipEdit:
 
 @dataclass(frozen=True)
 class Found:
-    """The edits of a folder in the order of their names, and why entries were left out."""
+    """The edits of a folder, and why entries were left out, by their names."""
 
     layout: str
     edits: list[ClipEdit]
@@ -61,12 +64,52 @@ def find_edits(folder: Path, layouts: Iterable[Layout]) -> Found:
         found = layout.find(folder)
         if found is None:
             continue
+        found = _named_visibly(found)
         if found.edits:
             return found
         reasons = "; ".join(f"{name}: {why}" for name, why in list(found.left_out.items())[:3])
         raise _unknown(f"{folder} has the layout of {layout.name}, but no edit: {reasons}", layouts)
     message = f"{folder} has no specs, and not the layout of a known data set: it contains "
     raise _unknown(message + _contents(folder), layouts)
+
+
+def _named_visibly(found: Found) -> Found:
+    """The same with names that can be printed and written, whatever a file's name is."""
+    return Found(
+        found.layout,
+        [replace(edit, name=visible(edit.name)) for edit in found.edits],
+        {visible(name): visible(why) for name, why in found.left_out.items()},
+    )
+
+
+def first_frames(clip: Path) -> tuple[int, int]:
+    """The first and the last frame of a clip that are edited; raises GrainError (G301, G302)."""
+    return 0, min(probe(clip).frames, MOST_FRAMES) - 1
+
+
+def plain_name(name: str) -> str:
+    """The name of a file or folder in a data set's own folders; raises ValueError for a path.
+
+    >>> plain_name("0001_bus")
+    '0001_bus'
+    """
+    if Path(name).name != name or "\\" in name or "\0" in name or not name.strip("."):
+        raise ValueError(f"not a name of a video: `{name[:60]}`")
+    return name
+
+
+def text_of(value: object, what: str) -> str:
+    r"""A text of a data set's file on one line; raises ValueError for anything else.
+
+    >>> text_of("a bear\nwalks ", "`prompt`")
+    'a bear walks'
+    """
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not text:
+        raise ValueError(f"{what} must be text")
+    if visible(text) != text:
+        raise ValueError(f"{what} has control characters: `{visible(text)[:60]}`")
+    return text
 
 
 def _unknown(message: str, layouts: Iterable[Layout]) -> GrainError:

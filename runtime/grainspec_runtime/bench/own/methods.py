@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 from grainspec.diagnostics import fail
 from grainspec_runtime.bench.methods import Method
+from grainspec_runtime.bench.own.davis_edit import DavisEdit
 from grainspec_runtime.bench.own.five import Five
 from grainspec_runtime.bench.own.layouts import Layout
+from grainspec_runtime.bench.own.msvbench import MsvBench
 from grainspec_runtime.bench.own.specs import Specs
 from grainspec_runtime.bench.own.videograin import VideoGrain
 from grainspec_runtime.bench.paper.methods import IMAGE, PUBLISHED, VIDEO
 
-LAYOUTS: tuple[Layout, ...] = (Five(), Specs(), VideoGrain())
+LAYOUTS: tuple[Layout, ...] = (Five(), DavisEdit(), Specs(), MsvBench(), VideoGrain())
 """In the order in which they are tried."""
+AS_WRITTEN = Method("ours", "the spec as it is written", as_written=True)
 
 
 def own_methods(names: Sequence[str]) -> tuple[Method, ...]:
@@ -23,8 +26,7 @@ def own_methods(names: Sequence[str]) -> tuple[Method, ...]:
     GrainError (G583) for an unknown name.
     """
     listed = {method.name: method for method in (*IMAGE, *VIDEO, *PUBLISHED)}
-    ours = Method("ours", "the spec as it is written", as_written=True)
-    listed["ours"] = ours
+    listed[AS_WRITTEN.name] = AS_WRITTEN
     for name in names:
         if name not in listed:
             message = f"unknown method `{name}`"

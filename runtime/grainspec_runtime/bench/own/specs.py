@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grainspec.diagnostics import GrainError
 from grainspec.loading import load
-from grainspec_runtime.bench.methods import refusal_of
+from grainspec_runtime.bench.methods import failure_of
 from grainspec_runtime.bench.own.layouts import ClipEdit, Found
 
 _PATTERNS = ("*.grain", "*/*.grain", "*.grain.json", "*/*.grain.json")
@@ -29,7 +29,7 @@ class Specs:
             try:
                 spec = load(path)
             except GrainError as error:
-                left_out[name] = refusal_of(error)
+                left_out[name] = failure_of(error)
                 continue
             if spec.target:
                 edits.append(ClipEdit(name, spec.without_variants(), path.parent))

@@ -2,7 +2,8 @@
 
 A configuration (YAML) names the frames (`dataset_config.path`), one folder of masks for each region
 (`layout_mask_dir`, `layout_mask_order`), and prompts with the words of each region in the same
-order (`editing_config.editing_prompts`). Paths start at the repository's root.
+order (`editing_config.editing_prompts`). Paths start at the repository's root. A region without
+words, or with empty ones, is kept.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from grainspec import Builder, masks
 from grainspec.cli.output import counted
 from grainspec.diagnostics import GrainError
 from grainspec.regular_file import read_bytes
-from grainspec_runtime.bench.methods import refusal_of
+from grainspec_runtime.bench.methods import failure_of
 from grainspec_runtime.bench.own.layouts import ClipEdit, Found
 
-_PATTERNS = ("*.yaml", "*/*.yaml", "*/*/*.yaml", "*/*/*/*.yaml")
+_DEPTH = 5
+"""A configuration lies in up to so many folders: `config/part_level/modification/NAME/…`."""
+_PATTERNS = tuple("*/" * depth + "*.yaml" for depth in range(_DEPTH))
 _MOST_BYTES = 100_000
 _SIGN = b"layout_mask_dir"
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -54,7 +57,7 @@ class VideoGrain:
                 try:
                     edits.append(ClipEdit(title, *_edit(config["data"], prompt, path, folder)))
                 except GrainError as error:
-                    left_out[title] = refusal_of(error)
+                    left_out[title] = failure_of(error)
                 except (OSError, TypeError, ValueError, KeyError) as error:
                     left_out[title] = f"unusable configuration: {error}"
         return Found(self.name, edits, left_out) if recognised else None
@@ -100,9 +103,10 @@ def _edit(data: dict[str, Any], prompt: Any, path: Path, folder: Path) -> Any:
     """The spec of a prompt and the folder where its paths start."""
     target, *phrases = _texts(prompt, "a prompt")
     names = _texts(data["layout_mask_order"], "`layout_mask_order`")
-    if len(phrases) != len(names):
+    if len(phrases) > len(names) or not any(phrases):
         raise ValueError(f"{counted(len(phrases), 'phrase')} for {counted(len(names), 'mask')}")
-    clip = _text(data["path"], "`path`")
+    phrases += [""] * (len(names) - len(phrases))
+    clip = _place(data["path"], "`path`")
     base = _base(clip, path, folder)
     first, step = _whole(data, "start_sample_frame", 0), _whole(data, "sampling_rate", 1)
     last = first + (_whole(data, "n_sample_frame", 8) - 1) * step
@@ -113,10 +117,19 @@ def _edit(data: dict[str, Any], prompt: Any, path: Path, folder: Path) -> Any:
     for name, phrase in zip(names, phrases, strict=True):
         region = re.sub(r"\W", "_", name)
         region = region if re.match(r"[A-Za-z_]", region) else f"r_{region}"
-        place = Path(_text(data["layout_mask_dir"], "`layout_mask_dir`")) / name
-        builder = builder.region(region, masks(place.as_posix(), scaled=True))
-        builder = getattr(builder, verb)(region, phrase)
+        place = Path(_place(data["layout_mask_dir"], "`layout_mask_dir`")) / _place(name, "a mask")
+        # the published code takes every pixel that is not black
+        builder = builder.region(region, masks(place.as_posix(), threshold=1 / 255, scaled=True))
+        builder = getattr(builder, verb)(region, phrase) if phrase else builder.keep(region)
     return builder.build(), base
+
+
+def _place(value: Any, what: str) -> str:
+    """A path inside the data set."""
+    text = _text(value, what)
+    if Path(text).is_absolute() or ".." in Path(text).parts or "\0" in text:
+        raise ValueError(f"{what} leads out of the data set: `{text[:60]}`")
+    return text
 
 
 def _text(value: Any, what: str) -> str:
@@ -139,8 +152,8 @@ def _whole(data: dict[str, Any], name: str, default: int) -> int:
 
 
 def _base(clip: str, path: Path, folder: Path) -> Path:
-    """The folder at which a configuration's paths start: its own, or one above it."""
-    for base in (folder, *path.resolve().parents):
+    """The folder at which a configuration's paths start: its own, or one of those above it."""
+    for base in (folder, *path.resolve().parents[:_DEPTH]):
         if (base / clip).exists():
             return base
     raise ValueError(f"its clip is not here: {clip}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -42,15 +43,32 @@ def page(
 
 
 def render(
-    parts: Sequence[dict[str, Any]], *, title: str, about: str, against: Sequence[Against] = ()
+    parts: Sequence[dict[str, Any]],
+    *,
+    title: str,
+    about: str,
+    against: Sequence[Against] = (),
+    warnings: Sequence[str] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
+    width: int = 144,
 ) -> str:
-    """Render chapters, each with its ``cases`` and ``maps``: lists of pictures with their words."""
+    """Render chapters, each with its ``cases`` and ``maps``: lists of pictures with their words.
+
+    against: where the order of methods is another than in the paper. left_out: why edits were left
+    out, by their names. width: of a picture, in pixels.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = files("grainspec_runtime.bench.paper").joinpath("page.html.jinja").read_text("utf-8")
     return environment.from_string(source).render(
-        parts=parts, title=title, about=about, against=against
+        parts=parts,
+        title=title,
+        about=about,
+        against=against,
+        warnings=warnings,
+        left_out=left_out,
+        width=width,
     )
 
 
