@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 
 from grainspec.model.settings.method import EditingName, MethodName
+from grainspec.model.settings.profiles import Profile
 from grainspec.model.settings.sampler import ProcessName
-from grainspec.model.settings.attention import Profile
 from grainspec_runtime.processes.departures import OF_PROFILES, departures
 from grainspec_runtime.processes.registry import EDITING
 
