@@ -300,11 +300,11 @@ def test_orders_other_than_the_paper_s_are_told() -> None:
     other = of_the_paper({"DMT": {"warp_flow": 4}, "TokenFlow": {"warp_flow": 0}}, 8)
     found = {it.heading: it for it in against_paper([one, other])}
     warp = found["Warp-Err"]
-    assert warp.published.startswith("in the paper VideoGrain (1.42) > DMT (2.05) > TokenFlow")
+    assert warp.published.startswith("In the paper VideoGrain (1.42) > DMT (2.05) > TokenFlow")
     here, agreed, differs = warp.sentences
     assert here.startswith("Here DMT (4.")
     assert "TokenFlow (6.0" in here or "TokenFlow (5.9" in here
-    assert agreed == "Of 3 pairs of methods, 2 are surely in the paper's order."
+    assert agreed == "Surely in the paper's order: 2 of 3 pairs of methods."
     assert differs.startswith("Other than in the paper: DMT is better than VideoGrain by 1.0")
     assert found["CLIP-F"].sentences == ("Too few of its methods were run.",)
     few = against_paper([of_the_paper({"VideoGrain": {"total": 5}, "DMT": {"total": 6}}, 2)])[-1]
@@ -335,7 +335,7 @@ def test_the_page_shows_everything_and_escapes_it() -> None:
     text = page([made], [told], against_paper([made]), about="2 steps.")
     for expected in (
         "The paper does &lt;this&gt;",
-        "in the paper VideoGrain (98.63)",
+        "In the paper VideoGrain (98.63)",
         "Table 1: quality",
         "DMT: no `method dmt`",
         "demo-image/clips/case-3/other.webp",

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grainspec.cli.output import counted
 from grainspec_runtime.bench.bootstrap import Interval, difference
 from grainspec_runtime.bench.paper.run import Measured
 from grainspec_runtime.bench.summary import PAPER_MEASURES, Result, mean, values_of
@@ -109,7 +110,7 @@ def _against(
     known = [name for name in order if any(value is not None for value in here[name])]
     text = " > ".join(f"{name} ({published[name]:.2f})" for name in order)
     if len(known) < 2:
-        return Against(heading, f"in the paper {text}.", ("Too few of its methods were run.",))
+        return Against(heading, f"In the paper {text}.", ("Too few of its methods were run.",))
     ours = " > ".join(
         f"{name} ({_mean(here[name]):.2f})"
         for name in sorted(known, key=lambda name: -sign * _mean(here[name]))
@@ -128,12 +129,14 @@ def _against(
     sentences = [f"Here {ours}."]
     if not sure:
         sentences.append("These are too few cases to be sure of any of it.")
-        return Against(heading, f"in the paper {text}.", tuple(sentences))
-    sentences.append(f"Of {len(pairs)} pairs of methods, {agreed} are surely in the paper's order.")
+        return Against(heading, f"In the paper {text}.", tuple(sentences))
+    sentences.append(
+        f"Surely in the paper's order: {agreed} of {counted(len(pairs), 'pair')} of methods."
+    )
     sentences += [f"Other than in the paper: {sentence}." for sentence in reversed_]
     if open_:
         sentences.append(f"Not told apart: {'; '.join(open_)}.")
-    return Against(heading, f"in the paper {text}.", tuple(sentences))
+    return Against(heading, f"In the paper {text}.", tuple(sentences))
 
 
 def _values(results: Sequence[Result], name: str, key: str) -> list[float | None]:

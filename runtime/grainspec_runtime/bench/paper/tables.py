@@ -10,6 +10,7 @@ from grainspec.cli.output import counted
 from grainspec_runtime.bench.bootstrap import Interval, difference, interval
 from grainspec_runtime.bench.methods import Method
 from grainspec_runtime.bench.paper.maps import KINDS
+from grainspec_runtime.bench.paper.methods import POSED
 from grainspec_runtime.bench.paper.run import Measured
 from grainspec_runtime.bench.summary import (
     MEASURES,
@@ -131,6 +132,12 @@ def chapter(measured: Measured) -> Chapter:
             tables.append(_table(title, cases, methods, results, _ABLATION))
     if measured.maps:
         tables.append(_maps_table(measured.maps))
+    posed = [method for method in compared if method.name == POSED[0].name]
+    if posed:
+        others = [method for method in compared[1:] if method not in posed]
+        tables.append(against_first((*posed, *others), results))
+    if by_table["settings"]:
+        tables.append(against_first(by_table["settings"], results))
     names = [method.name for method in compared]
     return Chapter(
         part.name,
