@@ -17,15 +17,15 @@ is left out. The share ``skip`` of the steps, the noisiest, is not taken. The sc
 and of controls count the steps that are: `until 50%` is the first half of them. Steps are Euler's,
 between the noise levels of the spec's sampler.
 
-Of the published method, ``n_min`` is missing: plain sampling of the last steps, which its released
-settings do not use either (n_min = 0). They are, for guidance of source and target: Stable
+The released settings of the published method are, with guidance of source and target: Stable
 Diffusion 3, 50 steps, 17 skipped (n_max 33), 3.5 and 13.5; FLUX, 28 steps, 4 skipped (n_max 24),
 1.5 and 5.5; Wan-Edit (FiVE-Bench), 50 steps, 17 skipped, 5 and 10. One noise a step in all.
 
 FlowAnchor (arXiv 2604.22586) is this process with ``amplify 1`` (its AMM, equations 24 to 27) under
 ``attention flowanchor`` (its SAR, equations 15 to 18, with β₁ = β₂ = 0.3 down to σ = 0.6), in 25
 steps of which 2 are skipped. It restores nothing outside the mask: ``blend { space none }``. Its
-paper does not say which guidance it uses. What differs from it is said at :func:`amplified`.
+paper does not say which guidance it uses. What differs from both papers is in
+:mod:`grainspec_runtime.processes.departures`.
 
 Dimensions: F latent frames, c channels, h rows and w columns of latents.
 """
@@ -60,6 +60,12 @@ _FRAMES = 21
 class FlowEdit(WithoutInversion):
     """FlowEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
+    departures: ClassVar[tuple[str, ...]] = (
+        "The paper can end with n_min steps of plain sampling; here there are none, because its "
+        "released settings have n_min = 0.",
+        "The paper has no mask; here the change is multiplied by the mask of the edited regions "
+        "unless `blend { space none }`, because the source is then kept outside of them.",
+    )
     name: ClassVar[EditingName] = "flow_edit"
     version: ClassVar[int] = 1
 

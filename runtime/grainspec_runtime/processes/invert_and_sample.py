@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import ClassVar
 
 from grainspec_runtime.modulation.layers import Attention
 from grainspec_runtime.passes import sampling_passes
@@ -24,11 +25,18 @@ from grainspec_runtime.processes.inject import injecting
 from grainspec_runtime.processes.inversions import unmodulated
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
-from grainspec_runtime.processes.with_inversion import WithInversion
+from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
 
 class InvertAndSample(WithInversion):
     """Inversion and sampling of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
+
+    departures: ClassVar[tuple[str, ...]] = (
+        OF_INVERSION,
+        "VideoGrain's code records the features that it injects during the inversion; here a pass "
+        "over the inversion's latents computes them at the step's own timestep, because cached "
+        "inversions and resumed runs then suffice.",
+    )
 
     def run(
         self,

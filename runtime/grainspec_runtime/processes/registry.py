@@ -9,7 +9,7 @@ To add a method, which has the same members and takes the place of a process:
 1. ``grainspec/model/settings.py``: its name in ``MethodName`` and in the description of
    ``Method.name``; its settings in ``Method``, whose descriptions begin with ``For `NAME`: …``.
 2. ``grainspec/checks/method.py``: a row in ``TRAITS``, what it takes from the rest of a spec.
-3. ``processes/methods/NAME.py``: its class; a line in ``METHODS`` below.
+3. ``processes/methods/NAME.py``: its class, with its ``departures``; a line in ``METHODS`` below.
 4. The ``methods`` of the model families that it edits (``backbones/families``), and its passes in
    ``passes.py``.
 5. A row in ``grammar/README.md`` (`method NAME`), then ``python -m grainspec.generate``; a row in
@@ -40,7 +40,14 @@ from grainspec_runtime.processes.process import Process
 
 
 class MakeProcess(Protocol):
-    """Makes a process for one clip on one model."""
+    """Makes a process for one clip on one model.
+
+    departures: what differs from the publication, each in a sentence that says what the paper or
+    its code does, what is done here, and why.
+    """
+
+    @property
+    def departures(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def __call__(
         self,

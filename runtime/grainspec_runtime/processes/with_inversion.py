@@ -17,6 +17,13 @@ from grainspec_runtime.processes.inversions import Inversions, unmodulated
 from grainspec_runtime.processes.process import Job, Stage, Warn
 from grainspec_runtime.processes.sample import sample
 
+OF_INVERSION = (
+    "The inversion of the published code evaluates the denoiser at the start of each step; here it "
+    "is evaluated at a prediction of the step's end, because that leads back more closely at the "
+    "same cost."
+)
+"""A departure of everything that inverts (:mod:`grainspec_runtime.processes.invert`)."""
+
 
 class WithInversion:
     """Inverts one clip's latents ``[F, c, h, w]``, and reconstructs them from the noise.

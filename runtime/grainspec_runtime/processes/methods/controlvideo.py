@@ -12,15 +12,10 @@ With ``regions``, the plan modulates this attention and that to the words; and o
 regions the latents are set back to the source's, at the same noise level and with the same noise:
 a X + b N. At the end they are the source's.
 
-Differences from the paper and its code:
+The UNet's group norms are taken over the frames that it receives, as in the code, unless the spec's
+``attention { norm }`` says otherwise.
 
-- The smoother has another interpolation than RIFE; see there.
-- In the code the frames of an interval attend to their first key frame and to themselves at the
-  end of it; the paper's two key frames are used here.
-- ControlNets have group norms of each frame alone. Those of the UNet are taken over the frames it
-  receives, as in the code, unless the spec's ``attention { norm }`` says otherwise.
-- Prompts and guidance are the spec's. The code adds words such as "best quality" to the prompt, a
-  long negative prompt, and has a guidance of 12.5.
+Differences from the paper and its code: :attr:`ControlVideo.departures`.
 
 Besides the latents of a step nothing is held; with blending, the source's at all noise levels, on
 the CPU, as an inversion's are.
@@ -50,7 +45,12 @@ from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.guided import with_guidance
 from grainspec_runtime.processes.methods.of_job import settings_of, target_prompt
 from grainspec_runtime.processes.methods.part_attention import part_attention
-from grainspec_runtime.processes.methods.smoother import Middle, Smoother, mean_frame
+from grainspec_runtime.processes.methods.smoother import (
+    SMOOTHER_DEPARTURES,
+    Middle,
+    Smoother,
+    mean_frame,
+)
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
 from grainspec_runtime.processes.without_inversion import WithoutInversion
@@ -60,6 +60,16 @@ from grainspec_runtime.schedules.schedule import Rates
 class ControlVideo(WithoutInversion):
     """ControlVideo of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
+    departures: ClassVar[tuple[str, ...]] = (
+        *SMOOTHER_DEPARTURES,
+        "In the published code the frames of an interval attend to their first key frame and to "
+        "each other at its end; here they attend to both key frames, because the paper says so.",
+        "The published code takes group norms of ControlNets over all frames; here they are those "
+        "of each frame, because stock ControlNets run on images.",
+        "The published code adds words about quality to the prompt, a long negative prompt and a "
+        "guidance of 12.5; here prompts and guidance are the spec's, because all methods are "
+        "compared with the same.",
+    )
     name: ClassVar[EditingName] = "controlvideo"
     version: ClassVar[int] = 1
 

@@ -19,12 +19,11 @@ of 5 for the source and 15 for the target.
   edits' words (:mod:`grainspec_runtime.processes.word_maps`) more than ``word_mask``, 0 elsewhere.
   Where the spec's regions are blended they are m, as masks of SAM are in the paper.
 
-What differs from the publication, as far as its code and reviews tell: the code multiplies the
-words of the source prompt, the paper speaks of the target's. The code computes no mask from
-attention; the threshold is that with which it makes given masks binary, and each step's mask is of
-that step alone. The paper takes the maps from the full attention of CogVideoX, ours are those of
-Wan's cross-attention. Models of DDPM's noise, such as CogVideoX, are not supported. With `regions`
-in attention, the target's conditional pass runs under the plan.
+The threshold is that with which the released code makes given masks binary; each step's mask is of
+that step alone. With `regions` in attention, the target's conditional pass runs under the plan.
+
+What differs from the publication, as far as its code and reviews tell:
+:attr:`DFVEdit.departures`.
 
 A step stores what FlowEdit's does, and one map of the clip's latent tokens.
 
@@ -57,6 +56,17 @@ Narrowed = Callable[[Tensor], Tensor]
 class DFVEdit(WithoutInversion):
     """DFVEdit of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
 
+    departures: ClassVar[tuple[str, ...]] = (
+        "The released code multiplies the embeddings of words in the source prompt; here those of "
+        "the edits' words in the target prompt are multiplied, because the paper speaks of these.",
+        "The released code takes masks that are given and computes none from attention; here they "
+        "are computed, by our reading of the paper, because Implicit Cross Attention guidance is "
+        "part of it.",
+        "The paper takes maps from the full attention of CogVideoX; here they are those of Wan's "
+        "cross-attention, because the supported models attend to text there.",
+        "The paper also edits with models of DDPM's noise, such as CogVideoX; here models of flow "
+        "matching only are supported, because the delta flow vector is written for their velocity.",
+    )
     name: ClassVar[EditingName] = "dfvedit"
     version: ClassVar[int] = 1
 

@@ -10,16 +10,10 @@ Constants of the paper's code: 10 updates a step in the first 20 of 50 steps, le
 0.007 to 0.004, a factor of 4 for low frequencies, restarts at all steps but the last. Its scale of
 guidance is 10: `sampler { guidance 10 }`.
 
-Where this differs from the paper:
+If `regions` says so, which the paper does not have, the plan modulates sampling, and the means are
+taken in each edited region and in the rest.
 
-- The model is AnimateDiff instead of ZeroScope, whose layers over time are temporal convolutions;
-  :mod:`grainspec_runtime.backbones.unets.space_time` says which features are used.
-- The inversion has the sampler's steps, with the step of :mod:`grainspec_runtime.processes.invert`;
-  the paper's has 999.
-- A restart draws its noise at once, in place of one DDPM step after another, which has the same
-  distribution; the step that is repeated is DDIM's, whatever the solver.
-- The plan modulates sampling, and the means are taken in each edited region and in the rest, if
-  `regions` says so; the paper has no regions.
+Where this differs from the paper: :attr:`DMT.departures`.
 
 A step stores the spatial means of the source's features, and one window's activations at the
 boundaries of blocks. Resuming repeats nothing: the state after a step is the optimised latents.
@@ -31,7 +25,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,11 +42,29 @@ from grainspec_runtime.processes.methods.motion_guide import MotionGuide
 from grainspec_runtime.processes.methods.of_job import settings_of
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
-from grainspec_runtime.processes.with_inversion import WithInversion
+from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
 
 class DMT(WithInversion):
     """DMT of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
+
+    departures: ClassVar[tuple[str, ...]] = (
+        "The paper's model is ZeroScope, whose features come from temporal convolutions; here it "
+        "is AnimateDiff and they come from its motion module, because no supported family has "
+        "temporal convolutions.",
+        "The paper inverts in 999 steps; here the inversion has the sampler's steps, because "
+        "sampling and the source's features need latents at its timesteps only.",
+        "The published code returns to a noise level by one DDPM step after another; here the "
+        "noise is drawn at once, because its distribution is the same.",
+        "The paper samples by DDIM; here the solver may be another, but the step that a restart "
+        "repeats is DDIM's, because a solver of several steps cannot take one twice.",
+        "The published code counts each frame's difference from itself in the loss; here only "
+        "pairs of frames between which the source changes are counted, because the others have no "
+        "direction and add a constant.",
+        "The paper compares all pairs of frames; here, in clips longer than `context`, only those "
+        "within a window are compared, because one window's gradients fit in memory.",
+        OF_INVERSION,
+    )
 
     def run(
         self,

@@ -13,28 +13,35 @@ With `mask_threshold 1` all self-attention is the source's, as in the published 
 
 With ``regions attention``, the mask is the edited regions instead.
 
-What differs from the paper:
-
-- Maps are those of a pass at the step's own latents, where the paper's are recorded during the
-  inversion, one step nearer to the clip.
-- Self-attention covers the frames of the spec's `attention { frames … }`. The paper's covers each
-  frame itself and the middle one, which is no choice there; `first_last` is the nearest.
-- For edits of shapes, the paper's model is tuned on the clip (Tune-A-Video). Nothing is tuned here.
-- Words are re-weighted in all steps, as in Prompt-to-Prompt's equation; the published code does so
-  only in the steps of ``cross_steps``.
-- Blending of latents reads the mean of the source's maps over the steps so far, as Prompt-to-Prompt
-  does; the published code reads this step's.
+What differs from the paper: :attr:`FateZero.departures`.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from grainspec_runtime.modulation.attention_maps import LARGEST_GRID
-from grainspec_runtime.processes.methods.maps import MapProcess
+from grainspec_runtime.processes.methods.maps import REWEIGHTED, MapProcess
+from grainspec_runtime.processes.with_inversion import OF_INVERSION
 
 
 class FateZero(MapProcess):
     """FateZero of one clip; see :class:`grainspec_runtime.processes.process.Process`."""
 
+    departures: ClassVar[tuple[str, ...]] = (
+        "The paper records attention maps during the inversion; here a pass over the inversion's "
+        "latents at the step's own timestep computes them, one step further from the clip, because "
+        "cached inversions and resumed runs then suffice.",
+        "The paper's self-attention covers each frame itself and the middle one; here it covers "
+        "the frames of `attention { frames … }`, because no scope has the middle frame: "
+        "`first_last` is the nearest.",
+        "For edits of shapes the paper tunes the model on the clip (Tune-A-Video); here nothing is "
+        "tuned, because all methods are compared on one model.",
+        "The published code blends latents by the attention to words in the step; here it is their "
+        "mean over the steps so far, as in Prompt-to-Prompt, because one step's is noisy.",
+        REWEIGHTED,
+        OF_INVERSION,
+    )
     masks_self = True
     cross_grid = LARGEST_GRID
     local_blend_until = 0.8

@@ -19,17 +19,10 @@ Constants of the paper's code: still below 0.2 of a pair's largest flow; one upd
 optimisation a step (its command line leaves the optimisation out: `null_updates 0`); grounding at
 all steps. Its scale of guidance is 12.5, with a negative prompt about quality.
 
-Where this differs from the paper:
+`regions` decides about boxes: `off` and `blend` leave grounding out, which the paper always has. A
+`flow` statement's attention along paths is left out.
 
-- `regions` decides about boxes: `off` and `blend` leave grounding out. The paper always has boxes,
-  keeps the clip outside of all of them, by noised source latents, and grounds the inversion in
-  phrases of the source. Here `blend` keeps what is outside the edited regions, by the latents of
-  the inversion; there are no source phrases.
-- The inversion's prompt is `source`; the paper's is empty. It has the sampler's steps; the paper
-  inverts in 20 steps and samples in 50, and gives the null embeddings to the first 20 of them.
-- Gated layers: the checkpoint is one of text and boxes, not of inpainting.
-- Flow is that of the spec's `flow` statement, or DIS; the paper's is RAFT. The statement's
-  attention along paths is left out.
+Where this differs from the paper: :attr:`GroundAVideo.departures`.
 
 A run stores the trajectory and the null embeddings of all steps (:mod:`.null_text`), a step nothing
 else. A resumed run finds the same embeddings again.
@@ -42,7 +35,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -62,11 +55,32 @@ from grainspec_runtime.processes.methods.of_job import settings_of
 from grainspec_runtime.processes.methods.shared_noise import magnitudes, shared_noise
 from grainspec_runtime.processes.process import Job, Progress, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
-from grainspec_runtime.processes.with_inversion import WithInversion
+from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
 
 class GroundAVideo(WithInversion):
     """Ground-A-Video of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
+
+    departures: ClassVar[tuple[str, ...]] = (
+        "The paper grounds edits by trained gated layers; here, in a checkpoint without them, the "
+        "words of an edit are attended inside its box only, because nothing is trained: it says "
+        "where words may act, not that an object fills its box.",
+        "The paper's gated layers are those of a checkpoint for inpainting; here they are those of "
+        "one for text and boxes, because an inpainting UNet has other inputs.",
+        "The paper keeps the clip outside of all boxes by newly noised source latents; here "
+        "`regions blend` keeps it outside of the edited regions by the inversion's latents, "
+        "because these lead back to the source exactly.",
+        "The paper grounds the inversion in phrases of the source; here it is not grounded, "
+        "because a spec has no phrases of the source.",
+        "The paper's inversion has an empty prompt; here it has `source`, because the other "
+        "methods have it, too.",
+        "The paper inverts in 20 steps, samples in 50, and gives the null embeddings to the first "
+        "20; here inversion and sampling have the same steps, because only then a null embedding "
+        "belongs to the timestep that it was found at.",
+        "The paper's optical flow is RAFT's; here it is that of the `flow` statement, by default "
+        "DIS, because that needs no weights.",
+        OF_INVERSION,
+    )
 
     def inverting(self, denoiser: Denoiser) -> Denoiser:
         """Return the denoiser without controls."""

@@ -39,6 +39,12 @@ from grainspec_runtime.processes.methods.word_masks import (
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
 
+REWEIGHTED = (
+    "The published code re-weights words only in the steps of `cross_steps`; here they are "
+    "re-weighted in all steps, because Prompt-to-Prompt's equation has no end."
+)
+"""A departure of both methods."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceMapPredictor:

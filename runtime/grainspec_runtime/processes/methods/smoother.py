@@ -8,12 +8,6 @@ first of the two steps, even ones at the second. The step then ends at
 
 with the signal rate a' after the step.
 
-Differences from the paper's code: the middle frame is made by optical flow
-(:mod:`grainspec_runtime.flow.middle`) or is the mean, where the code has RIFE, a network with
-weights of its own; the VAE's mean is taken, not a sample; frames have 8 bits; and a frame with one
-neighbour, at an end of the clip, always stays, where the code replaces it at the second step by the
-middle of it and its neighbour.
-
 Dimensions: F frames, c channels, h rows and w columns of latents, H rows and W columns of pixels.
 """
 
@@ -27,6 +21,16 @@ from torch import Tensor
 
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.media.decode import Frames
+
+SMOOTHER_DEPARTURES = (
+    "The paper makes middle frames with RIFE, a network with weights of its own; here optical flow "
+    "makes them, or they are the mean, because no further weights are needed.",
+    "The published code replaces a frame at an end of the clip by the middle of it and its one "
+    "neighbour; here it stays, because it has no two neighbours.",
+    "The published code encodes unrounded frames and samples from the VAE; here frames have 8 bits "
+    "and the VAE's mean is taken, because flow is estimated on images and a run must repeat.",
+)
+"""What differs from the paper and its code."""
 
 Middle = Callable[[Frames, Frames], Frames]
 """Takes two frames, uint8 ``[H, W, 3]``, and returns the one in the middle."""

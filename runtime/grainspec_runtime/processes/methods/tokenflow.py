@@ -16,15 +16,7 @@ Tokens are those after the output projection. This projection is affine, and the
 sum to 1, so the mean of two edited tokens may be taken before it, with the same result; that is
 done here. The source's tokens are compared after it, since cosine similarity would differ.
 
-Differences from the paper and its code:
-
-- The source's features are computed by a pass over the inversion's latents at the same timestep,
-  not recorded during the inversion (:mod:`grainspec_runtime.processes.inject`); the inversion runs
-  with the prompt ``source``, where the code's default is an empty one.
-- Neighbours are the nearest key frames on both sides, as in the paper. The code takes the key frame
-  of a frame's own batch and that of the batch before, and compares the *inputs* of self-attention.
-- A key frame keeps its own tokens. In the paper they, too, are mixed with another key frame's.
-- The clip may have any number of frames; the code drops those that fill no batch.
+Differences from the paper and its code: :attr:`TokenFlow.departures`.
 
 With ``regions``, the plan modulates the joint attention of the key frames, and cross-attention in
 all frames. Group norms take each frame's statistics, whatever ``attention { norm }`` says.
@@ -42,6 +34,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 from grainspec.model.spec import Inject
 from grainspec.plan.method_windows import at_once, batches
@@ -50,11 +43,28 @@ from grainspec_runtime.processes.methods.of_job import settings_of, target_promp
 from grainspec_runtime.processes.methods.tokenflow_passes import TokenFlowPredictor
 from grainspec_runtime.processes.process import Job, Sampled, Stage, State, Warn
 from grainspec_runtime.processes.sample import sample
-from grainspec_runtime.processes.with_inversion import WithInversion
+from grainspec_runtime.processes.with_inversion import OF_INVERSION, WithInversion
 
 
 class TokenFlow(WithInversion):
     """TokenFlow of one clip's latents ``[F, c, h, w]``; see :class:`Process`."""
+
+    departures: ClassVar[tuple[str, ...]] = (
+        "The paper extracts the source's features during the inversion; here, as in its code, a "
+        "pass over the inversion's latents computes them at the step's own timestep, because those "
+        "of all steps take gigabytes.",
+        "The published code inverts with an empty prompt unless told otherwise; here the "
+        "inversion's prompt is `source`, because the other methods have it, too.",
+        "The published code takes the key frame of a frame's own batch and that of the batch "
+        "before; here they are the nearest on both sides, because the paper's equation has these.",
+        "The published code compares the inputs of self-attention; here its outputs are compared, "
+        "because the paper's tokens are these.",
+        "The paper mixes the tokens of a key frame with those of another one; here a key frame "
+        "keeps its own, because a joint edit has made them already.",
+        "The published code drops frames that fill no batch; here the last batch may be smaller, "
+        "because an edit has all frames of the clip.",
+        OF_INVERSION,
+    )
 
     def inverted(self, job: Job) -> Job:
         """Return a job whose unmodulated passes see each frame alone, a batch of them at a time."""

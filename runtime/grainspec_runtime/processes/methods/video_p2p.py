@@ -21,22 +21,32 @@ That embedding is not computed here: all that it gives is the source's latents a
 here these are those of the inversion themselves, which optimised steps only approach. The published
 code's `--fast` does without it as well.
 
-What differs from the paper:
-
-- Its model is tuned on the clip first (as Tune-A-Video), with attention of each frame to the first.
-  Nothing is tuned here, and self-attention covers the frames of `attention { frames … }`.
-- Words are re-weighted in all steps, as in Prompt-to-Prompt's equation; the published code does so
-  only in the steps of ``cross_steps``.
-- Replaced words may be of any number, where the published code takes as many as they replace.
+What differs from the paper: :attr:`VideoP2P.departures`.
 """
 
 from __future__ import annotations
 
-from grainspec_runtime.processes.methods.maps import MapProcess
+from typing import ClassVar
+
+from grainspec_runtime.processes.methods.maps import REWEIGHTED, MapProcess
+from grainspec_runtime.processes.with_inversion import OF_INVERSION
 
 
 class VideoP2P(MapProcess):
     """Video-P2P of one clip; see :class:`grainspec_runtime.processes.process.Process`."""
 
+    departures: ClassVar[tuple[str, ...]] = (
+        "The paper first tunes the model on the clip (as Tune-A-Video); here nothing is tuned, "
+        "because all methods are compared on one model.",
+        "The paper optimises an unconditional embedding, with which guided sampling retraces the "
+        "inversion of the source; here the source's latents of a step are the inversion's own, "
+        "because these are what the embedding is optimised to reach.",
+        "The paper's self-attention covers the first frame; here it covers the frames of "
+        "`attention { frames … }`, because an untuned model keeps frames alike only by them.",
+        "The published code replaces words by as many others; here they may be of any number, "
+        "because the alignment of the prompts says which words take the place of which.",
+        REWEIGHTED,
+        OF_INVERSION,
+    )
     masks_self = False
     cross_grid = None
