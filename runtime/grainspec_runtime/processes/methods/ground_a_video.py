@@ -24,6 +24,15 @@ all steps. Its scale of guidance is 12.5, with a negative prompt about quality.
 
 Where this differs from the paper: :attr:`GroundAVideo.departures`.
 
+With the source prompt as target and no guidance, it gives the source back as plain sampling does,
+but for two parts. Sampling attends to all frames, and the inversion to each by itself: 0.4 dB on
+four frames of the demo model in ten steps, 41.5 dB without it. And a still place has the noise of
+an earlier frame, which leads back to that frame: z'_n is z_n only where the flow from n − 1 to n is
+large, at the place where it begins. A figure that moves into a still place changes it all the same,
+so that 24.1 dB remain there at `still 20%`, and 38.2 dB if all places that change kept their own
+noise. That is the equation of the paper; `still 0%` is without it. Null-text optimisation has no
+part in it: at guidance 1 the unconditional pass cancels.
+
 A run stores the trajectory and the null embeddings of all steps (:mod:`.null_text`), a step nothing
 else. A resumed run finds the same embeddings again.
 
