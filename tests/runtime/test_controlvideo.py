@@ -14,7 +14,7 @@ from method_runs import MethodRun
 from moving import moving, translation
 from PIL import Image
 from tiny_models import save_animatediff, save_net
-from tiny_runs import loaded, noise, plan_for
+from tiny_runs import STEPS, loaded, noise, plan_for
 from torch import Tensor
 
 from grainspec import GrainError, check, parse
@@ -34,6 +34,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.passes import denoiser_passes
 from grainspec_runtime.prepare import prepare
 from grainspec_runtime.processes.methods import controlvideo
+from grainspec_runtime.processes.methods.controlvideo import shared_noise
 from grainspec_runtime.processes.methods.smoother import Smoother, interleaved, mean_frame
 
 FRAMES = 6
@@ -183,8 +184,13 @@ def test_equal_controls_make_equal_frames(setup: Any) -> None:
 def test_the_source_is_restored_outside_the_regions(setup: Any) -> None:
     mask = torch.zeros(FRAMES, 1, 8, 8)
     mask[..., 4:] = 1
-    _, latents = sampled(setup, regions="blend", edited_F1hw=mask)
+    run, latents = sampled(setup, regions="blend", edited_F1hw=mask)
     assert torch.equal(latents[..., :4], noise(FRAMES)[..., :4])
+    schedule, like = run.checkpoint.schedule, noise(FRAMES)
+    levels = schedule.rates(schedule.solver(run.job.sampler, run.checkpoint.device), like)
+    for done in range(1, STEPS):  # on the way, at the noise level after each step
+        noisy = levels[done].signal * like + levels[done].noise * shared_noise(like, 0)
+        torch.testing.assert_close(run.states[done]["latents"][..., :4], noisy[..., :4])
     assert not torch.allclose(latents[..., 4:], noise(FRAMES)[..., 4:], atol=0.1)
     assert not torch.equal(latents[..., 4:], sampled(setup)[1][..., 4:])
 

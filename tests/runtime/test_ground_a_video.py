@@ -256,6 +256,18 @@ class TestNullText:
         assert torch.equal(found[0][:, 0], negative)
         assert not torch.allclose(found[1][:, 0], negative, atol=1e-3)
 
+    def test_an_update_is_as_long_as_the_steps_learning_rate(self, tiny_sd: Path) -> None:
+        """Adam's first, where gradients are large: 0.01 at first, and less from step to step."""
+        checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd, "frames each norm each")
+        scheduler = checkpoint.schedule.solver(Sampler(steps=4), CPU)
+        trajectory = torch.stack([1e4 * noise(1)] * 5)
+        nulls = self.nulls(checkpoint, plan, 1, STRONG)
+        found = nulls.embeddings(trajectory, scheduler)[:, 0]
+        before = torch.cat([checkpoint.encode_prompt("").words, found[:-1]])
+        lengths = (found - before).abs().amax((1, 2))[:3]  # the last has small gradients
+        wanted = 0.01 * (1 - torch.arange(3) / 8)
+        torch.testing.assert_close(lengths, wanted, atol=1e-5, rtol=1e-2)
+
     def test_frames_do_not_know_each_other(self, tiny_sd: Path) -> None:
         checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd, "frames each norm each")
         scheduler = checkpoint.schedule.solver(Sampler(steps=2), CPU)

@@ -118,7 +118,7 @@ class Row:
     is ``base``, bit for bit or ``nearly`` so. parts: settings that switch on one part each.
     identity: settings with which the source prompt gives the source back, to at most ``loss`` dB
     less than its reconstruction; None for bit-identically to it. lost: the parts with which it does
-    not, and why.
+    not, and why. few: settings that take less time. resumes: those of the run that resumes.
     """
 
     base: Base
@@ -132,6 +132,7 @@ class Row:
     last: int = 2
     more: str = ""
     few: Settings = field(default_factory=dict)
+    resumes: Settings = field(default_factory=dict)
 
 
 _MAPS_OFF = {"cross_steps": 0.0, "self_steps": 0.0, "local_blend": 1.0}
@@ -148,8 +149,16 @@ ROWS: dict[EditingName, Row] = {
         parts={"inject": {"inject": Inject()}, "freeu": {"freeu": FreeU()}},
         loss=0.1,
     ),
-    "fatezero": Row(base=of_inversion(), off=_MAPS_OFF, parts=_MAPS, loss=0.0),
-    "video_p2p": Row(base=of_inversion(), off=_MAPS_OFF, parts=_MAPS, loss=0.0),
+    **dict.fromkeys(
+        ("fatezero", "video_p2p"),
+        Row(
+            base=of_inversion(),
+            off=_MAPS_OFF,
+            parts=_MAPS,
+            loss=0.0,
+            resumes={"local_blend": 0.0, "regions": "blend"},
+        ),
+    ),
     "tokenflow": Row(
         base=of_inversion(
             inverted={"frames": "each", "norm": "each"}, sampled={"frames": "full", "norm": "each"}
@@ -334,7 +343,8 @@ def test_without_its_parts_it_is_the_base_sampler(held: Held) -> None:
 def test_it_resumes(held: Held) -> None:
     """With all its parts, in a process that knows nothing of the run."""
     clip, states = held.clip, {}
-    job = clip.job(held.name, regions="both", steps=STEPS, guidance=4.0, **held.row.few)
+    settings = {"regions": "both", "guidance": 4.0, **held.row.few, **held.row.resumes}
+    job = clip.job(held.name, steps=STEPS, **settings)
     latents = held.edited(job, states=states)
     state = states[STEPS - 1]
     again = clip.run(clip.process(held.name), job, begin=(STEPS - 1, state))
