@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +15,8 @@ import torch
 from tiny_runs import STEPS, noise, plan_for
 from torch import Tensor
 
-from grainspec.model.spec import Method, Sampler
-from grainspec.plan.windows import FrameWindow, frame_windows
+from grainspec.model.spec import Method
+from grainspec.plan.windows import FrameWindow
 from grainspec_runtime.backbones.family import Checkpoint
 from grainspec_runtime.backbones.registry import load_checkpoint
 from grainspec_runtime.backbones.unets.space_time import SpaceTimeFeatures
@@ -25,12 +24,10 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.modulation.windowed import WindowedAttention
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.guided import Step
-from grainspec_runtime.processes.invert_and_sample import InvertAndSample
-from grainspec_runtime.processes.methods.dmt import DMT, Restart, learning_rates
+from grainspec_runtime.processes.methods.dmt import Restart, learning_rates
 from grainspec_runtime.processes.methods.low_frequencies import low_frequencies_kept
 from grainspec_runtime.processes.methods.motion_guide import MotionGuide
 from grainspec_runtime.processes.methods.motion_loss import motion_loss, spatial_means
-from grainspec_runtime.processes.process import Job
 from grainspec_runtime.schedules.schedule import Rates
 
 FRAMES = 3
@@ -272,33 +269,3 @@ def test_learning_rates_are_the_papers() -> None:
     assert len(rates) == 20
     assert (rates[0], rates[-1]) == (0.007, 0.004)
     assert np.allclose(np.diff(rates), np.diff(rates)[0])
-
-
-def test_without_its_steps_it_is_the_base_sampler(checkpoint: Checkpoint) -> None:
-    plan = plan_for(checkpoint.folder, "until 100% decay 1", frames=FRAMES)
-    job = Job(
-        plan=plan,
-        source="a red man and a blue man",
-        negative="",
-        sampler=Sampler(steps=STEPS),
-        windows=frame_windows(FRAMES, None),
-        edited_F1hw=torch.from_numpy(plan.edited_FHW)[:, None].float(),
-    )
-    off = Method(name="dmt", motion=0.0, low_frequencies=1, restart=0.0)
-
-    def run(make: type, job: Job) -> Tensor:
-        process = make(Denoiser(checkpoint), noise(FRAMES), {}, use_cache=False, look_up=False)
-        result: Tensor = process.run(
-            job,
-            lambda: checkpoint.attention(FRAMES, plan.attention, plan=plan),
-            stage=lambda name, variant=None: nullcontext(lambda done, total: None),
-            begin=None,
-            keep=lambda done, state: None,
-            warn=lambda finding: None,
-        ).latents
-        return result
-
-    base = run(InvertAndSample, job)
-    assert torch.equal(run(DMT, replace(job, method=off)), base)
-    for changes in ({"motion": 0.25}, {"low_frequencies": 4}, {"restart": 1.0}):
-        assert not torch.equal(run(DMT, replace(job, method=off.replaced({}, **changes))), base)

@@ -27,7 +27,6 @@ from grainspec_runtime.editing.editor import Editor
 from grainspec_runtime.flow.clip_flow import ClipFlow
 from grainspec_runtime.modulation.layers import Attention, AttentionLayer
 from grainspec_runtime.processes.denoiser import Denoiser
-from grainspec_runtime.processes.invert_and_sample import InvertAndSample
 from grainspec_runtime.processes.methods.boxed_words import BoxedWords
 from grainspec_runtime.processes.methods.boxes import Boxes, boxes_of
 from grainspec_runtime.processes.methods.ground_a_video import GroundAVideo
@@ -244,6 +243,31 @@ class TestNullText:
             errors.append(float((moved(found[0]) - wanted).square().mean()))
         assert errors[1] < 0.3 * errors[0]
 
+    def test_without_guidance_there_is_nothing_to_optimise(self, tiny_sd: Path) -> None:
+        """u + 1 (c − u) is c, whatever u is."""
+        checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd, "frames each norm each")
+        scheduler = checkpoint.schedule.solver(Sampler(steps=2), CPU)
+        trajectory = torch.stack([noise(1), 0.5 * noise(1), noise(1)])
+        found = [
+            self.nulls(checkpoint, plan, 3, guidance).embeddings(trajectory, scheduler)
+            for guidance in (1.0, STRONG)
+        ]
+        negative = checkpoint.encode_prompt("").words.expand_as(found[0][:, 0])
+        assert torch.equal(found[0][:, 0], negative)
+        assert not torch.allclose(found[1][:, 0], negative, atol=1e-3)
+
+    def test_an_update_is_as_long_as_the_steps_learning_rate(self, tiny_sd: Path) -> None:
+        """Adam's first, where gradients are large: 0.01 at first, and less from step to step."""
+        checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd, "frames each norm each")
+        scheduler = checkpoint.schedule.solver(Sampler(steps=4), CPU)
+        trajectory = torch.stack([1e4 * noise(1)] * 5)
+        nulls = self.nulls(checkpoint, plan, 1, STRONG)
+        found = nulls.embeddings(trajectory, scheduler)[:, 0]
+        before = torch.cat([checkpoint.encode_prompt("").words, found[:-1]])
+        lengths = (found - before).abs().amax((1, 2))[:3]  # the last has small gradients
+        wanted = 0.01 * (1 - torch.arange(3) / 8)
+        torch.testing.assert_close(lengths, wanted, atol=1e-5, rtol=1e-2)
+
     def test_frames_do_not_know_each_other(self, tiny_sd: Path) -> None:
         checkpoint, plan = loaded(tiny_sd), plan_for(tiny_sd, "frames each norm each")
         scheduler = checkpoint.schedule.solver(Sampler(steps=2), CPU)
@@ -362,22 +386,6 @@ def run(
         keep=lambda done, state: None,
         warn=lambda finding: pytest.fail(str(finding)),
     ).latents
-
-
-def test_without_its_parts_it_is_the_base_sampler(tiny_sd: Path) -> None:
-    """Up to rounding: here the two passes are not one batch."""
-    checkpoint = loaded(tiny_sd)
-    plan = plan_for(tiny_sd, "frames each norm each")
-    full = checkpoint.attention(FRAMES, plan.attention.replaced({}, frames="full"))
-    job = job_for(plan, FRAMES, regions="off", still=0.0, null_updates=0)
-    base = run(InvertAndSample, checkpoint, job, lambda: full)
-    # its own norms are the spec's; those of the inversion are of each frame
-    torch.testing.assert_close(run(GroundAVideo, checkpoint, job), base, atol=1e-4, rtol=1e-4)
-    for changes in ({"regions": "attention"}, {"still": 0.5}, {"null_updates": 2}):
-        changed = job_for(
-            plan, FRAMES, **{"regions": "off", "still": 0.0, "null_updates": 0} | changes
-        )
-        assert not torch.allclose(run(GroundAVideo, checkpoint, changed), base, atol=1e-3)
 
 
 def test_null_embeddings_bring_a_frame_back(tiny_sd: Path) -> None:

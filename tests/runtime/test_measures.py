@@ -280,6 +280,42 @@ def test_cross_instance_accuracy_counts_crops_nearest_to_their_own_caption() -> 
     assert instance_scores(clip, frames, [Instance("red", masks[0] & False)]) is None  # type: ignore[arg-type]
 
 
+def test_cross_instance_accuracy_is_the_mean_of_the_diagonal_of_mives_matrix() -> None:
+    """Figure 11 of MIVE: 1 at the largest of each row of crops by captions, 0 elsewhere."""
+    random = np.random.default_rng(0)
+    of_text = {name: random.normal(size=8) for name in ("cat", "dog", "car")}
+    colours = random.integers(0, 256, (4, 1, 3, 3), dtype=np.uint8)
+    frames = colours.repeat(12, 1).repeat(12, 2)
+    masks = np.zeros((3, 4, 12, 36), bool)
+    for instance in range(3):
+        masks[instance, :, 2:10, 12 * instance + 2 : 12 * instance + 10] = True
+
+    class Random:
+        """Embeds a crop by its mean colour."""
+
+        projection = random.normal(size=(3, 8))
+
+        def of_frames(self, crops: np.ndarray) -> np.ndarray:
+            return (crops.mean((1, 2)) - 128) @ self.projection
+
+        def of_text(self, caption: str) -> np.ndarray:
+            return of_text[caption]
+
+    clip, diagonals = Random(), []
+    for frame in range(4):
+        crops = [frames[frame, 2:10, 12 * it + 2 : 12 * it + 10] for it in range(3)]
+        rows = np.concatenate([clip.of_frames(crop[None]) for crop in crops])
+        columns = np.stack(list(of_text.values()))
+        lengths = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(columns, axis=1)
+        matrix = rows @ columns.T / lengths
+        diagonals.append(np.diag(matrix == matrix.max(1, keepdims=True)).mean())
+    instances = [Instance(name, mask) for name, mask in zip(of_text, masks, strict=True)]
+    scores = instance_scores(clip, frames, instances)  # type: ignore[arg-type]
+    assert scores is not None
+    assert scores.accuracy == pytest.approx(100 * np.mean(diagonals))
+    assert len(set(diagonals)) > 1
+
+
 def test_a_crop_is_a_square_inside_the_frame() -> None:
     frame, mask = (
         np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3),

@@ -1,8 +1,10 @@
 """The measures of VideoGrain's and MIVE's tables for a benchmark case.
 
 CLIP-F, CLIP-T, Warp-Err and Q-edit are those of VideoGrain (arXiv 2502.17258), Cross-Instance
-Accuracy and Local CLIP-T those of MIVE (arXiv 2412.12877). VideoGrain's Warp-Err takes the
-estimated optical flow of the source clip; here the source's exact flow is known, too.
+Accuracy and Local CLIP-T those of MIVE (arXiv 2412.12877):
+:mod:`grainspec_runtime.measures.instances` says what of them its paper confirms. VideoGrain's
+Warp-Err takes the estimated optical flow of the source clip; here the source's exact flow is known,
+too.
 """
 
 from __future__ import annotations

@@ -1,10 +1,19 @@
 """Whether each instance shows its own caption: measures of multi-instance editing.
 
-MIVE (Teodoro et al., arXiv 2412.12877) crops every instance out of every edited frame and compares
-the crops with the captions by CLIP. Its Cross-Instance Accuracy is the share of crops that are
-nearest to their own caption, and its Local Textual Faithfulness the similarity to that caption.
-MIVE crops the bounding box of an instance's mask. Here a crop is the square around this box,
-because CLIP's image processor would cut off the ends of a box that is not square.
+MIVE (Teodoro et al., arXiv 2412.12877) crops every instance out of the edited frames and compares
+each crop with the captions of all instances by CLIP. The similarity to its own caption is its Local
+Textual Faithfulness (LTF). Cross-Instance Accuracy (CIA) is that paper's figure 11: in the matrix
+of crops by captions, 1 in each row where the LTF is largest and 0 elsewhere; CIA is the mean of the
+diagonal. So it is the share of crops that are nearest to their own caption. MIVE writes both as
+fractions, here they are × 100.
+
+Its authors have published no code of it that we know of. Their paper confirms the matrix, its rows
+and the mean of its diagonal, and that crops are CLIP's images. Three choices are ours, where a
+figure's caption says nothing: each frame's crops count by themselves, not a mean over frames, since
+leakage comes and goes; instances with equal captions share one, which cannot be told apart; and a
+crop is the square around the bounding box of a mask, because CLIP's image processor would cut off
+the ends of a box that is not square. Numbers are therefore not comparable with those of its tables,
+which have another CLIP and other clips besides.
 
 Dimensions: F frames, H rows, W columns, I instances, D the dimension of CLIP's embedding space.
 """

@@ -62,8 +62,9 @@ class ControlVideo(WithoutInversion):
 
     departures: ClassVar[tuple[str, ...]] = (
         *SMOOTHER_DEPARTURES,
-        "In the published code the frames of an interval attend to their first key frame and to "
-        "each other at its end; here they attend to both key frames, because the paper says so.",
+        "In the published code the frames between two key frames attend to the first of these and "
+        "to the last of themselves; here they attend to both key frames, because the paper says "
+        "so.",
         "The published code takes group norms of ControlNets over all frames; here they are those "
         "of each frame, because stock ControlNets run on images.",
         "The published code adds words about quality to the prompt, a long negative prompt and a "

@@ -61,6 +61,10 @@ class DFVEdit(WithoutInversion):
         "The released code takes masks that are given and computes none from attention; here they "
         "are computed, by our reading of the paper, because Implicit Cross Attention guidance is "
         "part of it.",
+        "The released code applies a mask only after a number of steps; here it applies in all "
+        "steps, because what is outside of it is then the source, bit for bit.",
+        "The released code has a long negative prompt about quality; here it is the spec's, "
+        "because all methods are compared with the same.",
         "The paper takes maps from the full attention of CogVideoX; here they are those of Wan's "
         "cross-attention, because the supported models attend to text there.",
         "The paper also edits with models of DDPM's noise, such as CogVideoX; here models of flow "

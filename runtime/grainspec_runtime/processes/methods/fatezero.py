@@ -37,8 +37,9 @@ class FateZero(MapProcess):
         "`first_last` is the nearest.",
         "For edits of shapes the paper tunes the model on the clip (Tune-A-Video); here nothing is "
         "tuned, because all methods are compared on one model.",
-        "The published code blends latents by the attention to words in the step; here it is their "
-        "mean over the steps so far, as in Prompt-to-Prompt, because one step's is noisy.",
+        "The published code blends latents by the source's attention to words in the step itself; "
+        "here it is the mean over the steps so far, because Prompt-to-Prompt, whose blending it "
+        "is, takes that of both clips.",
         REWEIGHTED,
         OF_INVERSION,
     )

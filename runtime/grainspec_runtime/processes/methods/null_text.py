@@ -7,8 +7,14 @@ inversion: at each step it optimises the embedding ∅ of the unconditional pass
 
 with the inversion's trajectory x*, the source prompt's pass c and the scale of guidance g, by Adam,
 beginning with the ∅ of the step before; x_t then moves with the ∅_t that was found. Ground-A-Video
-does it for every frame alone, with a learning rate of 0.01 that halves over the steps, and stops a
-step's updates when the loss is below 1e-5 + 2e-5 · step.
+does it for every frame alone, with a learning rate of 0.01, which here halves over the steps, and
+stops a step's updates when the loss is below 1e-5 + 2e-5 · step.
+
+Without guidance, g = 1, the unconditional pass cancels and every ∅ stays as it is. With it, one
+update brings little, because Adam's ε is 1e-4 as in Ground-A-Video's code, and 1e-8 in that of
+null-text inversion, which makes ten updates. Gradients are smaller than 1e-4: on the demo model
+their median is 1e-5. At guidance 4, on two frames in five steps, one update brings 0.3 dB there and
+five bring 1.1 dB; with 1e-8 it would be 0.8 dB and 2.9 dB.
 
 Memory: one frame's activations at a time, and the embeddings of all steps and frames on the CPU:
 with Stable Diffusion 1.5 in half precision 118 kB for a frame and a step, 95 MB for 16 frames and
