@@ -21,12 +21,12 @@ from grainspec.cli.output import (
     print_text,
     say,
 )
-from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.fixing import fix_text
 from grainspec.json_format import from_json
 from grainspec.loading import plain_lines, read_text, stdin_as_written
 from grainspec.text.parse import parse_all
+from grainspec.waiting import Waiting
 from grainspec.whole_file import whole_file
 
 STDIN = Path("-")

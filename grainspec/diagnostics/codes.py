@@ -137,6 +137,8 @@ ERRORS: dict[str, str] = {
     "G746": "a remote file cannot be read or written",
     "G747": "a batch's record cannot be read",
     "G748": "a clip cannot be divided between GPUs",
+    "G757": "a package for remote files is missing",
+    "G758": "a URL is for reading only",
     "G900": "an internal error",
 }
 

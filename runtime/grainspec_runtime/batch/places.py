@@ -8,14 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from grainspec.remote.address import is_url, joined
+from grainspec.remote.files import fetched_file, fetched_folder, put_folder
 from grainspec_runtime.batch.jobs import BatchJob
-from grainspec_runtime.remote.files import (
-    fetched_file,
-    fetched_folder,
-    is_url,
-    joined,
-    put_folder,
-)
 from grainspec_runtime.runs.read import MANIFEST
 
 RUNS = "runs"

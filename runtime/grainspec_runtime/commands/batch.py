@@ -12,6 +12,7 @@ import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
 from grainspec.diagnostics import fail
+from grainspec.remote.address import is_url
 from grainspec_runtime.cache.limit import size_in_bytes
 from grainspec_runtime.commands.batch_table import live_table, status_text
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
@@ -133,7 +134,6 @@ def run(
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
-    from grainspec_runtime.remote.files import is_url
     from grainspec_runtime.remote.record import recorded
 
     options = loading.options()

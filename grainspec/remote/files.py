@@ -1,0 +1,324 @@
+"""Read and write files behind URLs, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from grainspec.remote import sftp
+from grainspec.remote.address import joined, path_of, protocol_of
+from grainspec.remote.store import OBJECT_STORES, check_writable, is_missing, tried
+from grainspec.waiting import Waiting
+from grainspec.whole_file import PARTIAL, whole_file
+
+_AT_ONCE = 8
+"""Files of a folder that are fetched at once, from stores whose libraries are made for that."""
+_VERSION = (
+    *("size", "ETag", "etag", "generation", "md5Hash", "Content-MD5"),
+    *("LastModified", "Last-Modified", "mtime", "updated", "created"),
+)
+"""What stores tell about the version of a file."""
+
+
+def fetched_file(url: str, folder: Path, *, quiet: bool = False) -> Path:
+    """Copy a remote file into a folder, and return its path; a copy of the same version is kept.
+
+    The version is the size and whatever else the store tells: checksum, time. The file is streamed
+    and appears when it is whole: its size is compared with the store's, and its version with that
+    before. On a terminal, a line shows its progress unless ``quiet``. Raises GrainError (G746,
+    G757).
+    """
+
+    def fetch(fs: Any, path: str) -> Path:
+        fs.invalidate_cache()
+        facts = fs.info(path)
+        version = version_of(facts)
+        digest = hashlib.sha256(repr([url, version]).encode()).hexdigest()[:24]
+        place = folder / digest / (path_of(url).name or "file")
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(place) as new:
+                _copy(fs, path, facts.get("size"), new, quiet=quiet)
+                fs.invalidate_cache()
+                if version_of(fs.info(path)) != version:
+                    raise OSError("the file was changed while it was read")
+        with contextlib.suppress(OSError):
+            os.utime(place.parent)  # when it was used last
+        return place
+
+    return tried(url, "read", fetch)
+
+
+def copied_file(url: str, place: Path) -> bool:
+    """Copy a remote file to a path, whole or not at all; return whether it exists.
+
+    Raises GrainError (G746, G757), OSError if the path cannot be written.
+    """
+
+    def copy(fs: Any, path: str) -> bool:
+        fs.invalidate_cache()
+        try:
+            size = fs.info(path).get("size")
+            with whole_file(place) as new:
+                _copy(fs, path, size, new)
+        except FileNotFoundError as error:
+            if is_missing(error):
+                return False
+            raise
+        return True
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return tried(url, "read", copy)
+
+
+def files_in(url: str, pattern: str = "*") -> dict[str, list[str]]:
+    """Return the files in a remote folder and those below, as relative paths, with their versions.
+
+    ``pattern`` is matched by the relative paths; its ``*`` stands for any text. Files that are not
+    yet complete are left out. Empty if there is no such folder. Raises GrainError (G746, G757).
+    """
+
+    def find(fs: Any, path: str) -> dict[str, list[str]]:
+        fs.invalidate_cache()
+        files: Mapping[str, Any] = fs.find(path, detail=True)
+        root = PurePosixPath(path)
+        inside = {
+            str(PurePosixPath(name).relative_to(root)): version_of(facts)
+            for name, facts in files.items()
+            if name != path and not fnmatch(PurePosixPath(name).name, PARTIAL)
+        }
+        return {name: inside[name] for name in sorted(inside) if fnmatch(name, pattern)}
+
+    return tried(url, "read", find)
+
+
+def fetched_folder(url: str, folder: Path) -> Path:
+    """Copy the files of a remote folder into ``folder``, and return the path of the copy.
+
+    The copy is that of all their versions: it appears when it is whole. Raises GrainError (G746,
+    G757).
+    """
+    versions = files_in(url)
+    if not versions:
+        tried(url, "read", _refuse_empty)
+    return snapshot(
+        folder,
+        [url, sorted(versions.items())],
+        {name: joined(url, name) for name in versions},
+    )
+
+
+def snapshot(folder: Path, facts: object, files: Mapping[str, str]) -> Path:
+    """Return a folder with copies of remote files, by their relative paths.
+
+    It has the name of a hash of ``facts``, which tell the files' versions, and appears when it is
+    whole; the copies share their space with those of :func:`fetched_file`.
+    """
+    place = folder / hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with _new_folder(place) as new:
+            for name, file in _fetched(files, folder):
+                target = new.joinpath(*PurePosixPath(name).parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(file, target)
+    with contextlib.suppress(OSError):
+        os.utime(place)
+    return place
+
+
+def put_file(file: Path, url: str) -> None:
+    """Send a file to a URL, whole or not at all; raises GrainError (G746, G757, G758).
+
+    Object stores make an object visible when all of it has arrived. Elsewhere, the file is written
+    under another name, which nobody reads, and then renamed.
+    """
+
+    def send(fs: Any, path: str) -> None:
+        told = fs.protocol
+        shown = _progress(f"sending {file.name}: megabyte")
+        if OBJECT_STORES & ({told} if isinstance(told, str) else set(told)):
+            fs.put_file(str(file), path, callback=shown)
+        else:
+            folder, _, name = path.rpartition("/")
+            fs.makedirs(folder, exist_ok=True)
+            partial = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+            try:
+                if hasattr(fs, "ftp"):
+                    shown.set_size(file.stat().st_size)
+                    sftp.send(fs.ftp, file, partial, shown.absolute_update)
+                else:
+                    fs.put_file(str(file), partial, callback=shown)
+                if fs.info(partial).get("size") not in (None, file.stat().st_size):
+                    raise OSError("the file did not arrive whole")
+                fs.mv(partial, path)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    fs.rm_file(partial)
+                raise
+        fs.invalidate_cache()
+        if fs.info(path).get("size") not in (None, file.stat().st_size):
+            raise OSError("the file at the destination is not whole")
+
+    check_writable(url)
+    tried(url, "written", send)
+
+
+def put_folder(folder: Path, url: str, *, last: str) -> None:
+    """Send the files of a folder to a URL; ``last`` is sent after all others, as a sign of that.
+
+    An older ``last`` is removed first. Raises GrainError (G746, G757).
+    """
+    remove(joined(url, last))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(files, key=lambda path: path.name == last):
+        put_file(path, joined(url, *path.relative_to(folder).parts))
+
+
+def put_bytes(data: bytes, url: str) -> None:
+    """Send bytes to a URL, whole or not at all; raises GrainError (G746, G757)."""
+    with tempfile.TemporaryDirectory(prefix="grain-") as temporary:
+        file = Path(temporary) / "data"
+        file.write_bytes(data)
+        put_file(file, url)
+
+
+def get_bytes(url: str) -> bytes | None:
+    """Read a small remote file; None if it does not exist. Raises GrainError (G746, G757)."""
+
+    def read(fs: Any, path: str) -> bytes | None:
+        fs.invalidate_cache()
+        try:
+            data: bytes = fs.cat_file(path)
+        except FileNotFoundError as error:
+            if not is_missing(error):
+                raise
+            return None
+        return data
+
+    return tried(url, "read", read)
+
+
+def kind_of(url: str) -> str | None:
+    """Return ``file`` or ``directory`` for what is behind a URL; None if there is nothing."""
+
+    def ask(fs: Any, path: str) -> str | None:
+        fs.invalidate_cache()
+        try:
+            return str(fs.info(path)["type"])
+        except FileNotFoundError as error:
+            if not is_missing(error):
+                raise
+            return None
+
+    return tried(url, "read", ask)
+
+
+def names_in(url: str) -> list[str]:
+    """Return the names of what is in a remote folder; none if it does not exist."""
+
+    def names(fs: Any, path: str) -> list[str]:
+        fs.invalidate_cache()
+        try:
+            return sorted(PurePosixPath(entry).name for entry in fs.ls(path, detail=False))
+        except FileNotFoundError as error:
+            if not is_missing(error):
+                raise
+            return []
+
+    return tried(url, "read", names)
+
+
+def remove(url: str) -> None:
+    """Delete a remote file if it exists; raises GrainError (G746, G757)."""
+
+    def delete(fs: Any, path: str) -> None:
+        fs.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm_file(path)
+
+    tried(url, "written", delete)
+
+
+def version_of(facts: Mapping[str, Any]) -> list[str]:
+    """Return what a store tells about the version of a file."""
+    return [str(facts.get(name)) for name in _VERSION]
+
+
+def _copy(fs: Any, path: str, size: int | None, new: Path, *, quiet: bool = False) -> None:
+    """Copy a file, and compare its size with the store's."""
+    what = f"fetching {PurePosixPath(path).name.partition('?')[0]}: megabyte"
+    fs.get_file(path, str(new), **({} if quiet else {"callback": _progress(what)}))
+    copied = new.stat().st_size
+    if size is not None and copied != size:
+        raise OSError(f"{copied} of {size} bytes arrived")
+
+
+def _fetched(files: Mapping[str, str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Fetch files, several at once where that is faster, and give their names and copies."""
+    waiting, alone = Waiting("fetching file"), len(files) == 1
+
+    def fetch(name: str) -> Path:
+        return fetched_file(files[name], folder, quiet=not alone)
+
+    at_once = {protocol_of(url) for url in files.values()} <= {*OBJECT_STORES, "http", "https"}
+    with ThreadPoolExecutor(_AT_ONCE if at_once else 1) as pool:
+        try:
+            for done, (name, file) in enumerate(zip(files, pool.map(fetch, files), strict=True), 1):
+                waiting(done, len(files))
+                yield name, file
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _refuse_empty(fs: Any, path: str) -> None:
+    raise FileNotFoundError("there is no such folder, or it is empty")
+
+
+def _link(file: Path, target: Path) -> None:
+    """Make a file appear at another path, without a copy where the disk can."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+@contextmanager
+def _new_folder(place: Path) -> Iterator[Path]:
+    """Give a new folder that gets its name at the end, unless another process was first."""
+    new = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
+    try:
+        yield new
+        try:
+            new.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _progress(what: str) -> Any:
+    """Return fsspec's callback that shows a transfer on a terminal, in megabytes."""
+    from fsspec.callbacks import Callback
+
+    waiting = Waiting(what)
+
+    class Shown(Callback):  # type: ignore[misc]  # fsspec has no annotations
+        def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
+            if self.size:
+                waiting(int(self.value / 1e6), math.ceil(self.size / 1e6))
+
+    return Shown()
