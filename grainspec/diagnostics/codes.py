@@ -192,6 +192,7 @@ WARNINGS: dict[str, str] = {
     "G566": "a method's attention cannot be studied",
     "G588": "the denoiser does not read the negative prompt",
     "G745": "some jobs of a batch are the same",
+    "G759": "a shared cache is not used",
 }
 
 

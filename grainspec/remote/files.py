@@ -9,9 +9,11 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +24,8 @@ from grainspec.remote.store import OBJECT_STORES, check_writable, is_missing, tr
 from grainspec.waiting import Waiting
 from grainspec.whole_file import PARTIAL, whole_file
 
+Moved = Callable[[int, int], None]
+"""Called with the megabytes of a file that have arrived, and those that will."""
 _AT_ONCE = 8
 """Files of a folder that are fetched at once, from stores whose libraries are made for that."""
 _VERSION = (
@@ -49,7 +53,7 @@ def fetched_file(url: str, folder: Path, *, quiet: bool = False) -> Path:
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(place) as new:
-                _copy(fs, path, facts.get("size"), new, quiet=quiet)
+                _copy(fs, path, facts.get("size"), new, _silent if quiet else None)
                 fs.invalidate_cache()
                 if version_of(fs.info(path)) != version:
                     raise OSError("the file was changed while it was read")
@@ -60,10 +64,11 @@ def fetched_file(url: str, folder: Path, *, quiet: bool = False) -> Path:
     return tried(url, "read", fetch)
 
 
-def copied_file(url: str, place: Path) -> bool:
+def copied_file(url: str, place: Path, moved: Moved | None = None) -> bool:
     """Copy a remote file to a path, whole or not at all; return whether it exists.
 
-    Raises GrainError (G746, G757), OSError if the path cannot be written.
+    ``moved`` receives the progress; by default it is a line on a terminal. Raises GrainError (G746,
+    G757), OSError if the path cannot be written.
     """
 
     def copy(fs: Any, path: str) -> bool:
@@ -71,7 +76,7 @@ def copied_file(url: str, place: Path) -> bool:
         try:
             size = fs.info(path).get("size")
             with whole_file(place) as new:
-                _copy(fs, path, size, new)
+                _copy(fs, path, size, new, moved)
         except FileNotFoundError as error:
             if is_missing(error):
                 return False
@@ -82,23 +87,38 @@ def copied_file(url: str, place: Path) -> bool:
     return tried(url, "read", copy)
 
 
-def files_in(url: str, pattern: str = "*") -> dict[str, list[str]]:
-    """Return the files in a remote folder and those below, as relative paths, with their versions.
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file in a remote folder: its relative path, its bytes, when it was written, its version."""
+
+    name: str
+    size: int
+    written: float
+    version: tuple[str, ...]
+
+
+def listed(url: str, pattern: str = "*") -> list[RemoteFile]:
+    """List the files in a remote folder and those below it, by their relative paths.
 
     ``pattern`` is matched by the relative paths; its ``*`` stands for any text. Files that are not
     yet complete are left out. Empty if there is no such folder. Raises GrainError (G746, G757).
     """
 
-    def find(fs: Any, path: str) -> dict[str, list[str]]:
+    def find(fs: Any, path: str) -> list[RemoteFile]:
         fs.invalidate_cache()
         files: Mapping[str, Any] = fs.find(path, detail=True)
         root = PurePosixPath(path)
-        inside = {
-            str(PurePosixPath(name).relative_to(root)): version_of(facts)
-            for name, facts in files.items()
+        inside = [
+            RemoteFile(
+                str(PurePosixPath(name).relative_to(root)),
+                int(facts.get("size") or 0),
+                _written(facts),
+                tuple(version_of(facts)),
+            )
+            for name, facts in sorted(files.items())
             if name != path and not fnmatch(PurePosixPath(name).name, PARTIAL)
-        }
-        return {name: inside[name] for name in sorted(inside) if fnmatch(name, pattern)}
+        ]
+        return [file for file in inside if fnmatch(file.name, pattern)]
 
     return tried(url, "read", find)
 
@@ -109,14 +129,11 @@ def fetched_folder(url: str, folder: Path) -> Path:
     The copy is that of all their versions: it appears when it is whole. Raises GrainError (G746,
     G757).
     """
-    versions = files_in(url)
-    if not versions:
+    files = listed(url)
+    if not files:
         tried(url, "read", _refuse_empty)
-    return snapshot(
-        folder,
-        [url, sorted(versions.items())],
-        {name: joined(url, name) for name in versions},
-    )
+    facts = [url, [(file.name, file.version) for file in files]]
+    return snapshot(folder, facts, {file.name: joined(url, file.name) for file in files})
 
 
 def snapshot(folder: Path, facts: object, files: Mapping[str, str]) -> Path:
@@ -138,7 +155,7 @@ def snapshot(folder: Path, facts: object, files: Mapping[str, str]) -> Path:
     return place
 
 
-def put_file(file: Path, url: str) -> None:
+def put_file(file: Path, url: str, moved: Moved | None = None) -> None:
     """Send a file to a URL, whole or not at all; raises GrainError (G746, G757, G758).
 
     Object stores make an object visible when all of it has arrived. Elsewhere, the file is written
@@ -147,7 +164,7 @@ def put_file(file: Path, url: str) -> None:
 
     def send(fs: Any, path: str) -> None:
         told = fs.protocol
-        shown = _progress(f"sending {file.name}: megabyte")
+        shown = _progress(f"sending {file.name}: megabyte", moved)
         if OBJECT_STORES & ({told} if isinstance(told, str) else set(told)):
             fs.put_file(str(file), path, callback=shown)
         else:
@@ -256,10 +273,10 @@ def version_of(facts: Mapping[str, Any]) -> list[str]:
     return [str(facts.get(name)) for name in _VERSION]
 
 
-def _copy(fs: Any, path: str, size: int | None, new: Path, *, quiet: bool = False) -> None:
+def _copy(fs: Any, path: str, size: int | None, new: Path, moved: Moved | None = None) -> None:
     """Copy a file, and compare its size with the store's."""
     what = f"fetching {PurePosixPath(path).name.partition('?')[0]}: megabyte"
-    fs.get_file(path, str(new), **({} if quiet else {"callback": _progress(what)}))
+    fs.get_file(path, str(new), callback=_progress(what, moved))
     copied = new.stat().st_size
     if size is not None and copied != size:
         raise OSError(f"{copied} of {size} bytes arrived")
@@ -310,15 +327,32 @@ def _new_folder(place: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _progress(what: str) -> Any:
-    """Return fsspec's callback that shows a transfer on a terminal, in megabytes."""
+def _written(facts: Mapping[str, Any]) -> float:
+    """Return when a file was written, in seconds since 1970; 0 if the store does not tell."""
+    for name in ("LastModified", "mtime", "updated", "created"):
+        told = facts.get(name)
+        with contextlib.suppress(ValueError):
+            told = datetime.fromisoformat(told) if isinstance(told, str) else told
+        if isinstance(told, datetime):
+            return told.timestamp()
+        if isinstance(told, int | float):
+            return float(told)
+    return 0.0
+
+
+def _silent(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def _progress(what: str, moved: Moved | None) -> Any:
+    """Return fsspec's callback that tells the progress of a transfer, in megabytes."""
     from fsspec.callbacks import Callback
 
-    waiting = Waiting(what)
+    tell = moved or Waiting(what)
 
     class Shown(Callback):  # type: ignore[misc]  # fsspec has no annotations
         def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
             if self.size:
-                waiting(int(self.value / 1e6), math.ceil(self.size / 1e6))
+                tell(int(self.value / 1e6), math.ceil(self.size / 1e6))
 
     return Shown()

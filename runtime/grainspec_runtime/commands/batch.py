@@ -128,6 +128,7 @@ def run(
       grain batch edit.grain --grid attention.self=0.3,0.6 --grid left.weight=0.5,1
       grain batch night.parquet --address auto --retries 1 --measure
     """
+    from grainspec.cache_folder import fetched_files
     from grainspec_runtime.batch.driver import Limits
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
@@ -155,7 +156,7 @@ def run(
     ):
         target = place if is_url(place) else str(folder)
         work = EditWork(
-            Places(target, cache_folder().absolute() / "fetched"),
+            Places(target, fetched_files()),
             options,
             use_cache=not no_cache,
             fresh=fresh,
