@@ -139,6 +139,7 @@ ERRORS: dict[str, str] = {
     "G748": "a clip cannot be divided between GPUs",
     "G757": "a package for remote files is missing",
     "G758": "a URL is for reading only",
+    "G760": "a file of a spec behind a URL cannot be fetched",
     "G900": "an internal error",
 }
 

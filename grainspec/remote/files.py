@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -108,17 +109,17 @@ def listed(url: str, pattern: str = "*") -> list[RemoteFile]:
         fs.invalidate_cache()
         files: Mapping[str, Any] = fs.find(path, detail=True)
         root = PurePosixPath(path)
-        inside = [
-            RemoteFile(
-                str(PurePosixPath(name).relative_to(root)),
-                int(facts.get("size") or 0),
-                _written(facts),
-                tuple(version_of(facts)),
-            )
-            for name, facts in sorted(files.items())
-            if name != path and not fnmatch(PurePosixPath(name).name, PARTIAL)
-        ]
-        return [file for file in inside if fnmatch(file.name, pattern)]
+        inside = []
+        for place, facts in sorted(files.items()):
+            name = str(PurePosixPath(place).relative_to(root))
+            is_partial = fnmatch(PurePosixPath(place).name, PARTIAL)
+            if place == path or is_partial or not fnmatch(name, pattern):
+                continue
+            if facts.get("size") is None:  # a web server's list has names alone
+                facts = fs.info(place)
+            size, version = int(facts.get("size") or 0), tuple(version_of(facts))
+            inside.append(RemoteFile(name, size, _written(facts), version))
+        return inside
 
     return tried(url, "read", find)
 
@@ -136,8 +137,10 @@ def fetched_folder(url: str, folder: Path) -> Path:
     return snapshot(folder, facts, {file.name: joined(url, file.name) for file in files})
 
 
-def snapshot(folder: Path, facts: object, files: Mapping[str, str]) -> Path:
-    """Return a folder with copies of remote files, by their relative paths.
+def snapshot(
+    folder: Path, facts: object, files: Mapping[str, str], local: Mapping[str, Path] | None = None
+) -> Path:
+    """Return a folder with copies of remote files, and of ``local`` ones, by their relative paths.
 
     It has the name of a hash of ``facts``, which tell the files' versions, and appears when it is
     whole; the copies share their space with those of :func:`fetched_file`.
@@ -146,7 +149,7 @@ def snapshot(folder: Path, facts: object, files: Mapping[str, str]) -> Path:
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with _new_folder(place) as new:
-            for name, file in _fetched(files, folder):
+            for name, file in chain(_fetched(files, folder), (local or {}).items()):
                 target = new.joinpath(*PurePosixPath(name).parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(file, target)
@@ -225,21 +228,6 @@ def get_bytes(url: str) -> bytes | None:
         return data
 
     return tried(url, "read", read)
-
-
-def kind_of(url: str) -> str | None:
-    """Return ``file`` or ``directory`` for what is behind a URL; None if there is nothing."""
-
-    def ask(fs: Any, path: str) -> str | None:
-        fs.invalidate_cache()
-        try:
-            return str(fs.info(path)["type"])
-        except FileNotFoundError as error:
-            if not is_missing(error):
-                raise
-            return None
-
-    return tried(url, "read", ask)
 
 
 def names_in(url: str) -> list[str]:

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
+from grainspec.cli.spec_path import SpecPath
 from grainspec.diagnostics import fail
-from grainspec.remote.address import is_url
+from grainspec.remote.address import is_url, path_of, without_secrets
+from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
 from grainspec_runtime.commands.batch_table import live_table, status_text
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
@@ -46,7 +48,7 @@ def batch() -> None:
 
 
 @batch.command
-@click.argument("jobs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("jobs", type=SpecPath(), nargs=-1, required=True)
 @click.option("-o", "--output", help="Folder or URL to write (default: batches/JOBS).")
 @click.option("--address", help="A cluster of Ray, such as `auto` or ray://host:10001.")
 @click.option(
@@ -87,7 +89,7 @@ def batch() -> None:
 @progress_option
 @format_option
 def run(
-    jobs: tuple[Path, ...],
+    jobs: tuple[Path | str, ...],
     output: str | None,
     address: str | None,
     variants: tuple[str, ...],
@@ -110,7 +112,9 @@ def run(
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
     `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for the spec that is named beside the table.
+    for the spec that is named beside the table. Specs, tables, clips and results may be behind
+    URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the folder of
+    the table or spec, there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
@@ -127,6 +131,7 @@ def run(
       grain batch edit.grain clips.csv --grid sampler.seed=1,2,3,4
       grain batch edit.grain --grid attention.self=0.3,0.6 --grid left.weight=0.5,1
       grain batch night.parquet --address auto --retries 1 --measure
+      grain batch s3://studio/night.csv -o s3://studio/night
     """
     from grainspec.cache_folder import fetched_files
     from grainspec_runtime.batch.driver import Limits
@@ -149,7 +154,8 @@ def run(
         raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
     if format_ == "text":
         print_findings(repeated)
-    place = output or str(Path("batches") / jobs[-1].stem)
+    last = jobs[-1]
+    place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
         recorded(place, cache_folder() / "batches") as folder,
         live_table(format_, shown, len(once)) as told,
@@ -171,18 +177,23 @@ def run(
             fresh=fresh,
             output=target,
             told=told,
-            facts={"arguments": sys.argv[1:], "address": address},
+            facts={
+                "arguments": list(map(without_secrets, sys.argv[1:])),
+                "address": address,
+            },
         )
     if format_ == "json":
         facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
         failed = [_short(row) for row in summary.set_aside]
-        print_json({"output": place, **facts, "seconds": summary.seconds, "set_aside": failed})
+        print_json(
+            {"output": shown_url(place), **facts, "seconds": summary.seconds, "set_aside": failed}
+        )
     else:
         before = f", {summary.kept} of them before" if summary.kept else ""
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
         for row in summary.set_aside[:20]:
             say(f"set aside {row['name']}: {row['code']}: {row['message']}")
-        say(f"wrote {place}: index.html, manifest.parquet, runs")
+        say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
     if summary.set_aside:
         raise SystemExit(1)
 
@@ -209,16 +220,16 @@ def status(folder: Path, format_: Format) -> None:
         say(status_text(facts))
 
 
-def _jobs(paths: tuple[Path, ...], sharing: Any) -> Iterator[Any]:
+def _jobs(paths: tuple[Path | str, ...], sharing: Any) -> Iterator[Any]:
     from grainspec_runtime.batch.jobs import jobs_of_specs, jobs_of_table
-    from grainspec_runtime.batch.table import read_table
+    from grainspec_runtime.batch.table import read_table, suffix_of
 
-    tables = [path for path in paths if path.suffix.lower() in _TABLES]
+    tables = [path for path in paths if suffix_of(path) in _TABLES]
     specs = [path for path in paths if path not in tables]
     if not tables:
         yield from jobs_of_specs(specs, sharing)
         return
-    default: list[Path | None] = [*specs]
+    default: list[Path | str | None] = [*specs]
     for table, spec in itertools.product(tables, default or [None]):
         yield from jobs_of_table(read_table(table, spec), sharing)
 

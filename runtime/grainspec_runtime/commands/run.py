@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
+from grainspec.cli.spec_path import SpecPath
 from grainspec.diagnostics import Diagnostic, fail
+from grainspec.remote.address import without_secrets
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.parts import check_gpus, joined, part_of_run, run_in_parts
@@ -32,7 +34,7 @@ from grainspec_runtime.tracking.bake import TrackOptions
 
 
 @click.command
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=SpecPath())
 @click.option(
     "-o",
     "--output",
@@ -79,7 +81,7 @@ from grainspec_runtime.tracking.bake import TrackOptions
 @progress_option
 @format_option
 def run(
-    spec: Path,
+    spec: Path | str,
     output: Path | None,
     again: bool,
     loading: LoadingArguments,
@@ -107,6 +109,9 @@ def run(
 
     Regions from clicks and words are tracked first if they have no current masks, as by
     `grain track`.
+
+    SPEC may be a URL, such as s3://studio/night/edit.grain: it is fetched, with the clip, masks and
+    other files that it names, into the cache folder. Paths start at its folder there.
 
     To resume an interrupted run, give the same command again. It continues from the variant and the
     sampling step that it had reached, and the result is the same as without the interruption.
@@ -136,6 +141,7 @@ def run(
       grain run edit.grain --fresh
       grain run edit.grain --study
       grain run wan.grain --gpus 4
+      grain run s3://studio/night/edit.grain
       grain run --again runs/edit
     """
     if loading.compiles and study:
@@ -152,7 +158,8 @@ def run(
     if earlier:
         loading = earlier.loading(loading)
     file = earlier.file if earlier else SpecFile.read(spec, sets, unsaved=unsaved)
-    output = output or Path("runs") / (f"{spec.resolve().name}-again" if again else spec.stem)
+    stem = f"{Path(spec).resolve().name}-again" if again else file.path.stem
+    output = output or Path("runs") / stem
     with file.explained():
         loras, embeddings = loading.additions()
         tracking = tracking_on_need(format_, loading.arguments["device"], shown)
@@ -204,7 +211,7 @@ def run(
 
         logging.disable_progress_bar()
         results: list[EditResult] = []
-        arguments = sys.argv[1:]
+        arguments = list(map(without_secrets, sys.argv[1:]))
         with (
             joined(options, gpus) as options,
             claimed_runs(folders),
@@ -273,7 +280,9 @@ def run(
         say(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
 
 
-def _earlier(run: Path, sets: tuple[str, ...], variants: tuple[str, ...]) -> EarlierRun:
+def _earlier(run: Path | str, sets: tuple[str, ...], variants: tuple[str, ...]) -> EarlierRun:
+    if isinstance(run, str):
+        raise click.UsageError("`--again` goes with the folder of a run on this machine, no URL.")
     if variants:
         message = "`--again` does not work with `--variant`: name the folder of the variant's run."
         raise click.UsageError(message)
