@@ -22,7 +22,7 @@ from grainspec.cli.output import (
     print_text,
     say,
 )
-from grainspec.cli.spec_path import SpecPath
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.fixing import fix_text
 from grainspec.json_format import from_json
@@ -57,7 +57,7 @@ class Result:
 
 
 @click.command
-@click.argument("files", nargs=-1, required=True, type=SpecPath())
+@click.argument("files", nargs=-1, required=True, type=PathOrUrl())
 @click.option("--fix", is_flag=True, help="Correct the mistakes whose correction is certain.")
 @click.option("--no-files", is_flag=True, help="Do not check the video, the masks and the model.")
 @click.option("--no-regions", is_flag=True, help="Check files, but not the pixels of regions.")

@@ -26,7 +26,7 @@ from grainspec.waiting import Waiting
 from grainspec.whole_file import PARTIAL, whole_file
 
 Moved = Callable[[int, int], None]
-"""Called with the megabytes of a file that have arrived, and those that will."""
+"""Called with the megabytes of a file that have arrived, or the files, and those that will."""
 _AT_ONCE = 8
 """Files of a folder that are fetched at once, from stores whose libraries are made for that."""
 _VERSION = (
@@ -195,15 +195,20 @@ def put_file(file: Path, url: str, moved: Moved | None = None) -> None:
     tried(url, "written", send)
 
 
-def put_folder(folder: Path, url: str, *, last: str) -> None:
-    """Send the files of a folder to a URL; ``last`` is sent after all others, as a sign of that.
+def put_folder(folder: Path, url: str, *, last: str, sent: Moved | None = None) -> None:
+    """Send the files of a folder to a URL; those named ``last`` follow all others, as a sign.
 
-    An older ``last`` is removed first. Raises GrainError (G746, G757).
+    Older ones of that name are removed first. ``sent`` receives the number of files that were sent,
+    and that of all. Raises GrainError (G746, G757, G758).
     """
-    remove(joined(url, last))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in sorted(files, key=lambda path: path.name == last):
-        put_file(path, joined(url, *path.relative_to(folder).parts))
+    places = {path: joined(url, *path.relative_to(folder).parts) for path in files}
+    for place in {joined(url, last), *(places[path] for path in files if path.name == last)}:
+        remove(place)
+    for done, path in enumerate(sorted(files, key=lambda path: path.name == last), 1):
+        put_file(path, places[path], _silent if sent else None)
+        if sent:
+            sent(done, len(files))
 
 
 def put_bytes(data: bytes, url: str) -> None:

@@ -16,11 +16,12 @@ from command import Grain
 pytest.importorskip("fsspec")
 
 from faulty_store import faulty_proxy, serving
+from fsspec.implementations.memory import MemoryFileSystem
 
 from grainspec import GrainError
-from grainspec.cache_folder import fetched_files
+from grainspec.cache_folder import cache_folder, fetched_files
 from grainspec.remote import store as stores
-from grainspec.remote.files import put_bytes, put_file
+from grainspec.remote.files import get_bytes, listed, put_bytes, put_file
 from grainspec.remote.spec_files import fetched_spec
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
 from grainspec_runtime.batch.places import Places
@@ -244,3 +245,51 @@ def test_a_url_in_a_spec_of_this_machine(grain: Grain, tmp_path: Path) -> None:
     said = grain("check", tmp_path / "edit.grain")
     assert "G301" in said.err
     assert "Put the spec into the same store" in said.err
+
+
+# --- results of a run -----------------------------------------------------------------------------
+
+
+def test_a_run_is_sent_to_a_url(
+    store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    steps = ("--set", "sampler.steps=1", "--device", "cpu")
+    put_bytes(b"{}", f"{out}/study.json")  # of an earlier run
+    put_bytes(b"{}", f"{out}/pig/run.json")  # of a variant
+    said = grain("run", url, "-o", out, *steps)
+    assert said.code == 0, said.err
+    assert f"wrote {out}: report.html" in said.out
+    names = {file.name for file in listed(out)}
+    assert {"run.json", "edited.mkv", "report.html", "spec.grain", "pig/run.json"} <= names
+    assert "study.json" not in names
+    manifest = json.loads(get_bytes(f"{out}/run.json") or b"")
+    assert manifest["arguments"][1:4] == [url, "-o", out]
+    assert not (tmp_path / "runs").exists()
+    assert not list((cache_folder() / "results").glob("*"))
+    put_bytes(b"mine", f"{store}/mine/clip.mp4")
+    refused = grain("run", url, "-o", f"{store}/mine", *steps, "--format", "json")
+    assert "G310" in refused.out + refused.err
+    web = grain("run", url, "-o", "https://host/out?key=geheim", *steps)
+    assert (web.code, "G758" in web.err, "geheim" in web.err) == (1, True, False)
+
+
+def test_results_that_could_not_be_sent_are_sent_by_the_same_command(
+    store: str, grain: Grain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, out = f"{store}/specs/edit.grain", f"{store}/out/edit"
+    command = ("run", url, "-o", out, "--set", "sampler.steps=1", "--device", "cpu")
+    with monkeypatch.context() as broken:
+        broken.setattr(MemoryFileSystem, "put_file", refuse)
+        said = grain(*command)
+        assert (said.code, "G746" in said.err) == (1, True)
+        assert "run.json" not in {file.name for file in listed(out)}
+    said = grain(*command)
+    assert said.code == 0, said.err
+    assert f"kept {out}: already finished" in said.out
+    assert "run.json" in {file.name for file in listed(out)}
+
+
+def refuse(*arguments: object, **named: object) -> None:
+    raise OSError("no route to host")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
-from grainspec.cli.spec_path import SpecPath
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import fail
 from grainspec.remote.address import is_url, path_of, without_secrets
 from grainspec.remote.address import shown as shown_url
@@ -48,7 +48,7 @@ def batch() -> None:
 
 
 @batch.command
-@click.argument("jobs", type=SpecPath(), nargs=-1, required=True)
+@click.argument("jobs", type=PathOrUrl(), nargs=-1, required=True)
 @click.option("-o", "--output", help="Folder or URL to write (default: batches/JOBS).")
 @click.option("--address", help="A cluster of Ray, such as `auto` or ray://host:10001.")
 @click.option(

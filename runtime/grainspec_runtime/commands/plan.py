@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
-from grainspec.cli.spec_path import SpecPath
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.model.spec import Method
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
@@ -34,11 +34,11 @@ from grainspec_runtime.views.dense import dense_pictures
 
 
 @click.command
-@click.argument("spec", type=SpecPath())
+@click.argument("spec", type=PathOrUrl())
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to save the plan to.")
 @click.option(
     "--diff",
-    type=SpecPath(),
+    type=PathOrUrl(),
     help="Compare with the plan of this spec, and show what differs; may be the same file.",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""The argument of a command that is a spec: a path, or a URL."""
+"""Arguments of commands that are paths or URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from grainspec.remote.address import is_url
 
 
-class SpecPath(click.Path):
+class PathOrUrl(click.Path):
     """A path, as :class:`pathlib.Path`, or a URL, as text."""
 
     def __init__(self) -> None:
