@@ -165,6 +165,8 @@ def put_file(file: Path, url: str, moved: Moved | None = None) -> None:
     under another name, which nobody reads, and then renamed.
     """
 
+    partials: list[str] = []
+
     def send(fs: Any, path: str) -> None:
         told = fs.protocol
         shown = _progress(f"sending {file.name}: megabyte", moved)
@@ -173,20 +175,15 @@ def put_file(file: Path, url: str, moved: Moved | None = None) -> None:
         else:
             folder, _, name = path.rpartition("/")
             fs.makedirs(folder, exist_ok=True)
-            partial = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+            partials.append(f"{folder}/.{name}.{secrets.token_hex(4)}.part")
             try:
-                if hasattr(fs, "ftp"):
-                    shown.set_size(file.stat().st_size)
-                    sftp.send(fs.ftp, file, partial, shown.absolute_update)
-                else:
-                    fs.put_file(str(file), partial, callback=shown)
-                if fs.info(partial).get("size") not in (None, file.stat().st_size):
-                    raise OSError("the file did not arrive whole")
-                fs.mv(partial, path)
-            except BaseException:
-                with contextlib.suppress(Exception):
-                    fs.rm_file(partial)
-                raise
+                _write(fs, file, partials[-1], shown)
+                fs.mv(partials[-1], path)
+                partials.pop()
+            finally:
+                for partial in partials:  # also of earlier tries, whose connection was cut
+                    with contextlib.suppress(Exception):
+                        fs.rm_file(partial)
         fs.invalidate_cache()
         if fs.info(path).get("size") not in (None, file.stat().st_size):
             raise OSError("the file at the destination is not whole")
@@ -291,6 +288,18 @@ def _fetched(files: Mapping[str, str], folder: Path) -> Iterator[tuple[str, Path
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _write(fs: Any, file: Path, path: str, shown: Any) -> None:
+    """Write a file that nobody reads yet; raises OSError if it did not arrive whole."""
+    size = file.stat().st_size
+    if hasattr(fs, "ftp"):
+        shown.set_size(size)
+        sftp.send(fs.ftp, file, path, shown.absolute_update)
+    else:
+        fs.put_file(str(file), path, callback=shown)
+    if fs.info(path).get("size") not in (None, size):
+        raise OSError("the file did not arrive whole")
 
 
 def _refuse_empty(fs: Any, path: str) -> None:

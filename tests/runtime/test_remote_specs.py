@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -26,6 +27,7 @@ from grainspec.remote.spec_files import fetched_spec
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.rows import row_of_job
+from grainspec_runtime.remote import record
 
 
 @pytest.fixture(autouse=True)
@@ -293,3 +295,44 @@ def test_results_that_could_not_be_sent_are_sent_by_the_same_command(
 
 def refuse(*arguments: object, **named: object) -> None:
     raise OSError("no route to host")
+
+
+# --- the record of a batch ------------------------------------------------------------------------
+
+
+def test_the_record_of_a_batch_is_sent_while_it_runs(
+    store: str, grain: Grain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    from grainspec_runtime.batch.folder import write_progress
+    from grainspec_runtime.batch.manifest import Manifest, states
+
+    monkeypatch.setattr(record, "SECONDS", 0.02)
+    out = f"{store}/night"
+    assert "G747" in grain("batch", "status", out).err
+    with record.recorded(out, tmp_path / "first") as folder:
+        manifest = Manifest(folder)
+        manifest.add({"job": "a", "name": "a", "state": "done"})
+        manifest.flush()
+        write_progress(folder, {"jobs": 2, "ended": False})
+        assert soon(lambda: get_bytes(f"{out}/batch.json") is not None)
+        found = grain("batch", "status", out, "--format", "json").json
+        assert (found["state"], found["done"], found["left"]) == ("running", 1, 1)
+        record.fetch_record(out, tmp_path / "second")  # by a machine that resumes it
+        assert states(tmp_path / "second") == {"a": "done"}
+        manifest.add({"job": "b", "name": "b", "state": "done"})
+        manifest.complete()
+        write_progress(folder, {"jobs": 2, "ended": True})
+    assert grain("batch", "status", out, "--format", "json").json["state"] == "complete"
+    assert {file.name for file in listed(out)} == {"batch.json", "manifest.parquet"}
+    with record.recorded(out, tmp_path / "third") as folder:
+        assert states(folder) == {"a": "done", "b": "done"}
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether something holds before long."""
+    for _ in range(500):
+        if holds():
+            return True
+        time.sleep(0.01)
+    return False

@@ -199,21 +199,22 @@ def run(
 
 
 @batch.command
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PathOrUrl())
 @format_option
-def status(folder: Path, format_: Format) -> None:
+def status(folder: Path | str, format_: Format) -> None:
     """Show how far a batch is, while it runs or afterwards.
 
-    FOLDER is what `grain batch` wrote; the counts are at most a few seconds old.
+    FOLDER is what `grain batch` wrote, a folder or a URL; the counts are at most a few seconds old.
 
     \b
     Examples:
       grain batch status batches/night
       grain batch status batches/night --format json
+      grain batch status s3://studio/night
     """
-    from grainspec_runtime.batch.status import status_of
+    from grainspec_runtime.batch.status import status_behind, status_of
 
-    facts = status_of(folder)
+    facts = status_behind(folder) if isinstance(folder, str) else status_of(folder)
     if format_ == "json":
         print_json(facts)
     else:
