@@ -266,7 +266,12 @@ def version_of(facts: Mapping[str, Any]) -> list[str]:
 def _copy(fs: Any, path: str, size: int | None, new: Path, moved: Moved | None = None) -> None:
     """Copy a file, and compare its size with the store's."""
     what = f"fetching {PurePosixPath(path).name.partition('?')[0]}: megabyte"
-    fs.get_file(path, str(new), callback=_progress(what, moved))
+    shown = _progress(what, moved)
+    if hasattr(fs, "ftp"):  # of which fsspec tells no progress
+        shown.set_size(size)
+        fs.ftp.get(path, str(new), lambda done, total: shown.absolute_update(done))
+    else:
+        fs.get_file(path, str(new), callback=shown)
     copied = new.stat().st_size
     if size is not None and copied != size:
         raise OSError(f"{copied} of {size} bytes arrived")
@@ -355,6 +360,7 @@ def _progress(what: str, moved: Moved | None) -> Any:
     class Shown(Callback):  # type: ignore[misc]  # fsspec has no annotations
         def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
             if self.size:
-                tell(int(self.value / 1e6), math.ceil(self.size / 1e6))
+                total = math.ceil(self.size / 1e6)
+                tell(total if self.value >= self.size else int(self.value / 1e6), total)
 
     return Shown()

@@ -23,6 +23,7 @@ from faulty_store import Fault, faulty_proxy, serving
 from grainspec import GrainError
 from grainspec.remote import store as stores
 from grainspec.remote.files import (
+    copied_file,
     fetched_file,
     fetched_folder,
     get_bytes,
@@ -162,6 +163,21 @@ def test_faults_while_writing(remote: Remote, faults: list[Fault], tmp_path: Pat
     assert get_bytes(url) == DATA
     folder = url.rpartition("/")[0].removeprefix(remote.url).strip("/")
     assert {name for name in remote.names() if name.startswith(folder)} == {f"{folder}/clip.mp4"}
+
+
+def test_transfers_tell_their_progress(remote: Remote, tmp_path: Path) -> None:
+    megabytes = bytes(3_100_000)
+    url = f"{remote.url}/progress/clip.mp4"
+    there: list[tuple[int, int]] = []
+    put_file(clip(tmp_path, megabytes), url, lambda *told: there.append(told))
+    back: list[tuple[int, int]] = []
+    assert copied_file(url, tmp_path / "back.mp4", lambda *told: back.append(told))
+    assert {total for _, total in there + back} == {4}
+    assert there[-1] == back[-1] == (4, 4)
+    assert {done for done, _ in back} == {0, 1, 2, 3, 4}
+    assert (tmp_path / "back.mp4").read_bytes() == megabytes
+    assert not copied_file(f"{url}.none", tmp_path / "none.mp4")
+    assert not (tmp_path / "none.mp4").exists()
 
 
 def test_what_a_killed_writer_leaves_is_not_read(remote: Remote, tmp_path: Path) -> None:

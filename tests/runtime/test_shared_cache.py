@@ -72,7 +72,7 @@ def test_another_machine_finds_what_one_saved(machine: Machine) -> None:
     assert found is not None
     assert torch.equal(found["trajectory"], torch.ones(1000))
     assert entry_path("inversion", "a").is_file()  # now here, too
-    assert moved[-1] == (0, 1)
+    assert moved[-1] == (1, 1)
     assert load_entry("unfinished", "u", no_warning) is None  # of the other machine alone
     assert load_entry("inversion", "b", no_warning) is None
 
