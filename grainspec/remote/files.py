@@ -325,6 +325,7 @@ def _new_folder(place: Path) -> Iterator[Path]:
     new = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
     try:
         yield new
+        new.chmod(place.parent.stat().st_mode & 0o777)  # others may use it, as they may the folder
         try:
             new.rename(place)
         except OSError:

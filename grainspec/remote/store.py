@@ -56,7 +56,10 @@ def tried(url: str, what: str, act: Act[T]) -> T:
             raise
         except Exception as error:
             if not left or _is_lasting(error):
-                message = f"{shown(url)} cannot be {what}: {reason(error)}"
+                why = reason(error)
+                if what == "written" and is_missing(error):
+                    why = "there is no such bucket or folder"
+                message = f"{shown(url)} cannot be {what}: {why}"
                 cure = "Check the address and your credentials, then give the command again."
                 raise fail("G746", message, cure) from error
         if kind is not None:

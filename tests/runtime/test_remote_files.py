@@ -111,6 +111,28 @@ def test_faults_while_writing(store: Store, faults: list[Fault], tmp_path: Path)
     assert get_bytes(f"{place}/edited.mkv") == get_bytes(f"{place}/run.json") == DATA
 
 
+def test_no_bucket_is_made(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "clip").write_bytes(b"x")
+    with pytest.raises(GrainError, match="there is no such bucket or folder"):
+        put_file(tmp_path / "clip", "s3://studoi/clip")
+
+
+def test_a_store_that_falls_silent(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"retries": {"max_attempts": 1}, "read_timeout": 0.3}
+    monkeypatch.setitem(fsspec.config.conf, "s3", {**store.options, "config_kwargs": limits})
+    monkeypatch.setattr(store, "pause", 1.0)
+    (tmp_path / "clip").write_bytes(DATA)
+    store.made.clear()
+    for _ in range(2):
+        store.faults.append("slow")
+        put_file(tmp_path / "clip", "s3://studio/silent")
+    store.faults.append("slow")
+    assert fetched_file("s3://studio/silent", tmp_path / "fetched").read_bytes() == DATA
+    assert store.made == ["slow"] * 3
+
+
 def test_a_store_that_stays_broken(store: Store, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for name in ("edited.mkv", "run.json"):

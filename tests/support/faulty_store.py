@@ -88,18 +88,19 @@ def _handler(store: Store, host: str, port: int, moves: Moves) -> type[BaseHTTPR
 
         def do(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length)
             moved = moves(self.command, self.path)
             fault = store.faults.popleft() if moved and store.faults else None
             if fault:
                 store.made.append(fault)
+            if fault == "cut" and self.command in ("PUT", "POST"):
+                self.rfile.read(length // 2)  # the object never gets there
+                self.close_connection = True
+                return
+            body = self.rfile.read(length)
             if fault == "503":
                 self.send_response(503)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                return
-            if fault == "cut" and self.command in ("PUT", "POST"):
-                self.close_connection = True  # the object never gets there
                 return
             if fault == "slow":
                 time.sleep(store.pause)
