@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from grainspec.cache_folder import fetched_files
 from grainspec.checking import check_all
 from grainspec.checks.meaning import check_meaning
 from grainspec.cli.output import (
@@ -21,12 +22,14 @@ from grainspec.cli.output import (
     print_text,
     say,
 )
-from grainspec.cli.waiting import Waiting
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import Diagnostic, GrainError, fail
 from grainspec.diagnostics.fixing import fix_text
 from grainspec.json_format import from_json
 from grainspec.loading import plain_lines, read_text, stdin_as_written
+from grainspec.remote.address import shown
 from grainspec.text.parse import parse_all
+from grainspec.waiting import Waiting
 from grainspec.whole_file import whole_file
 
 STDIN = Path("-")
@@ -54,13 +57,13 @@ class Result:
 
 
 @click.command
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=PathOrUrl())
 @click.option("--fix", is_flag=True, help="Correct the mistakes whose correction is certain.")
 @click.option("--no-files", is_flag=True, help="Do not check the video, the masks and the model.")
 @click.option("--no-regions", is_flag=True, help="Check files, but not the pixels of regions.")
 @format_option
 def check(
-    files: tuple[Path, ...], fix: bool, no_files: bool, no_regions: bool, format_: Format
+    files: tuple[Path | str, ...], fix: bool, no_files: bool, no_regions: bool, format_: Format
 ) -> None:
     """Find mistakes in specs, without loading a model.
 
@@ -68,9 +71,9 @@ def check(
     regions, and reports those that are empty, overlap, or are too small for the model. Nothing is
     downloaded. Exits with 1 if there is an error, and with 0 if there are only warnings.
 
-    FILES are .grain or .json files, or `-` for standard input, whose paths start at the current
-    folder. With --fix, .grain files are rewritten, and the corrected text of standard input is
-    printed.
+    FILES are .grain or .json files, URLs of such files, or `-` for standard input, whose paths
+    start at the current folder. Of a URL, the files that the spec names are fetched as well. With
+    --fix, .grain files are rewritten, and the corrected text of standard input is printed.
 
     \b
     Examples:
@@ -78,17 +81,25 @@ def check(
       grain check edit.grain --fix
       grain check examples/*.grain --format json
       grain check --no-regions edit.grain       faster: no region is computed
+      grain check s3://studio/night/edit.grain
       cat edit.grain | grain check -
     """
     failed = False
     results = []
     for file in files:
-        result = findings_in(file, fix=fix, files=not no_files, regions=not no_regions)
+        name = str(file)
+        if isinstance(file, str):
+            if fix:
+                message = "`--fix` rewrites files of this machine; a spec behind a URL is checked."
+                raise click.UsageError(message)
+            result, name = _findings_behind(file, not no_files, not no_regions), shown(file)
+        else:
+            result = findings_in(file, fix=fix, files=not no_files, regions=not no_regions)
         failed = failed or result.errors > 0
         if format_ == "json":
-            results.append(_as_json(file, result, fix=fix))
+            results.append(_as_json(name, result, fix=fix))
         else:
-            _print(file, result, fix=fix)
+            _print(name, result, fix=fix)
     if format_ == "json":
         print_json({"files": results})
     if failed:
@@ -116,6 +127,17 @@ def findings_in(
     if fix and is_json:
         result.notes = [*result.notes, "not corrected: JSON is only checked"]
     return result
+
+
+def _findings_behind(url: str, files: bool, regions: bool) -> Result:
+    """Check a spec behind a URL, after fetching it and what it names."""
+    from grainspec.remote.spec_files import fetched_spec
+
+    try:
+        copy = fetched_spec(url, fetched_files(), files=files)
+    except GrainError as error:
+        return Result(error.source, list(error.diagnostics))
+    return findings_in(copy, files=files, regions=regions)
 
 
 def _is_json(file: Path, source: str) -> bool:
@@ -167,22 +189,23 @@ def _write(file: Path) -> None:
         raise fail("G310", message, "Check the permissions and the disk's free space.") from error
 
 
-def _as_json(file: Path, result: Result, *, fix: bool) -> dict[str, Any]:
+def _as_json(file: str, result: Result, *, fix: bool) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "path": str(file),
+        "path": file,
         "diagnostics": [finding.as_json() for finding in result.findings],
         "notes": list(result.notes),
     }
     if fix:
         value["fixed"] = [finding.as_json() for finding in result.corrected]
-    if fix and file == STDIN:
+    if fix and file == str(STDIN):
         value["text"] = result.written
     return value
 
 
-def _print(file: Path, result: Result, *, fix: bool) -> None:
-    name = "standard input" if file == STDIN else str(file)
-    if fix and file == STDIN and result.source is not None:
+def _print(file: str, result: Result, *, fix: bool) -> None:
+    is_stdin = file == str(STDIN)
+    name = "standard input" if is_stdin else file
+    if fix and is_stdin and result.source is not None:
         print_text(result.written)
     for finding in result.corrected:
         place = f"{name}:{finding.span.line}" if finding.span else name
@@ -197,4 +220,4 @@ def _print(file: Path, result: Result, *, fix: bool) -> None:
     counts += [f"{len(result.corrected)} corrected"] * bool(result.corrected)
     for note in result.notes:
         say(f"{name}: {note}", err=True)
-    say(f"{name}: {', '.join(counts) or 'fine'}", err=errors > 0 or (fix and file == STDIN))
+    say(f"{name}: {', '.join(counts) or 'fine'}", err=errors > 0 or (fix and is_stdin))

@@ -28,6 +28,8 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".
 _DEEP = frozenset({"F", "I"})
 """Pillow's modes of images with 32-bit values."""
 _IMAGES_FPS = 8.0
+_OF_A_URL = re.compile(r"(?:^|/)[a-z][a-z0-9]+:/", re.IGNORECASE)
+"""The path that a URL becomes when it is joined to a folder."""
 _STATED_DURATION = frozenset({"matroska", "flv", "asf", "mxf"})
 """Containers whose header has the duration; of others, FFmpeg estimates it from the file."""
 _SHORTER = 0.5
@@ -116,6 +118,10 @@ def probe(
         there = False
     if not there:
         cure = near_path(path) or "Check the path."
+        if _OF_A_URL.search(path.as_posix()):
+            cure = (
+                "Put the spec into the same store, and name its URL: `grain run s3://…/edit.grain`."
+            )
         raise fail("G301", f"the video {path} does not exist", cure, span)
     if path.is_file() and path.stat().st_size == 0:
         raise fail("G302", f"{path} is empty", "Copy the file again.", span)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from grainspec.checking import checked
-from grainspec.cli.waiting import Waiting
 from grainspec.clip.crop import frame_numbers
 from grainspec.diagnostics import Diagnostic
 from grainspec.expect import expect_spec
@@ -26,6 +25,7 @@ from grainspec.regions.coverage import (
     without_soft_edges,
 )
 from grainspec.text.override import override
+from grainspec.waiting import Waiting
 from grainspec_runtime.known import Known, known
 from grainspec_runtime.media.blend import Weights, faded
 from grainspec_runtime.models.additions import Embedding, Lora

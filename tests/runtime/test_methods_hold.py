@@ -22,7 +22,7 @@ from demo_edits import DemoClip
 from torch import Tensor
 
 from grainspec.model.demo_models import DemoModel
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import FreeU, Inject
 from grainspec.plan.backbone import skipped_steps
 from grainspec_runtime.processes.denoiser import Denoiser

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from grainspec import parse
 from grainspec.model.demo_models import DemoModel
-from grainspec.model.settings import EditingName
+from grainspec.model.settings.method import EditingName
 from grainspec.model.spec import Method, Sampler
 from grainspec_runtime import Editor
 from grainspec_runtime.editing.edit import _job

@@ -104,7 +104,7 @@ class EditWork:
                         edited,
                         folder,
                         spec_text=job.text,
-                        spec_name=job.spec.name,
+                        spec_name=job.file,
                         arguments=job.arguments,
                     )
                 if self.measure:

@@ -13,7 +13,7 @@ from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.batch.work import Model, Place, Shared
 from grainspec_runtime.cache.carry import Packed, packed, unpack
-from grainspec_runtime.cache.folder import cache_folder
+from grainspec_runtime.cache.folder import cache_folder, shared_cache
 from grainspec_runtime.cache.inversions import KIND
 from grainspec_runtime.editing.edit import edit, share
 from grainspec_runtime.editing.editor import Editor
@@ -65,9 +65,10 @@ class EditWorker:
         self._session: ClipSession | None = None
 
     def place(self) -> Place:
-        """Return where the worker runs; machines are told apart by their names."""
+        """Return where the worker runs; machines without a shared cache are told by their names."""
         host = platform.node()
-        return Place(os.getpid(), host, f"{host}:{cache_folder().absolute()}")
+        shared = shared_cache()
+        return Place(os.getpid(), host, shared or f"{host}:{cache_folder().absolute()}")
 
     def share(
         self, prepared: Sequence[Prepared | None], jobs: Mapping[int, BatchJob], *, carry: bool

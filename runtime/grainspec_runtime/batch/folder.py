@@ -18,12 +18,13 @@ from typing import Any
 from grainspec.diagnostics import fail
 from grainspec.limits import MAX_RECORD_BYTES
 from grainspec.regular_file import read_json
+from grainspec.remote.address import is_url, joined
+from grainspec.remote.files import get_bytes, names_in
 from grainspec.whole_file import whole_file
 from grainspec_runtime.batch import manifest
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.batch.places import RUNS
 from grainspec_runtime.batch.rows import DONE, row_of
-from grainspec_runtime.remote.files import get_bytes, is_url, joined, names_in
 from grainspec_runtime.runs.read import MANIFEST, is_kept, read_manifest
 from grainspec_runtime.whole_folder import claimed, is_left_over, restored
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from grainspec.cache_folder import fetched_files
 from grainspec.diagnostics import GrainError, fail
 from grainspec.loading import read_text, spec_of
 from grainspec.model.spec import EditSpec
+from grainspec.remote.address import is_url, path_of, shown
+from grainspec.remote.spec_files import spec_text
 from grainspec.text.override import override
-from grainspec_runtime.batch.table import Row
+from grainspec_runtime.batch.table import Row, folder_of
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 _LONGEST_STEM = 60
@@ -26,22 +30,24 @@ class BatchJob:
     """One edit of a batch.
 
     name: of its folder in the batch's ``runs``. digest: identifies what it asks for. spec: the
-    absolute path of its spec. base: where its relative paths start, a folder or a URL. clip: what
-    takes the place of the spec's clip, absolute or a URL; None for its own. sets: overrides.
+    absolute path of its spec, or its URL. base: where its relative paths start, a folder or a URL.
+    clip: what takes the place of the spec's clip, absolute or a URL; None for its own. sets:
+    overrides. told: the text of a spec behind a URL, which other machines need not fetch.
     """
 
     name: str
     digest: str
-    spec: Path
+    spec: Path | str
     base: str
     clip: str | None
     variant: str | None
     sets: tuple[str, ...]
+    told: str | None = None
 
     @property
     def whole(self) -> EditSpec:
         """The spec with its variants, of the job's clip; raises GrainError if it is invalid."""
-        _, whole = _read(self.spec, _changed(self.spec))
+        _, whole = _text_and_spec(self.spec, self.told)
         if self.clip is None:
             return whole
         return whole.replaced({}, video=whole.video.replaced({}, path=self.clip))
@@ -56,18 +62,53 @@ class BatchJob:
     @property
     def text(self) -> str:
         """The text of the spec's file."""
-        return _read(self.spec, _changed(self.spec))[0]
+        return _text_and_spec(self.spec, self.told)[0]
+
+    @property
+    def file(self) -> str:
+        """The name of the spec's file."""
+        return _file(self.spec).name
+
+    @property
+    def bytes_of_spec(self) -> bytes:
+        """The content of the spec's file; empty if it cannot be read."""
+        if isinstance(self.spec, str):
+            return (self.told or "").encode()
+        return self.spec.read_bytes() if self.spec.is_file() else b""
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of `grain` that make the same edit, if the clip is the spec's own."""
         named = ["--variant", self.variant] if self.variant else []
-        return ["run", str(self.spec), *named, *(f"--set={value}" for value in self.sets)]
+        return ["run", shown(str(self.spec)), *named, *(f"--set={value}" for value in self.sets)]
 
 
 def _changed(path: Path) -> int:
     """Return when a file was changed, so that it is read anew then; 0 if there is none."""
     return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _file(spec: Path | str) -> PurePath:
+    return path_of(spec) if isinstance(spec, str) else spec
+
+
+def _text_and_spec(spec: Path | str, told: str | None = None) -> tuple[str, EditSpec]:
+    """Return the text of a spec, and the spec; raises GrainError if one of them is none."""
+    if isinstance(spec, str):
+        text = fetched_text(spec) if told is None else told
+        return text, _parsed(text, path_of(spec).name)
+    return _read(spec, _changed(spec))
+
+
+@lru_cache(maxsize=64)
+def fetched_text(url: str) -> str:
+    """Return the text of a spec behind a URL, fetched once; raises GrainError."""
+    return spec_text(url, fetched_files())
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, name: str) -> EditSpec:
+    return spec_of(text, Path(name))
 
 
 @lru_cache(maxsize=64)
@@ -98,17 +139,17 @@ class Sharing:
         return [(*self.sets, *chosen) for chosen in itertools.product(*named)]
 
 
-def jobs_of_specs(specs: Sequence[Path], sharing: Sharing) -> Iterator[BatchJob]:
-    """Make the jobs of specs: each variant with each combination of the grid.
+def jobs_of_specs(specs: Sequence[Path | str], sharing: Sharing) -> Iterator[BatchJob]:
+    """Make the jobs of specs, paths or URLs: each variant with each combination of the grid.
 
     Raises GrainError for a spec that cannot be read, or that lacks a variant that is asked for.
     """
     for path in specs:
-        spec = path.absolute()
-        whole = spec_of(read_text(spec), spec)
-        for variant in _variants(whole, sharing.variants, path):
+        spec = path if isinstance(path, str) else path.absolute()
+        _, whole = _text_and_spec(spec)
+        for variant in _variants(whole, sharing.variants, shown(str(path))):
             for sets in sharing.combinations:
-                yield _job(spec, str(spec.parent), None, variant, sets, sharing)
+                yield _job(spec, folder_of(spec), None, variant, sets, sharing)
 
 
 def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
@@ -124,7 +165,7 @@ def jobs_of_table(rows: Iterable[Row], sharing: Sharing) -> Iterator[BatchJob]:
                 yield _job(row.spec, row.base, row.clip, variant, both, sharing)
 
 
-def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: Path) -> Sequence[str | None]:
+def _variants(whole: EditSpec, asked: tuple[str, ...] | None, path: str) -> Sequence[str | None]:
     if asked is None:
         return whole.variant_names or [None]
     if not asked:
@@ -143,24 +184,29 @@ def _variants_of_row(row: Row, sharing: Sharing) -> Sequence[str | None]:
     if sharing.variants is not None:
         return sharing.variants or [None]
     try:
-        return _read(row.spec, _changed(row.spec))[1].variant_names or [None]
+        return _text_and_spec(row.spec)[1].variant_names or [None]
     except (GrainError, OSError):  # which the job itself will report
         return [None]
 
 
 def _job(
-    spec: Path,
+    spec: Path | str,
     base: str,
     clip: str | None,
     variant: str | None,
     sets: tuple[str, ...],
     sharing: Sharing,
 ) -> BatchJob:
-    text = spec.read_bytes() if spec.is_file() else b""
-    facts = [hashlib.sha256(text).hexdigest(), str(spec), base, clip, variant, sets]
-    told = json.dumps([*facts, sharing.loading], sort_keys=True, default=str)
-    digest = hashlib.sha256(told.encode()).hexdigest()
-    stem = Path(clip).stem if clip and Path(clip).stem != spec.stem else ""
-    words = [spec.stem, stem, variant or ""]
+    told: str | None = None
+    if isinstance(spec, str):
+        with contextlib.suppress(GrainError):  # which the job itself will report
+            told = fetched_text(spec)
+    job = BatchJob("", "", spec, base, clip, variant, sets, told)
+    facts = [hashlib.sha256(job.bytes_of_spec).hexdigest(), str(spec), base, clip, variant, sets]
+    identity = json.dumps([*facts, sharing.loading], sort_keys=True, default=str)
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    stem = _file(spec).stem
+    of_clip = (path_of(clip) if is_url(clip) else Path(clip)).stem if clip else ""
+    words = [stem, of_clip if of_clip != stem else "", variant or ""]
     name = "-".join(_UNSAFE.sub("_", word) for word in words if word)[:_LONGEST_STEM]
-    return BatchJob(f"{name}-{digest[:10]}", digest, spec, base, clip, variant, sets)
+    return replace(job, name=f"{name}-{digest[:10]}", digest=digest)

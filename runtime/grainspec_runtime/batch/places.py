@@ -8,14 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from grainspec.remote.address import is_url, joined
+from grainspec.remote.files import fetched_file, put_folder
+from grainspec.remote.spec_files import fetched_base
 from grainspec_runtime.batch.jobs import BatchJob
-from grainspec_runtime.remote.files import (
-    fetched_file,
-    fetched_folder,
-    is_url,
-    joined,
-    put_folder,
-)
 from grainspec_runtime.runs.read import MANIFEST
 
 RUNS = "runs"
@@ -33,11 +29,14 @@ class Places:
         return None if is_url(self.output) else Path(self.output) / RUNS / name
 
     def fetched(self, job: BatchJob) -> BatchJob:
-        """Return a job whose files are local: what is behind a URL is fetched."""
-        if is_url(job.base):
-            job = replace(job, base=str(fetched_folder(job.base, self.staging)))
+        """Return a job whose files are local: what is behind a URL is fetched.
+
+        Of a folder behind a URL, what the spec names.
+        """
         if job.clip is not None and is_url(job.clip):
             job = replace(job, clip=str(fetched_file(job.clip, self.staging)))
+        if is_url(job.base):
+            job = replace(job, base=str(fetched_base(job.chosen, job.base, self.staging)))
         return job
 
     @contextmanager

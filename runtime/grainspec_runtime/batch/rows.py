@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grainspec.diagnostics import GrainError
+from grainspec.remote.address import shown
 from grainspec_runtime.batch.failures import Failure
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.measures.run_measures import TITLES
@@ -64,7 +65,7 @@ def row_of(job: BatchJob, manifest: Mapping[str, Any], folder: Path) -> dict[str
     return {
         **row_of_job(job),
         "state": DONE,
-        "clip": job.clip or clip.get("path"),
+        "clip": shown(job.clip) if job.clip else clip.get("path"),
         "target": spec.get("target"),
         "steps": (spec.get("sampler") or {}).get("steps"),
         "frames": len(clip.get("frames") or ()),
@@ -99,13 +100,12 @@ def row_of_failure(job: BatchJob, failure: Failure, reasons: Sequence[str]) -> d
 
 def row_of_job(job: BatchJob) -> dict[str, Any]:
     """Return what is known of a job before it runs."""
-    text = job.spec.read_bytes() if job.spec.is_file() else b""
     return {
         "job": job.digest,
         "name": job.name,
-        "spec": str(job.spec),
-        "spec_sha256": hashlib.sha256(text).hexdigest(),
-        "clip": job.clip,
+        "spec": shown(str(job.spec)),
+        "spec_sha256": hashlib.sha256(job.bytes_of_spec).hexdigest(),
+        "clip": job.clip and shown(job.clip),
         "variant": job.variant,
         "sets": list(job.sets),
         "folder": f"runs/{job.name}",

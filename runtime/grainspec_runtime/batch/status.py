@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from grainspec.diagnostics import fail
+from grainspec.remote.address import shown
 from grainspec_runtime.batch import manifest
-from grainspec_runtime.batch.folder import read_progress
+from grainspec_runtime.batch.folder import FILE, read_progress
 from grainspec_runtime.batch.rows import DONE, SET_ASIDE
+from grainspec_runtime.remote.record import fetch_record
 
 _SILENT = 30.0
 """Seconds without news, after which a batch that has not ended is said to be interrupted."""
 _STAGES = ("prepare", "load", "read", "control", "flow", "invert", "sample", "decode", "save")
+
+
+def status_behind(url: str) -> dict[str, Any]:
+    """Return the state of a batch behind a URL, as :func:`status_of` does.
+
+    Raises GrainError: G747 if it is not one, G746 and G757 if it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="grain-") as temporary:
+        folder = Path(temporary)
+        fetch_record(url, folder)
+        if not (folder / FILE).is_file():
+            message = f"{shown(url)} is not the folder of a batch"
+            raise fail("G747", message, "Name a folder that `grain batch` wrote.")
+        return status_of(folder)
 
 
 def status_of(folder: Path) -> dict[str, Any]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grainspec.cache_folder import fetched_files
 from grainspec.diagnostics import GrainError, fail
 from grainspec.limits import MAX_JSON_VALUES
 from grainspec.regular_file import require_regular
+from grainspec.remote.address import is_url, joined, parent_of, path_of, root_of, shown
+from grainspec.remote.files import fetched_file
 
 _OWN = ("spec", "clip", "base", "variant")
 _FORMATS = "`.csv`, `.jsonl` or `.parquet`"
@@ -21,33 +25,41 @@ _FORMATS = "`.csv`, `.jsonl` or `.parquet`"
 class Row:
     """A row of a table of jobs.
 
-    spec: absolute. base, clip: absolute paths or URLs; clip is None for the spec's own. variant:
-    None for those that the batch is asked for. sets: overrides, from all other columns.
+    spec, base, clip: absolute paths or URLs; clip is None for the spec's own. variant: None for
+    those that the batch is asked for. sets: overrides, from all other columns.
     """
 
-    spec: Path
+    spec: Path | str
     base: str
     clip: str | None
     variant: str | None
     sets: tuple[str, ...]
 
 
-def read_table(path: Path, spec: Path | None = None) -> Iterator[Row]:
-    """Read a table row by row; its relative paths start at its own folder.
+def folder_of(file: Path | str) -> str:
+    """Return the folder of a file or of what is behind a URL."""
+    return parent_of(file) if isinstance(file, str) else str(file.absolute().parent)
+
+
+def read_table(path: Path | str, spec: Path | str | None = None) -> Iterator[Row]:
+    """Read a table row by row; its relative paths start at its own folder, also behind a URL.
 
     Columns: ``spec``, ``clip``, ``base`` (where relative paths in the spec start; default: the
     spec's folder) and ``variant``, all optional; every other column is an override, such as
     ``sampler.seed`` or ``target``. Empty cells count as missing. ``spec`` is for rows without one.
-    Raises GrainError (G740) if the table cannot be read, or a row names no spec.
+    Raises GrainError: G740 if the table cannot be read, or a row names no spec; G746 and G757 for
+    URLs.
     """
     readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    reader = readers.get(path.suffix.lower())
+    name = shown(str(path))
+    reader = readers.get(suffix_of(path))
     if reader is None:
-        message = f"{path} is not a table of jobs: its name does not end in {_FORMATS}"
+        message = f"{name} is not a table of jobs: its name does not end in {_FORMATS}"
         raise fail("G740", message, f"Save it as {_FORMATS}.")
     try:
-        require_regular(path)
-        for number, cells in enumerate(reader(path), start=1):
+        file = fetched_file(path, fetched_files()) if isinstance(path, str) else path
+        require_regular(file)
+        for number, cells in enumerate(reader(file), start=1):
             if number > MAX_JSON_VALUES:
                 raise ValueError("it has too many rows")
             yield _row(cells, path, number, spec)
@@ -55,27 +67,41 @@ def read_table(path: Path, spec: Path | None = None) -> Iterator[Row]:
         raise
     except (OSError, ValueError, csv.Error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = f"the table {path} cannot be read: {reason}"
+        message = f"the table {name} cannot be read: {reason}"
         raise fail("G740", message, "Write a header such as `clip,spec,sampler.seed`.") from error
 
 
-def _row(cells: Mapping[str, Any], path: Path, number: int, default: Path | None) -> Row:
+def suffix_of(path: Path | str) -> str:
+    """Return the suffix of a path or a URL, in lower case."""
+    return (path_of(path) if isinstance(path, str) else path).suffix.lower()
+
+
+def _row(
+    cells: Mapping[str, Any], path: Path | str, number: int, default: Path | str | None
+) -> Row:
     told = {str(name).strip(): _text(value) for name, value in cells.items() if name is not None}
     told = {name: text for name, text in told.items() if text}
-    place = path.absolute().parent
-    spec = place / told["spec"] if "spec" in told else default
+    place = folder_of(path)
+    spec = _absolute(place, told["spec"]) if "spec" in told else default
     if spec is None:
-        message = f"row {number} of {path} names no spec"
+        message = f"row {number} of {shown(str(path))} names no spec"
         raise fail("G740", message, "Add a column `spec`, or name one: `grain batch edit.grain …`.")
-    spec = spec.absolute()
+    if not is_url(str(spec)):
+        spec = Path(spec).absolute()
     clip = told.get("clip")
-    if clip is not None and "://" not in clip:
-        clip = str((place / clip).absolute())
-    base = told.get("base", str(spec.parent))
-    if "://" not in base:
-        base = str((place / base).absolute())
+    clip = None if clip is None else _absolute(place, clip)
+    base = _absolute(place, told["base"]) if "base" in told else folder_of(spec)
     sets = tuple(f"{name}={text}" for name, text in told.items() if name not in _OWN)
     return Row(spec, base, clip, told.get("variant"), sets)
+
+
+def _absolute(place: str, written: str) -> str:
+    """Return a path or URL that is written in a table whose folder, or its URL, is ``place``."""
+    if is_url(written) or Path(written).is_absolute():
+        return written
+    if is_url(place):
+        return joined(root_of(place), posixpath.normpath(path_of(place).joinpath(written)))
+    return str((Path(place) / written).absolute())
 
 
 def _text(value: object) -> str:

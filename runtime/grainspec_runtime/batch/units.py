@@ -32,7 +32,7 @@ def units_of(jobs: Iterable[BatchJob], failed: list[tuple[BatchJob, Failure]]) -
         try:
             session = session_of(job)
         except KeyError:
-            message = f"{job.spec.name} has no variant `{job.variant}`"
+            message = f"{job.file} has no variant `{job.variant}`"
             failed.append((job, Failure("G740", message, "Name one of its variants.")))
         except (GrainError, OSError) as error:
             failed.append((job, Failure.of(error)))

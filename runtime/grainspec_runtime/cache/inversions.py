@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from grainspec_runtime.cache.store import Warn, load_entry, save_entry
+from grainspec.remote.files import Moved
+from grainspec_runtime.cache.store import Warn, load_entry, nothing_moved, save_entry
 
 KIND = "inversion"
 
@@ -21,12 +22,24 @@ def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:
     return sha.hexdigest()
 
 
-def load_inversion(key: str, warn: Warn) -> Tensor | None:
-    """Load a cached trajectory onto the CPU, or None; ``warn`` receives G512 if it is damaged."""
-    trajectory = (load_entry(KIND, key, warn) or {}).get("trajectory")
+def load_inversion(key: str, warn: Warn, moved: Moved = nothing_moved) -> Tensor | None:
+    """Load a cached trajectory onto the CPU, or None; ``warn`` receives G512 if it is damaged.
+
+    ``moved`` receives the megabytes that come from a shared cache.
+    """
+    trajectory = (load_entry(KIND, key, warn, moved) or {}).get("trajectory")
     return None if trajectory is None else trajectory.float()
 
 
-def save_inversion(key: str, trajectory: Tensor, about: Mapping[str, str]) -> None:
-    """Save a trajectory; does nothing if the cache is not writable."""
-    save_entry(KIND, key, {"trajectory": trajectory}, about)
+def save_inversion(
+    key: str,
+    trajectory: Tensor,
+    about: Mapping[str, str],
+    warn: Warn = lambda finding: None,
+    moved: Moved = nothing_moved,
+) -> None:
+    """Save a trajectory; does nothing if the cache is not writable.
+
+    ``moved`` receives the megabytes that go to a shared cache, and ``warn`` G759 if that fails.
+    """
+    save_entry(KIND, key, {"trajectory": trajectory}, about, warn, moved)

@@ -21,7 +21,9 @@ from torch import Tensor
 from grainspec.diagnostics import Diagnostic, reason_of
 from grainspec.file_lock import remove_abandoned
 from grainspec.regular_file import require_regular
+from grainspec.remote.files import Moved
 from grainspec.whole_file import PARTIAL, whole_file
+from grainspec_runtime.cache import shared
 from grainspec_runtime.cache.folder import cache_folder
 from grainspec_runtime.cache.limit import cache_limit
 from grainspec_runtime.cache.use import in_use, remove_unused, remove_unused_locks
@@ -30,6 +32,8 @@ KINDS = {"inversion": "inversions", "unfinished": "unfinished"}
 """The kinds of entries, and the folder of each."""
 
 Warn = Callable[[Diagnostic], None]
+_SHARED = "inversion"
+"""The kind of entries that machines share; the state of a run is its own machine's."""
 
 _KEY, _CHECKSUM = "key", "checksum"
 
@@ -55,10 +59,23 @@ def using(kind: str, key: str) -> AbstractContextManager[None]:
     return in_use(entry_path(kind, key))
 
 
+def nothing_moved(done: int, total: int) -> None:
+    """Show no progress of a transfer."""
+
+
 def save_entry(
-    kind: str, key: str, tensors: Mapping[str, Tensor], about: Mapping[str, str]
+    kind: str,
+    key: str,
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, str],
+    warn: Warn = lambda finding: None,
+    moved: Moved = nothing_moved,
 ) -> None:
-    """Save tensors, then evict down to the limit; does nothing if the cache is not writable."""
+    """Save tensors, then evict down to the limit; does nothing if the cache is not writable.
+
+    An inversion is also sent to the shared cache, if there is one: ``moved`` receives the
+    megabytes, and ``warn`` G759 if it fails.
+    """
     path = entry_path(kind, key)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {**about, _KEY: f"{kind} {key}", _CHECKSUM: _checksum(on_cpu)}
@@ -67,13 +84,28 @@ def save_entry(
         with whole_file(path) as partial:
             partial.write_bytes(save(on_cpu, metadata))
         prune(cache_limit(), but=path)
+        if kind == _SHARED:
+            shared.send(path, warn, moved)
 
 
-def load_entry(kind: str, key: str, warn: Warn) -> dict[str, Tensor] | None:
+def load_entry(
+    kind: str, key: str, warn: Warn, moved: Moved = nothing_moved
+) -> dict[str, Tensor] | None:
     """Load an entry's tensors onto the CPU; None if there is no such entry.
 
-    An entry that is damaged, or that belongs to another key, is deleted; ``warn`` receives G512.
+    An inversion that this machine lacks is fetched from the shared cache, if there is one. An entry
+    that is damaged, or that belongs to another key, is deleted; ``warn`` receives G512.
     """
+    tensors = _loaded(kind, key, warn)
+    if tensors is None and kind == _SHARED:
+        path = entry_path(kind, key)
+        if shared.fetched(path, warn, moved):
+            tensors = _loaded(kind, key, warn)
+            prune(cache_limit(), but=path)
+    return tensors
+
+
+def _loaded(kind: str, key: str, warn: Warn) -> dict[str, Tensor] | None:
     path = entry_path(kind, key)
     if not path.is_file():
         return None

@@ -11,7 +11,10 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_findings, print_json, say
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import fail
+from grainspec.remote.address import is_url, path_of, without_secrets
+from grainspec.remote.address import shown as shown_url
 from grainspec_runtime.cache.limit import size_in_bytes
 from grainspec_runtime.commands.batch_table import live_table, status_text
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
@@ -45,7 +48,7 @@ def batch() -> None:
 
 
 @batch.command
-@click.argument("jobs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("jobs", type=PathOrUrl(), nargs=-1, required=True)
 @click.option("-o", "--output", help="Folder or URL to write (default: batches/JOBS).")
 @click.option("--address", help="A cluster of Ray, such as `auto` or ray://host:10001.")
 @click.option(
@@ -86,7 +89,7 @@ def batch() -> None:
 @progress_option
 @format_option
 def run(
-    jobs: tuple[Path, ...],
+    jobs: tuple[Path | str, ...],
     output: str | None,
     address: str | None,
     variants: tuple[str, ...],
@@ -109,7 +112,9 @@ def run(
     JOBS are specs, each of whose variants is a job, and tables (.csv, .jsonl, .parquet) with a job
     a row. Columns of a table are `clip`, `spec`, `base` (where the spec's paths start) and
     `variant`; every other column is an override, such as `sampler.seed`. A row without a spec is
-    for the spec that is named beside the table.
+    for the spec that is named beside the table. Specs, tables, clips and results may be behind
+    URLs: s3://, gs://, sftp://, and https:// for reading. Relative paths start at the folder of
+    the table or spec, there too.
 
     Writes runs/NAME for each job, as `grain run` does; manifest.parquet with a row for each; and
     index.html. To resume a batch that was interrupted, give the same command again: jobs whose run
@@ -126,14 +131,15 @@ def run(
       grain batch edit.grain clips.csv --grid sampler.seed=1,2,3,4
       grain batch edit.grain --grid attention.self=0.3,0.6 --grid left.weight=0.5,1
       grain batch night.parquet --address auto --retries 1 --measure
+      grain batch s3://studio/night.csv -o s3://studio/night
     """
+    from grainspec.cache_folder import fetched_files
     from grainspec_runtime.batch.driver import Limits
     from grainspec_runtime.batch.edit_work import EditWork
     from grainspec_runtime.batch.jobs import Sharing
     from grainspec_runtime.batch.places import Places
     from grainspec_runtime.batch.run import Cluster, distinct, run_batch
     from grainspec_runtime.cache.folder import cache_folder
-    from grainspec_runtime.remote.files import is_url
     from grainspec_runtime.remote.record import recorded
 
     options = loading.options()
@@ -148,14 +154,15 @@ def run(
         raise fail("G740", "there is no job", "Name a spec, or a table with a row for each job.")
     if format_ == "text":
         print_findings(repeated)
-    place = output or str(Path("batches") / jobs[-1].stem)
+    last = jobs[-1]
+    place = output or str(Path("batches") / (path_of(last) if isinstance(last, str) else last).stem)
     with (
         recorded(place, cache_folder() / "batches") as folder,
         live_table(format_, shown, len(once)) as told,
     ):
         target = place if is_url(place) else str(folder)
         work = EditWork(
-            Places(target, cache_folder().absolute() / "fetched"),
+            Places(target, fetched_files()),
             options,
             use_cache=not no_cache,
             fresh=fresh,
@@ -170,54 +177,60 @@ def run(
             fresh=fresh,
             output=target,
             told=told,
-            facts={"arguments": sys.argv[1:], "address": address},
+            facts={
+                "arguments": list(map(without_secrets, sys.argv[1:])),
+                "address": address,
+            },
         )
     if format_ == "json":
         facts = {name: getattr(summary, name) for name in ("jobs", "done", "kept", "inversions")}
         failed = [_short(row) for row in summary.set_aside]
-        print_json({"output": place, **facts, "seconds": summary.seconds, "set_aside": failed})
+        print_json(
+            {"output": shown_url(place), **facts, "seconds": summary.seconds, "set_aside": failed}
+        )
     else:
         before = f", {summary.kept} of them before" if summary.kept else ""
         say(f"{summary.done} of {summary.jobs} jobs are done{before}, in {summary.seconds:.0f} s")
         for row in summary.set_aside[:20]:
             say(f"set aside {row['name']}: {row['code']}: {row['message']}")
-        say(f"wrote {place}: index.html, manifest.parquet, runs")
+        say(f"wrote {shown_url(place)}: index.html, manifest.parquet, runs")
     if summary.set_aside:
         raise SystemExit(1)
 
 
 @batch.command
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PathOrUrl())
 @format_option
-def status(folder: Path, format_: Format) -> None:
+def status(folder: Path | str, format_: Format) -> None:
     """Show how far a batch is, while it runs or afterwards.
 
-    FOLDER is what `grain batch` wrote; the counts are at most a few seconds old.
+    FOLDER is what `grain batch` wrote, a folder or a URL; the counts are at most a few seconds old.
 
     \b
     Examples:
       grain batch status batches/night
       grain batch status batches/night --format json
+      grain batch status s3://studio/night
     """
-    from grainspec_runtime.batch.status import status_of
+    from grainspec_runtime.batch.status import status_behind, status_of
 
-    facts = status_of(folder)
+    facts = status_behind(folder) if isinstance(folder, str) else status_of(folder)
     if format_ == "json":
         print_json(facts)
     else:
         say(status_text(facts))
 
 
-def _jobs(paths: tuple[Path, ...], sharing: Any) -> Iterator[Any]:
+def _jobs(paths: tuple[Path | str, ...], sharing: Any) -> Iterator[Any]:
     from grainspec_runtime.batch.jobs import jobs_of_specs, jobs_of_table
-    from grainspec_runtime.batch.table import read_table
+    from grainspec_runtime.batch.table import read_table, suffix_of
 
-    tables = [path for path in paths if path.suffix.lower() in _TABLES]
+    tables = [path for path in paths if suffix_of(path) in _TABLES]
     specs = [path for path in paths if path not in tables]
     if not tables:
         yield from jobs_of_specs(specs, sharing)
         return
-    default: list[Path | None] = [*specs]
+    default: list[Path | str | None] = [*specs]
     for table, spec in itertools.product(tables, default or [None]):
         yield from jobs_of_table(read_table(table, spec), sharing)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -34,8 +34,13 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
     metavar="SIZE",
     help="Set the maximum size of the cache, such as 500MB or 4GB, and save it.",
 )
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Apply --clear or --limit to the shared cache: delete its oldest entries, now and once.",
+)
 @format_option
-def cache(clear: bool, limit: int | None, format_: Format) -> None:
+def cache(clear: bool, limit: int | None, shared: bool, format_: Format) -> None:
     """List cached inversions and interrupted runs with their sizes, or free space.
 
     A cached inversion lets other edits of the same clip start at once. The state of an interrupted
@@ -43,19 +48,39 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
     deleted; entries in use are never deleted. The environment variables GRAINSPEC_CACHE and
     GRAINSPEC_CACHE_LIMIT set the folder and the limit.
 
+    GRAINSPEC_CACHE may be a URL, such as s3://studio/cache: machines then share inversions there,
+    and each keeps copies in its user's cache folder, to which the limit applies. The shared cache
+    has no limit of its own. Whoever can write to it decides what is in it.
+
+    Copies of clips and other files from URLs are in the cache folder, too. --clear deletes those
+    that were not used for a day.
+
     \b
     Examples:
       grain cache
       grain cache --limit 10GB
       grain cache --clear
+      grain cache --shared --limit 500GB
       grain cache --format json
     """
-    from grainspec_runtime.cache.folder import cache_folder
+    from grainspec.cache_folder import fetched_files
+    from grainspec.remote.address import shown
+    from grainspec.remote.copies import clear_copies, size_of_copies
+    from grainspec_runtime.cache.folder import cache_folder, shared_cache
     from grainspec_runtime.cache.limit import cache_limit, set_cache_limit, shown_size
+    from grainspec_runtime.cache.shared import prune_shared, shared_entries
     from grainspec_runtime.cache.store import entries, prune
 
-    folder = cache_folder()
+    folder, url = cache_folder(), shared_cache()
     freed = 0
+    if shared:
+        if url is None:
+            message = "There is no shared cache: GRAINSPEC_CACHE is not a URL."
+            raise click.UsageError(message)
+        if limit is None and not clear:
+            raise click.UsageError("`--shared` goes with `--clear` or `--limit SIZE`.")
+        freed = prune_shared(url, 0 if clear else limit or 0)
+        limit, clear = None, False
     if limit is not None:
         try:
             set_cache_limit(limit)
@@ -66,6 +91,11 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
     allowed = cache_limit()
     if limit is not None or clear:
         freed = prune(0 if clear else allowed)
+    if clear:
+        freed += clear_copies(fetched_files())
+    copies = size_of_copies(fetched_files())
+    there = shared_entries(url) if url else []
+    there_bytes = sum(entry.size for entry in there)
     damaged: list[Diagnostic] = []
     listed = entries(damaged.append)
     total = sum(entry.size for entry in listed)
@@ -76,6 +106,8 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
                 "limit_bytes": allowed,
                 "bytes": total,
                 "freed_bytes": freed,
+                "copies_bytes": copies,
+                "shared": url and {"url": shown(url), "entries": len(there), "bytes": there_bytes},
                 "entries": [
                     {
                         "kind": entry.kind,
@@ -97,8 +129,15 @@ def cache(clear: bool, limit: int | None, format_: Format) -> None:
         say(", ".join(_description(entry.about)).replace("\n", " "))
     if freed:
         say(f"freed {shown_size(freed)}")
-    count = "1 entry" if len(listed) == 1 else f"{len(listed)} entries"
-    say(f"{folder}: {count}, {shown_size(total)} of at most {shown_size(allowed)}")
+    say(f"{folder}: {_count(listed)}, {shown_size(total)} of at most {shown_size(allowed)}")
+    if copies:
+        say(f"{fetched_files()}: {shown_size(copies)} of copies of remote files")
+    if url:
+        say(f"{shown(url)}: {_count(there)}, {shown_size(there_bytes)}, shared")
+
+
+def _count(entries: Sequence[object]) -> str:
+    return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
 
 
 def _description(about: Mapping[str, str]) -> list[str]:

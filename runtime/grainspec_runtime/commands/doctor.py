@@ -162,7 +162,8 @@ def _demo() -> Check:
 
 
 def _cache() -> Check:
-    from grainspec_runtime.cache.folder import cache_folder
+    from grainspec.remote.address import shown
+    from grainspec_runtime.cache.folder import cache_folder, shared_cache
     from grainspec_runtime.cache.limit import cache_limit, shown_size
 
     folder = cache_folder()
@@ -176,4 +177,6 @@ def _cache() -> Check:
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
     details = f"{folder}, {used / 1e6:.0f} MB used of at most {limit}, {free:.0f} GB free on disk"
+    if url := shared_cache():
+        details += f"; shared: {shown(url)}"
     return Check("cache", True, details)

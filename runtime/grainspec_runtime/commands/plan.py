@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.model.spec import Method
 from grainspec.plan.diff import differences, differences_text
 from grainspec.plan.facts import facts, facts_text
@@ -33,11 +34,11 @@ from grainspec_runtime.views.dense import dense_pictures
 
 
 @click.command
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=PathOrUrl())
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to save the plan to.")
 @click.option(
     "--diff",
-    type=click.Path(path_type=Path),
+    type=PathOrUrl(),
     help="Compare with the plan of this spec, and show what differs; may be the same file.",
 )
 @click.option(
@@ -53,9 +54,9 @@ from grainspec_runtime.views.dense import dense_pictures
 @stdin_option
 @format_option
 def plan(
-    spec: Path,
+    spec: Path | str,
     output: Path | None,
-    diff: Path | None,
+    diff: Path | str | None,
     dense: Path | None,
     diff_variant: str | None,
     variant: str | None,
@@ -69,6 +70,8 @@ def plan(
     Only the model's configuration and tokenizer are read; no weights are loaded. The memory that a
     run needs is estimated; if there is less, a warning says what to lower. Regions from clicks and
     words are tracked first if they have no current masks, as by `grain track`.
+
+    SPEC may be a URL: it is fetched, with the files that it names.
 
     \b
     Examples:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, get_args
 
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
+from grainspec.cli.path_or_url import PathOrUrl
 from grainspec.diagnostics import Diagnostic
+from grainspec.remote.address import without_secrets
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
 from grainspec_runtime.commands.parts import (
@@ -23,6 +26,12 @@ from grainspec_runtime.commands.parts import (
     run_in_parts,
 )
 from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option, warning_line
+from grainspec_runtime.commands.sent_results import (
+    check_replaceable,
+    send_results,
+    shown_place,
+    staged,
+)
 from grainspec_runtime.commands.spec_file import (
     ALL,
     SpecFile,
@@ -39,12 +48,12 @@ from grainspec_runtime.tracking.bake import TrackOptions
 
 
 @click.command
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=PathOrUrl())
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="Folder to write (default: runs/SPEC).",
+    type=PathOrUrl(),
+    help="Folder or URL to write (default: runs/SPEC).",
 )
 @loading_options
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
@@ -92,8 +101,8 @@ from grainspec_runtime.tracking.bake import TrackOptions
 @progress_option
 @format_option
 def run(
-    spec: Path,
-    output: Path | None,
+    spec: Path | str,
+    output: Path | str | None,
     again: bool,
     loading: LoadingArguments,
     no_cache: bool,
@@ -121,6 +130,10 @@ def run(
 
     Regions from clicks and words are tracked first if they have no current masks, as by
     `grain track`.
+
+    SPEC may be a URL, such as s3://studio/night/edit.grain: it is fetched, with the clip, masks and
+    other files that it names, into the cache folder. Paths start at its folder there. The output
+    may be a URL, too: files appear there whole, and run.json last.
 
     To resume an interrupted run, give the same command again. It continues from the variant and the
     sampling step that it had reached, and the result is the same as without the interruption.
@@ -152,6 +165,7 @@ def run(
       grain run edit.grain --study
       grain run wan.grain --gpus 4
       grain run wan.grain --gpus 4 --parallel ring
+      grain run s3://studio/night/edit.grain -o s3://studio/out/edit
       grain run --again runs/edit
     """
     if loading.compiles and study:
@@ -171,7 +185,9 @@ def run(
     if earlier:
         loading = earlier.loading(loading)
     file = earlier.file if earlier else SpecFile.read(spec, sets, unsaved=unsaved)
-    output = output or Path("runs") / (f"{spec.resolve().name}-again" if again else spec.stem)
+    stem = f"{Path(spec).resolve().name}-again" if again else file.path.stem
+    url = output if isinstance(output, str) else ""
+    output = staged(url) if url else Path(output or Path("runs") / stem)
     with file.explained():
         loras, embeddings = loading.additions()
         tracking = tracking_on_need(format_, loading.arguments["device"], shown)
@@ -199,6 +215,7 @@ def run(
         print_new(memory_warnings(prepared[0], needs, options))
 
         from grainspec_runtime.runs.write import (
+            OF_RUNS,
             check_writable,
             claimed_runs,
             finished_run,
@@ -212,6 +229,8 @@ def run(
         folders = list(dict.fromkeys([output, *places])) if writes else []
         for place in folders:
             check_writable(place)
+        if url and writes:
+            check_replaceable(url, OF_RUNS)
 
         from transformers.utils import logging
 
@@ -221,7 +240,7 @@ def run(
 
         logging.disable_progress_bar()
         results: list[EditResult] = []
-        arguments = sys.argv[1:]
+        arguments = list(map(without_secrets, sys.argv[1:]))
         with (
             joined(options, gpus, parallel or "auto") as options,
             claimed_runs(folders),
@@ -254,19 +273,28 @@ def run(
             if len(results) > 1:  # before the session deletes the saved state
                 with written(output / "variants.mp4"):
                     save_comparison(results, output)
+            if url and writes:
+                send_results(output, url, partial(progress, "send"))
     if not writes:
         return
+    if url:
+        rmtree(output)
     print_new(warning for result in results for warning in result.warnings)
     manifests = [
-        {"output": str(place), **manifest_of(result, arguments), "memory": needs.as_json()}
+        {
+            "output": shown_place(place, output, url),
+            **manifest_of(result, arguments),
+            "memory": needs.as_json(),
+        }
         for result, place in zip(results, places, strict=True)
     ]
     if format_ == "json":
         print_json({"runs": manifests} if variants else manifests[0])
         return
-    for result, place in zip(results, places, strict=True):
+    names = [shown_place(place, output, url) for place in places]
+    for result, name in zip(results, names, strict=True):
         if result.was_finished:
-            say(f"kept {place}: already finished by the interrupted run")
+            say(f"kept {name}: already finished by the interrupted run")
             continue
         total = sum(result.seconds.values())
         how = " by FlowEdit" if result.prepared.process == "flow_edit" else ""
@@ -287,12 +315,15 @@ def run(
             )
         if earlier:
             say(earlier.verdict(result.edited))
-        say(f"wrote {place}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
+        say(f"wrote {name}: report.html, edited.mp4, side_by_side.mp4, run.json and more")
     if len(results) > 1:
-        say(f"wrote {output}: variants.html, variants.mp4 and variants.png compare the variants")
+        where = shown_place(output, output, url)
+        say(f"wrote {where}: variants.html, variants.mp4 and variants.png compare the variants")
 
 
-def _earlier(run: Path, sets: tuple[str, ...], variants: tuple[str, ...]) -> EarlierRun:
+def _earlier(run: Path | str, sets: tuple[str, ...], variants: tuple[str, ...]) -> EarlierRun:
+    if isinstance(run, str):
+        raise click.UsageError("`--again` goes with the folder of a run on this machine, no URL.")
     if variants:
         message = "`--again` does not work with `--variant`: name the folder of the variant's run."
         raise click.UsageError(message)

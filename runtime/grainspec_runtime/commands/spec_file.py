@@ -10,10 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
+from grainspec.cache_folder import fetched_files
 from grainspec.cli.output import Format, print_findings, say
 from grainspec.diagnostics import Diagnostic, GrainError, fail, suggestion, visible
 from grainspec.loading import load, read_stdin, read_text, spec_of
 from grainspec.model.spec import EditSpec
+from grainspec.remote.address import shown
+from grainspec.remote.spec_files import fetched_spec
 from grainspec.text.override import override
 from grainspec_runtime.commands.progress import Shown, progress_line
 from grainspec_runtime.models.additions import Embedding
@@ -75,7 +78,8 @@ def variant_option(command: Command) -> Command:
 class SpecFile:
     """A spec and the file it was read from; paths in the spec are relative to ``base``.
 
-    ``folder`` is where they start if that is not the file's folder, as in a run's.
+    ``folder`` is where they start if that is not the file's folder, as in a run's. ``url`` is shown
+    instead of the path if it is a copy of a remote file.
     """
 
     path: Path
@@ -83,14 +87,22 @@ class SpecFile:
     whole: EditSpec
     sets: tuple[str, ...] = ()
     folder: Path | None = None
+    url: str = ""
 
     @classmethod
-    def read(cls, path: Path, sets: Sequence[str] = (), *, unsaved: bool = False) -> SpecFile:
+    def read(cls, path: Path | str, sets: Sequence[str] = (), *, unsaved: bool = False) -> SpecFile:
         """Read a .grain or .json file; raises GrainError with all of its findings.
+
+        A URL is fetched, with the files that the spec names.
 
         ``sets`` are overrides ``NAME=VALUE``, as for :func:`grainspec.override`. If ``unsaved``,
         the text is that on standard input.
         """
+        if isinstance(path, str):
+            if unsaved:
+                raise click.UsageError("`--stdin` goes with a path; SPEC is a URL.")
+            copy = fetched_spec(path, fetched_files())
+            return replace(cls.read(copy, sets), url=shown(path))
         if unsaved:
             text = read_stdin()
             return cls(path, text, spec_of(text, path), tuple(sets))
@@ -146,6 +158,11 @@ class SpecFile:
         """The folder that the spec's relative paths refer to."""
         return self.path.parent if self.folder is None else self.folder
 
+    @property
+    def shown(self) -> str:
+        """The name of the file in messages: its URL, or else its path."""
+        return self.url or str(self.path)
+
     @contextmanager
     def explained(self) -> Iterator[None]:
         """Make errors raised inside the block point into this file's text."""
@@ -153,15 +170,13 @@ class SpecFile:
             yield
         except GrainError as error:
             if error.source is None:
-                raise GrainError(
-                    error.diagnostics, source=self.text, path=str(self.path)
-                ) from error
+                raise GrainError(error.diagnostics, source=self.text, path=self.shown) from error
             raise
 
     def print_findings(self, findings: Iterable[Diagnostic], format: Format) -> None:
         """Show warnings on stderr; with ``--format json`` they are in the printed JSON instead."""
         if format == "text":
-            print_findings(findings, source=self.text, path=str(self.path))
+            print_findings(findings, source=self.text, path=self.shown)
 
 
 def tracking_on_need(

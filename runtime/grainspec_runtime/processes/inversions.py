@@ -47,11 +47,14 @@ class Inversions:
         return self._clip_key(job, {"version": _INVERSION_VERSION})
 
     def of(self, job: Job, progress: Progress, warn: Warn) -> tuple[Tensor, bool]:
-        """Return the trajectory for a job, and whether it existed before."""
+        """Return the trajectory for a job, and whether it existed before.
+
+        ``progress`` receives the steps; while a shared cache is read or written, megabytes.
+        """
         key = self.key(job)
         if self._last and self._last[0] == key:
             return self._last[1], True
-        cached = load_inversion(key, warn) if self._look_up else None
+        cached = load_inversion(key, warn, progress) if self._look_up else None
         if cached is not None and cached.shape[1:] != self.latents.shape:
             cached = None
         if self.checkpoint.agreed(cached is not None) and cached is not None:
@@ -68,7 +71,7 @@ class Inversions:
         if self._use_cache:
             about = {**(job.about or {}), "steps": str(job.sampler.steps), "source": job.source}
             about.pop("target", None)
-            save_inversion(key, trajectory, about)
+            save_inversion(key, trajectory, about, warn, progress)
         self._last = key, trajectory
         return trajectory, False
 

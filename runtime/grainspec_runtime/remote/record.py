@@ -1,35 +1,90 @@
-"""A batch whose results go to a URL: its manifest and page, on this machine and there."""
+"""A batch whose results go to a URL: its manifest and page, on this machine and there.
+
+While the batch runs, the rows of jobs that ended and ``batch.json`` are sent every few seconds, so
+that any machine can tell how far it is, and resume it if this one dies.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from grainspec_runtime.remote.files import get_bytes, is_url, joined, put_file
+from grainspec.diagnostics import GrainError
+from grainspec.remote.address import is_url, joined
+from grainspec.remote.files import copied_file, names_in, put_file, remove
+from grainspec.remote.store import check_writable
 
-_KEPT = ("manifest.parquet", "index.html", "batch.json")
+_WHOLE, _PARTS, _PROGRESS = "manifest.parquet", "manifest", "batch.json"
+_KEPT = (_WHOLE, "index.html", _PROGRESS)
+SECONDS = 10.0
+"""Between two times that news is sent."""
 
 
 @contextmanager
 def recorded(output: str, folder: Path) -> Iterator[Path]:
-    """Give the local folder of a batch's record; for a URL it is sent there at the end.
+    """Give the local folder of a batch's record; for a URL it is sent there, now and at the end.
 
     For a path it is the path itself. For a URL, a manifest that is already there is taken over, so
-    that any machine can resume the batch. Raises GrainError (G746).
+    that any machine can resume the batch. Raises GrainError (G746, G757, G758).
     """
     if not is_url(output):
         yield Path(output).absolute()
         return
+    check_writable(output)
     place = folder.absolute() / hashlib.sha256(output.encode()).hexdigest()[:24]
-    place.mkdir(parents=True, exist_ok=True)
-    manifest = get_bytes(joined(output, _KEPT[0]))
-    if manifest is not None and not (place / _KEPT[0]).exists():
-        (place / _KEPT[0]).write_bytes(manifest)
+    if not (place / _PARTS).exists():  # or this machine was stopped, and knows more
+        fetch_record(output, place)
     try:
-        yield place
+        with _news_sent(place, output):
+            yield place
     finally:
         for name in _KEPT:
             if (place / name).is_file():
                 put_file(place / name, joined(output, name))
+        if not (place / _PARTS).exists():  # their rows are in the whole manifest now
+            for name in names_in(joined(output, _PARTS)):
+                remove(joined(output, _PARTS, name))
+
+
+def fetch_record(url: str, place: Path) -> None:
+    """Copy the manifest of a batch, and the parts of one that runs or was killed, to a folder.
+
+    Also ``batch.json``. Raises GrainError (G746, G757).
+    """
+    for name in (_WHOLE, _PROGRESS):
+        copied_file(joined(url, name), place / name)
+    for name in names_in(joined(url, _PARTS)):
+        if name.endswith(".parquet"):
+            copied_file(joined(url, _PARTS, name), place / _PARTS / name)
+
+
+@contextmanager
+def _news_sent(place: Path, url: str) -> Iterator[None]:
+    """Send parts of the manifest and ``batch.json`` from time to time inside the block."""
+    ended = threading.Event()
+
+    def send() -> None:
+        sent: dict[Path, int] = {}
+        while not ended.wait(SECONDS):
+            for path in [*sorted((place / _PARTS).glob("[0-9]*.parquet")), place / _PROGRESS]:
+                with contextlib.suppress(GrainError, OSError):  # the end reports what still fails
+                    changed = path.stat().st_mtime_ns
+                    if sent.get(path) != changed:
+                        put_file(path, joined(url, *path.relative_to(place).parts), _silent)
+                        sent[path] = changed
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _silent(done: int, total: int) -> None:
+    """Show no progress."""

@@ -67,7 +67,11 @@ _CURE = "Choose another folder: `-o FOLDER`."
 _PACKAGES = ("grainspec", "torch", "diffusers", "transformers", "numpy", "av", "decord")
 
 
-def check_writable(folder: Path, own: Collection[str] = _FILES | COMPARISON) -> None:
+OF_RUNS = _FILES | COMPARISON
+"""Names of the files in the folders of runs, and of runs of variants."""
+
+
+def check_writable(folder: Path, own: Collection[str] = OF_RUNS) -> None:
     """Raise GrainError (G310) if a run cannot be written to ``folder``.
 
     The files of an earlier run are replaced. A folder with anything else is not touched: only files

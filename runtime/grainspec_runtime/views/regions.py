@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from grainspec.checks.files import check_files
-from grainspec.cli.waiting import Waiting
 from grainspec.clip.crop import frame_numbers
 from grainspec.clip.facts import probe
 from grainspec.diagnostics import GrainError
 from grainspec.model.spec import EditSpec
 from grainspec.regions.bind import Bound, bind_regions
 from grainspec.regions.layout import Layout
+from grainspec.waiting import Waiting
 from grainspec_runtime.backbones.registry import native_size
 from grainspec_runtime.media.decode import Frames, decode_frames
 from grainspec_runtime.tracking.bake import TrackOptions, ensure_tracked
