@@ -11,9 +11,9 @@ import click
 from click.core import ParameterSource
 
 from grainspec.cli.output import Format, counted, print_findings, print_json, say
-from grainspec.cli.waiting import Waiting
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.model.demo_models import demo_model
+from grainspec.waiting import Waiting
 from grainspec.whole_file import whole_file
 from grainspec_runtime.commands.columns import aligned
 from grainspec_runtime.runs.write import check_writable, claimed_runs
