@@ -17,10 +17,10 @@ from PIL import Image
 
 from grainspec import Diagnostic, GrainError, check, parse
 from grainspec.checks.files import check_files
-from grainspec.waiting import Waiting
 from grainspec.clip.facts import probe
 from grainspec.clip.timing import timestamps
 from grainspec.regular_file import regular
+from grainspec.waiting import Waiting
 
 SPEC = 'grain 1 video "{}" {{ {} }} target "a bear" region r = all edit r -> "bear"'
 
