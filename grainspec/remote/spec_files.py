@@ -33,7 +33,8 @@ from grainspec.remote.address import (
     root_of,
     shown,
 )
-from grainspec.remote.files import fetched_file, listed, snapshot, version_of
+from grainspec.remote.files import fetched_file, version_of
+from grainspec.remote.folders import listed, snapshot
 from grainspec.remote.store import is_missing, tried
 
 _WILD = re.compile(r"[*?\[]")

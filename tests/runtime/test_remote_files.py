@@ -15,13 +15,8 @@ from faulty_store import Fault, Store, faulty_store
 
 from grainspec import GrainError
 from grainspec.remote import store as stores
-from grainspec.remote.files import (
-    fetched_file,
-    fetched_folder,
-    get_bytes,
-    put_file,
-    put_folder,
-)
+from grainspec.remote.files import fetched_file, get_bytes, put_file
+from grainspec.remote.folders import fetched_folder, put_folder
 from grainspec_runtime.batch.places import Places
 from grainspec_runtime.remote.record import recorded
 

@@ -22,16 +22,8 @@ from faulty_store import Fault, faulty_proxy, serving
 
 from grainspec import GrainError
 from grainspec.remote import store as stores
-from grainspec.remote.files import (
-    copied_file,
-    fetched_file,
-    fetched_folder,
-    get_bytes,
-    names_in,
-    put_file,
-    put_folder,
-    remove,
-)
+from grainspec.remote.files import copied_file, fetched_file, get_bytes, names_in, put_file, remove
+from grainspec.remote.folders import fetched_folder, put_folder
 from grainspec.remote.store import check_writable
 from grainspec_runtime.remote.record import recorded
 

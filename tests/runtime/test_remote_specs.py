@@ -22,7 +22,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from grainspec import GrainError
 from grainspec.cache_folder import cache_folder, fetched_files
 from grainspec.remote import store as stores
-from grainspec.remote.files import get_bytes, listed, put_bytes, put_file
+from grainspec.remote.files import get_bytes, put_bytes, put_file
+from grainspec.remote.folders import listed
 from grainspec.remote.spec_files import fetched_spec
 from grainspec_runtime.batch.jobs import BatchJob, Sharing, jobs_of_specs, jobs_of_table
 from grainspec_runtime.batch.places import Places

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grainspec.remote.address import is_url, joined
-from grainspec.remote.files import fetched_file, put_folder
+from grainspec.remote.files import fetched_file
+from grainspec.remote.folders import put_folder
 from grainspec.remote.spec_files import fetched_base
 from grainspec_runtime.batch.jobs import BatchJob
 from grainspec_runtime.runs.read import MANIFEST

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from grainspec.remote.files import Moved
-from grainspec_runtime.cache.store import Warn, load_entry, nothing_moved, save_entry
+from grainspec.remote.files import Moved, unseen
+from grainspec_runtime.cache.store import Warn, load_entry, save_entry
 
 KIND = "inversion"
 
@@ -22,7 +22,7 @@ def inversion_key(latents: Tensor, facts: Mapping[str, Any]) -> str:
     return sha.hexdigest()
 
 
-def load_inversion(key: str, warn: Warn, moved: Moved = nothing_moved) -> Tensor | None:
+def load_inversion(key: str, warn: Warn, moved: Moved = unseen) -> Tensor | None:
     """Load a cached trajectory onto the CPU, or None; ``warn`` receives G512 if it is damaged.
 
     ``moved`` receives the megabytes that come from a shared cache.
@@ -36,7 +36,7 @@ def save_inversion(
     trajectory: Tensor,
     about: Mapping[str, str],
     warn: Warn = lambda finding: None,
-    moved: Moved = nothing_moved,
+    moved: Moved = unseen,
 ) -> None:
     """Save a trajectory; does nothing if the cache is not writable.
 

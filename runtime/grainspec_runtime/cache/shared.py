@@ -17,7 +17,8 @@ from pathlib import Path
 from grainspec.cache_folder import shared_cache
 from grainspec.diagnostics import Diagnostic, GrainError
 from grainspec.remote.address import joined, shown
-from grainspec.remote.files import Moved, RemoteFile, copied_file, listed, put_file, remove
+from grainspec.remote.files import Moved, copied_file, put_file, remove
+from grainspec.remote.folders import RemoteFile, listed
 
 FOLDER = "inversions"
 """The folder of the entries, behind the URL as on a disk."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from grainspec.diagnostics import Diagnostic, reason_of
 from grainspec.file_lock import remove_abandoned
 from grainspec.regular_file import require_regular
-from grainspec.remote.files import Moved
+from grainspec.remote.files import Moved, unseen
 from grainspec.whole_file import PARTIAL, whole_file
 from grainspec_runtime.cache import shared
 from grainspec_runtime.cache.folder import cache_folder
@@ -59,17 +59,13 @@ def using(kind: str, key: str) -> AbstractContextManager[None]:
     return in_use(entry_path(kind, key))
 
 
-def nothing_moved(done: int, total: int) -> None:
-    """Show no progress of a transfer."""
-
-
 def save_entry(
     kind: str,
     key: str,
     tensors: Mapping[str, Tensor],
     about: Mapping[str, str],
     warn: Warn = lambda finding: None,
-    moved: Moved = nothing_moved,
+    moved: Moved = unseen,
 ) -> None:
     """Save tensors, then evict down to the limit; does nothing if the cache is not writable.
 
@@ -88,9 +84,7 @@ def save_entry(
             shared.send(path, warn, moved)
 
 
-def load_entry(
-    kind: str, key: str, warn: Warn, moved: Moved = nothing_moved
-) -> dict[str, Tensor] | None:
+def load_entry(kind: str, key: str, warn: Warn, moved: Moved = unseen) -> dict[str, Tensor] | None:
     """Load an entry's tensors onto the CPU; None if there is no such entry.
 
     An inversion that this machine lacks is fetched from the shared cache, if there is one. An entry

@@ -9,7 +9,8 @@ from pathlib import Path
 from grainspec.cache_folder import cache_folder
 from grainspec.diagnostics import fail
 from grainspec.remote.address import joined, shown
-from grainspec.remote.files import Moved, listed, put_folder, remove
+from grainspec.remote.files import Moved, remove
+from grainspec.remote.folders import listed, put_folder
 from grainspec.remote.store import check_writable
 from grainspec_runtime.runs.read import MANIFEST
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from grainspec.diagnostics import GrainError
 from grainspec.remote.address import is_url, joined
-from grainspec.remote.files import copied_file, names_in, put_file, remove
+from grainspec.remote.files import copied_file, names_in, put_file, remove, unseen
 from grainspec.remote.store import check_writable
 
 _WHOLE, _PARTS, _PROGRESS = "manifest.parquet", "manifest", "batch.json"
@@ -74,7 +74,7 @@ def _news_sent(place: Path, url: str) -> Iterator[None]:
                 with contextlib.suppress(GrainError, OSError):  # the end reports what still fails
                     changed = path.stat().st_mtime_ns
                     if sent.get(path) != changed:
-                        put_file(path, joined(url, *path.relative_to(place).parts), _silent)
+                        put_file(path, joined(url, *path.relative_to(place).parts), unseen)
                         sent[path] = changed
 
     thread = threading.Thread(target=send, daemon=True)
@@ -84,7 +84,3 @@ def _news_sent(place: Path, url: str) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _silent(done: int, total: int) -> None:
-    """Show no progress."""
