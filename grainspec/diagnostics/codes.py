@@ -137,6 +137,7 @@ ERRORS: dict[str, str] = {
     "G746": "a remote file cannot be read or written",
     "G747": "a batch's record cannot be read",
     "G748": "a clip cannot be divided between GPUs",
+    "G755": "a run on several GPUs lost one of its processes",
     "G900": "an internal error",
 }
 

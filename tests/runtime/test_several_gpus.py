@@ -7,7 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from wan import tiny_wan
 
 from grainspec import GrainError
 from grainspec_runtime.backbones.families.wan.parallel import check_divisible
+from grainspec_runtime.commands.parts import _LOST, _ended
 from grainspec_runtime.demo import __file__ as demo
 from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.runs.read import read_run
@@ -79,6 +82,31 @@ def test_options_that_do_not_go_with_it(grain: Grain, options: tuple[str, ...], 
     result = grain("run", spec, "--gpus", "2", "--device", "cpu", *options)
     assert result.code in (1, 2)
     assert said in result.err
+
+
+def ended(*programs: str) -> int:
+    """Wait for a process for each program; return the exit code of the run."""
+    with ExitStack() as opened:
+        files = [opened.enter_context(TemporaryFile("w+")) for _ in programs]
+        processes = [
+            subprocess.Popen([sys.executable, "-c", program], stdout=file)
+            for program, file in zip(programs, files, strict=True)
+        ]
+        return _ended(processes, files)
+
+
+def test_the_process_that_failed_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    lost, fails = f"raise SystemExit({_LOST})", "print('it is full'); raise SystemExit(1)"
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert ended("", "") == 0
+    assert ended(fails, lost) == 1
+    assert capsys.readouterr().err == ""  # the first process speaks for itself
+    assert ended(lost, fails) == 1
+    assert ended(killed, fails) == 1
+    assert capsys.readouterr().err.count("process 1 of the run failed:\nit is full") == 2
+    with pytest.raises(GrainError, match="process 1 of the run was ended by signal 9") as refused:
+        ended(lost, killed)
+    assert refused.value.diagnostics[0].code == "G755"
 
 
 @pytest.mark.slow  # three processes load torch, and two runs make an edit
