@@ -137,6 +137,7 @@ ERRORS: dict[str, str] = {
     "G746": "a remote file cannot be read or written",
     "G747": "a batch's record cannot be read",
     "G748": "a clip cannot be divided between GPUs",
+    "G753": "the windows of a clip cannot be divided between GPUs",
     "G755": "a run on several GPUs lost one of its processes",
     "G900": "an internal error",
 }
@@ -191,6 +192,7 @@ WARNINGS: dict[str, str] = {
     "G566": "a method's attention cannot be studied",
     "G588": "the denoiser does not read the negative prompt",
     "G745": "some jobs of a batch are the same",
+    "G754": "some GPUs of a run make it no faster",
 }
 
 

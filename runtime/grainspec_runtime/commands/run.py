@@ -12,10 +12,15 @@ from typing import Any
 import click
 
 from grainspec.cli.output import Format, format_option, print_json, say
-from grainspec.diagnostics import Diagnostic, fail
+from grainspec.diagnostics import Diagnostic
 from grainspec_runtime.commands.again import EarlierRun
 from grainspec_runtime.commands.loading import LoadingArguments, loading_options
-from grainspec_runtime.commands.parts import check_gpus, joined, part_of_run, run_in_parts
+from grainspec_runtime.commands.parts import (
+    check_gpus,
+    joined,
+    part_of_run,
+    run_in_parts,
+)
 from grainspec_runtime.commands.progress import Shown, progress_bars, progress_option, warning_line
 from grainspec_runtime.commands.spec_file import (
     ALL,
@@ -25,6 +30,7 @@ from grainspec_runtime.commands.spec_file import (
     tracking_on_need,
     written,
 )
+from grainspec_runtime.editing.divided import check_divided
 from grainspec_runtime.memory.estimate import memory_warnings, needs_of
 from grainspec_runtime.models.additions import Embedding, Lora
 from grainspec_runtime.prepare import Prepared, prepare, prepare_variants
@@ -71,8 +77,8 @@ from grainspec_runtime.tracking.bake import TrackOptions
 @click.option(
     "--gpus",
     type=click.IntRange(2),
-    help="Divide the clip between so many GPUs, for video transformers: memory and time of one "
-    "clip. Such a run does not resume.",
+    help="Divide the clip between so many GPUs: its windows (`context`) for models with a UNet, "
+    "its latent tokens for video transformers.",
 )
 @set_option
 @stdin_option
@@ -116,8 +122,10 @@ def run(
     (the share of attention inside each region, without and with modulation) and the attention maps.
     The run takes longer, and the edit is bit-identical.
 
-    With --gpus, the command runs in as many processes, each on its GPU with a part of the clip's
-    latent tokens. The edit equals that of one GPU up to rounding.
+    With --gpus, the command runs in as many processes, each on its GPU. For a model with a UNet,
+    each runs some of the windows of the spec's `context`, and encodes and decodes some of the
+    frames. For a video transformer, each has a part of the latent tokens, and memory is divided
+    too. The edit equals that of one GPU up to rounding.
 
     With --again, SPEC is a run's folder, and the new run is written to runs/RUN-again by default.
     It is said whether both edits are bit-identical. Options on the command line replace those of
@@ -135,7 +143,7 @@ def run(
       grain run edit.grain --reconstruct
       grain run edit.grain --fresh
       grain run edit.grain --study
-      grain run wan.grain --gpus 4
+      grain run long.grain --gpus 4
       grain run --again runs/edit
     """
     if loading.compiles and study:
@@ -159,10 +167,7 @@ def run(
         tracking = replace(tracking, replaces=earlier is None)  # they are those of the spec now
         prepared = _prepared(file, variants, embeddings, loras, tracking)
         prepared = [earlier.compared(one) for one in prepared] if earlier else prepared
-        if gpus and not prepared[0].model.family.divides_clips:
-            name = prepared[0].model.family.name
-            message = f"{name} runs on one GPU: `--gpus` divides the clips of video transformers"
-            raise fail("G748", message, "Remove `--gpus`; `grain batch` uses all GPUs.")
+        divided = check_divided(prepared, gpus) if gpus else []
         if gpus and part is None:  # the spec is checked, and its regions are tracked
             raise SystemExit(run_in_parts(gpus))
         printed: set[Diagnostic] = set()
@@ -176,7 +181,7 @@ def run(
             else:
                 file.print_findings(new, format_)
 
-        print_new(warning for one in prepared for warning in one.warnings)
+        print_new([*(warning for one in prepared for warning in one.warnings), *divided])
         options = loading.options()
         needs = needs_of(prepared[0], options)
         print_new(memory_warnings(prepared[0], needs, options))
@@ -215,7 +220,7 @@ def run(
                 loading=options,
                 use_cache=not no_cache,
                 reconstruct=reconstruct,
-                fresh=fresh or bool(gpus),  # the processes of a run start at the same step
+                fresh=fresh,
                 study=study,
             ).session(
                 prepared, progress=progress, warned=lambda finding: print_new([finding])

@@ -21,6 +21,8 @@ from grainspec_runtime.cache.store import using
 from grainspec_runtime.conditioning.pictures import control_pictures
 from grainspec_runtime.demo.checks import strange_clip
 from grainspec_runtime.editing import resume
+from grainspec_runtime.editing.divided import check_divided
+from grainspec_runtime.editing.frames import decoded, encoded
 from grainspec_runtime.editing.options import RunOptions
 from grainspec_runtime.editing.stages import StageProgress, Stages
 from grainspec_runtime.flow.clip_flow import ClipFlow
@@ -33,6 +35,7 @@ from grainspec_runtime.models.options import LoadOptions
 from grainspec_runtime.prepare import Prepared
 from grainspec_runtime.processes.denoiser import Denoiser
 from grainspec_runtime.processes.process import Process
+from grainspec_runtime.processes.ranks import ALONE, Ranks
 from grainspec_runtime.processes.registry import EDITING, UNRECORDED
 
 _SHARED = ("video", "model", "controls")
@@ -47,7 +50,9 @@ class ClipSession:
     error; after an error it stays in the cache, so that the same run can resume.
 
     frames: uint8 ``[F, H, W, 3]``. latents: ``[F, c, h, w]``. pictures: the control images, each
-    like ``frames``. times, sound: when the frames are shown, and what is heard with them.
+    like ``frames``. times, sound: when the frames are shown, and what is heard with them. ranks:
+    the processes that share the clip. They make the same edits in the same order, and the first one
+    writes to the cache.
     """
 
     checkpoint: Checkpoint
@@ -56,6 +61,7 @@ class ClipSession:
     sound: Sound | None
     latents: torch.Tensor
     pictures: tuple[Frames, ...]
+    ranks: Ranks
 
     def __init__(
         self,
@@ -71,6 +77,10 @@ class ClipSession:
         self.loading = loading
         self.stages = Stages(progress, self._out_of_memory)
         self.recorded_options = loading.recorded()
+        self.ranks = ALONE
+        if loading.divided:
+            divides = first.model.family.divides == "windows"
+            self.ranks = Ranks.of_group(divides_windows=divides)
         self._load = load
         self._warned = warned
         self._first = first
@@ -99,7 +109,7 @@ class ClipSession:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._open = False
-        if kind is None and not self._keeps_states:
+        if kind is None and not self._keeps_states and self.ranks.is_first:
             for state in self._unfinished:
                 state.drop()
         self._held.close()
@@ -114,13 +124,16 @@ class ClipSession:
         """Raise ValueError if an edit has another clip, model or controls than this session.
 
         Raises GrainError: G547 if its edited regions differ and `control inpaint` masks them, G571
-        if attention shall be recorded, and its method does not.
+        if attention shall be recorded, and its method does not, G753 if processes shall divide its
+        windows, and it has too few.
         """
         if prepared.base.resolve() != self._first.base.resolve():
             raise ValueError("all edits of a session must have the same base folder")
         for name in _SHARED:
             if getattr(prepared.spec, name) != getattr(self._first.spec, name):
                 raise ValueError(f"all edits of a session must have the same {name}")
+        if self.ranks.divides_windows:
+            check_divided([prepared], self.ranks.count)
         if self.options.study and prepared.process in UNRECORDED:
             message = f"`method {prepared.process}` does not record attention for a study"
             cure = "Run it without `--study`."
@@ -167,7 +180,7 @@ class ClipSession:
                 self._denoiser,
                 self.latents,
                 self.loading.additions(),
-                use_cache=self.options.use_cache,
+                use_cache=self.options.use_cache and self.ranks.is_first,
                 look_up=self.options.look_up,
             )
         return self._processes[name]
@@ -193,9 +206,9 @@ class ClipSession:
             path = first.base / first.spec.video.path
             self.frames = decode_frames(path, first.plan.frames, first.bound.crop)
             self._read_times(path)
-            self.latents = self.checkpoint.encode_clip(self.frames)
+            self.latents = encoded(self.checkpoint, self.frames, self.ranks)
             if demo := demo_model(first.spec.model):
-                round_trip = self.checkpoint.decode_clip(self.latents)
+                round_trip = decoded(self.checkpoint, self.latents, self.ranks)
                 span = first.spec.video.span_of("path")
                 for finding in strange_clip(self.frames, round_trip, span, demo):
                     self.warn(finding)
@@ -234,7 +247,7 @@ class ClipSession:
                 controls = self.checkpoint.load_controls(
                     first.spec.controls, self.pictures, first.base
                 )
-        self._denoiser = Denoiser(self.checkpoint, controls)
+        self._denoiser = Denoiser(self.checkpoint, controls, ranks=self.ranks)
 
     def _out_of_memory(self, stage: str, error: BaseException) -> BaseException:
         first = self._first

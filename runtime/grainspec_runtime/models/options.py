@@ -28,8 +28,9 @@ class LoadOptions:
     vae_slicing: encode and decode one frame at a time. vae_tiling: encode and decode large frames
     in overlapping tiles.
     compile: compile the denoiser with torch.compile.
-    divided: divide the tokens of a clip between the processes of torch.distributed, which is
-    initialized; each loads the model, and makes the same edit (:mod:`.wan.parallel`).
+    divided: divide a clip between the processes of torch.distributed, which is initialized; each
+    loads the model, and makes the same edit: with part of the tokens (:mod:`.wan.parallel`), or of
+    the windows (:mod:`grainspec_runtime.processes.ranks`).
     loras: LoRAs, which are fused into the weights. embeddings: textual inversions.
     """
 

@@ -52,7 +52,9 @@ class Inversions:
         if self._last and self._last[0] == key:
             return self._last[1], True
         cached = load_inversion(key, warn) if self._look_up else None
-        if cached is not None and cached.shape[1:] == self.latents.shape:
+        if cached is not None and cached.shape[1:] != self.latents.shape:
+            cached = None
+        if self.denoiser.ranks.same(int(cached is not None)) and cached is not None:
             self._last = key, cached
             return cached, True
         trajectory = invert(
