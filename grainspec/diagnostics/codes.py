@@ -138,6 +138,8 @@ ERRORS: dict[str, str] = {
     "G747": "a batch's record cannot be read",
     "G748": "a clip cannot be divided between GPUs",
     "G749": "a method does not support a clip that is divided between GPUs",
+    "G753": "the windows of a clip cannot be divided between GPUs",
+    "G755": "a run on several GPUs lost one of its processes",
     "G900": "an internal error",
 }
 
@@ -190,6 +192,7 @@ WARNINGS: dict[str, str] = {
     "G565": "the source prompt lacks words that a method compares with the target's",
     "G588": "the denoiser does not read the negative prompt",
     "G745": "some jobs of a batch are the same",
+    "G754": "some GPUs of a run make it no faster",
 }
 
 
